@@ -1,0 +1,1 @@
+"""Finding a variant, or deriving and storing it: once, however many ask."""

@@ -1,0 +1,48 @@
+"""A variant's bytes with what a response and the store need to know of them."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from proxy.model import Format, UploadId, Variant
+from proxy.storage.base import StoredObject
+
+CACHE_CONTROL = "public, max-age=31536000, immutable"
+"""A year. The URL names an upload that never changes; a purge goes by tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """`etag` is the MD5 of the bytes, quoted: what S3 answers for the same object, so that a CDN may ask either."""
+
+    body: bytes
+    format: Format
+    etag: str
+    last_modified: datetime
+    recipe: str
+    cache_tag: str
+
+    @classmethod
+    def derived(cls, upload_id: UploadId, variant: Variant, body: bytes, recipe: str) -> "Picture":
+        now = datetime.now(UTC).replace(microsecond=0)
+        return cls(body, variant.format, _etag(body), now, recipe, _cache_tag(upload_id, variant, recipe))
+
+    @classmethod
+    def stored(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "Picture":
+        recipe = stored.info.metadata.get("recipe", "")
+        modified = stored.info.last_modified.replace(microsecond=0)
+        tag = _cache_tag(upload_id, variant, recipe)
+        return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag)
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """User metadata of the stored object."""
+        return {"recipe": self.recipe, "cache-tag": self.cache_tag}
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+
+
+def _cache_tag(upload_id: UploadId, variant: Variant, recipe: str) -> str:
+    return f"upload-{upload_id},size-{variant.size_name},recipe-{recipe}"

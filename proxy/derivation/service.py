@@ -1,0 +1,270 @@
+"""The one door to a variant: find it, or derive and store it. The route and the warm-up both come through here."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+import structlog
+from cachetools import TTLCache
+
+from proxy.derivation.hot import HotPictures
+from proxy.derivation.originals import original_file
+from proxy.derivation.picture import Picture
+from proxy.derivation.singleflight import SingleFlight
+from proxy.derivation.variants import StoredVariants
+from proxy.errors import (
+    DerivationTimeout,
+    NotFound,
+    Refused,
+    RenderFailed,
+    ServiceError,
+    UnknownUpload,
+)
+from proxy.imaging.admission import Priority
+from proxy.imaging.pool import RenderPool, RenderProcess
+from proxy.keys import original_key
+from proxy.model import UploadId, Variant
+from proxy.recipe import Recipes
+from proxy.storage.base import ObjectExists, ObjectStore
+from proxy.telemetry import Metrics
+
+log = structlog.get_logger()
+
+_MAX_REFUSALS = 10_000  # ids known as missing or undecodable; an entry weighs about a kilobyte
+_MAX_WRITE_BACKS = 256  # in hand at once; past that a variant is served and derived again another time
+_MAX_REFRESHES = 4
+
+
+class Tier(StrEnum):
+    """Where an answer came from."""
+
+    HOT = "hot"
+    STORED = "stored"
+    DERIVED = "derived"
+    COLLAPSED = "collapsed"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """`timings` are seconds by rendering stage; empty where nothing was rendered for this caller."""
+
+    picture: Picture
+    tier: Tier
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """A variant that is in the store. `seconds` it took to derive; None if it was there already."""
+
+    variant: Variant
+    size: int
+    seconds: float | None
+
+
+class Derivations:
+    """Variants of uploads. The object store is the truth; nothing here outlives the process but what it stores.
+
+    `timeout`: seconds a caller waits at most. `missing_ttl`: seconds for which a missing upload is remembered.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        pool: RenderPool,
+        recipes: Recipes,
+        metrics: Metrics,
+        *,
+        temporary: Path,
+        timeout: float,
+        hot_bytes: int,
+        missing_ttl: float,
+    ) -> None:
+        self._store = store
+        self._variants = StoredVariants(store, metrics)
+        self._pool = pool
+        self._recipes = recipes
+        self._metrics = metrics
+        self._temporary = temporary
+        self._timeout = timeout
+        self._hot = HotPictures(hot_bytes)
+        self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
+        self._refusals: TTLCache[UploadId, ServiceError] = TTLCache(_MAX_REFUSALS, missing_ttl)
+        self._background: set[asyncio.Task[None]] = set()
+        self._refreshing: set[tuple[UploadId, Variant]] = set()
+
+    async def fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
+        """The variant, derived if need be.
+
+        Raises UnknownUpload, Undecodable (or another refusal of the original), Overloaded, DerivationTimeout,
+        RenderFailed or StoreUnavailable.
+        """
+        try:
+            fetched = await self._fetch(upload_id, variant)
+        except ServiceError:
+            self._metrics.variant_requests.labels("refused").inc()
+            raise
+        self._metrics.variant_requests.labels(fetched.tier).inc()
+        return fetched
+
+    async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncIterator[Ensured]:
+        """Sees to it that every variant is stored, with today's recipe; yields each once it is.
+
+        The original is decoded once for all that are missing, and whoever asks for one of them meanwhile gets it from
+        here. Raises what `fetch` raises.
+        """
+        missing = []
+        for variant in variants:
+            info = await self._variants.info(upload_id, variant)
+            if info and info.metadata.get("recipe") == self._recipes.fingerprint(variant):
+                yield Ensured(variant, info.size, None)
+            else:
+                missing.append(variant)
+        if not missing:
+            return
+        made = []
+        async with self._pool.process(Priority.BACKGROUND) as process:
+            # Only now, with a process in hand: a live request must not end up waiting behind a queued warm-up.
+            with self._flights.claim([(upload_id, variant) for variant in missing], _handed_back) as flights:
+                made = [variant for variant in missing if (upload_id, variant) in flights]
+                async for picture, variant, timings in self._render_all(process, upload_id, made):
+                    flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
+                    await self._variants.put(upload_id, variant, picture)
+                    yield Ensured(variant, len(picture.body), sum(timings.values()))
+        for variant in missing:
+            if variant not in made:  # a live request was making it: wait for that one's bytes
+                picture = (await self._fetch(upload_id, variant)).picture
+                with suppress(ObjectExists):
+                    await self._variants.put(upload_id, variant, picture, if_absent=True)
+                yield Ensured(variant, len(picture.body), None)
+
+    async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
+        """Removes stored variants, those named or all of them. Idempotent."""
+        await self._variants.delete(upload_id, *variants)
+        self._hot.forget(upload_id)
+
+    async def purge(self, upload_id: UploadId) -> None:
+        """Removes an upload from the store: the original first, so that no derivation under way can outlive it."""
+        self._refusals[upload_id] = UnknownUpload("This picture was deleted.")
+        await self._store.delete(original_key(upload_id))
+        await self.delete(upload_id)
+
+    async def drain(self) -> None:
+        """Waits for flights and write-backs, so that a stopping server loses no work that it has done."""
+        await self._flights.drain()
+        while self._background:
+            await asyncio.wait(list(self._background))
+
+    async def _fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
+        if picture := self._hot.get(upload_id, variant):
+            return Fetched(picture, Tier.HOT)
+        if refusal := self._refusals.get(upload_id):
+            raise refusal.with_traceback(None)
+        try:
+            async with asyncio.timeout(self._timeout):
+                fetched, leads = await self._flights.do(
+                    (upload_id, variant), lambda: self._find_or_derive(upload_id, variant)
+                )
+        except TimeoutError:
+            raise self._late() from None
+        if not leads and fetched.tier is Tier.DERIVED:
+            return replace(fetched, tier=Tier.COLLAPSED, timings={})
+        return fetched
+
+    async def _find_or_derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
+        """One flight. Its deadline is its own; the callers who share it come and go."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                fetched = await self._find(upload_id, variant)
+                return fetched or await self._derive(upload_id, variant)
+        except TimeoutError:
+            self._count(variant, DerivationTimeout.code)
+            raise self._late() from None
+
+    async def _find(self, upload_id: UploadId, variant: Variant) -> Fetched | None:
+        picture = await self._variants.find(upload_id, variant)
+        if picture is None:
+            return None
+        self._hot.put(upload_id, variant, picture)
+        if picture.recipe != self._recipes.fingerprint(variant):
+            self._refresh_later(upload_id, variant)
+        return Fetched(picture, Tier.STORED)
+
+    async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
+        picture, timings = await self._render(upload_id, variant, Priority.LIVE)
+        if len(self._background) < _MAX_WRITE_BACKS:
+            self._later(self._variants.write_back(upload_id, variant, picture))
+        else:
+            self._metrics.write_backs.labels("skipped").inc()
+        return Fetched(picture, Tier.DERIVED, timings)
+
+    async def _render(
+        self, upload_id: UploadId, variant: Variant, priority: Priority
+    ) -> tuple[Picture, dict[str, float]]:
+        async with self._pool.process(priority) as process:
+            [(picture, _, timings)] = [made async for made in self._render_all(process, upload_id, [variant])]
+        return picture, timings
+
+    async def _render_all(
+        self, process: RenderProcess, upload_id: UploadId, variants: Sequence[Variant]
+    ) -> AsyncIterator[tuple[Picture, Variant, dict[str, float]]]:
+        waiting = set(variants)
+        try:
+            async with original_file(self._store, upload_id, self._temporary) as path:
+                async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
+                    variant = variants[file.index]
+                    waiting.discard(variant)
+                    yield self._derived(upload_id, variant, file.body, file.timings), variant, file.timings
+        except ServiceError as error:
+            for variant in waiting:
+                self._count(variant, error.code)
+            self._refuse(upload_id, error)
+            raise
+
+    def _derived(self, upload_id: UploadId, variant: Variant, body: bytes, timings: dict[str, float]) -> Picture:
+        picture = Picture.derived(upload_id, variant, body, self._recipes.fingerprint(variant))
+        if upload_id not in self._refusals:  # deleted meanwhile: who waits gets it, nobody after
+            self._hot.put(upload_id, variant, picture)
+        self._count(variant, "ok")
+        self._metrics.observe_stages(timings)
+        return picture
+
+    def _count(self, variant: Variant, outcome: str) -> None:
+        self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
+
+    def _refuse(self, upload_id: UploadId, error: ServiceError) -> None:
+        """Remembers what asking again will not change."""
+        if isinstance(error, (NotFound, Refused)) and not error.retryable:
+            self._refusals[upload_id] = error
+
+    def _refresh_later(self, upload_id: UploadId, variant: Variant) -> None:
+        key = (upload_id, variant)
+        if key not in self._refreshing and len(self._refreshing) < _MAX_REFRESHES:
+            self._refreshing.add(key)
+            self._later(self._refresh(upload_id, variant))
+
+    async def _refresh(self, upload_id: UploadId, variant: Variant) -> None:
+        """Replaces a variant of another recipe. Failing is harmless: the stale one goes on being served."""
+        try:
+            picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
+            await self._variants.put(upload_id, variant, picture)
+        except ServiceError as error:
+            log.warning("stale variant not refreshed", upload=upload_id, variant=variant.name, error=str(error))
+        finally:
+            self._refreshing.discard((upload_id, variant))
+
+    def _late(self) -> DerivationTimeout:
+        return DerivationTimeout(f"The picture was not ready within {self._timeout:g} seconds.")
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _handed_back() -> RenderFailed:
+    """For those who joined a warm-up that was stopped: their next try derives the variant itself."""
+    return RenderFailed("The warm-up that was making this picture was stopped. Try again.", retry_after=1)

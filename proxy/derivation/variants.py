@@ -1,0 +1,87 @@
+"""Variants in the object store: found, written (a variant never outlives its original), removed."""
+
+import asyncio
+import random
+from contextlib import suppress
+from time import monotonic
+
+import structlog
+
+from proxy.derivation.picture import CACHE_CONTROL, Picture
+from proxy.errors import Unavailable, UnknownUpload
+from proxy.keys import original_key, variant_key, variants_prefix
+from proxy.model import UploadId, Variant
+from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.telemetry import Metrics
+
+log = structlog.get_logger()
+
+_RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry, each drawn between half and all of it
+
+
+class StoredVariants:
+    """The `images/` prefix of the object store. Its methods raise StoreUnavailable."""
+
+    def __init__(self, store: ObjectStore, metrics: Metrics) -> None:
+        self._store = store
+        self._metrics = metrics
+
+    async def find(self, upload_id: UploadId, variant: Variant) -> Picture | None:
+        with suppress(ObjectNotFound):
+            return Picture.stored(upload_id, variant, await self._store.get(variant_key(upload_id, variant)))
+        return None
+
+    async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
+        with suppress(ObjectNotFound):
+            return await self._store.head(variant_key(upload_id, variant))
+        return None
+
+    async def put(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool = False) -> None:
+        """Raises UnknownUpload, with nothing left behind, if the original went away meanwhile; ObjectExists.
+
+        A delete removes the original first and lists the variants then; so either its list has this variant, or the
+        look-up below finds no original. In neither order does the variant outlive its upload.
+        """
+        key = variant_key(upload_id, variant)
+        await self._store.put(
+            key,
+            picture.body,
+            content_type=picture.format.media_type,
+            cache_control=CACHE_CONTROL,
+            metadata=picture.metadata,
+            if_absent=if_absent,
+        )
+        try:
+            await self._store.head(original_key(upload_id))
+        except ObjectNotFound:
+            await self._store.delete(key)
+            raise UnknownUpload("The picture was deleted while this variant was made.") from None
+
+    async def write_back(self, upload_id: UploadId, variant: Variant, picture: Picture) -> None:
+        """Puts a variant that has been served already: retried, counted, logged, and never raises."""
+        start = monotonic()
+        outcome = "failed"
+        for delay in (*_RETRY_DELAYS, None):
+            try:
+                await self.put(upload_id, variant, picture, if_absent=True)
+                outcome = "stored"
+            except ObjectExists:
+                outcome = "lost_race"  # another process was faster: its object stands
+            except UnknownUpload:
+                outcome = "gone"
+            except Unavailable as error:
+                log.warning("write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=delay)
+                if delay is not None:
+                    await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                    continue
+            break
+        self._metrics.write_backs.labels(outcome).inc()
+        self._metrics.observe_stages({"store": monotonic() - start})
+
+    async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
+        """Removes those named, or all. Idempotent."""
+        if variants:
+            keys = [variant_key(upload_id, variant) for variant in variants]
+        else:
+            keys = [info.key async for info in self._store.list(variants_prefix(upload_id))]
+        await self._store.delete(*keys)

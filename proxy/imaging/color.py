@@ -1,0 +1,53 @@
+"""Colours to 8-bit sRGB or grey, as a viewer without colour management shows them."""
+
+from io import BytesIO
+
+from PIL import Image, ImageCms
+
+_ALPHA = {"RGBA": "RGB", "LA": "L"}
+_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # mode of the pixels: colour space its profile must have
+
+
+def to_8_bit(image: Image.Image) -> Image.Image:
+    """16-bit grey to L with its whole range; other modes as they are (Pillow reads other 16-bit PNG as 8-bit)."""
+    if image.mode.startswith("I"):
+        return image.point(lambda value: value * (1 / 257) + 0.5, "L")
+    return image
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """`image` (L, LA, RGB, RGBA or CMYK) in sRGB, alpha untouched; grey stays grey.
+
+    A profile that is broken or made for other pixels is ignored, as browsers do.
+    """
+    if image.mode in _ALPHA:
+        alpha = image.getchannel("A")
+        opaque = to_srgb(image.convert(_ALPHA[image.mode]), profile)
+        opaque.putalpha(alpha)
+        return opaque
+    converted = _by_profile(image, profile) if profile else None
+    if converted is not None:
+        return converted
+    return image.convert("RGB") if image.mode == "CMYK" else image
+
+
+def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
+    try:
+        source = ImageCms.ImageCmsProfile(BytesIO(profile))
+        if source.profile.xcolor_space.strip() != _SPACES[image.mode]:
+            return None
+        if (source.profile.profile_description or "").startswith("sRGB"):
+            return None
+        converted = ImageCms.profileToProfile(
+            image,
+            source,
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+    if converted is None:
+        return None
+    return converted.convert("L") if image.mode == "L" else converted

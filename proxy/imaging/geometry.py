@@ -1,0 +1,56 @@
+"""Which part of a picture becomes which pixels. Numbers only."""
+
+from dataclasses import dataclass
+
+from proxy.model import Fit
+
+DECODE_TIER = 800
+"""Pixels. Targets up to this side share one decode, larger ones share the next doubling: so a warm-up decodes once for
+all standard sizes, a single request makes the same bytes, and a new size leaves the others' bytes alone."""
+
+DECODE_MARGIN = 1.5
+"""A scaled decode keeps at least this many pixels for each pixel of the tier, so that Lanczos has something to weigh.
+At 2 nothing more is seen, at 1 fine detail suffers (docs/decisions/0003-pipeline.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Scale the part `box` (left, top, right, bottom; source pixels) to `width` x `height`."""
+
+    width: int
+    height: int
+    box: tuple[float, float, float, float]
+
+
+def place(source: tuple[int, int], width: int | None, height: int | None, fit: Fit) -> Placement:
+    """Where a target lies in a source of `source` pixels, both upright."""
+    source_width, source_height = source
+    if fit is Fit.COVER:
+        assert width is not None  # settings refuse a cover with an open side
+        assert height is not None
+        scale = max(width / source_width, height / source_height)
+        crop_width, crop_height = min(width / scale, source_width), min(height / scale, source_height)
+        left, top = (source_width - crop_width) / 2, (source_height - crop_height) / 2
+        return Placement(width, height, (left, top, left + crop_width, top + crop_height))
+    scale = min(
+        1.0,
+        width / source_width if width else 1.0,
+        height / source_height if height else 1.0,
+    )
+    return Placement(
+        max(1, round(source_width * scale)), max(1, round(source_height * scale)), (0, 0, source_width, source_height)
+    )
+
+
+def decode_tier(width: int | None, height: int | None) -> int:
+    """The shared decode that a target belongs to, as the side of the square that it can cover."""
+    tier = DECODE_TIER
+    while tier < max(width or 0, height or 0):
+        tier *= 2
+    return tier
+
+
+def decode_size(source: tuple[int, int], tier: int) -> tuple[int, int]:
+    """The least size, in pixels, at which to decode `source` for a tier."""
+    scale = min(1.0, DECODE_MARGIN * tier / min(source))
+    return max(1, int(source[0] * scale)), max(1, int(source[1] * scale))

@@ -1,0 +1,59 @@
+"""Judges an upload: decodes it once, at a reduced scale, and says what it is."""
+
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from proxy.imaging.color import to_8_bit, to_srgb
+from proxy.imaging.geometry import DECODE_TIER
+from proxy.imaging.pipeline import REDUCING_GAP, decode
+from proxy.imaging.probe import Limits
+from proxy.imaging.thumbhash import thumbhash
+
+_PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What an original is. `width` and `height` are pixels, upright; `thumbhash` is base64, `color` is `#rrggbb`."""
+
+    format: str
+    width: int
+    height: int
+    thumbhash: str
+    color: str
+
+
+def inspect(path: Path, limits: Limits) -> Inspection:
+    """Decodes the picture at `path` to the end, so that a truncated or corrupt file is found here.
+
+    Raises UnsupportedFormat, Undecodable, TooSmall or TooManyPixels.
+    """
+    original = decode(path, DECODE_TIER, limits)
+    width, height = original.upright_size
+    small = to_srgb(to_8_bit(_shrink(original.pixels)), original.profile)
+    picture = original.turn_upright(small).convert("RGBA")
+    return Inspection(
+        format=original.format,
+        width=width,
+        height=height,
+        thumbhash=b64encode(thumbhash(picture)).decode(),
+        color=_average(picture),
+    )
+
+
+def _shrink(pixels: Image.Image) -> Image.Image:
+    scale = _PLACEHOLDER_SIDE / max(pixels.size)
+    size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
+    return pixels.resize(size, Image.Resampling.BOX, reducing_gap=REDUCING_GAP)
+
+
+def _average(picture: Image.Image) -> str:
+    """The mean colour over white, as a background to paint first."""
+    canvas = Image.new("RGBA", picture.size, "white")
+    canvas.alpha_composite(picture)
+    pixel = canvas.convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+    assert isinstance(pixel, tuple)
+    return "#{:02x}{:02x}{:02x}".format(*pixel)

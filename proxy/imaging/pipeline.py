@@ -1,0 +1,180 @@
+"""From an original to its variants, in named steps.
+
+    open_picture   header only; limits judged                      (probe)
+    decode         at a reduced scale where the format can          (JPEG)
+    expand         palettes and colour keys to plain channels
+    upright        learn the EXIF orientation
+    resize         one Lanczos pass over the visible part, alpha premultiplied
+    correct        16 bit, ICC profile, useless alpha, orientation: on the small picture, where it is cheap
+    encode                                                          (codecs)
+
+A single variant and all of them take the same way, so a warmed variant and a requested one are the same bytes.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+from PIL import Image
+
+from proxy.imaging.codecs import encode
+from proxy.imaging.color import to_8_bit, to_srgb
+from proxy.imaging.geometry import decode_size, decode_tier, place
+from proxy.imaging.probe import Limits, open_picture
+from proxy.imaging.target import Target
+
+REDUCING_GAP = 2.0
+"""How much of a strong reduction a box filter may do before Lanczos: invisible at 2 (Pillow documents 3 as exact)."""
+
+_ORIENTATION = 0x0112
+_TRANSPOSE = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(slots=True)
+class Rendered:
+    """One finished file. `timings` are seconds by stage (decode, resize, encode), of this file's own share."""
+
+    index: int
+    body: bytes
+    width: int
+    height: int
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A decoded original. `format` is jpeg, png or webp.
+
+    `size` is that of the file, in stored orientation; `pixels` may be a scaled-down decode.
+    """
+
+    format: str
+    pixels: Image.Image
+    size: tuple[int, int]
+    orientation: int
+    profile: bytes | None
+    exif: Image.Exif
+
+    @property
+    def sideways(self) -> bool:
+        return self.orientation >= 5
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        return self.size[::-1] if self.sideways else self.size
+
+    def turn_upright(self, image: Image.Image) -> Image.Image:
+        transpose = _TRANSPOSE.get(self.orientation)
+        return image if transpose is None else image.transpose(transpose)
+
+    def exif_bytes(self) -> bytes | None:
+        """What is left of the EXIF once the picture is upright; None where there is none or it cannot be written."""
+        try:
+            return self.exif.tobytes() if len(self.exif) else None
+        except Exception:  # whatever its values made the writer raise
+            return None
+
+
+def render(path: Path, targets: Sequence[Target], limits: Limits) -> Iterator[Rendered]:
+    """Every target of the picture at `path`, each as soon as it is ready; the picture is decoded once for each tier.
+
+    Raises UnsupportedFormat, Undecodable, TooSmall or TooManyPixels.
+    """
+    tier = shape = None
+    for index, target in sorted(enumerate(targets), key=lambda item: _shape(item[1])):
+        timings: dict[str, float] = {}
+        if tier != (tier := decode_tier(target.width, target.height)):
+            with timed(timings, "decode"):
+                original = decode(path, tier, limits)
+        if shape != (shape := _shape(target)):
+            with timed(timings, "resize"):
+                picture = resize(original, target)
+        with timed(timings, "encode"):
+            body = encode(picture, target, original.exif_bytes() if target.keep_exif else None)
+        yield Rendered(index, body, picture.width, picture.height, timings)
+
+
+def decode(path: Path, tier: int, limits: Limits) -> Original:
+    """The picture at `path` with at least the pixels that `tier` needs. Animated input: its first frame."""
+    with open_picture(path, limits) as image:
+        size = image.size
+        image.draft(None, decode_size(size, tier))
+        image.load()
+        exif, orientation = read_exif(image)  # after load: PNG may keep it behind the pixels
+        format = "jpeg" if image.format == "MPO" else str(image.format).lower()
+        return Original(format, expand(image), size, orientation, image.info.get("icc_profile"), exif)
+
+
+def read_exif(image: Image.Image) -> tuple[Image.Exif, int]:
+    """EXIF without its orientation, and the orientation (1 to 8). Broken EXIF is ignored, as viewers do."""
+    try:
+        exif = image.getexif()
+        orientation = exif.pop(_ORIENTATION, 1)
+    except Exception:  # whatever its bytes made the parser raise
+        return Image.Exif(), 1
+    return exif, orientation if isinstance(orientation, int) and orientation in _TRANSPOSE else 1
+
+
+def expand(image: Image.Image) -> Image.Image:
+    """Plain channels that can be resized: palettes, bitmaps and colour keys become L, LA, RGB or RGBA."""
+    key = image.info.get("transparency")
+    if image.mode.startswith("I") and isinstance(key, int):
+        grey = to_8_bit(image)
+        grey.putalpha(image.point([0 if value == key else 255 for value in range(65536)], "L"))
+        return grey
+    if image.mode in ("P", "PA"):
+        return image.convert("RGBA" if key is not None or image.mode == "PA" else "RGB")
+    if image.mode == "1":
+        image = image.convert("L")
+    if key is not None and image.mode in ("L", "RGB"):
+        return image.convert("LA" if image.mode == "L" else "RGBA")
+    return image
+
+
+def resize(original: Original, target: Target) -> Image.Image:
+    """The target's pixels, upright, in 8-bit sRGB or grey. Raises Undecodable where they take too much memory."""
+    width, height = (target.height, target.width) if original.sideways else (target.width, target.height)
+    placement = place(original.size, width, height, target.fit)
+    pixels = original.pixels
+    across, down = pixels.width / original.size[0], pixels.height / original.size[1]
+    left, top, right, bottom = placement.box
+    box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))
+    small = pixels.resize(
+        (placement.width, placement.height), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP
+    )
+    small = without_useless_channels(to_srgb(to_8_bit(small), original.profile))
+    return original.turn_upright(small)
+
+
+def without_useless_channels(image: Image.Image) -> Image.Image:
+    """Alpha that is opaque everywhere, and colour that is grey everywhere, only cost bytes."""
+    if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255):
+        image = image.convert(image.mode[:-1])
+    if image.mode == "RGB":
+        red, green, blue = image.split()
+        if red.tobytes() == green.tobytes() == blue.tobytes():
+            return red
+    return image
+
+
+def _shape(target: Target) -> tuple[int, int, int, str]:
+    """Targets of one shape share their pixels; they are sorted by it, largest tier last."""
+    width, height = target.width or 0, target.height or 0
+    return decode_tier(target.width, target.height), width, height, target.fit
+
+
+@contextmanager
+def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    start = perf_counter()
+    yield
+    timings[stage] = perf_counter() - start

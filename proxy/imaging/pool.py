@@ -1,0 +1,186 @@
+"""Render processes: started ahead, killed when late, limited in memory, recycled, and replaced when they die.
+
+Why not a library's pool: docs/decisions/0004-render-pool.md.
+"""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from proxy.errors import DerivationTimeout, RenderFailed
+from proxy.imaging import wire
+from proxy.imaging.admission import Admission, Priority
+from proxy.imaging.inspect import Inspection
+from proxy.imaging.probe import Limits
+from proxy.imaging.target import Target
+
+log = structlog.get_logger()
+
+_START_TIMEOUT = 30  # seconds; importing Pillow takes a tenth of one, a starved machine may take long
+_MAX_LINE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedFile:
+    """One finished variant; `timings` are seconds by stage."""
+
+    index: int
+    body: bytes
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class RenderPool:
+    """`processes` children, each with `memory_mb` MiB. Every picture must come within `timeout` seconds of the last."""
+
+    def __init__(
+        self, limits: Limits, *, processes: int, memory_mb: int, timeout: float, max_waiting: int, recycle: int = 500
+    ) -> None:
+        self._limits = limits
+        self._processes = processes
+        self._memory_mb = memory_mb
+        self._timeout = timeout
+        self._recycle = recycle
+        # Who has waited for half of the deadline would only be told later that it was missed.
+        self.admission = Admission(processes, max_waiting=max_waiting, patience=timeout / 2)
+        self._idle: list[RenderProcess] = []
+        self._starting: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Has every process running and imported. Raises RenderFailed where they cannot start."""
+        self._idle = await asyncio.gather(*(self._start_process() for _ in range(self._processes)))
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        for process in self._idle:
+            await process.stop()
+        self._idle = []
+
+    @asynccontextmanager
+    async def process(self, priority: Priority) -> AsyncIterator["RenderProcess"]:
+        """A process to ask one thing of. If the answer was not read to its end, the process is killed and replaced."""
+        async with self.admission.admit(priority):
+            process = self._idle.pop() if self._idle else await self._start_process()
+            try:
+                yield process
+            finally:
+                if not process.at_rest or process.requests >= self._recycle:
+                    process.kill()
+                    self._replace()
+                elif len(self._idle) < self._processes:
+                    self._idle.append(process)
+                else:  # started beside a replacement that was on its way
+                    process.kill()
+
+    def _replace(self) -> None:
+        task = asyncio.create_task(self._start_another())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start_another(self) -> None:
+        try:
+            self._idle.append(await self._start_process())
+        except RenderFailed as error:  # the next request tries again and reports it
+            log.error("render process did not start", error=str(error))
+
+    async def _start_process(self) -> "RenderProcess":
+        return await RenderProcess.start(self._limits, self._memory_mb, self._timeout)
+
+
+class RenderProcess:
+    """One child and the conversation with it: one request, then its answer to the end.
+
+    Its methods raise what the child refuses (UnsupportedFormat, Undecodable, TooSmall, TooManyPixels),
+    DerivationTimeout when a picture is not there in time, and RenderFailed when the child dies.
+    """
+
+    def __init__(self, child: asyncio.subprocess.Process, limits: Limits, timeout: float) -> None:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        self._child, self._stdin, self._stdout = child, child.stdin, child.stdout
+        self._limits = limits
+        self._timeout = timeout
+        self.requests = 0
+        self.at_rest = False
+
+    @classmethod
+    async def start(cls, limits: Limits, memory_mb: int, timeout: float) -> "RenderProcess":
+        """Returns once the child has imported what it needs. Raises RenderFailed, DerivationTimeout."""
+        # -P: the working directory is no place to import from. env: a decoder needs no credentials.
+        child = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "proxy.imaging.child", str(memory_mb)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={},
+            limit=_MAX_LINE,
+            start_new_session=True,  # Ctrl-C in a terminal is for the server, which lets work in hand finish
+        )
+        process = cls(child, limits, timeout)
+        try:
+            await process._receive(_START_TIMEOUT)
+        except BaseException:
+            process.kill()
+            raise
+        process.at_rest = True
+        return process
+
+    async def render(self, path: Path, targets: Sequence[Target]) -> AsyncIterator[RenderedFile]:
+        """Every target of the picture at `path`, each as soon as it is ready, in the order that shares most work."""
+        await self._send(wire.render_request(path, targets, self._limits))
+        while not (message := await self._receive(self._timeout)).get("done"):
+            body = await self._read(self._stdout.readexactly(message["length"]), self._timeout)
+            yield RenderedFile(message["index"], body, message["timings"])
+        self.at_rest = True
+
+    async def inspect(self, path: Path) -> Inspection:
+        await self._send(wire.inspect_request(path, self._limits))
+        inspection = Inspection(**await self._receive(self._timeout))
+        await self._receive(self._timeout)
+        self.at_rest = True
+        return inspection
+
+    async def stop(self) -> None:
+        self.kill()
+        await self._child.wait()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._child.kill()
+
+    async def _send(self, message: wire.Message) -> None:
+        self.requests += 1
+        self.at_rest = False
+        try:
+            self._stdin.write(wire.pack(message))
+            await self._stdin.drain()
+        except ConnectionError as error:
+            raise RenderFailed("The render process was gone. Try again.") from error
+
+    async def _receive(self, timeout: float) -> dict[str, Any]:
+        line = await self._read(self._stdout.readuntil(), timeout)
+        try:
+            message = wire.unpack(line)
+        except ValueError as error:
+            raise RenderFailed("The render process answered nonsense.") from error
+        if "refused" in message:
+            await self._read(self._stdout.readuntil(), timeout)  # its `done`
+            self.at_rest = True
+            raise wire.parse_refusal(message)
+        return message
+
+    async def _read(self, answer: Awaitable[bytes], timeout: float) -> bytes:
+        try:
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError as error:
+            raise DerivationTimeout(f"The picture was not ready within {timeout:g} seconds.") from error
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
+            raise RenderFailed(
+                "The picture broke its render process, or needs more memory than it may have."
+            ) from error

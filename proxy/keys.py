@@ -1,0 +1,16 @@
+"""Where things are in the object store. A variant's key is its URL's path, so that a CDN can read the bucket first."""
+
+from proxy.model import UploadId, Variant
+
+
+def original_key(upload_id: UploadId) -> str:
+    return f"originals/{upload_id}"
+
+
+def variant_key(upload_id: UploadId, variant: Variant) -> str:
+    return f"images/{upload_id}/{variant.name}"
+
+
+def variants_prefix(upload_id: UploadId) -> str:
+    """The slash ends the id, so that no other upload's keys can begin with it."""
+    return f"images/{upload_id}/"

@@ -1,0 +1,50 @@
+"""How a variant is made, and the fingerprint of that. Nobody bumps a version by hand."""
+
+import hashlib
+import json
+from dataclasses import asdict
+from functools import cached_property
+from pathlib import Path
+
+from proxy import imaging
+from proxy.imaging import codecs
+from proxy.imaging.target import Target
+from proxy.model import Variant
+from proxy.settings import Settings
+
+_RENDERING_CODE = ("codecs.py", "color.py", "geometry.py", "pipeline.py")
+
+
+class Recipes:
+    """From a variant to its rendering target and its recipe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fingerprints: dict[Variant, str] = {}
+
+    def target(self, variant: Variant) -> Target:
+        return Target(
+            width=variant.width,
+            height=variant.height,
+            fit=variant.size.fit,
+            format=variant.format,
+            quality=getattr(self._settings.quality, variant.format, None),
+            background=self._settings.background,
+            keep_exif=not self._settings.strip_metadata,
+        )
+
+    def fingerprint(self, variant: Variant) -> str:
+        """12 hex digits over everything that decides the variant's bytes: its target, our code, the codecs."""
+        if variant not in self._fingerprints:
+            facts = {"target": asdict(self.target(variant)), "code": self._code, "codecs": codecs.versions()}
+            text = json.dumps(facts, sort_keys=True)
+            self._fingerprints[variant] = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return self._fingerprints[variant]
+
+    @cached_property
+    def _code(self) -> str:
+        """A digest of the modules that decide pixels. A comment counts too: deriving anew is the cheaper mistake."""
+        digest = hashlib.sha256()
+        for name in _RENDERING_CODE:
+            digest.update((Path(imaging.__path__[0]) / name).read_bytes())
+        return digest.hexdigest()

@@ -1,0 +1,199 @@
+"""Typed settings: from the environment, then `.env`, then `darkroom.toml`. All mistakes are reported at once."""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from proxy.model import Fit, Size, Sizes
+
+MAX_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
+_SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+
+
+class SettingsError(Exception):
+    """The configuration is wrong; one line for each mistake."""
+
+
+class SizeSettings(BaseModel):
+    """One `[sizes.NAME]` table of `darkroom.toml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    width: int | None = Field(None, ge=1, le=MAX_SIDE)
+    height: int | None = Field(None, ge=1, le=MAX_SIDE)
+    fit: Fit | None = None
+
+    @model_validator(mode="after")
+    def _sides(self) -> Self:
+        if self.width is None and self.height is None:
+            raise ValueError("give a width, a height or both")
+        if self.fit is Fit.COVER and None in (self.width, self.height):
+            raise ValueError('fit = "cover" needs both a width and a height')
+        return self
+
+    def named(self, name: str) -> Size:
+        both = self.width is not None and self.height is not None
+        return Size(name, self.width, self.height, self.fit or (Fit.COVER if both else Fit.INSIDE))
+
+
+class Quality(BaseModel):
+    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 71 its mean SSIMULACRA2 is that of JPEG at 85."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jpg: int = Field(85, ge=1, le=100)
+    webp: int = Field(85, ge=1, le=100)
+    avif: int = Field(71, ge=1, le=100)
+
+
+class Settings(BaseSettings):
+    """What is in force. Environment variables carry the fields' names in capitals; sizes live in `darkroom.toml`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_ignore_empty=True, toml_file="darkroom.toml", extra="ignore", frozen=True
+    )
+
+    data_dir: Path = Field(Path("data"), description="Folder of the embedded object store, SQLite and temporary files")
+    s3_bucket: str | None = Field(
+        None, description="Bucket for originals and variants; files under `DATA_DIR` if unset"
+    )
+    s3_endpoint_url: str | None = Field(None, description="S3 server other than AWS")
+    aws_region: str | None = Field(None, description="Region of the bucket")
+    aws_access_key_id: SecretStr | None = Field(None, description="With the next; boto3's credential chain if unset")
+    aws_secret_access_key: SecretStr | None = Field(None, description="The key's secret")
+    database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; SQLite in `DATA_DIR` if unset")
+    cdn_url: str | None = Field(None, description="Where the CDN serves variants: every URL begins with it")
+    public_url: str | None = Field(None, description="The same without a CDN; URLs are plain paths if both are unset")
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        (), description="Comma-separated keys; without any, the server binds to loopback only"
+    )
+
+    max_upload_mb: int = Field(10, ge=1, le=100, description="Largest upload, in MiB")
+    min_side: int = Field(100, ge=1, description="Smallest accepted side, in pixels, once upright")
+    max_side: int = Field(10_000, le=16_383, description="Largest accepted side, in pixels, once upright")
+    upload_timeout: float = Field(60, gt=0, description="Seconds a whole upload may take")
+    upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may send nothing")
+
+    render_processes: int = Field(
+        default_factory=lambda: (
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        ),
+        ge=1,
+        description="Processes that decode and encode; one for each processor by default",
+    )
+    render_timeout: float = Field(5, gt=0, description="Seconds a derivation may take, waiting included")
+    render_process_mb: int = Field(2048, ge=256, description="Memory limit of one render process, in MiB")
+    max_waiting: int = Field(64, ge=1, description="Derivations that may wait for a render process; more get 503")
+    hot_cache_mb: int = Field(64, ge=0, description="Memory for variants that are asked for often, in MiB")
+    missing_ttl: float = Field(60, ge=0, description="Seconds a missing upload stays known as missing")
+
+    strip_metadata: bool = Field(True, description="`false` keeps EXIF (upright, so without its orientation)")
+    background: str = Field("#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Laid under transparency in JPEG")
+    log_format: Literal["console", "json"] = Field("console", description="`json` for machines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+
+    quality: Quality = Field(Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`")
+    size_tables: dict[str, SizeSettings] = Field(
+        {
+            "small": SizeSettings(width=150, height=150),
+            "medium": SizeSettings(width=400, height=400),
+            "large": SizeSettings(width=800, height=800),
+        },
+        alias="sizes",
+        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class passes it
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: Any) -> Any:
+        return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
+
+    @field_validator("cdn_url", "public_url", "s3_endpoint_url")
+    @classmethod
+    def _base_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not re.fullmatch(r"https?://[^\s\"'<>?#]+", value):
+            raise ValueError("give an http:// or https:// URL without query or fragment")
+        return value.rstrip("/")
+
+    @field_validator("size_tables")
+    @classmethod
+    def _size_names(cls, value: dict[str, SizeSettings]) -> dict[str, SizeSettings]:
+        if not value:
+            raise ValueError("at least one size is needed")
+        if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
+            raise ValueError(f"lower-case letters, digits and hyphens make a size's name, not {', '.join(wrong)}")
+        return value
+
+    @model_validator(mode="after")
+    def _sides(self) -> Self:
+        if self.min_side > self.max_side:
+            raise ValueError("MIN_SIDE is larger than MAX_SIDE")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_key(self) -> Self:
+        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come together or not at all")
+        return self
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(*(table.named(name) for name, table in self.size_tables.items()))
+
+    @property
+    def temporary(self) -> Path:
+        return self.data_dir / "tmp"
+
+    @property
+    def url_base(self) -> str:
+        """What comes before the path in every URL that is handed out; empty for plain paths."""
+        return self.cdn_url or self.public_url or ""
+
+    def check_bind(self, host: str) -> None:
+        """Raises SettingsError for an open address without keys."""
+        try:
+            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            loopback = False
+        if not loopback and not self.api_keys:
+            raise SettingsError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1.")
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """The settings in force. Raises SettingsError listing every mistake."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(mistake) for mistake in error.errors())) from None
+
+
+def _line(mistake: Any) -> str:
+    names = [str(part) for part in mistake["loc"]]
+    if not names:
+        return str(mistake["msg"])
+    where = ".".join(names) if names[0] in ("sizes", "quality") else names[0].upper()
+    return f"{where}: {mistake['msg']}"

@@ -1,0 +1,1 @@
+"""Where originals and variants are kept: the ObjectStore port and its adapters."""

@@ -1,0 +1,72 @@
+"""The object store port. `tests/contracts/test_object_store.py` is its definition; every adapter passes it."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+class ObjectNotFound(Exception):
+    """Nothing is stored under this key."""
+
+
+class ObjectExists(Exception):
+    """A conditional put met an object, or a rival writer: somebody else's object stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What is known of an object without its bytes. A listing may leave `content_type` and `metadata` empty."""
+
+    key: str
+    size: int
+    last_modified: datetime
+    content_type: str = ""
+    cache_control: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object with all its bytes: `len(body) == info.size`, or the adapter raises StoreUnavailable."""
+
+    info: ObjectInfo
+    body: bytes
+
+
+class ObjectStore(Protocol):
+    """Keys are slash-separated relative paths made by `proxy.keys`; metadata keys are lower-case ASCII.
+
+    Every method raises StoreUnavailable when the store is away or answers nonsense, and none blocks the event loop.
+    """
+
+    async def head(self, key: str) -> ObjectInfo:
+        """Raises ObjectNotFound."""
+
+    async def get(self, key: str) -> StoredObject:
+        """The whole object, in memory: for variants. Raises ObjectNotFound."""
+
+    async def download(self, key: str, path: Path) -> ObjectInfo:
+        """The object's bytes as a new file at `path`, never whole in memory: for originals. Raises ObjectNotFound."""
+
+    async def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> None:
+        """Durable and all-or-nothing when it returns. With `if_absent`, raises ObjectExists and changes nothing."""
+
+    async def delete(self, *keys: str) -> None:
+        """Idempotent: a key that is not there is no error."""
+
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """Every object whose key starts with `prefix`, in key order."""
+
+    async def close(self) -> None:
+        """Frees connections and threads."""

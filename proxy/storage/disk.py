@@ -1,0 +1,195 @@
+"""Objects as files: the embedded default.
+
+One object is one file: a line of JSON (what a bucket would keep as headers and metadata), then the bytes. So both
+appear, and change, in a single rename; a separate file of metadata could be left beside another version's bytes.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+from uuid import uuid4
+
+import anyio
+import anyio.to_thread
+
+from proxy.errors import StoreUnavailable
+from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
+
+T = TypeVar("T")
+
+_MAX_HEADER = 16 * 1024  # bytes; twice what S3 lets an object's metadata weigh, with room for the content type
+_LIST_PAGE = 500
+
+
+class DiskStore:
+    """Keeps objects under `root`. Any number of processes on one machine may share it."""
+
+    def __init__(self, root: Path, *, threads: int = 16) -> None:
+        self._root = root
+        self._incoming = root / ".incoming"
+        self._threads = anyio.CapacityLimiter(threads)
+
+    async def head(self, key: str) -> ObjectInfo:
+        def head() -> ObjectInfo:
+            with self._open(key) as (info, _):
+                return info
+
+        return await self._run(head)
+
+    async def get(self, key: str) -> StoredObject:
+        def get() -> StoredObject:
+            with self._open(key) as (info, file):
+                body = file.read()
+            if len(body) != info.size:
+                raise StoreUnavailable(f"The object {key} changed while it was read; try again.")
+            return StoredObject(info, body)
+
+        return await self._run(get)
+
+    async def download(self, key: str, path: Path) -> ObjectInfo:
+        def download() -> ObjectInfo:
+            with self._open(key) as (info, source), path.open("xb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+            return info
+
+        return await self._run(download)
+
+    async def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> None:
+        header = {"content_type": content_type, "cache_control": cache_control, "metadata": dict(metadata or {})}
+
+        def put() -> None:
+            self._incoming.mkdir(parents=True, exist_ok=True)
+            incoming = self._incoming / uuid4().hex
+            try:
+                with incoming.open("xb") as file:
+                    file.write(json.dumps(header).encode() + b"\n")
+                    if isinstance(body, Path):
+                        with body.open("rb") as source:
+                            shutil.copyfileobj(source, file, 1 << 20)
+                    else:
+                        file.write(body)
+                    file.flush()
+                    os.fsync(file.fileno())
+                self._publish(incoming, self._path(key), if_absent=if_absent)
+            finally:
+                incoming.unlink(missing_ok=True)
+
+        await self._run(put)
+
+    async def delete(self, *keys: str) -> None:
+        def delete() -> None:
+            for key in keys:
+                path = self._path(key)
+                path.unlink(missing_ok=True)
+                self._prune(path.parent)
+
+        await self._run(delete)
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        keys = self._keys(prefix)
+        while page := await self._run(lambda: self._page(keys)):
+            for info in page:
+                yield info
+
+    async def close(self) -> None:
+        pass
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Runs blocking file work in a thread and translates what the disk complains of, here and nowhere else."""
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._threads)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise ObjectNotFound(str(error)) from error
+        except FileExistsError as error:
+            raise ObjectExists(str(error)) from error
+        except OSError as error:
+            raise StoreUnavailable(f"The data folder failed: {error.strerror}.") from error
+
+    def _path(self, key: str) -> Path:
+        if not key or any(part in ("", ".", "..") or part.startswith(".") for part in key.split("/")):
+            raise ValueError(f"not a key: {key!r}")
+        return self._root / key
+
+    @contextmanager
+    def _open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
+        with self._path(key).open("rb") as file:
+            line = file.readline(_MAX_HEADER)
+            try:
+                header = json.loads(line)
+            except ValueError as error:
+                raise StoreUnavailable(f"The object {key} is damaged: its first line is not a header.") from error
+            stat = os.fstat(file.fileno())
+            yield (
+                ObjectInfo(
+                    key=key,
+                    size=stat.st_size - len(line),
+                    last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
+                    **header,
+                ),
+                file,
+            )
+
+    def _publish(self, incoming: Path, path: Path, *, if_absent: bool) -> None:
+        """Gives a finished file its name. `link` fails where the name is taken; `replace` takes it over."""
+        while True:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                if if_absent:
+                    os.link(incoming, path)
+                else:
+                    incoming.replace(path)
+            except FileNotFoundError:  # a delete pruned the folder between the two lines above
+                continue
+            break
+        for folder in (path.parent, path.parent.parent):  # the name itself must survive a power cut
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _prune(self, folder: Path) -> None:
+        """Removes the empty folders that an object leaves behind."""
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except OSError:  # not empty, or gone already
+                return
+            folder = folder.parent
+
+    def _keys(self, prefix: str) -> Iterator[str]:
+        """Keys in order. Only the folder that the prefix names is walked."""
+        base = self._root / prefix.rpartition("/")[0]
+        for folder, folders, files in os.walk(base):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            relative = Path(folder).relative_to(self._root)
+            for name in sorted(files):
+                key = (relative / name).as_posix()
+                if key.startswith(prefix):
+                    yield key
+
+    def _page(self, keys: Iterator[str]) -> Sequence[ObjectInfo]:
+        page = []
+        for key in keys:
+            try:
+                with self._open(key) as (info, _):
+                    page.append(info)
+            except FileNotFoundError:  # deleted since it was listed
+                continue
+            if len(page) == _LIST_PAGE:
+                break
+        return page

@@ -1,0 +1,73 @@
+"""Structured logs and Prometheus metrics. Names and labels are part of the contract."""
+
+import logging
+import sys
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+STAGES = ("fetch", "decode", "resize", "encode", "store")
+
+
+class Metrics:
+    """The metrics of one process. The registry is ours, so that two apps in one test do not share counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.derivations = Counter(
+            "darkroom_derivations",
+            "Variants derived, by outcome (ok, or the error's code)",
+            ["size", "format", "outcome"],
+            registry=self.registry,
+        )
+        self.variant_requests = Counter(
+            "darkroom_variant_requests",
+            "Requests for variants, by where the answer came from (hot, stored, derived, collapsed, refused)",
+            ["tier"],
+            registry=self.registry,
+        )
+        self.stage_seconds = Histogram(
+            "darkroom_stage_seconds",
+            "Seconds spent by stage of a derivation",
+            ["stage"],
+            buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
+            registry=self.registry,
+        )
+        self.write_backs = Counter(
+            "darkroom_write_backs",
+            "Derived variants written to the store, by outcome (stored, lost_race, gone, failed, skipped)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.waiting = Gauge("darkroom_render_waiting", "Work waiting for a render process", registry=self.registry)
+        self.uploads = Counter(
+            "darkroom_uploads", "Uploads, by outcome (ok, or the error's code)", ["outcome"], registry=self.registry
+        )
+        self.jobs = Gauge("darkroom_jobs", "Warm-up jobs by status", ["status"], registry=self.registry)
+
+    def observe_stages(self, timings: dict[str, float]) -> None:
+        for stage, seconds in timings.items():
+            self.stage_seconds.labels(stage).observe(seconds)
+
+    def exposition(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    """Logs to standard error: for people (`console`), or a JSON object a line (`json`)."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+    )
+    processors: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if log_format == "json":
+        processors.append(structlog.processors.format_exc_info)
+    structlog.configure(
+        processors=[*processors, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )

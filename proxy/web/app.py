@@ -1,0 +1,123 @@
+"""The origin put together: the one place where the proxy's parts meet their adapters."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, ExceptionHandler
+
+from proxy.derivation.service import Derivations
+from proxy.errors import ServiceError
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.probe import Limits
+from proxy.keys import original_key
+from proxy.model import UploadId
+from proxy.recipe import Recipes
+from proxy.settings import Settings, load_settings
+from proxy.storage.base import ObjectNotFound, ObjectStore
+from proxy.storage.disk import DiskStore
+from proxy.storage.s3 import S3Store
+from proxy.telemetry import Metrics, configure_logging
+from proxy.web import problems
+from proxy.web.auth import RequireKey
+from proxy.web.health import health_routes
+from proxy.web.variants import Variants
+
+OPEN_PATHS = ("/healthz", "/readyz")
+EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
+    ServiceError: problems.service_error,
+    HTTPException: problems.http_error,
+    Exception: problems.unexpected,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The proxy's parts, for the app, the worker and the command line alike."""
+
+    settings: Settings
+    store: ObjectStore
+    pool: RenderPool
+    derivations: Derivations
+    metrics: Metrics
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Origin"]:
+        """Render processes up; at the end, work in hand is finished first."""
+        await self.pool.start()
+        try:
+            yield self
+        finally:
+            await self.derivations.drain()
+            await self.pool.close()
+            await self.store.close()
+
+    async def check_store(self) -> None:
+        """Raises StoreUnavailable."""
+        try:
+            await self.store.head(original_key(UploadId(str(uuid4()))))
+        except ObjectNotFound:
+            return
+
+
+def compose(settings: Settings) -> Origin:
+    metrics = Metrics()
+    store = open_store(settings)
+    pool = RenderPool(
+        Limits(settings.min_side, settings.max_side),
+        processes=settings.render_processes,
+        memory_mb=settings.render_process_mb,
+        timeout=settings.render_timeout,
+        max_waiting=settings.max_waiting,
+    )
+    metrics.waiting.set_function(lambda: pool.admission.waiting)
+    derivations = Derivations(
+        store,
+        pool,
+        Recipes(settings),
+        metrics,
+        temporary=settings.temporary,
+        timeout=settings.render_timeout,
+        hot_bytes=settings.hot_cache_mb << 20,
+        missing_ttl=settings.missing_ttl,
+    )
+    return Origin(settings, store, pool, derivations, metrics)
+
+
+def open_store(settings: Settings) -> ObjectStore:
+    if settings.s3_bucket is None:
+        return DiskStore(settings.data_dir / "objects")
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    return S3Store(
+        bucket=settings.s3_bucket,
+        region=settings.aws_region,
+        endpoint_url=settings.s3_endpoint_url,
+        access_key_id=key.get_secret_value() if key else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+    )
+
+
+def serve_origin(origin: Origin, app: ASGIApp, open_paths: Sequence[str] = OPEN_PATHS) -> ASGIApp:
+    """`app` behind its keys, and the variants, which need none, before it."""
+    keys = [key.get_secret_value() for key in origin.settings.api_keys]
+    return Variants(RequireKey(app, keys, open_paths), origin.derivations, origin.settings.sizes)
+
+
+def create_app(settings: Settings | None = None) -> ASGIApp:
+    """`darkroom serve --role proxy`: variants, health and metrics. Knows no database."""
+    settings = settings or load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    origin = compose(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with origin.running():
+            yield
+
+    routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
+    return serve_origin(origin, Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS))

@@ -1,0 +1,92 @@
+"""From errors to answers: the one table, as `application/problem+json` (RFC 9457)."""
+
+import json
+from http import HTTPStatus
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from proxy import errors
+from proxy.errors import ServiceError
+
+log = structlog.get_logger()
+
+STATUS: dict[type[ServiceError], int] = {
+    errors.NotFound: 404,
+    errors.UnknownUpload: 404,
+    errors.UnknownVariant: 404,
+    errors.Refused: 400,
+    errors.MissingImage: 400,
+    errors.Malformed: 400,
+    errors.UnsupportedFormat: 400,
+    errors.TooLarge: 413,
+    errors.TooSmall: 422,
+    errors.TooManyPixels: 422,
+    errors.Undecodable: 422,
+    errors.UploadTimeout: 408,
+    errors.Unauthorized: 401,
+    errors.Unavailable: 503,
+    errors.StoreUnavailable: 503,
+    errors.CatalogUnavailable: 503,
+    errors.Overloaded: 503,
+    errors.DerivationTimeout: 504,
+    errors.RenderFailed: 503,
+}
+
+NO_STORE = "no-store"
+SHORT = "public, max-age=60"
+"""For a variant that cannot be: long enough to stop a flood, short enough for a racing upload."""
+
+_REMEMBERED = {404, 422}
+
+
+def problem(error: ServiceError, *, cacheable: bool = False) -> Response:
+    """The answer to an error. `cacheable`: the edge may keep what asking again will not change, for a minute."""
+    status = STATUS[type(error)]
+    if error.report:
+        log.error("request failed", code=error.code, detail=str(error), cause=repr(error.__cause__))
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    if status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="darkroom"'
+    caching = SHORT if cacheable and status in _REMEMBERED else NO_STORE
+    return _response(status, error.code, error.title, str(error), headers=headers, caching=caching)
+
+
+async def service_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return problem(error)
+
+
+async def http_error(_request: Request, error: Exception) -> Response:
+    """What the router raises: no such path, or another method."""
+    assert isinstance(error, HTTPException)
+    phrase = HTTPStatus(error.status_code).phrase
+    code = phrase.lower().replace(" ", "_")
+    return _response(error.status_code, code, phrase, error.detail, headers=dict(error.headers or {}), caching=NO_STORE)
+
+
+async def unexpected(_request: Request, error: Exception) -> Response:
+    """A defect of ours. Its text stays in the log: it may say what is nobody's business."""
+    log.error("unexpected error", exc_info=error)
+    return _response(
+        500,
+        "internal",
+        "Internal error",
+        "This is a defect of the server; it was logged.",
+        headers={},
+        caching=NO_STORE,
+    )
+
+
+def _response(status: int, code: str, title: str, detail: str, *, headers: dict[str, str], caching: str) -> Response:
+    body = {"type": f"urn:darkroom:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+    return Response(
+        json.dumps(body),
+        status,
+        {"Cache-Control": caching, "X-Content-Type-Options": "nosniff", **headers},
+        media_type="application/problem+json",
+    )
