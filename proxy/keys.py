@@ -11,6 +11,11 @@ def variant_key(upload_id: UploadId, variant: Variant) -> str:
     return f"images/{upload_id}/{variant.name}"
 
 
+def variant_path(upload_id: UploadId, variant: Variant) -> str:
+    """The path of its URL."""
+    return f"/{variant_key(upload_id, variant)}"
+
+
 def variants_prefix(upload_id: UploadId) -> str:
     """The slash ends the id, so that no other upload's keys can begin with it."""
     return f"images/{upload_id}/"

@@ -1,7 +1,7 @@
 """The one door to a variant: find it, or derive and store it. The route and the warm-up both come through here."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -110,7 +110,7 @@ class Derivations:
         self._metrics.variant_requests.labels(fetched.tier).inc()
         return fetched
 
-    async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncIterator[Ensured]:
+    async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncGenerator[Ensured]:
         """Sees to it that every variant is stored, with today's recipe; yields each once it is.
 
         The original is decoded once for all that are missing, and whoever asks for one of them meanwhile gets it from

@@ -36,7 +36,7 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """Keys are slash-separated relative paths made by `proxy.keys`; metadata keys are lower-case ASCII.
+    """Keys are slash-separated relative paths made by `proxy.keys`; metadata is ASCII, its keys lower-case.
 
     Every method raises StoreUnavailable when the store is away or answers nonsense, and none blocks the event loop.
     """

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
@@ -19,6 +19,7 @@ import anyio.to_thread
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
+from proxy.storage.files import new_file
 
 T = TypeVar("T")
 
@@ -46,15 +47,17 @@ class DiskStore:
             with self._open(key) as (info, file):
                 body = file.read()
             if len(body) != info.size:
-                raise StoreUnavailable(f"The object {key} changed while it was read; try again.")
+                raise _changed(key)
             return StoredObject(info, body)
 
         return await self._run(get)
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         def download() -> ObjectInfo:
-            with self._open(key) as (info, source), path.open("xb") as target:
+            with self._open(key) as (info, source), new_file(path) as target:
                 shutil.copyfileobj(source, target, 1 << 20)
+                if target.tell() != info.size:
+                    raise _changed(key)
             return info
 
         return await self._run(download)
@@ -110,9 +113,15 @@ class DiskStore:
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Runs blocking file work in a thread and translates what the disk complains of, here and nowhere else."""
+
+        def run() -> T:
+            if self._root.exists() and not self._root.is_dir():  # would look like any key that is not there
+                raise StoreUnavailable("The data folder is a file.")
+            return work()
+
         try:
-            return await anyio.to_thread.run_sync(work, limiter=self._threads)
-        except (FileNotFoundError, NotADirectoryError) as error:
+            return await anyio.to_thread.run_sync(run, limiter=self._threads)
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
             raise ObjectNotFound(str(error)) from error
         except FileExistsError as error:
             raise ObjectExists(str(error)) from error
@@ -128,20 +137,16 @@ class DiskStore:
     def _open(self, key: str) -> Iterator[tuple[ObjectInfo, BinaryIO]]:
         with self._path(key).open("rb") as file:
             line = file.readline(_MAX_HEADER)
+            stat = os.fstat(file.fileno())
+            size, last_modified = stat.st_size - len(line), datetime.fromtimestamp(stat.st_mtime, UTC)
             try:
                 header = json.loads(line)
-            except ValueError as error:
+                info = ObjectInfo(
+                    key, size, last_modified, header["content_type"], header["cache_control"], header["metadata"]
+                )
+            except (ValueError, TypeError, KeyError) as error:
                 raise StoreUnavailable(f"The object {key} is damaged: its first line is not a header.") from error
-            stat = os.fstat(file.fileno())
-            yield (
-                ObjectInfo(
-                    key=key,
-                    size=stat.st_size - len(line),
-                    last_modified=datetime.fromtimestamp(stat.st_mtime, UTC),
-                    **header,
-                ),
-                file,
-            )
+            yield info, file
 
     def _publish(self, incoming: Path, path: Path, *, if_absent: bool) -> None:
         """Gives a finished file its name. `link` fails where the name is taken; `replace` takes it over."""
@@ -152,15 +157,18 @@ class DiskStore:
                     os.link(incoming, path)
                 else:
                     incoming.replace(path)
-            except FileNotFoundError:  # a delete pruned the folder between the two lines above
-                continue
+            except FileNotFoundError:
+                if not incoming.exists():
+                    raise StoreUnavailable("The data folder was cleared while it was written to.") from None
+                continue  # a delete pruned the folder between the lines above
             break
         for folder in (path.parent, path.parent.parent):  # the name itself must survive a power cut
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            with suppress(FileNotFoundError):  # deleted and pruned already
+                descriptor = os.open(folder, os.O_RDONLY)
+                try:
+                    os.fsync(descriptor)
+                finally:
+                    os.close(descriptor)
 
     def _prune(self, folder: Path) -> None:
         """Removes the empty folders that an object leaves behind."""
@@ -193,3 +201,7 @@ class DiskStore:
             if len(page) == _LIST_PAGE:
                 break
         return page
+
+
+def _changed(key: str) -> StoreUnavailable:
+    return StoreUnavailable(f"The object {key} changed while it was read; try again.")

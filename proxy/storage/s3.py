@@ -8,7 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -20,6 +20,7 @@ from urllib3.exceptions import HTTPError
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
+from proxy.storage.files import new_file
 
 if TYPE_CHECKING:  # stubs: not there when the service runs
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, PutObjectRequestTypeDef
@@ -53,6 +54,7 @@ _ANSWERS = {
 _LATE = "The object store did not answer in time: look at its load and at the network in between."
 _NO_KEYS = "No credentials for the object store were found: set the access key and its secret, or give a role."
 _NOT_S3 = "What answers at the endpoint is no S3 service: correct the endpoint in the settings."
+_GONE = "The object store cannot be reached: check that it runs, and the endpoint's host and port."
 _CUT = "The object store broke off in the middle of an object: try again."
 
 _FAILURES: Mapping[type[Exception], str] = {  # in this order: the ConnectionError of botocore is the parent of others
@@ -65,7 +67,8 @@ _FAILURES: Mapping[type[Exception], str] = {  # in this order: the ConnectionErr
     boto.ResponseStreamingError: _CUT,
     boto.FlexibleChecksumError: _CUT,
     boto.SSLError: "The object store's certificate was not accepted: check the endpoint's name and this machine's CAs.",
-    boto.ConnectionError: "The object store cannot be reached: check that it runs, and the endpoint's host and port.",
+    boto.ConnectionError: _GONE,
+    boto.ConnectionClosedError: _GONE,
 }
 
 
@@ -119,7 +122,7 @@ class S3Store:
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         def download() -> ObjectInfo:
-            with self._open(key) as (info, body), _new_file(path) as file:
+            with self._open(key) as (info, body), new_file(path) as file:
                 shutil.copyfileobj(body, file, 1 << 20)
             return info
 
@@ -140,7 +143,6 @@ class S3Store:
         request["Metadata"] = dict(metadata or {})
         if cache_control is not None:
             request["CacheControl"] = cache_control
-
         if if_absent:
             request["IfNoneMatch"] = "*"
 
@@ -224,17 +226,6 @@ def _info(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") 
 
 
 @contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is whole or not there."""
-    with path.open("xb") as file:
-        try:
-            yield file
-        except BaseException:
-            path.unlink()
-            raise
-
-
-@contextmanager
 def _translated() -> Iterator[None]:
     """The one place where botocore's exceptions become ours. What it says of itself may hold names and addresses."""
     try:
@@ -256,8 +247,8 @@ def _answered(error: boto.ClientError) -> Exception:
             return ObjectExists(str(error))
         case ("HeadBucket", "404"):
             return StoreUnavailable(_advice("NoSuchBucket"))
-        case (_, code):
-            return StoreUnavailable(_advice(code))
+        case _:
+            return StoreUnavailable(_advice(_code(error)))
 
 
 def _code(error: boto.ClientError) -> str:

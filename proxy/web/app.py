@@ -102,10 +102,13 @@ def open_store(settings: Settings) -> ObjectStore:
     )
 
 
-def serve_origin(origin: Origin, app: ASGIApp, open_paths: Sequence[str] = OPEN_PATHS) -> ASGIApp:
-    """`app` behind its keys, and the variants, which need none, before it."""
-    keys = [key.get_secret_value() for key in origin.settings.api_keys]
-    return Variants(RequireKey(app, keys, open_paths), origin.derivations, origin.settings.sizes)
+def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
+    """Variants, which need no key, before everything else."""
+    return Variants(app, origin.derivations, origin.settings.sizes)
+
+
+def require_key(app: ASGIApp, settings: Settings, open_paths: Sequence[str] = OPEN_PATHS) -> ASGIApp:
+    return RequireKey(app, [key.get_secret_value() for key in settings.api_keys], open_paths)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
@@ -120,4 +123,5 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
             yield
 
     routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
-    return serve_origin(origin, Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS))
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    return serve_variants(origin, require_key(app, settings))

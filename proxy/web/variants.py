@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from proxy.derivation.picture import CACHE_CONTROL
 from proxy.derivation.service import Derivations, Fetched, Tier
 from proxy.errors import ServiceError, UnknownVariant
-from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
+from proxy.keys import variant_path
+from proxy.model import Format, Sizes, Variant, parse_upload_id
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
 from proxy.web.problems import SHORT, http_error, problem
 
@@ -55,7 +56,7 @@ class Variants:
         if upload_id is None or variant is None:
             return problem(UnknownVariant(self._spelling()), cacheable=True)
         if canonical != variant_part:
-            return RedirectResponse(f"/images/{upload_id}/{canonical}", 308, {"Cache-Control": CACHE_CONTROL})
+            return RedirectResponse(variant_path(upload_id, variant), 308, {"Cache-Control": CACHE_CONTROL})
         start = monotonic()
         try:
             fetched = await self._derivations.fetch(upload_id, variant)
@@ -107,7 +108,3 @@ def _server_timing(timings: Mapping[str, float], seconds: float) -> str:
     """Milliseconds by stage; `fetch` is what is not rendering: the store, or waiting for another's derivation."""
     stages = {"fetch": seconds - sum(timings.values()), **timings}
     return ", ".join(f"{stage};dur={max(0.0, duration) * 1000:.1f}" for stage, duration in stages.items())
-
-
-def url_path(upload_id: UploadId, variant: Variant) -> str:
-    return f"/images/{upload_id}/{variant.name}"

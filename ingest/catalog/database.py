@@ -1,0 +1,87 @@
+"""Opening the database, and the one edge where its drivers' exceptions are translated."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from proxy.errors import CatalogUnavailable
+from proxy.settings import Settings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+_BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
+
+
+class Database:
+    """Connections to one database. Every failure of it leaves here as CatalogUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = _create_engine(url)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Database":
+        if settings.database_url:
+            return cls(settings.database_url.get_secret_value())
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite+aiosqlite:///{settings.data_dir / 'darkroom.db'}")
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Committed and durable when the block ends; rolled back if it raises."""
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
+
+    async def migrate(self, revision: str = "head") -> None:
+        """Brings the tables to `revision`; an empty database gets all of them."""
+        async with self.transaction() as connection:
+            await connection.run_sync(_upgrade, revision)
+
+    async def check(self) -> None:
+        """Raises CatalogUnavailable, also where the tables are not those that this version needs."""
+        async with self.transaction() as connection:
+            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        if current != head:
+            raise CatalogUnavailable(
+                f"The database is at revision {current or 'none'}, not {head}: run `darkroom migrate`."
+            )
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def _create_engine(url: str) -> AsyncEngine:
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_async_engine(url, pool_pre_ping=True, pool_timeout=5)
+    engine = create_async_engine(url, connect_args={"timeout": _BUSY_TIMEOUT})
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode the default would let a power cut take back commits that were acknowledged.
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _upgrade(connection: Connection, revision: str) -> None:
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS))
+    if revision == "base":
+        command.downgrade(config, revision)
+    else:
+        command.upgrade(config, revision)

@@ -1,0 +1,204 @@
+"""Jobs and images in SQL."""
+
+import base64
+import binascii
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
+
+from ingest.catalog.database import Database
+from ingest.catalog.tables import images, upload_jobs
+from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
+from proxy.errors import UnknownUpload
+from proxy.model import UploadId, parse_upload_id
+
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Uploads with their jobs, newest first; `cursor` leads to the next page, None at the end."""
+
+    uploads: list[tuple[Image, Job]]
+    cursor: str | None
+
+
+class JobRepository:
+    """Every method is one transaction, and raises CatalogUnavailable when the database is away."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def begin(self, upload_id: UploadId) -> None:
+        """The first byte has come: a pending job, without an image yet."""
+        now = datetime.now(UTC)
+        values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0}
+        async with self._database.transaction() as connection:
+            await connection.execute(insert(upload_jobs).values(values | {"created_at": now, "updated_at": now}))
+
+    async def accept(self, image: Image) -> None:
+        """The original is stored: from now on the upload exists and its job may be taken."""
+        async with self._database.transaction() as connection:
+            await connection.execute(insert(images).values(asdict(image)))
+            await connection.execute(
+                update(upload_jobs)
+                .where(upload_jobs.c.upload_id == image.upload_id)
+                .values(created_at=image.created_at, updated_at=image.created_at)
+            )
+
+    async def delete(self, upload_id: UploadId) -> bool:
+        """Removes both rows. False if there were none."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(images).where(images.c.upload_id == upload_id))
+            result = await connection.execute(delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id))
+            return result.rowcount > 0
+
+    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+        """Raises UnknownUpload; a picture that is still being uploaded is unknown, too."""
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(_joined().where(images.c.upload_id == upload_id))).first()
+        if row is None:
+            raise UnknownUpload("No picture was uploaded under this id, or it was deleted.")
+        return _image(row), _job(row)
+
+    async def newest(self, limit: int, cursor: str | None = None) -> Page:
+        """Raises ValueError for a cursor that is not one of ours."""
+        query = _joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(_before(*_parse_cursor(cursor)))
+        async with self._database.transaction() as connection:
+            rows = (await connection.execute(query)).all()
+        uploads = [(_image(row), _job(row)) for row in rows[:limit]]
+        return Page(uploads, _cursor(uploads[-1][0]) if len(rows) > limit else None)
+
+    async def each(self) -> AsyncIterator[tuple[Image, Job]]:
+        """Every upload, newest first, a page in memory at a time."""
+        cursor = None
+        while True:
+            page = await self.newest(_PAGE, cursor)
+            for upload in page.uploads:
+                yield upload
+            if (cursor := page.cursor) is None:
+                return
+
+    async def count(self) -> dict[JobStatus, int]:
+        """Accepted uploads by the status of their jobs."""
+        query = (
+            select(upload_jobs.c.status, func.count())
+            .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+            .group_by(upload_jobs.c.status)
+        )
+        async with self._database.transaction() as connection:
+            counted = {JobStatus(status): number for status, number in await connection.execute(query)}
+        return {status: counted.get(status, 0) for status in JobStatus}
+
+    async def next_pending(self) -> UploadId | None:
+        """The job that has waited longest."""
+        query = (
+            select(upload_jobs.c.upload_id)
+            .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+            .where(upload_jobs.c.status == JobStatus.PENDING)
+            .order_by(upload_jobs.c.created_at)
+            .limit(1)
+        )
+        async with self._database.transaction() as connection:
+            return (await connection.execute(query)).scalar()
+
+    async def recover(self) -> int:
+        """Makes jobs that a stopped server left `processing` pending again; how many."""
+        async with self._database.transaction() as connection:
+            result = await connection.execute(
+                update(upload_jobs)
+                .where(upload_jobs.c.status == JobStatus.PROCESSING)
+                .values(status=JobStatus.PENDING, updated_at=datetime.now(UTC))
+            )
+            return result.rowcount
+
+    async def advance(
+        self,
+        upload_id: UploadId,
+        *,
+        expect: JobStatus,
+        to: JobStatus,
+        progress: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Moves a job, if it is where the caller believes: compare and set. Raises LostJob otherwise.
+
+        Raises ValueError for a move that is not in `MOVES`.
+        """
+        if to not in MOVES[expect]:
+            raise ValueError(f"a job does not go from {expect} to {to}")
+        values: dict[str, Any] = {"status": to, "error": error}
+        if progress is not None:
+            values["progress"] = progress
+        await self._update(upload_id, expect, values)
+
+    async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
+        """Notes how far a job in processing has come. Raises LostJob if it is not."""
+        states = {name: asdict(variant) for name, variant in variants.items()}
+        await self._update(upload_id, JobStatus.PROCESSING, {"progress": progress}, states)
+
+    async def _update(
+        self, upload_id: UploadId, expect: JobStatus, values: dict[str, Any], variants: dict[str, Any] | None = None
+    ) -> None:
+        where = and_(upload_jobs.c.upload_id == upload_id, upload_jobs.c.status == expect)
+        async with self._database.transaction() as connection:
+            result = await connection.execute(
+                update(upload_jobs).where(where).values(values | {"updated_at": datetime.now(UTC)})
+            )
+            if result.rowcount == 0:
+                raise LostJob(upload_id)
+            if variants is not None:
+                await connection.execute(
+                    update(images).where(images.c.upload_id == upload_id).values(variants=variants)
+                )
+
+
+def _joined() -> Any:
+    job_columns = [upload_jobs.c[name] for name in ("status", "progress", "error", "updated_at")]
+    return select(images, *job_columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
+
+
+def _image(row: Row[Any]) -> Image:
+    variants = {
+        name: WarmedVariant(**known | {"state": VariantState(known["state"])}) for name, known in row.variants.items()
+    }
+    return Image(
+        UploadId(row.upload_id),
+        row.format,
+        row.original_size,
+        row.width,
+        row.height,
+        row.thumbhash,
+        row.color,
+        variants,
+        row.created_at,
+    )
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(UploadId(row.upload_id), JobStatus(row.status), row.progress, row.error, row.created_at, row.updated_at)
+
+
+def _before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:
+    return or_(images.c.created_at < moment, and_(images.c.created_at == moment, images.c.upload_id < upload_id))
+
+
+def _cursor(image: Image) -> str:
+    return base64.urlsafe_b64encode(f"{image.created_at.isoformat()} {image.upload_id}".encode()).decode()
+
+
+def _parse_cursor(cursor: str) -> tuple[datetime, UploadId]:
+    try:
+        moment, _, text = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        upload_id = parse_upload_id(text)
+        created_at = datetime.fromisoformat(moment)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("not a cursor") from error
+    if upload_id is None or created_at.tzinfo is None:
+        raise ValueError("not a cursor")
+    return created_at, upload_id

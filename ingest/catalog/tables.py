@@ -1,0 +1,66 @@
+"""The two tables. Migrations make them; this is what the code believes they look like, and a test compares both."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData()
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment, in UTC. SQLite keeps no zone: what comes back bare is UTC, for nothing else goes in."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
+
+
+upload_jobs = Table(
+    "upload_jobs",
+    metadata,
+    Column("upload_id", Uuid(as_uuid=False), primary_key=True),
+    Column("status", String(10), nullable=False),
+    Column("progress", Integer, nullable=False, default=0),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),
+    CheckConstraint("progress BETWEEN 0 AND 100", name="upload_jobs_progress"),
+    Index("upload_jobs_by_status", "status", "created_at"),
+)
+
+images = Table(
+    "images",
+    metadata,
+    Column("upload_id", Uuid(as_uuid=False), ForeignKey("upload_jobs.upload_id", ondelete="CASCADE"), primary_key=True),
+    Column("format", String(4), nullable=False),
+    Column("original_size", Integer, nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("thumbhash", Text, nullable=False),
+    Column("color", String(7), nullable=False),
+    Column("variants", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("images_newest", "created_at", "upload_id"),
+)

@@ -1,0 +1,79 @@
+"""Job: the progress of one upload's warm-up. Its states and their legal moves."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from proxy.model import UploadId
+
+
+class JobStatus(StrEnum):
+    PENDING = "pending"
+    """Waits for a worker."""
+    PROCESSING = "processing"
+    """A worker has it."""
+    COMPLETE = "complete"
+    """Every standard variant is in the store."""
+    FAILED = "failed"
+    """Ended with an error; `error` says which. Variants are still derived on request, if they can be."""
+
+    @property
+    def ended(self) -> bool:
+        return self in (JobStatus.COMPLETE, JobStatus.FAILED)
+
+
+MOVES: dict[JobStatus, frozenset[JobStatus]] = {
+    JobStatus.PENDING: frozenset({JobStatus.PROCESSING}),
+    # Back to pending: a stopping worker hands its job back.
+    JobStatus.PROCESSING: frozenset({JobStatus.PENDING, JobStatus.COMPLETE, JobStatus.FAILED}),
+    # An operator's `darkroom warm` begins again, for instance after a size was added.
+    JobStatus.COMPLETE: frozenset({JobStatus.PROCESSING}),
+    JobStatus.FAILED: frozenset({JobStatus.PROCESSING}),
+}
+
+
+class LostJob(Exception):
+    """The job is not in the expected state: another worker has it, or the upload was deleted. Let go of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`progress` is 0 to 100; `error` is a sentence for people, set while the status is `failed`."""
+
+    upload_id: UploadId
+    status: JobStatus
+    progress: int
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class VariantState(StrEnum):
+    WAITING = "waiting"
+    """Not warmed yet. Its URL works all the same."""
+    STORED = "stored"
+
+
+@dataclass(frozen=True, slots=True)
+class WarmedVariant:
+    """What the catalogue knows of one standard variant. `milliseconds` its derivation took; None if unknown."""
+
+    url: str
+    state: VariantState = VariantState.WAITING
+    bytes: int | None = None
+    milliseconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An accepted upload. `format` is jpeg, png or webp; sides are upright pixels; `variants` go by name."""
+
+    upload_id: UploadId
+    format: str
+    original_size: int
+    width: int
+    height: int
+    thumbhash: str
+    color: str
+    variants: dict[str, WarmedVariant]
+    created_at: datetime

@@ -1,0 +1,1 @@
+"""How a worker learns of jobs: the WarmupQueue port and its adapters."""

@@ -1,0 +1,145 @@
+"""Receive, validate, store, record, enqueue. An upload that is refused or breaks off leaves nothing behind."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import Image
+from ingest.queue.base import WarmupQueue
+from ingest.warmup import waiting
+from proxy.derivation.service import Derivations
+from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
+from proxy.imaging.admission import Priority
+from proxy.imaging.inspect import Inspection
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.probe import sniff
+from proxy.keys import original_key
+from proxy.model import Sizes, UploadId, new_upload_id
+from proxy.storage.base import ObjectStore
+from proxy.telemetry import Metrics
+
+log = structlog.get_logger()
+
+_SNIFF_BYTES = 12
+_WRITE_BYTES = 256 * 1024  # bytes gathered for each write, as each costs a hop to a thread
+
+
+class Uploads:
+    """The life of an upload, from its first byte to its deletion."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        pool: RenderPool,
+        repository: JobRepository,
+        queue: WarmupQueue,
+        derivations: Derivations,
+        sizes: Sizes,
+        metrics: Metrics,
+        temporary: Path,
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._repository = repository
+        self._queue = queue
+        self._derivations = derivations
+        self._sizes = sizes
+        self._metrics = metrics
+        self._temporary = temporary
+
+    async def receive(self, chunks: AsyncIterator[bytes]) -> Image:
+        """Takes the file's bytes; returns once the original and its rows are durable.
+
+        Raises what `chunks` raises, a Refused for a picture that we do not take, Unavailable, Overloaded,
+        DerivationTimeout or RenderFailed; then nothing of it is left in any store.
+        """
+        upload_id = new_upload_id()
+        folder = self._temporary / upload_id
+        try:
+            image = await self._accept(upload_id, folder, chunks)
+        except BaseException as error:
+            await asyncio.shield(self._undo(upload_id))
+            self._metrics.uploads.labels(error.code if isinstance(error, ServiceError) else "aborted").inc()
+            raise
+        finally:
+            await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+        self._metrics.uploads.labels("ok").inc()
+        try:
+            await self._queue.publish(upload_id)
+        except Unavailable as error:  # the job is in the database, where workers look for it, too
+            log.warning("warm-up not announced", upload=upload_id, error=str(error))
+        return image
+
+    async def delete(self, upload_id: UploadId) -> None:
+        """Removes original, variants and rows. Raises UnknownUpload.
+
+        The rows go last: if a store fails half-way, the upload is still listed, and the next call finishes the work.
+        """
+        await self._repository.find(upload_id)
+        await self._derivations.purge(upload_id)
+        await self._repository.delete(upload_id)
+
+    async def _accept(self, upload_id: UploadId, folder: Path, chunks: AsyncIterator[bytes]) -> Image:
+        path = await self._save(upload_id, folder, chunks)
+        inspection = await self._inspect(path)
+        await self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
+        image = Image(
+            upload_id,
+            inspection.format,
+            (await anyio.Path(path).stat()).st_size,
+            inspection.width,
+            inspection.height,
+            inspection.thumbhash,
+            inspection.color,
+            waiting(upload_id, self._sizes),
+            datetime.now(UTC),
+        )
+        await self._repository.accept(image)
+        return image
+
+    async def _save(self, upload_id: UploadId, folder: Path, chunks: AsyncIterator[bytes]) -> Path:
+        """The file under a name of our own making. Its type is known by its first bytes, or it is refused at once."""
+        head = bytearray()
+        async for chunk in chunks:
+            head += chunk
+            if len(head) >= _SNIFF_BYTES:
+                break
+        if not head:
+            raise MissingImage("The file is empty. Send a JPEG, PNG or WebP picture.")
+        extension = sniff(bytes(head[:_SNIFF_BYTES]))
+        if extension is None:
+            raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.")
+        await self._repository.begin(upload_id)
+        path = folder / f"original.{extension}"
+        try:
+            await anyio.Path(folder).mkdir(parents=True)
+            async with await anyio.open_file(path, "xb") as file:
+                async for chunk in chunks:
+                    head += chunk
+                    if len(head) >= _WRITE_BYTES:
+                        await file.write(bytes(head))
+                        head.clear()
+                await file.write(bytes(head))
+        except OSError as error:
+            raise Unavailable("There is no room for uploads just now. Try again later.") from error
+        return path
+
+    async def _inspect(self, path: Path) -> Inspection:
+        async with self._pool.process(Priority.LIVE) as process:
+            return await process.inspect(path)
+
+    async def _undo(self, upload_id: UploadId) -> None:
+        """Rows first: an original without rows is an orphan, a row without original a broken promise."""
+        try:
+            await self._repository.delete(upload_id)
+            await self._store.delete(original_key(upload_id))
+        except Unavailable as error:
+            log.error("a refused upload may have left something behind", upload=upload_id, error=str(error))

@@ -1,0 +1,110 @@
+"""The whole service put together: ingest around the proxy's origin."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.queue.base import WarmupQueue
+from ingest.queue.local import LocalQueue
+from ingest.uploads import Uploads
+from ingest.warmup import WarmUp
+from ingest.web.documents import Documents
+from ingest.web.endpoints import Endpoints
+from ingest.worker import Worker
+from proxy.settings import Settings, load_settings
+from proxy.telemetry import configure_logging
+from proxy.web.app import EXCEPTION_HANDLERS, OPEN_PATHS, Origin, compose, require_key, serve_variants
+from proxy.web.health import health_routes
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Ingest's parts, for the app, the worker and the command line alike."""
+
+    origin: Origin
+    database: Database
+    repository: JobRepository
+    queue: WarmupQueue
+    warmup: WarmUp
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Ingest"]:
+        async with self.origin.running():
+            try:
+                yield self
+            finally:
+                await self.database.close()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """A worker in this process; at the end its job is handed back."""
+        worker = asyncio.create_task(Worker(self.queue, self.warmup).run())
+        try:
+            yield
+        finally:
+            worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await worker
+
+    async def collect_jobs(self) -> None:
+        for status, count in (await self.repository.count()).items():
+            self.origin.metrics.jobs.labels(status).set(count)
+
+
+def compose_ingest(settings: Settings) -> Ingest:
+    origin = compose(settings)
+    database = Database.from_settings(settings)
+    repository = JobRepository(database)
+    warmup = WarmUp(repository, origin.derivations, settings.sizes)
+    return Ingest(origin, database, repository, LocalQueue(repository), warmup)
+
+
+def create_app(settings: Settings | None = None) -> ASGIApp:
+    """`darkroom serve`: everything on one port, warm-up in this process."""
+    ingest = compose_ingest(_configured(settings))
+    return serve_variants(ingest.origin, ingest_app(ingest))
+
+
+def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
+    """`darkroom serve --role ingest`: uploads and jobs; variants are another process's."""
+    return ingest_app(compose_ingest(_configured(settings)))
+
+
+def ingest_app(ingest: Ingest) -> ASGIApp:
+    origin, settings = ingest.origin, ingest.origin.settings
+    uploads = Uploads(
+        store=origin.store,
+        pool=origin.pool,
+        repository=ingest.repository,
+        queue=ingest.queue,
+        derivations=origin.derivations,
+        sizes=settings.sizes,
+        metrics=origin.metrics,
+        temporary=settings.temporary,
+    )
+    endpoints = Endpoints(settings, uploads, ingest.repository, Documents(settings.sizes, settings.url_base))
+    checks = {"store": origin.check_store, "database": ingest.database.check}
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with ingest.running(), ingest.working():
+            yield
+
+    app = Starlette(
+        routes=[*endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)],
+        lifespan=lifespan,
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+    return require_key(app, settings, OPEN_PATHS)
+
+
+def _configured(settings: Settings | None) -> Settings:
+    settings = settings or load_settings()
+    configure_logging(settings.log_format, settings.log_level)
+    return settings

@@ -1,0 +1,124 @@
+"""The calls of ingest: upload, read back, follow, list, delete."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from sse_starlette import EventSourceResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ingest.catalog.repository import JobRepository
+from ingest.multipart import MAX_OTHER_BYTES, file_field, too_large
+from ingest.uploads import Uploads
+from ingest.web.bodies import EarlyAnswer, timed_body
+from ingest.web.documents import Documents
+from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
+from proxy.model import UploadId, parse_upload_id
+from proxy.settings import Settings
+from proxy.web.problems import problem
+
+FIELD = "image"
+_NO_STORE = {"Cache-Control": "no-store"}
+_POLL_SECONDS = 0.25
+_FOLLOW_SECONDS = 600
+_MAX_PAGE = 100
+
+
+class Endpoints:
+    """One method for each call."""
+
+    def __init__(self, settings: Settings, uploads: Uploads, repository: JobRepository, documents: Documents) -> None:
+        self._max_bytes = settings.max_upload_mb << 20
+        self._total = settings.upload_timeout
+        self._stall = settings.upload_stall_timeout
+        self._uploads = uploads
+        self._repository = repository
+        self._documents = documents
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/images/upload", self.upload, methods=["POST"]),
+            Route("/images", self.newest, methods=["GET"]),
+            Route("/images/{upload_id}", self.show, methods=["GET"]),
+            Route("/images/{upload_id}", self.delete, methods=["DELETE"]),
+            Route("/images/{upload_id}/status", self.status, methods=["GET"]),
+            Route("/images/{upload_id}/events", self.events, methods=["GET"]),
+        ]
+
+    async def upload(self, request: Request) -> Response:
+        """The body is never taken at its word: bytes are counted as they come, whatever Content-Length says."""
+        try:
+            if _declared(request) > self._max_bytes + MAX_OTHER_BYTES:
+                raise too_large(self._max_bytes)
+            body = timed_body(request, total=self._total, stall=self._stall)
+            chunks = file_field(body, request.headers.get("content-type", ""), FIELD, self._max_bytes)
+            image = await self._uploads.receive(chunks)
+        except ServiceError as error:
+            return EarlyAnswer(problem(error), request)
+        location = {"Location": f"/images/{image.upload_id}"}
+        return JSONResponse(self._documents.created(image), 201, _NO_STORE | location)
+
+    async def show(self, request: Request) -> Response:
+        image, job = await self._repository.find(_upload_id(request))
+        return JSONResponse(self._documents.upload(image, job), headers=_NO_STORE)
+
+    async def status(self, request: Request) -> Response:
+        image, job = await self._repository.find(_upload_id(request))
+        return JSONResponse(self._documents.status(image, job), headers=_NO_STORE)
+
+    async def events(self, request: Request) -> Response:
+        upload_id = _upload_id(request)
+        await self._repository.find(upload_id)  # a 404 is an answer, not an event
+        return EventSourceResponse(self._follow(upload_id), headers=_NO_STORE)
+
+    async def newest(self, request: Request) -> Response:
+        try:
+            limit = int(request.query_params.get("limit", "20"))
+            page = await self._repository.newest(
+                min(max(limit, 1), _MAX_PAGE), request.query_params.get("cursor") or None
+            )
+        except ValueError:
+            raise Malformed("`limit` is a number, `cursor` one that an earlier page gave.") from None
+        uploads = [self._documents.upload(image, job) for image, job in page.uploads]
+        return JSONResponse({"images": uploads, "cursor": page.cursor}, headers=_NO_STORE)
+
+    async def delete(self, request: Request) -> Response:
+        await self._uploads.delete(_upload_id(request))
+        return Response(status_code=204, headers=_NO_STORE)
+
+    async def _follow(self, upload_id: UploadId) -> AsyncIterator[dict[str, Any]]:
+        """An event for each change, until the job ends or the upload goes."""
+        last: dict[str, Any] | None = None
+        end = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
+        while asyncio.get_running_loop().time() < end:
+            try:
+                image, job = await self._repository.find(upload_id)
+            except UnknownUpload:
+                yield {"event": "deleted", "data": "{}"}
+                return
+            except CatalogUnavailable:
+                return  # the client comes back by itself
+            document = self._documents.status(image, job)
+            if document != last:
+                yield {"event": "status", "data": json.dumps(document)}
+                last = document
+            if job.status.ended:
+                return
+            await asyncio.sleep(_POLL_SECONDS)
+
+
+def _upload_id(request: Request) -> UploadId:
+    upload_id = parse_upload_id(request.path_params["upload_id"])
+    if upload_id is None:
+        raise UnknownUpload("An upload's id is a lower-case UUID.")
+    return upload_id
+
+
+def _declared(request: Request) -> int:
+    try:
+        return int(request.headers.get("content-length", "0"))
+    except ValueError:
+        return 0

@@ -1,0 +1,268 @@
+"""Hand-written stand-ins that several suites share: they count what they are asked, and fail or wait when told to."""
+
+import asyncio
+import importlib.util
+import selectors
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+import anyio
+from starlette.types import ASGIApp, Message
+
+from proxy.errors import ServiceError, StoreUnavailable
+from proxy.imaging.admission import Priority
+from proxy.imaging.pool import RenderedFile
+from proxy.imaging.target import Target
+from proxy.storage.base import ObjectInfo, ObjectStore, StoredObject
+from proxy.storage.memory import MemoryStore
+from proxy.telemetry import Metrics
+
+
+class Gate:
+    """Whoever comes waits until it is opened; `reached` tells that somebody has come."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self._opened = asyncio.Event()
+
+    async def wait(self) -> None:
+        self.reached.set()
+        await self._opened.wait()
+
+    def open(self) -> None:
+        self._opened.set()
+
+
+class CountingStore:
+    """An ObjectStore over `inner` that keeps a record of every call as (method, key) and misbehaves on demand."""
+
+    def __init__(self, inner: ObjectStore | None = None) -> None:
+        self.inner = inner or MemoryStore()
+        self.calls: list[tuple[str, str]] = []
+        self._failures: Counter[str] = Counter()
+        self._before: dict[str, Gate] = {}
+        self._after: dict[str, Gate] = {}
+
+    def count(self, method: str, key: str | None = None) -> int:
+        return sum(1 for call in self.calls if call[0] == method and key in (None, call[1]))
+
+    def fail(self, method: str, times: int = 1) -> None:
+        """The next `times` calls of `method` raise StoreUnavailable and change nothing; 0 mends it."""
+        self._failures[method] = times
+
+    def hold(self, method: str, *, done: bool = False) -> Gate:
+        """Calls of `method` wait at the gate: before they do anything, or with `done`, before they return."""
+        gates = self._after if done else self._before
+        gates[method] = Gate()
+        return gates[method]
+
+    @asynccontextmanager
+    async def _call(self, method: str, key: str) -> AsyncIterator[None]:
+        self.calls.append((method, key))
+        if gate := self._before.get(method):
+            await gate.wait()
+        if self._failures[method]:
+            self._failures[method] -= 1
+            raise StoreUnavailable("The fake store was told to fail.")
+        yield
+        if gate := self._after.get(method):
+            await gate.wait()
+
+    async def head(self, key: str) -> ObjectInfo:
+        async with self._call("head", key):
+            return await self.inner.head(key)
+
+    async def get(self, key: str) -> StoredObject:
+        async with self._call("get", key):
+            return await self.inner.get(key)
+
+    async def download(self, key: str, path: Path) -> ObjectInfo:
+        async with self._call("download", key):
+            return await self.inner.download(key, path)
+
+    async def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> None:
+        async with self._call("put", key):
+            await self.inner.put(
+                key,
+                body,
+                content_type=content_type,
+                cache_control=cache_control,
+                metadata=metadata,
+                if_absent=if_absent,
+            )
+
+    async def delete(self, *keys: str) -> None:
+        async with self._call("delete", " ".join(keys)):
+            await self.inner.delete(*keys)
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        async with self._call("list", prefix):
+            listed = [info async for info in self.inner.list(prefix)]
+        for info in listed:
+            yield info
+
+    async def close(self) -> None:
+        async with self._call("close", ""):
+            await self.inner.close()
+
+    async def keys(self, prefix: str = "") -> Sequence[str]:
+        """What is stored, unrecorded."""
+        return [info.key async for info in self.inner.list(prefix)]
+
+
+class FakePool:
+    """RenderPool's shape without processes; a rendering is a sentence about what was asked for.
+
+    It answers in reverse order, because the real one keeps its own order too.
+    """
+
+    def __init__(self) -> None:
+        self.requests: list[Sequence[Target]] = []
+        self.priorities: list[Priority] = []
+        self.renderings = 0
+        self.in_use = 0
+        self.failure: ServiceError | None = None
+        self._gates: dict[int, Gate] = {}
+
+    def hold(self, rendering: int = 1) -> Gate:
+        """A gate before that rendering, counted from 1 over the pool's life."""
+        return self._gates.setdefault(rendering, Gate())
+
+    @asynccontextmanager
+    async def process(self, priority: Priority) -> AsyncIterator["FakePool"]:
+        self.priorities.append(priority)
+        self.in_use += 1
+        try:
+            yield self
+        finally:
+            self.in_use -= 1
+
+    async def render(self, path: Path, targets: Sequence[Target]) -> AsyncIterator[RenderedFile]:
+        self.requests.append(targets)
+        original = await anyio.Path(path).read_bytes()
+        for index, target in reversed(list(enumerate(targets))):
+            self.renderings += 1
+            if gate := self._gates.get(self.renderings):
+                await gate.wait()
+            if self.failure:
+                raise self.failure
+            timings = {"decode": 0.25, "resize": 0.125, "encode": 0.0625}
+            yield RenderedFile(index, rendering_of(original, target), timings)
+
+
+def rendering_of(original: bytes, target: Target) -> bytes:
+    """What FakePool makes of an original."""
+    return original + f" as {target.width}x{target.height} {target.format}".encode()
+
+
+def sample(metrics: Metrics, name: str, **labels: str) -> float:
+    """A metric's value; 0 while nobody has touched it."""
+    return metrics.registry.get_sample_value(name, labels) or 0
+
+
+def photograph(name: str) -> bytes:
+    """One of scikit-image's pictures: chelsea.png is 451x300, rocket.jpg 640x427, retina.jpg 1411x1411."""
+    spec = importlib.util.find_spec("skimage")  # found, not imported: that takes a second
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "data" / name).read_bytes()
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock jumps to the next timer when nothing else is to do: hours pass at once, in order.
+
+    For code that sleeps and starts no threads or processes: their answers would lose against every timer.
+    """
+
+    def __init__(self) -> None:
+        self.skipped = 0.0
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        return super().time() + self.skipped
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    def __init__(self, loop: VirtualTimeLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0 if timeout else timeout)
+        if timeout and not ready:
+            self._loop.skipped += timeout
+        return ready
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP answer; header names are lower-case, and no header may come twice."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+async def ask(
+    app: ASGIApp, raw_path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, query: str = ""
+) -> Answer:
+    """Sends what no HTTP client would: `raw_path` as it stands, decoded as servers do for `scope["path"]`."""
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "server": ("origin.test", 80),
+        "client": ("127.0.0.1", 1),
+        "root_path": "",
+        "path": unquote(raw_path),
+        "raw_path": raw_path.encode("latin-1"),
+        "query_string": query.encode(),
+        "headers": [
+            (name.lower().encode(), value.encode("latin-1"))
+            for name, value in ({"host": "origin.test"} | dict(headers or {})).items()
+        ],
+    }
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    start, *rest = messages
+    received = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in start["headers"]]
+    assert len(dict(received)) == len(received), f"a header came twice: {received}"
+    return Answer(start["status"], dict(received), b"".join(message.get("body", b"") for message in rest))
+
+
+@asynccontextmanager
+async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
+    """Starts `app` and stops it, as a server does."""
+    inbox: asyncio.Queue[Message] = asyncio.Queue()
+    outbox: asyncio.Queue[Message] = asyncio.Queue()
+    server = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put))
+    await inbox.put({"type": "lifespan.startup"})
+    assert (await outbox.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:
+        await inbox.put({"type": "lifespan.shutdown"})
+        assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
+        await server

@@ -1,0 +1,89 @@
+"""An independent rendering to hold the pipeline against, and the measures by which the two are compared."""
+
+import math
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps
+
+from proxy.imaging.pipeline import render
+from proxy.imaging.probe import Limits
+from proxy.imaging.target import Target
+from proxy.model import Fit, Format
+
+LIMITS = Limits(min_side=100, max_side=10_000)
+SIDES = {"small": 150, "medium": 400, "large": 800}
+QUALITY = {Format.JPG: 85, Format.PNG: None, Format.WEBP: 85, Format.AVIF: 68}
+
+
+def target(
+    width: int | None,
+    height: int | None,
+    format: Format = Format.PNG,
+    *,
+    fit: Fit = Fit.COVER,
+    background: str = "#ffffff",
+    keep_exif: bool = False,
+) -> Target:
+    return Target(width, height, fit, format, QUALITY[format], background, keep_exif)
+
+
+def render_file(path: Path, *targets: Target) -> list[bytes]:
+    """The files, in the order of their targets."""
+    rendered = sorted(render(path, targets, LIMITS), key=lambda file: file.index)
+    assert [file.index for file in rendered] == list(range(len(targets)))
+    return [file.body for file in rendered]
+
+
+def decoded(body: bytes) -> Image.Image:
+    with Image.open(BytesIO(body)) as image:
+        image.load()
+    return image
+
+
+def pixels(image: Image.Image, mode: str = "RGB") -> NDArray[np.float64]:
+    return np.asarray(image.convert(mode), np.float64)
+
+
+def covered(original: bytes, width: int, height: int) -> Image.Image:
+    """The whole way in the plainest order: decode all, upright, to sRGB, then crop and scale once."""
+    return ImageOps.fit(upright_srgb(original), (width, height), Image.Resampling.LANCZOS)
+
+
+def upright_srgb(original: bytes) -> Image.Image:
+    image = decoded(original)
+    profile = image.info.get("icc_profile")
+    image = ImageOps.exif_transpose(image)
+    if profile is None:
+        return image
+    converted = ImageCms.profileToProfile(
+        image,
+        ImageCms.ImageCmsProfile(BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        outputMode="RGB",
+        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+    )
+    assert converted is not None
+    return converted
+
+
+def psnr(one: Image.Image, other: Image.Image, mode: str = "RGB") -> float:
+    """Likeness in decibels: 30 is visibly alike, 40 hard to tell apart, 50 a rounding error."""
+    error = float(np.mean((pixels(one, mode) - pixels(other, mode)) ** 2))
+    return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def farthest(one: Image.Image, other: Image.Image, mode: str = "RGB") -> float:
+    """The largest difference of any sample."""
+    return float(np.abs(pixels(one, mode) - pixels(other, mode)).max())
+
+
+def color_at(image: Image.Image, x: float, y: float) -> tuple[Any, ...]:
+    """The RGB colour at a place given in parts of the sides."""
+    color = image.convert("RGB").getpixel((int(x * image.width), int(y * image.height)))
+    assert isinstance(color, tuple)
+    return color

@@ -1,0 +1,112 @@
+"""Every failure has a name, a code, a title, a status and a place in the drawing."""
+
+import re
+from collections.abc import Iterator
+from http import HTTPStatus
+
+import pytest
+
+from proxy import errors
+from proxy.errors import ServiceError
+from proxy.web.problems import STATUS
+
+
+def tree(root: type[ServiceError]) -> Iterator[type[ServiceError]]:
+    """Every kind below `root`, wherever in the project it is defined; tests may have kinds of their own."""
+    for kind in root.__subclasses__():
+        if kind.__module__.split(".")[0] in ("proxy", "ingest"):
+            yield kind
+            yield from tree(kind)
+
+
+def drawn() -> dict[str, str]:
+    """From each name in the module's drawing to the name it hangs from."""
+    parents: dict[str, str] = {}
+    branch: list[str] = []
+    for line in (errors.__doc__ or "").splitlines():
+        if match := re.match(r"    ([│├└─ ]*)([A-Z]\w+)", line):
+            depth = len(match[1]) // 4
+            del branch[depth:]
+            if branch:
+                parents[match[2]] = branch[-1]
+            branch.append(match[2])
+    return parents
+
+
+KINDS = tuple(tree(ServiceError))
+
+
+def test_there_are_kinds_to_look_at() -> None:
+    assert errors.DerivationTimeout in KINDS
+    assert len(KINDS) >= 19
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+class TestEveryKind:
+    def test_has_its_own_row_in_the_table_of_statuses(self, kind: type[ServiceError]) -> None:
+        assert kind in STATUS
+        assert HTTPStatus(STATUS[kind]).is_client_error or HTTPStatus(STATUS[kind]).is_server_error
+
+    def test_is_never_answered_as_a_defect_of_ours(self, kind: type[ServiceError]) -> None:
+        assert STATUS[kind] != 500
+        assert kind.code != ServiceError.code
+
+    def test_has_a_machine_readable_code_that_is_its_own_or_says_not_found(self, kind: type[ServiceError]) -> None:
+        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
+        assert "code" in vars(kind) or kind.code == "not_found"
+
+    def test_has_a_title_of_its_own(self, kind: type[ServiceError]) -> None:
+        assert vars(kind)["title"].strip()
+
+    def test_speaks_its_title_where_nothing_else_is_said(self, kind: type[ServiceError]) -> None:
+        assert str(kind()) == kind.title
+        assert str(kind("Say this.")) == "Say this."
+
+    def test_takes_the_seconds_until_trying_again_makes_sense(self, kind: type[ServiceError]) -> None:
+        assert kind("x", retry_after=7).retry_after == 7
+
+    def test_invites_another_try_if_it_is_retryable_and_its_status_can_say_so(self, kind: type[ServiceError]) -> None:
+        assert (kind().retry_after is not None) == (STATUS[kind] == 503)
+        assert kind.retryable == (STATUS[kind] in (408, 503, 504))
+
+
+def test_codes_and_titles_name_one_kind_each() -> None:
+    codes = [kind.code for kind in KINDS if "code" in vars(kind)]
+    titles = [kind.title for kind in KINDS]
+
+    assert sorted(set(codes)) == sorted(codes)
+    assert sorted(set(titles)) == sorted(titles)
+
+
+def test_the_table_has_no_row_for_what_is_not_a_kind() -> None:
+    assert set(STATUS) == set(KINDS)
+
+
+def test_the_drawing_shows_each_kind_below_its_parent() -> None:
+    assert drawn() == {kind.__name__: kind.__bases__[0].__name__ for kind in KINDS if kind.__module__ == "proxy.errors"}
+
+
+def test_statuses_are_those_of_the_contract() -> None:
+    by_name = {kind.__name__: status for kind, status in STATUS.items()}
+
+    assert by_name == {
+        "NotFound": 404,
+        "UnknownUpload": 404,
+        "UnknownVariant": 404,
+        "Refused": 400,
+        "MissingImage": 400,
+        "Malformed": 400,
+        "UnsupportedFormat": 400,
+        "TooLarge": 413,
+        "TooSmall": 422,
+        "TooManyPixels": 422,
+        "Undecodable": 422,
+        "UploadTimeout": 408,
+        "Unauthorized": 401,
+        "Unavailable": 503,
+        "StoreUnavailable": 503,
+        "CatalogUnavailable": 503,
+        "Overloaded": 503,
+        "DerivationTimeout": 504,
+        "RenderFailed": 503,
+    } | {name: status for name, status in by_name.items() if not hasattr(errors, name)}

@@ -1,0 +1,22 @@
+"""Where things are in the bucket."""
+
+from proxy.keys import original_key, variant_key, variants_prefix
+from proxy.model import Fit, Format, Size, UploadId, Variant
+
+UPLOAD_ID = UploadId("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
+MEDIUM = Size("medium", 400, 400, Fit.COVER)
+
+
+def test_an_original_is_under_the_prefix_that_no_url_serves() -> None:
+    assert original_key(UPLOAD_ID) == "originals/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+
+
+def test_a_variants_key_is_the_path_of_its_url() -> None:
+    key = variant_key(UPLOAD_ID, Variant(MEDIUM, Format.WEBP, 2))
+
+    assert key == "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/medium@2x.webp"
+
+
+def test_the_prefix_of_an_uploads_variants_ends_its_id() -> None:
+    assert variants_prefix(UPLOAD_ID) == "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/"
+    assert variant_key(UPLOAD_ID, Variant(MEDIUM, Format.JPG)).startswith(variants_prefix(UPLOAD_ID))

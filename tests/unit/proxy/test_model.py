@@ -1,0 +1,168 @@
+"""What may be a part of a URL and of a key, to the letter."""
+
+import pytest
+
+from proxy.model import Fit, Format, Size, Sizes, Variant, new_upload_id, parse_upload_id
+
+UPLOAD_ID = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+SMALL = Size("small", 150, 150, Fit.COVER)
+HERO = Size("hero-2", 1600, None, Fit.INSIDE)
+SIZES = Sizes(SMALL, HERO)
+
+
+class TestUploadId:
+    @pytest.mark.parametrize("text", [UPLOAD_ID, "0" * 8 + "-0000-0000-0000-" + "0" * 12, "f" * 8 + UPLOAD_ID[8:]])
+    def test_a_canonical_uuid_is_one(self, text: str) -> None:
+        assert parse_upload_id(text) == text
+
+    def test_a_new_one_is_one_and_differs_from_the_next(self) -> None:
+        first, second = new_upload_id(), new_upload_id()
+
+        assert parse_upload_id(first) == first
+        assert first != second
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "",
+            UPLOAD_ID.upper(),
+            UPLOAD_ID.replace("f", "F", 1),
+            "{" + UPLOAD_ID + "}",
+            "urn:uuid:" + UPLOAD_ID,
+            UPLOAD_ID.replace("-", ""),
+            UPLOAD_ID.replace("-", "", 1),
+            UPLOAD_ID.replace("-", "_"),
+            UPLOAD_ID.replace("8", "\u0668"),  # ARABIC-INDIC DIGIT EIGHT
+            UPLOAD_ID.replace("8", "\uff18"),  # FULLWIDTH DIGIT EIGHT
+            UPLOAD_ID.replace("a", "\uff41"),  # FULLWIDTH LATIN SMALL LETTER A
+            UPLOAD_ID + "\n",
+            "\n" + UPLOAD_ID,
+            UPLOAD_ID + " ",
+            " " + UPLOAD_ID,
+            UPLOAD_ID + "\x00",
+            UPLOAD_ID + ".",
+            UPLOAD_ID + "/",
+            UPLOAD_ID + "0",
+            UPLOAD_ID[:-1],
+            UPLOAD_ID.replace("8", "g"),
+            "../" + UPLOAD_ID[3:],
+            "%" + UPLOAD_ID[1:],
+            UPLOAD_ID * 300,
+        ],
+    )
+    def test_nothing_else_is(self, text: str) -> None:
+        assert parse_upload_id(text) is None
+
+
+class TestVariantNames:
+    @pytest.mark.parametrize("size", [SMALL, HERO], ids=lambda size: size.name)
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "avif"])
+    @pytest.mark.parametrize(("density", "mark"), [(1, ""), (2, "@2x"), (3, "@3x")])
+    def test_every_size_density_and_format_has_one_spelling(
+        self, size: Size, suffix: str, density: int, mark: str
+    ) -> None:
+        name = f"{size.name}{mark}.{suffix}"
+
+        variant = SIZES.parse(name)
+
+        assert variant == Variant(size, Format(suffix), density)
+        assert variant.name == name
+        assert variant.size_name == f"{size.name}{mark}"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "",
+            ".",
+            ".jpg",
+            "small",
+            "small.",
+            "small.jpg.",
+            "small.jpg ",
+            " small.jpg",
+            "small .jpg",
+            "small.jpg\n",
+            "small\n.jpg",
+            "\nsmall.jpg",
+            "small.jpg\x00",
+            "small\x00.jpg",
+            "small.JPG",
+            "small.Jpg",
+            "Small.jpg",
+            "SMALL.jpg",
+            "small.jpeg",
+            "small.gif",
+            "small.svg",
+            "small.html",
+            "small.webp.html",
+            "small.jpg.webp",
+            "small.png/",
+            "../small.jpg",
+            "small@1x.jpg",
+            "small@0x.jpg",
+            "small@4x.jpg",
+            "small@02x.jpg",
+            "small@22x.jpg",
+            "small@2X.jpg",
+            "small@2.jpg",
+            "small@x.jpg",
+            "small@.jpg",
+            "small@2x@2x.jpg",
+            "small2x.jpg",
+            "small@\u0662x.jpg",  # ARABIC-INDIC DIGIT TWO
+            "small@-2x.jpg",
+            "@2x.jpg",
+            "medium.jpg",
+            "smal.jpg",
+            "smalll.jpg",
+            "150.jpg",
+            "150x150.jpg",
+            "-1.jpg",
+            "1e3.jpg",
+            "\u0663.jpg",
+            "sma\u017fl.jpg",
+            "small\u200b.jpg",
+        ],
+    )
+    def test_no_other_spelling_is_known(self, name: str) -> None:
+        assert SIZES.parse(name) is None
+
+    def test_a_name_of_any_length_is_refused_alike(self) -> None:
+        assert SIZES.parse("a" * 100_000 + ".jpg") is None
+        assert SIZES.parse("small." + "j" * 100_000) is None
+
+
+class TestVariant:
+    def test_density_multiplies_the_sides(self) -> None:
+        assert (Variant(SMALL, Format.JPG).width, Variant(SMALL, Format.JPG).height) == (150, 150)
+        assert (Variant(SMALL, Format.JPG, 3).width, Variant(SMALL, Format.JPG, 3).height) == (450, 450)
+
+    def test_an_open_side_stays_open(self) -> None:
+        assert (Variant(HERO, Format.JPG, 2).width, Variant(HERO, Format.JPG, 2).height) == (3200, None)
+
+    @pytest.mark.parametrize(
+        ("format", "media_type"),
+        [("jpg", "image/jpeg"), ("png", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")],
+    )
+    def test_formats_have_their_registered_media_types(self, format: str, media_type: str) -> None:
+        assert Format(format).media_type == media_type
+
+
+class TestSizes:
+    def test_standard_is_every_size_in_every_format_once(self) -> None:
+        assert [variant.name for variant in SIZES.standard] == [
+            "small.jpg",
+            "small.png",
+            "small.webp",
+            "small.avif",
+            "hero-2.jpg",
+            "hero-2.png",
+            "hero-2.webp",
+            "hero-2.avif",
+        ]
+
+    def test_they_are_a_mapping_in_configured_order(self) -> None:
+        assert list(SIZES) == ["small", "hero-2"]
+        assert SIZES["hero-2"] is HERO
+        assert len(SIZES) == 2
+        assert "medium" not in SIZES
