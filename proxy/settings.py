@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     upload_timeout: float = Field(60, gt=0, description="Seconds a whole upload may take")
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may send nothing")
 
+    warm_up: bool = Field(True, description="`false`: uploads wait for `darkroom warm`, or for their first request")
     render_processes: int = Field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -15,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from proxy.errors import CatalogUnavailable
 from proxy.settings import Settings
+
+log = structlog.get_logger()
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
@@ -40,6 +43,7 @@ class Database:
             async with self.engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
+            log.error("the database failed", cause=repr(error))
             raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
 
     async def migrate(self, revision: str = "head") -> None:

@@ -43,7 +43,10 @@ class Ingest:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """A worker in this process; at the end its job is handed back."""
+        """A worker in this process, unless switched off; at the end its job is handed back."""
+        if not self.origin.settings.warm_up:
+            yield
+            return
         worker = asyncio.create_task(Worker(self.queue, self.warmup).run())
         try:
             yield

@@ -45,7 +45,7 @@ def test_there_are_kinds_to_look_at() -> None:
 class TestEveryKind:
     def test_has_its_own_row_in_the_table_of_statuses(self, kind: type[ServiceError]) -> None:
         assert kind in STATUS
-        assert HTTPStatus(STATUS[kind]).is_client_error or HTTPStatus(STATUS[kind]).is_server_error
+        assert HTTPStatus(STATUS[kind]) >= 400
 
     def test_is_never_answered_as_a_defect_of_ours(self, kind: type[ServiceError]) -> None:
         assert STATUS[kind] != 500
@@ -87,9 +87,9 @@ def test_the_drawing_shows_each_kind_below_its_parent() -> None:
 
 
 def test_statuses_are_those_of_the_contract() -> None:
-    by_name = {kind.__name__: status for kind, status in STATUS.items()}
+    ours = {kind.__name__: status for kind, status in STATUS.items() if kind.__module__ == "proxy.errors"}
 
-    assert by_name == {
+    assert ours == {
         "NotFound": 404,
         "UnknownUpload": 404,
         "UnknownVariant": 404,
@@ -109,4 +109,4 @@ def test_statuses_are_those_of_the_contract() -> None:
         "Overloaded": 503,
         "DerivationTimeout": 504,
         "RenderFailed": 503,
-    } | {name: status for name, status in by_name.items() if not hasattr(errors, name)}
+    }

@@ -1,8 +1,11 @@
 """An independent rendering to hold the pipeline against, and the measures by which the two are compared."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -31,11 +34,25 @@ def target(
     return Target(width, height, fit, format, QUALITY[format], background, keep_exif)
 
 
-def render_file(path: Path, *targets: Target) -> list[bytes]:
+@contextmanager
+def on_disk(original: bytes) -> Iterator[Path]:
+    with NamedTemporaryFile() as file:
+        file.write(original)
+        file.flush()
+        yield Path(file.name)
+
+
+def rendered(original: bytes, *targets: Target) -> list[bytes]:
     """The files, in the order of their targets."""
-    rendered = sorted(render(path, targets, LIMITS), key=lambda file: file.index)
-    assert [file.index for file in rendered] == list(range(len(targets)))
-    return [file.body for file in rendered]
+    with on_disk(original) as path:
+        files = sorted(render(path, targets, LIMITS), key=lambda file: file.index)
+    assert [file.index for file in files] == list(range(len(targets)))
+    return [file.body for file in files]
+
+
+def picture(original: bytes, wanted: Target) -> Image.Image:
+    """What one target looks like, decoded."""
+    return decoded(rendered(original, wanted)[0])
 
 
 def decoded(body: bytes) -> Image.Image:

@@ -1,0 +1,43 @@
+# Needs Python 3.11 and make. PYTHON names another interpreter; PORT another port.
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+
+.PHONY: setup run test lint bench lock
+
+run: .venv/run
+	$(BIN)/darkroom serve --port $(PORT)
+
+setup: .venv/dev
+
+test: .venv/dev
+	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=95
+
+lint: .venv/dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks
+
+# What runs, and what develops: each from its lock file, hashes checked.
+.venv/run: requirements.txt pyproject.toml | .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/dev: requirements-dev.txt pyproject.toml | .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or later: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+# After a change of pyproject.toml. Needs uv.
+lock:
+	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra build pyproject.toml -o requirements.txt
+	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt

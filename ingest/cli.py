@@ -1,0 +1,237 @@
+"""The `darkroom` command.
+
+Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the settings are wrong.
+`serve --role proxy` must not need a database, so what does is imported inside the commands that do.
+"""
+
+import asyncio
+import json
+import shlex
+from collections.abc import Coroutine
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+import uvicorn
+from pydantic import SecretStr
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from proxy.errors import ServiceError
+from proxy.model import UploadId, parse_upload_id
+from proxy.settings import Settings, SettingsError, load_settings
+from proxy.telemetry import configure_logging
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Darkroom, an on-demand image origin.")
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+
+
+class Role(StrEnum):
+    ALL = "all"
+    PROXY = "proxy"
+    INGEST = "ingest"
+
+
+_FACTORIES = {
+    Role.ALL: "ingest.web.app:create_app",
+    Role.PROXY: "proxy.web.app:create_app",
+    Role.INGEST: "ingest.web.app:create_ingest_app",
+}
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to bind; other than loopback needs API_KEYS.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
+    role: Annotated[Role, typer.Option(help="Variants, uploads and jobs, or both.")] = Role.ALL,
+) -> None:
+    """Start the service.
+
+    Example: darkroom serve --port 8080 --workers 2
+    """
+    settings = _settings()
+    try:
+        settings.check_bind(host)
+    except SettingsError as error:
+        _stop(str(error), code=2)
+    if role is not Role.PROXY:
+        _run(_prepare_catalog(settings))
+    _announce(settings, host, port, role)
+    uvicorn.run(
+        _FACTORIES[role],
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http="httptools",  # of two contradicting lengths it answers 400, where h11 answers two requests
+        loop="uvloop",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,  # longer than nginx and CloudFront keep theirs, so that we never hang up on them
+        timeout_graceful_shutdown=30,
+    )
+
+
+@app.command()
+def warm(
+    ids: Annotated[list[str] | None, typer.Argument(help="Upload ids.", metavar="[ID]...")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every upload.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="Uploads that lack a standard variant.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Derive the standard variants early. What is stored already is left alone.
+
+    Examples: darkroom warm --missing; darkroom warm 8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a
+    """
+    if bool(ids) + all_ + missing != 1:
+        _stop("Give upload ids, or --all, or --missing.", code=2)
+    upload_ids = [_parse_id(text) for text in ids or ()]
+    settings = _settings()
+    report = _run(_warm(settings, upload_ids, only_missing=missing, show=not as_json))
+    if as_json:
+        _print_json(report)
+    else:
+        out.print(f"{report['complete']} complete, {len(report['failed'])} failed, {report['skipped']} skipped")
+        for upload_id in report["failed"]:
+            out.print(f"failed: {upload_id}")
+    raise typer.Exit(1 if report["failed"] else 0)
+
+
+@app.command()
+def config(as_json: AsJson = False) -> None:
+    """Show the settings in force; secrets are hidden."""
+    values = {name.upper(): _shown(value) for name, value in _settings().model_dump().items() if name != "size_tables"}
+    values["SIZES"] = {name: _shown(size.model_dump()) for name, size in _settings().size_tables.items()}
+    if as_json:
+        _print_json(values)
+        return
+    table = Table("Setting", "Value")
+    for name, value in values.items():
+        table.add_row(name, json.dumps(value))
+    out.print(table)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables to this version's."""
+    from ingest.catalog.database import Database  # noqa: PLC0415 - see the module's docstring
+
+    async def run(database: Database) -> None:
+        try:
+            await database.migrate()
+        finally:
+            await database.close()
+
+    _run(run(Database.from_settings(_settings())))
+    out.print("The database is up to date.")
+
+
+async def _prepare_catalog(settings: Settings) -> None:
+    """An embedded database is migrated and cleaned up after a crash; another must be at the right revision already."""
+    from ingest.catalog.database import Database  # noqa: PLC0415 - see the module's docstring
+    from ingest.catalog.repository import JobRepository  # noqa: PLC0415
+
+    database = Database.from_settings(settings)
+    try:
+        if settings.database_url is None:
+            await database.migrate()
+        await JobRepository(database).recover()
+    finally:
+        await database.close()
+
+
+async def _warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, show: bool) -> dict[str, Any]:
+    from ingest import operations  # noqa: PLC0415 - see the module's docstring
+    from ingest.web.app import compose_ingest  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    async with compose_ingest(settings).running() as ingest:
+        repository = ingest.repository
+        if ids:
+            uploads, total = operations.chosen(repository, ids), len(ids)
+        elif only_missing:
+            uploads, total = operations.missing(repository, settings.sizes), None
+        else:
+            uploads, total = repository.each(), sum((await repository.count()).values())
+        with Progress(*columns, console=err, disable=not show) as bar:
+            task = bar.add_task("Warming", total=total)
+            report = await operations.warm(
+                uploads,
+                ingest.warmup,
+                concurrency=settings.render_processes,
+                progress=lambda so_far: bar.update(task, completed=so_far.done),
+            )
+    return {"complete": report.complete, "failed": report.failed, "skipped": report.skipped}
+
+
+def _announce(settings: Settings, host: str, port: int, role: Role) -> None:
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    out.print(f"Darkroom on {url}", soft_wrap=True, highlight=False)
+    if role is not Role.PROXY:
+        key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_keys else ""
+        out.print(
+            f"Upload a picture:  curl{key} -F image=@photo.jpg {shlex.quote(url + '/images/upload')}", soft_wrap=True
+        )
+
+
+def _settings() -> Settings:
+    try:
+        settings = load_settings()
+    except SettingsError as error:
+        _stop(f"The settings are wrong:\n{error}", code=2)
+    configure_logging(settings.log_format, settings.log_level)
+    return settings
+
+
+def _run(work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except* ServiceError as failures:
+        _stop("\n".join(f"{error.title}: {error}" for error in _leaves(failures)))
+
+
+def _leaves(group: BaseExceptionGroup[ServiceError]) -> list[ServiceError]:
+    return [
+        leaf
+        for error in group.exceptions
+        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    ]
+
+
+def _parse_id(text: str) -> UploadId:
+    upload_id = parse_upload_id(text)
+    if upload_id is None:
+        _stop(f"{text!r} is not an upload's id, which is a lower-case UUID.", code=2)
+    return upload_id
+
+
+def _shown(value: Any) -> Any:
+    match value:
+        case SecretStr():
+            return "(hidden)"
+        case dict():
+            return {name: _shown(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_shown(one) for one in value]
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            return str(value)
+
+
+def _print_json(document: Any) -> None:
+    out.print_json(json.dumps(document))
+
+
+def _stop(message: str, code: int = 1) -> NoReturn:
+    err.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
+    raise typer.Exit(code)

@@ -1,0 +1,75 @@
+"""What the command line does to many uploads at once, in bounded memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import Image, Job, JobStatus, VariantState
+from ingest.warmup import WarmUp
+from proxy.errors import UnknownUpload
+from proxy.model import Sizes, UploadId
+
+Uploads = AsyncIterator[tuple[Image, Job]]
+
+
+@dataclass(slots=True)
+class WarmReport:
+    """How a run of `darkroom warm` went. `skipped`: another worker had them in hand, or they were deleted."""
+
+    complete: int = 0
+    skipped: int = 0
+    failed: list[str] = field(default_factory=list)
+
+    @property
+    def done(self) -> int:
+        return self.complete + self.skipped + len(self.failed)
+
+
+async def chosen(repository: JobRepository, ids: Sequence[UploadId]) -> Uploads:
+    """Raises UnknownUpload for an id that is none."""
+    for upload_id in ids:
+        try:
+            yield await repository.find(upload_id)
+        except UnknownUpload:
+            raise UnknownUpload(f"{upload_id}: no such upload.") from None
+
+
+async def missing(repository: JobRepository, sizes: Sizes) -> Uploads:
+    """Uploads of which the catalogue does not know every variant that is standard today as stored."""
+    standard = {variant.name for variant in sizes.standard}
+    async for image, job in repository.each():
+        stored = {name for name, known in image.variants.items() if known.state is VariantState.STORED}
+        if not standard <= stored:
+            yield image, job
+
+
+async def warm(
+    uploads: Uploads, warmup: WarmUp, *, concurrency: int, progress: Callable[[WarmReport], None]
+) -> WarmReport:
+    """Warms each of `uploads`, `concurrency` at a time; calls `progress` after every one."""
+    report = WarmReport()
+    turn = asyncio.Lock()  # an async generator serves one caller at a time
+
+    async def work() -> None:
+        while True:
+            async with turn:
+                upload = await anext(uploads, None)
+            if upload is None:
+                return
+            image, job = upload
+            status = None
+            if job.status is not JobStatus.PROCESSING:
+                status = await warmup.run(image.upload_id, expect=job.status)
+            if status is JobStatus.COMPLETE:
+                report.complete += 1
+            elif status is JobStatus.FAILED:
+                report.failed.append(image.upload_id)
+            else:
+                report.skipped += 1
+            progress(report)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(work())
+    return report

@@ -1,0 +1,250 @@
+"""What pixels may be made of: bit depths, palettes, colour keys, grey and alpha."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy.model import Format
+from tests.pictures import chunk, disc, jpeg, photograph, png, raw_png, webp
+from tests.unit.proxy.imaging.reference import color_at, decoded, farthest, picture, pixels, psnr, rendered, target
+
+SAME_COLOR = 3  # levels: a flat colour through a lossy encoder at its quality
+ROUNDING = 1  # level: 16 bits to 8, before scaling or after
+RED = (255, 0, 0)
+
+TRANSPARENT_FORMATS = (Format.PNG, Format.WEBP, Format.AVIF)
+SMALL = target(150, 150)
+
+
+def ramp(depth: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
+    """256x256, black at the left to full at the right."""
+    return np.tile(np.linspace(0, 2**depth - 1, 256).round().astype(np.int64), (256, 1))
+
+
+def halves(left: object, right: object, depth: int, *chunks: bytes) -> bytes:
+    """A PNG of two flat halves."""
+    row = np.array([left] * 128 + [right] * 128, np.int64)
+    return raw_png(np.tile(row, (256,) + (1,) * row.ndim), depth, *chunks)
+
+
+# 16 bit
+
+
+@pytest.mark.parametrize("format", Format)
+def test_defect_16_bit_grey_keeps_its_whole_range(format: Format) -> None:
+    image = picture(raw_png(ramp(16), 16), target(256, 256, format))
+
+    row = pixels(image, "L")[128]
+    assert (row[0], row[-1]) == pytest.approx((0, 255), abs=ROUNDING)
+    assert row == pytest.approx(np.arange(256), abs=ROUNDING if format is Format.PNG else SAME_COLOR)
+
+
+def test_defect_16_bit_grey_becomes_8_bit_grey() -> None:
+    assert picture(raw_png(ramp(16), 16), SMALL).mode == "L"
+
+
+def test_defect_16_bit_grey_photograph_is_its_8_bit_self() -> None:
+    samples = np.asarray(photograph("camera.png"), np.int64)
+
+    assert farthest(picture(raw_png(samples * 257, 16), SMALL), picture(raw_png(samples, 8), SMALL)) <= ROUNDING
+
+
+def test_defect_16_bit_grey_is_not_cut_short_where_it_is_scaled_a_lot() -> None:
+    samples = np.tile(np.asarray(photograph("camera.png"), np.int64), (3, 3))
+
+    assert farthest(picture(raw_png(samples * 257, 16), SMALL), picture(raw_png(samples, 8), SMALL)) <= ROUNDING
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_16_bit_colour_is_its_8_bit_self(channels: int) -> None:
+    samples = np.asarray(photograph("coffee.png").convert("RGB" if channels == 3 else "RGBA"), np.int64)
+
+    assert farthest(picture(raw_png(samples * 257, 16), SMALL), picture(raw_png(samples, 8), SMALL)) <= ROUNDING
+
+
+def test_16_bit_grey_with_alpha_keeps_both() -> None:
+    image = picture(halves((0x8080, 65535), (0x2020, 0), 16), SMALL)
+
+    assert image.convert("RGBA").getpixel((30, 75)) == (128, 128, 128, 255)
+    assert image.getchannel("A").getpixel((120, 75)) == 0
+
+
+# Few bits and palettes
+
+
+def test_1_bit_is_black_and_white_and_smooth_between() -> None:
+    bitmap = photograph("camera.png").convert("1")
+
+    image = picture(png(bitmap), SMALL)
+
+    assert image.mode == "L"
+    assert farthest(image, picture(png(bitmap.convert("L")), SMALL)) == 0
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_grey_of_few_bits_reaches_from_black_to_white(depth: int) -> None:
+    image = picture(halves(0, 2**depth - 1, depth), SMALL)
+
+    assert (color_at(image, 0.1, 0.5), color_at(image, 0.9, 0.5)) == ((0, 0, 0), (255, 255, 255))
+
+
+def test_a_palette_is_scaled_as_the_colours_it_stands_for() -> None:
+    few = photograph("coffee.png").quantize(64)
+
+    assert picture(png(few), SMALL).tobytes() == picture(png(few.convert("RGB")), SMALL).tobytes()
+
+
+def with_palette(left: tuple[int, ...], right: tuple[int, ...], alpha: bytes) -> bytes:
+    image = Image.new("P", (256, 256), 0)
+    image.putpalette([*left, *right])
+    image.paste(1, (128, 0, 256, 256))
+    return png(image, transparency=alpha)
+
+
+@pytest.mark.parametrize("format", TRANSPARENT_FORMATS)
+def test_transparency_of_a_palette_is_kept(format: Format) -> None:
+    image = picture(with_palette((255, 0, 0), (0, 0, 255), bytes([0, 128])), target(150, 150, format))
+
+    assert image.getchannel("A").getpixel((30, 75)) == pytest.approx(0, abs=SAME_COLOR)
+    assert image.getchannel("A").getpixel((120, 75)) == pytest.approx(128, abs=SAME_COLOR)
+    assert color_at(image, 0.8, 0.5) == pytest.approx((0, 0, 255), abs=SAME_COLOR)
+
+
+@pytest.mark.parametrize(("background", "left", "right"), [
+    ("#ffffff", (255, 255, 255), (127, 127, 255)),
+    ("#204060", (32, 64, 96), (16, 32, 176)),
+])  # fmt: skip
+def test_transparency_is_laid_over_the_background_in_jpeg(
+    background: str, left: tuple[int, ...], right: tuple[int, ...]
+) -> None:
+    original = with_palette((255, 0, 0), (0, 0, 255), bytes([0, 128]))
+
+    image = picture(original, target(150, 150, Format.JPG, background=background))
+
+    assert color_at(image, 0.2, 0.5) == pytest.approx(left, abs=SAME_COLOR)
+    assert color_at(image, 0.8, 0.5) == pytest.approx(right, abs=SAME_COLOR)
+
+
+# Colour keys
+
+
+def key(*samples: int) -> bytes:
+    return chunk(b"tRNS", b"".join(sample.to_bytes(2, "big") for sample in samples))
+
+
+def assert_right_half_alone_is_transparent(original: bytes, left: tuple[int, ...]) -> None:
+    image = picture(original, SMALL).convert("RGBA")
+    assert image.getpixel((30, 75)) == (*left, 255)
+    assert image.getchannel("A").getpixel((120, 75)) == 0
+
+
+def test_a_grey_key_is_transparent() -> None:
+    assert_right_half_alone_is_transparent(halves(119, 255, 8, key(255)), (119, 119, 119))
+
+
+def test_a_colour_key_is_transparent() -> None:
+    assert_right_half_alone_is_transparent(halves((119, 0, 0), (0, 255, 7), 8, key(0, 255, 7)), (119, 0, 0))
+
+
+@pytest.mark.parametrize(("keyed", "other"), [(1, 0), (0, 255)])
+def test_a_1_bit_key_is_transparent(keyed: int, other: int) -> None:
+    assert_right_half_alone_is_transparent(halves(int(not keyed), keyed, 1, key(keyed)), (other,) * 3)
+
+
+@pytest.mark.parametrize(("depth", "left"), [(2, 85), (4, 17)])
+def test_defect_a_key_among_few_greys_is_transparent(depth: int, left: int) -> None:
+    top = 2**depth - 1
+
+    assert_right_half_alone_is_transparent(halves(1, top, depth, key(top)), (left,) * 3)
+
+
+@pytest.mark.parametrize("keyed", [65535, 0x1234])
+def test_defect_a_16_bit_grey_key_is_transparent(keyed: int) -> None:
+    assert_right_half_alone_is_transparent(halves(0x8080, keyed, 16, key(keyed)), (128, 128, 128))
+
+
+def test_a_16_bit_colour_key_that_8_bits_can_say_is_transparent() -> None:
+    assert_right_half_alone_is_transparent(
+        halves((0x8080, 0, 0), (0, 65535, 0), 16, key(0, 65535, 0)), (128, 0, 0)
+    )
+
+
+def test_defect_a_16_bit_colour_key_is_transparent() -> None:
+    assert_right_half_alone_is_transparent(halves((0x8080, 0, 0), (0, 0x1234, 0), 16, key(0, 0x1234, 0)), (128, 0, 0))
+
+
+# Alpha
+
+
+@pytest.mark.parametrize("format", TRANSPARENT_FORMATS)
+@pytest.mark.parametrize("write", [png, webp])
+def test_a_red_disc_on_transparent_black_has_no_fringe(write: object, format: Format) -> None:
+    assert callable(write)
+    image = picture(write(disc(RED)), target(150, 150, format))
+
+    everything = pixels(image, "RGBA")
+    visible = everything[everything[..., 3] >= 64]
+    assert len(visible) == pytest.approx(3.14159 * 60**2, rel=0.03)  # the disc has four fifths of the side
+    tolerance = 0 if format is Format.PNG else 30  # chroma is halved, and the alpha has an edge
+    assert np.abs(visible[:, :3] - RED).max() <= tolerance
+
+
+def test_a_red_disc_over_white_is_never_darker_than_red() -> None:
+    image = picture(png(disc(RED)), target(150, 150, Format.JPG))
+
+    assert pixels(image)[..., 0].min() >= 255 - 12  # a black fringe would be below 200
+    assert color_at(image, 0.5, 0.5) == pytest.approx(RED, abs=SAME_COLOR)
+    assert color_at(image, 0.02, 0.02) == pytest.approx((255, 255, 255), abs=SAME_COLOR)
+
+
+@pytest.mark.parametrize("format", Format)
+def test_alpha_that_hides_nothing_is_dropped(format: Format) -> None:
+    image = photograph("coffee.png")
+    wanted = target(150, 150, format)
+
+    assert rendered(png(image.convert("RGBA")), wanted) == rendered(png(image), wanted)
+
+
+def test_alpha_that_hides_one_pixel_is_kept() -> None:
+    image = photograph("coffee.png").convert("RGBA").resize((150, 150))
+    image.putpixel((75, 75), (0, 0, 0, 0))
+
+    assert picture(png(image), SMALL).tobytes() == image.tobytes()
+
+
+# Grey
+
+
+@pytest.mark.parametrize("format", [Format.JPG, Format.PNG])
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+def test_what_is_grey_is_written_as_grey(mode: str, format: Format) -> None:
+    grey = photograph("camera.png")
+
+    image = picture(png(grey.convert(mode)), target(150, 150, format))
+
+    assert image.mode == "L"
+    assert image.tobytes() == picture(png(grey), target(150, 150, format)).tobytes()
+
+
+def test_one_pixel_of_colour_keeps_all_colour() -> None:
+    image = photograph("camera.png").convert("RGB").resize((150, 150))
+    image.putpixel((75, 75), (9, 10, 9))
+
+    assert picture(png(image), SMALL).tobytes() == image.tobytes()
+
+
+def test_a_grey_jpeg_stays_grey() -> None:
+    image = picture(jpeg(photograph("camera.png")), target(150, 150, Format.JPG))
+
+    assert image.mode == "L"
+    assert psnr(image, picture(png(photograph("camera.png")), SMALL)) > 35
+
+
+def test_grey_with_alpha_keeps_both() -> None:
+    grey = photograph("camera.png").convert("LA").resize((150, 150))
+    grey.putalpha(disc(RED, 150).getchannel("A"))
+
+    image = decoded(rendered(png(grey), SMALL)[0])
+
+    assert image.mode == "LA"
+    assert image.tobytes() == grey.tobytes()

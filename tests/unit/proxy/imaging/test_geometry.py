@@ -1,0 +1,118 @@
+"""Which part of a picture becomes which pixels."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy.imaging.geometry import decode_size, decode_tier, place
+from proxy.model import Fit
+
+sides = st.integers(100, 10_000)
+box_sides = st.integers(1, 4_000)
+
+
+@pytest.mark.parametrize(
+    ("source", "box"),
+    [
+        ((600, 400), (100, 0, 500, 400)),
+        ((400, 600), (0, 100, 400, 500)),
+        ((400, 400), (0, 0, 400, 400)),
+        ((401, 400), (0.5, 0, 400.5, 400)),
+        ((100, 100), (0, 0, 100, 100)),
+    ],
+)
+def test_cover_takes_the_middle(source: tuple[int, int], box: tuple[float, ...]) -> None:
+    placement = place(source, 150, 150, Fit.COVER)
+
+    assert (placement.width, placement.height) == (150, 150)
+    assert placement.box == pytest.approx(box)
+
+
+def test_cover_of_another_shape_takes_the_middle_too() -> None:
+    assert place((600, 400), 300, 100, Fit.COVER).box == pytest.approx((0, 100, 600, 300))
+    assert place((600, 400), 100, 300, Fit.COVER).box == pytest.approx((300 - 200 / 3, 0, 300 + 200 / 3, 400))
+
+
+@given(source=st.tuples(sides, sides), box=st.tuples(box_sides, box_sides))
+def test_cover_is_exact_centred_undistorted_and_as_large_as_it_can_be(
+    source: tuple[int, int], box: tuple[int, int]
+) -> None:
+    placement = place(source, *box, Fit.COVER)
+    left, top, right, bottom = placement.box
+
+    assert (placement.width, placement.height) == box
+    assert left >= 0
+    assert top >= 0
+    assert right <= source[0]
+    assert bottom <= source[1]
+    assert (left + right, top + bottom) == pytest.approx(source)
+    assert (right - left) * box[1] == pytest.approx((bottom - top) * box[0])
+    assert right - left == pytest.approx(source[0]) or bottom - top == pytest.approx(source[1])
+
+
+@pytest.mark.parametrize(
+    ("source", "width", "height", "expected"),
+    [
+        ((600, 400), 300, 300, (300, 200)),
+        ((400, 600), 300, 300, (200, 300)),
+        ((600, 400), 150, None, (150, 100)),
+        ((600, 400), None, 100, (150, 100)),
+        ((400, 600), 100, None, (100, 150)),
+        ((600, 400), 300, 50, (75, 50)),
+        ((601, 400), 300, None, (300, 200)),
+        ((600, 400), None, None, (600, 400)),
+    ],
+)
+def test_inside_fits_in_the_sides_that_are_given(
+    source: tuple[int, int], width: int | None, height: int | None, expected: tuple[int, int]
+) -> None:
+    placement = place(source, width, height, Fit.INSIDE)
+
+    assert (placement.width, placement.height) == expected
+    assert placement.box == (0, 0, *source)
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 800), (601, None), (None, 401), (10_000, 400)])
+def test_inside_never_enlarges(width: int | None, height: int | None) -> None:
+    placement = place((600, 400), width, height, Fit.INSIDE)
+
+    assert (placement.width, placement.height) == (600, 400)
+
+
+def test_the_thinnest_picture_keeps_a_pixel() -> None:
+    placement = place((10_000, 100), 20, None, Fit.INSIDE)
+
+    assert (placement.width, placement.height) == (20, 1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "tier"),
+    [
+        (150, 150, 800),
+        (800, 800, 800),
+        (801, 100, 1600),
+        (100, 801, 1600),
+        (1600, 1600, 1600),
+        (2400, 2400, 3200),
+        (None, 400, 800),
+        (1601, None, 3200),
+        (None, None, 800),
+    ],
+)
+def test_targets_share_a_decode_by_doublings_of_800(width: int | None, height: int | None, tier: int) -> None:
+    assert decode_tier(width, height) == tier
+
+
+@given(source=st.tuples(sides, sides), tier=st.sampled_from([800, 1600, 3200]))
+def test_a_scaled_decode_keeps_a_margin_over_the_tier_and_never_enlarges(source: tuple[int, int], tier: int) -> None:
+    width, height = decode_size(source, tier)
+
+    assert width <= source[0]
+    assert height <= source[1]
+    assert min(width, height) >= min(*source, int(1.5 * tier)) - 1  # rounded down
+
+
+def test_a_scaled_decode_is_as_small_as_the_margin_allows() -> None:
+    assert decode_size((4000, 3000), 800) == (1600, 1200)
+    assert decode_size((3000, 4000), 1600) == (2400, 3200)
+    assert decode_size((1100, 1000), 800) == (1100, 1000)

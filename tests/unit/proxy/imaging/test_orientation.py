@@ -1,0 +1,85 @@
+"""The picture is turned upright, whatever way its file holds it."""
+
+import pytest
+from PIL import Image
+
+from proxy.imaging.target import Target
+from proxy.model import Fit
+from tests.pictures import camera_jpeg, exif_with_text_orientation, jpeg, oriented, photograph, png
+from tests.unit.proxy.imaging.reference import covered, farthest, picture, psnr, target
+
+ALIKE = 40  # dB: what a JPEG of quality 97 that was stored turned loses, and more
+UNLIKE = 20  # dB: what a photograph has in common with itself, turned the wrong way
+PASS_ORDER = 2  # levels: a turned picture is scaled down before across, and each pass rounds
+
+SQUARE, WIDE, INSIDE = target(150, 150), target(240, 100), target(200, 200, fit=Fit.INSIDE)
+UPRIGHT = photograph("coffee.png")
+
+
+@pytest.mark.parametrize("wanted", [SQUARE, WIDE, INSIDE], ids=["square", "wide", "inside"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_eight_come_out_upright(orientation: int, wanted: Target) -> None:
+    upright = picture(oriented(UPRIGHT, 1), wanted)
+
+    turned = picture(oriented(UPRIGHT, orientation), wanted)
+
+    assert turned.size == upright.size
+    assert psnr(turned, upright) > ALIKE
+
+
+@pytest.mark.parametrize("transpose", Image.Transpose)
+def test_no_wrong_turn_would_pass_for_upright(transpose: Image.Transpose) -> None:
+    upright = picture(oriented(UPRIGHT, 1), SQUARE)
+
+    assert psnr(upright.transpose(transpose), upright) < UNLIKE
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_exif_in_png_and_webp_counts_too(orientation: int, format: str) -> None:
+    upright = picture(png(UPRIGHT), WIDE)
+
+    assert farthest(picture(oriented(UPRIGHT, orientation, format), WIDE), upright) <= PASS_ORDER
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"), [(100, None, (100, 150)), (None, 150, (100, 150)), (150, 150, (100, 150))]
+)
+def test_sides_of_a_size_are_those_of_the_upright_picture(
+    width: int | None, height: int | None, size: tuple[int, int]
+) -> None:
+    portrait = UPRIGHT.transpose(Image.Transpose.ROTATE_90)
+
+    assert picture(oriented(portrait, 6), target(width, height, fit=Fit.INSIDE)).size == size
+
+
+def test_a_camera_held_upright_is_decoded_at_a_reduced_scale_and_turned() -> None:
+    original = camera_jpeg(orientation=6)
+
+    assert psnr(picture(original, target(400, 400)), covered(original, 400, 400)) > ALIKE
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_orientations_that_do_not_exist_are_ignored(orientation: int) -> None:
+    assert picture(oriented(UPRIGHT, orientation, "PNG"), WIDE).tobytes() == picture(png(UPRIGHT), WIDE).tobytes()
+
+
+def test_an_orientation_that_is_text_is_ignored() -> None:
+    text = jpeg(UPRIGHT, exif=exif_with_text_orientation(b"<?php phpinfo();"))
+
+    assert picture(text, WIDE).tobytes() == picture(jpeg(UPRIGHT), WIDE).tobytes()
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"Exif\0\0",
+        b"Exif\0\0garbage, and nothing but garbage",
+        b"Exif\0\0MM\0\x2a\0\0\0\x08\xff\xff",
+        b"Exif\0\0II\x2a\0\xff\xff\xff\xff",
+        exif_with_text_orientation(b"")[:-6],
+    ],
+    ids=["empty", "garbage", "endless", "far away", "cut"],
+)
+def test_broken_exif_is_ignored(exif: bytes) -> None:
+    assert picture(jpeg(UPRIGHT, exif=exif), WIDE).tobytes() == picture(jpeg(UPRIGHT), WIDE).tobytes()

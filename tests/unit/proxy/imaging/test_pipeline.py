@@ -1,0 +1,200 @@
+"""Sizes, crops and likeness of whole renderings, and that a file does not depend on what it is rendered with."""
+
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from proxy.imaging.target import Target
+from proxy.model import Fit, Format
+from tests.pictures import COLOR_PHOTOGRAPHS, animated, camera_jpeg, disc, jpeg, photograph, photograph_bytes, png
+from tests.unit.proxy.imaging.reference import (
+    LIMITS,
+    SIDES,
+    color_at,
+    covered,
+    decoded,
+    farthest,
+    on_disk,
+    picture,
+    psnr,
+    rendered,
+    target,
+)
+
+BOX_FILTER = 2  # levels: all that the box filter before Lanczos may change where it runs at all
+REDUCED_DECODE = 42  # dB: JPEG scaled while it is decoded, against a full decode; the eye gives up at 40
+SAME_COLOR = 3  # levels: a flat colour through a JPEG of quality 97, or near enough to an edge to ring
+
+STANDARD = [target(side, side, format) for side in SIDES.values() for format in Format]
+DENSE = [target(side * density, side * density) for side in SIDES.values() for density in (2, 3)]
+
+EDGES = {"left": "#ff0000", "right": "#00ff00", "top": "#0000ff", "bottom": "#ffff00"}
+
+
+def framed(width: int, height: int, thickness: int) -> Image.Image:
+    """A grey picture with bands of four colours along its edges, the left and right ones over the others."""
+    image = Image.new("RGB", (width, height), "#808080")
+    image.paste(EDGES["top"], (0, 0, width, thickness))
+    image.paste(EDGES["bottom"], (0, height - thickness, width, height))
+    image.paste(EDGES["left"], (0, 0, thickness, height))
+    image.paste(EDGES["right"], (width - thickness, 0, width, height))
+    return image
+
+
+def quadrants(width: int, height: int) -> Image.Image:
+    image = Image.new("RGB", (width, height), "#ff0000")
+    image.paste("#00ff00", (width // 2, 0, width, height // 2))
+    image.paste("#0000ff", (0, height // 2, width // 2, height))
+    image.paste("#ffff00", (width // 2, height // 2, width, height))
+    return image
+
+
+@pytest.mark.parametrize("name", ["rocket.jpg", "chelsea.png"])
+@pytest.mark.parametrize("format", Format)
+def test_every_box_is_exact_in_every_format_and_density(name: str, format: Format) -> None:
+    sides = [side * density for side in SIDES.values() for density in (1, 2, 3)]
+    original = photograph_bytes(name)
+
+    files = rendered(original, *(target(side, side, format) for side in sides))
+
+    opened = [Image.open(BytesIO(file)) for file in files]
+    assert [image.size for image in opened] == [(side, side) for side in sides]
+    assert {image.format for image in opened} == {"JPEG" if format is Format.JPG else format.upper()}
+
+
+@pytest.mark.parametrize("size", [(900, 300), (300, 900)])
+@pytest.mark.parametrize("format", Format)
+def test_cover_shows_the_middle_of_all_four_quadrants(size: tuple[int, int], format: Format) -> None:
+    image = picture(png(quadrants(*size)), target(150, 150, format))
+
+    corners = [color_at(image, x, y) for y in (0.2, 0.8) for x in (0.2, 0.8)]
+    expected = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
+    for corner, color in zip(corners, expected, strict=True):
+        assert corner == pytest.approx(color, abs=SAME_COLOR)
+    # the border between the quadrants is in the very middle
+    assert color_at(image, 0.45, 0.2) == pytest.approx((255, 0, 0), abs=SAME_COLOR)
+    assert color_at(image, 0.55, 0.2) == pytest.approx((0, 255, 0), abs=SAME_COLOR)
+    assert color_at(image, 0.2, 0.45) == pytest.approx((255, 0, 0), abs=SAME_COLOR)
+    assert color_at(image, 0.2, 0.55) == pytest.approx((0, 0, 255), abs=SAME_COLOR)
+
+
+def test_cover_of_a_landscape_cuts_both_sides_alike_and_keeps_top_and_bottom() -> None:
+    # 900 wide becomes the 300 in the middle; bands of 310 reach 10 of the source's pixels into them: 5 of 150
+    image = picture(png(framed(900, 300, 310)), target(150, 150))
+
+    assert [color_at(image, x, 0.5) for x in (0.01, 0.99)] == [(255, 0, 0), (0, 255, 0)]
+    assert farthest(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT).crop((10, 0, 140, 150)), image.crop((10, 0, 140, 150))) <= 1  # noqa: E501
+    thin = picture(png(framed(900, 300, 20)), target(150, 150))
+    assert [color_at(thin, 0.5, y) for y in (0.01, 0.99)] == [(0, 0, 255), (255, 255, 0)]
+    assert [color_at(thin, x, 0.5) for x in (0.0, 0.99)] == [(128, 128, 128), (128, 128, 128)]
+
+
+def test_cover_of_a_portrait_cuts_top_and_bottom_and_keeps_both_sides() -> None:
+    image = picture(png(framed(300, 900, 20)), target(150, 150))
+
+    assert [color_at(image, x, 0.5) for x in (0.01, 0.99)] == [(255, 0, 0), (0, 255, 0)]
+    assert [color_at(image, 0.5, y) for y in (0.0, 0.99)] == [(128, 128, 128), (128, 128, 128)]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "size"),
+    [(200, 200, (200, 100)), (200, None, (200, 100)), (None, 100, (200, 100)), (800, 800, (600, 300))],
+)
+def test_inside_keeps_every_edge_and_never_enlarges(
+    width: int | None, height: int | None, size: tuple[int, int]
+) -> None:
+    image = picture(png(framed(600, 300, 30)), target(width, height, fit=Fit.INSIDE))
+
+    assert image.size == size
+    assert [color_at(image, *place) for place in ((0.01, 0.5), (0.99, 0.5), (0.5, 0.01), (0.5, 0.99), (0.5, 0.5))] == [
+        (255, 0, 0),
+        (0, 255, 0),
+        (0, 0, 255),
+        (255, 255, 0),
+        (128, 128, 128),
+    ]
+
+
+@pytest.mark.parametrize("name", [name for name in COLOR_PHOTOGRAPHS if name.endswith(".png")])
+@pytest.mark.parametrize("side", [150, 400, 800])
+def test_a_photograph_is_what_one_lanczos_pass_over_its_middle_gives(name: str, side: int) -> None:
+    original = photograph_bytes(name)
+
+    assert farthest(picture(original, target(side, side)), covered(original, side, side)) <= BOX_FILTER
+
+
+@pytest.mark.parametrize("side", [150, 400, 800, 1600])
+def test_a_camera_file_decoded_at_a_reduced_scale_looks_like_the_full_decode(side: int) -> None:
+    original = camera_jpeg()
+
+    assert psnr(picture(original, target(side, side)), covered(original, side, side)) > REDUCED_DECODE
+
+
+def test_progressive_jpeg_is_the_same_picture() -> None:
+    image = photograph("coffee.png")
+
+    assert picture(jpeg(image, progressive=True), target(150, 150)).tobytes() == (
+        picture(jpeg(image), target(150, 150)).tobytes()
+    )
+
+
+@pytest.mark.parametrize("format", ["WEBP", "PNG", "MPO"])
+def test_of_several_frames_the_first_is_shown(format: str) -> None:
+    first = photograph("coffee.png")
+
+    several = picture(animated(first, format), target(150, 150))
+
+    single = jpeg(first, quality=75, subsampling="4:2:0") if format == "MPO" else png(first)
+    assert several.tobytes() == picture(single, target(150, 150)).tobytes()
+
+
+@pytest.mark.parametrize(
+    "original",
+    [camera_jpeg(orientation=6), photograph_bytes("hubble_deep_field.jpg"), png(disc((200, 30, 30)))],
+    ids=["camera", "photograph", "transparent"],
+)
+def test_a_file_rendered_alone_is_the_file_rendered_with_all_others(original: bytes) -> None:
+    wanted = [*STANDARD, target(1600, 1600, Format.JPG), target(300, 300, Format.WEBP), target(600, None, fit=Fit.INSIDE)]
+
+    together = rendered(original, *wanted)
+
+    alone = [rendered(original, one)[0] for one in wanted]
+    assert [wanted[i] for i, file in enumerate(alone) if file != together[i]] == []
+
+
+def test_the_order_of_targets_changes_nothing() -> None:
+    original = photograph_bytes("rocket.jpg")
+    wanted = [*DENSE, *STANDARD]
+
+    assert rendered(original, *wanted[::-1])[::-1] == rendered(original, *wanted)
+
+
+def test_files_come_one_decode_after_the_other_each_with_its_own_timings() -> None:
+    from proxy.imaging.pipeline import render
+
+    wanted = [target(1600, 1600), target(150, 150), target(150, 150, Format.JPG), target(400, 400)]
+    with on_disk(photograph_bytes("retina.jpg")) as path:
+        files = list(render(path, wanted, LIMITS))
+
+    assert [file.index for file in files] == [1, 2, 3, 0]
+    assert [(file.width, file.height) for file in files] == [(150, 150), (150, 150), (400, 400), (1600, 1600)]
+    assert [set(file.timings) for file in files] == [
+        {"decode", "resize", "encode"},
+        {"encode"},
+        {"resize", "encode"},
+        {"decode", "resize", "encode"},
+    ]
+
+
+def test_no_targets_no_files() -> None:
+    assert rendered(b"not even looked at") == []
+
+
+def test_the_same_picture_in_another_file_format_gives_the_same_file() -> None:
+    image = photograph("chelsea.png")
+    from tests.pictures import webp
+
+    wanted: Target = target(400, 400, Format.AVIF)
+    assert rendered(webp(image), wanted) == rendered(png(image), wanted)
+    assert decoded(rendered(png(image), wanted)[0]).size == (400, 400)

@@ -1,0 +1,109 @@
+"""The fingerprint of everything that decides a variant's bytes, and of nothing else."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.imaging.target import Target
+from proxy.model import Fit, Format, Size, Variant
+from proxy.recipe import Recipes
+from proxy.settings import Quality, Settings
+
+BOX = Size("box", 400, 300, Fit.COVER)
+PLAIN = Variant(BOX, Format.JPG)
+
+
+@pytest.fixture(autouse=True)
+def no_files_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def fingerprint(variant: Variant = PLAIN, **settings: Any) -> str:
+    return Recipes(Settings(**settings)).fingerprint(variant)
+
+
+def test_it_is_12_hex_digits() -> None:
+    assert re.fullmatch(r"[0-9a-f]{12}", fingerprint())
+
+
+def test_it_is_the_same_in_every_instance_and_every_time() -> None:
+    recipes = Recipes(Settings())
+
+    assert recipes.fingerprint(PLAIN) == recipes.fingerprint(PLAIN) == fingerprint()
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        Variant(Size("box", 401, 300, Fit.COVER), Format.JPG),
+        Variant(Size("box", 400, 301, Fit.COVER), Format.JPG),
+        Variant(Size("box", 300, 400, Fit.COVER), Format.JPG),
+        Variant(Size("box", 400, 300, Fit.INSIDE), Format.JPG),
+        Variant(Size("box", 400, None, Fit.INSIDE), Format.JPG),
+        Variant(BOX, Format.JPG, 2),
+        Variant(BOX, Format.JPG, 3),
+        Variant(BOX, Format.PNG),
+        Variant(BOX, Format.WEBP),
+        Variant(BOX, Format.AVIF),
+    ],
+    ids=str,
+)
+def test_it_changes_with_what_the_variant_is(variant: Variant) -> None:
+    assert fingerprint(variant) != fingerprint()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"quality": Quality(jpg=84)}, {"background": "#000000"}, {"strip_metadata": False}],
+    ids=["quality", "background", "strip_metadata"],
+)
+def test_it_changes_with_how_the_variant_is_encoded(settings: dict[str, Any]) -> None:
+    assert fingerprint(**settings) != fingerprint()
+
+
+@pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
+def test_a_formats_quality_is_its_own_business(format: Format) -> None:
+    settings = {"quality": Quality(**{format.value: 42})}
+    changed = {
+        other for other in Format if fingerprint(Variant(BOX, other), **settings) != fingerprint(Variant(BOX, other))
+    }
+
+    assert changed == {format}
+
+
+def test_it_does_not_change_with_the_name_of_the_size() -> None:
+    assert fingerprint(Variant(Size("other", 400, 300, Fit.COVER), Format.JPG)) == fingerprint()
+
+
+def test_a_density_and_a_size_that_come_to_the_same_are_the_same() -> None:
+    doubled = Variant(Size("double", 800, 600, Fit.COVER), Format.JPG)
+
+    assert fingerprint(doubled) == fingerprint(Variant(BOX, Format.JPG, 2))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"cdn_url": "https://cdn.test"},
+        {"data_dir": "elsewhere"},
+        {"render_processes": 7},
+        {"render_timeout": 1},
+        {"api_keys": ("key",)},
+        {"sizes": {"only": {"width": 10}}},
+        {"max_upload_mb": 20},
+    ],
+    ids=str,
+)
+def test_it_does_not_change_with_what_decides_no_byte(settings: dict[str, Any]) -> None:
+    assert fingerprint(**settings) == fingerprint()
+
+
+def test_a_target_is_the_variant_in_device_pixels_with_the_settings_of_its_format() -> None:
+    recipes = Recipes(Settings(quality=Quality(webp=33), background="#102030", strip_metadata=False))
+
+    assert recipes.target(Variant(BOX, Format.WEBP, 2)) == Target(
+        width=800, height=600, fit=Fit.COVER, format=Format.WEBP, quality=33, background="#102030", keep_exif=True
+    )
+    assert recipes.target(Variant(BOX, Format.PNG)).quality is None

@@ -1,0 +1,319 @@
+"""Settings from the environment, `.env` and `darkroom.toml`, and what is said of mistakes."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from proxy.model import Fit, Size
+from proxy.settings import Settings, SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name not in ("PATH", "HOME", "PYTEST_CURRENT_TEST"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def toml(text: str) -> None:
+    Path("darkroom.toml").write_text(text, encoding="utf-8")
+
+
+def mistakes() -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    return sorted(line.split(":")[0] for line in str(caught.value).splitlines())
+
+
+class TestDefaults:
+    def test_are_those_of_the_contract(self) -> None:
+        settings = load_settings()
+
+        assert settings.data_dir == Path("data")
+        assert settings.temporary == Path("data/tmp")
+        assert settings.max_upload_mb == 10
+        assert (settings.min_side, settings.max_side) == (100, 10_000)
+        assert settings.render_timeout == 5
+        assert settings.missing_ttl == 60
+        assert settings.strip_metadata is True
+        assert settings.background == "#ffffff"
+        assert settings.quality.model_dump() == {"jpg": 85, "webp": 85, "avif": 71}
+        assert settings.api_keys == ()
+        assert settings.url_base == ""
+        assert settings.s3_bucket is None
+        assert settings.aws_access_key_id is None
+        assert settings.aws_secret_access_key is None
+        assert settings.database_url is None
+
+    def test_have_one_render_process_for_each_processor_we_may_use(self) -> None:
+        assert load_settings().render_processes == len(os.sched_getaffinity(0))
+
+    def test_sizes_are_three_covered_squares(self) -> None:
+        assert list(load_settings().sizes.values()) == [
+            Size("small", 150, 150, Fit.COVER),
+            Size("medium", 400, 400, Fit.COVER),
+            Size("large", 800, 800, Fit.COVER),
+        ]
+
+
+class TestSources:
+    def test_the_environment_beats_dotenv_which_beats_the_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        toml('max_waiting = 1\nmin_side = 1\nmax_side = 1000\npublic_url = "https://toml.test"')
+        Path(".env").write_text("MAX_WAITING=2\nMIN_SIDE=2\n", encoding="utf-8")
+        monkeypatch.setenv("MAX_WAITING", "3")
+
+        settings = load_settings()
+
+        assert (settings.max_waiting, settings.min_side, settings.max_side) == (3, 2, 1000)
+        assert settings.public_url == "https://toml.test"
+
+    def test_an_override_beats_them_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MAX_WAITING", "3")
+
+        assert load_settings(max_waiting=4).max_waiting == 4
+
+    @pytest.mark.parametrize("name", ["DATA_DIR", "S3_BUCKET", "MAX_WAITING", "API_KEYS", "CDN_URL", "LOG_LEVEL"])
+    def test_an_empty_variable_is_one_that_is_not_set(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv(name, "")
+
+        assert load_settings() == Settings()
+        assert getattr(load_settings(), name.lower()) == Settings.model_fields[name.lower()].default
+
+    def test_an_empty_aws_pair_leaves_the_credential_chain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "")
+
+        assert load_settings().aws_access_key_id is None
+
+    def test_variables_of_other_programs_are_none_of_our_business(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EDITOR", "ed")
+        Path(".env").write_text("COMPOSE_PROJECT_NAME=x\n", encoding="utf-8")
+
+        assert load_settings() == Settings()
+
+
+class TestSizes:
+    def test_of_the_file_replace_the_defaults(self) -> None:
+        toml("[sizes.hero]\nwidth = 1600\nheight = 900\n[sizes.tiny]\nwidth = 32\nheight = 32")
+
+        assert list(load_settings().sizes) == ["hero", "tiny"]
+
+    @pytest.mark.parametrize(
+        ("table", "size"),
+        [
+            ("width = 30\nheight = 20", Size("x", 30, 20, Fit.COVER)),
+            ("width = 30", Size("x", 30, None, Fit.INSIDE)),
+            ("height = 20", Size("x", None, 20, Fit.INSIDE)),
+            ('width = 30\nheight = 20\nfit = "inside"', Size("x", 30, 20, Fit.INSIDE)),
+            ('width = 30\nheight = 20\nfit = "cover"', Size("x", 30, 20, Fit.COVER)),
+            ('width = 30\nfit = "inside"', Size("x", 30, None, Fit.INSIDE)),
+            ("width = 1\nheight = 5000", Size("x", 1, 5000, Fit.COVER)),
+        ],
+    )
+    def test_cover_where_both_sides_are_given_and_fit_inside_otherwise(self, table: str, size: Size) -> None:
+        toml(f"[sizes.x]\n{table}")
+
+        assert load_settings().sizes["x"] == size
+
+    @pytest.mark.parametrize(
+        ("table", "where", "reason"),
+        [
+            ("", "sizes.x", "give a width, a height or both"),
+            ('fit = "inside"', "sizes.x", "give a width, a height or both"),
+            ('width = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
+            ('height = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
+            ('width = 3\nfit = "contain"', "sizes.x.fit", "'cover' or 'inside'"),
+            ("width = 0", "sizes.x.width", "greater than or equal to 1"),
+            ("height = 5001", "sizes.x.height", "less than or equal to 5000"),
+            ("width = 1.5", "sizes.x.width", "integer"),
+            ("width = 3\ndepth = 3", "sizes.x.depth", "not permitted"),
+        ],
+    )
+    def test_a_wrong_one_is_named_with_its_reason(self, table: str, where: str, reason: str) -> None:
+        toml(f"[sizes.x]\n{table}")
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        assert str(caught.value).startswith(f"{where}: ")
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["Small", "2x", "-a", "a_b", "a.b", "a b", "a@2x", "a/b", "..", "", "é", "a" * 33])
+    def test_a_name_that_no_url_could_carry_is_refused(self, name: str) -> None:
+        toml(f'[sizes."{name}"]\nwidth = 3')
+
+        with pytest.raises(SettingsError, match=r"^sizes: .*lower-case letters, digits and hyphens"):
+            load_settings()
+
+    @pytest.mark.parametrize("name", ["a", "a-2", "hero", "a" * 32])
+    def test_a_name_of_letters_digits_and_hyphens_makes_a_url(self, name: str) -> None:
+        toml(f"[sizes.{name}]\nwidth = 3")
+
+        variant = load_settings().sizes.parse(f"{name}@3x.webp")
+
+        assert variant is not None
+        assert variant.name == f"{name}@3x.webp"
+
+    def test_there_is_at_least_one(self) -> None:
+        toml("[sizes]")
+
+        assert mistakes() == ["sizes"]
+
+
+class TestUrls:
+    @pytest.mark.parametrize("name", ["CDN_URL", "PUBLIC_URL", "S3_ENDPOINT_URL"])
+    def test_lose_their_last_slash(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv(name, "https://cdn.test/pictures/")
+
+        assert getattr(load_settings(), name.lower()) == "https://cdn.test/pictures"
+
+    @pytest.mark.parametrize("name", ["CDN_URL", "PUBLIC_URL", "S3_ENDPOINT_URL"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "cdn.test",
+            "//cdn.test",
+            "ftp://cdn.test",
+            "https://",
+            "https://a b",
+            "https://a?x=1",
+            "https://a#x",
+            'https://"',
+        ],
+    )
+    def test_that_would_make_broken_links_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, url: str
+    ) -> None:
+        monkeypatch.setenv(name, url)
+
+        assert mistakes() == [name]
+
+    def test_without_a_host_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CDN_URL", "https:///")
+
+        assert mistakes() == ["CDN_URL"]
+
+    def test_begin_with_the_cdn_where_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PUBLIC_URL", "https://origin.test/")
+        assert load_settings().url_base == "https://origin.test"
+
+        monkeypatch.setenv("CDN_URL", "https://cdn.test")
+        assert load_settings().url_base == "https://cdn.test"
+
+
+class TestKeys:
+    @pytest.mark.parametrize(
+        ("text", "keys"),
+        [("a", ["a"]), ("a,b", ["a", "b"]), (" a , b c ,,", ["a", "b c"]), (",", []), (" ", []), ('["a"]', ['["a"]'])],
+    )
+    def test_are_split_at_commas(self, monkeypatch: pytest.MonkeyPatch, text: str, keys: list[str]) -> None:
+        monkeypatch.setenv("API_KEYS", text)
+
+        assert [key.get_secret_value() for key in load_settings().api_keys] == keys
+
+    def test_may_be_a_list_in_the_file(self) -> None:
+        toml('api_keys = ["a", "b"]')
+
+        assert load_settings().api_keys == (SecretStr("a"), SecretStr("b"))
+
+    @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+    def test_half_an_aws_pair_is_a_mistake(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv(name, "half")
+
+        with pytest.raises(
+            SettingsError, match=r"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come together or not at all"
+        ):
+            load_settings()
+
+    def test_no_secret_is_shown_by_repr_or_str_or_dump(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("API_KEYS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, "hunter2")
+        monkeypatch.setenv("DATABASE_URL", "postgresql+asyncpg://user:hunter2@db/darkroom")
+
+        settings = load_settings()
+
+        for shown in (repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()):
+            assert "hunter2" not in shown
+        assert settings.api_keys[0].get_secret_value() == "hunter2"
+
+    def test_no_secret_is_shown_by_a_complaint(self) -> None:
+        toml('api_keys = [["hunter2"]]\ndatabase_url = ["hunter2"]')
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        assert "hunter2" not in str(caught.value)
+        assert mistakes() == ["API_KEYS.0", "DATABASE_URL"]
+
+
+class TestMistakes:
+    def test_are_all_listed_at_once_a_line_for_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        wrong = {
+            "MAX_UPLOAD_MB": "0",
+            "MAX_SIDE": "20000",
+            "RENDER_TIMEOUT": "soon",
+            "RENDER_PROCESSES": "-1",
+            "MISSING_TTL": "-1",
+            "BACKGROUND": "white",
+            "LOG_FORMAT": "xml",
+            "STRIP_METADATA": "perhaps",
+            "CDN_URL": "cdn.test",
+        }
+        for name, value in wrong.items():
+            monkeypatch.setenv(name, value)
+        toml("[quality]\njpg = 101\n[sizes.x]\nwidth = 0\n")
+
+        assert mistakes() == sorted([*wrong, "quality.jpg", "sizes.x.width"])
+
+    def test_between_two_variables_are_listed_beside_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MIN_SIDE", "500")
+        monkeypatch.setenv("MAX_SIDE", "400")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "half")
+        monkeypatch.setenv("MAX_WAITING", "0")
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        for name in ("MIN_SIDE", "AWS_SECRET_ACCESS_KEY", "MAX_WAITING"):
+            assert name in str(caught.value)
+
+    def test_sides_in_the_wrong_order_are_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MIN_SIDE", "500")
+        monkeypatch.setenv("MAX_SIDE", "499")
+
+        with pytest.raises(SettingsError, match="MIN_SIDE is larger than MAX_SIDE"):
+            load_settings()
+
+    @pytest.mark.parametrize("text", ["[sizes", "width == 3", "\x00"])
+    def test_in_the_files_grammar_are_named_with_the_file(self, text: str) -> None:
+        toml(text)
+
+        with pytest.raises(SettingsError, match=r"darkroom\.toml"):
+            load_settings()
+
+    @pytest.mark.parametrize("name", ["QUALITY", "SIZES"])
+    def test_in_a_table_given_by_the_environment_are_named_with_the_variable(
+        self, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setenv(name, "high")
+
+        with pytest.raises(SettingsError, match=f"(?i){name}"):
+            load_settings()
+
+
+class TestBind:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+    def test_loopback_needs_no_key(self, host: str) -> None:
+        load_settings().check_bind(host)
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "darkroom.test", "localhost.test", ""])
+    def test_any_other_address_needs_one(self, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+        with pytest.raises(SettingsError, match="API_KEYS"):
+            load_settings().check_bind(host)
+
+        monkeypatch.setenv("API_KEYS", "key")
+        load_settings().check_bind(host)
