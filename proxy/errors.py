@@ -44,6 +44,10 @@ class ServiceError(Exception):
         super().__init__(detail or self.title)
         self.retry_after = retry_after  # seconds until trying again makes sense
 
+    def afresh(self) -> "ServiceError":
+        """The same to keep or to raise again: without a traceback, which would keep every frame it passed alive."""
+        return type(self)(str(self), retry_after=self.retry_after)
+
 
 class NotFound(ServiceError):
     code = "not_found"

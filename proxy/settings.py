@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -187,9 +188,22 @@ class Settings(BaseSettings):
 def load_settings(**overrides: Any) -> Settings:
     """The settings in force. Raises SettingsError listing every mistake."""
     try:
-        return Settings(**overrides)
+        mistakes = [f"{name}: not a setting of darkroom.toml" for name in _unknown_in_toml()]
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"darkroom.toml: {error}") from None
+    try:
+        settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_line(mistake) for mistake in error.errors())) from None
+        mistakes += [_line(mistake) for mistake in error.errors()]
+    if mistakes:
+        raise SettingsError("\n".join(mistakes))
+    return settings
+
+
+def _unknown_in_toml() -> list[str]:
+    """Misspelt names there. In the environment and in `.env`, other names are other programs' business."""
+    known = {field.alias or name for name, field in Settings.model_fields.items()}
+    return sorted(TomlConfigSettingsSource(Settings).toml_data.keys() - known)
 
 
 def _line(mistake: Any) -> str:

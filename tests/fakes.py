@@ -4,7 +4,7 @@ import asyncio
 import importlib.util
 import selectors
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +173,18 @@ def sample(metrics: Metrics, name: str, **labels: str) -> float:
     return metrics.registry.get_sample_value(name, labels) or 0
 
 
+def listing(folder: Path) -> list[str]:
+    """The names in a folder; none where there is no folder."""
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Lets the loop go on until it is so, where nobody can tell: what the garbage collector ends, for one."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
 def photograph(name: str) -> bytes:
     """One of scikit-image's pictures: chelsea.png is 451x300, rocket.jpg 640x427, retina.jpg 1411x1411."""
     spec = importlib.util.find_spec("skimage")  # found, not imported: that takes a second
@@ -220,6 +232,7 @@ async def ask(
     app: ASGIApp, raw_path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, query: str = ""
 ) -> Answer:
     """Sends what no HTTP client would: `raw_path` as it stands, decoded as servers do for `scope["path"]`."""
+    sent = {"host": "origin.test"} | {name.lower(): value for name, value in (headers or {}).items()}
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
@@ -232,10 +245,7 @@ async def ask(
         "path": unquote(raw_path),
         "raw_path": raw_path.encode("latin-1"),
         "query_string": query.encode(),
-        "headers": [
-            (name.lower().encode(), value.encode("latin-1"))
-            for name, value in ({"host": "origin.test"} | dict(headers or {})).items()
-        ],
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
     }
     messages: list[Message] = []
 

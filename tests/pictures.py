@@ -108,7 +108,7 @@ def raw_png(samples: Samples, depth: int, *chunks: bytes) -> bytes:
 
 
 def ycck_jpeg(inks: Image.Image) -> bytes:
-    """Photoshop's CMYK: inks inverted, CMY turned into YCbCr. Pillow writes no YCCK, so what it writes is relabelled."""
+    """Photoshop's CMYK: inks inverted, CMY as YCbCr. Pillow writes no YCCK, so what it writes is relabelled."""
     cyan, magenta, yellow, black = inks.split()
     luma, blue, red = Image.merge("RGB", (cyan, magenta, yellow)).convert("YCbCr").split()
     as_stored = [band.point(lambda value: 255 - value) for band in (luma, blue, red)]
@@ -117,11 +117,20 @@ def ycck_jpeg(inks: Image.Image) -> bytes:
     return bytes(file)
 
 
-def plain_cmyk_jpeg(inks: Image.Image) -> bytes:
-    """CMYK as written without Photoshop's marker: not inverted."""
-    file = jpeg(inks.point(lambda value: 255 - value))  # Pillow inverts and says so
+def unmarked_cmyk_jpeg(inks: Image.Image) -> bytes:
+    """CMYK whose Photoshop marker was lost on the way. Browsers take it for inverted all the same."""
+    file = jpeg(inks)
     start = file.index(b"Adobe") - 4
     return file[:start] + file[start + 16 :]
+
+
+def flat_webp(width: int, height: int) -> bytes:
+    """One colour, lossless: 40 bytes, whatever its size, for a small one's header is rewritten."""
+    file = bytearray(webp(Image.new("RGBA", (16, 16), (200, 30, 30, 128))))
+    start = file.index(b"VP8L") + 9
+    bits = int.from_bytes(file[start : start + 4], "little") & ~0xFFFFFFF
+    file[start : start + 4] = (bits | (width - 1) | (height - 1) << 14).to_bytes(4, "little")
+    return bytes(file)
 
 
 def jpeg_of_scans(image: Image.Image, scans: int) -> bytes:
@@ -281,9 +290,7 @@ def xyz_tag(xyz: NDArray[np.float64]) -> bytes:
 def rgb_profile(description: str, primaries: Sequence[tuple[float, float]], curve: bytes) -> bytes:
     columns = to_xyz_d50(primaries).T
     tags = {name: xyz_tag(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
-    return profile(
-        b"mntr", b"RGB ", b"XYZ ", description, tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
-    )
+    return profile(b"mntr", b"RGB ", b"XYZ ", description, tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
 
 
 def grey_profile(description: str, curve: bytes) -> bytes:

@@ -16,6 +16,7 @@ from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from ingest.web.documents import Documents
 from ingest.web.endpoints import Endpoints
+from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.worker import Worker
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
@@ -100,11 +101,11 @@ def ingest_app(ingest: Ingest) -> ASGIApp:
             yield
 
     app = Starlette(
-        routes=[*endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)],
+        routes=[*page_routes(), *endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)],
         lifespan=lifespan,
         exception_handlers=EXCEPTION_HANDLERS,
     )
-    return require_key(app, settings, OPEN_PATHS)
+    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS))
 
 
 def _configured(settings: Settings | None) -> Settings:

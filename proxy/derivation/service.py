@@ -162,7 +162,7 @@ class Derivations:
         if picture := self._hot.get(upload_id, variant):
             return Fetched(picture, Tier.HOT)
         if refusal := self._refusals.get(upload_id):
-            raise refusal.with_traceback(None)
+            raise refusal.afresh()
         try:
             async with asyncio.timeout(self._timeout):
                 fetched, leads = await self._flights.do(
@@ -238,7 +238,7 @@ class Derivations:
     def _refuse(self, upload_id: UploadId, error: ServiceError) -> None:
         """Remembers what asking again will not change."""
         if isinstance(error, (NotFound, Refused)) and not error.retryable:
-            self._refusals[upload_id] = error
+            self._refusals[upload_id] = error.afresh()
 
     def _refresh_later(self, upload_id: UploadId, variant: Variant) -> None:
         key = (upload_id, variant)

@@ -76,4 +76,7 @@ def test_logs_for_people_keep_to_the_level(capsys: pytest.CaptureFixture[str]) -
     structlog.get_logger().warning("not this")
     structlog.get_logger().error("but this")
 
-    assert "not this" not in capsys.readouterr().err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "but this" in output.err
+    assert "not this" not in output.err

@@ -1,0 +1,76 @@
+"""What the documents say is what the code does."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+from pydantic_core import PydanticUndefined
+
+from ingest.cli import app
+from proxy.errors import ServiceError
+from proxy.settings import Settings
+from proxy.web.problems import STATUS
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+ERRORS = (ROOT / "docs" / "errors.md").read_text()
+IN_TOML = {"quality", "size_tables"}
+COMPUTED = {"render_processes": "one a processor"}
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """Table rows by their first cell, which is in backquotes."""
+    matches = re.finditer(r"^\| `([^`]+)` \| (.*) \|$", text, re.MULTILINE)
+    return {match[1]: [cell.strip() for cell in match[2].split(" | ")] for match in matches}
+
+
+@pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - IN_TOML))
+def test_the_readme_has_the_setting_with_its_default(name: str) -> None:
+    field = Settings.model_fields[name]
+    [default, description] = re.match(
+        rf"^\| `{name.upper()}` \| (.*?) ?\| (.*) \|$", _line(name), re.MULTILINE
+    ).groups()
+    assert description == field.description
+    if name in COMPUTED:
+        assert default == COMPUTED[name]
+    elif field.default in (None, (), PydanticUndefined):
+        assert default == ""
+    else:
+        shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
+        assert default == f"`{shown}`"
+
+
+def _line(name: str) -> str:
+    [line] = [line for line in README.splitlines() if line.startswith(f"| `{name.upper()}` |")]
+    return line
+
+
+@pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))
+def test_the_readme_has_the_command(command: str) -> None:
+    assert f"| `darkroom {command}` |" in README
+
+
+def test_every_error_code_is_explained_with_its_status() -> None:
+    documented = {code: int(cells[0]) for code, cells in rows(ERRORS).items()}
+    raised = {kind.code: status for kind, status in STATUS.items() if kind.code != "refused"}
+    assert documented == raised | {"internal": 500, "method_not_allowed": 405}
+
+
+def test_every_error_has_a_row_in_the_table_of_statuses() -> None:
+    def tree(kind: type[ServiceError]) -> set[type[ServiceError]]:
+        return {kind}.union(*map(tree, kind.__subclasses__()))
+
+    assert tree(ServiceError) - {ServiceError} == set(STATUS)
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = set(re.findall(r"\]\((\d{4}-[a-z-]+\.md)\)", (folder / "README.md").read_text()))
+    assert listed == {path.name for path in folder.glob("0*.md")}
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"

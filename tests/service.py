@@ -1,0 +1,114 @@
+"""A real `darkroom serve`, in its own process and folder, for tests that go the whole way."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+START_TIMEOUT = 60  # seconds; a second or two is usual
+STOP_TIMEOUT = 40
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    return subprocess.run(
+        _command(*arguments),
+        cwd=folder,
+        env=_environment(settings),
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+class Service:
+    """`with Service(folder, S3_BUCKET="…") as service:`; `folder` keeps its data, so that it can be started again."""
+
+    def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+        self.folder = folder
+        self._arguments = arguments
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = (self.folder / "server.log").open("ab")
+        self._process = subprocess.Popen(
+            _command("serve", "--port", str(port), *self._arguments),
+            cwd=self.folder,
+            env=_environment(self._settings),
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + START_TIMEOUT
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                break
+            try:
+                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"darkroom serve did not come up:\n{self.log()}")
+
+    def stop(self) -> None:
+        """SIGTERM, as systemd and containers do. Uvicorn drains, then ends by the signal that it got."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        assert self._process.wait(STOP_TIMEOUT) in (0, -signal.SIGTERM), self.log()
+        self._log.close()
+        self._process = None
+
+    def kill(self) -> None:
+        """SIGKILL to the server and all that it started: what a power cut leaves."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._log.close()
+            self._process = None
+
+    def log(self) -> str:
+        return (self.folder / "server.log").read_text(errors="replace")
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a counter or gauge over every series that has these labels."""
+        total = 0.0
+        for line in httpx.get(f"{self.url}/metrics").text.splitlines():
+            if line.startswith((name + "{", name + " ")) and all(f'{k}="{v}"' in line for k, v in labels.items()):
+                total += float(line.rpartition(" ")[2])
+        return total
+
+
+def _command(*arguments: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("darkroom")), *arguments]
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    """Ours alone: what a developer has exported must not steer a test."""
+    return {"PATH": os.defpath, "HOME": "/nonexistent", "LOG_FORMAT": "json", **settings}

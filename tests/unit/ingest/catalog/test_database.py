@@ -1,0 +1,168 @@
+"""Opening the database: how durable it is, whether its tables are those we need, and how it says that it is away."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import JobStatus
+from proxy.errors import CatalogUnavailable
+from proxy.model import new_upload_id
+from proxy.settings import Settings
+from tests.unit.ingest.fakes import accepted
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@asynccontextmanager
+async def opened(path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def value(database: Database, query: str) -> object:
+    async with database.transaction() as connection:
+        return (await connection.execute(text(query))).scalar()
+
+
+async def assert_away(database: Database) -> None:
+    """Every call says CatalogUnavailable, with a sentence that gives nothing away."""
+    repository = JobRepository(database)
+    calls = (
+        database.check(),
+        database.migrate(),
+        repository.begin(new_upload_id()),
+        repository.accept(accepted()),
+        repository.find(new_upload_id()),
+        repository.newest(10),
+        repository.count(),
+        repository.next_pending(),
+        repository.recover(),
+        repository.delete(new_upload_id()),
+        repository.advance(new_upload_id(), expect=JobStatus.PENDING, to=JobStatus.PROCESSING),
+        repository.record(new_upload_id(), 0, {}),
+    )
+    errors = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(error) for error in errors] == [CatalogUnavailable] * len(calls)
+    assert {str(error) for error in errors} == {"The database does not answer as it should; the log says more."}
+
+
+class TestSqlite:
+    @pytest.mark.parametrize(
+        ("pragma", "expected"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)]
+    )
+    async def test_is_set_up_to_keep_what_it_acknowledged(
+        self, database: Database, pragma: str, expected: object
+    ) -> None:
+        assert await value(database, f"PRAGMA {pragma}") == expected
+
+    async def test_every_connection_is_set_up_and_not_the_first_alone(self, database: Database) -> None:
+        async with database.transaction(), database.transaction() as second:
+            assert (await second.execute(text("PRAGMA synchronous"))).scalar() == 2
+            assert (await second.execute(text("PRAGMA foreign_keys"))).scalar() == 1
+
+    async def test_another_process_sees_what_was_committed(self, database: Database, tmp_path: Path) -> None:
+        upload_id = new_upload_id()
+        await JobRepository(database).begin(upload_id)
+        await JobRepository(database).accept(accepted(upload_id))
+
+        async with opened(tmp_path / "catalog.db") as other:
+            image, _ = await JobRepository(other).find(upload_id)
+
+        assert image.upload_id == upload_id
+
+
+class TestTransaction:
+    async def test_what_raises_leaves_nothing(self, database: Database) -> None:
+        insert = text(
+            "INSERT INTO upload_jobs (upload_id, status, progress, created_at, updated_at) "
+            "VALUES ('00', 'pending', 0, '2025-01-01', '2025-01-01')"
+        )
+        with pytest.raises(KeyError):
+            async with database.transaction() as connection:
+                await connection.execute(insert)
+                raise KeyError
+
+        assert await value(database, "SELECT count(*) FROM upload_jobs") == 0
+
+    async def test_a_fault_of_the_database_is_kept_as_the_cause(self, database: Database) -> None:
+        with pytest.raises(CatalogUnavailable) as caught:
+            await value(database, "SELECT * FROM no_such_table")
+
+        assert "no_such_table" in repr(caught.value.__cause__)
+        assert "no_such_table" not in str(caught.value)
+
+
+class TestSettings:
+    async def test_without_a_url_there_is_a_file_in_the_data_folder(self, tmp_path: Path) -> None:
+        settings = Settings(data_dir=tmp_path / "not" / "there" / "yet")
+        database = Database.from_settings(settings)
+        await database.migrate()
+        await database.close()
+
+        assert (settings.data_dir / "darkroom.db").is_file()
+
+    async def test_a_url_is_taken_as_it_is(self, tmp_path: Path) -> None:
+        settings = Settings(data_dir=tmp_path, database_url=f"sqlite+aiosqlite:///{tmp_path}/mine.db")
+        database = Database.from_settings(settings)
+        await database.migrate()
+        await database.close()
+
+        assert (tmp_path / "mine.db").is_file()
+        assert not (tmp_path / "darkroom.db").exists()
+
+    @pytest.mark.parametrize("name", ["photos?", "100% #1", "with space", "ü"])
+    async def test_a_data_folder_may_have_any_name(self, tmp_path: Path, name: str) -> None:
+        settings = Settings(data_dir=tmp_path / name)
+        database = Database.from_settings(settings)
+        await database.migrate()
+        await database.close()
+
+        assert (settings.data_dir / "darkroom.db").is_file()
+
+
+class TestAway:
+    async def test_its_folder_is_missing(self, tmp_path: Path) -> None:
+        async with opened(tmp_path / "missing" / "catalog.db") as database:
+            await assert_away(database)
+
+    async def test_a_folder_is_in_its_place(self, tmp_path: Path) -> None:
+        (tmp_path / "catalog.db").mkdir()
+
+        async with opened(tmp_path / "catalog.db") as database:
+            await assert_away(database)
+
+    @pytest.mark.parametrize("content", [b"no database at all " * 1000, b"SQLite format 3\0" + bytes(4096)])
+    async def test_its_file_is_something_else(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "catalog.db").write_bytes(content)
+
+        async with opened(tmp_path / "catalog.db") as database:
+            await assert_away(database)
+
+    async def test_its_file_breaks_while_it_is_open(self, database: Database, tmp_path: Path) -> None:
+        repository = JobRepository(database)
+        await repository.count()
+        for path in tmp_path.glob("catalog.db*"):
+            with path.open("r+b") as file:
+                file.write(os.urandom(path.stat().st_size))
+
+        await assert_away(database)
+
+    async def test_it_comes_back_by_itself(self, tmp_path: Path) -> None:
+        folder = tmp_path / "later"
+        async with opened(folder / "catalog.db") as database:
+            with pytest.raises(CatalogUnavailable):
+                await database.check()
+            folder.mkdir()
+            await database.migrate()
+
+            await database.check()

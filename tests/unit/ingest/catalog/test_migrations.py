@@ -1,0 +1,139 @@
+"""The tables as the migrations make them are those that the code believes in; and there is a way back."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import pytest_asyncio
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+
+from ingest.catalog.database import Database
+from ingest.catalog.tables import metadata
+from proxy.errors import CatalogUnavailable
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def empty(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}")
+    yield database
+    await database.close()
+
+
+async def ask(database: Database, question: Callable[[Connection], T]) -> T:
+    async with database.transaction() as connection:
+        return await connection.run_sync(question)
+
+
+def tables(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names())
+
+
+def differences(connection: Connection) -> Any:
+    return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+
+
+def constraints(connection: Connection) -> dict[str, Any]:
+    """What Alembic does not compare."""
+    inspector = inspect(connection)
+    return {
+        table: (
+            sorted((check["name"], check["sqltext"]) for check in inspector.get_check_constraints(table)),
+            inspector.get_pk_constraint(table)["constrained_columns"],
+            [(key["constrained_columns"], key["referred_table"], key["options"]) for key in inspector.get_foreign_keys(table)],
+        )
+        for table in metadata.tables
+    }
+
+
+async def test_up_from_nothing_there_is_no_difference_to_the_code(empty: Database) -> None:
+    await empty.migrate()
+
+    assert await ask(empty, differences) == []
+    assert await ask(empty, tables) == {"alembic_version", "upload_jobs", "images"}
+
+
+async def test_constraints_are_those_of_the_code_too(empty: Database) -> None:
+    await empty.migrate()
+    migrated = await ask(empty, constraints)
+    await empty.migrate("base")
+    await ask(empty, metadata.create_all)
+
+    assert migrated == await ask(empty, constraints)
+    assert [name for name, _ in migrated["upload_jobs"][0]] == ["upload_jobs_progress", "upload_jobs_status"]
+    assert migrated["images"][2] == [(["upload_id"], "upload_jobs", {"ondelete": "CASCADE"})]
+
+
+async def test_down_to_the_base_nothing_is_left(empty: Database) -> None:
+    await empty.migrate()
+
+    await empty.migrate("base")
+
+    assert await ask(empty, tables) == {"alembic_version"}
+    assert await ask(empty, lambda connection: connection.execute(text("SELECT * FROM alembic_version")).all()) == []
+
+
+async def test_up_again_all_is_there_again(empty: Database) -> None:
+    for revision in ("head", "base", "head"):
+        await empty.migrate(revision)
+
+    assert await ask(empty, differences) == []
+    await empty.check()
+
+
+async def test_up_twice_changes_nothing(database: Database) -> None:
+    await database.migrate()
+
+    assert await ask(database, differences) == []
+
+
+async def test_one_that_was_never_migrated_does_not_pass_the_check(empty: Database) -> None:
+    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0001: run `darkroom migrate`"):
+        await empty.check()
+
+
+async def test_one_that_was_taken_down_does_not_pass_the_check(database: Database) -> None:
+    await database.migrate("base")
+
+    with pytest.raises(CatalogUnavailable, match="darkroom migrate"):
+        await database.check()
+
+
+async def test_a_migrated_one_passes_the_check(database: Database) -> None:
+    await database.check()
+
+
+async def newer(database: Database) -> None:
+    await ask(database, lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+
+
+async def test_one_of_a_newer_version_does_not_pass_the_check(database: Database) -> None:
+    await newer(database)
+
+    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0001"):
+        await database.check()
+
+
+async def test_migrating_one_of_a_newer_version_is_refused_as_a_fault_of_the_database(database: Database) -> None:
+    await newer(database)
+
+    with pytest.raises(CatalogUnavailable):
+        await database.migrate()
+
+
+async def test_a_migration_that_breaks_off_leaves_nothing_in_the_way_of_the_next(empty: Database) -> None:
+    await ask(empty, lambda connection: connection.execute(text("CREATE TABLE images (in_the_way INTEGER)")))
+    with pytest.raises(CatalogUnavailable):
+        await empty.migrate()
+    assert await ask(empty, tables) <= {"images", "alembic_version"}
+    await ask(empty, lambda connection: connection.execute(text("DROP TABLE images")))
+
+    await empty.migrate()
+
+    assert await ask(empty, differences) == []

@@ -1,0 +1,100 @@
+"""Ingest's parts over a store in memory and a database in a file; the render processes live as long as a module."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from ingest.catalog.database import Database
+from ingest.uploads import Uploads
+from ingest.warmup import WarmUp
+from proxy.derivation.service import Derivations
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.probe import Limits
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import SIZES, RecordingQueue, WatchedRepository
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """Migrated and empty."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'catalog.db'}")
+    await database.migrate()
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[RenderPool]:
+    pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, timeout=20, max_waiting=8)
+    await pool.start()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def repository(database: Database) -> WatchedRepository:
+    return WatchedRepository(database)
+
+
+@pytest.fixture
+def store() -> CountingStore:
+    return CountingStore()
+
+
+@pytest.fixture
+def queue() -> RecordingQueue:
+    return RecordingQueue()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Path:
+    return tmp_path / "tmp"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def derivations(
+    store: CountingStore, pool: RenderPool, metrics: Metrics, temporary: Path, tmp_path: Path
+) -> AsyncIterator[Derivations]:
+    recipes = Recipes(Settings(data_dir=tmp_path))
+    derivations = Derivations(
+        store, pool, recipes, metrics, temporary=temporary, timeout=20, hot_bytes=0, missing_ttl=60
+    )
+    yield derivations
+    await derivations.drain()
+
+
+@pytest.fixture
+def uploads(
+    store: CountingStore,
+    pool: RenderPool,
+    repository: WatchedRepository,
+    queue: RecordingQueue,
+    derivations: Derivations,
+    metrics: Metrics,
+    temporary: Path,
+) -> Uploads:
+    return Uploads(
+        store=store,
+        pool=pool,
+        repository=repository,
+        queue=queue,
+        derivations=derivations,
+        sizes=SIZES,
+        metrics=metrics,
+        temporary=temporary,
+    )
+
+
+@pytest.fixture
+def warmup(repository: WatchedRepository, derivations: Derivations) -> WarmUp:
+    return WarmUp(repository, derivations, SIZES)

@@ -1,0 +1,138 @@
+"""The end of an upload: original, variants and rows, in an order that can be taken up again."""
+
+import asyncio
+
+import pytest
+
+from ingest.catalog.database import Database
+from ingest.uploads import Uploads
+from ingest.warmup import WarmUp
+from proxy.derivation.service import Derivations
+from proxy.errors import CatalogUnavailable, StoreUnavailable, UnknownUpload
+from proxy.keys import original_key
+from proxy.model import UploadId, new_upload_id
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import SIZES, WatchedRepository, chunks_of, picture, rows
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def warmed(uploads: Uploads, warmup: WarmUp) -> UploadId:
+    image = await uploads.receive(chunks_of(picture()))
+    await warmup.run(image.upload_id)
+    return image.upload_id
+
+
+async def test_nothing_of_it_is_left(
+    uploads: Uploads, warmup: WarmUp, store: CountingStore, database: Database
+) -> None:
+    upload_id = await warmed(uploads, warmup)
+    assert len(await store.keys(f"images/{upload_id}/")) == len(SIZES.standard)
+
+    await uploads.delete(upload_id)
+
+    assert await store.keys() == []
+    assert await rows(database) == (0, 0)
+
+
+async def test_a_second_time_it_is_unknown(uploads: Uploads, store: CountingStore) -> None:
+    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    await uploads.delete(upload_id)
+    store.calls.clear()
+
+    with pytest.raises(UnknownUpload):
+        await uploads.delete(upload_id)
+
+    assert store.calls == []
+
+
+async def test_an_unknown_id_costs_the_store_nothing(uploads: Uploads, store: CountingStore) -> None:
+    with pytest.raises(UnknownUpload):
+        await uploads.delete(new_upload_id())
+
+    assert store.calls == []
+
+
+async def test_others_stay_as_they_are(
+    uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
+) -> None:
+    upload_id, other = await warmed(uploads, warmup), await warmed(uploads, warmup)
+    before = await repository.find(other)
+
+    await uploads.delete(upload_id)
+
+    assert await repository.find(other) == before
+    assert await store.keys() == sorted([original_key(other), *(f"images/{other}/{v.name}" for v in SIZES.standard)])
+
+
+async def test_it_is_served_no_more(uploads: Uploads, warmup: WarmUp, derivations: Derivations) -> None:
+    upload_id = await warmed(uploads, warmup)
+    await derivations.fetch(upload_id, SIZES.standard[0])
+
+    await uploads.delete(upload_id)
+
+    with pytest.raises(UnknownUpload):
+        await derivations.fetch(upload_id, SIZES.standard[0])
+
+
+@pytest.mark.parametrize("method", ["delete", "list"])
+async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_completes_it(
+    uploads: Uploads,
+    warmup: WarmUp,
+    store: CountingStore,
+    repository: WatchedRepository,
+    database: Database,
+    method: str,
+) -> None:
+    upload_id = await warmed(uploads, warmup)
+    before = await repository.find(upload_id)
+    store.fail(method)
+
+    with pytest.raises(StoreUnavailable):
+        await uploads.delete(upload_id)
+    assert await repository.find(upload_id) == before
+
+    await uploads.delete(upload_id)
+    assert await store.keys() == []
+    assert await rows(database) == (0, 0)
+
+
+async def test_a_database_that_fails_at_the_end_keeps_it_listed_until_another_call_completes_it(
+    uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository, database: Database
+) -> None:
+    upload_id = await warmed(uploads, warmup)
+    repository.fail("delete", 1)
+
+    with pytest.raises(CatalogUnavailable):
+        await uploads.delete(upload_id)
+    assert (await repository.find(upload_id))[0].upload_id == upload_id
+
+    await uploads.delete(upload_id)
+    assert await store.keys() == []
+    assert await rows(database) == (0, 0)
+
+
+async def test_a_database_that_is_away_touches_no_object(
+    uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
+) -> None:
+    upload_id = await warmed(uploads, warmup)
+    before = await store.keys()
+    repository.fail("find")
+
+    with pytest.raises(CatalogUnavailable):
+        await uploads.delete(upload_id)
+
+    assert await store.keys() == before
+
+
+async def test_two_who_delete_at_once_leave_nothing_and_break_nothing(
+    uploads: Uploads, warmup: WarmUp, store: CountingStore, database: Database
+) -> None:
+    upload_id = await warmed(uploads, warmup)
+
+    results = await asyncio.gather(*(uploads.delete(upload_id) for _ in range(2)), return_exceptions=True)
+
+    assert None in results
+    assert {type(result) for result in results} <= {type(None), UnknownUpload}
+    assert await store.keys() == []
+    assert await rows(database) == (0, 0)

@@ -1,0 +1,36 @@
+"""The states of a job and their legal moves."""
+
+import pytest
+
+from ingest.jobs import MOVES, JobStatus, VariantState
+
+
+def test_statuses_are_spelled_as_in_the_contract() -> None:
+    assert [status.value for status in JobStatus] == ["pending", "processing", "complete", "failed"]
+
+
+def test_states_of_a_variant_are_waiting_and_stored() -> None:
+    assert [state.value for state in VariantState] == ["waiting", "stored"]
+
+
+def test_every_status_has_its_moves_and_these_are_all() -> None:
+    assert MOVES == {
+        JobStatus.PENDING: {JobStatus.PROCESSING},
+        JobStatus.PROCESSING: {JobStatus.PENDING, JobStatus.COMPLETE, JobStatus.FAILED},
+        JobStatus.COMPLETE: {JobStatus.PROCESSING},
+        JobStatus.FAILED: {JobStatus.PROCESSING},
+    }
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_no_status_moves_to_itself(status: JobStatus) -> None:
+    assert status not in MOVES[status]
+
+
+@pytest.mark.parametrize("status", JobStatus)
+def test_no_way_leads_to_an_end_but_through_processing(status: JobStatus) -> None:
+    assert (status is JobStatus.PROCESSING) == any(move.ended for move in MOVES[status])
+
+
+def test_complete_and_failed_are_ends() -> None:
+    assert {status for status in JobStatus if status.ended} == {JobStatus.COMPLETE, JobStatus.FAILED}

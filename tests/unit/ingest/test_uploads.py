@@ -1,0 +1,176 @@
+"""An upload that is taken: what is stored of it, what is written down, and what can be seen while it comes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from ingest.catalog.database import Database
+from ingest.jobs import Job, JobStatus, VariantState, WarmedVariant
+from ingest.uploads import Uploads
+from proxy.errors import UnknownUpload
+from proxy.keys import original_key
+from proxy.model import UploadId, parse_upload_id
+from proxy.telemetry import Metrics
+from tests import pictures
+from tests.fakes import CountingStore, sample
+from tests.unit.ingest.fakes import (
+    SIZES,
+    RecordingQueue,
+    WatchedRepository,
+    chunks_of,
+    files_below,
+    picture,
+    queue_away,
+    rows,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
+async def test_the_original_is_stored_byte_for_byte_under_its_real_type(
+    uploads: Uploads, store: CountingStore, format: str
+) -> None:
+    file = picture(format=format)
+
+    image = await uploads.receive(chunks_of(file, 1000))
+
+    stored = await store.inner.get(original_key(image.upload_id))
+    assert stored.body == file
+    assert stored.info.content_type == f"image/{format}"
+    assert await store.keys() == [f"originals/{image.upload_id}"]
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
+async def test_it_is_described_as_it_is(uploads: Uploads, repository: WatchedRepository, format: str) -> None:
+    file = picture(130, 101, format)
+    before = datetime.now(UTC)
+
+    image = await uploads.receive(chunks_of(file))
+
+    assert parse_upload_id(image.upload_id) == image.upload_id
+    assert (image.format, image.original_size, image.width, image.height) == (format, len(file), 130, 101)
+    assert image.color.startswith("#")
+    assert len(image.color) == 7
+    assert len(image.thumbhash) >= 8
+    assert before <= image.created_at <= datetime.now(UTC)
+    assert await repository.find(image.upload_id) == (
+        image,
+        Job(image.upload_id, JobStatus.PENDING, 0, None, image.created_at, image.created_at),
+    )
+
+
+async def test_every_standard_variant_waits(uploads: Uploads) -> None:
+    image = await uploads.receive(chunks_of(picture()))
+
+    assert image.variants == {
+        f"{size}.{format}": WarmedVariant(f"/images/{image.upload_id}/{size}.{format}", VariantState.WAITING)
+        for size in ("tiny", "small")
+        for format in ("jpg", "png", "webp", "avif")
+    }
+    assert set(image.variants) == {variant.name for variant in SIZES.standard}
+
+
+async def test_its_sides_are_those_of_the_upright_picture(uploads: Uploads) -> None:
+    upright = Picture.new("RGB", (140, 100), "teal")
+
+    image = await uploads.receive(chunks_of(pictures.oriented(upright, 6)))
+
+    assert (image.width, image.height) == (140, 100)
+
+
+@pytest.mark.parametrize("sides", [(100, 100), (1000, 100), (100, 1000)])
+async def test_the_least_and_the_largest_sides_are_taken(uploads: Uploads, sides: tuple[int, int]) -> None:
+    image = await uploads.receive(chunks_of(picture(*sides)))
+
+    assert (image.width, image.height) == sides
+
+
+@pytest.mark.parametrize("split", [1, 11, 12, 65_536, 100_003, None])
+async def test_however_it_comes_in_pieces_all_of_it_is_stored(
+    uploads: Uploads, store: CountingStore, split: int | None
+) -> None:
+    side = 110 if split and split < 100 else 550  # noise of 0.9 MB, more than is written at once
+    noise = np.random.default_rng(5).integers(0, 256, (side, side, 3), np.uint8)
+    file = pictures.png(Picture.fromarray(noise))
+
+    image = await uploads.receive(chunks_of(file, split))
+
+    assert (await store.inner.get(original_key(image.upload_id))).body == file
+    assert image.original_size == len(file)
+
+
+async def test_what_follows_the_picture_in_its_file_is_kept_too(uploads: Uploads, store: CountingStore) -> None:
+    file = picture() + b"what a camera leaves at the end"
+
+    image = await uploads.receive(chunks_of(file))
+
+    assert (await store.inner.get(original_key(image.upload_id))).body == file
+
+
+async def test_it_is_announced_once_and_counted(uploads: Uploads, queue: RecordingQueue, metrics: Metrics) -> None:
+    image = await uploads.receive(chunks_of(picture()))
+
+    assert queue.published == [image.upload_id]
+    assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
+
+
+async def test_nothing_temporary_stays(uploads: Uploads, temporary: Path) -> None:
+    await uploads.receive(chunks_of(picture()))
+
+    assert files_below(temporary) == []
+
+
+async def test_a_queue_that_is_away_does_not_matter(
+    uploads: Uploads, queue: RecordingQueue, repository: WatchedRepository, metrics: Metrics
+) -> None:
+    queue.failure = queue_away()
+
+    image = await uploads.receive(chunks_of(picture()))
+
+    assert await repository.next_pending() == image.upload_id
+    assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
+
+
+async def test_the_same_file_twice_at_once_is_two_uploads(uploads: Uploads, store: CountingStore) -> None:
+    first, second = await asyncio.gather(*(uploads.receive(chunks_of(picture(), 500)) for _ in range(2)))
+
+    assert first.upload_id != second.upload_id
+    assert await store.keys() == sorted([original_key(first.upload_id), original_key(second.upload_id)])
+
+
+async def test_from_its_first_bytes_there_is_a_job_and_nobody_else_knows(
+    uploads: Uploads, database: Database, repository: WatchedRepository, store: CountingStore, temporary: Path
+) -> None:
+    file = picture()
+    seen: dict[str, object] = {}
+
+    async def watched() -> AsyncIterator[bytes]:
+        yield file[:11]
+        seen["before its type is known"] = await rows(database)
+        yield file[11:12]
+        yield file[12:600]
+        seen["rows"] = await rows(database)
+        [(_, upload_id)] = repository.calls
+        seen["files"] = files_below(temporary) == [upload_id, f"{upload_id}/original.jpg"]
+        with pytest.raises(UnknownUpload):
+            await repository.find(UploadId(upload_id))
+        seen["pending"] = await repository.next_pending()
+        seen["stored"] = await store.keys()
+        yield file[600:]
+
+    await uploads.receive(watched())
+
+    assert seen == {
+        "before its type is known": (0, 0),
+        "rows": (1, 0),
+        "files": True,
+        "pending": None,
+        "stored": [],
+    }
+    assert await rows(database) == (1, 1)

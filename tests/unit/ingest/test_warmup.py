@@ -1,0 +1,405 @@
+"""A warm-up from its claim to its end, with real pictures and render processes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from ingest.jobs import Image, JobStatus, VariantState, WarmedVariant
+from ingest.uploads import Uploads
+from ingest.warmup import WarmUp
+from proxy.derivation.service import Derivations, Tier
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.probe import Limits
+from proxy.keys import original_key, variant_key
+from proxy.model import UploadId, new_upload_id
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted, chunks_of, eventually, picture
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
+NAMES = [variant.name for variant in SIZES.standard]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def image(uploads: Uploads) -> Image:
+    return await uploads.receive(chunks_of(picture(format="png")))
+
+
+async def status(repository: WatchedRepository, upload_id: UploadId) -> tuple[JobStatus, int, str | None]:
+    _, job = await repository.find(upload_id)
+    return job.status, job.progress, job.error
+
+
+async def sizes_in(store: CountingStore, upload_id: UploadId) -> dict[str, int]:
+    """Stored variants by name."""
+    prefix = f"images/{upload_id}/"
+    return {info.key.removeprefix(prefix): info.size async for info in store.inner.list(prefix)}
+
+
+class TestComplete:
+    async def test_the_job_ends_complete(
+        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+    ) -> None:
+        assert await warmup.run(image.upload_id) is COMPLETE
+
+        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+
+    async def test_every_standard_variant_is_stored_and_known_as_it_is(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        await warmup.run(image.upload_id)
+
+        known = (await repository.find(image.upload_id))[0].variants
+        assert sorted(known) == sorted(NAMES)
+        assert {name: variant.bytes for name, variant in known.items()} == await sizes_in(store, image.upload_id)
+        assert {variant.state for variant in known.values()} == {VariantState.STORED}
+        assert [known[name].url for name in NAMES] == [f"/images/{image.upload_id}/{name}" for name in NAMES]
+        assert all(0 < variant.milliseconds < 20_000 for variant in known.values() if variant.milliseconds is not None)
+        assert None not in {variant.milliseconds for variant in known.values()}
+
+    async def test_a_warmed_variant_and_a_requested_one_are_the_same_bytes(
+        self, warmup: WarmUp, uploads: Uploads, derivations: Derivations, store: CountingStore, image: Image
+    ) -> None:
+        asked = await uploads.receive(chunks_of(picture(format="png")))
+        await warmup.run(image.upload_id)
+
+        for variant in SIZES.standard:
+            fetched = await derivations.fetch(asked.upload_id, variant)
+            assert fetched.tier is Tier.DERIVED
+            stored = await store.inner.get(variant_key(image.upload_id, variant))
+            assert stored.body == fetched.picture.body
+            assert stored.info.metadata["recipe"] == fetched.picture.recipe
+            assert stored.info.content_type == variant.format.media_type
+
+    async def test_progress_grows_variant_by_variant(
+        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+    ) -> None:
+        await warmup.run(image.upload_id)
+
+        assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
+        stored = [{n for n, v in seen.items() if v.state is VariantState.STORED} for seen in repository.recorded]
+        assert [len(names) for names in stored] == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert all(earlier < later for earlier, later in zip(stored, stored[1:], strict=False))
+        waiting = [v for seen in repository.recorded for v in seen.values() if v.state is VariantState.WAITING]
+        assert {(variant.bytes, variant.milliseconds) for variant in waiting} == {(None, None)}
+
+    async def test_what_is_recorded_as_stored_is_in_the_store(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        gate = repository.hold("record")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+
+        assert len(await sizes_in(store, image.upload_id)) == 1
+
+        gate.open()
+        assert await run is COMPLETE
+
+    async def test_the_original_is_fetched_and_decoded_once(
+        self, warmup: WarmUp, store: CountingStore, pool: RenderPool, image: Image
+    ) -> None:
+        before = pool._idle[0].requests
+
+        await warmup.run(image.upload_id)
+
+        assert store.count("download") == 1
+        assert pool._idle[0].requests == before + 1
+
+    async def test_variants_that_a_request_had_made_are_counted_in(
+        self, warmup: WarmUp, derivations: Derivations, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        variant = SIZES.standard[3]
+        await derivations.fetch(image.upload_id, variant)
+        await derivations.drain()
+        puts = store.count("put")
+
+        assert await warmup.run(image.upload_id) is COMPLETE
+
+        known = (await repository.find(image.upload_id))[0].variants
+        assert known[variant.name].state is VariantState.STORED
+        assert known[variant.name].milliseconds is None
+        assert known[variant.name].bytes == (await sizes_in(store, image.upload_id))[variant.name]
+        assert store.count("put") == puts + len(NAMES) - 1
+
+
+class TestAgain:
+    async def test_a_complete_one_renders_nothing_and_keeps_what_is_known(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, image: Image
+    ) -> None:
+        await warmup.run(image.upload_id)
+        known = (await repository.find(image.upload_id))[0].variants
+        before = store.count("put"), store.count("download"), pool._idle[0].requests
+
+        assert await warmup.run(image.upload_id, expect=COMPLETE) is COMPLETE
+
+        assert (store.count("put"), store.count("download"), pool._idle[0].requests) == before
+        assert (await repository.find(image.upload_id))[0].variants == known
+        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+
+    async def test_only_what_is_missing_is_made(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        await warmup.run(image.upload_id)
+        known = (await repository.find(image.upload_id))[0].variants
+        await store.inner.delete(f"images/{image.upload_id}/tiny.webp")
+        store.calls.clear()
+
+        assert await warmup.run(image.upload_id, expect=COMPLETE) is COMPLETE
+
+        assert [key for method, key in store.calls if method == "put"] == [f"images/{image.upload_id}/tiny.webp"]
+        again = (await repository.find(image.upload_id))[0].variants
+        assert {name: again[name] for name in NAMES if name != "tiny.webp"} == {
+            name: known[name] for name in NAMES if name != "tiny.webp"
+        }
+
+    async def test_a_failed_one_can_be_mended(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        original = (await store.inner.get(original_key(image.upload_id))).body
+        await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/png")
+        assert await warmup.run(image.upload_id) is FAILED
+        await store.inner.put(original_key(image.upload_id), original, content_type="image/png")
+
+        assert await warmup.run(image.upload_id, expect=FAILED) is COMPLETE
+
+        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+
+
+class TestFailed:
+    async def test_a_corrupt_original_fails_with_its_sentence(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        await store.inner.put(original_key(image.upload_id), picture()[:-700], content_type="image/jpeg")
+
+        assert await warmup.run(image.upload_id) is FAILED
+
+        sentence = "The file is truncated or damaged. Export it again."
+        assert await status(repository, image.upload_id) == (FAILED, 0, sentence)
+        assert (await repository.find(image.upload_id))[0].variants == image.variants
+        assert await store.keys() == [original_key(image.upload_id)]
+
+    async def test_what_it_had_made_before_is_removed(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        gate = repository.hold("record")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        assert len(await sizes_in(store, image.upload_id)) == 1
+        await store.inner.delete(original_key(image.upload_id))  # lost, but not by way of our delete
+
+        gate.open()
+
+        assert await run is FAILED
+        assert await store.keys() == []
+        assert (await repository.find(image.upload_id))[0].variants == image.variants
+        assert (await status(repository, image.upload_id))[:2] == (FAILED, 0)
+
+    async def test_what_a_request_had_made_before_stays(
+        self, warmup: WarmUp, derivations: Derivations, store: CountingStore, image: Image
+    ) -> None:
+        await derivations.fetch(image.upload_id, SIZES.standard[5])
+        await derivations.drain()
+        await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/jpeg")
+
+        assert await warmup.run(image.upload_id) is FAILED
+
+        assert list(await sizes_in(store, image.upload_id)) == [NAMES[5]]
+
+
+class TestRetried:
+    @pytest.mark.parametrize("method", ["put", "download", "head"])
+    async def test_a_store_that_fails_once_costs_a_second_and_nothing_else(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image, method: str
+    ) -> None:
+        store.fail(method)
+
+        assert await warmup.run(image.upload_id) is COMPLETE
+
+        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert sorted(await sizes_in(store, image.upload_id)) == sorted(NAMES)
+
+
+class TestStopped:
+    async def test_cancelled_it_hands_the_job_back(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        gate = store.hold("put", done=True)
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        run.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+        assert await status(repository, image.upload_id) == (PENDING, 0, None)
+        assert await repository.next_pending() == image.upload_id
+        gate.open()
+        assert await warmup.run(image.upload_id) is COMPLETE
+
+    async def test_cancelled_before_it_has_the_job_it_takes_nothing_from_another_worker(
+        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+    ) -> None:
+        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING)
+        gate = repository.hold("advance")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        run.cancel()
+        gate.open()
+
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+        assert (await status(repository, image.upload_id))[0] is PROCESSING
+
+    async def test_cancelled_while_the_database_is_away_it_ends_all_the_same(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        gate = store.hold("put")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        repository.fail("advance")
+        run.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+
+class TestLost:
+    @pytest.mark.parametrize("found", [PROCESSING, COMPLETE, FAILED])
+    async def test_a_job_that_is_not_where_it_was_believed_is_left_alone(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image, found: JobStatus
+    ) -> None:
+        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=42)
+        if found is not PROCESSING:
+            await repository.advance(image.upload_id, expect=PROCESSING, to=found)
+        before = await repository.find(image.upload_id)
+        store.calls.clear()
+
+        assert await warmup.run(image.upload_id) is None
+
+        assert await repository.find(image.upload_id) == before
+        assert store.calls == []
+
+    async def test_an_unknown_upload_is_nobodys(self, warmup: WarmUp, store: CountingStore) -> None:
+        assert await warmup.run(new_upload_id()) is None
+        assert store.calls == []
+
+    async def test_one_that_is_still_coming_is_left_alone(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore
+    ) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+
+        assert await warmup.run(upload_id) is None
+
+        assert store.calls == []
+        await repository.accept(accepted(upload_id))  # not a trace is left in the way
+
+    async def test_of_two_at_once_one_has_it(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        results = await asyncio.gather(*(warmup.run(image.upload_id) for _ in range(2)))
+
+        assert sorted(results, key=str) == [None, COMPLETE]
+        assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
+        assert store.count("download") == 1
+
+    async def test_taken_away_in_the_middle_it_is_let_go(
+        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+    ) -> None:
+        gate = repository.hold("record")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        await repository.recover()
+        gate.open()
+
+        assert await run is None
+        assert await status(repository, image.upload_id) == (PENDING, 0, None)
+
+
+class TestDeletedMeanwhile:
+    async def test_while_it_records(
+        self, warmup: WarmUp, uploads: Uploads, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        gate = repository.hold("record")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        await uploads.delete(image.upload_id)
+        gate.open()
+
+        assert await run is None
+        assert await store.keys() == []
+
+    @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+    async def test_while_it_stores(
+        self, warmup: WarmUp, uploads: Uploads, store: CountingStore, image: Image, done: bool
+    ) -> None:
+        gate = store.hold("put", done=done)
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        await uploads.delete(image.upload_id)
+        gate.open()
+
+        assert await run is None
+        assert await store.keys() == []
+
+    async def test_while_it_fetches_the_original(
+        self, warmup: WarmUp, uploads: Uploads, store: CountingStore, image: Image
+    ) -> None:
+        gate = store.hold("download")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        await uploads.delete(image.upload_id)
+        gate.open()
+
+        assert await run is None
+        assert await store.keys() == []
+
+
+class TestWhileTheDatabaseIsAway:
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def impatient(self, store: CountingStore, tmp_path) -> AsyncIterator[Derivations]:
+        """Over the one render process of a pool of its own, where a request waits for a second and a half."""
+        pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, timeout=3, max_waiting=8)
+        await pool.start()
+        settings = Settings(data_dir=tmp_path)
+        derivations = Derivations(
+            store, pool, Recipes(settings), Metrics(), temporary=tmp_path, timeout=3, hot_bytes=0, missing_ttl=60
+        )
+        yield derivations
+        await derivations.drain()
+        await pool.close()
+
+    async def test_a_warm_up_that_cannot_record_keeps_no_request_waiting_for_its_render_process(
+        self, impatient: Derivations, uploads: Uploads, repository: WatchedRepository, image: Image
+    ) -> None:
+        other = await uploads.receive(chunks_of(picture()))
+        repository.fail("record")
+        run = asyncio.create_task(WarmUp(repository, impatient, SIZES).run(image.upload_id))
+        try:
+            while ("record", image.upload_id) not in repository.calls:
+                await asyncio.sleep(0.01)
+
+            fetched = await impatient.fetch(other.upload_id, SIZES.standard[0])
+            assert fetched.tier is Tier.DERIVED
+
+            repository.fail("record", 0)
+            assert await run is COMPLETE
+        finally:
+            await eventually(run)
+
+    async def test_it_ends_once_the_database_is_back(
+        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+    ) -> None:
+        repository.fail("record", 1)
+
+        assert await warmup.run(image.upload_id) is COMPLETE
+
+        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert repository.progress[-1] == 100

@@ -1,0 +1,196 @@
+"""What a warm-up does when its attempts fail: in virtual time, as it waits up to half a minute."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from ingest.jobs import Image, JobStatus, VariantState
+from ingest.warmup import WarmUp
+from proxy.errors import (
+    CatalogUnavailable,
+    DerivationTimeout,
+    Overloaded,
+    RenderFailed,
+    ServiceError,
+    StoreUnavailable,
+    TooManyPixels,
+    Undecodable,
+    UnknownUpload,
+)
+from tests.fakes import VirtualTimeLoop
+from tests.unit.ingest.fakes import SIZES, MemoryRepository, ScriptedDerivations, accepted, at_once, eventually
+
+STANDARD = SIZES.standard
+PASSING = [StoreUnavailable("s"), Overloaded("o"), RenderFailed("r"), DerivationTimeout("d")]
+
+
+class Outcome:
+    """One run of a warm-up over an upload of its own, and all that can be seen of it afterwards."""
+
+    def __init__(self, derivations: ScriptedDerivations, **failures: int) -> None:
+        self.image: Image = accepted()
+        self.derivations = derivations
+        self.repository = MemoryRepository(self.image)
+        self.repository.failures.update(failures)
+        self.ended: JobStatus | None = None
+        self.waited = 0.0
+
+    def run(self) -> "Outcome":
+        at_once(self._run())
+        return self
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        self.ended = await WarmUp(self.repository, self.derivations, SIZES).run(self.image.upload_id)
+        self.waited = loop.skipped
+
+    @property
+    def job(self) -> tuple[JobStatus, int, str | None]:
+        upload_id = self.image.upload_id
+        return self.repository.status[upload_id], self.repository.progress[upload_id], self.repository.errors[upload_id]
+
+    @property
+    def states(self) -> list[VariantState]:
+        variants = self.repository.images[self.image.upload_id].variants
+        return [variants[variant.name].state for variant in STANDARD]
+
+    @property
+    def milliseconds(self) -> list[float | None]:
+        variants = self.repository.images[self.image.upload_id].variants
+        return [variants[variant.name].milliseconds for variant in STANDARD]
+
+
+class TestWhatMayPass:
+    @pytest.mark.parametrize("error", PASSING, ids=lambda error: error.code)
+    def test_is_tried_again_and_ends_complete(self, error: ServiceError) -> None:
+        outcome = Outcome(ScriptedDerivations(error)).run()
+
+        assert outcome.ended is JobStatus.COMPLETE
+        assert outcome.job == (JobStatus.COMPLETE, 100, None)
+        assert outcome.derivations.attempts == 2
+        assert outcome.derivations.deleted == []
+        assert outcome.waited == pytest.approx(1, abs=0.1)
+
+    def test_is_tried_again_ever_more_patiently_until_it_counts_as_failed(self) -> None:
+        outcome = Outcome(ScriptedDerivations(*[StoreUnavailable("The store is on holiday.")] * 10, after=3)).run()
+
+        assert outcome.ended is JobStatus.FAILED
+        assert outcome.job == (JobStatus.FAILED, 0, "The store is on holiday.")
+        assert outcome.derivations.attempts == 6
+        assert outcome.waited == pytest.approx(1 + 2 + 4 + 8 + 16, abs=0.5)
+        assert sorted(outcome.derivations.deleted, key=STANDARD.index) == list(STANDARD[:3])
+        assert outcome.states == [VariantState.WAITING] * len(STANDARD)
+
+    def test_at_its_last_attempt_it_may_still_succeed(self) -> None:
+        outcome = Outcome(ScriptedDerivations(*[Overloaded("o")] * 5)).run()
+
+        assert outcome.ended is JobStatus.COMPLETE
+        assert outcome.states == [VariantState.STORED] * len(STANDARD)
+
+    def test_never_makes_progress_go_back(self) -> None:
+        outcome = Outcome(ScriptedDerivations(StoreUnavailable("s"), RenderFailed("r"), after=4)).run()
+
+        assert outcome.ended is JobStatus.COMPLETE
+        assert outcome.repository.recorded == sorted(outcome.repository.recorded)
+
+    def test_forgets_no_time_that_an_earlier_attempt_took(self) -> None:
+        outcome = Outcome(ScriptedDerivations(StoreUnavailable("s"), after=4)).run()
+
+        assert outcome.ended is JobStatus.COMPLETE
+        assert outcome.milliseconds == [250.0] * len(STANDARD)
+
+
+class TestWhatWillNotPass:
+    @pytest.mark.parametrize(
+        "error", [Undecodable("Export it again."), TooManyPixels("Scale it down."), UnknownUpload("It is gone.")]
+    )
+    def test_fails_at_once_with_its_sentence(self, error: ServiceError) -> None:
+        outcome = Outcome(ScriptedDerivations(error, after=5)).run()
+
+        assert outcome.ended is JobStatus.FAILED
+        assert outcome.job == (JobStatus.FAILED, 0, str(error))
+        assert outcome.derivations.attempts == 1
+        assert outcome.derivations.deleted == list(STANDARD[:5])
+        assert outcome.states == [VariantState.WAITING] * len(STANDARD)
+        assert outcome.waited == 0
+
+    def test_removes_nothing_where_nothing_was_made(self) -> None:
+        derivations = ScriptedDerivations(Undecodable("Export it again."), after=2)
+        derivations.stored = set(STANDARD[:2])
+
+        outcome = Outcome(derivations).run()
+
+        assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
+        assert derivations.deleted == []  # no names would mean all of them
+
+    def test_a_defect_of_ours_fails_with_a_sentence_that_says_nothing_of_it(self) -> None:
+        outcome = Outcome(ScriptedDerivations(RuntimeError("secret: hunter2"), after=2)).run()
+
+        assert outcome.ended is JobStatus.FAILED
+        status, progress, sentence = outcome.job
+        assert (status, progress) == (JobStatus.FAILED, 0)
+        assert sentence
+        assert "hunter2" not in sentence
+        assert outcome.derivations.deleted == list(STANDARD[:2])
+        assert outcome.states == [VariantState.WAITING] * len(STANDARD)
+
+
+class TestTheDatabaseIsAway:
+    def test_before_it_has_begun_the_job_is_left_pending(self) -> None:
+        outcome = Outcome(ScriptedDerivations(), advance=1)
+
+        with pytest.raises(CatalogUnavailable):
+            outcome.run()
+
+        assert outcome.job == (JobStatus.PENDING, 0, None)
+        assert outcome.derivations.attempts == 0
+
+    def test_right_after_the_claim_the_job_does_not_stay_in_nobodys_hands(self) -> None:
+        outcome = Outcome(ScriptedDerivations(), find=1)
+
+        try:
+            outcome.run()
+        except CatalogUnavailable:
+            assert outcome.job[0] is JobStatus.PENDING  # somebody else may take it
+        else:
+            assert outcome.job == (JobStatus.COMPLETE, 100, None)
+
+    def test_while_it_records_it_waits_and_nothing_is_derived_twice(self) -> None:
+        outcome = Outcome(ScriptedDerivations(), record=100).run()
+
+        assert outcome.job == (JobStatus.COMPLETE, 100, None)
+        assert outcome.derivations.attempts == 1
+        assert outcome.states == [VariantState.STORED] * len(STANDARD)
+
+    def test_while_it_ends_it_waits(self) -> None:
+        self.ends_after_failures(lambda outcome: outcome.repository.failures.update(advance=50))
+
+    def ends_after_failures(self, during: Callable[[Outcome], object]) -> None:
+        outcome = Outcome(ScriptedDerivations(during=lambda: during(outcome)))
+        outcome.run()
+
+        assert outcome.job == (JobStatus.COMPLETE, 100, None)
+        assert outcome.repository.failures["advance"] == 0
+        assert 25 <= outcome.waited <= 100
+
+    def test_while_it_fails_the_sentence_is_not_lost(self) -> None:
+        outcome = Outcome(ScriptedDerivations(Undecodable("Export it again.")))
+        outcome.derivations._during = lambda: outcome.repository.failures.update(advance=20, record=20)
+        outcome.run()
+
+        assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
+
+    def test_a_worker_that_stops_then_is_not_held_up(self) -> None:
+        outcome = Outcome(ScriptedDerivations(), record=1_000_000)
+
+        async def stop() -> None:
+            run = asyncio.create_task(outcome._run())
+            await asyncio.sleep(30)
+            assert outcome.job[0] is JobStatus.PROCESSING
+            await eventually(run)
+            assert run.cancelled()
+
+        at_once(stop())
+        assert outcome.job == (JobStatus.PENDING, 0, None)

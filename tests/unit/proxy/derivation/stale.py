@@ -1,0 +1,16 @@
+"""Variants that an older version left behind."""
+
+from proxy.derivation.picture import Picture
+from proxy.keys import variant_key
+from proxy.model import UploadId, Variant
+from tests.fakes import CountingStore
+
+
+async def put_stale(store: CountingStore, upload_id: UploadId, variant: Variant) -> None:
+    stale = Picture.derived(upload_id, variant, b"of yesterday", "yesterday")
+    await store.inner.put(
+        variant_key(upload_id, variant),
+        stale.body,
+        content_type=variant.format.media_type,
+        metadata=stale.metadata,
+    )

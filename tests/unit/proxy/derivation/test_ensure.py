@@ -1,0 +1,137 @@
+"""The warm-up's door: every variant stored, from one decode, and shared with whoever asks meanwhile."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from proxy.derivation.service import Derivations, Ensured, Tier
+from proxy.imaging.admission import Priority
+from proxy.keys import original_key, variant_key
+from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
+from proxy.recipe import Recipes
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
+from tests.unit.proxy.derivation.stale import put_stale
+
+Make = Callable[..., Derivations]
+SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))
+ALL = SIZES.standard
+
+
+async def ensured(
+    derivations: Derivations, upload_id: UploadId, variants: Sequence[Variant] = ALL
+) -> dict[Variant, Ensured]:
+    """By variant; each may come once only."""
+    found = [one async for one in derivations.ensure(upload_id, variants)]
+    assert len({one.variant for one in found}) == len(found)
+    return {one.variant: one for one in found}
+
+
+async def test_every_variant_is_stored_with_todays_recipe(
+    derivations: Derivations, store: CountingStore, recipes: Recipes, upload_id: UploadId
+) -> None:
+    result = await ensured(derivations, upload_id)
+
+    assert set(result) == set(ALL)
+    for variant, one in result.items():
+        stored = await store.inner.get(variant_key(upload_id, variant))
+        assert stored.body == rendering_of(b"an original", recipes.target(variant))
+        assert stored.info.metadata["recipe"] == recipes.fingerprint(variant)
+        assert one == Ensured(variant, len(stored.body), 0.4375)
+
+
+async def test_the_original_is_fetched_once_and_rendered_in_one_request_of_the_background(
+    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
+) -> None:
+    await ensured(derivations, upload_id)
+
+    assert len(pool.requests) == 1
+    assert len(pool.requests[0]) == len(ALL)
+    assert store.count("download") == 1
+    assert pool.priorities == [Priority.BACKGROUND]
+    assert pool.in_use == 0
+    assert listing(temporary) == []
+
+
+async def test_derivations_are_counted(derivations: Derivations, upload_id: UploadId, metrics: Metrics) -> None:
+    await ensured(derivations, upload_id)
+
+    counts = [
+        sample(metrics, "darkroom_derivations_total", size=variant.size_name, format=variant.format, outcome="ok")
+        for variant in ALL
+    ]
+    assert counts == [1] * len(ALL)
+
+
+async def test_a_fetch_afterwards_gets_the_same_bytes_without_deriving(
+    derivations: Derivations, make: Make, pool: FakePool, upload_id: UploadId
+) -> None:
+    await ensured(derivations, upload_id)
+
+    hot = await derivations.fetch(upload_id, ALL[0])
+    stored = await make().fetch(upload_id, ALL[0])
+
+    assert (hot.tier, stored.tier) == (Tier.HOT, Tier.STORED)
+    assert hot.picture.body == stored.picture.body
+    assert len(pool.requests) == 1
+
+
+async def test_what_is_stored_with_todays_recipe_is_skipped(
+    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+) -> None:
+    fetched = await derivations.fetch(upload_id, ALL[2])
+    await derivations.drain()
+
+    result = await ensured(derivations, upload_id)
+    assert set(result) == set(ALL)
+    assert result[ALL[2]] == Ensured(ALL[2], len(fetched.picture.body), None)
+    assert [len(targets) for targets in pool.requests] == [1, len(ALL) - 1]
+
+    store.calls.clear()
+    again = await ensured(derivations, upload_id)
+    assert {one.seconds for one in again.values()} == {None}
+    assert {method for method, _ in store.calls} == {"head"}
+    assert len(pool.priorities) == 2
+
+
+async def test_stale_variants_are_derived_anew(
+    derivations: Derivations, store: CountingStore, recipes: Recipes, upload_id: UploadId
+) -> None:
+    await put_stale(store, upload_id, ALL[0])
+
+    result = await ensured(derivations, upload_id)
+
+    stored = await store.inner.get(variant_key(upload_id, ALL[0]))
+    assert stored.info.metadata["recipe"] == recipes.fingerprint(ALL[0])
+    assert stored.body == rendering_of(b"an original", recipes.target(ALL[0]))
+    assert result[ALL[0]].seconds is not None
+    assert (await derivations.fetch(upload_id, ALL[0])).picture.body == stored.body
+
+
+async def test_nothing_to_do_is_done_at_once(
+    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+) -> None:
+    assert await ensured(derivations, upload_id, []) == {}
+    assert store.calls == []
+    assert pool.priorities == []
+
+
+async def test_it_does_not_ask_for_the_original_of_what_is_all_stored(
+    derivations: Derivations, make: Make, store: CountingStore, upload_id: UploadId
+) -> None:
+    await ensured(derivations, upload_id)
+    store.calls.clear()
+
+    await ensured(make(), upload_id)
+
+    assert store.count("download", original_key(upload_id)) == 0
+
+
+async def test_formats_of_one_size_do_not_get_mixed_up(
+    derivations: Derivations, store: CountingStore, upload_id: UploadId
+) -> None:
+    variants = [Variant(SIZES["small"], format) for format in (Format.AVIF, Format.JPG)]
+
+    await ensured(derivations, upload_id, variants)
+
+    infos = [await store.inner.head(variant_key(upload_id, variant)) for variant in variants]
+    assert [info.content_type for info in infos] == ["image/avif", "image/jpeg"]

@@ -1,0 +1,296 @@
+"""Fetching a variant: from memory, from the store, or derived once for all who ask."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from proxy.derivation.service import Derivations, Tier
+from proxy.errors import DerivationTimeout, Overloaded, StoreUnavailable
+from proxy.imaging.admission import Priority
+from proxy.keys import original_key, variant_key
+from proxy.model import Fit, Format, Size, UploadId, Variant
+from proxy.recipe import Recipes
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
+
+Make = Callable[..., Derivations]
+
+
+def tiers(metrics: Metrics) -> dict[str, float]:
+    """Requests by where their answers came from; without the tiers that served none."""
+    names = ("hot", "stored", "derived", "collapsed", "refused")
+    counts = {name: sample(metrics, "darkroom_variant_requests_total", tier=name) for name in names}
+    return {name: count for name, count in counts.items() if count}
+
+
+def derived(metrics: Metrics, outcome: str = "ok") -> float:
+    return sample(metrics, "darkroom_derivations_total", size="medium@2x", format="webp", outcome=outcome)
+
+
+class TestTiers:
+    async def test_a_cold_variant_is_derived_then_it_is_hot(
+        self, derivations: Derivations, recipes: Recipes, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        cold = await derivations.fetch(upload_id, variant)
+        hot = await derivations.fetch(upload_id, variant)
+
+        assert cold.tier is Tier.DERIVED
+        assert cold.picture.body == rendering_of(b"an original", recipes.target(variant))
+        assert cold.picture.recipe == recipes.fingerprint(variant)
+        assert cold.timings == {"decode": 0.25, "resize": 0.125, "encode": 0.0625}
+        assert hot.tier is Tier.HOT
+        assert hot.picture is cold.picture
+        assert hot.timings == {}
+        assert tiers(metrics) == {"derived": 1, "hot": 1}
+        assert derived(metrics) == 1
+
+    async def test_a_cold_variant_costs_one_look_and_one_download_and_waits_in_the_live_queue(
+        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+    ) -> None:
+        await derivations.fetch(upload_id, variant)
+
+        assert store.calls[:2] == [("get", variant_key(upload_id, variant)), ("download", original_key(upload_id))]
+        assert pool.priorities == [Priority.LIVE]
+
+    async def test_a_derived_variant_is_written_back(
+        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        fetched = await derivations.fetch(upload_id, variant)
+        await derivations.drain()
+
+        stored = await store.inner.get(variant_key(upload_id, variant))
+        assert stored.body == fetched.picture.body
+        assert stored.info.metadata == fetched.picture.metadata
+        assert sample(metrics, "darkroom_write_backs_total", outcome="stored") == 1
+
+    async def test_another_process_finds_it_stored_with_one_get_and_nothing_else(
+        self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        first, second = make(), make()
+        made = await first.fetch(upload_id, variant)
+        await first.drain()
+        store.calls.clear()
+
+        found = await second.fetch(upload_id, variant)
+        again = await second.fetch(upload_id, variant)
+
+        assert found.tier is Tier.STORED
+        assert again.tier is Tier.HOT
+        assert (found.picture.body, found.picture.etag) == (made.picture.body, made.picture.etag)
+        assert store.calls == [("get", variant_key(upload_id, variant))]
+        assert tiers(metrics) == {"derived": 1, "stored": 1, "hot": 1}
+
+    async def test_without_memory_every_answer_comes_from_the_store(
+        self, make: Make, upload_id: UploadId, variant: Variant
+    ) -> None:
+        derivations = make(hot_bytes=0)
+        await derivations.fetch(upload_id, variant)
+        await derivations.drain()
+
+        answers = [await derivations.fetch(upload_id, variant) for _ in range(2)]
+
+        assert [answer.tier for answer in answers] == [Tier.STORED, Tier.STORED]
+
+    async def test_stages_are_observed(
+        self, derivations: Derivations, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        await derivations.fetch(upload_id, variant)
+
+        assert sample(metrics, "darkroom_stage_seconds_sum", stage="decode") == 0.25
+        assert sample(metrics, "darkroom_stage_seconds_sum", stage="encode") == 0.0625
+
+    async def test_no_copy_of_the_original_stays_behind(
+        self, derivations: Derivations, upload_id: UploadId, variant: Variant, temporary: Path
+    ) -> None:
+        await derivations.fetch(upload_id, variant)
+
+        assert listing(temporary) == []
+
+
+class TestManyCallers:
+    async def test_64_who_ask_for_one_cold_variant_cost_one_derivation(
+        self,
+        *,
+        derivations: Derivations,
+        store: CountingStore,
+        pool: FakePool,
+        upload_id: UploadId,
+        variant: Variant,
+        metrics: Metrics,
+    ) -> None:
+        gate = pool.hold()
+        callers = [asyncio.create_task(derivations.fetch(upload_id, variant)) for _ in range(64)]
+        await gate.reached.wait()
+        gate.open()
+
+        answers = await asyncio.gather(*callers)
+
+        assert pool.renderings == 1
+        assert derived(metrics) == 1
+        assert [answer.tier for answer in answers] == [Tier.DERIVED] + [Tier.COLLAPSED] * 63
+        assert tiers(metrics) == {"derived": 1, "collapsed": 63}
+        assert {answer.picture.body for answer in answers} == {answers[0].picture.body}
+        assert all(answer.timings == {} for answer in answers[1:])
+        assert (store.count("get"), store.count("download")) == (1, 1)
+
+    async def test_other_variants_are_other_derivations(
+        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+    ) -> None:
+        single = Variant(variant.size, variant.format)
+
+        first, second = await asyncio.gather(
+            derivations.fetch(upload_id, variant), derivations.fetch(upload_id, single)
+        )
+
+        assert first.tier is second.tier is Tier.DERIVED
+        assert first.picture.body != second.picture.body
+        assert pool.renderings == 2
+
+    async def test_who_hangs_up_cancels_nothing_for_the_others(
+        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        gate = pool.hold()
+        callers = [asyncio.create_task(derivations.fetch(upload_id, variant)) for _ in range(10)]
+        await gate.reached.wait()
+        for caller in callers[:9]:
+            caller.cancel()
+        await asyncio.wait(callers[:9])
+        gate.open()
+
+        answer = await callers[9]
+
+        assert answer.tier is Tier.COLLAPSED
+        assert pool.renderings == 1
+        assert tiers(metrics) == {"collapsed": 1}
+
+    async def test_a_picture_is_finished_and_stored_even_if_all_hang_up(
+        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+    ) -> None:
+        gate = pool.hold()
+        callers = [asyncio.create_task(derivations.fetch(upload_id, variant)) for _ in range(3)]
+        await gate.reached.wait()
+        for caller in callers:
+            caller.cancel()
+        await asyncio.wait(callers)
+        gate.open()
+        await derivations.drain()
+
+        assert (await derivations.fetch(upload_id, variant)).tier is Tier.HOT
+        assert variant_key(upload_id, variant) in await store.keys()
+        assert pool.renderings == 1
+
+
+class TestStoreAway:
+    async def test_on_reading_is_said_and_not_remembered(
+        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        store.fail("get")
+
+        with pytest.raises(StoreUnavailable):
+            await derivations.fetch(upload_id, variant)
+
+        assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+        assert tiers(metrics) == {"refused": 1, "derived": 1}
+
+    async def test_on_downloading_is_said_counted_and_not_remembered(
+        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        store.fail("download")
+
+        with pytest.raises(StoreUnavailable):
+            await derivations.fetch(upload_id, variant)
+
+        assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+        assert derived(metrics, "store_unavailable") == 1
+        assert derived(metrics) == 1
+
+    async def test_on_writing_back_is_no_business_of_who_asked(
+        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        store.fail("put", 1)
+
+        answer = await derivations.fetch(upload_id, variant)
+        await derivations.drain()
+
+        assert answer.tier is Tier.DERIVED
+        assert store.count("put") == 2
+        assert (await store.inner.get(variant_key(upload_id, variant))).body == answer.picture.body
+
+    async def test_the_answer_does_not_wait_for_the_write_back(
+        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        gate = store.hold("put")
+
+        answer = await derivations.fetch(upload_id, variant)
+        await gate.reached.wait()
+        draining = asyncio.create_task(derivations.drain())
+        again = await derivations.fetch(upload_id, variant)
+
+        assert (answer.tier, again.tier) == (Tier.DERIVED, Tier.HOT)
+        assert not draining.done()
+        assert variant_key(upload_id, variant) not in await store.keys()
+        gate.open()
+        await draining
+        assert variant_key(upload_id, variant) in await store.keys()
+
+
+async def test_what_cannot_be_written_back_in_time_is_served_all_the_same(
+    derivations: Derivations, store: CountingStore, upload_id: UploadId, metrics: Metrics
+) -> None:
+    """At most 256 write-backs are in hand; they hold their bodies in memory."""
+    variants = [Variant(Size(f"s{side}", side, None, Fit.INSIDE), Format.JPG) for side in range(100, 358)]
+    gate = store.hold("put")
+
+    answers = [await derivations.fetch(upload_id, variant) for variant in variants]
+    gate.open()
+    await derivations.drain()
+
+    assert {answer.tier for answer in answers} == {Tier.DERIVED}
+    assert sample(metrics, "darkroom_write_backs_total", outcome="stored") == 256
+    assert sample(metrics, "darkroom_write_backs_total", outcome="skipped") == 2
+    assert len(await store.keys("images/")) == 256
+
+
+class TestDeadline:
+    async def test_who_waits_too_long_is_told_and_the_next_call_works(
+        self, *, make: Make, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics, temporary: Path
+    ) -> None:
+        derivations = make(timeout=0.05)
+        pool.hold()
+
+        with pytest.raises(DerivationTimeout):
+            await derivations.fetch(upload_id, variant)
+        await derivations.drain()
+
+        assert pool.in_use == 0
+        assert listing(temporary) == []
+        assert (await make().fetch(upload_id, variant)).tier is Tier.DERIVED
+        assert (await derivations.fetch(upload_id, variant)).tier is Tier.STORED
+        assert derived(metrics, "derivation_timeout") == 1
+        assert tiers(metrics) == {"refused": 1, "derived": 1, "stored": 1}
+
+    async def test_a_store_that_hangs_is_late_too(
+        self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        derivations = make(timeout=0.05)
+        gate = store.hold("get")
+
+        with pytest.raises(DerivationTimeout):
+            await derivations.fetch(upload_id, variant)
+        gate.open()
+
+        assert (await make().fetch(upload_id, variant)).tier is Tier.DERIVED
+
+    async def test_no_room_is_said_and_not_remembered(
+        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
+    ) -> None:
+        pool.failure = Overloaded(retry_after=3)
+        with pytest.raises(Overloaded) as caught:
+            await derivations.fetch(upload_id, variant)
+        pool.failure = None
+
+        assert caught.value.retry_after == 3
+        assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+        assert derived(metrics, "overloaded") == 1

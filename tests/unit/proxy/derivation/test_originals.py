@@ -1,0 +1,60 @@
+"""A temporary copy of an original, for as long as somebody renders from it."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.derivation.originals import original_file
+from proxy.errors import StoreUnavailable, UnknownUpload
+from proxy.keys import original_key
+from proxy.model import UploadId, new_upload_id
+from tests.fakes import CountingStore, listing
+
+
+async def test_it_is_a_file_of_the_originals_bytes_until_the_block_ends(
+    store: CountingStore, upload_id: UploadId, temporary: Path
+) -> None:
+    async with original_file(store, upload_id, temporary) as path:
+        assert path.parent == temporary
+        assert path.read_bytes() == b"an original"
+
+    assert listing(temporary) == []
+    assert store.calls == [("download", original_key(upload_id))]
+
+
+async def test_two_at_once_are_two_files(store: CountingStore, upload_id: UploadId, temporary: Path) -> None:
+    async with (
+        original_file(store, upload_id, temporary) as first,
+        original_file(store, upload_id, temporary) as second,
+    ):
+        assert first != second
+
+    assert listing(temporary) == []
+
+
+async def test_it_goes_away_when_the_block_fails(store: CountingStore, upload_id: UploadId, temporary: Path) -> None:
+    with pytest.raises(LookupError):
+        async with original_file(store, upload_id, temporary):
+            raise LookupError
+
+    assert listing(temporary) == []
+
+
+async def test_an_upload_that_is_not_there_is_unknown(store: CountingStore, temporary: Path) -> None:
+    with pytest.raises(UnknownUpload):
+        async with original_file(store, new_upload_id(), temporary):
+            pass
+
+    assert listing(temporary) == []
+
+
+async def test_a_store_that_is_away_is_not_an_unknown_upload(
+    store: CountingStore, upload_id: UploadId, temporary: Path
+) -> None:
+    store.fail("download")
+
+    with pytest.raises(StoreUnavailable):
+        async with original_file(store, upload_id, temporary):
+            pass
+
+    assert listing(temporary) == []

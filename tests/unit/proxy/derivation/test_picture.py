@@ -1,0 +1,61 @@
+"""What a response and the store are told of a variant's bytes."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from proxy.derivation.picture import CACHE_CONTROL, Picture
+from proxy.model import Fit, Format, Size, UploadId, Variant
+from proxy.storage.base import ObjectInfo, StoredObject
+
+UPLOAD_ID = UploadId("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
+VARIANT = Variant(Size("medium", 400, 400, Fit.COVER), Format.WEBP, 2)
+BODY = b"a picture"
+MOMENT = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
+
+
+def stored(metadata: dict[str, str], body: bytes = BODY) -> Picture:
+    info = ObjectInfo("key", len(body), MOMENT, "image/webp", CACHE_CONTROL, metadata)
+    return Picture.stored(UPLOAD_ID, VARIANT, StoredObject(info, body))
+
+
+def test_the_etag_is_the_quoted_md5_as_s3_would_answer() -> None:
+    quoted = f'"{hashlib.md5(BODY, usedforsecurity=False).hexdigest()}"'
+
+    assert Picture.derived(UPLOAD_ID, VARIANT, BODY, "recipe").etag == quoted
+    assert stored({"recipe": "recipe"}).etag == quoted
+    assert stored({}, b"another").etag != quoted
+
+
+def test_its_metadata_are_the_recipe_and_the_tag_to_purge_it_by() -> None:
+    tag = "upload-8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a,size-medium@2x,recipe-a1b2c3"
+    derived = Picture.derived(UPLOAD_ID, VARIANT, BODY, "a1b2c3")
+
+    assert derived.metadata == {"recipe": "a1b2c3", "cache-tag": tag}
+    assert stored({"recipe": "a1b2c3"}).metadata == derived.metadata
+
+
+def test_a_stored_one_keeps_its_own_recipe() -> None:
+    assert stored({"recipe": "old"}).recipe == "old"
+    assert stored({"recipe": "old"}).cache_tag.endswith(",recipe-old")
+
+
+def test_a_stored_one_that_somebody_else_wrote_has_no_recipe() -> None:
+    assert stored({}).recipe == ""
+
+
+def test_times_have_whole_seconds_as_http_has() -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    derived = Picture.derived(UPLOAD_ID, VARIANT, BODY, "recipe")
+
+    assert stored({}).last_modified == datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+    assert derived.last_modified.microsecond == 0
+    assert before <= derived.last_modified <= datetime.now(UTC)
+
+
+def test_it_has_the_format_of_its_variant() -> None:
+    assert Picture.derived(UPLOAD_ID, VARIANT, BODY, "recipe").format is Format.WEBP
+    assert stored({}).format is Format.WEBP
+
+
+def test_caches_keep_it_for_a_year() -> None:
+    assert CACHE_CONTROL == "public, max-age=31536000, immutable"

@@ -1,0 +1,158 @@
+"""Deleting: the original, every variant, and what is remembered of them; no derivation outlives it."""
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from proxy.derivation.service import Derivations, Tier
+from proxy.errors import StoreUnavailable, UnknownUpload
+from proxy.keys import original_key, variant_key
+from proxy.model import UploadId, Variant, new_upload_id
+from tests.fakes import CountingStore, FakePool
+
+Make = Callable[..., Derivations]
+
+
+async def test_everything_of_the_upload_is_gone_and_nothing_of_another(
+    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+) -> None:
+    other = new_upload_id()
+    await store.inner.put(original_key(other), b"another original", content_type="image/jpeg")
+    for owner in (upload_id, other):
+        await derivations.fetch(owner, variant)
+        await derivations.fetch(owner, Variant(variant.size, variant.format))
+    await derivations.drain()
+
+    await derivations.purge(upload_id)
+
+    assert len(await store.keys()) == 3
+    assert all(other in key for key in await store.keys())
+    assert (await derivations.fetch(other, variant)).tier is Tier.HOT
+
+
+async def test_a_fetch_afterwards_is_refused_without_asking_the_store(
+    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+) -> None:
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+    await derivations.purge(upload_id)
+    store.calls.clear()
+
+    with pytest.raises(UnknownUpload):
+        await derivations.fetch(upload_id, variant)
+
+    assert store.calls == []
+
+
+async def test_the_original_goes_first(
+    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+) -> None:
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+    store.calls.clear()
+
+    await derivations.purge(upload_id)
+
+    assert store.calls == [
+        ("delete", original_key(upload_id)),
+        ("list", f"images/{upload_id}/"),
+        ("delete", variant_key(upload_id, variant)),
+    ]
+
+
+async def test_it_may_be_done_twice(derivations: Derivations, upload_id: UploadId, variant: Variant) -> None:
+    await derivations.purge(upload_id)
+    await derivations.purge(upload_id)
+
+    with pytest.raises(UnknownUpload):
+        await derivations.fetch(upload_id, variant)
+
+
+async def test_a_store_that_is_away_is_said_and_a_second_try_finishes(
+    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+) -> None:
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+    store.fail("list")
+
+    with pytest.raises(StoreUnavailable):
+        await derivations.purge(upload_id)
+    await derivations.purge(upload_id)
+
+    assert await store.keys() == []
+
+
+async def test_deleting_a_variant_leaves_the_original_which_derives_it_anew(
+    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+
+    await derivations.delete(upload_id, variant)
+
+    assert await store.keys() == [original_key(upload_id)]
+    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+    assert pool.renderings == 2
+
+
+@pytest.mark.parametrize("missing_ttl", [60, 0])
+class TestMeanwhile:
+    """Whatever was under way; also where missing uploads are not remembered (`MISSING_TTL=0`)."""
+
+    async def test_a_derivation_serves_who_waits_and_leaves_nothing(
+        self,
+        *,
+        make: Make,
+        store: CountingStore,
+        pool: FakePool,
+        upload_id: UploadId,
+        variant: Variant,
+        missing_ttl: int,
+    ) -> None:
+        derivations = make(missing_ttl=missing_ttl)
+        gate = pool.hold()
+        caller = asyncio.create_task(derivations.fetch(upload_id, variant))
+        await gate.reached.wait()
+
+        await derivations.purge(upload_id)
+        gate.open()
+
+        assert (await caller).tier is Tier.DERIVED
+        await derivations.drain()
+        assert await store.keys() == []
+        with pytest.raises(UnknownUpload):
+            await derivations.fetch(upload_id, variant)
+
+    async def test_a_look_into_the_store_leaves_nothing_in_memory(
+        self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, missing_ttl: int
+    ) -> None:
+        first, second = make(), make(missing_ttl=missing_ttl)
+        await first.fetch(upload_id, variant)
+        await first.drain()
+        gate = store.hold("get", done=True)
+        caller = asyncio.create_task(second.fetch(upload_id, variant))
+        await gate.reached.wait()
+
+        await second.purge(upload_id)
+        gate.open()
+
+        assert (await caller).tier is Tier.STORED
+        with pytest.raises(UnknownUpload):
+            await second.fetch(upload_id, variant)
+
+    async def test_a_write_back_leaves_nothing(
+        self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, missing_ttl: int
+    ) -> None:
+        derivations = make(missing_ttl=missing_ttl)
+        gate = store.hold("put")
+        await derivations.fetch(upload_id, variant)
+        await gate.reached.wait()
+
+        await derivations.purge(upload_id)
+        gate.open()
+        await derivations.drain()
+
+        assert await store.keys() == []
+        with pytest.raises(UnknownUpload):
+            await derivations.fetch(upload_id, variant)

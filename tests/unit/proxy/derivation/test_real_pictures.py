@@ -1,0 +1,142 @@
+"""Derivations over the real render processes and photographs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from PIL import Image
+
+from proxy.derivation.service import Derivations, Tier
+from proxy.errors import DerivationTimeout, Refused, Undecodable
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.probe import Limits
+from proxy.keys import original_key, variant_key
+from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
+from proxy.recipe import Recipes
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, photograph, sample
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 300, None, Fit.INSIDE))
+JPG = Variant(SIZES["small"], Format.JPG)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pool() -> AsyncIterator[RenderPool]:
+    pool = RenderPool(Limits(100, 10_000), processes=1, memory_mb=2048, timeout=20, max_waiting=64)
+    await pool.start()
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+def derivations(
+    pool: RenderPool, store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
+) -> Derivations:
+    return Derivations(
+        store, pool, recipes, metrics, temporary=temporary, timeout=20, hot_bytes=1 << 22, missing_ttl=60
+    )
+
+
+async def upload(store: CountingStore, body: bytes) -> UploadId:
+    upload_id = new_upload_id()
+    await store.inner.put(original_key(upload_id), body, content_type="image/jpeg")
+    return upload_id
+
+
+async def test_a_photograph_becomes_the_variant_that_was_asked_for(
+    derivations: Derivations, store: CountingStore
+) -> None:
+    upload_id = await upload(store, photograph("rocket.jpg"))
+
+    answer = await derivations.fetch(upload_id, JPG)
+    await derivations.drain()
+
+    with Image.open(BytesIO(answer.picture.body)) as image:
+        assert (image.format, image.size) == ("JPEG", (150, 150))
+    assert set(answer.timings) == {"decode", "resize", "encode"}
+    assert (await store.inner.get(variant_key(upload_id, JPG))).body == answer.picture.body
+
+
+async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
+    derivations: Derivations, store: CountingStore, metrics: Metrics
+) -> None:
+    upload_id = await upload(store, photograph("chelsea.png"))
+
+    answers = await asyncio.gather(*(derivations.fetch(upload_id, JPG) for _ in range(64)))
+    await derivations.drain()
+
+    assert [answer.tier for answer in answers] == [Tier.DERIVED] + [Tier.COLLAPSED] * 63
+    assert len({answer.picture.body for answer in answers}) == 1
+    assert sample(metrics, "darkroom_derivations_total", size="small", format="jpg", outcome="ok") == 1
+
+
+async def test_a_warm_up_makes_the_same_bytes_as_requests_do(derivations: Derivations, store: CountingStore) -> None:
+    warmed, requested = [await upload(store, photograph("rocket.jpg")) for _ in range(2)]
+
+    made = [one.variant async for one in derivations.ensure(warmed, SIZES.standard)]
+    for variant in SIZES.standard:
+        await derivations.fetch(requested, variant)
+    await derivations.drain()
+
+    assert sorted(variant.name for variant in made) == sorted(variant.name for variant in SIZES.standard)
+    for variant in SIZES.standard:
+        by_warm_up = await store.inner.get(variant_key(warmed, variant))
+        by_request = await store.inner.get(variant_key(requested, variant))
+        assert by_warm_up.body == by_request.body, variant.name
+
+
+@pytest.mark.parametrize(
+    ("body", "failure"),
+    [(photograph("chelsea.png")[:20_000], Undecodable), (b"not a picture at all", Refused)],
+    ids=["truncated", "text"],
+)
+async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
+    derivations: Derivations, store: CountingStore, pool: RenderPool, body: bytes, failure: type[Exception]
+) -> None:
+    broken, sound = await upload(store, body), await upload(store, photograph("chelsea.png"))
+    [process] = pool._idle
+
+    with pytest.raises(failure):
+        await derivations.fetch(broken, JPG)
+    assert (await derivations.fetch(sound, JPG)).tier is Tier.DERIVED
+    await derivations.drain()
+
+    assert pool._idle == [process]
+    assert not await store.keys(f"images/{broken}/")
+
+
+async def test_a_warm_up_that_is_left_frees_its_process(derivations: Derivations, store: CountingStore) -> None:
+    upload_id = await upload(store, photograph("rocket.jpg"))
+    warm_up = derivations.ensure(upload_id, SIZES.standard)
+    await anext(warm_up)
+    await warm_up.aclose()
+    await asyncio.sleep(0)
+
+    results = [await derivations.fetch(upload_id, variant) for variant in SIZES.standard]
+    await derivations.drain()
+
+    assert {result.tier for result in results} == {Tier.HOT, Tier.DERIVED}
+
+
+async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
+    store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
+) -> None:
+    impatient = RenderPool(Limits(1, 10_000), processes=1, memory_mb=2048, timeout=20, max_waiting=1)
+    await impatient.start()
+    settings = {"temporary": temporary, "hot_bytes": 0, "missing_ttl": 60}
+    late = Derivations(store, impatient, recipes, metrics, timeout=0.001, **settings)
+    patient = Derivations(store, impatient, recipes, metrics, timeout=20, **settings)
+    upload_id = await upload(store, photograph("retina.jpg"))
+
+    with pytest.raises(DerivationTimeout):
+        await late.fetch(upload_id, JPG)
+    await late.drain()
+
+    assert (await patient.fetch(upload_id, JPG)).tier is Tier.DERIVED
+    await patient.drain()
+    await impatient.close()

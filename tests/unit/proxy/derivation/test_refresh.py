@@ -1,0 +1,138 @@
+"""Variants of another recipe: served at once, and replaced behind the caller's back."""
+
+import asyncio
+from collections.abc import Callable
+
+from proxy.derivation.service import Derivations, Tier
+from proxy.errors import RenderFailed
+from proxy.imaging.admission import Priority
+from proxy.keys import variant_key
+from proxy.model import Fit, Format, Size, UploadId, Variant
+from proxy.recipe import Recipes
+from tests.fakes import CountingStore, FakePool
+from tests.unit.proxy.derivation.stale import put_stale
+
+Make = Callable[..., Derivations]
+
+
+async def stored_recipe(store: CountingStore, upload_id: UploadId, variant: Variant) -> str:
+    return (await store.inner.head(variant_key(upload_id, variant))).metadata["recipe"]
+
+
+async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
+    *,
+    derivations: Derivations,
+    store: CountingStore,
+    pool: FakePool,
+    recipes: Recipes,
+    upload_id: UploadId,
+    variant: Variant,
+) -> None:
+    await put_stale(store, upload_id, variant)
+    gate = pool.hold()
+
+    answer = await derivations.fetch(upload_id, variant)
+    await gate.reached.wait()
+
+    assert answer.tier is Tier.STORED
+    assert answer.picture.body == b"of yesterday"
+    assert answer.picture.recipe == "yesterday"
+    assert pool.priorities == [Priority.BACKGROUND]
+    gate.open()
+    await derivations.drain()
+    fresh = await derivations.fetch(upload_id, variant)
+    assert fresh.tier is Tier.HOT
+    assert fresh.picture.recipe == recipes.fingerprint(variant)
+    stored = await store.inner.get(variant_key(upload_id, variant))
+    assert stored.body == fresh.picture.body != b"of yesterday"
+    assert stored.info.metadata == fresh.picture.metadata
+
+
+async def test_it_is_replaced_once_however_many_ask(
+    make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    derivations = make(hot_bytes=0)  # so that every caller meets the stored one
+    await put_stale(store, upload_id, variant)
+    gate = pool.hold()
+
+    answers = [await derivations.fetch(upload_id, variant) for _ in range(20)]
+    gate.open()
+    await derivations.drain()
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+
+    assert {answer.picture.body for answer in answers} == {b"of yesterday"}
+    assert pool.renderings == 1
+    assert store.count("put") == 1
+
+
+async def test_a_variant_of_todays_recipe_is_left_alone(
+    make: Make, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    first, second = make(), make()
+    await first.fetch(upload_id, variant)
+    await first.drain()
+
+    assert (await second.fetch(upload_id, variant)).tier is Tier.STORED
+    await second.drain()
+
+    assert pool.renderings == 1
+
+
+async def test_a_refresh_that_fails_leaves_the_stale_one_in_service(
+    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    await put_stale(store, upload_id, variant)
+    pool.failure = RenderFailed()
+
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+
+    assert (await derivations.fetch(upload_id, variant)).picture.body == b"of yesterday"
+    assert await stored_recipe(store, upload_id, variant) == "yesterday"
+
+
+async def test_a_failed_refresh_is_tried_again_another_time(
+    *, make: Make, store: CountingStore, pool: FakePool, recipes: Recipes, upload_id: UploadId, variant: Variant
+) -> None:
+    derivations = make(hot_bytes=0)
+    await put_stale(store, upload_id, variant)
+    store.fail("put")
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+
+    await derivations.fetch(upload_id, variant)
+    await derivations.drain()
+
+    assert await stored_recipe(store, upload_id, variant) == recipes.fingerprint(variant)
+
+
+async def test_a_refresh_of_an_upload_deleted_meanwhile_leaves_nothing(
+    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    await put_stale(store, upload_id, variant)
+    gate = pool.hold()
+    await derivations.fetch(upload_id, variant)
+    await gate.reached.wait()
+
+    await derivations.purge(upload_id)
+    gate.open()
+    await derivations.drain()
+
+    assert await store.keys() == []
+
+
+async def test_many_stale_variants_asked_for_at_once_are_all_replaced_sooner_or_later(
+    derivations: Derivations, store: CountingStore, recipes: Recipes, upload_id: UploadId
+) -> None:
+    """At most four are in hand at once; the others must get their turn when they are asked for again."""
+    variants = [Variant(Size(f"s{side}", side, None, Fit.INSIDE), Format.JPG) for side in range(100, 108)]
+    for variant in variants:
+        await put_stale(store, upload_id, variant)
+
+    for _ in range(3):
+        await asyncio.gather(*(derivations.fetch(upload_id, variant) for variant in variants))
+        await derivations.drain()
+
+    stored = {variant.name: await stored_recipe(store, upload_id, variant) for variant in variants}
+    assert stored == {variant.name: recipes.fingerprint(variant) for variant in variants}

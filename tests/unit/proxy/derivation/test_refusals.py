@@ -1,0 +1,152 @@
+"""What asking again will not change is remembered: for a while, and for so many."""
+
+import asyncio
+import gc
+import weakref
+from collections.abc import Callable
+
+import pytest
+
+from proxy.derivation.service import Derivations, Tier
+from proxy.errors import RenderFailed, ServiceError, TooManyPixels, Undecodable, UnknownUpload
+from proxy.keys import original_key, variant_key
+from proxy.model import UploadId, Variant, new_upload_id
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, FakePool, sample
+
+Make = Callable[..., Derivations]
+
+
+async def refused(derivations: Derivations, upload_id: UploadId, variant: Variant) -> type[ServiceError]:
+    with pytest.raises(ServiceError) as caught:
+        await derivations.fetch(upload_id, variant)
+    return type(caught.value)
+
+
+async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
+    derivations: Derivations, store: CountingStore, variant: Variant, metrics: Metrics
+) -> None:
+    unknown = new_upload_id()
+
+    at_once = await asyncio.gather(*(refused(derivations, unknown, variant) for _ in range(500)))
+    in_turn = [await refused(derivations, unknown, variant) for _ in range(500)]
+
+    assert {*at_once, *in_turn} == {UnknownUpload}
+    assert store.calls == [("get", variant_key(unknown, variant)), ("download", original_key(unknown))]
+    assert sample(metrics, "darkroom_variant_requests_total", tier="refused") == 1000
+
+
+async def test_an_unknown_id_is_unknown_in_every_size(
+    derivations: Derivations, store: CountingStore, variant: Variant
+) -> None:
+    unknown = new_upload_id()
+    await refused(derivations, unknown, variant)
+    store.calls.clear()
+
+    assert await refused(derivations, unknown, Variant(variant.size, variant.format, 3)) is UnknownUpload
+    assert store.calls == []
+
+
+async def test_another_id_is_another_matter(derivations: Derivations, upload_id: UploadId, variant: Variant) -> None:
+    await refused(derivations, new_upload_id(), variant)
+
+    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+
+
+async def test_an_unknown_id_takes_no_rendering(derivations: Derivations, pool: FakePool, variant: Variant) -> None:
+    await refused(derivations, new_upload_id(), variant)
+
+    assert pool.renderings == 0
+    assert pool.in_use == 0
+
+
+async def test_what_is_remembered_expires(make: Make, store: CountingStore, variant: Variant) -> None:
+    unknown = new_upload_id()
+    forgetful = make(missing_ttl=0)
+
+    await refused(forgetful, unknown, variant)
+    await refused(forgetful, unknown, variant)
+
+    assert store.count("download") == 2
+
+
+async def test_what_appears_after_the_memory_expired_is_found(
+    make: Make, store: CountingStore, variant: Variant
+) -> None:
+    late = new_upload_id()
+    forgetful = make(missing_ttl=0)
+    await refused(forgetful, late, variant)
+
+    await store.inner.put(original_key(late), b"an original", content_type="image/jpeg")
+
+    assert (await forgetful.fetch(late, variant)).tier is Tier.DERIVED
+
+
+async def test_no_more_than_10000_are_remembered(
+    derivations: Derivations, store: CountingStore, variant: Variant
+) -> None:
+    first = new_upload_id()
+    await derivations.purge(first)
+    for _ in range(10_000):
+        await derivations.purge(new_upload_id())
+    store.calls.clear()
+
+    assert await refused(derivations, first, variant) is UnknownUpload
+    assert store.count("get") == 1
+
+
+async def test_remembering_keeps_nothing_else_alive(derivations: Derivations, variant: Variant) -> None:
+    """A traceback holds the frames it went through, and these hold requests and their bodies."""
+
+    class Request:
+        pass
+
+    async def handle() -> weakref.ref[Request]:
+        request = Request()
+        try:
+            await derivations.fetch(unknown, variant)
+        except UnknownUpload:
+            pass
+        else:
+            pytest.fail("it is known")
+        return weakref.ref(request)
+
+    unknown = new_upload_id()
+    requests = [await handle(), await handle()]
+    gc.collect()
+
+    assert [request() for request in requests] == [None, None]
+
+
+@pytest.mark.parametrize("failure", [Undecodable("Broken."), TooManyPixels("Too large.")], ids=["corrupt", "too large"])
+async def test_an_original_that_cannot_be_rendered_is_tried_once(
+    *,
+    derivations: Derivations,
+    store: CountingStore,
+    pool: FakePool,
+    upload_id: UploadId,
+    variant: Variant,
+    metrics: Metrics,
+    failure: ServiceError,
+) -> None:
+    pool.failure = failure
+
+    for _ in range(3):
+        with pytest.raises(type(failure), match=str(failure)):
+            await derivations.fetch(upload_id, variant)
+
+    assert len(pool.requests) == 1
+    assert store.count("get") == 1
+    assert sample(metrics, "darkroom_derivations_total", size="medium@2x", format="webp", outcome=failure.code) == 1
+    assert variant_key(upload_id, variant) not in await store.keys()
+
+
+async def test_a_render_process_that_died_may_not_die_again(
+    derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    pool.failure = RenderFailed()
+    assert await refused(derivations, upload_id, variant) is RenderFailed
+
+    pool.failure = None
+
+    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED

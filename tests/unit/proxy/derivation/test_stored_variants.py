@@ -1,0 +1,141 @@
+"""Variants in the store: what is written with them, and that none outlives its original."""
+
+import asyncio
+
+import pytest
+
+from proxy.derivation.picture import Picture
+from proxy.derivation.variants import StoredVariants
+from proxy.errors import StoreUnavailable, UnknownUpload
+from proxy.keys import original_key, variant_key
+from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
+from proxy.storage.base import ObjectExists
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore
+
+MEDIUM = Size("medium", 400, 400, Fit.COVER)
+
+
+def picture(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> Picture:
+    return Picture.derived(upload_id, variant, body, "a1b2c3")
+
+
+@pytest.fixture
+def variants(store: CountingStore, metrics: Metrics) -> StoredVariants:
+    return StoredVariants(store, metrics)
+
+
+class TestPut:
+    @pytest.mark.parametrize(
+        ("format", "media_type"),
+        [("jpg", "image/jpeg"), ("png", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")],
+    )
+    async def test_the_object_is_as_the_contract_says(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, format: str, media_type: str
+    ) -> None:
+        variant = Variant(MEDIUM, Format(format), 3)
+
+        await variants.put(upload_id, variant, picture(upload_id, variant))
+
+        stored = await store.inner.get(f"images/{upload_id}/medium@3x.{format}")
+        assert stored.body == b"a picture"
+        assert stored.info.content_type == media_type
+        assert stored.info.cache_control == "public, max-age=31536000, immutable"
+        assert stored.info.metadata == {
+            "recipe": "a1b2c3",
+            "cache-tag": f"upload-{upload_id},size-medium@3x,recipe-a1b2c3",
+        }
+
+    async def test_it_replaces_what_stands_unless_told_not_to(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        for body in (b"first", b"second"):
+            await variants.put(upload_id, variant, picture(upload_id, variant, body))
+
+        with pytest.raises(ObjectExists):
+            await variants.put(upload_id, variant, picture(upload_id, variant, b"third"), if_absent=True)
+
+        assert (await store.inner.get(variant_key(upload_id, variant))).body == b"second"
+
+    async def test_after_the_original_is_deleted_nothing_stays(
+        self, variants: StoredVariants, store: CountingStore, variant: Variant
+    ) -> None:
+        upload_id = new_upload_id()
+
+        with pytest.raises(UnknownUpload):
+            await variants.put(upload_id, variant, picture(upload_id, variant))
+
+        assert store.count("put", variant_key(upload_id, variant)) == 1
+        assert await store.keys() == []
+
+    async def test_while_the_original_is_deleted_nothing_stays(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        gate = store.hold("put")
+        putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
+        await gate.reached.wait()
+
+        await store.inner.delete(original_key(upload_id))
+        await variants.delete(upload_id)
+        gate.open()
+
+        with pytest.raises(UnknownUpload):
+            await putting
+        assert await store.keys() == []
+
+    async def test_a_store_that_is_away_says_so(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        store.fail("put")
+
+        with pytest.raises(StoreUnavailable):
+            await variants.put(upload_id, variant, picture(upload_id, variant))
+
+
+class TestFind:
+    async def test_what_was_put_is_found(self, variants: StoredVariants, upload_id: UploadId, variant: Variant) -> None:
+        await variants.put(upload_id, variant, picture(upload_id, variant))
+
+        found = await variants.find(upload_id, variant)
+        info = await variants.info(upload_id, variant)
+
+        assert found is not None
+        assert (found.body, found.recipe, found.format) == (b"a picture", "a1b2c3", Format.WEBP)
+        assert info is not None
+        assert (info.size, info.metadata["recipe"]) == (9, "a1b2c3")
+
+    async def test_what_was_not_is_none(self, variants: StoredVariants, upload_id: UploadId, variant: Variant) -> None:
+        assert await variants.find(upload_id, variant) is None
+        assert await variants.info(upload_id, variant) is None
+
+    async def test_a_store_that_is_away_is_not_a_variant_that_is_missing(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        store.fail("get")
+        store.fail("head")
+
+        with pytest.raises(StoreUnavailable):
+            await variants.find(upload_id, variant)
+        with pytest.raises(StoreUnavailable):
+            await variants.info(upload_id, variant)
+
+
+class TestDelete:
+    async def test_removes_those_named_or_all_of_one_upload(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId
+    ) -> None:
+        other = new_upload_id()
+        await store.inner.put(original_key(other), b"", content_type="image/jpeg")
+        jpg, png, webp = (Variant(MEDIUM, format) for format in (Format.JPG, Format.PNG, Format.WEBP))
+        for owner in (upload_id, other):
+            for variant in (jpg, png, webp):
+                await variants.put(owner, variant, picture(owner, variant))
+
+        await variants.delete(upload_id, png)
+        assert await store.keys(f"images/{upload_id}") == [variant_key(upload_id, each) for each in (jpg, webp)]
+
+        await variants.delete(upload_id)
+        await variants.delete(upload_id)
+        assert await store.keys(f"images/{upload_id}") == []
+        assert len(await store.keys(f"images/{other}/")) == 3
+        assert original_key(upload_id) in await store.keys("originals/")

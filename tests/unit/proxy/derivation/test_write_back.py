@@ -1,0 +1,142 @@
+"""What happens to a variant after it has been served. The retries are seconds apart: this clock jumps over them."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from proxy.derivation.picture import Picture
+from proxy.derivation.variants import StoredVariants
+from proxy.keys import original_key, variant_key
+from proxy.model import UploadId, Variant, new_upload_id
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, VirtualTimeLoop, sample
+
+
+class ClockedStore(CountingStore):
+    """Notes when it was asked to put."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.puts: list[float] = []
+
+    async def put(self, key: str, body: bytes, **options: Any) -> None:
+        self.puts.append(asyncio.get_running_loop().time())
+        await super().put(key, body, **options)
+
+
+class Bench:
+    """A store, its uploads, and a clock of their own."""
+
+    def __init__(self, runner: asyncio.Runner, variant: Variant) -> None:
+        self._runner = runner
+        self.variant = variant
+        self.store = ClockedStore()
+        self.metrics = Metrics()
+        self._variants = StoredVariants(self.store, self.metrics)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(work)
+
+    def upload(self) -> UploadId:
+        upload_id = new_upload_id()
+        self.run(self.store.inner.put(original_key(upload_id), b"an original", content_type="image/jpeg"))
+        return upload_id
+
+    def write_back(self, upload_id: UploadId, body: bytes = b"a picture") -> None:
+        picture = Picture.derived(upload_id, self.variant, body, "a1b2c3")
+        self.run(self._variants.write_back(upload_id, self.variant, picture))
+
+    def stored(self, upload_id: UploadId) -> bytes:
+        return self.run(self.store.inner.get(variant_key(upload_id, self.variant))).body
+
+    def outcomes(self) -> dict[str, float]:
+        """How write-backs ended, without those ends that none came to."""
+        kinds = ("stored", "lost_race", "gone", "failed", "skipped")
+        counts = {kind: sample(self.metrics, "darkroom_write_backs_total", outcome=kind) for kind in kinds}
+        return {kind: count for kind, count in counts.items() if count}
+
+
+@pytest.fixture
+def bench(variant: Variant) -> Iterator[Bench]:
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        yield Bench(runner, variant)
+
+
+def test_it_is_stored_and_counted(bench: Bench) -> None:
+    upload_id = bench.upload()
+
+    bench.write_back(upload_id)
+
+    assert bench.stored(upload_id) == b"a picture"
+    assert bench.outcomes() == {"stored": 1}
+    assert sample(bench.metrics, "darkroom_stage_seconds_count", stage="store") == 1
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_it_is_tried_again_while_the_store_is_away(bench: Bench, failures: int) -> None:
+    upload_id = bench.upload()
+    bench.store.fail("put", failures)
+
+    bench.write_back(upload_id)
+
+    assert bench.stored(upload_id) == b"a picture"
+    assert len(bench.store.puts) == failures + 1
+    assert bench.outcomes() == {"stored": 1}
+
+
+def test_it_is_given_up_after_four_tries_and_raises_nothing(bench: Bench) -> None:
+    bench.store.fail("put", 100)
+
+    bench.write_back(bench.upload())
+
+    assert len(bench.store.puts) == 4
+    assert bench.outcomes() == {"failed": 1}
+
+
+def test_it_waits_longer_before_each_try_and_never_quite_as_long_as_others_do(bench: Bench) -> None:
+    bench.store.fail("put", 100)
+
+    bench.write_back(bench.upload())
+
+    [first, second, third] = [later - sooner for sooner, later in pairwise(bench.store.puts)]
+    slack = 0.05  # what the machine took itself
+    assert 0.1 <= first <= 0.2 + slack
+    assert 0.5 <= second <= 1.0 + slack
+    assert 2.0 <= third <= 4.0 + slack
+
+
+def test_a_faster_process_has_its_way(bench: Bench) -> None:
+    upload_id = bench.upload()
+    bench.write_back(upload_id)
+
+    bench.write_back(upload_id, b"too late")
+
+    assert bench.stored(upload_id) == b"a picture"
+    assert bench.outcomes() == {"stored": 1, "lost_race": 1}
+
+
+def test_nothing_stays_of_a_deleted_upload(bench: Bench) -> None:
+    bench.write_back(new_upload_id())
+
+    assert bench.run(bench.store.keys()) == []
+    assert bench.outcomes() == {"gone": 1}
+
+
+def test_nothing_stays_of_a_deleted_upload_if_the_look_up_of_its_original_fails_at_first(bench: Bench) -> None:
+    bench.store.fail("head")
+
+    bench.write_back(new_upload_id())
+
+    assert bench.run(bench.store.keys()) == []
+    assert bench.outcomes() == {"gone": 1}
+
+
+def test_it_is_no_lost_race_if_the_look_up_of_the_original_fails_at_first(bench: Bench) -> None:
+    bench.store.fail("head")
+
+    bench.write_back(bench.upload())
+
+    assert bench.outcomes() == {"stored": 1}

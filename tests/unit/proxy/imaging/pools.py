@@ -1,0 +1,75 @@
+"""A render pool of real processes, and what tests ask of it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from proxy.imaging.admission import Priority
+from proxy.imaging.inspect import Inspection
+from proxy.imaging.pool import RenderPool, RenderProcess
+from proxy.imaging.target import Target
+from proxy.model import Format
+from tests.pictures import (
+    photograph_path,
+)
+from tests.unit.proxy.imaging.reference import LIMITS, SIDES, target
+
+ROCKET = photograph_path("rocket.jpg")
+SMALL = [target(150, 150)]
+STANDARD = [target(side, side, format) for side in SIDES.values() for format in Format]
+LIVE = Priority.LIVE
+PLENTY = 4096  # MiB
+PATIENT = 60  # seconds: for all that is not about deadlines
+
+
+@asynccontextmanager
+async def pool(
+    processes: int = 1, memory_mb: int = PLENTY, timeout: float = PATIENT, recycle: int = 500, max_waiting: int = 10
+) -> AsyncIterator[RenderPool]:
+    children = RenderPool(
+        LIMITS, processes=processes, memory_mb=memory_mb, timeout=timeout, max_waiting=max_waiting, recycle=recycle
+    )
+    await children.start()
+    try:
+        yield children
+    finally:
+        await children.close()
+
+
+async def render(children: RenderPool, path: Path, targets: Sequence[Target] = SMALL) -> list[bytes]:
+    async with children.process(LIVE) as process:
+        files = sorted([file async for file in process.render(path, targets)], key=lambda file: file.index)
+    return [file.body for file in files]
+
+
+async def look(children: RenderPool, path: Path) -> Inspection:
+    async with children.process(LIVE) as process:
+        return await process.inspect(path)
+
+
+async def pid(children: RenderPool) -> int:
+    async with children.process(LIVE) as process:
+        return pid_of(process)
+
+
+def pid_of(process: RenderProcess) -> int:
+    return process._child.pid
+
+
+def written(directory: Path, original: bytes) -> Path:
+    path = directory / "original"
+    path.write_bytes(original)
+    return path
+
+
+async def gone(process_id: int) -> bool:
+    """Whether the process ends, and is not left behind as a zombie, within a few seconds."""
+    for _ in range(500):
+        try:
+            os.kill(process_id, 0)
+        except ProcessLookupError:
+            return True
+        await asyncio.sleep(0.01)
+    return False

@@ -1,0 +1,121 @@
+"""A render process: in this process by its two streams, and as a real child for its start, limit and end."""
+
+import json
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.imaging.child import serve
+from proxy.imaging.probe import Limits
+from proxy.imaging.target import Target
+from proxy.imaging.wire import inspect_request, pack, render_request
+from proxy.model import Format
+from tests.pictures import photograph, photograph_bytes, photograph_path, png
+from tests.unit.proxy.imaging.reference import LIMITS, rendered, target
+
+ROCKET = photograph_path("rocket.jpg")
+WANTED = [target(400, 400, Format.WEBP), target(150, 150, Format.JPG), target(150, 150, Format.PNG)]
+COMMAND = [sys.executable, "-P", "-m", "proxy.imaging.child"]
+
+Answer = tuple[dict[str, Any], bytes]
+
+
+def answers(stream: bytes) -> list[Answer]:
+    """Each message with the bytes that it announced."""
+    reader, found = BytesIO(stream), []
+    while line := reader.readline():
+        message = json.loads(line)
+        found.append((message, reader.read(message.get("length", 0))))
+    return found
+
+
+def asked(*requests: bytes) -> list[Answer]:
+    stream = BytesIO()
+    serve(BytesIO(b"".join(requests)), stream)
+    return answers(stream.getvalue())
+
+
+def render(path: Path, *targets: Target) -> bytes:
+    return pack(render_request(path, targets, LIMITS))
+
+
+def test_it_says_that_it_is_ready_before_it_is_asked() -> None:
+    assert asked() == [({"ready": True}, b"")]
+
+
+def test_a_rendering_is_announced_sent_and_done() -> None:
+    ready, *files, done = asked(render(ROCKET, *WANTED))
+
+    assert (ready, done) == (({"ready": True}, b""), ({"done": True}, b""))
+    assert [message["index"] for message, _ in files] == [1, 2, 0]
+    expected = rendered(photograph_bytes("rocket.jpg"), *WANTED)
+    assert [body for _, body in files] == [expected[1], expected[2], expected[0]]
+    assert [set(message) for message, _ in files] == [{"index", "length", "timings"}] * 3
+
+
+def test_an_inspection_is_one_message() -> None:
+    _, (inspection, _), done = asked(pack(inspect_request(ROCKET, LIMITS)))
+
+    assert (inspection["format"], inspection["width"], inspection["height"]) == ("jpeg", 640, 427)
+    assert set(inspection) == {"format", "width", "height", "thumbhash", "color"}
+    assert done == ({"done": True}, b"")
+
+
+def test_a_refusal_ends_its_request_and_no_other(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.write_bytes(b"GIF89a")
+
+    _, refused, done, file, done_again = asked(render(foreign, *WANTED), render(ROCKET, WANTED[1]))
+
+    assert refused == ({"refused": "unsupported_format", "detail": "Send a JPEG, PNG or WebP picture."}, b"")
+    assert file[1] == rendered(photograph_bytes("rocket.jpg"), WANTED[1])[0]
+    assert done == done_again == ({"done": True}, b"")
+
+
+def test_limits_come_with_the_request() -> None:
+    strict = Limits(min_side=100, max_side=600)
+
+    _, refused, done = asked(pack(inspect_request(ROCKET, strict)))
+
+    assert refused[0]["refused"] == "too_many_pixels"
+    assert "640x427" in refused[0]["detail"]
+    assert done == ({"done": True}, b"")
+
+
+def test_a_real_child_answers_on_standard_output_and_ends_with_its_input() -> None:
+    ran = subprocess.run([*COMMAND, "1024"], input=render(ROCKET, WANTED[1]), capture_output=True, env={}, check=True)
+
+    _, file, done = answers(ran.stdout)
+    assert file[1] == rendered(photograph_bytes("rocket.jpg"), WANTED[1])[0]
+    assert done == ({"done": True}, b"")
+    assert ran.stderr == b""
+
+
+def test_a_real_child_takes_pictures_of_more_pixels_than_pillow_likes(tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(
+        png(photograph("camera.png").convert("1").resize((10_000, 9_000)))
+    )  # Pillow warns above 89 million
+
+    ran = subprocess.run(
+        [*COMMAND, "2048"], input=pack(inspect_request(large, LIMITS)), capture_output=True, env={}, check=True
+    )
+
+    assert [(message.get("width"), message.get("height")) for message, _ in answers(ran.stdout)][1] == (10_000, 9_000)
+    assert ran.stderr == b""
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="the limit is read from Linux's /proc")
+def test_a_real_child_limits_its_own_memory() -> None:
+    with subprocess.Popen([*COMMAND, "512"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == pack({"ready": True})
+        limits = Path(f"/proc/{child.pid}/limits").read_text().splitlines()
+        child.kill()
+
+    address_space = next(line for line in limits if line.startswith("Max address space"))
+    assert address_space.split()[3:5] == [str(512 << 20)] * 2

@@ -1,0 +1,220 @@
+"""What the encoders write: their settings, and how near to the pixels they were given."""
+
+import zlib
+from io import BytesIO
+
+import pytest
+from PIL import Image, features
+
+from proxy.imaging.codecs import ROBIDOUX, encode, versions
+from proxy.model import Format
+from tests.pictures import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, disc, photograph, png
+from tests.unit.proxy.imaging.reference import decoded, psnr, target
+from tests.unit.proxy.imaging.test_metadata import png_chunks
+
+PHOTOGRAPHS = [*COLOR_PHOTOGRAPHS, *GREY_PHOTOGRAPHS]
+LIKENESS = {
+    Format.JPG: 32,
+    Format.WEBP: 33,
+    Format.AVIF: 33,
+}  # dB at 400x400: the worst of these photographs has 1 more
+SIMILAR = 1.01  # of the bytes that Pillow's level 9 takes for the same photographs, in a twentieth of its time
+WORST = 1.05  # the same, of a single one: a smooth sky has long runs, which are not looked for
+WORST_OF_GREY = 1.03
+WORST_OF_ALPHA = 1.02
+DRAWING = 38  # dB: JPEG of a smooth picture
+
+
+def sized(name: str, side: int = 400) -> Image.Image:
+    return photograph(name).resize((side, side), Image.Resampling.LANCZOS)
+
+
+def encoded(image: Image.Image, format: Format, background: str = "#ffffff") -> bytes:
+    return encode(image.copy(), target(*image.size, format, background=background), None)
+
+
+def frame_of(file: bytes) -> bytes:
+    """A JPEG's frame header, from its marker."""
+    start = next(file.index(bytes([0xFF, kind])) for kind in (0xC0, 0xC1, 0xC2) if bytes([0xFF, kind, 0]) in file)
+    return file[start : start + 2 + int.from_bytes(file[start + 2 : start + 4], "big")]
+
+
+def test_jpeg_is_progressive() -> None:
+    frame = frame_of(encoded(sized("coffee.png"), Format.JPG))
+
+    assert frame[1] == 0xC2
+
+
+def test_jpeg_halves_its_chroma_both_ways() -> None:
+    frame = frame_of(encoded(sized("coffee.png"), Format.JPG))
+
+    assert [frame[11 + 3 * component] for component in range(frame[9])] == [0x22, 0x11, 0x11]
+
+
+def test_jpeg_of_grey_has_one_component() -> None:
+    assert frame_of(encoded(sized("camera.png"), Format.JPG))[9] == 1
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "camera.png"])
+def test_jpeg_tables_are_scaled_as_libjpeg_scales_for_quality_85(name: str) -> None:
+    tables = decoded(encoded(sized(name), Format.JPG)).quantization  # type: ignore[attr-defined]
+
+    scaled = [(step * (200 - 2 * 85) + 50) // 100 for step in ROBIDOUX]
+    assert scaled[:8] == [5, 5, 5, 5, 8, 11, 17, 26]
+    assert tables == dict.fromkeys(range(len(tables)), scaled)
+    assert len(tables) == (2 if name == "coffee.png" else 1)
+
+
+def test_defect_the_coarsest_steps_of_the_table_are_robidouxs_beyond_255_before_scaling() -> None:
+    assert [ROBIDOUX[index] for index in (55, 62, 63)] == [311, 311, 418]  # as in ImageMagick and mozjpeg
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("format", LIKENESS)
+def test_a_photograph_stays_itself(name: str, format: Format) -> None:
+    image = sized(name)
+
+    assert psnr(decoded(encoded(image, format)), image) > LIKENESS[format]
+
+
+@pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
+def test_alpha_stays_itself(format: Format) -> None:
+    image = disc((30, 90, 200))
+
+    assert psnr(decoded(encoded(image, format)).getchannel("A"), image.getchannel("A"), "L") > DRAWING
+
+
+@pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
+@pytest.mark.parametrize(("mode", "read_as"), [("L", "RGB"), ("LA", "RGBA"), ("RGB", "RGB"), ("RGBA", "RGBA")])
+def test_modern_formats_take_every_mode(mode: str, read_as: str, format: Format) -> None:
+    image = sized("camera.png", 150).convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(disc((0, 0, 0), 150).getchannel("A"))
+
+    assert decoded(encoded(image, format)).mode == read_as
+
+
+def test_jpeg_lays_transparency_over_the_background() -> None:
+    image = Image.new("RGBA", (160, 160), (255, 0, 0, 128))
+
+    pixel = decoded(encoded(image, Format.JPG, background="#0000ff")).getpixel((80, 80))
+
+    assert pixel == pytest.approx((128, 0, 127), abs=3)
+
+
+# PNG
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_png_of_a_photograph_is_lossless(name: str) -> None:
+    image = sized(name)
+
+    written = decoded(encoded(image, Format.PNG))
+
+    assert written.mode == image.mode
+    assert written.tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("side", [150, 400])
+def test_png_of_colour_photographs_is_no_larger_than_by_pillows_utmost(side: int) -> None:
+    images = [sized(name, side) for name in COLOR_PHOTOGRAPHS]
+
+    ours = [len(encoded(image, Format.PNG)) for image in images]
+    utmost = [len(png(image, compress_level=9)) for image in images]
+
+    assert sum(ours) <= SIMILAR * sum(utmost)
+    assert max(our / most for our, most in zip(ours, utmost, strict=True)) <= WORST
+
+
+@pytest.mark.parametrize("name", GREY_PHOTOGRAPHS)
+@pytest.mark.parametrize("side", [150, 400])
+def test_defect_png_of_a_grey_photograph_is_no_larger_than_by_pillows_utmost(name: str, side: int) -> None:
+    image = sized(name, side)
+
+    assert len(encoded(image, Format.PNG)) <= WORST_OF_GREY * len(png(image, compress_level=9))
+
+
+def test_defect_png_of_a_cut_out_photograph_is_no_larger_than_by_pillows_utmost() -> None:
+    image = sized("coffee.png")
+    image.putalpha(disc((0, 0, 0)).getchannel("A"))
+
+    assert len(encoded(image, Format.PNG)) <= WORST_OF_ALPHA * len(png(image, compress_level=9))
+
+
+def test_png_with_alpha_is_lossless_and_small() -> None:
+    image = disc((200, 30, 30))
+
+    file = encoded(image, Format.PNG)
+
+    assert decoded(file).tobytes() == image.tobytes()
+    assert len(file) <= WORST_OF_ALPHA * len(png(image, compress_level=9))
+
+
+@pytest.mark.parametrize("colors", [1, 2, 16, 255, 256])
+def test_png_of_few_colours_is_a_palette_and_lossless(colors: int) -> None:
+    palette = Image.new("P", (160, 160))
+    palette.putpalette([value for index in range(256) for value in (index, 255 - index, index * 7 % 256)])
+    palette.putdata([(x * y + y) % colors for y in range(160) for x in range(160)])
+    image = palette.convert("RGB")
+
+    file = encoded(image, Format.PNG)
+
+    assert png_chunks(file) == {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+    assert decoded(file).convert("RGB").tobytes() == image.tobytes()
+    assert len(file) <= len(png(image, compress_level=9))
+
+
+def test_png_of_257_colours_is_no_palette_and_lossless() -> None:
+    image = Image.new("RGB", (257, 100))
+    image.putdata([(x % 256, x // 256, 9) for _ in range(100) for x in range(257)])
+
+    file = encoded(image, Format.PNG)
+
+    assert png_chunks(file) == {b"IHDR", b"IDAT", b"IEND"}
+    assert decoded(file).tobytes() == image.tobytes()
+
+
+def test_png_of_a_drawing_of_many_colours_is_no_larger_than_by_pillows_utmost() -> None:
+    white = Image.new("RGB", (400, 400), "white")
+    white.paste(disc((20, 60, 200)), mask=disc((20, 60, 200)).getchannel("A"))
+    ramp = Image.linear_gradient("L").resize((400, 400))
+    image = Image.merge("RGB", (ramp, white.getchannel("G"), white.getchannel("B")))
+    assert image.getcolors(256) is None
+
+    assert len(encoded(image, Format.PNG)) <= 1.01 * len(png(image, compress_level=9))
+
+
+@pytest.mark.parametrize("format", Format)
+def test_the_same_pixels_give_the_same_bytes(format: Format) -> None:
+    image = sized("rocket.jpg")
+
+    assert encoded(image, format) == encoded(image, format)
+
+
+@pytest.mark.parametrize("format", Format)
+def test_what_the_picture_says_of_itself_is_not_written(format: Format) -> None:
+    image = sized("rocket.jpg")
+    said = image.copy()
+    said.info = {"comment": b"hello", "icc_profile": b"profile", "exif": b"Exif\0\0", "xmp": b"<x/>", "dpi": (300, 300)}
+
+    assert encoded(said, format) == encoded(image, format)
+
+
+def test_versions_name_every_library_that_decides_about_bytes() -> None:
+    named = versions()
+
+    assert named["pil"] == Image.__version__  # type: ignore[attr-defined]
+    assert named["zlib"] in (features.version("zlib"), zlib.ZLIB_VERSION)
+    assert {name for name, version in named.items() if version} >= {
+        "pil",
+        "libjpeg_turbo",
+        "webp",
+        "avif",
+        "littlecms2",
+    }
+
+
+def test_files_are_of_their_format() -> None:
+    formats = {format: Image.open(BytesIO(encoded(sized("coffee.png", 150), format))).format for format in Format}
+
+    assert formats == {Format.JPG: "JPEG", Format.PNG: "PNG", Format.WEBP: "WEBP", Format.AVIF: "AVIF"}

@@ -1,0 +1,176 @@
+"""Nothing but the picture leaves: no place, no serial number, no profile, no comment."""
+
+import struct
+
+import pytest
+from PIL import ExifTags
+
+from proxy.model import Format
+from tests.pictures import (
+    COMMENT,
+    DISPLAY_P3,
+    GPS_DATE,
+    SERIAL_NUMBER,
+    XMP,
+    camera_exif,
+    camera_jpeg,
+    chunk,
+    disc,
+    jpeg,
+    photograph,
+    png,
+    webp,
+)
+from tests.unit.proxy.imaging.reference import decoded, rendered, target
+
+TELLTALES = [
+    b"Exif",
+    b"EXIF",
+    b"ICC_PROFILE",
+    b"iCCP",
+    b"ICCP",
+    b"prof",
+    b"XMP",
+    b"xmpmeta",
+    b"http://ns.adobe.com",
+    b"tEXt",
+    b"zTXt",
+    b"iTXt",
+    b"mime",
+    b"Obscura",
+    b"Display P3",
+    b"<?php",
+    SERIAL_NUMBER.encode(),
+    GPS_DATE.encode(),
+    COMMENT.encode(),
+]
+PICTURE_SEGMENTS = {0xE0, 0xDB, 0xC2, 0xC4, 0xDA}  # JFIF, quantisation, progressive frame, Huffman tables, scan
+PICTURE_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+PICTURE_RIFF = {b"VP8 ", b"VP8L", b"VP8X", b"ALPH"}
+
+
+def text_chunks() -> bytes:
+    return chunk(b"tEXt", b"Comment\0" + COMMENT.encode()) + chunk(b"tIME", struct.pack(">H5B", 2024, 1, 1, 0, 0, 0))
+
+
+def with_chunks(file: bytes, chunks: bytes) -> bytes:
+    after_header = 8 + 25
+    return file[:after_header] + chunks + file[after_header:]
+
+
+EVERYTHING = {"exif": camera_exif(), "icc_profile": DISPLAY_P3, "xmp": XMP}
+ORIGINALS = {
+    "camera": camera_jpeg(),
+    "camera, upright": camera_jpeg(orientation=8),
+    "jpeg": jpeg(photograph("coffee.png"), **EVERYTHING, comment=COMMENT) + b"<?php phpinfo();",
+    "png": with_chunks(png(photograph("coffee.png"), exif=camera_exif(), icc_profile=DISPLAY_P3), text_chunks())
+    + b"<?php phpinfo();",
+    "transparent png": with_chunks(png(disc((9, 9, 200)), exif=camera_exif()), text_chunks()),
+    "grey png": with_chunks(png(photograph("camera.png"), exif=camera_exif()), text_chunks()),
+    "flat png": with_chunks(png(photograph("coffee.png").quantize(9), exif=camera_exif()), text_chunks()),
+    "webp": webp(photograph("coffee.png"), **EVERYTHING),
+    "transparent webp": webp(disc((9, 9, 200)), **EVERYTHING),
+}
+
+
+def jpeg_segments(file: bytes) -> set[int]:
+    """Kinds of all segments; the file must end with its end marker, and there alone."""
+    kinds, position = set(), 2
+    while (kind := file[position + 1]) != 0xD9:
+        assert file[position] == 0xFF
+        kinds.add(kind)
+        position += 2 + int.from_bytes(file[position + 2 : position + 4], "big")
+        while kind == 0xDA and not (file[position] == 0xFF and file[position + 1] != 0):
+            position += 1
+    assert file[position:] == b"\xff\xd9"
+    return kinds
+
+
+def png_chunks(file: bytes) -> set[bytes]:
+    kinds, position = set(), 8
+    while position < len(file):
+        kinds.add(file[position + 4 : position + 8])
+        position += 12 + int.from_bytes(file[position : position + 4], "big")
+    assert position == len(file)
+    assert file[-8:-4] == b"IEND"
+    return kinds
+
+
+def riff_chunks(file: bytes) -> set[bytes]:
+    assert int.from_bytes(file[4:8], "little") == len(file) - 8
+    kinds, position = set(), 12
+    while position < len(file):
+        kinds.add(file[position : position + 4])
+        size = int.from_bytes(file[position + 4 : position + 8], "little")
+        position += 8 + size + size % 2
+    return kinds
+
+
+@pytest.mark.parametrize("original", ORIGINALS.values(), ids=ORIGINALS)
+@pytest.mark.parametrize("format", Format)
+def test_nothing_that_was_said_beside_the_pixels_is_in_the_file(original: bytes, format: Format) -> None:
+    (file,) = rendered(original, target(150, 150, format))
+
+    assert [telltale for telltale in TELLTALES if telltale in file] == []
+
+
+@pytest.mark.parametrize("original", ORIGINALS.values(), ids=ORIGINALS)
+def test_files_are_made_of_picture_alone(original: bytes) -> None:
+    as_jpeg, as_png, as_webp = rendered(
+        original, *(target(150, 150, format) for format in (Format.JPG, Format.PNG, Format.WEBP))
+    )
+
+    assert jpeg_segments(as_jpeg) == PICTURE_SEGMENTS
+    assert png_chunks(as_png) <= PICTURE_CHUNKS
+    assert riff_chunks(as_webp) <= PICTURE_RIFF
+
+
+@pytest.mark.parametrize("original", ORIGINALS.values(), ids=ORIGINALS)
+def test_the_telltales_were_in_the_original(original: bytes) -> None:
+    assert SERIAL_NUMBER.encode() in original
+    assert GPS_DATE.encode() in original
+
+
+@pytest.mark.parametrize("format", Format)
+def test_exif_is_kept_where_that_is_wanted_but_not_the_orientation(format: Format) -> None:
+    (file,) = rendered(camera_jpeg(orientation=6), target(150, 150, format, keep_exif=True))
+
+    exif = decoded(file).getexif()
+    assert exif[ExifTags.Base.Make] == "Darkroom"
+    assert exif[ExifTags.Base.Model] == "Obscura 2"
+    assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 400
+    assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.BodySerialNumber] == SERIAL_NUMBER
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitude] == (52.0, 31.0, 12.0)
+    assert ExifTags.Base.Orientation not in exif
+
+
+@pytest.mark.parametrize("format", Format)
+def test_with_exif_kept_the_rest_still_goes(format: Format) -> None:
+    (file,) = rendered(camera_jpeg(), target(150, 150, format, keep_exif=True))
+
+    assert [
+        said for said in (b"ICC_PROFILE", b"iCCP", b"xmpmeta", b"Display P3", COMMENT.encode()) if said in file
+    ] == []
+
+
+@pytest.mark.parametrize("format", Format)
+def test_keeping_exif_changes_no_pixel(format: Format) -> None:
+    kept, stripped = rendered(camera_jpeg(), target(150, 150, format, keep_exif=True), target(150, 150, format))
+
+    assert decoded(kept).tobytes() == decoded(stripped).tobytes()
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0\x2a\0\0\0\x08\xff\xff"])
+@pytest.mark.parametrize("format", Format)
+def test_exif_that_cannot_be_written_again_is_dropped(format: Format, exif: bytes) -> None:
+    original = jpeg(photograph("coffee.png"), exif=exif)
+
+    (file,) = rendered(original, target(150, 150, format, keep_exif=True))
+
+    assert len(decoded(file).getexif()) == 0
+
+
+def test_keeping_exif_of_a_picture_without_any_adds_none() -> None:
+    image = png(photograph("coffee.png"))
+
+    assert rendered(image, target(150, 150, keep_exif=True)) == rendered(image, target(150, 150))

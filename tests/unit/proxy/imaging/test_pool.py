@@ -1,0 +1,226 @@
+"""Real render processes: they answer as this one would, are used again, recycled, and gone when closed."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy.errors import (
+    Refused,
+    TooManyPixels,
+    TooSmall,
+    Undecodable,
+    UnsupportedFormat,
+)
+from proxy.imaging.inspect import inspect
+from proxy.imaging.pool import RenderPool
+from proxy.model import Format
+from tests.pictures import (
+    camera_jpeg,
+    chunk,
+    jpeg,
+    jpeg_of_scans,
+    photograph,
+    photograph_bytes,
+    png,
+    png_header,
+    raw_png,
+)
+from tests.unit.proxy.imaging.pools import (
+    LIVE,
+    PATIENT,
+    PLENTY,
+    ROCKET,
+    SMALL,
+    STANDARD,
+    gone,
+    look,
+    pid,
+    pid_of,
+    pool,
+    render,
+    written,
+)
+from tests.unit.proxy.imaging.reference import LIMITS, decoded, rendered, target
+
+# Answers
+
+
+async def test_files_are_those_that_this_process_would_render(tmp_path: Path) -> None:
+    original = camera_jpeg(orientation=6)
+    async with pool() as children:
+        files = await render(children, written(tmp_path, original), STANDARD)
+
+    assert files == rendered(original, *STANDARD)
+
+
+async def test_files_come_as_they_are_ready_with_their_timings() -> None:
+    targets = [target(400, 400), target(150, 150), target(150, 150, Format.JPG)]
+    async with pool() as children, children.process(LIVE) as process:
+        files = [file async for file in process.render(ROCKET, targets)]
+
+    assert [file.index for file in files] == [1, 2, 0]
+    assert [set(file.timings) for file in files] == [
+        {"decode", "resize", "encode"},
+        {"encode"},
+        {"resize", "encode"},
+    ]
+    assert all(seconds >= 0 for file in files for seconds in file.timings.values())
+
+
+async def test_inspections_are_those_of_this_process() -> None:
+    async with pool() as children, children.process(LIVE) as process:
+        assert await process.inspect(ROCKET) == inspect(ROCKET, LIMITS)
+
+
+async def test_two_processes_work_at_the_same_time() -> None:
+    async with pool(processes=2) as children, children.process(LIVE) as one, children.process(LIVE) as other:
+        assert pid_of(one) != pid_of(other)
+        inspections = await asyncio.gather(one.inspect(ROCKET), other.inspect(ROCKET))
+
+    assert [*inspections] == [inspect(ROCKET, LIMITS)] * 2
+
+
+async def test_many_callers_share_few_processes() -> None:
+    targets = [target(side, side) for side in range(100, 140)]
+    async with pool(processes=2, max_waiting=100) as children:
+        before = {pid_of(process) for process in children._idle}
+        files = await asyncio.gather(*(render(children, ROCKET, [one]) for one in targets))
+        after = {pid_of(process) for process in children._idle}
+
+    assert [file for (file,) in files] == rendered(photograph_bytes("rocket.jpg"), *targets)
+    assert after == before
+
+
+async def test_a_process_is_used_again() -> None:
+    async with pool() as children:
+        first = await pid(children)
+        await render(children, ROCKET)
+        await render(children, ROCKET)
+
+        assert await pid(children) == first
+        assert children._idle[0].requests == 2
+
+
+def environment_of(process_id: int) -> set[bytes]:
+    entries = Path(f"/proc/{process_id}/environ").read_bytes().split(b"\0")
+    return {entry.split(b"=")[0] for entry in entries if entry}
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="environments are read from Linux's /proc")
+async def test_children_inherit_no_environment() -> None:
+    async with pool() as children:
+        names = environment_of(await pid(children))
+
+    assert names <= {b"LC_CTYPE"}  # which Python may set itself
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("original", "kind", "text"),
+    [
+        (b"GIF89a" + bytes(100), UnsupportedFormat, "Send a JPEG, PNG or WebP picture."),
+        (
+            png(Image.new("L", (99, 120))),
+            TooSmall,
+            "The picture is 99x120 pixels. Both sides need at least 100.",
+        ),
+        (
+            png_header(20_000, 20_000) + chunk(b"IDAT", b""),
+            TooManyPixels,
+            "The picture is 20000x20000 pixels. Scale it down to at most 10000 pixels a side.",
+        ),
+        (
+            jpeg(photograph("coffee.png"))[:9000],
+            Undecodable,
+            "The file is truncated or damaged. Export it again.",
+        ),
+        (
+            jpeg_of_scans(photograph("coffee.png"), 5000),
+            Undecodable,
+            "The JPEG is split into 5000 scans; 100 is the limit. Export it again.",
+        ),
+    ],
+    ids=["foreign", "small", "large", "cut", "scans"],
+)
+async def test_a_refusal_arrives_by_name_with_its_text_and_costs_no_process(
+    tmp_path: Path, original: bytes, kind: type[Refused], text: str
+) -> None:
+    refused = written(tmp_path, original)
+    async with pool() as children:
+        first = await pid(children)
+        with pytest.raises(kind) as of_rendering:
+            await render(children, refused)
+        with pytest.raises(kind) as of_inspection:
+            await look(children, refused)
+
+        assert await pid(children) == first
+        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+
+    assert (str(of_rendering.value), str(of_inspection.value)) == (text, text)
+
+
+async def test_defect_16_bit_grey_does_not_kill_its_process(tmp_path: Path) -> None:
+
+    grey = written(tmp_path, raw_png(np.full((200, 200), 0x8080), 16))
+    async with pool() as children:
+        first = await pid(children)
+        (file,) = await render(children, grey, [target(150, 150, Format.JPG)])
+
+        assert await pid(children) == first
+    assert decoded(file).getextrema() == (128, 128)
+
+
+# Recycling, closing
+
+
+async def test_a_process_is_replaced_after_so_many_requests() -> None:
+    async with pool(recycle=3) as children:
+        first = await pid(children)
+        for _ in range(2):
+            await render(children, ROCKET)
+        assert await pid(children) == first
+
+        await render(children, ROCKET)
+
+        assert await gone(first)
+        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+        assert await pid(children) != first
+
+
+async def test_closing_leaves_no_process() -> None:
+    async with pool(processes=2) as children:
+        await render(children, ROCKET)
+        ids = [pid_of(process) for process in children._idle]
+        assert len(ids) == 2
+
+    for process_id in ids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process_id, 0)
+
+
+async def test_closing_leaves_no_replacement_that_was_on_its_way() -> None:
+    async with pool(processes=2) as children:
+        async with children.process(LIVE) as process:
+            process.at_rest = False  # as after an answer that was not read to its end
+        assert len(children._starting) == 1
+
+    assert children._starting == set()
+    assert children._idle == []
+
+
+async def test_defect_closing_ends_a_process_that_is_at_work() -> None:
+    children = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, timeout=PATIENT, max_waiting=0)
+    await children.start()
+    async with children.process(LIVE) as process:
+        at_work = pid_of(process)
+        await children.close()
+
+    ended = await gone(at_work)
+    await children.close()  # so that this test leaves nothing behind either way
+    assert ended

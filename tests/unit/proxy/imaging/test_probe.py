@@ -1,0 +1,190 @@
+"""A picture is judged by its content and its header, before a pixel of it is decoded."""
+
+import struct
+
+import pytest
+from PIL import Image
+
+from proxy.errors import Refused, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy.imaging.probe import MAX_SCANS, Limits, open_picture, sniff
+from tests.pictures import (
+    animated,
+    camera_jpeg,
+    chunk,
+    flat_webp,
+    jpeg,
+    jpeg_of_scans,
+    photograph,
+    photograph_path,
+    png,
+    png_header,
+    save,
+    webp,
+)
+from tests.unit.proxy.imaging.reference import LIMITS, on_disk, picture, rendered, target
+
+SMALL = target(150, 150)
+
+
+def opened(original: bytes, limits: Limits = LIMITS) -> tuple[str | None, tuple[int, int]]:
+    with on_disk(original) as path, open_picture(path, limits) as image:
+        return image.format, image.size
+
+
+def jpeg_header(width: int, height: int) -> bytes:
+    """A JPEG's frame header, and no scan after it."""
+    frame = struct.pack(">BHHB", 8, height, width, 3) + bytes([1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])
+    return b"\xff\xd8\xff\xc0" + struct.pack(">H", len(frame) + 2) + frame + b"\xff\xda\x00\x02"
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "rocket.jpg", "logo.png", "camera.png", "text.png", "horse.png"])
+def test_photographs_are_accepted(name: str) -> None:
+    with Image.open(photograph_path(name)) as image:
+        expected = image.format, image.size
+
+    assert opened(photograph_path(name).read_bytes()) == expected
+
+
+@pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "ICO", "PPM", "TGA", "AVIF", "JPEG2000", "PDF"])
+def test_other_formats_are_refused_however_well_they_decode(format: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=r"^Send a JPEG, PNG or WebP picture\.$"):
+        opened(save(photograph("coffee.png").resize((200, 150)), format))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00",
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="200"/>',
+        b'<?xml version="1.0"?><svg width="200" height="200"></svg>',
+        b"<!doctype html><script>alert(1)</script>",
+        b"%PDF-1.7\n1 0 obj",
+        b"GIF89a",
+        b"\x7fELF\x02\x01\x01",
+        b"PK\x03\x04",
+        b"%!PS-Adobe-3.0",
+        b"RIFF\x24\x00\x00\x00WAVEfmt ",
+        b"JFIF\xff\xd8\xff\xe0",
+        b" \x89PNG\r\n\x1a\n",
+        b"just a text, long enough to be read as any header there is" * 20,
+    ],
+)
+def test_what_is_no_picture_is_refused(content: bytes) -> None:
+    with pytest.raises(UnsupportedFormat):
+        opened(content)
+
+
+@pytest.mark.parametrize(
+    ("head", "extension"),
+    [
+        (b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", "jpg"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0d", "png"),
+        (b"RIFF\x00\x00\x00\x00WEBP", "webp"),
+        (b"RIFF\x00\x00\x00\x00WAVE", None),
+        (b"\x89PNG\n\x1a\n\x00\x00\x00\x0d\x00", None),
+        (b"\xff\xd8", None),
+        (b"", None),
+    ],
+)
+def test_sniffing_tells_the_three_formats_and_no_other(head: bytes, extension: str | None) -> None:
+    assert sniff(head) == extension
+
+
+@pytest.mark.parametrize("write", [jpeg, png, webp])
+@pytest.mark.parametrize("size", [(99, 100), (100, 99), (1, 1), (99, 5000)])
+def test_a_side_below_100_is_too_small(write: object, size: tuple[int, int]) -> None:
+    assert callable(write)
+    with pytest.raises(
+        TooSmall, match=rf"^The picture is {size[0]}x{size[1]} pixels\. Both sides need at least 100\.$"
+    ):
+        opened(write(Image.new("RGB", size)))
+
+
+@pytest.mark.parametrize("size", [(100, 100), (10_000, 100), (100, 10_000)])
+def test_the_limits_themselves_are_accepted(size: tuple[int, int]) -> None:
+    assert opened(png(Image.new("1", size)))[1] == size
+    assert rendered(png(Image.new("1", size)), SMALL) == rendered(png(Image.new("L", (100, 100))), SMALL)
+
+
+@pytest.mark.parametrize("size", [(10_001, 100), (100, 10_001), (10_001, 10_001), (20_000, 20_000), (2**31 - 1, 100)])
+def test_a_side_above_10000_is_too_many_pixels_with_none_in_the_file(size: tuple[int, int]) -> None:
+    with pytest.raises(TooManyPixels, match="Scale it down to at most 10000 pixels a side"):
+        opened(png_header(*size) + chunk(b"IDAT", b""))
+
+
+@pytest.mark.parametrize("size", [(10_001, 100), (100, 10_001), (20_000, 20_000), (65_500, 65_500)])
+def test_a_jpeg_with_a_side_above_10000_is_too_many_pixels_with_none_in_the_file(size: tuple[int, int]) -> None:
+    with pytest.raises(TooManyPixels, match="Scale it down to at most 10000 pixels a side"):
+        opened(jpeg_header(*size))
+
+
+@pytest.mark.parametrize("size", [(10_001, 100), (16_384, 16_384)])
+def test_a_webp_with_a_side_above_10000_is_too_many_pixels(size: tuple[int, int]) -> None:
+    with pytest.raises(TooManyPixels, match="Scale it down to at most 10000 pixels a side"):
+        opened(flat_webp(*size))
+
+
+def test_limits_are_those_that_are_given() -> None:
+    image = png(Image.new("L", (64, 48)))
+
+    assert opened(image, Limits(min_side=48, max_side=64)) == ("PNG", (64, 48))
+    with pytest.raises(TooSmall):
+        opened(image, Limits(min_side=49, max_side=64))
+    with pytest.raises(TooManyPixels):
+        opened(image, Limits(min_side=48, max_side=63))
+
+
+def test_too_many_scans_are_refused_before_decoding() -> None:
+    bomb = jpeg_of_scans(photograph("coffee.png"), MAX_SCANS + 1)
+
+    with pytest.raises(Undecodable, match=r"^The JPEG is split into 101 scans; 100 is the limit\. Export it again\.$"):
+        opened(bomb)
+
+
+def test_a_thousand_scans_are_refused_too() -> None:
+    with pytest.raises(Undecodable, match="split into 1000 scans"):
+        opened(jpeg_of_scans(photograph("coffee.png"), 1000))
+
+
+def test_as_many_scans_as_are_allowed_are_decoded() -> None:
+    assert picture(jpeg_of_scans(photograph("coffee.png"), MAX_SCANS), SMALL).size == (150, 150)
+
+
+def test_scans_are_counted_in_jpeg_alone() -> None:
+    noise = png(photograph("coffee.png"), exif=b"Exif\0\0" + b"\xff\xda\x00" * 200)
+
+    assert opened(noise) == ("PNG", (600, 400))
+
+
+def test_camera_files_of_several_pictures_are_jpegs() -> None:
+    assert opened(animated(photograph("coffee.png"), "MPO"))[1] == (600, 400)
+
+
+def test_a_name_says_nothing() -> None:
+    with on_disk(png(photograph("coffee.png"))) as path:
+        misnamed = path.with_suffix(".jpg")
+        misnamed.hardlink_to(path)
+        try:
+            with open_picture(misnamed, LIMITS) as image:
+                assert image.format == "PNG"
+        finally:
+            misnamed.unlink()
+
+
+@pytest.mark.parametrize(
+    ("start", "name"), [(b"\xff\xd8\xff", "jpg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF\0\0\0\0WEBP", "webp")]
+)
+def test_a_damaged_header_is_said_to_be_a_damaged_picture(start: bytes, name: str) -> None:
+    with pytest.raises(Undecodable, match=rf"^This {name} file is damaged"):
+        opened(start + b"\x13" * 60)
+
+
+def test_a_fault_while_the_picture_is_used_is_the_pictures_fault() -> None:
+    with on_disk(camera_jpeg()) as path, pytest.raises(Undecodable), open_picture(path, LIMITS):
+        raise SyntaxError
+
+
+def test_a_refusal_while_the_picture_is_used_stays_what_it_is() -> None:
+    with on_disk(camera_jpeg()) as path, pytest.raises(Refused, match=r"^mine$"), open_picture(path, LIMITS):
+        raise TooSmall("mine")

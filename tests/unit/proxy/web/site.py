@@ -1,0 +1,59 @@
+"""The origin as it is composed for serving, over a store that counts and a pool that renders sentences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starlette.applications import Starlette
+
+from proxy.derivation.service import Derivations
+from proxy.model import UploadId, new_upload_id
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from proxy.telemetry import Metrics
+from proxy.web.app import EXCEPTION_HANDLERS, Origin, require_key, serve_variants
+from proxy.web.health import health_routes
+from tests.fakes import Answer, CountingStore, FakePool, ask
+
+
+@dataclass
+class Site:
+    """Everything behind one app, and a client for it."""
+
+    settings: Settings
+    upload_id: UploadId = field(default_factory=new_upload_id)
+    store: CountingStore = field(default_factory=CountingStore)
+    pool: FakePool = field(default_factory=FakePool)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.recipes = Recipes(self.settings)
+        self.derivations = Derivations(
+            self.store,
+            self.pool,
+            self.recipes,
+            self.metrics,
+            temporary=self.settings.temporary,
+            timeout=self.settings.render_timeout,
+            hot_bytes=self.settings.hot_cache_mb << 20,
+            missing_ttl=self.settings.missing_ttl,
+        )
+        self.origin = Origin(self.settings, self.store, self.pool, self.derivations, self.metrics)
+        routes = [*health_routes({"store": self.origin.check_store}, self.metrics)]
+        app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
+        self.app = serve_variants(self.origin, require_key(app, self.settings))
+
+    @property
+    def path(self) -> str:
+        return f"/images/{self.upload_id}"
+
+    async def get(
+        self,
+        name: str = "medium.webp",
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        query: str = "",
+    ) -> Answer:
+        """A variant of the upload, by its last segment; or anything, by a whole path."""
+        path = name if name.startswith("/") else f"{self.path}/{name}"
+        return await ask(self.app, path, method=method, headers=headers, query=query)

@@ -1,0 +1,177 @@
+"""Conditional requests and ranges, as RFC 9110 has them."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
+
+ETAG = '"5d41402abc4b2a76b9719d911017c592"'
+MODIFIED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+DATE = "Wed, 04 Mar 2026 05:06:07 GMT"
+EARLIER = "Wed, 04 Mar 2026 05:06:06 GMT"
+LATER = "Wed, 04 Mar 2026 05:06:08 GMT"
+NOT_DATES = [
+    "",
+    "yesterday",
+    "0",
+    "2026-03-04T05:06:07Z",
+    "Wed, 99 Mar 2026 05:06:07 GMT",
+    "Wed, 04 Mar 2026 25:06:07 GMT",
+    "Wed, 04 Mar 99999 05:06:07 GMT",
+]
+DATES_BEYOND_ALL_CALENDARS = [
+    "Wed, 04 Mar 99999999999999999999 05:06:07 GMT",
+    "Wed, 04 Mar 2026 05:06:07 +99999999999999999999",
+    "99999999999 Mar 2026 05:06:07 GMT",
+]
+
+
+class TestDates:
+    def test_are_written_as_http_writes_them(self) -> None:
+        assert http_date(MODIFIED) == DATE
+
+    def test_are_told_in_gmt_whatever_the_zone(self) -> None:
+        assert http_date(MODIFIED.astimezone(timezone(timedelta(hours=-7)))) == DATE
+
+
+class TestNotModified:
+    @pytest.mark.parametrize(
+        "header",
+        [
+            ETAG,
+            f"W/{ETAG}",
+            f'"other", {ETAG}',
+            f'{ETAG},"other"',
+            f'"other" , W/{ETAG} , "third"',
+            f'"with, comma",{ETAG}',
+            f"  {ETAG}  ",
+            "*",
+            " * ",
+        ],
+    )
+    def test_an_etag_the_client_has_is_not_sent_again(self, header: str) -> None:
+        assert not_modified(ETAG, MODIFIED, header, None)
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "",
+            '"other"',
+            ETAG.strip('"'),
+            ETAG.upper(),
+            ETAG[:-2] + '"',
+            f'"{ETAG[1:-1]} "',
+            '"*"',
+            "**",
+            "W/*",
+            '"',
+            ",",
+        ],
+    )
+    def test_another_etag_is(self, header: str) -> None:
+        assert not not_modified(ETAG, MODIFIED, header, None)
+
+    @pytest.mark.parametrize(
+        "since", [DATE, LATER, "Wed, 04 Mar 2026 06:06:07 +0100", "Wednesday, 04-Mar-26 05:06:07 GMT"]
+    )
+    def test_a_date_not_before_the_change_is_enough(self, since: str) -> None:
+        assert not_modified(ETAG, MODIFIED, None, since)
+
+    @pytest.mark.parametrize("since", [EARLIER, *NOT_DATES])
+    def test_a_date_before_the_change_or_none_at_all_is_not(self, since: str) -> None:
+        assert not not_modified(ETAG, MODIFIED, None, since)
+
+    @pytest.mark.parametrize("since", DATES_BEYOND_ALL_CALENDARS)
+    def test_a_date_that_no_calendar_has_is_none(self, since: str) -> None:
+        assert not not_modified(ETAG, MODIFIED, None, since)
+
+    def test_the_date_counts_for_nothing_beside_an_etag(self) -> None:
+        assert not not_modified(ETAG, MODIFIED, '"other"', LATER)
+        assert not not_modified(ETAG, MODIFIED, "", LATER)
+        assert not_modified(ETAG, MODIFIED, ETAG, EARLIER)
+
+    def test_parts_of_a_second_do_not_count(self) -> None:
+        assert not_modified(ETAG, MODIFIED.replace(microsecond=900_000), None, DATE)
+
+    def test_without_conditions_it_is_sent(self) -> None:
+        assert not not_modified(ETAG, MODIFIED, None, None)
+
+
+def of_ten(header: str | None, if_range: str | None = None) -> tuple[int, int] | None:
+    return byte_range(10, ETAG, MODIFIED, header, if_range)
+
+
+class TestRanges:
+    @pytest.mark.parametrize(
+        ("header", "part"),
+        [
+            ("bytes=0-0", (0, 1)),
+            ("bytes=0-9", (0, 10)),
+            ("bytes=3-5", (3, 6)),
+            ("bytes=9-9", (9, 10)),
+            ("bytes=0-", (0, 10)),
+            ("bytes=9-", (9, 10)),
+            ("bytes=3-10", (3, 10)),
+            ("bytes=3-99999", (3, 10)),
+            ("bytes=003-005", (3, 6)),
+            ("bytes=-1", (9, 10)),
+            ("bytes=-10", (0, 10)),
+            ("bytes=-11", (0, 10)),
+            (" bytes=3-5 ", (3, 6)),
+        ],
+    )
+    def test_one_range_is_cut_to_what_there_is(self, header: str, part: tuple[int, int]) -> None:
+        assert of_ten(header) == part
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            None,
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=5-3",
+            "bytes=--1",
+            "bytes=+1-2",
+            "bytes=1-2-3",
+            "bytes=0x1-2",
+            "bytes=\u0661-\u0662",  # Arabic-Indic digits
+            "bytes=0-1,3-4",
+            "bytes=0-1,",
+            "bytes=0-0,-1",
+            "items=0-1",
+            "0-1",
+        ],
+    )
+    def test_none_several_or_a_malformed_one_is_the_whole(self, header: str | None) -> None:
+        assert of_ten(header) is None
+
+    @pytest.mark.parametrize("header", ["bytes=10-", "bytes=10-11", "bytes=99999-", "bytes=-0"])
+    def test_one_behind_the_end_cannot_be_satisfied(self, header: str) -> None:
+        with pytest.raises(UnsatisfiableRange):
+            of_ten(header)
+
+    @pytest.mark.parametrize("header", ["bytes=0-{}", "bytes={}-", "bytes=-{}", "bytes={0}-{0}"])
+    def test_numbers_of_any_length_are_answered(self, header: str) -> None:
+        """Python refuses to read more than 4300 digits; the header may be as long as the server lets it."""
+        try:
+            part = of_ten(header.format("9" * 5000))
+        except UnsatisfiableRange:
+            part = None
+        assert part in (None, (0, 10))
+
+    @pytest.mark.parametrize("if_range", [ETAG, f" {ETAG} ", DATE])
+    def test_a_range_of_the_picture_the_client_has_is_a_range(self, if_range: str) -> None:
+        assert of_ten("bytes=3-5", if_range) == (3, 6)
+
+    @pytest.mark.parametrize("if_range", ['"other"', f"W/{ETAG}", f'{ETAG}, "other"', "*", EARLIER, LATER, *NOT_DATES])
+    def test_a_range_of_another_picture_is_the_whole(self, if_range: str) -> None:
+        assert of_ten("bytes=3-5", if_range) is None
+        assert of_ten("bytes=99-", if_range) is None
+
+    @pytest.mark.parametrize("if_range", DATES_BEYOND_ALL_CALENDARS)
+    def test_a_range_of_a_date_that_no_calendar_has_is_the_whole(self, if_range: str) -> None:
+        assert of_ten("bytes=3-5", if_range) is None

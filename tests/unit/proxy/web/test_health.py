@@ -1,0 +1,126 @@
+"""Alive, able to serve, and counted."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+
+import pytest
+from starlette.applications import Starlette
+
+from proxy.errors import CatalogUnavailable, StoreUnavailable
+from proxy.telemetry import Metrics
+from proxy.web.app import EXCEPTION_HANDLERS
+from proxy.web.health import health_routes
+from tests.fakes import VirtualTimeLoop, ask
+from tests.unit.proxy.web.site import Site
+
+
+async def well() -> None:
+    pass
+
+
+async def store_away() -> None:
+    raise StoreUnavailable("The bucket does not answer.")
+
+
+async def database_away() -> None:
+    raise CatalogUnavailable
+
+
+def app_with(checks: dict[str, Callable[[], Awaitable[None]]], *collect: Callable[[], Awaitable[None]]) -> Starlette:
+    return Starlette(routes=[*health_routes(checks, Metrics(), *collect)], exception_handlers=EXCEPTION_HANDLERS)
+
+
+async def test_alive_asks_nobody(site: Site) -> None:
+    site.store.fail("head", 100)
+
+    answer = await site.get("/healthz")
+
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok"})
+    assert site.store.calls == []
+
+
+async def test_ready_is_that_the_store_answers_even_if_it_has_nothing(site: Site) -> None:
+    answer = await site.get("/readyz")
+
+    assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready", "checks": {"store": "ok"}})
+    [(method, key)] = site.store.calls
+    assert method == "head"
+    assert key.startswith("originals/")
+
+
+async def test_not_ready_names_what_is_missing(site: Site) -> None:
+    site.store.fail("head")
+
+    answer = await site.get("/readyz")
+
+    assert answer.status == 503
+    assert json.loads(answer.body) == {"status": "not ready", "checks": {"store": "The fake store was told to fail."}}
+    assert (await site.get("/readyz")).status == 200
+
+
+async def test_every_part_is_named_beside_the_others() -> None:
+    answer = await ask(app_with({"store": store_away, "queue": well, "database": database_away}), "/readyz")
+
+    assert answer.status == 503
+    assert json.loads(answer.body)["checks"] == {
+        "store": "The bucket does not answer.",
+        "queue": "ok",
+        "database": "The database is away",
+    }
+
+
+async def test_parts_are_asked_at_the_same_time() -> None:
+    first, second = asyncio.Event(), asyncio.Event()
+
+    async def waits_for_second() -> None:
+        first.set()
+        await second.wait()
+
+    async def waits_for_first() -> None:
+        second.set()
+        await first.wait()
+
+    assert (await ask(app_with({"a": waits_for_second, "b": waits_for_first}), "/readyz")).status == 200
+
+
+def test_a_part_that_does_not_answer_is_missing_after_three_seconds() -> None:
+    async def hangs() -> None:
+        await asyncio.Event().wait()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        answer = runner.run(ask(app_with({"store": hangs, "queue": well}), "/readyz"))
+
+    assert answer.status == 503
+    assert json.loads(answer.body)["checks"] == {"store": "no answer within 3 seconds", "queue": "ok"}
+
+
+async def test_a_gauge_that_cannot_be_read_does_not_hide_the_others() -> None:
+    answer = await ask(app_with({}, store_away), "/metrics")
+
+    assert answer.status == 200
+    assert b"darkroom_render_waiting" in answer.body
+
+
+async def test_metrics_are_an_exposition_with_the_names_of_the_contract(site: Site) -> None:
+    await site.get("medium@2x.webp")
+    await site.get("medium@2x.webp")
+
+    answer = await site.get("/metrics")
+
+    lines = answer.body.decode().splitlines()
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    assert 'darkroom_derivations_total{format="webp",outcome="ok",size="medium@2x"} 1.0' in lines
+    assert 'darkroom_variant_requests_total{tier="derived"} 1.0' in lines
+    assert 'darkroom_variant_requests_total{tier="hot"} 1.0' in lines
+    assert 'darkroom_stage_seconds_count{stage="decode"} 1.0' in lines
+    assert "# TYPE darkroom_jobs gauge" in lines
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_they_are_read_only(site: Site, path: str) -> None:
+    answer = await site.get(path, method="POST")
+
+    assert answer.status == 405
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
+    assert json.loads(answer.body)["code"] == "method_not_allowed"

@@ -1,0 +1,150 @@
+"""What a variant is answered with when it is not there and cannot be made."""
+
+import json
+
+import pytest
+
+from proxy.errors import (
+    DerivationTimeout,
+    Overloaded,
+    RenderFailed,
+    ServiceError,
+    TooManyPixels,
+    TooSmall,
+    Undecodable,
+    UnsupportedFormat,
+)
+from proxy.model import new_upload_id
+from tests.fakes import Answer
+from tests.unit.proxy.web.site import Site
+
+SHORT = "public, max-age=60"
+
+
+def problem_of(answer: Answer) -> dict[str, object]:
+    """The body of a problem, once its shape is checked."""
+    body = json.loads(answer.body)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert set(body) == {"type", "title", "status", "detail", "code"}
+    assert body["status"] == answer.status
+    assert body["type"] == f"urn:darkroom:problem:{body['code']}"
+    assert body["title"]
+    assert body["detail"]
+    for name in ("etag", "last-modified", "cache-tag", "set-cookie"):
+        assert name not in answer.headers
+    return body
+
+
+async def test_an_unknown_upload_is_404_and_a_flood_for_it_reaches_the_store_once(site: Site) -> None:
+    path = f"/images/{new_upload_id()}"
+
+    answers = [await site.get(f"{path}/{name}") for name in ("small.jpg", "medium.webp", "large@2x.avif") * 100]
+
+    assert {answer.status for answer in answers} == {404}
+    assert {answer.headers["cache-control"] for answer in answers} == {SHORT}
+    assert problem_of(answers[0])["code"] == "not_found"
+    assert answers[0].body == answers[-1].body
+    assert [method for method, _ in site.store.calls] == ["get", "download"]
+
+
+async def test_a_deleted_upload_is_404_at_once(site: Site) -> None:
+    await site.get()
+    await site.derivations.drain()
+    await site.derivations.purge(site.upload_id)
+    site.store.calls.clear()
+
+    answer = await site.get()
+
+    assert answer.status == 404
+    assert answer.headers["cache-control"] == SHORT
+    assert site.store.calls == []
+
+
+async def test_a_store_that_is_away_is_503_and_over_as_soon_as_it_is_back(site: Site) -> None:
+    site.store.fail("get", 2)
+
+    answers = [await site.get() for _ in range(2)]
+
+    for answer in answers:
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "5"
+        assert answer.headers["cache-control"] == "no-store"
+        assert problem_of(answer)["code"] == "store_unavailable"
+    assert (await site.get()).status == 200
+
+
+async def test_a_store_that_will_not_take_the_picture_is_nobody_elses_business(site: Site) -> None:
+    site.store.fail("put")
+
+    answer = await site.get()
+
+    assert answer.status == 200
+    assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "caching", "retry_after"),
+    [
+        (Undecodable("The file is truncated."), 422, SHORT, None),
+        (TooSmall("Tiny."), 422, SHORT, None),
+        (TooManyPixels("Huge."), 422, SHORT, None),
+        (Overloaded("Busy.", retry_after=7), 503, "no-store", "7"),
+        (RenderFailed("Dead."), 503, "no-store", "5"),
+        (DerivationTimeout("Late."), 504, "no-store", None),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, ServiceError) else None,
+)
+async def test_every_failure_has_its_status_and_says_for_how_long(
+    *, site: Site, failure: ServiceError, status: int, caching: str, retry_after: str | None
+) -> None:
+    site.pool.failure = failure
+
+    answer = await site.get()
+
+    assert answer.status == status
+    assert answer.headers["cache-control"] == caching
+    assert answer.headers.get("retry-after") == retry_after
+    assert problem_of(answer) == {
+        "type": f"urn:darkroom:problem:{failure.code}",
+        "title": failure.title,
+        "status": status,
+        "detail": str(failure),
+        "code": failure.code,
+    }
+
+
+async def test_an_original_that_is_no_picture_is_a_refusal_and_not_a_defect(site: Site) -> None:
+    site.pool.failure = UnsupportedFormat("Send a JPEG, PNG or WebP picture.")
+
+    answer = await site.get()
+
+    assert answer.status == 422
+    assert answer.headers["cache-control"] == SHORT
+
+
+async def test_a_derivation_past_its_deadline_is_504(make_site) -> None:
+    site = make_site(render_timeout=0.05)
+    gate = site.store.hold("get")
+
+    answer = await site.get()
+    gate.open()
+
+    assert answer.status == 504
+    assert answer.headers["cache-control"] == "no-store"
+    assert problem_of(answer)["code"] == "derivation_timeout"
+
+
+async def test_head_fails_as_get_does(site: Site) -> None:
+    site.pool.failure = Undecodable("Broken.")
+
+    get, head = await site.get(), await site.get(method="HEAD")
+
+    assert head.status == get.status == 422
+    assert head.headers == get.headers
+
+
+async def test_a_condition_does_not_turn_a_failure_into_304(site: Site) -> None:
+    answer = await site.get(f"/images/{new_upload_id()}/small.jpg", headers={"If-None-Match": "*", "Range": "bytes=0-"})
+
+    assert answer.status == 404

@@ -1,0 +1,215 @@
+"""One spelling for each variant. Any other is 404, or a redirect for `.jpeg`, and costs the store nothing."""
+
+import json
+
+import pytest
+
+from tests.unit.proxy.web.site import Site
+
+UPPER = "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A"
+LOWER = UPPER.lower()
+
+
+class TestNotFound:
+    @pytest.mark.parametrize(
+        "upload_part",
+        [
+            "..",
+            ".",
+            "%2e%2e",
+            "%2E%2E",
+            "..%2f",
+            "%2f",
+            "%5c",
+            "..%5c..",
+            "%00",
+            f"{LOWER}%00",
+            "%0d%0a",
+            f"{LOWER}%0d%0aX-Evil:1",
+            f"{LOWER}%0a",
+            "%c0%ae%c0%ae",
+            UPPER,
+            f"{{{LOWER}}}",
+            f"urn:uuid:{LOWER}",
+            LOWER.replace("-", ""),
+            LOWER.replace("8", "%d9%a8"),  # ARABIC-INDIC DIGIT EIGHT
+            LOWER.replace("8", "%38", 1),  # an escaped 8 is another spelling
+            f"{LOWER}.",
+            f"{LOWER}%20",
+            f" {LOWER}",
+            f"{LOWER}+",
+            f"a%2f{LOWER}",
+            f"{LOWER}%2f..%2f{LOWER}",
+            "a" * 10_000,
+            "*",
+            "null",
+            "0",
+        ],
+    )
+    async def test_an_id_in_any_other_spelling_costs_no_look_up(self, site: Site, upload_part: str) -> None:
+        answer = await site.get(f"/images/{upload_part}/medium.webp")
+
+        assert answer.status == 404
+        assert site.store.calls == []
+        assert site.pool.priorities == []
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "unknown.jpg",
+            "-1.jpg",
+            "0.jpg",
+            "01.jpg",
+            "+1.jpg",
+            "1e3.jpg",
+            "9999999999999.jpg",
+            "%D9%A3.jpg",
+            "100x100.jpg",
+            "Medium.jpg",
+            "medium%20.jpg",
+            "medium.jpg%20",
+            "medium.jpg%00",
+            "medium.jpg%0a",
+            "medium.jpg%2f",
+            "..%2fmedium.jpg",
+            "medium@1x.jpg",
+            "medium@4x.jpg",
+            "medium@2X.jpg",
+            "medium%402x.jpg",
+            "%6dedium.jpg",
+            "medium.j%70g",
+            "medium.svg",
+            "medium.html",
+            "medium.php",
+            "medium.gif",
+            "medium.JPG",
+            "medium.JPEG",
+            "medium.webp.html",
+            "medium.",
+            ".jpg",
+            ".",
+            "..",
+            "medium..jpg",
+            "medium.jpg.",
+            "medium.jpg;a=b",
+            "x" * 10_000 + ".jpg",
+        ],
+    )
+    async def test_a_size_or_format_in_any_other_spelling_costs_no_look_up(self, site: Site, name: str) -> None:
+        answer = await site.get(f"{site.path}/{name}")
+
+        assert answer.status == 404
+        assert site.store.calls == []
+        assert site.pool.priorities == []
+        assert answer.headers["cache-control"] == "public, max-age=60"
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/images/{}/medium",
+            "/images/{}/medium%2ejpg",
+            "/images/{}/medium.jpg/",
+            "/images/{}//medium.jpg",
+            "//images/{}/medium.jpg",
+            "/images/{}%2fmedium.jpg",
+            "/Images/{}/medium.jpg",
+            "/image/{}/medium.jpg",
+            "/images//medium.jpg",
+            "/images/{}/",
+            "/images/{}/medium/webp",
+            "/x/images/{}/medium.jpg",
+            "/images/../images/{}/medium.jpg",
+            "/originals/{}",
+            "/originals/{}.jpg",
+            "/images/{}/../../originals/{}",
+            "/images/..%2foriginals%2f{}/medium.jpg",
+            "/",
+        ],
+    )
+    async def test_no_other_path_leads_to_a_variant_or_an_original(self, site: Site, path: str) -> None:
+        answer = await site.get(path.replace("{}", site.upload_id))
+
+        assert answer.status == 404
+        assert site.store.calls == []
+        assert answer.headers["content-type"] == "application/problem+json"
+
+    async def test_it_says_how_to_spell_it(self, site: Site) -> None:
+        problem = json.loads((await site.get("huge.jpg")).body)
+
+        assert problem.pop("detail").startswith("Variants are /images/{uploadId}/{size}.{format}")
+        assert problem == {
+            "type": "urn:darkroom:problem:not_found",
+            "title": "No such size or format",
+            "status": 404,
+            "code": "not_found",
+        }
+
+    async def test_it_repeats_nothing_of_what_was_sent(self, site: Site) -> None:
+        answer = await site.get("<script>.jpg")
+
+        assert b"script" not in answer.body
+
+    async def test_a_name_in_the_query_is_no_name(self, site: Site) -> None:
+        assert (await site.get("huge.jpg", query="size=medium.jpg")).status == 404
+        assert site.store.calls == []
+
+
+class TestJpeg:
+    @pytest.mark.parametrize(
+        ("name", "canonical"),
+        [("medium.jpeg", "medium.jpg"), ("small@2x.jpeg", "small@2x.jpg"), ("large@3x.jpeg", "large@3x.jpg")],
+    )
+    @pytest.mark.parametrize("method", ["GET", "HEAD"])
+    async def test_redirects_for_good_to_the_one_spelling(
+        self, site: Site, method: str, name: str, canonical: str
+    ) -> None:
+        answer = await site.get(name, method=method)
+
+        assert answer.status == 308
+        assert answer.headers["location"] == f"{site.path}/{canonical}"
+        assert site.store.calls == []
+
+    async def test_does_not_let_the_caller_choose_the_target(self, site: Site) -> None:
+        headers = {"Host": "evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "gopher"}
+
+        answer = await site.get("medium.jpeg", headers=headers, query="next=//evil.test")
+
+        assert answer.headers["location"] == f"{site.path}/medium.jpg"
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "unknown.jpeg",
+            "medium@4x.jpeg",
+            "medium.JPEG",
+            ".jpeg",
+            "medium.jpeg.jpeg",
+            "medium.jpeg.jpg",
+            "medium.jpeg%0a",
+        ],
+    )
+    async def test_of_an_unknown_size_is_not_found(self, site: Site, name: str) -> None:
+        answer = await site.get(name)
+
+        assert answer.status == 404
+        assert "location" not in answer.headers
+        assert site.store.calls == []
+
+    async def test_of_an_id_in_another_spelling_is_not_found(self, site: Site) -> None:
+        assert (await site.get(f"/images/{UPPER}/medium.jpeg")).status == 404
+
+
+class TestMethods:
+    @pytest.mark.parametrize(
+        "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "PURGE"]
+    )
+    @pytest.mark.parametrize("name", ["medium.jpg", "medium.jpeg", "unknown.jpg"])
+    async def test_any_but_get_and_head_is_405_with_allow(self, site: Site, method: str, name: str) -> None:
+        answer = await site.get(name, method=method)
+
+        assert answer.status == 405
+        assert answer.headers["allow"] == "GET, HEAD"
+        assert answer.headers["cache-control"] == "no-store"
+        assert json.loads(answer.body)["code"] == "method_not_allowed"
+        assert site.store.calls == []
