@@ -7,7 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -72,7 +81,7 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(None, description="S3 server other than AWS")
     aws_region: str | None = Field(None, description="Region of the bucket")
     aws_access_key_id: SecretStr | None = Field(None, description="With the next; boto3's credential chain if unset")
-    aws_secret_access_key: SecretStr | None = Field(None, description="The key's secret")
+    aws_secret_access_key: SecretStr | None = Field(None, validate_default=True, description="The key's secret")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; SQLite in `DATA_DIR` if unset")
     cdn_url: str | None = Field(None, description="Where the CDN serves variants: every URL begins with it")
     public_url: str | None = Field(None, description="The same without a CDN; URLs are plain paths if both are unset")
@@ -82,7 +91,9 @@ class Settings(BaseSettings):
 
     max_upload_mb: int = Field(10, ge=1, le=100, description="Largest upload, in MiB")
     min_side: int = Field(100, ge=1, description="Smallest accepted side, in pixels, once upright")
-    max_side: int = Field(10_000, le=16_383, description="Largest accepted side, in pixels, once upright")
+    max_side: int = Field(
+        10_000, le=16_383, validate_default=True, description="Largest accepted side, in pixels, once upright"
+    )
     upload_timeout: float = Field(60, gt=0, description="Seconds a whole upload may take")
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may send nothing")
 
@@ -105,8 +116,10 @@ class Settings(BaseSettings):
     log_format: Literal["console", "json"] = Field("console", description="`json` for machines")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
 
-    quality: Quality = Field(Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`")
-    size_tables: dict[str, SizeSettings] = Field(
+    quality: Annotated[Quality, NoDecode] = Field(
+        Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`"
+    )
+    size_tables: Annotated[dict[str, SizeSettings], NoDecode] = Field(
         {
             "small": SizeSettings(width=150, height=150),
             "medium": SizeSettings(width=400, height=400),
@@ -137,7 +150,7 @@ class Settings(BaseSettings):
     def _base_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        if not re.fullmatch(r"https?://[^\s\"'<>?#]+", value):
+        if not re.fullmatch(r"https?://[^\s\"'<>?#/][^\s\"'<>?#]*", value):
             raise ValueError("give an http:// or https:// URL without query or fragment")
         return value.rstrip("/")
 
@@ -150,17 +163,20 @@ class Settings(BaseSettings):
             raise ValueError(f"lower-case letters, digits and hyphens make a size's name, not {', '.join(wrong)}")
         return value
 
-    @model_validator(mode="after")
-    def _sides(self) -> Self:
-        if self.min_side > self.max_side:
+    # Checks between two fields stand on the second one: a model validator would not run beside other mistakes.
+    @field_validator("max_side")
+    @classmethod
+    def _sides(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("min_side", 1):
             raise ValueError("MIN_SIDE is larger than MAX_SIDE")
-        return self
+        return value
 
-    @model_validator(mode="after")
-    def _whole_key(self) -> Self:
-        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+    @field_validator("aws_secret_access_key")
+    @classmethod
+    def _whole_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if (info.data.get("aws_access_key_id") is None) != (value is None):
             raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come together or not at all")
-        return self
+        return value
 
     @property
     def sizes(self) -> Sizes:

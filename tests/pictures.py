@@ -310,17 +310,17 @@ INKS_LAB = {
 """CIELAB (D50) of full cyan, magenta and yellow over one another: a dull press, whose inks all lie within sRGB."""
 
 
-def press_profile(description: str = "A dull press") -> bytes:
-    """A CMYK profile that mixes `INKS_LAB` linearly; black ink covers all."""
+def press_profile(black_lightness: float = 0.0, paper: NDArray[np.float64] = D50) -> bytes:
+    """A CMYK profile that mixes `INKS_LAB` linearly; black ink covers all, as well as it can."""
     nodes = b""
     for index in range(16):
         cyan, magenta, yellow, black = (index >> bit & 1 for bit in (3, 2, 1, 0))
-        lightness, a, b = (0.0, 0.0, 0.0) if black else INKS_LAB[cyan, magenta, yellow]
+        lightness, a, b = (black_lightness, 0.0, 0.0) if black else INKS_LAB[cyan, magenta, yellow]
         nodes += struct.pack(">3H", round(lightness * 652.8), round((a + 128) * 256), round((b + 128) * 256))
     identity = struct.pack(">9i", *(65536 * (index % 4 == 0) for index in range(9)))
     ramps = struct.pack(">2H", 0, 65535)
     table = b"mft2\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + struct.pack(">2H", 2, 2) + ramps * 4 + nodes + ramps * 3
-    return profile(b"scnr", b"CMYK", b"Lab ", description, {b"A2B0": table})
+    return profile(b"scnr", b"CMYK", b"Lab ", "A dull press", {b"A2B0": table, b"A2B1": table, b"wtpt": xyz_tag(paper)})
 
 
 DISPLAY_P3 = rgb_profile("Display P3", DISPLAY_P3_XY, srgb_curve())

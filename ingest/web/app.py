@@ -20,7 +20,7 @@ from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.worker import Worker
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
-from proxy.web.app import EXCEPTION_HANDLERS, OPEN_PATHS, Origin, compose, require_key, serve_variants
+from proxy.web.app import OPEN_PATHS, Origin, compose, require_key, serve_variants, starlette_app
 from proxy.web.health import health_routes
 
 
@@ -100,11 +100,8 @@ def ingest_app(ingest: Ingest) -> ASGIApp:
         async with ingest.running(), ingest.working():
             yield
 
-    app = Starlette(
-        routes=[*page_routes(), *endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)],
-        lifespan=lifespan,
-        exception_handlers=EXCEPTION_HANDLERS,
-    )
+    routes = [*page_routes(), *endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)]
+    app = starlette_app(routes, lifespan)
     return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS))
 
 

@@ -93,6 +93,8 @@ class Derivations:
         self._hot = HotPictures(hot_bytes)
         self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
         self._refusals: TTLCache[UploadId, ServiceError] = TTLCache(_MAX_REFUSALS, missing_ttl)
+        # Longer than any derivation under way may take, so that none brings a deleted upload back into memory.
+        self._deleted: TTLCache[UploadId, bool] = TTLCache(_MAX_REFUSALS, max(missing_ttl, 2 * timeout))
         self._background: set[asyncio.Task[None]] = set()
         self._refreshing: set[tuple[UploadId, Variant]] = set()
 
@@ -137,8 +139,11 @@ class Derivations:
         for variant in missing:
             if variant not in made:  # a live request was making it: wait for that one's bytes
                 picture = (await self._fetch(upload_id, variant)).picture
+                stale = picture.recipe != self._recipes.fingerprint(variant)
+                if stale:
+                    picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
                 with suppress(ObjectExists):
-                    await self._variants.put(upload_id, variant, picture, if_absent=True)
+                    await self._variants.put(upload_id, variant, picture, if_absent=not stale)
                 yield Ensured(variant, len(picture.body), None)
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
@@ -149,6 +154,7 @@ class Derivations:
     async def purge(self, upload_id: UploadId) -> None:
         """Removes an upload from the store: the original first, so that no derivation under way can outlive it."""
         self._refusals[upload_id] = UnknownUpload("This picture was deleted.")
+        self._deleted[upload_id] = True
         await self._store.delete(original_key(upload_id))
         await self.delete(upload_id)
 
@@ -160,6 +166,8 @@ class Derivations:
 
     async def _fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
         if picture := self._hot.get(upload_id, variant):
+            if picture.recipe != self._recipes.fingerprint(variant):
+                self._refresh_later(upload_id, variant)
             return Fetched(picture, Tier.HOT)
         if refusal := self._refusals.get(upload_id):
             raise refusal.afresh()
@@ -188,7 +196,8 @@ class Derivations:
         picture = await self._variants.find(upload_id, variant)
         if picture is None:
             return None
-        self._hot.put(upload_id, variant, picture)
+        if upload_id not in self._deleted:
+            self._hot.put(upload_id, variant, picture)
         if picture.recipe != self._recipes.fingerprint(variant):
             self._refresh_later(upload_id, variant)
         return Fetched(picture, Tier.STORED)
@@ -211,6 +220,8 @@ class Derivations:
     async def _render_all(
         self, process: RenderProcess, upload_id: UploadId, variants: Sequence[Variant]
     ) -> AsyncIterator[tuple[Picture, Variant, dict[str, float]]]:
+        if not variants:
+            return
         waiting = set(variants)
         try:
             async with original_file(self._store, upload_id, self._temporary) as path:
@@ -226,7 +237,7 @@ class Derivations:
 
     def _derived(self, upload_id: UploadId, variant: Variant, body: bytes, timings: dict[str, float]) -> Picture:
         picture = Picture.derived(upload_id, variant, body, self._recipes.fingerprint(variant))
-        if upload_id not in self._refusals:  # deleted meanwhile: who waits gets it, nobody after
+        if upload_id not in self._deleted:  # deleted meanwhile: who waits gets it, nobody after
             self._hot.put(upload_id, variant, picture)
         self._count(variant, "ok")
         self._metrics.observe_stages(timings)

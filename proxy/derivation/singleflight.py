@@ -16,13 +16,14 @@ class SingleFlight(Generic[K, V]):
         self._flights: dict[K, asyncio.Future[V]] = {}
 
     def __contains__(self, key: K) -> bool:
-        return key in self._flights
+        flight = self._flights.get(key)
+        return flight is not None and not flight.done()
 
     async def do(self, key: K, work: Callable[[], Awaitable[V]]) -> tuple[V, bool]:
         """The result of `work`, and whether this call began it. Raises what `work` raised, for everyone alike."""
         flight = self._flights.get(key)
-        leads = flight is None
-        if flight is None:
+        leads = flight is None or flight.done()
+        if flight is None or flight.done():
             flight = asyncio.ensure_future(work())
             self._launch(key, flight)
         return await asyncio.shield(flight), leads
@@ -36,7 +37,7 @@ class SingleFlight(Generic[K, V]):
         """
         claimed: dict[K, asyncio.Future[V]] = {}
         for key in keys:
-            if key not in self._flights:
+            if key not in self:
                 claimed[key] = asyncio.get_running_loop().create_future()
                 self._launch(key, claimed[key])
         failure: Exception | None = None
@@ -55,7 +56,8 @@ class SingleFlight(Generic[K, V]):
         flight.add_done_callback(lambda done: self._land(key, done))
 
     def _land(self, key: K, flight: asyncio.Future[V]) -> None:
-        del self._flights[key]
+        if self._flights.get(key) is flight:  # landed flights may be followed before they are cleared away
+            del self._flights[key]
         if not flight.cancelled():
             flight.exception()  # seen: a flight whose callers have all left must not warn of it
 

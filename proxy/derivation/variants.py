@@ -42,28 +42,36 @@ class StoredVariants:
         A delete removes the original first and lists the variants then; so either its list has this variant, or the
         look-up below finds no original. In neither order does the variant outlive its upload.
         """
-        key = variant_key(upload_id, variant)
+        await self._write(upload_id, variant, picture, if_absent=if_absent)
+        await self._keep_only_with_original(upload_id, variant)
+
+    async def _write(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool) -> None:
         await self._store.put(
-            key,
+            variant_key(upload_id, variant),
             picture.body,
             content_type=picture.format.media_type,
             cache_control=CACHE_CONTROL,
             metadata=picture.metadata,
             if_absent=if_absent,
         )
+
+    async def _keep_only_with_original(self, upload_id: UploadId, variant: Variant) -> None:
         try:
             await self._store.head(original_key(upload_id))
         except ObjectNotFound:
-            await self._store.delete(key)
+            await self._store.delete(variant_key(upload_id, variant))
             raise UnknownUpload("The picture was deleted while this variant was made.") from None
 
     async def write_back(self, upload_id: UploadId, variant: Variant, picture: Picture) -> None:
         """Puts a variant that has been served already: retried, counted, logged, and never raises."""
         start = monotonic()
-        outcome = "failed"
+        outcome, written = "failed", False
         for delay in (*_RETRY_DELAYS, None):
             try:
-                await self.put(upload_id, variant, picture, if_absent=True)
+                if not written:
+                    await self._write(upload_id, variant, picture, if_absent=True)
+                    written = True
+                await self._keep_only_with_original(upload_id, variant)
                 outcome = "stored"
             except ObjectExists:
                 outcome = "lost_race"  # another process was faster: its object stands

@@ -1,9 +1,11 @@
 """Pixels to files. Each encoder gets 8-bit sRGB or grey and writes nothing but the picture."""
 
 from io import BytesIO
+from typing import Any
 
-from PIL import Image, features
+from PIL import Image, ImageStat, features
 
+from proxy.imaging.channels import without_useless_channels
 from proxy.imaging.target import Target
 from proxy.model import Format
 
@@ -15,8 +17,8 @@ ROBIDOUX = (
     18, 27, 31, 40, 53, 74, 106, 156,
     25, 34, 43, 53, 69, 94, 131, 189,
     37, 40, 62, 74, 94, 124, 169, 238,
-    56, 53, 91, 106, 131, 169, 226, 255,
-    85, 75, 135, 156, 189, 238, 255, 255,
+    56, 53, 91, 106, 131, 169, 226, 311,
+    85, 75, 135, 156, 189, 238, 311, 418,
 )
 # fmt: on
 """N. Robidoux's quantisation table for ImageMagick, which mozjpeg uses by default (its table 3): at equal SSIMULACRA2
@@ -24,8 +26,15 @@ ROBIDOUX = (
 
 AVIF_SPEED = 8
 WEBP_METHOD = 4
-_DEFAULT_STRATEGY, _RLE = 0, 3  # zlib's; a photograph's filtered rows have short runs and little else to find
-_FLAT_ART_COLORS = 4096  # no photograph measured had as few, no drawing as many
+_RUNS: dict[str, Any] = {"optimize": True, "compress_type": 3}
+"""zlib's Z_RLE. A photograph's filtered rows have little else to find, and a full search takes ten times as long."""
+_SEARCHES: tuple[dict[str, Any], ...] = (
+    {"compress_level": 9, "compress_type": 0},  # for text and drawings: down to a fiftieth of the bytes
+    {"compress_level": 9, "compress_type": 1},  # Z_FILTERED, for smooth gradients
+)
+_FEW_COLORS = 4096  # no photograph measured had as few
+_WORTH_SEARCHING = 0.85  # of the bytes that runs alone give; photographs stay above 0.95
+_SAMPLE_ROWS, _SAMPLE_STRIPS = 16, 4
 
 
 def versions() -> dict[str, str]:
@@ -54,10 +63,10 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
         case Format.PNG:
             _save_png(image, file, options)
         case Format.WEBP:
-            _colored(image).save(file, "WEBP", quality=target.quality, method=WEBP_METHOD, **options)
+            _without_rim(_colored(image)).save(file, "WEBP", quality=target.quality, method=WEBP_METHOD, **options)
         case Format.AVIF:
             # One thread: the pool already keeps every processor busy, and the bytes do not depend on the machine.
-            _colored(image).save(
+            _without_rim(_colored(image)).save(
                 file, "AVIF", quality=target.quality, speed=AVIF_SPEED, subsampling="4:2:0", max_threads=1, **options
             )
     return file.getvalue()
@@ -68,7 +77,7 @@ def _flatten(image: Image.Image, background: str) -> Image.Image:
         return image
     canvas = Image.new("RGB", image.size, background)
     canvas.paste(image.convert("RGB"), mask=image.getchannel("A"))
-    return canvas
+    return without_useless_channels(canvas)
 
 
 def _colored(image: Image.Image) -> Image.Image:
@@ -76,15 +85,49 @@ def _colored(image: Image.Image) -> Image.Image:
     return image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))
 
 
+def _without_rim(image: Image.Image) -> Image.Image:
+    """The mean colour under what is wholly transparent: lossy codecs would let the black there shine through edges."""
+    if image.mode != "RGBA":
+        return image
+    alpha = image.getchannel("A")
+    shown = alpha.point([0] + [255] * 255)
+    if shown.getbbox() is None:
+        return image
+    colors = image.convert("RGB")
+    canvas = Image.new("RGB", image.size, tuple(round(value) for value in ImageStat.Stat(colors, shown).mean))
+    canvas.paste(colors, mask=shown)
+    canvas.putalpha(alpha)
+    return canvas
+
+
 def _save_png(image: Image.Image, file: BytesIO, options: dict[str, bytes]) -> None:
-    """Smallest by kind of picture; figures in docs/decisions/0003-pipeline.md."""
+    """Small by kind of picture, within what a person waits for; figures in docs/decisions/0003-pipeline.md."""
     palette = _as_palette(image)
     if palette is not None:
         palette.save(file, "PNG", optimize=True, **options)
-    elif image.mode == "RGB" and image.getcolors(_FLAT_ART_COLORS) is None:
-        image.save(file, "PNG", optimize=True, compress_type=_RLE, **options)
-    else:
-        image.save(file, "PNG", compress_level=9, compress_type=_DEFAULT_STRATEGY, **options)
+        return
+    ways = _SEARCHES
+    if image.mode == "L" or image.getcolors(_FEW_COLORS) is None:
+        ways = (_way_by_sample(image),)
+    file.write(min((_png(image, way | options) for way in ways), key=len))
+
+
+def _way_by_sample(image: Image.Image) -> dict[str, Any]:
+    """What suits some rows from all over the picture; a short search tells the ways apart as well as a long one."""
+    strips = range(_SAMPLE_ROWS // 2, image.height, max(_SAMPLE_ROWS, image.height // _SAMPLE_STRIPS))
+    sample = Image.new(image.mode, (image.width, _SAMPLE_ROWS * len(strips)))
+    for number, top in enumerate(strips):
+        sample.paste(image.crop((0, top, image.width, top + _SAMPLE_ROWS)), (0, number * _SAMPLE_ROWS))
+    sizes = [len(_png(sample, way | {"compress_level": 6})) for way in _SEARCHES]
+    if min(sizes) > _WORTH_SEARCHING * len(_png(sample, _RUNS)):
+        return _RUNS
+    return _SEARCHES[sizes.index(min(sizes))]
+
+
+def _png(image: Image.Image, options: dict[str, Any]) -> bytes:
+    file = BytesIO()
+    image.save(file, "PNG", **options)
+    return file.getvalue()
 
 
 def _as_palette(image: Image.Image) -> Image.Image | None:

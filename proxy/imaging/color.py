@@ -8,13 +8,6 @@ _ALPHA = {"RGBA": "RGB", "LA": "L"}
 _SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # mode of the pixels: colour space its profile must have
 
 
-def to_8_bit(image: Image.Image) -> Image.Image:
-    """16-bit grey to L with its whole range; other modes as they are (Pillow reads other 16-bit PNG as 8-bit)."""
-    if image.mode.startswith("I"):
-        return image.point(lambda value: value * (1 / 257) + 0.5, "L")
-    return image
-
-
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     """`image` (L, LA, RGB, RGBA or CMYK) in sRGB, alpha untouched; grey stays grey.
 

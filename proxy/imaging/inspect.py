@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from proxy.imaging.color import to_8_bit, to_srgb
+from proxy.imaging.color import to_srgb
 from proxy.imaging.geometry import DECODE_TIER
 from proxy.imaging.pipeline import REDUCING_GAP, decode
 from proxy.imaging.probe import Limits
@@ -33,7 +33,7 @@ def inspect(path: Path, limits: Limits) -> Inspection:
     """
     original = decode(path, DECODE_TIER, limits)
     width, height = original.upright_size
-    small = to_srgb(to_8_bit(_shrink(original.pixels)), original.profile)
+    small = to_srgb(_shrink(original.pixels), original.profile)
     picture = original.turn_upright(small).convert("RGBA")
     return Inspection(
         format=original.format,

@@ -2,10 +2,10 @@
 
     open_picture   header only; limits judged                      (probe)
     decode         at a reduced scale where the format can          (JPEG)
-    expand         palettes and colour keys to plain channels
-    upright        learn the EXIF orientation
+    read_exif      learn the orientation
+    expand         palettes, 16 bits and colour keys to plain channels   (channels)
     resize         one Lanczos pass over the visible part, alpha premultiplied
-    correct        16 bit, ICC profile, useless alpha, orientation: on the small picture, where it is cheap
+    to_srgb, without_useless_channels, turn_upright: on the small picture, where it is cheap
     encode                                                          (codecs)
 
 A single variant and all of them take the same way, so a warmed variant and a requested one are the same bytes.
@@ -19,8 +19,9 @@ from time import perf_counter
 
 from PIL import Image
 
+from proxy.imaging.channels import expand, without_useless_channels
 from proxy.imaging.codecs import encode
-from proxy.imaging.color import to_8_bit, to_srgb
+from proxy.imaging.color import to_srgb
 from proxy.imaging.geometry import decode_size, decode_tier, place
 from proxy.imaging.probe import Limits, open_picture
 from proxy.imaging.target import Target
@@ -108,11 +109,18 @@ def decode(path: Path, tier: int, limits: Limits) -> Original:
     """The picture at `path` with at least the pixels that `tier` needs. Animated input: its first frame."""
     with open_picture(path, limits) as image:
         size = image.size
+        stored = raw_mode(image)
         image.draft(None, decode_size(size, tier))
         image.load()
         exif, orientation = read_exif(image)  # after load: PNG may keep it behind the pixels
         format = "jpeg" if image.format == "MPO" else str(image.format).lower()
-        return Original(format, expand(image), size, orientation, image.info.get("icc_profile"), exif)
+        return Original(format, expand(image, stored), size, orientation, image.info.get("icc_profile"), exif)
+
+
+def raw_mode(image: Image.Image) -> str:
+    """How the file's samples are packed, before it is loaded: what a colour key is written in."""
+    tiles = getattr(image, "tile", None)
+    return str(tiles[0].args) if tiles else ""
 
 
 def read_exif(image: Image.Image) -> tuple[Image.Exif, int]:
@@ -123,22 +131,6 @@ def read_exif(image: Image.Image) -> tuple[Image.Exif, int]:
     except Exception:  # whatever its bytes made the parser raise
         return Image.Exif(), 1
     return exif, orientation if isinstance(orientation, int) and orientation in _TRANSPOSE else 1
-
-
-def expand(image: Image.Image) -> Image.Image:
-    """Plain channels that can be resized: palettes, bitmaps and colour keys become L, LA, RGB or RGBA."""
-    key = image.info.get("transparency")
-    if image.mode.startswith("I") and isinstance(key, int):
-        grey = to_8_bit(image)
-        grey.putalpha(image.point([0 if value == key else 255 for value in range(65536)], "L"))
-        return grey
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if key is not None or image.mode == "PA" else "RGB")
-    if image.mode == "1":
-        image = image.convert("L")
-    if key is not None and image.mode in ("L", "RGB"):
-        return image.convert("LA" if image.mode == "L" else "RGBA")
-    return image
 
 
 def resize(original: Original, target: Target) -> Image.Image:
@@ -152,19 +144,8 @@ def resize(original: Original, target: Target) -> Image.Image:
     small = pixels.resize(
         (placement.width, placement.height), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP
     )
-    small = without_useless_channels(to_srgb(to_8_bit(small), original.profile))
+    small = without_useless_channels(to_srgb(small, original.profile))
     return original.turn_upright(small)
-
-
-def without_useless_channels(image: Image.Image) -> Image.Image:
-    """Alpha that is opaque everywhere, and colour that is grey everywhere, only cost bytes."""
-    if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255):
-        image = image.convert(image.mode[:-1])
-    if image.mode == "RGB":
-        red, green, blue = image.split()
-        if red.tobytes() == green.tobytes() == blue.tobytes():
-            return red
-    return image
 
 
 def _shape(target: Target) -> tuple[int, int, int, str]:

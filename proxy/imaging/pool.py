@@ -6,7 +6,7 @@ Why not a library's pool: docs/decisions/0004-render-pool.md.
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,43 +50,63 @@ class RenderPool:
         # Who has waited for half of the deadline would only be told later that it was missed.
         self.admission = Admission(processes, max_waiting=max_waiting, patience=timeout / 2)
         self._idle: list[RenderProcess] = []
-        self._starting: set[asyncio.Task[None]] = set()
+        self._busy: set[RenderProcess] = set()
+        self._closed = False
+        self._background: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Has every process running and imported. Raises RenderFailed where they cannot start."""
         self._idle = await asyncio.gather(*(self._start_process() for _ in range(self._processes)))
 
     async def close(self) -> None:
-        await asyncio.gather(*self._starting, return_exceptions=True)
-        for process in self._idle:
-            await process.stop()
+        """Leaves no process behind, also none that is at work."""
+        self._closed = True
+        for process in (*self._idle, *self._busy):
+            self._dismiss(process)
         self._idle = []
+        while self._background:
+            await asyncio.wait(list(self._background))
 
     @asynccontextmanager
     async def process(self, priority: Priority) -> AsyncIterator["RenderProcess"]:
         """A process to ask one thing of. If the answer was not read to its end, the process is killed and replaced."""
         async with self.admission.admit(priority):
             process = self._idle.pop() if self._idle else await self._start_process()
+            self._busy.add(process)
             try:
                 yield process
             finally:
-                if not process.at_rest or process.requests >= self._recycle:
-                    process.kill()
+                self._busy.discard(process)
+                if process.at_rest and process.requests < self._recycle:
+                    self._keep(process)
+                else:
+                    self._dismiss(process)
                     self._replace()
-                elif len(self._idle) < self._processes:
-                    self._idle.append(process)
-                else:  # started beside a replacement that was on its way
-                    process.kill()
+
+    def _keep(self, process: "RenderProcess") -> None:
+        """Among the idle ones, unless it was started beside a replacement that was on its way."""
+        if self._closed or len(self._idle) >= self._processes:
+            self._dismiss(process)
+        else:
+            self._idle.append(process)
+
+    def _dismiss(self, process: "RenderProcess") -> None:
+        process.kill()
+        self._later(process.stop())
 
     def _replace(self) -> None:
-        task = asyncio.create_task(self._start_another())
-        self._starting.add(task)
-        task.add_done_callback(self._starting.discard)
+        if not self._closed:
+            self._later(self._start_another())
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def _start_another(self) -> None:
         try:
-            self._idle.append(await self._start_process())
-        except RenderFailed as error:  # the next request tries again and reports it
+            self._keep(await self._start_process())
+        except (RenderFailed, DerivationTimeout, OSError) as error:  # the next request tries again and reports it
             log.error("render process did not start", error=str(error))
 
     async def _start_process(self) -> "RenderProcess":
@@ -130,7 +150,7 @@ class RenderProcess:
         process.at_rest = True
         return process
 
-    async def render(self, path: Path, targets: Sequence[Target]) -> AsyncIterator[RenderedFile]:
+    async def render(self, path: Path, targets: Sequence[Target]) -> AsyncGenerator[RenderedFile]:
         """Every target of the picture at `path`, each as soon as it is ready, in the order that shares most work."""
         await self._send(wire.render_request(path, targets, self._limits))
         while not (message := await self._receive(self._timeout)).get("done"):

@@ -115,7 +115,8 @@ class DiskStore:
         """Runs blocking file work in a thread and translates what the disk complains of, here and nowhere else."""
 
         def run() -> T:
-            if self._root.exists() and not self._root.is_dir():  # would look like any key that is not there
+            # Either would look like any key that is not there.
+            if any(folder.exists() and not folder.is_dir() for folder in (self._root.parent, self._root)):
                 raise StoreUnavailable("The data folder is a file.")
             return work()
 

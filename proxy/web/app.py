@@ -9,7 +9,7 @@ from uuid import uuid4
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, ExceptionHandler
+from starlette.types import ASGIApp, ExceptionHandler, Lifespan
 
 from proxy.derivation.service import Derivations
 from proxy.errors import ServiceError
@@ -102,6 +102,13 @@ def open_store(settings: Settings) -> ObjectStore:
     )
 
 
+def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) -> Starlette:
+    """Routes that answer every error as a problem document."""
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    app.router.redirect_slashes = False  # the redirect would repeat the caller's Host
+    return app
+
+
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
     """Variants, which need no key, before everything else."""
     return Variants(app, origin.derivations, origin.settings.sizes)
@@ -123,5 +130,5 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
             yield
 
     routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    app = starlette_app(routes, lifespan)
     return serve_variants(origin, require_key(app, settings))

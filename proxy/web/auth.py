@@ -27,7 +27,7 @@ class RequireKey:
 
     def _knows(self, scope: Scope) -> bool:
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        token = given.strip().encode()
+        token = given.strip().encode("latin-1")
         # Every key is compared, so that the time does not tell which one came near.
         matches = [hmac.compare_digest(token, key) for key in self._keys]
         return scheme.lower() == "bearer" and any(matches)

@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
@@ -57,6 +57,6 @@ def _same(etag: str, modified: datetime, if_range: str | None) -> bool:
 def _date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text) if text else None
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: numbers no calendar has
         return None
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment

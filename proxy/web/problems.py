@@ -42,9 +42,9 @@ SHORT = "public, max-age=60"
 _REMEMBERED = {404, 422}
 
 
-def problem(error: ServiceError, *, cacheable: bool = False) -> Response:
+def problem(error: ServiceError, *, cacheable: bool = False, status: int | None = None) -> Response:
     """The answer to an error. `cacheable`: the edge may keep what asking again will not change, for a minute."""
-    status = STATUS[type(error)]
+    status = status or STATUS[type(error)]
     if error.report:
         log.error("request failed", code=error.code, detail=str(error), cause=repr(error.__cause__))
     headers = {}
@@ -54,6 +54,13 @@ def problem(error: ServiceError, *, cacheable: bool = False) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="darkroom"'
     caching = SHORT if cacheable and status in _REMEMBERED else NO_STORE
     return _response(status, error.code, error.title, str(error), headers=headers, caching=caching)
+
+
+def unsatisfiable(size: int) -> Response:
+    """416, and nothing that a cache may keep: no cache keys by `Range`."""
+    headers = {"Content-Range": f"bytes */{size}"}
+    detail = f"The picture has {size} bytes."
+    return _response(416, "range_not_satisfiable", "Range not satisfiable", detail, headers=headers, caching=NO_STORE)
 
 
 async def service_error(_request: Request, error: Exception) -> Response:

@@ -12,11 +12,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.derivation.picture import CACHE_CONTROL
 from proxy.derivation.service import Derivations, Fetched, Tier
-from proxy.errors import ServiceError, UnknownVariant
+from proxy.errors import Refused, ServiceError, UnknownVariant
 from proxy.keys import variant_path
 from proxy.model import Format, Sizes, Variant, parse_upload_id
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
-from proxy.web.problems import SHORT, http_error, problem
+from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
 _CACHE_STATUS = {
@@ -44,7 +44,11 @@ class Variants:
         if match is None:
             await self._app(scope, receive, send)
             return
-        response = await self._respond(Request(scope), *(part.decode("latin-1") for part in match.groups()))
+        request = Request(scope)
+        try:
+            response = await self._respond(request, *(part.decode("latin-1") for part in match.groups()))
+        except Exception as error:  # outside of Starlette's own handlers
+            response = await unexpected(request, error)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, upload_part: str, variant_part: str) -> Response:
@@ -60,6 +64,8 @@ class Variants:
         start = monotonic()
         try:
             fetched = await self._derivations.fetch(upload_id, variant)
+        except Refused as error:  # not of what was sent just now, but of what was uploaded
+            return problem(error, cacheable=True, status=422)
         except ServiceError as error:
             return problem(error, cacheable=True)
         return answer(request.headers, variant, fetched, monotonic() - start)
@@ -96,7 +102,7 @@ def answer(request: Headers, variant: Variant, fetched: Fetched, seconds: float)
     try:
         part = byte_range(size, picture.etag, modified, request.get("range"), request.get("if-range"))
     except UnsatisfiableRange:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}", "Cache-Control": SHORT})
+        return unsatisfiable(size)
     if part is None:
         return Response(picture.body, 200, headers, picture.format.media_type)
     start, stop = part

@@ -50,7 +50,9 @@ def image_of(upload_id: UploadId, created_at: datetime = NOON) -> Image:
         "small.avif": WarmedVariant(f"/images/{upload_id}/small.avif", VariantState.STORED, 3511, 12.5),
         "large.png": WarmedVariant(f"/images/{upload_id}/large.png", VariantState.STORED, 1_000_000, None),
     }
-    return Image(upload_id, "webp", 3_521_004, 4032, 3024, "1QcSHQRnh493V4dIh4eXh1h4kJUI", "#7a6b5c", variants, created_at)
+    return Image(
+        upload_id, "webp", 3_521_004, 4032, 3024, "1QcSHQRnh493V4dIh4eXh1h4kJUI", "#7a6b5c", variants, created_at
+    )
 
 
 async def upload(
@@ -342,7 +344,7 @@ class TestForWorkers:
         assert await repository.recover() == 2
         assert await repository.recover() == 0
 
-        after = {status: [(await job_of(repository, id)).status for id in ids] for status, ids in uploads.items()}
+        after = {status: [(await job_of(repository, one)).status for one in ids] for status, ids in uploads.items()}
         assert after == {status: [PENDING if status is PROCESSING else status] * 2 for status in JobStatus}
 
     async def test_each_status_is_counted_even_if_it_is_nobodys(self, repository: JobRepository) -> None:
@@ -450,9 +452,7 @@ BAD_CURSORS = {
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS.values(), ids=BAD_CURSORS)
-async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(
-    repository: JobRepository, cursor: str
-) -> None:
+async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(repository: JobRepository, cursor: str) -> None:
     await upload(repository)
 
     with pytest.raises(ValueError, match="not a cursor"):

@@ -75,6 +75,7 @@ async def derivations(
 
 @pytest.fixture
 def uploads(
+    *,
     store: CountingStore,
     pool: RenderPool,
     repository: WatchedRepository,

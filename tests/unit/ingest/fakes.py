@@ -45,7 +45,15 @@ def picture(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
 def accepted(upload_id: UploadId | None = None, **changes: Any) -> Image:
     """An upload as `Uploads` describes it, with a moment of its own."""
     image = Image(
-        upload_id or new_upload_id(), "jpeg", 4711, 640, 427, "YJqGPQw7sFlslqhFafSE+Q6oJ1h2iHB2Rw==", "#7a6b5c", {}, now()
+        upload_id or new_upload_id(),
+        "jpeg",
+        4711,
+        640,
+        427,
+        "YJqGPQw7sFlslqhFafSE+Q6oJ1h2iHB2Rw==",
+        "#7a6b5c",
+        {},
+        now(),
     )
     return replace(image, **changes)
 
@@ -103,7 +111,7 @@ def upload_body(file: bytes, field: str = "image") -> bytes:
 
 
 class WatchedRepository(JobRepository):
-    """The real one, keeping a record of calls; told to, it fails before or after a call has had its effect, or waits."""
+    """The real one, keeping a record of calls; told to, it fails or waits before a call has any effect."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -112,6 +120,7 @@ class WatchedRepository(JobRepository):
         self.recorded: list[dict[str, WarmedVariant]] = []
         self._failures: Counter[str] = Counter()
         self._gates: dict[str, Gate] = {}
+        self._called: dict[str, asyncio.Event] = {}
 
     def fail(self, method: str, times: int = 1_000_000) -> None:
         """The next `times` calls of `method` raise CatalogUnavailable and change nothing; 0 mends it."""
@@ -122,8 +131,13 @@ class WatchedRepository(JobRepository):
         self._gates[method] = Gate()
         return self._gates[method]
 
+    async def called(self, method: str) -> None:
+        """Returns once `method` was called after this."""
+        await self._called.setdefault(method, asyncio.Event()).wait()
+
     async def _enter(self, method: str, upload_id: UploadId) -> None:
         self.calls.append((method, upload_id))
+        self._called.pop(method, asyncio.Event()).set()
         if gate := self._gates.get(method):
             await gate.wait()
         if self._failures[method]:
@@ -168,6 +182,7 @@ class MemoryRepository(JobRepository):
         self.looked = 0
         self.failures: Counter[str] = Counter()
         self.recorded: list[int] = []
+        self.ended = asyncio.Event()
 
     def _enter(self, method: str) -> None:
         if self.failures[method]:
@@ -177,7 +192,7 @@ class MemoryRepository(JobRepository):
     async def next_pending(self) -> UploadId | None:
         self.looked += 1
         self._enter("next_pending")
-        return next((id for id, status in self.status.items() if status is JobStatus.PENDING), None)
+        return next((one for one, status in self.status.items() if status is JobStatus.PENDING), None)
 
     async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
         self._enter("find")
@@ -185,9 +200,7 @@ class MemoryRepository(JobRepository):
             raise UnknownUpload
         image = self.images[upload_id]
         moment = image.created_at
-        job = Job(
-            upload_id, self.status[upload_id], self.progress[upload_id], self.errors[upload_id], moment, moment
-        )
+        job = Job(upload_id, self.status[upload_id], self.progress[upload_id], self.errors[upload_id], moment, moment)
         return image, job
 
     async def advance(
@@ -204,6 +217,8 @@ class MemoryRepository(JobRepository):
         if self.status.get(upload_id) is not expect:
             raise LostJob(upload_id)
         self.status[upload_id], self.errors[upload_id] = to, error
+        if to.ended:
+            self.ended.set()
         if progress is not None:
             self.progress[upload_id] = progress
 
@@ -217,7 +232,7 @@ class MemoryRepository(JobRepository):
 
 
 class ScriptedDerivations(Derivations):
-    """What a warm-up sees of Derivations. Each attempt ends as `script` says after `after` variants; later ones succeed.
+    """What a warm-up sees of Derivations. Attempts end as `script` says, after `after` variants; then all succeed.
 
     As with the real ones, what an earlier attempt has stored is there already, and its seconds are not known any more.
     """
@@ -265,7 +280,10 @@ class RecordingQueue:
 async def rows(database: Database) -> tuple[int, int]:
     """How many rows there are: jobs, images. Uploads that are still coming have the first alone."""
     async with database.transaction() as connection:
-        counts = [(await connection.execute(select(func.count()).select_from(table))).scalar_one() for table in (upload_jobs, images)]
+        counts = [
+            (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in (upload_jobs, images)
+        ]
     return counts[0], counts[1]
 
 
@@ -327,6 +345,7 @@ class Exchange:
         answered = asyncio.Event()
 
         async def receive() -> Message:
+            await asyncio.sleep(0)  # as a server's does
             self.received += 1
             if not self.status:
                 self.received_before_answer += 1

@@ -77,6 +77,7 @@ async def test_it_is_served_no_more(uploads: Uploads, warmup: WarmUp, derivation
 
 @pytest.mark.parametrize("method", ["delete", "list"])
 async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_completes_it(
+    *,
     uploads: Uploads,
     warmup: WarmUp,
     store: CountingStore,

@@ -1,6 +1,7 @@
 """One file out of a multipart body: byte for byte, or a refusal that says why. Nothing in between."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -82,7 +83,7 @@ class TestBytes:
         assert await read(body, split=split) == NOISE[:1000]
 
     async def test_a_nested_multipart_is_bytes_like_any_other(self) -> None:
-        inner = b"--inner\r\nContent-Disposition: form-data; name=\"image\"; filename=\"x\"\r\n\r\nX\r\n--inner--\r\n"
+        inner = b'--inner\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\nX\r\n--inner--\r\n'
         file = part(FILE, inner, "Content-Type: multipart/mixed; boundary=inner")
 
         assert await read(multipart(file)) == inner
@@ -126,8 +127,8 @@ class TestNames:
             'filename="a.jpg"; name="image"',
             'name="image"; filename=""',
             'name="image";filename="a.jpg"',
-            "name=\"image\"; filename=\"a.jpg\"; filename*=UTF-8''%e2%82%ac.jpg",
-            "name=\"image\"; filename*=UTF-8''%e2%82%ac.jpg; filename=\"a.jpg\"",
+            'name="image"; filename="a.jpg"; filename*=UTF-8\'\'%e2%82%ac.jpg',
+            'name="image"; filename*=UTF-8\'\'%e2%82%ac.jpg; filename="a.jpg"',
             'NAME="image"; FileName="a.jpg"',
         ],
     )
@@ -154,7 +155,12 @@ class TestNames:
 
     @pytest.mark.parametrize(
         "disposition",
-        ['name="picture"; filename="a.jpg"', 'name="image "; filename="a.jpg"', 'name=""; filename="a.jpg"', 'filename="a.jpg"'],
+        [
+            'name="picture"; filename="a.jpg"',
+            'name="image "; filename="a.jpg"',
+            'name=""; filename="a.jpg"',
+            'filename="a.jpg"',
+        ],
     )
     async def test_a_file_under_another_name_is_not_it(self, disposition: str) -> None:
         error = await refusal(multipart(part(disposition, b"picture")))
@@ -268,7 +274,14 @@ class TestBroken:
 
     @pytest.mark.parametrize(
         "header",
-        [b"no colon\r\n", b": no name\r\n", b"X-Broken: a\rb\r\n", b"X Y: z\r\n", b"\xff\xfe: z\r\n", b" folded: z\r\n"],
+        [
+            b"no colon\r\n",
+            b": no name\r\n",
+            b"X-Broken: a\rb\r\n",
+            b"X Y: z\r\n",
+            b"\xff\xfe: z\r\n",
+            b" folded: z\r\n",
+        ],
     )
     async def test_a_broken_header(self, header: bytes) -> None:
         body = upload_body(b"picture").replace(b"Content-Type", header + b"Content-Type")
@@ -282,7 +295,10 @@ class TestBroken:
         head = upload_body(b"picture")[:-20]
 
         with pytest.raises(ConnectionResetError):
-            [chunk async for chunk in file_field(aiter(Pieces([head], ConnectionResetError())), MULTIPART, "image", MIB)]
+            [
+                chunk
+                async for chunk in file_field(aiter(Pieces([head], ConnectionResetError())), MULTIPART, "image", MIB)
+            ]
 
 
 class TestBounds:
@@ -400,12 +416,29 @@ def test_however_a_body_is_cut_into_pieces_the_file_is_the_same(file: bytes, cut
     other = part('name="a"', b"b")
     body = multipart(*([other] if before else []), part(FILE, file), other)
     edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
-    pieces = [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(edges)]
 
     assert at_once(read(pieces)) == file
 
 
-@given(body=st.lists(st.sampled_from([f"--{BOUNDARY}".encode(), b"--", b"\r\n", b"\r", b"Content-Disposition: form-data; ", b'name="image"', b'; filename="x"', b"data", b": "]), max_size=25))
+@given(
+    body=st.lists(
+        st.sampled_from(
+            [
+                f"--{BOUNDARY}".encode(),
+                b"--",
+                b"\r\n",
+                b"\r",
+                b"Content-Disposition: form-data; ",
+                b'name="image"',
+                b'; filename="x"',
+                b"data",
+                b": ",
+            ]
+        ),
+        max_size=25,
+    )
+)
 @settings(max_examples=300, deadline=None)
 def test_whatever_comes_there_is_a_file_or_a_refusal(body: list[bytes]) -> None:
     async def taken() -> bytes | None:

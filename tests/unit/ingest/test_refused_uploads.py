@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from threading import Event
 
+import anyio
 import pytest
 import pytest_asyncio
 
 from ingest.catalog.database import Database
 from ingest.uploads import Uploads
+from proxy.derivation.service import Derivations
 from proxy.errors import (
     CatalogUnavailable,
     Malformed,
@@ -25,10 +28,20 @@ from proxy.errors import (
     UploadTimeout,
 )
 from proxy.imaging.pool import RenderPool
+from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
 from tests import pictures
 from tests.fakes import CountingStore, Gate, sample
-from tests.unit.ingest.fakes import Pieces, RecordingQueue, WatchedRepository, chunks_of, files_below, picture, rows
+from tests.unit.ingest.fakes import (
+    SIZES,
+    Pieces,
+    RecordingQueue,
+    WatchedRepository,
+    chunks_of,
+    files_below,
+    picture,
+    rows,
+)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -66,6 +79,20 @@ async def assert_nothing_left(
         assert queue.published == []
 
     return check
+
+
+class SlowDisk(DiskStore):
+    """Waits before a finished file gets its name: where a power cut, or a cancellation, has most time to come."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.writing, self.go_on, self.written = Event(), Event(), Event()
+
+    def _publish(self, incoming: Path, path: Path, *, if_absent: bool) -> None:
+        self.writing.set()
+        self.go_on.wait(10)
+        super()._publish(incoming, path, if_absent=if_absent)
+        self.written.set()
 
 
 Check = Callable[[], Awaitable[None]]
@@ -157,6 +184,32 @@ class TestBreakingOff:
 
         await assert_nothing_left()
 
+    async def test_cancelled_while_a_thread_writes_it_to_the_disk(
+        self, pool: RenderPool, repository: WatchedRepository, derivations: Derivations, tmp_path: Path
+    ) -> None:
+        """A thread cannot be cancelled: what it writes after the undoing is nobody's."""
+        disk = SlowDisk(tmp_path / "objects")
+        uploads = Uploads(
+            store=disk,
+            pool=pool,
+            repository=repository,
+            queue=RecordingQueue(),
+            derivations=derivations,
+            sizes=SIZES,
+            metrics=Metrics(),
+            temporary=tmp_path / "tmp",
+        )
+        upload = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
+        await asyncio.to_thread(disk.writing.wait, 10)
+
+        upload.cancel()
+        await asyncio.wait([upload], timeout=0.5)  # until it ends, or for long enough to have undone all it knows of
+        disk.go_on.set()
+        await asyncio.gather(upload, return_exceptions=True)
+        await asyncio.to_thread(disk.written.wait, 10)
+
+        assert [info.key async for info in disk.list("originals/")] == []
+
     async def cancel_at(self, gate: Gate, uploads: Uploads, body: AsyncIterator[bytes]) -> None:
         upload = asyncio.create_task(uploads.receive(body))
         await gate.reached.wait()
@@ -177,7 +230,9 @@ class TestFailures:
         assert sample(metrics, "darkroom_uploads_total", outcome="store_unavailable") == 1
         await assert_nothing_left()
 
-    async def test_the_store_stays_away(self, uploads: Uploads, store: CountingStore, assert_nothing_left: Check) -> None:
+    async def test_the_store_stays_away(
+        self, uploads: Uploads, store: CountingStore, assert_nothing_left: Check
+    ) -> None:
         store.fail("put", 100)
         store.fail("delete", 100)
 
@@ -225,7 +280,7 @@ class TestFailures:
     async def test_a_file_in_place_of_the_temporary_folder(
         self, uploads: Uploads, store: CountingStore, database: Database, temporary: Path
     ) -> None:
-        temporary.write_bytes(b"")
+        await anyio.Path(temporary).write_bytes(b"")
 
         with pytest.raises(Unavailable, match="no room") as caught:
             await uploads.receive(chunks_of(JPEG))

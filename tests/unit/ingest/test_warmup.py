@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
 
-from ingest.jobs import Image, JobStatus, VariantState, WarmedVariant
+from ingest.jobs import Image, JobStatus, VariantState
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from proxy.derivation.service import Derivations, Tier
@@ -43,9 +44,7 @@ async def sizes_in(store: CountingStore, upload_id: UploadId) -> dict[str, int]:
 
 
 class TestComplete:
-    async def test_the_job_ends_complete(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Image
-    ) -> None:
+    async def test_the_job_ends_complete(self, warmup: WarmUp, repository: WatchedRepository, image: Image) -> None:
         assert await warmup.run(image.upload_id) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
@@ -85,7 +84,7 @@ class TestComplete:
         assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
         stored = [{n for n, v in seen.items() if v.state is VariantState.STORED} for seen in repository.recorded]
         assert [len(names) for names in stored] == [1, 2, 3, 4, 5, 6, 7, 8]
-        assert all(earlier < later for earlier, later in zip(stored, stored[1:], strict=False))
+        assert all(earlier < later for earlier, later in pairwise(stored))
         waiting = [v for seen in repository.recorded for v in seen.values() if v.state is VariantState.WAITING]
         assert {(variant.bytes, variant.milliseconds) for variant in waiting} == {(None, None)}
 
@@ -112,7 +111,12 @@ class TestComplete:
         assert pool._idle[0].requests == before + 1
 
     async def test_variants_that_a_request_had_made_are_counted_in(
-        self, warmup: WarmUp, derivations: Derivations, repository: WatchedRepository, store: CountingStore, image: Image
+        self,
+        warmup: WarmUp,
+        derivations: Derivations,
+        repository: WatchedRepository,
+        store: CountingStore,
+        image: Image,
     ) -> None:
         variant = SIZES.standard[3]
         await derivations.fetch(image.upload_id, variant)
@@ -383,8 +387,7 @@ class TestWhileTheDatabaseIsAway:
         repository.fail("record")
         run = asyncio.create_task(WarmUp(repository, impatient, SIZES).run(image.upload_id))
         try:
-            while ("record", image.upload_id) not in repository.calls:
-                await asyncio.sleep(0.01)
+            await repository.called("record")
 
             fetched = await impatient.fetch(other.upload_id, SIZES.standard[0])
             assert fetched.tier is Tier.DERIVED

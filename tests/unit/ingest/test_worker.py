@@ -88,9 +88,9 @@ def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
         start = loop.time()
         worker = asyncio.create_task(Worker(LocalQueue(repository), warmup).run())
 
-        while repository.status[upload_id] is not JobStatus.COMPLETE:
-            await asyncio.sleep(0.1)
+        await repository.ended.wait()
 
+        assert repository.status[upload_id] is JobStatus.COMPLETE
         assert 9 <= loop.time() - start <= 100
         assert repository.looked <= 25
         await eventually(worker)
@@ -126,7 +126,9 @@ def test_stopped_it_ends_and_the_job_in_hand_is_pending_again() -> None:
 def test_idle_it_ends_when_it_is_stopped() -> None:
     async def story() -> None:
         repository, _ = jobs(number=0)
-        worker = asyncio.create_task(Worker(LocalQueue(repository), WarmUp(repository, ScriptedDerivations(), SIZES)).run())
+        worker = asyncio.create_task(
+            Worker(LocalQueue(repository), WarmUp(repository, ScriptedDerivations(), SIZES)).run()
+        )
         await asyncio.sleep(60)
 
         await eventually(worker)

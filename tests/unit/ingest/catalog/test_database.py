@@ -34,6 +34,12 @@ async def value(database: Database, query: str) -> object:
         return (await connection.execute(text(query))).scalar()
 
 
+def overwrite(folder: Path) -> None:
+    for path in folder.glob("catalog.db*"):
+        with path.open("r+b") as file:
+            file.write(os.urandom(path.stat().st_size))
+
+
 async def assert_away(database: Database) -> None:
     """Every call says CatalogUnavailable, with a sentence that gives nothing away."""
     repository = JobRepository(database)
@@ -58,7 +64,8 @@ async def assert_away(database: Database) -> None:
 
 class TestSqlite:
     @pytest.mark.parametrize(
-        ("pragma", "expected"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)]
+        ("pragma", "expected"),
+        [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)],
     )
     async def test_is_set_up_to_keep_what_it_acknowledged(
         self, database: Database, pragma: str, expected: object
@@ -87,10 +94,14 @@ class TestTransaction:
             "INSERT INTO upload_jobs (upload_id, status, progress, created_at, updated_at) "
             "VALUES ('00', 'pending', 0, '2025-01-01', '2025-01-01')"
         )
-        with pytest.raises(KeyError):
+
+        async def insert_and_fail() -> None:
             async with database.transaction() as connection:
                 await connection.execute(insert)
                 raise KeyError
+
+        with pytest.raises(KeyError):
+            await insert_and_fail()
 
         assert await value(database, "SELECT count(*) FROM upload_jobs") == 0
 
@@ -151,9 +162,7 @@ class TestAway:
     async def test_its_file_breaks_while_it_is_open(self, database: Database, tmp_path: Path) -> None:
         repository = JobRepository(database)
         await repository.count()
-        for path in tmp_path.glob("catalog.db*"):
-            with path.open("r+b") as file:
-                file.write(os.urandom(path.stat().st_size))
+        overwrite(tmp_path)
 
         await assert_away(database)
 

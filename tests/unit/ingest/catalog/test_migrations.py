@@ -46,7 +46,10 @@ def constraints(connection: Connection) -> dict[str, Any]:
         table: (
             sorted((check["name"], check["sqltext"]) for check in inspector.get_check_constraints(table)),
             inspector.get_pk_constraint(table)["constrained_columns"],
-            [(key["constrained_columns"], key["referred_table"], key["options"]) for key in inspector.get_foreign_keys(table)],
+            [
+                (key["constrained_columns"], key["referred_table"], key["options"])
+                for key in inspector.get_foreign_keys(table)
+            ],
         )
         for table in metadata.tables
     }

@@ -11,13 +11,13 @@ from PIL import Image
 
 from proxy.derivation.service import Derivations, Tier
 from proxy.errors import DerivationTimeout, Refused, Undecodable
-from proxy.imaging.pool import RenderPool
+from proxy.imaging.pool import RenderPool, RenderProcess
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
 from proxy.telemetry import Metrics
-from tests.fakes import CountingStore, photograph, sample
+from tests.fakes import CountingStore, eventually, photograph, sample
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,9 +25,28 @@ SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 300, None, Fit.IN
 JPG = Variant(SIZES["small"], Format.JPG)
 
 
+class WatchedPool(RenderPool):
+    """Waits for every child's end: the pool forgets those that it kills, and the loop must not close before them."""
+
+    def __init__(self) -> None:
+        super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, timeout=20, max_waiting=64)
+        self.children: list[asyncio.subprocess.Process] = []
+
+    async def _start_process(self) -> RenderProcess:
+        process = await super()._start_process()
+        self.children.append(process._child)
+        return process
+
+    async def close(self) -> None:
+        await super().close()
+        for child in self.children:
+            await child.wait()
+        await eventually(lambda: all(child._transport._loop is None for child in self.children))
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[RenderPool]:
-    pool = RenderPool(Limits(100, 10_000), processes=1, memory_mb=2048, timeout=20, max_waiting=64)
+    pool = WatchedPool()
     await pool.start()
     yield pool
     await pool.close()
@@ -126,7 +145,7 @@ async def test_a_warm_up_that_is_left_frees_its_process(derivations: Derivations
 async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
     store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> None:
-    impatient = RenderPool(Limits(1, 10_000), processes=1, memory_mb=2048, timeout=20, max_waiting=1)
+    impatient = WatchedPool()
     await impatient.start()
     settings = {"temporary": temporary, "hot_bytes": 0, "missing_ttl": 60}
     late = Derivations(store, impatient, recipes, metrics, timeout=0.001, **settings)

@@ -11,9 +11,7 @@ from proxy.imaging.inspect import Inspection
 from proxy.imaging.pool import RenderPool, RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Format
-from tests.pictures import (
-    photograph_path,
-)
+from tests.pictures import photograph_path
 from tests.unit.proxy.imaging.reference import LIMITS, SIDES, target
 
 ROCKET = photograph_path("rocket.jpg")
@@ -66,7 +64,7 @@ def written(directory: Path, original: bytes) -> Path:
 
 async def gone(process_id: int) -> bool:
     """Whether the process ends, and is not left behind as a zombie, within a few seconds."""
-    for _ in range(500):
+    for _ in range(300):
         try:
             os.kill(process_id, 0)
         except ProcessLookupError:

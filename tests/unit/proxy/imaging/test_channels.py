@@ -33,7 +33,7 @@ def halves(left: object, right: object, depth: int, *chunks: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("format", Format)
-def test_defect_16_bit_grey_keeps_its_whole_range(format: Format) -> None:
+def test_16_bit_grey_keeps_its_whole_range(format: Format) -> None:
     image = picture(raw_png(ramp(16), 16), target(256, 256, format))
 
     assert image.mode == ("L" if format in (Format.JPG, Format.PNG) else "RGB")
@@ -42,11 +42,11 @@ def test_defect_16_bit_grey_keeps_its_whole_range(format: Format) -> None:
     assert row == pytest.approx(np.arange(256), abs=ROUNDING if format is Format.PNG else SAME_COLOR)
 
 
-def test_defect_16_bit_grey_becomes_8_bit_grey() -> None:
+def test_16_bit_grey_becomes_8_bit_grey() -> None:
     assert picture(raw_png(ramp(16), 16), SMALL).mode == "L"
 
 
-def test_defect_16_bit_grey_photograph_is_its_8_bit_self() -> None:
+def test_16_bit_grey_photograph_is_its_8_bit_self() -> None:
     samples = np.asarray(photograph("camera.png"), np.int64)
 
     image = picture(raw_png(samples * 257, 16), SMALL)
@@ -55,7 +55,7 @@ def test_defect_16_bit_grey_photograph_is_its_8_bit_self() -> None:
     assert farthest(image, picture(raw_png(samples, 8), SMALL)) <= ROUNDING
 
 
-def test_defect_16_bit_grey_is_not_cut_short_where_it_is_scaled_a_lot() -> None:
+def test_16_bit_grey_is_not_cut_short_where_it_is_scaled_a_lot() -> None:
     samples = np.tile(np.asarray(photograph("camera.png"), np.int64), (3, 3))
 
     assert farthest(picture(raw_png(samples * 257, 16), SMALL), picture(raw_png(samples, 8), SMALL)) <= ROUNDING
@@ -158,14 +158,14 @@ def test_a_1_bit_key_is_transparent(keyed: int, other: int) -> None:
 
 
 @pytest.mark.parametrize(("depth", "left"), [(2, 85), (4, 17)])
-def test_defect_a_key_among_few_greys_is_transparent(depth: int, left: int) -> None:
+def test_a_key_among_few_greys_is_transparent(depth: int, left: int) -> None:
     top = 2**depth - 1
 
     assert_right_half_alone_is_transparent(halves(1, top, depth, key(top)), (left,) * 3)
 
 
 @pytest.mark.parametrize("keyed", [65535, 0x1234])
-def test_defect_a_16_bit_grey_key_is_transparent(keyed: int) -> None:
+def test_a_16_bit_grey_key_is_transparent(keyed: int) -> None:
     assert_right_half_alone_is_transparent(halves(0x8080, keyed, 16, key(keyed)), (128, 128, 128))
 
 
@@ -173,7 +173,7 @@ def test_a_16_bit_colour_key_that_8_bits_can_say_is_transparent() -> None:
     assert_right_half_alone_is_transparent(halves((0x8080, 0, 0), (0, 65535, 0), 16, key(0, 65535, 0)), (128, 0, 0))
 
 
-def test_defect_a_16_bit_colour_key_is_transparent() -> None:
+def test_a_16_bit_colour_key_is_transparent() -> None:
     assert_right_half_alone_is_transparent(halves((0x8080, 0, 0), (0, 0x1234, 0), 16, key(0, 0x1234, 0)), (128, 0, 0))
 
 
@@ -199,7 +199,7 @@ def test_a_red_disc_has_no_dark_rim_in_webp() -> None:
     assert np.abs(colors - RED).max() <= RIM
 
 
-def test_defect_a_red_disc_has_no_dark_rim_in_avif() -> None:
+def test_a_red_disc_has_no_dark_rim_in_avif() -> None:
     colors = visible_red(picture(png(disc(RED)), target(150, 150, Format.AVIF)), WELL_VISIBLE)
 
     assert np.abs(colors - RED).max() <= RIM

@@ -192,6 +192,18 @@ def test_cmyk_is_what_its_profile_says_of_its_inks(inks: tuple[int, int, int], b
     assert shown(original) == pytest.approx(expected, abs=LOSSY)
 
 
+def test_the_deepest_black_of_a_press_is_black_on_a_screen() -> None:
+    all_inks = jpeg(flat("CMYK", (255, 255, 255, 255)), icc_profile=press_profile(black_lightness=15.0))
+
+    assert shown(all_inks) == pytest.approx((0, 0, 0), abs=LOSSY)  # without compensation: 38
+
+
+def test_yellowish_paper_is_white_on_a_screen() -> None:
+    paper = press_profile(paper=D50 * [0.85, 0.85, 0.7])
+
+    assert shown(jpeg(flat("CMYK", (0, 0, 0, 0)), icc_profile=paper)) == pytest.approx((255, 255, 255), abs=LOSSY)
+
+
 @pytest.mark.parametrize("format", Format)
 def test_cmyk_comes_out_as_rgb_in_every_format(format: Format) -> None:
     original = jpeg(photograph("coffee.png").convert("CMYK"), icc_profile=press_profile())

@@ -119,7 +119,7 @@ def test_cmyk_is_inspected() -> None:
 
 
 @pytest.mark.parametrize("side", [100, 512])
-def test_defect_16_bit_grey_is_inspected(side: int) -> None:
+def test_16_bit_grey_is_inspected(side: int) -> None:
     grey = np.full((side, side), 0x8080, np.int64)
 
     assert inspected(raw_png(grey, 16)).color == "#808080"

@@ -26,7 +26,7 @@ REDUCED_DECODE = 42  # dB: JPEG scaled while it is decoded, against a full decod
 SAME_COLOR = 6  # levels: a flat colour through lossy encoders, not far from an edge that rings
 
 STANDARD = [target(side, side, format) for side in SIDES.values() for format in Format]
-DENSE = [target(side * density, side * density) for side in SIDES.values() for density in (2, 3)]
+DENSE = [target(side * 2, side * 2, Format.JPG) for side in SIDES.values()]
 
 EDGES = {"left": "#ff0000", "right": "#00ff00", "top": "#0000ff", "bottom": "#ffff00"}
 
@@ -49,11 +49,10 @@ def quadrants(width: int, height: int) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("name", ["rocket.jpg", "chelsea.png"])
 @pytest.mark.parametrize("format", Format)
-def test_every_box_is_exact_in_every_format_and_density(name: str, format: Format) -> None:
+def test_every_box_is_exact_in_every_format_and_density(format: Format) -> None:
     sides = [side * density for side in SIDES.values() for density in (1, 2, 3)]
-    original = photograph_bytes(name)
+    original = photograph_bytes("retina.jpg")
 
     files = rendered(original, *(target(side, side, format) for side in sides))
 

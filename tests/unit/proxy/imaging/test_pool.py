@@ -165,7 +165,7 @@ async def test_a_refusal_arrives_by_name_with_its_text_and_costs_no_process(
     assert (str(of_rendering.value), str(of_inspection.value)) == (text, text)
 
 
-async def test_defect_16_bit_grey_does_not_kill_its_process(tmp_path: Path) -> None:
+async def test_16_bit_grey_does_not_kill_its_process(tmp_path: Path) -> None:
 
     grey = written(tmp_path, raw_png(np.full((200, 200), 0x8080), 16))
     async with pool() as children:
@@ -208,13 +208,13 @@ async def test_closing_leaves_no_replacement_that_was_on_its_way() -> None:
     async with pool(processes=2) as children:
         async with children.process(LIVE) as process:
             process.at_rest = False  # as after an answer that was not read to its end
-        assert len(children._starting) == 1
+        assert len(children._background) == 1
 
-    assert children._starting == set()
+    assert children._background == set()
     assert children._idle == []
 
 
-async def test_defect_closing_ends_a_process_that_is_at_work() -> None:
+async def test_closing_ends_a_process_that_is_at_work() -> None:
     children = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, timeout=PATIENT, max_waiting=0)
     await children.start()
     async with children.process(LIVE) as process:

@@ -123,12 +123,12 @@ async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
-async def test_defect_after_failures_in_a_row_no_more_processes_idle_than_configured() -> None:
+async def test_after_failures_in_a_row_no_more_processes_idle_than_configured() -> None:
     async with pool(processes=2) as children:
         for number in range(6):
             async with children.process(LIVE) as process:
                 if number % 2:
                     process.at_rest = False  # as after an answer that was not read to its end
-        await asyncio.gather(*children._starting)
+        await asyncio.gather(*children._background)
 
         assert len(children._idle) == 2

@@ -1,0 +1,78 @@
+"""The whole service, put together as `darkroom serve` does it, for as long as a module; its worker only on demand."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+from starlette.types import ASGIApp
+
+from ingest.web.app import Ingest, compose_ingest, ingest_app
+from proxy.settings import Settings
+from proxy.web.app import serve_variants
+from tests.unit.ingest.fakes import files_below, rows
+
+
+@dataclass(frozen=True)
+class Service:
+    ingest: Ingest
+    app: ASGIApp
+
+    @classmethod
+    def of(cls, ingest: Ingest) -> "Service":
+        return cls(ingest, serve_variants(ingest.origin, ingest_app(ingest)))
+
+    def configured(self, **changes: Any) -> "Service":
+        """The same service, store and database under other settings, but for those that its pool was started with."""
+        settings = Settings(**_arguments(self.ingest.origin.settings) | changes)
+        return self.made_of(origin=replace(self.ingest.origin, settings=settings))
+
+    def made_of(self, **parts: Any) -> "Service":
+        return Service.of(replace(self.ingest, **parts))
+
+    def client(self, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url="http://origin.test", headers=headers)
+
+    async def upload(self, file: bytes, **headers: str) -> httpx.Response:
+        async with self.client(headers) as client:
+            return await client.post("/images/upload", files={"image": ("photo.jpg", file, "image/jpeg")})
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        async with self.client(headers) as client:
+            return await client.get(path)
+
+    async def delete(self, path: str) -> httpx.Response:
+        async with self.client() as client:
+            return await client.delete(path)
+
+    async def holdings(self) -> tuple[object, ...]:
+        """All that there is: stored objects, temporary files, rows."""
+        settings = self.ingest.origin.settings
+        objects = [name for name in files_below(settings.data_dir / "objects") if name.count("/")]
+        return objects, files_below(settings.temporary), await rows(self.ingest.database)
+
+
+def _arguments(settings: Settings) -> dict[str, Any]:
+    values = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {("sizes" if name == "size_tables" else name): value for name, value in values.items()}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("data"),
+        max_upload_mb=1,
+        max_side=1000,
+        render_processes=1,
+        render_timeout=20,
+        api_keys=(),
+        cdn_url=None,
+        public_url=None,
+    )
+    ingest = compose_ingest(settings)
+    await ingest.database.migrate()
+    async with ingest.running():
+        yield Service.of(ingest)

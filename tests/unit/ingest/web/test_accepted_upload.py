@@ -1,0 +1,163 @@
+"""`POST /images/upload`: what a caller gets for a picture that is taken."""
+
+import re
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image as Picture
+
+from proxy.imaging.inspect import inspect
+from proxy.imaging.probe import Limits
+from proxy.model import parse_upload_id
+from tests.fakes import photograph
+from tests.unit.ingest.fakes import MULTIPART, Exchange, multipart, part, picture, upload_body
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SIDES = {"small": 150, "medium": 400, "large": 800}
+TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
+MIB = 1 << 20
+
+
+async def test_the_answer_is_that_of_the_contract(service: Service, tmp_path: Path) -> None:
+    file = photograph("rocket.jpg")
+    (tmp_path / "rocket").write_bytes(file)
+    seen = inspect(tmp_path / "rocket", Limits(100, 1000))
+
+    answer = await service.upload(file)
+
+    upload_id = answer.json()["uploadId"]
+    assert answer.status_code == 201
+    assert parse_upload_id(upload_id) == upload_id
+    assert answer.json() == {
+        "uploadId": upload_id,
+        "originalSize": len(file),
+        "dimensions": {"width": 640, "height": 427},
+        "format": "jpeg",
+        "status": "pending",
+        "statusUrl": f"/images/{upload_id}/status",
+        "urls": {
+            size: {format: f"/images/{upload_id}/{size}.{format}" for format in ("jpg", "png", "webp", "avif")}
+            for size in ("small", "medium", "large")
+        },
+        "placeholder": {"thumbhash": seen.thumbhash, "color": seen.color},
+    }
+    assert re.fullmatch(r"#[0-9a-f]{6}", seen.color)
+    assert answer.headers["location"] == f"/images/{upload_id}"
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_every_url_works_at_once(service: Service) -> None:
+    urls = (await service.upload(photograph("rocket.jpg"))).json()["urls"]
+
+    for size, formats in urls.items():
+        for format, url in formats.items():
+            answer = await service.get(url)
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == TYPES[format]
+            with Picture.open(BytesIO(answer.content)) as image:
+                assert image.size == (SIDES[size], SIDES[size])
+
+
+@pytest.mark.parametrize(
+    ("settings", "base"),
+    [
+        ({"cdn_url": "https://cdn.test"}, "https://cdn.test"),
+        ({"public_url": "https://origin.test:8443/darkroom/"}, "https://origin.test:8443/darkroom"),
+        ({"cdn_url": "https://cdn.test/pictures/", "public_url": "https://origin.test"}, "https://cdn.test/pictures"),
+    ],
+)
+async def test_urls_begin_where_the_settings_say(service: Service, settings: dict[str, str], base: str) -> None:
+    answer = (await service.configured(**settings).upload(picture())).json()
+
+    upload_id = answer["uploadId"]
+    for size, formats in answer["urls"].items():
+        for format, url in formats.items():
+            assert url == f"{base}/images/{upload_id}/{size}.{format}"
+    assert answer["statusUrl"] == f"/images/{upload_id}/status"
+
+
+async def test_no_header_of_the_request_gets_into_a_url(service: Service) -> None:
+    forged = {"host": "evil.test", "x-forwarded-host": "evil.test", "x-forwarded-proto": "gopher"}
+
+    answer = await service.upload(picture(), **forged)
+
+    assert answer.status_code == 201
+    assert "evil.test" not in answer.text + str(answer.headers)
+
+
+async def test_configured_sizes_are_those_of_the_urls(service: Service) -> None:
+    sizes = {"tiny": {"width": 16, "height": 16}, "wide": {"width": 300}}
+
+    urls = (await service.configured(sizes=sizes).upload(picture())).json()["urls"]
+
+    assert list(urls) == ["tiny", "wide"]
+    assert list(urls["wide"]) == list(TYPES)
+
+
+@pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
+async def test_the_content_decides_what_it_is_whatever_it_is_called(service: Service, format: str) -> None:
+    file = part('name="image"; filename="x.php"', picture(format=format), "Content-Type: text/html")
+    exchange = await Exchange([multipart(file)]).run(service.app, "POST", "/images/upload", content_type=MULTIPART)
+
+    assert exchange.status == 201
+    assert httpx.Response(200, content=exchange.answer).json()["format"] == format
+
+
+@pytest.mark.parametrize("filename", ["../../etc/passwd", "x" * 300, "a\0b.png", "\u202egpj.exe", "><script>"])
+async def test_the_name_of_the_file_gets_nowhere(service: Service, filename: str) -> None:
+    before = (await service.holdings())[0]
+    body = multipart(part(f'name="image"; filename="{filename}"', picture()))
+
+    exchange = await Exchange([body]).run(service.app, "POST", "/images/upload", content_type=MULTIPART)
+
+    assert exchange.status == 201
+    upload_id = exchange.headers["location"].removeprefix("/images/")
+    after = (await service.holdings())[0]
+    assert set(after) - set(before) == {f"originals/{upload_id}"}
+    assert filename not in exchange.answer.decode() + str(exchange.headers)
+
+
+async def test_one_as_large_as_it_may_be(service: Service) -> None:
+    file = picture().ljust(MIB, b"\0")
+
+    answer = await service.upload(file)
+
+    assert answer.status_code == 201
+    assert answer.json()["originalSize"] == MIB
+
+
+@pytest.mark.parametrize("declared", [None, "0", "10", "999999", "-5", "1e3", "abc", "", "٣", "0x5"])
+async def test_content_length_is_not_believed(service: Service, declared: str | None) -> None:
+    headers = {"content_type": MULTIPART}
+    if declared is not None:
+        headers["content_length"] = declared.encode().decode("latin-1")
+
+    exchange = await Exchange([upload_body(picture())]).run(service.app, "POST", "/images/upload", **headers)
+
+    assert exchange.status == 201
+
+
+async def test_the_connection_stays_open(service: Service) -> None:
+    exchange = await Exchange([upload_body(picture())]).run(
+        service.app, "POST", "/images/upload", content_type=MULTIPART
+    )
+
+    assert "connection" not in exchange.headers
+    assert exchange.received_after_end == 0
+
+
+async def test_an_upload_shows_among_the_metrics(service: Service) -> None:
+    await service.upload(picture())
+
+    metrics = (await service.get("/metrics")).text
+
+    uploads = re.search(r'^darkroom_uploads_total\{outcome="ok"\} (\S+)$', metrics, re.MULTILINE)
+    jobs = re.search(r'^darkroom_jobs\{status="pending"\} (\S+)$', metrics, re.MULTILINE)
+    assert uploads
+    assert jobs
+    assert float(jobs[1]) == sum((await service.ingest.repository.count()).values())

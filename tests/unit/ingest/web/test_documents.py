@@ -1,0 +1,169 @@
+"""The `<picture>` that callers paste, and the widths that it announces."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import pytest
+
+from ingest.jobs import Job, JobStatus
+from ingest.web.documents import Documents, shown
+from proxy.imaging.geometry import place
+from proxy.model import Fit, Size, Sizes, Variant
+from tests.unit.ingest.fakes import accepted
+
+DEFAULT = Sizes(
+    *(Size(name, side, side, Fit.COVER) for name, side in (("small", 150), ("medium", 400), ("large", 800)))
+)
+IMAGE = accepted(width=640, height=427)
+ID = IMAGE.upload_id
+
+
+@dataclass
+class Element(HTMLParser):
+    """Tags with their attributes, in order; fails where one is not closed as it was opened."""
+
+    text: str
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("source", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        raise AssertionError(f"text in a picture: {data}")
+
+
+def picture_of(sizes: Sizes = DEFAULT, *, base: str = "", width: int = 640, height: int = 427) -> Element:
+    image = accepted(ID, width=width, height=height)
+    job = Job(ID, JobStatus.PENDING, 0, None, image.created_at, image.created_at)
+    return Element(Documents(sizes, base).upload(image, job)["picture"])
+
+
+def candidates(srcset: str | None) -> list[tuple[str, int]]:
+    """URLs with their widths, as a browser reads them where no URL has a comma."""
+    assert srcset
+    pairs = [candidate.split() for candidate in srcset.split(", ")]
+    assert all(width.endswith("w") for _, width in pairs)
+    return [(url, int(width[:-1])) for url, width in pairs]
+
+
+def names(element: Element) -> list[str]:
+    """The sizes in the fallback's srcset."""
+    return [url.split("/")[-1].removesuffix(".jpg") for url, _ in candidates(element.tags[-1][1]["srcset"])]
+
+
+class TestPicture:
+    def test_is_one_element_with_the_better_formats_first(self) -> None:
+        element = picture_of()
+
+        assert [tag for tag, _ in element.tags] == ["picture", "source", "source", "img"]
+        assert [attributes.get("type") for _, attributes in element.tags[1:3]] == ["image/avif", "image/webp"]
+
+    @pytest.mark.parametrize(("index", "format"), [(1, "avif"), (2, "webp"), (3, "jpg")])
+    def test_every_format_has_all_sizes_with_their_widths(self, index: int, format: str) -> None:
+        attributes = picture_of().tags[index][1]
+
+        assert candidates(attributes["srcset"]) == [
+            (f"/images/{ID}/small.{format}", 150),
+            (f"/images/{ID}/medium.{format}", 400),
+            (f"/images/{ID}/large.{format}", 800),
+        ]
+        assert attributes["sizes"] == "100vw"
+
+    def test_falls_back_to_the_largest_jpeg_and_keeps_its_place(self) -> None:
+        attributes = picture_of().tags[-1][1]
+
+        assert attributes["src"] == f"/images/{ID}/large.jpg"
+        assert (attributes["width"], attributes["height"]) == ("800", "800")
+        assert attributes["alt"] == ""
+        assert attributes["loading"] == "lazy"
+        assert attributes["decoding"] == "async"
+        assert attributes["style"] == f"background-color:{IMAGE.color}"
+
+    def test_urls_begin_with_the_base_and_are_escaped(self) -> None:
+        element = picture_of(base="https://cdn.test/a&copy=b")
+
+        assert element.tags[-1][1]["src"] == f"https://cdn.test/a&copy=b/images/{ID}/large.jpg"
+        assert candidates(element.tags[1][1]["srcset"])[0][0] == f"https://cdn.test/a&copy=b/images/{ID}/small.avif"
+        assert "a&amp;copy" in element.text
+        assert "a&copy" not in element.text
+
+    def test_a_size_of_another_shape_is_no_candidate(self) -> None:
+        sizes = Sizes(
+            Size("square", 400, 400, Fit.COVER),
+            Size("wide", 1200, 400, Fit.COVER),
+            Size("widest", 1800, 600, Fit.COVER),
+            Size("high", 400, 1200, Fit.COVER),
+        )
+        assert names(picture_of(sizes)) == ["wide", "widest"]
+
+    def test_a_shape_that_differs_by_the_rounding_of_a_pixel_is_the_same(self) -> None:
+        sizes = Sizes(Size("small", 133, 100, Fit.COVER), Size("large", 400, 300, Fit.COVER))
+
+        assert names(picture_of(sizes)) == ["small", "large"]
+
+    def test_a_shape_that_differs_by_more_is_another(self) -> None:
+        sizes = Sizes(Size("small", 140, 100, Fit.COVER), Size("large", 400, 300, Fit.COVER))
+
+        assert names(picture_of(sizes)) == ["large"]
+
+    def test_sizes_that_keep_all_of_a_picture_have_its_shape(self) -> None:
+        sizes = Sizes(Size("thumb", 100, None, Fit.INSIDE), Size("page", 600, 600, Fit.INSIDE))
+        element = picture_of(sizes, width=640, height=427)
+
+        assert [width for _, width in candidates(element.tags[-1][1]["srcset"])] == [100, 600]
+        assert (element.tags[-1][1]["width"], element.tags[-1][1]["height"]) == ("600", "400")
+
+    def test_no_width_is_announced_twice(self) -> None:
+        """Two sizes larger than the picture both show it as it is; HTML allows no two candidates of one width."""
+        sizes = Sizes(Size("page", 1000, None, Fit.INSIDE), Size("poster", 2000, None, Fit.INSIDE))
+        widths = [width for _, width in candidates(picture_of(sizes).tags[-1][1]["srcset"])]
+
+        assert len(widths) == len(set(widths))
+
+
+@pytest.mark.parametrize(
+    "sides", [(640, 427), (427, 640), (100, 100), (9999, 101), (101, 9999), (1411, 1411), (333, 1000)]
+)
+@pytest.mark.parametrize(
+    "size",
+    [
+        Size("cover", 150, 90, Fit.COVER),
+        Size("inside", 300, 200, Fit.INSIDE),
+        Size("huge", 5000, 5000, Fit.INSIDE),
+        Size("width", 250, None, Fit.INSIDE),
+        Size("height", None, 250, Fit.INSIDE),
+        Size("line", None, 1, Fit.INSIDE),
+    ],
+    ids=lambda size: size.name,
+)
+def test_a_size_is_announced_as_it_is_rendered(size: Size, sides: tuple[int, int]) -> None:
+    image = accepted(width=sides[0], height=sides[1])
+    rendered = place(sides, size.width, size.height, size.fit)
+
+    assert shown(size, image) == (rendered.width, rendered.height)
+
+
+def test_urls_have_every_size_and_format_and_no_more() -> None:
+    urls = Documents(DEFAULT, "https://cdn.test").created(IMAGE)["urls"]
+
+    assert {
+        url.removeprefix(f"https://cdn.test/images/{ID}/") for formats in urls.values() for url in formats.values()
+    } == {variant.name for variant in DEFAULT.standard}
+    assert all(
+        DEFAULT.parse(url.split("/")[-1]) == Variant(DEFAULT[size], format)
+        for size, formats in urls.items()
+        for format, url in formats.items()
+    )

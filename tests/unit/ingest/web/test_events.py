@@ -1,0 +1,121 @@
+"""`GET /images/{uploadId}/events`: the status as Server-Sent Events, until there is nothing more to come."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from ingest.jobs import JobStatus
+from proxy.model import UploadId
+from tests.unit.ingest.fakes import WatchedRepository, eventually, picture
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    data: dict[str, object]
+
+
+def events(answer: httpx.Response) -> list[Event]:
+    """Parsed as a browser does; comments are left out."""
+    found = []
+    for block in answer.text.replace("\r\n", "\n").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))
+        if fields:
+            found.append(Event(fields["event"], json.loads(fields["data"])))
+    return found
+
+
+async def upload(service: Service) -> UploadId:
+    return UploadId((await service.upload(picture())).json()["uploadId"])
+
+
+async def test_a_job_is_followed_from_pending_to_complete(service: Service) -> None:
+    upload_id = await upload(service)
+    following = asyncio.create_task(service.get(f"/images/{upload_id}/events"))
+    await asyncio.sleep(0.1)
+
+    async with service.ingest.working():
+        answer = await following
+
+    seen = events(answer)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+    assert {event.name for event in seen} == {"status"}
+    assert seen[0].data["status"] == "pending"
+    assert seen[-1].data == (await service.get(f"/images/{upload_id}/status")).json()
+    assert (seen[-1].data["status"], seen[-1].data["progress"]) == ("complete", 100)
+
+
+async def test_each_event_is_a_change_and_progress_only_grows(service: Service) -> None:
+    upload_id = await upload(service)
+    async with service.ingest.working():
+        seen = events(await service.get(f"/images/{upload_id}/events"))
+
+    documents = [event.data for event in seen]
+    assert all(one != other for one, other in pairwise(documents))
+    progress = [int(str(document["progress"])) for document in documents]
+    assert progress == sorted(progress)
+
+
+@pytest.mark.parametrize("end", [JobStatus.COMPLETE, JobStatus.FAILED])
+async def test_one_that_has_ended_already_is_one_event(service: Service, end: JobStatus) -> None:
+    upload_id = await upload(service)
+    repository = service.ingest.repository
+    await repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
+    await repository.advance(
+        upload_id, expect=JobStatus.PROCESSING, to=end, error="why" if end is JobStatus.FAILED else None
+    )
+
+    seen = events(await service.get(f"/images/{upload_id}/events"))
+
+    assert seen == [Event("status", (await service.get(f"/images/{upload_id}/status")).json())]
+
+
+async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> None:
+    upload_id = await upload(service)
+    following = asyncio.create_task(service.get(f"/images/{upload_id}/events"))
+    await asyncio.sleep(0.1)
+    assert (await service.delete(f"/images/{upload_id}")).status_code == 204
+
+    seen = events(await following)
+
+    assert [event.name for event in seen] == ["status", "deleted"]
+    assert seen[-1].data == {}
+
+
+async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_back(service: Service) -> None:
+    upload_id = await upload(service)
+    repository = WatchedRepository(service.ingest.database)
+    following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
+    await asyncio.sleep(0.1)
+    repository.fail("find")
+
+    assert [event.name for event in events(await following)] == ["status"]
+
+
+async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> None:
+    answer = await service.get("/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/events")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
+    upload_id = await upload(service)
+    repository = WatchedRepository(service.ingest.database)
+    following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
+    await asyncio.sleep(0.1)
+
+    await eventually(following)
+
+    asked = len(repository.calls)
+    await asyncio.sleep(0.4)
+    assert len(repository.calls) == asked

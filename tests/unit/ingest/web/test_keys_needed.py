@@ -1,0 +1,106 @@
+"""Once there are keys, every call needs one but variants, the health checks and the page."""
+
+import pytest
+import pytest_asyncio
+
+from tests.unit.ingest.fakes import MULTIPART, Exchange, picture, upload_body
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+CALLS = [
+    ("POST", "/images/upload"),
+    ("GET", "/images"),
+    ("GET", f"/images/{UNKNOWN}"),
+    ("DELETE", f"/images/{UNKNOWN}"),
+    ("GET", f"/images/{UNKNOWN}/status"),
+    ("GET", f"/images/{UNKNOWN}/events"),
+    ("GET", "/metrics"),
+    ("GET", "/no/such/path"),
+    ("PUT", "/images"),
+]
+WRONG = [
+    None,
+    "Bearer wrong",
+    "Bearer",
+    "Bearer ",
+    "Basic first",
+    "first",
+    "Bearer first,second",
+    "Bearer firs",
+    "Bearer \xe4",
+]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def locked(service: Service) -> Service:
+    return service.configured(api_keys=("first", "second"))
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+@pytest.mark.parametrize("authorization", WRONG[:2])
+async def test_without_the_right_one_a_call_is_refused(
+    locked: Service, method: str, path: str, authorization: str | None
+) -> None:
+    headers = {"authorization": authorization} if authorization else {}
+    exchange = await Exchange([b""]).run(locked.app, method, path, **headers)
+
+    assert exchange.status == 401
+    assert b'"code": "unauthorized"' in exchange.answer
+    assert exchange.headers["content-type"] == "application/problem+json"
+    assert exchange.headers["www-authenticate"].startswith("Bearer")
+    assert exchange.received == 0
+
+
+@pytest.mark.parametrize("authorization", WRONG)
+async def test_what_is_not_the_key_is_not_the_key(locked: Service, authorization: str | None) -> None:
+    headers = {"authorization": authorization} if authorization else {}
+
+    assert (await Exchange().run(locked.app, "GET", "/images", **headers)).status == 401
+
+
+@pytest.mark.parametrize("authorization", ["Bearer first", "Bearer second", "bearer first"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/images", 200),
+        ("GET", f"/images/{UNKNOWN}", 404),
+        ("DELETE", f"/images/{UNKNOWN}", 404),
+        ("GET", f"/images/{UNKNOWN}/status", 404),
+        ("GET", f"/images/{UNKNOWN}/events", 404),
+        ("GET", "/metrics", 200),
+    ],
+)
+async def test_with_one_of_them_a_call_is_answered(
+    locked: Service, authorization: str, method: str, path: str, status: int
+) -> None:
+    assert (await Exchange().run(locked.app, method, path, authorization=authorization)).status == status
+
+
+async def test_an_upload_needs_one_and_leaves_nothing_without(locked: Service) -> None:
+    before = await locked.holdings()
+    headers = {"content_type": MULTIPART}
+    body = upload_body(picture())
+
+    refused = await Exchange([body]).run(locked.app, "POST", "/images/upload", **headers)
+    assert refused.status == 401
+    assert await locked.holdings() == before
+
+    taken = await Exchange([body]).run(locked.app, "POST", "/images/upload", authorization="Bearer second", **headers)
+    assert taken.status == 201
+
+
+async def test_variants_and_health_checks_need_none(service: Service, locked: Service) -> None:
+    upload_id = (await service.upload(picture())).json()["uploadId"]
+
+    for path in (f"/images/{upload_id}/small.jpg", "/healthz", "/readyz"):
+        assert (await locked.get(path)).status_code == 200
+    assert (await locked.get(f"/images/{UNKNOWN}/small.jpg")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/healthz/../images", "/images/%2e%2e/healthz", "/healthz%2f", "//healthz", "/HEALTHZ"]
+)
+async def test_what_only_looks_like_an_open_path_is_not_open(locked: Service, path: str) -> None:
+    assert (await Exchange().run(locked.app, "GET", path)).status == 401

@@ -1,0 +1,307 @@
+"""What the calls beside the upload answer: one upload, its status, its pages, its end."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+
+from ingest.jobs import JobStatus
+from ingest.web.app import Ingest
+from proxy.derivation.service import Derivations
+from proxy.model import UploadId
+from proxy.recipe import Recipes
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import Exchange, picture
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NAMES = [f"{size}.{format}" for size in ("small", "medium", "large") for format in ("jpg", "png", "webp", "avif")]
+UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def created(service: Service) -> dict[str, object]:
+    """The answer to an upload."""
+    document: dict[str, object] = (await service.upload(picture())).json()
+    return document
+
+
+async def assert_problem(service: Service, method: str, path: str, status: int, code: str) -> str:
+    async with service.client() as client:
+        answer = await client.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.json()["code"] == code
+    assert answer.json()["detail"]
+    return str(answer.json()["detail"])
+
+
+class TestShow:
+    async def test_has_what_the_upload_said_and_more(self, service: Service, created: dict[str, object]) -> None:
+        answer = await service.get(f"/images/{created['uploadId']}")
+
+        document = answer.json()
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        assert {key: document[key] for key in created} == created
+        assert set(document) - set(created) == {"createdAt", "picture"}
+        assert document["picture"].startswith("<picture>")
+
+    async def test_its_time_is_iso_8601_in_utc(self, service: Service) -> None:
+        before = datetime.now(UTC)
+        upload_id = (await service.upload(picture())).json()["uploadId"]
+
+        created_at = datetime.fromisoformat((await service.get(f"/images/{upload_id}")).json()["createdAt"])
+
+        assert before <= created_at <= datetime.now(UTC)
+        assert created_at.utcoffset() == datetime.now(UTC).utcoffset()
+
+    async def test_status_is_that_of_the_job(self, service: Service, created: dict[str, object]) -> None:
+        await advance(service.ingest, str(created["uploadId"]), JobStatus.FAILED)
+
+        assert (await service.get(f"/images/{created['uploadId']}")).json()["status"] == "failed"
+
+    async def test_urls_follow_the_settings_of_today(self, service: Service, created: dict[str, object]) -> None:
+        moved = service.configured(cdn_url="https://cdn.test")
+
+        document = (await moved.get(f"/images/{created['uploadId']}")).json()
+
+        assert document["urls"]["small"]["webp"] == f"https://cdn.test/images/{created['uploadId']}/small.webp"
+        assert "https://cdn.test/images/" in document["picture"]
+
+
+class TestStatus:
+    async def test_before_a_warm_up_everything_waits(self, service: Service, created: dict[str, object]) -> None:
+        answer = await service.get(str(created["statusUrl"]))
+
+        document = answer.json()
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        assert document == {
+            "uploadId": created["uploadId"],
+            "status": "pending",
+            "progress": 0,
+            "error": None,
+            "createdAt": document["createdAt"],
+            "updatedAt": document["createdAt"],
+            "variants": {name: {"state": "waiting", "bytes": None, "milliseconds": None} for name in NAMES},
+        }
+
+    async def test_after_it_every_variant_is_known_as_it_is_served(
+        self, service: Service, created: dict[str, object]
+    ) -> None:
+        upload_id = UploadId(str(created["uploadId"]))
+        assert await service.ingest.warmup.run(upload_id) is JobStatus.COMPLETE
+
+        document = (await service.get(str(created["statusUrl"]))).json()
+
+        assert (document["status"], document["progress"], document["error"]) == ("complete", 100, None)
+        assert document["updatedAt"] > document["createdAt"]
+        assert sorted(document["variants"]) == sorted(NAMES)
+        for name, known in document["variants"].items():
+            served = await service.get(f"/images/{upload_id}/{name}")
+            assert served.headers["cache-status"] == "darkroom; hit"
+            assert known["state"] == "stored"
+            assert known["bytes"] == len(served.content)
+            assert known["milliseconds"] > 0
+
+    async def test_a_failure_says_why(self, service: Service, created: dict[str, object]) -> None:
+        await advance(service.ingest, str(created["uploadId"]), JobStatus.FAILED, "Export it again.")
+
+        document = (await service.get(str(created["statusUrl"]))).json()
+
+        assert (document["status"], document["progress"], document["error"]) == ("failed", 0, "Export it again.")
+
+
+class TestPages:
+    async def test_they_hold_the_newest_first_as_they_are_shown_alone(self, service: Service) -> None:
+        ids = [(await service.upload(picture())).json()["uploadId"] for _ in range(5)]
+
+        seen, cursor = [], ""
+        for _ in range(3):
+            answer = await service.get(f"/images?limit=2&cursor={cursor}")
+            assert answer.status_code == 200
+            assert set(answer.json()) == {"images", "cursor"}
+            assert len(answer.json()["images"]) == 2
+            seen += answer.json()["images"]
+            cursor = answer.json()["cursor"]
+
+        assert [document["uploadId"] for document in seen[:5]] == ids[::-1]
+        assert seen[0] == (await service.get(f"/images/{ids[-1]}")).json()
+
+    async def test_the_last_leads_nowhere(self, service: Service, created: dict[str, object]) -> None:
+        document = (await service.get("/images?limit=100")).json()
+
+        assert document["cursor"] is None
+        assert document["images"][0]["uploadId"] == created["uploadId"]
+
+    @pytest.mark.parametrize(("limit", "number"), [("1", 1), ("0", 1), ("-7", 1), ("2", 2)])
+    async def test_a_limit_is_brought_within_its_bounds(
+        self, service: Service, created: dict[str, object], limit: str, number: int
+    ) -> None:
+        await service.upload(picture())
+
+        assert len((await service.get(f"/images?limit={limit}")).json()["images"]) == number
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "limit=ten",
+            "limit=",
+            "limit=1.5",
+            "limit=1e3",
+            "limit=" + "9" * 5000,
+            "cursor=x",
+            "cursor=%00",
+            "cursor=MjAyNQ==",
+        ],
+    )
+    async def test_nonsense_is_refused(self, service: Service, query: str) -> None:
+        detail = await assert_problem(service, "GET", f"/images?{query}", 400, "malformed")
+
+        assert "limit" in detail
+        assert "cursor" in detail
+
+
+class TestDelete:
+    async def test_all_of_it_is_gone(self, service: Service) -> None:
+        before = await service.holdings()
+        upload_id = (await service.upload(picture())).json()["uploadId"]
+        await service.ingest.warmup.run(upload_id)
+
+        answer = await service.delete(f"/images/{upload_id}")
+
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert answer.headers["cache-control"] == "no-store"
+        assert await service.holdings() == before
+        for path in ("", "/status", "/events", "/small.jpg"):
+            assert (await service.get(f"/images/{upload_id}{path}")).status_code == 404
+        listed = (await service.get("/images?limit=100")).json()["images"]
+        assert upload_id not in [document["uploadId"] for document in listed]
+
+    async def test_a_second_time_it_is_unknown(self, service: Service, created: dict[str, object]) -> None:
+        await service.delete(f"/images/{created['uploadId']}")
+
+        await assert_problem(service, "DELETE", f"/images/{created['uploadId']}", 404, "not_found")
+
+    async def test_while_the_store_is_away_it_is_not_done_and_can_be_asked_again(
+        self, service: Service, created: dict[str, object]
+    ) -> None:
+        path = f"/images/{created['uploadId']}"
+        broken = with_store(service, store := CountingStore(service.ingest.origin.store))
+        store.fail("delete")
+
+        exchange = await Exchange().run(broken.app, "DELETE", path)
+
+        assert exchange.status == 503
+        assert int(exchange.headers["retry-after"]) > 0
+        assert (await service.get(path)).status_code == 200
+        assert (await broken.delete(path)).status_code == 204
+
+
+class TestUnknown:
+    @pytest.mark.parametrize("path", ["", "/status", "/events"])
+    @pytest.mark.parametrize(
+        "upload_id", [UNKNOWN, UNKNOWN.upper(), UNKNOWN[:-1], UNKNOWN.replace("-", ""), "upload", "%2e%2e", "a%00b"]
+    )
+    async def test_an_id_that_is_nobodys_is_not_found(self, service: Service, upload_id: str, path: str) -> None:
+        await assert_problem(service, "GET", f"/images/{upload_id}{path}", 404, "not_found")
+
+    async def test_the_upper_case_spelling_of_a_known_one_is_not_found(
+        self, service: Service, created: dict[str, object]
+    ) -> None:
+        upload_id = str(created["uploadId"]).upper()
+
+        await assert_problem(service, "GET", f"/images/{upload_id}", 404, "not_found")
+        await assert_problem(service, "DELETE", f"/images/{upload_id}", 404, "not_found")
+
+    @pytest.mark.parametrize("path", ["/nothing", "/images/upload/more", f"/images/{UNKNOWN}/variants", "/Images"])
+    async def test_no_such_path(self, service: Service, path: str) -> None:
+        await assert_problem(service, "GET", path, 404, "not_found")
+
+    @pytest.mark.parametrize("path", ["/images/", f"/images/{UNKNOWN}/", "/images/upload/", "/healthz/"])
+    async def test_a_slash_at_the_end_is_another_path_and_leads_nowhere(self, service: Service, path: str) -> None:
+        """A redirect would repeat the request's own Host to whoever has it in a cache."""
+        async with service.client({"host": "evil.test"}) as client:
+            answer = await client.get(path)
+
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+
+
+class TestMethods:
+    @pytest.mark.parametrize(
+        ("method", "path", "allowed"),
+        [
+            ("PUT", "/images/upload", {"POST"}),
+            ("POST", "/images", {"GET", "HEAD"}),
+            ("DELETE", "/images", {"GET", "HEAD"}),
+            ("POST", f"/images/{UNKNOWN}/status", {"GET", "HEAD"}),
+            ("DELETE", f"/images/{UNKNOWN}/events", {"GET", "HEAD"}),
+            ("POST", f"/images/{UNKNOWN}/small.jpg", {"GET", "HEAD"}),
+        ],
+    )
+    async def test_another_is_refused_naming_those_there_are(
+        self, service: Service, method: str, path: str, allowed: set[str]
+    ) -> None:
+        await self.assert_allowed(service, method, path, allowed)
+
+    @pytest.mark.parametrize("method", ["PUT", "OPTIONS"])
+    async def test_where_one_path_has_two_calls_both_are_named(self, service: Service, method: str) -> None:
+        await self.assert_allowed(service, method, f"/images/{UNKNOWN}", {"GET", "HEAD", "DELETE"})
+
+    async def assert_allowed(self, service: Service, method: str, path: str, allowed: set[str]) -> None:
+        async with service.client() as client:
+            answer = await client.request(method, path)
+
+        assert answer.status_code == 405
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.json()["code"] == "method_not_allowed"
+        assert {name.strip() for name in answer.headers["allow"].split(",")} == allowed
+
+
+class TestHealth:
+    async def test_it_is_alive_and_ready(self, service: Service) -> None:
+        assert (await service.get("/healthz")).json() == {"status": "ok"}
+        ready = await service.get("/readyz")
+        assert (ready.status_code, ready.json()) == (
+            200,
+            {"status": "ready", "checks": {"store": "ok", "database": "ok"}},
+        )
+
+    async def test_without_its_tables_it_is_not_ready_and_says_so(self, service: Service) -> None:
+        database = service.ingest.database
+        await database.migrate("base")
+        try:
+            answer = await service.get("/readyz")
+        finally:
+            await database.migrate()
+
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["store"] == "ok"
+        assert "darkroom migrate" in answer.json()["checks"]["database"]
+
+
+async def advance(ingest: Ingest, upload_id: str, to: JobStatus, error: str | None = None) -> None:
+    chosen = UploadId(upload_id)
+    await ingest.repository.advance(chosen, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
+    await ingest.repository.advance(chosen, expect=JobStatus.PROCESSING, to=to, error=error)
+
+
+def with_store(service: Service, store: CountingStore) -> Service:
+    """Over another store, down to the derivations."""
+    origin = service.ingest.origin
+    derivations = Derivations(
+        store,
+        origin.pool,
+        Recipes(origin.settings),
+        origin.metrics,
+        temporary=origin.settings.temporary,
+        timeout=5,
+        hot_bytes=0,
+        missing_ttl=0.001,
+    )
+    return service.made_of(origin=replace(origin, store=store, derivations=derivations))

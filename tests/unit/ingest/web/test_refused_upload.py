@@ -1,0 +1,255 @@
+"""`POST /images/upload`: every refusal as the contract has it, nothing left behind, and no more read than needed."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import repeat
+from typing import Any
+
+import pytest
+
+from proxy.errors import CatalogUnavailable, StoreUnavailable
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import (
+    MULTIPART,
+    Exchange,
+    WatchedRepository,
+    multipart,
+    part,
+    picture,
+    upload_body,
+)
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MIB = 1 << 20
+FILE = 'name="image"; filename="photo.jpg"'
+CHUNK = bytes(64 * 1024)
+
+REFUSED: dict[str, tuple[bytes, int, str]] = {
+    "a GIF": (upload_body(b"GIF89a" + bytes(500)), 400, "unsupported_format"),
+    "a page": (upload_body(b"<!doctype html><p>hello</p>"), 400, "unsupported_format"),
+    "an empty file": (upload_body(b""), 400, "missing_image"),
+    "another field": (upload_body(picture(), field="file"), 400, "missing_image"),
+    "text": (multipart(part('name="image"', picture())), 400, "missing_image"),
+    "no part": (multipart(), 400, "missing_image"),
+    "two pictures": (multipart(part(FILE, picture()), part(FILE, picture())), 400, "malformed"),
+    "cut": (upload_body(picture())[:-10], 400, "malformed"),
+    "cut within the picture": (upload_body(picture())[:700], 400, "malformed"),
+    "cut after the picture": (part(FILE, picture()), 400, "malformed"),
+    "nothing": (b"", 400, "malformed"),
+    "65 parts": (multipart(*[part(f'name="f{n}"', b"") for n in range(64)], part(FILE, picture())), 400, "malformed"),
+    "too small": (upload_body(picture(99, 300)), 422, "too_small"),
+    "too many pixels": (upload_body(picture(100, 1001)), 422, "too_many_pixels"),
+    "half a picture": (upload_body(picture()[:-600]), 422, "undecodable"),
+    "one byte too large": (upload_body(picture().ljust(MIB + 1, b"\0")), 413, "too_large"),
+}
+
+
+def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
+    """The document of a refusal, checked in every respect but its words."""
+    document: dict[str, Any] = json.loads(exchange.answer)
+    assert (exchange.status, document["status"], document["code"]) == (status, status, code)
+    assert set(document) == {"type", "title", "status", "detail", "code"}
+    assert document["type"].endswith(code)
+    assert len(document["detail"]) > 15
+    assert document["detail"] != document["title"]
+    assert exchange.headers["content-type"] == "application/problem+json"
+    assert exchange.headers["content-length"] == str(len(exchange.answer))
+    assert exchange.headers["cache-control"] == "no-store"
+    assert exchange.headers["x-content-type-options"] == "nosniff"
+    return document
+
+
+async def send(service: Service, exchange: Exchange, **headers: str) -> Exchange:
+    """Posts it, and sees that nothing of it was left behind."""
+    before = await service.holdings()
+    await exchange.run(service.app, "POST", "/images/upload", **{"content_type": MULTIPART} | headers)
+    assert await service.holdings() == before
+    return exchange
+
+
+def endless(first: bytes) -> Iterator[bytes]:
+    yield first
+    yield from repeat(CHUNK)
+
+
+class TestBodies:
+    @pytest.mark.parametrize(("body", "status", "code"), REFUSED.values(), ids=REFUSED)
+    @pytest.mark.parametrize("step", [1000, None])
+    async def test_is_refused_with_a_reason(
+        self, service: Service, body: bytes, status: int, code: str, step: int | None
+    ) -> None:
+        pieces = [body[at : at + (step or len(body))] for at in range(0, len(body), step or len(body) or 1)]
+
+        problem(await send(service, Exchange(pieces)), status, code)
+
+    @pytest.mark.parametrize(
+        ("content_type", "code"),
+        [
+            ("image/jpeg", "missing_image"),
+            ("multipart/form-data", "missing_image"),
+            ("application/x-www-form-urlencoded", "missing_image"),
+            ("multipart/form-data; boundary=another", "malformed"),
+        ],
+    )
+    async def test_another_kind_of_body(self, service: Service, content_type: str, code: str) -> None:
+        exchange = await send(service, Exchange([upload_body(picture())]), content_type=content_type)
+
+        problem(exchange, 400, code)
+
+    async def test_no_content_type_at_all(self, service: Service) -> None:
+        before = await service.holdings()
+        exchange = await Exchange([upload_body(picture())]).run(service.app, "POST", "/images/upload")
+
+        problem(exchange, 400, "missing_image")
+        assert await service.holdings() == before
+
+    async def test_the_sentence_says_what_to_do(self, service: Service) -> None:
+        small = problem(await send(service, Exchange([REFUSED["too small"][0]])), 422, "too_small")
+        large = problem(await send(service, Exchange([REFUSED["one byte too large"][0]])), 413, "too_large")
+        other = problem(await send(service, Exchange([REFUSED["another field"][0]])), 400, "missing_image")
+
+        assert "99x300" in small["detail"]
+        assert "100" in small["detail"]
+        assert "at most 1 MB" in large["detail"]
+        assert "`image`" in other["detail"]
+
+    @pytest.mark.parametrize("name", ["too small", "an empty file", "half a picture"])
+    async def test_when_a_whole_body_was_read_no_more_is_waited_for(self, service: Service, name: str) -> None:
+        """A server's `receive` then only returns once the client hangs up: the answer would end seconds late."""
+        body, status, code = REFUSED[name]
+
+        exchange = await send(service, Exchange([body]))
+
+        problem(exchange, status, code)
+        assert exchange.received_after_end == 0
+
+
+class TestTooLarge:
+    async def test_declared_so_it_is_refused_before_any_of_it_is_read(self, service: Service) -> None:
+        exchange = await send(service, Exchange(endless(b"")), content_length=str(50 * MIB))
+
+        problem(exchange, 413, "too_large")
+        assert exchange.received_before_answer == 0
+        assert exchange.headers["connection"] == "close"
+
+    @pytest.mark.parametrize("declared", ["1" + "0" * 26, str(MIB + (64 << 10) + 1)])
+    async def test_however_much_is_declared(self, service: Service, declared: str) -> None:
+        problem(await send(service, Exchange([]), content_length=declared), 413, "too_large")
+
+    async def test_who_waits_to_be_asked_is_never_asked(self, service: Service) -> None:
+        exchange = await send(service, Exchange(endless(b"")), content_length=str(50 * MIB), expect="100-continue")
+
+        problem(exchange, 413, "too_large")
+        assert exchange.received == 0
+
+    async def test_undeclared_it_is_refused_as_soon_as_it_passes_the_limit(self, service: Service) -> None:
+        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
+
+        problem(exchange, 413, "too_large")
+        assert exchange.received_before_answer <= 1 + MIB // len(CHUNK) + 1
+        assert exchange.headers["connection"] == "close"
+
+    async def test_what_still_comes_is_dropped_for_a_while_so_that_the_answer_arrives(self, service: Service) -> None:
+        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
+
+        dropped = exchange.received - exchange.received_before_answer
+        assert 16 <= dropped * len(CHUNK) / MIB <= 65
+
+    async def test_who_was_asked_and_sends_gets_that_while_too(self, service: Service) -> None:
+        """`Expect: 100-continue` was answered with the first read: there are bytes under way like any others."""
+        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])), expect="100-continue")
+
+        problem(exchange, 413, "too_large")
+        assert exchange.received > exchange.received_before_answer
+
+    @pytest.mark.parametrize("filler", [b"\r\n" * 32_000, part('name="a"', bytes(60_000))])
+    async def test_what_is_not_the_picture_is_bounded_too(self, service: Service, filler: bytes) -> None:
+        exchange = await send(service, Exchange(repeat(filler)))
+
+        assert exchange.status == 400
+        assert exchange.received_before_answer <= 4
+
+
+class TestSlow:
+    async def test_one_that_stalls_is_told_so(self, service: Service) -> None:
+        impatient = service.configured(upload_stall_timeout=0.05)
+        exchange = await send(impatient, Exchange([upload_body(picture())[:600]], ends=False))
+
+        document = problem(exchange, 408, "upload_timeout")
+        assert "0.05" in document["detail"]
+        assert exchange.headers["connection"] == "close"
+
+    async def test_one_that_never_begins(self, service: Service) -> None:
+        impatient = service.configured(upload_stall_timeout=0.05)
+
+        problem(await send(impatient, Exchange(ends=False)), 408, "upload_timeout")
+
+    async def test_one_that_takes_too_long_as_a_whole(self, service: Service) -> None:
+        impatient = service.configured(upload_timeout=0.05)
+
+        problem(await send(impatient, Exchange([upload_body(picture())[:600]], ends=False)), 408, "upload_timeout")
+
+    async def test_messages_without_bytes_are_no_sign_of_life_for_the_whole(self, service: Service) -> None:
+        impatient = service.configured(upload_timeout=0.05)
+        exchange = Exchange(ends=False)
+        exchange.body = iter(lambda: b"" if not exchange.status else None, None)
+
+        problem(await send(impatient, exchange), 408, "upload_timeout")
+
+
+class TestHangingUp:
+    @pytest.mark.parametrize("taken", [0, 1, 12, 150, 160, 600, -1])
+    async def test_anywhere_leaves_nothing(self, service: Service, taken: int) -> None:
+        body = upload_body(picture())[:taken]
+
+        exchange = await send(service, Exchange([body] if body else [], ends=False, hangs_up=True))
+
+        problem(exchange, 400, "malformed")
+
+    async def test_after_the_closing_boundary_but_before_the_end(self, service: Service) -> None:
+        exchange = await send(service, Exchange([upload_body(picture())], ends=False, hangs_up=True))
+
+        problem(exchange, 400, "malformed")
+
+
+class TestAway:
+    async def test_the_store(self, service: Service) -> None:
+        store = CountingStore(service.ingest.origin.store)
+        store.fail("put")
+        broken = service.made_of(origin=replace(service.ingest.origin, store=store))
+
+        exchange = await send(broken, Exchange([upload_body(picture())]))
+
+        problem(exchange, 503, StoreUnavailable.code)
+        assert int(exchange.headers["retry-after"]) > 0
+
+    @pytest.mark.parametrize("method", ["begin", "accept"])
+    async def test_the_database(self, service: Service, method: str) -> None:
+        repository = WatchedRepository(service.ingest.database)
+        repository.fail(method, 1)
+
+        exchange = await send(service.made_of(repository=repository), Exchange([upload_body(picture())]))
+
+        problem(exchange, 503, CatalogUnavailable.code)
+        assert int(exchange.headers["retry-after"]) > 0
+
+    @pytest.mark.parametrize("path", ["/images", "/images/{id}", "/images/{id}/status", "/images/{id}/events"])
+    async def test_the_database_for_who_asks(self, service: Service, path: str) -> None:
+        upload_id = (await service.upload(picture())).json()["uploadId"]
+        repository = AwayRepository(service.ingest.database)
+
+        exchange = await Exchange().run(service.made_of(repository=repository).app, "GET", path.format(id=upload_id))
+
+        problem(exchange, 503, CatalogUnavailable.code)
+        assert int(exchange.headers["retry-after"]) > 0
+
+
+class AwayRepository(WatchedRepository):
+    async def find(self, upload_id: Any) -> Any:
+        raise CatalogUnavailable("The fake database is away.")
+
+    async def newest(self, limit: int, cursor: str | None = None) -> Any:
+        raise CatalogUnavailable("The fake database is away.")

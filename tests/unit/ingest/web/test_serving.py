@@ -1,0 +1,62 @@
+"""The app as a server runs it: started, a picture uploaded and warmed, stopped."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+import structlog
+
+from ingest.catalog.database import Database
+from ingest.web.app import create_app, create_ingest_app
+from proxy.settings import Settings
+from tests.fakes import lifespan
+from tests.unit.ingest.fakes import files_below, picture
+
+
+@pytest.fixture
+def logging():
+    """The app configures logging; the next test finds it as it was."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+@pytest.fixture
+async def settings(tmp_path: Path, logging: None) -> Settings:
+    settings = Settings(data_dir=tmp_path, render_processes=1, sizes={"tiny": {"width": 24, "height": 24}})
+    database = Database.from_settings(settings)
+    await database.migrate()
+    await database.close()
+    return settings
+
+
+async def test_a_picture_is_warmed_without_anybody_asking(settings: Settings) -> None:
+    app = create_app(settings)
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+        created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
+        await client.get(f"/images/{created['uploadId']}/events")  # ends with the job
+        status = (await client.get(created["statusUrl"])).json()
+        variant = await client.get(created["urls"]["tiny"]["avif"])
+
+    assert (status["status"], status["progress"]) == ("complete", 100)
+    assert variant.headers["cache-status"] == "darkroom; hit"
+    assert files_below(settings.temporary) == []
+
+
+async def test_switched_off_the_warm_up_leaves_uploads_pending(settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"warm_up": False}))
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+        created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
+        assert (await client.get(created["urls"]["tiny"]["jpg"])).status_code == 200
+        status = (await client.get(created["statusUrl"])).json()
+
+    assert status["status"] == "pending"
+
+
+async def test_ingest_alone_serves_no_variants(settings: Settings) -> None:
+    app = create_ingest_app(settings)
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+        created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
+
+        assert (await client.get(created["urls"]["tiny"]["jpg"])).status_code == 404
+        assert (await client.get(created["statusUrl"])).status_code == 200
