@@ -291,6 +291,11 @@ class TestBroken:
     async def test_a_part_without_headers_is_nobodys(self) -> None:
         assert type(await refusal(f"--{BOUNDARY}\r\n\r\npicture\r\n--{BOUNDARY}--\r\n".encode())) is MissingImage
 
+    async def test_a_part_without_headers_takes_nothing_from_the_one_before_it(self) -> None:
+        nameless = f"--{BOUNDARY}\r\n\r\nnobody's\r\n".encode()
+
+        assert await read(multipart(part(FILE, b"picture"), nameless)) == b"picture"
+
     async def test_what_the_body_raises_goes_through(self) -> None:
         head = upload_body(b"picture")[:-20]
 

@@ -261,6 +261,20 @@ class TestStopped:
 
         assert (await status(repository, image.upload_id))[0] is PROCESSING
 
+    async def test_cancelled_after_the_job_was_taken_away_it_ends_all_the_same(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        gate = store.hold("put")
+        run = asyncio.create_task(warmup.run(image.upload_id))
+        await gate.reached.wait()
+        await repository.recover()
+        run.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await run
+
+        assert await status(repository, image.upload_id) == (PENDING, 0, None)
+
     async def test_cancelled_while_the_database_is_away_it_ends_all_the_same(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
@@ -315,7 +329,7 @@ class TestLost:
         assert store.count("download") == 1
 
     async def test_taken_away_in_the_middle_it_is_let_go(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
         gate = repository.hold("record")
         run = asyncio.create_task(warmup.run(image.upload_id))
@@ -325,6 +339,7 @@ class TestLost:
 
         assert await run is None
         assert await status(repository, image.upload_id) == (PENDING, 0, None)
+        assert len(await sizes_in(store, image.upload_id)) == 1  # what is stored is right, whoever goes on
 
 
 class TestDeletedMeanwhile:

@@ -62,6 +62,13 @@ class Outcome:
         return [variants[variant.name].milliseconds for variant in STANDARD]
 
 
+def test_a_time_is_in_milliseconds() -> None:
+    outcome = Outcome(ScriptedDerivations()).run()
+
+    assert outcome.milliseconds == [250.0] * len(STANDARD)
+    assert outcome.repository.recorded == [12, 25, 37, 50, 62, 75, 87, 100]
+
+
 class TestWhatMayPass:
     @pytest.mark.parametrize("error", PASSING, ids=lambda error: error.code)
     def test_is_tried_again_and_ends_complete(self, error: ServiceError) -> None:
