@@ -9,6 +9,7 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs import Image, JobStatus, LostJob, VariantState, WarmedVariant
+from ingest.queue.base import Delivery, TryAgain
 from proxy.derivation.service import Derivations, Ensured
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
@@ -16,7 +17,6 @@ from proxy.model import Sizes, UploadId, Variant
 
 log = structlog.get_logger()
 
-_RETRY_DELAYS = (1, 2, 4, 8, 16)  # seconds before trying again what may pass
 _CATALOG_DELAY = 1  # seconds between attempts to write down what is done
 
 
@@ -28,44 +28,54 @@ class WarmUp:
         self._derivations = derivations
         self._sizes = sizes
 
-    async def run(self, upload_id: UploadId, expect: JobStatus = JobStatus.PENDING) -> JobStatus | None:
-        """The status it ended with, or None if the job was not to be had: taken by another, or deleted.
+    async def run(self, delivery: Delivery) -> JobStatus | None:
+        """The status it ended with, or None if the job was not to be had: ended, taken by another, or deleted.
 
-        Cancelled, it hands the job back. Raises CatalogUnavailable only before it has begun.
+        Raises TryAgain where another try may succeed and the delivery is not the last; cancelled, it hands the job
+        back likewise. Raises CatalogUnavailable only before it has begun.
         """
         try:
-            await self._repository.advance(upload_id, expect=expect, to=JobStatus.PROCESSING, progress=0)
-            image, _ = await self._repository.find(upload_id)
-            error = await self._ensure_all(image)
+            image = await self._claim(delivery)
+            error = await self._ensure_all(image, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE
-            await self._end(upload_id, to, error)
+            await _until_written(lambda: self._end(image.upload_id, to, error))
         except (LostJob, UnknownUpload):
             return None
-        except asyncio.CancelledError:
+        except (TryAgain, asyncio.CancelledError):
             with suppress(LostJob, CatalogUnavailable):
-                await self._repository.advance(upload_id, expect=JobStatus.PROCESSING, to=JobStatus.PENDING, progress=0)
+                await self._end(delivery.upload_id, JobStatus.PENDING)
             raise
         return to
 
-    async def _ensure_all(self, image: Image) -> str | None:
-        """None, or why it failed."""
+    async def _claim(self, delivery: Delivery) -> Image:
+        image, job = await self._repository.find(delivery.upload_id)
+        claimable = {JobStatus.PENDING}
+        if delivery.alone:
+            claimable.add(JobStatus.PROCESSING)
+        if delivery.again:
+            claimable |= {JobStatus.COMPLETE, JobStatus.FAILED}
+        if job.status not in claimable:
+            raise LostJob(delivery.upload_id)
+        await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=0)
+        return image
+
+    async def _ensure_all(self, image: Image, delivery: Delivery) -> str | None:
+        """None, or why it failed for good."""
         made: list[Variant] = []
-        for delay in (*_RETRY_DELAYS, None):
-            try:
-                await self._ensure(image, made)
-            except ServiceError as error:
-                if delay is None or not error.retryable:
-                    return await self._give_up(image, made, str(error))
-                log.warning("warm-up will be tried again", upload=image.upload_id, error=str(error), seconds=delay)
-                await asyncio.sleep(delay)
-            except LostJob:
-                raise
-            except Exception:  # a defect of ours; an accepted job ends all the same
-                log.exception("unexpected error in a warm-up", upload=image.upload_id)
-                return await self._give_up(image, made, "An unexpected error; it was logged.")
-            else:
-                return None
-        raise AssertionError("the last attempt returns")
+        try:
+            await self._ensure(image, made, delivery.report)
+        except UnknownUpload:
+            raise
+        except ServiceError as error:
+            if error.retryable and not delivery.last:
+                raise TryAgain(str(error)) from error
+            return await self._give_up(image, made, str(error))
+        except LostJob:
+            raise
+        except Exception:  # a defect of ours; an accepted job ends all the same
+            log.exception("unexpected error in a warm-up", upload=image.upload_id)
+            return await self._give_up(image, made, "An unexpected error; it was logged.")
+        return None
 
     async def _give_up(self, image: Image, made: list[Variant], error: str) -> str:
         """Removes what this run has stored: a failed job leaves no partial output."""
@@ -76,7 +86,7 @@ class WarmUp:
         await self._record(image.upload_id, 0, waiting(image.upload_id, self._sizes))
         return error
 
-    async def _ensure(self, image: Image, made: list[Variant]) -> None:
+    async def _ensure(self, image: Image, made: list[Variant], report: Callable[[int], Awaitable[None]]) -> None:
         standard = self._sizes.standard
         variants = waiting(image.upload_id, self._sizes)
         done = 0
@@ -87,15 +97,15 @@ class WarmUp:
                 known = image.variants.get(one.variant.name)
                 variants[one.variant.name] = _warmed(variants[one.variant.name], one, known)
                 done += 1
-                await self._record(image.upload_id, 100 * done // len(standard), variants)
+                progress = 100 * done // len(standard)
+                await self._record(image.upload_id, progress, variants)
+                await report(progress)
 
     async def _record(self, upload_id: UploadId, progress: int, variants: dict[str, WarmedVariant]) -> None:
         await _until_written(lambda: self._repository.record(upload_id, progress, variants))
 
-    async def _end(self, upload_id: UploadId, to: JobStatus, error: str | None) -> None:
-        await _until_written(
-            lambda: self._repository.advance(upload_id, expect=JobStatus.PROCESSING, to=to, error=error)
-        )
+    async def _end(self, upload_id: UploadId, to: JobStatus, error: str | None = None) -> None:
+        await self._repository.advance(upload_id, expect=JobStatus.PROCESSING, to=to, error=error)
 
 
 def waiting(upload_id: UploadId, sizes: Sizes) -> dict[str, WarmedVariant]:

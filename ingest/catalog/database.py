@@ -67,7 +67,8 @@ class Database:
 
 def _create_engine(url: str) -> AsyncEngine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, pool_timeout=5)
+        patience = {"timeout": 3, "command_timeout": 10}  # seconds to connect, and for one statement
+        return create_async_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=patience)
     engine = create_async_engine(url, connect_args={"timeout": _BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     return engine

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
@@ -107,15 +107,28 @@ class JobRepository:
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).scalar()
 
-    async def recover(self) -> int:
-        """Makes jobs that a stopped server left `processing` pending again; how many."""
+    async def recover(self, unseen: timedelta = timedelta(0)) -> int:
+        """Makes jobs pending again that stand as processing without a sign of life for so long; how many."""
+        now = datetime.now(UTC)
         async with self._database.transaction() as connection:
             result = await connection.execute(
                 update(upload_jobs)
-                .where(upload_jobs.c.status == JobStatus.PROCESSING)
-                .values(status=JobStatus.PENDING, updated_at=datetime.now(UTC))
+                .where(upload_jobs.c.status == JobStatus.PROCESSING, upload_jobs.c.updated_at <= now - unseen)
+                .values(status=JobStatus.PENDING, updated_at=now)
             )
             return result.rowcount
+
+    async def overdue(self, unseen: timedelta) -> list[Job]:
+        """Accepted jobs that have not ended and show no sign of life for so long; the oldest, a page of them."""
+        query = (
+            _joined()
+            .where(upload_jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
+            .where(upload_jobs.c.updated_at <= datetime.now(UTC) - unseen)
+            .order_by(upload_jobs.c.updated_at)
+            .limit(_PAGE)
+        )
+        async with self._database.transaction() as connection:
+            return [_job(row) for row in await connection.execute(query)]
 
     async def advance(
         self,

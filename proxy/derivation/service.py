@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ import structlog
 from cachetools import TTLCache
 
 from proxy.derivation.hot import HotPictures
+from proxy.derivation.lock.base import KeyLock, NoLock
 from proxy.derivation.originals import original_file
 from proxy.derivation.picture import Picture
 from proxy.derivation.singleflight import SingleFlight
@@ -25,7 +26,7 @@ from proxy.errors import (
 )
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderPool, RenderProcess
-from proxy.keys import original_key
+from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.base import ObjectExists, ObjectStore
@@ -77,6 +78,7 @@ class Derivations:
         pool: RenderPool,
         recipes: Recipes,
         metrics: Metrics,
+        lock: KeyLock | None = None,
         *,
         temporary: Path,
         timeout: float,
@@ -88,6 +90,7 @@ class Derivations:
         self._pool = pool
         self._recipes = recipes
         self._metrics = metrics
+        self._lock: KeyLock = lock or NoLock()
         self._temporary = temporary
         self._timeout = timeout
         self._hot = HotPictures(hot_bytes)
@@ -126,16 +129,21 @@ class Derivations:
         if not missing:
             return
         made = []
-        async with self._pool.process(Priority.BACKGROUND) as process:
+        async with self._pool.process(Priority.BACKGROUND) as process, AsyncExitStack() as leases:
             # Only now, with a process in hand: a live request must not end up waiting behind a queued warm-up.
-            with self._flights.claim([(upload_id, variant) for variant in missing], _handed_back) as flights:
+            free = []
+            for variant in missing:
+                lease = self._lock.hold(variant_key(upload_id, variant), wait=False)
+                if await leases.enter_async_context(lease):
+                    free.append((upload_id, variant))
+            with self._flights.claim(free, _handed_back) as flights:
                 made = [variant for variant in missing if (upload_id, variant) in flights]
                 async for picture, variant, timings in self._render_all(process, upload_id, made):
                     flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
                     await self._variants.put(upload_id, variant, picture)
                     yield Ensured(variant, len(picture.body), sum(timings.values()))
         for variant in missing:
-            if variant not in made:  # a live request was making it: wait for that one's bytes
+            if variant not in made:  # somebody else was making it: wait for that one's bytes
                 picture = (await self._fetch(upload_id, variant)).picture
                 with suppress(ObjectExists):
                     await self._variants.put(upload_id, variant, picture, if_absent=True)
@@ -194,12 +202,21 @@ class Derivations:
         return Fetched(picture, Tier.STORED)
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
-        picture, timings = await self._render(upload_id, variant, Priority.LIVE)
-        if len(self._background) < _MAX_WRITE_BACKS:
-            self._later(self._variants.write_back(upload_id, variant, picture))
-        else:
-            self._metrics.write_backs.labels("skipped").inc()
-        return Fetched(picture, Tier.DERIVED, timings)
+        """The lease covers the write-back too: who waits for it finds the variant stored, and derives nothing."""
+        async with AsyncExitStack() as lease:
+            await lease.enter_async_context(self._lock.hold(variant_key(upload_id, variant)))
+            if found := await self._find(upload_id, variant):
+                return replace(found, tier=Tier.COLLAPSED)
+            picture, timings = await self._render(upload_id, variant, Priority.LIVE)
+            if len(self._background) < _MAX_WRITE_BACKS:
+                self._later(self._write_back(upload_id, variant, picture, lease.pop_all()))
+            else:
+                self._metrics.write_backs.labels("skipped").inc()
+            return Fetched(picture, Tier.DERIVED, timings)
+
+    async def _write_back(self, upload_id: UploadId, variant: Variant, picture: Picture, lease: AsyncExitStack) -> None:
+        async with lease:
+            await self._variants.write_back(upload_id, variant, picture)
 
     async def _render(
         self, upload_id: UploadId, variant: Variant, priority: Priority

@@ -11,6 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, ExceptionHandler
 
+from proxy.derivation.lock.base import KeyLock
+from proxy.derivation.lock.file import FileLock
+from proxy.derivation.lock.redis import RedisLock
 from proxy.derivation.service import Derivations
 from proxy.errors import ServiceError
 from proxy.imaging.pool import RenderPool
@@ -43,6 +46,7 @@ class Origin:
     settings: Settings
     store: ObjectStore
     pool: RenderPool
+    lock: KeyLock
     derivations: Derivations
     metrics: Metrics
 
@@ -55,6 +59,7 @@ class Origin:
         finally:
             await self.derivations.drain()
             await self.pool.close()
+            await self.lock.close()
             await self.store.close()
 
     async def check_store(self) -> None:
@@ -76,17 +81,19 @@ def compose(settings: Settings) -> Origin:
         max_waiting=settings.max_waiting,
     )
     metrics.waiting.set_function(lambda: pool.admission.waiting)
+    lock = open_lock(settings, metrics)
     derivations = Derivations(
         store,
         pool,
         Recipes(settings),
         metrics,
+        lock,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
         hot_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
-    return Origin(settings, store, pool, derivations, metrics)
+    return Origin(settings, store, pool, lock, derivations, metrics)
 
 
 def open_store(settings: Settings) -> ObjectStore:
@@ -100,6 +107,12 @@ def open_store(settings: Settings) -> ObjectStore:
         access_key_id=key.get_secret_value() if key else None,
         secret_access_key=secret.get_secret_value() if secret else None,
     )
+
+
+def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
+    if settings.redis_url:
+        return RedisLock(settings.redis_url.get_secret_value(), metrics)
+    return FileLock(settings.data_dir / "locks")
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:

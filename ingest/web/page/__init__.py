@@ -10,7 +10,7 @@ from starlette.routing import Route
 _FOLDER = Path(__file__).parent
 _FILES = {"/": "index.html", "/page/style.css": "style.css"}
 _HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'",
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
