@@ -120,6 +120,33 @@ def warm(
 
 
 @app.command()
+def purge(
+    ids: Annotated[list[str], typer.Argument(help="Upload ids.", metavar="ID...")],
+) -> None:
+    """Delete uploads: originals, variants and rows, also where one of them is gone already."""
+    _run(_purge(_settings(), [_parse_id(text) for text in ids]))
+    out.print(f"{len(ids)} purged")
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what crashes left behind: temporary files, half-made uploads, objects and rows without the other.
+
+    Whatever is younger than an hour is left alone, so it is safe while the service runs.
+    """
+    found = _run(_collect_garbage(_settings(), dry_run=dry_run))
+    if as_json:
+        _print_json({"removed": not dry_run, "found": found})
+        return
+    for one in found:
+        out.print(f"{one['kind']}: {one['name']}", highlight=False)
+    out.print(f"{len(found)} {'found' if dry_run else 'removed'}")
+
+
+@app.command()
 def config(as_json: AsJson = False) -> None:
     """Show the settings in force; secrets are hidden."""
     values = {name.upper(): _shown(value) for name, value in _settings().model_dump().items() if name != "size_tables"}
@@ -171,6 +198,31 @@ async def _work(settings: Settings, concurrency: int) -> None:
     async with compose_ingest(settings).running() as ingest:
         with suppress(asyncio.CancelledError):
             await ingest.worker.run(concurrency)
+
+
+async def _purge(settings: Settings, ids: list[UploadId]) -> None:
+    from ingest.web.app import compose_ingest  # noqa: PLC0415 - see the module's docstring
+
+    async with compose_ingest(settings).connected() as ingest:
+        for upload_id in ids:
+            await ingest.origin.derivations.purge(upload_id)
+            await ingest.repository.delete(upload_id)
+
+
+async def _collect_garbage(settings: Settings, *, dry_run: bool) -> list[dict[str, str]]:
+    from ingest.garbage import MIN_AGE, Collector  # noqa: PLC0415 - see the module's docstring
+    from ingest.web.app import compose_ingest  # noqa: PLC0415
+    from proxy.storage.disk import INCOMING  # noqa: PLC0415
+
+    found = []
+    async with compose_ingest(settings).connected() as ingest:
+        folders = (settings.temporary, settings.objects / INCOMING)
+        collector = Collector(ingest.origin.store, ingest.repository, ingest.origin.derivations, folders, MIN_AGE)
+        async for garbage in collector.find():
+            if not dry_run:
+                await collector.remove(garbage)
+            found.append({"kind": garbage.kind.value, "name": garbage.name})
+    return found
 
 
 async def _warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, show: bool) -> dict[str, Any]:

@@ -174,6 +174,11 @@ class Settings(BaseSettings):
         return self.data_dir / "tmp"
 
     @property
+    def objects(self) -> Path:
+        """Folder of the embedded object store."""
+        return self.data_dir / "objects"
+
+    @property
     def url_base(self) -> str:
         """What comes before the path in every URL that is handed out; empty for plain paths."""
         return self.cdn_url or self.public_url or ""

@@ -64,6 +64,24 @@ class JobRepository:
             raise UnknownUpload("No picture was uploaded under this id, or it was deleted.")
         return _image(row), _job(row)
 
+    async def exists(self, upload_id: UploadId) -> bool:
+        """Whether there is any row of it, of an upload under way too."""
+        query = select(upload_jobs.c.upload_id).where(upload_jobs.c.upload_id == upload_id)
+        async with self._database.transaction() as connection:
+            return (await connection.execute(query)).first() is not None
+
+    async def half_uploads(self, before: datetime) -> list[UploadId]:
+        """Jobs begun before then whose image never came; the oldest, a page of them."""
+        query = (
+            select(upload_jobs.c.upload_id)
+            .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+            .where(images.c.upload_id.is_(None), upload_jobs.c.created_at < before)
+            .order_by(upload_jobs.c.created_at)
+            .limit(_PAGE)
+        )
+        async with self._database.transaction() as connection:
+            return [UploadId(row.upload_id) for row in await connection.execute(query)]
+
     async def newest(self, limit: int, cursor: str | None = None) -> Page:
         """Raises ValueError for a cursor that is not one of ours."""
         query = _joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)

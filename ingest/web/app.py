@@ -39,12 +39,22 @@ class Ingest:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Ingest"]:
-        async with self.origin.running():
-            try:
-                yield self
-            finally:
-                await self.queue.close()
-                await self.database.close()
+        async with self._closing(), self.origin.running():
+            yield self
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator["Ingest"]:
+        """For what renders nothing."""
+        async with self._closing(), self.origin.connected():
+            yield self
+
+    @asynccontextmanager
+    async def _closing(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await self.queue.close()
+            await self.database.close()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

@@ -53,12 +53,20 @@ class Origin:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Origin"]:
         """Render processes up; at the end, work in hand is finished first."""
-        await self.pool.start()
+        async with self.connected():
+            await self.pool.start()
+            try:
+                yield self
+            finally:
+                await self.derivations.drain()
+                await self.pool.close()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """For what renders nothing: connections are closed at the end."""
         try:
-            yield self
+            yield
         finally:
-            await self.derivations.drain()
-            await self.pool.close()
             await self.lock.close()
             await self.store.close()
 
@@ -98,7 +106,7 @@ def compose(settings: Settings) -> Origin:
 
 def open_store(settings: Settings) -> ObjectStore:
     if settings.s3_bucket is None:
-        return DiskStore(settings.data_dir / "objects")
+        return DiskStore(settings.objects)
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     return S3Store(
         bucket=settings.s3_bucket,
