@@ -8,7 +8,9 @@ import asyncio
 import json
 import shlex
 from collections.abc import Coroutine
+from contextlib import suppress
 from enum import StrEnum
+from signal import SIGINT, SIGTERM
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -61,8 +63,8 @@ def serve(
         settings.check_bind(host)
     except SettingsError as error:
         _stop(str(error), code=2)
-    if role is not Role.PROXY:
-        _run(_prepare_catalog(settings))
+    if role is not Role.PROXY and settings.database_url is None:
+        _run(_prepare_embedded(settings))
     _announce(settings, host, port, role)
     uvicorn.run(
         _FACTORIES[role],
@@ -79,6 +81,17 @@ def serve(
         timeout_keep_alive=75,  # longer than nginx and CloudFront keep theirs, so that we never hang up on them
         timeout_graceful_shutdown=30,
     )
+
+
+@app.command()
+def worker(
+    concurrency: Annotated[int, typer.Option(min=1, help="Jobs at a time; each keeps one render process busy.")] = 1,
+) -> None:
+    """Warm up uploads as they come, until SIGTERM; the jobs in hand are finished or handed back.
+
+    Example: darkroom worker --concurrency 2
+    """
+    _run(_work(_settings(), concurrency))
 
 
 @app.command()
@@ -104,6 +117,33 @@ def warm(
         for upload_id in report["failed"]:
             out.print(f"failed: {upload_id}")
     raise typer.Exit(1 if report["failed"] else 0)
+
+
+@app.command()
+def purge(
+    ids: Annotated[list[str], typer.Argument(help="Upload ids.", metavar="ID...")],
+) -> None:
+    """Delete uploads: originals, variants and rows, also where one of them is gone already."""
+    _run(_purge(_settings(), [_parse_id(text) for text in ids]))
+    out.print(f"{len(ids)} purged")
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what crashes left behind: temporary files, half-made uploads, objects and rows without the other.
+
+    Whatever is younger than an hour is left alone, so it is safe while the service runs.
+    """
+    found = _run(_collect_garbage(_settings(), dry_run=dry_run))
+    if as_json:
+        _print_json({"removed": not dry_run, "found": found})
+        return
+    for one in found:
+        out.print(f"{one['kind']}: {one['name']}", highlight=False)
+    out.print(f"{len(found)} {'found' if dry_run else 'removed'}")
 
 
 @app.command()
@@ -135,18 +175,54 @@ def migrate() -> None:
     out.print("The database is up to date.")
 
 
-async def _prepare_catalog(settings: Settings) -> None:
-    """An embedded database is migrated and cleaned up after a crash; another must be at the right revision already."""
+async def _prepare_embedded(settings: Settings) -> None:
+    """Brings the embedded database up to date, and its jobs back that a stopped server had in hand."""
     from ingest.catalog.database import Database  # noqa: PLC0415 - see the module's docstring
     from ingest.catalog.repository import JobRepository  # noqa: PLC0415
 
     database = Database.from_settings(settings)
     try:
-        if settings.database_url is None:
-            await database.migrate()
+        await database.migrate()
         await JobRepository(database).recover()
     finally:
         await database.close()
+
+
+async def _work(settings: Settings, concurrency: int) -> None:
+    from ingest.web.app import compose_ingest  # noqa: PLC0415 - see the module's docstring
+
+    task = asyncio.current_task()
+    assert task is not None
+    for signal in (SIGTERM, SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
+    async with compose_ingest(settings).running() as ingest:
+        with suppress(asyncio.CancelledError):
+            await ingest.worker.run(concurrency)
+
+
+async def _purge(settings: Settings, ids: list[UploadId]) -> None:
+    from ingest.web.app import compose_ingest  # noqa: PLC0415 - see the module's docstring
+
+    async with compose_ingest(settings).connected() as ingest:
+        for upload_id in ids:
+            await ingest.origin.derivations.purge(upload_id)
+            await ingest.repository.delete(upload_id)
+
+
+async def _collect_garbage(settings: Settings, *, dry_run: bool) -> list[dict[str, str]]:
+    from ingest.garbage import MIN_AGE, Collector  # noqa: PLC0415 - see the module's docstring
+    from ingest.web.app import compose_ingest  # noqa: PLC0415
+    from proxy.storage.disk import INCOMING  # noqa: PLC0415
+
+    found = []
+    async with compose_ingest(settings).connected() as ingest:
+        folders = (settings.temporary, settings.objects / INCOMING)
+        collector = Collector(ingest.origin.store, ingest.repository, ingest.origin.derivations, folders, MIN_AGE)
+        async for garbage in collector.find():
+            if not dry_run:
+                await collector.remove(garbage)
+            found.append({"kind": garbage.kind.value, "name": garbage.name})
+    return found
 
 
 async def _warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, show: bool) -> dict[str, Any]:

@@ -24,8 +24,8 @@ class JobStatus(StrEnum):
 
 MOVES: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING}),
-    # Back to pending: a stopping worker hands its job back.
-    JobStatus.PROCESSING: frozenset({JobStatus.PENDING, JobStatus.COMPLETE, JobStatus.FAILED}),
+    # Back to pending: a stopping worker hands its job back. To itself: a worker takes over from a dead one.
+    JobStatus.PROCESSING: frozenset({JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.FAILED}),
     # An operator's `darkroom warm` begins again, for instance after a size was added.
     JobStatus.COMPLETE: frozenset({JobStatus.PROCESSING}),
     JobStatus.FAILED: frozenset({JobStatus.PROCESSING}),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs import Image, Job, JobStatus, VariantState
+from ingest.queue.retries import deliver
 from ingest.warmup import WarmUp
 from proxy.errors import UnknownUpload
 from proxy.model import Sizes, UploadId
@@ -57,10 +58,8 @@ async def warm(
                 upload = await anext(uploads, None)
             if upload is None:
                 return
-            image, job = upload
-            status = None
-            if job.status is not JobStatus.PROCESSING:
-                status = await warmup.run(image.upload_id, expect=job.status)
+            image, _ = upload
+            status = await deliver(warmup.run, image.upload_id, again=True)
             if status is JobStatus.COMPLETE:
                 report.complete += 1
             elif status is JobStatus.FAILED:

@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from proxy.telemetry import Metrics
 log = structlog.get_logger()
 
 _SNIFF_BYTES = 12
+_END_TIMEOUT = 15  # seconds; longer than any store or database takes to give up
 _WRITE_BYTES = 256 * 1024  # bytes gathered for each write, as each costs a hop to a thread
 
 
@@ -90,7 +91,8 @@ class Uploads:
     async def _accept(self, upload_id: UploadId, folder: Path, chunks: AsyncIterator[bytes]) -> Image:
         path = await self._save(upload_id, folder, chunks)
         inspection = await self._inspect(path)
-        await self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
+        put = self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
+        await _to_its_end(put)
         image = Image(
             upload_id,
             inspection.format,
@@ -102,7 +104,7 @@ class Uploads:
             waiting(upload_id, self._sizes),
             datetime.now(UTC),
         )
-        await self._repository.accept(image)
+        await _to_its_end(self._repository.accept(image))
         return image
 
     async def _save(self, upload_id: UploadId, folder: Path, chunks: AsyncIterator[bytes]) -> Path:
@@ -143,3 +145,14 @@ class Uploads:
             await self._store.delete(original_key(upload_id))
         except Unavailable as error:
             log.error("a refused upload may have left something behind", upload=upload_id, error=str(error))
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Work that goes on in a thread when its caller is cancelled: what is undone after that must know that it ended."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task], timeout=_END_TIMEOUT)
+        task.cancel()
+        raise

@@ -8,7 +8,8 @@ from dataclasses import replace
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import Image, JobStatus, LostJob, VariantState, WarmedVariant
+from ingest.jobs import Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
+from ingest.queue.base import Delivery, TryAgain
 from proxy.derivation.service import Derivations, Ensured
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
@@ -16,7 +17,6 @@ from proxy.model import Sizes, UploadId, Variant
 
 log = structlog.get_logger()
 
-_RETRY_DELAYS = (1, 2, 4, 8, 16)  # seconds before trying again what may pass
 _CATALOG_DELAY = 1  # seconds between attempts to write down what is done
 
 
@@ -28,44 +28,59 @@ class WarmUp:
         self._derivations = derivations
         self._sizes = sizes
 
-    async def run(self, upload_id: UploadId, expect: JobStatus = JobStatus.PENDING) -> JobStatus | None:
-        """The status it ended with, or None if the job was not to be had: taken by another, or deleted.
+    async def run(self, delivery: Delivery) -> JobStatus | None:
+        """The status it ended with, or None if the job was not to be had: ended, taken by another, or deleted.
 
-        Cancelled, it hands the job back. Raises CatalogUnavailable only before it has begun.
+        Raises TryAgain where another try may succeed and the delivery is not the last; cancelled, it hands the job
+        back likewise. Raises CatalogUnavailable only before it has begun.
         """
         try:
-            await self._repository.advance(upload_id, expect=expect, to=JobStatus.PROCESSING, progress=0)
-            image, _ = await self._repository.find(upload_id)
-            error = await self._ensure_all(image)
-            to = JobStatus.FAILED if error else JobStatus.COMPLETE
-            await self._end(upload_id, to, error)
+            image, job = await self._claim(delivery)
         except (LostJob, UnknownUpload):
             return None
-        except asyncio.CancelledError:
+        try:
+            error = await self._ensure_all(image, job, delivery)
+            to = JobStatus.FAILED if error else JobStatus.COMPLETE
+            await _until_written(lambda: self._end(image.upload_id, to, error))
+        except LostJob:
+            return None
+        except (TryAgain, asyncio.CancelledError):
             with suppress(LostJob, CatalogUnavailable):
-                await self._repository.advance(upload_id, expect=JobStatus.PROCESSING, to=JobStatus.PENDING, progress=0)
+                await self._end(image.upload_id, JobStatus.PENDING)
             raise
         return to
 
-    async def _ensure_all(self, image: Image) -> str | None:
-        """None, or why it failed."""
-        made: list[Variant] = []
-        for delay in (*_RETRY_DELAYS, None):
-            try:
-                await self._ensure(image, made)
-            except ServiceError as error:
-                if delay is None or not error.retryable:
-                    return await self._give_up(image, made, str(error))
-                log.warning("warm-up will be tried again", upload=image.upload_id, error=str(error), seconds=delay)
-                await asyncio.sleep(delay)
-            except LostJob:
-                raise
-            except Exception:  # a defect of ours; an accepted job ends all the same
-                log.exception("unexpected error in a warm-up", upload=image.upload_id)
-                return await self._give_up(image, made, "An unexpected error; it was logged.")
-            else:
-                return None
-        raise AssertionError("the last attempt returns")
+    async def _claim(self, delivery: Delivery) -> tuple[Image, Job]:
+        image, job = await self._repository.find(delivery.upload_id)
+        claimable = {JobStatus.PENDING}
+        if delivery.alone:
+            claimable.add(JobStatus.PROCESSING)
+        if delivery.again:
+            claimable |= {JobStatus.COMPLETE, JobStatus.FAILED}
+        if job.status not in claimable:
+            raise LostJob(delivery.upload_id)
+        if job.status.ended:  # begins from the start
+            job = replace(job, progress=0)
+        await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=job.progress)
+        return image, job
+
+    async def _ensure_all(self, image: Image, job: Job, delivery: Delivery) -> str | None:
+        """None, or why it failed for good."""
+        known = self._known(image)
+        # What an earlier try of this job has stored is its own, too; not what an operator's run finds.
+        made = [] if delivery.again else [v for v in self._sizes.standard if known[v.name].state is VariantState.STORED]
+        try:
+            await self._ensure(image, job, made, delivery.report)
+        except ServiceError as error:
+            if error.retryable and not delivery.last:
+                raise TryAgain(str(error)) from error
+            return await self._give_up(image, made, str(error))
+        except LostJob:
+            raise
+        except Exception:  # a defect of ours; an accepted job ends all the same
+            log.exception("unexpected error in a warm-up", upload=image.upload_id)
+            return await self._give_up(image, made, "An unexpected error; it was logged.")
+        return None
 
     async def _give_up(self, image: Image, made: list[Variant], error: str) -> str:
         """Removes what this run has stored: a failed job leaves no partial output."""
@@ -73,29 +88,37 @@ class WarmUp:
         if made:
             with suppress(Unavailable):
                 await self._derivations.delete(image.upload_id, *made)
-        await self._record(image.upload_id, 0, waiting(image.upload_id, self._sizes))
+        fresh = waiting(image.upload_id, self._sizes)
+        left = self._known(image) | {variant.name: fresh[variant.name] for variant in made}
+        await self._record(image.upload_id, 0, left)
         return error
 
-    async def _ensure(self, image: Image, made: list[Variant]) -> None:
+    async def _ensure(
+        self, image: Image, job: Job, made: list[Variant], report: Callable[[int], Awaitable[None]]
+    ) -> None:
         standard = self._sizes.standard
-        variants = waiting(image.upload_id, self._sizes)
+        variants = self._known(image)
         done = 0
         async with aclosing(self._derivations.ensure(image.upload_id, standard)) as ensured:
             async for one in ensured:
                 if one.seconds is not None:
                     made.append(one.variant)
-                known = image.variants.get(one.variant.name)
-                variants[one.variant.name] = _warmed(variants[one.variant.name], one, known)
+                variants[one.variant.name] = _warmed(variants[one.variant.name], one)
                 done += 1
-                await self._record(image.upload_id, 100 * done // len(standard), variants)
+                progress = max(job.progress, 100 * done // len(standard))  # another try repeats what it finds stored
+                await self._record(image.upload_id, progress, variants)
+                await report(progress)
+
+    def _known(self, image: Image) -> dict[str, WarmedVariant]:
+        """Today's standard variants, as far as the catalogue knows them."""
+        fresh = waiting(image.upload_id, self._sizes)
+        return {name: image.variants.get(name, fresh[name]) for name in fresh}
 
     async def _record(self, upload_id: UploadId, progress: int, variants: dict[str, WarmedVariant]) -> None:
         await _until_written(lambda: self._repository.record(upload_id, progress, variants))
 
-    async def _end(self, upload_id: UploadId, to: JobStatus, error: str | None) -> None:
-        await _until_written(
-            lambda: self._repository.advance(upload_id, expect=JobStatus.PROCESSING, to=to, error=error)
-        )
+    async def _end(self, upload_id: UploadId, to: JobStatus, error: str | None = None) -> None:
+        await self._repository.advance(upload_id, expect=JobStatus.PROCESSING, to=to, error=error)
 
 
 def waiting(upload_id: UploadId, sizes: Sizes) -> dict[str, WarmedVariant]:
@@ -103,13 +126,10 @@ def waiting(upload_id: UploadId, sizes: Sizes) -> dict[str, WarmedVariant]:
     return {variant.name: WarmedVariant(variant_path(upload_id, variant)) for variant in sizes.standard}
 
 
-def _warmed(variant: WarmedVariant, ensured: Ensured, known: WarmedVariant | None) -> WarmedVariant:
+def _warmed(known: WarmedVariant, ensured: Ensured) -> WarmedVariant:
     """The variant as stored. Of one that was there already, the time it took is what was known of it."""
-    if ensured.seconds is not None:
-        milliseconds: float | None = round(ensured.seconds * 1000, 1)
-    else:
-        milliseconds = known.milliseconds if known else None
-    return replace(variant, state=VariantState.STORED, bytes=ensured.size, milliseconds=milliseconds)
+    milliseconds = known.milliseconds if ensured.seconds is None else round(ensured.seconds * 1000, 1)
+    return replace(known, state=VariantState.STORED, bytes=ensured.size, milliseconds=milliseconds)
 
 
 async def _until_written(write: Callable[[], Awaitable[None]]) -> None:

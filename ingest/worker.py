@@ -1,31 +1,24 @@
-"""Takes jobs from the queue, one after another."""
+"""A worker: jobs from the queue to the warm-up, and the reconciler beside it."""
 
 import asyncio
 
-import structlog
-
 from ingest.queue.base import WarmupQueue
+from ingest.reconciler import Reconciler
 from ingest.warmup import WarmUp
-from proxy.errors import CatalogUnavailable
-
-log = structlog.get_logger()
-
-_PAUSE = 1  # seconds after the database failed, so as not to ask it a thousand times
 
 
 class Worker:
-    """Runs until it is cancelled; the job in hand is then handed back."""
+    """Runs until it is cancelled; jobs in hand are then finished or handed back."""
 
-    def __init__(self, queue: WarmupQueue, warmup: WarmUp) -> None:
+    def __init__(self, queue: WarmupQueue, warmup: WarmUp, reconciler: Reconciler) -> None:
         self._queue = queue
         self._warmup = warmup
+        self._reconciler = reconciler
 
-    async def run(self) -> None:
-        async for upload_id in self._queue.take():
-            try:
-                status = await self._warmup.run(upload_id)
-            except CatalogUnavailable as error:
-                log.warning("cannot begin a job", upload=upload_id, error=str(error))
-                await asyncio.sleep(_PAUSE)
-            else:
-                log.info("warm-up ended", upload=upload_id, status=status)
+    async def run(self, concurrency: int = 1) -> None:
+        reconciling = asyncio.create_task(self._reconciler.run())
+        try:
+            await self._queue.consume(self._warmup.run, concurrency)
+        finally:
+            reconciling.cancel()
+            await asyncio.gather(reconciling, return_exceptions=True)

@@ -16,7 +16,8 @@
     ├── Unauthorized              no key, or a wrong one
     ├── Unavailable               a dependency is away
     │   ├── StoreUnavailable
-    │   └── CatalogUnavailable
+    │   ├── CatalogUnavailable
+    │   └── QueueUnavailable
     ├── Overloaded                no room to derive in time
     ├── DerivationTimeout         the derivation passed its deadline
     └── RenderFailed              a render process died (crash or memory limit)
@@ -131,6 +132,11 @@ class StoreUnavailable(Unavailable):
 class CatalogUnavailable(Unavailable):
     code = "catalog_unavailable"
     title = "The database is away"
+
+
+class QueueUnavailable(Unavailable):
+    code = "queue_unavailable"
+    title = "The queue is away"
 
 
 class Overloaded(ServiceError):

@@ -2,13 +2,16 @@
 
 from proxy.model import UploadId, Variant
 
+ORIGINALS_PREFIX = "originals/"
+VARIANTS_PREFIX = "images/"
+
 
 def original_key(upload_id: UploadId) -> str:
-    return f"originals/{upload_id}"
+    return f"{ORIGINALS_PREFIX}{upload_id}"
 
 
 def variant_key(upload_id: UploadId, variant: Variant) -> str:
-    return f"images/{upload_id}/{variant.name}"
+    return f"{VARIANTS_PREFIX}{upload_id}/{variant.name}"
 
 
 def variant_path(upload_id: UploadId, variant: Variant) -> str:
@@ -18,4 +21,4 @@ def variant_path(upload_id: UploadId, variant: Variant) -> str:
 
 def variants_prefix(upload_id: UploadId) -> str:
     """The slash ends the id, so that no other upload's keys can begin with it."""
-    return f"images/{upload_id}/"
+    return f"{VARIANTS_PREFIX}{upload_id}/"

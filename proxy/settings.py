@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     aws_access_key_id: SecretStr | None = Field(None, description="With the next; boto3's credential chain if unset")
     aws_secret_access_key: SecretStr | None = Field(None, validate_default=True, description="The key's secret")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; SQLite in `DATA_DIR` if unset")
+    redis_url: SecretStr | None = Field(
+        None, description="Leases and jobs of several machines; within this one if unset"
+    )
     cdn_url: str | None = Field(None, description="Where the CDN serves variants: every URL begins with it")
     public_url: str | None = Field(None, description="The same without a CDN; URLs are plain paths if both are unset")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
@@ -185,6 +188,11 @@ class Settings(BaseSettings):
     @property
     def temporary(self) -> Path:
         return self.data_dir / "tmp"
+
+    @property
+    def objects(self) -> Path:
+        """Folder of the embedded object store."""
+        return self.data_dir / "objects"
 
     @property
     def url_base(self) -> str:

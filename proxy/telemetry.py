@@ -39,6 +39,9 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.lock_fallbacks = Counter(
+            "darkroom_lock_fallbacks", "Times that Redis could not be asked for a lease", registry=self.registry
+        )
         self.waiting = Gauge("darkroom_render_waiting", "Work waiting for a render process", registry=self.registry)
         self.uploads = Counter(
             "darkroom_uploads", "Uploads, by outcome (ok, or the error's code)", ["outcome"], registry=self.registry

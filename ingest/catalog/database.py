@@ -10,7 +10,8 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, make_url
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -26,7 +27,7 @@ _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
 class Database:
     """Connections to one database. Every failure of it leaves here as CatalogUnavailable."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         self.engine = _create_engine(url)
 
     @classmethod
@@ -34,7 +35,7 @@ class Database:
         if settings.database_url:
             return cls(settings.database_url.get_secret_value())
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite+aiosqlite:///{settings.data_dir / 'darkroom.db'}")
+        return cls(URL.create("sqlite+aiosqlite", database=str(settings.data_dir / "darkroom.db")))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -42,7 +43,7 @@ class Database:
         try:
             async with self.engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError, TimeoutError) as error:
+        except (SQLAlchemyError, CommandError, OSError, TimeoutError) as error:
             log.error("the database failed", cause=repr(error))
             raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
 
@@ -65,21 +66,29 @@ class Database:
         await self.engine.dispose()
 
 
-def _create_engine(url: str) -> AsyncEngine:
+def _create_engine(url: str | URL) -> AsyncEngine:
     if make_url(url).get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_pre_ping=True, pool_timeout=5)
+        patience = {"timeout": 3, "command_timeout": 10}  # seconds to connect, and for one statement
+        return create_async_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=patience)
     engine = create_async_engine(url, connect_args={"timeout": _BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin)
     return engine
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # Left to itself, Python's driver commits before each CREATE TABLE, so that a migration could break off half-way.
+    connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     # In WAL mode the default would let a power cut take back commits that were acknowledged.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
 
 
 def _upgrade(connection: Connection, revision: str) -> None:

@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
@@ -64,6 +64,24 @@ class JobRepository:
             raise UnknownUpload("No picture was uploaded under this id, or it was deleted.")
         return _image(row), _job(row)
 
+    async def exists(self, upload_id: UploadId) -> bool:
+        """Whether there is any row of it, of an upload under way too."""
+        query = select(upload_jobs.c.upload_id).where(upload_jobs.c.upload_id == upload_id)
+        async with self._database.transaction() as connection:
+            return (await connection.execute(query)).first() is not None
+
+    async def half_uploads(self, before: datetime) -> list[UploadId]:
+        """Jobs begun before then whose image never came; the oldest, a page of them."""
+        query = (
+            select(upload_jobs.c.upload_id)
+            .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+            .where(images.c.upload_id.is_(None), upload_jobs.c.created_at < before)
+            .order_by(upload_jobs.c.created_at)
+            .limit(_PAGE)
+        )
+        async with self._database.transaction() as connection:
+            return [UploadId(row.upload_id) for row in await connection.execute(query)]
+
     async def newest(self, limit: int, cursor: str | None = None) -> Page:
         """Raises ValueError for a cursor that is not one of ours."""
         query = _joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)
@@ -107,15 +125,28 @@ class JobRepository:
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).scalar()
 
-    async def recover(self) -> int:
-        """Makes jobs that a stopped server left `processing` pending again; how many."""
+    async def recover(self, unseen: timedelta = timedelta(0)) -> int:
+        """Makes jobs pending again that stand as processing without a sign of life for so long; how many."""
+        now = datetime.now(UTC)
         async with self._database.transaction() as connection:
             result = await connection.execute(
                 update(upload_jobs)
-                .where(upload_jobs.c.status == JobStatus.PROCESSING)
-                .values(status=JobStatus.PENDING, updated_at=datetime.now(UTC))
+                .where(upload_jobs.c.status == JobStatus.PROCESSING, upload_jobs.c.updated_at <= now - unseen)
+                .values(status=JobStatus.PENDING, updated_at=now)
             )
             return result.rowcount
+
+    async def overdue(self, unseen: timedelta) -> list[Job]:
+        """Accepted jobs that have not ended and show no sign of life for so long; the oldest, a page of them."""
+        query = (
+            _joined()
+            .where(upload_jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
+            .where(upload_jobs.c.updated_at <= datetime.now(UTC) - unseen)
+            .order_by(upload_jobs.c.updated_at)
+            .limit(_PAGE)
+        )
+        async with self._database.transaction() as connection:
+            return [_job(row) for row in await connection.execute(query)]
 
     async def advance(
         self,
@@ -197,7 +228,8 @@ def _parse_cursor(cursor: str) -> tuple[datetime, UploadId]:
         moment, _, text = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
         upload_id = parse_upload_id(text)
         created_at = datetime.fromisoformat(moment)
-    except (binascii.Error, ValueError) as error:
+        created_at.astimezone(UTC)  # or the driver would find out that it leads beyond the calendar
+    except (binascii.Error, ValueError, OverflowError) as error:
         raise ValueError("not a cursor") from error
     if upload_id is None or created_at.tzinfo is None:
         raise ValueError("not a cursor")

@@ -1,16 +1,51 @@
 """The queue port."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Protocol
 
+from ingest.jobs import JobStatus
 from proxy.model import UploadId
 
 
+class TryAgain(Exception):
+    """This try failed for a reason that may pass; the queue decides when the next one comes."""
+
+
+async def _nobody(_progress: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One try at a job.
+
+    `last`: there will be no other. `alone`: the queue vouches that no living worker has this job, so one that stands
+    as `processing` was left by a dead one. `again`: an operator wants it done even if it has ended. `report` tells
+    the queue the progress, 0 to 100.
+    """
+
+    upload_id: UploadId
+    last: bool = False
+    alone: bool = False
+    again: bool = False
+    report: Callable[[int], Awaitable[None]] = _nobody
+
+
+Handler = Callable[[Delivery], Awaitable[JobStatus | None]]
+"""Does the job; raises TryAgain, unless the delivery is the last."""
+
+
 class WarmupQueue(Protocol):
-    """Tells workers of pending jobs. The database stays the truth: a queue that forgets loses no job."""
+    """Brings jobs to workers. The database stays the truth: a queue that forgets loses no job."""
 
     async def publish(self, upload_id: UploadId) -> None:
-        """Idempotent by id: a repeat is one job."""
+        """Idempotent by id: a repeat is one job. Raises QueueUnavailable."""
 
-    def take(self) -> AsyncIterator[UploadId]:
-        """Jobs to do, for ever. The same one may come twice; claiming it in the database decides who has it."""
+    async def gave_up(self, upload_id: UploadId) -> str | None:
+        """Why the queue will not bring this job again, if so. Raises QueueUnavailable."""
+
+    async def consume(self, handle: Handler, concurrency: int) -> None:
+        """Hands jobs to `handle` until cancelled; then lets those in hand finish for a while."""
+
+    async def close(self) -> None: ...

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import structlog
 
 from ingest.catalog.repository import JobRepository
+from ingest.queue.base import Handler
+from ingest.queue.retries import deliver
 from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId
 
 log = structlog.get_logger()
 
 _LOOK_AGAIN = 5.0  # seconds; what another process published, or a stopped one left, is found by then
+_ABANDONED = timedelta(minutes=2)  # without a sign of life; a job at work shows one with every variant
 
 
 class LocalQueue:
@@ -24,11 +28,38 @@ class LocalQueue:
     async def publish(self, upload_id: UploadId) -> None:  # noqa: ARG002 - the job is in the table already
         self._bell.set()
 
-    async def take(self) -> AsyncIterator[UploadId]:
+    async def gave_up(self, upload_id: UploadId) -> str | None:  # noqa: ARG002
+        return None
+
+    async def consume(self, handle: Handler, concurrency: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(self._consume(handle))
+
+    async def close(self) -> None:
+        pass
+
+    async def _consume(self, handle: Handler) -> None:
+        async for upload_id in self._pending():
+            try:
+                status = await deliver(handle, upload_id)
+            except CatalogUnavailable as error:
+                log.warning("cannot begin a job", upload=upload_id, error=str(error))
+                await asyncio.sleep(_LOOK_AGAIN)
+            except Exception:  # a defect of ours, in one job; the next ones are none the worse for it
+                log.exception("unexpected error in a job", upload=upload_id)
+                await asyncio.sleep(_LOOK_AGAIN)
+            else:
+                log.info("warm-up ended", upload=upload_id, status=status)
+
+    async def _pending(self) -> AsyncIterator[UploadId]:
+        """Jobs to do, for ever. Two consumers may be given the same one; claiming it decides who has it."""
         while True:
             self._bell.clear()
             try:
                 upload_id = await self._repository.next_pending()
+                if upload_id is None:
+                    await self._repository.recover(_ABANDONED)
             except CatalogUnavailable as error:
                 log.warning("cannot look for jobs", error=str(error))
                 upload_id = None

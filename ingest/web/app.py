@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 from starlette.applications import Starlette
@@ -11,7 +11,9 @@ from starlette.types import ASGIApp
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.queue.base import WarmupQueue
+from ingest.queue.bullmq import BullmqQueue
 from ingest.queue.local import LocalQueue
+from ingest.reconciler import Reconciler
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from ingest.web.documents import Documents
@@ -33,22 +35,31 @@ class Ingest:
     repository: JobRepository
     queue: WarmupQueue
     warmup: WarmUp
+    worker: Worker
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Ingest"]:
-        async with self.origin.running():
-            try:
-                yield self
-            finally:
-                await self.database.close()
+        async with self._closing(), self.origin.running():
+            yield self
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator["Ingest"]:
+        """For what renders nothing."""
+        async with self._closing(), self.origin.connected():
+            yield self
+
+    @asynccontextmanager
+    async def _closing(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await self.queue.close()
+            await self.database.close()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """A worker in this process, unless switched off; at the end its job is handed back."""
-        if not self.origin.settings.warm_up:
-            yield
-            return
-        worker = asyncio.create_task(Worker(self.queue, self.warmup).run())
+        """A worker in this process; at the end its job is finished or handed back."""
+        worker = asyncio.create_task(self.worker.run())
         try:
             yield
         finally:
@@ -66,21 +77,31 @@ def compose_ingest(settings: Settings) -> Ingest:
     database = Database.from_settings(settings)
     repository = JobRepository(database)
     warmup = WarmUp(repository, origin.derivations, settings.sizes)
-    return Ingest(origin, database, repository, LocalQueue(repository), warmup)
+    queue = open_queue(settings, repository)
+    worker = Worker(queue, warmup, Reconciler(repository, queue))
+    return Ingest(origin, database, repository, queue, warmup, worker)
+
+
+def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
+    if settings.redis_url:
+        return BullmqQueue(settings.redis_url.get_secret_value())
+    return LocalQueue(repository)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve`: everything on one port, warm-up in this process."""
-    ingest = compose_ingest(_configured(settings))
-    return serve_variants(ingest.origin, ingest_app(ingest))
+    settings = _configured(settings)
+    ingest = compose_ingest(settings)
+    return serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up))
 
 
 def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
-    """`darkroom serve --role ingest`: uploads and jobs; variants are another process's."""
-    return ingest_app(compose_ingest(_configured(settings)))
+    """`darkroom serve --role ingest`: uploads and jobs; variants are others', warm-ups too if there is a queue."""
+    settings = _configured(settings)
+    return ingest_app(compose_ingest(settings), warm_up=settings.warm_up and settings.redis_url is None)
 
 
-def ingest_app(ingest: Ingest) -> ASGIApp:
+def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
     origin, settings = ingest.origin, ingest.origin.settings
     uploads = Uploads(
         store=origin.store,
@@ -97,7 +118,7 @@ def ingest_app(ingest: Ingest) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with ingest.running(), ingest.working():
+        async with ingest.running(), ingest.working() if warm_up else nullcontext():
             yield
 
     routes = [*page_routes(), *endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)]

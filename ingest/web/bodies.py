@@ -1,4 +1,4 @@
-"""Request bodies with deadlines, and how to refuse one that is still coming."""
+"""Request bodies with deadlines, and answers to those that are still coming."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,41 +14,63 @@ _LINGER_SECONDS = 5
 _LINGER_BYTES = 64 << 20
 
 
-async def timed_body(request: Request, *, total: float, stall: float) -> AsyncIterator[bytes]:
-    """The body's chunks. Raises UploadTimeout after `total` seconds, or `stall` seconds without a byte; Malformed."""
-    stream = request.stream()
-    end = asyncio.get_running_loop().time() + total
-    try:
-        while True:
-            left = end - asyncio.get_running_loop().time()
-            async with asyncio.timeout(min(stall, left)):
-                chunk = await anext(stream, None)
-            if chunk is None:
-                return
-            if chunk:
-                yield chunk
-    except TimeoutError:
-        raise UploadTimeout(f"The picture must arrive within {total:g} seconds, without pauses of {stall:g}.") from None
-    except ClientDisconnect:
-        raise Malformed("The connection closed before the whole picture had come.") from None
+class TimedBody:
+    """The chunks of a request's body; iterating raises UploadTimeout after `total` seconds, or `stall` seconds without
+    a byte, and Malformed when the client hangs up.
+    """
+
+    def __init__(self, request: Request, *, total: float, stall: float) -> None:
+        self._request = request
+        self._total = total
+        self._stall = stall
+        self._begun = self._finished = False
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        stream = self._request.stream()
+        end = asyncio.get_running_loop().time() + self._total
+        self._begun = True
+        try:
+            while True:
+                left = end - asyncio.get_running_loop().time()
+                async with asyncio.timeout(min(self._stall, left)):
+                    chunk = await anext(stream, None)
+                if chunk is None:
+                    self._finished = True
+                    return
+                if chunk:
+                    yield chunk
+        except TimeoutError:
+            raise UploadTimeout(
+                f"The picture must arrive within {self._total:g} seconds, without pauses of {self._stall:g}."
+            ) from None
+        except ClientDisconnect:
+            self._finished = True
+            raise Malformed("The connection closed before the whole picture had come.") from None
+
+    def answer(self, response: Response) -> Response:
+        """`response`, in a way that also reaches a client who is still sending."""
+        if self._finished:
+            return response
+        # Who waits for `100 Continue` has sent nothing, and reading would tell it to go on.
+        waits = self._request.headers.get("expect", "").lower() == "100-continue" and not self._begun
+        return EarlyAnswer(response, linger=not waits)
 
 
 class EarlyAnswer(Response):
     """An answer given while the client is still sending: sent at once, then the connection is closed, gently.
 
     Closing a socket with unread bytes makes the kernel reset it, and the client may never see the answer; so what
-    comes is read and dropped for a while. A client that waits for `100 Continue` has sent nothing: it gets no linger,
-    for reading would tell it to go on.
+    comes is read and dropped for a while.
     """
 
-    def __init__(self, response: Response, request: Request) -> None:
+    def __init__(self, response: Response, *, linger: bool) -> None:
         super().__init__(response.body, response.status_code, dict(response.headers) | {"connection": "close"})
-        self._waits = request.headers.get("expect", "").lower() == "100-continue"
+        self._linger = linger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": bytes(self.body), "more_body": True})
-        if not self._waits:
+        if self._linger:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LINGER_SECONDS):
                     await _discard(receive)

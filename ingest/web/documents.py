@@ -63,10 +63,10 @@ class Documents:
         boxes = {name: shown(size, image) for name, size in self._sizes.items()}
         largest = max(boxes, key=lambda name: boxes[name][0])
         width, height = boxes[largest]
-        family = sorted(
-            (name for name, (w, h) in boxes.items() if abs(w * height - h * width) <= max(w, h, width, height)),
-            key=lambda name: boxes[name][0],
-        )
+        same_shape = {
+            w: name for name, (w, h) in boxes.items() if abs(w * height - h * width) <= max(w, h, width, height)
+        }
+        family = [same_shape[w] for w in sorted(same_shape)]
         sources = "".join(
             f'<source type="{format.media_type}" srcset="{self._srcset(image, family, format, boxes)}" sizes="100vw">'
             for format in (Format.AVIF, Format.WEBP)

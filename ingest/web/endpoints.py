@@ -13,7 +13,7 @@ from starlette.routing import Route
 from ingest.catalog.repository import JobRepository
 from ingest.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads import Uploads
-from ingest.web.bodies import EarlyAnswer, timed_body
+from ingest.web.bodies import TimedBody
 from ingest.web.documents import Documents
 from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
@@ -42,24 +42,27 @@ class Endpoints:
         return [
             Route("/images/upload", self.upload, methods=["POST"]),
             Route("/images", self.newest, methods=["GET"]),
-            Route("/images/{upload_id}", self.show, methods=["GET"]),
-            Route("/images/{upload_id}", self.delete, methods=["DELETE"]),
+            Route("/images/{upload_id}", self.show_or_delete, methods=["GET", "DELETE"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
             Route("/images/{upload_id}/events", self.events, methods=["GET"]),
         ]
 
     async def upload(self, request: Request) -> Response:
         """The body is never taken at its word: bytes are counted as they come, whatever Content-Length says."""
+        body = TimedBody(request, total=self._total, stall=self._stall)
         try:
             if _declared(request) > self._max_bytes + MAX_OTHER_BYTES:
                 raise too_large(self._max_bytes)
-            body = timed_body(request, total=self._total, stall=self._stall)
-            chunks = file_field(body, request.headers.get("content-type", ""), FIELD, self._max_bytes)
+            chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
             image = await self._uploads.receive(chunks)
         except ServiceError as error:
-            return EarlyAnswer(problem(error), request)
+            return body.answer(problem(error))
         location = {"Location": f"/images/{image.upload_id}"}
         return JSONResponse(self._documents.created(image), 201, _NO_STORE | location)
+
+    async def show_or_delete(self, request: Request) -> Response:
+        """One route, so that a 405 names both."""
+        return await (self.delete(request) if request.method == "DELETE" else self.show(request))
 
     async def show(self, request: Request) -> Response:
         image, job = await self._repository.find(_upload_id(request))

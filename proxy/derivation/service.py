@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -11,6 +11,7 @@ import structlog
 from cachetools import TTLCache
 
 from proxy.derivation.hot import HotPictures
+from proxy.derivation.lock.base import KeyLock, NoLock
 from proxy.derivation.originals import original_file
 from proxy.derivation.picture import Picture
 from proxy.derivation.singleflight import SingleFlight
@@ -25,7 +26,7 @@ from proxy.errors import (
 )
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderPool, RenderProcess
-from proxy.keys import original_key
+from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.base import ObjectExists, ObjectStore
@@ -77,6 +78,7 @@ class Derivations:
         pool: RenderPool,
         recipes: Recipes,
         metrics: Metrics,
+        lock: KeyLock | None = None,
         *,
         temporary: Path,
         timeout: float,
@@ -88,6 +90,7 @@ class Derivations:
         self._pool = pool
         self._recipes = recipes
         self._metrics = metrics
+        self._lock: KeyLock = lock or NoLock()
         self._temporary = temporary
         self._timeout = timeout
         self._hot = HotPictures(hot_bytes)
@@ -116,35 +119,72 @@ class Derivations:
         """Sees to it that every variant is stored, with today's recipe; yields each once it is.
 
         The original is decoded once for all that are missing, and whoever asks for one of them meanwhile gets it from
-        here. Raises what `fetch` raises.
+        here. Raises what `fetch` raises. However long the caller takes between two, no render process waits for it.
         """
+        ensured: asyncio.Queue[Ensured | None] = asyncio.Queue()  # never holds more than `variants`
+
+        async def work() -> None:
+            try:
+                await self._ensure(upload_id, variants, ensured)
+            finally:
+                ensured.put_nowait(None)
+
+        task = asyncio.create_task(work())
+        try:
+            while (one := await ensured.get()) is not None:
+                yield one
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _ensure(
+        self, upload_id: UploadId, variants: Sequence[Variant], ensured: asyncio.Queue[Ensured | None]
+    ) -> None:
+        missing = await self._not_stored(upload_id, variants, ensured)
+        if not missing:
+            return
+        made: list[Variant] = []
+        async with self._pool.process(Priority.BACKGROUND) as process, AsyncExitStack() as leases:
+            # Only now, with a process in hand: a live request must not end up waiting behind a queued warm-up.
+            leased = []
+            for variant in missing:
+                lease = self._lock.hold(variant_key(upload_id, variant), wait=False)
+                if await leases.enter_async_context(lease):
+                    leased.append(variant)
+            made = await self._not_stored(upload_id, leased, ensured)
+            missing = [variant for variant in missing if variant not in leased or variant in made]
+            with self._flights.claim([(upload_id, variant) for variant in made], _handed_back) as flights:
+                made = [variant for variant in made if (upload_id, variant) in flights]
+                async for picture, variant, timings in self._render_all(process, upload_id, made):
+                    flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
+                    await self._variants.put(upload_id, variant, picture)
+                    ensured.put_nowait(Ensured(variant, len(picture.body), sum(timings.values())))
+        for variant in missing:
+            if variant not in made:  # somebody else was making it: wait for that one's bytes
+                ensured.put_nowait(await self._ensure_from_others(upload_id, variant))
+
+    async def _not_stored(
+        self, upload_id: UploadId, variants: Sequence[Variant], ensured: asyncio.Queue[Ensured | None]
+    ) -> list[Variant]:
+        """Those that are not stored, or stale; the others are done."""
         missing = []
         for variant in variants:
             info = await self._variants.info(upload_id, variant)
             if info and info.metadata.get("recipe") == self._recipes.fingerprint(variant):
-                yield Ensured(variant, info.size, None)
+                ensured.put_nowait(Ensured(variant, info.size, None))
             else:
                 missing.append(variant)
-        if not missing:
-            return
-        made = []
-        async with self._pool.process(Priority.BACKGROUND) as process:
-            # Only now, with a process in hand: a live request must not end up waiting behind a queued warm-up.
-            with self._flights.claim([(upload_id, variant) for variant in missing], _handed_back) as flights:
-                made = [variant for variant in missing if (upload_id, variant) in flights]
-                async for picture, variant, timings in self._render_all(process, upload_id, made):
-                    flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
-                    await self._variants.put(upload_id, variant, picture)
-                    yield Ensured(variant, len(picture.body), sum(timings.values()))
-        for variant in missing:
-            if variant not in made:  # a live request was making it: wait for that one's bytes
-                picture = (await self._fetch(upload_id, variant)).picture
-                stale = picture.recipe != self._recipes.fingerprint(variant)
-                if stale:
-                    picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
-                with suppress(ObjectExists):
-                    await self._variants.put(upload_id, variant, picture, if_absent=not stale)
-                yield Ensured(variant, len(picture.body), None)
+        return missing
+
+    async def _ensure_from_others(self, upload_id: UploadId, variant: Variant) -> Ensured:
+        picture = (await self._fetch(upload_id, variant)).picture
+        stale = picture.recipe != self._recipes.fingerprint(variant)
+        if stale:
+            picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
+        with suppress(ObjectExists):
+            await self._variants.put(upload_id, variant, picture, if_absent=not stale)
+        return Ensured(variant, len(picture.body), None)
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
         """Removes stored variants, those named or all of them. Idempotent."""
@@ -203,12 +243,23 @@ class Derivations:
         return Fetched(picture, Tier.STORED)
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
-        picture, timings = await self._render(upload_id, variant, Priority.LIVE)
-        if len(self._background) < _MAX_WRITE_BACKS:
-            self._later(self._variants.write_back(upload_id, variant, picture))
-        else:
-            self._metrics.write_backs.labels("skipped").inc()
-        return Fetched(picture, Tier.DERIVED, timings)
+        """The lease covers the write-back too: who waits for it finds the variant stored, and derives nothing."""
+        key = variant_key(upload_id, variant)
+        async with AsyncExitStack() as lease:
+            if not await lease.enter_async_context(self._lock.hold(key, wait=False)):
+                await lease.enter_async_context(self._lock.hold(key))
+                if found := await self._find(upload_id, variant):
+                    return replace(found, tier=Tier.COLLAPSED)
+            picture, timings = await self._render(upload_id, variant, Priority.LIVE)
+            if len(self._background) < _MAX_WRITE_BACKS:
+                self._later(self._write_back(upload_id, variant, picture, lease.pop_all()))
+            else:
+                self._metrics.write_backs.labels("skipped").inc()
+            return Fetched(picture, Tier.DERIVED, timings)
+
+    async def _write_back(self, upload_id: UploadId, variant: Variant, picture: Picture, lease: AsyncExitStack) -> None:
+        async with lease:
+            await self._variants.write_back(upload_id, variant, picture)
 
     async def _render(
         self, upload_id: UploadId, variant: Variant, priority: Priority

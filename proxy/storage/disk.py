@@ -23,6 +23,9 @@ from proxy.storage.files import new_file
 
 T = TypeVar("T")
 
+INCOMING = ".incoming"
+"""Where objects are written before they get their names; what a killed process left here, `darkroom gc` removes."""
+
 _MAX_HEADER = 16 * 1024  # bytes; twice what S3 lets an object's metadata weigh, with room for the content type
 _LIST_PAGE = 500
 
@@ -32,7 +35,7 @@ class DiskStore:
 
     def __init__(self, root: Path, *, threads: int = 16) -> None:
         self._root = root
-        self._incoming = root / ".incoming"
+        self._incoming = root / INCOMING
         self._threads = anyio.CapacityLimiter(threads)
 
     async def head(self, key: str) -> ObjectInfo:

@@ -11,6 +11,9 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, ExceptionHandler, Lifespan
 
+from proxy.derivation.lock.base import KeyLock
+from proxy.derivation.lock.file import FileLock
+from proxy.derivation.lock.redis import RedisLock
 from proxy.derivation.service import Derivations
 from proxy.errors import ServiceError
 from proxy.imaging.pool import RenderPool
@@ -43,18 +46,28 @@ class Origin:
     settings: Settings
     store: ObjectStore
     pool: RenderPool
+    lock: KeyLock
     derivations: Derivations
     metrics: Metrics
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Origin"]:
         """Render processes up; at the end, work in hand is finished first."""
-        await self.pool.start()
+        async with self.connected():
+            await self.pool.start()
+            try:
+                yield self
+            finally:
+                await self.derivations.drain()
+                await self.pool.close()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """For what renders nothing: connections are closed at the end."""
         try:
-            yield self
+            yield
         finally:
-            await self.derivations.drain()
-            await self.pool.close()
+            await self.lock.close()
             await self.store.close()
 
     async def check_store(self) -> None:
@@ -76,22 +89,24 @@ def compose(settings: Settings) -> Origin:
         max_waiting=settings.max_waiting,
     )
     metrics.waiting.set_function(lambda: pool.admission.waiting)
+    lock = open_lock(settings, metrics)
     derivations = Derivations(
         store,
         pool,
         Recipes(settings),
         metrics,
+        lock,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
         hot_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
-    return Origin(settings, store, pool, derivations, metrics)
+    return Origin(settings, store, pool, lock, derivations, metrics)
 
 
 def open_store(settings: Settings) -> ObjectStore:
     if settings.s3_bucket is None:
-        return DiskStore(settings.data_dir / "objects")
+        return DiskStore(settings.objects)
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     return S3Store(
         bucket=settings.s3_bucket,
@@ -107,6 +122,12 @@ def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) ->
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
     app.router.redirect_slashes = False  # the redirect would repeat the caller's Host
     return app
+
+
+def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
+    if settings.redis_url:
+        return RedisLock(settings.redis_url.get_secret_value(), metrics)
+    return FileLock(settings.data_dir / "locks")
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:

@@ -30,6 +30,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.Unavailable: 503,
     errors.StoreUnavailable: 503,
     errors.CatalogUnavailable: 503,
+    errors.QueueUnavailable: 503,
     errors.Overloaded: 503,
     errors.DerivationTimeout: 504,
     errors.RenderFailed: 503,

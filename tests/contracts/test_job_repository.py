@@ -347,11 +347,71 @@ class TestForWorkers:
         after = {status: [(await job_of(repository, one)).status for one in ids] for status, ids in uploads.items()}
         assert after == {status: [PENDING if status is PROCESSING else status] * 2 for status in JobStatus}
 
+    async def test_recovering_leaves_who_has_shown_a_sign_of_life(self, repository: JobRepository) -> None:
+        at_work = await upload(repository, PROCESSING)
+
+        assert await repository.recover(timedelta(minutes=2)) == 0
+        assert (await job_of(repository, at_work)).status is PROCESSING
+
+        assert await repository.recover(timedelta(microseconds=1)) == 1
+        assert (await job_of(repository, at_work)).status is PENDING
+
+    async def test_overdue_are_those_unended_without_a_sign_of_life_the_oldest_first(
+        self, repository: JobRepository
+    ) -> None:
+        long_ago = [
+            await upload(repository, created_at=datetime.now(UTC) - timedelta(minutes=minutes)) for minutes in (5, 9, 7)
+        ]
+        await upload(repository, created_at=datetime.now(UTC))
+        for status in (PROCESSING, COMPLETE, FAILED):  # whose last sign of life is their last move, just now
+            await upload(repository, status, created_at=datetime.now(UTC) - timedelta(hours=1))
+        await repository.begin(new_upload_id())
+
+        overdue = await repository.overdue(timedelta(minutes=1))
+
+        assert overdue == [await job_of(repository, long_ago[index]) for index in (1, 2, 0)]
+
+    async def test_of_all_that_are_unseen_those_that_have_ended_are_not_overdue(
+        self, repository: JobRepository
+    ) -> None:
+        uploads = {await upload(repository, status): status for status in JobStatus}
+
+        overdue = await repository.overdue(timedelta(0))
+
+        assert {job.upload_id for job in overdue} == {
+            one for one, status in uploads.items() if status in (PENDING, PROCESSING)
+        }
+
     async def test_each_status_is_counted_even_if_it_is_nobodys(self, repository: JobRepository) -> None:
         for status in (PENDING, PENDING, PENDING, PROCESSING, FAILED):
             await upload(repository, status)
 
         assert await repository.count() == {PENDING: 3, PROCESSING: 1, COMPLETE: 0, FAILED: 1}
+
+
+class TestForTheGarbageCollector:
+    async def test_an_upload_exists_from_its_first_byte_to_its_deletion(self, repository: JobRepository) -> None:
+        upload_id = new_upload_id()
+        assert await repository.exists(upload_id) is False
+
+        await repository.begin(upload_id)
+        assert await repository.exists(upload_id) is True
+        await repository.accept(image_of(upload_id))
+        assert await repository.exists(upload_id) is True
+
+        await repository.delete(upload_id)
+        assert await repository.exists(upload_id) is False
+
+    async def test_half_uploads_are_those_begun_long_ago_whose_image_never_came(
+        self, repository: JobRepository
+    ) -> None:
+        half = [new_upload_id() for _ in range(3)]
+        for upload_id in half:
+            await repository.begin(upload_id)
+        await upload(repository)
+
+        assert await repository.half_uploads(datetime.now(UTC) - timedelta(minutes=1)) == []
+        assert await repository.half_uploads(datetime.now(UTC)) == half
 
 
 class TestPages:

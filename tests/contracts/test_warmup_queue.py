@@ -2,20 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import JobStatus
-from ingest.queue.base import WarmupQueue
+from ingest.jobs import JobStatus, LostJob
+from ingest.queue.base import Delivery, WarmupQueue
 from ingest.queue.local import LocalQueue
 from proxy.model import UploadId, new_upload_id
-from tests.unit.ingest.fakes import accepted
+from tests.unit.ingest.fakes import accepted, eventually
 
 GUARD = 20  # seconds; no test takes a tenth of them
 
@@ -34,19 +32,29 @@ class Workshop:
         await self.repository.accept(accepted(upload_id))
         return upload_id
 
-    async def claim(self, upload_id: UploadId) -> None:
-        await self.repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
-
     async def work(self, number: int) -> list[UploadId]:
-        """The next jobs, each claimed as a worker does."""
+        """The next jobs, each claimed as a worker does; who comes too late for one lets go of it."""
         done: list[UploadId] = []
-        async with asyncio.timeout(GUARD), aclosing(cast("Any", self.queue.take())) as jobs:
-            async for upload_id in jobs:
-                await self.claim(upload_id)
-                done.append(upload_id)
-                if len(done) == number:
-                    return done
-        raise AssertionError("a queue ends")
+        enough = asyncio.Event()
+
+        async def handle(delivery: Delivery) -> JobStatus | None:
+            try:
+                await self.repository.advance(delivery.upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
+            except LostJob:
+                return None
+            done.append(delivery.upload_id)
+            if len(done) >= number:
+                enough.set()
+            return JobStatus.COMPLETE
+
+        consumer = asyncio.create_task(self.queue.consume(handle, 1))
+        try:
+            async with asyncio.timeout(GUARD):
+                await enough.wait()
+        finally:
+            await eventually(consumer)
+        assert consumer.cancelled()
+        return done
 
 
 @pytest.fixture
@@ -58,8 +66,10 @@ async def repository(tmp_path: Path) -> AsyncIterator[JobRepository]:
 
 
 @pytest.fixture
-def local(repository: JobRepository) -> LocalQueue:
-    return LocalQueue(repository)
+async def local(repository: JobRepository) -> AsyncIterator[LocalQueue]:
+    queue = LocalQueue(repository)
+    yield queue
+    await queue.close()
 
 
 @pytest.fixture(params=["local"])
@@ -109,17 +119,25 @@ async def test_two_workers_share_what_there_is(workshop: Workshop) -> None:
     for upload_id in uploads:
         await workshop.queue.publish(upload_id)
 
-    first = await workshop.work(2)
-    second = await workshop.work(2)
+    done = [await workshop.work(1), await workshop.work(1), *await asyncio.gather(workshop.work(1), workshop.work(1))]
 
-    assert sorted(first + second) == sorted(uploads)
+    taken = [upload_id for some in done for upload_id in some]
+    assert sorted(taken) == sorted(uploads)
+
+
+async def test_of_a_job_that_it_will_bring_the_queue_does_not_say_that_it_gave_up(workshop: Workshop) -> None:
+    upload_id = await workshop.upload()
+    assert await workshop.queue.gave_up(upload_id) is None
+
+    await workshop.queue.publish(upload_id)
+
+    assert await workshop.queue.gave_up(upload_id) is None
 
 
 async def test_a_worker_that_goes_while_it_waits_loses_nothing(workshop: Workshop) -> None:
     gone = asyncio.create_task(workshop.work(1))
     await asyncio.sleep(0)
-    gone.cancel()
-    await asyncio.gather(gone, return_exceptions=True)
+    await eventually(gone)
     upload_id = await workshop.upload()
     await workshop.queue.publish(upload_id)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -17,6 +17,8 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
 from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, WarmedVariant
+from ingest.queue.base import Handler
+from ingest.queue.retries import deliver
 from proxy.derivation.service import Derivations, Ensured
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.model import Fit, Size, Sizes, UploadId, Variant, new_upload_id
@@ -222,6 +224,14 @@ class MemoryRepository(JobRepository):
         if progress is not None:
             self.progress[upload_id] = progress
 
+    async def recover(self, unseen: timedelta = timedelta(0)) -> int:
+        self._enter("recover")
+        return 0
+
+    async def overdue(self, unseen: timedelta) -> list[Job]:
+        self._enter("overdue")
+        return [(await self.find(one))[1] for one, status in self.status.items() if not status.ended]
+
     async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
         self._enter("record")
         if self.status.get(upload_id) is not JobStatus.PROCESSING:
@@ -262,19 +272,28 @@ class ScriptedDerivations(Derivations):
 
 @dataclass
 class RecordingQueue:
-    """Keeps what is published, and fails if told to."""
+    """Keeps what is published, and fails if told to; `consume` hands all of it over, once, and ends."""
 
     failure: ServiceError | None = None
     published: list[UploadId] = field(default_factory=list)
+    given_up: dict[UploadId, str] = field(default_factory=dict)
 
     async def publish(self, upload_id: UploadId) -> None:
         if self.failure:
             raise self.failure
         self.published.append(upload_id)
 
-    async def take(self) -> AsyncIterator[UploadId]:
+    async def gave_up(self, upload_id: UploadId) -> str | None:
+        if self.failure:
+            raise self.failure
+        return self.given_up.get(upload_id)
+
+    async def consume(self, handle: Handler, concurrency: int) -> None:
         for upload_id in self.published:
-            yield upload_id
+            await deliver(handle, upload_id)
+
+    async def close(self) -> None:
+        pass
 
 
 async def rows(database: Database) -> tuple[int, int]:
@@ -295,6 +314,15 @@ def at_once(work: Coroutine[Any, Any, T]) -> T:
     """Runs `work` in virtual time: seconds of waiting pass at once."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(work)
+
+
+async def reached(gate: Gate, work: asyncio.Task[Any]) -> None:
+    """Waits until somebody has come to the gate; fails where `work` ends without coming there."""
+    waiting = asyncio.create_task(gate.reached.wait())
+    await asyncio.wait([waiting, work], return_when=asyncio.FIRST_COMPLETED)
+    if not gate.reached.is_set():
+        await eventually(waiting)
+        raise AssertionError(f"it ended before it came to the gate: {work.result()}")
 
 
 async def eventually(*tasks: asyncio.Task[Any]) -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from ingest.catalog.database import Database
+from ingest.queue.retries import deliver
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from proxy.derivation.service import Derivations
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 async def warmed(uploads: Uploads, warmup: WarmUp) -> UploadId:
     image = await uploads.receive(chunks_of(picture()))
-    await warmup.run(image.upload_id)
+    await deliver(warmup.run, image.upload_id)
     return image.upload_id
 
 

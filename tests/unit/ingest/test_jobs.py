@@ -16,7 +16,7 @@ def test_states_of_a_variant_are_waiting_and_stored() -> None:
 def test_every_status_has_its_moves_and_these_are_all() -> None:
     legal = {
         JobStatus.PENDING: {JobStatus.PROCESSING},
-        JobStatus.PROCESSING: {JobStatus.PENDING, JobStatus.COMPLETE, JobStatus.FAILED},
+        JobStatus.PROCESSING: {JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.FAILED},
         JobStatus.COMPLETE: {JobStatus.PROCESSING},
         JobStatus.FAILED: {JobStatus.PROCESSING},
     }
@@ -24,8 +24,8 @@ def test_every_status_has_its_moves_and_these_are_all() -> None:
 
 
 @pytest.mark.parametrize("status", JobStatus)
-def test_no_status_moves_to_itself(status: JobStatus) -> None:
-    assert status not in MOVES[status]
+def test_only_a_job_in_processing_moves_to_itself_when_it_is_taken_over(status: JobStatus) -> None:
+    assert (status in MOVES[status]) == (status is JobStatus.PROCESSING)
 
 
 @pytest.mark.parametrize("status", JobStatus)

@@ -1,13 +1,17 @@
 """A warm-up from its claim to its end, with real pictures and render processes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from itertools import pairwise
 
 import pytest
 import pytest_asyncio
 
-from ingest.jobs import Image, JobStatus, VariantState
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import Image, JobStatus, VariantState, WarmedVariant
+from ingest.queue.base import Delivery
+from ingest.queue.retries import deliver
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from proxy.derivation.service import Derivations, Tier
@@ -19,7 +23,7 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted, chunks_of, eventually, picture
+from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted, chunks_of, eventually, picture, reached
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -45,14 +49,14 @@ async def sizes_in(store: CountingStore, upload_id: UploadId) -> dict[str, int]:
 
 class TestComplete:
     async def test_the_job_ends_complete(self, warmup: WarmUp, repository: WatchedRepository, image: Image) -> None:
-        assert await warmup.run(image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
 
     async def test_every_standard_variant_is_stored_and_known_as_it_is(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
-        await warmup.run(image.upload_id)
+        await deliver(warmup.run, image.upload_id)
 
         known = (await repository.find(image.upload_id))[0].variants
         assert sorted(known) == sorted(NAMES)
@@ -66,7 +70,7 @@ class TestComplete:
         self, warmup: WarmUp, uploads: Uploads, derivations: Derivations, store: CountingStore, image: Image
     ) -> None:
         asked = await uploads.receive(chunks_of(picture(format="png")))
-        await warmup.run(image.upload_id)
+        await deliver(warmup.run, image.upload_id)
 
         for variant in SIZES.standard:
             fetched = await derivations.fetch(asked.upload_id, variant)
@@ -79,7 +83,7 @@ class TestComplete:
     async def test_progress_grows_variant_by_variant(
         self, warmup: WarmUp, repository: WatchedRepository, image: Image
     ) -> None:
-        await warmup.run(image.upload_id)
+        await deliver(warmup.run, image.upload_id)
 
         assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
         stored = [{n for n, v in seen.items() if v.state is VariantState.STORED} for seen in repository.recorded]
@@ -89,23 +93,25 @@ class TestComplete:
         assert {(variant.bytes, variant.milliseconds) for variant in waiting} == {(None, None)}
 
     async def test_what_is_recorded_as_stored_is_in_the_store(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, database: Database, derivations: Derivations, store: CountingStore, image: Image
     ) -> None:
-        gate = repository.hold("record")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        class Suspicious(JobRepository):
+            async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
+                there = await sizes_in(store, upload_id)
+                known = {n: v.bytes for n, v in variants.items() if v.state is VariantState.STORED}
+                assert known == {name: there.get(name) for name in known}
+                await super().record(upload_id, progress, variants)
 
-        assert len(await sizes_in(store, image.upload_id)) == 1
+        warmup = WarmUp(Suspicious(database), derivations, SIZES)
 
-        gate.open()
-        assert await run is COMPLETE
+        assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
     async def test_the_original_is_fetched_and_decoded_once(
         self, warmup: WarmUp, store: CountingStore, pool: RenderPool, image: Image
     ) -> None:
         before = pool._idle[0].requests
 
-        await warmup.run(image.upload_id)
+        await deliver(warmup.run, image.upload_id)
 
         assert store.count("download") == 1
         assert pool._idle[0].requests == before + 1
@@ -123,7 +129,7 @@ class TestComplete:
         await derivations.drain()
         puts = store.count("put")
 
-        assert await warmup.run(image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
         known = (await repository.find(image.upload_id))[0].variants
         assert known[variant.name].state is VariantState.STORED
@@ -136,11 +142,11 @@ class TestAgain:
     async def test_a_complete_one_renders_nothing_and_keeps_what_is_known(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, image: Image
     ) -> None:
-        await warmup.run(image.upload_id)
+        await deliver(warmup.run, image.upload_id)
         known = (await repository.find(image.upload_id))[0].variants
         before = store.count("put"), store.count("download"), pool._idle[0].requests
 
-        assert await warmup.run(image.upload_id, expect=COMPLETE) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
 
         assert (store.count("put"), store.count("download"), pool._idle[0].requests) == before
         assert (await repository.find(image.upload_id))[0].variants == known
@@ -149,12 +155,12 @@ class TestAgain:
     async def test_only_what_is_missing_is_made(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
-        await warmup.run(image.upload_id)
+        await deliver(warmup.run, image.upload_id)
         known = (await repository.find(image.upload_id))[0].variants
         await store.inner.delete(f"images/{image.upload_id}/tiny.webp")
         store.calls.clear()
 
-        assert await warmup.run(image.upload_id, expect=COMPLETE) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
 
         assert [key for method, key in store.calls if method == "put"] == [f"images/{image.upload_id}/tiny.webp"]
         again = (await repository.find(image.upload_id))[0].variants
@@ -167,10 +173,10 @@ class TestAgain:
     ) -> None:
         original = (await store.inner.get(original_key(image.upload_id))).body
         await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/png")
-        assert await warmup.run(image.upload_id) is FAILED
+        assert await deliver(warmup.run, image.upload_id) is FAILED
         await store.inner.put(original_key(image.upload_id), original, content_type="image/png")
 
-        assert await warmup.run(image.upload_id, expect=FAILED) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
 
@@ -181,28 +187,24 @@ class TestFailed:
     ) -> None:
         await store.inner.put(original_key(image.upload_id), picture()[:-700], content_type="image/jpeg")
 
-        assert await warmup.run(image.upload_id) is FAILED
+        assert await deliver(warmup.run, image.upload_id) is FAILED
 
         sentence = "The file is truncated or damaged. Export it again."
         assert await status(repository, image.upload_id) == (FAILED, 0, sentence)
         assert (await repository.find(image.upload_id))[0].variants == image.variants
         assert await store.keys() == [original_key(image.upload_id)]
 
-    async def test_what_it_had_made_before_is_removed(
+    async def test_an_original_that_was_lost_fails_too(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
-        gate = repository.hold("record")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
-        assert len(await sizes_in(store, image.upload_id)) == 1
-        await store.inner.delete(original_key(image.upload_id))  # lost, but not by way of our delete
+        await store.inner.delete(original_key(image.upload_id))  # not by way of our delete: the rows stay
 
-        gate.open()
+        assert await deliver(warmup.run, image.upload_id) is FAILED
 
-        assert await run is FAILED
+        status_, progress, sentence = await status(repository, image.upload_id)
+        assert (status_, progress) == (FAILED, 0)
+        assert sentence
         assert await store.keys() == []
-        assert (await repository.find(image.upload_id))[0].variants == image.variants
-        assert (await status(repository, image.upload_id))[:2] == (FAILED, 0)
 
     async def test_what_a_request_had_made_before_stays(
         self, warmup: WarmUp, derivations: Derivations, store: CountingStore, image: Image
@@ -211,7 +213,7 @@ class TestFailed:
         await derivations.drain()
         await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/jpeg")
 
-        assert await warmup.run(image.upload_id) is FAILED
+        assert await deliver(warmup.run, image.upload_id) is FAILED
 
         assert list(await sizes_in(store, image.upload_id)) == [NAMES[5]]
 
@@ -223,7 +225,7 @@ class TestRetried:
     ) -> None:
         store.fail(method)
 
-        assert await warmup.run(image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
         assert sorted(await sizes_in(store, image.upload_id)) == sorted(NAMES)
@@ -234,8 +236,8 @@ class TestStopped:
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
         gate = store.hold("put", done=True)
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
         run.cancel()
 
         with pytest.raises(asyncio.CancelledError):
@@ -244,15 +246,15 @@ class TestStopped:
         assert await status(repository, image.upload_id) == (PENDING, 0, None)
         assert await repository.next_pending() == image.upload_id
         gate.open()
-        assert await warmup.run(image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
     async def test_cancelled_before_it_has_the_job_it_takes_nothing_from_another_worker(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, database: Database, image: Image
     ) -> None:
-        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING)
         gate = repository.hold("advance")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
+        await JobRepository(database).advance(image.upload_id, expect=PENDING, to=PROCESSING)
         run.cancel()
         gate.open()
 
@@ -265,8 +267,8 @@ class TestStopped:
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
         gate = store.hold("put")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
         await repository.recover()
         run.cancel()
 
@@ -279,13 +281,48 @@ class TestStopped:
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
         gate = store.hold("put")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
         repository.fail("advance")
         run.cancel()
 
         with pytest.raises(asyncio.CancelledError):
             await run
+
+
+class TestClaims:
+    async def test_a_job_whose_worker_has_died_can_be_taken_over(
+        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+    ) -> None:
+        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
+
+        assert await warmup.run(Delivery(image.upload_id, alone=True)) is COMPLETE
+
+        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert repository.progress == sorted(repository.progress)
+        assert repository.progress[0] == 40
+
+    @pytest.mark.parametrize("found", [COMPLETE, FAILED])
+    async def test_one_that_has_ended_is_not_even_if_nobody_has_it(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image, found: JobStatus
+    ) -> None:
+        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING)
+        await repository.advance(image.upload_id, expect=PROCESSING, to=found)
+        store.calls.clear()
+
+        assert await warmup.run(Delivery(image.upload_id, alone=True)) is None
+
+        assert store.calls == []
+
+    async def test_the_queue_hears_of_every_step(self, warmup: WarmUp, image: Image) -> None:
+        heard: list[int] = []
+
+        async def report(progress: int) -> None:
+            heard.append(progress)
+
+        await warmup.run(Delivery(image.upload_id, report=report))
+
+        assert heard == [12, 25, 37, 50, 62, 75, 87, 100]
 
 
 class TestLost:
@@ -299,13 +336,13 @@ class TestLost:
         before = await repository.find(image.upload_id)
         store.calls.clear()
 
-        assert await warmup.run(image.upload_id) is None
+        assert await deliver(warmup.run, image.upload_id) is None
 
         assert await repository.find(image.upload_id) == before
         assert store.calls == []
 
     async def test_an_unknown_upload_is_nobodys(self, warmup: WarmUp, store: CountingStore) -> None:
-        assert await warmup.run(new_upload_id()) is None
+        assert await deliver(warmup.run, new_upload_id()) is None
         assert store.calls == []
 
     async def test_one_that_is_still_coming_is_left_alone(
@@ -314,7 +351,7 @@ class TestLost:
         upload_id = new_upload_id()
         await repository.begin(upload_id)
 
-        assert await warmup.run(upload_id) is None
+        assert await deliver(warmup.run, upload_id) is None
 
         assert store.calls == []
         await repository.accept(accepted(upload_id))  # not a trace is left in the way
@@ -322,7 +359,7 @@ class TestLost:
     async def test_of_two_at_once_one_has_it(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
-        results = await asyncio.gather(*(warmup.run(image.upload_id) for _ in range(2)))
+        results = await asyncio.gather(*(deliver(warmup.run, image.upload_id) for _ in range(2)))
 
         assert sorted(results, key=str) == [None, COMPLETE]
         assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
@@ -332,14 +369,14 @@ class TestLost:
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
         gate = repository.hold("record")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
         await repository.recover()
         gate.open()
 
         assert await run is None
         assert await status(repository, image.upload_id) == (PENDING, 0, None)
-        assert len(await sizes_in(store, image.upload_id)) == 1  # what is stored is right, whoever goes on
+        assert await sizes_in(store, image.upload_id) != {}  # what is stored is right, whoever goes on
 
 
 class TestDeletedMeanwhile:
@@ -347,8 +384,8 @@ class TestDeletedMeanwhile:
         self, warmup: WarmUp, uploads: Uploads, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
         gate = repository.hold("record")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
         await uploads.delete(image.upload_id)
         gate.open()
 
@@ -360,8 +397,8 @@ class TestDeletedMeanwhile:
         self, warmup: WarmUp, uploads: Uploads, store: CountingStore, image: Image, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
         await uploads.delete(image.upload_id)
         gate.open()
 
@@ -372,8 +409,8 @@ class TestDeletedMeanwhile:
         self, warmup: WarmUp, uploads: Uploads, store: CountingStore, image: Image
     ) -> None:
         gate = store.hold("download")
-        run = asyncio.create_task(warmup.run(image.upload_id))
-        await gate.reached.wait()
+        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        await reached(gate, run)
         await uploads.delete(image.upload_id)
         gate.open()
 
@@ -400,7 +437,7 @@ class TestWhileTheDatabaseIsAway:
     ) -> None:
         other = await uploads.receive(chunks_of(picture()))
         repository.fail("record")
-        run = asyncio.create_task(WarmUp(repository, impatient, SIZES).run(image.upload_id))
+        run = asyncio.create_task(deliver(WarmUp(repository, impatient, SIZES).run, image.upload_id))
         try:
             await repository.called("record")
 
@@ -417,7 +454,7 @@ class TestWhileTheDatabaseIsAway:
     ) -> None:
         repository.fail("record", 1)
 
-        assert await warmup.run(image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
         assert repository.progress[-1] == 100

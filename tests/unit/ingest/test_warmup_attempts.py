@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from ingest.jobs import Image, JobStatus, VariantState
+from ingest.queue.retries import deliver
 from ingest.warmup import WarmUp
 from proxy.errors import (
     CatalogUnavailable,
@@ -43,7 +44,7 @@ class Outcome:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
-        self.ended = await WarmUp(self.repository, self.derivations, SIZES).run(self.image.upload_id)
+        self.ended = await deliver(WarmUp(self.repository, self.derivations, SIZES).run, self.image.upload_id)
         self.waited = loop.skipped
 
     @property

@@ -1,138 +1,148 @@
-"""A worker goes on: whatever becomes of one job, the next is taken. In virtual time."""
+"""A worker over the embedded queue goes on: whatever becomes of one job, the next is taken. In virtual time."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterable
 
-from ingest.jobs import JobStatus
+from ingest.jobs import Image, Job, JobStatus
 from ingest.queue.local import LocalQueue
+from ingest.reconciler import Reconciler
 from ingest.warmup import WarmUp
 from ingest.worker import Worker
-from proxy.errors import Undecodable
+from proxy.errors import StoreUnavailable, Undecodable
 from proxy.model import UploadId
-from tests.unit.ingest.fakes import (
-    SIZES,
-    MemoryRepository,
-    RecordingQueue,
-    ScriptedDerivations,
-    accepted,
-    at_once,
-    eventually,
-)
+from tests.unit.ingest.fakes import SIZES, MemoryRepository, ScriptedDerivations, accepted, at_once, eventually
+
+PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 
 
-class BrokenOnce(MemoryRepository):
-    """Raises what nobody has foreseen, the first time that it is asked."""
+class Broken(MemoryRepository):
+    """Raises what nobody has foreseen, as often as told, whenever its first upload is looked up."""
 
-    broken = False
+    def __init__(self, *uploads: Image, times: int) -> None:
+        super().__init__(*uploads)
+        self._bad = uploads[0].upload_id
+        self._times = times
 
-    async def find(self, upload_id: UploadId):
-        if not self.broken:
-            self.broken = True
+    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+        if upload_id == self._bad and self._times:
+            self._times -= 1
             raise RuntimeError("a defect")
         return await super().find(upload_id)
 
 
-def work(repository: MemoryRepository, derivations: ScriptedDerivations, *published: UploadId) -> None:
-    """Runs a worker over what is published; it ends with the queue."""
-    at_once(Worker(RecordingQueue(published=list(published)), WarmUp(repository, derivations, SIZES)).run())
+def worker_over(repository: MemoryRepository, derivations: ScriptedDerivations) -> Worker:
+    queue = LocalQueue(repository)
+    return Worker(queue, WarmUp(repository, derivations, SIZES), Reconciler(repository, queue))
 
 
-def jobs(*, kind: Callable[..., MemoryRepository] = MemoryRepository, number: int = 3) -> tuple[MemoryRepository, list]:
-    images = [accepted() for _ in range(number)]
-    return kind(*images), [image.upload_id for image in images]
+def work(repository: MemoryRepository, derivations: ScriptedDerivations, *, seconds: float = 600) -> None:
+    """Lets a worker run for so long, and stops it."""
 
-
-def test_it_takes_one_job_after_another() -> None:
-    repository, ids = jobs()
-
-    work(repository, ScriptedDerivations(), *ids)
-
-    assert list(repository.status.values()) == [JobStatus.COMPLETE] * 3
-
-
-def test_a_job_that_fails_is_not_the_last() -> None:
-    repository, ids = jobs()
-
-    work(repository, ScriptedDerivations(Undecodable("Export it again.")), *ids)
-
-    assert [repository.status[upload_id] for upload_id in ids] == [
-        JobStatus.FAILED,
-        JobStatus.COMPLETE,
-        JobStatus.COMPLETE,
-    ]
-
-
-def test_a_job_that_comes_twice_is_done_once() -> None:
-    repository, [upload_id] = jobs(number=1)
-    derivations = ScriptedDerivations()
-
-    work(repository, derivations, upload_id, upload_id, upload_id)
-
-    assert derivations.attempts == 1
-
-
-def test_a_job_that_is_gone_is_passed_over() -> None:
-    repository, ids = jobs()
-
-    work(repository, ScriptedDerivations(), accepted().upload_id, *ids)
-
-    assert list(repository.status.values()) == [JobStatus.COMPLETE] * 3
-
-
-def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
     async def story() -> None:
-        repository, [upload_id] = jobs(number=1)
-        repository.failures["advance"] = 10
-        warmup = WarmUp(repository, ScriptedDerivations(), SIZES)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        worker = asyncio.create_task(Worker(LocalQueue(repository), warmup).run())
-
-        await repository.ended.wait()
-
-        assert repository.status[upload_id] is JobStatus.COMPLETE
-        assert 9 <= loop.time() - start <= 100
-        assert repository.looked <= 25
+        worker = asyncio.create_task(worker_over(repository, derivations).run())
+        await asyncio.sleep(seconds)
+        assert not worker.done()
         await eventually(worker)
+        assert worker.cancelled()
 
     at_once(story())
 
 
+def statuses(repository: MemoryRepository, uploads: Iterable[Image]) -> list[JobStatus]:
+    return [repository.status[image.upload_id] for image in uploads]
+
+
+def test_it_takes_one_job_after_another() -> None:
+    uploads = [accepted() for _ in range(3)]
+    repository = MemoryRepository(*uploads)
+
+    work(repository, derivations := ScriptedDerivations())
+
+    assert statuses(repository, uploads) == [COMPLETE] * 3
+    assert derivations.attempts == 3
+
+
+def test_a_job_that_fails_is_not_the_last() -> None:
+    uploads = [accepted() for _ in range(3)]
+    repository = MemoryRepository(*uploads)
+
+    work(repository, ScriptedDerivations(Undecodable("Export it again.")))
+
+    assert statuses(repository, uploads) == [FAILED, COMPLETE, COMPLETE]
+
+
+def test_a_job_that_fails_for_a_while_ends_complete() -> None:
+    image = accepted()
+    repository = MemoryRepository(image)
+
+    work(repository, derivations := ScriptedDerivations(*[StoreUnavailable("s")] * 3))
+
+    assert statuses(repository, [image]) == [COMPLETE]
+    assert derivations.attempts == 4
+
+
+def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
+    image = accepted()
+    repository = MemoryRepository(image)
+    repository.failures.update(advance=10, next_pending=10, overdue=10, recover=3)
+
+    work(repository, ScriptedDerivations())
+
+    assert statuses(repository, [image]) == [COMPLETE]
+    assert repository.looked <= 150
+
+
 def test_an_exception_that_nobody_has_foreseen_is_not_the_end_of_the_worker() -> None:
-    repository, ids = jobs(kind=BrokenOnce)
+    uploads = [accepted() for _ in range(3)]
+    repository = Broken(*uploads, times=1)
 
-    work(repository, ScriptedDerivations(), *ids)
+    work(repository, ScriptedDerivations())
 
-    assert [repository.status[upload_id] for upload_id in ids[1:]] == [JobStatus.COMPLETE] * 2
+    assert statuses(repository, uploads) == [COMPLETE] * 3
+
+
+def test_a_job_that_always_breaks_keeps_no_other_waiting() -> None:
+    uploads = [accepted() for _ in range(3)]
+    repository = Broken(*uploads, times=1_000_000)
+
+    work(repository, ScriptedDerivations())
+
+    assert statuses(repository, uploads[1:]) == [COMPLETE] * 2
 
 
 def test_stopped_it_ends_and_the_job_in_hand_is_pending_again() -> None:
+    image = accepted()
+    repository = MemoryRepository(image)
+    repository.failures["record"] = 1_000_000
+
     async def story() -> None:
-        repository, [upload_id] = jobs(number=1)
-        repository.failures["record"] = 1_000_000
-        warmup = WarmUp(repository, ScriptedDerivations(), SIZES)
-        worker = asyncio.create_task(Worker(LocalQueue(repository), warmup).run())
+        worker = asyncio.create_task(worker_over(repository, ScriptedDerivations()).run())
         await asyncio.sleep(10)
-        assert repository.status[upload_id] is JobStatus.PROCESSING
+        assert statuses(repository, [image]) == [PROCESSING]
 
         await eventually(worker)
 
         assert worker.cancelled()
-        assert repository.status[upload_id] is JobStatus.PENDING
+        assert statuses(repository, [image]) == [PENDING]
 
     at_once(story())
 
 
 def test_idle_it_ends_when_it_is_stopped() -> None:
-    async def story() -> None:
-        repository, _ = jobs(number=0)
-        worker = asyncio.create_task(
-            Worker(LocalQueue(repository), WarmUp(repository, ScriptedDerivations(), SIZES)).run()
-        )
-        await asyncio.sleep(60)
+    work(MemoryRepository(), ScriptedDerivations())
 
+
+def test_several_at_once_share_what_there_is() -> None:
+    uploads = [accepted() for _ in range(10)]
+    repository = MemoryRepository(*uploads)
+    derivations = ScriptedDerivations()
+
+    async def story() -> None:
+        worker = asyncio.create_task(worker_over(repository, derivations).run(concurrency=4))
+        await asyncio.sleep(60)
         await eventually(worker)
 
-        assert worker.cancelled()
-
     at_once(story())
+
+    assert statuses(repository, uploads) == [COMPLETE] * 10
+    assert derivations.attempts == 10

@@ -1,15 +1,53 @@
 """The jobs table as a queue: a bell for what happens here, another look for what happens elsewhere. Virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
 from ingest.jobs import JobStatus
+from ingest.queue.base import Delivery
 from ingest.queue.local import LocalQueue
+from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import VirtualTimeLoop
-from tests.unit.ingest.fakes import MemoryRepository, accepted, at_once
+from tests.unit.ingest.fakes import MemoryRepository, accepted, at_once, eventually
+
+
+class Bench:
+    """A queue with one consumer that ends every job; `failures` are what its first tries raise."""
+
+    def __init__(self, repository: MemoryRepository, *failures: Exception) -> None:
+        self.repository = repository
+        self.queue = LocalQueue(repository)
+        self.done: list[UploadId] = []
+        self.tries = 0
+        self._failures = list(failures)
+        self._more = asyncio.Condition()
+
+    async def handle(self, delivery: Delivery) -> JobStatus:
+        self.tries += 1
+        if self._failures:
+            raise self._failures.pop(0)
+        self.repository.status[delivery.upload_id] = JobStatus.COMPLETE
+        async with self._more:
+            self.done.append(delivery.upload_id)
+            self._more.notify_all()
+        return JobStatus.COMPLETE
+
+    async def until(self, number: int) -> None:
+        async with self._more:
+            await self._more.wait_for(lambda: len(self.done) >= number)
+
+    @asynccontextmanager
+    async def consuming(self):
+        consumer = asyncio.create_task(self.queue.consume(self.handle, 1))
+        try:
+            yield
+        finally:
+            await eventually(consumer)
+        assert consumer.cancelled()
 
 
 def seconds() -> float:
@@ -19,109 +57,125 @@ def seconds() -> float:
     return loop.skipped
 
 
-def add(repository: MemoryRepository, upload_id: UploadId) -> None:
+def add(repository: MemoryRepository) -> UploadId:
+    """A job that somebody else has made."""
+    upload_id = new_upload_id()
     repository.images[upload_id] = accepted(upload_id)
     repository.status[upload_id] = JobStatus.PENDING
+    return upload_id
 
 
 async def settle() -> None:
     """Lets whoever can run, run."""
-    for _ in range(20):
+    for _ in range(50):
         await asyncio.sleep(0)
 
 
-async def following(jobs: AsyncIterator[UploadId]) -> UploadId:
-    return await anext(jobs)
+def story(test: Callable[[Bench], object], *failures: Exception) -> None:
+    async def run() -> None:
+        await test(Bench(MemoryRepository(), *failures))
+
+    at_once(run())
 
 
-def test_a_job_that_waits_already_is_taken_at_once() -> None:
-    async def story() -> None:
-        image = accepted()
-        queue = LocalQueue(MemoryRepository(image))
+def test_jobs_that_wait_already_are_taken_at_once() -> None:
+    async def test(bench: Bench) -> None:
+        ids = [add(bench.repository) for _ in range(3)]
+        async with bench.consuming():
+            await bench.until(3)
+            assert bench.done == ids
+            assert seconds() == 0
 
-        assert await anext(queue.take()) == image.upload_id
-        assert seconds() == 0
-
-    at_once(story())
+    story(test)
 
 
 def test_publishing_wakes_who_waits() -> None:
-    async def story() -> None:
-        repository = MemoryRepository()
-        queue = LocalQueue(repository)
-        waiting = asyncio.create_task(following(queue.take()))
-        await settle()
-        assert repository.looked == 1
-        upload_id = new_upload_id()
-        add(repository, upload_id)
+    async def test(bench: Bench) -> None:
+        async with bench.consuming():
+            await settle()
+            assert bench.repository.looked == 1
+            upload_id = add(bench.repository)
 
-        await queue.publish(upload_id)
+            await bench.queue.publish(upload_id)
 
-        assert await waiting == upload_id
-        assert repository.looked == 2
-        assert seconds() == 0
+            await bench.until(1)
+            assert bench.done == [upload_id]
+            assert seconds() == 0
 
-    at_once(story())
+    story(test)
+
+
+def test_what_is_published_while_it_works_is_not_missed() -> None:
+    async def test(bench: Bench) -> None:
+        async with bench.consuming():
+            for _ in range(5):
+                await bench.queue.publish(add(bench.repository))
+                await asyncio.sleep(0)
+            await bench.until(5)
+            assert seconds() == 0
+
+    story(test)
 
 
 def test_a_job_that_nobody_announced_is_found_within_five_seconds() -> None:
-    async def story() -> None:
-        repository = MemoryRepository()
-        waiting = asyncio.create_task(following(LocalQueue(repository).take()))
-        await settle()
-        upload_id = new_upload_id()
-        add(repository, upload_id)  # by another process
+    async def test(bench: Bench) -> None:
+        async with bench.consuming():
+            await settle()
+            upload_id = add(bench.repository)
+            await bench.until(1)
+            assert bench.done == [upload_id]
+            assert seconds() == pytest.approx(5, abs=0.5)
 
-        assert await waiting == upload_id
-        assert seconds() == pytest.approx(5, abs=0.5)
-
-    at_once(story())
+    story(test)
 
 
 def test_nothing_to_do_is_asked_for_every_five_seconds_and_no_more() -> None:
-    async def story() -> None:
-        repository = MemoryRepository()
-        waiting = asyncio.create_task(following(LocalQueue(repository).take()))
+    async def test(bench: Bench) -> None:
+        async with bench.consuming():
+            await asyncio.sleep(3601)
+            assert 600 <= bench.repository.looked <= 725
 
-        await asyncio.sleep(3601)
-
-        assert 600 <= repository.looked <= 725
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-
-    at_once(story())
-
-
-def test_a_job_left_pending_is_offered_again() -> None:
-    async def story() -> None:
-        image = accepted()
-        jobs = LocalQueue(MemoryRepository(image)).take()
-
-        assert [await anext(jobs) for _ in range(3)] == [image.upload_id] * 3
-
-    at_once(story())
+    story(test)
 
 
 def test_it_outlives_a_database_that_is_away() -> None:
-    async def story() -> None:
-        image = accepted()
-        repository = MemoryRepository(image)
-        repository.failures["next_pending"] = 3
+    async def test(bench: Bench) -> None:
+        upload_id = add(bench.repository)
+        bench.repository.failures["next_pending"] = 3
+        async with bench.consuming():
+            await bench.until(1)
+            assert bench.done == [upload_id]
+            assert bench.repository.looked == 4
+            assert seconds() == pytest.approx(15, abs=1)
 
-        assert await anext(LocalQueue(repository).take()) == image.upload_id
-        assert repository.looked == 4
-        assert seconds() == pytest.approx(15, abs=1)
+    story(test)
 
-    at_once(story())
+
+@pytest.mark.parametrize("failure", [CatalogUnavailable("away"), RuntimeError("a defect")])
+def test_a_job_that_could_not_be_begun_is_offered_again_after_a_while(failure: Exception) -> None:
+    async def test(bench: Bench) -> None:
+        upload_id = add(bench.repository)
+        async with bench.consuming():
+            await bench.until(1)
+            assert bench.done == [upload_id]
+            assert bench.tries == 3
+            assert seconds() == pytest.approx(10, abs=1)
+
+    story(test, failure, failure)
+
+
+def test_it_gives_no_job_up() -> None:
+    async def test(bench: Bench) -> None:
+        assert await bench.queue.gave_up(add(bench.repository)) is None
+
+    story(test)
 
 
 def test_many_who_publish_leave_nothing_behind() -> None:
-    async def story() -> None:
-        queue = LocalQueue(MemoryRepository())
-        before = dict(vars(queue))
+    async def test(bench: Bench) -> None:
+        before = dict(vars(bench.queue))
         for _ in range(1000):
-            await queue.publish(new_upload_id())
+            await bench.queue.publish(new_upload_id())
+        assert vars(bench.queue) == before
 
-        assert vars(queue) == before
-
-    at_once(story())
+    story(test)

@@ -22,7 +22,7 @@ class Service:
 
     @classmethod
     def of(cls, ingest: Ingest) -> "Service":
-        return cls(ingest, serve_variants(ingest.origin, ingest_app(ingest)))
+        return cls(ingest, serve_variants(ingest.origin, ingest_app(ingest, warm_up=False)))
 
     def configured(self, **changes: Any) -> "Service":
         """The same service, store and database under other settings, but for those that its pool was started with."""

@@ -36,10 +36,20 @@ async def upload(service: Service) -> UploadId:
     return UploadId((await service.upload(picture())).json()["uploadId"])
 
 
+async def follow(
+    service: Service, upload_id: UploadId, repository: WatchedRepository | None = None
+) -> asyncio.Task[httpx.Response]:
+    """Somebody who has had the first event."""
+    repository = repository or WatchedRepository(service.ingest.database)
+    following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
+    for _ in range(3):  # to answer at all, for the first event, and to see whether there is another
+        await repository.called("find")
+    return following
+
+
 async def test_a_job_is_followed_from_pending_to_complete(service: Service) -> None:
     upload_id = await upload(service)
-    following = asyncio.create_task(service.get(f"/images/{upload_id}/events"))
-    await asyncio.sleep(0.1)
+    following = await follow(service, upload_id)
 
     async with service.ingest.working():
         answer = await following
@@ -81,8 +91,7 @@ async def test_one_that_has_ended_already_is_one_event(service: Service, end: Jo
 
 async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> None:
     upload_id = await upload(service)
-    following = asyncio.create_task(service.get(f"/images/{upload_id}/events"))
-    await asyncio.sleep(0.1)
+    following = await follow(service, upload_id)
     assert (await service.delete(f"/images/{upload_id}")).status_code == 204
 
     seen = events(await following)
@@ -94,8 +103,7 @@ async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> N
 async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_back(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
-    following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
-    await asyncio.sleep(0.1)
+    following = await follow(service, upload_id, repository)
     repository.fail("find")
 
     assert [event.name for event in events(await following)] == ["status"]
@@ -111,11 +119,10 @@ async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> 
 async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
-    following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
-    await asyncio.sleep(0.1)
+    following = await follow(service, upload_id, repository)
 
     await eventually(following)
 
     asked = len(repository.calls)
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(0.4)  # in which it would have been asked again
     assert len(repository.calls) == asked

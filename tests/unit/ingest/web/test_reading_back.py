@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from ingest.jobs import JobStatus
+from ingest.queue.retries import deliver
 from ingest.web.app import Ingest
 from proxy.derivation.service import Derivations
 from proxy.model import UploadId
@@ -94,7 +95,7 @@ class TestStatus:
         self, service: Service, created: dict[str, object]
     ) -> None:
         upload_id = UploadId(str(created["uploadId"]))
-        assert await service.ingest.warmup.run(upload_id) is JobStatus.COMPLETE
+        assert await deliver(service.ingest.warmup.run, upload_id) is JobStatus.COMPLETE
 
         document = (await service.get(str(created["statusUrl"]))).json()
 
@@ -170,7 +171,7 @@ class TestDelete:
     async def test_all_of_it_is_gone(self, service: Service) -> None:
         before = await service.holdings()
         upload_id = (await service.upload(picture())).json()["uploadId"]
-        await service.ingest.warmup.run(upload_id)
+        await deliver(service.ingest.warmup.run, upload_id)
 
         answer = await service.delete(f"/images/{upload_id}")
 

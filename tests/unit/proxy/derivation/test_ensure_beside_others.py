@@ -181,8 +181,10 @@ class TestAbandoned:
     async def test_closing_it_releases_everything(
         self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
     ) -> None:
+        gate: Gate = pool.hold(2)
         async with aclosing(derivations.ensure(upload_id, ALL)) as warm_up:
             first = await anext(warm_up)
+            await gate.reached.wait()
 
         assert pool.in_use == 0
         assert variant_key(upload_id, first.variant) in await store.keys()
@@ -190,10 +192,12 @@ class TestAbandoned:
         await eventually(lambda: listing(temporary) == [])
 
     async def test_whoever_waited_for_it_is_told_to_try_again(
-        self, derivations: Derivations, upload_id: UploadId
+        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
     ) -> None:
+        gate: Gate = pool.hold(2)
         async with aclosing(derivations.ensure(upload_id, ALL)) as warm_up:
             await anext(warm_up)
+            await gate.reached.wait()
             live = asyncio.create_task(derivations.fetch(upload_id, ALL[0]))
             await asyncio.sleep(0)
 

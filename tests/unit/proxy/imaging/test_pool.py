@@ -205,9 +205,8 @@ async def test_closing_leaves_no_process() -> None:
 
 
 async def test_closing_leaves_no_replacement_that_was_on_its_way() -> None:
-    async with pool(processes=2) as children:
-        async with children.process(LIVE) as process:
-            process.at_rest = False  # as after an answer that was not read to its end
+    async with pool(processes=2) as children, children.process(LIVE) as process:
+        process.at_rest = False  # as after an answer that was not read to its end
 
     assert children._background == set()
     assert children._idle == []

@@ -1,0 +1,117 @@
+"""What crashes leave behind: found, and removed if asked to. Safe while the service runs.
+
+An upload goes: job row, temporary file, original, image row. A crash between two steps leaves a job without image,
+perhaps with an original; one between a delete's steps, variants without original or rows without it. Everything
+younger than `age` is left alone: it may be under way.
+"""
+
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ingest.catalog.repository import JobRepository
+from proxy.derivation.service import Derivations
+from proxy.errors import CatalogUnavailable
+from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
+from proxy.model import UploadId, parse_upload_id
+from proxy.storage.base import ObjectNotFound, ObjectStore
+
+MIN_AGE = timedelta(hours=1)
+"""Far beyond any upload's and any derivation's deadline."""
+
+
+class Kind(StrEnum):
+    TEMPORARY = "temporary"
+    """A file of an upload or a derivation that a killed process left."""
+    HALF_UPLOAD = "half upload"
+    """A job without image: the upload was never acknowledged."""
+    LOST_ORIGINAL = "lost original"
+    """Rows without original: a delete that stopped half-way."""
+    ORPHAN = "orphan"
+    """An original or variants without rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """One find. `name` is a path for TEMPORARY, an upload's id for the rest."""
+
+    kind: Kind
+    name: str
+
+
+class Collector:
+    """Finds garbage and removes it, one find after another."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        repository: JobRepository,
+        derivations: Derivations,
+        folders: Sequence[Path],
+        age: timedelta,
+    ) -> None:
+        self._store = store
+        self._repository = repository
+        self._derivations = derivations
+        self._folders = folders
+        self._before = datetime.now(UTC) - age
+
+    async def find(self) -> AsyncIterator[Garbage]:
+        """Raises StoreUnavailable or CatalogUnavailable."""
+        for path in await anyio.to_thread.run_sync(self._old_files):
+            yield Garbage(Kind.TEMPORARY, path)
+        for upload_id in await self._repository.half_uploads(self._before):
+            yield Garbage(Kind.HALF_UPLOAD, upload_id)
+        async for image, _ in self._repository.each():
+            if image.created_at < self._before and not await self._has_original(image.upload_id):
+                yield Garbage(Kind.LOST_ORIGINAL, image.upload_id)
+        knows_any = any((await self._repository.count()).values())
+        async for upload_id in self._stored_uploads():
+            if not knows_any:  # far likelier the wrong database than a bucket full of orphans
+                raise CatalogUnavailable("The database knows no upload at all, the store some: check DATABASE_URL.")
+            if not await self._repository.exists(upload_id):
+                yield Garbage(Kind.ORPHAN, upload_id)
+
+    async def remove(self, garbage: Garbage) -> None:
+        """Objects first, rows last, as a delete does: what stops half-way is found again."""
+        if garbage.kind is Kind.TEMPORARY:
+            await anyio.to_thread.run_sync(_remove, Path(garbage.name))
+            return
+        upload_id = UploadId(garbage.name)
+        await self._derivations.purge(upload_id)
+        await self._repository.delete(upload_id)
+
+    def _old_files(self) -> list[str]:
+        before = self._before.timestamp()
+        paths = (path for folder in self._folders if folder.is_dir() for path in sorted(folder.iterdir()))
+        return [str(path) for path in paths if path.lstat().st_mtime < before]
+
+    async def _has_original(self, upload_id: UploadId) -> bool:
+        try:
+            await self._store.head(original_key(upload_id))
+        except ObjectNotFound:
+            return False
+        return True
+
+    async def _stored_uploads(self) -> AsyncIterator[UploadId]:
+        """Every id under which something old is stored, once for each of the two prefixes."""
+        for prefix in (ORIGINALS_PREFIX, VARIANTS_PREFIX):
+            last = None
+            async for info in self._store.list(prefix):
+                upload_id = parse_upload_id(info.key.split("/")[1])
+                if upload_id is not None and upload_id != last and info.last_modified < self._before:
+                    last = upload_id
+                    yield upload_id
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Jobs through Redis, on BullMQ's queue `image-processing`: its dashboards and Node producers work with it.
+
+The job's id is the upload's, so that a repeat is one job. Where Redis forgets, the reconciler publishes again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import structlog
+from bullmq import Job, Queue, UnrecoverableError, Worker
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from ingest.jobs import JobStatus
+from ingest.queue.base import Delivery, Handler, TryAgain
+from ingest.queue.retries import DELAYS
+from proxy.errors import CatalogUnavailable, QueueUnavailable
+from proxy.model import UploadId, parse_upload_id
+
+log = structlog.get_logger()
+
+QUEUE = "image-processing"
+JOB_NAME = "warm-up"
+ATTEMPTS = len(DELAYS) + 1
+
+_OPTIONS: dict[str, Any] = {
+    "attempts": ATTEMPTS,
+    "backoff": {"type": "exponential", "delay": DELAYS[0] * 1000},
+    "removeOnComplete": {"count": 1000},  # for dashboards; more would be Redis' memory for nothing
+    "removeOnFail": {"count": 1000},
+}
+_RECOVERY: dict[str, Any] = {
+    # Found out after 5 seconds, not the default's 59 (docs/decisions/0008-bullmq.md). Decoding never runs in this
+    # event loop, so the lock is renewed in time.
+    "lockDuration": 5000,
+    "stalledInterval": 2000,
+    "maxStalledCount": 3,  # a picture that kills its worker each time is given up
+    "runRetryDelay": 1000,
+}
+_PATIENCE = 2.0  # seconds for publishing: an upload waits for it
+_GRACE = 20.0  # seconds for jobs in hand when a worker stops; then they are handed back
+
+
+class BullmqQueue:
+    """`url` as in `REDIS_URL`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        # Of our own making: BullMQ's connections try for minutes, and an upload waits for `publish`.
+        self._redis = Redis.from_url(
+            url, decode_responses=True, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 1)
+        )
+        self._queue = Queue(QUEUE, {"connection": self._redis})
+
+    async def publish(self, upload_id: UploadId) -> None:
+        async with _translated():
+            if await self._queue.getJobState(upload_id) == "completed":  # kept for dashboards, it would hide this one
+                await self._queue.remove(upload_id)
+            await self._queue.add(JOB_NAME, {"uploadId": upload_id}, {"jobId": upload_id, **_OPTIONS})
+
+    async def gave_up(self, upload_id: UploadId) -> str | None:
+        async with _translated():
+            job = await self._queue.getJob(upload_id)
+            failed = job is not None and await self._queue.getJobState(upload_id) == "failed"
+        return (job.failedReason or "The queue gave the job up.") if job and failed else None
+
+    async def consume(self, handle: Handler, concurrency: int) -> None:
+        async def process(job: Job, _token: str) -> str | None:
+            return await _process(handle, job)
+
+        worker = Worker(
+            QUEUE, process, {"connection": self._url, "concurrency": concurrency, "autorun": False, **_RECOVERY}
+        )
+        worker.on("error", _log_error)
+        running = asyncio.create_task(worker.run())
+        try:
+            await asyncio.shield(running)
+        finally:
+            try:
+                async with asyncio.timeout(_GRACE):
+                    await worker.close()
+            except TimeoutError:
+                await worker.close(force=True)
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+    async def close(self) -> None:
+        await self._queue.close()
+        await self._redis.aclose()
+
+
+async def _process(handle: Handler, job: Job) -> str | None:
+    """BullMQ knows three ends: a result, an error to try again after, and one that is final."""
+    upload_id = parse_upload_id(str(job.id))
+    if upload_id is None:
+        raise UnrecoverableError("the job's id is not an upload's")
+
+    async def report(progress: int) -> None:
+        with suppress(RedisError, OSError):  # the database has it
+            await job.updateProgress(progress)
+
+    last = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
+    try:
+        status = await handle(Delivery(upload_id, last=last, alone=True, report=report))
+    except (TryAgain, CatalogUnavailable) as error:
+        raise RuntimeError(str(error)) from error
+    log.info("warm-up ended", upload=upload_id, status=status)
+    if status is JobStatus.FAILED:
+        raise UnrecoverableError("the warm-up failed; the upload's status says why")
+    return status
+
+
+def _log_error(error: Exception, *_job: Any) -> None:
+    log.warning("the queue complains", error=str(error) or repr(error))
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
+        raise QueueUnavailable(f"Redis does not answer as it should: {error or type(error).__name__}.") from error

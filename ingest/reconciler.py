@@ -1,0 +1,53 @@
+"""Makes sure that an accepted job ends, whatever the queue has forgotten. The database is the truth."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import Job, JobStatus, LostJob
+from ingest.queue.base import WarmupQueue
+from proxy.errors import Unavailable
+
+log = structlog.get_logger()
+
+_ROUND_SECONDS = 5.0
+_UNSEEN = timedelta(seconds=10)
+"""Without a sign of life for so long, a job is published again. One that merely waits is none the worse for it."""
+
+
+class Reconciler:
+    """Runs until it is cancelled, in every process that has a worker; two at once do no harm."""
+
+    def __init__(self, repository: JobRepository, queue: WarmupQueue) -> None:
+        self._repository = repository
+        self._queue = queue
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(_ROUND_SECONDS)
+            try:
+                for job in await self._repository.overdue(_UNSEEN):
+                    await self.reconcile(job)
+            except Unavailable as error:
+                log.warning("cannot reconcile jobs", error=str(error))
+
+    async def reconcile(self, job: Job) -> None:
+        """Publishes a job again, or ends it where the queue has given it up."""
+        reason = await self._queue.gave_up(job.upload_id)
+        if reason is None:
+            await self._queue.publish(job.upload_id)
+            return
+        log.error("the queue gave a job up", upload=job.upload_id, reason=reason)
+        try:
+            if job.status is JobStatus.PENDING:
+                await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING)
+            await self._repository.advance(
+                job.upload_id,
+                expect=JobStatus.PROCESSING,
+                to=JobStatus.FAILED,
+                error="The warm-up was given up: it broke its worker several times.",
+            )
+        except LostJob:
+            return

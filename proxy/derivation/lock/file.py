@@ -1,0 +1,45 @@
+"""Leases between the processes of one machine, through files in the data folder (filelock)."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import structlog
+from filelock import AsyncFileLock, Timeout
+
+log = structlog.get_logger()
+
+_STRIPES = 1024
+"""Lock files there are at most. Keys share them: two that meet in one only wait for each other a little."""
+
+_POLL = 0.02  # seconds between attempts; an attempt is one system call
+
+
+class FileLock:
+    """The kernel frees a dead holder's lock at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @asynccontextmanager
+    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
+        stripe = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % _STRIPES
+        lock = AsyncFileLock(self._folder / f"{stripe:04}.lock", poll_interval=_POLL)
+        held = True
+        try:
+            await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)
+            await lock.acquire(timeout=-1 if wait else 0)
+        except Timeout:
+            held = False
+        except OSError as error:
+            log.warning("no lock files: derivations may be made twice", error=str(error))
+        try:
+            yield held
+        finally:
+            if lock.is_locked:
+                await lock.release()
+
+    async def close(self) -> None:
+        pass

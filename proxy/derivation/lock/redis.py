@@ -1,0 +1,98 @@
+"""Leases between machines, in Redis (redis-py's Lock: a token, a time limit, freed by its holder alone)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.lock import Lock
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import LockError, RedisError
+
+from proxy.telemetry import Metrics
+
+log = structlog.get_logger()
+
+LEASE_SECONDS = 3.0
+"""How long a dead holder delays the others; well below the deadline of who waits."""
+
+_RENEW_SECONDS = LEASE_SECONDS / 3
+_POLL_SECONDS = 0.05  # one process has one waiter for each key, so this is some twenty small commands a second each
+_PATIENCE_SECONDS = 0.5  # for one answer of Redis; slower is as good as away
+_LEAVE_ALONE_SECONDS = 5.0  # after a failure, so that a Redis that is away costs time once and not for each picture
+
+
+class RedisLock:
+    """Redis away, slow or full: leases are granted unseen (each process still derives once), with one warning."""
+
+    def __init__(self, url: str, metrics: Metrics) -> None:
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=_PATIENCE_SECONDS,
+            socket_connect_timeout=_PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), 1),  # a pooled connection that an old Redis closed; a second failure is a failure
+        )
+        self._metrics = metrics
+        self._away_until = 0.0
+        self._is_away = False
+
+    @asynccontextmanager
+    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
+        # thread_local: the lease is renewed and freed by other tasks than the one that took it
+        lock = self._redis.lock(f"darkroom:{key}", LEASE_SECONDS, sleep=_POLL_SECONDS, thread_local=False)
+        held = await self._acquire(lock, wait=wait)
+        if held is None:
+            yield True
+            return
+        if not held:
+            yield False
+            return
+        renewal = asyncio.create_task(self._renew(lock))
+        try:
+            yield True
+        finally:
+            renewal.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewal
+            with suppress(RedisError, OSError):  # gone or another's by now: then it ended by itself
+                await lock.release()
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _acquire(self, lock: Lock, *, wait: bool) -> bool | None:
+        """None where Redis cannot say."""
+        if monotonic() < self._away_until:
+            return None
+        try:
+            held: bool = await lock.acquire(blocking=wait)
+        except (RedisError, OSError) as error:
+            self._note_away(error)
+            return None
+        self._note_back()
+        return held
+
+    async def _renew(self, lock: Lock) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_SECONDS)
+            try:
+                await lock.reacquire()
+            except LockError:
+                return  # expired while this process was stopped, and perhaps another's: the conditional put decides
+            except (RedisError, OSError) as error:
+                self._note_away(error)
+
+    def _note_away(self, error: Exception) -> None:
+        self._away_until = monotonic() + _LEAVE_ALONE_SECONDS
+        self._metrics.lock_fallbacks.inc()
+        if not self._is_away:
+            self._is_away = True
+            log.warning("Redis is away: every process derives for itself", error=str(error) or repr(error))
+
+    def _note_back(self) -> None:
+        if self._is_away:
+            self._is_away = False
+            log.info("Redis is back")

@@ -1,0 +1,74 @@
+"""Tries at a job: when they come, and what the handler is told of them. In virtual time."""
+
+import asyncio
+
+import pytest
+
+from ingest.jobs import JobStatus
+from ingest.queue.base import Delivery, TryAgain
+from ingest.queue.retries import DELAYS, deliver
+from proxy.errors import CatalogUnavailable
+from proxy.model import new_upload_id
+from tests.unit.ingest.fakes import at_once
+
+ID = new_upload_id()
+
+
+class Handler:
+    """Fails so many times, and keeps what it was given, and when."""
+
+    def __init__(self, failures: int) -> None:
+        self._failures = failures
+        self.given: list[Delivery] = []
+        self.moments: list[float] = []
+
+    async def __call__(self, delivery: Delivery) -> JobStatus:
+        self.given.append(delivery)
+        self.moments.append(asyncio.get_running_loop().time())
+        if len(self.given) <= self._failures:
+            raise TryAgain("not yet")
+        return JobStatus.COMPLETE
+
+    @property
+    def pauses(self) -> list[int]:
+        return [round(moment - self.moments[0]) for moment in self.moments]
+
+
+def test_a_first_success_is_the_only_try() -> None:
+    handler = Handler(0)
+
+    assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
+    assert [(one.upload_id, one.last, one.alone, one.again) for one in handler.given] == [(ID, False, False, False)]
+
+
+def test_each_further_try_comes_later() -> None:
+    handler = Handler(3)
+
+    assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
+    assert handler.pauses == [0, 1, 3, 7]
+
+
+def test_the_last_is_told_so_and_no_other() -> None:
+    handler = Handler(5)
+
+    assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
+    assert [one.last for one in handler.given] == [False] * 5 + [True]
+    assert handler.pauses == [0, 1, 3, 7, 15, 31]
+    assert sum(DELAYS) == 31
+
+
+def test_an_operators_wish_is_told_each_time() -> None:
+    handler = Handler(5)
+
+    at_once(deliver(handler, ID, again=True))
+
+    assert [one.again for one in handler.given] == [True] * 6
+
+
+@pytest.mark.parametrize("error", [CatalogUnavailable("away"), RuntimeError("a defect")])
+def test_another_exception_is_not_tried_again(error: Exception) -> None:
+    async def handler(_delivery: Delivery) -> JobStatus:
+        raise error
+
+    with pytest.raises(type(error)):
+        at_once(deliver(handler, ID))

@@ -1,0 +1,94 @@
+"""An accepted job ends, whatever the queue has forgotten or given up. In virtual time."""
+
+import asyncio
+
+import pytest
+
+from ingest.jobs import Job, JobStatus
+from ingest.reconciler import Reconciler
+from proxy.errors import Unavailable
+from tests.unit.ingest.fakes import MemoryRepository, RecordingQueue, accepted, at_once, eventually, now, queue_away
+
+PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
+
+
+def run(repository: MemoryRepository, queue: RecordingQueue, seconds: float) -> None:
+    async def story() -> None:
+        reconciler = asyncio.create_task(Reconciler(repository, queue).run())
+        await asyncio.sleep(seconds)
+        assert not reconciler.done()
+        await eventually(reconciler)
+
+    at_once(story())
+
+
+def job(repository: MemoryRepository, status: JobStatus) -> Job:
+    [upload_id] = repository.status
+    repository.status[upload_id] = status
+    return Job(upload_id, status, 0, None, now(), now())
+
+
+@pytest.mark.parametrize("status", [PENDING, PROCESSING])
+def test_a_job_that_shows_no_sign_of_life_is_published_again(status: JobStatus) -> None:
+    repository, queue = MemoryRepository(accepted()), RecordingQueue()
+    [upload_id] = repository.status
+    repository.status[upload_id] = status
+
+    run(repository, queue, 11)
+
+    assert queue.published == [upload_id] * 2
+    assert repository.status[upload_id] is status
+
+
+@pytest.mark.parametrize("status", [PENDING, PROCESSING])
+def test_one_that_the_queue_has_given_up_ends_as_failed(status: JobStatus) -> None:
+    repository = MemoryRepository(accepted())
+    chosen = job(repository, status)
+    queue = RecordingQueue(given_up={chosen.upload_id: "secret: a stack trace"})
+
+    run(repository, queue, 6)
+
+    assert repository.status[chosen.upload_id] is FAILED
+    sentence = repository.errors[chosen.upload_id]
+    assert sentence
+    assert "secret" not in sentence
+    assert queue.published == []
+
+
+@pytest.mark.parametrize("ended", [COMPLETE, FAILED])
+def test_one_that_has_ended_meanwhile_is_left_alone(ended: JobStatus) -> None:
+    repository = MemoryRepository(accepted())
+    seen = job(repository, PROCESSING)
+    job(repository, ended)
+    queue = RecordingQueue(given_up={seen.upload_id: "why"})
+
+    at_once(Reconciler(repository, queue).reconcile(seen))
+
+    assert repository.status[seen.upload_id] is ended
+    assert repository.errors[seen.upload_id] is None
+
+
+@pytest.mark.parametrize("failing", ["overdue", "advance"])
+def test_it_outlives_a_database_that_is_away(failing: str) -> None:
+    repository = MemoryRepository(accepted())
+    chosen = job(repository, PROCESSING)
+    repository.failures[failing] = 3
+
+    run(repository, RecordingQueue(given_up={chosen.upload_id: "why"}), 60)
+
+    assert repository.status[chosen.upload_id] is FAILED
+
+
+def test_it_outlives_a_queue_that_is_away() -> None:
+    repository, queue = MemoryRepository(accepted()), RecordingQueue(failure=queue_away())
+    assert isinstance(queue.failure, Unavailable)
+
+    async def story() -> None:
+        reconciler = asyncio.create_task(Reconciler(repository, queue).run())
+        await asyncio.sleep(60)
+        queue.failure = None
+        await asyncio.sleep(6)
+        assert len(queue.published) == 1
+        await eventually(reconciler)
+
+    at_once(story())
