@@ -25,13 +25,15 @@ class Reconciler:
         self._queue = queue
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(_ROUND_SECONDS)
+        while True:  # at once, then round by round: of workers that die young each does its share
             try:
                 for job in await self._repository.overdue(_UNSEEN):
                     await self.reconcile(job)
             except Unavailable as error:
                 log.warning("cannot reconcile jobs", error=str(error))
+            except Exception:  # BullMQ raises plain ones; no job may depend on this loop having ended
+                log.exception("unexpected error in reconciling jobs")
+            await asyncio.sleep(_ROUND_SECONDS)
 
     async def reconcile(self, job: Job) -> None:
         """Publishes a job again, or ends it where the queue has given it up."""

@@ -1,4 +1,4 @@
-"""A real `darkroom serve`, in its own process and folder, for tests that go the whole way."""
+"""Real `darkroom` processes, each in its own folder, for tests that go the whole way."""
 
 import os
 import signal
@@ -35,15 +35,17 @@ def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.Compl
     )
 
 
-class Service:
-    """`with Service(folder, S3_BUCKET="…") as service:`; `folder` keeps its data, so that it can be started again."""
+class Program:
+    """A `darkroom` command that runs until it is told to end. `folder` keeps its data, so that it can run again."""
+
+    log_name: str
 
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder = folder
         self._arguments = arguments
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
-        self.url = ""
 
     def __enter__(self) -> Self:
         self.start()
@@ -55,46 +57,84 @@ class Service:
         self.kill()
 
     def start(self) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        self._log = (self.folder / "server.log").open("ab")
+        self._launch(*self._arguments)
+
+    def terminate(self) -> None:
+        """SIGTERM, as systemd and containers do; `wait` sees to the rest."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Until it has ended, well or by the signal that it got."""
+        assert self._process is not None
+        assert self._process.wait(STOP_TIMEOUT) in (0, -signal.SIGTERM), self.log()
+        self._forget()
+
+    def stop(self) -> None:
+        self.terminate()
+        self.wait()
+
+    def kill(self) -> None:
+        """SIGKILL to the program and all that it started: what a power cut leaves."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._forget()
+
+    def log(self) -> str:
+        return (self.folder / self.log_name).read_text(errors="replace")
+
+    def _launch(self, *arguments: str) -> None:
+        self._log = (self.folder / self.log_name).open("ab")
         self._process = subprocess.Popen(
-            _command("serve", "--port", str(port), *self._arguments),
+            _command(*arguments),
             cwd=self.folder,
             env=_environment(self._settings),
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
         )
+
+    def _forget(self) -> None:
+        self._log.close()
+        self._process = None
+
+
+class Worker(Program):
+    """`with Worker(folder, "--concurrency", "2", REDIS_URL="…"):`"""
+
+    log_name = "worker.log"
+
+    def start(self) -> None:
+        self._launch("worker", *self._arguments)
+
+
+class Service(Program):
+    """`with Service(folder, S3_BUCKET="…") as service:`, where `ready` is the path that says whether it is up."""
+
+    log_name = "server.log"
+
+    def __init__(self, folder: Path, *arguments: str, ready: str = "/readyz", **settings: str) -> None:
+        super().__init__(folder, *arguments, **settings)
+        self.ready = ready
+        self.url = ""
+
+    def start(self) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        self._launch("serve", "--port", str(port), *self._arguments)
+        assert self._process is not None
         deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
             try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                if httpx.get(self.url + self.ready).status_code == 200:
                     return
             except httpx.TransportError:
-                time.sleep(0.05)
+                pass
+            time.sleep(0.05)
         raise AssertionError(f"darkroom serve did not come up:\n{self.log()}")
-
-    def stop(self) -> None:
-        """SIGTERM, as systemd and containers do. Uvicorn drains, then ends by the signal that it got."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(STOP_TIMEOUT) in (0, -signal.SIGTERM), self.log()
-        self._log.close()
-        self._process = None
-
-    def kill(self) -> None:
-        """SIGKILL to the server and all that it started: what a power cut leaves."""
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._log.close()
-            self._process = None
-
-    def log(self) -> str:
-        return (self.folder / "server.log").read_text(errors="replace")
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a counter or gauge over every series that has these labels."""

@@ -42,6 +42,7 @@ _RECOVERY: dict[str, Any] = {
     "runRetryDelay": 1000,
 }
 _PATIENCE = 2.0  # seconds for publishing: an upload waits for it
+_LAST_REPORT = 1.0  # seconds for telling of the progress that a job ended with
 _GRACE = 20.0  # seconds for jobs in hand when a worker stops; then they are handed back
 
 
@@ -100,19 +101,46 @@ async def _process(handle: Handler, job: Job) -> str | None:
     if upload_id is None:
         raise UnrecoverableError("the job's id is not an upload's")
 
-    async def report(progress: int) -> None:
-        with suppress(RedisError, OSError):  # the database has it
-            await job.updateProgress(progress)
-
+    reports = _Reports(job)
     last = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
     try:
-        status = await handle(Delivery(upload_id, last=last, alone=True, report=report))
+        status = await handle(Delivery(upload_id, last=last, alone=True, report=reports.add))
     except (TryAgain, CatalogUnavailable) as error:
         raise RuntimeError(str(error)) from error
+    finally:
+        await reports.close()
     log.info("warm-up ended", upload=upload_id, status=status)
     if status is JobStatus.FAILED:
         raise UnrecoverableError("the warm-up failed; the upload's status says why")
     return status
+
+
+class _Reports:
+    """Tells BullMQ a job's progress beside the work. That must not wait for a Redis that is away, nor fail for one that
+    has forgotten the job; the database has it anyway.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._progress = 0
+        self._sending: asyncio.Task[None] | None = None
+
+    async def add(self, progress: int) -> None:
+        self._progress = progress
+        if self._sending is None or self._sending.done():
+            self._sending = asyncio.create_task(self._send())
+
+    async def close(self) -> None:
+        if self._sending is not None:
+            await asyncio.wait([self._sending], timeout=_LAST_REPORT)
+            self._sending.cancel()
+
+    async def _send(self) -> None:
+        sent = None
+        with suppress(Exception):  # BullMQ raises plain ones
+            while sent != self._progress:
+                sent = self._progress
+                await self._job.updateProgress(sent)
 
 
 def _log_error(error: Exception, *_job: Any) -> None:

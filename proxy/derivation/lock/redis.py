@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.lock import Lock
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -22,6 +22,7 @@ LEASE_SECONDS = 3.0
 _RENEW_SECONDS = LEASE_SECONDS / 3
 _POLL_SECONDS = 0.05  # one process has one waiter for each key, so this is some twenty small commands a second each
 _PATIENCE_SECONDS = 0.5  # for one answer of Redis; slower is as good as away
+_CONNECTIONS = 32
 _LEAVE_ALONE_SECONDS = 5.0  # after a failure, so that a Redis that is away costs time once and not for each picture
 
 
@@ -29,12 +30,15 @@ class RedisLock:
     """Redis away, slow or full: leases are granted unseen (each process still derives once), with one warning."""
 
     def __init__(self, url: str, metrics: Metrics) -> None:
-        self._redis = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(  # who finds them all in use waits; the other kind of pool would raise
             url,
+            max_connections=_CONNECTIONS,
+            timeout=_PATIENCE_SECONDS,
             socket_timeout=_PATIENCE_SECONDS,
             socket_connect_timeout=_PATIENCE_SECONDS,
             retry=Retry(NoBackoff(), 1),  # a pooled connection that an old Redis closed; a second failure is a failure
         )
+        self._redis = Redis.from_pool(pool)
         self._metrics = metrics
         self._away_until = 0.0
         self._is_away = False

@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from itertools import pairwise
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -14,6 +17,7 @@ from ingest.queue.base import Delivery
 from ingest.queue.retries import deliver
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
+from proxy.derivation.lock.file import FileLock
 from proxy.derivation.service import Derivations, Tier
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
@@ -323,6 +327,46 @@ class TestClaims:
         await warmup.run(Delivery(image.upload_id, report=report))
 
         assert heard == [12, 25, 37, 50, 62, 75, 87, 100]
+
+
+class TestLeases:
+    async def test_variants_of_one_upload_never_take_each_other_for_somebody_elses(
+        self, pool: RenderPool, repository: WatchedRepository, store: CountingStore, tmp_path: Path
+    ) -> None:
+        """Keys share lock files; two of one warm-up in the same file must not cost it a second decode."""
+        lock = FileLock(tmp_path / "locks")
+        upload_id = await self.crowded(lock)
+        await repository.begin(upload_id)
+        await repository.accept(accepted(upload_id))
+        await store.inner.put(original_key(upload_id), picture(), content_type="image/jpeg")
+        derivations = Derivations(
+            store,
+            pool,
+            Recipes(Settings(data_dir=tmp_path)),
+            Metrics(),
+            lock=lock,
+            temporary=tmp_path,
+            timeout=20,
+            hot_bytes=0,
+            missing_ttl=60,
+        )
+
+        assert await deliver(WarmUp(repository, derivations, SIZES).run, upload_id) is COMPLETE
+        await derivations.drain()
+
+        known = (await repository.find(upload_id))[0].variants
+        assert store.count("download") == 1
+        assert None not in {variant.milliseconds for variant in known.values()}
+
+    async def crowded(self, lock: FileLock) -> UploadId:
+        """An upload of whose variants two share a lock file."""
+        for number in range(10_000):
+            upload_id = UploadId(str(UUID(int=number)))
+            async with AsyncExitStack() as leases:
+                for variant in SIZES.standard:
+                    if not await leases.enter_async_context(lock.hold(variant_key(upload_id, variant), wait=False)):
+                        return upload_id
+        pytest.skip("no two keys share a lock file any more")
 
 
 class TestLost:

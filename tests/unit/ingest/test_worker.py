@@ -105,7 +105,7 @@ def test_a_job_that_always_breaks_keeps_no_other_waiting() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = Broken(*uploads, times=1_000_000)
 
-    work(repository, ScriptedDerivations())
+    work(repository, ScriptedDerivations(), seconds=60)
 
     assert statuses(repository, uploads[1:]) == [COMPLETE] * 2
 

@@ -103,10 +103,14 @@ async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> N
 async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_back(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
-    following = await follow(service, upload_id, repository)
-    repository.fail("find")
+    transport = httpx.ASGITransport(service.made_of(repository=repository).app)  # raises what the app raises
+    async with httpx.AsyncClient(transport=transport, base_url="http://origin.test") as client:
+        following = asyncio.create_task(client.get(f"/images/{upload_id}/events"))
+        for _ in range(3):
+            await repository.called("find")
+        repository.fail("find")
 
-    assert [event.name for event in events(await following)] == ["status"]
+        assert [event.name for event in events(await following)] == ["status"]
 
 
 async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> None:

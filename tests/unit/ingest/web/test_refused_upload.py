@@ -1,5 +1,6 @@
 """`POST /images/upload`: every refusal as the contract has it, nothing left behind, and no more read than needed."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -65,7 +66,8 @@ def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
 async def send(service: Service, exchange: Exchange, **headers: str) -> Exchange:
     """Posts it, and sees that nothing of it was left behind."""
     before = await service.holdings()
-    await exchange.run(service.app, "POST", "/images/upload", **{"content_type": MULTIPART} | headers)
+    async with asyncio.timeout(20):
+        await exchange.run(service.app, "POST", "/images/upload", **{"content_type": MULTIPART} | headers)
     assert await service.holdings() == before
     return exchange
 
@@ -175,7 +177,7 @@ class TestTooLarge:
 
 class TestSlow:
     async def test_one_that_stalls_is_told_so(self, service: Service) -> None:
-        impatient = service.configured(upload_stall_timeout=0.05)
+        impatient = service.configured(upload_stall_timeout=0.05, upload_timeout=1000)
         exchange = await send(impatient, Exchange([upload_body(picture())[:600]], ends=False))
 
         document = problem(exchange, 408, "upload_timeout")
@@ -188,12 +190,12 @@ class TestSlow:
         problem(await send(impatient, Exchange(ends=False)), 408, "upload_timeout")
 
     async def test_one_that_takes_too_long_as_a_whole(self, service: Service) -> None:
-        impatient = service.configured(upload_timeout=0.05)
+        impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
 
         problem(await send(impatient, Exchange([upload_body(picture())[:600]], ends=False)), 408, "upload_timeout")
 
     async def test_messages_without_bytes_are_no_sign_of_life_for_the_whole(self, service: Service) -> None:
-        impatient = service.configured(upload_timeout=0.05)
+        impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
         exchange = Exchange(ends=False)
         exchange.body = iter(lambda: b"" if not exchange.status else None, None)
 

@@ -1,0 +1,19 @@
+# One image for every role: `docker run IMAGE serve --role proxy --host 0.0.0.0`, `worker`, `migrate`, ...
+FROM python:3.11-slim AS build
+WORKDIR /app
+COPY requirements.txt pyproject.toml README.md ./
+RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY proxy proxy
+COPY ingest ingest
+RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.11-slim
+RUN useradd --system --uid 10001 darkroom && install -d -o darkroom /data
+COPY --from=build /app/.venv /app/.venv
+ENV DATA_DIR=/data LOG_FORMAT=json PATH=/app/.venv/bin:$PATH
+WORKDIR /data
+USER darkroom
+VOLUME /data
+EXPOSE 8000
+ENTRYPOINT ["darkroom"]
+CMD ["serve", "--host", "0.0.0.0"]

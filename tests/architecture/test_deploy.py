@@ -1,0 +1,66 @@
+"""What can be held of the deployment without an engine: the compose file says what the code understands."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from ingest.cli import app
+from proxy.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
+SERVICES: dict[str, Any] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "darkroom"}
+
+
+def test_every_part_is_there() -> None:
+    assert set(SERVICES) == {"nginx", "proxy", "ingest", "worker", "migrate", "redis", "postgres", "s3"}
+    assert set(OURS) == {"proxy", "ingest", "worker", "migrate"}
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_a_role_runs_a_command_that_exists_with_settings_that_exist(name: str) -> None:
+    command, *options = OURS[name]["command"].split()
+    known = typer.main.get_command(app).commands[command]
+    flags = {flag for parameter in known.params for flag in parameter.opts}
+    assert {option for option in options if option.startswith("--")} <= flags
+    assert {setting.lower() for setting in OURS[name]["environment"]} <= Settings.model_fields.keys()
+
+
+def test_the_proxy_is_given_no_database() -> None:
+    assert "DATABASE_URL" not in OURS["proxy"]["environment"]
+    assert "DATABASE_URL" in OURS["ingest"]["environment"]
+
+
+def test_every_dependency_and_volume_is_declared() -> None:
+    for service in SERVICES.values():
+        assert set(service.get("depends_on", ())) <= set(SERVICES)
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            assert source in COMPOSE["volumes"] or (ROOT / "deploy" / source).exists()
+
+
+def test_only_nginx_is_reachable_and_only_from_this_machine() -> None:
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert ports == {"nginx": ["127.0.0.1:8080:8080"]}
+
+
+def test_nginx_knows_the_services_by_their_names() -> None:
+    servers = re.findall(r"^\s*server (\w+):(\d+);", (ROOT / "nginx.conf").read_text(), re.MULTILINE)
+    assert servers == [("proxy", "8000"), ("ingest", "8000")]
+
+
+def test_no_secret_has_a_default() -> None:
+    text = (ROOT / "deploy" / "compose.yaml").read_text()
+    for secret in ("API_KEYS", "S3_SECRET", "POSTGRES_PASSWORD"):
+        assert set(re.findall(rf"\$\{{{secret}[^}}]*\}}", text)) == {f"${{{secret}:?set {secret}}}"}
+
+
+def test_the_image_installs_from_the_lock_file_and_is_not_root() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "--require-hashes -r requirements.txt" in dockerfile
+    assert re.search(r"^USER darkroom$", dockerfile, re.MULTILINE)

@@ -1,0 +1,204 @@
+"""What is Postgres' own: its types, its migrations, and how it says that it is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.catalog.tables import metadata
+from ingest.jobs import JobStatus, LostJob
+from proxy.errors import CatalogUnavailable
+from proxy.model import new_upload_id
+from tests.postgres import PostgresServer
+from tests.unit.ingest.fakes import accepted
+
+AWAY = 20  # seconds until a server that hangs must have been given up; it takes twelve
+TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
+    "stopped": PostgresServer.stop,
+    "killed": PostgresServer.kill,
+    "paused": PostgresServer.pause,
+}
+
+
+@pytest.fixture
+async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
+    """Empty: not migrated either."""
+    database = Database(postgres.create_database())
+    yield database
+    postgres.resume()
+    await database.close()
+
+
+async def ask(database: Database, question: Callable[[Connection], Any]) -> Any:
+    async with database.transaction() as connection:
+        return await connection.run_sync(question)
+
+
+def tables(connection: Connection) -> set[str]:
+    return set(inspect(connection).get_table_names())
+
+
+def differences(connection: Connection) -> Any:
+    return compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+
+
+class TestMigrations:
+    async def test_up_from_empty_there_is_no_difference_to_the_code(self, database: Database) -> None:
+        await database.migrate()
+
+        assert await ask(database, differences) == []
+        assert await ask(database, tables) == {"alembic_version", "upload_jobs", "images"}
+        await database.check()
+
+    async def test_down_nothing_is_left_and_up_again_all_is_there(self, database: Database) -> None:
+        await database.migrate()
+        await database.migrate("base")
+        assert await ask(database, tables) == {"alembic_version"}
+
+        await database.migrate()
+
+        assert await ask(database, differences) == []
+
+    async def test_two_at_once_end_with_the_tables_there(self, database: Database) -> None:
+        """As when two machines are brought up together: one of them may be told that it came second."""
+        await asyncio.gather(database.migrate(), database.migrate(), return_exceptions=True)
+
+        await database.check()
+        assert await ask(database, differences) == []
+
+    async def test_one_that_was_never_migrated_does_not_pass_the_check(self, database: Database) -> None:
+        with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0001: run `darkroom migrate`"):
+            await database.check()
+
+    async def test_ids_moments_and_variants_have_types_of_their_own(self, database: Database) -> None:
+        await database.migrate()
+
+        columns = await ask(database, lambda connection: inspect(connection).get_columns("images"))
+
+        types = {column["name"]: column["type"] for column in columns}
+        assert type(types["variants"]) is JSONB
+        assert type(types["upload_id"]) is UUID
+        assert type(types["created_at"]) is TIMESTAMP
+        assert types["created_at"].timezone is True
+
+    async def test_variants_can_be_asked_for_by_their_state(self, database: Database) -> None:
+        await database.migrate()
+        repository = JobRepository(database)
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+        await repository.accept(accepted(upload_id, variants={}))
+
+        query = text("SELECT count(*) FROM images WHERE NOT variants @> :known")
+        async with database.transaction() as connection:
+            found = await connection.execute(query, {"known": '{"small.jpg": {"state": "stored"}}'})
+            assert found.scalar() == 1
+
+
+class TestConcurrency:
+    async def test_of_those_on_several_connections_one_gets_the_job(
+        self, postgres: PostgresServer, database: Database
+    ) -> None:
+        await database.migrate()
+        others = [Database(database.engine.url.render_as_string(hide_password=False)) for _ in range(4)]
+        upload_id = new_upload_id()
+        await JobRepository(database).begin(upload_id)
+        await JobRepository(database).accept(accepted(upload_id))
+
+        for expect, to in ((JobStatus.PENDING, JobStatus.PROCESSING), (JobStatus.PROCESSING, JobStatus.COMPLETE)):
+            claims = [JobRepository(other).advance(upload_id, expect=expect, to=to) for other in others * 5]
+            results = await asyncio.gather(*claims, return_exceptions=True)
+            assert results.count(None) == 1
+            assert [type(result) for result in results if result is not None] == [LostJob] * 19
+        for other in others:
+            await other.close()
+
+    async def test_of_a_deletion_and_a_claim_none_leaves_half_an_upload(self, database: Database) -> None:
+        await database.migrate()
+        repository = JobRepository(database)
+        for _ in range(20):
+            upload_id = new_upload_id()
+            await repository.begin(upload_id)
+            await repository.accept(accepted(upload_id))
+
+            async def claim(upload_id: Any = upload_id) -> None:
+                with suppress(LostJob):
+                    await repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
+                    await repository.record(upload_id, 50, {})
+
+            deleted, _ = await asyncio.gather(repository.delete(upload_id), claim())
+            assert deleted is True
+        async with database.transaction() as connection:
+            for table in metadata.sorted_tables:
+                assert (await connection.execute(table.select())).all() == []
+
+
+class TestAway:
+    async def assert_away(self, repository: JobRepository) -> None:
+        async with asyncio.timeout(AWAY):
+            with pytest.raises(CatalogUnavailable) as caught:
+                await repository.count()
+        assert str(caught.value) == "The database does not answer as it should; the log says more."
+
+    @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
+    async def test_is_said_and_passes_by_itself(
+        self, postgres: PostgresServer, database: Database, trouble: Callable[[PostgresServer], None]
+    ) -> None:
+        await database.migrate()
+        repository = JobRepository(database)
+        await asyncio.gather(*(repository.count() for _ in range(10)))  # connections to lose
+        trouble(postgres)
+        await self.assert_away(repository)
+        await self.assert_away(repository)
+
+        postgres.resume()
+        postgres.start()
+
+        async with asyncio.timeout(AWAY):
+            counts = await asyncio.gather(*(repository.count() for _ in range(10)))
+        assert counts == [dict.fromkeys(JobStatus, 0)] * 10
+
+    async def test_a_restart_between_two_calls_is_not_noticed(
+        self, postgres: PostgresServer, database: Database
+    ) -> None:
+        await database.migrate()
+        repository = JobRepository(database)
+        await repository.count()
+
+        postgres.restart()
+
+        assert await repository.count() == dict.fromkeys(JobStatus, 0)
+
+    async def test_so_many_at_once_as_there_are_no_connections_for_wait_their_turn(
+        self, postgres: PostgresServer, database: Database
+    ) -> None:
+        await database.migrate()
+        repository = JobRepository(database)
+
+        async with asyncio.timeout(AWAY):
+            counts = await asyncio.gather(*(repository.count() for _ in range(100)))
+
+        assert counts == [dict.fromkeys(JobStatus, 0)] * 100
+
+    @pytest.mark.parametrize("mistake", ["password", "database", "port", "host"])
+    async def test_a_wrong_address_is_said_and_gives_nothing_away(self, postgres: PostgresServer, mistake: str) -> None:
+        right = postgres.create_database()
+        url = {
+            "password": postgres.url(right.rpartition("/")[2], password="open-sesame"),
+            "database": postgres.url("nowhere"),
+            "port": "postgresql+asyncpg://darkroom:open-sesame@127.0.0.1:1/darkroom",
+            "host": "postgresql+asyncpg://darkroom:open-sesame@nowhere.invalid/darkroom",
+        }[mistake]
+        database = Database(url)
+
+        await self.assert_away(JobRepository(database))
+        with pytest.raises(CatalogUnavailable):
+            await database.check()
+        await database.close()
