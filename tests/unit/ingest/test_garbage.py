@@ -1,0 +1,141 @@
+"""What each crash leaves is found and removed; what is whole, or under way, is not touched."""
+
+import os
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ingest.garbage import Collector, Garbage, Kind
+from ingest.jobs import Image
+from proxy.derivation.service import Derivations
+from proxy.errors import CatalogUnavailable
+from proxy.keys import original_key, variant_key
+from proxy.model import UploadId, new_upload_id
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted, rows
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOW = timedelta(0)
+"""Everything counts as old."""
+
+VARIANT = SIZES.standard[0]
+
+
+class Scene:
+    """One whole upload, and what a test adds to it."""
+
+    def __init__(
+        self, store: CountingStore, repository: WatchedRepository, derivations: Derivations, temporary: Path
+    ) -> None:
+        self.store, self.repository, self.derivations, self.temporary = store, repository, derivations, temporary
+        self.whole: Image = accepted()
+
+    async def put(self, key: str) -> None:
+        await self.store.put(key, b"bytes", content_type="image/jpeg")
+
+    async def upload(self, image: Image) -> None:
+        await self.put(original_key(image.upload_id))
+        await self.put(variant_key(image.upload_id, VARIANT))
+        await self.repository.begin(image.upload_id)
+        await self.repository.accept(image)
+
+    def collector(self, age: timedelta = NOW) -> Collector:
+        return Collector(self.store, self.repository, self.derivations, [self.temporary], age)
+
+    async def find(self, age: timedelta = NOW) -> list[Garbage]:
+        return [garbage async for garbage in self.collector(age).find()]
+
+    async def collect(self) -> None:
+        collector = self.collector()
+        for garbage in [garbage async for garbage in collector.find()]:
+            await collector.remove(garbage)
+
+
+@pytest.fixture
+async def scene(
+    store: CountingStore, repository: WatchedRepository, derivations: Derivations, temporary: Path
+) -> Scene:
+    scene = Scene(store, repository, derivations, temporary)
+    await scene.upload(scene.whole)
+    return scene
+
+
+async def test_a_whole_upload_is_no_garbage(scene: Scene) -> None:
+    assert await scene.find() == []
+
+
+async def leave_job_alone(scene: Scene, upload_id: UploadId) -> None:
+    await scene.repository.begin(upload_id)
+
+
+async def leave_job_and_original(scene: Scene, upload_id: UploadId) -> None:
+    await scene.repository.begin(upload_id)
+    await scene.put(original_key(upload_id))
+
+
+async def leave_rows_without_original(scene: Scene, upload_id: UploadId) -> None:
+    await scene.upload(accepted(upload_id))
+    await scene.store.delete(original_key(upload_id))
+
+
+async def leave_original_alone(scene: Scene, upload_id: UploadId) -> None:
+    await scene.put(original_key(upload_id))
+
+
+async def leave_variants_alone(scene: Scene, upload_id: UploadId) -> None:
+    await scene.put(variant_key(upload_id, VARIANT))
+
+
+CRASHES = {
+    leave_job_alone: Kind.HALF_UPLOAD,
+    leave_job_and_original: Kind.HALF_UPLOAD,
+    leave_rows_without_original: Kind.LOST_ORIGINAL,
+    leave_original_alone: Kind.ORPHAN,
+    leave_variants_alone: Kind.ORPHAN,
+}
+
+
+@pytest.mark.parametrize(("leave", "kind"), CRASHES.items(), ids=[leave.__name__ for leave in CRASHES])
+async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
+    scene: Scene, leave: Callable[[Scene, UploadId], Awaitable[None]], kind: Kind
+) -> None:
+    upload_id = new_upload_id()
+    await leave(scene, upload_id)
+
+    assert await scene.find(timedelta(hours=1)) == []
+    assert {(garbage.kind, garbage.name) for garbage in await scene.find()} >= {(kind, upload_id)}
+
+    await scene.collect()
+
+    assert await scene.find() == []
+    keys = await scene.store.keys()
+    assert sorted(keys) == sorted([original_key(scene.whole.upload_id), variant_key(scene.whole.upload_id, VARIANT)])
+    assert await rows(scene.repository._database) == (1, 1)
+
+
+async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
+    folder = scene.temporary / new_upload_id()
+    folder.mkdir(parents=True)
+    (folder / "original.jpg").write_bytes(b"half")
+    young = scene.temporary / "original-young"
+    young.write_bytes(b"half")
+    two_hours_ago = folder.stat().st_mtime - 7200
+    os.utime(folder, (two_hours_ago, two_hours_ago))
+
+    found = await scene.find(timedelta(hours=1))
+    assert found == [Garbage(Kind.TEMPORARY, str(folder))]
+    for garbage in found:
+        await scene.collector().remove(garbage)
+
+    assert list(scene.temporary.iterdir()) == [young]
+
+
+async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(scene: Scene) -> None:
+    await scene.repository.delete(scene.whole.upload_id)
+
+    with pytest.raises(CatalogUnavailable, match="DATABASE_URL"):
+        await scene.find()
+    assert len(await scene.store.keys()) == 2

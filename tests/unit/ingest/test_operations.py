@@ -1,0 +1,117 @@
+"""Warming many: each once, a few at a time, a page in memory, and what went wrong named at the end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
+
+import pytest
+
+from ingest import operations
+from ingest.jobs import Image, JobStatus, VariantState, WarmedVariant
+from ingest.operations import WarmReport
+from ingest.queue.base import Delivery
+from proxy.errors import UnknownUpload
+from proxy.model import UploadId, new_upload_id
+from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class ScriptedWarmUp:
+    """Ends each job as `ends` says, and keeps count of how many were in hand at once."""
+
+    def __init__(self, **ends: JobStatus | None) -> None:
+        self._ends = ends
+        self.done: list[UploadId] = []
+        self.at_once = self._now = 0
+
+    async def run(self, delivery: Delivery) -> JobStatus | None:
+        assert delivery.again
+        self._now += 1
+        self.at_once = max(self.at_once, self._now)
+        await asyncio.sleep(0)
+        self._now -= 1
+        self.done.append(delivery.upload_id)
+        return self._ends.get(delivery.upload_id, JobStatus.COMPLETE)
+
+
+async def stored(repository: WatchedRepository, images: Sequence[Image]) -> list[UploadId]:
+    for image in images:
+        await repository.begin(image.upload_id)
+        await repository.accept(image)
+    return [image.upload_id for image in images]
+
+
+async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Image, None]]:
+    for one in range(number):
+        seen.append(one)
+        yield accepted(), None
+
+
+async def test_each_is_done_once_and_no_more_than_asked_at_a_time() -> None:
+    warmup = ScriptedWarmUp()
+    progress: list[int] = []
+
+    report = await operations.warm(
+        counted(100, []), warmup, concurrency=3, progress=lambda so_far: progress.append(so_far.done)
+    )
+
+    assert report == WarmReport(complete=100)
+    assert len(set(warmup.done)) == 100
+    assert warmup.at_once == 3
+    assert progress == list(range(1, 101))
+
+
+async def test_no_more_are_taken_than_can_be_done() -> None:
+    """However many there are, what is in memory is what is in hand."""
+    taken: list[int] = []
+    ahead: list[int] = []
+
+    await operations.warm(
+        counted(500, taken),
+        ScriptedWarmUp(),
+        concurrency=2,
+        progress=lambda so_far: ahead.append(len(taken) - so_far.done),
+    )
+
+    assert max(ahead) <= 2
+
+
+async def test_failures_are_named_and_what_was_not_to_be_had_is_counted(repository: WatchedRepository) -> None:
+    fine, broken, elsewhere = await stored(repository, [accepted() for _ in range(3)])
+    warmup = ScriptedWarmUp(**{broken: JobStatus.FAILED, elsewhere: None})
+
+    report = await operations.warm(repository.each(), warmup, concurrency=2, progress=lambda _: None)
+
+    assert report == WarmReport(complete=1, skipped=1, failed=[broken])
+    assert set(warmup.done) == {fine, broken, elsewhere}
+
+
+async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repository: WatchedRepository) -> None:
+    everything = {v.name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for v in SIZES.standard}
+    first = SIZES.standard[0].name
+    whole = accepted()
+    unwarmed, added = accepted(), accepted()
+    await stored(
+        repository,
+        [
+            replace(whole, variants=everything),
+            unwarmed,
+            replace(added, variants={name: known for name, known in everything.items() if name != first}),
+        ],
+    )
+
+    found = {image.upload_id async for image, _ in operations.missing(repository, SIZES)}
+
+    assert found == {unwarmed.upload_id, added.upload_id}
+
+
+async def test_an_id_that_is_none_is_named(repository: WatchedRepository) -> None:
+    [known] = await stored(repository, [accepted()])
+    unknown = new_upload_id()
+
+    uploads = operations.chosen(repository, [known, unknown])
+
+    assert (await anext(uploads))[0].upload_id == known
+    with pytest.raises(UnknownUpload, match=unknown):
+        await anext(uploads)
