@@ -1,23 +1,20 @@
 """The `darkroom` command.
 
 Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the settings are wrong.
-`serve --role proxy` must not need a database, so what does is imported inside the commands that do.
 """
 
 import asyncio
 import json
 import shlex
 from collections.abc import Coroutine
-from contextlib import suppress
 from enum import StrEnum
-from signal import SIGINT, SIGTERM
+from types import ModuleType
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 import uvicorn
 from pydantic import SecretStr
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from proxy.errors import ServiceError
@@ -64,7 +61,7 @@ def serve(
     except SettingsError as error:
         _stop(str(error), code=2)
     if role is not Role.PROXY and settings.database_url is None:
-        _run(_prepare_embedded(settings))
+        _run(_commands().prepare_embedded(settings))
     _announce(settings, host, port, role)
     uvicorn.run(
         _FACTORIES[role],
@@ -91,7 +88,7 @@ def worker(
 
     Example: darkroom worker --concurrency 2
     """
-    _run(_work(_settings(), concurrency))
+    _run(_commands().work(_settings(), concurrency))
 
 
 @app.command()
@@ -109,7 +106,8 @@ def warm(
         _stop("Give upload ids, or --all, or --missing.", code=2)
     upload_ids = [_parse_id(text) for text in ids or ()]
     settings = _settings()
-    report = _run(_warm(settings, upload_ids, only_missing=missing, show=not as_json))
+    console = Console(quiet=True) if as_json else err
+    report = _run(_commands().warm(settings, upload_ids, only_missing=missing, console=console))
     if as_json:
         _print_json(report)
     else:
@@ -124,7 +122,7 @@ def purge(
     ids: Annotated[list[str], typer.Argument(help="Upload ids.", metavar="ID...")],
 ) -> None:
     """Delete uploads: originals, variants and rows, also where one of them is gone already."""
-    _run(_purge(_settings(), [_parse_id(text) for text in ids]))
+    _run(_commands().purge(_settings(), [_parse_id(text) for text in ids]))
     out.print(f"{len(ids)} purged")
 
 
@@ -137,13 +135,27 @@ def gc(
 
     Whatever is younger than an hour is left alone, so it is safe while the service runs.
     """
-    found = _run(_collect_garbage(_settings(), dry_run=dry_run))
+    found = _run(_commands().collect_garbage(_settings(), dry_run=dry_run))
     if as_json:
         _print_json({"removed": not dry_run, "found": found})
         return
     for one in found:
         out.print(f"{one['kind']}: {one['name']}", highlight=False)
     out.print(f"{len(found)} {'found' if dry_run else 'removed'}")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check store, database and queue as Darkroom uses them, and say what to mend."""
+    findings = _run(_commands().examine(_settings()))
+    if as_json:
+        _print_json(findings)
+    else:
+        table = Table("", "Part", "Finding")
+        for finding in findings:
+            table.add_row("ok" if finding["well"] else "MEND", finding["name"], finding["remark"])
+        out.print(table)
+    raise typer.Exit(0 if all(finding["well"] for finding in findings) else 1)
 
 
 @app.command()
@@ -163,90 +175,15 @@ def config(as_json: AsJson = False) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database's tables to this version's."""
-    from ingest.catalog.database import Database  # noqa: PLC0415 - see the module's docstring
-
-    async def run(database: Database) -> None:
-        try:
-            await database.migrate()
-        finally:
-            await database.close()
-
-    _run(run(Database.from_settings(_settings())))
+    _run(_commands().migrate(_settings()))
     out.print("The database is up to date.")
 
 
-async def _prepare_embedded(settings: Settings) -> None:
-    """Brings the embedded database up to date, and its jobs back that a stopped server had in hand."""
-    from ingest.catalog.database import Database  # noqa: PLC0415 - see the module's docstring
-    from ingest.catalog.repository import JobRepository  # noqa: PLC0415
+def _commands() -> ModuleType:
+    """Imported late: `serve --role proxy` must not need a database."""
+    from ingest import commands  # noqa: PLC0415
 
-    database = Database.from_settings(settings)
-    try:
-        await database.migrate()
-        await JobRepository(database).recover()
-    finally:
-        await database.close()
-
-
-async def _work(settings: Settings, concurrency: int) -> None:
-    from ingest.web.app import compose_ingest  # noqa: PLC0415 - see the module's docstring
-
-    task = asyncio.current_task()
-    assert task is not None
-    for signal in (SIGTERM, SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
-    async with compose_ingest(settings).running() as ingest:
-        with suppress(asyncio.CancelledError):
-            await ingest.worker.run(concurrency)
-
-
-async def _purge(settings: Settings, ids: list[UploadId]) -> None:
-    from ingest.web.app import compose_ingest  # noqa: PLC0415 - see the module's docstring
-
-    async with compose_ingest(settings).connected() as ingest:
-        for upload_id in ids:
-            await ingest.origin.derivations.purge(upload_id)
-            await ingest.repository.delete(upload_id)
-
-
-async def _collect_garbage(settings: Settings, *, dry_run: bool) -> list[dict[str, str]]:
-    from ingest.garbage import MIN_AGE, Collector  # noqa: PLC0415 - see the module's docstring
-    from ingest.web.app import compose_ingest  # noqa: PLC0415
-    from proxy.storage.disk import INCOMING  # noqa: PLC0415
-
-    found = []
-    async with compose_ingest(settings).connected() as ingest:
-        folders = (settings.temporary, settings.objects / INCOMING)
-        collector = Collector(ingest.origin.store, ingest.repository, ingest.origin.derivations, folders, MIN_AGE)
-        async for garbage in collector.find():
-            if not dry_run:
-                await collector.remove(garbage)
-            found.append({"kind": garbage.kind.value, "name": garbage.name})
-    return found
-
-
-async def _warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, show: bool) -> dict[str, Any]:
-    from ingest import operations  # noqa: PLC0415 - see the module's docstring
-    from ingest.web.app import compose_ingest  # noqa: PLC0415
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    async with compose_ingest(settings).running() as ingest:
-        repository = ingest.repository
-        if ids:
-            uploads, total = operations.chosen(repository, ids), len(ids)
-        elif only_missing:
-            uploads, total = operations.missing(repository, settings.sizes), None
-        else:
-            uploads, total = repository.each(), sum((await repository.count()).values())
-        with Progress(*columns, console=err, disable=not show) as bar:
-            task = bar.add_task("Warming", total=total)
-            report = await operations.warm(
-                uploads,
-                ingest.warmup,
-                concurrency=settings.render_processes,
-                progress=lambda so_far: bar.update(task, completed=so_far.done),
-            )
-    return {"complete": report.complete, "failed": report.failed, "skipped": report.skipped}
+    return commands
 
 
 def _announce(settings: Settings, host: str, port: int, role: Role) -> None:

@@ -28,7 +28,7 @@ MIN_AGE = timedelta(hours=1)
 
 class Kind(StrEnum):
     TEMPORARY = "temporary"
-    """A file of an upload or a derivation that a killed process left."""
+    """A file of an upload, a derivation or a lease that a killed process left."""
     HALF_UPLOAD = "half upload"
     """A job without image: the upload was never acknowledged."""
     LOST_ORIGINAL = "lost original"

@@ -64,10 +64,15 @@ class Uploads:
         """
         upload_id = new_upload_id()
         folder = self._temporary / upload_id
+        begun = False
         try:
-            image = await self._accept(upload_id, folder, chunks)
+            head, extension = await _first_bytes(chunks)
+            begun = True
+            path = folder / f"original.{extension}"
+            image = await self._accept(upload_id, path, head, chunks)
         except BaseException as error:
-            await asyncio.shield(self._undo(upload_id))
+            if begun:
+                await asyncio.shield(self._undo(upload_id))
             self._metrics.uploads.labels(error.code if isinstance(error, ServiceError) else "aborted").inc()
             raise
         finally:
@@ -88,8 +93,9 @@ class Uploads:
         await self._derivations.purge(upload_id)
         await self._repository.delete(upload_id)
 
-    async def _accept(self, upload_id: UploadId, folder: Path, chunks: AsyncIterator[bytes]) -> Image:
-        path = await self._save(upload_id, folder, chunks)
+    async def _accept(self, upload_id: UploadId, path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> Image:
+        await self._repository.begin(upload_id)
+        await _save(path, head, chunks)
         inspection = await self._inspect(path)
         put = self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
         await _to_its_end(put)
@@ -107,33 +113,6 @@ class Uploads:
         await _to_its_end(self._repository.accept(image))
         return image
 
-    async def _save(self, upload_id: UploadId, folder: Path, chunks: AsyncIterator[bytes]) -> Path:
-        """The file under a name of our own making. Its type is known by its first bytes, or it is refused at once."""
-        head = bytearray()
-        async for chunk in chunks:
-            head += chunk
-            if len(head) >= _SNIFF_BYTES:
-                break
-        if not head:
-            raise MissingImage("The file is empty. Send a JPEG, PNG or WebP picture.")
-        extension = sniff(bytes(head[:_SNIFF_BYTES]))
-        if extension is None:
-            raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.")
-        await self._repository.begin(upload_id)
-        path = folder / f"original.{extension}"
-        try:
-            await anyio.Path(folder).mkdir(parents=True)
-            async with await anyio.open_file(path, "xb") as file:
-                async for chunk in chunks:
-                    head += chunk
-                    if len(head) >= _WRITE_BYTES:
-                        await file.write(bytes(head))
-                        head.clear()
-                await file.write(bytes(head))
-        except OSError as error:
-            raise Unavailable("There is no room for uploads just now. Try again later.") from error
-        return path
-
     async def _inspect(self, path: Path) -> Inspection:
         async with self._pool.process(Priority.LIVE) as process:
             return await process.inspect(path)
@@ -145,6 +124,37 @@ class Uploads:
             await self._store.delete(original_key(upload_id))
         except Unavailable as error:
             log.error("a refused upload may have left something behind", upload=upload_id, error=str(error))
+
+
+async def _first_bytes(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:
+    """Enough of the file to know its type, and the extension of that; or it is refused at once."""
+    head = bytearray()
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= _SNIFF_BYTES:
+            break
+    if not head:
+        raise MissingImage("The file is empty. Send a JPEG, PNG or WebP picture.")
+    extension = sniff(bytes(head[:_SNIFF_BYTES]))
+    if extension is None:
+        raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.")
+    return bytes(head), extension
+
+
+async def _save(path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> None:
+    """The file, under a name of our own making, in a folder of its own."""
+    gathered = bytearray(head)
+    try:
+        await anyio.Path(path.parent).mkdir(parents=True)
+        async with await anyio.open_file(path, "xb") as file:
+            async for chunk in chunks:
+                gathered += chunk
+                if len(gathered) >= _WRITE_BYTES:
+                    await file.write(bytes(gathered))
+                    gathered.clear()
+            await file.write(bytes(gathered))
+    except OSError as error:
+        raise Unavailable("There is no room for uploads just now. Try again later.") from error
 
 
 async def _to_its_end(work: Coroutine[None, None, None]) -> None:

@@ -17,6 +17,7 @@ from proxy.model import Sizes, UploadId, Variant
 
 log = structlog.get_logger()
 
+_UNEXPECTED = "An unexpected error; it was logged."
 _CATALOG_DELAY = 1  # seconds between attempts to write down what is done
 
 
@@ -38,6 +39,11 @@ class WarmUp:
             image, job = await self._claim(delivery)
         except (LostJob, UnknownUpload):
             return None
+        except CatalogUnavailable:
+            raise
+        except Exception:  # a defect of ours, or a row of another version; left pending, it would be offered for ever
+            log.exception("a job that cannot be begun", upload=delivery.upload_id)
+            return await self._end_unbegun(delivery.upload_id)
         try:
             error = await self._ensure_all(image, job, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE
@@ -64,6 +70,15 @@ class WarmUp:
         await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=job.progress)
         return image, job
 
+    async def _end_unbegun(self, upload_id: UploadId) -> JobStatus | None:
+        try:
+            with suppress(LostJob):
+                await self._repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
+            await self._end(upload_id, JobStatus.FAILED, _UNEXPECTED)
+        except LostJob:
+            return None
+        return JobStatus.FAILED
+
     async def _ensure_all(self, image: Image, job: Job, delivery: Delivery) -> str | None:
         """None, or why it failed for good."""
         known = self._known(image)
@@ -79,7 +94,7 @@ class WarmUp:
             raise
         except Exception:  # a defect of ours; an accepted job ends all the same
             log.exception("unexpected error in a warm-up", upload=image.upload_id)
-            return await self._give_up(image, made, "An unexpected error; it was logged.")
+            return await self._give_up(image, made, _UNEXPECTED)
         return None
 
     async def _give_up(self, image: Image, made: list[Variant], error: str) -> str:

@@ -195,6 +195,11 @@ class Settings(BaseSettings):
         return self.data_dir / "objects"
 
     @property
+    def locks(self) -> Path:
+        """Folder of the leases within this machine."""
+        return self.data_dir / "locks"
+
+    @property
     def url_base(self) -> str:
         """What comes before the path in every URL that is handed out; empty for plain paths."""
         return self.cdn_url or self.public_url or ""

@@ -59,7 +59,8 @@ class BullmqQueue:
 
     async def publish(self, upload_id: UploadId) -> None:
         async with _translated():
-            if await self._queue.getJobState(upload_id) == "completed":  # kept for dashboards, it would hide this one
+            # One that has ended is kept for dashboards, and would hide this one.
+            if await self._queue.getJobState(upload_id) in ("completed", "failed"):
                 await self._queue.remove(upload_id)
             await self._queue.add(JOB_NAME, {"uploadId": upload_id}, {"jobId": upload_id, **_OPTIONS})
 
@@ -67,7 +68,9 @@ class BullmqQueue:
         async with _translated():
             job = await self._queue.getJob(upload_id)
             failed = job is not None and await self._queue.getJobState(upload_id) == "failed"
-        return (job.failedReason or "The queue gave the job up.") if job and failed else None
+        # One that failed otherwise and has not ended in the database failed for want of it: that passes.
+        broke = failed and job.stalledCounter > _RECOVERY["maxStalledCount"]
+        return (job.failedReason or "The queue gave the job up.") if broke else None
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
         async def process(job: Job, _token: str) -> str | None:
@@ -81,11 +84,12 @@ class BullmqQueue:
         try:
             await asyncio.shield(running)
         finally:
-            try:
-                async with asyncio.timeout(_GRACE):
-                    await worker.close()
-            except TimeoutError:
+            # Its `close` is not to be cancelled: it waits for the jobs in hand, however long they take.
+            closing = asyncio.create_task(worker.close())
+            await asyncio.wait([closing], timeout=_GRACE)
+            if not closing.done():
                 await worker.close(force=True)
+                await closing
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
@@ -116,8 +120,8 @@ async def _process(handle: Handler, job: Job) -> str | None:
 
 
 class _Reports:
-    """Tells BullMQ a job's progress beside the work. That must not wait for a Redis that is away, nor fail for one that
-    has forgotten the job; the database has it anyway.
+    """Tells BullMQ a job's progress beside the work, which must neither wait for a Redis that is away nor fail for one
+    that has forgotten the job. The database has it anyway.
     """
 
     def __init__(self, job: Job) -> None:
@@ -153,4 +157,5 @@ async def _translated() -> AsyncIterator[None]:
         async with asyncio.timeout(_PATIENCE):
             yield
     except (RedisError, OSError, TimeoutError) as error:
-        raise QueueUnavailable(f"Redis does not answer as it should: {error or type(error).__name__}.") from error
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise QueueUnavailable(f"Redis does not answer as it should: {reason}.") from error

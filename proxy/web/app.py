@@ -127,7 +127,7 @@ def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) ->
 def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
     if settings.redis_url:
         return RedisLock(settings.redis_url.get_secret_value(), metrics)
-    return FileLock(settings.data_dir / "locks")
+    return FileLock(settings.locks)
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:

@@ -34,6 +34,21 @@ PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 Act = Callable[[Delivery], Awaitable[JobStatus | None]]
 
 
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(GUARD):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def state(queue: Queue, job_id: str, wanted: str) -> None:
+    """Waits until the job is there."""
+
+    async def has_come() -> bool:
+        return bool(await queue.getJobState(job_id) == wanted)
+
+    await until(has_come)
+
+
 async def succeed(_delivery: Delivery) -> JobStatus:
     return COMPLETE
 
@@ -95,9 +110,10 @@ class Workshop:
                     await work
 
     async def until(self, status: JobStatus, *upload_ids: UploadId) -> None:
-        async with asyncio.timeout(GUARD):
-            while {await self.status(upload_id) for upload_id in upload_ids} != {status}:
-                await asyncio.sleep(0.02)
+        async def has_come() -> bool:
+            return {await self.status(upload_id) for upload_id in upload_ids} == {status}
+
+        await until(has_come)
 
 
 @pytest.fixture
@@ -248,6 +264,10 @@ class TestEveryQueue:
         assert times == 2
 
 
+async def given_up(workshop: Workshop, upload_id: UploadId) -> bool:
+    return await workshop.queue.gave_up(upload_id) is not None
+
+
 class TestBullmq:
     @asynccontextmanager
     async def opened(self, redis: RedisServer) -> AsyncIterator[tuple[Queue, Redis]]:
@@ -276,9 +296,8 @@ class TestBullmq:
         async with factory.open():
             await factory.queue.publish(upload_id)
             await factory.until(COMPLETE, upload_id)
-            async with self.opened(redis) as (queue, connection), asyncio.timeout(GUARD):
-                while await queue.getJobState(upload_id) != "completed":
-                    await asyncio.sleep(0.02)
+            async with self.opened(redis) as (queue, connection):
+                await state(queue, upload_id, "completed")
                 job = await connection.hgetall(f"bull:image-processing:{upload_id}")
         assert (job["progress"], json.loads(job["returnvalue"])) == ("100", "complete")
 
@@ -295,10 +314,9 @@ class TestBullmq:
     async def test_a_job_whose_id_is_no_uploads_fails_for_good(
         self, factory: Workshop, redis: RedisServer, job_id: str
     ) -> None:
-        async with factory.open(), self.opened(redis) as (queue, _), asyncio.timeout(GUARD):
+        async with factory.open(), self.opened(redis) as (queue, _):
             await queue.add("resize", {}, {"jobId": job_id if job_id != "1" else None, "attempts": 5})
-            while await queue.getJobState(job_id) != "failed":
-                await asyncio.sleep(0.02)
+            await state(queue, job_id, "failed")
             job = await queue.getJob(job_id)
         assert job.failedReason == "the job's id is not an upload's"
         assert factory.deliveries == []
@@ -338,9 +356,8 @@ class TestBullmq:
         async with self.opened(redis) as (_, connection):
             await connection.hset(f"bull:image-processing:{upload_id}", "stc", 3)
 
-        async with factory.open(), asyncio.timeout(GUARD):
-            while await factory.queue.gave_up(upload_id) is None:
-                await asyncio.sleep(0.05)
+        async with factory.open():
+            await until(lambda: given_up(factory, upload_id))
             await factory.queue.publish(other)
             await factory.until(COMPLETE, other)
 
@@ -497,9 +514,8 @@ class TestReconciler:
         await TestBullmq().take_and_die(redis, upload_id)
         with redis.client() as client:
             client.hset(f"bull:image-processing:{upload_id}", "stc", 3)
-        async with factory.open(), asyncio.timeout(GUARD):
-            while await factory.queue.gave_up(upload_id) is None:
-                await asyncio.sleep(0.05)
+        async with factory.open():
+            await until(lambda: given_up(factory, upload_id))
 
         await self.reconcile(factory)
 
@@ -519,10 +535,9 @@ class TestReconciler:
             raise CatalogUnavailable
 
         factory.handle = away  # type: ignore[method-assign]
-        async with factory.open(), TestBullmq().opened(redis) as (queue, _), asyncio.timeout(GUARD):
+        async with factory.open(), TestBullmq().opened(redis) as (queue, _):
             await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 1})
-            while await queue.getJobState(upload_id) != "failed":
-                await asyncio.sleep(0.02)
+            await state(queue, upload_id, "failed")
         factory.handle = handle  # type: ignore[method-assign]
 
         await self.reconcile(factory)

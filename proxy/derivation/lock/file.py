@@ -11,22 +11,21 @@ from filelock import AsyncFileLock, Timeout
 
 log = structlog.get_logger()
 
-_STRIPES = 1024
-"""Lock files there are at most. Keys share them: two that meet in one only wait for each other a little."""
-
 _POLL = 0.02  # seconds between attempts; an attempt is one system call
 
 
 class FileLock:
-    """The kernel frees a dead holder's lock at once."""
+    """A file for each key that is held. The kernel frees a dead holder's lock at once; its file is taken up by the next
+    holder, or removed by `darkroom gc`.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
-        stripe = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") % _STRIPES
-        lock = AsyncFileLock(self._folder / f"{stripe:04}.lock", poll_interval=_POLL)
+        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        lock = AsyncFileLock(self._folder / f"{name}.lock", poll_interval=_POLL)
         held = True
         try:
             await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)

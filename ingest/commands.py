@@ -1,0 +1,120 @@
+"""What the commands do, once `cli` has read the line: each composes what it needs, and closes it."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import asdict
+from signal import SIGINT, SIGTERM
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from ingest import operations
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.doctor import Doctor
+from ingest.garbage import MIN_AGE, Collector
+from ingest.web.app import compose_ingest
+from proxy.model import UploadId
+from proxy.settings import Settings
+from proxy.storage.disk import INCOMING
+
+
+async def prepare_embedded(settings: Settings) -> None:
+    """Brings the embedded database up to date, and its jobs back that a stopped server had in hand."""
+    database = Database.from_settings(settings)
+    try:
+        await database.migrate()
+        await JobRepository(database).recover()
+    finally:
+        await database.close()
+
+
+async def migrate(settings: Settings) -> None:
+    database = Database.from_settings(settings)
+    try:
+        await database.migrate()
+    finally:
+        await database.close()
+
+
+async def work(settings: Settings, concurrency: int) -> None:
+    """A worker, until SIGTERM or SIGINT; jobs in hand are finished or handed back."""
+    task = asyncio.current_task()
+    assert task is not None
+    for signal in (SIGTERM, SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
+    async with compose_ingest(settings).running() as ingest:
+        with suppress(asyncio.CancelledError):
+            await ingest.worker.run(concurrency)
+
+
+async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, console: Console) -> dict[str, Any]:
+    """Those named, those that lack a variant, or all; progress goes to `console`."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
+    async with compose_ingest(settings).running() as ingest:
+        repository = ingest.repository
+        if ids:
+            uploads, total = operations.chosen(repository, ids), len(ids)
+        elif only_missing:
+            uploads, total = operations.missing(repository, settings.sizes), None
+        else:
+            uploads, total = repository.each(), sum((await repository.count()).values())
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task("Warming", total=total, failed=0)
+            report = await operations.warm(
+                uploads,
+                ingest.warmup,
+                concurrency=settings.render_processes,
+                progress=lambda so_far: bar.update(task, completed=so_far.done, failed=len(so_far.failed)),
+            )
+    return {"complete": report.complete, "failed": report.failed, "skipped": report.skipped}
+
+
+async def examine(settings: Settings) -> list[dict[str, Any]]:
+    async with compose_ingest(settings).connected() as ingest:
+        doctor = Doctor(ingest.origin.store, ingest.database, ingest.queue, settings.temporary)
+        return [asdict(finding) async for finding in doctor.examine()]
+
+
+async def purge(settings: Settings, ids: list[UploadId]) -> None:
+    async with compose_ingest(settings).connected() as ingest:
+        for upload_id in ids:
+            await ingest.origin.derivations.purge(upload_id)
+            await ingest.repository.delete(upload_id)
+
+
+async def collect_garbage(settings: Settings, *, dry_run: bool) -> list[dict[str, str]]:
+    """What was found, and removed unless `dry_run`."""
+    found = []
+    async with compose_ingest(settings).connected() as ingest:
+        folders = (settings.temporary, settings.objects / INCOMING, settings.locks)
+        collector = Collector(ingest.origin.store, ingest.repository, ingest.origin.derivations, folders, MIN_AGE)
+        async for garbage in collector.find():
+            if not dry_run:
+                await collector.remove(garbage)
+            found.append({"kind": garbage.kind.value, "name": garbage.name})
+    return found
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "-/s")
