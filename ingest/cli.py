@@ -63,6 +63,13 @@ def serve(
     if role is not Role.PROXY and settings.database_url is None:
         _run(_commands().prepare_embedded(settings))
     _announce(settings, host, port, role)
+    try:
+        _serve(host, port, workers, role)
+    except SystemExit as error:  # uvicorn has said why; its own codes are not ours
+        raise typer.Exit(1 if error.code else 0) from None
+
+
+def _serve(host: str, port: int, workers: int, role: Role) -> None:
     uvicorn.run(
         _FACTORIES[role],
         factory=True,
@@ -120,10 +127,14 @@ def warm(
 @app.command()
 def purge(
     ids: Annotated[list[str], typer.Argument(help="Upload ids.", metavar="ID...")],
+    as_json: AsJson = False,
 ) -> None:
     """Delete uploads: originals, variants and rows, also where one of them is gone already."""
-    _run(_commands().purge(_settings(), [_parse_id(text) for text in ids]))
-    out.print(f"{len(ids)} purged")
+    report = _run(_commands().purge(_settings(), [_parse_id(text) for text in ids]))
+    if as_json:
+        _print_json(report)
+    else:
+        out.print(f"{report['purged']} purged, {report['unknown']} that no row knew")
 
 
 @app.command()
@@ -208,15 +219,22 @@ def _settings() -> Settings:
 def _run(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
-    except* ServiceError as failures:
-        _stop("\n".join(f"{error.title}: {error}" for error in _leaves(failures)))
+    except ServiceError as error:
+        failures = [error]
+    except BaseExceptionGroup as group:  # of the tasks that warm several at once
+        failures = _leaves(group)
+    return _stop("\n".join(f"{error.title}: {error}" for error in failures))
 
 
-def _leaves(group: BaseExceptionGroup[ServiceError]) -> list[ServiceError]:
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[ServiceError]:
+    """The known failures in it. Anything else goes on as it is: it is a defect, and its traceback is wanted."""
+    known, others = group.split(ServiceError)
+    if known is None or others is not None:
+        raise group
     return [
         leaf
-        for error in group.exceptions
-        for leaf in (_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+        for error in known.exceptions
+        for leaf in (_leaves(error) if isinstance(error, ExceptionGroup) else [error])
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from signal import SIGINT, SIGTERM
 from typing import Any
 
+import structlog
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -27,6 +28,8 @@ from ingest.web.app import compose_ingest
 from proxy.model import UploadId
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
+
+log = structlog.get_logger()
 
 
 async def prepare_embedded(settings: Settings) -> None:
@@ -54,6 +57,7 @@ async def work(settings: Settings, concurrency: int) -> None:
     for signal in (SIGTERM, SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
     async with compose_ingest(settings).running() as ingest:
+        log.info("worker started", concurrency=concurrency, queue="BullMQ" if settings.redis_url else "database")
         with suppress(asyncio.CancelledError):
             await ingest.worker.run(concurrency)
 
@@ -93,11 +97,14 @@ async def examine(settings: Settings) -> list[dict[str, Any]]:
         return [asdict(finding) async for finding in doctor.examine()]
 
 
-async def purge(settings: Settings, ids: list[UploadId]) -> None:
+async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
+    """Whatever there is of each; how many had rows."""
+    known = 0
     async with compose_ingest(settings).connected() as ingest:
         for upload_id in ids:
             await ingest.origin.derivations.purge(upload_id)
-            await ingest.repository.delete(upload_id)
+            known += await ingest.repository.delete(upload_id)
+    return {"purged": known, "unknown": len(ids) - known}
 
 
 async def collect_garbage(settings: Settings, *, dry_run: bool) -> list[dict[str, str]]:

@@ -81,7 +81,9 @@ class _Parts:
             raise Malformed(f"The request holds more than {MAX_OTHER_BYTES // 1024} KiB besides the picture.")
 
     def missing(self) -> MissingImage:
-        return MissingImage(f"Put the picture into a file field named `{self._field.decode()}`.")
+        return MissingImage(
+            f"Put the picture into a file field named `{self._field.decode()}`, before any other field that is large."
+        )
 
     def _begin(self) -> None:
         self._count += 1

@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(
         None, description="Leases and jobs of several machines; within this one if unset"
     )
-    cdn_url: str | None = Field(None, description="Where the CDN serves variants: every URL begins with it")
+    cdn_url: str | None = Field(None, description="Where the CDN serves variants: every variant's URL begins with it")
     public_url: str | None = Field(None, description="The same without a CDN; URLs are plain paths if both are unset")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys; without any, the server binds to loopback only"
@@ -237,7 +237,8 @@ def _unknown_in_toml() -> list[str]:
 
 def _line(mistake: Any) -> str:
     names = [str(part) for part in mistake["loc"]]
+    message = str(mistake["msg"]).removeprefix("Value error, ")
     if not names:
-        return str(mistake["msg"])
+        return message
     where = ".".join(names) if names[0] in ("sizes", "quality") else names[0].upper()
-    return f"{where}: {mistake['msg']}"
+    return f"{where}: {message}"

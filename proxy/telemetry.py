@@ -59,7 +59,9 @@ class Metrics:
 def configure_logging(log_format: str, level: str) -> None:
     """Logs to standard error: for people (`console`), or a JSON object a line (`json`)."""
     renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer() if log_format == "json" else structlog.dev.ConsoleRenderer()
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -68,6 +70,7 @@ def configure_logging(log_format: str, level: str) -> None:
     ]
     if log_format == "json":
         processors.append(structlog.processors.format_exc_info)
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # broken bodies are answered, not logged
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),

@@ -21,6 +21,7 @@ from proxy.settings import Settings
 log = structlog.get_logger()
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATION_LOCK = 0x6461726B726F6F6D  # "darkroom"
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
 
 
@@ -94,6 +95,8 @@ def _begin(connection: Connection) -> None:
 def _upgrade(connection: Connection, revision: str) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
+    if connection.dialect.name == "postgresql":  # two servers that start at once take turns; SQLite does it by itself
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
     if revision == "base":
         command.downgrade(config, revision)
     else:

@@ -1,9 +1,15 @@
-"""The variants that are asked for often, in memory, bounded in bytes."""
+"""The variants that are asked for often, in memory, bounded in bytes and in age."""
 
-from cachetools import LRUCache
+from collections.abc import Callable
+from time import monotonic
+
+from cachetools import TLRUCache
 
 from proxy.derivation.picture import Picture
 from proxy.model import UploadId, Variant
+
+MAX_AGE = 60.0
+"""Seconds. Another process may delete an upload; this one finds out by then, at one look into the store a minute."""
 
 _OVERHEAD = 1024  # bytes; what an entry weighs beside its body
 
@@ -11,9 +17,12 @@ _OVERHEAD = 1024  # bytes; what an entry weighs beside its body
 class HotPictures:
     """Least recently used goes first. Not for threads: the event loop is its only user."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._pictures: LRUCache[tuple[UploadId, Variant], Picture] = LRUCache(
-            max_bytes, getsizeof=lambda picture: len(picture.body) + _OVERHEAD
+    def __init__(self, max_bytes: int, clock: Callable[[], float] = monotonic) -> None:
+        self._pictures: TLRUCache[tuple[UploadId, Variant], Picture] = TLRUCache(
+            max_bytes,
+            ttu=lambda _key, _picture, now: now + MAX_AGE,
+            timer=clock,
+            getsizeof=lambda picture: len(picture.body) + _OVERHEAD,
         )
 
     def get(self, upload_id: UploadId, variant: Variant) -> Picture | None:
@@ -25,4 +34,4 @@ class HotPictures:
 
     def forget(self, upload_id: UploadId) -> None:
         for key in [key for key in self._pictures if key[0] == upload_id]:
-            del self._pictures[key]
+            self._pictures.pop(key, None)
