@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
 from proxy.derivation.service import Derivations
-from proxy.errors import CatalogUnavailable
+from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
 from proxy.storage.base import ObjectNotFound, ObjectStore
@@ -68,10 +68,12 @@ class Collector:
             yield Garbage(Kind.TEMPORARY, path)
         for upload_id in await self._repository.half_uploads(self._before):
             yield Garbage(Kind.HALF_UPLOAD, upload_id)
+        knows_any = any((await self._repository.count()).values())
+        if knows_any and not await self._has_any_original():  # far likelier the wrong store than as many lost originals
+            raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
         async for image, _ in self._repository.each():
             if image.created_at < self._before and not await self._has_original(image.upload_id):
                 yield Garbage(Kind.LOST_ORIGINAL, image.upload_id)
-        knows_any = any((await self._repository.count()).values())
         async for upload_id in self._stored_uploads():
             if not knows_any:  # far likelier the wrong database than a bucket full of orphans
                 raise CatalogUnavailable("The database knows no upload at all, the store some: check DATABASE_URL.")
@@ -91,6 +93,11 @@ class Collector:
         before = self._before.timestamp()
         paths = (path for folder in self._folders if folder.is_dir() for path in sorted(folder.iterdir()))
         return [str(path) for path in paths if path.lstat().st_mtime < before]
+
+    async def _has_any_original(self) -> bool:
+        async for _ in self._store.list(ORIGINALS_PREFIX):
+            return True
+        return False
 
     async def _has_original(self, upload_id: UploadId) -> bool:
         try:

@@ -28,6 +28,10 @@ from pydantic_settings import (
 from proxy.model import Fit, Size, Sizes
 
 MAX_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
+_SCHEMES = {
+    "database_url": ("postgresql+asyncpg://", "sqlite+aiosqlite://"),
+    "redis_url": ("redis://", "rediss://", "unix://"),
+}
 _SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 
@@ -100,7 +104,9 @@ class Settings(BaseSettings):
     upload_timeout: float = Field(60, gt=0, description="Seconds a whole upload may take")
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may send nothing")
 
-    warm_up: bool = Field(True, description="`false`: uploads wait for `darkroom warm`, or for their first request")
+    warm_up: bool = Field(
+        True, description="`false`: this server warms up nothing; workers, `darkroom warm` and requests do"
+    )
     render_processes: int = Field(
         default_factory=lambda: (
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -156,6 +162,14 @@ class Settings(BaseSettings):
         if not re.fullmatch(r"https?://[^\s\"'<>?#/][^\s\"'<>?#]*", value):
             raise ValueError("give an http:// or https:// URL without query or fragment")
         return value.rstrip("/")
+
+    @field_validator("database_url", "redis_url")
+    @classmethod
+    def _scheme(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        known = _SCHEMES[str(info.field_name)]
+        if value is not None and not value.get_secret_value().startswith(known):
+            raise ValueError(f"begin it with {' or '.join(known)}")
+        return value
 
     @field_validator("size_tables")
     @classmethod

@@ -58,11 +58,11 @@ class Metrics:
 
 def configure_logging(log_format: str, level: str) -> None:
     """Logs to standard error: for people (`console`), or a JSON object a line (`json`)."""
-    renderer: structlog.typing.Processor = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    # Tracebacks without the frames' variables, which hold headers and keys.
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if log_format == "json" else console
     processors: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
+import structlog
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
@@ -24,6 +25,10 @@ from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import OPEN_PATHS, Origin, compose, require_key, serve_variants, starlette_app
 from proxy.web.health import health_routes
+
+log = structlog.get_logger()
+
+_RESTART_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +64,21 @@ class Ingest:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """A worker in this process; at the end its job is finished or handed back."""
-        worker = asyncio.create_task(self.worker.run())
+        worker = asyncio.create_task(self._work())
         try:
             yield
         finally:
             worker.cancel()
             with suppress(asyncio.CancelledError):
                 await worker
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self.worker.run()
+            except Exception:  # a server that takes uploads and warms up none must not go unnoticed, nor stay so
+                log.exception("the worker ended; it is started again")
+            await asyncio.sleep(_RESTART_SECONDS)
 
     async def collect_jobs(self) -> None:
         for status, count in (await self.repository.count()).items():

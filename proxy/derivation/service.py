@@ -1,11 +1,12 @@
 """The one door to a variant: find it, or derive and store it. The route and the warm-up both come through here."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from time import monotonic
 
 import structlog
 from cachetools import TTLCache
@@ -144,25 +145,69 @@ class Derivations:
         missing = await self._not_stored(upload_id, variants, ensured)
         if not missing:
             return
-        made: list[Variant] = []
-        async with self._pool.process(Priority.BACKGROUND) as process, AsyncExitStack() as leases:
+        writes: list[asyncio.Task[None]] = []
+        async with AsyncExitStack() as leases:
+            try:
+                left = await self._make(upload_id, missing, ensured, leases, writes)
+            except asyncio.CancelledError:
+                for write in writes:
+                    write.cancel()
+                raise
+            finally:
+                outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        for variant in left:
+            ensured.put_nowait(await self._ensure_from_others(upload_id, variant))
+
+    async def _make(
+        self,
+        upload_id: UploadId,
+        missing: Sequence[Variant],
+        ensured: asyncio.Queue[Ensured | None],
+        kept: AsyncExitStack,
+        writes: list[asyncio.Task[None]],
+    ) -> list[Variant]:
+        """Renders what nobody else is making, and begins to write it; returns what somebody else is making."""
+        async with self._pool.process(Priority.BACKGROUND) as process:
             # Only now, with a process in hand: a live request must not end up waiting behind a queued warm-up.
-            leased = []
-            for variant in missing:
-                lease = self._lock.hold(variant_key(upload_id, variant), wait=False)
-                if await leases.enter_async_context(lease):
-                    leased.append(variant)
-            made = await self._not_stored(upload_id, leased, ensured)
-            missing = [variant for variant in missing if variant not in leased or variant in made]
-            with self._flights.claim([(upload_id, variant) for variant in made], _handed_back) as flights:
-                made = [variant for variant in made if (upload_id, variant) in flights]
-                async for picture, variant, timings in self._render_all(process, upload_id, made):
-                    flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
-                    await self._variants.put(upload_id, variant, picture)
-                    ensured.put_nowait(Ensured(variant, len(picture.body), sum(timings.values())))
-        for variant in missing:
-            if variant not in made:  # somebody else was making it: wait for that one's bytes
-                ensured.put_nowait(await self._ensure_from_others(upload_id, variant))
+            leases = await self._lease(upload_id, missing, kept)
+            free = await self._not_stored(upload_id, list(leases), ensured)
+            with self._flights.claim([(upload_id, variant) for variant in free], _handed_back) as flights:
+                made = [variant for variant in free if (upload_id, variant) in flights]
+                if made:
+                    async with self._original(upload_id, made) as path:
+                        async for picture, variant, timings in self._render_all(process, path, upload_id, made):
+                            flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
+                            # Beside the rendering: who waits for the next variant does not wait for this one's write.
+                            done = Ensured(variant, len(picture.body), sum(timings.values()))
+                            write = self._put(upload_id, picture, done, leases[variant], ensured)
+                            writes.append(asyncio.create_task(write))
+        return [variant for variant in missing if variant not in leases or (variant in free and variant not in made)]
+
+    async def _lease(
+        self, upload_id: UploadId, variants: Sequence[Variant], kept: AsyncExitStack
+    ) -> dict[Variant, AsyncExitStack]:
+        """Those whose leases are free, each with its own, to be closed as soon as the variant is stored."""
+        leases = {}
+        for variant in variants:
+            lease = await kept.enter_async_context(AsyncExitStack())
+            if await lease.enter_async_context(self._lock.hold(variant_key(upload_id, variant), wait=False)):
+                leases[variant] = lease
+        return leases
+
+    async def _put(
+        self,
+        upload_id: UploadId,
+        picture: Picture,
+        done: Ensured,
+        lease: AsyncExitStack,
+        ensured: asyncio.Queue[Ensured | None],
+    ) -> None:
+        async with lease:
+            await self._variants.put(upload_id, done.variant, picture)
+        ensured.put_nowait(done)
 
     async def _not_stored(
         self, upload_id: UploadId, variants: Sequence[Variant], ensured: asyncio.Queue[Ensured | None]
@@ -252,38 +297,42 @@ class Derivations:
                     return replace(found, tier=Tier.COLLAPSED)
             picture, timings = await self._render(upload_id, variant, Priority.LIVE)
             if len(self._background) < _MAX_WRITE_BACKS:
-                self._later(self._write_back(upload_id, variant, picture, lease.pop_all()))
+                self._later(self._variants.write_back(upload_id, variant, picture, lease.pop_all()))
             else:
                 self._metrics.write_backs.labels("skipped").inc()
             return Fetched(picture, Tier.DERIVED, timings)
 
-    async def _write_back(self, upload_id: UploadId, variant: Variant, picture: Picture, lease: AsyncExitStack) -> None:
-        async with lease:
-            await self._variants.write_back(upload_id, variant, picture)
-
     async def _render(
         self, upload_id: UploadId, variant: Variant, priority: Priority
     ) -> tuple[Picture, dict[str, float]]:
-        async with self._pool.process(priority) as process:
-            [(picture, _, timings)] = [made async for made in self._render_all(process, upload_id, [variant])]
+        # The original first: an id that nothing was uploaded under must not take a process from those that wait.
+        async with self._original(upload_id, [variant]) as path, self._pool.process(priority) as process:
+            [(picture, _, timings)] = [made async for made in self._render_all(process, path, upload_id, [variant])]
         return picture, timings
 
+    @asynccontextmanager
+    async def _original(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncIterator[Path]:
+        start = monotonic()
+        async with AsyncExitStack() as file:
+            try:
+                path = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
+            except ServiceError as error:
+                self._fail(upload_id, variants, error)
+                raise
+            self._metrics.observe_stages({"fetch": monotonic() - start})
+            yield path
+
     async def _render_all(
-        self, process: RenderProcess, upload_id: UploadId, variants: Sequence[Variant]
+        self, process: RenderProcess, path: Path, upload_id: UploadId, variants: Sequence[Variant]
     ) -> AsyncIterator[tuple[Picture, Variant, dict[str, float]]]:
-        if not variants:
-            return
         waiting = set(variants)
         try:
-            async with original_file(self._store, upload_id, self._temporary) as path:
-                async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
-                    variant = variants[file.index]
-                    waiting.discard(variant)
-                    yield self._derived(upload_id, variant, file.body, file.timings), variant, file.timings
+            async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
+                variant = variants[file.index]
+                waiting.discard(variant)
+                yield self._derived(upload_id, variant, file.body, file.timings), variant, file.timings
         except ServiceError as error:
-            for variant in waiting:
-                self._count(variant, error.code)
-            self._refuse(upload_id, error)
+            self._fail(upload_id, waiting, error)
             raise
 
     def _derived(self, upload_id: UploadId, variant: Variant, body: bytes, timings: dict[str, float]) -> Picture:
@@ -297,8 +346,10 @@ class Derivations:
     def _count(self, variant: Variant, outcome: str) -> None:
         self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
 
-    def _refuse(self, upload_id: UploadId, error: ServiceError) -> None:
-        """Remembers what asking again will not change."""
+    def _fail(self, upload_id: UploadId, variants: Iterable[Variant], error: ServiceError) -> None:
+        """Counts what could not be derived, and remembers what asking again will not change."""
+        for variant in variants:
+            self._count(variant, error.code)
         if isinstance(error, (NotFound, Refused)) and not error.retryable:
             self._refusals[upload_id] = error.afresh()
 
@@ -311,8 +362,10 @@ class Derivations:
     async def _refresh(self, upload_id: UploadId, variant: Variant) -> None:
         """Replaces a variant of another recipe. Failing is harmless: the stale one goes on being served."""
         try:
-            picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
-            await self._variants.put(upload_id, variant, picture)
+            async with self._lock.hold(variant_key(upload_id, variant), wait=False) as held:
+                if held:  # otherwise another process is at it
+                    picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
+                    await self._variants.put(upload_id, variant, picture)
         except ServiceError as error:
             log.warning("stale variant not refreshed", upload=upload_id, variant=variant.name, error=str(error))
         finally:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from time import monotonic
 
 import structlog
@@ -62,8 +62,11 @@ class StoredVariants:
             await self._store.delete(variant_key(upload_id, variant))
             raise UnknownUpload("The picture was deleted while this variant was made.") from None
 
-    async def write_back(self, upload_id: UploadId, variant: Variant, picture: Picture) -> None:
-        """Puts a variant that has been served already: retried, counted, logged, and never raises."""
+    async def write_back(self, upload_id: UploadId, variant: Variant, picture: Picture, lease: AsyncExitStack) -> None:
+        """Puts a variant that has been served already: retried, counted, logged, and never raises.
+
+        `lease` is closed after the first try: others must not wait for a store that takes nothing.
+        """
         start = monotonic()
         outcome, written = "failed", False
         for delay in (*_RETRY_DELAYS, None):
@@ -79,10 +82,12 @@ class StoredVariants:
                 outcome = "gone"
             except Unavailable as error:
                 log.warning("write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=delay)
+                await lease.aclose()
                 if delay is not None:
                     await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
                     continue
             break
+        await lease.aclose()
         self._metrics.write_backs.labels(outcome).inc()
         self._metrics.observe_stages({"store": monotonic() - start})
 

@@ -134,7 +134,7 @@ def read_exif(image: Image.Image) -> tuple[Image.Exif, int]:
 
 
 def resize(original: Original, target: Target) -> Image.Image:
-    """The target's pixels, upright, in 8-bit sRGB or grey. Raises Undecodable where they take too much memory."""
+    """The target's pixels, upright, in 8-bit sRGB or grey."""
     width, height = (target.height, target.width) if original.sideways else (target.width, target.height)
     placement = place(original.size, width, height, target.fit)
     pixels = original.pixels

@@ -71,7 +71,7 @@ class RenderPool:
     async def process(self, priority: Priority) -> AsyncIterator["RenderProcess"]:
         """A process to ask one thing of. If the answer was not read to its end, the process is killed and replaced."""
         async with self.admission.admit(priority):
-            process = self._idle.pop() if self._idle else await self._start_process()
+            process = self._take_idle() or await self._start_process()
             self._busy.add(process)
             try:
                 yield process
@@ -82,6 +82,14 @@ class RenderPool:
                 else:
                     self._dismiss(process)
                     self._replace()
+
+    def _take_idle(self) -> "RenderProcess | None":
+        while self._idle:
+            process = self._idle.pop()
+            if process.alive:
+                return process
+            self._dismiss(process)  # killed while it had nothing to do; no picture is to blame
+        return None
 
     def _keep(self, process: "RenderProcess") -> None:
         """Among the idle ones, unless it was started beside a replacement that was on its way."""
@@ -106,7 +114,7 @@ class RenderPool:
     async def _start_another(self) -> None:
         try:
             self._keep(await self._start_process())
-        except (RenderFailed, DerivationTimeout, OSError) as error:  # the next request tries again and reports it
+        except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports it
             log.error("render process did not start", error=str(error))
 
     async def _start_process(self) -> "RenderProcess":
@@ -133,14 +141,17 @@ class RenderProcess:
     async def start(cls, limits: Limits, memory_mb: int, timeout: float) -> "RenderProcess":
         """Returns once the child has imported what it needs. Raises RenderFailed, DerivationTimeout."""
         # -P: the working directory is no place to import from. env: a decoder needs no credentials.
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", "proxy.imaging.child", str(memory_mb)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={},
-            limit=_MAX_LINE,
-            start_new_session=True,  # Ctrl-C in a terminal is for the server, which lets work in hand finish
-        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", "proxy.imaging.child", str(memory_mb)),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env={},
+                limit=_MAX_LINE,
+                start_new_session=True,  # Ctrl-C in a terminal is for the server, which lets work in hand finish
+            )
+        except OSError as error:
+            raise RenderFailed("No render process could be started. Try again.") from error
         process = cls(child, limits, timeout)
         try:
             await process._receive(_START_TIMEOUT)
@@ -165,8 +176,15 @@ class RenderProcess:
         self.at_rest = True
         return inspection
 
+    @property
+    def alive(self) -> bool:
+        return self._child.returncode is None
+
     async def stop(self) -> None:
+        """Returns when it has ended. What it had still to say is read first: asyncio waits for its pipe to be empty."""
         self.kill()
+        with contextlib.suppress(RuntimeError):  # somebody else is reading: then they find the end
+            await self._stdout.read()
         await self._child.wait()
 
     def kill(self) -> None:

@@ -59,8 +59,7 @@ class RedisLock:
             yield True
         finally:
             renewal.cancel()
-            with suppress(asyncio.CancelledError):
-                await renewal
+            await asyncio.gather(renewal, return_exceptions=True)
             with suppress(RedisError, OSError):  # gone or another's by now: then it ended by itself
                 await lock.release()
 

@@ -294,10 +294,13 @@ class TestFailures:
     async def test_a_render_process_that_dies(
         self, uploads: Uploads, pool: RenderPool, assert_nothing_left: Check
     ) -> None:
-        for process in pool._idle:
-            process.kill()
+        [process] = pool._idle
+        receiving = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
+        while process in pool._idle:  # until it has the picture
+            await asyncio.sleep(0)
+        process.kill()
 
         with pytest.raises(RenderFailed):
-            await uploads.receive(chunks_of(JPEG))
+            await receiving
 
         await assert_nothing_left()

@@ -147,7 +147,7 @@ class TestFailures:
         labels = {"size": ALL[3].size_name, "format": ALL[3].format, "outcome": failure.code}
         assert sample(metrics, "darkroom_derivations_total", **labels) == 1
 
-    async def test_a_store_that_goes_away_stops_it_and_releases_everything(
+    async def test_a_store_that_goes_away_fails_it_and_releases_everything(
         self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
     ) -> None:
         store.fail("put")
@@ -157,7 +157,7 @@ class TestFailures:
 
         assert pool.in_use == 0
         await eventually(lambda: listing(temporary) == [])
-        assert (await derivations.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
+        assert (await derivations.fetch(upload_id, ALL[0])).tier is Tier.HOT  # rendered, though not stored
         assert set(await ensured(derivations, upload_id)) == set(ALL)
 
     async def test_a_delete_meanwhile_stops_it_and_leaves_nothing(

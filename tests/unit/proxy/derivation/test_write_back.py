@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterator
+from contextlib import AsyncExitStack
 from itertools import pairwise
 from typing import Any
 
@@ -47,7 +48,7 @@ class Bench:
 
     def write_back(self, upload_id: UploadId, body: bytes = b"a picture") -> None:
         picture = Picture.derived(upload_id, self.variant, body, "a1b2c3")
-        self.run(self._variants.write_back(upload_id, self.variant, picture))
+        self.run(self._variants.write_back(upload_id, self.variant, picture, AsyncExitStack()))
 
     def stored(self, upload_id: UploadId) -> bytes:
         return self.run(self.store.inner.get(variant_key(upload_id, self.variant))).body
