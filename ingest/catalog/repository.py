@@ -52,7 +52,7 @@ class JobRepository:
     async def delete(self, upload_id: UploadId) -> bool:
         """Removes both rows. False if there were none."""
         async with self._database.transaction() as connection:
-            await connection.execute(delete(images).where(images.c.upload_id == upload_id))
+            # The image's row goes with it, by its foreign key. That row first, and `record` would meet us head-on.
             result = await connection.execute(delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id))
             return result.rowcount > 0
 

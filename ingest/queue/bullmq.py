@@ -6,6 +6,7 @@ The job's id is the upload's, so that a repeat is one job. Where Redis forgets, 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -43,6 +44,8 @@ _RECOVERY: dict[str, Any] = {
 }
 _PATIENCE = 2.0  # seconds for publishing: an upload waits for it
 _LAST_REPORT = 1.0  # seconds for telling of the progress that a job ended with
+_NUDGE = 0.5  # seconds
+_START_AGAIN = 1.0  # seconds until a worker that Redis turned away tries again
 _GRACE = 20.0  # seconds for jobs in hand when a worker stops; then they are handed back
 
 
@@ -73,6 +76,14 @@ class BullmqQueue:
         return (job.failedReason or "The queue gave the job up.") if broke else None
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
+        while True:
+            try:
+                await self._consume(handle, concurrency)
+            except (RedisError, OSError) as error:  # BullMQ has given up; we do not
+                _log_error(error)
+            await asyncio.sleep(_START_AGAIN)
+
+    async def _consume(self, handle: Handler, concurrency: int) -> None:
         async def process(job: Job, _token: str) -> str | None:
             return await _process(handle, job)
 
@@ -84,12 +95,7 @@ class BullmqQueue:
         try:
             await asyncio.shield(running)
         finally:
-            # Its `close` is not to be cancelled: it waits for the jobs in hand, however long they take.
-            closing = asyncio.create_task(worker.close())
-            await asyncio.wait([closing], timeout=_GRACE)
-            if not closing.done():
-                await worker.close(force=True)
-                await closing
+            await _close(worker)
             running.cancel()
             with suppress(asyncio.CancelledError):
                 await running
@@ -97,6 +103,24 @@ class BullmqQueue:
     async def close(self) -> None:
         await self._queue.close()
         await self._redis.aclose()
+
+
+async def _close(worker: Worker) -> None:
+    """Lets jobs in hand finish, for a while.
+
+    BullMQ's own `close` waits however long they take, and is not to be cancelled. It ends the wait for a next job, but
+    not one that begins in the same moment: hence the nudges.
+    """
+    closing = asyncio.create_task(worker.close())
+    deadline = monotonic() + _GRACE
+    while monotonic() < deadline:
+        await asyncio.wait([closing], timeout=_NUDGE)
+        if closing.done():
+            return
+        if worker.waiting is not None:
+            worker.waiting.cancel()
+    await worker.close(force=True)
+    await closing
 
 
 async def _process(handle: Handler, job: Job) -> str | None:

@@ -347,23 +347,6 @@ class TestBullmq:
 
         assert [(delivery.upload_id, delivery.alone) for delivery in factory.deliveries] == [(upload_id, True)]
 
-    async def test_a_job_that_stalled_too_often_is_given_up(self, factory: Workshop, redis: RedisServer) -> None:
-        upload_id, other = await factory.upload(), await factory.upload()
-        assert await factory.queue.gave_up(upload_id) is None
-        await factory.queue.publish(upload_id)
-        assert await factory.queue.gave_up(upload_id) is None
-        await self.take_and_die(redis, upload_id)
-        async with self.opened(redis) as (_, connection):
-            await connection.hset(f"bull:image-processing:{upload_id}", "stc", 3)
-
-        async with factory.open():
-            await until(lambda: given_up(factory, upload_id))
-            await factory.queue.publish(other)
-            await factory.until(COMPLETE, other)
-
-        assert "stalled more than allowable limit" in str(await factory.queue.gave_up(upload_id))
-        assert factory.delivered == [other]
-
     async def take_and_die(self, redis: RedisServer, upload_id: UploadId) -> None:
         """What a worker leaves that took the job and was killed: active, with a lock that is not renewed."""
         async with self.opened(redis) as (queue, connection):
@@ -443,10 +426,9 @@ class TestRedisAway:
         before, after = await factory.upload(), await factory.upload()
         await factory.queue.publish(before)
         trouble(redis)
-        for _ in range(2):
-            async with asyncio.timeout(SOON):
-                with pytest.raises(QueueUnavailable):
-                    await factory.queue.publish(after)
+        async with asyncio.timeout(SOON):
+            with pytest.raises(QueueUnavailable):
+                await factory.queue.publish(after)
         if trouble is not RedisServer.fill:  # it still reads
             async with asyncio.timeout(SOON):
                 with pytest.raises(QueueUnavailable):
@@ -457,6 +439,26 @@ class TestRedisAway:
         await factory.queue.publish(after)
         async with factory.open():
             await factory.until(COMPLETE, after)
+
+    async def test_a_worker_that_was_turned_away_goes_on_when_it_is_let_in(
+        self, repository: JobRepository, redis: RedisServer
+    ) -> None:
+        """As by a Redis whose rights are mended while we run, or that was away for longer than BullMQ has patience."""
+        with redis.client() as client:
+            client.acl_setuser("worker", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-client"])
+        queue = BullmqQueue(redis.url.replace("//", "//worker:secret@"))
+        workshop = Workshop(queue, repository)
+        upload_id = await workshop.upload()
+        await queue.publish(upload_id)
+        with capture_logs() as logs:
+            async with workshop.open():
+                await asyncio.sleep(0.5)
+                assert workshop.deliveries == []
+                with redis.client() as client:
+                    client.acl_setuser("worker", enabled=True, commands=["+@all"])
+                await workshop.until(COMPLETE, upload_id)
+        assert "the queue complains" in [entry["event"] for entry in logs]
+        await queue.close()
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
     async def test_a_worker_goes_on_when_it_is_back(
@@ -503,26 +505,29 @@ class TestReconciler:
 
         assert factory.delivered == [upload_id]
 
-    @pytest.mark.parametrize("status", [PENDING, PROCESSING])
-    async def test_what_the_queue_gave_up_ends_as_failed(
-        self, factory: Workshop, redis: RedisServer, status: JobStatus
-    ) -> None:
-        upload_id = await factory.upload()
-        if status is PROCESSING:
-            await factory.repository.advance(upload_id, expect=PENDING, to=PROCESSING)
-        await factory.queue.publish(upload_id)
-        await TestBullmq().take_and_die(redis, upload_id)
-        with redis.client() as client:
-            client.hset(f"bull:image-processing:{upload_id}", "stc", 3)
+    async def test_what_the_queue_gave_up_ends_as_failed(self, factory: Workshop, redis: RedisServer) -> None:
+        """Where it stalled too often: left waiting by the catalogue, or in the hand of a worker that died."""
+        upload_ids = [await factory.upload() for _ in range(2)]
+        await factory.repository.advance(upload_ids[0], expect=PENDING, to=PROCESSING)
+        for upload_id in upload_ids:
+            assert await factory.queue.gave_up(upload_id) is None
+            await factory.queue.publish(upload_id)
+            assert await factory.queue.gave_up(upload_id) is None
+            await TestBullmq().take_and_die(redis, upload_id)
+            with redis.client() as client:
+                client.hset(f"bull:image-processing:{upload_id}", "stc", 3)
         async with factory.open():
-            await until(lambda: given_up(factory, upload_id))
+            for upload_id in upload_ids:
+                await until(lambda upload_id=upload_id: given_up(factory, upload_id))
+            assert "stalled more than allowable limit" in str(await factory.queue.gave_up(upload_ids[0]))
 
-        await self.reconcile(factory)
+            for _ in range(2):
+                await self.reconcile(factory)
 
-        _, job = await factory.repository.find(upload_id)
-        assert (job.status, job.error) == (FAILED, "The warm-up was given up: it broke its worker several times.")
-        await self.reconcile(factory)
-        assert await factory.status(upload_id) is FAILED
+        assert factory.deliveries == []
+        for upload_id in upload_ids:
+            _, job = await factory.repository.find(upload_id)
+            assert (job.status, job.error) == (FAILED, "The warm-up was given up: it broke its worker several times.")
 
     async def test_what_failed_for_want_of_the_database_is_done_after_all(
         self, factory: Workshop, redis: RedisServer

@@ -1,4 +1,4 @@
-"""Many machines, as real processes: one derivation, no lost job, and what goes on while Redis or Postgres is away."""
+"""Many machines: one derivation, no lost job, and what goes on while Redis or Postgres is away. Real processes, all."""
 
 import asyncio
 import json
@@ -167,20 +167,18 @@ def test_a_holder_that_is_killed_delays_the_others_by_seconds(cluster: Cluster, 
         waiting = [pool.submit(httpx.get, other.url + path, timeout=GUARD) for _ in range(3)]
         time.sleep(0.1)
         holder.kill()
-        start = time.monotonic()
 
         assert [answer.result().status_code for answer in waiting] == [200] * 3
 
-        print(f"served {time.monotonic() - start:.1f} s after the holder was killed")
         with pytest.raises(httpx.TransportError):
             broken.result()
         assert derivations(other) == 1
 
 
 class TestNoLostJob:
-    @pytest.mark.parametrize("empty_redis", [False, True], ids=["workers-killed", "redis-emptied-too"])
-    def test_though_workers_are_killed(self, cluster: Cluster, empty_redis: bool) -> None:
-        soaked = soak(cluster, 60, every=3, empty_redis=empty_redis)
+    def test_though_workers_are_killed_and_redis_forgets_everything(self, cluster: Cluster) -> None:
+        """`python -m tests.soak.workers` does it with more, and with the workers' deaths alone."""
+        soaked = soak(cluster, 40, every=2, empty_redis=True)
 
         assert soaked.kills >= 2
 
@@ -206,22 +204,12 @@ class TestNoLostJob:
 
 
 class TestRedisAway:
-    @pytest.mark.parametrize(
-        ("trouble", "mend"),
-        [(RedisServer.kill, RedisServer.start), (RedisServer.pause, RedisServer.resume)],
-        ids=["killed", "paused"],
-    )
-    def test_all_goes_on_and_jobs_follow_when_it_is_back(
-        self,
-        cluster: Cluster,
-        trouble: Callable[[RedisServer], None],
-        mend: Callable[[RedisServer], None],
-    ) -> None:
+    def test_all_goes_on_and_jobs_follow_when_it_is_back(self, cluster: Cluster) -> None:
         (cluster.folder / "darkroom.toml").write_text(TINY)
         with cluster.ingest() as ingest, cluster.proxy("proxy") as proxy, cluster.worker():
             before = upload(ingest, small_picture(1))
             until(lambda: complete(ingest, before))
-            trouble(cluster.redis)
+            cluster.redis.kill()
 
             meanwhile = upload(ingest, small_picture(2))
             for upload_id in (before, meanwhile):
@@ -231,26 +219,22 @@ class TestRedisAway:
             assert httpx.get(f"{ingest.url}/readyz").status_code == 200
             assert proxy.metric("darkroom_lock_fallbacks_total") >= 1
 
-            start = time.monotonic()
-            mend(cluster.redis)
+            cluster.redis.start()
             until(lambda: complete(ingest, meanwhile))
-            print(f"complete {time.monotonic() - start:.1f} s after Redis was back")
             after = upload(ingest, small_picture(3))
             until(lambda: complete(ingest, after))
 
-    @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
-    def test_in_the_middle_of_a_warm_up_which_holds_nobody_up(
-        self, cluster: Cluster, photograph: bytes, trouble: Callable[[RedisServer], None]
+    def test_hanging_in_the_middle_of_a_warm_up_which_holds_nobody_up(
+        self, cluster: Cluster, photograph: bytes
     ) -> None:
         with cluster.serve() as service:
             upload_id, other = upload(service, photograph), upload(service, photograph)
             until(lambda: "processing" in (status(service, upload_id), status(service, other)))
-            trouble(cluster.redis)
+            cluster.redis.pause()
             until(lambda: "complete" in (status(service, upload_id), status(service, other)))
             for name in ("small@2x.jpg", "small@3x.jpg"):
                 assert httpx.get(f"{service.url}/images/{other}/{name}", timeout=GUARD).status_code == 200
             cluster.redis.resume()
-            cluster.redis.start()
             until(lambda: complete(service, upload_id, other))
 
     def test_at_the_start_of_everything(self, cluster: Cluster) -> None:
@@ -264,16 +248,13 @@ class TestRedisAway:
 
 
 class TestPostgresAway:
-    @pytest.mark.parametrize("trouble", [PostgresServer.kill, PostgresServer.pause], ids=["killed", "paused"])
-    def test_uploads_are_refused_and_pictures_served(
-        self, cluster: Cluster, postgres: PostgresServer, trouble: Callable[[PostgresServer], None]
-    ) -> None:
+    def test_uploads_are_refused_and_pictures_served(self, cluster: Cluster, postgres: PostgresServer) -> None:
         (cluster.folder / "darkroom.toml").write_text(TINY)
         with cluster.serve() as service, cluster.proxy("proxy") as proxy:
             upload_id = upload(service, small_picture(1))
             until(lambda: complete(service, upload_id))
             objects = sorted(cluster.objects())
-            trouble(postgres)
+            postgres.kill()
             try:
                 health = httpx.get(f"{service.url}/readyz", timeout=GUARD)
                 assert health.status_code == 503
@@ -290,7 +271,6 @@ class TestPostgresAway:
                         assert httpx.get(f"{origin.url}/images/{upload_id}/{name}").status_code == 200
                 assert httpx.get(f"{proxy.url}/readyz").status_code == 200
             finally:
-                postgres.resume()
                 postgres.start()
             until(lambda: httpx.get(f"{service.url}/readyz", timeout=GUARD).status_code == 200)
             again = upload(service, small_picture(3))
@@ -346,14 +326,14 @@ def test_on_sigterm_requests_in_flight_are_answered_and_their_variants_stored(
 ) -> None:
     with cluster.ingest() as ingest:
         upload_id = upload(ingest, photograph)
-    names = ["small.jpg", "small.webp", "medium.jpg", "medium.webp"]
+    names = [f"large@{scale}.avif" for scale in ("2x", "3x")] + ["large.avif", "medium.avif"]
     with cluster.proxy("proxy", RENDER_TIMEOUT="30") as proxy, ThreadPoolExecutor(12) as pool:
         asked = [
             pool.submit(httpx.get, f"{proxy.url}/images/{upload_id}/{name}", timeout=GUARD)
             for name in names
             for _ in range(3)
         ]
-        until(lambda: proxy.metric("darkroom_render_waiting") == len(names) - 1)
+        until(lambda: proxy.metric("darkroom_render_waiting") >= 2)
         time.sleep(0.1)  # for those who only join, which no metric shows
         proxy.stop()
         assert [answer.result().status_code for answer in asked] == [200] * 12
