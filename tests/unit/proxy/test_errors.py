@@ -106,6 +106,7 @@ def test_statuses_are_those_of_the_contract() -> None:
         "Unavailable": 503,
         "StoreUnavailable": 503,
         "CatalogUnavailable": 503,
+        "QueueUnavailable": 503,
         "Overloaded": 503,
         "DerivationTimeout": 504,
         "RenderFailed": 503,
