@@ -192,7 +192,7 @@ def migrate() -> None:
 
 def _commands() -> ModuleType:
     """Imported late: `serve --role proxy` must not need a database."""
-    from ingest import commands  # noqa: PLC0415
+    from ingest import commands  # noqa: PLC0415 - see above
 
     return commands
 

@@ -28,7 +28,7 @@ class LocalQueue:
     async def publish(self, upload_id: UploadId) -> None:  # noqa: ARG002 - the job is in the table already
         self._bell.set()
 
-    async def gave_up(self, upload_id: UploadId) -> str | None:  # noqa: ARG002
+    async def gave_up(self, upload_id: UploadId) -> str | None:  # noqa: ARG002 - the interface has it
         return None
 
     async def consume(self, handle: Handler, concurrency: int) -> None:

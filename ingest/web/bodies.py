@@ -67,7 +67,7 @@ class EarlyAnswer(Response):
         super().__init__(response.body, response.status_code, dict(response.headers) | {"connection": "close"})
         self._linger = linger
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the interface has it
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": bytes(self.body), "more_body": True})
         if self._linger:

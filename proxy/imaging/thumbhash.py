@@ -39,7 +39,7 @@ def thumbhash(picture: Image.Image) -> bytes:
     across, down = (max(1, _round(limit * side / max(width, height))) for side in (width, height))
 
     triples = list(zip(red, green, blue, strict=True))
-    l = _frequencies([(r + g + b) / 3 for r, g, b in triples], width, max(3, across), max(3, down))  # noqa: E741
+    l = _frequencies([(r + g + b) / 3 for r, g, b in triples], width, max(3, across), max(3, down))  # noqa: E741 - the format names it so
     p = _frequencies([(r + g) / 2 - b for r, g, b in triples], width, 3, 3)
     q = _frequencies([r - g for r, g, _ in triples], width, 3, 3)
     a = _frequencies(alpha, width, 5, 5) if has_alpha else None

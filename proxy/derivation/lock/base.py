@@ -22,7 +22,7 @@ class NoLock:
     """For one process, whose flights are enough."""
 
     @asynccontextmanager
-    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:  # noqa: ARG002
+    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:  # noqa: ARG002 - the interface has it
         yield True
 
     async def close(self) -> None:
