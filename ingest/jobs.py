@@ -1,7 +1,7 @@
 """Job: the progress of one upload's warm-up. Its states and their legal moves."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from proxy.model import UploadId
@@ -36,6 +36,10 @@ class LostJob(Exception):
     """The job is not in the expected state: another worker has it, or the upload was deleted. Let go of it."""
 
 
+UNSEEN = timedelta(seconds=10)
+"""Without a sign of life for so long, a job's worker may have died: twice the time that one variant may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """`progress` is 0 to 100; `error` is a sentence for people, set while the status is `failed`."""
@@ -46,6 +50,10 @@ class Job:
     error: str | None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def unseen(self) -> bool:
+        return datetime.now(UTC) - self.updated_at > UNSEEN
 
 
 class VariantState(StrEnum):

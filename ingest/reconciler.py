@@ -1,20 +1,17 @@
 """Makes sure that an accepted job ends, whatever the queue has forgotten. The database is the truth."""
 
 import asyncio
-from datetime import timedelta
 
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import Job, JobStatus, LostJob
+from ingest.jobs import UNSEEN, Job, JobStatus, LostJob
 from ingest.queue.base import WarmupQueue
 from proxy.errors import Unavailable
 
 log = structlog.get_logger()
 
 _ROUND_SECONDS = 5.0
-_UNSEEN = timedelta(seconds=10)
-"""Without a sign of life for so long, a job is published again. One that merely waits is none the worse for it."""
 
 
 class Reconciler:
@@ -27,7 +24,7 @@ class Reconciler:
     async def run(self) -> None:
         while True:  # at once, then round by round: of workers that die young each does its share
             try:
-                for job in await self._repository.overdue(_UNSEEN):
+                for job in await self._repository.overdue(UNSEEN):  # one that merely waits is none the worse for it
                     await self.reconcile(job)
             except Unavailable as error:
                 log.warning("cannot reconcile jobs", error=str(error))

@@ -59,7 +59,7 @@ class WarmUp:
     async def _claim(self, delivery: Delivery) -> tuple[Image, Job]:
         image, job = await self._repository.find(delivery.upload_id)
         claimable = {JobStatus.PENDING}
-        if delivery.alone:
+        if delivery.alone or (delivery.again and job.unseen):  # whoever had it is dead
             claimable.add(JobStatus.PROCESSING)
         if delivery.again:
             claimable |= {JobStatus.COMPLETE, JobStatus.FAILED}

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -316,6 +317,16 @@ class TestClaims:
         assert await warmup.run(Delivery(image.upload_id, alone=True)) is None
 
         assert store.calls == []
+
+    async def test_an_operators_run_takes_over_what_nobody_was_seen_at(
+        self, warmup: WarmUp, repository: WatchedRepository, image: Image, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
+
+        assert await warmup.run(Delivery(image.upload_id, again=True)) is None
+        monkeypatch.setattr("ingest.jobs.UNSEEN", timedelta(0))
+        assert await warmup.run(Delivery(image.upload_id)) is None
+        assert await warmup.run(Delivery(image.upload_id, again=True)) is COMPLETE
 
     async def test_the_queue_hears_of_every_step(self, warmup: WarmUp, image: Image) -> None:
         heard: list[int] = []
