@@ -12,7 +12,7 @@ from proxy.imaging.target import Target
 from proxy.model import Variant
 from proxy.settings import Settings
 
-_RENDERING_CODE = ("channels.py", "codecs.py", "color.py", "geometry.py", "pipeline.py")
+_RENDERING_CODE = ("channels.py", "codecs.py", "color.py", "decoding.py", "geometry.py", "pipeline.py", "vips.py")
 
 
 class Recipes:

@@ -3,6 +3,7 @@
 from PIL import Image
 
 _TO_8_BIT = [(value + 128) // 257 for value in range(65536)]
+_PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 _KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow widens samples of 2 and 4 bits to 8, and leaves the key as it is stored
 
 
@@ -26,6 +27,15 @@ def expand(image: Image.Image, stored: str) -> Image.Image:
         image.info["transparency"] = key
         return image.convert("LA" if image.mode == "L" else "RGBA")
     return image
+
+
+def premultiply(image: Image.Image) -> Image.Image:
+    """Colours weighed by their alpha, as means over several pixels need them."""
+    return image.convert(_PREMULTIPLIED[image.mode]) if image.mode in _PREMULTIPLIED else image
+
+
+def unpremultiply(image: Image.Image) -> Image.Image:
+    return image.convert(image.mode.upper()) if image.mode in _PREMULTIPLIED.values() else image
 
 
 def without_useless_channels(image: Image.Image) -> Image.Image:

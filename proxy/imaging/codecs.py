@@ -5,6 +5,7 @@ from typing import Any
 
 from PIL import Image, ImageStat, features
 
+from proxy.imaging import vips
 from proxy.imaging.channels import without_useless_channels
 from proxy.imaging.target import Target
 from proxy.model import Format
@@ -40,7 +41,7 @@ _SAMPLE_ROWS, _SAMPLE_STRIPS = 16, 4
 def versions() -> dict[str, str]:
     """The libraries that decide what bytes come out."""
     names = ("pil", "libjpeg_turbo", "webp", "zlib", "zlib_ng", "avif", "littlecms2")
-    return {name: features.version(name) or "" for name in names}
+    return {name: features.version(name) or "" for name in names} | {"vips": vips.installed()}
 
 
 def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from proxy.imaging.channels import unpremultiply
 from proxy.imaging.color import to_srgb
+from proxy.imaging.decoding import decode
 from proxy.imaging.geometry import DECODE_TIER
-from proxy.imaging.pipeline import REDUCING_GAP, decode
+from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.probe import Limits
 from proxy.imaging.thumbhash import thumbhash
 
@@ -33,7 +35,7 @@ def inspect(path: Path, limits: Limits) -> Inspection:
     """
     original = decode(path, DECODE_TIER, limits)
     width, height = original.upright_size
-    small = to_srgb(_shrink(original.pixels), original.profile)
+    small = to_srgb(unpremultiply(_shrink(original.pixels)), original.profile)
     picture = original.turn_upright(small).convert("RGBA")
     return Inspection(
         format=original.format,

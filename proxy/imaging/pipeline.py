@@ -1,12 +1,10 @@
 """From an original to its variants, in named steps.
 
-    open_picture   header only; limits judged                      (probe)
-    decode         at a reduced scale where the format can          (JPEG)
-    read_exif      learn the orientation
-    expand         palettes, 16 bits and colour keys to plain channels   (channels)
+    open_picture   header only; limits judged                              (probe)
+    decode         EXIF; pixels at a reduced scale, in plain channels      (decoding, vips, channels)
     resize         one Lanczos pass over the visible part, alpha premultiplied
     to_srgb, without_useless_channels, turn_upright: on the small picture, where it is cheap
-    encode                                                          (codecs)
+    encode                                                                 (codecs)
 
 A single variant and all of them take the same way, so a warmed variant and a requested one are the same bytes.
 """
@@ -19,26 +17,16 @@ from time import perf_counter
 
 from PIL import Image
 
-from proxy.imaging.channels import expand, without_useless_channels
+from proxy.imaging.channels import unpremultiply, without_useless_channels
 from proxy.imaging.codecs import encode
 from proxy.imaging.color import to_srgb
-from proxy.imaging.geometry import decode_size, decode_tier, place
-from proxy.imaging.probe import Limits, open_picture
+from proxy.imaging.decoding import Original, decode
+from proxy.imaging.geometry import decode_tier, place
+from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 
 REDUCING_GAP = 2.0
 """How much of a strong reduction a box filter may do before Lanczos: invisible at 2 (Pillow documents 3 as exact)."""
-
-_ORIENTATION = 0x0112
-_TRANSPOSE = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(slots=True)
@@ -50,40 +38,6 @@ class Rendered:
     width: int
     height: int
     timings: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """A decoded original. `format` is jpeg, png or webp.
-
-    `size` is that of the file, in stored orientation; `pixels` may be a scaled-down decode.
-    """
-
-    format: str
-    pixels: Image.Image
-    size: tuple[int, int]
-    orientation: int
-    profile: bytes | None
-    exif: Image.Exif
-
-    @property
-    def sideways(self) -> bool:
-        return self.orientation >= 5
-
-    @property
-    def upright_size(self) -> tuple[int, int]:
-        return self.size[::-1] if self.sideways else self.size
-
-    def turn_upright(self, image: Image.Image) -> Image.Image:
-        transpose = _TRANSPOSE.get(self.orientation)
-        return image if transpose is None else image.transpose(transpose)
-
-    def exif_bytes(self) -> bytes | None:
-        """What is left of the EXIF once the picture is upright; None where there is none or it cannot be written."""
-        try:
-            return self.exif.tobytes() if len(self.exif) else None
-        except Exception:  # whatever its values made the writer raise
-            return None
 
 
 def render(path: Path, targets: Sequence[Target], limits: Limits) -> Iterator[Rendered]:
@@ -105,46 +59,17 @@ def render(path: Path, targets: Sequence[Target], limits: Limits) -> Iterator[Re
         yield Rendered(index, body, picture.width, picture.height, timings)
 
 
-def decode(path: Path, tier: int, limits: Limits) -> Original:
-    """The picture at `path` with at least the pixels that `tier` needs. Animated input: its first frame."""
-    with open_picture(path, limits) as image:
-        size = image.size
-        stored = raw_mode(image)
-        image.draft(None, decode_size(size, tier))
-        image.load()
-        exif, orientation = read_exif(image)  # after load: PNG may keep it behind the pixels
-        format = "jpeg" if image.format == "MPO" else str(image.format).lower()
-        return Original(format, expand(image, stored), size, orientation, image.info.get("icc_profile"), exif)
-
-
-def raw_mode(image: Image.Image) -> str:
-    """How the file's samples are packed, before it is loaded: what a colour key is written in."""
-    tiles = getattr(image, "tile", None)
-    return str(tiles[0].args) if tiles else ""
-
-
-def read_exif(image: Image.Image) -> tuple[Image.Exif, int]:
-    """EXIF without its orientation, and the orientation (1 to 8). Broken EXIF is ignored, as viewers do."""
-    try:
-        exif = image.getexif()
-        orientation = exif.pop(_ORIENTATION, 1)
-    except Exception:  # whatever its bytes made the parser raise
-        return Image.Exif(), 1
-    return exif, orientation if isinstance(orientation, int) and orientation in _TRANSPOSE else 1
-
-
 def resize(original: Original, target: Target) -> Image.Image:
     """The target's pixels, upright, in 8-bit sRGB or grey."""
     width, height = (target.height, target.width) if original.sideways else (target.width, target.height)
     placement = place(original.size, width, height, target.fit)
-    pixels = original.pixels
-    across, down = pixels.width / original.size[0], pixels.height / original.size[1]
+    pixels, (across, down) = original.pixels, original.scale
     left, top, right, bottom = placement.box
     box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))
     small = pixels.resize(
         (placement.width, placement.height), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP
     )
-    small = without_useless_channels(to_srgb(small, original.profile))
+    small = without_useless_channels(to_srgb(unpremultiply(small), original.profile))
     return original.turn_upright(small)
 
 

@@ -1,0 +1,79 @@
+"""libvips as the decoder of PNG and WebP, where it is installed (the extra `vips`): in bands, and faster than Pillow.
+
+Why, and figures: docs/decisions/0011-decoders.md.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from proxy.errors import Undecodable
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of bands
+
+
+@cache
+def installed() -> str:
+    """Its version; empty where it is not installed. Does not load it."""
+    try:
+        version("pyvips")
+        return version("pyvips-binary")
+    except PackageNotFoundError:
+        return ""
+
+
+@cache
+def _library() -> Any:
+    """Loaded in render processes only, and on its first use: the server's own has nothing to decode."""
+    pyvips = import_module("pyvips")
+    pyvips.concurrency_set(1)  # the pool already keeps every processor busy
+    pyvips.cache_set_max(0)  # its cache goes by file name, and temporary names tell nothing
+    pyvips.block_untrusted_set(True)
+    return pyvips
+
+
+def takes(image: Image.Image, stored: str) -> bool:
+    """Whether it decodes this picture. 16 bits are few; of animations Pillow knows the first frame."""
+    if not installed() or ";16" in stored:
+        return False
+    return image.format == "PNG" or (image.format == "WEBP" and not getattr(image, "is_animated", False))
+
+
+def decode_png(path: Path, factor: int) -> Image.Image:
+    """The picture at `path` in plain channels, each square of `factor` pixels as their mean (of premultiplied colours).
+
+    Raises Undecodable.
+    """
+    with _translated():
+        picture = _library().Image.pngload(str(path), access="sequential", fail_on="error")
+        mode = _MODES[picture.bands]
+        if factor == 1:
+            return _pillow(picture, mode)
+        if mode.endswith("A"):
+            picture, mode = picture.premultiply().rint().cast("uchar"), mode.replace("A", "a")
+        return _pillow(picture.shrink(factor, factor, ceil=True), mode)
+
+
+def decode_webp(path: Path, scale: float) -> Image.Image:
+    """The picture at `path`, scaled by libwebp while it decodes: RGB or RGBA. Raises Undecodable."""
+    with _translated():
+        picture = _library().Image.webpload(str(path), access="sequential", fail_on="error", scale=scale)
+        return _pillow(picture, _MODES[picture.bands])
+
+
+def _pillow(picture: Any, mode: str) -> Image.Image:
+    return Image.frombytes(mode, (picture.width, picture.height), picture.write_to_memory())
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except _library().Error as error:
+        raise Undecodable("The file is truncated or damaged. Export it again.") from error
