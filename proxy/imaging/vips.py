@@ -56,8 +56,10 @@ def decode_png(path: Path, factor: int) -> Image.Image:
         if factor == 1:
             return _pillow(picture, mode)
         if mode.endswith("A"):
-            picture, mode = picture.premultiply().rint().cast("uchar"), mode.replace("A", "a")
-        return _pillow(picture.shrink(factor, factor, ceil=True), mode)
+            picture, mode = picture.premultiply(), mode.replace("A", "a")
+        # 16 bits, because `shrink` cuts fractions off: in 8 bits pictures would darken. Floats take twice the memory.
+        means = (picture * 256).cast("ushort").shrink(factor, factor, ceil=True)
+        return _pillow((means / 256).rint().cast("uchar"), mode)
 
 
 def decode_webp(path: Path, scale: float) -> Image.Image:

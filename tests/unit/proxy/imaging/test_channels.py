@@ -8,6 +8,8 @@ from proxy.model import Format
 from tests.pictures import chunk, disc, jpeg, photograph, png, raw_png, webp
 from tests.unit.proxy.imaging.reference import color_at, decoded, farthest, picture, pixels, psnr, rendered, target
 
+pytestmark = pytest.mark.usefixtures("decoder")
+
 SAME_COLOR = 3  # levels: a flat colour through a lossy encoder at its quality
 ROUNDING = 1  # level: 16 bits to 8, before scaling or after
 WELL_VISIBLE = 64  # alpha; below it, lossy encoders spend no bits on colour

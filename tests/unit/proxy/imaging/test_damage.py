@@ -26,6 +26,8 @@ from tests.pictures import (
 )
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, rendered, target
 
+pytestmark = pytest.mark.usefixtures("decoder")
+
 PHOTOGRAPH = photograph("coffee.png").resize((300, 200))
 METADATA = {"exif": camera_exif(6), "icc_profile": DISPLAY_P3}
 WHOLE = {

@@ -23,6 +23,8 @@ from tests.pictures import (
 )
 from tests.unit.proxy.imaging.reference import decoded, rendered, target
 
+pytestmark = pytest.mark.usefixtures("decoder")
+
 TELLTALES = [
     b"Exif",
     b"EXIF",

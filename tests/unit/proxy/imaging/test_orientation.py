@@ -8,6 +8,8 @@ from proxy.model import Fit
 from tests.pictures import camera_jpeg, exif_with_text_orientation, jpeg, oriented, photograph, png
 from tests.unit.proxy.imaging.reference import covered, picture, psnr, target
 
+pytestmark = pytest.mark.usefixtures("decoder")
+
 ALIKE = 40  # dB: what a JPEG of quality 97 that was stored turned loses, and more
 UNLIKE = 20  # dB: what a photograph has in common with itself, turned the wrong way
 PASS_ORDER = 50  # dB: what is stored sideways is scaled down before across, and each pass rounds and clips

@@ -1,0 +1,164 @@
+"""Files to pixels: at which scale, and that both decoders see the same picture."""
+
+from collections.abc import Callable
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy.errors import Undecodable
+from proxy.imaging import vips
+from proxy.imaging.channels import unpremultiply
+from proxy.imaging.decoding import Original, decode
+from tests.pictures import camera_exif, chunk, disc, jpeg, photograph, png, webp
+from tests.unit.proxy.imaging.reference import LIMITS, farthest, on_disk, pixels, psnr
+
+TIER = 800
+LARGE = photograph("coffee.png").resize((3900, 3300), Image.Resampling.BICUBIC)
+ROUNDING = 2  # levels
+SAME_PICTURE = 38.0  # dB; libwebp scales luma and chroma apart, we scale colours
+FEW_COLORS = LARGE.quantize(60, dither=Image.Dither.NONE)
+FEW_RGB = FEW_COLORS.convert("RGB")
+
+
+def decoded(original: bytes, tier: int = TIER) -> Original:
+    with on_disk(original) as path:
+        return decode(path, tier, LIMITS)
+
+
+def both(original: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[Original, Original]:
+    """By libvips and by Pillow."""
+    ours = decoded(original)
+    with monkeypatch.context() as patch:
+        patch.setattr(vips, "installed", lambda: "")
+        return ours, decoded(original)
+
+
+def transparent(side: int) -> Image.Image:
+    """Half of it half transparent, its rim wholly."""
+    image = disc((200, 30, 30), side)
+    image.putalpha(image.getchannel("A").point(lambda alpha: alpha // 2))
+    return image
+
+
+PNGS: dict[str, Callable[[], bytes]] = {
+    "photograph": lambda: png(LARGE, compress_level=1),
+    "transparent": lambda: png(transparent(3300)),
+    "grey": lambda: png(LARGE.convert("L"), compress_level=1),
+    "grey, transparent": lambda: png(transparent(3300).convert("LA")),
+    "palette": lambda: png(FEW_COLORS),
+    "palette with a transparent colour": lambda: png(FEW_COLORS, transparency=3),
+    "palette of alphas": lambda: png(transparent(3300).quantize(40)),
+    "bitmap": lambda: png(LARGE.convert("1")),
+    "colour key": lambda: png(FEW_RGB, transparency=FEW_RGB.getpixel((0, 0))),
+    "grey key": lambda: png(FEW_RGB.convert("L"), transparency=FEW_RGB.convert("L").getpixel((0, 0))),
+    "small": lambda: png(photograph("coffee.png")),
+    "small, transparent": lambda: png(transparent(300)),
+}
+
+
+@pytest.mark.parametrize("name", PNGS)
+def test_a_png_is_the_same_picture_whichever_library_decodes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, pillows = both(PNGS[name](), monkeypatch)
+
+    assert (ours.pixels.mode, ours.pixels.size, ours.scale) == (
+        pillows.pixels.mode,
+        pillows.pixels.size,
+        pillows.scale,
+    )
+    assert farthest(*[on_grey(original, original.pixels.size) for original in (ours, pillows)]) <= ROUNDING
+
+
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("name", ["photograph", "transparent"])
+def test_a_webp_is_the_same_picture_within_what_scaling_differs(
+    name: str, lossless: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = LARGE if name == "photograph" else transparent(3300)
+    ours, pillows = both(webp(image, lossless=lossless, method=0), monkeypatch)
+
+    assert min(ours.pixels.size) == 1200
+    assert psnr(*[on_grey(original, (600, 600)) for original in (ours, pillows)]) > SAME_PICTURE
+
+
+def on_grey(original: Original, size: tuple[int, int]) -> Image.Image:
+    """As it is seen: colours under no alpha mean nothing."""
+    image = unpremultiply(original.pixels).convert("RGBA").resize(size, Image.Resampling.LANCZOS)
+    canvas = Image.new("RGBA", size, "#808080")
+    canvas.alpha_composite(image)
+    return canvas.convert("RGB")
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize(
+    ("side", "tier", "factor"), [(1599, 800, 1), (1600, 800, 1), (3199, 800, 1), (3200, 800, 2), (3200, 1600, 1)]
+)
+def test_a_png_is_reduced_by_whole_numbers_to_twice_the_tier_at_least(side: int, tier: int, factor: int) -> None:
+    original = decoded(png(Image.new("L", (side + 1, side), 7)), tier)
+
+    assert original.size == (side + 1, side)
+    assert original.scale == (1 / factor, 1 / factor)
+    assert original.pixels.size == (-(-(side + 1) // factor), -(-side // factor))
+
+
+@pytest.mark.usefixtures("decoder")
+def test_each_pixel_of_a_reduction_is_the_mean_of_its_square() -> None:
+    samples = np.random.default_rng(5).integers(0, 256, (4801, 4807), np.uint8)
+    whole = samples[:4800, :4806].reshape(1600, 3, 1602, 3).mean((1, 3))
+
+    reduced = pixels(decoded(png(Image.fromarray(samples), compress_level=0)).pixels, "L")
+
+    assert reduced.shape == (1601, 1603)
+    error = reduced[:1600, :1602].astype(float) - whole
+    assert np.abs(error).max() <= 0.56
+    assert abs(error.mean()) < 0.2  # cutting fractions off would take half a level
+    assert abs(float(reduced[1600, 0]) - samples[4800, :3].mean()) <= 1
+
+
+@pytest.mark.usefixtures("decoder")
+def test_what_is_transparent_lends_no_colour_to_its_neighbours() -> None:
+    samples = np.zeros((3200, 3200, 4), np.uint8)
+    samples[:, ::2] = (250, 100, 50, 255)  # every other column; green shines in none of the means
+    samples[:, 1::2] = (0, 255, 0, 0)
+
+    pixel = decoded(png(Image.fromarray(samples), compress_level=1)).pixels.convert("RGBA").getpixel((7, 7))
+
+    assert np.array(pixel) == pytest.approx((250, 100, 50, 128), abs=3)
+
+
+def test_the_scale_of_a_jpeg_is_the_decoders_and_not_that_of_its_rounded_up_sides() -> None:
+    original = decoded(jpeg(Image.new("RGB", (4001, 3001), "grey")))
+
+    assert original.pixels.size == (2001, 1501)
+    assert original.scale == (0.5, 0.5)
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("late", [False, True])
+def test_a_png_may_keep_its_exif_behind_its_pixels(late: bool) -> None:
+    plain = png(photograph("coffee.png"))
+    exif = chunk(b"eXIf", camera_exif(6).tobytes().removeprefix(b"Exif\0\0"))
+    at = plain.rindex(b"\0\0\0\0IEND") if late else plain.index(b"IDAT") - 4
+
+    original = decoded(plain[:at] + exif + plain[at:])
+
+    assert original.orientation == 6
+    assert original.upright_size == photograph("coffee.png").size[::-1]
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("name", ["png", "webp"])
+def test_a_truncated_file_is_refused(name: str) -> None:
+    whole = {"png": png, "webp": webp}[name](photograph("coffee.png"))
+
+    with pytest.raises(Undecodable, match="truncated or damaged"):
+        decoded(whole[: len(whole) * 2 // 3])
+
+
+def test_without_libvips_nothing_of_it_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vips, "installed", lambda: "")
+    monkeypatch.setattr(vips, "_library", lambda: pytest.fail("libvips was asked"))
+    file = BytesIO(webp(photograph("coffee.png")))
+
+    assert decoded(file.getvalue()).pixels.mode == "RGB"
