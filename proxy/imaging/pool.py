@@ -178,7 +178,8 @@ class RenderProcess:
 
     @property
     def alive(self) -> bool:
-        return self._child.returncode is None
+        """Its pipes tell of its death before the event loop has heard of it."""
+        return self._child.returncode is None and not self._stdin.is_closing() and not self._stdout.at_eof()
 
     async def stop(self) -> None:
         """Returns when it has ended. What it had still to say is read first: asyncio waits for its pipe to be empty."""
