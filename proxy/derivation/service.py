@@ -95,6 +95,7 @@ class Derivations:
         self._temporary = temporary
         self._timeout = timeout
         self._hot = HotPictures(hot_bytes)
+        self._hot_requests = metrics.variant_requests.labels(Tier.HOT)
         self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
         self._refusals: TTLCache[UploadId, ServiceError] = TTLCache(_MAX_REFUSALS, missing_ttl)
         # Longer than any derivation under way may take, so that none brings a deleted upload back into memory.
@@ -108,6 +109,8 @@ class Derivations:
         Raises UnknownUpload, Undecodable (or another refusal of the original), Overloaded, DerivationTimeout,
         RenderFailed or StoreUnavailable.
         """
+        if picture := self.hot(upload_id, variant):
+            return Fetched(picture, Tier.HOT)
         try:
             fetched = await self._fetch(upload_id, variant)
         except ServiceError:
@@ -115,6 +118,16 @@ class Derivations:
             raise
         self._metrics.variant_requests.labels(fetched.tier).inc()
         return fetched
+
+    def hot(self, upload_id: UploadId, variant: Variant) -> Picture | None:
+        """The variant, if it is in memory; a stale one is derived anew in the background."""
+        picture = self._hot.get(upload_id, variant)
+        if picture is None:
+            return None
+        if picture.recipe != self._recipes.fingerprint(variant):
+            self._refresh_later(upload_id, variant)
+        self._hot_requests.inc()
+        return picture
 
     async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncGenerator[Ensured]:
         """Sees to it that every variant is stored, with today's recipe; yields each once it is.
@@ -223,7 +236,7 @@ class Derivations:
         return missing
 
     async def _ensure_from_others(self, upload_id: UploadId, variant: Variant) -> Ensured:
-        picture = (await self._fetch(upload_id, variant)).picture
+        picture = self._hot.get(upload_id, variant) or (await self._fetch(upload_id, variant)).picture
         stale = picture.recipe != self._recipes.fingerprint(variant)
         if stale:
             picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
@@ -250,10 +263,6 @@ class Derivations:
             await asyncio.wait(list(self._background))
 
     async def _fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
-        if picture := self._hot.get(upload_id, variant):
-            if picture.recipe != self._recipes.fingerprint(variant):
-                self._refresh_later(upload_id, variant)
-            return Fetched(picture, Tier.HOT)
         if refusal := self._refusals.get(upload_id):
             raise refusal.afresh()
         try:

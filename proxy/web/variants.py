@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
 from time import monotonic
+from typing import NamedTuple
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -10,11 +13,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from proxy.derivation.picture import CACHE_CONTROL
+from proxy.derivation.picture import CACHE_CONTROL, Picture
 from proxy.derivation.service import Derivations, Fetched, Tier
 from proxy.errors import Refused, ServiceError, UnknownVariant
 from proxy.keys import variant_path
-from proxy.model import Format, Sizes, Variant, parse_upload_id
+from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
 
@@ -25,6 +28,16 @@ _CACHE_STATUS = {
     Tier.DERIVED: "darkroom; fwd=miss; stored",
     Tier.COLLAPSED: "darkroom; fwd=miss; collapsed",
 }
+_CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range"})
+_REMEMBERED = 10_000  # paths, and heads of answers; a kilobyte each
+
+
+class _Named(NamedTuple):
+    """What a path names. `canonical`: it is spelled as its URL is."""
+
+    upload_id: UploadId
+    variant: Variant
+    canonical: bool
 
 
 class Variants:
@@ -38,28 +51,43 @@ class Variants:
         self._app = app
         self._derivations = derivations
         self._sizes = sizes
+        self._parsed = lru_cache(_REMEMBERED)(self._parse)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        match = _VARIANT_PATH.fullmatch(scope["raw_path"]) if scope["type"] == "http" else None
-        if match is None:
+        named = self._parsed(scope["raw_path"]) if scope["type"] == "http" else None
+        if named is None:
             await self._app(scope, receive, send)
+            return
+        if isinstance(named, _Named) and _plain(scope, named) and (hot := self._derivations.hot(*named[:2])):
+            await send({"type": "http.response.start", "status": 200, "headers": _hot_head(hot, named.variant)})
+            await send({"type": "http.response.body", "body": hot.body})
             return
         request = Request(scope)
         try:
-            response = await self._respond(request, *(part.decode("latin-1") for part in match.groups()))
+            response = await self._respond(request, named)
         except Exception as error:  # outside of Starlette's own handlers
             response = await unexpected(request, error)
         await response(scope, receive, send)
 
-    async def _respond(self, request: Request, upload_part: str, variant_part: str) -> Response:
+    def _parse(self, raw_path: bytes) -> _Named | UnknownVariant | None:
+        """None for a path that is not a variant's at all."""
+        match = _VARIANT_PATH.fullmatch(raw_path)
+        if match is None:
+            return None
+        upload_part, variant_part = (part.decode("latin-1") for part in match.groups())
+        canonical = re.sub(r"\.jpeg$", ".jpg", variant_part)
+        upload_id, variant = parse_upload_id(upload_part), self._sizes.parse(canonical)
+        if upload_id is None or variant is None:
+            return UnknownVariant(self._spelling())
+        return _Named(upload_id, variant, canonical == variant_part)
+
+    async def _respond(self, request: Request, named: _Named | UnknownVariant) -> Response:
         if request.method not in ("GET", "HEAD"):
             return await http_error(request, HTTPException(405, headers={"Allow": "GET, HEAD"}))
-        upload_id = parse_upload_id(upload_part)
-        canonical = re.sub(r"\.jpeg$", ".jpg", variant_part)
-        variant = self._sizes.parse(canonical)
-        if upload_id is None or variant is None:
-            return problem(UnknownVariant(self._spelling()), cacheable=True)
-        if canonical != variant_part:
+        if isinstance(named, UnknownVariant):
+            return problem(named, cacheable=True)
+        upload_id, variant, canonical = named
+        if not canonical:
             return RedirectResponse(variant_path(upload_id, variant), 308, {"Cache-Control": CACHE_CONTROL})
         start = monotonic()
         try:
@@ -68,7 +96,7 @@ class Variants:
             return problem(error, cacheable=True, status=422)
         except ServiceError as error:
             return problem(error, cacheable=True)
-        return answer(request.headers, variant, fetched, monotonic() - start)
+        return answer(request.method, request.headers, variant, fetched, monotonic() - start)
 
     def _spelling(self) -> str:
         return (
@@ -77,30 +105,21 @@ class Variants:
         )
 
 
-def answer(request: Headers, variant: Variant, fetched: Fetched, seconds: float) -> Response:
+def answer(method: str, request: Headers, variant: Variant, fetched: Fetched, seconds: float) -> Response:
     """200, 206, 304 or 416 for a variant that is here, after `seconds`. The server drops the body of a HEAD."""
     picture = fetched.picture
     modified = picture.last_modified
-    headers = {
-        "Cache-Control": CACHE_CONTROL,
-        "ETag": picture.etag,
-        "Last-Modified": http_date(modified),
-        "Cache-Tag": picture.cache_tag,
+    headers = _identity(picture.etag, modified, picture.cache_tag) | {
         "Cache-Status": _CACHE_STATUS[fetched.tier],
         "Server-Timing": _server_timing(fetched.timings, seconds),
     }
     if not_modified(picture.etag, modified, request.get("if-none-match"), request.get("if-modified-since")):
         return Response(status_code=304, headers=headers)
-    headers |= {
-        "Accept-Ranges": "bytes",
-        "X-Content-Type-Options": "nosniff",
-        # A picture that some browser would take for a page still runs nothing.
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-        "Content-Disposition": f'inline; filename="{variant.name}"',
-    }
+    headers |= _safety(variant.name)
     size = len(picture.body)
+    wanted = request.get("range") if method == "GET" else None  # RFC 9110, 14.2: of other methods it is ignored
     try:
-        part = byte_range(size, picture.etag, modified, request.get("range"), request.get("if-range"))
+        part = byte_range(size, picture.etag, modified, wanted, request.get("if-range"))
     except UnsatisfiableRange:
         return unsatisfiable(size)
     if part is None:
@@ -108,6 +127,47 @@ def answer(request: Headers, variant: Variant, fetched: Fetched, seconds: float)
     start, stop = part
     headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     return Response(picture.body[start:stop], 206, headers, picture.format.media_type)
+
+
+def _identity(etag: str, modified: datetime, cache_tag: str) -> dict[str, str]:
+    return {
+        "Cache-Control": CACHE_CONTROL,
+        "ETag": etag,
+        "Last-Modified": http_date(modified),
+        "Cache-Tag": cache_tag,
+    }
+
+
+def _safety(name: str) -> dict[str, str]:
+    return {
+        "Accept-Ranges": "bytes",
+        "X-Content-Type-Options": "nosniff",
+        # A picture that some browser would take for a page still runs nothing.
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Content-Disposition": f'inline; filename="{name}"',
+    }
+
+
+def _plain(scope: Scope, named: _Named) -> bool:
+    """Whether it asks for the whole picture, unconditionally: nearly every request does."""
+    return named.canonical and scope["method"] == "GET" and not any(name in _CONDITIONS for name, _ in scope["headers"])
+
+
+def _hot_head(picture: Picture, variant: Variant) -> list[tuple[bytes, bytes]]:
+    return _prepared(picture.etag, picture.last_modified, picture.cache_tag, variant.name, len(picture.body))
+
+
+@lru_cache(_REMEMBERED)
+def _prepared(etag: str, modified: datetime, cache_tag: str, name: str, size: int) -> list[tuple[bytes, bytes]]:
+    """All headers of a picture from memory, as ASGI has them; by values, so as not to keep its bytes."""
+    headers = _identity(etag, modified, cache_tag) | _safety(name)
+    headers |= {
+        "Cache-Status": _CACHE_STATUS[Tier.HOT],
+        "Server-Timing": _server_timing({}, 0.0),
+        "Content-Type": Format(name.rpartition(".")[2]).media_type,
+        "Content-Length": str(size),
+    }
+    return [(key.lower().encode(), value.encode()) for key, value in headers.items()]
 
 
 def _server_timing(timings: Mapping[str, float], seconds: float) -> str:

@@ -70,6 +70,16 @@ class TestOk:
         assert derived.body == hot.body == stored.body
         assert re.fullmatch(r"fetch;dur=\d+\.\d", hot.headers["server-timing"])
 
+    async def test_from_memory_is_the_same_answer(self, site: Site) -> None:
+        await site.get("small.jpg")
+        hot, whole_as_a_range = await site.get("small.jpg"), await site.get("small.jpg", {"Range": "bytes=x"})
+
+        assert hot.body == whole_as_a_range.body
+        hot.headers.pop("server-timing")
+        whole_as_a_range.headers.pop("server-timing")
+        assert hot.headers == whole_as_a_range.headers
+        assert site.metrics.variant_requests.labels("hot")._value.get() == 2
+
     async def test_says_who_waited_for_anothers_derivation(self, site: Site) -> None:
         gate = site.pool.hold()
         requests = [asyncio.create_task(site.get()) for _ in range(10)]
@@ -136,6 +146,13 @@ class TestHead:
         assert head.status == 200
         assert without_timing(head.headers) == without_timing(get.headers)
         assert head.headers["content-length"] == str(len(get.body))
+
+    async def test_knows_no_ranges(self, site: Site) -> None:
+        whole = await site.get(method="HEAD")
+        part = await site.get(headers={"Range": "bytes=2-4"}, method="HEAD")
+
+        assert part.status == 200
+        assert part.headers["content-length"] == whole.headers["content-length"]
 
     async def test_derives_as_get_does(self, site: Site) -> None:
         head = await site.get(method="HEAD")
