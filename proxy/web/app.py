@@ -15,6 +15,7 @@ from proxy.derivation.lock.base import KeyLock
 from proxy.derivation.lock.file import FileLock
 from proxy.derivation.lock.redis import RedisLock
 from proxy.derivation.service import Derivations
+from proxy.derivation.transparency import Transparency
 from proxy.errors import ServiceError
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
@@ -132,7 +133,8 @@ def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
     """Variants, which need no key, before everything else."""
-    return Variants(app, origin.derivations, origin.settings.sizes)
+    transparency = Transparency(origin.store, origin.derivations)
+    return Variants(app, origin.derivations, transparency, origin.settings.sizes)
 
 
 def require_key(app: ASGIApp, settings: Settings, open_paths: Sequence[str] = OPEN_PATHS) -> ASGIApp:

@@ -1,7 +1,8 @@
-"""`GET|HEAD /images/{uploadId}/{size}.{format}`."""
+"""`GET|HEAD /images/{uploadId}/{size}.{format}`, and `.auto` for the format that suits the client."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from time import monotonic
@@ -15,10 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.derivation.picture import CACHE_CONTROL, Picture
 from proxy.derivation.service import Derivations, Fetched, Tier
+from proxy.derivation.transparency import Transparency
 from proxy.errors import Refused, ServiceError, UnknownVariant
 from proxy.keys import variant_path
 from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
+from proxy.web.negotiation import new_format
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
@@ -33,11 +36,12 @@ _REMEMBERED = 10_000  # paths, and heads of answers; a kilobyte each
 
 
 class _Named(NamedTuple):
-    """What a path names. `canonical`: it is spelled as its URL is."""
+    """What a path names. `canonical`: it is spelled as its URL is. `auto`: in whatever format suits."""
 
     upload_id: UploadId
     variant: Variant
     canonical: bool
+    auto: bool
 
 
 class Variants:
@@ -47,9 +51,10 @@ class Variants:
     would have many names in a cache. Only the canonical spelling is served; anything else is 404 without a look-up.
     """
 
-    def __init__(self, app: ASGIApp, derivations: Derivations, sizes: Sizes) -> None:
+    def __init__(self, app: ASGIApp, derivations: Derivations, transparency: Transparency, sizes: Sizes) -> None:
         self._app = app
         self._derivations = derivations
+        self._transparency = transparency
         self._sizes = sizes
         self._parsed = lru_cache(_REMEMBERED)(self._parse)
 
@@ -75,33 +80,47 @@ class Variants:
         if match is None:
             return None
         upload_part, variant_part = (part.decode("latin-1") for part in match.groups())
+        auto = variant_part.endswith(".auto")
         canonical = re.sub(r"\.jpeg$", ".jpg", variant_part)
-        upload_id, variant = parse_upload_id(upload_part), self._sizes.parse(canonical)
+        upload_id = parse_upload_id(upload_part)
+        variant = self._sizes.parse(variant_part.removesuffix(".auto") + ".jpg" if auto else canonical)
         if upload_id is None or variant is None:
             return UnknownVariant(self._spelling())
-        return _Named(upload_id, variant, canonical == variant_part)
+        return _Named(upload_id, variant, canonical == variant_part, auto)
 
     async def _respond(self, request: Request, named: _Named | UnknownVariant) -> Response:
         if request.method not in ("GET", "HEAD"):
             return await http_error(request, HTTPException(405, headers={"Allow": "GET, HEAD"}))
         if isinstance(named, UnknownVariant):
             return problem(named, cacheable=True)
-        upload_id, variant, canonical = named
-        if not canonical:
+        upload_id, variant = named.upload_id, named.variant
+        if not named.canonical:
             return RedirectResponse(variant_path(upload_id, variant), 308, {"Cache-Control": CACHE_CONTROL})
         start = monotonic()
         try:
+            if named.auto:
+                variant = await self._suitable(upload_id, variant, request.headers.get("accept"))
             fetched = await self._derivations.fetch(upload_id, variant)
         except Refused as error:  # not of what was sent just now, but of what was uploaded
             return problem(error, cacheable=True, status=422)
         except ServiceError as error:
             return problem(error, cacheable=True)
-        return answer(request.method, request.headers, variant, fetched, monotonic() - start)
+        response = answer(request.method, request.headers, variant, fetched, monotonic() - start)
+        if named.auto:
+            response.headers["Vary"] = "Accept"
+            response.headers["Content-Location"] = variant_path(upload_id, variant)
+        return response
+
+    async def _suitable(self, upload_id: UploadId, jpeg: Variant, accept: str | None) -> Variant:
+        if format := new_format(accept):
+            return replace(jpeg, format=format)
+        await self._derivations.fetch(upload_id, jpeg)  # first: it remembers which uploads there are not
+        return replace(jpeg, format=Format.PNG) if await self._transparency.of(upload_id, jpeg) else jpeg
 
     def _spelling(self) -> str:
         return (
             "Variants are /images/{uploadId}/{size}.{format}: a lower-case UUID, one of the sizes "
-            f"{', '.join(self._sizes)} (optionally @2x or @3x), one of the formats {', '.join(Format)}."
+            f"{', '.join(self._sizes)} (optionally @2x or @3x), one of the formats {', '.join(Format)}, auto."
         )
 
 
@@ -149,8 +168,9 @@ def _safety(name: str) -> dict[str, str]:
 
 
 def _plain(scope: Scope, named: _Named) -> bool:
-    """Whether it asks for the whole picture, unconditionally: nearly every request does."""
-    return named.canonical and scope["method"] == "GET" and not any(name in _CONDITIONS for name, _ in scope["headers"])
+    """Whether it asks for the whole of one variant, unconditionally: nearly every request does."""
+    whole = not any(name in _CONDITIONS for name, _ in scope["headers"])
+    return whole and named.canonical and not named.auto and scope["method"] == "GET"
 
 
 def _hot_head(picture: Picture, variant: Variant) -> list[tuple[bytes, bytes]]:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from tests.pictures import camera_jpeg
+from tests import pictures
+from tests.pictures import camera_jpeg, disc, png
 from tests.seaweedfs import SeaweedServer
 from tests.service import Service, darkroom
 
@@ -171,6 +172,24 @@ def test_the_command_warms_what_was_left(tmp_path: Path, stores: dict[str, str],
         service.start()
         wait_for(service, upload_id, "complete")
         assert httpx.get(f"{service.url}/images/{upload_id}/small.avif").headers["cache-status"] == "darkroom; hit"
+
+
+def test_auto_is_what_suits_the_client_and_the_picture(tmp_path: Path, stores: dict[str, str]) -> None:
+    with Service(tmp_path, **stores, WARM_UP="false") as service:
+        originals = [png(disc((200, 30, 30))), png(pictures.photograph("coffee.png"))]
+        uploads = [upload(service, original) for original in originals]
+
+        def formats(accept: str) -> list[str]:
+            urls = [f"{service.url}/images/{upload_id}/small.auto" for upload_id in uploads]
+            answers = [httpx.get(url, headers={"Accept": accept}) for url in urls]
+            for answer in answers:
+                with Image.open(io.BytesIO(answer.content)) as image:
+                    assert answer.headers["content-type"] == f"image/{image.format.lower()}"
+            return [answer.headers["content-type"] for answer in answers]
+
+        assert formats("image/avif,image/webp,*/*;q=0.8") == ["image/avif", "image/avif"]
+        assert formats("image/webp") == ["image/webp", "image/webp"]
+        assert formats("*/*") == ["image/png", "image/jpeg"]
 
 
 def test_deleting_leaves_nothing(tmp_path: Path, photograph: bytes) -> None:

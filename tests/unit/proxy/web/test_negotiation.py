@@ -1,0 +1,70 @@
+"""`.auto`: the format that suits a client."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.keys import original_key
+from proxy.web.negotiation import new_format
+from tests.unit.proxy.web.site import Site
+
+TABLE: list[dict[str, Any]] = json.loads((Path(__file__).parents[3] / "negotiation.json").read_text())
+AVIF_AND_WEBP = "image/avif,image/webp,*/*;q=0.8"
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[str(row["accept"]) for row in TABLE])
+def test_new_formats_are_for_those_who_name_them(row: dict[str, Any]) -> None:
+    assert (new_format(row["accept"]) or "legacy") == row["format"], row["why"]
+
+
+def test_a_header_without_end_costs_little() -> None:
+    assert new_format("image/avif," * 100_000) == "avif"
+    assert new_format("a/b," * 100_000 + "image/avif") is None
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("format", ["avif", "webp"])
+    async def test_are_the_variants_own_and_say_what_they_depend_on(self, site: Site, format: str) -> None:
+        named = await site.get(f"medium@2x.{format}", {"Range": "bytes=x"})
+        auto = await site.get("medium@2x.auto", {"Accept": f"image/{format}"})
+
+        assert (auto.status, auto.body) == (200, named.body)
+        assert auto.headers.pop("vary") == "Accept"
+        assert auto.headers.pop("content-location") == f"{site.path}/medium@2x.{format}"
+        for headers in (auto.headers, named.headers):
+            del headers["server-timing"], headers["cache-status"]
+        assert auto.headers == named.headers
+        assert auto.headers["content-type"] == f"image/{format}"
+
+    async def test_are_conditional_and_partial_as_the_variants(self, site: Site) -> None:
+        whole = await site.get("small.auto", {"Accept": AVIF_AND_WEBP})
+
+        known = await site.get("small.auto", {"Accept": AVIF_AND_WEBP, "If-None-Match": whole.headers["etag"]})
+        part = await site.get("small.auto", {"Accept": AVIF_AND_WEBP, "Range": "bytes=1-3"})
+
+        assert (known.status, known.headers["vary"]) == (304, "Accept")
+        assert (part.status, part.body, part.headers["vary"]) == (206, whole.body[1:4], "Accept")
+
+    @pytest.mark.parametrize("name", ["unknown.auto", "small@4x.auto", "small.auto.jpg", "small.AUTO", ".auto"])
+    async def test_of_no_variant_are_404_without_a_look_up(self, site: Site, name: str) -> None:
+        assert (await site.get(name)).status == 404
+        assert site.store.calls == []
+
+    async def test_of_no_upload_reach_the_store_once(self, site: Site) -> None:
+        await site.store.inner.delete(original_key(site.upload_id))
+
+        answers = [await site.get("small.auto") for _ in range(5)]
+
+        assert {answer.status for answer in answers} == {404}
+        assert len(site.store.calls) == 2  # the variant, then the original
+
+
+class TestOldClients:
+    async def test_get_jpeg_of_what_was_a_jpeg(self, site: Site) -> None:
+        answer = await site.get("small.auto", {"Accept": "*/*"})
+
+        assert answer.headers["content-type"] == "image/jpeg"
+        assert answer.headers["content-location"] == f"{site.path}/small.jpg"
+        assert answer.headers["vary"] == "Accept"
