@@ -116,10 +116,13 @@ class WarmUp:
         done = 0
         async with aclosing(self._derivations.ensure(image.upload_id, standard)) as ensured:
             async for one in ensured:
+                done += 1
+                known = variants[one.variant.name]
+                variants[one.variant.name] = _warmed(known, one)
                 if one.seconds is not None:
                     made.append(one.variant)
-                variants[one.variant.name] = _warmed(variants[one.variant.name], one)
-                done += 1
+                elif known == variants[one.variant.name] and done < len(standard):
+                    continue  # nothing to write down: thousands of such uploads are looked through in one run
                 progress = max(job.progress, 100 * done // len(standard))  # another try repeats what it finds stored
                 await self._record(image.upload_id, progress, variants)
                 await report(progress)

@@ -227,8 +227,8 @@ class Derivations:
     ) -> list[Variant]:
         """Those that are not stored, or stale; the others are done."""
         missing = []
-        for variant in variants:
-            info = await self._variants.info(upload_id, variant)
+        infos = await asyncio.gather(*(self._variants.info(upload_id, variant) for variant in variants))
+        for variant, info in zip(variants, infos, strict=True):
             if info and info.metadata.get("recipe") == self._recipes.fingerprint(variant):
                 ensured.put_nowait(Ensured(variant, info.size, None))
             else:
