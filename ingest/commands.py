@@ -98,11 +98,13 @@ async def examine(settings: Settings) -> list[dict[str, Any]]:
 
 
 async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
-    """Whatever there is of each; how many had rows."""
+    """Whatever there is of each; how many had rows. Those go last, as in `Uploads.delete`."""
     known = 0
     async with compose_ingest(settings).connected() as ingest:
         for upload_id in ids:
             await ingest.origin.derivations.purge(upload_id)
+        await ingest.cdn.forget(ids)
+        for upload_id in ids:
             known += await ingest.repository.delete(upload_id)
     return {"purged": known, "unknown": len(ids) - known}
 

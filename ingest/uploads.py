@@ -11,6 +11,7 @@ import anyio.to_thread
 import structlog
 
 from ingest.catalog.repository import JobRepository
+from ingest.cdn import Cdn
 from ingest.jobs import Image
 from ingest.queue.base import WarmupQueue
 from ingest.warmup import waiting
@@ -42,6 +43,7 @@ class Uploads:
         pool: RenderPool,
         repository: JobRepository,
         queue: WarmupQueue,
+        cdn: Cdn,
         derivations: Derivations,
         sizes: Sizes,
         metrics: Metrics,
@@ -51,6 +53,7 @@ class Uploads:
         self._pool = pool
         self._repository = repository
         self._queue = queue
+        self._cdn = cdn
         self._derivations = derivations
         self._sizes = sizes
         self._metrics = metrics
@@ -85,12 +88,13 @@ class Uploads:
         return image
 
     async def delete(self, upload_id: UploadId) -> None:
-        """Removes original, variants and rows. Raises UnknownUpload.
+        """Removes original, variants and rows, and what the CDN holds. Raises UnknownUpload, CdnUnavailable.
 
-        The rows go last: if a store fails half-way, the upload is still listed, and the next call finishes the work.
+        The rows go last: if a step fails half-way, the upload is still listed, and the next call finishes the work.
         """
         await self._repository.find(upload_id)
         await self._derivations.purge(upload_id)
+        await self._cdn.forget([upload_id])
         await self._repository.delete(upload_id)
 
     async def _accept(self, upload_id: UploadId, path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> Image:

@@ -17,7 +17,8 @@
     ├── Unavailable               a dependency is away
     │   ├── StoreUnavailable
     │   ├── CatalogUnavailable
-    │   └── QueueUnavailable
+    │   ├── QueueUnavailable
+    │   └── CdnUnavailable
     ├── Overloaded                no room to derive in time
     ├── DerivationTimeout         the derivation passed its deadline
     └── RenderFailed              a render process died (crash or memory limit)
@@ -137,6 +138,11 @@ class CatalogUnavailable(Unavailable):
 class QueueUnavailable(Unavailable):
     code = "queue_unavailable"
     title = "The queue is away"
+
+
+class CdnUnavailable(Unavailable):
+    code = "cdn_unavailable"
+    title = "The CDN cannot be told"
 
 
 class Overloaded(ServiceError):

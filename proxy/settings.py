@@ -91,6 +91,9 @@ class Settings(BaseSettings):
         None, description="Leases and jobs of several machines; within this one if unset"
     )
     cdn_url: str | None = Field(None, description="Where the CDN serves variants: every variant's URL begins with it")
+    cdn_distribution_id: str | None = Field(
+        None, pattern=r"^[A-Z0-9]+$", description="CloudFront distribution that is told of deletions and refreshes"
+    )
     public_url: str | None = Field(None, description="The same without a CDN; URLs are plain paths if both are unset")
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         (), description="Comma-separated keys; without any, the server binds to loopback only"

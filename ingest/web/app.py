@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.cdn import Cdn, CloudFront, NoCdn
 from ingest.queue.base import WarmupQueue
 from ingest.queue.bullmq import BullmqQueue
 from ingest.queue.local import LocalQueue
@@ -41,6 +42,7 @@ class Ingest:
     queue: WarmupQueue
     warmup: WarmUp
     worker: Worker
+    cdn: Cdn
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Ingest"]:
@@ -92,13 +94,24 @@ def compose_ingest(settings: Settings) -> Ingest:
     warmup = WarmUp(repository, origin.derivations, settings.sizes)
     queue = open_queue(settings, repository)
     worker = Worker(queue, warmup, Reconciler(repository, queue))
-    return Ingest(origin, database, repository, queue, warmup, worker)
+    return Ingest(origin, database, repository, queue, warmup, worker, open_cdn(settings))
 
 
 def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
     if settings.redis_url:
         return BullmqQueue(settings.redis_url.get_secret_value())
     return LocalQueue(repository)
+
+
+def open_cdn(settings: Settings) -> Cdn:
+    if settings.cdn_distribution_id is None:
+        return NoCdn()
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    return CloudFront(
+        settings.cdn_distribution_id,
+        access_key_id=key.get_secret_value() if key else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+    )
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
@@ -121,6 +134,7 @@ def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
         pool=origin.pool,
         repository=ingest.repository,
         queue=ingest.queue,
+        cdn=ingest.cdn,
         derivations=origin.derivations,
         sizes=settings.sizes,
         metrics=origin.metrics,

@@ -31,6 +31,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.StoreUnavailable: 503,
     errors.CatalogUnavailable: 503,
     errors.QueueUnavailable: 503,
+    errors.CdnUnavailable: 503,
     errors.Overloaded: 503,
     errors.DerivationTimeout: 504,
     errors.RenderFailed: 503,

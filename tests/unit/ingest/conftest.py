@@ -16,7 +16,7 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, RecordingQueue, WatchedRepository
+from tests.unit.ingest.fakes import SIZES, RecordingCdn, RecordingQueue, WatchedRepository
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -74,12 +74,18 @@ async def derivations(
 
 
 @pytest.fixture
+def cdn() -> RecordingCdn:
+    return RecordingCdn()
+
+
+@pytest.fixture
 def uploads(
     *,
     store: CountingStore,
     pool: RenderPool,
     repository: WatchedRepository,
     queue: RecordingQueue,
+    cdn: RecordingCdn,
     derivations: Derivations,
     metrics: Metrics,
     temporary: Path,
@@ -89,6 +95,7 @@ def uploads(
         pool=pool,
         repository=repository,
         queue=queue,
+        cdn=cdn,
         derivations=derivations,
         sizes=SIZES,
         metrics=metrics,

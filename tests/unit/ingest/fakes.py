@@ -271,6 +271,19 @@ class ScriptedDerivations(Derivations):
 
 
 @dataclass
+class RecordingCdn:
+    """Keeps what it was told to forget, and fails if told to."""
+
+    failure: ServiceError | None = None
+    forgotten: list[UploadId] = field(default_factory=list)
+
+    async def forget(self, upload_ids: Sequence[UploadId]) -> None:
+        if self.failure:
+            raise self.failure
+        self.forgotten += upload_ids
+
+
+@dataclass
 class RecordingQueue:
     """Keeps what is published, and fails if told to; `consume` hands all of it over, once, and ends."""
 

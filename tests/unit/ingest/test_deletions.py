@@ -9,11 +9,11 @@ from ingest.queue.retries import deliver
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from proxy.derivation.service import Derivations
-from proxy.errors import CatalogUnavailable, StoreUnavailable, UnknownUpload
+from proxy.errors import CatalogUnavailable, CdnUnavailable, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, WatchedRepository, chunks_of, picture, rows
+from tests.unit.ingest.fakes import SIZES, RecordingCdn, WatchedRepository, chunks_of, picture, rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -138,3 +138,20 @@ async def test_two_who_delete_at_once_leave_nothing_and_break_nothing(
     assert {type(result) for result in results} <= {type(None), UnknownUpload}
     assert await store.keys() == []
     assert await rows(database) == (0, 0)
+
+
+async def test_the_cdn_is_told_before_the_rows_go(
+    uploads: Uploads, cdn: RecordingCdn, repository: WatchedRepository
+) -> None:
+    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    cdn.failure = CdnUnavailable("CloudFront is away.")
+
+    with pytest.raises(CdnUnavailable):
+        await uploads.delete(upload_id)
+    await repository.find(upload_id)  # still listed, so that the call can be repeated
+    cdn.failure = None
+    await uploads.delete(upload_id)
+
+    assert cdn.forgotten == [upload_id]
+    with pytest.raises(UnknownUpload):
+        await repository.find(upload_id)

@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from ingest.catalog.database import Database
+from ingest.cdn import NoCdn
 from ingest.uploads import Uploads
 from proxy.derivation.service import Derivations
 from proxy.errors import (
@@ -195,6 +196,7 @@ class TestBreakingOff:
             pool=pool,
             repository=repository,
             queue=RecordingQueue(),
+            cdn=NoCdn(),
             derivations=derivations,
             sizes=SIZES,
             metrics=Metrics(),

@@ -107,6 +107,7 @@ def test_statuses_are_those_of_the_contract() -> None:
         "StoreUnavailable": 503,
         "CatalogUnavailable": 503,
         "QueueUnavailable": 503,
+        "CdnUnavailable": 503,
         "Overloaded": 503,
         "DerivationTimeout": 504,
         "RenderFailed": 503,

@@ -1,0 +1,106 @@
+"""Invalidations at CloudFront: against moto, and against botocore's own stub for what moto never answers."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from boto3.session import Session
+from botocore.stub import ANY, Stubber
+from moto import mock_aws
+
+from ingest.cdn import CloudFront, NoCdn
+from proxy.errors import CdnUnavailable
+from proxy.model import new_upload_id
+
+DISTRIBUTION = "EDFDVBD6EXAMPLE"
+CONFIGURATION = {
+    "CallerReference": "a test",
+    "Comment": "",
+    "Enabled": True,
+    "Origins": {"Quantity": 1, "Items": [{"Id": "origin", "DomainName": "origin.example.com"}]},
+    "DefaultCacheBehavior": {"TargetOriginId": "origin", "ViewerProtocolPolicy": "allow-all"},
+}
+KEYS = {"access_key_id": "key", "secret_access_key": "secret"}
+
+
+@pytest.fixture
+def cloudfront() -> CloudFront:
+    return CloudFront(DISTRIBUTION, **KEYS, delays=(0.0, 0.0))
+
+
+@pytest.fixture
+def stub(cloudfront: CloudFront) -> Iterator[Stubber]:
+    with Stubber(cloudfront._client) as stub:
+        yield stub
+        stub.assert_no_pending_responses()
+
+
+def answer(stub: Stubber, tags: object = ANY) -> None:
+    batch = ANY if tags is ANY else {"Paths": {"Quantity": len(tags), "Items": tags}, "CallerReference": ANY}
+    stub.add_response("create_invalidation", {}, {"DistributionId": DISTRIBUTION, "InvalidationBatch": batch})
+
+
+async def test_the_tag_of_every_upload_is_invalidated() -> None:
+    with mock_aws(), closing(Session("key", "secret", region_name="us-east-1").client("cloudfront")) as client:
+        distribution = client.create_distribution(DistributionConfig=CONFIGURATION)["Distribution"]["Id"]
+        cloudfront = CloudFront(distribution, **KEYS)
+        ids = [new_upload_id() for _ in range(3)]
+
+        await cloudfront.forget(ids)
+
+        [made] = client.list_invalidations(DistributionId=distribution)["InvalidationList"]["Items"]
+        batch = client.get_invalidation(DistributionId=distribution, Id=made["Id"])["Invalidation"]["InvalidationBatch"]
+        assert batch["Paths"] == {"Quantity": 3, "Items": [f"#upload-{upload_id}" for upload_id in ids]}
+        cloudfront._client.close()
+
+
+async def test_many_go_in_batches_within_the_quota(cloudfront: CloudFront, stub: Stubber) -> None:
+    ids = [new_upload_id() for _ in range(2001)]
+    for batch in (ids[:1000], ids[1000:2000], ids[2000:]):
+        answer(stub, [f"#upload-{upload_id}" for upload_id in batch])
+
+    await cloudfront.forget(ids)
+
+
+@pytest.mark.parametrize("code", ["TooManyInvalidationsInProgress", "Throttling", "ServiceUnavailable"])
+async def test_what_passes_is_tried_again(cloudfront: CloudFront, stub: Stubber, code: str) -> None:
+    stub.add_client_error("create_invalidation", code)
+    stub.add_client_error("create_invalidation", code)
+    answer(stub)
+
+    await cloudfront.forget([new_upload_id()])
+
+
+async def test_what_does_not_pass_is_given_up_after_some_tries(cloudfront: CloudFront, stub: Stubber) -> None:
+    for _ in range(3):
+        stub.add_client_error("create_invalidation", "TooManyInvalidationsInProgress")
+
+    with pytest.raises(CdnUnavailable, match="TooManyInvalidationsInProgress"):
+        await cloudfront.forget([new_upload_id()])
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [("NoSuchDistribution", "CDN_DISTRIBUTION_ID"), ("AccessDenied", "cloudfront:CreateInvalidation")],
+)
+async def test_what_an_operator_must_mend_is_said_at_once(
+    cloudfront: CloudFront, stub: Stubber, code: str, advice: str
+) -> None:
+    stub.add_client_error("create_invalidation", code)
+
+    with pytest.raises(CdnUnavailable, match=advice):
+        await cloudfront.forget([new_upload_id()])
+
+
+async def test_a_network_that_is_away_is_the_cdn_away() -> None:
+    cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9", delays=(0.0,))
+
+    with pytest.raises(CdnUnavailable, match="EndpointConnectionError"):
+        await cloudfront.forget([new_upload_id()])
+    cloudfront._client.close()
+
+
+async def test_nothing_is_asked_for_nothing(cloudfront: CloudFront, stub: Stubber) -> None:
+    await cloudfront.forget([])
+    await NoCdn().forget([new_upload_id()])
+    assert stub
