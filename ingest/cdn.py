@@ -15,7 +15,7 @@ from proxy.errors import CdnUnavailable
 from proxy.model import UploadId
 
 _BATCH = 1000
-"""Tags in one request. CloudFront lets 3,000 items of a distribution be in progress at a time, however they are split."""
+"""Tags in one request. CloudFront lets 3,000 items of a distribution be in progress at a time, however split."""
 
 _RETRIED = {"TooManyInvalidationsInProgress", "Throttling", "ThrottlingException", "ServiceUnavailable"}
 _DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry, each drawn between half and all of it

@@ -154,6 +154,7 @@ def _identity(etag: str, modified: datetime, cache_tag: str) -> dict[str, str]:
         "ETag": etag,
         "Last-Modified": http_date(modified),
         "Cache-Tag": cache_tag,
+        "X-Amz-Meta-Cache-Tag": cache_tag,  # what S3 calls it: CloudFront reads one name from both
     }
 
 

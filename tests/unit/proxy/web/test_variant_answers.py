@@ -51,6 +51,7 @@ class TestOk:
             "x-content-type-options": "nosniff",
             "cache-status": "darkroom; fwd=miss; stored",
             "cache-tag": stored.metadata["cache-tag"],
+            "x-amz-meta-cache-tag": stored.metadata["cache-tag"],
             "accept-ranges": "bytes",
             "content-security-policy": "default-src 'none'; sandbox",
             "content-disposition": f'inline; filename="{name}"',
