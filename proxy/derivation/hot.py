@@ -9,7 +9,8 @@ from proxy.derivation.picture import Picture
 from proxy.model import UploadId, Variant
 
 MAX_AGE = 60.0
-"""Seconds. Another process may delete an upload; this one finds out by then, at one look into the store a minute."""
+"""Seconds. Another process may delete an upload; unless it is told (purges.py), this one finds out by then, at one look
+into the store a minute."""
 
 _OVERHEAD = 1024  # bytes; what an entry weighs beside its body
 
@@ -32,6 +33,7 @@ class HotPictures:
         if len(picture.body) + _OVERHEAD <= self._pictures.maxsize:
             self._pictures[upload_id, variant] = picture
 
-    def forget(self, upload_id: UploadId) -> None:
-        for key in [key for key in self._pictures if key[0] == upload_id]:
+    def forget(self, upload_id: UploadId | None) -> None:
+        """All of one upload, or all of all."""
+        for key in [key for key in self._pictures if upload_id in (key[0], None)]:
             self._pictures.pop(key, None)

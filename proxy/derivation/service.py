@@ -15,6 +15,7 @@ from proxy.derivation.hot import HotPictures
 from proxy.derivation.lock.base import KeyLock, NoLock
 from proxy.derivation.originals import original_file
 from proxy.derivation.picture import Picture
+from proxy.derivation.purges import NoPurges, Purges
 from proxy.derivation.singleflight import SingleFlight
 from proxy.derivation.variants import StoredVariants
 from proxy.errors import (
@@ -81,6 +82,7 @@ class Derivations:
         metrics: Metrics,
         lock: KeyLock | None = None,
         *,
+        purges: Purges | None = None,
         temporary: Path,
         timeout: float,
         hot_bytes: int,
@@ -92,6 +94,7 @@ class Derivations:
         self._recipes = recipes
         self._metrics = metrics
         self._lock: KeyLock = lock or NoLock()
+        self._purges: Purges = purges or NoPurges()
         self._temporary = temporary
         self._timeout = timeout
         self._hot = HotPictures(hot_bytes)
@@ -251,10 +254,23 @@ class Derivations:
 
     async def purge(self, upload_id: UploadId) -> None:
         """Removes an upload from the store: the original first, so that no derivation under way can outlive it."""
-        self._refusals[upload_id] = UnknownUpload("This picture was deleted.")
-        self._deleted[upload_id] = True
+        self._note_deletion(upload_id)
         await self._store.delete(original_key(upload_id))
         await self.delete(upload_id)
+        await self._purges.announce(upload_id)
+
+    async def follow_purges(self) -> None:
+        """Forgets what other processes delete, until it is cancelled."""
+        await self._purges.listen(self._heard_of_deletion)
+
+    def _heard_of_deletion(self, upload_id: UploadId | None) -> None:
+        if upload_id is not None:
+            self._note_deletion(upload_id)
+        self._hot.forget(upload_id)
+
+    def _note_deletion(self, upload_id: UploadId) -> None:
+        self._refusals[upload_id] = UnknownUpload("This picture was deleted.")
+        self._deleted[upload_id] = True
 
     async def drain(self) -> None:
         """Waits for flights and write-backs, so that a stopping server loses no work that it has done."""

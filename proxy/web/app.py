@@ -1,5 +1,6 @@
 """The origin put together: the one place where the proxy's parts meet their adapters."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, ExceptionHandler, Lifespan
 from proxy.derivation.lock.base import KeyLock
 from proxy.derivation.lock.file import FileLock
 from proxy.derivation.lock.redis import RedisLock
+from proxy.derivation.purges import NoPurges, Purges, RedisPurges
 from proxy.derivation.service import Derivations
 from proxy.derivation.transparency import Transparency
 from proxy.errors import ServiceError
@@ -48,6 +50,7 @@ class Origin:
     store: ObjectStore
     pool: RenderPool
     lock: KeyLock
+    purges: Purges
     derivations: Derivations
     metrics: Metrics
 
@@ -56,9 +59,12 @@ class Origin:
         """Render processes up; at the end, work in hand is finished first."""
         async with self.connected():
             await self.pool.start()
+            following = asyncio.create_task(self.derivations.follow_purges())
             try:
                 yield self
             finally:
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
                 await self.derivations.drain()
                 await self.pool.close()
 
@@ -69,6 +75,7 @@ class Origin:
             yield
         finally:
             await self.lock.close()
+            await self.purges.close()
             await self.store.close()
 
     async def check_store(self) -> None:
@@ -90,19 +97,20 @@ def compose(settings: Settings) -> Origin:
         max_waiting=settings.max_waiting,
     )
     metrics.waiting.set_function(lambda: pool.admission.waiting)
-    lock = open_lock(settings, metrics)
+    lock, purges = open_lock(settings, metrics), open_purges(settings)
     derivations = Derivations(
         store,
         pool,
         Recipes(settings),
         metrics,
         lock,
+        purges=purges,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
         hot_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
-    return Origin(settings, store, pool, lock, derivations, metrics)
+    return Origin(settings, store, pool, lock, purges, derivations, metrics)
 
 
 def open_store(settings: Settings) -> ObjectStore:
@@ -129,6 +137,10 @@ def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
     if settings.redis_url:
         return RedisLock(settings.redis_url.get_secret_value(), metrics)
     return FileLock(settings.locks)
+
+
+def open_purges(settings: Settings) -> Purges:
+    return RedisPurges(settings.redis_url.get_secret_value()) if settings.redis_url else NoPurges()
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:

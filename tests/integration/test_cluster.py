@@ -308,6 +308,22 @@ def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photogra
         assert cluster.rows() == ([last], [last])
 
 
+def test_a_deleted_picture_is_in_no_memory(cluster: Cluster, photograph: bytes) -> None:
+    with (
+        cluster.ingest(WARM_UP="false") as ingest,
+        cluster.proxy("proxy-1") as first,
+        cluster.proxy("proxy-2") as second,
+    ):
+        upload_id = upload(ingest, photograph)
+        urls = [f"{proxy.url}/images/{upload_id}/small.jpg" for proxy in (first, second)]
+        assert [httpx.get(url).status_code for url in (*urls, *urls)] == [200] * 4
+        assert [httpx.get(url).headers["cache-status"] for url in urls] == ["darkroom; hit"] * 2
+
+        assert httpx.delete(f"{ingest.url}/images/{upload_id}").status_code == 204
+
+        until(lambda: [httpx.get(url).status_code for url in urls] == [404, 404], seconds=5)
+
+
 def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, photograph: bytes) -> None:
     with cluster.serve(RENDER_PROCESSES="2") as service:
         upload_ids = [upload(service, photograph) for _ in range(8)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from starlette.applications import Starlette
 
 from proxy.derivation.lock.base import NoLock
+from proxy.derivation.purges import NoPurges
 from proxy.derivation.service import Derivations
 from proxy.model import UploadId, new_upload_id
 from proxy.recipe import Recipes
@@ -38,7 +39,7 @@ class Site:
             hot_bytes=self.settings.hot_cache_mb << 20,
             missing_ttl=self.settings.missing_ttl,
         )
-        self.origin = Origin(self.settings, self.store, self.pool, NoLock(), self.derivations, self.metrics)
+        self.origin = Origin(self.settings, self.store, self.pool, NoLock(), NoPurges(), self.derivations, self.metrics)
         routes = [*health_routes({"store": self.origin.check_store}, self.metrics)]
         app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
         self.app = serve_variants(self.origin, require_key(app, self.settings))

@@ -1,0 +1,78 @@
+"""Tells every process that an upload was deleted, so that no memory serves it any longer."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from proxy.model import UploadId, parse_upload_id
+
+log = structlog.get_logger()
+
+_CHANNEL = "darkroom:purged"
+_PATIENCE = 0.5  # seconds for one answer of Redis
+_LISTEN_AGAIN = 2.0
+_HEARTBEAT = 15.0  # seconds between looks at a connection that says nothing
+
+
+class Purges(Protocol):
+    async def announce(self, upload_id: UploadId) -> None:
+        """Never raises: who hears nothing forgets within a minute (hot.MAX_AGE)."""
+
+    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
+        """Calls `heard` for each, until it is cancelled; with None where some may have been missed."""
+
+    async def close(self) -> None: ...
+
+
+class NoPurges:
+    """One process, or several that find out within a minute."""
+
+    async def announce(self, upload_id: UploadId) -> None:
+        pass
+
+    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class RedisPurges:
+    """By a channel of Redis. Redis away: announcements are lost, and everything is forgotten when it is back."""
+
+    def __init__(self, url: str) -> None:
+        self._speaker = Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+        self._listener = Redis.from_url(url, socket_connect_timeout=_PATIENCE, health_check_interval=_HEARTBEAT)
+
+    async def announce(self, upload_id: UploadId) -> None:
+        try:
+            await self._speaker.publish(_CHANNEL, upload_id)
+        except (RedisError, OSError) as error:
+            log.warning("other processes were not told of a deletion", upload=upload_id, error=str(error))
+
+    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
+        while True:
+            with suppress(RedisError, OSError):  # the lease and the queue complain of Redis; this would say it again
+                await self._follow(heard)
+            await asyncio.sleep(_LISTEN_AGAIN)
+
+    async def _follow(self, heard: Callable[[UploadId | None], None]) -> None:
+        async with self._listener.pubsub() as channel:
+            await channel.subscribe(_CHANNEL)
+            while True:
+                message = await channel.get_message(timeout=_HEARTBEAT)
+                if message is None:
+                    await channel.ping()
+                elif message["type"] == "subscribe":
+                    heard(None)
+                elif message["type"] == "message" and (upload_id := parse_upload_id(message["data"].decode())):
+                    heard(upload_id)
+
+    async def close(self) -> None:
+        await self._speaker.aclose()
+        await self._listener.aclose()
