@@ -1,4 +1,4 @@
-"""Makes the CDN forget what it holds, by tag: every variant carries `upload-{uploadId}`."""
+"""Makes the CDN forget what it holds, by the tags that every variant carries (proxy/derivation/picture.py)."""
 
 import random
 import time
@@ -12,7 +12,6 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from proxy.errors import CdnUnavailable
-from proxy.model import UploadId
 
 _BATCH = 1000
 """Tags in one request. CloudFront lets 3,000 items of a distribution be in progress at a time, however split."""
@@ -23,14 +22,14 @@ _CONNECT_TIMEOUT, _READ_TIMEOUT = 1, 4
 
 
 class Cdn(Protocol):
-    async def forget(self, upload_ids: Sequence[UploadId]) -> None:
-        """Every variant of these. Idempotent. Raises CdnUnavailable."""
+    async def forget(self, tags: Sequence[str]) -> None:
+        """Everything that carries one of these. Idempotent. Raises CdnUnavailable."""
 
 
 class NoCdn:
     """Nothing is told, for nothing is configured."""
 
-    async def forget(self, upload_ids: Sequence[UploadId]) -> None:
+    async def forget(self, tags: Sequence[str]) -> None:
         pass
 
 
@@ -58,18 +57,18 @@ class CloudFront:
             ),
         )
 
-    async def forget(self, upload_ids: Sequence[UploadId]) -> None:
-        for start in range(0, len(upload_ids), _BATCH):
-            tags = [f"#upload-{upload_id}" for upload_id in upload_ids[start : start + _BATCH]]
-            await anyio.to_thread.run_sync(self._invalidate, tags)
+    async def forget(self, tags: Sequence[str]) -> None:
+        for start in range(0, len(tags), _BATCH):
+            await anyio.to_thread.run_sync(self._invalidate, tags[start : start + _BATCH])
 
-    def _invalidate(self, tags: list[str]) -> None:
+    def _invalidate(self, tags: Sequence[str]) -> None:
+        items = [f"#{tag}" for tag in tags]  # what begins with # is a tag, anything else a path
         reference = str(uuid4())  # the same in every try: what got through is not begun twice
         for delay in (*self._delays, None):
             try:
                 self._client.create_invalidation(
                     DistributionId=self._distribution_id,
-                    InvalidationBatch={"Paths": {"Quantity": len(tags), "Items": tags}, "CallerReference": reference},
+                    InvalidationBatch={"Paths": {"Quantity": len(items), "Items": items}, "CallerReference": reference},
                 )
             except (ClientError, BotoCoreError) as error:
                 if delay is None or not _passes(error):

@@ -125,6 +125,37 @@ def warm(
 
 
 @app.command()
+def refresh(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say how many there are and what they will cost.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Derive stale variants anew: those of another size, encoder option or codec than today's. Then tell the CDN.
+
+    Until then they are served as they are, and derived anew when somebody asks for them.
+    """
+    settings = _settings()
+    if dry_run:
+        report = _run(_commands().find_stale(settings))
+    else:
+        report = _run(_commands().refresh(settings, Console(quiet=True) if as_json else err))
+    failed = report.get("failed", [])
+    if as_json:
+        _print_json(report)
+    else:
+        cost = "an unknown time" if report["seconds"] is None else f"{report['seconds']:.1f} s"
+        verb = "stale" if dry_run else "refreshed"
+        out.print(
+            f"{report['variants']} variants of {report['uploads']} uploads {verb}, "
+            f"{report['bytes'] / 1e6:.1f} MB, {cost} of one processor"
+        )
+        for upload_id in failed:
+            out.print(f"failed: {upload_id}")
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
 def purge(
     ids: Annotated[list[str], typer.Argument(help="Upload ids.", metavar="ID...")],
     as_json: AsJson = False,

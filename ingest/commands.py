@@ -24,8 +24,12 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.doctor import Doctor
 from ingest.garbage import MIN_AGE, Collector
-from ingest.web.app import compose_ingest
+from ingest.refresh import Findings, Refresher
+from ingest.web.app import Ingest, compose_ingest
+from proxy.derivation.hot import MAX_AGE
+from proxy.derivation.picture import recipe_tag, upload_tag
 from proxy.model import UploadId
+from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
 
@@ -64,14 +68,6 @@ async def work(settings: Settings, concurrency: int) -> None:
 
 async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, console: Console) -> dict[str, Any]:
     """Those named, those that lack a variant, or all; progress goes to `console`."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"),
-        _Rate(),
-        TimeRemainingColumn(),
-    )
     async with compose_ingest(settings).running() as ingest:
         repository = ingest.repository
         if ids:
@@ -80,7 +76,7 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, c
             uploads, total = operations.missing(repository, settings.sizes), None
         else:
             uploads, total = repository.each(), sum((await repository.count()).values())
-        with Progress(*columns, console=console) as bar:
+        with Progress(*_columns(), console=console) as bar:
             task = bar.add_task("Warming", total=total, failed=0)
             report = await operations.warm(
                 uploads,
@@ -89,6 +85,45 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, c
                 progress=lambda so_far: bar.update(task, completed=so_far.done, failed=len(so_far.failed)),
             )
     return {"complete": report.complete, "failed": report.failed, "skipped": report.skipped}
+
+
+async def find_stale(settings: Settings) -> dict[str, Any]:
+    async with compose_ingest(settings).connected() as ingest:
+        return _shown(await _refresher(ingest).examine())
+
+
+async def refresh(settings: Settings, console: Console) -> dict[str, Any]:
+    """Derives stale variants anew, then has every memory and the CDN forget those of old."""
+    async with compose_ingest(settings).running() as ingest:
+        refresher = _refresher(ingest)
+        findings = await refresher.examine()
+        with Progress(*_columns(), console=console) as bar:
+            task = bar.add_task("Refreshing", total=findings.uploads, failed=0)
+            report = await refresher.refresh(
+                concurrency=settings.render_processes,
+                progress=lambda so_far: bar.update(task, completed=so_far.uploads, failed=len(so_far.failed)),
+            )
+        if findings.recipes and settings.cdn_distribution_id:
+            # Or the CDN would fetch a stale one again, from a server that has it in memory, and keep it for a year.
+            console.print(f"Waiting {MAX_AGE:.0f} s, until no server has a stale variant in memory.")
+            await asyncio.sleep(MAX_AGE)
+            await ingest.cdn.forget([recipe_tag(recipe) for recipe in sorted(findings.recipes)])
+    return _shown(findings) | {"failed": report.failed}
+
+
+def _refresher(ingest: Ingest) -> Refresher:
+    origin = ingest.origin
+    recipes = Recipes(origin.settings)
+    return Refresher(origin.store, recipes, origin.settings.sizes, ingest.repository, origin.derivations)
+
+
+def _shown(findings: Findings) -> dict[str, Any]:
+    return {
+        "uploads": findings.uploads,
+        "variants": findings.variants,
+        "bytes": findings.size,
+        "seconds": findings.seconds,
+    }
 
 
 async def examine(settings: Settings) -> list[dict[str, Any]]:
@@ -103,7 +138,7 @@ async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
     async with compose_ingest(settings).connected() as ingest:
         for upload_id in ids:
             await ingest.origin.derivations.purge(upload_id)
-        await ingest.cdn.forget(ids)
+        await ingest.cdn.forget([upload_tag(upload_id) for upload_id in ids])
         for upload_id in ids:
             known += await ingest.repository.delete(upload_id)
     return {"purged": known, "unknown": len(ids) - known}
@@ -120,6 +155,17 @@ async def collect_garbage(settings: Settings, *, dry_run: bool) -> list[dict[str
                 await collector.remove(garbage)
             found.append({"kind": garbage.kind.value, "name": garbage.name})
     return found
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[failed]} failed"),
+        _Rate(),
+        TimeRemainingColumn(),
+    )
 
 
 class _Rate(ProgressColumn):

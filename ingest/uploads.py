@@ -15,6 +15,7 @@ from ingest.cdn import Cdn
 from ingest.jobs import Image
 from ingest.queue.base import WarmupQueue
 from ingest.warmup import waiting
+from proxy.derivation.picture import upload_tag
 from proxy.derivation.service import Derivations
 from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
 from proxy.imaging.admission import Priority
@@ -94,7 +95,7 @@ class Uploads:
         """
         await self._repository.find(upload_id)
         await self._derivations.purge(upload_id)
-        await self._cdn.forget([upload_id])
+        await self._cdn.forget([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
     async def _accept(self, upload_id: UploadId, path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> Image:

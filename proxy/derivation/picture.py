@@ -44,5 +44,13 @@ def _etag(body: bytes) -> str:
     return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
+def upload_tag(upload_id: UploadId) -> str:
+    return f"upload-{upload_id}"
+
+
+def recipe_tag(recipe: str) -> str:
+    return f"recipe-{recipe}"
+
+
 def _cache_tag(upload_id: UploadId, variant: Variant, recipe: str) -> str:
-    return f"upload-{upload_id},size-{variant.size_name},recipe-{recipe}"
+    return f"{upload_tag(upload_id)},size-{variant.size_name},{recipe_tag(recipe)}"

@@ -174,6 +174,33 @@ def test_the_command_warms_what_was_left(tmp_path: Path, stores: dict[str, str],
         assert httpx.get(f"{service.url}/images/{upload_id}/small.avif").headers["cache-status"] == "darkroom; hit"
 
 
+def test_a_changed_size_makes_variants_stale_and_refresh_makes_them_anew(
+    tmp_path: Path, stores: dict[str, str], photograph: bytes
+) -> None:
+    sizes = "[sizes.thumb]\nwidth = {}\nheight = 40\n[sizes.other]\nwidth = 50\nheight = 50\n"
+    (tmp_path / "darkroom.toml").write_text(sizes.format(60))
+    with Service(tmp_path, **stores) as service:
+        upload_id = upload(service, photograph)
+        wait_for(service, upload_id, "complete")
+
+    (tmp_path / "darkroom.toml").write_text(sizes.format(90))
+    found = darkroom(tmp_path, "refresh", "--dry-run", "--json", **stores)
+    done = darkroom(tmp_path, "refresh", "--json", **stores)
+    after = darkroom(tmp_path, "refresh", "--dry-run", "--json", **stores)
+
+    assert [run.returncode for run in (found, done, after)] == [0, 0, 0], found.stderr + done.stderr + after.stderr
+    report = json.loads(found.stdout)
+    assert (report["uploads"], report["variants"]) == (1, len(FORMATS))
+    assert report["seconds"] > 0
+    assert json.loads(done.stdout) == report | {"failed": []}
+    assert json.loads(after.stdout)["variants"] == 0
+    with Service(tmp_path, **stores, WARM_UP="false") as service:
+        answer = httpx.get(f"{service.url}/images/{upload_id}/thumb.png")
+        assert answer.headers["cache-status"] == "darkroom; hit"
+        with Image.open(io.BytesIO(answer.content)) as image:
+            assert image.size == (90, 40)
+
+
 def test_auto_is_what_suits_the_client_and_the_picture(tmp_path: Path, stores: dict[str, str]) -> None:
     with Service(tmp_path, **stores, WARM_UP="false") as service:
         originals = [png(disc((200, 30, 30))), png(pictures.photograph("coffee.png"))]

@@ -275,12 +275,12 @@ class RecordingCdn:
     """Keeps what it was told to forget, and fails if told to."""
 
     failure: ServiceError | None = None
-    forgotten: list[UploadId] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
-    async def forget(self, upload_ids: Sequence[UploadId]) -> None:
+    async def forget(self, tags: Sequence[str]) -> None:
         if self.failure:
             raise self.failure
-        self.forgotten += upload_ids
+        self.forgotten += tags
 
 
 @dataclass

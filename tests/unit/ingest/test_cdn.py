@@ -10,7 +10,6 @@ from moto import mock_aws
 
 from ingest.cdn import CloudFront, NoCdn
 from proxy.errors import CdnUnavailable
-from proxy.model import new_upload_id
 
 DISTRIBUTION = "EDFDVBD6EXAMPLE"
 CONFIGURATION = {
@@ -40,26 +39,25 @@ def answer(stub: Stubber, tags: object = ANY) -> None:
     stub.add_response("create_invalidation", {}, {"DistributionId": DISTRIBUTION, "InvalidationBatch": batch})
 
 
-async def test_the_tag_of_every_upload_is_invalidated() -> None:
+async def test_every_tag_is_invalidated() -> None:
     with mock_aws(), closing(Session("key", "secret", region_name="us-east-1").client("cloudfront")) as client:
         distribution = client.create_distribution(DistributionConfig=CONFIGURATION)["Distribution"]["Id"]
         cloudfront = CloudFront(distribution, **KEYS)
-        ids = [new_upload_id() for _ in range(3)]
 
-        await cloudfront.forget(ids)
+        await cloudfront.forget(["upload-1", "recipe-2"])
 
         [made] = client.list_invalidations(DistributionId=distribution)["InvalidationList"]["Items"]
         batch = client.get_invalidation(DistributionId=distribution, Id=made["Id"])["Invalidation"]["InvalidationBatch"]
-        assert batch["Paths"] == {"Quantity": 3, "Items": [f"#upload-{upload_id}" for upload_id in ids]}
+        assert batch["Paths"] == {"Quantity": 2, "Items": ["#upload-1", "#recipe-2"]}
         cloudfront._client.close()
 
 
 async def test_many_go_in_batches_within_the_quota(cloudfront: CloudFront, stub: Stubber) -> None:
-    ids = [new_upload_id() for _ in range(2001)]
-    for batch in (ids[:1000], ids[1000:2000], ids[2000:]):
-        answer(stub, [f"#upload-{upload_id}" for upload_id in batch])
+    tags = [f"upload-{number}" for number in range(2001)]
+    for batch in (tags[:1000], tags[1000:2000], tags[2000:]):
+        answer(stub, [f"#{tag}" for tag in batch])
 
-    await cloudfront.forget(ids)
+    await cloudfront.forget(tags)
 
 
 @pytest.mark.parametrize("code", ["TooManyInvalidationsInProgress", "Throttling", "ServiceUnavailable"])
@@ -68,7 +66,7 @@ async def test_what_passes_is_tried_again(cloudfront: CloudFront, stub: Stubber,
     stub.add_client_error("create_invalidation", code)
     answer(stub)
 
-    await cloudfront.forget([new_upload_id()])
+    await cloudfront.forget(["upload-1"])
 
 
 async def test_what_does_not_pass_is_given_up_after_some_tries(cloudfront: CloudFront, stub: Stubber) -> None:
@@ -76,7 +74,7 @@ async def test_what_does_not_pass_is_given_up_after_some_tries(cloudfront: Cloud
         stub.add_client_error("create_invalidation", "TooManyInvalidationsInProgress")
 
     with pytest.raises(CdnUnavailable, match="TooManyInvalidationsInProgress"):
-        await cloudfront.forget([new_upload_id()])
+        await cloudfront.forget(["upload-1"])
 
 
 @pytest.mark.parametrize(
@@ -89,18 +87,18 @@ async def test_what_an_operator_must_mend_is_said_at_once(
     stub.add_client_error("create_invalidation", code)
 
     with pytest.raises(CdnUnavailable, match=advice):
-        await cloudfront.forget([new_upload_id()])
+        await cloudfront.forget(["upload-1"])
 
 
 async def test_a_network_that_is_away_is_the_cdn_away() -> None:
     cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9", delays=(0.0,))
 
     with pytest.raises(CdnUnavailable, match="EndpointConnectionError"):
-        await cloudfront.forget([new_upload_id()])
+        await cloudfront.forget(["upload-1"])
     cloudfront._client.close()
 
 
 async def test_nothing_is_asked_for_nothing(cloudfront: CloudFront, stub: Stubber) -> None:
     await cloudfront.forget([])
-    await NoCdn().forget([new_upload_id()])
+    await NoCdn().forget(["upload-1"])
     assert stub

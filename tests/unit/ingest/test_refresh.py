@@ -1,0 +1,117 @@
+"""Stale variants: found, weighed and derived anew, and nothing else touched."""
+
+import pytest
+
+from ingest.catalog.repository import JobRepository
+from ingest.queue.retries import deliver
+from ingest.refresh import Findings, Refresher, RefreshReport
+from ingest.uploads import Uploads
+from ingest.warmup import WarmUp
+from proxy.derivation.service import Derivations
+from proxy.keys import original_key, variant_key
+from proxy.model import UploadId, Variant
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from proxy.storage.base import ObjectStore
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import SIZES, chunks_of, picture
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FIRST, SECOND, *_ = SIZES.standard
+LARGE = Variant(FIRST.size, FIRST.format, 2)
+
+
+@pytest.fixture
+def refresher(store: CountingStore, repository: JobRepository, derivations: Derivations) -> Refresher:
+    return Refresher(store, Recipes(Settings()), SIZES, repository, derivations)
+
+
+async def warmed(uploads: Uploads, warmup: WarmUp) -> UploadId:
+    image = await uploads.receive(chunks_of(picture()))
+    await deliver(warmup.run, image.upload_id)
+    return image.upload_id
+
+
+async def make_stale(store: ObjectStore, upload_id: UploadId, *variants: Variant) -> int:
+    """What they weigh."""
+    for variant in variants:
+        metadata = {"recipe": f"of-{variant.format}", "cache-tag": "old"}
+        key = variant_key(upload_id, variant)
+        await store.put(key, b"of yesterday", content_type="image/jpeg", metadata=metadata)
+    return len(variants) * len(b"of yesterday")
+
+
+async def test_nothing_is_stale_of_what_was_made_today(
+    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+) -> None:
+    await warmed(uploads, warmup)
+    store.calls.clear()
+
+    assert await refresher.examine() == Findings(seconds=0.0)
+    assert await refresher.refresh(concurrency=2, progress=lambda _: None) == RefreshReport()
+    assert not [call for call in store.calls if call[0] in ("put", "delete")]
+
+
+async def test_what_is_stale_is_counted_and_weighed(
+    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+) -> None:
+    ids = [await warmed(uploads, warmup) for _ in range(3)]
+    size = await make_stale(store.inner, ids[0], FIRST, SECOND) + await make_stale(store.inner, ids[2], FIRST, LARGE)
+
+    findings = await refresher.examine()
+
+    assert (findings.uploads, findings.variants, findings.size) == (2, 4, size)
+    assert findings.recipes == {f"of-{FIRST.format}", f"of-{SECOND.format}"}
+    assert findings.seconds is not None
+    assert 0 < findings.seconds < 60
+
+
+async def test_without_a_measurement_the_cost_is_unknown(
+    uploads: Uploads, refresher: Refresher, store: CountingStore
+) -> None:
+    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    await make_stale(store.inner, upload_id, FIRST)
+
+    assert (await refresher.examine()).seconds is None
+
+
+async def test_it_is_derived_anew_and_nothing_else(
+    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+) -> None:
+    ids = [await warmed(uploads, warmup) for _ in range(3)]
+    fresh = (await store.inner.get(variant_key(ids[1], FIRST))).body
+    await make_stale(store.inner, ids[1], FIRST, LARGE)
+    store.calls.clear()
+    seen: list[int] = []
+
+    report = await refresher.refresh(concurrency=2, progress=lambda so_far: seen.append(so_far.uploads))
+
+    assert report == RefreshReport(uploads=1)
+    assert seen == [1]
+    assert (await store.inner.get(variant_key(ids[1], FIRST))).body == fresh
+    assert sorted(call for call in store.calls if call[0] == "put") == sorted(
+        ("put", variant_key(ids[1], variant)) for variant in (FIRST, LARGE)
+    )
+    assert (await refresher.examine()).variants == 0
+
+
+async def test_what_fails_is_named_and_goes_on_being_served(
+    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+) -> None:
+    broken, whole = [await warmed(uploads, warmup) for _ in range(2)]
+    for upload_id in (broken, whole):
+        await make_stale(store.inner, upload_id, FIRST)
+    await store.inner.put(original_key(broken), b"no picture", content_type="image/jpeg")
+
+    report = await refresher.refresh(concurrency=1, progress=lambda _: None)
+
+    assert report == RefreshReport(uploads=2, failed=[broken])
+    assert (await store.inner.get(variant_key(broken, FIRST))).body == b"of yesterday"
+
+
+async def test_what_is_no_variant_of_today_is_left_alone(refresher: Refresher, store: CountingStore) -> None:
+    for key in ("images/not-an-id/small.jpg", "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/retired.jpg"):
+        await store.inner.put(key, b"x", content_type="image/jpeg")
+
+    assert (await refresher.examine()).variants == 0
