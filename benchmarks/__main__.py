@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from benchmarks import cold, derivation, extremes, herd, hits, liveness, lossless, together, warmup
+from benchmarks import about, cold, derivation, extremes, herd, hits, liveness, lossless, together, warmup
 
 PARTS: dict[str, Callable[..., None]] = {
     "derivation": derivation.main,
@@ -29,6 +29,7 @@ def main() -> None:
     if unknown := set(chosen.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     Image.MAX_IMAGE_PIXELS = None  # the corpus goes to the limit of what Darkroom accepts
+    about.main()
     for part in chosen.parts or PARTS:
         PARTS[part](rounds=chosen.rounds or (3 if chosen.quick else 5), quick=chosen.quick)
 

@@ -30,7 +30,7 @@ def main(**_: object) -> None:
         ):
             if server:
                 say(f"herd: {server.name}")
-                first, *others = (Variant(originals.add(picture), 800, Format.WEBP) for _ in range(4))
+                first, *others = (Variant(originals.add(picture), 800, Format.WEBP) for _ in range(9))
                 with server:
                     originals.send(server, [first.original, *(one.original for one in others)])
                     rows.append(measure(server, first, others))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from statistics import median, quantiles
 
 LIMIT = 300  # seconds that one load may take
+SAMPLE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,8 @@ def hammer(port: int, path: str, at_once: int, seconds: int) -> tuple[float, flo
     """Requests a second, p50 and p99 in milliseconds, of one path asked for again and again."""
     if shutil.which("wrk"):
         return _wrk(f"http://127.0.0.1:{port}{path}", at_once, seconds)
-    # Some 300 a second and connection are asked at most, so that a slow peer does not take minutes.
-    sample = asyncio.run(fire(port, [path] * 500, at_once))
-    load = asyncio.run(fire(port, [path] * max(500, int(sample.per_second * seconds)), at_once))
+    sample = asyncio.run(fire(port, [path] * SAMPLE, at_once))
+    load = asyncio.run(fire(port, [path] * max(SAMPLE, int(sample.per_second * seconds)), at_once))
     return load.per_second, load.p50, load.p99
 
 
