@@ -20,8 +20,9 @@ lint: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# BENCH=--quick, or the names of parts. Installs what is compared with into benchmarks/.peers on first use.
 bench: .venv/dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH)
 
 # What runs, and what develops: each from its lock file, hashes checked.
 .venv/run: requirements.txt pyproject.toml | .venv

@@ -1,0 +1,26 @@
+"""What was promised, as ratios to sharp where nothing else is said; what misses it is printed bold."""
+
+from itertools import product
+
+from proxy.model import Format
+
+TIME = {
+    **dict.fromkeys(product(("PNG", "WebP"), Format), 1.0),
+    **{
+        (group, format): goal
+        for group in ("JPEG", "JPEG progressive")
+        for format, goal in ((Format.JPG, 0.75), (Format.WEBP, 0.9))
+    },
+    **{(group, Format.AVIF): 0.2 for group in ("JPEG", "JPEG progressive", "PNG", "WebP")},
+}
+"""By group of sources and by format."""
+
+BYTES = {Format.JPG: 1.05, Format.PNG: 0.8, Format.WEBP: 1.0, Format.AVIF: 1.05}
+ALL_VARIANTS = 0.6
+"""Of sharp's time with one decode."""
+
+EXTREME_MIB = 150.0
+"""Of a 10000x10000 JPEG or PNG, in a process of its own."""
+
+MOST_SECONDS = 5.0
+"""Of any derivation."""

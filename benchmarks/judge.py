@@ -1,0 +1,84 @@
+"""How like a variant is to what it should be: the whole original decoded, turned, converted and resized by Pillow.
+
+Where a side does not come out whole, Darkroom takes the exact centre of the picture, and sharp rounds the picture to
+whole pixels and cuts the centre out of that. Neither is wrong, and no eye sees the part of a pixel between them, but
+the score does: 96 falls to 50. So each is judged by what it meant to do.
+"""
+
+import io
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from PIL import Image, ImageCms, ImageOps
+
+from benchmarks.peers import install
+from benchmarks.peers.worker import Worker
+from proxy.model import Format
+
+Geometry = Callable[[Image.Image, int], Image.Image]
+SRGB = ImageCms.createProfile("sRGB")
+
+
+class Judge:
+    """Scores by SSIMULACRA2, in a process that has it."""
+
+    def __init__(self, python: Path) -> None:
+        self._worker = Worker([str(python), str(install.HERE / "ssimulacra.py")])
+        self._folder = tempfile.TemporaryDirectory()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._worker.__exit__(kind, error, trace)
+        self._folder.cleanup()
+
+    def scores(
+        self, original: Path, geometry: Geometry, side: int, files: Mapping[Format, Path]
+    ) -> dict[Format, float]:
+        image = geometry(_decoded(original), side)
+        scores = {}
+        for wanted, formats in _references(image, files):
+            path = Path(self._folder.name, "wanted.png")
+            wanted.save(path, compress_level=1)
+            answer = self._worker.ask(reference=str(path), files=[str(files[format]) for format in formats])
+            scores.update(zip(formats, answer["scores"], strict=True))
+        return scores
+
+
+def exact(image: Image.Image, side: int) -> Image.Image:
+    return ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
+
+
+def rounded(image: Image.Image, side: int) -> Image.Image:
+    scale = side / min(image.size)
+    width, height = round(image.width * scale), round(image.height * scale)
+    left, top = (width - side + 1) // 2, (height - side + 1) // 2
+    return image.resize((width, height), Image.Resampling.LANCZOS).crop((left, top, left + side, top + side))
+
+
+def _references(image: Image.Image, formats: Mapping[Format, Path]) -> list[tuple[Image.Image, list[Format]]]:
+    """What each format should show: JPEG has white where others are transparent."""
+    if image.mode == "RGB":
+        return [(image, list(formats))]
+    white = Image.alpha_composite(Image.new("RGBA", image.size, "#ffffff"), image).convert("RGB")
+    others = [format for format in formats if format is not Format.JPG]
+    return [(white, [Format.JPG])] * (Format.JPG in formats) + [(image, others)] * bool(others)
+
+
+@lru_cache(maxsize=1)
+def _decoded(path: Path) -> Image.Image:
+    with Image.open(path) as stored:
+        upright = ImageOps.exif_transpose(stored)
+    profile = upright.info.get("icc_profile")
+    image = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    if profile:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        ImageCms.profileToProfile(image, source, SRGB, outputMode=image.mode, inPlace=True)
+    return image

@@ -1,0 +1,110 @@
+"""Requests over loopback, and what they took: a client that does next to nothing, and wrk where it is installed."""
+
+import asyncio
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+LIMIT = 300  # seconds that one load may take
+SAMPLE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """`took` are milliseconds, one for each request."""
+
+    per_second: float
+    took: Sequence[float]
+
+    @property
+    def p50(self) -> float:
+        return median(self.took)
+
+    @property
+    def p99(self) -> float:
+        return quantiles(self.took, n=100, method="inclusive")[98]
+
+
+class Connection:
+    """One kept alive. Understands answers that say their length, as those of all peers do."""
+
+    @classmethod
+    async def to(cls, port: int) -> "Connection":
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def get(self, path: str) -> bytes:
+        self._writer.write(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = re.search(rb"\r\ncontent-length: *(\d+)", head)
+        body = await self._reader.readexactly(int(length[1])) if length else b""
+        if head.split(b" ", 2)[1] != b"200":
+            raise RuntimeError(f"{path}: {head.decode(errors='replace')}{body[:300].decode(errors='replace')}")
+        return body
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def fire(port: int, paths: Sequence[str], at_once: int) -> Load:
+    """Each path once, `at_once` at a time over as many connections, which are open before the clock starts."""
+    waiting = iter(paths)
+    took: list[float] = []
+    connections = [await Connection.to(port) for _ in range(at_once)]
+
+    async def work(connection: Connection) -> None:
+        for path in waiting:
+            start = time.perf_counter()
+            await connection.get(path)
+            took.append((time.perf_counter() - start) * 1000)
+
+    start = time.perf_counter()
+    async with asyncio.timeout(LIMIT):
+        await asyncio.gather(*map(work, connections))
+    seconds = time.perf_counter() - start
+    for connection in connections:
+        connection.close()
+    return Load(len(took) / seconds, took)
+
+
+def hammer(port: int, path: str, at_once: int, seconds: int) -> tuple[float, float, float]:
+    """Requests a second, p50 and p99 in milliseconds, of one path asked for again and again."""
+    if shutil.which("wrk"):
+        return _wrk(f"http://127.0.0.1:{port}{path}", at_once, seconds)
+    sample = asyncio.run(fire(port, [path] * SAMPLE, at_once))
+    load = asyncio.run(fire(port, [path] * max(SAMPLE, int(sample.per_second * seconds)), at_once))
+    return load.per_second, load.p50, load.p99
+
+
+def client() -> str:
+    return "wrk" if shutil.which("wrk") else "a client in Python, which is the limit (wrk is missing)"
+
+
+def _wrk(url: str, at_once: int, seconds: int) -> tuple[float, float, float]:
+    command = ["wrk", "--threads", "1", "--connections", str(at_once), "--duration", f"{seconds}s", "--latency", url]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
+    if "Non-2xx" in answer:
+        raise RuntimeError(answer)
+    return (
+        float(_found(r"Requests/sec:\s+([\d.]+)", answer)),
+        _milliseconds(_found(r"50%\s+(\S+)", answer)),
+        _milliseconds(_found(r"99%\s+(\S+)", answer)),
+    )
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    assert match is not None, text
+    return match[1]
+
+
+def _milliseconds(text: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s)", text).groups()  # type: ignore[union-attr]
+    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]

@@ -1,0 +1,1 @@
+"""What Darkroom is measured against and with: each from its own lock file, installed into `benchmarks/.peers`."""

@@ -1,0 +1,58 @@
+"""A process that takes one JSON line, does its work, and answers with one JSON line. All that is measured speaks so."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+ROOT = Path(__file__).parents[2]
+
+
+class Worker:
+    """`with Worker(["node", "sharp.mjs"]) as sharp: sharp.ask(path=…)`"""
+
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._process:  # closes the pipes, which ends it
+            pass
+
+    def ask(self, **message: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(message).encode() + b"\n")
+        self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._process.args!r} ended with {self._process.wait()}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def timed(self, **message: Any) -> Callable[[], tuple[float, ...]]:
+        """What asks and gives the milliseconds, of the clock and of the processor."""
+
+        def work() -> tuple[float, ...]:
+            answer = self.ask(**message)
+            return answer["ms"], answer["cpu"]
+
+        return work
+
+    def peak(self) -> float:
+        return peak_mib(self._process.pid)
+
+
+def peak_mib(pid: int) -> float:
+    """The most memory that was resident, in MiB.
+
+    Not wait4's ru_maxrss: that of a child begins with its parent's, who forked it.
+    """
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024

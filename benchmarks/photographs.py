@@ -1,0 +1,64 @@
+"""Camera pictures that Debian's wallpaper packages bring: 2 to 20 megapixels, free to use. Nothing is installed."""
+
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.report import say
+
+FOLDER = Path(__file__).with_name(".corpus")
+PHOTOGRAPHS = {
+    "sunset_by_Aitzol_Berasategi": "lomiri-wallpapers-16.04",
+    "Dragonfly_by_Bolly": "lomiri-wallpapers-16.04",
+    "seeding_by_Clements_Engelhardt": "lomiri-wallpapers-16.04",
+    "life_by_Aitzol_Berasategi": "lomiri-wallpapers-16.04",
+    "picosdeeuropa_by_Aitzol_Berasategi": "lomiri-wallpapers-16.04",
+    "free_by_Peter_Nerlich": "lomiri-wallpapers-16.04",
+    "Kleiber_by_Lukas_Baubkus": "lomiri-wallpapers-20.04",
+    "Elephants_5640x3172": "mate-backgrounds",
+    "Storm": "mate-backgrounds",
+    "LadyBird": "mate-backgrounds",
+}
+"""And the packages that bring them."""
+
+
+def opened(name: str) -> Image.Image:
+    """As RGB, without what its file said beside the pixels."""
+    with Image.open(path(name)) as image:
+        pixels = image.convert("RGB")
+    pixels.info = {}
+    return pixels
+
+
+def path(name: str) -> Path:
+    found = find(name)
+    assert found is not None
+    return found
+
+
+def find(name: str) -> Path | None:
+    package = FOLDER / "packages" / PHOTOGRAPHS[name]
+    if not package.exists():
+        fetch(PHOTOGRAPHS[name], package)
+    return next(package.rglob(f"{name}.jpg"), None)
+
+
+@cache
+def fetch(name: str, package: Path) -> None:
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        say(f"missing: {name} (no apt-get and dpkg-deb here)")
+        return
+    begun = FOLDER / "downloads" / name
+    begun.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["apt-get", "download", "-q", name], cwd=begun, capture_output=True, check=False)
+    archive = next(begun.glob("*.deb"), None)
+    if archive is None:
+        say(f"missing: {name} (apt-get download failed; apt-get update may help)")
+        return
+    subprocess.run(["dpkg-deb", "-x", archive, begun / "unpacked"], check=True)
+    package.parent.mkdir(exist_ok=True)
+    (begun / "unpacked").rename(package)
+    shutil.rmtree(begun)
