@@ -157,7 +157,7 @@ def encode_as_wanted(picture: Image.Image, target: Target, exif: bytes | None) -
     """The file, and what was measured where its quality was searched for."""
     if target.score is None:
         return encode(picture, target, exif), None
-    # numpy takes a fifth of a second to import, and 20 MB: only render processes that search pay for it.
+    # numpy takes a tenth of a second to import, and 20 MB: only render processes that search pay for it.
     from proxy.imaging.tuning import tuned  # noqa: PLC0415
 
     return tuned(picture, target, exif)

@@ -6,8 +6,8 @@ https://github.com/cloudinary/ssimulacra2), written anew from its description. T
 matter are left out (90 of 108), and with them whole planes; and the blur is a cheaper one of nearly the same width.
 How near it comes: docs/decisions/0010-quality-auto.md.
 
-Only sums, products, quotients and square roots, which IEEE 754 rounds alike on every processor: machines that share
-a store search the same quality.
+Up to the last power, which is rounded off, there are only sums, products, quotients and square roots: IEEE 754 rounds
+them alike on every processor, so that machines that share a store find the same quality.
 """
 
 import math

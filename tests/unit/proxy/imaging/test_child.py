@@ -68,7 +68,7 @@ def test_a_searched_quality_is_announced_with_its_score() -> None:
 
 
 def test_numpy_is_loaded_by_who_searches_alone() -> None:
-    """It takes a fifth of a second and 20 MB, of every process."""
+    """It takes a tenth of a second and 20 MB, of every process."""
     code = "import sys, ingest.cli, ingest.web.app, proxy.imaging.child; sys.exit('numpy' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True)

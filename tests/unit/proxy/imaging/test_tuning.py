@@ -133,6 +133,19 @@ def test_a_score_out_of_reach_gets_the_highest_quality_and_says_so(format: Forma
     assert file == at(image, wanting(95, format), QUALITIES[-1])
 
 
+def test_a_score_out_of_reach_costs_no_bytes_that_buy_nothing() -> None:
+    """Red on blue: WebP's halved colour smears it at every quality."""
+    image = Image.new("RGB", (160, 160), "#2030c0")
+    for left in range(3, 160, 7):
+        image.paste("#e02020", (left, 0, left + 2, 160))
+
+    file, measured = found(image, wanting(80, Format.WEBP))
+
+    assert measured.quality == 85
+    assert measured.score < 0
+    assert file == at(image, wanting(80, Format.WEBP), 85)
+
+
 @pytest.mark.parametrize("format", LOSSY)
 def test_one_colour_gets_the_lowest_quality(format: Format) -> None:
     _, measured = found(Image.new("RGB", (128, 120), "#3060a0"), wanting(80, format))
