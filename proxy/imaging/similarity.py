@@ -2,7 +2,7 @@
 70 good, 50 middling, and what is bad is below 30.
 
 Colour space, error maps, weights and the curve to the score are those of SSIMULACRA2 (J. Sneyers, Cloudinary, 2022,
-https://github.com/cloudinary/ssimulacra2), written anew from its description. To be quick, weights that hardly ever
+https://github.com/cloudinary/ssimulacra2), written anew around its constants. To be quick, weights that hardly ever
 matter are left out (90 of 108), and with them whole planes; and the blur is a cheaper one of nearly the same width.
 How near it comes: docs/decisions/0010-quality-auto.md.
 
