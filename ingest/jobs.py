@@ -64,12 +64,17 @@ class VariantState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WarmedVariant:
-    """What the catalogue knows of one standard variant. `milliseconds` its derivation took; None if unknown."""
+    """What the catalogue knows of one standard variant. `milliseconds` its derivation took; None if unknown.
+
+    `quality` and `score` are what a search for the quality came to; None where the quality was given.
+    """
 
     url: str
     state: VariantState = VariantState.WAITING
     bytes: int | None = None
     milliseconds: float | None = None
+    quality: int | None = None
+    score: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,8 @@ def waiting(upload_id: UploadId, sizes: Sizes) -> dict[str, WarmedVariant]:
 def _warmed(known: WarmedVariant, ensured: Ensured) -> WarmedVariant:
     """The variant as stored. Of one that was there already, the time it took is what was known of it."""
     milliseconds = known.milliseconds if ensured.seconds is None else round(ensured.seconds * 1000, 1)
-    return replace(known, state=VariantState.STORED, bytes=ensured.size, milliseconds=milliseconds)
+    quality, score = (ensured.measured.quality, ensured.measured.score) if ensured.measured else (None, None)
+    return WarmedVariant(known.url, VariantState.STORED, ensured.size, milliseconds, quality, score)
 
 
 async def _until_written(write: Callable[[], Awaitable[None]]) -> None:

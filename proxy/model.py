@@ -46,12 +46,16 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A named box in CSS pixels. `cover` has both sides; `inside` may leave one open (None)."""
+    """A named box in CSS pixels. `cover` has both sides; `inside` may leave one open (None).
+
+    `auto_quality`: each picture gets the quality that it needs, in the formats that have one.
+    """
 
     name: str
     width: int | None
     height: int | None
     fit: Fit
+    auto_quality: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class SizeSettings(BaseModel):
     width: int | None = Field(None, ge=1, le=MAX_SIDE)
     height: int | None = Field(None, ge=1, le=MAX_SIDE)
     fit: Fit | None = None
+    quality: Literal["auto"] | None = None
 
     @model_validator(mode="after")
     def _sides(self) -> Self:
@@ -58,17 +59,22 @@ class SizeSettings(BaseModel):
 
     def named(self, name: str) -> Size:
         both = self.width is not None and self.height is not None
-        return Size(name, self.width, self.height, self.fit or (Fit.COVER if both else Fit.INSIDE))
+        fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
+        return Size(name, self.width, self.height, fit, auto_quality=self.quality == "auto")
 
 
 class Quality(BaseModel):
-    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 71 its mean SSIMULACRA2 is that of JPEG at 85."""
+    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 71 its mean SSIMULACRA2 is that of JPEG at 85.
+
+    `score`: what sizes with `quality = "auto"` are to reach instead, on SSIMULACRA2's scale; as JPEG at 85 on average.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     jpg: int = Field(85, ge=1, le=100)
     webp: int = Field(85, ge=1, le=100)
     avif: int = Field(71, ge=1, le=100)
+    score: float = Field(80, ge=50, le=95)
 
 
 class Settings(BaseSettings):
@@ -129,7 +135,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
 
     quality: Annotated[Quality, NoDecode] = Field(
-        Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`"
+        Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`, `score`"
     )
     size_tables: Annotated[dict[str, SizeSettings], NoDecode] = Field(
         {
@@ -138,7 +144,7 @@ class Settings(BaseSettings):
             "large": SizeSettings(width=800, height=800),
         },
         alias="sizes",
-        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`",
+        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `quality`",
     )
 
     @classmethod

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message
 from proxy.errors import ServiceError, StoreUnavailable
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderedFile
-from proxy.imaging.target import Target
+from proxy.imaging.target import Measured, Target
 from proxy.storage.base import ObjectInfo, ObjectStore, StoredObject
 from proxy.storage.memory import MemoryStore
 from proxy.telemetry import Metrics
@@ -135,6 +135,7 @@ class FakePool:
         self.renderings = 0
         self.in_use = 0
         self.failure: ServiceError | None = None
+        self.measured: Measured | None = None
         self._gates: dict[int, Gate] = {}
 
     def hold(self, rendering: int = 1) -> Gate:
@@ -160,7 +161,7 @@ class FakePool:
             if self.failure:
                 raise self.failure
             timings = {"decode": 0.25, "resize": 0.125, "encode": 0.0625}
-            yield RenderedFile(index, rendering_of(original, target), timings)
+            yield RenderedFile(index, rendering_of(original, target), timings, self.measured)
 
 
 def rendering_of(original: bytes, target: Target) -> bytes:

@@ -44,7 +44,13 @@ class Documents:
             "createdAt": job.created_at.isoformat(),
             "updatedAt": job.updated_at.isoformat(),
             "variants": {
-                name: {"state": known.state, "bytes": known.bytes, "milliseconds": known.milliseconds}
+                name: {
+                    "state": known.state,
+                    "bytes": known.bytes,
+                    "milliseconds": known.milliseconds,
+                    "quality": known.quality,
+                    "score": known.score,
+                }
                 for name, known in image.variants.items()
             },
         }

@@ -1,9 +1,11 @@
 """A variant's bytes with what a response and the store need to know of them."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from proxy.imaging.target import Measured
 from proxy.model import Format, UploadId, Variant
 from proxy.storage.base import StoredObject
 
@@ -13,7 +15,10 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`etag` is the MD5 of the bytes, quoted: what S3 answers for the same object, so that a CDN may ask either."""
+    """`etag` is the MD5 of the bytes, quoted: what S3 answers for the same object, so that a CDN may ask either.
+
+    `measured` is None where the quality was given.
+    """
 
     body: bytes
     format: Format
@@ -21,23 +26,38 @@ class Picture:
     last_modified: datetime
     recipe: str
     cache_tag: str
+    measured: Measured | None = None
 
     @classmethod
-    def derived(cls, upload_id: UploadId, variant: Variant, body: bytes, recipe: str) -> "Picture":
+    def derived(
+        cls, upload_id: UploadId, variant: Variant, body: bytes, recipe: str, measured: Measured | None = None
+    ) -> "Picture":
         now = datetime.now(UTC).replace(microsecond=0)
-        return cls(body, variant.format, _etag(body), now, recipe, _cache_tag(upload_id, variant, recipe))
+        return cls(body, variant.format, _etag(body), now, recipe, _cache_tag(upload_id, variant, recipe), measured)
 
     @classmethod
     def stored(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "Picture":
         recipe = stored.info.metadata.get("recipe", "")
         modified = stored.info.last_modified.replace(microsecond=0)
         tag = _cache_tag(upload_id, variant, recipe)
-        return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag)
+        measured = measured_by(stored.info.metadata)
+        return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag, measured)
 
     @property
     def metadata(self) -> dict[str, str]:
         """User metadata of the stored object."""
-        return {"recipe": self.recipe, "cache-tag": self.cache_tag}
+        metadata = {"recipe": self.recipe, "cache-tag": self.cache_tag}
+        if self.measured:
+            metadata |= {"quality": f"{self.measured.quality}", "score": f"{self.measured.score}"}
+        return metadata
+
+
+def measured_by(metadata: Mapping[str, str]) -> Measured | None:
+    """What a stored variant's own metadata say of its quality; None where they say nothing, or nonsense."""
+    try:
+        return Measured(int(metadata["quality"]), float(metadata["score"]))
+    except (KeyError, ValueError):
+        return None
 
 
 def _etag(body: bytes) -> str:

@@ -14,7 +14,7 @@ from cachetools import TTLCache
 from proxy.derivation.hot import HotPictures
 from proxy.derivation.lock.base import KeyLock, NoLock
 from proxy.derivation.originals import original_file
-from proxy.derivation.picture import Picture
+from proxy.derivation.picture import Picture, measured_by
 from proxy.derivation.purges import NoPurges, Purges
 from proxy.derivation.singleflight import SingleFlight
 from proxy.derivation.variants import StoredVariants
@@ -27,7 +27,8 @@ from proxy.errors import (
     UnknownUpload,
 )
 from proxy.imaging.admission import Priority
-from proxy.imaging.pool import RenderPool, RenderProcess
+from proxy.imaging.pool import RenderedFile, RenderPool, RenderProcess
+from proxy.imaging.target import Measured
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
@@ -61,11 +62,15 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """A variant that is in the store. `seconds` it took to derive; None if it was there already."""
+    """A variant that is in the store. `seconds` it took to derive; None if it was there already.
+
+    `measured` is None where the quality was given.
+    """
 
     variant: Variant
     size: int
     seconds: float | None
+    measured: Measured | None = None
 
 
 class Derivations:
@@ -197,7 +202,7 @@ class Derivations:
                         async for picture, variant, timings in self._render_all(process, path, upload_id, made):
                             flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
                             # Beside the rendering: who waits for the next variant does not wait for this one's write.
-                            done = Ensured(variant, len(picture.body), sum(timings.values()))
+                            done = Ensured(variant, len(picture.body), sum(timings.values()), picture.measured)
                             write = self._put(upload_id, picture, done, leases[variant], ensured)
                             writes.append(asyncio.create_task(write))
         return [variant for variant in missing if variant not in leases or (variant in free and variant not in made)]
@@ -233,7 +238,7 @@ class Derivations:
         infos = await asyncio.gather(*(self._variants.info(upload_id, variant) for variant in variants))
         for variant, info in zip(variants, infos, strict=True):
             if info and info.metadata.get("recipe") == self._recipes.fingerprint(variant):
-                ensured.put_nowait(Ensured(variant, info.size, None))
+                ensured.put_nowait(Ensured(variant, info.size, None, measured_by(info.metadata)))
             else:
                 missing.append(variant)
         return missing
@@ -245,7 +250,7 @@ class Derivations:
             picture, _ = await self._render(upload_id, variant, Priority.BACKGROUND)
         with suppress(ObjectExists):
             await self._variants.put(upload_id, variant, picture, if_absent=not stale)
-        return Ensured(variant, len(picture.body), None)
+        return Ensured(variant, len(picture.body), None, picture.measured)
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
         """Removes stored variants, those named or all of them. Idempotent."""
@@ -355,17 +360,18 @@ class Derivations:
             async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
                 variant = variants[file.index]
                 waiting.discard(variant)
-                yield self._derived(upload_id, variant, file.body, file.timings), variant, file.timings
+                yield self._derived(upload_id, variant, file), variant, file.timings
         except ServiceError as error:
             self._fail(upload_id, waiting, error)
             raise
 
-    def _derived(self, upload_id: UploadId, variant: Variant, body: bytes, timings: dict[str, float]) -> Picture:
-        picture = Picture.derived(upload_id, variant, body, self._recipes.fingerprint(variant))
+    def _derived(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> Picture:
+        recipe = self._recipes.fingerprint(variant)
+        picture = Picture.derived(upload_id, variant, file.body, recipe, file.measured)
         if upload_id not in self._deleted:  # deleted meanwhile: who waits gets it, nobody after
             self._hot.put(upload_id, variant, picture)
         self._count(variant, "ok")
-        self._metrics.observe_stages(timings)
+        self._metrics.observe_stages(file.timings)
         return picture
 
     def _count(self, variant: Variant, outcome: str) -> None:

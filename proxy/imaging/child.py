@@ -52,6 +52,8 @@ def answer(request: Message, answers: BinaryIO) -> None:
         return
     for rendered in render(path, parse_targets(request), limits):
         head = {"index": rendered.index, "length": len(rendered.body), "timings": rendered.timings}
+        if rendered.measured:
+            head["measured"] = asdict(rendered.measured)
         answers.write(pack(head))
         answers.write(rendered.body)
         answers.flush()

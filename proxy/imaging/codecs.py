@@ -51,7 +51,7 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
     options = {"exif": exif} if exif else {}
     match target.format:
         case Format.JPG:
-            _flatten(image, target.background).save(
+            flatten(image, target.background).save(
                 file,
                 "JPEG",
                 quality=target.quality,
@@ -73,7 +73,8 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
     return file.getvalue()
 
 
-def _flatten(image: Image.Image, background: str) -> Image.Image:
+def flatten(image: Image.Image, background: str) -> Image.Image:
+    """What is partly transparent, laid over a colour; the rest as it is."""
     if image.mode not in ("LA", "RGBA"):
         return image
     canvas = Image.new("RGB", image.size, background)

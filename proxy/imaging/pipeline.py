@@ -4,7 +4,7 @@
     decode         EXIF; pixels at a reduced scale, in plain channels      (decoding, vips, channels)
     resize         one Lanczos pass over the visible part, alpha premultiplied
     to_srgb, without_useless_channels, turn_upright: on the small picture, where it is cheap
-    encode                                                                 (codecs)
+    encode, at a quality that is given or searched for                      (codecs, tuning)
 
 A single variant and all of them take the same way, so a warmed variant and a requested one are the same bytes.
 """
@@ -23,7 +23,7 @@ from proxy.imaging.color import to_srgb
 from proxy.imaging.decoding import Original, decode
 from proxy.imaging.geometry import decode_tier, place
 from proxy.imaging.probe import Limits
-from proxy.imaging.target import Target
+from proxy.imaging.target import Measured, Target
 
 REDUCING_GAP = 2.0
 """How much of a strong reduction a box filter may do before Lanczos: invisible at 2 (Pillow documents 3 as exact)."""
@@ -31,13 +31,17 @@ REDUCING_GAP = 2.0
 
 @dataclass(slots=True)
 class Rendered:
-    """One finished file. `timings` are seconds by stage (decode, resize, encode), of this file's own share."""
+    """One finished file. `timings` are seconds by stage (decode, resize, encode), of this file's own share.
+
+    `measured` is None where the quality was given.
+    """
 
     index: int
     body: bytes
     width: int
     height: int
     timings: dict[str, float] = field(default_factory=dict)
+    measured: Measured | None = None
 
 
 def render(path: Path, targets: Sequence[Target], limits: Limits) -> Iterator[Rendered]:
@@ -55,8 +59,9 @@ def render(path: Path, targets: Sequence[Target], limits: Limits) -> Iterator[Re
             with timed(timings, "resize"):
                 picture = resize(original, target)
         with timed(timings, "encode"):
-            body = encode(picture, target, original.exif_bytes() if target.keep_exif else None)
-        yield Rendered(index, body, picture.width, picture.height, timings)
+            exif = original.exif_bytes() if target.keep_exif else None
+            body, measured = encode_as_wanted(picture, target, exif)
+        yield Rendered(index, body, picture.width, picture.height, timings, measured)
 
 
 def resize(original: Original, target: Target) -> Image.Image:
@@ -71,6 +76,16 @@ def resize(original: Original, target: Target) -> Image.Image:
     )
     small = without_useless_channels(to_srgb(unpremultiply(small), original.profile))
     return original.turn_upright(small)
+
+
+def encode_as_wanted(picture: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
+    """The file, and what was measured where its quality was searched for."""
+    if target.score is None:
+        return encode(picture, target, exif), None
+    # numpy takes a tenth of a second to import, and 20 MB: only render processes that search pay for it.
+    from proxy.imaging.tuning import tuned  # noqa: PLC0415
+
+    return tuned(picture, target, exif)
 
 
 def _shape(target: Target) -> tuple[int, int, int, str]:

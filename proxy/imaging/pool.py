@@ -19,7 +19,7 @@ from proxy.imaging import wire
 from proxy.imaging.admission import Admission, Priority
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.probe import Limits
-from proxy.imaging.target import Target
+from proxy.imaging.target import Measured, Target
 
 log = structlog.get_logger()
 
@@ -29,11 +29,12 @@ _MAX_LINE = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RenderedFile:
-    """One finished variant; `timings` are seconds by stage."""
+    """One finished variant; `timings` are seconds by stage, `measured` is None where the quality was given."""
 
     index: int
     body: bytes
     timings: dict[str, float] = field(default_factory=dict)
+    measured: Measured | None = None
 
 
 class RenderPool:
@@ -140,13 +141,14 @@ class RenderProcess:
     @classmethod
     async def start(cls, limits: Limits, memory_mb: int, timeout: float) -> "RenderProcess":
         """Returns once the child has imported what it needs. Raises RenderFailed, DerivationTimeout."""
-        # -P: the working directory is no place to import from. env: a decoder needs no credentials.
+        # -P: the working directory is no place to import from. env: a decoder needs no credentials; and numpy's linear
+        # algebra, which we do not use, would reserve 40 MB of its limited memory for each processor of the machine.
         try:
             child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", "proxy.imaging.child", str(memory_mb)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env={},
+                env={"OPENBLAS_NUM_THREADS": "1"},
                 limit=_MAX_LINE,
                 start_new_session=True,  # Ctrl-C in a terminal is for the server, which lets work in hand finish
             )
@@ -166,7 +168,7 @@ class RenderProcess:
         await self._send(wire.render_request(path, targets, self._limits))
         while not (message := await self._receive(self._timeout)).get("done"):
             body = await self._read(self._stdout.readexactly(message["length"]), self._timeout)
-            yield RenderedFile(message["index"], body, message["timings"])
+            yield RenderedFile(message["index"], body, message["timings"], wire.parse_measured(message))
         self.at_rest = True
 
     async def inspect(self, path: Path) -> Inspection:

@@ -12,7 +12,7 @@ from typing import Any
 from proxy import errors
 from proxy.errors import RenderFailed, ServiceError
 from proxy.imaging.probe import Limits
-from proxy.imaging.target import Target
+from proxy.imaging.target import Measured, Target
 from proxy.model import Fit, Format
 
 Message = Mapping[str, Any]
@@ -47,6 +47,12 @@ def parse_targets(message: Message) -> list[Target]:
         Target(**target | {"fit": Fit(target["fit"]), "format": Format(target["format"])})
         for target in message["targets"]
     ]
+
+
+def parse_measured(message: Message) -> Measured | None:
+    """Of a rendered file's head; None where the quality was given."""
+    measured = message.get("measured")
+    return Measured(int(measured["quality"]), float(measured["score"])) if measured else None
 
 
 def refusal(error: ServiceError) -> Message:

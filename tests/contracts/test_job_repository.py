@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
@@ -293,6 +293,7 @@ class TestRecording:
         variants = {
             "tiny.webp": WarmedVariant("https://cdn.test/ü.webp", VariantState.STORED, 0, 0.1),
             "tiny.jpg": WarmedVariant("/b", VariantState.WAITING, None, None),
+            "tiny.avif": WarmedVariant("/c", VariantState.STORED, 1000, 25.5, 66, 80.25),
         }
 
         await repository.record(upload_id, 50, variants)
@@ -300,6 +301,18 @@ class TestRecording:
         image, job = await repository.find(upload_id)
         assert image == replace(image_of(upload_id), variants=variants)
         assert (job.status, job.progress, job.error) == (PROCESSING, 50, None)
+
+    async def test_variants_written_before_qualities_were_searched_for_are_read(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        upload_id = await upload(repository, PROCESSING)
+        row = {"small.jpg": {"url": "/a", "state": "stored", "bytes": 7, "milliseconds": 1.5}}
+        async with database.transaction() as connection:
+            await connection.execute(update(images).where(images.c.upload_id == upload_id).values(variants=row))
+
+        image, _ = await repository.find(upload_id)
+
+        assert image.variants == {"small.jpg": WarmedVariant("/a", VariantState.STORED, 7, 1.5, None, None)}
 
     @pytest.mark.parametrize("status", [PENDING, COMPLETE, FAILED])
     async def test_a_job_that_nobody_works_on_takes_no_record(

@@ -16,12 +16,13 @@ import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from tests import pictures
-from tests.pictures import camera_jpeg, disc, png
+from tests.pictures import camera_jpeg, disc, photograph_bytes, png
 from tests.seaweedfs import SeaweedServer
 from tests.service import Service, darkroom
 
 SIZES = {"small": 150, "medium": 400, "large": 800}
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF"}
+CHELSEA = photograph_bytes("chelsea.png")
 STANDARD = [f"{size}.{format}" for size in SIZES for format in FORMATS]
 LIKENESS = {"jpg": 25.0, "png": 38.0, "webp": 25.0, "avif": 25.0}
 """dB of PSNR against a full decode. This busy picture measures 26.6 and more in the lossy formats, 42.7 in PNG; a shift
@@ -133,6 +134,36 @@ def test_a_warm_up_makes_the_bytes_that_a_request_would_make(
         requested = upload(service, photograph)
         for name in STANDARD:
             assert httpx.get(f"{service.url}/images/{requested}/{name}").content == bodies[name].content
+
+
+def test_a_searched_quality_is_shown_with_its_score_and_stays_known(tmp_path: Path, stores: dict[str, str]) -> None:
+    (tmp_path / "darkroom.toml").write_text('[sizes.card]\nwidth = 200\nquality = "auto"\n[sizes.small]\nwidth = 150\n')
+    with Service(tmp_path, **stores) as service:
+        warmed = upload(service, CHELSEA)
+        status = wait_for(service, warmed, "complete")["variants"]
+        for name, known in status.items():
+            if name.startswith("small") or name.endswith("png"):
+                assert (known["quality"], known["score"]) == (None, None)
+            else:
+                assert known["quality"] in range(1, 101)
+                assert 80 <= known["score"] < 83
+        bodies = {name: httpx.get(f"{service.url}/images/{warmed}/{name}").content for name in status}
+        assert {name: len(body) for name, body in bodies.items()} == {n: known["bytes"] for n, known in status.items()}
+        service.stop()
+
+        service.start()
+        assert wait_for(service, warmed, "complete")["variants"] == status
+        service.stop()
+    with Service(tmp_path, WARM_UP="false", **stores) as service:
+        requested = upload(service, CHELSEA)
+        for name, body in bodies.items():
+            assert httpx.get(f"{service.url}/images/{requested}/{name}").content == body
+        service.stop()
+        warm = darkroom(tmp_path, "warm", requested, **stores)
+        assert warm.returncode == 0, warm.stderr
+        service.start()
+        found = wait_for(service, requested, "complete")["variants"]
+        assert {name: {**known, "milliseconds": None} for name, known in status.items()} == found
 
 
 async def test_sixty_four_at_once_cost_one_derivation(

@@ -22,7 +22,7 @@ from proxy.derivation.service import Derivations, Tier
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key, variant_key
-from proxy.model import UploadId, new_upload_id
+from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
@@ -140,6 +140,27 @@ class TestComplete:
         assert known[variant.name].milliseconds is None
         assert known[variant.name].bytes == (await sizes_in(store, image.upload_id))[variant.name]
         assert store.count("put") == puts + len(NAMES) - 1
+
+    async def test_what_was_measured_is_known_whoever_derived_the_variant(
+        self, derivations: Derivations, repository: WatchedRepository, store: CountingStore, image: Image
+    ) -> None:
+        sizes = Sizes(Size("card", 110, 100, Fit.COVER, auto_quality=True))
+        asked = next(variant for variant in sizes.standard if variant.format is Format.WEBP)
+        await derivations.fetch(image.upload_id, asked)
+        await derivations.drain()
+
+        assert await deliver(WarmUp(repository, derivations, sizes).run, image.upload_id) is COMPLETE
+
+        known = (await repository.find(image.upload_id))[0].variants
+        for variant in sizes.standard:
+            metadata = (await store.inner.head(variant_key(image.upload_id, variant))).metadata
+            measured = (known[variant.name].quality, known[variant.name].score)
+            if variant.format is Format.PNG:
+                assert measured == (None, None)
+                assert not metadata.keys() & {"quality", "score"}
+            else:
+                assert measured == (int(metadata["quality"]), float(metadata["score"]))
+                assert measured[1] >= 80
 
 
 class TestAgain:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxy import recipe
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format, Size, Variant
 from proxy.recipe import Recipes
@@ -13,6 +14,7 @@ from proxy.settings import Quality, Settings
 
 BOX = Size("box", 400, 300, Fit.COVER)
 PLAIN = Variant(BOX, Format.JPG)
+AUTO_BOX = Size("box", 400, 300, Fit.COVER, auto_quality=True)
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,33 @@ def test_a_formats_quality_is_its_own_business(format: Format) -> None:
     assert changed == {format}
 
 
+@pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
+def test_it_changes_with_the_score_where_the_quality_is_searched_for(format: Format) -> None:
+    searched = Variant(AUTO_BOX, format)
+    higher = {"quality": Quality(score=85)}
+
+    assert len({fingerprint(Variant(BOX, format)), fingerprint(searched), fingerprint(searched, **higher)}) == 3
+    assert fingerprint(Variant(BOX, format), **higher) == fingerprint(Variant(BOX, format))
+
+
+def test_lossless_variants_have_nothing_to_search_for() -> None:
+    searched = Variant(AUTO_BOX, Format.PNG)
+
+    assert fingerprint(searched) == fingerprint(searched, quality=Quality(score=85))
+    assert fingerprint(searched) == fingerprint(Variant(BOX, Format.PNG))
+
+
+def test_the_code_of_the_search_counts_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fingerprints() -> list[str]:
+        return [fingerprint(Variant(size, Format.JPG)) for size in (BOX, AUTO_BOX)]
+
+    fixed, searched = fingerprints()
+    monkeypatch.setattr(recipe, "_SEARCHING_CODE", ("similarity.py",))
+
+    assert fingerprints()[0] == fixed
+    assert fingerprints()[1] != searched
+
+
 def test_it_does_not_change_with_the_name_of_the_size() -> None:
     assert fingerprint(Variant(Size("other", 400, 300, Fit.COVER), Format.JPG)) == fingerprint()
 
@@ -107,3 +136,11 @@ def test_a_target_is_the_variant_in_device_pixels_with_the_settings_of_its_forma
         width=800, height=600, fit=Fit.COVER, format=Format.WEBP, quality=33, background="#102030", keep_exif=True
     )
     assert recipes.target(Variant(BOX, Format.PNG)).quality is None
+
+
+def test_a_target_has_a_score_where_its_quality_is_searched_for() -> None:
+    recipes = Recipes(Settings(quality=Quality(score=75)))
+
+    assert [recipes.target(Variant(AUTO_BOX, format)).score for format in Format] == [75, None, 75, 75]
+    assert [recipes.target(Variant(BOX, format)).score for format in Format] == [None] * 4
+    assert recipes.target(Variant(AUTO_BOX, Format.AVIF)).quality == 71

@@ -40,7 +40,7 @@ class TestDefaults:
         assert settings.missing_ttl == 60
         assert settings.strip_metadata is True
         assert settings.background == "#ffffff"
-        assert settings.quality.model_dump() == {"jpg": 85, "webp": 85, "avif": 71}
+        assert settings.quality.model_dump() == {"jpg": 85, "webp": 85, "avif": 71, "score": 80}
         assert settings.api_keys == ()
         assert settings.url_base == ""
         assert settings.s3_bucket is None
@@ -111,6 +111,7 @@ class TestSizes:
             ('width = 30\nheight = 20\nfit = "cover"', Size("x", 30, 20, Fit.COVER)),
             ('width = 30\nfit = "inside"', Size("x", 30, None, Fit.INSIDE)),
             ("width = 1\nheight = 5000", Size("x", 1, 5000, Fit.COVER)),
+            ('width = 30\nquality = "auto"', Size("x", 30, None, Fit.INSIDE, auto_quality=True)),
         ],
     )
     def test_cover_where_both_sides_are_given_and_fit_inside_otherwise(self, table: str, size: Size) -> None:
@@ -130,6 +131,8 @@ class TestSizes:
             ("height = 5001", "sizes.x.height", "less than or equal to 5000"),
             ("width = 1.5", "sizes.x.width", "integer"),
             ("width = 3\ndepth = 3", "sizes.x.depth", "not permitted"),
+            ('width = 3\nquality = "best"', "sizes.x.quality", "'auto'"),
+            ("width = 3\nquality = 80", "sizes.x.quality", "'auto'"),
         ],
     )
     def test_a_wrong_one_is_named_with_its_reason(self, table: str, where: str, reason: str) -> None:
@@ -157,6 +160,24 @@ class TestSizes:
 
         assert variant is not None
         assert variant.name == f"{name}@3x.webp"
+
+    def test_their_quality_is_fixed_unless_they_say_otherwise(self) -> None:
+        toml('[sizes.one]\nwidth = 3\n[sizes.two]\nwidth = 3\nquality = "auto"\n[quality]\nscore = 72.5')
+
+        settings = load_settings()
+
+        assert [size.auto_quality for size in settings.sizes.values()] == [False, True]
+        assert settings.quality.score == 72.5
+
+    @pytest.mark.parametrize(
+        ("score", "reason"),
+        [("49", "greater than or equal to 50"), ("96", "less than or equal to 95"), ('"high"', "number")],
+    )
+    def test_a_score_that_no_file_should_have_is_named_with_its_reason(self, score: str, reason: str) -> None:
+        toml(f"[quality]\nscore = {score}")
+
+        with pytest.raises(SettingsError, match=rf"^quality\.score: .*{reason}"):
+            load_settings()
 
     def test_there_is_at_least_one(self) -> None:
         toml("[sizes]")

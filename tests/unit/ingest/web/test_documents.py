@@ -1,11 +1,11 @@
 """The `<picture>` that callers paste, and the widths that it announces."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 import pytest
 
-from ingest.jobs import Job, JobStatus
+from ingest.jobs import Job, JobStatus, VariantState, WarmedVariant
 from ingest.web.documents import Documents, shown
 from proxy.imaging.geometry import place
 from proxy.model import Fit, Size, Sizes, Variant
@@ -154,6 +154,21 @@ def test_a_size_is_announced_as_it_is_rendered(size: Size, sides: tuple[int, int
     rendered = place(sides, size.width, size.height, size.fit)
 
     assert shown(size, image) == (rendered.width, rendered.height)
+
+
+def test_a_status_says_what_was_measured_of_a_variant() -> None:
+    variants = {
+        "small.jpg": WarmedVariant("/small.jpg", VariantState.STORED, 1234, 5.6, 83, 80.25),
+        "small.png": WarmedVariant("/small.png", VariantState.STORED, 4321, 7.8),
+    }
+    job = Job(ID, JobStatus.COMPLETE, 100, None, IMAGE.created_at, IMAGE.created_at)
+
+    status = Documents(DEFAULT, "").status(replace(IMAGE, variants=variants), job)
+
+    assert status["variants"] == {
+        "small.jpg": {"state": "stored", "bytes": 1234, "milliseconds": 5.6, "quality": 83, "score": 80.25},
+        "small.png": {"state": "stored", "bytes": 4321, "milliseconds": 7.8, "quality": None, "score": None},
+    }
 
 
 def test_urls_have_every_size_and_format_and_no_more() -> None:

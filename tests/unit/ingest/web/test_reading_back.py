@@ -21,6 +21,7 @@ from tests.unit.ingest.web.conftest import Service
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NAMES = [f"{size}.{format}" for size in ("small", "medium", "large") for format in ("jpg", "png", "webp", "avif")]
+WAITING = {"state": "waiting", "bytes": None, "milliseconds": None, "quality": None, "score": None}
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 
 
@@ -90,7 +91,7 @@ class TestStatus:
             "error": None,
             "createdAt": document["createdAt"],
             "updatedAt": document["createdAt"],
-            "variants": {name: {"state": "waiting", "bytes": None, "milliseconds": None} for name in NAMES},
+            "variants": dict.fromkeys(NAMES, WAITING),
         }
 
     async def test_after_it_every_variant_is_known_as_it_is_served(
@@ -110,6 +111,7 @@ class TestStatus:
             assert known["state"] == "stored"
             assert known["bytes"] == len(served.content)
             assert known["milliseconds"] is None or known["milliseconds"] > 0
+            assert (known["quality"], known["score"]) == (None, None)
 
     async def test_a_failure_says_why(self, service: Service, created: dict[str, object]) -> None:
         await advance(service.ingest, str(created["uploadId"]), JobStatus.FAILED, "Export it again.")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from proxy.derivation.service import Derivations, Ensured, Tier
 from proxy.imaging.admission import Priority
+from proxy.imaging.target import Measured
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
 from proxy.recipe import Recipes
@@ -91,6 +92,20 @@ async def test_what_is_stored_with_todays_recipe_is_skipped(
     assert {one.seconds for one in again.values()} == {None}
     assert {method for method, _ in store.calls} == {"head"}
     assert len(pool.priorities) == 2
+
+
+async def test_what_was_measured_is_told_of_the_derived_and_of_the_stored(
+    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+) -> None:
+    pool.measured = Measured(83, 80.25)
+
+    derived = await ensured(derivations, upload_id, ALL[:2])
+    stored = await ensured(derivations, upload_id, ALL[:2])
+
+    assert {one.measured for one in (*derived.values(), *stored.values())} == {pool.measured}
+    assert {one.seconds for one in stored.values()} == {None}
+    info = await store.inner.head(variant_key(upload_id, ALL[0]))
+    assert (info.metadata["quality"], info.metadata["score"]) == ("83", "80.25")
 
 
 async def test_stale_variants_are_derived_anew(

@@ -9,6 +9,7 @@ import pytest
 
 from proxy.derivation.service import Derivations, Ensured, Tier
 from proxy.errors import RenderFailed, ServiceError, StoreUnavailable, Undecodable, UnknownUpload
+from proxy.imaging.target import Measured
 from proxy.keys import variant_key
 from proxy.model import Fit, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
@@ -51,6 +52,7 @@ class TestBesideLiveRequests:
     async def test_a_variant_that_a_live_request_is_making_is_not_made_twice(
         self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
     ) -> None:
+        pool.measured = Measured(83, 80.25)
         gate = pool.hold(1)
         live = asyncio.create_task(derivations.fetch(upload_id, ALL[0]))
         await gate.reached.wait()
@@ -64,7 +66,7 @@ class TestBesideLiveRequests:
 
         assert answer.tier is Tier.DERIVED
         assert set(result) == set(ALL)
-        assert result[ALL[0]] == Ensured(ALL[0], len(answer.picture.body), None)
+        assert result[ALL[0]] == Ensured(ALL[0], len(answer.picture.body), None, pool.measured)
         assert pool.renderings == len(ALL)
         assert variant_key(upload_id, ALL[0]) in await store.keys()
 

@@ -3,7 +3,10 @@
 import hashlib
 from datetime import UTC, datetime
 
+import pytest
+
 from proxy.derivation.picture import CACHE_CONTROL, Picture
+from proxy.imaging.target import Measured
 from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.storage.base import ObjectInfo, StoredObject
 
@@ -32,6 +35,31 @@ def test_its_metadata_are_the_recipe_and_the_tag_to_purge_it_by() -> None:
 
     assert derived.metadata == {"recipe": "a1b2c3", "cache-tag": tag}
     assert stored({"recipe": "a1b2c3"}).metadata == derived.metadata
+
+
+def test_what_was_measured_is_in_its_metadata_and_is_read_from_them() -> None:
+    derived = Picture.derived(UPLOAD_ID, VARIANT, BODY, "a1b2c3", Measured(83, 80.25))
+
+    assert {name: derived.metadata[name] for name in ("quality", "score")} == {"quality": "83", "score": "80.25"}
+    assert stored(derived.metadata).measured == derived.measured
+    assert stored(derived.metadata).metadata == derived.metadata
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"quality": "83"},
+        {"score": "80"},
+        {"quality": "high", "score": "80"},
+        {"quality": "83.5", "score": "80"},
+        {"quality": "0", "score": "80"},
+        {"quality": "83", "score": "nan"},
+    ],
+    ids=str,
+)
+def test_metadata_without_a_measure_have_none(metadata: dict[str, str]) -> None:
+    assert stored({"recipe": "a1b2c3"} | metadata).measured is None
 
 
 def test_a_stored_one_keeps_its_own_recipe() -> None:

@@ -21,7 +21,11 @@ from tests.fakes import CountingStore, eventually, photograph, sample
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 300, None, Fit.INSIDE))
+SIZES = Sizes(
+    Size("small", 150, 150, Fit.COVER),
+    Size("wide", 300, None, Fit.INSIDE),
+    Size("searched", 150, 150, Fit.COVER, auto_quality=True),
+)
 JPG = Variant(SIZES["small"], Format.JPG)
 
 

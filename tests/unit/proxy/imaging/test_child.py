@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,37 @@ def test_a_rendering_is_announced_sent_and_done() -> None:
     expected = rendered(photograph_bytes("rocket.jpg"), *WANTED)
     assert [body for _, body in files] == [expected[1], expected[2], expected[0]]
     assert [set(message) for message, _ in files] == [{"index", "length", "timings"}] * 3
+
+
+def test_a_searched_quality_is_announced_with_its_score() -> None:
+    _, fixed, searched, _ = asked(render(ROCKET, WANTED[1], replace(WANTED[1], score=80)))
+
+    assert "measured" not in fixed[0]
+    assert set(searched[0]["measured"]) == {"quality", "score"}
+    assert searched[0]["measured"]["score"] >= 80
+    assert searched[0]["length"] == len(searched[1])
+
+
+def test_numpy_is_loaded_by_who_searches_alone() -> None:
+    """It takes a tenth of a second and 20 MB, of every process."""
+    code = "import sys, ingest.cli, ingest.web.app, proxy.imaging.child; sys.exit('numpy' in sys.modules)"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("memory_mb", [400, 1024])
+def test_a_real_child_searches_within_its_memory(memory_mb: int) -> None:
+    wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
+    environment = {"OPENBLAS_NUM_THREADS": "1"}
+
+    ran = subprocess.run(
+        [*COMMAND, str(memory_mb)], input=render(ROCKET, *wanted), capture_output=True, env=environment, check=True
+    )
+
+    _, *files, done = answers(ran.stdout)
+    assert [message["measured"]["score"] >= 80 for message, _ in files] == [True] * 3
+    assert done == ({"done": True}, b"")
+    assert ran.stderr == b""
 
 
 def test_an_inspection_is_one_message() -> None:

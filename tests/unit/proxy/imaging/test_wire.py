@@ -1,14 +1,17 @@
 """What a render process and its parent say to each other."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from proxy.errors import RenderFailed, ServiceError, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.probe import Limits
+from proxy.imaging.target import Measured
 from proxy.imaging.wire import (
     inspect_request,
     pack,
+    parse_measured,
     parse_refusal,
     parse_targets,
     refusal,
@@ -23,6 +26,7 @@ TARGETS = [
     target(400, None, Format.PNG, fit=Fit.INSIDE, keep_exif=True),
     target(None, 800, Format.AVIF, fit=Fit.INSIDE, background="#204060"),
     target(2400, 2400, Format.WEBP),
+    replace(target(400, 400, Format.JPG), score=80.5),
 ]
 
 
@@ -32,7 +36,20 @@ def test_a_request_arrives_as_it_was_sent() -> None:
     assert message["path"] == '/tmp/a b\n"ü".jpg'
     assert Limits(**message["limits"]) == LIMITS
     assert parse_targets(message) == TARGETS
-    assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * 4
+    assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * 5
+
+
+def test_what_was_measured_arrives_as_it_was() -> None:
+    measured = Measured(quality=83, score=80.25)
+
+    assert parse_measured(unpack(pack({"index": 0, "measured": asdict(measured)}))) == measured
+    assert parse_measured(unpack(pack({"index": 0}))) is None
+
+
+@pytest.mark.parametrize("nonsense", [{"quality": "x", "score": 1}, {"quality": 85, "score": float("nan")}])
+def test_nonsense_was_not_measured(nonsense: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        parse_measured(unpack(pack({"measured": nonsense})))
 
 
 def test_a_request_to_inspect_names_no_targets() -> None:

@@ -1,0 +1,182 @@
+"""`quality = "auto"` against fixed qualities, and our measure of likeness against SSIMULACRA2 itself.
+
+python -m benchmarks.quality [FOLDER]     # with more photographs than scikit-image's, for instance large ones
+"""
+
+import io
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, median
+
+import numpy as np
+from PIL import Image, ImageOps
+from ssimulacra2 import ssimulacra2 as published
+
+from benchmarks.report import table
+from proxy.imaging.codecs import encode
+from proxy.imaging.similarity import Reference
+from proxy.imaging.target import Target
+from proxy.imaging.tuning import tuned
+from proxy.model import Fit, Format
+from proxy.settings import Quality
+from tests.pictures import COLOR_PHOTOGRAPHS, photograph_path
+
+SIDES = (150, 400, 800)
+LARGE_SIDES = (1600, 2400)
+LOSSY = (Format.JPG, Format.WEBP, Format.AVIF)
+QUALITIES = (50, 65, 75, 85, 92)
+SLIDES = "ihc.png"  # scikit-image's photograph through a microscope
+
+Renderings = list[tuple[str, int, Image.Image]]
+
+
+def main(folder: Path | None) -> None:
+    paths = [photograph_path(name) for name in (*COLOR_PHOTOGRAPHS, SLIDES)]
+    paths += sorted(folder.glob("*.jpg")) if folder else []
+    pictures = list(renderings(paths, SIDES))
+    judges = [Judge(picture) for _, _, picture in pictures]
+    table(
+        f"Our measure against the package ssimulacra2: {len(pictures)} renderings, 3 formats, qualities {QUALITIES}",
+        ("side", "files", "Pearson", "Spearman", "ours is higher by", "mean difference", "worst"),
+        agreement(pictures, judges),
+    )
+    table(
+        f"A score of {Quality().score:g} against fixed qualities; scores are the package's",
+        (
+            *("side", "format", "fixed KB", "auto KB", "bytes of a picture", "from", "to"),
+            *("fixed mean", "worst", "auto mean", "worst", "fixed ms", "auto ms"),
+        ),
+        comparison(pictures, judges),
+    )
+    table(
+        "Large pictures, whose middle is searched: what it scores, and what all of it scores, both by our measure",
+        ("picture", "side", "format", "quality", "middle", "all", "fixed ms", "auto ms"),
+        large(paths),
+    )
+
+
+def renderings(paths: list[Path], sides: tuple[int, ...]) -> Iterator[tuple[str, int, Image.Image]]:
+    """Squares of the photographs that have so many pixels."""
+    for path in paths:
+        with Image.open(path) as image:
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+        for side in sides:
+            if min(upright.size) >= side:
+                square = ImageOps.fit(upright, (side, side), Image.Resampling.LANCZOS)
+                square.info = {}
+                yield path.stem, side, square
+
+
+class Judge:
+    """The package's measure, with what depends on the original alone computed once.
+
+    Scales that a small picture lacks count as without error: the package goes on with the next scale's weights there.
+    """
+
+    def __init__(self, original: Image.Image) -> None:
+        self._scales = [(xyb, published.blur_image(xyb), published.blur_image(xyb * xyb)) for xyb in _scales(original)]
+
+    def score(self, image: Image.Image) -> float:
+        measured = published.Msssim()
+        for (xyb, mean1, square1), other in zip(self._scales, _scales(image), strict=True):
+            mean2, square2 = published.blur_image(other), published.blur_image(other * other)
+            scale = published.MsssimScale()
+            product = published.blur_image(xyb * other)
+            scale.avg_ssim = published.ssim_map(mean1, mean2, square1, square2, product)
+            scale.avg_edgediff = published.edge_diff_map(xyb, mean1, other, mean2)
+            measured.scales.append(scale)
+        while len(measured.scales) < published.kNumScales:
+            measured.scales.append(published.MsssimScale())
+        return float(measured.score())
+
+
+def _scales(image: Image.Image) -> Iterator[np.ndarray]:
+    linear = published.srgb_to_linear(np.asarray(image.convert("RGB"), np.float64))
+    for _ in range(published.kNumScales):
+        if min(linear.shape[:2]) < 8:
+            return
+        yield published.make_positive_xyb(published.linear_rgb_to_xyb(linear))
+        linear = published.downsample(linear, 2, 2)
+
+
+def agreement(pictures: Renderings, judges: list[Judge]) -> Iterator[tuple[object, ...]]:
+    rows: list[tuple[int, float, float]] = []
+    for (_, side, picture), judge in zip(pictures, judges, strict=True):
+        reference = Reference(picture)
+        for format in LOSSY:
+            for quality in QUALITIES:
+                image = decoded(encode(picture.copy(), replace(fixed(side, format), quality=quality), None))
+                rows.append((side, reference.score(image), judge.score(image)))
+    for side in (*SIDES, "all"):
+        ours, theirs = np.array([row[1:] for row in rows if side in (row[0], "all")]).T
+        ranks = (np.argsort(np.argsort(scores)) for scores in (ours, theirs))
+        apart = ours - theirs
+        yield (
+            *(side, len(ours), f"{np.corrcoef(ours, theirs)[0, 1]:.4f}", f"{np.corrcoef(*ranks)[0, 1]:.4f}"),
+            *(f"{apart.mean():.2f}", f"{abs(apart).mean():.2f}", f"{apart[abs(apart).argmax()]:.2f}"),
+        )
+
+
+def comparison(pictures: Renderings, judges: list[Judge]) -> Iterator[tuple[object, ...]]:
+    rows = []
+    for (_, side, picture), judge in zip(pictures, judges, strict=True):
+        for format in LOSSY:
+            plain, plain_ms = timed(picture, fixed(side, format))
+            auto, auto_ms = timed(picture, searched(side, format))
+            scores = [judge.score(decoded(file)) for file in (plain, auto)]
+            rows.append((side, format, len(plain), len(auto), *scores, plain_ms, auto_ms))
+    for side in (*SIDES, "all"):
+        for format in LOSSY:
+            chosen = [row[2:] for row in rows if side in (row[0], "all") and row[1] is format]
+            plain, auto, plain_scores, auto_scores, plain_times, auto_times = zip(*chosen, strict=True)
+            ratios = [a / p for a, p in zip(auto, plain, strict=True)]
+            typical = math.exp(mean(math.log(ratio) for ratio in ratios))
+            yield (
+                *(side, format, sum(plain) / 1024, sum(auto) / 1024),
+                *(f"{ratio:.2f}" for ratio in (typical, min(ratios), max(ratios))),
+                *(f"{mean(plain_scores):.1f}", f"{min(plain_scores):.1f}"),
+                *(f"{mean(auto_scores):.1f}", f"{min(auto_scores):.1f}"),
+                *(median(plain_times), median(auto_times)),
+            )
+
+
+def large(paths: list[Path]) -> Iterator[tuple[object, ...]]:
+    for name, side, picture in renderings(paths, LARGE_SIDES):
+        reference = Reference(picture)
+        for format in LOSSY:
+            _, plain_ms = timed(picture, fixed(side, format))
+            start = time.process_time()
+            file, measured = tuned(picture.copy(), searched(side, format), None)
+            auto_ms = (time.process_time() - start) * 1000
+            assert measured is not None
+            middle, whole = f"{measured.score:.1f}", f"{reference.score(decoded(file)):.1f}"
+            yield name.split("_")[0], side, format, measured.quality, middle, whole, plain_ms, auto_ms
+
+
+def timed(picture: Image.Image, target: Target) -> tuple[bytes, float]:
+    """The file, and the milliseconds of a processor that it took: other work on the machine counts less so."""
+    copy = picture.copy()
+    start = time.process_time()
+    file = encode(copy, target, None) if target.score is None else tuned(copy, target, None)[0]
+    return file, (time.process_time() - start) * 1000
+
+
+def fixed(side: int, format: Format) -> Target:
+    return Target(side, side, Fit.COVER, format, getattr(Quality(), format), "#ffffff", keep_exif=False)
+
+
+def searched(side: int, format: Format) -> Target:
+    return replace(fixed(side, format), score=Quality().score)
+
+
+def decoded(file: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(file)) as image:
+        return image.convert("RGB")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if sys.argv[1:] else None)

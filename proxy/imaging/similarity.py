@@ -1,0 +1,206 @@
+"""How alike two pictures look, on the scale of SSIMULACRA2: 100 is the same, 90 hard to tell apart side by side,
+70 good, 50 middling, and what is bad is below 30.
+
+Colour space, error maps, weights and the curve to the score are those of SSIMULACRA2 (J. Sneyers, Cloudinary, 2022,
+https://github.com/cloudinary/ssimulacra2), written anew around its constants. To be quick, weights that hardly ever
+matter are left out (90 of 108), and with them whole planes; and the blur is a cheaper one of nearly the same width.
+How near it comes: docs/decisions/0010-quality-auto.md.
+
+Up to the last power, which is rounded off, there are only sums, products, quotients and square roots: IEEE 754 rounds
+them alike on every processor, so that machines that share a store find the same quality.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Plane = NDArray[np.float32]
+"""One channel, height x width."""
+
+MIN_SIDE = 100
+"""Pixels. The coarsest of the five scales has a sixteenth of them; with fewer there is nothing left to compare."""
+
+_LINEAR = np.array(
+    [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (byte / 255 for byte in range(256))],
+    np.float32,
+)
+"""sRGB's bytes (IEC 61966-2-1) as light."""
+
+_CONES = {"L": (0.30, 0.622, 0.078), "M": (0.23, 0.692, 0.078), "S": (0.24342269, 0.20476744, 0.55180987)}
+"""How much red, green and blue light each kind of cone takes in: JPEG XL's opsin absorbance matrix."""
+_BIAS = 0.0037930733  # of every cone, before the cube root
+_BIAS_ROOT = 0.15595420
+
+_STABILIZER = 0.0009  # SSIM's C2: below it, differences in contrast do not count
+
+_BLUR_STEPS = (2, 2, 1, 1)  # 1 2 3 4 3 2 1: a variance of 2.5 pixels, where SSIMULACRA2 has a Gaussian with 2.25
+_BLUR_MARGIN = sum(_BLUR_STEPS) // 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Of a plane's errors: the mean and the 4-norm of SSIM's, and the 4-norms of detail that was added, and lost."""
+
+    mean: float = 0
+    norm: float = 0
+    added: float = 0
+    lost: float = 0
+
+
+_SCALES: tuple[Mapping[str, _Weights], ...] = (
+    {"Y": _Weights(norm=7.4668903, lost=17.445834)},
+    {"X": _Weights(norm=1.1041727), "Y": _Weights(norm=6.6836782)},
+    {"X": _Weights(norm=1.8422456, added=11.441173), "Y": _Weights(mean=225.20515, norm=19.213238)},
+    {
+        "X": _Weights(norm=1.8787595, added=10.949070),
+        "Y": _Weights(mean=176.39318, norm=24.433010),
+        "B": _Weights(norm=8.8269830, added=23.192433),
+    },
+    {"Y": _Weights(norm=34.779063, added=44.835626), "B": _Weights(mean=95.108050, added=171.26673)},
+)
+"""By scale, each half as large as the one before, and by plane: X is red against green, Y light, B blue against Y."""
+
+
+class Reference:
+    """A picture to hold others of its size against. What depends on it alone is computed once."""
+
+    def __init__(self, image: Image.Image) -> None:
+        self._scales = [
+            {name: _ReferencePlane(plane, _SCALES[scale][name]) for name, plane in planes.items()}
+            for scale, planes in enumerate(_pyramid(image))
+        ]
+
+    def score(self, other: Image.Image) -> float:
+        """Rounded to hundredths; both pictures are taken without their alpha."""
+        error = sum(
+            reference[name].error(plane)
+            for reference, planes in zip(self._scales, _pyramid(other), strict=True)
+            for name, plane in planes.items()
+        )
+        error *= 0.95623826
+        bent = max(0.0, error * (2.3267656 + error * (-0.020884521 + error * 6.2484966e-05)))
+        return round(100 - 10 * math.pow(bent, 0.62763365), 2)
+
+
+class _ReferencePlane:
+    def __init__(self, plane: Plane, weights: _Weights) -> None:
+        self._weights = weights
+        self._plane = plane
+        self._mean = _blurred(plane)
+        self._variance = _blurred(plane * plane) - self._mean * self._mean
+        self._edges = 1 + np.abs(plane - self._mean)
+
+    def error(self, other: Plane) -> float:
+        weights = self._weights
+        mean = _blurred(other)
+        unlike = self._unlike(other, mean)
+        error = weights.mean * float(unlike.mean()) + weights.norm * _norm(unlike)
+        if weights.added or weights.lost:
+            edges = np.abs(other - mean)
+            edges += 1
+            edges /= self._edges
+            edges -= 1
+            error += weights.added * _norm(np.maximum(edges, 0)) if weights.added else 0
+            error += weights.lost * _norm(np.minimum(edges, 0)) if weights.lost else 0
+        return error
+
+    def _unlike(self, other: Plane, mean: Plane) -> Plane:
+        """1 - SSIM, where a shift in brightness counts the same in dark places as in light ones."""
+        like = _blurred(self._plane * other)
+        like -= self._mean * mean
+        like *= 2
+        like += _STABILIZER
+        variance = _blurred(other * other)
+        variance -= mean * mean
+        variance += self._variance
+        variance += _STABILIZER
+        like /= variance
+        shift = mean - self._mean
+        shift *= shift
+        like *= np.subtract(1, shift, out=shift)
+        unlike = np.subtract(1, like, out=like)
+        return np.maximum(unlike, 0, out=unlike)
+
+
+def _norm(error: Plane) -> float:
+    """The 4-norm: what the worst places are like."""
+    squares = error * error
+    squares *= squares
+    return math.sqrt(math.sqrt(float(squares.mean())))
+
+
+def _pyramid(image: Image.Image) -> Iterator[dict[str, Plane]]:
+    """The planes that count, by scale. The picture is halved as light, so that its brightness stays."""
+    pixels = np.asarray(image.convert("RGB"))
+    light = [_LINEAR[pixels[:, :, band]] for band in range(3)]
+    for scale, wanted in enumerate(_SCALES):
+        if scale:
+            light = [_halved(plane) for plane in light]
+        yield _opponents(light, wanted)
+
+
+def _opponents(light: list[Plane], wanted: Mapping[str, _Weights]) -> dict[str, Plane]:
+    """XYB, scaled and shifted as SSIMULACRA2 does to have all of it positive."""
+    long, medium = _response(light, "L"), _response(light, "M")
+    y = (long + medium) * np.float32(0.5)
+    planes = {"Y": y + np.float32(0.01 - _BIAS_ROOT)}
+    if "X" in wanted:
+        planes["X"] = (long - medium) * np.float32(7) + np.float32(0.42)
+    if "B" in wanted:
+        planes["B"] = _response(light, "S") - y + np.float32(0.55)
+    return planes
+
+
+def _response(light: list[Plane], cone: str) -> Plane:
+    red, green, blue = _CONES[cone]
+    response = light[0] * np.float32(red)
+    response += light[1] * np.float32(green)
+    response += light[2] * np.float32(blue)
+    response += np.float32(_BIAS)
+    return _cube_root(response)
+
+
+def _cube_root(x: Plane) -> Plane:
+    """Of _BIAS to 1.01, to a millionth: a polynomial of the fourth root, then a step of Newton's."""
+    fourth = np.sqrt(x)
+    np.sqrt(fourth, out=fourth)
+    root = fourth * np.float32(-0.1419)
+    for coefficient in (0.5801, 0.5838):
+        root += np.float32(coefficient)
+        root *= fourth
+    root -= np.float32(0.0226)
+    square = np.multiply(root, root, out=fourth)
+    root += root
+    root += np.divide(x, square, out=square)
+    root *= np.float32(1 / 3)
+    return root
+
+
+def _halved(plane: Plane) -> Plane:
+    """The mean of every 2x2 pixels; an odd side counts its last ones twice."""
+    height, width = plane.shape
+    if height % 2 or width % 2:
+        plane = np.pad(plane, ((0, height % 2), (0, width % 2)), "edge")
+    rows = plane[::2] + plane[1::2]
+    return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
+
+
+def _blurred(plane: Plane) -> Plane:
+    """Around the picture there is nothing, zeros, as in SSIMULACRA2.
+
+    The rows stand behind one another with that margin between them: so each step is one addition of whole arrays.
+    """
+    height, width = plane.shape
+    stride = width + 2 * _BLUR_MARGIN
+    size = (height + 2 * _BLUR_MARGIN) * stride
+    flat, spare = np.zeros(size + 2 * _BLUR_MARGIN, np.float32), np.empty(size, np.float32)
+    rows = flat[:size].reshape(-1, stride)
+    rows[_BLUR_MARGIN:-_BLUR_MARGIN, _BLUR_MARGIN:-_BLUR_MARGIN] = plane
+    for step in (*(stride * step for step in _BLUR_STEPS), *_BLUR_STEPS):
+        total = np.add(flat[step:], flat[:-step], out=spare[: len(flat) - step])
+        flat, spare = total, flat
+    return flat.reshape(height, stride)[:, :width] * np.float32(1 / 4 ** len(_BLUR_STEPS))

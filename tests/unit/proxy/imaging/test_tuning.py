@@ -1,0 +1,313 @@
+"""The search for a quality: what it finds, against trying all of them; what it does where there is little to find."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from proxy.imaging import tuning
+from proxy.imaging.codecs import encode, flatten
+from proxy.imaging.pipeline import encode_as_wanted, render
+from proxy.imaging.similarity import MIN_SIDE, Reference
+from proxy.imaging.target import Measured, Target
+from proxy.imaging.tuning import ENCODES, MIDDLE, QUALITIES, WHOLE, least, tuned
+from proxy.model import Format
+from tests.pictures import camera_exif, disc, photograph, photograph_bytes
+from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, target
+from tests.unit.proxy.imaging.test_similarity import noisy
+
+LOSSY = [Format.JPG, Format.WEBP, Format.AVIF]
+
+
+def wanting(score: float, format: Format, size: tuple[int, int] = (128, 120), **options: Any) -> Target:
+    return replace(target(*size, format, **options), score=score)
+
+
+def sized(name: str, width: int = 128, height: int = 120) -> Image.Image:
+    return photograph(name).resize((width, height), Image.Resampling.LANCZOS)
+
+
+def found(image: Image.Image, wanted: Target) -> tuple[bytes, Measured]:
+    file, measured = tuned(image.copy(), wanted, None)
+    assert measured is not None
+    return file, measured
+
+
+def at(image: Image.Image, wanted: Target, quality: int) -> bytes:
+    return encode(image.copy(), replace(wanted, quality=quality), None)
+
+
+# The search itself
+
+
+@given(
+    points=st.lists(st.floats(-5, 5), min_size=len(QUALITIES), max_size=len(QUALITIES)),
+    wanted=st.floats(-10, 10),
+    first=st.integers(1, 100),
+)
+def test_the_least_quality_is_found_in_few_tries_and_each_is_made_once(
+    points: list[float], wanted: float, first: int
+) -> None:
+    scores = dict(zip(QUALITIES, sorted(points), strict=True))
+    tried: Counter[int] = Counter()
+
+    def score(quality: int) -> float:
+        tried[quality] += 1
+        return scores[quality]
+
+    quality = least(score, wanted, first)
+
+    assert quality == next((each for each in QUALITIES if scores[each] >= wanted), QUALITIES[-1])
+    assert tried[quality] == 1
+    assert max(tried.values()) == 1
+    assert len(tried) <= ENCODES
+
+
+@pytest.mark.parametrize("needed", [70, 77, 84, 85, 86, 92])
+def test_where_scores_rise_as_usual_it_is_near_at_the_second_try_and_ends_soon(needed: int) -> None:
+    tried: list[int] = []
+
+    def score(quality: int) -> float:
+        tried.append(quality)
+        return 80 + 0.5 * (quality - needed)
+
+    assert least(score, 80, first=85) == needed
+    assert abs(tried[1] - needed) <= 1
+    assert len(tried) <= 4
+
+
+# Against every quality
+
+
+@pytest.mark.parametrize("format", LOSSY)
+@pytest.mark.parametrize(("name", "score"), [("chelsea.png", 80), ("coffee.png", 75), ("camera.png", 85)])
+def test_it_is_the_least_quality_that_reaches_the_score(name: str, score: float, format: Format) -> None:
+    image, wanted = sized(name), wanting(score, format)
+    reference = Reference(image)
+    scores = {quality: reference.score(decoded(at(image, wanted, quality))) for quality in QUALITIES}
+
+    file, measured = found(image, wanted)
+
+    assert measured.quality == min(quality for quality in QUALITIES if scores[quality] >= score)
+    assert measured.score == scores[measured.quality]
+    assert file == at(image, wanted, measured.quality)
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_the_quality_that_is_given_only_says_where_to_begin(format: Format) -> None:
+    image = sized("chelsea.png")
+
+    files = {found(image, replace(wanting(80, format), quality=quality)) for quality in (1, 60, 85, 100)}
+
+    assert len(files) == 1
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_more_is_asked_of_a_higher_score(format: Format) -> None:
+    image = sized("coffee.png", 200, 200)
+
+    sizes = [len(found(image, wanting(score, format))[0]) for score in (60, 70, 80, 88)]
+
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_the_same_pixels_give_the_same_bytes(format: Format) -> None:
+    image = sized("rocket.jpg")
+
+    assert found(image, wanting(80, format)) == found(image, wanting(80, format))
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_a_score_out_of_reach_gets_the_highest_quality_and_says_so(format: Format) -> None:
+    image = noisy(sized("hubble_deep_field.jpg"), 40)
+
+    file, measured = found(image, wanting(95, format))
+
+    assert measured.quality == QUALITIES[-1]
+    assert measured.score < 95
+    assert file == at(image, wanting(95, format), QUALITIES[-1])
+
+
+def test_a_score_out_of_reach_costs_no_bytes_that_buy_nothing() -> None:
+    """Red on blue: WebP's halved colour smears it at every quality."""
+    image = Image.new("RGB", (160, 160), "#2030c0")
+    for left in range(3, 160, 7):
+        image.paste("#e02020", (left, 0, left + 2, 160))
+
+    file, measured = found(image, wanting(80, Format.WEBP))
+
+    assert measured.quality == 85
+    assert measured.score < 0
+    assert file == at(image, wanting(80, Format.WEBP), 85)
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_one_colour_gets_the_lowest_quality(format: Format) -> None:
+    _, measured = found(Image.new("RGB", (128, 120), "#3060a0"), wanting(80, format))
+
+    assert measured.quality == QUALITIES[0]
+    assert measured.score > 80
+
+
+# What is seen
+
+
+@pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_judged_over_black_and_over_white(mode: str, format: Format) -> None:
+    image = sized("coffee.png", 160, 160)
+    image.putalpha(disc((0, 0, 0), 160).getchannel("A"))
+    image = image.convert(mode)
+
+    file, measured = found(image, wanting(80, format))
+
+    over = {
+        color: Reference(flatten(image.convert("RGBA"), color)).score(flatten(decoded(file).convert("RGBA"), color))
+        for color in ("#000000", "#ffffff")
+    }
+    assert measured.score == min(over.values()) >= 80
+    assert decoded(file).mode == "RGBA"
+
+
+@pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
+def test_colours_that_nobody_sees_are_not_judged(format: Format) -> None:
+    shape = disc((0, 0, 0), 160).getchannel("A")
+    plain, noise = Image.new("RGB", shape.size, "#808080"), noisy(Image.new("RGB", shape.size, "#808080"), 120)
+    plain.putalpha(shape)
+    hidden = Image.composite(plain.convert("RGB"), noise, shape.point([0] + [255] * 255))
+    hidden.putalpha(shape)
+
+    assert found(hidden, wanting(80, format)) == found(plain, wanting(80, format))
+
+
+def test_transparency_in_jpeg_is_judged_over_its_background() -> None:
+    image = sized("coffee.png", 160, 160)
+    image.putalpha(disc((0, 0, 0), 160).getchannel("A"))
+    wanted = wanting(80, Format.JPG, background="#204060")
+
+    file, measured = found(image, wanted)
+
+    assert measured.score == Reference(flatten(image, "#204060")).score(decoded(file))
+    assert file == at(image, wanted, measured.quality)
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_a_picture_that_is_wholly_transparent_has_a_quality(format: Format) -> None:
+    _, measured = found(Image.new("RGBA", (120, 120)), wanting(80, format))
+
+    assert measured.quality == QUALITIES[0]
+
+
+def test_grey_stays_grey() -> None:
+    file, measured = found(sized("camera.png"), wanting(80, Format.JPG))
+
+    assert decoded(file).mode == "L"
+    assert 80 <= measured.score < 83
+
+
+# Small and large
+
+
+@pytest.mark.parametrize("format", LOSSY)
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (MIN_SIDE - 1, 400)])
+def test_what_is_too_small_to_be_measured_gets_the_quality_that_is_given(size: tuple[int, int], format: Format) -> None:
+    image, wanted = sized("coffee.png", *size), wanting(80, format, size)
+
+    assert tuned(image.copy(), wanted, None) == (encode(image.copy(), wanted, None), None)
+
+
+class CountedEncodes:
+    """Stands in for `encode`, and keeps the pixels of what it was given."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pixels: list[int] = []
+        monkeypatch.setattr(tuning, "encode", self)
+
+    def __call__(self, image: Image.Image, wanted: Target, exif: bytes | None) -> bytes:
+        self.pixels.append(image.width * image.height)
+        return encode(image, wanted, exif)
+
+
+@pytest.mark.parametrize("size", [(800, 800), (1600, 400), (6400, 100)])
+def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    encodes = CountedEncodes(monkeypatch)
+
+    found(sized("coffee.png", *size), wanting(80, Format.JPG, size))
+
+    assert set(encodes.pixels) == {size[0] * size[1]}
+    assert len(encodes.pixels) <= ENCODES
+
+
+@pytest.mark.parametrize("size", [(801, 800), (2400, 2400), (3200, 300), (150, 9000), (16_000, 100)])
+def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encodes = CountedEncodes(monkeypatch)
+    image, wanted = sized("coffee.png", *size), wanting(80, Format.JPG, size)
+
+    file, measured = found(image, wanted)
+
+    *parts, whole = encodes.pixels
+    assert whole == size[0] * size[1]
+    assert len(set(parts)) == 1
+    assert 0.95 * MIDDLE * MIDDLE <= parts[0] <= WHOLE
+    assert len(parts) <= ENCODES
+    assert file == at(image, wanted, measured.quality)
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_the_middle_is_measured_in_the_whole_file(format: Format) -> None:
+    size = (1000, 900)
+    image, wanted = sized("coffee.png", *size), wanting(80, format, size)
+    box = (176, 128, 176 + MIDDLE, 128 + MIDDLE)
+
+    file, measured = found(image, wanted)
+
+    assert measured.score == Reference(image.crop(box)).score(decoded(file).crop(box))
+    assert measured.score == pytest.approx(80, abs=1.5)
+
+
+# In the pipeline
+
+
+@pytest.mark.parametrize("format", Format)
+def test_without_a_score_nothing_is_searched(format: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    encodes = CountedEncodes(monkeypatch)
+    image = sized("coffee.png")
+
+    assert encode_as_wanted(image.copy(), target(128, 120, format), None)[1] is None
+    assert encodes.pixels == []
+
+
+def test_renderings_say_what_was_measured() -> None:
+    wanted = [wanting(80, format, (150, 150)) for format in LOSSY] + [target(150, 150, Format.PNG), target(80, 80)]
+
+    with on_disk(photograph_bytes("chelsea.png")) as path:
+        files = {file.index: file for file in render(path, wanted, LIMITS)}
+
+    for index in range(3):
+        measured = files[index].measured
+        assert measured is not None
+        assert 80 <= measured.score < 83
+        assert measured.quality in QUALITIES
+    assert (files[3].measured, files[4].measured) == (None, None)
+
+
+def test_exif_is_kept_where_it_is_to_be_kept() -> None:
+    wanted = wanting(80, Format.JPG, (150, 150), keep_exif=True)
+    exif = camera_exif().tobytes()
+
+    file, _ = tuned(sized("rocket.jpg", 150, 150), wanted, exif)
+
+    assert decoded(file).getexif().tobytes() == exif
+
+
+@pytest.mark.parametrize(("quality", "score"), [(0, 80), (101, 80), (85, float("nan")), (85, float("inf"))])
+def test_nonsense_is_no_measure(quality: int, score: float) -> None:
+    with pytest.raises(ValueError):
+        Measured(quality, score)
