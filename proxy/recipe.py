@@ -13,7 +13,9 @@ from proxy.imaging.target import Target
 from proxy.model import Variant
 from proxy.settings import Settings
 
-_RENDERING_CODE = ("channels.py", "codecs.py", "color.py", "decoding.py", "geometry.py", "pipeline.py", "vips.py")
+_RENDERING_CODE = (
+    *("channels.py", "codecs.py", "color.py", "decoding.py", "geometry.py", "pipeline.py", "png.py", "vips.py"),
+)
 _SEARCHING_CODE = ("similarity.py", "tuning.py")
 
 

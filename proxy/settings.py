@@ -64,16 +64,17 @@ class SizeSettings(BaseModel):
 
 
 class Quality(BaseModel):
-    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 71 its mean SSIMULACRA2 is that of JPEG at 85.
+    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 67 its mean SSIMULACRA2 is that of JPEG at 82,
+    which is above that of mozjpeg's 85 (docs/decisions/0003-pipeline.md).
 
-    `score`: what sizes with `quality = "auto"` are to reach instead, on SSIMULACRA2's scale; as JPEG at 85 on average.
+    `score`: what sizes with `quality = "auto"` are to reach instead, on SSIMULACRA2's scale.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    jpg: int = Field(85, ge=1, le=100)
+    jpg: int = Field(82, ge=1, le=100)
     webp: int = Field(85, ge=1, le=100)
-    avif: int = Field(71, ge=1, le=100)
+    avif: int = Field(67, ge=1, le=100)
     score: float = Field(80, ge=50, le=95)
 
 

@@ -1,12 +1,13 @@
 """Pixels to files. Each encoder gets 8-bit sRGB or grey and writes nothing but the picture."""
 
+import zlib
 from io import BytesIO
-from typing import Any
 
 from PIL import Image, ImageStat, features
 
 from proxy.imaging import vips
 from proxy.imaging.channels import without_useless_channels
+from proxy.imaging.png import save_png
 from proxy.imaging.target import Target
 from proxy.model import Format
 
@@ -27,21 +28,13 @@ ROBIDOUX = (
 
 AVIF_SPEED = 8
 WEBP_METHOD = 4
-_RUNS: dict[str, Any] = {"optimize": True, "compress_type": 3}
-"""zlib's Z_RLE. A photograph's filtered rows have little else to find, and a full search takes ten times as long."""
-_SEARCHES: tuple[dict[str, Any], ...] = (
-    {"compress_level": 9, "compress_type": 0},  # for text and drawings: down to a fiftieth of the bytes
-    {"compress_level": 9, "compress_type": 1},  # Z_FILTERED, for smooth gradients
-)
-_FEW_COLORS = 4096  # no photograph measured had as few
-_WORTH_SEARCHING = 0.85  # of the bytes that runs alone give; photographs stay above 0.95
-_SAMPLE_ROWS, _SAMPLE_STRIPS = 16, 4
 
 
 def versions() -> dict[str, str]:
     """The libraries that decide what bytes come out."""
     names = ("pil", "libjpeg_turbo", "webp", "zlib", "zlib_ng", "avif", "littlecms2")
-    return {name: features.version(name) or "" for name in names} | {"vips": vips.installed()}
+    ours = {"zlib in Python": zlib.ZLIB_RUNTIME_VERSION, "vips": vips.installed()}
+    return {name: features.version(name) or "" for name in names} | ours
 
 
 def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
@@ -62,7 +55,7 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
                 **options,
             )
         case Format.PNG:
-            _save_png(image, file, options)
+            return save_png(image, exif)
         case Format.WEBP:
             _without_rim(_colored(image)).save(file, "WEBP", quality=target.quality, method=WEBP_METHOD, **options)
         case Format.AVIF:
@@ -100,41 +93,3 @@ def _without_rim(image: Image.Image) -> Image.Image:
     canvas.paste(colors, mask=shown)
     canvas.putalpha(alpha)
     return canvas
-
-
-def _save_png(image: Image.Image, file: BytesIO, options: dict[str, bytes]) -> None:
-    """Small by kind of picture, within what a person waits for; figures in docs/decisions/0003-pipeline.md."""
-    palette = _as_palette(image)
-    if palette is not None:
-        palette.save(file, "PNG", optimize=True, **options)
-        return
-    ways = _SEARCHES
-    if image.mode == "L" or image.getcolors(_FEW_COLORS) is None:
-        ways = (_way_by_sample(image),)
-    file.write(min((_png(image, way | options) for way in ways), key=len))
-
-
-def _way_by_sample(image: Image.Image) -> dict[str, Any]:
-    """What suits some rows from all over the picture; a short search tells the ways apart as well as a long one."""
-    strips = range(_SAMPLE_ROWS // 2, image.height, max(_SAMPLE_ROWS, image.height // _SAMPLE_STRIPS))
-    sample = Image.new(image.mode, (image.width, _SAMPLE_ROWS * len(strips)))
-    for number, top in enumerate(strips):
-        sample.paste(image.crop((0, top, image.width, top + _SAMPLE_ROWS)), (0, number * _SAMPLE_ROWS))
-    sizes = [len(_png(sample, way | {"compress_level": 6})) for way in _SEARCHES]
-    if min(sizes) > _WORTH_SEARCHING * len(_png(sample, _RUNS)):
-        return _RUNS
-    return _SEARCHES[sizes.index(min(sizes))]
-
-
-def _png(image: Image.Image, options: dict[str, Any]) -> bytes:
-    file = BytesIO()
-    image.save(file, "PNG", **options)
-    return file.getvalue()
-
-
-def _as_palette(image: Image.Image) -> Image.Image | None:
-    """The same pixels by a palette of at most 256 colours; None where that would change one."""
-    if image.mode != "RGB" or image.getcolors(256) is None:
-        return None
-    palette = image.quantize(256, dither=Image.Dither.NONE)
-    return palette if palette.convert("RGB").tobytes() == image.tobytes() else None

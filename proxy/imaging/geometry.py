@@ -19,13 +19,17 @@ REDUCED_MARGIN = 2.0
 it fell to 83."""
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom, in pixels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Scale the part `box` (left, top, right, bottom; source pixels) to `width` x `height`."""
+    """Scale the part `box` of the source to `width` x `height`."""
 
     width: int
     height: int
-    box: tuple[float, float, float, float]
+    box: Box
 
 
 def place(source: tuple[int, int], width: int | None, height: int | None, fit: Fit) -> Placement:

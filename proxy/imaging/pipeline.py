@@ -17,11 +17,12 @@ from time import perf_counter
 
 from PIL import Image
 
-from proxy.imaging.channels import unpremultiply, without_useless_channels
+from proxy.imaging import vips
+from proxy.imaging.channels import premultiply, unpremultiply, without_useless_channels
 from proxy.imaging.codecs import encode
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decoding import Original, decode
-from proxy.imaging.geometry import decode_tier, place
+from proxy.imaging.geometry import Box, decode_tier, place
 from proxy.imaging.probe import Limits
 from proxy.imaging.target import Measured, Target
 
@@ -71,9 +72,7 @@ def resize(original: Original, target: Target) -> Image.Image:
     pixels, (across, down) = original.pixels, original.scale
     left, top, right, bottom = placement.box
     box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))
-    small = pixels.resize(
-        (placement.width, placement.height), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP
-    )
+    small = _lanczos(pixels, placement.width, placement.height, box)
     small = without_useless_channels(to_srgb(unpremultiply(small), original.profile))
     return original.turn_upright(small)
 
@@ -86,6 +85,16 @@ def encode_as_wanted(picture: Image.Image, target: Target, exif: bytes | None) -
     from proxy.imaging.tuning import tuned  # noqa: PLC0415
 
     return tuned(picture, target, exif)
+
+
+def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Image:
+    if pixels.size == (width, height) and box == (0.0, 0.0, float(width), float(height)):
+        return pixels  # as it is, also what is transparent
+    pixels = premultiply(pixels)
+    resized = vips.resize(pixels, width, height, box)
+    if resized is None:
+        resized = pixels.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
+    return resized
 
 
 def _shape(target: Target) -> tuple[int, int, int, str]:

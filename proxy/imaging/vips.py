@@ -1,4 +1,4 @@
-"""libvips as the decoder of PNG and WebP, where it is installed (the extra `vips`): in bands, and faster than Pillow.
+"""libvips, where it is installed (the extra `vips`): decodes PNG and WebP in bands, and resizes; faster than Pillow.
 
 Why, and figures: docs/decisions/0011-decoders.md.
 """
@@ -14,7 +14,9 @@ from typing import Any
 from PIL import Image
 
 from proxy.errors import Undecodable
+from proxy.imaging.geometry import Box
 
+_MEANS_FIRST = 4  # twice Pillow's reducing gap, as the pipeline sets it
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of bands
 
 
@@ -67,6 +69,24 @@ def decode_webp(path: Path, scale: float) -> Image.Image:
     with _translated():
         picture = _library().Image.webpload(str(path), access="sequential", fail_on="error", scale=scale)
         return _pillow(picture, _MODES[picture.bands])
+
+
+def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image | None:
+    """The part `box` of `image` (L, La, RGB, RGBa or CMYK) by Lanczos at `width` x `height`.
+
+    None where Pillow does it better: outside of whole pixels, which this cannot, and enlarged or reduced by 4 and more,
+    where means over squares come first. Within 2 levels of Pillow, in a third of its time.
+    """
+    left, top, right, bottom = box
+    reduced = (right - left) / width, (bottom - top) / height
+    whole = all(float(side).is_integer() for side in box)
+    if not installed() or not whole or not all(1 <= factor < _MEANS_FIRST for factor in reduced):
+        return None
+    pixels = _library().Image.new_from_memory(
+        image.tobytes(), image.width, image.height, len(image.getbands()), "uchar"
+    )
+    part = pixels.crop(int(left), int(top), int(right - left), int(bottom - top))
+    return _pillow(part.reduce(*reduced, kernel="lanczos3"), image.mode)
 
 
 def _pillow(picture: Any, mode: str) -> Image.Image:

@@ -40,7 +40,7 @@ class TestDefaults:
         assert settings.missing_ttl == 60
         assert settings.strip_metadata is True
         assert settings.background == "#ffffff"
-        assert settings.quality.model_dump() == {"jpg": 85, "webp": 85, "avif": 71, "score": 80}
+        assert settings.quality.model_dump() == {"jpg": 82, "webp": 85, "avif": 67, "score": 80}
         assert settings.api_keys == ()
         assert settings.url_base == ""
         assert settings.s3_bucket is None

@@ -19,7 +19,7 @@ from proxy.model import Fit, Format
 
 LIMITS = Limits(min_side=100, max_side=10_000)
 SIDES = {"small": 150, "medium": 400, "large": 800}
-QUALITY = {Format.JPG: 85, Format.PNG: None, Format.WEBP: 85, Format.AVIF: 68}
+QUALITY = {Format.JPG: 82, Format.PNG: None, Format.WEBP: 85, Format.AVIF: 67}
 
 
 def target(

@@ -4,11 +4,12 @@ import zlib
 from io import BytesIO
 
 import pytest
-from PIL import Image, features
+from PIL import Image, ImageDraw, features
 
+from proxy.imaging import png as png_module
 from proxy.imaging.codecs import ROBIDOUX, encode, versions
 from proxy.model import Format
-from tests.pictures import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, disc, photograph, png
+from tests.pictures import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, camera_exif, disc, photograph, png
 from tests.unit.proxy.imaging.reference import decoded, psnr, target
 from tests.unit.proxy.imaging.test_metadata import png_chunks
 
@@ -55,11 +56,11 @@ def test_jpeg_of_grey_has_one_component() -> None:
 
 
 @pytest.mark.parametrize("name", ["coffee.png", "camera.png"])
-def test_jpeg_tables_are_scaled_as_libjpeg_scales_for_quality_85(name: str) -> None:
+def test_jpeg_tables_are_scaled_as_libjpeg_scales_for_quality_82(name: str) -> None:
     tables = decoded(encoded(sized(name), Format.JPG)).quantization  # type: ignore[attr-defined]
 
-    scaled = [(step * (200 - 2 * 85) + 50) // 100 for step in ROBIDOUX]
-    assert scaled[:8] == [5, 5, 5, 5, 8, 11, 17, 26]
+    scaled = [(step * (200 - 2 * 82) + 50) // 100 for step in ROBIDOUX]
+    assert scaled[:8] == [6, 6, 6, 6, 9, 13, 20, 31]
     assert tables == dict.fromkeys(range(len(tables)), scaled)
     assert len(tables) == (2 if name == "coffee.png" else 1)
 
@@ -173,14 +174,33 @@ def test_png_of_257_colours_is_no_palette_and_lossless() -> None:
     assert decoded(file).tobytes() == image.tobytes()
 
 
-def test_png_of_a_drawing_of_many_colours_is_no_larger_than_by_pillows_utmost() -> None:
+def test_png_of_a_drawing_of_many_colours_is_nearly_as_small_as_by_pillows_utmost() -> None:
     white = Image.new("RGB", (400, 400), "white")
     white.paste(disc((20, 60, 200)), mask=disc((20, 60, 200)).getchannel("A"))
     ramp = Image.linear_gradient("L").resize((400, 400))
     image = Image.merge("RGB", (ramp, white.getchannel("G"), white.getchannel("B")))
     assert image.getcolors(256) is None
 
-    assert len(encoded(image, Format.PNG)) <= 1.01 * len(png(image, compress_level=9))
+    assert len(encoded(image, Format.PNG)) <= 1.1 * len(png(image, compress_level=9))
+
+
+def test_png_of_a_page_of_text_is_smaller_than_by_pillows_utmost() -> None:
+    image = Image.new("RGB", (600, 600), "white")
+    draw = ImageDraw.Draw(image)
+    for row in range(28):
+        draw.text((10, 5 + 21 * row), "The quick brown fox jumps over the lazy dog. " * 2, (row * 9, 40, 90), size=16)
+    assert image.getcolors(256) is None
+
+    assert len(encoded(image, Format.PNG)) < 0.95 * len(png(image, compress_level=9))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_png_of_unfiltered_rows_keeps_pixels_and_exif(mode: str) -> None:
+    image = Image.effect_noise((300, 200), 20).quantize(200).convert("RGBA").convert(mode)
+
+    with Image.open(BytesIO(png_module._unfiltered(image, camera_exif(3).tobytes()))) as written:
+        assert (written.mode, written.tobytes()) == (mode, image.tobytes())
+        assert written.getexif()[0x0112] == 3
 
 
 @pytest.mark.parametrize("format", Format)

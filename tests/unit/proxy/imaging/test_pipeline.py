@@ -2,6 +2,7 @@
 
 from io import BytesIO
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,11 +17,13 @@ from tests.unit.proxy.imaging.reference import (
     farthest,
     on_disk,
     picture,
+    pixels,
     psnr,
     rendered,
     target,
 )
 
+OTHER_ORDER = 3  # levels: libvips scales rows first, Pillow columns; where one of them clips, they differ more
 BOX_FILTER = 2  # levels: all that the box filter before Lanczos may change where it runs at all
 REDUCED_DECODE = 42  # dB: JPEG scaled while it is decoded, against a full decode; the eye gives up at 40
 SAME_COLOR = 6  # levels: a flat colour through lossy encoders, not far from an edge that rings
@@ -121,10 +124,17 @@ def test_inside_keeps_every_edge_and_never_enlarges(
 
 @pytest.mark.parametrize("name", [name for name in COLOR_PHOTOGRAPHS if name.endswith(".png")])
 @pytest.mark.parametrize("side", [150, 400, 800])
-def test_a_photograph_is_what_one_lanczos_pass_over_its_middle_gives(name: str, side: int) -> None:
+def test_a_photograph_is_what_one_lanczos_pass_over_its_middle_gives(name: str, side: int, decoder: str) -> None:
     original = photograph_bytes(name)
 
-    assert farthest(picture(original, target(side, side)), covered(original, side, side)) <= BOX_FILTER
+    ours, plain = picture(original, target(side, side)), covered(original, side, side)
+
+    if decoder == "pillow":
+        assert farthest(ours, plain) <= BOX_FILTER
+    else:
+        errors = np.abs(pixels(ours) - pixels(plain))
+        assert errors.mean() < 0.3
+        assert np.percentile(errors, 99.9) <= OTHER_ORDER
 
 
 @pytest.mark.parametrize("side", [150, 400, 800, 1600])
