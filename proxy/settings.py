@@ -132,7 +132,9 @@ class Settings(BaseSettings):
         "`RENDER_MEMORY_MB` is free",
     )
     render_timeout: float = Field(5, gt=0, description="Seconds a derivation may take, waiting included")
-    max_waiting: int = Field(64, ge=1, description="Derivations that may wait for a render process; more get 503")
+    max_waiting: int = Field(
+        64, ge=1, description="Derivations that may wait for a render process and memory; more get 503"
+    )
     hot_cache_mb: int = Field(64, ge=0, description="Memory for variants that are asked for often, in MiB")
     missing_ttl: float = Field(60, ge=0, description="Seconds a missing upload stays known as missing")
 
