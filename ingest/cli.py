@@ -19,7 +19,7 @@ from rich.table import Table
 
 from proxy.errors import ServiceError
 from proxy.model import UploadId, parse_upload_id
-from proxy.settings import Settings, SettingsError, load_settings
+from proxy.settings import Settings, SettingsError, load_settings, share_memory
 from proxy.telemetry import configure_logging
 
 T = TypeVar("T")
@@ -58,6 +58,8 @@ def serve(
     settings = _settings()
     try:
         settings.check_bind(host)
+        if workers > 1:
+            share_memory(settings, workers)
     except SettingsError as error:
         _stop(str(error), code=2)
     if role is not Role.PROXY and settings.database_url is None:

@@ -119,7 +119,8 @@ class Uploads:
         return image
 
     async def _inspect(self, path: Path) -> Inspection:
-        async with self._pool.process(Priority.LIVE) as process:
+        await self._derivations.cost(path, self._sizes.standard)  # or what is accepted could never be derived
+        async with self._pool.process(Priority.LIVE, await self._pool.cost(path)) as process:
             return await process.inspect(path)
 
     async def _undo(self, upload_id: UploadId) -> None:

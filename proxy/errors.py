@@ -11,6 +11,7 @@
     │   ├── TooLarge              too many bytes
     │   ├── TooSmall              too few pixels
     │   ├── TooManyPixels         too many pixels
+    │   ├── TooHeavy              takes more memory than there may be
     │   ├── Undecodable           truncated, corrupt or hostile
     │   └── UploadTimeout         the body came too slowly
     ├── Unauthorized              no key, or a wrong one
@@ -97,6 +98,11 @@ class TooSmall(Refused):
 class TooManyPixels(Refused):
     code = "too_many_pixels"
     title = "The picture has too many pixels"
+
+
+class TooHeavy(Refused):
+    code = "too_heavy"
+    title = "The picture takes too much memory"
 
 
 class Undecodable(Refused):

@@ -25,9 +25,16 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from proxy import machine
 from proxy.model import Fit, Size, Sizes
 
+RENDER_IDLE_MB = 64
+"""MiB that a render process holds at rest, at most (measured: 17 at the start, 50 at most later)."""
+_LEAST_FOR_PICTURES = 64  # MiB; a 12 megapixel JPEG takes about 40
+_AMPLE = 256  # MiB for each render process of the default number
+
 MAX_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
+_FOLLOWS = "default_factory_not_called"  # a default that is worked out from other settings, of which one is wrong
 _SCHEMES = {
     "database_url": ("postgresql+asyncpg://", "sqlite+aiosqlite://"),
     "redis_url": ("redis://", "rediss://", "unix://"),
@@ -117,16 +124,27 @@ class Settings(BaseSettings):
     warm_up: bool = Field(
         True, description="`false`: this server warms up nothing; workers, `darkroom warm` and requests do"
     )
+    render_memory_mb: int = Field(
+        default_factory=lambda: max(RENDER_IDLE_MB + _LEAST_FOR_PICTURES, machine.memory() // 2 >> 20),
+        ge=RENDER_IDLE_MB + _LEAST_FOR_PICTURES,
+        description="Memory that all render processes of one `darkroom` command may hold together, in MiB: half of the "
+        "machine's, or the container's, by default. Pictures wait until there is room for them",
+    )
     render_processes: int = Field(
-        default_factory=lambda: (
-            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        ),
+        default_factory=lambda known: max(1, min(machine.processors(), known.get("render_memory_mb", 0) // _AMPLE)),
         ge=1,
-        description="Processes that decode and encode; one for each processor by default",
+        description="Processes that decode and encode; one for each processor by default, fewer below 256 MiB for each",
+    )
+    render_process_mb: int = Field(
+        2048,
+        ge=256,
+        description="Address space of one render process, in MiB: the most that one picture may take, however much of "
+        "`RENDER_MEMORY_MB` is free",
     )
     render_timeout: float = Field(5, gt=0, description="Seconds a derivation may take, waiting included")
-    render_process_mb: int = Field(2048, ge=256, description="Memory limit of one render process, in MiB")
-    max_waiting: int = Field(64, ge=1, description="Derivations that may wait for a render process; more get 503")
+    max_waiting: int = Field(
+        64, ge=1, description="Derivations that may wait for a render process and memory; more get 503"
+    )
     hot_cache_mb: int = Field(64, ge=0, description="Memory for variants that are asked for often, in MiB")
     missing_ttl: float = Field(60, ge=0, description="Seconds a missing upload stays known as missing")
 
@@ -198,6 +216,17 @@ class Settings(BaseSettings):
             raise ValueError("MIN_SIDE is larger than MAX_SIDE")
         return value
 
+    @field_validator("render_processes")
+    @classmethod
+    def _memory_at_rest(cls, value: int, info: ValidationInfo) -> int:
+        memory, least = info.data.get("render_memory_mb"), value * RENDER_IDLE_MB + _LEAST_FOR_PICTURES
+        if memory is not None and memory < least:
+            raise ValueError(
+                f"{value} processes hold {value * RENDER_IDLE_MB} MiB before they have a picture: "
+                f"RENDER_MEMORY_MB={memory} is too little for them, {least} would do"
+            )
+        return value
+
     @field_validator("aws_secret_access_key")
     @classmethod
     def _whole_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -238,6 +267,19 @@ class Settings(BaseSettings):
             raise SettingsError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1.")
 
 
+def share_memory(settings: Settings, servers: int) -> None:
+    """Gives each of several server processes its part of the budget, through the environment that they will read.
+
+    Raises SettingsError if that is too little.
+    """
+    part = settings.render_memory_mb // servers
+    os.environ["RENDER_MEMORY_MB"] = str(part)  # noqa: TID251 - read here, too
+    try:
+        load_settings()
+    except SettingsError as error:
+        raise SettingsError(f"Each of {servers} workers has RENDER_MEMORY_MB={part}.\n{error}") from None
+
+
 def load_settings(**overrides: Any) -> Settings:
     """The settings in force. Raises SettingsError listing every mistake."""
     try:
@@ -247,7 +289,7 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        mistakes += [_line(mistake) for mistake in error.errors()]
+        mistakes += [_line(mistake) for mistake in error.errors() if mistake["type"] != _FOLLOWS]
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings

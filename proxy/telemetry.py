@@ -43,6 +43,24 @@ class Metrics:
             "darkroom_lock_fallbacks", "Times that Redis could not be asked for a lease", registry=self.registry
         )
         self.waiting = Gauge("darkroom_render_waiting", "Work waiting for a render process", registry=self.registry)
+        self.render_charged_bytes = Gauge(
+            "darkroom_render_charged_bytes",
+            "Memory that the pictures in hand may take beside what render processes hold at rest",
+            registry=self.registry,
+        )
+        self.render_wait_seconds = Histogram(
+            "darkroom_render_wait_seconds",
+            "Seconds waited for a render process and memory, by priority (live, background)",
+            ["priority"],
+            buckets=(0.001, 0.01, 0.1, 0.3, 1, 3, 10, 30, 100),
+            registry=self.registry,
+        )
+        self.render_refusals = Counter(
+            "darkroom_render_refusals",
+            "Work not let in, by reason (full: too many wait, late: waited in vain, too_heavy: beyond the budget)",
+            ["reason"],
+            registry=self.registry,
+        )
         self.uploads = Counter(
             "darkroom_uploads", "Uploads, by outcome (ok, or the error's code)", ["outcome"], registry=self.registry
         )

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import anyio
 from starlette.types import ASGIApp, Message
 
-from proxy.errors import ServiceError, StoreUnavailable
+from proxy.errors import ServiceError, StoreUnavailable, TooHeavy
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderedFile
 from proxy.imaging.target import Measured, Target
@@ -132,19 +132,37 @@ class FakePool:
     def __init__(self) -> None:
         self.requests: list[Sequence[Target]] = []
         self.priorities: list[Priority] = []
+        self.costs: list[int] = []
+        self.most: int | None = None
+        """Bytes; what costs more is too heavy."""
         self.renderings = 0
         self.in_use = 0
         self.failure: ServiceError | None = None
         self.measured: Measured | None = None
         self._gates: dict[int, Gate] = {}
+        self._entrances: dict[Priority, Gate] = {}
+
+    def hold_entrance(self, priority: Priority) -> Gate:
+        """A gate before every process for that priority."""
+        return self._entrances.setdefault(priority, Gate())
 
     def hold(self, rendering: int = 1) -> Gate:
         """A gate before that rendering, counted from 1 over the pool's life."""
         return self._gates.setdefault(rendering, Gate())
 
+    async def cost(self, path: Path, targets: Sequence[Target]) -> int:
+        """A thousand a target, and what the original has of bytes."""
+        cost = 1000 * len(targets) + (await anyio.Path(path).stat()).st_size
+        if self.most is not None and cost > self.most:
+            raise TooHeavy
+        return cost
+
     @asynccontextmanager
-    async def process(self, priority: Priority) -> AsyncIterator["FakePool"]:
+    async def process(self, priority: Priority, cost: int) -> AsyncIterator["FakePool"]:
         self.priorities.append(priority)
+        self.costs.append(cost)
+        if gate := self._entrances.get(priority):
+            await gate.wait()
         self.in_use += 1
         try:
             yield self

@@ -56,6 +56,11 @@ class Program:
     ) -> None:
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         self._launch(*self._arguments)
 

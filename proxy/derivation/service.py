@@ -28,7 +28,7 @@ from proxy.errors import (
 )
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderedFile, RenderPool, RenderProcess
-from proxy.imaging.target import Measured
+from proxy.imaging.target import Measured, Target
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
@@ -114,7 +114,7 @@ class Derivations:
     async def fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """The variant, derived if need be.
 
-        Raises UnknownUpload, Undecodable (or another refusal of the original), Overloaded, DerivationTimeout,
+        Raises UnknownUpload, Undecodable (or another refusal of the original), TooHeavy, Overloaded, DerivationTimeout,
         RenderFailed or StoreUnavailable.
         """
         if picture := self.hot(upload_id, variant):
@@ -191,20 +191,22 @@ class Derivations:
         writes: list[asyncio.Task[None]],
     ) -> list[Variant]:
         """Renders what nobody else is making, and begins to write it; returns what somebody else is making."""
-        async with self._pool.process(Priority.BACKGROUND) as process:
+        async with (
+            self._original(upload_id, missing) as path,
+            self._process(Priority.BACKGROUND, path, missing) as process,
+        ):
             # Only now, with a process in hand: a live request must not end up waiting behind a queued warm-up.
             leases = await self._lease(upload_id, missing, kept)
             free = await self._not_stored(upload_id, list(leases), ensured)
             with self._flights.claim([(upload_id, variant) for variant in free], _handed_back) as flights:
                 made = [variant for variant in free if (upload_id, variant) in flights]
                 if made:
-                    async with self._original(upload_id, made) as path:
-                        async for picture, variant, timings in self._render_all(process, path, upload_id, made):
-                            flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
-                            # Beside the rendering: who waits for the next variant does not wait for this one's write.
-                            done = Ensured(variant, len(picture.body), sum(timings.values()), picture.measured)
-                            write = self._put(upload_id, picture, done, leases[variant], ensured)
-                            writes.append(asyncio.create_task(write))
+                    async for picture, variant, timings in self._render_all(process, path, upload_id, made):
+                        flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
+                        # Beside the rendering: who waits for the next variant does not wait for this one's write.
+                        done = Ensured(variant, len(picture.body), sum(timings.values()), picture.measured)
+                        write = self._put(upload_id, picture, done, leases[variant], ensured)
+                        writes.append(asyncio.create_task(write))
         return [variant for variant in missing if variant not in leases or (variant in free and variant not in made)]
 
     async def _lease(
@@ -251,6 +253,10 @@ class Derivations:
         with suppress(ObjectExists):
             await self._variants.put(upload_id, variant, picture, if_absent=not stale)
         return Ensured(variant, len(picture.body), None, picture.measured)
+
+    async def cost(self, path: Path, variants: Sequence[Variant]) -> int:
+        """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
+        return await self._pool.cost(path, self._targets(variants))
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
         """Removes stored variants, those named or all of them. Idempotent."""
@@ -336,7 +342,10 @@ class Derivations:
         self, upload_id: UploadId, variant: Variant, priority: Priority
     ) -> tuple[Picture, dict[str, float]]:
         # The original first: an id that nothing was uploaded under must not take a process from those that wait.
-        async with self._original(upload_id, [variant]) as path, self._pool.process(priority) as process:
+        async with (
+            self._original(upload_id, [variant]) as path,
+            self._process(priority, path, [variant]) as process,
+        ):
             [(picture, _, timings)] = [made async for made in self._render_all(process, path, upload_id, [variant])]
         return picture, timings
 
@@ -352,12 +361,23 @@ class Derivations:
             self._metrics.observe_stages({"fetch": monotonic() - start})
             yield path
 
+    @asynccontextmanager
+    async def _process(
+        self, priority: Priority, path: Path, variants: Sequence[Variant]
+    ) -> AsyncIterator[RenderProcess]:
+        """A process with the memory that all of `variants` may take."""
+        async with self._pool.process(priority, await self.cost(path, variants)) as process:
+            yield process
+
+    def _targets(self, variants: Sequence[Variant]) -> list[Target]:
+        return [self._recipes.target(variant) for variant in variants]
+
     async def _render_all(
         self, process: RenderProcess, path: Path, upload_id: UploadId, variants: Sequence[Variant]
     ) -> AsyncIterator[tuple[Picture, Variant, dict[str, float]]]:
         waiting = set(variants)
         try:
-            async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
+            async for file in process.render(path, self._targets(variants)):
                 variant = variants[file.index]
                 waiting.discard(variant)
                 yield self._derived(upload_id, variant, file), variant, file.timings

@@ -1,12 +1,10 @@
 """A render process: takes one request after another on standard input, answers on standard output.
 
 Started by `pool` as `python -m proxy.imaging.child LIMIT_MB`. It holds no secret and no connection; the parent kills
-it when it is late, and the kernel refuses it memory beyond its limit.
+it when it is late, and the kernel refuses it memory beyond its limit and beyond what its request was charged.
 """
 
-import contextlib
 import os
-import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -15,16 +13,19 @@ from typing import BinaryIO
 from PIL import Image
 
 from proxy.errors import Refused, Undecodable
+from proxy.imaging import vips
 from proxy.imaging.inspect import inspect
+from proxy.imaging.memory import give_back, limit_address_space, limited_growth, resident
 from proxy.imaging.pipeline import render
 from proxy.imaging.probe import Limits
 from proxy.imaging.wire import Message, pack, parse_targets, refusal, unpack
 
 
 def main() -> None:
-    limit_memory(int(sys.argv[1]))
+    limit_address_space(int(sys.argv[1]))
     # Pillow's own limit warns where ours refuses; the header is judged in `probe`, before a pixel is decoded.
     Image.MAX_IMAGE_PIXELS = None
+    vips.load()
     with os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # what a library prints must not end up between the answers
         serve(sys.stdin.buffer, answers)
@@ -32,15 +33,19 @@ def main() -> None:
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answers each request with messages (a rendered one is followed by its bytes), the last of them `done`."""
+    at_start = resident()
     answers.write(pack({"ready": True}))
     answers.flush()
     for line in requests:
         try:
-            answer(unpack(line), answers)
+            request = unpack(line)
+            with limited_growth(request["memory"]):
+                answer(request, answers)
         except Refused as error:
             answers.write(pack(refusal(error)))
         except MemoryError:
             answers.write(pack(refusal(Undecodable("This picture takes more memory than one picture may have."))))
+        give_back(at_start)  # before it says so: what it was charged is somebody else's as soon as it is done
         answers.write(pack({"done": True}))
         answers.flush()
 
@@ -57,11 +62,6 @@ def answer(request: Message, answers: BinaryIO) -> None:
         answers.write(pack(head))
         answers.write(rendered.body)
         answers.flush()
-
-
-def limit_memory(megabytes: int) -> None:
-    with contextlib.suppress(ValueError, OSError):  # macOS knows the limit and refuses to set it
-        resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
 
 
 if __name__ == "__main__":

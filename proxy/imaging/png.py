@@ -52,13 +52,23 @@ def _unfiltered(image: Image.Image, exif: bytes | None = None) -> bytes:
 
 def _way_by_sample(image: Image.Image) -> Callable[[Image.Image, bytes | None], bytes]:
     """What suits some rows from all over the picture."""
-    strips = range(_SAMPLE_ROWS // 2, image.height, max(_SAMPLE_ROWS, image.height // _SAMPLE_STRIPS))
-    sample = Image.new(image.mode, (image.width, _SAMPLE_ROWS * len(strips)))
-    for number, top in enumerate(strips):
-        sample.paste(image.crop((0, top, image.width, top + _SAMPLE_ROWS)), (0, number * _SAMPLE_ROWS))
+    sample = _sample(image)
+    if sample.getcolors(sample.width * sample.height // 4) is None:
+        return _runs  # every fourth pixel is of another colour: a photograph
     sizes = {way: len(way(sample, None)) for way in (_unfiltered, _filtered)}
     best = min(sizes, key=lambda way: sizes[way])
     return best if sizes[best] < _WORTH_SEARCHING * len(_runs(sample)) else _runs
+
+
+def _sample(image: Image.Image) -> Image.Image:
+    """Strips of rows from all over the picture; all of it, if there are few."""
+    if image.height <= _SAMPLE_ROWS * _SAMPLE_STRIPS:
+        return image
+    sample = Image.new(image.mode, (image.width, _SAMPLE_ROWS * _SAMPLE_STRIPS))
+    for strip in range(_SAMPLE_STRIPS):
+        top = (2 * strip + 1) * (image.height - _SAMPLE_ROWS) // (2 * _SAMPLE_STRIPS)
+        sample.paste(image.crop((0, top, image.width, top + _SAMPLE_ROWS)), (0, strip * _SAMPLE_ROWS))
+    return sample
 
 
 def _as_palette(image: Image.Image) -> Image.Image | None:

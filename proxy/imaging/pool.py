@@ -1,6 +1,6 @@
 """Render processes: started ahead, killed when late, limited in memory, recycled, and replaced when they die.
 
-Why not a library's pool: docs/decisions/0004-render-pool.md.
+Why not a library's pool: docs/decisions/0004-render-pool.md. Who gets one when: docs/decisions/0009-admission.md.
 """
 
 import asyncio
@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import structlog
 
-from proxy.errors import DerivationTimeout, RenderFailed
-from proxy.imaging import wire
-from proxy.imaging.admission import Admission, Priority
+from proxy.errors import DerivationTimeout, RenderFailed, TooHeavy
+from proxy.imaging import memory, wire
+from proxy.imaging.admission import Admission, Priority, Turn
+from proxy.imaging.cost import estimate
+from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.probe import Limits
 from proxy.imaging.target import Measured, Target
+from proxy.settings import RENDER_IDLE_MB
+from proxy.telemetry import Metrics
 
 log = structlog.get_logger()
 
@@ -38,18 +43,36 @@ class RenderedFile:
 
 
 class RenderPool:
-    """`processes` children, each with `memory_mb` MiB. Every picture must come within `timeout` seconds of the last."""
+    """`processes` children. Every picture must come within `timeout` seconds of the last.
+
+    All of them together hold at most `memory_mb` MiB, idle ones too; each has `process_mb` MiB of address space.
+    """
 
     def __init__(
-        self, limits: Limits, *, processes: int, memory_mb: int, timeout: float, max_waiting: int, recycle: int = 500
+        self,
+        limits: Limits,
+        *,
+        processes: int,
+        memory_mb: int,
+        process_mb: int,
+        timeout: float,
+        max_waiting: int,
+        recycle: int = 500,
+        metrics: Metrics | None = None,
     ) -> None:
         self._limits = limits
         self._processes = processes
         self._memory_mb = memory_mb
+        self._process_mb = process_mb
         self._timeout = timeout
         self._recycle = recycle
+        self._metrics = metrics or Metrics()
+        room_mb = memory_mb - processes * RENDER_IDLE_MB
+        self._most = min(room_mb, process_mb - RENDER_IDLE_MB) << 20
         # Who has waited for half of the deadline would only be told later that it was missed.
-        self.admission = Admission(processes, max_waiting=max_waiting, patience=timeout / 2)
+        self.admission = Admission(
+            processes, room_mb << 20, max_waiting=max_waiting, patience=timeout / 2, metrics=self._metrics
+        )
         self._idle: list[RenderProcess] = []
         self._busy: set[RenderProcess] = set()
         self._closed = False
@@ -63,63 +86,98 @@ class RenderPool:
         """Leaves no process behind, also none that is at work."""
         self._closed = True
         for process in (*self._idle, *self._busy):
-            self._dismiss(process)
+            self._later(process.stop())
         self._idle = []
         while self._background:
             await asyncio.wait(list(self._background))
 
+    async def cost(self, path: Path, targets: Sequence[Target] = ()) -> int:
+        """Bytes that `targets` of the picture at `path` are charged, or its inspection.
+
+        What nobody can tell beforehand, or the child will refuse, is charged the most that one picture may take.
+        Raises TooHeavy for more than that.
+        """
+        cost = await anyio.to_thread.run_sync(self._estimate, path, targets)  # a disk may be slow
+        if cost > self._most:
+            raise self._too_heavy(cost)
+        return cost
+
+    def _estimate(self, path: Path, targets: Sequence[Target]) -> int:
+        header = read_header(path)
+        if header is None or max(header.width, header.height) > self._limits.max_side:
+            return self._most
+        return estimate(header, path.stat().st_size, targets)
+
+    def _too_heavy(self, cost: int) -> TooHeavy:
+        self._metrics.render_refusals.labels("too_heavy").inc()
+        needed, allowed = -(-cost >> 20), self._most >> 20
+        by_budget = allowed < self._process_mb - RENDER_IDLE_MB
+        setting = f"RENDER_MEMORY_MB={self._memory_mb}" if by_budget else f"RENDER_PROCESS_MB={self._process_mb}"
+        return TooHeavy(
+            f"The picture takes about {needed} MB of memory, and {setting} leaves {allowed} MB for one. Scale it down."
+        )
+
     @asynccontextmanager
-    async def process(self, priority: Priority) -> AsyncIterator["RenderProcess"]:
-        """A process to ask one thing of. If the answer was not read to its end, the process is killed and replaced."""
-        async with self.admission.admit(priority):
+    async def process(self, priority: Priority, cost: int) -> AsyncIterator["RenderProcess"]:
+        """A process to ask one thing of, and `cost` bytes for it.
+
+        If the answer was not read to its end, the process is killed and replaced. Raises Overloaded, RenderFailed or
+        DerivationTimeout.
+        """
+        turn = await self.admission.enter(priority, cost)
+        try:
             process = self._take_idle() or await self._start_process()
-            self._busy.add(process)
-            try:
-                yield process
-            finally:
-                self._busy.discard(process)
-                if process.at_rest and process.requests < self._recycle:
-                    self._keep(process)
-                else:
-                    self._dismiss(process)
-                    self._replace()
+        except BaseException:
+            self.admission.leave(turn)
+            raise
+        self._busy.add(process)
+        process.memory = cost
+        try:
+            yield process
+        finally:
+            self._busy.discard(process)
+            if process.at_rest and process.requests < self._recycle and not self._closed:
+                self._idle.append(process)
+                self.admission.leave(turn)
+            else:
+                process.kill()
+                self._later(self._replace(process, turn))
 
     def _take_idle(self) -> "RenderProcess | None":
         while self._idle:
             process = self._idle.pop()
             if process.alive:
                 return process
-            self._dismiss(process)  # killed while it had nothing to do; no picture is to blame
+            self._later(process.stop())  # killed while it had nothing to do; no picture is to blame
         return None
 
-    def _keep(self, process: "RenderProcess") -> None:
-        """Among the idle ones, unless it was started beside a replacement that was on its way."""
-        if self._closed or len(self._idle) >= self._processes:
-            self._dismiss(process)
+    async def _replace(self, process: "RenderProcess", turn: Turn) -> None:
+        """Its memory is free once it has ended, its slot once another has started: so the budget holds meanwhile."""
+        try:
+            await process.stop()
+            if not self._closed:
+                await self._start_another()
+        finally:
+            self.admission.leave(turn)
+
+    async def _start_another(self) -> None:
+        try:
+            process = await self._start_process()
+        except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports it
+            log.error("render process did not start", error=str(error))
+            return
+        if self._closed:
+            await process.stop()
         else:
             self._idle.append(process)
-
-    def _dismiss(self, process: "RenderProcess") -> None:
-        process.kill()
-        self._later(process.stop())
-
-    def _replace(self) -> None:
-        if not self._closed:
-            self._later(self._start_another())
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _start_another(self) -> None:
-        try:
-            self._keep(await self._start_process())
-        except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports it
-            log.error("render process did not start", error=str(error))
-
     async def _start_process(self) -> "RenderProcess":
-        return await RenderProcess.start(self._limits, self._memory_mb, self._timeout)
+        return await RenderProcess.start(self._limits, self._process_mb, self._timeout)
 
 
 class RenderProcess:
@@ -137,18 +195,19 @@ class RenderProcess:
         self._timeout = timeout
         self.requests = 0
         self.at_rest = False
+        self.memory = 0
+        """Bytes that the next request may take."""
 
     @classmethod
-    async def start(cls, limits: Limits, memory_mb: int, timeout: float) -> "RenderProcess":
+    async def start(cls, limits: Limits, address_space_mb: int, timeout: float) -> "RenderProcess":
         """Returns once the child has imported what it needs. Raises RenderFailed, DerivationTimeout."""
-        # -P: the working directory is no place to import from. env: a decoder needs no credentials; and numpy's linear
-        # algebra, which we do not use, would reserve 40 MB of its limited memory for each processor of the machine.
+        # -P: the working directory is no place to import from. env: a decoder needs no credentials.
         try:
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "proxy.imaging.child", str(memory_mb)),
+                *(sys.executable, "-P", "-m", "proxy.imaging.child", str(address_space_mb)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env={"OPENBLAS_NUM_THREADS": "1"},
+                env=memory.ENVIRONMENT,
                 limit=_MAX_LINE,
                 start_new_session=True,  # Ctrl-C in a terminal is for the server, which lets work in hand finish
             )
@@ -165,18 +224,22 @@ class RenderProcess:
 
     async def render(self, path: Path, targets: Sequence[Target]) -> AsyncGenerator[RenderedFile]:
         """Every target of the picture at `path`, each as soon as it is ready, in the order that shares most work."""
-        await self._send(wire.render_request(path, targets, self._limits))
+        await self._send(wire.render_request(path, targets, self._limits, self.memory))
         while not (message := await self._receive(self._timeout)).get("done"):
             body = await self._read(self._stdout.readexactly(message["length"]), self._timeout)
             yield RenderedFile(message["index"], body, message["timings"], wire.parse_measured(message))
         self.at_rest = True
 
     async def inspect(self, path: Path) -> Inspection:
-        await self._send(wire.inspect_request(path, self._limits))
+        await self._send(wire.inspect_request(path, self._limits, self.memory))
         inspection = Inspection(**await self._receive(self._timeout))
         await self._receive(self._timeout)
         self.at_rest = True
         return inspection
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     @property
     def alive(self) -> bool:

@@ -32,12 +32,18 @@ def installed() -> str:
 
 @cache
 def _library() -> Any:
-    """Loaded in render processes only, and on its first use: the server's own has nothing to decode."""
+    """Loaded where it is used, in render processes: the server's own has nothing to decode."""
     pyvips = import_module("pyvips")
     pyvips.concurrency_set(1)  # the pool already keeps every processor busy
     pyvips.cache_set_max(0)  # its cache goes by file name, and temporary names tell nothing
     pyvips.block_untrusted_set(True)
     return pyvips
+
+
+def load() -> None:
+    """Ahead of the first picture, so that none waits for it or is charged its memory."""
+    if installed():
+        _library()
 
 
 def takes(image: Image.Image, stored: str) -> bool:

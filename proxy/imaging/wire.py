@@ -34,12 +34,13 @@ def unpack(line: bytes) -> dict[str, Any]:
     return message
 
 
-def render_request(path: Path, targets: Sequence[Target], limits: Limits) -> Message:
-    return {"path": str(path), "limits": asdict(limits), "targets": [asdict(target) for target in targets]}
+def render_request(path: Path, targets: Sequence[Target], limits: Limits, memory: int) -> Message:
+    """`memory`: bytes that it may take."""
+    return inspect_request(path, limits, memory) | {"targets": [asdict(target) for target in targets]}
 
 
-def inspect_request(path: Path, limits: Limits) -> Message:
-    return {"path": str(path), "limits": asdict(limits)}
+def inspect_request(path: Path, limits: Limits, memory: int) -> dict[str, Any]:
+    return {"path": str(path), "limits": asdict(limits), "memory": memory}
 
 
 def parse_targets(message: Message) -> list[Target]:

@@ -92,11 +92,14 @@ def compose(settings: Settings) -> Origin:
     pool = RenderPool(
         Limits(settings.min_side, settings.max_side),
         processes=settings.render_processes,
-        memory_mb=settings.render_process_mb,
+        memory_mb=settings.render_memory_mb,
+        process_mb=settings.render_process_mb,
         timeout=settings.render_timeout,
         max_waiting=settings.max_waiting,
+        metrics=metrics,
     )
     metrics.waiting.set_function(lambda: pool.admission.waiting)
+    metrics.render_charged_bytes.set_function(lambda: pool.admission.charged)
     lock, purges = open_lock(settings, metrics), open_purges(settings)
     derivations = Derivations(
         store,

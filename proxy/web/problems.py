@@ -24,6 +24,7 @@ STATUS: dict[type[ServiceError], int] = {
     errors.TooLarge: 413,
     errors.TooSmall: 422,
     errors.TooManyPixels: 422,
+    errors.TooHeavy: 422,
     errors.Undecodable: 422,
     errors.UploadTimeout: 408,
     errors.Unauthorized: 401,

@@ -20,6 +20,7 @@ from proxy.errors import (
     Refused,
     RenderFailed,
     StoreUnavailable,
+    TooHeavy,
     TooLarge,
     TooManyPixels,
     TooSmall,
@@ -130,6 +131,24 @@ class TestPictures:
             await uploads.receive(chunks_of(JPEG[:-500]))
 
         assert store.count("put") == 0
+
+    async def test_one_that_could_be_looked_at_but_never_derived_is_not_taken(
+        self,
+        *,
+        uploads: Uploads,
+        pool: RenderPool,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        assert_nothing_left: Check,
+    ) -> None:
+        path = anyio.Path(tmp_path / "looked-at.jpg")
+        await path.write_bytes(JPEG)
+        monkeypatch.setattr(pool, "_most", await pool.cost(Path(path)))
+
+        with pytest.raises(TooHeavy):
+            await uploads.receive(chunks_of(JPEG))
+
+        await assert_nothing_left()
 
 
 class TestBreakingOff:

@@ -491,7 +491,7 @@ class TestWhileTheDatabaseIsAway:
     @pytest_asyncio.fixture(loop_scope="module")
     async def impatient(self, store: CountingStore, tmp_path) -> AsyncIterator[Derivations]:
         """Over the one render process of a pool of its own, where a request waits for a second and a half."""
-        pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, timeout=3, max_waiting=8)
+        pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=3, max_waiting=8)
         await pool.start()
         settings = Settings(data_dir=tmp_path)
         derivations = Derivations(

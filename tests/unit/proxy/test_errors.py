@@ -100,6 +100,7 @@ def test_statuses_are_those_of_the_contract() -> None:
         "TooLarge": 413,
         "TooSmall": 422,
         "TooManyPixels": 422,
+        "TooHeavy": 422,
         "Undecodable": 422,
         "UploadTimeout": 408,
         "Unauthorized": 401,

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from proxy import machine
 from proxy.model import Fit, Size
-from proxy.settings import Settings, SettingsError, load_settings
+from proxy.settings import Settings, SettingsError, load_settings, share_memory
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,21 @@ class TestDefaults:
         assert settings.database_url is None
 
     def test_have_one_render_process_for_each_processor_we_may_use(self) -> None:
-        assert load_settings().render_processes == len(os.sched_getaffinity(0))
+        assert load_settings(render_memory_mb=1 << 20).render_processes == len(os.sched_getaffinity(0))
+
+    @pytest.mark.parametrize(
+        ("memory_mb", "budget_mb", "processes"),
+        [(64_000, 32_000, 8), (3000, 1500, 5), (1024, 512, 2), (700, 350, 1), (64, 128, 1)],
+    )
+    def test_give_half_of_the_memory_to_as_many_render_processes_as_it_has_room_for(
+        self, monkeypatch: pytest.MonkeyPatch, memory_mb: int, budget_mb: int, processes: int
+    ) -> None:
+        monkeypatch.setattr(machine, "memory", lambda: memory_mb << 20)
+        monkeypatch.setattr(machine, "processors", lambda: 8)
+
+        settings = load_settings()
+
+        assert (settings.render_memory_mb, settings.render_processes) == (budget_mb, processes)
 
     def test_sizes_are_three_covered_squares(self) -> None:
         assert list(load_settings().sizes.values()) == [
@@ -324,6 +339,50 @@ class TestMistakes:
 
         with pytest.raises(SettingsError, match=f"(?i){name}"):
             load_settings()
+
+
+class TestMemory:
+    def test_too_little_for_the_render_processes_is_a_mistake_that_says_what_would_do(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("RENDER_MEMORY_MB", "500")
+        monkeypatch.setenv("RENDER_PROCESSES", "8")
+        monkeypatch.setenv("MAX_WAITING", "0")
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        assert "8 processes hold 512 MiB before they have a picture: RENDER_MEMORY_MB=500 is too little" in str(
+            caught.value
+        )
+        assert "576 would do" in str(caught.value)
+        assert mistakes() == ["MAX_WAITING", "RENDER_PROCESSES"]
+
+        monkeypatch.setenv("MAX_WAITING", "1")
+        monkeypatch.setenv("RENDER_MEMORY_MB", "576")
+        assert load_settings().render_memory_mb == 576
+
+    def test_that_is_no_number_is_one_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RENDER_MEMORY_MB", "plenty")
+
+        assert mistakes() == ["RENDER_MEMORY_MB"]
+
+    def test_is_shared_out_among_server_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RENDER_MEMORY_MB", "1000")
+        monkeypatch.setattr(machine, "processors", lambda: 8)
+
+        share_memory(load_settings(), 3)
+
+        settings = load_settings()
+        assert (settings.render_memory_mb, settings.render_processes) == (333, 1)
+
+    def test_too_little_to_share_out_is_a_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("RENDER_MEMORY_MB", "1000")
+        monkeypatch.setenv("RENDER_PROCESSES", "4")
+        settings = load_settings()
+
+        with pytest.raises(SettingsError, match=r"^Each of 4 workers has RENDER_MEMORY_MB=250\.\nRENDER_PROCESSES: 4 "):
+            share_memory(settings, 4)
 
 
 class TestBind:

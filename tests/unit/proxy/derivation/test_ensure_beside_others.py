@@ -9,6 +9,7 @@ import pytest
 
 from proxy.derivation.service import Derivations, Ensured, Tier
 from proxy.errors import RenderFailed, ServiceError, StoreUnavailable, Undecodable, UnknownUpload
+from proxy.imaging.admission import Priority
 from proxy.imaging.target import Measured
 from proxy.keys import variant_key
 from proxy.model import Fit, Size, Sizes, UploadId, Variant, new_upload_id
@@ -95,7 +96,7 @@ class TestBesideLiveRequests:
         assert stored.metadata["recipe"] == recipes.fingerprint(variant)
 
     async def test_nothing_is_rendered_for_a_variant_that_a_live_request_is_making(
-        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(1)
         live = asyncio.create_task(derivations.fetch(upload_id, ALL[0]))
@@ -107,7 +108,19 @@ class TestBesideLiveRequests:
         await asyncio.gather(live, warm_up)
 
         assert pool.renderings == 1
-        assert store.count("download") == 1
+
+    async def test_no_live_request_waits_behind_a_warm_up_that_waits_for_a_process(
+        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
+    ) -> None:
+        entrance = pool.hold_entrance(Priority.BACKGROUND)
+        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        await entrance.reached.wait()
+
+        answers = [await derivations.fetch(upload_id, variant) for variant in ALL]
+        entrance.open()
+        await warm_up
+
+        assert {answer.tier for answer in answers} == {Tier.DERIVED}
 
     async def test_a_variant_is_served_as_soon_as_it_is_made(
         self, derivations: Derivations, pool: FakePool, upload_id: UploadId

@@ -33,7 +33,7 @@ class WatchedPool(RenderPool):
     """Waits for every child's end: the pool forgets those that it kills, and the loop must not close before them."""
 
     def __init__(self) -> None:
-        super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, timeout=20, max_waiting=64)
+        super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64)
         self.children: list[asyncio.subprocess.Process] = []
 
     async def _start_process(self) -> RenderProcess:

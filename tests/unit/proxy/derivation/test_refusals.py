@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.derivation.service import Derivations, Tier
-from proxy.errors import RenderFailed, ServiceError, TooManyPixels, Undecodable, UnknownUpload
+from proxy.errors import RenderFailed, ServiceError, TooHeavy, TooManyPixels, Undecodable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
@@ -151,3 +151,14 @@ async def test_a_render_process_that_died_may_not_die_again(
     pool.failure = None
 
     assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+
+
+async def test_what_is_too_heavy_in_one_size_is_derived_in_another(
+    derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    pool.most = 0
+    assert await refused(derivations, upload_id, variant) is TooHeavy
+    pool.most = None  # as for a lighter one
+
+    assert (await derivations.fetch(upload_id, Variant(variant.size, variant.format))).tier is Tier.DERIVED
+    assert pool.in_use == 0

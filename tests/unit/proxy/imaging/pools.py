@@ -8,7 +8,7 @@ from pathlib import Path
 
 from proxy.imaging.admission import Priority
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.pool import RenderPool, RenderProcess
+from proxy.imaging.pool import RenderPool
 from proxy.imaging.target import Target
 from proxy.model import Format
 from tests.pictures import photograph_path
@@ -19,15 +19,28 @@ SMALL = [target(150, 150)]
 STANDARD = [target(side, side, format) for side in SIDES.values() for format in Format]
 LIVE = Priority.LIVE
 PLENTY = 4096  # MiB
+ROOM = 200 << 20  # bytes: enough for the small pictures that most tests use
 PATIENT = 60  # seconds: for all that is not about deadlines
 
 
 @asynccontextmanager
 async def pool(
-    processes: int = 1, memory_mb: int = PLENTY, timeout: float = PATIENT, recycle: int = 500, max_waiting: int = 10
+    *,
+    processes: int = 1,
+    memory_mb: int = PLENTY,
+    process_mb: int = PLENTY,
+    timeout: float = PATIENT,
+    recycle: int = 500,
+    max_waiting: int = 10,
 ) -> AsyncIterator[RenderPool]:
     children = RenderPool(
-        LIMITS, processes=processes, memory_mb=memory_mb, timeout=timeout, max_waiting=max_waiting, recycle=recycle
+        LIMITS,
+        processes=processes,
+        memory_mb=memory_mb,
+        process_mb=process_mb,
+        timeout=timeout,
+        max_waiting=max_waiting,
+        recycle=recycle,
     )
     await children.start()
     try:
@@ -37,23 +50,19 @@ async def pool(
 
 
 async def render(children: RenderPool, path: Path, targets: Sequence[Target] = SMALL) -> list[bytes]:
-    async with children.process(LIVE) as process:
+    async with children.process(LIVE, await children.cost(path, targets)) as process:
         files = sorted([file async for file in process.render(path, targets)], key=lambda file: file.index)
     return [file.body for file in files]
 
 
 async def look(children: RenderPool, path: Path) -> Inspection:
-    async with children.process(LIVE) as process:
+    async with children.process(LIVE, await children.cost(path)) as process:
         return await process.inspect(path)
 
 
 async def pid(children: RenderPool) -> int:
-    async with children.process(LIVE) as process:
-        return pid_of(process)
-
-
-def pid_of(process: RenderProcess) -> int:
-    return process._child.pid
+    async with children.process(LIVE, ROOM) as process:
+        return process.pid
 
 
 def written(directory: Path, original: bytes) -> Path:

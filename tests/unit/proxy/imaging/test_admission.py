@@ -3,14 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from random import Random
 
 import pytest
 
 from proxy.errors import Overloaded
-from proxy.imaging.admission import Admission, Priority
+from proxy.imaging.admission import MAX_PASSES, Admission, Priority
+from proxy.telemetry import Metrics
+from tests.fakes import sample
 
 LIVE, BACKGROUND = Priority.LIVE, Priority.BACKGROUND
 FOREVER = 60  # seconds: more than any test takes
+ROOM = 100  # bytes, of which most callers cost one
 
 
 class Callers:
@@ -22,19 +26,22 @@ class Callers:
         self._exits: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def arrive(self, name: str, priority: Priority = LIVE) -> None:
+    async def arrive(self, name: str, priority: Priority = LIVE, *, cost: int = 1) -> None:
         self._exits[name] = asyncio.Event()
-        self.tasks[name] = asyncio.create_task(self._stay(name, priority))
+        self.tasks[name] = asyncio.create_task(self._stay(name, priority, cost))
         await settle()
 
     async def leave(self, name: str) -> None:
         self._exits[name].set()
         await settle()
 
-    async def _stay(self, name: str, priority: Priority) -> None:
-        async with self.admission.admit(priority):
+    async def _stay(self, name: str, priority: Priority, cost: int) -> None:
+        turn = await self.admission.enter(priority, cost)
+        try:
             self.entered.append(name)
             await self._exits[name].wait()
+        finally:
+            self.admission.leave(turn)
 
 
 async def settle() -> None:
@@ -44,8 +51,10 @@ async def settle() -> None:
 
 
 @asynccontextmanager
-async def callers(*, slots: int = 1, max_waiting: int = 10, patience: float = FOREVER) -> AsyncIterator[Callers]:
-    those = Callers(Admission(slots, max_waiting=max_waiting, patience=patience))
+async def callers(
+    *, slots: int = 1, room: int = ROOM, max_waiting: int = 10, patience: float = FOREVER
+) -> AsyncIterator[Callers]:
+    those = Callers(Admission(slots, room, max_waiting=max_waiting, patience=patience, metrics=Metrics()))
     try:
         yield those
     finally:
@@ -101,8 +110,7 @@ async def test_one_too_many_waiting_is_told_at_once_when_to_come_back() -> None:
             await those.arrive(name)
 
         with pytest.raises(Overloaded) as raised:
-            async with those.admission.admit(LIVE):
-                pass
+            await those.admission.enter(LIVE, 1)
 
         assert raised.value.retry_after is not None
         assert raised.value.retry_after >= 1
@@ -116,8 +124,7 @@ async def test_with_no_room_to_wait_a_free_slot_is_still_given() -> None:
         assert those.entered == ["a"]
 
         with pytest.raises(Overloaded):
-            async with those.admission.admit(LIVE):
-                pass
+            await those.admission.enter(LIVE, 1)
 
         await those.leave("a")
         await those.arrive("b")
@@ -152,8 +159,7 @@ async def test_who_waited_in_vain_is_told_when_to_come_back_and_waits_no_more() 
         await those.arrive("a")
 
         with pytest.raises(Overloaded) as raised:
-            async with those.admission.admit(LIVE):
-                pass
+            await those.admission.enter(LIVE, 1)
 
         assert raised.value.retry_after is not None
         assert raised.value.retry_after >= 1
@@ -169,8 +175,7 @@ async def test_retry_after_grows_with_those_who_wait() -> None:
             await those.arrive(str(number))
 
         with pytest.raises(Overloaded) as raised:
-            async with those.admission.admit(LIVE):
-                pass
+            await those.admission.enter(LIVE, 1)
 
     assert raised.value.retry_after == 9  # 41 before whoever comes next, at 0.2 seconds each until one has ended
 
@@ -232,18 +237,6 @@ async def test_one_who_leaves_just_before_being_given_a_slot_is_passed_over() ->
         assert those.entered == ["a", "c"]
 
 
-@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
-async def test_a_slot_is_freed_however_its_use_ends(error: type[BaseException]) -> None:
-    admission = Admission(1, max_waiting=0, patience=FOREVER)
-
-    with pytest.raises(error):
-        async with admission.admit(LIVE):
-            raise error
-
-    async with admission.admit(LIVE):
-        assert admission.waiting == 0
-
-
 async def test_after_any_coming_and_going_all_slots_are_there() -> None:
     async with callers(slots=3, max_waiting=100) as those:
         for number in range(60):
@@ -255,6 +248,187 @@ async def test_after_any_coming_and_going_all_slots_are_there() -> None:
         await asyncio.gather(*those.tasks.values(), return_exceptions=True)
 
         assert those.admission.waiting == 0
+        assert those.admission.charged == 0
         for name in "abcd":
             await those.arrive(name)
         assert those.entered[-3:] == ["a", "b", "c"]
+
+
+# Memory
+
+
+async def test_who_does_not_fit_beside_the_others_waits_with_a_slot_free() -> None:
+    async with callers(slots=3) as those:
+        await those.arrive("a", cost=60)
+        await those.arrive("b", cost=41)
+        assert those.entered == ["a"]
+        assert those.admission.charged == 60
+
+        await those.leave("a")
+        assert those.entered == ["a", "b"]
+        assert those.admission.charged == 41
+
+
+async def test_together_they_never_cost_more_than_there_is_room() -> None:
+    random = Random(7)
+    async with callers(slots=4, max_waiting=1000) as those:
+        for number in range(300):
+            await those.arrive(str(number), LIVE if number % 3 else BACKGROUND, cost=random.randint(1, ROOM))
+            if number % 5 == 0:
+                those.tasks[str(random.randint(0, number))].cancel()
+            if number % 2:
+                await those.leave(str(random.randint(0, number)))
+            assert those.admission.charged <= ROOM
+        for number in range(300):
+            await those.leave(str(number))
+        await asyncio.gather(*those.tasks.values(), return_exceptions=True)
+
+        assert (those.admission.waiting, those.admission.charged) == (0, 0)
+
+
+async def test_a_lighter_one_passes_one_who_waits_for_memory() -> None:
+    async with callers(slots=3) as those:
+        await those.arrive("a", cost=60)
+        await those.arrive("heavy", cost=100)
+        await those.arrive("light", cost=40)
+        await those.arrive("light too", cost=1)
+
+        assert those.entered == ["a", "light"]
+
+
+async def test_one_who_waits_for_memory_is_passed_only_so_often_and_then_goes_first() -> None:
+    async with callers(slots=2, max_waiting=100) as those:
+        await those.arrive("a", cost=10)
+        await those.arrive("heavy", cost=95)
+        lights = [f"light {number}" for number in range(MAX_PASSES + 2)]
+        for light in lights:
+            await those.arrive(light, cost=10)
+            await those.leave(light)
+        assert those.entered == ["a", *lights[:MAX_PASSES]]
+
+        await those.leave("a")
+        assert those.entered[-1] == "heavy"
+        await those.leave("heavy")
+        assert those.entered[-2:] == lights[MAX_PASSES:]
+
+
+async def test_heavy_ones_do_not_keep_a_light_one_waiting_behind_those_who_came_after_it() -> None:
+    async with callers(slots=2) as those:
+        await those.arrive("a", cost=100)
+        await those.arrive("heavy", cost=100)
+        await those.arrive("light", cost=1)
+        await those.arrive("heavy too", cost=100)
+
+        await those.leave("a")
+        await those.leave("heavy")
+        assert those.entered == ["a", "heavy", "light"]
+
+
+async def test_a_live_one_goes_before_a_background_one_that_has_been_passed_enough() -> None:
+    async with callers(slots=2, max_waiting=100) as those:
+        await those.arrive("a", cost=10)
+        await those.arrive("heavy", BACKGROUND, cost=95)
+        for number in range(MAX_PASSES):
+            await those.arrive(str(number), BACKGROUND, cost=10)
+            await those.leave(str(number))
+
+        await those.arrive("background", BACKGROUND)
+        await those.arrive("live")
+
+        assert those.entered[-1] == "live"
+
+
+async def test_a_background_one_does_not_pass_a_live_one_for_ever() -> None:
+    async with callers(slots=2, max_waiting=100) as those:
+        await those.arrive("a", cost=10)
+        await those.arrive("heavy", cost=95)
+        for number in range(MAX_PASSES + 1):
+            await those.arrive(str(number), BACKGROUND, cost=10)
+            await those.leave(str(number))
+
+        assert len(those.entered) == 1 + MAX_PASSES
+
+
+@pytest.mark.parametrize("priority", Priority)
+async def test_who_gives_up_waiting_for_memory_lets_those_in_whom_it_held_back(priority: Priority) -> None:
+    async with callers(slots=2, max_waiting=100) as those:
+        await those.arrive("a", cost=10)
+        await those.arrive("heavy", priority, cost=95)
+        for number in range(MAX_PASSES + 1):
+            await those.arrive(str(number), BACKGROUND, cost=10)
+            await those.leave(str(number))
+        last = str(MAX_PASSES)
+        assert last not in those.entered
+
+        those.tasks["heavy"].cancel()
+        await settle()
+
+        assert those.entered[-1] == last
+
+
+async def test_room_given_to_one_who_is_just_leaving_is_given_on_exactly() -> None:
+    async with callers(slots=2) as those:
+        await those.arrive("a", cost=100)
+        await those.arrive("b", cost=70)
+        await those.arrive("c", cost=90)
+
+        those._exits["a"].set()
+        await asyncio.sleep(0)
+        those.tasks["b"].cancel()
+        await settle()
+
+        assert those.entered == ["a", "c"]
+        assert those.admission.charged == 90
+
+
+async def test_who_waited_for_memory_in_vain_is_told_when_there_should_be_some() -> None:
+    async with callers(slots=9, patience=0.01) as those:
+        await those.arrive("a", cost=100)
+        with pytest.raises(Overloaded):
+            await those.admission.enter(LIVE, 1)
+
+        await those.leave("a")
+        await those.arrive("b", cost=100)
+        assert those.entered == ["a", "b"]
+
+
+async def test_retry_after_counts_who_fits_beside_whom() -> None:
+    async with callers(slots=4, max_waiting=8) as those:
+        for name in "abcdefghi":
+            await those.arrive(name, cost=60)
+
+        with pytest.raises(Overloaded) as raised:
+            await those.admission.enter(LIVE, 60)
+
+    assert raised.value.retry_after == 2  # nine before it, one at a time for all the slots, at 0.2 seconds each
+
+
+async def test_retry_after_learns_from_how_long_those_inside_have_been_there() -> None:
+    async with callers(max_waiting=2) as those:
+        for name in "abc":
+            await those.arrive(name)
+        next(iter(those.admission._inside)).entered -= 4
+
+        with pytest.raises(Overloaded) as raised:
+            await those.admission.enter(LIVE, 1)
+
+    assert raised.value.retry_after == 13  # three before it, at four seconds and a little each
+
+
+async def test_waits_and_refusals_are_measured() -> None:
+    metrics = Metrics()
+    admission = Admission(1, ROOM, max_waiting=1, patience=0.01, metrics=metrics)
+    inside = await admission.enter(BACKGROUND, 1)
+    waiting = asyncio.create_task(admission.enter(LIVE, 1))
+    await settle()
+    for _ in range(2):
+        with pytest.raises(Overloaded):
+            await admission.enter(LIVE, 1)
+    with pytest.raises(Overloaded):
+        await waiting
+    admission.leave(inside)
+
+    assert sample(metrics, "darkroom_render_refusals_total", reason="full") == 2
+    assert sample(metrics, "darkroom_render_refusals_total", reason="late") == 1
+    assert sample(metrics, "darkroom_render_wait_seconds_count", priority="background") == 1
+    assert sample(metrics, "darkroom_render_wait_seconds_count", priority="live") == 0

@@ -20,6 +20,7 @@ from tests.unit.proxy.imaging.reference import LIMITS, rendered, target
 
 ROCKET = photograph_path("rocket.jpg")
 WANTED = [target(400, 400, Format.WEBP), target(150, 150, Format.JPG), target(150, 150, Format.PNG)]
+ROOM = 300 << 20  # bytes
 COMMAND = [sys.executable, "-P", "-m", "proxy.imaging.child"]
 
 Answer = tuple[dict[str, Any], bytes]
@@ -41,7 +42,7 @@ def asked(*requests: bytes) -> list[Answer]:
 
 
 def render(path: Path, *targets: Target) -> bytes:
-    return pack(render_request(path, targets, LIMITS))
+    return pack(render_request(path, targets, LIMITS, ROOM))
 
 
 def test_it_says_that_it_is_ready_before_it_is_asked() -> None:
@@ -90,7 +91,7 @@ def test_a_real_child_searches_within_its_memory(memory_mb: int) -> None:
 
 
 def test_an_inspection_is_one_message() -> None:
-    _, (inspection, _), done = asked(pack(inspect_request(ROCKET, LIMITS)))
+    _, (inspection, _), done = asked(pack(inspect_request(ROCKET, LIMITS, ROOM)))
 
     assert (inspection["format"], inspection["width"], inspection["height"]) == ("jpeg", 640, 427)
     assert set(inspection) == {"format", "width", "height", "thumbhash", "color"}
@@ -111,7 +112,7 @@ def test_a_refusal_ends_its_request_and_no_other(tmp_path: Path) -> None:
 def test_limits_come_with_the_request() -> None:
     strict = Limits(min_side=100, max_side=600)
 
-    _, refused, done = asked(pack(inspect_request(ROCKET, strict)))
+    _, refused, done = asked(pack(inspect_request(ROCKET, strict, ROOM)))
 
     assert refused[0]["refused"] == "too_many_pixels"
     assert "640x427" in refused[0]["detail"]
@@ -134,7 +135,7 @@ def test_a_real_child_takes_pictures_of_more_pixels_than_pillow_likes(tmp_path: 
     )  # Pillow warns above 89 million
 
     ran = subprocess.run(
-        [*COMMAND, "2048"], input=pack(inspect_request(large, LIMITS)), capture_output=True, env={}, check=True
+        [*COMMAND, "2048"], input=pack(inspect_request(large, LIMITS, ROOM)), capture_output=True, env={}, check=True
     )
 
     assert [(message.get("width"), message.get("height")) for message, _ in answers(ran.stdout)][1] == (10_000, 9_000)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -12,25 +13,31 @@ from proxy.errors import (
     DerivationTimeout,
     Overloaded,
     RenderFailed,
+    TooHeavy,
     Undecodable,
 )
-from proxy.imaging.pool import RenderPool
+from proxy.imaging.pool import RenderPool, RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Format
+from proxy.settings import RENDER_IDLE_MB
 from tests.pictures import (
     camera_jpeg,
+    chunk,
     flat_webp,
+    jpeg,
+    photograph,
     photograph_bytes,
+    png_header,
 )
 from tests.unit.proxy.imaging.pools import (
     LIVE,
     ROCKET,
+    ROOM,
     SMALL,
     STANDARD,
     gone,
     look,
     pid,
-    pid_of,
     pool,
     render,
     written,
@@ -39,7 +46,7 @@ from tests.unit.proxy.imaging.reference import rendered, target
 
 
 async def kill_after_the_first(children: RenderPool, path: Path, targets: Sequence[Target]) -> None:
-    async with children.process(LIVE) as process:
+    async with children.process(LIVE, ROOM) as process:
         async for _ in process.render(path, targets):
             process.kill()
 
@@ -80,21 +87,49 @@ async def test_a_picture_past_its_deadline_ends_its_process(
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
-async def test_a_picture_beyond_the_memory_limit_fails_alone(tmp_path: Path) -> None:
-    bomb = written(tmp_path, flat_webp(10_000, 10_000))
-    async with pool(memory_mb=400) as children:
-        with pytest.raises((Undecodable, RenderFailed)):
-            await render(children, bomb)
-        with pytest.raises((Undecodable, RenderFailed)):
-            await look(children, bomb)
+async def test_a_picture_beyond_the_budget_is_refused_at_once_with_what_it_would_need(tmp_path: Path) -> None:
+    heavy = written(tmp_path, flat_webp(10_000, 10_000))
+    async with pool(processes=2, memory_mb=1000) as children, children.process(LIVE, ROOM):
+        for ask in (render, look):
+            with pytest.raises(
+                TooHeavy, match=r"takes about 15\d\d MB of memory, and RENDER_MEMORY_MB=1000 leaves 872"
+            ):
+                await ask(children, heavy)
 
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
+async def test_a_picture_beyond_one_process_is_refused_with_that_setting(tmp_path: Path) -> None:
+    heavy = written(tmp_path, flat_webp(10_000, 10_000))
+    async with pool(memory_mb=3000, process_mb=1024) as children:
+        with pytest.raises(TooHeavy, match="RENDER_PROCESS_MB=1024 leaves 960 MB"):
+            await render(children, heavy)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the kernel that holds the limit is Linux")
+async def test_a_picture_that_takes_more_than_its_header_says_fails_alone(tmp_path: Path) -> None:
+    header, pixels, end = (png_header(6000, 6000, 8, 0), chunk(b"IDAT", zlib.compress(bytes(6000 * 6001))), b"IEND")
+    lying = written(tmp_path, header + pixels + chunk(b"tRNS", b"\0\0") + chunk(end, b""))  # too late to be seen
+    async with pool() as children:
+        for ask in (render, look):
+            with pytest.raises((Undecodable, RenderFailed)):
+                await ask(children, lying)
+
+        async with children.process(LIVE, 1 << 30) as process:
+            assert (await process.inspect(lying)).width == 6000  # it is not broken otherwise
+        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+
+
+async def test_what_no_header_tells_is_charged_the_most_that_one_picture_may_take(tmp_path: Path) -> None:
+    async with pool(memory_mb=1000, process_mb=500) as children:
+        for odd in (b"", b"GIF89a", jpeg(photograph("coffee.png"))[:100], png_header(10_001, 100)):
+            assert await children.cost(written(tmp_path, odd)) == (500 - RENDER_IDLE_MB) << 20
+
+
 async def test_leaving_a_rendering_early_ends_its_process() -> None:
     async with pool() as children:
-        async with children.process(LIVE) as process:
-            left = pid_of(process)
+        async with children.process(LIVE, ROOM) as process:
+            left = process.pid
             async for _ in process.render(ROCKET, STANDARD):
                 break
 
@@ -117,13 +152,51 @@ async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_
             await task
 
         assert await gone(busy)
+        await asyncio.gather(*children._background)  # whose place it was
+        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+
+
+@pytest.mark.parametrize("failing", [asyncio.CancelledError, RenderFailed])
+async def test_memory_is_free_again_only_when_the_killed_process_has_ended(failing: type[BaseException]) -> None:
+    async def fail() -> None:
+        async with children.process(LIVE, ROOM) as process:
+            killed.append(process.pid)
+            process.at_rest = False  # as after an answer that was not read to its end
+            raise failing
+
+    killed: list[int] = []
+    async with pool() as children:
+        with pytest.raises(failing):
+            await fail()
+        assert children.admission.charged == ROOM
+
+        await asyncio.gather(*children._background)
+
+        assert children.admission.charged == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(killed[0], 0)
+
+
+async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_: RenderPool) -> RenderProcess:
+        raise RenderFailed
+
+    async with pool() as children:
+        os.kill(await pid(children), signal.SIGKILL)
+        await children._idle[0]._child.wait()
+        with monkeypatch.context() as patched:
+            patched.setattr(RenderPool, "_start_process", refuse)
+            with pytest.raises(RenderFailed):
+                await pid(children)
+
+        assert children.admission.charged == 0
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 async def test_after_failures_in_a_row_no_more_processes_idle_than_configured() -> None:
     async with pool(processes=2) as children:
         for number in range(6):
-            async with children.process(LIVE) as process:
+            async with children.process(LIVE, ROOM) as process:
                 if number % 2:
                     process.at_rest = False  # as after an answer that was not read to its end
         await asyncio.gather(*children._background)

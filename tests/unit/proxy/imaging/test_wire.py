@@ -31,10 +31,11 @@ TARGETS = [
 
 
 def test_a_request_arrives_as_it_was_sent() -> None:
-    message = unpack(pack(render_request(Path('/tmp/a b\n"ü".jpg'), TARGETS, LIMITS)))
+    message = unpack(pack(render_request(Path('/tmp/a b\n"ü".jpg'), TARGETS, LIMITS, 5)))
 
     assert message["path"] == '/tmp/a b\n"ü".jpg'
     assert Limits(**message["limits"]) == LIMITS
+    assert message["memory"] == 5
     assert parse_targets(message) == TARGETS
     assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * 5
 
@@ -53,9 +54,9 @@ def test_nonsense_was_not_measured(nonsense: dict[str, object]) -> None:
 
 
 def test_a_request_to_inspect_names_no_targets() -> None:
-    message = unpack(pack(inspect_request(Path("/tmp/x"), LIMITS)))
+    message = unpack(pack(inspect_request(Path("/tmp/x"), LIMITS, 5)))
 
-    assert message == {"path": "/tmp/x", "limits": {"min_side": 100, "max_side": 10_000}}
+    assert message == {"path": "/tmp/x", "limits": {"min_side": 100, "max_side": 10_000}, "memory": 5}
 
 
 def test_a_message_is_one_line() -> None:

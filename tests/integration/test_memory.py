@@ -1,0 +1,123 @@
+"""The budget of memory, held by a real server against the heaviest pictures that it takes, all asked for at once."""
+
+import asyncio
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from proxy.settings import RENDER_IDLE_MB
+from tests.pictures import flat_webp, jpeg, png
+from tests.service import Service
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
+
+SIDE = 10_000
+BUDGET_MB = 2000  # for one WebP at a time, or for a few of the others
+PAGE = 4096
+VARIANTS = [f"{size}.{format}" for size in ("small", "large") for format in ("jpg", "png", "webp", "avif")]
+
+
+def originals() -> Iterator[bytes]:
+    """Large ones of each format, of few bytes."""
+    picture = Image.new("RGB", (SIDE, SIDE), (200, 30, 30))
+    yield jpeg(picture, quality=50)
+    yield jpeg(picture, quality=50, progressive=True)
+    yield png(picture, compress_level=1)
+    yield flat_webp(SIDE, SIDE)
+
+
+class Watch:
+    """What all processes that a server has started hold together, in bytes, sampled a hundred times a second."""
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self.most = 0
+        self.samples = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=[stop])
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(0.01):
+            self.most = max(self.most, self.held())
+            self.samples += 1
+
+    def held(self) -> int:
+        return sum(self._resident(pid) for pid in self._children())
+
+    def _children(self) -> set[str]:
+        tasks = Path(f"/proc/{self._server}/task").glob("*/children")
+        return {pid for task in tasks for pid in task.read_text().split()}
+
+    @staticmethod
+    def _resident(pid: str) -> int:
+        try:
+            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+        except (OSError, IndexError):  # it has ended
+            return 0
+
+
+def upload(service: Service, picture: bytes) -> str:
+    answer = httpx.post(f"{service.url}/images/upload", files={"image": ("photo", picture)}, timeout=60)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["uploadId"])
+
+
+def get(service: Service, upload_id: str, name: str) -> httpx.Response:
+    return httpx.get(f"{service.url}/images/{upload_id}/{name}", timeout=60)
+
+
+async def test_the_largest_originals_of_every_format_all_at_once_stay_inside_the_budget(tmp_path: Path) -> None:
+    settings = {
+        "WARM_UP": "false",
+        "RENDER_MEMORY_MB": str(BUDGET_MB),
+        "RENDER_PROCESSES": "3",
+        "RENDER_TIMEOUT": "20",
+    }
+    with Service(tmp_path, **settings) as service:
+        watch = Watch(service.pid)
+        with watch.running():
+            upload_ids = [upload(service, picture) for picture in originals()]
+            urls = [f"{service.url}/images/{upload_id}/{name}" for name in VARIANTS for upload_id in upload_ids]
+            async with httpx.AsyncClient(timeout=60) as client:
+                answers = await asyncio.gather(*(client.get(url) for url in urls))
+
+        assert len(answers) == 32
+        assert watch.samples > 100
+        assert 500 << 20 < watch.most <= BUDGET_MB << 20
+        counts = Counter(answer.status_code for answer in answers)
+        assert counts.keys() <= {200, 503}, [answer.text for answer in answers if answer.status_code not in (200, 503)]
+        assert counts[200] >= 8
+        for answer in answers:
+            if answer.status_code == 503:
+                assert answer.json()["code"] == "overloaded"
+                assert 1 <= int(answer.headers["retry-after"]) <= 300
+
+        assert service.metric("darkroom_render_charged_bytes") == 0
+        assert service.metric("darkroom_render_waiting") == 0
+        for upload_id in upload_ids:  # once it is quiet, each of them is had
+            assert get(service, upload_id, "medium.jpg").status_code == 200
+        assert watch.held() < 3 * RENDER_IDLE_MB << 20
+
+
+def test_what_the_budget_can_never_take_is_refused_with_the_figures_and_the_setting(tmp_path: Path) -> None:
+    with Service(tmp_path, RENDER_MEMORY_MB="500", RENDER_PROCESSES="2") as service:
+        answer = httpx.post(f"{service.url}/images/upload", files={"image": ("photo", flat_webp(SIDE, SIDE))})
+
+        assert answer.status_code == 422
+        assert answer.json()["code"] == "too_heavy"
+        assert "RENDER_MEMORY_MB=500 leaves 372 MB" in answer.json()["detail"]

@@ -1,0 +1,55 @@
+"""What keeps a render process to its memory, tried on this process."""
+
+import platform
+from pathlib import Path
+
+import pytest
+
+from proxy.imaging import memory
+from proxy.imaging.memory import KEPT, give_back, limited_growth, resident
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits and figures are Linux's")
+MB = 1 << 20
+
+
+def test_within_the_block_no_more_is_had_than_is_allowed() -> None:
+    with limited_growth(200 * MB):
+        assert len(bytearray(150 * MB)) == 150 * MB
+        with pytest.raises(MemoryError):
+            bytearray(300 * MB)
+
+    assert len(bytearray(300 * MB)) == 300 * MB
+
+
+def test_the_limit_ends_however_the_block_does() -> None:
+    with pytest.raises(MemoryError), limited_growth(0):
+        bytearray(KEPT + 100 * MB)
+
+    assert len(bytearray(KEPT + 100 * MB)) == KEPT + 100 * MB
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others give back by themselves, or never")
+def test_freed_memory_is_given_back_if_there_is_much_of_it() -> None:
+    at_start = resident()
+    blocks = [bytes(2000) for _ in range(100_000)]
+    last = blocks[-1]  # above all the others, so that they stay
+    blocks.clear()
+    held = resident()
+    assert held > at_start + 100 * MB
+
+    give_back(held - KEPT + MB)
+    assert resident() > held - 10 * MB
+    give_back(at_start)
+    assert resident() < at_start + 20 * MB
+    assert len(last) == 2000
+
+
+def test_where_nobody_says_what_is_held_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(_column: int) -> int:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(memory, "_pages", missing)
+    assert resident() == 0
+    with limited_growth(0):
+        assert len(bytearray(100 * MB)) == 100 * MB
+    give_back(0)
