@@ -14,8 +14,8 @@ KEPT = 32 << 20
 megabytes after a large picture; handing back all of it every time makes small pictures slower by a tenth."""
 
 ENVIRONMENT = {"PILLOW_BLOCK_SIZE": "64m", "OPENBLAS_NUM_THREADS": "1"}
-"""For the process's start. From 32 MB up, glibc maps each block by itself, so that large pictures leave no holes. numpy's
-linear algebra, which we do not use, would reserve 40 MB for each processor of the machine."""
+"""For the process's start. From 32 MB up, glibc maps each block by itself, so that large pictures leave no holes.
+The linear algebra of numpy, which we do not use, would reserve 40 MB for each processor of the machine."""
 
 
 def limit_address_space(megabytes: int) -> None:
