@@ -1,4 +1,4 @@
-"""`darkroom warm --all`, killed in the middle and run again: `python -m tests.soak.warm_all [UPLOADS]`.
+"""`darkroom warm --all`, killed on its way and run again: `python -m tests.soak.warm_all [UPLOADS]`.
 
 Prints the seconds it took and the memory it held, and fails where an upload is left without a variant.
 """
@@ -51,7 +51,7 @@ def soak(cluster: Cluster, uploads: int) -> None:
     warm = WarmAll(cluster.machine("operator"), **cluster.settings)
     start = time.monotonic()
     with warm:
-        watch(cluster, warm, until=uploads // 2)
+        watch(cluster, warm, until=uploads // 5)
     say(f"killed at {cluster.statuses()[JobStatus.COMPLETE]} complete", start)
 
     time.sleep(UNSEEN.total_seconds())  # or what it had in hand would count as somebody's
