@@ -10,8 +10,8 @@ all standard sizes, a single request makes the same bytes, and a new size leaves
 
 JPEG_MARGIN = 1.25
 """JPEG's scaled decode, by a half, a quarter or an eighth, keeps at least this many pixels for each pixel of the tier,
-so that Lanczos has something to weigh. With 1.28 times the pixels SSIMULACRA2 is 86 to 94 against a full decode, in half
-of its time; with 1.5, 92 to 96 (docs/decisions/0003-pipeline.md)."""
+so that Lanczos has something to weigh. With 1.28 times the pixels SSIMULACRA2 is 86 to 94 against a full decode, in
+half of its time; with 1.5, 92 to 96 (docs/decisions/0003-pipeline.md)."""
 
 WEBP_MARGIN = 1.5
 """The same for WebP, whose scaling blurs a little."""
