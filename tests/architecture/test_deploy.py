@@ -8,7 +8,9 @@ import pytest
 import typer.main
 import yaml
 
+from ingest import edge
 from ingest.cli import app
+from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +54,17 @@ def test_only_nginx_is_reachable_and_only_from_this_machine() -> None:
 def test_nginx_knows_the_services_by_their_names() -> None:
     servers = re.findall(r"^\s*server (\w+):(\d+);", (ROOT / "nginx.conf").read_text(), re.MULTILINE)
     assert servers == [("proxy", "8000"), ("ingest", "8000")]
+
+
+def test_the_path_rules_are_those_of_the_default_sizes() -> None:
+    sizes = Settings.model_construct().sizes
+    assert (ROOT / "deploy" / "variants.conf").read_text() == edge.nginx(sizes)
+    assert (ROOT / "deploy" / "edge.js").read_text() == edge.cloudfront(sizes)
+
+
+def test_nginx_lets_the_page_through() -> None:
+    [pattern] = re.findall(r'"~(\^/\(\?:page.*)" "GET, HEAD";', (ROOT / "nginx.conf").read_text())
+    assert all(re.search(pattern, path) for path in PAGE_PATHS)
 
 
 def test_no_secret_has_a_default() -> None:
