@@ -1,6 +1,7 @@
 """The shipped nginx.conf in a real nginx: before a real Darkroom, and before an origin that does as it is told."""
 
 import asyncio
+import hashlib
 import json
 import re
 import socket
@@ -124,6 +125,17 @@ class TestOnce:
             lost = httpx.get(f"{url}/images/{uuid4()}/medium.webp")
         assert (lost.status_code, lost.json()["code"]) == (503, "unavailable")
         assert (lost.headers["cache-control"], lost.headers["retry-after"]) == ("no-store", "5")
+
+    def test_a_picture_is_purged_by_removing_its_file(self, stub: StubOrigin, tmp_path: Path, path: str) -> None:
+        """As docs/deploy.md says: the file's name is the MD5 of the path."""
+        need(PROGRAM, "nginx-light")
+        with nginx(tmp_path, stub.url, stub.url) as url:
+            httpx.get(url + path)
+            name = hashlib.md5(path.encode()).hexdigest()
+            (tmp_path / "cache" / name[-1] / name[-3:-1] / name).unlink()
+            stub.answer = Answer(404, b"{}", {"Cache-Control": "public, max-age=60"})
+
+            assert httpx.get(url + path).status_code == 404
 
 
 class TestStale:
