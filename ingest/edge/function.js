@@ -3,7 +3,7 @@
 
 const VARIANT = /^(\/images\/%UPLOAD_ID%\/%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
 const INGEST = /^\/(?:images(?:\/upload|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|page\/[a-z.-]+|healthz|readyz)?$/;
-const MEMBER = /^[ \t]*([^ \t;]+)[ \t]*(?:;(?![ \t]*q[ \t]*=)[^;]*)*(?:;[ \t]*q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)[ \t]*)?$/;
+const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 
 function handler(event) {
     const request = event.request;
@@ -32,7 +32,7 @@ function negotiated(header) {
     return avif >= webp ? 'avif' : 'webp';
 }
 
-// Weights by media range, in lower case. Of members that say the same the first counts; malformed ones do not.
+// Weights by media range, in lower case. Members that are not to the grammar are ignored; said twice, the first counts.
 function accepted(header) {
     const weights = Object.create(null);
     const text = !header ? '' : header.multiValue ? header.multiValue.map(each => each.value).join() : header.value;
@@ -40,9 +40,11 @@ function accepted(header) {
         return weights; // a quoted parameter may hide commas, and no browser sends one
     }
     text.toLowerCase().split(',').forEach(member => {
-        const parts = MEMBER.exec(member);
-        if (parts && !(parts[1] in weights)) {
-            weights[parts[1]] = parts[2] === undefined ? 1 : Number(parts[2]);
+        const parts = member.split(';').map(part => part.trim());
+        const weight = parts.find((part, index) => index > 0 && part.startsWith('q='));
+        const value = weight === undefined ? '1' : weight.slice(2);
+        if (WEIGHT.test(value) && !(parts[0] in weights)) {
+            weights[parts[0]] = Number(value);
         }
     });
     return weights;

@@ -13,13 +13,14 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from proxy.web.negotiation import new_format
+from tests.accept import NEGOTIATION, random_accepts
 from tests.conftest import need
 from tests.nginx import PROGRAM, ROOT, Answer, StubOrigin, nginx
 from tests.pictures import camera_jpeg
 from tests.seaweedfs import SeaweedServer
 from tests.service import Service
 
-NEGOTIATION = json.loads((ROOT / "tests" / "negotiation.json").read_text())
 WEIGHED = re.compile(r"image/(avif|webp)[^,]*q=0\.\d*[1-9]", re.IGNORECASE)
 """Headers that give AVIF or WebP less than their full weight, but more than nothing."""
 
@@ -451,6 +452,13 @@ class TestAuto:
         assert "accept" not in asked.headers
         assert answer.headers["vary"] == "Accept"
 
+    def test_it_chooses_as_the_origin_would_or_not_at_all(self, stub: StubOrigin, stub_edge: str) -> None:
+        with httpx.Client() as client:
+            for accept in random_accepts(300):
+                client.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept.strip()})
+                assert stub.asked[-1].path.rpartition(".")[2] in ("auto", new_format(accept)), accept
+        assert len(stub.paths()) == 300
+
     @pytest.mark.parametrize(
         "accept",
         [
@@ -477,6 +485,17 @@ class TestAuto:
         assert (chosen.headers["content-type"], chosen.headers["vary"]) == ("image/webp", "Accept")
         assert (named.content, named.headers["x-cache-status"]) == (chosen.content, "HIT")
         assert "vary" not in named.headers
+        assert darkroom.metric("darkroom_variant_requests_total") == asked
+
+    def test_what_all_can_show_is_kept_as_auto(self, edge: str, darkroom: Service, upload_id: str) -> None:
+        url = f"{edge}/images/{upload_id}/medium.auto"
+        first = httpx.get(url, headers={"Accept": "image/png,*/*"})
+        asked = darkroom.metric("darkroom_variant_requests_total")
+        second = httpx.get(url, headers={"Accept": "image/avif;q=0"})
+
+        assert (first.headers["content-type"], first.headers["vary"]) == ("image/jpeg", "Accept")
+        assert (second.content, second.headers["x-cache-status"]) == (first.content, "HIT")
+        assert second.headers["vary"] == "Accept"
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
 
