@@ -1,4 +1,5 @@
 # One image for every role: `docker run IMAGE serve --role proxy --host 0.0.0.0`, `worker`, `migrate`, ...
+# The first stage is plain commands in a folder, which tests/integration/test_image.py runs as they stand.
 FROM python:3.11-slim AS build
 WORKDIR /app
 COPY requirements.txt pyproject.toml README.md ./
@@ -10,10 +11,13 @@ RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 darkroom && install -d -o darkroom /data
 COPY --from=build /app/.venv /app/.venv
-ENV DATA_DIR=/data LOG_FORMAT=json PATH=/app/.venv/bin:$PATH
+ENV DATA_DIR=/data LOG_FORMAT=json PATH=/app/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 WORKDIR /data
-USER darkroom
+USER 10001
 VOLUME /data
 EXPOSE 8000
+# Of a server; roles that serve nothing switch it off.
+HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
+    CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 ENTRYPOINT ["darkroom"]
 CMD ["serve", "--host", "0.0.0.0"]

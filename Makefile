@@ -19,6 +19,8 @@ lint: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/cfn-lint deploy/cloudfront.yaml
 
 # BENCH=--quick, or the names of parts. Installs what is compared with into benchmarks/.peers on first use.
 bench: .venv/dev

@@ -8,6 +8,7 @@ import json
 import shlex
 from collections.abc import Coroutine
 from enum import StrEnum
+from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -17,6 +18,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from ingest import edge
 from proxy.errors import ServiceError
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings, SettingsError, load_settings, share_memory
@@ -25,6 +27,10 @@ from proxy.telemetry import configure_logging
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Darkroom, an on-demand image origin.")
+edge_app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Print the edge's path rules for exactly the sizes in force."
+)
+app.add_typer(edge_app, name="edge")
 out = Console()
 err = Console(stderr=True)
 
@@ -221,6 +227,36 @@ def migrate() -> None:
     """Bring the database's tables to this version's."""
     _run(_commands().migrate(_settings()))
     out.print("The database is up to date.")
+
+
+@edge_app.command("nginx")
+def edge_nginx() -> None:
+    """Print what nginx.conf includes.
+
+    Example: darkroom edge nginx > variants.conf
+    """
+    typer.echo(edge.nginx(_settings().sizes), nl=False)
+
+
+@edge_app.command("cloudfront")
+def edge_cloudfront(
+    template: Annotated[
+        Path | None,
+        typer.Option(help="Print this CloudFormation template with the function in it.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Print the function that CloudFront runs for each request.
+
+    Example: darkroom edge cloudfront --template deploy/cloudfront.yaml > mine.yaml
+    """
+    function = edge.cloudfront(_settings().sizes)
+    if template is None:
+        typer.echo(function, nl=False)
+        return
+    try:
+        typer.echo(edge.in_template(template.read_text(), function), nl=False)
+    except ValueError as error:
+        _stop(f"{template}: {error}", code=2)
 
 
 def _commands() -> ModuleType:

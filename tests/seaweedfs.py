@@ -68,6 +68,23 @@ class SeaweedServer:
         with closing(self._client()) as client:
             client.create_bucket(Bucket=name)
 
+    def publish(self, bucket: str, keys: str) -> None:
+        """Lets everybody read what `keys` matches: a bucket policy, as S3 has them."""
+        statement = {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": f"arn:aws:s3:::{bucket}/{keys}",
+        }
+        with closing(self._client()) as client:
+            client.put_bucket_policy(
+                Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            )
+
+    def put(self, bucket: str, key: str, body: bytes, content_type: str, cache_control: str) -> None:
+        with closing(self._client()) as client:
+            client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, CacheControl=cache_control)
+
     def stop(self) -> None:
         """Stops it in peace, which takes SeaweedFS 17 s: its filer waits 15 s for its own gateway to hang up."""
         self._end(signal.SIGTERM)

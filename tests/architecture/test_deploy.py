@@ -8,7 +8,9 @@ import pytest
 import typer.main
 import yaml
 
+from ingest import edge
 from ingest.cli import app
+from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -54,6 +56,29 @@ def test_nginx_knows_the_services_by_their_names() -> None:
     assert servers == [("proxy", "8000"), ("ingest", "8000")]
 
 
+def test_the_path_rules_are_those_of_the_default_sizes() -> None:
+    sizes = Settings.model_construct().sizes
+    assert (ROOT / "deploy" / "variants.conf").read_text() == edge.nginx(sizes)
+    assert (ROOT / "deploy" / "edge.js").read_text() == edge.cloudfront(sizes)
+
+
+def test_nginx_lets_the_page_through() -> None:
+    [pattern] = re.findall(r'"~(\^/\(\?:page.*)" "GET, HEAD";', (ROOT / "nginx.conf").read_text())
+    assert all(re.search(pattern, path) for path in PAGE_PATHS)
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_our_containers_can_write_nothing_but_their_own_memory(name: str) -> None:
+    assert OURS[name]["read_only"]
+    assert {each.split(":")[0] for each in OURS[name]["tmpfs"]} == {"/data", "/tmp"}
+    assert not OURS[name].get("volumes")
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_a_server_is_asked_whether_it_is_well_and_others_are_not(name: str) -> None:
+    assert OURS[name].get("healthcheck", {}).get("disable", False) is not OURS[name]["command"].startswith("serve")
+
+
 def test_no_secret_has_a_default() -> None:
     text = (ROOT / "deploy" / "compose.yaml").read_text()
     for secret in ("API_KEYS", "S3_SECRET", "POSTGRES_PASSWORD"):
@@ -63,4 +88,4 @@ def test_no_secret_has_a_default() -> None:
 def test_the_image_installs_from_the_lock_file_and_is_not_root() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "--require-hashes -r requirements.txt" in dockerfile
-    assert re.search(r"^USER darkroom$", dockerfile, re.MULTILINE)
+    assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)

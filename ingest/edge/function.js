@@ -1,0 +1,86 @@
+// Made by `darkroom edge cloudfront`, from the sizes in darkroom.toml; the template has it as FunctionCode.
+// CloudFront runs it for each viewer's request (JavaScript runtime 2.0: ES 5.1, const, let, arrow functions).
+
+const VARIANT = /^(\/images\/%UPLOAD_ID%\/%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
+const INGEST = /^\/(?:images(?:\/upload|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|page\/[a-z.-]+|healthz|readyz)?$/;
+const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
+
+function handler(event) {
+    const request = event.request;
+    const variant = VARIANT.exec(request.uri);
+    if (!variant) {
+        return INGEST.test(request.uri) ? request : notFound();
+    }
+    if (variant[2] === 'jpeg') {
+        return moved(variant[1] + 'jpg');
+    }
+    if (variant[2] === 'auto') {
+        request.uri = variant[1] + negotiated(request.headers.accept);
+    }
+    return request;
+}
+
+// 'avif' or 'webp' where the client wants none of the others more; else 'auto': the origin chooses JPEG or PNG.
+function negotiated(header) {
+    const weights = accepted(header);
+    const avif = weights['image/avif'] || 0;
+    const webp = weights['image/webp'] || 0;
+    const legacy = Math.max(weight(weights, 'image/jpeg'), weight(weights, 'image/png'));
+    if (avif + webp === 0 || Math.max(avif, webp) < legacy) {
+        return 'auto';
+    }
+    return avif >= webp ? 'avif' : 'webp';
+}
+
+// Weights by media range, in lower case. Members that are not to the grammar are ignored; said twice, the first counts.
+function accepted(header) {
+    const weights = Object.create(null);
+    const text = !header ? '' : header.multiValue ? header.multiValue.map(each => each.value).join() : header.value;
+    if (text.includes('"')) {
+        return weights; // a quoted parameter may hide commas, and no browser sends one
+    }
+    text.toLowerCase().split(',').forEach(member => {
+        const parts = member.split(';').map(part => part.trim());
+        const weight = parts.find((part, index) => index > 0 && part.startsWith('q='));
+        const value = weight === undefined ? '1' : weight.slice(2);
+        if (WEIGHT.test(value) && !(parts[0] in weights)) {
+            weights[parts[0]] = Number(value);
+        }
+    });
+    return weights;
+}
+
+// Old formats are welcome through wildcards, too; the most specific one counts.
+function weight(weights, type) {
+    const range = [type, 'image/*', '*/*'].find(each => each in weights);
+    return range === undefined ? 0 : weights[range];
+}
+
+function moved(path) {
+    return {
+        statusCode: 308,
+        statusDescription: 'Permanent Redirect',
+        headers: {
+            'location': { value: path },
+            'cache-control': { value: 'public, max-age=31536000, immutable' }
+        }
+    };
+}
+
+function notFound() {
+    return {
+        statusCode: 404,
+        statusDescription: 'Not Found',
+        headers: {
+            'content-type': { value: 'application/problem+json' },
+            'cache-control': { value: 'public, max-age=60' }
+        },
+        body: JSON.stringify({
+            type: 'urn:darkroom:problem:not_found',
+            title: 'Not found',
+            status: 404,
+            detail: 'Variants are /images/{uploadId}/{size}.{format}, for the sizes that are configured.',
+            code: 'not_found'
+        })
+    };
+}

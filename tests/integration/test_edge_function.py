@@ -1,0 +1,125 @@
+"""deploy/edge.js, run by Node and by njs, from which CloudFront's own engine comes and which knows as little."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from proxy.web.negotiation import new_format
+from tests.accept import NEGOTIATION, random_accepts
+from tests.conftest import need
+
+ROOT = Path(__file__).parents[2]
+FUNCTION = (ROOT / "deploy" / "edge.js").read_text()
+PACKAGES = {"node": "nodejs", "njs": "njs"}
+UPLOAD = str(uuid4())
+
+
+class Edge:
+    """The function in one engine."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program = program
+        self._script = folder / "script.js"
+
+    def answers(self, *requests: dict[str, Any]) -> list[dict[str, Any]]:
+        """What CloudFront would go on with: the request, or an answer."""
+        events = json.dumps([{"request": request} for request in requests])
+        call = f"{events}.forEach(event => console.log(JSON.stringify(handler(event))));"
+        self._script.write_text(f"{FUNCTION}\n{call}\n")
+        output = subprocess.run([self._program, self._script], capture_output=True, text=True, timeout=30, check=False)
+        assert output.returncode == 0, output.stderr + output.stdout
+        return [json.loads(line) for line in output.stdout.splitlines()]
+
+    def path(self, path: str, accept: str | None = None) -> dict[str, Any]:
+        [answer] = self.answers(request(path, accept))
+        return answer
+
+
+@pytest.fixture(params=sorted(PACKAGES))
+def edge(request: pytest.FixtureRequest, tmp_path: Path) -> Edge:
+    program = shutil.which(request.param)
+    need(program, PACKAGES[request.param])
+    return Edge(str(program), tmp_path)
+
+
+def request(path: str, accept: str | None = None) -> dict[str, Any]:
+    headers = {"host": {"value": "cdn.test"}} | ({} if accept is None else {"accept": {"value": accept}})
+    return {"method": "GET", "uri": path, "querystring": {}, "headers": headers, "cookies": {}}
+
+
+def test_auto_is_resolved_by_the_shared_table(edge: Edge) -> None:
+    stem = f"/images/{UPLOAD}/medium@2x"
+    answers = edge.answers(*(request(f"{stem}.auto", case["accept"]) for case in NEGOTIATION))
+
+    chosen = [answer["uri"].removeprefix(f"{stem}.").replace("auto", "legacy") for answer in answers]
+    assert dict(zip([case["accept"] for case in NEGOTIATION], chosen, strict=True)) == {
+        case["accept"]: case["format"] for case in NEGOTIATION
+    }
+
+
+def test_auto_is_resolved_as_the_origin_does_it(edge: Edge) -> None:
+    """Over headers put together at random; from a fixed seed, for an engine starts slowly."""
+    headers = random_accepts(1000)
+    stem = f"/images/{UPLOAD}/small"
+    answers = edge.answers(*(request(f"{stem}.auto", header) for header in headers))
+
+    for header, answer in zip(headers, answers, strict=True):
+        assert answer["uri"] == f"{stem}.{new_format(header) or 'auto'}", header
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "image/avif; q=0",
+        'image/avif;p="a,b";q=0',
+        'text/x;p=",image/webp"',
+        "constructor,__proto__",
+    ],
+)
+def test_zero_is_never_taken_for_yes(edge: Edge, accept: str) -> None:
+    assert edge.path(f"/images/{UPLOAD}/small.auto", accept)["uri"].endswith(".auto")
+
+
+def test_a_header_in_several_lines_is_one(edge: Edge) -> None:
+    several = request(f"/images/{UPLOAD}/small.auto")
+    lines = [{"value": "image/webp;q=0.5"}, {"value": "image/avif;q=0.9"}]
+    several["headers"]["accept"] = {"value": lines[0]["value"], "multiValue": lines}
+
+    assert edge.answers(several)[0]["uri"].endswith(".avif")
+
+
+def test_other_paths_go_on_as_they_are(edge: Edge) -> None:
+    paths = [
+        *(f"/images/{UPLOAD}/{name}" for name in ("small.jpg", "medium@2x.webp", "large@3x.avif", "small.png")),
+        *("/", "/page/style.css", "/images", "/images/upload", "/healthz", "/readyz"),
+        *(f"/images/{UPLOAD}{rest}" for rest in ("", "/status", "/events")),
+    ]
+    requests = [request(path, "image/avif") for path in paths]
+
+    assert edge.answers(*requests) == requests
+
+
+def test_unknown_paths_are_not_found_at_the_edge(edge: Edge) -> None:
+    names = ("huge.jpg", "small.gif", "small@1x.jpg", "small.jpg/", "small%2Ejpg", "small.jpg%00", "SMALL.jpg", ".jpg")
+    paths = [
+        *(f"/images/{UPLOAD}/{name}" for name in (*names, "small.auto.auto", "small")),
+        *(f"/images/{UPLOAD}//small.jpg", f"//images/{UPLOAD}/small.jpg", f"/images/{UPLOAD.upper()}/small.jpg"),
+        *(f"/images/x/../{UPLOAD}/small.jpg", f"/originals/{UPLOAD}", f"/images/../originals/{UPLOAD}", "/metrics"),
+        *("", "/images/", "/images/upload/", "/page/../x", "/favicon.ico"),
+    ]
+
+    for path, answer in zip(paths, edge.answers(*map(request, paths)), strict=True):
+        assert answer.get("statusCode") == 404, path
+        assert answer["headers"]["cache-control"]["value"] == "public, max-age=60"
+        assert json.loads(answer["body"])["code"] == "not_found"
+
+
+def test_jpeg_leads_to_jpg(edge: Edge) -> None:
+    answer = edge.path(f"/images/{UPLOAD}/small@2x.jpeg")
+
+    assert (answer["statusCode"], answer["headers"]["location"]["value"]) == (308, f"/images/{UPLOAD}/small@2x.jpg")

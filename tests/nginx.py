@@ -1,0 +1,153 @@
+"""Real nginx with the configuration that is shipped, and an origin that does as it is told."""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Self
+
+import httpx
+
+from tests.service import free_port
+
+ROOT = Path(__file__).parents[1]
+PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+
+
+@contextmanager
+def nginx(
+    folder: Path, proxy_url: str, ingest_url: str, bucket_url: str | None = None, variants: str | None = None
+) -> Iterator[str]:
+    """nginx.conf before these servers, with this machine's addresses and folders for the containers'; its URL.
+
+    `bucket_url`, a bucket's own, is asked before the proxy. `variants` stands for the shipped deploy/variants.conf.
+    """
+    port = free_port()
+    (folder / "nginx.conf").write_text(_configuration(folder, port, proxy_url, ingest_url, bucket_url))
+    (folder / "variants.conf").write_text(variants or (ROOT / "deploy" / "variants.conf").read_text())
+    options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")  # or its workers may not enter `folder`
+    command = [str(PROGRAM), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log", "-g", options]
+    with (folder / "output").open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, stderr=output)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_up(process, url, folder)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _configuration(folder: Path, port: int, proxy_url: str, ingest_url: str, bucket_url: str | None) -> str:
+    text = (ROOT / "nginx.conf").read_text()
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy"))
+    for theirs, ours in {
+        "server proxy:8000": f"server {proxy_url.removeprefix('http://')}",
+        "server ingest:8000": f"server {ingest_url.removeprefix('http://')}",
+        "listen 8080": f"listen 127.0.0.1:{port}",
+        "/var/cache/nginx": f"{folder}/cache",
+        "/var/log/nginx": str(folder),
+        "http {": f"pid {folder}/nginx.pid;\nhttp {{ {temporary}",
+    }.items():
+        assert text.count(theirs) == 1, theirs
+        text = text.replace(theirs, ours)
+    if bucket_url is None:
+        return text
+    first = (ROOT / "deploy" / "bucket-first.conf").read_text()
+    assert first.count("https://BUCKET.s3.REGION.amazonaws.com") == 1
+    first = first.replace("https://BUCKET.s3.REGION.amazonaws.com", bucket_url)
+    (folder / "bucket-first.conf").write_text(first.replace("127.0.0.1:8081", f"127.0.0.1:{free_port()}"))
+    assert text.count("proxy_pass http://proxy$variant") == 1
+    text = text.replace("proxy_pass http://proxy$variant", "proxy_pass http://bucket_first$variant")
+    return text.replace("include variants.conf;", "include variants.conf;\n    include bucket-first.conf;")
+
+
+def _wait_until_up(process: "subprocess.Popen[bytes]", url: str, folder: Path) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            httpx.get(f"{url}/no-such-path")
+        except httpx.TransportError:
+            time.sleep(0.02)
+        else:
+            return
+    raise AssertionError(f"nginx did not come up:\n{(folder / 'output').read_text()}")
+
+
+@dataclass
+class Answer:
+    """What the origin says next; `seconds` is how long it thinks first."""
+
+    status: int = 200
+    body: bytes = b"picture"
+    headers: dict[str, str] = field(default_factory=lambda: {"Cache-Control": "public, max-age=31536000, immutable"})
+    seconds: float = 0
+
+
+@dataclass
+class Asked:
+    """One request as it reached the origin; header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class StubOrigin:
+    """Answers everything with `answer`, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.answer = Answer()
+        self.asked: list[Asked] = []
+        origin = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # head and body go out apart, and the second would wait 40 ms
+
+            def do_GET(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                origin.asked.append(Asked(self.command, self.path, headers, body))
+                answer = origin.answer
+                time.sleep(answer.seconds)
+                self.send_response_only(answer.status)
+                for name, value in answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(answer.body)))
+                self.end_headers()
+                self.wfile.write(answer.body)
+
+            do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815 - the base class looks them up by these names
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def reset(self) -> None:
+        self.answer, self.asked = Answer(), []
+
+    def paths(self) -> Counter[str]:
+        return Counter(asked.path for asked in self.asked)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,64 @@
+"""The edge's path rules, read back out of what is printed: they know what the origin knows, and nothing else."""
+
+import re
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from ingest import edge
+from proxy.model import Fit, Format, Size, Sizes
+
+SIZES = Sizes(*(Size(name, 10, 10, Fit.COVER) for name in ("card", "card-2", "x")))
+UPLOAD = str(uuid4())
+NAMES = [
+    *(f"{name}{at}.{format}" for name in SIZES for at in ("", "@2x", "@3x") for format in Format),
+    *("card@1x.jpg", "card@4x.jpg", "card-.jpg", "car.jpg", "card-22.jpg", "xx.jpg", "card.gif", "card", "small.jpg"),
+    *("card.jpgx", ".jpg", "card..jpg", "CARD.jpg", "card@2x@2x.jpg", "card.jpg.jpg"),
+]
+
+
+def nginx_pattern(variable: str) -> re.Pattern[str]:
+    [pattern] = re.findall(rf'^    "~(.*)" \${variable};$', edge.nginx(SIZES), re.MULTILINE)
+    return re.compile(pattern.replace("(?<", "(?P<"), re.ASCII)
+
+
+def function_pattern() -> re.Pattern[str]:
+    [pattern] = re.findall(r"^const VARIANT = /(.*)/;$", edge.cloudfront(SIZES), re.MULTILINE)
+    return re.compile(pattern, re.ASCII)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_know_what_the_origin_knows(name: str) -> None:
+    path = f"/images/{UPLOAD}/{name}"
+    known = SIZES.parse(name) is not None
+
+    assert bool(nginx_pattern("variant_path").search(path)) is known
+    assert bool(function_pattern().search(path)) is known
+
+
+@pytest.mark.parametrize("extension", ["auto", "jpeg"])
+def test_both_know_the_extensions_that_are_resolved_at_the_edge(extension: str) -> None:
+    path = f"/images/{UPLOAD}/card@2x.{extension}"
+
+    variable = {"auto": r"variant_stem.\$negotiated", "jpeg": r"jpeg_stem.jpg"}[extension]
+    assert nginx_pattern(variable).search(path)
+    assert function_pattern().search(path)
+
+
+def test_nothing_is_left_to_fill_in() -> None:
+    for text in (edge.nginx(SIZES), edge.cloudfront(SIZES)):
+        assert not re.search(r"%[A-Z_]+%", text)
+
+
+def test_a_function_takes_the_place_of_another_in_a_template() -> None:
+    template = "Resources:\n  Edge:\n    FunctionCode: |\n      old();\n\n      old();\n    Name: x\n"
+
+    filled = yaml.safe_load(edge.in_template(template, "new();\n\nnew();\n"))
+
+    assert filled == {"Resources": {"Edge": {"FunctionCode": "new();\n\nnew();\n", "Name": "x"}}}
+
+
+def test_a_template_without_a_function_is_refused() -> None:
+    with pytest.raises(ValueError, match="FunctionCode"):
+        edge.in_template("Resources: {}\n", "new();")
