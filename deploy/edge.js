@@ -3,6 +3,7 @@
 
 const VARIANT = /^(\/images\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\/(?:small|medium|large)(?:@[23]x)?\.)(jpg|png|webp|avif|auto|jpeg)$/;
 const INGEST = /^\/(?:images(?:\/upload|\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\/(?:status|events))?)?|page\/[a-z.-]+|healthz|readyz)?$/;
+const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 
 function handler(event) {
@@ -43,7 +44,8 @@ function accepted(header) {
         const parts = member.split(';').map(part => part.trim());
         const weight = parts.find((part, index) => index > 0 && part.startsWith('q='));
         const value = weight === undefined ? '1' : weight.slice(2);
-        if (WEIGHT.test(value) && !(parts[0] in weights)) {
+        const wellFormed = WEIGHT.test(value) && parts.every((part, index) => index === 0 || PARAMETER.test(part));
+        if (wellFormed && !(parts[0] in weights)) {
             weights[parts[0]] = Number(value);
         }
     });

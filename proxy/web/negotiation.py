@@ -6,6 +6,7 @@ from proxy.model import Format
 
 _NEW = (Format.AVIF, Format.WEBP)  # of equals, the smaller file
 _WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)
+_PARAMETER = re.compile(r"([^\s=]+=\S*)?", re.ASCII)
 _MAX_LENGTH = 4096  # of a header; browsers send a hundred characters
 
 
@@ -25,9 +26,11 @@ def new_format(accept: str | None) -> Format | None:
 def _weights(accept: str) -> dict[str, float]:
     """By media range, in lower case. Members that are not to the grammar are ignored; said twice, the first counts."""
     weights: dict[str, float] = {}
+    if '"' in accept:
+        return weights  # a quoted parameter may hide commas, and no browser sends one
     for member in accept[:_MAX_LENGTH].lower().split(","):
         media_range, *parameters = (part.strip() for part in member.split(";"))
         weight = next((value[2:] for value in parameters if value.startswith("q=")), "1")
-        if _WEIGHT.fullmatch(weight):
+        if _WEIGHT.fullmatch(weight) and all(_PARAMETER.fullmatch(value) for value in parameters):
             weights.setdefault(media_range, float(weight))
     return weights
