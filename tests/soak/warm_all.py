@@ -16,7 +16,7 @@ from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 from tests.service import Program
-from tests.soak.workers import UPLOADERS, compare, upload
+from tests.soak.workers import UPLOADERS, compare, upload_to
 
 PATIENCE = 7200.0  # seconds for the whole of it
 
@@ -45,7 +45,7 @@ def soak(cluster: Cluster, uploads: int) -> None:
     (cluster.folder / "darkroom.toml").write_text(TINY)
     start = time.monotonic()
     with cluster.ingest(WARM_UP="false") as ingest, ThreadPoolExecutor(UPLOADERS) as pool:
-        accepted = [*pool.map(lambda seed: upload(ingest.url, seed), range(uploads))]
+        accepted = [*pool.map(upload_to(ingest.url), range(uploads))]
     say(f"{uploads} uploads", start)
 
     warm = WarmAll(cluster.machine("operator"), **cluster.settings)

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -49,11 +50,11 @@ def soak(cluster: Cluster, uploads: int, *, every: float, empty_redis: bool = Fa
         killer = stack.enter_context(Killer(workers, every))
         with ThreadPoolExecutor(UPLOADERS) as pool:
             half = uploads // 2
-            accepted = [*pool.map(lambda seed: upload(ingest.url, seed), range(half))]
+            accepted = [*pool.map(upload_to(ingest.url), range(half))]
             if empty_redis:
                 cluster.redis.kill()
                 cluster.redis.start()
-            accepted += pool.map(lambda seed: upload(ingest.url, seed), range(half, uploads))
+            accepted += pool.map(upload_to(ingest.url), range(half, uploads))
         uploaded = time.monotonic()
         wait_until_all_ended(cluster)
         ended = time.monotonic()
@@ -62,8 +63,14 @@ def soak(cluster: Cluster, uploads: int, *, every: float, empty_redis: bool = Fa
     return Soaked(uploads, kills, ended - start, ended - uploaded)
 
 
-def upload(url: str, seed: int) -> str:
-    answer = httpx.post(f"{url}/images/upload", files={"image": ("photo.jpg", small_picture(seed))}, timeout=60)
+def upload_to(url: str) -> Callable[[int], str]:
+    """A picture by its seed, over connections that are kept: making a client takes longer than an upload."""
+    client = httpx.Client(base_url=url, timeout=60)
+    return lambda seed: upload(client, seed)
+
+
+def upload(client: httpx.Client, seed: int) -> str:
+    answer = client.post("/images/upload", files={"image": ("photo.jpg", small_picture(seed))})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
 
