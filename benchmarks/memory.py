@@ -10,8 +10,10 @@ import sys
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 import anyio
@@ -25,13 +27,18 @@ from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.settings import RENDER_IDLE_MB, Quality
-from tests.pictures import DISPLAY_P3, chunk, disc, flat_webp, photograph, png_header, save
+from tests.pictures import DISPLAY_P3, animated, chunk, disc, flat_webp, photograph, png_header, save
 
 LIMITS = Limits(1, 16_383)
 SIDES = (1000, 5000, 10_000)
 ADDRESS_SPACE_MB = 16_384
 PATIENCE = 120  # seconds
 MB = 1 << 20
+
+LIBVIPS, PILLOW = "libvips", "Pillow"
+DECODERS = {LIBVIPS: ("-m", "proxy.imaging.child"), PILLOW: (str(Path(__file__).with_name("pillow_child.py")),)}
+"""How to start a process that has it for PNG and WebP."""
+FIGURES = ("charged, MB", "taken, MB", "charged / taken")
 
 Maker = Callable[[int], bytes]
 
@@ -42,12 +49,12 @@ def main() -> None:
         path = Path(folder) / "original"
         table(
             "One 800 pixel JPEG of each kind of original, by a fresh process",
-            ("original", "side", "charged, MB", "taken, MB", "charged / taken"),
-            (row for name, make in ORIGINALS.items() for side in sides for row in one(name, side, make, path)),
+            ("original", "side", *(f"{decoder}: {figure}" for decoder in DECODERS for figure in FIGURES)),
+            (one(name, side, make, path) for name, make in ORIGINALS.items() for side in sides),
         )
         table(
             "Each format of variant, by a fresh process, of an original of 1000 pixels",
-            ("variant", "side", "charged, MB", "taken, MB", "charged / taken"),
+            ("variant", "side", *FIGURES),
             variants(path),
         )
         table(
@@ -55,15 +62,21 @@ def main() -> None:
             ("side", "at rest before, MB", "at rest at most, MB", "held / budgeted, at most"),
             (in_one_process(side, path) for side in sides if side <= 5000),
         )
+        at_random(path)
 
 
 # Measuring
 
 
-def one(name: str, side: int, make: Maker, path: Path) -> Iterator[tuple[object, ...]]:
+def one(name: str, side: int, make: Maker, path: Path) -> tuple[object, ...]:
     path.write_bytes(make(side))
-    charged, taken = asyncio.run(compare(path, [target(800, Format.JPG)]))
-    yield name, side, charged / MB, taken / MB, charged / taken
+    targets = [target(800, Format.JPG)]
+    return name, side, *(cell for decoder in DECODERS for cell in figures(path, targets, decoder))
+
+
+def figures(path: Path, targets: Sequence[Target], decoder: str) -> tuple[float, ...]:
+    charged, taken = asyncio.run(compare(path, targets, decoder))
+    return charged / MB, taken / MB, charged / taken
 
 
 def variants(path: Path) -> Iterator[tuple[object, ...]]:
@@ -79,15 +92,17 @@ def variants(path: Path) -> Iterator[tuple[object, ...]]:
     for name, picture in pictures.items():
         path.write_bytes(picture)
         for format in Format:
-            for side in (800, 2400, 4000):
-                charged, taken = asyncio.run(compare(path, [target(side, format)]))
-                yield f"{format}{name}", side, charged / MB, taken / MB, charged / taken
+            for side in (150, 800, 2400, 4000):
+                yield f"{format}{name}", side, *figures(path, [target(side, format)], LIBVIPS)
+                if format is not Format.PNG:
+                    searched = replace(target(side, format), score=80.0)
+                    yield f"{format}{name}, quality auto", side, *figures(path, [searched], LIBVIPS)
 
 
-async def compare(path: Path, targets: Sequence[Target]) -> tuple[int, int]:
+async def compare(path: Path, targets: Sequence[Target], decoder: str) -> tuple[int, int]:
     """Bytes that a fresh process is charged, and those that it took at most, above what it held at rest."""
-    async with fresh() as process:
-        return await _compare(process, path, targets, held=resident(process.pid))
+    async with fresh(decoder) as process:
+        return await _compare(process, path, targets, decoder, held=resident(process.pid))
 
 
 def in_one_process(side: int, path: Path) -> tuple[object, ...]:
@@ -95,39 +110,63 @@ def in_one_process(side: int, path: Path) -> tuple[object, ...]:
 
 
 async def _in_one_process(side: int, path: Path) -> tuple[float, float, float]:
-    targets = [target(side, format) for side in (150, 400, 800) for format in Format]
-    async with fresh() as process:
+    targets = [
+        replace(target(each, format), score=80.0 if format is Format.WEBP else None)
+        for each in (150, 400, 800)
+        for format in Format
+    ]
+    async with fresh(LIBVIPS) as process:
         before = resident(process.pid)
         most_held, highest = before, 0.0
         for make in ORIGINALS.values():
             await anyio.Path(path).write_bytes(make(side))
-            charged, peak = await _compare(process, path, targets, held=0)
+            charged, peak = await _compare(process, path, targets, LIBVIPS, held=0)
             highest = max(highest, peak / (charged + RENDER_IDLE_MB * MB))
             most_held = max(most_held, resident(process.pid))
         return before / MB, most_held / MB, highest
 
 
+def at_random(path: Path, count: int = 60, side: int = 3000, seed: int = 1) -> None:
+    """Renders with what they are charged. Raises what is refused: no sound picture is to be."""
+    chance = Random(seed)
+    for _ in range(count):
+        make = chance.choice(list(ORIGINALS.values()))
+        path.write_bytes(make(chance.randint(100, side)))
+        targets = [any_target(chance) for _ in range(chance.choice((1, 1, 3)))]
+        asyncio.run(compare(path, targets, chance.choice(list(DECODERS))))
+
+
+def any_target(chance: Random) -> Target:
+    """Of random sides, fit and format, one of two with its quality searched for."""
+    width, height = chance.randint(20, 2000), chance.choice((None, chance.randint(20, 2000)))
+    fit = Fit.INSIDE if height is None else chance.choice(list(Fit))
+    wanted = replace(target(width, chance.choice(list(Format))), height=height, fit=fit)
+    return replace(wanted, score=chance.choice((None, 80.0)) if wanted.quality else None)
+
+
 @asynccontextmanager
-async def fresh() -> AsyncIterator[RenderProcess]:
-    process = await RenderProcess.start(LIMITS, ADDRESS_SPACE_MB, PATIENCE)
+async def fresh(decoder: str) -> AsyncIterator[RenderProcess]:
+    process = await RenderProcess.start(LIMITS, ADDRESS_SPACE_MB, PATIENCE, program=DECODERS[decoder])
     try:
         yield process
     finally:
         await process.stop()
 
 
-async def _compare(process: RenderProcess, path: Path, targets: Sequence[Target], *, held: int) -> tuple[int, int]:
-    process.memory = charge(path, targets)
+async def _compare(
+    process: RenderProcess, path: Path, targets: Sequence[Target], decoder: str, *, held: int
+) -> tuple[int, int]:
+    process.memory = charge(path, targets, decoder)
     begin_peak(process.pid)
     async for _ in process.render(path, targets):
         pass
     return process.memory, _status(process.pid, "VmHWM") - held
 
 
-def charge(path: Path, targets: Sequence[Target]) -> int:
+def charge(path: Path, targets: Sequence[Target], decoder: str) -> int:
     header = read_header(path)
     assert header is not None
-    return estimate(header, path.stat().st_size, targets)
+    return estimate(header, path.stat().st_size, targets, by_vips=decoder == LIBVIPS)
 
 
 def begin_peak(pid: int) -> None:
@@ -206,6 +245,7 @@ def _noise(length: int) -> bytes:
 
 PALETTE = chunk(b"PLTE", bytes(range(256)) * 3)
 LOSSY = {"quality": 60, "method": 0}
+LOSSLESS = {"lossless": True, "quality": 0, "method": 0}
 
 ORIGINALS: dict[str, Maker] = {
     "JPEG 4:2:0": encoded("RGB", "JPEG", subsampling="4:2:0"),
@@ -219,12 +259,14 @@ ORIGINALS: dict[str, Maker] = {
     "PNG 1 bit": png(1, 0),
     "PNG grey": png(8, 0),
     "PNG grey, a colour transparent": png(8, 0, chunk(b"tRNS", b"\0\1")),
+    "PNG grey, interlaced": png(8, 0, interlaced=True),
     "PNG grey, 16 bits": png(16, 0),
     "PNG grey, 16 bits, a colour transparent": png(16, 0, chunk(b"tRNS", b"\0\1")),
     "PNG palette": png(8, 3, PALETTE),
     "PNG palette, transparent": png(8, 3, PALETTE, chunk(b"tRNS", bytes(range(256)))),
     "PNG RGB": png(8, 2),
     "PNG RGB, interlaced": png(8, 2, interlaced=True),
+    "PNG RGB, 16 bits, a colour transparent": png(16, 2, chunk(b"tRNS", b"\0\1\0\1\0\1")),
     "PNG RGB, 16 bits": png(16, 2),
     "PNG RGB, a colour transparent": png(8, 2, chunk(b"tRNS", b"\0\1\0\1\0\1")),
     "PNG grey and alpha": png(8, 4),
@@ -233,6 +275,9 @@ ORIGINALS: dict[str, Maker] = {
     "PNG RGBA, 16 bits": png(16, 6),
     "WebP lossy": encoded("RGB", "WEBP", **LOSSY),
     "WebP lossy, transparent": encoded("RGBA", "WEBP", **LOSSY),
+    "WebP lossless": encoded("RGB", "WEBP", **LOSSLESS),
+    "WebP lossless, transparent": encoded("RGBA", "WEBP", **LOSSLESS),
+    "WebP animated": lambda side: animated(mosaic("RGB", side), "WEBP"),
     "WebP lossless, one colour": lambda side: flat_webp(side, side),
 }
 

@@ -14,6 +14,8 @@ from PIL import Image
 
 from proxy.errors import Refused, Undecodable
 from proxy.imaging import vips
+from proxy.imaging.cost import untouched
+from proxy.imaging.header import read_header
 from proxy.imaging.inspect import inspect
 from proxy.imaging.memory import give_back, limit_address_space, limited_growth, resident
 from proxy.imaging.pipeline import render
@@ -39,7 +41,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     for line in requests:
         try:
             request = unpack(line)
-            with limited_growth(request["memory"]):
+            with limited_growth(allowed(request)):
                 answer(request, answers)
         except Refused as error:
             answers.write(pack(refusal(error)))
@@ -48,6 +50,13 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         give_back(at_start)  # before it says so: what it was charged is somebody else's as soon as it is done
         answers.write(pack({"done": True}))
         answers.flush()
+
+
+def allowed(request: Message) -> int:
+    """Bytes that the kernel is to let it have: what it was charged, and what it maps without touching it."""
+    header = read_header(Path(request["path"]))
+    charged: int = request["memory"]
+    return charged + (untouched(header) if header else 0)
 
 
 def answer(request: Message, answers: BinaryIO) -> None:

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from proxy.imaging.geometry import DECODE_TIER, decode_size, decode_tier, place
+from proxy.imaging.decoding import BAND
+from proxy.imaging.geometry import (
+    DECODE_TIER,
+    MIDDLE,
+    WHOLE,
+    decode_scale,
+    decode_size,
+    decode_tier,
+    place,
+    reduction,
+)
 from proxy.imaging.header import Header
 from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.target import Target
@@ -17,80 +27,163 @@ from proxy.model import Format
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Bytes for each decoded pixel, at the peak of decoding and reducing; for each byte of the file; and, for each
-    pixel, what is `kept` while the next tier is decoded.
+    """Bytes of a decoder that has the whole picture at once: for each pixel of it, where all of them are wanted.
+
+    Where they are reduced: for each pixel as it is `stored` by the decoder, and in a `band` of those that are reduced
+    at a time. `file`: for each byte of the file. `kept`: for each pixel, while the next tier is decoded.
     """
 
     pixel: float
+    stored: float = 4
+    band: float = 0
     file: float = 0
     kept: float = 4
 
 
-RATES = {
-    # Pillow. RGB takes four bytes a pixel there. What has alpha is copied, premultiplied, before it is reduced.
+PILLOW = {
+    # RGB takes four bytes a pixel. What has alpha is premultiplied, in a copy, before it is reduced.
     "jpeg": Rate(4, file=1),  # of the scaled picture; the file is mapped to count its scans
     "jpeg grey": Rate(1, file=1),
-    "png bitmap": Rate(2),
-    "png bitmap key": Rate(8),
-    "png grey": Rate(1),
-    "png grey key": Rate(8),
-    "png grey16": Rate(7),
-    "png grey16 key": Rate(12),
-    "png palette": Rate(5),
-    "png palette key": Rate(8),
-    "png rgb": Rate(4),
-    "png rgb key": Rate(8),
-    "png alpha": Rate(8),
-    # Pillow over libwebp's animation decoder: two canvases, their bytes and the picture, four bytes a pixel each.
-    "webp": Rate(16, file=2, kept=13),
-    "webp alpha": Rate(16, file=2, kept=13),
+    "png bitmap": Rate(2, 1, 2),
+    "png bitmap key": Rate(8, 1, 9),
+    "png grey": Rate(1, 1, 2),
+    "png grey key": Rate(8, 1, 9),
+    "png grey16": Rate(7, 2, 8),
+    "png grey16 key": Rate(12, 2, 14),
+    "png palette": Rate(5, 1, 6),
+    "png palette key": Rate(8, 1, 10),
+    "png rgb": Rate(4, 4, 6),
+    "png rgb key": Rate(8, 4, 12),
+    "png rgb16": Rate(4, 4, 6),
+    "png rgb16 key": Rate(8, 4, 12),
+    "png grey alpha": Rate(8, 4, 8),
+    "png grey alpha16": Rate(8, 4, 8),
+    "png alpha": Rate(8, 4, 8),
+    "png alpha16": Rate(8, 4, 8),
+    # Over libwebp's animation decoder: two canvases, their bytes and the picture, four bytes a pixel each.
+    **{
+        f"webp {kind}": Rate(16, 16, file=2, kept=13)
+        for each in ("lossy", "lossless", "animated")
+        for kind in (each, f"{each} alpha")
+    },
 }
 
-ENCODERS = {Format.JPG: (15, 15), Format.PNG: (15, 15), Format.WEBP: (20, 35), Format.AVIF: (39, 44)}
-"""Bytes for each pixel of a variant while it is converted and encoded: without alpha, and with it."""
+
+@dataclass(frozen=True, slots=True)
+class BandedRate:
+    """Bytes of a decoder that works in bands of rows: for each `pixel` that comes out, with Pillow's copy of it; for
+    each pixel of a `row` of the file, times what its sides are divided by; for each pixel of the file, if it is
+    `interlaced`, and of any as it is `stored`; and for each byte of the `file`.
+    """
+
+    pixel: float
+    row: float
+    interlaced: float = 0
+    stored: float = 0
+    file: float = 0
+
+
+LIBVIPS = {
+    # PNG. Bands of one to four bytes a pixel, and of twice that while means are taken.
+    "png bitmap": BandedRate(3, 240, interlaced=1),
+    "png grey": BandedRate(3, 240, interlaced=1),
+    **dict.fromkeys(("png bitmap key", "png grey key", "png grey alpha"), BandedRate(9, 420, interlaced=2)),
+    **dict.fromkeys(("png palette", "png rgb"), BandedRate(7.5, 780, interlaced=3)),
+    **dict.fromkeys(("png palette key", "png rgb key", "png alpha"), BandedRate(10, 1080, interlaced=4)),
+    # WebP. libwebp scales what is lossy row by row, but keeps all of what is lossless, and of alpha. Pillow reads the
+    # file to know its header, libvips maps it.
+    "webp lossy": BandedRate(14, 2500, file=2),
+    "webp lossy alpha": BandedRate(14, 2500, stored=2, file=2),
+    "webp lossless": BandedRate(14, 1500, stored=4, file=2),
+    "webp lossless alpha": BandedRate(14, 1500, stored=4, file=2),
+}
+"""What it does not take is not here."""
+
+ENCODERS = {Format.JPG: (15, 15), Format.PNG: (15, 15), Format.WEBP: (25, 55), Format.AVIF: (39, 44)}
+"""Bytes for each pixel of a variant while it is converted and encoded: without alpha, and with it. WebP takes the most
+of noise: of photographs two thirds of it."""
+
+SEARCHED = 95
+"""Bytes for each pixel that is searched for its quality: the planes of two views, and those of a file's."""
+
+NUMPY = 16 << 20
 
 BASE = 16 << 20
 """Bytes: codecs that are loaded on their first use, tables, small pictures."""
 
+_CANVASES = 8  # bytes a pixel
 _PLAIN = 4  # bytes of a pixel, once decoded
 
 
-def estimate(header: Header, file_bytes: int, targets: Sequence[Target]) -> int:
+def estimate(header: Header, file_bytes: int, targets: Sequence[Target], *, by_vips: bool) -> int:
     """Bytes that a render process takes, above what it holds at rest, to make `targets` of one original.
 
-    Without targets: to inspect it.
+    Without targets: to inspect it. `by_vips`: whether libvips decodes what it can.
     """
-    rate = RATES[header.kind]
     *others, last = sorted({decode_tier(target.width, target.height) for target in targets}) or [DECODE_TIER]
-    pixels = rate.pixel * _pixels(header, last) + sum(rate.kept * _pixels(header, tier) for tier in others)
+    decoding = _decoding(header, file_bytes, last, by_vips=by_vips)
+    kept = sum(_kept(header, tier, by_vips=by_vips) for tier in others)
+    making = max((_making(header, target, by_vips=by_vips) for target in targets), default=0)
+    numpy = NUMPY if any(target.score is not None for target in targets) else 0
+    return ceil(BASE + decoding + kept + making + numpy)
+
+
+def untouched(header: Header) -> int:
+    """Bytes that decoding maps and never touches: they take no memory, but the kernel counts them.
+
+    Pillow's animation decoder reserves its canvases when it opens a file, though libvips decodes it then.
+    """
+    return _CANVASES * header.width * header.height if header.kind.startswith("webp") else 0
+
+
+def _decoding(header: Header, file_bytes: int, tier: int, *, by_vips: bool) -> float:
+    size = header.width, header.height
+    stored, pixels = header.width * header.height, _pixels(header, tier, by_vips=by_vips)
+    if by_vips and (banded := LIBVIPS.get(header.kind)):
+        factor = reduction(size, tier) if header.kind.startswith("png") else 1
+        whole = banded.stored + (banded.interlaced if header.interlaced else 0)
+        return banded.pixel * pixels + banded.row * factor * header.width + whole * stored + banded.file * file_bytes
+    rate = PILLOW[header.kind]
     beside = max(header.coefficients, rate.file * file_bytes)  # the file is closed before coefficients are kept
-    return ceil(BASE + pixels + beside + max((_making(header, target) for target in targets), default=0))
+    if header.kind.startswith("jpeg") or reduction(size, tier) == 1:
+        return rate.pixel * pixels + beside
+    band = header.width * min(header.height, BAND * reduction(size, tier))
+    return rate.stored * stored + rate.band * band + 2 * _PLAIN * pixels + beside  # as bands, and put together
 
 
-def _pixels(header: Header, tier: int) -> int:
-    width, height = decoded_size(header, tier)
+def _kept(header: Header, tier: int, *, by_vips: bool) -> float:
+    whole = not (by_vips and header.kind in LIBVIPS) and reduction((header.width, header.height), tier) == 1
+    return (PILLOW[header.kind].kept if whole else _PLAIN) * _pixels(header, tier, by_vips=by_vips)
+
+
+def _pixels(header: Header, tier: int, *, by_vips: bool) -> int:
+    width, height = decoded_size(header, tier, by_vips=by_vips)
     return width * height
 
 
-def decoded_size(header: Header, tier: int) -> tuple[int, int]:
-    """Sides after decoding for a tier: JPEG is scaled meanwhile, by 1, 2, 4 or 8, to no less than the tier needs."""
-    scale = 1
+def decoded_size(header: Header, tier: int, *, by_vips: bool) -> tuple[int, int]:
+    """Sides after decoding for a tier. JPEG is scaled meanwhile, by 1, 2, 4 or 8, to no less than the tier needs."""
+    size = header.width, header.height
     if header.kind.startswith("jpeg"):
-        needed = decode_size((header.width, header.height), tier)
+        needed = decode_size(size, tier)
         least = min(header.width // needed[0], header.height // needed[1])
-        scale = max(each for each in (1, 2, 4, 8) if each <= max(1, least))
-    return ceil(header.width / scale), ceil(header.height / scale)
+        factor: float = max(each for each in (1, 2, 4, 8) if each <= max(1, least))
+    elif by_vips and header.kind in LIBVIPS and header.kind.startswith("webp"):
+        factor = 1 / decode_scale(size, tier)
+    else:
+        factor = reduction(size, tier)
+    return ceil(header.width / factor), ceil(header.height / factor)
 
 
-def _making(header: Header, target: Target) -> float:
+def _making(header: Header, target: Target, *, by_vips: bool) -> float:
     """Of one variant: to resize or to encode, whichever takes more. Nobody knows yet if the original is sideways."""
-    return max(_resize_and_encode(header, target, sideways=sideways) for sideways in (False, True))
+    return max(_resize_and_encode(header, target, sideways=sideways, by_vips=by_vips) for sideways in (False, True))
 
 
-def _resize_and_encode(header: Header, target: Target, *, sideways: bool) -> float:
+def _resize_and_encode(header: Header, target: Target, *, sideways: bool, by_vips: bool) -> float:
     wanted = (target.height, target.width) if sideways else (target.width, target.height)
     placement = place((header.width, header.height), *wanted, target.fit)
-    decoded = decoded_size(header, decode_tier(target.width, target.height))
+    decoded = decoded_size(header, decode_tier(target.width, target.height), by_vips=by_vips)
     left, top, right, bottom = placement.box
     width, height = decoded[0] * (right - left) / header.width, decoded[1] * (bottom - top) / header.height
     by_x = max(1, int(width / placement.width / REDUCING_GAP))
@@ -98,4 +191,10 @@ def _resize_and_encode(header: Header, target: Target, *, sideways: bool) -> flo
     reduced = width / by_x * height / by_y if max(by_x, by_y) > 1 else 0
     narrowed = placement.width * height / by_y  # Pillow resizes across, then down
     pixels = placement.width * placement.height
-    return max(_PLAIN * (reduced + narrowed + pixels), ENCODERS[target.format][header.alpha] * pixels)
+    resizing = reduced + narrowed + pixels
+    if by_vips and max(by_x, by_y) == 1:  # libvips may do it: of a copy, into its own pixels and Pillow's
+        resizing = max(resizing, decoded[0] * decoded[1] + 2 * pixels)
+    encoding = ENCODERS[target.format][header.alpha] * pixels
+    if target.score is not None:
+        encoding += SEARCHED * (pixels if pixels <= WHOLE else MIDDLE * MIDDLE)
+    return max(_PLAIN * resizing, encoding)

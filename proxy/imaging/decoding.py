@@ -20,7 +20,8 @@ _TRANSPOSE = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BAND = 64  # reduced rows at a time: few enough for memory, enough for speed
+BAND = 64
+"""Reduced rows at a time: few enough for memory, enough for speed."""
 _MAX_CHUNKS = 10_000  # of a PNG are searched for EXIF; encoders make them of 8 KiB and more
 _MAX_EXIF = 1 << 20  # bytes; JPEG's has 64 KiB at most
 
@@ -130,10 +131,10 @@ def _reduced(image: Image.Image, stored: str, factor: int) -> Image.Image:
     if factor == 1:
         return expand(image, stored)
     bands = []
-    for top in range(0, image.height, _BAND * factor):
-        band = image.crop((0, top, image.width, min(top + _BAND * factor, image.height)))
+    for top in range(0, image.height, BAND * factor):
+        band = image.crop((0, top, image.width, min(top + BAND * factor, image.height)))
         bands.append(premultiply(expand(band, stored)).reduce(factor))
     whole = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
     for number, band in enumerate(bands):
-        whole.paste(band, (0, number * _BAND))
+        whole.paste(band, (0, number * BAND))
     return whole

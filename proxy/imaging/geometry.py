@@ -22,6 +22,11 @@ REDUCED_MARGIN = 2.0
 """The same for means over squares, which blur more: with 2 to 2.5 times the pixels SSIMULACRA2 is 92 to 97, with 1.77
 it fell to 83."""
 
+WHOLE = 800 * 800
+"""Pixels. Of larger variants only the middle is searched for a quality, so that AVIF at @3x keeps its deadline."""
+
+MIDDLE = 640
+"""Its side, in pixels, where the variant is that wide and high."""
 
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""

@@ -17,25 +17,28 @@ _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _LOSSLESS_OR_HIERARCHICAL = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a body
 _START_OF_SCAN, _END = 0xDA, 0xD9
-_PNG_COLORS = {0: "grey", 2: "rgb", 3: "palette", 4: "alpha", 6: "alpha"}
+_PNG_COLORS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey alpha", 6: "alpha"}
+_WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`kind` is what decides how it is decoded (see `cost.RATES`), sides are pixels as stored.
+    """`kind` is what decides how it is decoded (see `cost.PILLOW`), sides are pixels as stored.
 
     `coefficients`: bytes that a JPEG decoder keeps of the whole picture, where its scans must be put together.
+    `interlaced`: a PNG's, whose rows are only known at its end.
     """
 
     kind: str
     width: int
     height: int
     coefficients: int = 0
+    interlaced: bool = False
 
     @property
     def alpha(self) -> bool:
         """Whether its pixels have, or may have, an alpha channel once decoded."""
-        return self.kind.endswith(("key", "alpha"))
+        return self.kind.endswith(("key", "alpha", "alpha16"))
 
 
 class _OddError(Exception):
@@ -52,7 +55,7 @@ def read_header(path: Path) -> Header | None:
             if head.startswith(b"\x89PNG\r\n\x1a\n"):
                 return _png(file)
             if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-                return _webp(head)
+                return _webp(file, head)
     except (OSError, ValueError, LookupError, struct.error, _OddError):
         pass
     return None
@@ -98,18 +101,20 @@ def _jpeg_header(marker: int, frame: bytes, *, channels_in_scan: int) -> Header:
 def _png(file: BinaryIO) -> Header:
     """The header at its fixed place; then from chunk to chunk until the pixels begin, for a transparent colour."""
     file.seek(8)
-    length, name, width, height, depth, color = struct.unpack(">I4sIIBB", file.read(18))
+    length, name, width, height, depth, color, interlaced = struct.unpack(">I4sIIBBxxB", file.read(21))
     if length != 13 or name != b"IHDR" or not width or not height:
         raise _OddError
     kind = "png " + _PNG_COLORS[color]
-    if kind == "png grey" and depth in (1, 16):
-        kind = "png bitmap" if depth == 1 else "png grey16"
+    if depth == 16:
+        kind += "16"
+    elif kind == "png grey" and depth == 1:
+        kind = "png bitmap"
     file.seek(8 + 12 + length)
     key = ""
     for _ in range(MAX_STEPS):
         length, name = struct.unpack(">I4s", file.read(8))
         if name == b"IDAT":
-            return Header(kind + key, width, height)
+            return Header(kind + key, width, height, interlaced=interlaced > 0)
         if name == b"IHDR":
             break
         if name == b"tRNS" and color in (0, 2, 3):
@@ -118,21 +123,39 @@ def _png(file: BinaryIO) -> Header:
     raise _OddError
 
 
-def _webp(head: bytes) -> Header:
+def _webp(file: BinaryIO, head: bytes) -> Header:
     """All three kinds have their sides at fixed places: one frame lossy, one frame lossless, and the rest."""
     match head[12:16]:
         case b"VP8 " if head[23:26] == b"\x9d\x01\x2a":
             width, height = struct.unpack("<HH", head[26:30])
-            header = Header("webp", width & 0x3FFF, height & 0x3FFF)
+            header = Header("webp lossy", width & 0x3FFF, height & 0x3FFF)
         case b"VP8L" if head[20] == 0x2F:
             (bits,) = struct.unpack("<I", head[21:25])
-            alpha = bits >> 28 & 1
-            header = Header("webp alpha" if alpha else "webp", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+            kind = "webp lossless alpha" if bits >> 28 & 1 else "webp lossless"
+            header = Header(kind, (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
         case b"VP8X" if len(head) == 30:
             width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
-            header = Header("webp alpha" if head[20] & 0x10 else "webp", width, height)
+            header = Header(_extended_webp(file, head[20]), width, height)
         case _:
             raise _OddError
     if not header.width or not header.height:
         raise _OddError
     return header
+
+
+def _extended_webp(file: BinaryIO, flags: int) -> str:
+    """The kind, from the chunk that has the pixels."""
+    alpha = " alpha" if flags & _WEBP_ALPHA else ""
+    if flags & _WEBP_ANIMATION:
+        return "webp animated" + alpha
+    file.seek(30)
+    for _ in range(MAX_STEPS):
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name == b"VP8 ":
+            return "webp lossy" + alpha
+        if name == b"VP8L":
+            return "webp lossless" + alpha
+        if name == b"ALPH":
+            alpha = " alpha"
+        file.seek(length + length % 2, 1)
+    raise _OddError

@@ -13,9 +13,14 @@ KEPT = 32 << 20
 """Bytes beyond those at the start that a process may keep at rest. glibc holds on to freed memory, up to hundreds of
 megabytes after a large picture; handing back all of it every time makes small pictures slower by a tenth."""
 
-ENVIRONMENT = {"PILLOW_BLOCK_SIZE": "64m", "OPENBLAS_NUM_THREADS": "1"}
-"""For the process's start. From 32 MB up, glibc maps each block by itself, so that large pictures leave no holes.
-The linear algebra of numpy, which we do not use, would reserve 40 MB for each processor of the machine."""
+UNTOUCHED = 64 << 20
+"""Bytes that are mapped and hardly touched: the stacks of libvips' threads (up to 40 MB), and what numpy's linear
+algebra reserves (27 MB). They take no memory, but the kernel counts them."""
+
+ENVIRONMENT = {"PILLOW_BLOCK_SIZE": "64m", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+"""For the process's start. From 32 MB up, glibc maps each block by itself, so that large pictures leave no holes. With
+an arena for each of libvips' threads a process held up to 128 MB at rest, with one for all of them 62. numpy's linear
+algebra, which we do not use, would reserve 40 MB for each processor."""
 
 
 def limit_address_space(megabytes: int) -> None:
@@ -27,11 +32,11 @@ def limit_address_space(megabytes: int) -> None:
 def limited_growth(growth: int) -> Iterator[None]:
     """Within the block, the process grows by so many bytes at most: what no header announced is refused as MemoryError.
 
-    Counted is what is mapped privately, touched or not. That is at most some megabytes more than what is held.
+    Counted is what is mapped privately, touched or not.
     """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_DATA, (_pages(5) + growth + KEPT, before[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (_pages(5) + growth + KEPT + UNTOUCHED, before[1]))
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ import anyio.to_thread
 import structlog
 
 from proxy.errors import DerivationTimeout, RenderFailed, TooHeavy
-from proxy.imaging import memory, wire
+from proxy.imaging import memory, vips, wire
 from proxy.imaging.admission import Admission, Priority, Turn
 from proxy.imaging.cost import estimate
 from proxy.imaging.header import read_header
@@ -29,6 +29,7 @@ from proxy.telemetry import Metrics
 log = structlog.get_logger()
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes a tenth of one, a starved machine may take long
+_PROGRAM = ("-m", "proxy.imaging.child")
 _MAX_LINE = 64 * 1024
 
 
@@ -106,7 +107,7 @@ class RenderPool:
         header = read_header(path)
         if header is None or max(header.width, header.height) > self._limits.max_side:
             return self._most
-        return estimate(header, path.stat().st_size, targets)
+        return estimate(header, path.stat().st_size, targets, by_vips=bool(vips.installed()))
 
     def _too_heavy(self, cost: int) -> TooHeavy:
         self._metrics.render_refusals.labels("too_heavy").inc()
@@ -199,12 +200,19 @@ class RenderProcess:
         """Bytes that the next request may take."""
 
     @classmethod
-    async def start(cls, limits: Limits, address_space_mb: int, timeout: float) -> "RenderProcess":
+    async def start(
+        cls,
+        limits: Limits,
+        address_space_mb: int,
+        timeout: float,
+        *,
+        program: Sequence[str] = ("-m", "proxy.imaging.child"),
+    ) -> "RenderProcess":
         """Returns once the child has imported what it needs. Raises RenderFailed, DerivationTimeout."""
         # -P: the working directory is no place to import from. env: a decoder needs no credentials.
         try:
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "proxy.imaging.child", str(address_space_mb)),
+                *(sys.executable, "-P", *program, str(address_space_mb)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env=memory.ENVIRONMENT,

@@ -11,6 +11,7 @@ from io import BytesIO
 from PIL import Image
 
 from proxy.imaging.codecs import encode, flatten
+from proxy.imaging.geometry import MIDDLE, WHOLE
 from proxy.imaging.similarity import MIN_SIDE, Reference
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
@@ -28,10 +29,6 @@ WORTH_BYTES = 2.0
 """Points that a higher quality must gain where none reaches the score. Coloured lettering stays smeared at every one of
 them, for three quarters of its colour are gone before the encoder begins."""
 
-WHOLE = 800 * 800
-"""Pixels. Of larger pictures the middle alone is searched, so that AVIF at @3x keeps its deadline."""
-MIDDLE = 640
-"""Its side, in pixels, where the picture is that wide and high."""
 _BLOCK = 16  # pixels; the middle begins with one, so that JPEG's are those of the whole file
 
 

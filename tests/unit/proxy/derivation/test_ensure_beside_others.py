@@ -103,7 +103,7 @@ class TestBesideLiveRequests:
         await gate.reached.wait()
 
         warm_up = asyncio.create_task(ensured(derivations, upload_id, ALL[:1]))
-        await eventually(lambda: len(pool.priorities) == 2)
+        await eventually(lambda: len(pool.priorities) == 2 and pool.in_use == 1)  # it came, and found nothing to do
         gate.open()
         await asyncio.gather(live, warm_up)
 

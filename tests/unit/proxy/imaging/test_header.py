@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.memory import ORIGINALS
 from proxy.imaging.header import MAX_STEPS, Header, read_header
 from tests.pictures import (
     COLOR_PHOTOGRAPHS,
@@ -37,6 +38,7 @@ from tests.pictures import (
     webp,
     ycck_jpeg,
 )
+from tests.unit.proxy.imaging.reference import on_disk
 
 PHOTOGRAPH = photograph("chelsea.png").convert("RGB")  # 451x300: no multiple of eight
 GREY, CMYK, DISC = PHOTOGRAPH.convert("L"), PHOTOGRAPH.convert("CMYK"), disc((200, 30, 30))
@@ -65,7 +67,7 @@ PICTURES = MappingProxyType(
         },
         "png rgb": ("png rgb", png(PHOTOGRAPH, icc_profile=DISPLAY_P3)),
         "png alpha": ("png alpha", png(DISC)),
-        "png grey alpha": ("png alpha", png(DISC.convert("LA"))),
+        "png grey alpha": ("png grey alpha", png(DISC.convert("LA"))),
         "png palette": ("png palette", png(PALETTE)),
         "png palette key": ("png palette key", png(PALETTE, transparency=3)),
         "png key": ("png rgb key", png(PHOTOGRAPH, transparency=(1, 2, 3))),
@@ -75,17 +77,20 @@ PICTURES = MappingProxyType(
         **{f"png grey of {depth}": ("png grey", raw_png(SAMPLES[:, :, 0], depth)) for depth in (2, 4)},
         "png grey of 16": ("png grey16", raw_png(SAMPLES[:, :, 0], 16)),
         "png grey of 16 key": ("png grey16 key", raw_png(SAMPLES[:, :, 0], 16, chunk(b"tRNS", b"\0\1"))),
-        "png rgb of 16": ("png rgb", raw_png(SAMPLES[:, :, :3], 16)),
-        "png alpha of 16": ("png alpha", raw_png(SAMPLES, 16)),
-        "webp lossy": ("webp", save(PHOTOGRAPH, "WEBP", quality=50)),
-        "webp lossless": ("webp", webp(PHOTOGRAPH)),
-        "webp lossy alpha": ("webp alpha", save(DISC, "WEBP", quality=50)),
-        "webp lossless alpha": ("webp alpha", webp(DISC)),
-        "webp profile": ("webp", save(PHOTOGRAPH, "WEBP", icc_profile=DISPLAY_P3)),
-        "webp animated": (None, animated(PHOTOGRAPH, "WEBP")),
-        "webp flat": ("webp alpha", flat_webp(9_999, 10_000)),
+        "png rgb of 16": ("png rgb16", raw_png(SAMPLES[:, :, :3], 16)),
+        "png alpha of 16": ("png alpha16", raw_png(SAMPLES, 16)),
+        "webp lossy": ("webp lossy", save(PHOTOGRAPH, "WEBP", quality=50)),
+        "webp lossless": ("webp lossless", webp(PHOTOGRAPH)),
+        "webp lossy alpha": ("webp lossy alpha", save(DISC, "WEBP", quality=50)),
+        "webp lossless alpha": ("webp lossless alpha", webp(DISC)),
+        "webp profile": ("webp lossy", save(PHOTOGRAPH, "WEBP", icc_profile=DISPLAY_P3)),
+        "webp lossless profile": ("webp lossless", webp(PHOTOGRAPH, icc_profile=DISPLAY_P3)),
+        "webp alpha profile": ("webp lossy alpha", save(DISC, "WEBP", icc_profile=DISPLAY_P3)),
+        "webp animated": ("webp animated", animated(PHOTOGRAPH, "WEBP")),
+        "webp flat": ("webp lossless alpha", flat_webp(9_999, 10_000)),
     }
 )
+INTERLACED = ORIGINALS["PNG RGB, interlaced"](100)
 HEADS = [picture[:3000] for _, picture in PICTURES.values()]
 
 
@@ -110,6 +115,11 @@ def test_kind_and_size_are_those_of_the_picture(tmp_path: Path, name: str) -> No
     assert (found.width, found.height) == size_by_pillow(picture)
     if kind:
         assert found.kind == kind
+
+
+def test_an_interlaced_png_is_known() -> None:
+    with on_disk(INTERLACED) as path:
+        assert read_header(path) == Header("png rgb", 100, 100, interlaced=True)
 
 
 # What JPEG decoders keep of the whole picture
@@ -195,6 +205,8 @@ ODD = {
     "a lossless webp without its mark": flat_webp(100, 100).replace(b"\x2f", b"\x2e", 1),
     "a lossy webp without its mark": save(PHOTOGRAPH, "WEBP").replace(b"\x9d\x01\x2a", b"\x9d\x01\x2b", 1),
     "a lossy webp of no width": save(PHOTOGRAPH, "WEBP")[:26] + b"\0\0\1\0" + bytes(100),
+    "a webp of canvas alone": save(DISC, "WEBP")[:30],
+    "a webp of chunks": save(DISC, "WEBP")[:30] + b"ICCP\0\0\0\0" * MAX_STEPS + save(PHOTOGRAPH, "WEBP")[12:],
     "a webp that ends in its canvas": animated(PHOTOGRAPH, "WEBP")[:29],
 }
 

@@ -11,10 +11,11 @@ from PIL import Image
 
 from proxy.imaging import tuning
 from proxy.imaging.codecs import encode, flatten
+from proxy.imaging.geometry import MIDDLE, WHOLE
 from proxy.imaging.pipeline import encode_as_wanted, render
 from proxy.imaging.similarity import MIN_SIDE, Reference
 from proxy.imaging.target import Measured, Target
-from proxy.imaging.tuning import ENCODES, MIDDLE, QUALITIES, WHOLE, least, tuned
+from proxy.imaging.tuning import ENCODES, QUALITIES, least, tuned
 from proxy.model import Format
 from tests.pictures import camera_exif, disc, photograph, photograph_bytes
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, target
