@@ -155,7 +155,7 @@ def test_the_pixels_of_another_tier_are_still_there_while_the_next_is_decoded() 
 def test_a_picture_that_may_lie_on_its_side_costs_the_same_either_way() -> None:
     wide = target(1600, None, Format.AVIF, fit=Fit.INSIDE)
 
-    costs = {estimate(Header("png rgb", *sides), 0, [wide], by_vips=True) for sides in ((4000, 500), (500, 4000))}
+    costs = {estimate(Header("png rgb", *sides), 0, [wide], by_vips=False) for sides in ((4000, 500), (500, 4000))}
 
     assert len(costs) == 1
 
