@@ -78,9 +78,9 @@ async def test_a_picture_past_its_deadline_ends_its_process(
     tmp_path: Path, ask: Callable[[RenderPool, Path], Awaitable[object]]
 ) -> None:
     long = written(tmp_path, deep(10_000))
-    async with pool(timeout=0.7) as children:
+    async with pool(timeout=1.2) as children:
         late = await pid(children)
-        with pytest.raises(DerivationTimeout, match=r"^The picture was not ready within 0\.7 seconds\.$"):
+        with pytest.raises(DerivationTimeout, match=r"^The picture was not ready within 1\.2 seconds\.$"):
             await ask(children, long)
 
         assert await gone(late)
