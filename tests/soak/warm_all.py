@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from ingest.jobs import UNSEEN, JobStatus
@@ -16,7 +17,7 @@ from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 from tests.service import Program
-from tests.soak.workers import UPLOADERS, compare, upload_to
+from tests.soak.workers import UPLOADERS, client_of, compare, upload
 
 PATIENCE = 7200.0  # seconds for the whole of it
 
@@ -44,8 +45,12 @@ class WarmAll(Program):
 def soak(cluster: Cluster, uploads: int) -> None:
     (cluster.folder / "darkroom.toml").write_text(TINY)
     start = time.monotonic()
-    with cluster.ingest(WARM_UP="false") as ingest, ThreadPoolExecutor(UPLOADERS) as pool:
-        accepted = [*pool.map(upload_to(ingest.url), range(uploads))]
+    with (
+        cluster.ingest(WARM_UP="false") as ingest,
+        client_of(ingest) as client,
+        ThreadPoolExecutor(UPLOADERS) as pool,
+    ):
+        accepted = [*pool.map(partial(upload, client), range(uploads))]
     say(f"{uploads} uploads", start)
 
     warm = WarmAll(cluster.machine("operator"), **cluster.settings)

@@ -8,10 +8,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,7 +22,7 @@ from tests.cluster import TINY, Cluster, small_picture
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
-from tests.service import Worker
+from tests.service import Service, Worker
 
 VARIANTS = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "png", "webp", "avif")]
 UPLOADERS, WORKERS = 4, 2
@@ -48,13 +48,13 @@ def soak(cluster: Cluster, uploads: int, *, every: float, empty_redis: bool = Fa
         ingest = stack.enter_context(cluster.ingest())
         workers = [stack.enter_context(cluster.worker(f"worker-{n}", "--concurrency", "2")) for n in range(WORKERS)]
         killer = stack.enter_context(Killer(workers, every))
-        with ThreadPoolExecutor(UPLOADERS) as pool:
+        with client_of(ingest) as client, ThreadPoolExecutor(UPLOADERS) as pool:
             half = uploads // 2
-            accepted = [*pool.map(upload_to(ingest.url), range(half))]
+            accepted = [*pool.map(partial(upload, client), range(half))]
             if empty_redis:
                 cluster.redis.kill()
                 cluster.redis.start()
-            accepted += pool.map(upload_to(ingest.url), range(half, uploads))
+            accepted += pool.map(partial(upload, client), range(half, uploads))
         uploaded = time.monotonic()
         wait_until_all_ended(cluster)
         ended = time.monotonic()
@@ -63,10 +63,9 @@ def soak(cluster: Cluster, uploads: int, *, every: float, empty_redis: bool = Fa
     return Soaked(uploads, kills, ended - start, ended - uploaded)
 
 
-def upload_to(url: str) -> Callable[[int], str]:
-    """A picture by its seed, over connections that are kept: making a client takes longer than an upload."""
-    client = httpx.Client(base_url=url, timeout=60)
-    return lambda seed: upload(client, seed)
+def client_of(service: Service) -> httpx.Client:
+    """Its connections are kept: making a client takes longer than an upload."""
+    return httpx.Client(base_url=service.url, timeout=60)
 
 
 def upload(client: httpx.Client, seed: int) -> str:
