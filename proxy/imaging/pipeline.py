@@ -82,7 +82,7 @@ def encode_as_wanted(picture: Image.Image, target: Target, exif: bytes | None) -
     if target.score is None:
         return encode(picture, target, exif), None
     # numpy takes a tenth of a second to import, and 20 MB: only render processes that search pay for it.
-    from proxy.imaging.tuning import tuned  # noqa: PLC0415
+    from proxy.imaging.tuning import tuned  # noqa: PLC0415 - see above
 
     return tuned(picture, target, exif)
 

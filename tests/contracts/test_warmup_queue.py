@@ -255,7 +255,7 @@ class TestEveryQueue:
                 raise CatalogUnavailable
             return await handle(delivery)
 
-        workshop.handle = away_at_first  # type: ignore[method-assign]
+        workshop.handle = away_at_first  # type: ignore[method-assign]  # of this one alone
         upload_id = await workshop.upload()
         async with workshop.open():
             await workshop.queue.publish(upload_id)
@@ -539,11 +539,11 @@ class TestReconciler:
         async def away(_delivery: Delivery) -> JobStatus | None:
             raise CatalogUnavailable
 
-        factory.handle = away  # type: ignore[method-assign]
+        factory.handle = away  # type: ignore[method-assign]  # of this one alone
         async with factory.open(), TestBullmq().opened(redis) as (queue, _):
             await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 1})
             await state(queue, upload_id, "failed")
-        factory.handle = handle  # type: ignore[method-assign]
+        factory.handle = handle  # type: ignore[method-assign]  # of this one alone
 
         await self.reconcile(factory)
 

@@ -57,7 +57,7 @@ def test_jpeg_of_grey_has_one_component() -> None:
 
 @pytest.mark.parametrize("name", ["coffee.png", "camera.png"])
 def test_jpeg_tables_are_scaled_as_libjpeg_scales_for_quality_82(name: str) -> None:
-    tables = decoded(encoded(sized(name), Format.JPG)).quantization  # type: ignore[attr-defined]
+    tables = decoded(encoded(sized(name), Format.JPG)).quantization  # type: ignore[attr-defined]  # JPEG has them
 
     scaled = [(step * (200 - 2 * 82) + 50) // 100 for step in ROBIDOUX]
     assert scaled[:8] == [6, 6, 6, 6, 9, 13, 20, 31]
@@ -222,7 +222,7 @@ def test_what_the_picture_says_of_itself_is_not_written(format: Format) -> None:
 def test_versions_name_every_library_that_decides_about_bytes() -> None:
     named = versions()
 
-    assert named["pil"] == Image.__version__  # type: ignore[attr-defined]
+    assert named["pil"] == Image.__version__  # type: ignore[attr-defined]  # not in its stubs
     assert named["zlib"] in (features.version("zlib"), zlib.ZLIB_VERSION)
     assert {name for name, version in named.items() if version} >= {
         "pil",
