@@ -10,7 +10,8 @@ import structlog
 from ingest.catalog.repository import JobRepository
 from ingest.jobs import Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
 from ingest.queue.base import Delivery, TryAgain
-from proxy.derivation.service import Derivations, Ensured
+from proxy.derivation.answers import Ensured
+from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from proxy.derivation.answers import Fetched, Tier
 from proxy.derivation.picture import CACHE_CONTROL, Picture
-from proxy.derivation.service import Derivations, Fetched, Tier
+from proxy.derivation.service import Derivations
 from proxy.derivation.transparency import Transparency
 from proxy.errors import Refused, ServiceError, UnknownVariant
 from proxy.keys import variant_path

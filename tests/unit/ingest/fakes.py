@@ -19,7 +19,8 @@ from ingest.catalog.tables import images, upload_jobs
 from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, WarmedVariant
 from ingest.queue.base import Handler
 from ingest.queue.retries import deliver
-from proxy.derivation.service import Derivations, Ensured
+from proxy.derivation.answers import Ensured
+from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.model import Fit, Size, Sizes, UploadId, Variant, new_upload_id
 from tests import pictures

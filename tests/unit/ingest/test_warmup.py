@@ -17,8 +17,9 @@ from ingest.queue.base import Delivery
 from ingest.queue.retries import deliver
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
+from proxy.derivation.answers import Tier
 from proxy.derivation.lock.file import FileLock
-from proxy.derivation.service import Derivations, Tier
+from proxy.derivation.service import Derivations
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key, variant_key

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proxy.derivation.service import Derivations, Ensured, Tier
+from proxy.derivation.answers import Ensured, Tier
+from proxy.derivation.service import Derivations
 from proxy.imaging.admission import Priority
 from proxy.imaging.target import Measured
 from proxy.keys import original_key, variant_key

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.service import Derivations, Ensured, Tier
+from proxy.derivation.answers import Ensured, Tier
+from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed, ServiceError, StoreUnavailable, Undecodable, UnknownUpload
 from proxy.imaging.admission import Priority
 from proxy.imaging.target import Measured

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.service import Derivations, Tier
+from proxy.derivation.answers import Tier
+from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Overloaded, StoreUnavailable
 from proxy.imaging.admission import Priority
 from proxy.keys import original_key, variant_key

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.derivation.service import Derivations, Tier
+from proxy.derivation.answers import Tier
+from proxy.derivation.service import Derivations
 from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from proxy.derivation.service import Derivations, Tier
+from proxy.derivation.answers import Tier
+from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Refused, Undecodable
 from proxy.imaging.pool import RenderPool, RenderProcess
 from proxy.imaging.probe import Limits

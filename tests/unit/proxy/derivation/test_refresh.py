@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-from proxy.derivation.service import Derivations, Tier
+from proxy.derivation.answers import Tier
+from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed
 from proxy.imaging.admission import Priority
 from proxy.keys import variant_key

@@ -1,21 +1,15 @@
-"""Typed settings: from the environment, then `.env`, then `darkroom.toml`. All mistakes are reported at once."""
+"""What the environment, `.env` and `darkroom.toml` may say, and what must hold between the values."""
 
 import ipaddress
-import os
 import re
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -26,15 +20,14 @@ from pydantic_settings import (
 )
 
 from proxy import machine
-from proxy.model import Fit, Size, Sizes
+from proxy.model import Sizes
+from proxy.settings.tables import Quality, SizeSettings
 
 RENDER_IDLE_MB = 64
 """MiB that a render process holds at rest, at most (measured: 17 at the start, 50 at most later)."""
 _LEAST_FOR_PICTURES = 64  # MiB; a 12 megapixel JPEG takes about 40
 _AMPLE = 256  # MiB for each render process of the default number
 
-MAX_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
-_FOLLOWS = "default_factory_not_called"  # a default that is worked out from other settings, of which one is wrong
 _SCHEMES = {
     "database_url": ("postgresql+asyncpg://", "sqlite+aiosqlite://"),
     "redis_url": ("redis://", "rediss://", "unix://"),
@@ -44,45 +37,6 @@ _SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 class SettingsError(Exception):
     """The configuration is wrong; one line for each mistake."""
-
-
-class SizeSettings(BaseModel):
-    """One `[sizes.NAME]` table of `darkroom.toml`."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    width: int | None = Field(None, ge=1, le=MAX_SIDE)
-    height: int | None = Field(None, ge=1, le=MAX_SIDE)
-    fit: Fit | None = None
-    quality: Literal["auto"] | None = None
-
-    @model_validator(mode="after")
-    def _sides(self) -> Self:
-        if self.width is None and self.height is None:
-            raise ValueError("give a width, a height or both")
-        if self.fit is Fit.COVER and None in (self.width, self.height):
-            raise ValueError('fit = "cover" needs both a width and a height')
-        return self
-
-    def named(self, name: str) -> Size:
-        both = self.width is not None and self.height is not None
-        fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
-        return Size(name, self.width, self.height, fit, auto_quality=self.quality == "auto")
-
-
-class Quality(BaseModel):
-    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 67 its mean SSIMULACRA2 is that of JPEG at 82,
-    which is above that of mozjpeg's 85 (docs/decisions/0003-pipeline.md).
-
-    `score`: what sizes with `quality = "auto"` are to reach instead, on SSIMULACRA2's scale.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    jpg: int = Field(82, ge=1, le=100)
-    webp: int = Field(85, ge=1, le=100)
-    avif: int = Field(67, ge=1, le=100)
-    score: float = Field(80, ge=50, le=95)
 
 
 class Settings(BaseSettings):
@@ -265,46 +219,3 @@ class Settings(BaseSettings):
             loopback = False
         if not loopback and not self.api_keys:
             raise SettingsError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1.")
-
-
-def share_memory(settings: Settings, servers: int) -> None:
-    """Gives each of several server processes its part of the budget, through the environment that they will read.
-
-    Raises SettingsError if that is too little.
-    """
-    part = settings.render_memory_mb // servers
-    os.environ["RENDER_MEMORY_MB"] = str(part)  # noqa: TID251 - read here, too
-    try:
-        load_settings()
-    except SettingsError as error:
-        raise SettingsError(f"Each of {servers} workers has RENDER_MEMORY_MB={part}.\n{error}") from None
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """The settings in force. Raises SettingsError listing every mistake."""
-    try:
-        mistakes = [f"{name}: not a setting of darkroom.toml" for name in _unknown_in_toml()]
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"darkroom.toml: {error}") from None
-    try:
-        settings = Settings(**overrides)
-    except ValidationError as error:
-        mistakes += [_line(mistake) for mistake in error.errors() if mistake["type"] != _FOLLOWS]
-    if mistakes:
-        raise SettingsError("\n".join(mistakes))
-    return settings
-
-
-def _unknown_in_toml() -> list[str]:
-    """Misspelt names there. In the environment and in `.env`, other names are other programs' business."""
-    known = {field.alias or name for name, field in Settings.model_fields.items()}
-    return sorted(TomlConfigSettingsSource(Settings).toml_data.keys() - known)
-
-
-def _line(mistake: Any) -> str:
-    names = [str(part) for part in mistake["loc"]]
-    message = str(mistake["msg"]).removeprefix("Value error, ")
-    if not names:
-        return message
-    where = ".".join(names) if names[0] in ("sizes", "quality") else names[0].upper()
-    return f"{where}: {message}"

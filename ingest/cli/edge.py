@@ -1,0 +1,37 @@
+"""Commands that print what the edge needs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ingest import edge
+from ingest.cli.console import load, stop
+
+
+def nginx() -> None:
+    """Print what nginx.conf includes.
+
+    Example: darkroom edge nginx > variants.conf
+    """
+    typer.echo(edge.nginx(load().sizes), nl=False)
+
+
+def cloudfront(
+    template: Annotated[
+        Path | None,
+        typer.Option(help="Print this CloudFormation template with the function in it.", exists=True, dir_okay=False),
+    ] = None,
+) -> None:
+    """Print the function that CloudFront runs for each request.
+
+    Example: darkroom edge cloudfront --template deploy/cloudfront.yaml > mine.yaml
+    """
+    function = edge.cloudfront(load().sizes)
+    if template is None:
+        typer.echo(function, nl=False)
+        return
+    try:
+        typer.echo(edge.in_template(template.read_text(), function), nl=False)
+    except ValueError as error:
+        stop(f"{template}: {error}", code=2)

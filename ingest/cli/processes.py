@@ -1,0 +1,88 @@
+"""Commands that run until they are stopped: the servers and the worker."""
+
+import shlex
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from ingest.cli.console import commands, load, out, run, stop
+from proxy.settings import Settings, SettingsError, share_memory
+
+
+class Role(StrEnum):
+    ALL = "all"
+    PROXY = "proxy"
+    INGEST = "ingest"
+
+
+_FACTORIES = {
+    Role.ALL: "ingest.web.app:create_app",
+    Role.PROXY: "proxy.web.app:create_app",
+    Role.INGEST: "ingest.web.app:create_ingest_app",
+}
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to bind; other than loopback needs API_KEYS.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
+    role: Annotated[Role, typer.Option(help="Variants, uploads and jobs, or both.")] = Role.ALL,
+) -> None:
+    """Start the service.
+
+    Example: darkroom serve --port 8080 --workers 2
+    """
+    settings = load()
+    try:
+        settings.check_bind(host)
+        if workers > 1:
+            share_memory(settings, workers)
+    except SettingsError as error:
+        stop(str(error), code=2)
+    if role is not Role.PROXY and settings.database_url is None:
+        run(commands().prepare_embedded(settings))
+    _announce(settings, host, port, role)
+    try:
+        _serve(host, port, workers, role)
+    except SystemExit as error:  # uvicorn has said why; its own codes are not ours
+        raise typer.Exit(1 if error.code else 0) from None
+
+
+def _serve(host: str, port: int, workers: int, role: Role) -> None:
+    uvicorn.run(
+        _FACTORIES[role],
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        http="httptools",  # of two contradicting lengths it answers 400, where h11 answers two requests
+        loop="uvloop",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,  # longer than nginx and CloudFront keep theirs, so that we never hang up on them
+        timeout_graceful_shutdown=30,
+    )
+
+
+def worker(
+    concurrency: Annotated[int, typer.Option(min=1, help="Jobs at a time; each keeps one render process busy.")] = 1,
+) -> None:
+    """Warm up uploads as they come, until SIGTERM; the jobs in hand are finished or handed back.
+
+    Example: darkroom worker --concurrency 2
+    """
+    run(commands().work(load(), concurrency))
+
+
+def _announce(settings: Settings, host: str, port: int, role: Role) -> None:
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    out.print(f"Darkroom on {url}", soft_wrap=True, highlight=False)
+    if role is not Role.PROXY:
+        key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_keys else ""
+        out.print(
+            f"Upload a picture:  curl{key} -F image=@photo.jpg {shlex.quote(url + '/images/upload')}", soft_wrap=True
+        )

@@ -1,0 +1,111 @@
+"""From a stored original to its variants: a copy in a file, a process with the memory for it, and what comes of it."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from time import monotonic
+
+from proxy.derivation.hot import HotPictures
+from proxy.derivation.originals import original_file
+from proxy.derivation.picture import Picture
+from proxy.derivation.refusals import Refusals
+from proxy.errors import ServiceError
+from proxy.imaging.admission import Priority
+from proxy.imaging.pool import RenderedFile, RenderPool, RenderProcess
+from proxy.model import UploadId, Variant
+from proxy.recipe import Recipes
+from proxy.storage.base import ObjectStore
+from proxy.telemetry import Metrics
+
+Rendered = tuple[Picture, Variant, dict[str, float]]
+"""With the seconds by stage."""
+
+
+class Rendering:
+    """Counts and remembers what it renders, and what cannot be rendered."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        pool: RenderPool,
+        recipes: Recipes,
+        metrics: Metrics,
+        *,
+        hot: HotPictures,
+        refusals: Refusals,
+        temporary: Path,
+    ) -> None:
+        self._store = store
+        self._pool = pool
+        self._recipes = recipes
+        self._metrics = metrics
+        self._hot = hot
+        self._refusals = refusals
+        self._temporary = temporary
+
+    async def one(self, upload_id: UploadId, variant: Variant, priority: Priority) -> tuple[Picture, dict[str, float]]:
+        async with self.begin(upload_id, [variant], priority) as render:
+            [(picture, _, timings)] = [rendered async for rendered in render([variant])]
+        return picture, timings
+
+    @asynccontextmanager
+    async def begin(
+        self, upload_id: UploadId, variants: Sequence[Variant], priority: Priority
+    ) -> AsyncIterator[Callable[[Sequence[Variant]], AsyncIterator[Rendered]]]:
+        """What renders any of `variants` from one decode: a process, with the memory that all of them may take.
+
+        Raises UnknownUpload, Undecodable (or another refusal of the original), TooHeavy, Overloaded, Unavailable.
+        """
+        # The original first: an id that nothing was uploaded under must not take a process from those that wait.
+        async with (
+            self._original(upload_id, variants) as path,
+            self._pool.process(priority, await self.cost(path, variants)) as process,
+        ):
+            yield partial(self._render, process, path, upload_id)
+
+    async def cost(self, path: Path, variants: Sequence[Variant]) -> int:
+        """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
+        return await self._pool.cost(path, [self._recipes.target(variant) for variant in variants])
+
+    def count(self, variant: Variant, outcome: str) -> None:
+        self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
+
+    @asynccontextmanager
+    async def _original(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncIterator[Path]:
+        start = monotonic()
+        async with AsyncExitStack() as file:
+            try:
+                path = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
+            except ServiceError as error:
+                self._fail(upload_id, variants, error)
+                raise
+            self._metrics.observe_stages({"fetch": monotonic() - start})
+            yield path
+
+    async def _render(
+        self, process: RenderProcess, path: Path, upload_id: UploadId, variants: Sequence[Variant]
+    ) -> AsyncIterator[Rendered]:
+        waiting = set(variants)
+        try:
+            async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
+                variant = variants[file.index]
+                waiting.discard(variant)
+                yield self._derived(upload_id, variant, file), variant, file.timings
+        except ServiceError as error:
+            self._fail(upload_id, waiting, error)
+            raise
+
+    def _derived(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> Picture:
+        recipe = self._recipes.fingerprint(variant)
+        picture = Picture.derived(upload_id, variant, file.body, recipe, file.measured)
+        if not self._refusals.is_deleted(upload_id):  # deleted meanwhile: who waits gets it, nobody after
+            self._hot.put(upload_id, variant, picture)
+        self.count(variant, "ok")
+        self._metrics.observe_stages(file.timings)
+        return picture
+
+    def _fail(self, upload_id: UploadId, variants: Iterable[Variant], error: ServiceError) -> None:
+        for variant in variants:
+            self.count(variant, error.code)
+        self._refusals.remember(upload_id, error)

@@ -1,0 +1,7 @@
+"""Typed settings: from the environment, then `.env`, then `darkroom.toml`."""
+
+from proxy.settings.environment import RENDER_IDLE_MB, Settings, SettingsError
+from proxy.settings.loading import load_settings, share_memory
+from proxy.settings.tables import Quality, SizeSettings
+
+__all__ = ["RENDER_IDLE_MB", "Quality", "Settings", "SettingsError", "SizeSettings", "load_settings", "share_memory"]

@@ -1,0 +1,48 @@
+"""The tables of `darkroom.toml`: sizes and qualities."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from proxy.model import Fit, Size
+
+MAX_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
+
+
+class SizeSettings(BaseModel):
+    """One `[sizes.NAME]` table of `darkroom.toml`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    width: int | None = Field(None, ge=1, le=MAX_SIDE)
+    height: int | None = Field(None, ge=1, le=MAX_SIDE)
+    fit: Fit | None = None
+    quality: Literal["auto"] | None = None
+
+    @model_validator(mode="after")
+    def _sides(self) -> Self:
+        if self.width is None and self.height is None:
+            raise ValueError("give a width, a height or both")
+        if self.fit is Fit.COVER and None in (self.width, self.height):
+            raise ValueError('fit = "cover" needs both a width and a height')
+        return self
+
+    def named(self, name: str) -> Size:
+        both = self.width is not None and self.height is not None
+        fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
+        return Size(name, self.width, self.height, fit, auto_quality=self.quality == "auto")
+
+
+class Quality(BaseModel):
+    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 67 its mean SSIMULACRA2 is that of JPEG at 82,
+    which is above that of mozjpeg's 85 (docs/decisions/0003-pipeline.md).
+
+    `score`: what sizes with `quality = "auto"` are to reach instead, on SSIMULACRA2's scale.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    jpg: int = Field(82, ge=1, le=100)
+    webp: int = Field(85, ge=1, le=100)
+    avif: int = Field(67, ge=1, le=100)
+    score: float = Field(80, ge=50, le=95)

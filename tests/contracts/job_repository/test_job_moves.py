@@ -1,0 +1,166 @@
+"""What the catalogue promises of a job: legal moves, made once, and what is recorded with them."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import update
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.catalog.tables import images
+from ingest.jobs import MOVES, Job, JobStatus, LostJob, VariantState, WarmedVariant
+from proxy.errors import CatalogUnavailable
+from proxy.model import new_upload_id
+from tests.contracts.uploads import (
+    COMPLETE,
+    FAILED,
+    NOON,
+    PENDING,
+    PROCESSING,
+    image_of,
+    job_of,
+    upload,
+)
+
+
+class TestAdvancing:
+    @pytest.mark.parametrize(("expect", "to"), [(expect, to) for expect in MOVES for to in MOVES[expect]])
+    async def test_a_legal_move_from_where_the_job_is(
+        self, repository: JobRepository, expect: JobStatus, to: JobStatus
+    ) -> None:
+        upload_id = await upload(repository, expect)
+
+        await repository.advance(upload_id, expect=expect, to=to)
+
+        assert (await job_of(repository, upload_id)).status is to
+
+    @pytest.mark.parametrize(
+        ("expect", "to"), [(expect, to) for expect in JobStatus for to in JobStatus if to not in MOVES[expect]]
+    )
+    async def test_an_illegal_move_is_a_mistake(
+        self, repository: JobRepository, expect: JobStatus, to: JobStatus
+    ) -> None:
+        upload_id = await upload(repository, expect)
+        before = await job_of(repository, upload_id)
+
+        with pytest.raises(ValueError, match=f"from {expect} to {to}"):
+            await repository.advance(upload_id, expect=expect, to=to)
+
+        assert await job_of(repository, upload_id) == before
+
+    @pytest.mark.parametrize(
+        ("status", "expect"), [(status, expect) for status in JobStatus for expect in JobStatus if status != expect]
+    )
+    async def test_a_job_that_is_elsewhere_is_lost(
+        self, repository: JobRepository, status: JobStatus, expect: JobStatus
+    ) -> None:
+        upload_id = await upload(repository, status)
+        before = await job_of(repository, upload_id)
+
+        for to in MOVES[expect]:
+            with pytest.raises(LostJob):
+                await repository.advance(upload_id, expect=expect, to=to, progress=50, error="not mine")
+
+        assert await job_of(repository, upload_id) == before
+
+    async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
+        with pytest.raises(LostJob):
+            await repository.advance(new_upload_id(), expect=PENDING, to=PROCESSING)
+
+    async def test_of_twenty_who_want_it_one_gets_it(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository)
+
+        claims = [repository.advance(upload_id, expect=PENDING, to=PROCESSING) for _ in range(20)]
+        results = await asyncio.gather(*claims, return_exceptions=True)
+
+        assert results.count(None) == 1
+        assert [type(result) for result in results if result is not None] == [LostJob] * 19
+
+    async def test_only_the_job_meant_moves(self, repository: JobRepository) -> None:
+        upload_id, other = await upload(repository), await upload(repository)
+
+        await repository.advance(upload_id, expect=PENDING, to=PROCESSING, progress=7, error="hm")
+
+        assert await job_of(repository, other) == Job(other, PENDING, 0, None, NOON, NOON)
+
+    async def test_progress_stays_where_none_is_given(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository, PROCESSING)
+        await repository.record(upload_id, 42, {})
+
+        await repository.advance(upload_id, expect=PROCESSING, to=COMPLETE)
+        assert (await job_of(repository, upload_id)).progress == 42
+
+        await repository.advance(upload_id, expect=COMPLETE, to=PROCESSING, progress=0)
+        assert (await job_of(repository, upload_id)).progress == 0
+
+    async def test_an_error_lasts_until_the_next_move(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository, PROCESSING)
+
+        await repository.advance(upload_id, expect=PROCESSING, to=FAILED, error="The file is “damaged”.")
+        assert (await job_of(repository, upload_id)).error == "The file is “damaged”."
+
+        await repository.advance(upload_id, expect=FAILED, to=PROCESSING)
+        assert (await job_of(repository, upload_id)).error is None
+
+
+class TestRecording:
+    async def test_progress_and_variants_are_found_as_they_were_written(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository, PROCESSING)
+        variants = {
+            "tiny.webp": WarmedVariant("https://cdn.test/ü.webp", VariantState.STORED, 0, 0.1),
+            "tiny.jpg": WarmedVariant("/b", VariantState.WAITING, None, None),
+            "tiny.avif": WarmedVariant("/c", VariantState.STORED, 1000, 25.5, 66, 80.25),
+        }
+
+        await repository.record(upload_id, 50, variants)
+
+        image, job = await repository.find(upload_id)
+        assert image == replace(image_of(upload_id), variants=variants)
+        assert (job.status, job.progress, job.error) == (PROCESSING, 50, None)
+
+    async def test_variants_written_before_qualities_were_searched_for_are_read(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        upload_id = await upload(repository, PROCESSING)
+        row = {"small.jpg": {"url": "/a", "state": "stored", "bytes": 7, "milliseconds": 1.5}}
+        async with database.transaction() as connection:
+            await connection.execute(update(images).where(images.c.upload_id == upload_id).values(variants=row))
+
+        image, _ = await repository.find(upload_id)
+
+        assert image.variants == {"small.jpg": WarmedVariant("/a", VariantState.STORED, 7, 1.5, None, None)}
+
+    @pytest.mark.parametrize("status", [PENDING, COMPLETE, FAILED])
+    async def test_a_job_that_nobody_works_on_takes_no_record(
+        self, repository: JobRepository, status: JobStatus
+    ) -> None:
+        upload_id = await upload(repository, status)
+        before = await repository.find(upload_id)
+
+        with pytest.raises(LostJob):
+            await repository.record(upload_id, 50, {})
+
+        assert await repository.find(upload_id) == before
+
+    async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
+        with pytest.raises(LostJob):
+            await repository.record(new_upload_id(), 50, {})
+
+    @pytest.mark.parametrize("progress", [0, 100])
+    async def test_progress_reaches_from_none_to_all(self, repository: JobRepository, progress: int) -> None:
+        upload_id = await upload(repository, PROCESSING)
+
+        await repository.record(upload_id, progress, {})
+
+        assert (await job_of(repository, upload_id)).progress == progress
+
+    @pytest.mark.parametrize("progress", [-1, 101])
+    async def test_progress_beyond_that_changes_nothing(self, repository: JobRepository, progress: int) -> None:
+        upload_id = await upload(repository, PROCESSING)
+        before = await repository.find(upload_id)
+
+        with pytest.raises(CatalogUnavailable):
+            await repository.record(upload_id, progress, {})
+
+        assert await repository.find(upload_id) == before

@@ -1,0 +1,145 @@
+"""What the catalogue promises of an upload: from its first byte to its deletion."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import Job, JobStatus, VariantState
+from proxy.errors import CatalogUnavailable, UnknownUpload
+from proxy.model import new_upload_id
+from tests.contracts.uploads import NOON, PENDING, PROCESSING, image_of, newest_ids, upload
+
+
+class TestAccepting:
+    async def test_what_was_accepted_is_found_as_it_was(self, repository: JobRepository) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+        await repository.accept(image_of(upload_id))
+
+        image, job = await repository.find(upload_id)
+
+        assert image == image_of(upload_id)
+        assert job == Job(upload_id, PENDING, 0, None, NOON, NOON)
+        assert type(image.upload_id) is str
+        assert type(job.status) is JobStatus
+        assert {type(variant.state) for variant in image.variants.values()} == {VariantState}
+
+    async def test_an_unknown_id_is_said_to_be_unknown(self, repository: JobRepository) -> None:
+        with pytest.raises(UnknownUpload, match="deleted"):
+            await repository.find(new_upload_id())
+
+    async def test_an_upload_still_coming_does_not_exist_for_anybody(self, repository: JobRepository) -> None:
+        upload_id = new_upload_id()
+
+        await repository.begin(upload_id)
+
+        with pytest.raises(UnknownUpload):
+            await repository.find(upload_id)
+        assert await repository.next_pending() is None
+        assert await repository.count() == dict.fromkeys(JobStatus, 0)
+        assert (await repository.newest(10)).uploads == []
+        assert [one async for one in repository.each()] == []
+
+    async def test_an_upload_cannot_begin_twice(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository)
+
+        with pytest.raises(CatalogUnavailable):
+            await repository.begin(upload_id)
+
+        assert (await repository.find(upload_id))[0] == image_of(upload_id)
+
+    async def test_an_upload_that_never_began_cannot_be_accepted(self, repository: JobRepository) -> None:
+        with pytest.raises(CatalogUnavailable):
+            await repository.accept(image_of(new_upload_id()))
+
+        assert await newest_ids(repository) == []
+
+    async def test_an_upload_cannot_be_accepted_twice(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository)
+
+        with pytest.raises(CatalogUnavailable):
+            await repository.accept(replace(image_of(upload_id), format="png"))
+
+        assert (await repository.find(upload_id))[0] == image_of(upload_id)
+
+
+class TestTimes:
+    async def test_they_are_aware_and_in_utc_to_the_microsecond(self, repository: JobRepository) -> None:
+        image, job = await repository.find(await upload(repository))
+
+        for moment in (image.created_at, job.created_at, job.updated_at):
+            assert moment == NOON
+            assert moment.tzinfo is UTC
+
+    async def test_another_zone_is_turned_into_utc(self, repository: JobRepository) -> None:
+        in_delhi = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
+
+        image, _ = await repository.find(await upload(repository, created_at=in_delhi))
+
+        assert image.created_at == NOON
+        assert image.created_at.tzinfo is UTC
+
+    async def test_a_change_moves_the_update_and_nothing_else(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository)
+        before = datetime.now(UTC)
+
+        await repository.advance(upload_id, expect=PENDING, to=PROCESSING)
+
+        image, job = await repository.find(upload_id)
+        assert before <= job.updated_at <= datetime.now(UTC)
+        assert (image.created_at, job.created_at) == (NOON, NOON)
+
+
+class TestDeleting:
+    @pytest.mark.parametrize("status", JobStatus)
+    async def test_both_rows_go_whatever_the_job_does(self, repository: JobRepository, status: JobStatus) -> None:
+        upload_id, other = await upload(repository, status), await upload(repository, status)
+
+        assert await repository.delete(upload_id) is True
+
+        with pytest.raises(UnknownUpload):
+            await repository.find(upload_id)
+        assert await newest_ids(repository) == [other]
+        assert sum((await repository.count()).values()) == 1
+        await repository.begin(upload_id)  # not a trace is left in the way
+
+    async def test_a_second_time_there_is_nothing(self, repository: JobRepository) -> None:
+        upload_id = await upload(repository)
+        await repository.delete(upload_id)
+
+        assert await repository.delete(upload_id) is False
+        assert await repository.delete(new_upload_id()) is False
+
+    async def test_an_upload_still_coming_can_be_taken_back(self, repository: JobRepository) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+
+        assert await repository.delete(upload_id) is True
+        assert await repository.delete(upload_id) is False
+
+
+class TestForTheGarbageCollector:
+    async def test_an_upload_exists_from_its_first_byte_to_its_deletion(self, repository: JobRepository) -> None:
+        upload_id = new_upload_id()
+        assert await repository.exists(upload_id) is False
+
+        await repository.begin(upload_id)
+        assert await repository.exists(upload_id) is True
+        await repository.accept(image_of(upload_id))
+        assert await repository.exists(upload_id) is True
+
+        await repository.delete(upload_id)
+        assert await repository.exists(upload_id) is False
+
+    async def test_half_uploads_are_those_begun_long_ago_whose_image_never_came(
+        self, repository: JobRepository
+    ) -> None:
+        half = [new_upload_id() for _ in range(3)]
+        for upload_id in half:
+            await repository.begin(upload_id)
+        await upload(repository)
+
+        assert await repository.half_uploads(datetime.now(UTC) - timedelta(minutes=1)) == []
+        assert await repository.half_uploads(datetime.now(UTC)) == half

@@ -1,0 +1,179 @@
+"""What every KeyLock promises: to its users in one process, in two, and after one has died."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from proxy.derivation.lock.base import KeyLock, NoLock
+from proxy.derivation.lock.file import FileLock
+from proxy.derivation.lock.redis import LEASE_SECONDS, RedisLock
+from proxy.telemetry import Metrics
+from tests.contracts.locks import GUARD, KEY, OTHER, Locks, can_have, end, hold_for_ever
+
+
+@pytest.fixture(params=["file", "file-of-two", "redis", "redis-of-two"])
+async def locks(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Locks]:
+    kind, _, two = request.param.partition("-")
+    place = str(tmp_path / "locks") if kind == "file" else request.getfixturevalue("redis").url
+
+    def open_lock() -> KeyLock:
+        return FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics())
+
+    first = open_lock()
+    second = open_lock() if two else first
+    yield Locks(first, second, (kind, place))
+    await first.close()
+    await second.close()
+
+
+class TestHolding:
+    async def test_one_at_a_time_has_it(self, locks: Locks) -> None:
+        inside, most, turns = 0, 0, 0
+
+        async def work(lock: KeyLock) -> None:
+            nonlocal inside, most, turns
+            async with lock.hold(KEY) as held:
+                assert held is True
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0.005)
+                inside -= 1
+                turns += 1
+
+        async with asyncio.timeout(GUARD):
+            await asyncio.gather(*(work(lock) for lock in (locks.one, locks.two) * 8))
+
+        assert (most, turns) == (1, 16)
+
+    async def test_other_keys_are_free(self, locks: Locks) -> None:
+        async with asyncio.timeout(GUARD), locks.one.hold(KEY), locks.two.hold(OTHER) as held:
+            assert held is True
+
+    async def test_who_will_not_wait_is_told_at_once(self, locks: Locks) -> None:
+        async with locks.one.hold(KEY):
+            assert await can_have(locks.two) is False
+            assert await can_have(locks.two) is False
+        assert await can_have(locks.two) is True
+
+    async def test_who_was_refused_frees_nothing(self, locks: Locks) -> None:
+        async with locks.one.hold(KEY):
+            async with locks.two.hold(KEY, wait=False) as held:
+                assert held is False
+            assert await can_have(locks.one) is False
+
+    async def test_many_may_be_held_at_once(self, locks: Locks) -> None:
+        """As a warm-up does. Files are shared by several keys: those are refused then, and nothing worse happens."""
+        keys = [f"images/many/{number}.jpg" for number in range(200)]
+        async with asyncio.timeout(GUARD), AsyncExitStack() as leases:
+            held = [await leases.enter_async_context(locks.one.hold(key, wait=False)) for key in keys]
+        assert held.count(True) > 150
+        assert [await can_have(locks.two, key) for key in keys] == [True] * 200
+
+    async def test_hundreds_may_be_wanted_at_once(self, locks: Locks) -> None:
+        """By as many callers as a busy proxy has; that is no reason to do without."""
+        turns = 0
+
+        async def work(number: int) -> None:
+            nonlocal turns
+            async with locks.one.hold(f"images/hundreds/{number}.jpg") as held:
+                assert held is True
+                turns += 1
+
+        async with asyncio.timeout(GUARD):
+            await asyncio.gather(*(work(number) for number in range(400)))
+        assert turns == 400
+
+    @pytest.mark.parametrize("locks", ["file", "redis-of-two"], indirect=True)
+    async def test_it_outlasts_its_time_limit_while_the_work_goes_on(self, locks: Locks) -> None:
+        async with locks.one.hold(KEY):
+            await asyncio.sleep(LEASE_SECONDS * 1.5)
+            assert await can_have(locks.two) is False
+        assert await can_have(locks.two) is True
+
+
+class TestFreeing:
+    async def test_when_the_block_raises(self, locks: Locks) -> None:
+        with pytest.raises(KeyError):
+            async with locks.one.hold(KEY):
+                raise KeyError
+
+        assert await can_have(locks.two) is True
+
+    async def test_when_the_holder_is_cancelled(self, locks: Locks) -> None:
+        holds = asyncio.Event()
+        holder = asyncio.create_task(hold_for_ever(locks.one, holds))
+        await holds.wait()
+        assert await can_have(locks.two) is False
+
+        await end(holder)
+
+        assert holder.cancelled()
+        assert await can_have(locks.two) is True
+
+    async def test_when_who_waits_is_cancelled_nothing_is_left_behind(self, locks: Locks) -> None:
+        async with locks.one.hold(KEY):
+            waiters = [asyncio.create_task(hold_for_ever(locks.two, asyncio.Event())) for _ in range(5)]
+            await asyncio.sleep(0.2)
+            for waiter in waiters:
+                await end(waiter)
+            assert [waiter.cancelled() for waiter in waiters] == [True] * 5
+            assert await can_have(locks.two) is False
+        assert await can_have(locks.two) is True
+
+    async def test_by_another_task_than_the_one_that_took_it(self, locks: Locks) -> None:
+        """As the write-back does for the derivation."""
+
+        async def take() -> AsyncExitStack:
+            async with AsyncExitStack() as lease:
+                await lease.enter_async_context(locks.one.hold(KEY))
+                return lease.pop_all()
+
+        lease = await asyncio.create_task(take())
+        assert await can_have(locks.two) is False
+
+        await asyncio.create_task(lease.aclose())
+
+        assert await can_have(locks.two) is True
+
+    async def test_the_next_in_line_gets_it(self, locks: Locks) -> None:
+        holds = asyncio.Event()
+        async with locks.one.hold(KEY):
+            waiter = asyncio.create_task(hold_for_ever(locks.two, holds))
+            await asyncio.sleep(0.1)
+            assert not holds.is_set()
+        async with asyncio.timeout(GUARD):
+            await holds.wait()
+        await end(waiter)
+
+
+@pytest.mark.parametrize("locks", ["file", "redis"], indirect=True)
+class TestAnotherProcess:
+    async def test_shares_the_leases(self, locks: Locks) -> None:
+        async with locks.held_elsewhere(KEY):
+            assert await can_have(locks.one) is False
+            assert await can_have(locks.one, OTHER) is True
+
+    async def test_that_is_killed_frees_what_it_held(self, locks: Locks) -> None:
+        async with locks.held_elsewhere(KEY) as holder:
+            holder.kill()
+            async with asyncio.timeout(LEASE_SECONDS + 2), locks.one.hold(KEY) as held:
+                assert held is True
+
+
+async def test_files_that_cannot_be_made_are_done_without(tmp_path: Path) -> None:
+    (tmp_path / "locks").write_text("in the way")
+    lock = FileLock(tmp_path / "locks")
+
+    async with asyncio.timeout(GUARD), lock.hold(KEY) as one, lock.hold(KEY) as two:
+        assert (one, two) == (True, True)
+
+
+async def test_a_process_that_is_alone_needs_none() -> None:
+    lock = NoLock()
+
+    async with asyncio.timeout(GUARD), lock.hold(KEY) as one, lock.hold(KEY) as two:
+        assert (one, two) == (True, True)
+    await lock.close()

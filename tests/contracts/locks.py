@@ -1,0 +1,78 @@
+"""Leases to test with, also one that another process holds."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.derivation.lock.base import KeyLock
+
+GUARD = 20  # seconds until a test gives up waiting for what should happen at once
+SOON = 4  # seconds; Redis in trouble may cost two of them
+KEY, OTHER = "images/8f14e45f/small.jpg", "images/8f14e45f/large.jpg"
+
+HOLDER = """
+import asyncio, sys
+from pathlib import Path
+from proxy.derivation.lock.file import FileLock
+from proxy.derivation.lock.redis import RedisLock
+from proxy.telemetry import Metrics
+
+async def main():
+    kind, place, key = sys.argv[1:]
+    lock = FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics())
+    async with lock.hold(key) as held:
+        print(held, flush=True)
+        await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+
+@dataclass(frozen=True)
+class Locks:
+    """Two users of one set of leases; they may be one and the same object."""
+
+    one: KeyLock
+    two: KeyLock
+    place: tuple[str, str]
+
+    @asynccontextmanager
+    async def held_elsewhere(self, key: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Another process, which holds `key` until it is killed."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOLDER, *self.place, key, stdout=subprocess.PIPE
+        )
+        assert process.stdout is not None
+        try:
+            assert await process.stdout.readline() == b"True\n"
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+
+async def can_have(lock: KeyLock, key: str = KEY) -> bool:
+    async with asyncio.timeout(GUARD), lock.hold(key, wait=False) as held:
+        return held
+
+
+async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+    async with asyncio.timeout(GUARD):
+        while not await condition():
+            await asyncio.sleep(0.05)
+
+
+async def hold_for_ever(lock: KeyLock, holds: asyncio.Event) -> None:
+    async with lock.hold(KEY):
+        holds.set()
+        await asyncio.Event().wait()
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

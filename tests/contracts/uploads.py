@@ -1,0 +1,45 @@
+"""Uploads for a catalogue, and what it says of them."""
+
+from datetime import UTC, datetime
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import Image, Job, JobStatus, VariantState, WarmedVariant
+from proxy.model import UploadId, new_upload_id
+
+PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
+NOON = datetime(2025, 11, 2, 12, 0, 0, 123456, tzinfo=UTC)
+WAYS = {PENDING: (), PROCESSING: (PROCESSING,), COMPLETE: (PROCESSING, COMPLETE), FAILED: (PROCESSING, FAILED)}
+"""How a pending job gets there."""
+
+
+def image_of(upload_id: UploadId, created_at: datetime = NOON) -> Image:
+    variants = {
+        "small.jpg": WarmedVariant(f"/images/{upload_id}/small.jpg"),
+        "small.avif": WarmedVariant(f"/images/{upload_id}/small.avif", VariantState.STORED, 3511, 12.5),
+        "large.png": WarmedVariant(f"/images/{upload_id}/large.png", VariantState.STORED, 1_000_000, None),
+    }
+    return Image(
+        upload_id, "webp", 3_521_004, 4032, 3024, "1QcSHQRnh493V4dIh4eXh1h4kJUI", "#7a6b5c", variants, created_at
+    )
+
+
+async def upload(
+    repository: JobRepository, status: JobStatus = PENDING, *, created_at: datetime = NOON, upload_id: str = ""
+) -> UploadId:
+    """An accepted upload whose job has come to `status`."""
+    chosen = UploadId(upload_id or new_upload_id())
+    await repository.begin(chosen)
+    await repository.accept(image_of(chosen, created_at))
+    before = PENDING
+    for step in WAYS[status]:
+        await repository.advance(chosen, expect=before, to=step)
+        before = step
+    return chosen
+
+
+async def job_of(repository: JobRepository, upload_id: UploadId) -> Job:
+    return (await repository.find(upload_id))[1]
+
+
+async def newest_ids(repository: JobRepository, limit: int = 100) -> list[UploadId]:
+    return [image.upload_id for image, _ in (await repository.newest(limit)).uploads]
