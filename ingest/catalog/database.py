@@ -11,6 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, event, func, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -87,7 +88,7 @@ def migrations_after(revision: str | None) -> list[str] | None:
     try:
         missing = ScriptDirectory(str(MIGRATIONS)).iterate_revisions("head", revision or "base")
         return [f"{script.revision} ({script.doc.rstrip('.')})" for script in missing][::-1]
-    except CommandError:
+    except RevisionError:
         return None
 
 

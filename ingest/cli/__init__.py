@@ -30,7 +30,8 @@ GROUPS = {
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, help=_HELP)
 for group, commands in GROUPS.items():
     for command in commands:
-        app.command(rich_help_panel=group)(command)
+        summary = (command.__doc__ or "").partition("\n")[0]  # or Typer would cut it for the shells
+        app.command(rich_help_panel=group, short_help=summary)(command)
 
 edge_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=_EDGE_HELP)
 edge_app.command()(edge.nginx)

@@ -91,9 +91,14 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, number
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in row))
+        table.add_row(*(Text(_printable(cell), _STYLES.get(cell, "")) for cell in row))
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
     Console(width=width, highlight=False).print(table)
+
+
+def _printable(cell: str) -> str:
+    """Without what moves a terminal's cursor, or worse: a CDN's headers are in it."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in cell)
 
 
 def size(count: int | None) -> str:

@@ -1,7 +1,6 @@
 """Files from this machine into the installation, through the same code as the web's uploads."""
 
 import asyncio
-import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -63,7 +62,7 @@ class _Uploader:
         self._most = settings.max_upload_mb << 20
 
     async def upload(self, file: str) -> Receipt:
-        name = os.fsencode(file).decode(errors="replace")  # what no terminal and no JSON could show otherwise
+        name = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in file)
         try:
             async with aclosing(_chunks(file, self._most)) as chunks:
                 image = await self._uploads.receive(chunks)
