@@ -36,9 +36,15 @@ class Database:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":
+        """Raises CatalogUnavailable where the embedded one has no folder to be in."""
         if settings.database_url:
             return cls(settings.database_url.get_secret_value())
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CatalogUnavailable(
+                f"{settings.data_dir} cannot be made ({error.strerror}): correct DATA_DIR."
+            ) from error
         return cls(URL.create("sqlite+aiosqlite", database=str(settings.data_dir / "darkroom.db")))
 
     @asynccontextmanager

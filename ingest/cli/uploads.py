@@ -1,12 +1,15 @@
 """Commands for uploads: bring them in, look at them, delete them."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ingest.cli.console import AsJson, complain, load, out, parse_id, print_json, print_table, run, size
 from ingest.cli.help import examples
 from ingest.cli.progress import progress
+
+if TYPE_CHECKING:
+    from ingest.commands.uploading import Receipt
 
 
 @examples(
@@ -27,21 +30,13 @@ def upload(
     settings = load()
     from ingest.commands.uploading import upload
 
-    with progress(quiet=as_json) as shown:
-        receipts = run(upload(settings, files, wait=wait, progress=shown))
-    failed = [receipt for receipt in receipts if receipt.failure]
-    if as_json:
-        print_json([receipt.document for receipt in receipts])
-    else:
-        taken = [(receipt.file, receipt.document, receipt.url) for receipt in receipts if receipt.url]
-        if taken:
-            rows = (
-                (file, size(it["originalSize"]), it["format"], f"{it['uploadId']}\n{url}") for file, it, url in taken
-            )
-            print_table(("File", "Size", "Format", "Id, and URL of the largest size"), rows, numbers={"Size"})
-        for receipt in failed:
-            complain(f"{receipt.file}: {receipt.failure}")
-    raise typer.Exit(1 if failed else 0)
+    receipts: list[Receipt] = []
+    try:
+        with progress(quiet=as_json) as shown:
+            run(upload(settings, files, receipts, wait=wait, progress=shown))
+    finally:  # interrupted, too: what was taken is taken
+        _print_receipts(receipts, as_json=as_json)
+    raise typer.Exit(1 if any(receipt.failure for receipt in receipts) else 0)
 
 
 @examples(
@@ -90,6 +85,19 @@ def purge(
         print_json(report)
     else:
         out().print(f"{report['purged']} purged, {report['unknown']} that no row knew")
+
+
+def _print_receipts(receipts: "list[Receipt]", *, as_json: bool) -> None:
+    if as_json:
+        print_json([receipt.document for receipt in receipts])
+        return
+    taken = [(receipt.file, receipt.document, receipt.url) for receipt in receipts if receipt.url]
+    if taken:
+        rows = ((file, size(it["originalSize"]), it["format"], f"{it['uploadId']}\n{url}") for file, it, url in taken)
+        print_table(("File", "Size", "Format", "Id, and URL of the largest size"), rows, numbers={"Size"})
+    for receipt in receipts:
+        if receipt.failure:
+            complain(f"{receipt.file}: {receipt.failure}")
 
 
 def _summary(document: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Files from this machine into the installation, through the same code as the web's uploads."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -36,12 +37,14 @@ class Receipt:
     failure: str | None = None
 
 
-async def upload(settings: Settings, files: Sequence[str], *, wait: bool, progress: Progress) -> list[Receipt]:
+async def upload(
+    settings: Settings, files: Sequence[str], receipts: list[Receipt], *, wait: bool, progress: Progress
+) -> None:
     """Each of `files`, one after another: two at once could be refused for want of memory. `wait`: until it is warmed.
 
-    A file that is refused is noted, and the next ones are taken all the same.
+    A file that is refused is noted, and the next ones are taken all the same. `receipts` grows by one for each: who
+    interrupts this finds there what was taken.
     """
-    receipts: list[Receipt] = []
     async with opened(settings, rendering=True) as ingest:
         uploader = _Uploader(ingest, wait=wait)
         progress.begin("Uploading", len(files))
@@ -49,7 +52,6 @@ async def upload(settings: Settings, files: Sequence[str], *, wait: bool, progre
             receipts.append(await uploader.upload(file))
             failed = sum(1 for receipt in receipts if receipt.failure)
             progress.update(len(receipts), f"{failed} failed")
-    return receipts
 
 
 class _Uploader:
@@ -91,8 +93,10 @@ class _Uploader:
 async def _chunks(file: str, most: int) -> AsyncGenerator[bytes]:
     """The file's bytes. Raises TooLarge once there are more than `most`, MissingImage where it cannot be read."""
     seen = 0
+    source = 0 if file == STANDARD_INPUT else file
+    if source == 0 and os.isatty(0):  # nobody types a picture, and Ctrl-C would not end the reading
+        raise MissingImage("Standard input is a terminal: give it a picture by < or |.")
     try:
-        source = 0 if file == STANDARD_INPUT else file
         async with await anyio.open_file(source, "rb", closefd=source != 0) as opened_file:
             while chunk := await opened_file.read(_CHUNK):
                 seen += len(chunk)

@@ -59,7 +59,7 @@ async def _any_variant(store: ObjectStore, sizes: Sizes) -> tuple[str, Variant] 
     """Its path; of the first thousand objects, lest a bucket full of other sizes takes minutes."""
     seen = 0
     async for info in store.list(VARIANTS_PREFIX):
-        _, upload_id, name = info.key.split("/", 2)
+        upload_id, _, name = info.key.removeprefix(VARIANTS_PREFIX).partition("/")
         if parse_upload_id(upload_id) and (variant := sizes.parse(name)):
             return f"/{info.key}", variant
         if (seen := seen + 1) == 1000:

@@ -30,6 +30,10 @@ async def _stored(store: ObjectStore, key: str) -> AsyncIterator[None]:
     await store.put(key, _BODY, content_type=_TYPE, metadata=_METADATA)
     try:
         yield
+    except ObjectNotFound as error:
+        raise StoreUnavailable(
+            "It lacks an object that was just stored: it is not consistent enough to rely on."
+        ) from error
     finally:
         await store.delete(key)
 

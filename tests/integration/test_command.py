@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -100,6 +102,27 @@ def test_standard_input_is_a_file_too(folder: Path) -> None:
     assert (document["file"], document["originalSize"]) == ("-", (folder / "rocket.jpg").stat().st_size)
 
 
+def test_a_terminal_is_no_picture(folder: Path) -> None:
+    ours, theirs = os.openpty()
+    try:
+        done = subprocess.run(
+            [PROGRAM, "upload", "-"],
+            cwd=folder,
+            env={"PATH": os.defpath, "HOME": "/nonexistent"},
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "-: Standard input is a terminal: give it a picture by < or |.\n"
+
+
 def test_a_name_that_is_no_text_is_taken_and_shown_as_well_as_can_be(folder: Path) -> None:
     name = os.fsdecode(b"caf\xe9.jpg")
     (folder / name).write_bytes(picture())
@@ -127,6 +150,31 @@ def test_waiting_is_for_the_worker_that_has_the_job(folder: Path) -> None:
         for document in documents:
             status = httpx.get(f"{service.url}/images/{document['uploadId']}/status").json()
             assert (status["status"], status["progress"]) == ("complete", 100)
+
+
+def test_who_interrupts_is_told_what_was_taken(folder: Path) -> None:
+    program = subprocess.Popen(
+        [PROGRAM, "upload", "--json", "rocket.jpg", "-"],
+        cwd=folder,
+        env={"PATH": os.defpath, "HOME": "/nonexistent"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with program:
+        assert program.stdin is not None
+        while not list(folder.glob("data/objects/originals/*")):  # the first is taken; the second waits for its input
+            assert program.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5)
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=30)
+
+    [document] = json.loads(out)
+    assert (program.returncode, err) == (130, "")
+    assert document["file"] == "rocket.jpg"
+    assert darkroom(folder, "show", str(document["uploadId"])).returncode == 0
 
 
 def test_an_upload_is_shown_with_what_is_stale_of_it(folder: Path) -> None:
@@ -170,6 +218,16 @@ def test_a_new_folder_is_an_installation(tmp_path: Path, arguments: list[str]) -
     done = darkroom(tmp_path, *arguments)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["doctor", "gc"])
+def test_a_folder_that_cannot_be_is_said_in_words(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    done = darkroom(tmp_path, command, DATA_DIR="file/data")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "The database is away: file/data cannot be made (Not a directory): correct DATA_DIR.\n"
 
 
 def test_migrating_says_from_where_to_where(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ async def test_what_is_wrong_with_a_missing_picture_is_said(plain: Answer, words
 
 async def stored(cdn: FakeCdn, *, name: str = "small.webp") -> Judgement:
     store = MemoryStore()
+    await store.put("images/of-another-program", b"", content_type="image/webp")
     await store.put(f"images/{new_upload_id()}/bygone.webp", b"", content_type="image/webp")
     await store.put(f"images/{new_upload_id()}/{name}", b"picture", content_type="image/webp")
     return await checks.stored_picture(URL, SIZES, store, cdn)

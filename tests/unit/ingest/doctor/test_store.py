@@ -51,6 +51,13 @@ class Undying(MemoryStore):
         pass
 
 
+class Absent(MemoryStore):
+    """Takes everything, and has nothing."""
+
+    async def put(self, key: str, body: bytes | Path, **_: object) -> None:
+        pass
+
+
 class Unlisted(MemoryStore):
     """S3 for credentials without s3:ListBucket: a key that is not there is refused, as a listing is."""
 
@@ -116,6 +123,12 @@ async def test_a_store_that_keeps_what_was_deleted_is_to_be_mended() -> None:
 
     assert judged.verdict is Verdict.MEND
     assert "deleted" in judged.remark
+
+
+@pytest.mark.parametrize("check", [checks.round_trip, checks.clock])
+async def test_a_store_that_lacks_what_was_just_stored_is_named_so(check: object) -> None:
+    with pytest.raises(StoreUnavailable, match="lacks an object that was just stored"):
+        await check(Absent())
 
 
 @pytest.mark.parametrize("store", [Unlisted(), SecretlyUnlisted()])
