@@ -23,7 +23,7 @@ from benchmarks.corpus import Picture
 from benchmarks.peers import install
 from benchmarks.peers.worker import ROOT, peak_mib
 from proxy.model import Format
-from tests.service import free_port
+from tests.server import free_port
 
 START_TIMEOUT = 60
 SIZES = {150: "small", 400: "medium", 800: "large"}

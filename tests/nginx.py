@@ -15,7 +15,7 @@ from typing import Self
 
 import httpx
 
-from tests.service import free_port
+from tests.server import free_port
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")

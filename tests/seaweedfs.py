@@ -2,67 +2,46 @@
 
 import json
 import secrets
-import shutil
 import signal
-import socket
-import subprocess
 import sys
-import tempfile
-import time
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.server import Server, free_ports
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
 _WEED = Path(sys.executable).with_name("weed")
 _SERVICES = ("master", "volume", "filer", "s3")
-_START, _GRACE = 60.0, 20.0  # seconds
 
 
-class SeaweedServer:
+class SeaweedServer(Server):
     """One `weed server`: all of SeaweedFS in one process, with one identity, whose keys are made up here.
 
-    `stop` and `start` keep data, ports and keys; `close` ends it for good, as leaving the `with` does.
+    `stop` and `start` keep data, ports and keys.
     """
 
+    name = "SeaweedFS"
+    stop_seconds = 20
+
     def __init__(self) -> None:
+        super().__init__()
         self.access_key_id, self.secret_access_key = secrets.token_hex(10), secrets.token_hex(20)
-        self._folder = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
-        self._ports = dict(zip([*_SERVICES, *(f"{name}.grpc" for name in _SERVICES)], _free_ports(8), strict=True))
+        self._ports = dict(zip([*_SERVICES, *(f"{name}.grpc" for name in _SERVICES)], free_ports(8), strict=True))
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def start(self) -> None:
         """Returns when an object could be stored and removed; raises with the end of the log when that takes 60 s."""
         (self._folder / "data").mkdir(exist_ok=True)
         (self._folder / "s3.json").write_text(json.dumps({"identities": [self._identity()]}))
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command(),
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                # Neither somebody's ~/.seaweedfs nor their AWS keys, which would become an administrator's.
-                env={"HOME": str(self._folder)},
-            )
-        self._wait_until_it_stores()
+        # Neither somebody's ~/.seaweedfs nor their AWS keys, which would become an administrator's.
+        self._launch(self._command(), self._failure, env={"HOME": str(self._folder)})
 
     def create_bucket(self, name: str) -> None:
         with closing(self._client()) as client:
@@ -93,20 +72,8 @@ class SeaweedServer:
         """Stops it at once. What it has acknowledged is with the kernel, and there when it starts again."""
         self._end(signal.SIGKILL)
 
-    def close(self) -> None:
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _end(self, signum: signal.Signals) -> None:
-        if self._process is None:
-            return
-        self._process.send_signal(signum)
-        try:
-            self._process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        super()._end(signum)
         for name in _SERVICES:  # it is not to be told where these go, and leaves some behind even when stopped in peace
             Path(f"/tmp/seaweedfs-{name}-grpc-{self._ports[f'{name}.grpc']}.sock").unlink(missing_ok=True)
 
@@ -136,25 +103,18 @@ class SeaweedServer:
         }
         return [str(_WEED), "-logtostderr", "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
 
-    def _wait_until_it_stores(self) -> None:
+    def _failure(self) -> Exception | None:
         """S3 answers seconds before there is a volume to store in, and a put waits for it: so put."""
-        assert self._process is not None
-        deadline = time.monotonic() + _START
         with closing(self._client()) as client:
             taken = client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou
-            while True:
-                try:
-                    with suppress(*taken):  # by an earlier turn, or an earlier life
-                        client.create_bucket(Bucket="readiness")
-                    client.put_object(Bucket="readiness", Key="probe", Body=b"ready?")
-                    client.delete_object(Bucket="readiness", Key="probe")
-                except (BotoCoreError, ClientError) as error:
-                    if self._process.poll() is not None or time.monotonic() > deadline:
-                        log = (self._folder / "log").read_text(errors="replace")[-4000:]
-                        raise RuntimeError(f"SeaweedFS did not start ({error}). The end of its log:\n{log}") from error
-                    time.sleep(0.1)
-                else:
-                    return
+            try:
+                with suppress(*taken):  # by an earlier turn, or an earlier life
+                    client.create_bucket(Bucket="readiness")
+                client.put_object(Bucket="readiness", Key="probe", Body=b"ready?")
+                client.delete_object(Bucket="readiness", Key="probe")
+            except (BotoCoreError, ClientError) as error:
+                return error
+        return None
 
     def _client(self) -> "S3Client":
         return Session(self.access_key_id, self.secret_access_key, region_name="us-east-1").client(
@@ -162,12 +122,3 @@ class SeaweedServer:
             endpoint_url=self.endpoint_url,
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
         )
-
-
-def _free_ports(count: int) -> list[int]:
-    """Distinct, for all are held before any is let go."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,14 +11,10 @@ from typing import Self
 
 import httpx
 
+from tests.server import free_port
+
 START_TIMEOUT = 60  # seconds; a second or two is usual
 STOP_TIMEOUT = 40
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -75,9 +75,10 @@ class Ingest:
                 await worker
 
     async def _work(self) -> None:
+        concurrency = max(1, self.origin.settings.render_processes - 1)  # one process is left to those who wait
         while True:
             try:
-                await self.worker.run()
+                await self.worker.run(concurrency)
             except Exception:  # a server that takes uploads and warms up none must not go unnoticed, nor stay so
                 log.exception("the worker ended; it is started again")
             await asyncio.sleep(_RESTART_SECONDS)

@@ -13,7 +13,7 @@ from proxy.derivation.ensuring import Ensuring
 from proxy.derivation.hot import HotPictures
 from proxy.derivation.lock.base import KeyLock, NoLock
 from proxy.derivation.picture import Picture
-from proxy.derivation.purges import NoPurges, Purges
+from proxy.derivation.purges.base import NoPurges, Purges
 from proxy.derivation.refusals import Refusals
 from proxy.derivation.rendering import Rendering
 from proxy.derivation.singleflight import SingleFlight

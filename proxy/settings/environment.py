@@ -207,6 +207,11 @@ class Settings(BaseSettings):
         return self.data_dir / "locks"
 
     @property
+    def purges(self) -> Path:
+        """Folder of the deletions that processes of this machine tell each other of."""
+        return self.data_dir / "purges"
+
+    @property
     def url_base(self) -> str:
         """What comes before the path in every URL that is handed out; empty for plain paths."""
         return self.cdn_url or self.public_url or ""

@@ -15,7 +15,9 @@ from starlette.types import ASGIApp, ExceptionHandler, Lifespan
 from proxy.derivation.lock.base import KeyLock
 from proxy.derivation.lock.file import FileLock
 from proxy.derivation.lock.redis import RedisLock
-from proxy.derivation.purges import NoPurges, Purges, RedisPurges
+from proxy.derivation.purges.base import Purges
+from proxy.derivation.purges.file import FilePurges
+from proxy.derivation.purges.redis import RedisPurges
 from proxy.derivation.service import Derivations
 from proxy.derivation.transparency import Transparency
 from proxy.errors import ServiceError
@@ -143,7 +145,9 @@ def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
 
 
 def open_purges(settings: Settings) -> Purges:
-    return RedisPurges(settings.redis_url.get_secret_value()) if settings.redis_url else NoPurges()
+    if settings.redis_url:
+        return RedisPurges(settings.redis_url.get_secret_value())
+    return FilePurges(settings.purges)
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:

@@ -1,14 +1,19 @@
-"""Announcements of deleted uploads, over a real Redis that may go away."""
+"""Announcements of deleted uploads, by files and over a real Redis that may go away."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.derivation import purges
-from proxy.derivation.purges import RedisPurges
+from proxy.derivation.purges import file
+from proxy.derivation.purges import redis as over_redis
+from proxy.derivation.purges.base import Purges
+from proxy.derivation.purges.file import FilePurges
+from proxy.derivation.purges.redis import RedisPurges
 from proxy.model import UploadId, new_upload_id
 from tests.redis_server import RedisServer
 
@@ -24,56 +29,111 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(server: RedisServer) -> AsyncIterator[tuple[RedisPurges, Listener]]:
+async def listening(purges: Purges) -> AsyncIterator[Listener]:
     """Connected, once the block begins."""
-    over_redis, listener = RedisPurges(server.url), Listener()
-    task = asyncio.create_task(over_redis.listen(listener.heard.put_nowait))
+    listener = Listener()
+    task = asyncio.create_task(purges.listen(listener.heard.put_nowait))
     try:
         assert await listener.next() is None
-        yield over_redis, listener
+        yield listener
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await over_redis.close()
+        await purges.close()
 
 
-async def test_everybody_hears_each_in_order(redis: RedisServer) -> None:
-    ids = [new_upload_id() for _ in range(3)]
-    async with listening(redis) as (one, hears), listening(redis) as (_, hears_too):
+@pytest.fixture(params=["file", "redis"])
+def open_purges(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Purges]:
+    if request.param == "file":
+        return lambda: FilePurges(tmp_path / "purges")
+    server: RedisServer = request.getfixturevalue("redis")
+    return lambda: RedisPurges(server.url)
+
+
+async def test_everybody_hears_each(open_purges: Callable[[], Purges]) -> None:
+    ids = {new_upload_id() for _ in range(3)}
+    one, two = open_purges(), open_purges()
+    async with listening(one) as hears, listening(two) as hears_too:
         for upload_id in ids:
             await one.announce(upload_id)
 
-        assert [await hears.next() for _ in ids] == ids
-        assert [await hears_too.next() for _ in ids] == ids
+        assert {await hears.next() for _ in ids} == ids
+        assert {await hears_too.next() for _ in ids} == ids
 
 
-async def test_what_is_no_id_is_not_heard(redis: RedisServer) -> None:
-    async with listening(redis) as (one, hears):
-        await one._speaker.publish("darkroom:purged", "../../etc/passwd")
-        await one.announce(upload_id := new_upload_id())
+async def test_a_second_deletion_is_heard_too(open_purges: Callable[[], Purges]) -> None:
+    purges, upload_id = open_purges(), new_upload_id()
+    async with listening(purges) as hears:
+        for _ in range(2):
+            await purges.announce(upload_id)
+            assert await hears.next() == upload_id
 
-        assert await hears.next() == upload_id
 
+class TestFiles:
+    async def test_what_was_announced_long_ago_is_neither_heard_nor_kept(self, tmp_path: Path) -> None:
+        purges, old = FilePurges(tmp_path), new_upload_id()
+        await purges.announce(old)
+        os.utime(tmp_path / old, (1, 1))
+        async with listening(purges) as hears:
+            await purges.announce(new := new_upload_id())
 
-async def test_who_may_have_missed_some_is_told(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purges, "_LISTEN_AGAIN", 0.1)
-    async with listening(redis) as (one, hears):
-        redis.kill()
-        with capture_logs() as logs:
-            await one.announce(new_upload_id())
-        redis.start()
+            assert await hears.next() == new
+        assert [path.name for path in tmp_path.iterdir()] == [new]
 
+    async def test_other_files_are_not_heard(self, tmp_path: Path) -> None:
+        purges = FilePurges(tmp_path)
+        async with listening(purges) as hears:
+            (tmp_path / "notes.txt").touch()
+            await purges.announce(upload_id := new_upload_id())
+
+            assert await hears.next() == upload_id
+
+    async def test_who_cannot_look_forgets_everything_once_it_can(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(file, "_LOOK_EVERY", 0.02)
+        purges = FilePurges(tmp_path / "purges")
+        async with listening(purges) as hears:
+            (tmp_path / "purges").rmdir()
+            (tmp_path / "purges").touch()
+            with capture_logs() as logs:
+                await purges.announce(new_upload_id())
+            await asyncio.sleep(0.1)
+            (tmp_path / "purges").unlink()
+
+            assert await hears.next() is None
         assert [entry["event"] for entry in logs] == ["other processes were not told of a deletion"]
-        assert await hears.next() is None
-        await one.announce(upload_id := new_upload_id())
-        assert await hears.next() == upload_id
 
 
-async def test_a_quiet_connection_is_kept(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(purges, "_HEARTBEAT", 0.05)
-    async with listening(redis) as (one, hears):
-        await asyncio.sleep(0.5)
-        await one.announce(upload_id := new_upload_id())
+class TestRedis:
+    async def test_what_is_no_id_is_not_heard(self, redis: RedisServer) -> None:
+        one = RedisPurges(redis.url)
+        async with listening(one) as hears:
+            await one._speaker.publish("darkroom:purged", "../../etc/passwd")
+            await one.announce(upload_id := new_upload_id())
 
-        assert await hears.next() == upload_id
+            assert await hears.next() == upload_id
+
+    async def test_who_may_have_missed_some_is_told(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(over_redis, "_LISTEN_AGAIN", 0.1)
+        one = RedisPurges(redis.url)
+        async with listening(one) as hears:
+            redis.kill()
+            with capture_logs() as logs:
+                await one.announce(new_upload_id())
+            redis.start()
+
+            assert [entry["event"] for entry in logs] == ["other processes were not told of a deletion"]
+            assert await hears.next() is None
+            await one.announce(upload_id := new_upload_id())
+            assert await hears.next() == upload_id
+
+    async def test_a_quiet_connection_is_kept(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(over_redis, "_HEARTBEAT", 0.05)
+        one = RedisPurges(redis.url)
+        async with listening(one) as hears:
+            await asyncio.sleep(0.5)
+            await one.announce(upload_id := new_upload_id())
+
+            assert await hears.next() == upload_id

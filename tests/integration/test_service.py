@@ -258,7 +258,8 @@ def test_deleting_leaves_nothing(tmp_path: Path, photograph: bytes) -> None:
         assert httpx.delete(f"{service.url}/images/{upload_id}").status_code == 404
         for path in ("", "/status", "/small.jpg", "/large@2x.webp"):
             assert httpx.get(f"{service.url}/images/{upload_id}{path}").status_code == 404
-        assert [path for path in (tmp_path / "data").rglob("*") if upload_id in path.name] == []
+        left = [path for path in (tmp_path / "data").rglob("*") if upload_id in path.name]
+        assert left == [tmp_path / "data" / "purges" / upload_id]  # the announcement, for two minutes
 
 
 def test_curl_uploads_and_is_told_why_not(tmp_path: Path, photograph: bytes) -> None:
@@ -292,6 +293,21 @@ def test_two_server_processes_share_one_data_folder(tmp_path: Path, photograph: 
         for upload_id in upload_ids:
             wait_for(service, upload_id, "complete")
             assert httpx.get(f"{service.url}/images/{upload_id}/large.jpg").status_code == 200
+
+
+def test_what_one_process_deletes_the_others_forget(tmp_path: Path, photograph: bytes) -> None:
+    with Service(tmp_path / "shared") as one, Service(tmp_path / "shared", "--role", "proxy") as two:
+        url = f"{two.url}/images/{upload(one, photograph)}/small.webp"
+        assert httpx.get(url, timeout=30).status_code == 200
+        assert httpx.get(url).headers["cache-status"] == "darkroom; hit"
+
+        darkroom(one.folder, "purge", url.split("/")[-2])
+
+        gone = time.monotonic() + 20  # by itself it would find out after a minute
+        while httpx.get(url).status_code == 200:
+            assert time.monotonic() < gone
+            time.sleep(0.1)
+        assert httpx.get(url).status_code == 404
 
 
 def test_the_proxy_alone_serves_what_ingest_stored(tmp_path: Path, photograph: bytes) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from starlette.applications import Starlette
 
 from proxy.derivation.lock.base import NoLock
-from proxy.derivation.purges import NoPurges
+from proxy.derivation.purges.base import NoPurges
 from proxy.derivation.service import Derivations
 from proxy.model import UploadId, new_upload_id
 from proxy.recipe import Recipes

@@ -1,9 +1,8 @@
-"""Tells every process that an upload was deleted, so that no memory serves it any longer."""
+"""Deletions announced to every process of several machines, by a channel of Redis."""
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 from redis.asyncio import Redis
@@ -19,31 +18,8 @@ _LISTEN_AGAIN = 2.0
 _HEARTBEAT = 15.0  # seconds between looks at a connection that says nothing
 
 
-class Purges(Protocol):
-    async def announce(self, upload_id: UploadId) -> None:
-        """Never raises: who hears nothing forgets within a minute (hot.MAX_AGE)."""
-
-    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
-        """Calls `heard` for each, until it is cancelled; with None where some may have been missed."""
-
-    async def close(self) -> None: ...
-
-
-class NoPurges:
-    """One process, or several that find out within a minute."""
-
-    async def announce(self, upload_id: UploadId) -> None:
-        pass
-
-    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-
 class RedisPurges:
-    """By a channel of Redis. Redis away: announcements are lost, and everything is forgotten when it is back."""
+    """Redis away: announcements are lost, and everything is forgotten when it is back."""
 
     def __init__(self, url: str) -> None:
         self._speaker = Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)

@@ -1,0 +1,1 @@
+"""Announcements of deleted uploads: the port and its adapters."""

@@ -1,0 +1,98 @@
+"""What the tests' servers have in common: a folder, a process, a log, and the ways in which they end."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, Self
+
+
+class Server:
+    """One process in a temporary folder of its own; the same ports, whatever befalls it. `close` ends it for good."""
+
+    name: str
+    start_seconds = 60.0
+    stop_seconds = 30.0
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{self.name.lower()}-"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Connections are accepted, by the kernel, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _launch(self, command: list[str], failure: Callable[[], object], **options: Any) -> None:
+        """Returns once `failure` finds nothing; raises with the end of the log if that takes `start_seconds`."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder, **options)
+        deadline = time.monotonic() + self.start_seconds
+        while (reason := failure()) is not None:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                log_text = (self._folder / "log").read_text(errors="replace")[-4000:]
+                raise RuntimeError(f"{self.name} did not start ({reason}). The end of its log:\n{log_text}")
+            time.sleep(0.05)
+
+    def _end(self, signum: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._signal(signal.SIGCONT)
+        self._signal(signum)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(self.stop_seconds)
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def _signal(self, signum: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(signum)
+
+
+def free_ports(count: int) -> list[int]:
+    """Distinct, for all are held before any is let go."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def free_port() -> int:
+    return free_ports(1)[0]
