@@ -6,7 +6,7 @@ younger than `age` is left alone: it may be under way.
 """
 
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -55,11 +55,15 @@ class Collector:
         derivations: Derivations,
         folders: Sequence[Path],
         age: timedelta,
+        *,
+        looked_at: Callable[[], None] = lambda: None,
     ) -> None:
+        """`looked_at` is called for each upload that was, once for each place."""
         self._store = store
         self._repository = repository
         self._derivations = derivations
         self._folders = folders
+        self._looked_at = looked_at
         self._before = datetime.now(UTC) - age
 
     async def find(self) -> AsyncIterator[Garbage]:
@@ -72,9 +76,11 @@ class Collector:
         if knows_any and not await self._has_any_original():  # far likelier the wrong store than as many lost originals
             raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
         async for image, _ in self._repository.each():
+            self._looked_at()
             if image.created_at < self._before and not await self._has_original(image.upload_id):
                 yield Garbage(Kind.LOST_ORIGINAL, image.upload_id)
         async for upload_id in self._stored_uploads():
+            self._looked_at()
             if not knows_any:  # far likelier the wrong database than a bucket full of orphans
                 raise CatalogUnavailable("The database knows no upload at all, the store some: check DATABASE_URL.")
             if not await self._repository.exists(upload_id):

@@ -68,8 +68,8 @@ class Refresher:
         self._repository = repository
         self._derivations = derivations
 
-    async def examine(self) -> Findings:
-        """Raises StoreUnavailable or CatalogUnavailable."""
+    async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
+        """Calls `progress` after each upload that is stale. Raises StoreUnavailable or CatalogUnavailable."""
         findings = Findings()
         costs = await self._costs()
         seconds = 0.0
@@ -79,6 +79,7 @@ class Refresher:
             findings.size += stale.size
             findings.recipes |= stale.recipes
             seconds += sum(costs[variant.name] for variant in stale.variants) if costs else 0.0
+            progress(findings)
         findings.seconds = round(seconds, 3) if costs or not findings.variants else None
         return findings
 

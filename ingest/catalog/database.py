@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.script.revision import RevisionError
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, Connection, event, func, make_url, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ingest.catalog.tables import UtcDateTime
 from proxy.errors import CatalogUnavailable
 from proxy.settings import Settings
 
@@ -33,9 +36,15 @@ class Database:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":
+        """Raises CatalogUnavailable where the embedded one has no folder to be in."""
         if settings.database_url:
             return cls(settings.database_url.get_secret_value())
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CatalogUnavailable(
+                f"{settings.data_dir} cannot be made ({error.strerror}): correct DATA_DIR."
+            ) from error
         return cls(URL.create("sqlite+aiosqlite", database=str(settings.data_dir / "darkroom.db")))
 
     @asynccontextmanager
@@ -55,16 +64,38 @@ class Database:
 
     async def check(self) -> None:
         """Raises CatalogUnavailable, also where the tables are not those that this version needs."""
-        async with self.transaction() as connection:
-            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-        head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+        current, head = await self.revision(), latest_revision()
         if current != head:
             raise CatalogUnavailable(
                 f"The database is at revision {current or 'none'}, not {head}: run `darkroom migrate`."
             )
 
+    async def revision(self) -> str | None:
+        """That of its tables; None where there are none yet."""
+        async with self.transaction() as connection:
+            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+
+    async def now(self) -> datetime:
+        """By its clock; in SQLite that is this machine's."""
+        async with self.transaction() as connection:
+            return (await connection.execute(select(func.now(type_=UtcDateTime())))).scalar_one()
+
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+def latest_revision() -> str:
+    """The one that this version needs."""
+    return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
+
+
+def migrations_after(revision: str | None) -> list[str] | None:
+    """Those that are missing there, oldest first, in words; None for a revision that this version does not know."""
+    try:
+        missing = ScriptDirectory(str(MIGRATIONS)).iterate_revisions("head", revision or "base")
+        return [f"{script.revision} ({script.doc.rstrip('.')})" for script in missing][::-1]
+    except RevisionError:
+        return None
 
 
 def _create_engine(url: str | URL) -> AsyncEngine:

@@ -5,25 +5,35 @@ Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the c
 
 import typer
 
-from ingest.cli import edge, pictures, processes, upkeep
+from ingest.cli import edge, pictures, processes, upkeep, uploads
+from ingest.cli.help import text
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Darkroom, an on-demand image origin.")
-for command in (
-    processes.serve,
-    processes.worker,
-    pictures.warm,
-    pictures.refresh,
-    pictures.purge,
-    upkeep.gc,
-    upkeep.doctor,
-    upkeep.config,
-    upkeep.migrate,
-):
-    app.command()(command)
+_HELP = text(
+    """Darkroom, an on-demand image origin.
 
-edge_app = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Print the edge's path rules for exactly the sizes in force."
+    Settings come from environment variables, then .env, then darkroom.toml in this folder; darkroom config shows them.
+
+    Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the settings are wrong.
+    """,
+    ["darkroom serve", "darkroom upload --wait photo.jpg", "darkroom doctor"],
 )
+_EDGE_HELP = text(
+    "Print the edge's path rules for exactly the sizes in force.", ["darkroom edge nginx > variants.conf"]
+)
+
+GROUPS = {
+    "Run": (processes.serve, processes.worker),
+    "Uploads": (uploads.upload, uploads.show, uploads.purge, pictures.warm, pictures.refresh),
+    "Upkeep": (upkeep.doctor, upkeep.config, upkeep.migrate, upkeep.gc),
+}
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, help=_HELP)
+for group, commands in GROUPS.items():
+    for command in commands:
+        summary = (command.__doc__ or "").partition("\n")[0]  # or Typer would cut it for the shells
+        app.command(rich_help_panel=group, short_help=summary)(command)
+
+edge_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=_EDGE_HELP)
 edge_app.command()(edge.nginx)
 edge_app.command()(edge.cloudfront)
-app.add_typer(edge_app, name="edge")
+app.add_typer(edge_app, name="edge", rich_help_panel="Upkeep")

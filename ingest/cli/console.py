@@ -1,35 +1,36 @@
-"""What all commands share: settings, output for people and for machines, and failures in words."""
+"""What all commands share: settings, output for people and for machines, and failures in words.
+
+Heavy imports stand in functions, here and in every module beside this one: pressing Tab runs this package, too.
+"""
 
 import asyncio
 import json
-from collections.abc import Coroutine
-from types import ModuleType
-from typing import Annotated, Any, NoReturn, TypeVar
+import sys
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
-from rich.console import Console
 
 from proxy.errors import ServiceError
 from proxy.model import UploadId, parse_upload_id
-from proxy.settings import Settings, SettingsError, load_settings
-from proxy.telemetry import configure_logging
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from proxy.settings import Settings
 
 T = TypeVar("T")
 
-out = Console()
-err = Console(stderr=True)
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
-
-def commands() -> ModuleType:
-    """Imported late: `serve --role proxy` must not need a database."""
-    from ingest import commands  # noqa: PLC0415 - see above
-
-    return commands
+_PIPED_WIDTH = 10_000  # columns: what reads a pipe wants each row on one line
+_STYLES = {"ok": "green", "warning": "yellow", "mend": "bold red", "stale": "yellow", "failed": "red"}
 
 
-def load() -> Settings:
+def load() -> "Settings":
+    from proxy.settings import SettingsError, load_settings
+    from proxy.telemetry import configure_logging
+
     try:
         settings = load_settings()
     except SettingsError as error:
@@ -67,10 +68,54 @@ def parse_id(text: str) -> UploadId:
     return upload_id
 
 
+def out() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def err() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: Iterable[str] = ()) -> None:
+    """`numbers` names the columns that are flush right. In a terminal long cells are folded, in a pipe none are."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_printable(cell), _STYLES.get(cell, "")) for cell in row))
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    Console(width=width, highlight=False).print(table)
+
+
+def _printable(cell: str) -> str:
+    """Without what moves a terminal's cursor, or worse: a CDN's headers are in it."""
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in cell)
+
+
+def size(count: int | None) -> str:
+    """Bytes, for people."""
+    from rich.filesize import decimal
+
+    return "" if count is None else decimal(count)
+
+
 def print_json(document: Any) -> None:
-    out.print_json(json.dumps(document))
+    typer.echo(json.dumps(document, indent=2))
+
+
+def complain(message: str) -> None:
+    err().print(message, style="red")
 
 
 def stop(message: str, code: int = 1) -> NoReturn:
-    err.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
+    complain(message)
     raise typer.Exit(code)

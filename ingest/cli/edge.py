@@ -7,26 +7,25 @@ import typer
 
 from ingest import edge
 from ingest.cli.console import load, stop
+from ingest.cli.help import examples
 
 
+@examples("darkroom edge nginx > variants.conf")
 def nginx() -> None:
-    """Print what nginx.conf includes.
-
-    Example: darkroom edge nginx > variants.conf
-    """
+    """Print what nginx.conf includes."""
     typer.echo(edge.nginx(load().sizes), nl=False)
 
 
+@examples(
+    "darkroom edge cloudfront > edge.js", "darkroom edge cloudfront --template deploy/cloudfront.yaml > mine.yaml"
+)
 def cloudfront(
     template: Annotated[
         Path | None,
         typer.Option(help="Print this CloudFormation template with the function in it.", exists=True, dir_okay=False),
     ] = None,
 ) -> None:
-    """Print the function that CloudFront runs for each request.
-
-    Example: darkroom edge cloudfront --template deploy/cloudfront.yaml > mine.yaml
-    """
+    """Print the function that CloudFront runs for each request."""
     function = edge.cloudfront(load().sizes)
     if template is None:
         typer.echo(function, nl=False)

@@ -2,13 +2,15 @@
 
 import shlex
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvicorn
 
-from ingest.cli.console import commands, load, out, run, stop
-from proxy.settings import Settings, SettingsError, share_memory
+from ingest.cli.console import load, out, run, stop
+from ingest.cli.help import examples
+
+if TYPE_CHECKING:
+    from proxy.settings import Settings
 
 
 class Role(StrEnum):
@@ -24,17 +26,17 @@ _FACTORIES = {
 }
 
 
+@examples("darkroom serve --port 8080 --workers 2", "darkroom serve --role proxy")
 def serve(
     host: Annotated[str, typer.Option(help="Address to bind; other than loopback needs API_KEYS.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to bind.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Server processes.")] = 1,
     role: Annotated[Role, typer.Option(help="Variants, uploads and jobs, or both.")] = Role.ALL,
 ) -> None:
-    """Start the service.
-
-    Example: darkroom serve --port 8080 --workers 2
-    """
+    """Start the service."""
     settings = load()
+    from proxy.settings import SettingsError, share_memory
+
     try:
         settings.check_bind(host)
         if workers > 1:
@@ -42,7 +44,7 @@ def serve(
     except SettingsError as error:
         stop(str(error), code=2)
     if role is not Role.PROXY and settings.database_url is None:
-        run(commands().prepare_embedded(settings))
+        _prepare_embedded(settings)
     _announce(settings, host, port, role)
     try:
         _serve(host, port, workers, role)
@@ -50,7 +52,15 @@ def serve(
         raise typer.Exit(1 if error.code else 0) from None
 
 
+def _prepare_embedded(settings: "Settings") -> None:
+    from ingest.commands.processes import prepare_embedded  # of a database, so not for the proxy's role
+
+    run(prepare_embedded(settings))
+
+
 def _serve(host: str, port: int, workers: int, role: Role) -> None:
+    import uvicorn
+
     uvicorn.run(
         _FACTORIES[role],
         factory=True,
@@ -68,21 +78,23 @@ def _serve(host: str, port: int, workers: int, role: Role) -> None:
     )
 
 
+@examples("darkroom worker --concurrency 2")
 def worker(
     concurrency: Annotated[int, typer.Option(min=1, help="Jobs at a time; each keeps one render process busy.")] = 1,
 ) -> None:
-    """Warm up uploads as they come, until SIGTERM; the jobs in hand are finished or handed back.
+    """Warm up uploads as they come.
 
-    Example: darkroom worker --concurrency 2
+    Until SIGTERM; the jobs in hand are then finished or handed back.
     """
-    run(commands().work(load(), concurrency))
+    settings = load()
+    from ingest.commands.processes import work
+
+    run(work(settings, concurrency))
 
 
-def _announce(settings: Settings, host: str, port: int, role: Role) -> None:
+def _announce(settings: "Settings", host: str, port: int, role: Role) -> None:
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    out.print(f"Darkroom on {url}", soft_wrap=True, highlight=False)
+    out().print(f"Darkroom on {url}")
     if role is not Role.PROXY:
         key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_keys else ""
-        out.print(
-            f"Upload a picture:  curl{key} -F image=@photo.jpg {shlex.quote(url + '/images/upload')}", soft_wrap=True
-        )
+        out().print(f"Upload a picture:  curl{key} -F image=@photo.jpg {shlex.quote(url + '/images/upload')}")

@@ -4,62 +4,87 @@ import json
 from typing import Annotated, Any
 
 import typer
-from pydantic import SecretStr
-from rich.table import Table
 
-from ingest.cli.console import AsJson, commands, load, out, print_json, run
+from ingest.cli.console import AsJson, load, out, print_json, print_table, run
+from ingest.cli.help import examples
+from ingest.cli.progress import progress
 
 
+@examples("darkroom gc --dry-run", "darkroom gc")
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what crashes left behind: temporary files, half-made uploads, objects and rows without the other.
+    """Remove what crashes left behind.
 
-    Whatever is younger than an hour is left alone, so it is safe while the service runs.
+    That is: temporary files, half-made uploads, objects and rows without the other. Whatever is younger than an hour
+    is left alone, so it is safe while the service runs.
     """
-    found = run(commands().collect_garbage(load(), dry_run=dry_run))
+    settings = load()
+    from ingest.commands import upkeep
+
+    with progress(quiet=as_json) as shown:
+        found = run(upkeep.collect_garbage(settings, dry_run=dry_run, progress=shown))
     if as_json:
         print_json({"removed": not dry_run, "found": found})
         return
     for one in found:
-        out.print(f"{one['kind']}: {one['name']}", highlight=False)
-    out.print(f"{len(found)} {'found' if dry_run else 'removed'}")
+        out().print(f"{one['kind']}: {one['name']}")
+    out().print(f"{len(found)} {'found' if dry_run else 'removed'}")
 
 
+@examples("darkroom doctor", "darkroom doctor --json")
 def doctor(as_json: AsJson = False) -> None:
-    """Check store, database and queue as Darkroom uses them, and say what to mend."""
-    findings = run(commands().examine(load()))
+    """Check all that Darkroom depends on, and say what to mend.
+
+    That is: store, database, queue, CDN, clock, memory, disk and codecs, as Darkroom uses them. Exit code 1 if
+    something must be mended; a warning is none.
+    """
+    settings = load()
+    from ingest.commands import upkeep
+
+    findings = run(upkeep.diagnose(settings))
     if as_json:
         print_json(findings)
     else:
-        table = Table("", "Part", "Finding")
-        for finding in findings:
-            table.add_row("ok" if finding["well"] else "MEND", finding["name"], finding["remark"])
-        out.print(table)
-    raise typer.Exit(0 if all(finding["well"] for finding in findings) else 1)
+        rows = ((finding["verdict"], finding["name"], finding["remark"]) for finding in findings)
+        print_table(("Verdict", "Part", "Finding"), rows)
+    raise typer.Exit(1 if any(finding["verdict"] == "mend" for finding in findings) else 0)
 
 
+@examples("darkroom config", "CDN_URL=https://cdn.example darkroom config --json")
 def config(as_json: AsJson = False) -> None:
     """Show the settings in force; secrets are hidden."""
-    values = {name.upper(): _shown(value) for name, value in load().model_dump().items() if name != "size_tables"}
-    values["SIZES"] = {name: _shown(size.model_dump()) for name, size in load().size_tables.items()}
+    settings = load()
+    values = {name.upper(): _shown(value) for name, value in settings.model_dump().items() if name != "size_tables"}
+    values["SIZES"] = {name: _shown(size.model_dump()) for name, size in settings.size_tables.items()}
     if as_json:
         print_json(values)
-        return
-    table = Table("Setting", "Value")
-    for name, value in values.items():
-        table.add_row(name, json.dumps(value))
-    out.print(table)
+    else:
+        print_table(("Setting", "Value"), ((name, json.dumps(value)) for name, value in values.items()))
 
 
-def migrate() -> None:
-    """Bring the database's tables to this version's."""
-    run(commands().migrate(load()))
-    out.print("The database is up to date.")
+@examples("darkroom migrate")
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the tables of DATABASE_URL to this version's.
+
+    Before a new version starts, once, from anywhere. The embedded database does it by itself.
+    """
+    settings = load()
+    from ingest.commands import upkeep
+
+    report = run(upkeep.migrate(settings))
+    if as_json:
+        print_json(report)
+    elif report["before"] == report["after"]:
+        out().print(f"The database is up to date, at revision {report['after']}.")
+    else:
+        out().print(f"The database is up to date: from revision {report['before'] or 'none'} to {report['after']}.")
 
 
 def _shown(value: Any) -> Any:
+    from pydantic import SecretStr
+
     match value:
         case SecretStr():
             return "(hidden)"

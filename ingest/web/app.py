@@ -128,20 +128,26 @@ def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
     return ingest_app(compose_ingest(settings), warm_up=settings.warm_up and settings.redis_url is None)
 
 
-def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
-    origin, settings = ingest.origin, ingest.origin.settings
-    uploads = Uploads(
+def open_uploads(ingest: Ingest) -> Uploads:
+    origin = ingest.origin
+    return Uploads(
         store=origin.store,
         pool=origin.pool,
         repository=ingest.repository,
         queue=ingest.queue,
         cdn=ingest.cdn,
         derivations=origin.derivations,
-        sizes=settings.sizes,
+        sizes=origin.settings.sizes,
         metrics=origin.metrics,
-        temporary=settings.temporary,
+        temporary=origin.settings.temporary,
     )
-    endpoints = Endpoints(settings, uploads, ingest.repository, Documents(settings.sizes, settings.url_base))
+
+
+def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
+    origin, settings = ingest.origin, ingest.origin.settings
+    endpoints = Endpoints(
+        settings, open_uploads(ingest), ingest.repository, Documents(settings.sizes, settings.url_base)
+    )
     checks = {"store": origin.check_store, "database": ingest.database.check}
 
     @asynccontextmanager

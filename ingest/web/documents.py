@@ -55,6 +55,11 @@ class Documents:
             },
         }
 
+    def largest(self, image: Image) -> str:
+        """The URL of the size that shows most of it, as JPEG."""
+        size = max(self._sizes.values(), key=lambda size: shown(size, image)[0])
+        return self._url(image.upload_id, Variant(size, Format.JPG))
+
     def _urls(self, upload_id: UploadId) -> dict[str, dict[str, str]]:
         return {
             name: {format.value: self._url(upload_id, Variant(size, format)) for format in Format}
@@ -77,10 +82,10 @@ class Documents:
             f'<source type="{format.media_type}" srcset="{self._srcset(image, family, format, boxes)}" sizes="100vw">'
             for format in (Format.AVIF, Format.WEBP)
         )
-        fallback = self._url(image.upload_id, Variant(self._sizes[largest], Format.JPG))
+        fallback = escape(self.largest(image))
         return (
             f"<picture>{sources}"
-            f'<img src="{escape(fallback)}" srcset="{self._srcset(image, family, Format.JPG, boxes)}" sizes="100vw"'
+            f'<img src="{fallback}" srcset="{self._srcset(image, family, Format.JPG, boxes)}" sizes="100vw"'
             f' width="{width}" height="{height}" alt="" loading="lazy" decoding="async"'
             f' style="background-color:{image.color}"></picture>'
         )

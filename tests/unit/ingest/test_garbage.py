@@ -139,3 +139,15 @@ async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(
     with pytest.raises(CatalogUnavailable, match="DATABASE_URL"):
         await scene.find()
     assert len(await scene.store.keys()) == 2
+
+
+async def test_each_upload_that_is_looked_at_is_told(scene: Scene) -> None:
+    """Its row, its original and its variants; whoever waits sees that it goes on where nothing is found."""
+    await scene.upload(accepted())
+    looked: list[None] = []
+    collector = Collector(
+        scene.store, scene.repository, scene.derivations, [], NOW, looked_at=lambda: looked.append(None)
+    )
+
+    assert [garbage async for garbage in collector.find()] == []
+    assert len(looked) == 3 * sum((await scene.repository.count()).values())

@@ -59,8 +59,11 @@ async def test_what_is_stale_is_counted_and_weighed(
     ids = [await warmed(uploads, warmup) for _ in range(3)]
     size = await make_stale(store.inner, ids[0], FIRST, SECOND) + await make_stale(store.inner, ids[2], FIRST, LARGE)
 
-    findings = await refresher.examine()
+    seen: list[tuple[int, int]] = []
 
+    findings = await refresher.examine(lambda so_far: seen.append((so_far.uploads, so_far.variants)))
+
+    assert seen == [(1, 2), (2, 4)]
     assert (findings.uploads, findings.variants, findings.size) == (2, 4, size)
     assert findings.recipes == {f"of-{FIRST.format}", f"of-{SECOND.format}"}
     assert findings.seconds is not None

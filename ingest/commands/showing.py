@@ -1,0 +1,96 @@
+"""All that is known of one upload: what the catalogue has written down, and what the store has."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from ingest.catalog.repository import JobRepository
+from ingest.commands.installation import opened
+from ingest.jobs import VariantState, WarmedVariant
+from ingest.web.documents import Documents
+from proxy.derivation.picture import measured_by
+from proxy.errors import UnknownUpload
+from proxy.keys import original_key, variant_path, variants_prefix
+from proxy.model import UploadId
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from proxy.storage.base import ObjectInfo, ObjectNotFound, ObjectStore
+
+
+async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
+    """Raises UnknownUpload."""
+    async with opened(settings) as ingest:
+        return await Overview(ingest.origin.store, ingest.repository, settings).of(upload_id)
+
+
+class Overview:
+    """The API's documents of an upload, and for each variant what is stored of it just now."""
+
+    def __init__(self, store: ObjectStore, repository: JobRepository, settings: Settings) -> None:
+        self._store = store
+        self._repository = repository
+        self._sizes = settings.sizes
+        self._base = settings.url_base
+        self._recipes = Recipes(settings)
+        self._documents = Documents(settings.sizes, settings.url_base)
+
+    async def of(self, upload_id: UploadId) -> dict[str, Any]:
+        """`database` and `original` say who knows it: one alone is what a crash leaves behind, until `darkroom gc`.
+
+        Raises UnknownUpload if neither does, StoreUnavailable or CatalogUnavailable.
+        """
+        original = await self._info(original_key(upload_id))
+        known: dict[str, WarmedVariant] = {}
+        try:
+            image, job = await self._repository.find(upload_id)
+        except UnknownUpload:
+            if original is None:
+                raise
+            document = _of_store(upload_id, original) | {"database": False}
+        else:
+            document = self._documents.upload(image, job) | self._documents.status(image, job) | {"database": True}
+            known = image.variants
+        variants = await self._variants(upload_id, known)
+        return document | {"original": original is not None, "variants": variants}
+
+    async def _variants(self, upload_id: UploadId, known: Mapping[str, WarmedVariant]) -> dict[str, dict[str, Any]]:
+        """The standard ones, then what else is stored."""
+        prefix = variants_prefix(upload_id)
+        listed = [info.key async for info in self._store.list(prefix)]
+        infos = dict(zip(listed, await asyncio.gather(*map(self._info, listed)), strict=True))
+        names = dict.fromkeys([v.name for v in self._sizes.standard] + [key.removeprefix(prefix) for key in listed])
+        return {name: self._variant(upload_id, name, infos.get(prefix + name), known.get(name)) for name in names}
+
+    def _variant(
+        self, upload_id: UploadId, name: str, info: ObjectInfo | None, known: WarmedVariant | None
+    ) -> dict[str, Any]:
+        """`stale` is None for what is not stored; what is of no size today has no URL."""
+        variant = self._sizes.parse(name)
+        recipe = info.metadata.get("recipe") if info else None
+        measured = measured_by(info.metadata) if info else None
+        return {
+            "state": VariantState.STORED if info else VariantState.WAITING,
+            "bytes": info.size if info else None,
+            "milliseconds": known.milliseconds if known else None,
+            "quality": measured.quality if measured else None,
+            "score": measured.score if measured else None,
+            "recipe": recipe,
+            "stale": (variant is None or recipe != self._recipes.fingerprint(variant)) if info else None,
+            "url": self._base + variant_path(upload_id, variant) if variant else None,
+        }
+
+    async def _info(self, key: str) -> ObjectInfo | None:
+        try:
+            return await self._store.head(key)
+        except ObjectNotFound:
+            return None
+
+
+def _of_store(upload_id: UploadId, original: ObjectInfo) -> dict[str, Any]:
+    return {
+        "uploadId": upload_id,
+        "status": None,
+        "format": original.content_type.removeprefix("image/"),
+        "originalSize": original.size,
+        "createdAt": original.last_modified.isoformat(),
+    }

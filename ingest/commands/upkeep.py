@@ -1,0 +1,54 @@
+"""What looks after an installation: its tables, its leftovers, its health."""
+
+from dataclasses import asdict
+from typing import Any
+
+from ingest.catalog.database import Database
+from ingest.commands.installation import opened
+from ingest.commands.progress import Progress
+from ingest.doctor.checks import checks_for
+from ingest.doctor.findings import examine
+from ingest.garbage import MIN_AGE, Collector
+from ingest.web.app import compose_ingest
+from proxy.settings import Settings
+from proxy.storage.disk import INCOMING
+
+
+async def migrate(settings: Settings) -> dict[str, str | None]:
+    """The revision before, and the one that this version needs."""
+    database = Database.from_settings(settings)
+    try:
+        before = await database.revision()
+        await database.migrate()
+        return {"before": before, "after": await database.revision()}
+    finally:
+        await database.close()
+
+
+async def diagnose(settings: Settings) -> list[dict[str, Any]]:
+    """Finds everything as it is: the embedded database is not brought up to date first."""
+    async with compose_ingest(settings).connected() as ingest:
+        checks = checks_for(settings, ingest.origin.store, ingest.database, ingest.cdn)
+        return [asdict(finding) for finding in await examine(checks)]
+
+
+async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progress) -> list[dict[str, str]]:
+    """What was found, and removed unless `dry_run`."""
+    found: list[dict[str, str]] = []
+    looked_at = 0
+
+    def count() -> None:
+        nonlocal looked_at
+        looked_at += 1
+        progress.update(looked_at, f"{len(found)} found")
+
+    async with opened(settings) as ingest:
+        folders = (settings.temporary, settings.objects / INCOMING, settings.locks)
+        origin = ingest.origin
+        collector = Collector(origin.store, ingest.repository, origin.derivations, folders, MIN_AGE, looked_at=count)
+        progress.begin("Looking for leftovers")
+        async for garbage in collector.find():
+            if not dry_run:
+                await collector.remove(garbage)
+            found.append({"kind": garbage.kind.value, "name": garbage.name})
+    return found

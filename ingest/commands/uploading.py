@@ -1,0 +1,107 @@
+"""Files from this machine into the installation, through the same code as the web's uploads."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from ingest.commands.installation import opened
+from ingest.commands.progress import Progress
+from ingest.jobs import Image, Job
+from ingest.multipart import too_large
+from ingest.queue.retries import deliver
+from ingest.web.app import Ingest, open_uploads
+from ingest.web.documents import Documents
+from proxy.errors import MissingImage, ServiceError
+from proxy.settings import Settings
+
+STANDARD_INPUT = "-"
+_CHUNK = 256 * 1024  # bytes
+_LOOK_AGAIN = 0.5  # seconds between looks at a job that another worker has
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one file. `document`: the API's answer, or its refusal; `url`: of the largest size, if taken.
+
+    `failure`: a sentence, where something of it went wrong.
+    """
+
+    file: str
+    document: dict[str, Any]
+    url: str = ""
+    failure: str | None = None
+
+
+async def upload(
+    settings: Settings, files: Sequence[str], receipts: list[Receipt], *, wait: bool, progress: Progress
+) -> None:
+    """Each of `files`, one after another: two at once could be refused for want of memory. `wait`: until it is warmed.
+
+    A file that is refused is noted, and the next ones are taken all the same. `receipts` grows by one for each: who
+    interrupts this finds there what was taken.
+    """
+    async with opened(settings, rendering=True) as ingest:
+        uploader = _Uploader(ingest, wait=wait)
+        progress.begin("Uploading", len(files))
+        for file in files:
+            receipts.append(await uploader.upload(file))
+            failed = sum(1 for receipt in receipts if receipt.failure)
+            progress.update(len(receipts), f"{failed} failed")
+
+
+class _Uploader:
+    def __init__(self, ingest: Ingest, *, wait: bool) -> None:
+        settings = ingest.origin.settings
+        self._ingest = ingest
+        self._wait = wait
+        self._uploads = open_uploads(ingest)
+        self._documents = Documents(settings.sizes, settings.url_base)
+        self._most = settings.max_upload_mb << 20
+
+    async def upload(self, file: str) -> Receipt:
+        name = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in file)
+        try:
+            async with aclosing(_chunks(file, self._most)) as chunks:
+                image = await self._uploads.receive(chunks)
+            if self._wait:
+                return self._warmed(name, *await self._warm(image))
+        except ServiceError as error:
+            problem = {"code": error.code, "title": error.title, "detail": str(error)}
+            return Receipt(name, {"file": name} | problem, failure=str(error))
+        return Receipt(name, {"file": name} | self._documents.created(image), self._documents.largest(image))
+
+    async def _warm(self, image: Image) -> tuple[Image, Job]:
+        """Warms it up here, unless a worker has it already; if that one dies, here after all."""
+        while True:
+            image, job = await self._ingest.repository.find(image.upload_id)
+            if job.status.ended:
+                return image, job
+            if await deliver(self._ingest.warmup.run, image.upload_id, again=job.unseen) is None:
+                await asyncio.sleep(_LOOK_AGAIN)
+
+    def _warmed(self, name: str, image: Image, job: Job) -> Receipt:
+        document = {"file": name} | self._documents.upload(image, job)
+        failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
+        return Receipt(name, document, self._documents.largest(image), failure)
+
+
+async def _chunks(file: str, most: int) -> AsyncGenerator[bytes]:
+    """The file's bytes. Raises TooLarge once there are more than `most`, MissingImage where it cannot be read."""
+    seen = 0
+    source = 0 if file == STANDARD_INPUT else file
+    if source == 0 and os.isatty(0):  # nobody types a picture, and Ctrl-C would not end the reading
+        raise MissingImage("Standard input is a terminal: give it a picture by < or |.")
+    try:
+        async with await anyio.open_file(source, "rb", closefd=source != 0) as opened_file:
+            while chunk := await opened_file.read(_CHUNK):
+                seen += len(chunk)
+                if seen > most:
+                    raise too_large(most)
+                yield chunk
+    except OSError as error:
+        raise MissingImage(f"It cannot be read: {error.strerror}.") from error

@@ -1,0 +1,80 @@
+"""Which checks an installation needs, by its settings."""
+
+import resource
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ingest.catalog.database import Database
+from ingest.cdn import Cdn
+from ingest.doctor import cdn, clock, machine, queue, store
+from ingest.doctor.database import tables
+from ingest.doctor.findings import Check, Judgement
+from ingest.doctor.http import fetch
+from ingest.queue.facts import redis_clock, redis_facts
+from proxy.imaging import codecs, vips
+from proxy.machine import memory
+from proxy.settings import Settings
+from proxy.storage.base import ObjectStore
+
+
+def checks_for(settings: Settings, objects: ObjectStore, database: Database, invalidated: Cdn) -> Mapping[str, Check]:
+    """By name, in the order in which things are mended."""
+    return {
+        "object store": partial(store.round_trip, objects),
+        "listing": partial(store.listing, objects),
+        "conditional writes": partial(store.conditional_writes, objects),
+        "database": partial(tables, database, embedded=settings.database_url is None),
+        "queue": _queue(settings),
+        **_cdn(settings, objects, invalidated),
+        "clock": partial(clock.clocks, _clocks(settings, objects, database)),
+        "memory": _plain(lambda: machine.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
+        "temporary files": partial(machine.temporary_files, settings),
+        "file descriptors": _plain(lambda: machine.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
+        "codecs": _plain(lambda: machine.codecs(codecs.versions())),
+        "libvips": _plain(lambda: machine.libvips(vips.installed())),
+    }
+
+
+def _queue(settings: Settings) -> Check:
+    if settings.redis_url is None:
+        return queue.local
+    url = settings.redis_url.get_secret_value()
+
+    async def redis() -> Judgement:
+        return queue.judge_redis(await redis_facts(url))
+
+    return redis
+
+
+def _cdn(settings: Settings, objects: ObjectStore, invalidated: Cdn) -> Mapping[str, Check]:
+    found: dict[str, Check] = {}
+    if settings.cdn_url is not None:
+        found["CDN, missing"] = partial(cdn.missing_picture, settings.cdn_url, settings.sizes, fetch)
+        found["CDN, stored"] = partial(cdn.stored_picture, settings.cdn_url, settings.sizes, objects, fetch)
+    if settings.cdn_distribution_id is not None:
+        found["CDN, purging"] = partial(cdn.invalidations, invalidated)
+    return found
+
+
+def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Mapping[str, clock.Clock]:
+    """Those of other machines, as far as one can know."""
+    found: dict[str, clock.Clock] = {}
+    if settings.s3_bucket is not None:
+        found["store"] = partial(store.clock, objects)
+    if settings.database_url is not None:
+        found["database"] = database.now
+    if settings.redis_url is not None:
+        found["Redis"] = partial(redis_clock, settings.redis_url.get_secret_value())
+    return found
+
+
+def _plain(judge: Callable[[], Judgement]) -> Check:
+    async def check() -> Judgement:
+        return judge()
+
+    return check
+
+
+def _limit(kind: int) -> int | None:
+    soft = resource.getrlimit(kind)[0]
+    return None if soft == resource.RLIM_INFINITY else soft

@@ -1,0 +1,21 @@
+"""The database: it answers, and its tables are this version's."""
+
+from ingest.catalog.database import Database, migrations_after
+from ingest.doctor.findings import Judgement, fine, mend, warning
+
+
+async def tables(database: Database, *, embedded: bool) -> Judgement:
+    """Raises CatalogUnavailable."""
+    revision = await database.revision()
+    missing = migrations_after(revision)
+    if missing is None:
+        return mend(
+            f"The database is at revision {revision}, which this version does not know: a newer Darkroom has migrated "
+            "it. Run that version here, too."
+        )
+    if not missing:
+        return fine(f"answers; at revision {revision}, this version's")
+    lacks = f"The database is at revision {revision or 'none'} and lacks {', '.join(missing)}"
+    if embedded:
+        return warning(f"{lacks}: `darkroom serve` adds it by itself.")
+    return mend(f"{lacks}: run `darkroom migrate`.")

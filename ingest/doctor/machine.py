@@ -1,0 +1,87 @@
+"""This machine: memory, disk, file descriptors, codecs."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from uuid import uuid4
+
+import anyio
+import anyio.to_thread
+
+from ingest.doctor.findings import Judgement, fine, mend, warning
+from proxy.settings import Settings
+
+_AMPLE = 0.8  # of the memory; the rest is for the servers themselves and for the system
+_LIBRARIES = {"webp": "WebP", "avif": "AVIF", "littlecms2": "colour profiles"}
+_FEW_FILES, _TOO_FEW_FILES = 1024, 256
+
+
+def memory(settings: Settings, total: int, address_space: int | None) -> Judgement:
+    """`total`: bytes of the machine or container. `address_space`: bytes that a process may have, None for any."""
+    total_mb, wanted = total >> 20, settings.render_memory_mb + settings.hot_cache_mb
+    budget = f"RENDER_MEMORY_MB={settings.render_memory_mb} and HOT_CACHE_MB={settings.hot_cache_mb}"
+    if wanted > total_mb:
+        return mend(f"{budget} are more than the {total_mb} MiB that there are: the kernel will kill. Lower them.")
+    if address_space is not None and address_space >> 20 < settings.render_process_mb:
+        return mend(
+            f"RENDER_PROCESS_MB={settings.render_process_mb} is more than a process may have here "
+            f"({address_space >> 20} MiB, by `ulimit -v`): raise that, or lower RENDER_PROCESS_MB."
+        )
+    if wanted > _AMPLE * total_mb:
+        return warning(f"{budget} leave little of {total_mb} MiB for all else: lower them, or give the machine more.")
+    return fine(f"{settings.render_memory_mb} of {total_mb} MiB for {settings.render_processes} render processes")
+
+
+async def temporary_files(settings: Settings) -> Judgement:
+    """The folder can be written to, and has room for what may be under way: uploads, and copies of originals."""
+    folder = settings.temporary
+    try:
+        free = await anyio.to_thread.run_sync(_written, folder)
+    except OSError as error:
+        return mend(f"{folder} cannot be written to ({error.strerror}): mend its owner or its disk, or set DATA_DIR.")
+    return room(folder, free >> 20, settings)
+
+
+def room(folder: Path, free_mb: int, settings: Settings) -> Judgement:
+    least, ample = (
+        2 * settings.max_upload_mb,
+        (settings.render_processes + settings.max_waiting) * settings.max_upload_mb,
+    )
+    if free_mb < least:
+        return mend(f"{folder} has {free_mb} MiB left, too little for two uploads: free some, or set DATA_DIR.")
+    if free_mb < ample:
+        return warning(f"{folder} has {free_mb} MiB left; a busy hour may take {ample}: free some, or set DATA_DIR.")
+    return fine(f"{folder}, {free_mb} MiB free")
+
+
+def file_descriptors(limit: int | None) -> Judgement:
+    """`limit`: files and connections that a process may have open, None for any number."""
+    if limit is None:
+        return fine("as many as a process likes")
+    if limit < _TOO_FEW_FILES:
+        return mend(f"A process may open {limit} files and connections: raise `ulimit -n` to {_FEW_FILES} or more.")
+    if limit < _FEW_FILES:
+        return warning(f"A process may open {limit} files and connections: raise `ulimit -n`, clients need one each.")
+    return fine(f"{limit} for each process")
+
+
+def codecs(versions: Mapping[str, str]) -> Judgement:
+    """`versions`: of Pillow's libraries, empty for one that it lacks."""
+    if lacking := [what for library, what in _LIBRARIES.items() if not versions.get(library)]:
+        return mend(f"Pillow comes without {', '.join(lacking)} here: install its wheel, which has all of them.")
+    return fine(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")
+
+
+def libvips(version: str) -> Judgement:
+    if version:
+        return fine(f"libvips {version} decodes PNG and WebP")
+    return fine("not installed, and not needed: large PNG and WebP take longer and more memory (darkroom[vips])")
+
+
+def _written(folder: Path) -> int:
+    """Bytes that are free where a file could just be written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"doctor-{uuid4().hex}"
+    path.write_bytes(b"trial")
+    path.unlink()
+    return shutil.disk_usage(folder).free

@@ -1,0 +1,34 @@
+"""The queue: Redis, as BullMQ and the leases need it."""
+
+from ingest.doctor.findings import Judgement, fine, mend, warning
+from ingest.queue.facts import RedisFacts
+
+_LEAST, _ADVISED = (5, 0), (6, 2)  # BullMQ's own words
+
+
+def judge_redis(facts: RedisFacts) -> Judgement:
+    version = _version(facts.version)
+    if version < _LEAST:
+        return mend(f"Redis {facts.version} is too old: BullMQ needs 5.0, better 6.2 or later.")
+    if facts.policy != "noeviction":
+        return mend(
+            f"Redis may throw jobs and leases away (maxmemory-policy is {facts.policy or 'unknown'}): "
+            "set maxmemory-policy noeviction."
+        )
+    if version < _ADVISED:
+        return warning(f"Redis {facts.version} answers; BullMQ advises 6.2 or later.")
+    if facts.persistent is False:
+        return warning(
+            f"Redis {facts.version} forgets its jobs when it restarts, until they are published again from the "
+            "database: set appendonly yes."
+        )
+    kept = "persistent" if facts.persistent else "whether it is persistent it does not tell"
+    return fine(f"Redis {facts.version}, noeviction, {kept}")
+
+
+async def local() -> Judgement:
+    return fine("REDIS_URL is unset: jobs and leases of this machine alone")
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdecimal())

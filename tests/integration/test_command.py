@@ -1,0 +1,240 @@
+"""`darkroom` as a person and as a script use it: real processes, files and answers."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes import photograph
+from tests.service import Service, darkroom
+from tests.unit.ingest.fakes import picture
+
+PROGRAM = str(Path(sys.executable).with_name("darkroom"))
+FORMATS = ("jpg", "png", "webp", "avif")
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+SIZE = "[sizes.tiny]\nwidth = 24\nheight = 24\n[sizes.thumb]\nwidth = 60\nheight = 40\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two small sizes, two pictures, and what is none."""
+    (tmp_path / "darkroom.toml").write_text(SIZE)
+    (tmp_path / "rocket.jpg").write_bytes(photograph("rocket.jpg"))
+    (tmp_path / "small.png").write_bytes(picture(format="png"))
+    (tmp_path / "notes.txt").write_text("not a picture, but long enough to be one")
+    (tmp_path / "huge.jpg").write_bytes(picture() + bytes(1 << 20))
+    return tmp_path
+
+
+def uploaded(folder: Path, *arguments: str, **settings: str) -> list[dict[str, object]]:
+    done = darkroom(folder, "upload", "--json", *arguments, **settings)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return json.loads(done.stdout)
+
+
+def test_files_are_uploaded_and_those_refused_are_named_with_the_reason(folder: Path) -> None:
+    files = ["rocket.jpg", "notes.txt", "gone.jpg", "huge.jpg", ".", "small.png"]
+
+    done = darkroom(folder, "upload", *files, MAX_UPLOAD_MB="1", CDN_URL="https://cdn.example")
+
+    assert done.returncode == 1
+    rows = re.findall(rf"^ ?(\S+) +(\S+ \S+) +(\w+) +({UUID}) *\n +(\S+) *$", done.stdout, re.MULTILINE)
+    assert [(file, format) for file, _, format, *_ in rows] == [("rocket.jpg", "jpeg"), ("small.png", "png")]
+    assert rows[0][1] == "112.5 kB"
+    assert [url for *_, url in rows] == [f"https://cdn.example/images/{row[3]}/thumb.jpg" for row in rows]
+    refused = dict(line.split(": ", 1) for line in done.stderr.splitlines())
+    assert list(refused) == ["notes.txt", "gone.jpg", "huge.jpg", "."]
+    assert refused["notes.txt"] == "Send a JPEG, PNG or WebP picture."
+    assert refused["gone.jpg"] == "It cannot be read: No such file or directory."
+    assert refused["huge.jpg"].startswith("The picture may have at most 1 MB.")
+    assert refused["."] == "It cannot be read: Is a directory."
+    assert list((folder / "data" / "tmp").iterdir()) == []
+
+
+def test_json_is_the_apis_own_answer(folder: Path) -> None:
+    [mine] = uploaded(folder, "rocket.jpg", PUBLIC_URL="https://pictures.example")
+
+    with Service(folder, WARM_UP="false", PUBLIC_URL="https://pictures.example") as service:
+        theirs = httpx.post(f"{service.url}/images/upload", files={"image": photograph("rocket.jpg")}).json()
+        shown = httpx.get(f"{service.url}/images/{mine['uploadId']}").json()
+        assert httpx.get(f"{service.url}/images/{mine['uploadId']}/tiny.webp").status_code == 200
+
+    assert mine.keys() == {"file", *theirs}
+    assert mine["file"] == "rocket.jpg"
+    assert {name: mine[name] for name in ("format", "originalSize", "dimensions", "placeholder", "status")} == {
+        name: theirs[name] for name in ("format", "originalSize", "dimensions", "placeholder", "status")
+    }
+    assert {name: shown[name] for name in theirs} == {name: mine[name] for name in theirs}
+
+
+def test_json_says_of_a_refused_file_what_the_api_says(folder: Path) -> None:
+    done = darkroom(folder, "upload", "--json", "notes.txt", "small.png")
+
+    refused, taken = json.loads(done.stdout)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert refused == {
+        "file": "notes.txt",
+        "code": "unsupported_format",
+        "title": "Not a JPEG, PNG or WebP picture",
+        "detail": "Send a JPEG, PNG or WebP picture.",
+    }
+    assert taken["format"] == "png"
+
+
+def test_standard_input_is_a_file_too(folder: Path) -> None:
+    done = subprocess.run(
+        [PROGRAM, "upload", "--json", "-"],
+        cwd=folder,
+        env={"PATH": os.defpath, "HOME": "/nonexistent"},
+        input=(folder / "rocket.jpg").read_bytes(),
+        capture_output=True,
+        check=True,
+    )
+
+    [document] = json.loads(done.stdout)
+    assert (document["file"], document["originalSize"]) == ("-", (folder / "rocket.jpg").stat().st_size)
+
+
+def test_a_terminal_is_no_picture(folder: Path) -> None:
+    ours, theirs = os.openpty()
+    try:
+        done = subprocess.run(
+            [PROGRAM, "upload", "-"],
+            cwd=folder,
+            env={"PATH": os.defpath, "HOME": "/nonexistent"},
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "-: Standard input is a terminal: give it a picture by < or |.\n"
+
+
+def test_a_name_that_is_no_text_is_taken_and_shown_as_well_as_can_be(folder: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    (folder / name).write_bytes(picture())
+
+    [document] = uploaded(folder, name)
+
+    assert document["file"] == "caf\N{REPLACEMENT CHARACTER}.jpg"
+
+
+def test_waiting_ends_when_every_variant_is_stored(folder: Path) -> None:
+    [document] = uploaded(folder, "--wait", "rocket.jpg")
+
+    shown = darkroom(folder, "show", "--json", document["uploadId"])
+    assert document["status"] == "complete"
+    variants = json.loads(shown.stdout)["variants"]
+    assert set(variants) == {f"{size}.{format}" for size in ("tiny", "thumb") for format in FORMATS}
+    assert {known["state"] for known in variants.values()} == {"stored"}
+    assert {known["stale"] for known in variants.values()} == {False}
+
+
+def test_waiting_is_for_the_worker_that_has_the_job(folder: Path) -> None:
+    with Service(folder) as service:
+        documents = uploaded(folder, "--wait", *["rocket.jpg"] * 3)
+
+        for document in documents:
+            status = httpx.get(f"{service.url}/images/{document['uploadId']}/status").json()
+            assert (status["status"], status["progress"]) == ("complete", 100)
+
+
+def test_who_interrupts_is_told_what_was_taken(folder: Path) -> None:
+    program = subprocess.Popen(
+        [PROGRAM, "upload", "--json", "rocket.jpg", "-"],
+        cwd=folder,
+        env={"PATH": os.defpath, "HOME": "/nonexistent"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with program:
+        assert program.stdin is not None
+        while not list(folder.glob("data/objects/originals/*")):  # the first is taken; the second waits for its input
+            assert program.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5)
+        program.send_signal(signal.SIGINT)
+        out, err = program.communicate(timeout=30)
+
+    [document] = json.loads(out)
+    assert (program.returncode, err) == (130, "")
+    assert document["file"] == "rocket.jpg"
+    assert darkroom(folder, "show", str(document["uploadId"])).returncode == 0
+
+
+def test_an_upload_is_shown_with_what_is_stale_of_it(folder: Path) -> None:
+    [document] = uploaded(folder, "--wait", "rocket.jpg")
+    upload_id = document["uploadId"]
+    (folder / "darkroom.toml").write_text(SIZE.replace("40", "45"))
+
+    shown = darkroom(folder, "show", upload_id, CDN_URL="https://cdn.example")
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"Upload    {upload_id}\nOriginal  640x427 jpeg, 112.5 kB, of " in shown.stdout
+    assert "Status    complete, 100 %\n" in shown.stdout
+    rows = dict(re.findall(r"^ ?(\w+\.\w+) +stored +.* (today's|stale) *$", shown.stdout, re.MULTILINE))
+    assert rows == {
+        f"{size}.{format}": recipe for size, recipe in (("tiny", "today's"), ("thumb", "stale")) for format in FORMATS
+    }
+    assert shown.stdout.endswith(f"URLs: https://cdn.example/images/{upload_id}/VARIANT\n")
+
+
+@pytest.mark.parametrize(
+    ("upload_id", "code", "reason"),
+    [
+        ("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", 1, "No such upload: No picture was uploaded under this id"),
+        ("8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", 2, "is not an upload's id"),
+        ("../../etc/passwd", 2, "is not an upload's id"),
+    ],
+)
+def test_what_cannot_be_shown_says_why(tmp_path: Path, upload_id: str, code: int, reason: str) -> None:
+    shown = darkroom(tmp_path, "show", upload_id)
+
+    assert (shown.returncode, shown.stdout) == (code, "")
+    assert reason in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["warm", "--all"], ["refresh", "--dry-run"], ["gc"], ["purge", "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"]],
+)
+def test_a_new_folder_is_an_installation(tmp_path: Path, arguments: list[str]) -> None:
+    done = darkroom(tmp_path, *arguments)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["doctor", "gc"])
+def test_a_folder_that_cannot_be_is_said_in_words(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+
+    done = darkroom(tmp_path, command, DATA_DIR="file/data")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "The database is away: file/data cannot be made (Not a directory): correct DATA_DIR.\n"
+
+
+def test_migrating_says_from_where_to_where(tmp_path: Path) -> None:
+    first, second = (darkroom(tmp_path, "migrate", "--json") for _ in range(2))
+    third = darkroom(tmp_path, "migrate")
+
+    revision = json.loads(first.stdout)["after"]
+    assert json.loads(first.stdout) == {"before": None, "after": revision}
+    assert json.loads(second.stdout) == {"before": revision, "after": revision}
+    assert third.stdout == f"The database is up to date, at revision {revision}.\n"

@@ -1,0 +1,103 @@
+"""`darkroom doctor` over real servers: what it finds, and that it ends well only where nothing is to be mended."""
+
+import json
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+
+from tests.postgres import PostgresServer
+from tests.redis_server import RedisServer
+from tests.seaweedfs import SeaweedServer
+from tests.service import Service, darkroom
+from tests.unit.ingest.fakes import picture
+
+NOBODY = "127.0.0.1:9"
+
+
+def examined(folder: Path, **settings: str) -> tuple[int, dict[str, tuple[str, str]]]:
+    done = darkroom(folder, "doctor", "--json", **settings)
+    return done.returncode, {each["name"]: (each["verdict"], each["remark"]) for each in json.loads(done.stdout)}
+
+
+def test_servers_as_they_should_be_and_one_step_before(
+    tmp_path: Path, seaweedfs: SeaweedServer, postgres: PostgresServer, redis: RedisServer
+) -> None:
+    bucket = f"doctor-{uuid4().hex}"
+    seaweedfs.create_bucket(bucket)
+    servers = {
+        "S3_BUCKET": bucket,
+        "S3_ENDPOINT_URL": seaweedfs.endpoint_url,
+        "AWS_ACCESS_KEY_ID": seaweedfs.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": seaweedfs.secret_access_key,
+        "DATABASE_URL": postgres.create_database(),
+        "REDIS_URL": redis.url,
+    }
+
+    code, found = examined(tmp_path, **servers)
+
+    assert code == 1
+    assert [name for name, (verdict, _) in found.items() if verdict == "mend"] == ["database"]
+    assert "lacks 0001 (Upload jobs and images): run `darkroom migrate`." in found["database"][1]
+    assert darkroom(tmp_path, "migrate", **servers).returncode == 0
+
+    code, found = examined(tmp_path, **servers)
+
+    assert code == 0
+    for name in ("object store", "listing", "conditional writes", "database", "clock"):
+        assert found[name][0] == "ok", found[name]
+    assert found["queue"][0] == "warning"  # this one keeps nothing on disk
+    assert "appendonly" in found["queue"][1]
+    assert all(name in found["clock"][1] for name in ("store", "database", "Redis"))
+
+
+def test_what_is_away_is_named_and_the_rest_examined(tmp_path: Path) -> None:
+    code, found = examined(
+        tmp_path,
+        S3_BUCKET="bucket",
+        S3_ENDPOINT_URL=f"http://{NOBODY}",
+        AWS_ACCESS_KEY_ID="key",
+        AWS_SECRET_ACCESS_KEY="secret",
+        DATABASE_URL=f"postgresql+asyncpg://darkroom:hidden@{NOBODY}/darkroom",
+        REDIS_URL=f"redis://:hidden@{NOBODY}/0",
+        CDN_URL=f"http://{NOBODY}",
+    )
+
+    away = {name for name, (verdict, _) in found.items() if verdict == "mend"}
+    assert code == 1
+    assert away == {
+        "object store", "listing", "conditional writes", "database", "queue", "CDN, missing", "CDN, stored"
+    }  # fmt: skip
+    assert found["clock"][0] == "warning"
+    assert found["codecs"][0] == "ok"
+    assert "hidden" not in json.dumps(found)
+
+
+def test_a_cdn_that_asks_darkroom(tmp_path: Path) -> None:
+    """The server itself stands in for one: what it sends is what a CDN passes on."""
+    with Service(tmp_path, WARM_UP="false") as service:
+        upload_id = httpx.post(f"{service.url}/images/upload", files={"image": picture()}).json()["uploadId"]
+        _, empty = examined(tmp_path, CDN_URL=service.url)
+        httpx.get(f"{service.url}/images/{upload_id}/small.avif").raise_for_status()
+        service.stop()  # has written it back
+        service.start()
+
+        code, found = examined(tmp_path, CDN_URL=service.url)
+        _, lost = examined(tmp_path, CDN_URL=f"{service.url}/elsewhere")
+
+    assert code == 0
+    assert empty["CDN, stored"] == ("ok", "no variant is stored yet that could be looked at")
+    assert found["CDN, stored"] == ("ok", "a stored variant arrives as it should, for a year")
+    assert found["CDN, missing"][0] == "warning"  # for want of TLS
+    assert "https://" in found["CDN, missing"][1]
+    assert lost["CDN, stored"][0] == "mend"
+
+
+def test_for_people_it_is_a_table(tmp_path: Path) -> None:
+    done = darkroom(tmp_path, "doctor")
+
+    rows = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    assert done.returncode == 0
+    assert rows[0] == ["Verdict", "Part", "Finding"]
+    assert {row[0] for row in rows[2:]} <= {"ok", "warning"}
+    assert "darkroom serve" in done.stdout  # the embedded database is not there yet, and will be

@@ -1,0 +1,100 @@
+"""Pressing Tab: what is offered, by the shells' own scripts, and that nothing heavy is imported for it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+HEAVY = {"anyio", "boto3", "numpy", "PIL", "prometheus_client", "redis", "rich", "sqlalchemy", "structlog", "uvicorn"}
+"""Together they take longer than all else. (pydantic is Typer's own.)"""
+
+
+def run(*command: str, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        env={"PATH": f"{BIN}:{os.defpath}", "HOME": "/nonexistent", **environment},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def in_bash(line: str) -> list[str]:
+    """What bash offers at the end of the line, after the script that `--show-completion` prints there."""
+    words = " ".join(f"'{word}'" for word in line.split(" "))
+    program = f"""
+        source <(darkroom --show-completion)
+        COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        [ "$(complete -p darkroom)" = "complete -o default -F _darkroom_completion darkroom" ] || exit 1
+        _darkroom_completion darkroom
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    return run("bash", "--norc", "-c", program).split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("darkroom wa", ["warm"]),
+        ("darkroom up", ["upload"]),
+        ("darkroom edge ", ["nginx", "cloudfront"]),
+        ("darkroom warm --", ["--all", "--missing", "--json", "--help"]),
+        ("darkroom upload --w", ["--wait"]),
+        ("darkroom serve --role p", ["proxy"]),
+        ("darkroom upload ph", []),
+    ],
+)
+def test_bash_completes_commands_options_and_values_and_leaves_files_to_itself(line: str, offered: list[str]) -> None:
+    assert in_bash(line) == offered
+
+
+@pytest.mark.parametrize(
+    ("shell", "registers"), [("zsh", "compdef _darkroom_completion darkroom"), ("fish", "complete --command darkroom")]
+)
+def test_other_shells_have_a_script_that_asks_the_command(shell: str, registers: str) -> None:
+    script = run("darkroom", _DARKROOM_COMPLETE=f"source_{shell}")
+
+    assert registers in script
+    assert f"_DARKROOM_COMPLETE=complete_{shell}" in script
+
+
+def test_zsh_and_fish_are_told_what_each_command_does() -> None:
+    zsh = run("darkroom", _DARKROOM_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="darkroom do")
+    fish = run(
+        "darkroom",
+        _DARKROOM_COMPLETE="complete_fish",
+        _TYPER_COMPLETE_ARGS="darkroom do",
+        _TYPER_COMPLETE_FISH_ACTION="get-args",
+    )
+
+    summary = "Check all that Darkroom depends on, and say what to mend."
+    assert f'"doctor":"{summary}"' in zsh
+    assert fish == f"doctor\t{summary}\n"
+
+
+PROGRAM = """
+import json, sys
+from ingest.cli import app
+try:
+    app(prog_name="darkroom")
+finally:
+    print()
+    print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_nothing_heavy_is_imported_for_it() -> None:
+    tab = {"_DARKROOM_COMPLETE": "complete_bash", "COMP_WORDS": "darkroom wa", "COMP_CWORD": "1"}
+
+    offered, *_, modules = run(sys.executable, "-c", PROGRAM, **tab).splitlines()
+
+    packages = {name.partition(".")[0] for name in json.loads(modules)}
+    assert offered == "warm"
+    assert {"ingest", "typer"} <= packages
+    assert not packages & HEAVY

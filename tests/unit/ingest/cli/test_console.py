@@ -1,0 +1,70 @@
+"""What commands print: rows that scripts can read, and nothing that moves a terminal's cursor."""
+
+import pytest
+import typer
+
+from ingest.cli.console import print_table, run, size, stop
+from proxy.errors import StoreUnavailable, UnknownUpload
+
+LONG = "https://cdn.example/" + "long/" * 100 + "picture.jpg"
+
+
+def test_in_a_pipe_each_row_is_one_line_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("Size", "URL"), [("1", LONG), ("200", "short")], numbers={"Size"})
+
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert [line.split() for line in lines if "─" not in line] == [["Size", "URL"], ["1", LONG], ["200", "short"]]
+    assert lines[2].startswith("    1 ")
+
+
+def test_what_others_wrote_moves_no_cursor_and_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("File",), [("\x1b[2Jgone\r",), ("[bold]name[/bold]",)])
+
+    printed = capsys.readouterr().out
+    assert "\N{REPLACEMENT CHARACTER}[2Jgone\N{REPLACEMENT CHARACTER}" in printed
+    assert "[bold]name[/bold]" in printed
+    assert "\x1b" not in printed
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(None, ""), (0, "0 bytes"), (999, "999 bytes"), (112_525, "112.5 kB"), (3_521_004, "3.5 MB")]
+)
+def test_bytes_for_people(count: int | None, shown: str) -> None:
+    assert size(count) == shown
+
+
+def test_a_failure_is_said_in_words_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    async def away() -> None:
+        raise StoreUnavailable("The bucket [main] does not exist.")
+
+    with pytest.raises(typer.Exit) as ended:
+        run(away())
+
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr() == ("", "The object store is away: The bucket [main] does not exist.\n")
+
+
+def test_failures_of_several_tasks_are_all_said(capsys: pytest.CaptureFixture[str]) -> None:
+    async def both() -> None:
+        raise ExceptionGroup("", [StoreUnavailable("one"), ExceptionGroup("", [UnknownUpload("two")])])
+
+    with pytest.raises(typer.Exit):
+        run(both())
+
+    assert capsys.readouterr().err == "The object store is away: one\nNo such upload: two\n"
+
+
+def test_a_defect_among_them_is_a_traceback() -> None:
+    async def defective() -> None:
+        raise ExceptionGroup("", [StoreUnavailable("one"), KeyError("two")])
+
+    with pytest.raises(ExceptionGroup):
+        run(defective())
+
+
+def test_a_mistake_in_the_command_is_another_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended:
+        stop("Give upload ids.", code=2)
+
+    assert ended.value.exit_code == 2
+    assert capsys.readouterr() == ("", "Give upload ids.\n")

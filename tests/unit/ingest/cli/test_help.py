@@ -1,0 +1,136 @@
+"""`--help` of every command: what it does, an example that works, and nothing that a narrow terminal would break."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from ingest.cli import app
+
+PROGRAM = str(Path(sys.executable).with_name("darkroom"))
+RUNNING = {("serve",), ("worker",)}
+"""They run until they are stopped, and print a log."""
+FILES = {("edge", "nginx"), ("edge", "cloudfront")}
+"""They print a file for another program, in that program's own language."""
+
+ROOT = typer.main.get_command(app)
+
+
+def walk(command: object = ROOT, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield words
+    for name, child in getattr(command, "commands", {}).items():
+        yield from walk(child, (*words, name))
+
+
+def find(words: tuple[str, ...]) -> object:
+    command: object = ROOT
+    for word in words:
+        command = command.commands[word]
+    return command
+
+
+def shown(words: tuple[str, ...], **environment: str) -> str:
+    """By 80 columns, as a pipe gets it."""
+    done = subprocess.run(
+        [PROGRAM, *words, "--help"],
+        env={"PATH": os.defpath, "HOME": "/nonexistent", "LANG": "C.UTF-8", **environment},
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+ALL = sorted(walk())
+LEAVES = [words for words in ALL if not hasattr(find(words), "commands")]
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[tuple[str, ...], str]:
+    return {words: shown(words) for words in ALL}
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_a_page_fits_eighty_columns_and_needs_no_colour(
+    pages: dict[tuple[str, ...], str], words: tuple[str, ...]
+) -> None:
+    assert max(map(len, pages[words].splitlines())) <= 80
+    assert "\x1b" not in pages[words]
+
+
+def test_colour_is_for_terminals_that_want_it() -> None:
+    assert "\x1b[" in shown((), FORCE_COLOR="1", TERM="xterm-256color")
+    assert re.findall("\x1b\\[[0-9;]*3[0-7]m", shown((), FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")) == []
+
+
+@pytest.mark.parametrize("words", ALL)
+def test_its_examples_are_whole_lines_of_commands_and_options_that_exist(
+    pages: dict[tuple[str, ...], str], words: tuple[str, ...]
+) -> None:
+    page = pages[words]
+    examples = [line.strip() for line in page[page.index("Examples:") :].splitlines() if line.startswith(" $ ")]
+    assert examples
+    assert all(example == "$ " + line for example, line in zip(examples, documented(words), strict=True))
+    for example in examples:
+        *_, ours = re.split(r"\bdarkroom ", example)
+        assert set(options(ours)) <= known(ours), example
+        assert tuple(ours.split())[: len(words)] == words
+
+
+def documented(words: tuple[str, ...]) -> list[str]:
+    return [line.removeprefix("$ ") for line in find(words).help.splitlines() if line.startswith("$ ")]
+
+
+def options(line: str) -> list[str]:
+    return [word for word in shlex.split(line) if word.startswith("--")]
+
+
+def known(line: str) -> set[str]:
+    """The options of the command that a line begins with."""
+    command: object = ROOT
+    for word in line.split():
+        if word not in getattr(command, "commands", {}):
+            break
+        command = command.commands[word]
+    return {name for parameter in command.params for name in parameter.opts}
+
+
+@pytest.mark.parametrize("words", LEAVES)
+def test_it_says_what_the_command_does_and_what_each_option_is(words: tuple[str, ...]) -> None:
+    command = find(words)
+    summary = command.help.split("\n\n")[0]
+    assert len(summary) <= 68, "it is cut or folded in the list of commands"
+    assert summary.endswith(".")
+    assert all(parameter.help for parameter in command.params)
+
+
+@pytest.mark.parametrize("words", LEAVES)
+def test_whatever_prints_a_result_prints_it_as_json_too(words: tuple[str, ...]) -> None:
+    names = {name for parameter in find(words).params for name in parameter.opts}
+    assert ("--json" in names) is (words not in RUNNING | FILES)
+
+
+def test_defaults_are_shown(pages: dict[tuple[str, ...], str]) -> None:
+    assert "[default: 8000]" in pages["serve",]
+    assert "[default: 127.0.0.1]" in pages["serve",]
+    assert "[default: 1]" in pages["worker",]
+
+
+def test_the_first_page_groups_the_commands_and_names_settings_and_exit_codes(
+    pages: dict[tuple[str, ...], str],
+) -> None:
+    page = pages[()]
+    groups = re.findall(r"^╭─ (\w+) ─", page, re.MULTILINE)
+    assert groups == ["Options", "Run", "Uploads", "Upkeep"]
+    listed = re.findall(r"^│ ([a-z]+) ", page, re.MULTILINE)
+    assert sorted(listed) == sorted(ROOT.commands)
+    text = " ".join(page.split())
+    assert "Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the" in text
+    assert "environment variables, then .env, then darkroom.toml" in text

@@ -1,0 +1,124 @@
+"""All that is known of an upload, from whoever knows it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.commands.showing import Overview
+from ingest.jobs import VariantState, WarmedVariant
+from proxy.errors import UnknownUpload
+from proxy.keys import original_key, variants_prefix
+from proxy.model import Format, UploadId, new_upload_id
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import WatchedRepository, accepted
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CDN = "https://cdn.example"
+NOTHING_STORED: Mapping[str, Any] = {
+    "state": "waiting",
+    "bytes": None,
+    "quality": None,
+    "score": None,
+    "recipe": None,
+    "stale": None,
+}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    tiny = {"width": 24, "height": 24}
+    return Settings(_env_file=None, data_dir=tmp_path, cdn_url=CDN, sizes={"tiny": tiny})
+
+
+@pytest.fixture
+def overview(store: CountingStore, repository: WatchedRepository, settings: Settings) -> Overview:
+    return Overview(store, repository, settings)
+
+
+async def put(store: CountingStore, upload_id: UploadId, name: str, body: bytes, **metadata: str) -> None:
+    await store.put(variants_prefix(upload_id) + name, body, content_type="image/jpeg", metadata=metadata)
+
+
+async def test_the_catalogue_and_the_store_are_put_together(
+    overview: Overview, store: CountingStore, repository: WatchedRepository, settings: Settings
+) -> None:
+    image = accepted()
+    upload_id = image.upload_id
+    known = {"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5), "tiny.png": WarmedVariant("")}
+    await repository.begin(upload_id)
+    await repository.accept(accepted(upload_id, variants=known))
+    await store.put(original_key(upload_id), b"original", content_type="image/jpeg")
+    today = Recipes(settings).fingerprint(settings.sizes.parse("tiny.jpg"))
+    await put(store, upload_id, "tiny.jpg", b"12345", recipe=today, quality="77", score="81.5")
+    await put(store, upload_id, "tiny@2x.webp", b"123", recipe="of old")
+    await put(store, upload_id, "bygone.jpg", b"1", recipe="of old")
+
+    document = await overview.of(upload_id)
+
+    assert document["uploadId"] == upload_id
+    assert (document["database"], document["original"]) == (True, True)
+    assert (document["status"], document["progress"], document["error"]) == ("pending", 0, None)
+    assert document["dimensions"] == {"width": image.width, "height": image.height}
+    assert document["urls"]["tiny"]["avif"] == f"{CDN}/images/{upload_id}/tiny.avif"
+    variants = document["variants"]
+    assert list(variants) == [*(f"tiny.{format}" for format in Format), "bygone.jpg", "tiny@2x.webp"]
+    assert variants["tiny.jpg"] == {
+        "state": "stored",
+        "bytes": 5,
+        "milliseconds": 12.5,
+        "quality": 77,
+        "score": 81.5,
+        "recipe": today,
+        "stale": False,
+        "url": f"{CDN}/images/{upload_id}/tiny.jpg",
+    }
+    assert variants["tiny.png"] == {
+        **NOTHING_STORED,
+        "milliseconds": None,
+        "url": f"{CDN}/images/{upload_id}/tiny.png",
+    }
+    assert (variants["tiny@2x.webp"]["stale"], variants["tiny@2x.webp"]["bytes"]) == (True, 3)
+    assert variants["tiny@2x.webp"]["url"] == f"{CDN}/images/{upload_id}/tiny@2x.webp"
+    assert (variants["bygone.jpg"]["stale"], variants["bygone.jpg"]["url"]) == (True, None)
+
+
+async def test_what_the_catalogue_calls_stored_and_the_store_has_not_is_waiting(
+    overview: Overview, repository: WatchedRepository
+) -> None:
+    image = accepted(variants={"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5)})
+    await repository.begin(image.upload_id)
+    await repository.accept(image)
+
+    document = await overview.of(image.upload_id)
+
+    assert (document["database"], document["original"]) == (True, False)
+    assert document["variants"]["tiny.jpg"]["state"] == "waiting"
+
+
+async def test_one_that_only_the_store_knows_is_shown_as_far_as_it_goes(
+    overview: Overview, store: CountingStore
+) -> None:
+    upload_id = new_upload_id()
+    await store.put(original_key(upload_id), b"original", content_type="image/png")
+    await put(store, upload_id, "tiny.jpg", b"12345", recipe="of old")
+
+    document = await overview.of(upload_id)
+
+    assert (document["database"], document["original"]) == (False, True)
+    assert (document["status"], document["format"], document["originalSize"]) == (None, "png", 8)
+    assert document["variants"]["tiny.jpg"]["stale"] is True
+
+
+async def test_one_that_nobody_knows_is_unknown_whatever_variants_were_left(
+    overview: Overview, store: CountingStore
+) -> None:
+    upload_id = new_upload_id()
+    await put(store, upload_id, "tiny.jpg", b"12345")
+
+    with pytest.raises(UnknownUpload):
+        await overview.of(upload_id)

@@ -1,0 +1,33 @@
+"""Which checks there are is a matter of the settings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest.catalog.database import Database
+from ingest.doctor.checks import checks_for
+from proxy.settings import Settings
+from proxy.storage.memory import MemoryStore
+from tests.unit.ingest.fakes import RecordingCdn
+
+ALWAYS = ["object store", "listing", "conditional writes", "database", "queue", "clock"]
+MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips"]
+
+
+@pytest.mark.parametrize(
+    ("values", "others"),
+    [
+        ({}, []),
+        ({"cdn_url": "https://cdn.example"}, ["CDN, missing", "CDN, stored"]),
+        ({"cdn_distribution_id": "E1"}, ["CDN, purging"]),
+    ],
+)
+async def test_they_follow_the_settings(tmp_path: Path, values: dict[str, Any], others: list[str]) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, **values)
+    database = Database.from_settings(settings)
+
+    checks = checks_for(settings, MemoryStore(), database, RecordingCdn())
+    await database.close()
+
+    assert list(checks) == [*ALWAYS[:-1], *others, ALWAYS[-1], *MACHINE]

@@ -1,0 +1,56 @@
+"""The database's check names the migrations that are missing, and what adds them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import text
+
+from ingest.catalog.database import Database
+from ingest.doctor.database import tables
+from ingest.doctor.findings import Verdict, fine
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def empty(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'catalog.db'}")
+    yield database
+    await database.close()
+
+
+async def test_this_versions_tables_are_fine(empty: Database) -> None:
+    await empty.migrate()
+
+    assert await tables(empty, embedded=False) == fine("answers; at revision 0001, this version's")
+
+
+async def test_what_is_missing_is_named_with_the_command_that_adds_it(empty: Database) -> None:
+    judged = await tables(empty, embedded=False)
+
+    assert judged.verdict is Verdict.MEND
+    assert "at revision none and lacks 0001 (Upload jobs and images)" in judged.remark
+    assert judged.remark.endswith("run `darkroom migrate`.")
+
+
+async def test_the_embedded_one_is_migrated_by_serve(empty: Database) -> None:
+    judged = await tables(empty, embedded=True)
+
+    assert judged.verdict is Verdict.WARNING
+    assert "0001" in judged.remark
+    assert "darkroom serve" in judged.remark
+
+
+@pytest.mark.parametrize("embedded", [True, False])
+async def test_a_newer_versions_tables_want_the_newer_version(empty: Database, embedded: bool) -> None:
+    await empty.migrate()
+    async with empty.transaction() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    judged = await tables(empty, embedded=embedded)
+
+    assert judged.verdict is Verdict.MEND
+    assert "revision 9999" in judged.remark
+    assert "newer Darkroom" in judged.remark

@@ -1,0 +1,46 @@
+"""One look at a URL, against a real server."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from ingest.doctor.http import fetch
+from proxy.errors import CdnUnavailable
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status = {"/missing": 404, "/moved": 301}.get(self.path, 200)
+        self.send_response(status)
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"seen")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(("path", "status"), [("/there", 200), ("/missing", 404), ("/moved", 301)])
+async def test_every_answer_is_one_and_none_is_followed(url: str, path: str, status: int) -> None:
+    answer = await fetch(url + path)
+
+    assert (answer.status, answer.body) == (status, b"seen")
+    assert answer.headers["location"] == "/elsewhere"
+
+
+async def test_no_answer_is_the_cdn_away() -> None:
+    with pytest.raises(CdnUnavailable, match=r"http://127\.0\.0\.1:9/x cannot be fetched .*check CDN_URL"):
+        await fetch("http://127.0.0.1:9/x")

@@ -1,0 +1,84 @@
+"""Redis as jobs and leases need it: what it says of itself, and how that is judged."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest.doctor.findings import Verdict
+from ingest.doctor.queue import judge_redis
+from ingest.queue.facts import RedisFacts, redis_clock, redis_facts
+from proxy.errors import QueueUnavailable
+from tests.redis_server import RedisServer
+
+NOBODY = "redis://127.0.0.1:9/0"
+
+
+@pytest.mark.parametrize(
+    ("facts", "verdict", "words"),
+    [
+        (RedisFacts("7.2.4", "noeviction", True), Verdict.OK, "Redis 7.2.4, noeviction, persistent"),
+        (RedisFacts("7.2.4", "noeviction", None), Verdict.OK, "it does not tell"),
+        (RedisFacts("6.2.0", "noeviction", True), Verdict.OK, "6.2.0"),
+        (RedisFacts("10.0.1", "noeviction", True), Verdict.OK, "10.0.1"),
+        (RedisFacts("7.2.4", "noeviction", False), Verdict.WARNING, "set appendonly yes"),
+        (RedisFacts("6.0.16", "noeviction", True), Verdict.WARNING, "6.2 or later"),
+        (RedisFacts("7.2.4", "allkeys-lru", True), Verdict.MEND, "set maxmemory-policy noeviction"),
+        (RedisFacts("7.2.4", "volatile-ttl", False), Verdict.MEND, "volatile-ttl"),
+        (RedisFacts("4.0.14", "noeviction", True), Verdict.MEND, "too old"),
+    ],
+)
+def test_how_it_is_judged(facts: RedisFacts, verdict: Verdict, words: str) -> None:
+    judged = judge_redis(facts)
+
+    assert judged.verdict is verdict
+    assert words in judged.remark
+
+
+@pytest.fixture
+def configured(redis: RedisServer) -> Iterator[RedisServer]:
+    """One whose configuration a test may change."""
+    yield redis
+    with redis.client() as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("appendonly", "no")
+        client.config_set("save", "")
+
+
+async def test_a_real_one_says_what_it_is(configured: RedisServer) -> None:
+    with configured.client() as client:
+        version = client.info()["redis_version"]
+
+        assert await redis_facts(configured.url) == RedisFacts(version, "noeviction", persistent=False)
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("save", "3600 1")
+        assert await redis_facts(configured.url) == RedisFacts(version, "allkeys-lru", persistent=True)
+        client.config_set("save", "")
+        client.config_set("appendonly", "yes")
+        assert (await redis_facts(configured.url)).persistent is True
+
+
+async def test_one_that_keeps_its_configuration_to_itself_may_be_persistent(configured: RedisServer) -> None:
+    """As managed ones do."""
+    with configured.client() as client:
+        client.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "-config", "~*")
+        try:
+            facts = await redis_facts(configured.url.replace("redis://", "redis://guest:secret@"))
+        finally:
+            client.execute_command("ACL", "DELUSER", "guest")
+
+    assert facts.persistent is None
+
+
+async def test_its_clock_is_read(configured: RedisServer) -> None:
+    before = datetime.now(UTC)
+
+    there = await redis_clock(configured.url)
+
+    assert before - timedelta(milliseconds=1) <= there <= datetime.now(UTC) + timedelta(milliseconds=1)
+
+
+@pytest.mark.parametrize("ask", [redis_facts, redis_clock])
+async def test_one_that_is_away_says_what_to_look_at(ask: object) -> None:
+    with pytest.raises(QueueUnavailable, match="REDIS_URL"):
+        await ask(NOBODY)

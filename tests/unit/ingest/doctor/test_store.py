@@ -1,0 +1,173 @@
+"""The store's checks find what is wrong with it, and leave nothing behind."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ingest.doctor import store as checks
+from ingest.doctor.findings import Verdict
+from proxy.errors import StoreUnavailable
+from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
+from proxy.model import Sizes, parse_upload_id
+from proxy.storage.base import ObjectInfo, ObjectNotFound
+from proxy.storage.memory import MemoryStore
+from tests.fakes import CountingStore
+from tests.unit.ingest.fakes import SIZES
+
+ALL = [checks.round_trip, checks.listing, checks.conditional_writes]
+
+
+class Unconditional(MemoryStore):
+    """As some servers are: `If-None-Match` says nothing to it."""
+
+    async def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> None:
+        await super().put(key, body, content_type=content_type, cache_control=cache_control, metadata=metadata)
+
+
+class Forgetful(MemoryStore):
+    """Drops metadata."""
+
+    async def put(
+        self, key: str, body: bytes | Path, *, content_type: str, if_absent: bool = False, **_: object
+    ) -> None:
+        await super().put(key, body, content_type=content_type, if_absent=if_absent)
+
+
+class Undying(MemoryStore):
+    """Deletes nothing."""
+
+    async def delete(self, *keys: str) -> None:
+        pass
+
+
+class Absent(MemoryStore):
+    """Takes everything, and has nothing."""
+
+    async def put(self, key: str, body: bytes | Path, **_: object) -> None:
+        pass
+
+
+class Unlisted(MemoryStore):
+    """S3 for credentials without s3:ListBucket: a key that is not there is refused, as a listing is."""
+
+    async def head(self, key: str) -> ObjectInfo:
+        try:
+            return await super().head(key)
+        except ObjectNotFound:
+            raise StoreUnavailable("The object store refuses these credentials.") from None
+
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        raise StoreUnavailable("The object store refuses these credentials.")
+        yield
+
+
+class SecretlyUnlisted(Unlisted):
+    """The same, where listings are allowed by another right than the 404."""
+
+    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        return MemoryStore.list(self, prefix)
+
+
+@pytest.mark.parametrize("check", ALL)
+async def test_a_sound_store_has_nothing_to_mend_and_nothing_left(check: object) -> None:
+    store = MemoryStore()
+
+    assert (await check(store)).verdict is Verdict.OK
+    assert [info async for info in store.list("")] == []
+
+
+async def test_the_rights_under_both_prefixes_are_tried() -> None:
+    store = CountingStore()
+
+    await checks.round_trip(store)
+
+    for method in ("put", "get", "delete", "head"):
+        prefixes = [key.split("/")[0] + "/" for name, key in store.calls if name == method]
+        assert prefixes == [ORIGINALS_PREFIX, VARIANTS_PREFIX]
+
+
+async def test_what_a_killed_doctor_leaves_is_an_orphan_to_gc_and_no_variant_to_anyone() -> None:
+    store = Undying()
+    for check in ALL:
+        await check(store)
+
+    left = [info.key async for info in store.list("")]
+    assert left
+    for key in left:
+        prefix, upload_id, *name = key.split("/")
+        assert prefix + "/" in (ORIGINALS_PREFIX, VARIANTS_PREFIX)
+        assert parse_upload_id(upload_id)
+        assert not any(Sizes(*SIZES.values()).parse(each) for each in name)
+
+
+async def test_a_store_that_loses_metadata_is_to_be_mended() -> None:
+    judged = await checks.round_trip(Forgetful())
+
+    assert judged.verdict is Verdict.MEND
+    assert "metadata" in judged.remark
+
+
+async def test_a_store_that_keeps_what_was_deleted_is_to_be_mended() -> None:
+    judged = await checks.round_trip(Undying())
+
+    assert judged.verdict is Verdict.MEND
+    assert "deleted" in judged.remark
+
+
+@pytest.mark.parametrize("check", [checks.round_trip, checks.clock])
+async def test_a_store_that_lacks_what_was_just_stored_is_named_so(check: object) -> None:
+    with pytest.raises(StoreUnavailable, match="lacks an object that was just stored"):
+        await check(Absent())
+
+
+@pytest.mark.parametrize("store", [Unlisted(), SecretlyUnlisted()])
+async def test_without_the_right_to_list_a_missing_key_is_403_and_the_doctor_says_so(store: MemoryStore) -> None:
+    judged = await checks.listing(store)
+
+    assert judged.verdict is Verdict.MEND
+    assert "refuses these credentials" in judged.remark
+    assert "s3:ListBucket" in judged.remark
+    assert "403 and not 404" in judged.remark
+
+
+async def test_a_store_without_conditional_writes_is_right_but_warned_of() -> None:
+    store = Unconditional()
+
+    judged = await checks.conditional_writes(store)
+
+    assert judged.verdict is Verdict.WARNING
+    assert "leases alone" in judged.remark
+    assert [info async for info in store.list("")] == []
+
+
+@pytest.mark.parametrize("check", ALL)
+async def test_a_store_that_is_away_says_so_itself(check: object) -> None:
+    store = CountingStore()
+    store.fail("put", 1)
+
+    if check is checks.listing:
+        assert "told to fail" in (await check(store)).remark
+    else:
+        with pytest.raises(StoreUnavailable, match="told to fail"):
+            await check(store)
+
+
+async def test_its_clock_is_what_it_writes_down_of_a_new_object() -> None:
+    store = MemoryStore()
+    before = datetime.now(UTC)
+
+    there = await checks.clock(store)
+
+    assert before <= there <= datetime.now(UTC)
+    assert [info async for info in store.list("")] == []
