@@ -43,7 +43,7 @@ async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progre
         progress.update(looked_at, f"{len(found)} found")
 
     async with opened(settings) as ingest:
-        folders = (settings.temporary, settings.objects / INCOMING, settings.locks)
+        folders = (settings.temporary, settings.objects / INCOMING, settings.locks, settings.purges)
         origin = ingest.origin
         collector = Collector(origin.store, ingest.repository, origin.derivations, folders, MIN_AGE, looked_at=count)
         progress.begin("Looking for leftovers")
