@@ -132,7 +132,7 @@ class Refresher:
         last: UploadId | None = None
         variants: list[Variant] = []
         async for info in self._store.list(VARIANTS_PREFIX):
-            _, upload_part, name = info.key.split("/", 2)
+            upload_part, _, name = info.key.removeprefix(VARIANTS_PREFIX).partition("/")
             upload_id, variant = parse_upload_id(upload_part), self._sizes.parse(name)
             if upload_id is None or variant is None:
                 continue

@@ -114,7 +114,8 @@ async def test_what_fails_is_named_and_goes_on_being_served(
 
 
 async def test_what_is_no_variant_of_today_is_left_alone(refresher: Refresher, store: CountingStore) -> None:
-    for key in ("images/not-an-id/small.jpg", "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/retired.jpg"):
+    upload = "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+    for key in ("images/stray", "images/not-an-id/small.jpg", f"{upload}/retired.jpg", f"{upload}/small.jpg/more"):
         await store.inner.put(key, b"x", content_type="image/jpeg")
 
     assert (await refresher.examine()).variants == 0
