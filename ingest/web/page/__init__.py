@@ -67,7 +67,7 @@ def page_routes(url_base: str) -> list[Route]:
 
 
 def content_security_policy(url_base: str) -> str:
-    """Files of ours, calls to ourselves, pictures from where the variants are: nothing else, and no markup from text."""
+    """Files of ours, calls to ourselves, pictures from where the variants are: nothing else. No markup out of text."""
     base = urlsplit(url_base)
     elsewhere = f" {base.scheme}://{base.netloc}" if base.netloc else ""
     return "; ".join(

@@ -11,7 +11,6 @@ import { Snippet } from "./snippet.js";
 import { WarmUpView, wordsFor } from "./warmup.js";
 
 const PATIENCE = 3000; // milliseconds; where no warm-up has begun by then, looking derives what is looked at
-const NEWS = 1000; // milliseconds; a warm-up that ends sooner after opening had ended before
 
 /**
  * @typedef {object} Surroundings
@@ -99,11 +98,14 @@ export class PictureView {
   async #follow(id, signal) {
     /** @type {import("./api.js").Status | null} */
     let latest = null;
-    const begun = Date.now();
+    let news = false; // an upload that was warm before it was opened is none
     const timer = setTimeout(() => latest?.status === "pending" && this.#update(latest, true), PATIENCE);
     signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
-    for await (latest of follow(this.#around.api, id, signal)) this.#update(latest, ended(latest));
-    if (latest && Date.now() - begun > NEWS) this.#around.announce(wordsFor(latest));
+    for await (latest of follow(this.#around.api, id, signal)) {
+      this.#update(latest, ended(latest));
+      if (ended(latest) && news) this.#around.announce(wordsFor(latest));
+      news = !ended(latest);
+    }
   }
 
   /**
