@@ -17,7 +17,7 @@ from tests.browser.visits import developed, warm
 from tests.service import Service
 
 TARGET = Path(__file__).parents[2] / "docs" / "page.webp"
-WINDOW = {"width": 1280, "height": 1180}
+WINDOW = {"width": 1280, "height": 1455}
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
         for path in photographs[:-1]:
             upload(service, path)
         browser = playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS)
-        page = browser.new_page(base_url=service.url, color_scheme="dark", viewport=WINDOW, device_scale_factor=1.5)
+        page = browser.new_page(base_url=service.url, color_scheme="dark", viewport=WINDOW, device_scale_factor=1.25)
         page.goto("/")
         take(page, photographs[-1])
         browser.close()

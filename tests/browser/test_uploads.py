@@ -2,8 +2,10 @@
 
 import base64
 import json
+from collections.abc import Iterator
 
 import httpx
+import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage
@@ -25,6 +27,16 @@ FILES_OF = """([name, base64]) => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("uploads"), WARM_UP="false") as running:
+        yield running
+
+
+def ids(service: Service) -> list[str]:
+    return [image["uploadId"] for image in httpx.get(f"{service.url}/images?limit=100").json()["images"]]
+
+
 def throttle(page: Page, bytes_per_second: int) -> None:
     client = page.context.new_cdp_session(page)
     conditions = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second}
@@ -32,6 +44,7 @@ def throttle(page: Page, bytes_per_second: int) -> None:
 
 
 def test_several_go_in_with_preview_and_progress(page: Page, service: Service) -> None:
+    before = ids(service)
     page.evaluate(RECORD_PROGRESS)
     throttle(page, 1_500_000)
     choose(page, "coffee.png", "astronaut.png", "chelsea.png")
@@ -45,7 +58,7 @@ def test_several_go_in_with_preview_and_progress(page: Page, service: Service) -
         assert any(0 < share < 1 for share in shares)
         assert shares == sorted(shares)
         assert shares[-1] == 1
-    assert len(httpx.get(f"{service.url}/images").json()["images"]) == 3
+    assert len(ids(service)) == len(before) + 3
 
 
 def test_the_first_that_is_taken_is_opened_and_linked(page: Page, service: Service) -> None:
@@ -112,12 +125,12 @@ def test_three_are_sent_at_a_time(page: Page) -> None:
 
 
 def test_a_cancelled_one_breaks_off_and_can_be_sent_again(page: Page, service: Service) -> None:
-    before = httpx.get(f"{service.url}/images").json()
+    before = ids(service)
     page.route("**/images/upload", lambda _: None)
     choose(page, "coffee.png")
     with page.expect_event("requestfailed", lambda request: request.url.endswith("/images/upload")):
         item(page, "coffee.png").get_by_role("button", name="Cancel").click()
-    assert httpx.get(f"{service.url}/images").json() == before
+    assert ids(service) == before
 
     page.unroute("**/images/upload")
     again = item(page, "coffee.png").get_by_role("button", name="Try again")

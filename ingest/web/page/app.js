@@ -12,68 +12,82 @@ import { Recent } from "./recent.js";
 const PARALLEL_UPLOADS = 3;
 const UPLOAD_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/** The upload that the address names, in its fragment: so a view can be linked and reloaded. */
-function linkedId() {
-  const id = location.hash.slice(1);
-  return UPLOAD_ID.test(id) ? id : null;
-}
+class App {
+  #keyring = new Keyring(byId("key-dialog"), sessionStorage);
+  #api = new Api(this.#keyring);
+  #inTurn = lanes(PARALLEL_UPLOADS);
+  #recent = new Recent(byId("recent"), { api: this.#api, announce });
+  #view = new PictureView(byId("picture"), {
+    api: this.#api,
+    confirmation: byId("confirm-dialog"),
+    announce,
+    onDeleted: (words) => this.#deleted(words),
+  });
 
-function start() {
-  const announce = (/** @type {string} */ words) => (byId("announcer").textContent = words);
-  const keyring = new Keyring(byId("key-dialog"), sessionStorage);
-  const api = new Api(keyring);
-  const recent = new Recent(byId("recent"), { api, announce });
-  const view = new PictureView(byId("picture"), { api, announce, confirmation: byId("confirm-dialog"), onDeleted });
-  const inTurn = lanes(PARALLEL_UPLOADS);
-
-  /** @param {string} words */
-  function onDeleted(words) {
-    history.pushState(null, "", location.pathname);
-    view.close();
-    recent.refresh();
-    byId("image").focus();
-    announce(words);
+  start() {
+    byId("origin").textContent = location.origin;
+    byId("recent").hidden = false;
+    offerToForget(this.#keyring);
+    takeFiles((files) => this.#take(files));
+    addEventListener("hashchange", () => this.#openLinked());
+    this.#recent.refresh();
+    this.#openLinked();
   }
 
   /**
    * Sends files, and opens the first of them that is taken.
    * @param {File[]} files
    */
-  function take(files) {
+  #take(files) {
     let opened = false;
     const onTaken = (/** @type {string} */ id) => {
-      recent.refresh();
-      if (opened) return;
+      this.#recent.refresh();
+      if (!opened) this.#open(id);
       opened = true;
-      history.pushState(null, "", `#${id}`);
-      view.open(id);
     };
-    const items = files.map((file) => new Item(file, { keyring, inTurn, announce, onTaken }));
+    const around = { keyring: this.#keyring, inTurn: this.#inTurn, announce, onTaken };
+    const items = files.map((file) => new Item(file, around));
     byId("queue").prepend(...items.map(({ root }) => root));
     items.forEach((item) => item.start());
   }
 
-  function openLinked() {
-    const id = linkedId();
-    if (!id) return view.close();
-    view.open(id);
-    view.focus();
+  /** @param {string} id */
+  #open(id) {
+    history.pushState(null, "", `#${id}`);
+    this.#view.open(id);
   }
 
-  showKey(keyring);
-  takeFiles(take);
-  byId("origin").textContent = location.origin;
-  byId("recent").hidden = false;
-  recent.refresh();
-  addEventListener("hashchange", openLinked);
-  if (linkedId()) openLinked();
+  /** The upload that the address names, in its fragment: so a view can be linked and reloaded. */
+  #openLinked() {
+    const id = location.hash.slice(1);
+    if (!UPLOAD_ID.test(id)) return this.#view.close();
+    this.#view.open(id);
+    this.#view.focus();
+  }
+
+  /** @param {string} words */
+  #deleted(words) {
+    history.pushState(null, "", location.pathname);
+    this.#view.close();
+    this.#recent.refresh();
+    byId("image").focus();
+    announce(words);
+  }
+}
+
+/**
+ * Says something to those who do not see the page.
+ * @param {string} words
+ */
+function announce(words) {
+  byId("announcer").textContent = words;
 }
 
 /**
  * A button to forget the key, while there is one.
  * @param {Keyring} keyring
  */
-function showKey(keyring) {
+function offerToForget(keyring) {
   const forget = byId("forget-key");
   const show = () => (forget.hidden = !keyring.key);
   keyring.addEventListener("change", show);
@@ -81,4 +95,4 @@ function showKey(keyring) {
   show();
 }
 
-start();
+new App().start();

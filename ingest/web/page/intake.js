@@ -18,7 +18,9 @@ export function takeFiles(take) {
   });
   document.addEventListener("paste", ({ clipboardData }) => take([...(clipboardData?.files ?? [])]));
   document.addEventListener("dragover", (event) => highlight(zone, event));
-  document.addEventListener("dragleave", ({ relatedTarget }) => relatedTarget ?? delete zone.dataset.over);
+  document.addEventListener("dragleave", ({ relatedTarget }) => {
+    if (!relatedTarget) delete zone.dataset.over; // out of the window, not from one element to the next
+  });
   document.addEventListener("drop", (event) => {
     event.preventDefault(); // or the browser would leave the page for the file
     delete zone.dataset.over;

@@ -47,10 +47,6 @@ export class PictureView {
     this.#parts.remove.addEventListener("click", () => this.#remove());
   }
 
-  get id() {
-    return this.#id;
-  }
-
   focus() {
     this.#parts.title.focus();
   }
