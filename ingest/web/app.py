@@ -155,7 +155,11 @@ def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
         async with ingest.running(), ingest.working() if warm_up else nullcontext():
             yield
 
-    routes = [*page_routes(), *endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)]
+    routes = [
+        *page_routes(settings.url_base),
+        *endpoints.routes(),
+        *health_routes(checks, origin.metrics, ingest.collect_jobs),
+    ]
     app = starlette_app(routes, lifespan)
     return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS))
 

@@ -1,26 +1,86 @@
-"""The upload page: files served as they are."""
+"""The upload page: a known list of files, served as they are, under a policy that lets nothing else run."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 _FOLDER = Path(__file__).parent
-_FILES = {"/": "index.html", "/page/style.css": "style.css"}
-_HEADERS: Mapping[str, str] = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
+_STYLES = ("style.css", "uploads.css", "picture.css")
+_MODULES = (
+    "api.js",
+    "app.js",
+    "card.js",
+    "clipboard.js",
+    "compare.js",
+    "dialog.js",
+    "dom.js",
+    "events.js",
+    "facts.js",
+    "follow.js",
+    "frame.js",
+    "gallery.js",
+    "intake.js",
+    "item.js",
+    "key.js",
+    "lanes.js",
+    "picture.js",
+    "problem.js",
+    "recent.js",
+    "snippet.js",
+    "thumbhash.js",
+    "tile.js",
+    "upload.js",
+    "warmup.js",
+    "words.js",
+)
+_FILES: Mapping[str, str] = {"/": "index.html"} | {f"/page/{name}": name for name in (*_STYLES, *_MODULES, "icon.svg")}
+_MEDIA_TYPES: Mapping[str, str] = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
 }
+"""Of our own: the system's table differs from machine to machine, and browsers run no module of another type."""
 
 PAGE_PATHS = tuple(_FILES)
 
 
-def page_routes() -> list[Route]:
-    return [Route(path, _serve, methods=["GET"]) for path in _FILES]
+def page_routes(url_base: str) -> list[Route]:
+    """`url_base`: what the variants' URLs begin with, or nothing."""
+    headers = {
+        "Content-Security-Policy": content_security_policy(url_base),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-cache",
+    }
+
+    async def serve(request: Request) -> Response:
+        name = _FILES[request.url.path]
+        media_type = _MEDIA_TYPES[Path(name).suffix]
+        return FileResponse(_FOLDER / name, headers=headers, media_type=media_type)
+
+    return [Route(path, serve, methods=["GET"]) for path in _FILES]
 
 
-async def _serve(request: Request) -> Response:
-    return FileResponse(_FOLDER / _FILES[request.url.path], headers=_HEADERS)
+def content_security_policy(url_base: str) -> str:
+    """Files of ours, calls to ourselves, pictures from where the variants are: nothing else. No markup out of text."""
+    base = urlsplit(url_base)
+    elsewhere = f" {base.scheme}://{base.netloc}" if base.netloc else ""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"img-src 'self' blob: data:{elsewhere}",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+            "require-trusted-types-for 'script'",
+            "trusted-types 'none'",
+        )
+    )

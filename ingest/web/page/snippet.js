@@ -1,0 +1,25 @@
+/** The `<picture>` element to paste, as the server wrote it. */
+
+import { copyOnClick } from "./clipboard.js";
+import { partsOf } from "./dom.js";
+
+export class Snippet {
+  #parts;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {(words: string) => void} announce
+   */
+  constructor(root, announce) {
+    this.#parts = partsOf(root);
+    copyOnClick(this.#parts.copy, () => this.#parts.code.textContent, announce);
+  }
+
+  /** @param {import("./api.js").Upload} upload */
+  show({ picture, urls }) {
+    const { code, hint } = this.#parts;
+    code.textContent = picture.replaceAll("><", ">\n<"); // attributes hold no bare ">", which is escaped
+    const [url] = Object.values(Object.values(urls)[0] ?? {});
+    hint.hidden = !url?.startsWith("/");
+  }
+}

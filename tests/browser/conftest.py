@@ -1,0 +1,65 @@
+"""A real browser before real services."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.browser.visits import Complaints
+from tests.conftest import need
+from tests.service import Service
+
+PROGRAM = shutil.which("chromium")
+FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers have neither user namespaces nor a large /dev/shm
+PATIENCE = 20_000  # milliseconds; a busy machine's
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """For a module, not longer: while it is there, no other event loop may run in this thread."""
+    need(PROGRAM, "chromium")
+    expect.set_options(timeout=PATIENCE)
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture
+def complaints(service: Service) -> Iterator[Complaints]:
+    heard = Complaints(service.url)
+    yield heard
+    heard.check()
+
+
+@pytest.fixture
+def open_page(chromium: Browser, service: Service, complaints: Complaints) -> Iterator[OpenPage]:
+    """`open_page("/", color_scheme="dark")`: in a context of its own, every complaint of which is heard."""
+    contexts = []
+
+    def opened(path: str = "/", **options: Any) -> Page:
+        context = chromium.new_context(base_url=service.url, **options)
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        complaints.listen(page)
+        page.goto(path)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def page(open_page: OpenPage) -> Page:
+    return open_page()

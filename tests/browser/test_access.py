@@ -1,0 +1,129 @@
+"""For everybody: by keyboard, by screen reader, on a phone, in the dark."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.visits import Complaints, choose, item, screenshot, warm
+from tests.pictures import photograph_bytes
+from tests.service import Service
+
+PHONE = {"width": 360, "height": 740}
+LIGHTNESS = """element => {
+    const [red, green, blue] = getComputedStyle(element).backgroundColor.match(/[\\d.]+/g).map(Number)
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
+}"""
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("access")) as running:
+        yield running
+
+
+def filled(page: Page) -> None:
+    """With something of everything: taken and refused uploads, a picture, recent ones."""
+    choose(page, "coffee.png", "astronaut.png")
+    refused = {"name": f"{'a very long name ' * 6}.txt", "mimeType": "text/plain", "buffer": b"no picture"}
+    page.get_by_label("Drop pictures here").set_input_files(refused)
+    expect(page.locator("#queue > [data-state=refused]")).to_have_count(1)
+    warm(page)
+
+
+def test_dark_mode_is_dark_and_light_mode_light(open_page: OpenPage) -> None:
+    shades = {}
+    for scheme in ("dark", "light"):
+        page = open_page(color_scheme=scheme)
+        shades[scheme] = page.locator("html").evaluate(LIGHTNESS)
+        screenshot(page, f"start-{scheme}")
+    assert shades["dark"] < 0.1
+    assert shades["light"] > 0.9
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_that_axe_knows_is_wrong(open_page: OpenPage, complaints: Complaints, scheme: str, width: int) -> None:
+    complaints.expect("400 (Bad Request)")
+    page = open_page(color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce")
+    assert_accessible(page)
+    filled(page)
+    assert_accessible(page)
+    screenshot(page, f"{scheme}-{width}")
+    page.get_by_role("button", name="Delete this upload").click()
+    assert_accessible(page)
+
+
+def assert_accessible(page: Page) -> None:
+    results = Axe().run(page)
+    assert results.violations_count == 0, results.generate_report()
+
+
+def test_a_phone_has_nothing_beside_the_screen_and_nothing_too_small_to_touch(
+    open_page: OpenPage, complaints: Complaints
+) -> None:
+    complaints.expect("400 (Bad Request)")
+    page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
+    filled(page)
+
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    for target in page.locator("button:visible, select:visible, .button:visible, nav a:visible").all():
+        assert target.bounding_box()["height"] >= 44, target.inner_text()
+
+
+def test_everything_can_be_done_by_keyboard(page: Page) -> None:
+    page.on("filechooser", lambda _: None)  # from now on: what is caught from the key on may come too late
+    tab_to(page, page.locator("#image"))
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Space")
+    chooser.value.set_files({"name": "coffee.png", "mimeType": "image/png", "buffer": photograph_bytes("coffee.png")})
+    warm(page)
+
+    tab_to(page, item(page, "coffee.png").get_by_role("link"))
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("slider"))
+    page.keyboard.press("PageUp")
+    expect(page.get_by_role("slider")).not_to_have_value("50")
+    tab_to(page, page.get_by_role("button", name="Copy the snippet"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text("Copied")
+
+    delete = page.get_by_role("button", name="Delete this upload")
+    tab_to(page, delete)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(delete).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("button", name="Delete it"))
+    page.keyboard.press("Enter")
+    expect(page.locator("#image")).to_be_focused()
+
+
+def tab_to(page: Page, target: Locator) -> None:
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if target.evaluate("element => element === document.activeElement"):
+            outlined = target.evaluate(
+                "element => [element, element.parentElement].some(e => getComputedStyle(e).outlineStyle === 'solid')"
+            )
+            assert outlined, "the focus cannot be seen"
+            return
+    raise AssertionError(f"the keyboard does not reach {target}")
+
+
+def test_motion_stops_for_those_who_asked(open_page: OpenPage) -> None:
+    page = open_page(reduced_motion="reduce")
+    choose(page, "coffee.png")
+    warm(page)
+
+    assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_live_regions_are_one_and_polite(page: Page) -> None:
+    expect(page.locator("[aria-live], [role=status]")).to_have_count(1)
+    choose(page, "coffee.png")
+    warm(page)
+    expect(page.locator("[aria-live], [role=status]")).to_have_count(1)

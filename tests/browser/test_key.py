@@ -1,0 +1,106 @@
+"""Where the server wants a key: asked for once, kept in the tab, sent as a header, found nowhere else."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.visits import Complaints, choose, item, opened, screenshot, warm
+from tests.service import Service
+
+KEY = "safelight-4711"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("locked"), API_KEYS=f"other,{KEY}") as running:
+        yield running
+
+
+@pytest.fixture
+def locked(page: Page, complaints: Complaints) -> Page:
+    """The page, which asks for a key at once, as the recent uploads need one."""
+    complaints.expect("401 (Unauthorized)")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    return page
+
+
+def give(page: Page, key: str) -> None:
+    page.get_by_label("API key", exact=True).fill(key)
+    page.keyboard.press("Enter")
+
+
+def test_a_wrong_one_is_told_and_the_right_one_opens_everything(locked: Page, service: Service) -> None:
+    requests: list[Request] = []
+    locked.on("request", lambda request: requests.append(request))  # noqa: PLW0108 - Playwright marks what it is given
+    dialog = locked.get_by_role("dialog", name="An API key, please")
+    expect(locked.get_by_label("API key", exact=True)).to_be_focused()
+    expect(dialog.get_by_role("alert")).to_be_hidden()
+    screenshot(locked, "key")
+
+    give(locked, "wrong")
+    expect(dialog.get_by_role("alert")).to_have_text("The server does not know that key.")
+    give(locked, KEY)
+    expect(dialog).to_be_hidden()
+
+    choose(locked, "coffee.png")
+    warm(locked)  # by events, which need the key, too
+    assert any(request.url.endswith("/events") and request.response().status == 200 for request in requests)
+    locked.get_by_role("button", name="Delete this upload").click()
+    locked.get_by_role("button", name="Delete it").click()
+    expect(locked.get_by_role("status")).to_have_text("Deleted: the original and every variant.")
+
+    assert not [request.url for request in requests if KEY in request.url]
+    assert KEY not in locked.url
+    assert locked.context.cookies() == []
+    assert locked.evaluate("Object.keys(localStorage)") == []
+    assert locked.evaluate("Object.values(sessionStorage)") == [KEY]
+    assert locked.get_by_label("API key", exact=True).input_value() == ""
+
+
+def test_it_outlives_a_reload_but_not_the_tab(locked: Page, open_page: OpenPage) -> None:
+    give(locked, KEY)
+    expect(locked.get_by_role("dialog")).to_be_hidden()
+    locked.reload()
+    expect(locked.locator("#recent [data-part=empty]")).to_be_visible()
+    expect(locked.get_by_role("dialog")).to_be_hidden()
+
+    other = locked.context.new_page()
+    other.goto(locked.url)
+    expect(other.get_by_role("dialog")).to_be_visible()
+
+
+def test_it_can_be_forgotten(locked: Page) -> None:
+    forget = locked.get_by_role("button", name="Forget the key")
+    expect(forget).to_be_hidden()
+    give(locked, KEY)
+    forget.click()
+
+    expect(forget).to_be_hidden()
+    assert locked.evaluate("sessionStorage.length") == 0
+
+
+def test_without_one_the_page_says_so_and_asks_again(locked: Page) -> None:
+    locked.get_by_role("button", name="Cancel").click()
+    expect(locked.locator("#recent .problem")).to_contain_text("Send one of the configured API keys")
+
+    choose(locked, "coffee.png", "chelsea.png")
+    dialog = locked.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    give(locked, KEY)  # one answer for both uploads
+    for name in ("coffee.png", "chelsea.png"):
+        expect(item(locked, name)).to_have_attribute("data-state", "taken")
+    opened(locked)
+    expect(dialog).to_be_hidden()
+
+
+def test_an_upload_that_nobody_gave_a_key_for_can_be_sent_again(locked: Page) -> None:
+    locked.get_by_role("button", name="Cancel").click()
+    choose(locked, "coffee.png")
+    locked.get_by_role("button", name="Cancel").last.click()
+    expect(item(locked, "coffee.png")).to_have_attribute("data-state", "failed")
+
+    item(locked, "coffee.png").get_by_role("button", name="Try again").click()
+    give(locked, KEY)
+    expect(item(locked, "coffee.png")).to_have_attribute("data-state", "taken")

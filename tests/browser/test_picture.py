@@ -1,0 +1,191 @@
+"""One upload, opened: what is shown is what the API says, and what is copied works."""
+
+import json
+import re
+from functools import partial
+
+import httpx
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.browser.visits import Complaints, choose, developed, opened, screenshot, warm
+from tests.pictures import photograph_bytes
+from tests.service import Service
+
+
+@pytest.fixture(scope="module")
+def upload_id(service: Service) -> str:
+    """A photograph, warm."""
+    files = {"image": ("coffee.png", photograph_bytes("coffee.png"))}
+    upload_id = str(httpx.post(f"{service.url}/images/upload", files=files, timeout=30).json()["uploadId"])
+    httpx.get(f"{service.url}/images/{upload_id}/events", timeout=60)  # ends with the job
+    return upload_id
+
+
+@pytest.fixture
+def picture(page: Page, upload_id: str) -> Page:
+    """The page with that photograph opened."""
+    page.goto(f"/#{upload_id}")
+    warm(page)
+    return page
+
+
+def _fulfill(body: str, route: Route) -> None:
+    route.fulfill(body=body, content_type="application/json")
+
+
+def test_the_gallery_has_what_the_api_says(picture: Page, service: Service, upload_id: str) -> None:
+    upload = httpx.get(f"{service.url}/images/{upload_id}").json()
+    variants = httpx.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
+    urls = {f"{size}.{format}": url for size, formats in upload["urls"].items() for format, url in formats.items()}
+
+    shown = {}
+    for card in picture.locator(".card").all():
+        image = card.get_by_role("img")
+        developed(image)
+        name = image.get_attribute("alt")
+        assert image.get_attribute("src") == card.get_by_role("link").get_attribute("href") == urls[name]
+        shown[name] = {
+            part: float(card.locator(f"data[data-part={part}]").get_attribute("value"))
+            for part in ("bytes", "milliseconds")
+        }
+        side = {"small": 150, "medium": 400, "large": 800}[name.split(".")[0]]
+        expect(card.locator("[data-part=pixels]")).to_have_text(f"{side} × {side}")
+        expect(card.locator("h5")).to_have_text(name.split(".")[1])
+    assert shown == {name: {key: known[key] for key in ("bytes", "milliseconds")} for name, known in variants.items()}
+    screenshot(picture, "picture-light")
+
+
+def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
+    facts = picture.locator("#picture .facts")
+    size = len(photograph_bytes("coffee.png"))
+
+    expect(facts.locator("[data-part=id]")).to_have_text(upload_id)
+    expect(facts.locator("[data-part=original]")).to_have_text(f"PNG, 600 × 400, {size / 1000:.1f} kB")
+    expect(facts.locator("[data-part=color]")).to_have_text(re.compile("#[0-9a-f]{6}"))
+
+
+def test_what_the_answer_says_of_privacy_is_told(page: Page, service: Service, upload_id: str) -> None:
+    document = httpx.get(f"{service.url}/images/{upload_id}").json()
+    for privacy, words in (
+        ({"removed": ["location", "author"]}, "Not in the variants: location, author."),
+        ({"removed": [], "kept": ["device"]}, "Kept in the variants: device."),
+        ({"removed": []}, "The original carries no private metadata."),
+    ):
+        body = json.dumps(document | {"privacy": privacy})
+        page.route(f"**/images/{upload_id}", partial(_fulfill, body))
+        page.goto("/")
+        page.goto(f"/#{upload_id}")
+        expect(page.locator("#picture [data-part=privacy]")).to_have_text(words)
+        page.unroute_all()
+
+
+def test_the_slider_compares_by_keyboard(picture: Page, service: Service, upload_id: str) -> None:
+    variants = httpx.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
+    slider = picture.get_by_role("slider")
+    compare = picture.get_by_role("region", name="Compare")
+    expect(slider).to_have_attribute("aria-valuetext", "50% jpg, 50% avif")
+
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(slider).to_have_attribute("aria-valuetext", "51% jpg, 49% avif")
+    slider.press("Home")
+    left = compare.get_by_role("img", name="large.jpg")
+    assert left.evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 100% 0px 0px)"
+    slider.press("End")
+    assert left.evaluate("image => getComputedStyle(image).clipPath") == "inset(0px 0% 0px 0px)"
+
+    saved = variants["large.jpg"]["bytes"] - variants["large.avif"]["bytes"]
+    share = round(100 * abs(saved) / max(variants[f"large.{format}"]["bytes"] for format in ("jpg", "avif")))
+    expect(compare).to_contain_text(f"({share}%) against {'JPG' if saved > 0 else 'AVIF'}.")
+
+
+def test_size_and_formats_of_the_comparison_can_be_chosen(picture: Page) -> None:
+    compare = picture.get_by_role("region", name="Compare")
+    compare.get_by_label("Size").select_option("small")
+    compare.get_by_label("Left").select_option("png")
+    compare.get_by_label("Right").select_option("webp")
+
+    for name in ("small.png", "small.webp"):
+        developed(compare.get_by_role("img", name=name))
+    expect(compare).to_contain_text(re.compile(r"WEBP saves [\d.]+ kB \(\d\d%\) against PNG\."))
+    compare.get_by_label("Right").select_option("png")
+    expect(compare).to_contain_text("Choose two formats.")
+
+
+def test_the_copied_snippet_renders_where_it_is_pasted(picture: Page, service: Service, upload_id: str) -> None:
+    copy = picture.get_by_role("button", name="Copy the snippet")
+    copy.click()
+    expect(picture.get_by_role("status")).to_have_text("Copied")
+    expect(picture.locator("#picture .embed button")).to_have_text("Copied")
+    copied = picture.evaluate("navigator.clipboard.readText()")
+    document = httpx.get(f"{service.url}/images/{upload_id}").json()
+    assert copied.replace("\n", "") == document["picture"]
+
+    picture.route("**/pasted", lambda route: route.fulfill(content_type="text/html", body=copied))
+    picture.goto(f"{service.url}/pasted")
+    image = picture.locator("picture > img")
+    developed(image)
+    assert image.evaluate("image => image.currentSrc").endswith("/large.avif")
+    assert (image.get_attribute("width"), image.get_attribute("height")) == ("800", "800")
+    assert "w, " in image.get_attribute("srcset")
+
+
+def test_a_variants_url_is_copied_whole(picture: Page, service: Service, upload_id: str) -> None:
+    picture.get_by_role("button", name="Copy the URL of medium.webp").click()
+    expect(picture.get_by_role("status")).to_have_text("Copied")
+
+    assert picture.evaluate("navigator.clipboard.readText()") == f"{service.url}/images/{upload_id}/medium.webp"
+
+
+# Width, height, and the pixels of the four corners and the middle, as the format's reference in JavaScript paints them.
+THUMBHASHES = {
+    "GIoKDYSlqIdPUXd3eEeHh9J/YIkI": (
+        (32, 23),
+        [[111, 59, 17, 255], [206, 149, 93, 255], [167, 82, 52, 255], [183, 137, 111, 255], [159, 102, 68, 255]],
+    ),
+    "EOcFFQJQaIJ4KHmId3eYZuCJB55o": (
+        (23, 32),
+        [[1, 14, 34, 255], [56, 50, 42, 255], [54, 73, 108, 255], [17, 35, 64, 255], [57, 54, 50, 255]],
+    ),
+    "HUSBBQA46Fh4h3+BWBd4cIEHB1h3iICJWA==": (
+        (32, 32),
+        [[29, 122, 201, 0], [29, 122, 201, 0], [29, 122, 201, 255], [29, 122, 201, 0], [29, 122, 201, 0]],
+    ),
+}
+
+
+@pytest.mark.parametrize("base64", THUMBHASHES)
+def test_a_thumbhash_is_painted_as_by_the_reference(page: Page, base64: str) -> None:
+    (width, height), pixels = THUMBHASHES[base64]
+    corners = [(0, 0), (width - 1, 0), (width // 2, height // 2), (0, height - 1), (width - 1, height - 1)]
+
+    shape, data = page.evaluate(
+        """async (base64) => {
+            const {decode} = await import("/page/thumbhash.js")
+            const image = decode(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)))
+            return [[image.width, image.height], [...image.data]]
+        }""",
+        base64,
+    )
+
+    assert shape == [width, height]
+    for (x, y), pixel in zip(corners, pixels, strict=True):
+        start = 4 * (y * width + x)
+        assert data[start : start + 4] == pytest.approx(pixel, abs=1)
+
+
+def test_an_upload_that_is_not_there_is_told_in_words(page: Page, complaints: Complaints) -> None:
+    complaints.expect("404 (Not Found)")
+    page.goto("/#8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
+
+    expect(page.locator("#picture .problem")).to_contain_text("No such upload")
+    expect(page.locator("#picture [data-part=content]")).to_be_hidden()
+
+
+def test_going_back_closes_it(page: Page) -> None:
+    choose(page, "chelsea.png")
+    opened(page)
+    page.go_back()
+
+    expect(page.locator("#picture")).to_be_hidden()

@@ -1,0 +1,137 @@
+"""The overview of recent uploads: pages, views that can be linked, and deletion."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.visits import Complaints, opened, screenshot
+from tests.pictures import photograph, png
+from tests.service import Service
+
+COUNT = 26
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """With two full pages of uploads, and two uploads more."""
+    with Service(tmp_path_factory.mktemp("many"), WARM_UP="false") as running:
+        picture = png(photograph("chelsea.png").resize((150, 100)))
+        for _ in range(COUNT):
+            httpx.post(f"{running.url}/images/upload", files={"image": ("a.png", picture)}, timeout=30)
+        yield running
+
+
+def ids(service: Service) -> list[str]:
+    return [image["uploadId"] for image in httpx.get(f"{service.url}/images?limit=100").json()["images"]]
+
+
+def tiles(page: Page) -> Locator:
+    return page.get_by_role("region", name="Recent uploads").get_by_role("listitem")
+
+
+def linked(page: Page) -> list[str]:
+    return [link.get_attribute("href")[1:] for link in tiles(page).get_by_role("link").all()]
+
+
+def test_pages_lead_to_the_oldest_and_back(page: Page, service: Service) -> None:
+    older, newer = page.get_by_role("button", name="Older"), page.get_by_role("button", name="Newer")
+    all_ids = ids(service)
+    expect(tiles(page)).to_have_count(12)
+    expect(newer).to_be_hidden()
+    assert linked(page) == all_ids[:12]
+
+    older.click()
+    expect(page.get_by_role("status")).to_have_text("Page 2 of recent uploads")
+    assert linked(page) == all_ids[12:24]
+    older.click()
+    expect(tiles(page)).to_have_count(len(all_ids) - 24)
+    assert linked(page) == all_ids[24:]
+    expect(older).to_be_hidden()
+    expect(page.get_by_role("heading", name="Recent uploads")).to_be_focused()
+
+    newer.click()
+    newer.click()
+    expect(page.get_by_role("status")).to_have_text("Page 1 of recent uploads")
+    assert linked(page) == all_ids[:12]
+
+
+def test_one_is_opened_by_its_link_and_again_after_a_reload(page: Page, service: Service) -> None:
+    wanted = ids(service)[3]
+    tiles(page).nth(3).get_by_role("link").click()
+    assert opened(page) == wanted
+    expect(page.get_by_role("heading", name="The picture")).to_be_focused()
+
+    page.reload()
+    assert opened(page) == wanted
+    assert page.url == f"{service.url}/#{wanted}"
+
+
+def test_a_deletion_asks_first(page: Page, service: Service) -> None:
+    before = ids(service)
+    page.goto(f"/#{before[0]}")
+    opened(page)
+    delete = page.get_by_role("button", name="Delete this upload")
+    dialog = page.get_by_role("dialog", name="Delete this upload?")
+
+    delete.click()
+    screenshot(page, "deletion")
+    dialog.get_by_role("button", name="Keep it").click()
+    expect(dialog).to_be_hidden()
+    delete.click()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    assert ids(service) == before
+
+    delete.click()
+    dialog.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_role("status")).to_have_text("Deleted: the original and every variant.")
+    expect(page.locator("#picture")).to_be_hidden()
+    expect(page.locator(f'#recent a[href="#{before[0]}"]')).to_have_count(0)
+    assert ids(service) == before[1:]
+    assert page.url == f"{service.url}/"
+
+
+def test_what_another_has_deleted_is_told(page: Page, service: Service, complaints: Complaints) -> None:
+    complaints.expect("404 (Not Found)")
+    gone = ids(service)[0]
+    page.route("**/events", lambda _: None)  # which would tell it first
+    page.goto(f"/#{gone}")
+    opened(page)
+    httpx.delete(f"{service.url}/images/{gone}")
+    page.get_by_role("button", name="Delete this upload").click()
+    page.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_role("status")).to_have_text("It was deleted already.")
+
+    page.goto("/")
+    page.goto(f"/#{gone}")
+    expect(page.locator("#picture .problem")).to_contain_text("No such upload")
+
+
+def test_a_deletion_that_fails_leaves_the_picture_and_says_why(
+    page: Page, service: Service, complaints: Complaints
+) -> None:
+    complaints.expect("503 (Service Unavailable)")
+    kept = ids(service)[0]
+    page.goto(f"/#{kept}")
+    opened(page)
+    answer = '{"title": "The CDN is away", "detail": "Repeat the call."}'
+    page.route(f"**/images/{kept}", lambda route: route.fulfill(status=503, body=answer, headers={"Retry-After": "1"}))
+    page.get_by_role("button", name="Delete this upload").click()
+    page.get_by_role("button", name="Delete it").click()
+
+    expect(page.locator("#picture .problem")).to_have_text("The CDN is away. Repeat the call. Try again in 1 second.")
+    expect(page.locator("#picture [data-part=content]")).to_be_visible()
+
+
+def test_a_list_that_cannot_be_had_is_told_and_had_later(page: Page, complaints: Complaints) -> None:
+    complaints.expect("503 (Service Unavailable)")
+    page.route("**/images?*", lambda route: route.fulfill(status=503, body='{"title": "The database is away"}'))
+    page.reload()
+    expect(page.locator("#recent .problem")).to_contain_text("The database is away")
+
+    page.unroute("**/images?*")
+    page.get_by_role("button", name="Try again").click()
+    expect(tiles(page)).to_have_count(12)
+    expect(page.locator("#recent .problem")).to_be_hidden()

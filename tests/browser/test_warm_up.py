@@ -1,0 +1,144 @@
+"""The warm-up is followed live, by events or without; what nobody warms up is derived by looking at it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import OpenPage
+from tests.browser.visits import Complaints, choose, developed, item, opened, screenshot, warm
+from tests.pictures import camera_jpeg, photograph_bytes
+from tests.service import Service
+
+RECORD_WARM_UP = """() => {
+    window.seen = []
+    const progress = document.querySelector("#picture progress")
+    new MutationObserver(() => window.seen.push(progress.value)).observe(progress, {attributeFilter: ["value"]})
+}"""
+
+
+def post(service: Service, name: str = "coffee.png") -> str:
+    answer = httpx.post(f"{service.url}/images/upload", files={"image": (name, photograph_bytes(name))}, timeout=30)
+    return str(answer.json()["uploadId"])
+
+
+def test_progress_is_shown_as_it_comes(page: Page) -> None:
+    page.evaluate(RECORD_WARM_UP)
+    with page.expect_response("**/events") as events:
+        page.get_by_label("Drop pictures here").set_input_files(
+            {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": camera_jpeg()}
+        )
+    warm(page)
+
+    assert events.value.headers["content-type"].startswith("text/event-stream")
+    seen = page.evaluate("seen")
+    assert any(0 < value < 100 for value in seen)
+    assert seen == sorted(seen)
+    assert seen[-1] == 100
+    expect(page.locator("#picture [data-part=warmup]")).to_contain_text("Warm: 12 of 12 variants")
+    expect(page.get_by_role("status")).to_contain_text("Warm: 12 of 12 variants")
+    expect(page.locator("#recent .chip").first).to_have_text("complete")
+
+
+def test_without_events_the_status_is_asked_for(page: Page, complaints: Complaints) -> None:
+    complaints.expect("ERR_FAILED")
+    page.route("**/events", lambda route: route.abort())
+    choose(page, "astronaut.png")
+    warm(page)
+
+    expect(page.locator("#picture [data-part=bytes]").first).not_to_be_empty()
+
+
+def test_a_stream_that_breaks_off_is_taken_up_by_asking(page: Page, service: Service) -> None:
+    upload_id = post(service)
+    half = 'event: status\ndata: {"status": "processing", "progress": 41, "error": null, "variants": {}}\n\nevent: sta'
+    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=half))
+    page.evaluate(RECORD_WARM_UP)
+    page.goto(f"/#{upload_id}")
+    warm(page)
+
+    assert page.evaluate("seen")[0] == 41
+
+
+def test_a_warm_up_that_failed_says_why_and_every_picture_shows(page: Page, service: Service) -> None:
+    upload_id = post(service)
+    failed = (
+        'event: status\ndata: {"status": "failed", "progress": 40, "error": "A render process died.", "variants": {}}'
+    )
+    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=failed + "\n\n"))
+    page.goto(f"/#{upload_id}")
+
+    expect(page.locator("#picture [data-part=warmup]")).to_contain_text("A render process died.")
+    developed(page.get_by_role("img", name="small.avif"))
+
+
+def test_one_that_is_deleted_meanwhile_is_told(page: Page, service: Service) -> None:
+    upload_id = post(service)
+    page.route(
+        "**/events",
+        lambda route: route.fulfill(content_type="text/event-stream", body="event: deleted\r\ndata: {}\r\n\r\n"),
+    )
+    page.goto(f"/#{upload_id}")
+
+    expect(page.locator("#picture .problem")).to_have_text(
+        "This upload is gone. It was deleted while you looked at it."
+    )
+    expect(page.locator("#picture [data-part=content]")).to_be_hidden()
+
+
+class TestWithoutWorkers:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def service(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+        with Service(tmp_path_factory.mktemp("idle"), WARM_UP="false") as running:
+            yield running
+
+    def test_looking_at_a_picture_derives_it(self, page: Page, service: Service) -> None:
+        choose(page, "coffee.png")
+        frame = page.locator("#picture .card .frame").first
+        opened(page)
+        assert frame.evaluate("frame => getComputedStyle(frame).backgroundImage").startswith('url("data:image/png')
+        screenshot(page, "placeholders")
+
+        expect(page.locator("#picture [data-part=warmup]")).to_contain_text("Waits for a worker")
+        developed(page.get_by_role("img", name="small.jpg"))
+        assert service.metric("darkroom_derivations_total", size="small", format="jpg") == 1
+
+
+class TestConfiguredSizes:
+    @pytest.fixture(scope="class")
+    @classmethod
+    def service(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+        folder: Path = tmp_path_factory.mktemp("sizes")
+        (folder / "darkroom.toml").write_text(
+            '[sizes.strip]\nwidth = 300\nheight = 60\n[sizes.page]\nwidth = 320\nquality = "auto"\n'
+        )
+        with Service(folder) as running:
+            yield running
+
+    def test_are_shown_in_their_own_shapes_with_quality_and_score(self, page: Page, service: Service) -> None:
+        choose(page, "coffee.png")
+        upload_id = warm(page)
+
+        expect(page.locator("#picture h4")).to_have_text(["strip", "page"])
+        status = httpx.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
+        for name, shape in {"strip.webp": "300 × 60", "page.webp": "320 × 213"}.items():
+            card = page.locator(".card").filter(has=page.get_by_role("img", name=name))
+            developed(card.get_by_role("img"))
+            expect(card).to_contain_text(shape)
+        expect(card.locator("[data-part=quality]")).to_have_text(str(status["page.webp"]["quality"]))
+        expect(card.locator("[data-part=score]")).to_have_text(f"{status['page.webp']['score']:.1f}")
+        expect(page.locator(".card").first.locator("[data-part=quality]")).to_be_hidden()
+        expect(item(page, "coffee.png")).to_have_attribute("data-state", "taken")
+
+
+def test_another_upload_can_be_opened_meanwhile(open_page: OpenPage, service: Service) -> None:
+    first, second = post(service), post(service, "chelsea.png")
+    page = open_page(f"/#{first}")
+    page.goto(f"/#{second}")
+    warm(page)
+
+    expect(page.locator("#picture [data-part=id]")).to_have_text(second)
+    expect(page.locator("#picture [data-part=original]")).to_contain_text("451 × 300")
