@@ -18,8 +18,10 @@ from ingest.queue.local import LocalQueue
 from ingest.reconciler import Reconciler
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
+from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.documents import Documents
 from ingest.web.endpoints import Endpoints
+from ingest.web.openapi import describe
 from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.worker import Worker
 from proxy.settings import Settings, load_settings
@@ -125,7 +127,8 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve --role ingest`: uploads and jobs; variants are others', warm-ups too if there is a queue."""
     settings = _configured(settings)
-    return ingest_app(compose_ingest(settings), warm_up=settings.warm_up and settings.redis_url is None)
+    warm_up = settings.warm_up and settings.redis_url is None
+    return ingest_app(compose_ingest(settings), warm_up=warm_up, variants=False)
 
 
 def open_uploads(ingest: Ingest) -> Uploads:
@@ -143,7 +146,8 @@ def open_uploads(ingest: Ingest) -> Uploads:
     )
 
 
-def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
+def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIApp:
+    """`warm_up`: here, in this process. `variants`: they are served beside it, so `/docs` shows them too."""
     origin, settings = ingest.origin, ingest.origin.settings
     endpoints = Endpoints(
         settings, open_uploads(ingest), ingest.repository, Documents(settings.sizes, settings.url_base)
@@ -157,11 +161,12 @@ def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
 
     routes = [
         *page_routes(settings.url_base),
+        *docs_routes(describe(settings, variants=variants)),
         *endpoints.routes(),
         *health_routes(checks, origin.metrics, ingest.collect_jobs),
     ]
     app = starlette_app(routes, lifespan)
-    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS))
+    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS))
 
 
 def _configured(settings: Settings | None) -> Settings:

@@ -1,9 +1,10 @@
 """The JSON that callers see, and the `<picture>` that they may paste. Shapes only; no decisions."""
 
 from html import escape
-from typing import Any
 
+from ingest.catalog.repository import Page
 from ingest.jobs import Image, Job, JobStatus
+from ingest.web.shapes import Accepted, Status, Upload, UploadPage
 from proxy.keys import variant_path
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
 
@@ -15,7 +16,7 @@ class Documents:
         self._sizes = sizes
         self._base = base
 
-    def created(self, image: Image) -> dict[str, Any]:
+    def created(self, image: Image) -> Accepted:
         return {
             "uploadId": image.upload_id,
             "originalSize": image.original_size,
@@ -27,15 +28,18 @@ class Documents:
             "placeholder": {"thumbhash": image.thumbhash, "color": image.color},
         }
 
-    def upload(self, image: Image, job: Job) -> dict[str, Any]:
-        return self.created(image) | {
+    def upload(self, image: Image, job: Job) -> Upload:
+        return {
+            **self.created(image),
             "status": job.status,
             "createdAt": job.created_at.isoformat(),
             "picture": self._picture(image),
         }
 
-    def status(self, image: Image, job: Job) -> dict[str, Any]:
-        """Times are ISO 8601 in UTC; `variants` has the standard ones, by name."""
+    def page(self, page: Page) -> UploadPage:
+        return {"images": [self.upload(image, job) for image, job in page.uploads], "cursor": page.cursor}
+
+    def status(self, image: Image, job: Job) -> Status:
         return {
             "uploadId": image.upload_id,
             "status": job.status,

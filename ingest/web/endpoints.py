@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from sse_starlette import EventSourceResponse
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -15,6 +16,7 @@ from ingest.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads import Uploads
 from ingest.web.bodies import TimedBody
 from ingest.web.documents import Documents
+from ingest.web.shapes import Status
 from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
@@ -24,7 +26,8 @@ FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}
 _POLL_SECONDS = 0.25
 _FOLLOW_SECONDS = 600
-_MAX_PAGE = 100
+PAGE, MAX_PAGE = 20, 100
+"""Uploads that `GET /images` lists, unless asked for another number; and at most."""
 
 
 class Endpoints:
@@ -41,6 +44,7 @@ class Endpoints:
     def routes(self) -> list[Route]:
         return [
             Route("/images/upload", self.upload, methods=["POST"]),
+            Route("/images/upload", _upload_only, methods=["GET", "DELETE"]),  # or it would pass for an upload's id
             Route("/images", self.newest, methods=["GET"]),
             Route("/images/{upload_id}", self.show_or_delete, methods=["GET", "DELETE"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
@@ -79,14 +83,13 @@ class Endpoints:
 
     async def newest(self, request: Request) -> Response:
         try:
-            limit = int(request.query_params.get("limit", "20"))
+            limit = int(request.query_params.get("limit", str(PAGE)))
             page = await self._repository.newest(
-                min(max(limit, 1), _MAX_PAGE), request.query_params.get("cursor") or None
+                min(max(limit, 1), MAX_PAGE), request.query_params.get("cursor") or None
             )
         except ValueError:
             raise Malformed("`limit` is a number, `cursor` one that an earlier page gave.") from None
-        uploads = [self._documents.upload(image, job) for image, job in page.uploads]
-        return JSONResponse({"images": uploads, "cursor": page.cursor}, headers=_NO_STORE)
+        return JSONResponse(self._documents.page(page), headers=_NO_STORE)
 
     async def delete(self, request: Request) -> Response:
         await self._uploads.delete(_upload_id(request))
@@ -94,7 +97,7 @@ class Endpoints:
 
     async def _follow(self, upload_id: UploadId) -> AsyncIterator[dict[str, Any]]:
         """An event for each change, until the job ends or the upload goes."""
-        last: dict[str, Any] | None = None
+        last: Status | None = None
         end = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
         while asyncio.get_running_loop().time() < end:
             try:
@@ -111,6 +114,10 @@ class Endpoints:
             if job.status.ended:
                 return
             await asyncio.sleep(_POLL_SECONDS)
+
+
+async def _upload_only(_request: Request) -> Response:
+    raise HTTPException(405, headers={"Allow": "POST"})
 
 
 def _upload_id(request: Request) -> UploadId:

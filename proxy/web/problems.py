@@ -2,11 +2,13 @@
 
 import json
 from http import HTTPStatus
+from typing import NamedTuple
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from typing_extensions import TypedDict
 
 from proxy import errors
 from proxy.errors import ServiceError
@@ -38,6 +40,40 @@ STATUS: dict[type[ServiceError], int] = {
     errors.RenderFailed: 503,
 }
 
+
+class Problem(TypedDict):
+    """A refusal (RFC 9457): `detail` is for the person who meets it, `code` is stable and for programs."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+
+
+class Kind(NamedTuple):
+    """What every problem of one kind has in common."""
+
+    status: int
+    code: str
+    title: str
+
+    @classmethod
+    def of(cls, error: type[ServiceError]) -> "Kind":
+        return cls(STATUS[error], error.code, error.title)
+
+    @classmethod
+    def of_status(cls, status: int) -> "Kind":
+        """Where HTTP's own name says it all."""
+        phrase = HTTPStatus(status).phrase
+        return cls(status, phrase.lower().replace(" ", "_"), phrase)
+
+
+METHOD_NOT_ALLOWED = Kind.of_status(405)
+UNSATISFIABLE = Kind(416, "range_not_satisfiable", "Range not satisfiable")
+INTERNAL = Kind(500, "internal", "Internal error")
+
+MEDIA_TYPE = "application/problem+json"
 NO_STORE = "no-store"
 SHORT = "public, max-age=60"
 """For a variant that cannot be: long enough to stop a flood, short enough for a racing upload."""
@@ -47,7 +83,8 @@ _REMEMBERED = {404, 422}
 
 def problem(error: ServiceError, *, cacheable: bool = False, status: int | None = None) -> Response:
     """The answer to an error. `cacheable`: the edge may keep what asking again will not change, for a minute."""
-    status = status or STATUS[type(error)]
+    kind = Kind.of(type(error))
+    status = status or kind.status
     if error.report:
         log.error("request failed", code=error.code, detail=str(error), cause=repr(error.__cause__))
     headers = {}
@@ -56,14 +93,13 @@ def problem(error: ServiceError, *, cacheable: bool = False, status: int | None 
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="darkroom"'
     caching = SHORT if cacheable and status in _REMEMBERED else NO_STORE
-    return _response(status, error.code, error.title, str(error), headers=headers, caching=caching)
+    return _response(kind._replace(status=status), str(error), headers=headers, caching=caching)
 
 
 def unsatisfiable(size: int) -> Response:
     """416, and nothing that a cache may keep: no cache keys by `Range`."""
     headers = {"Content-Range": f"bytes */{size}"}
-    detail = f"The picture has {size} bytes."
-    return _response(416, "range_not_satisfiable", "Range not satisfiable", detail, headers=headers, caching=NO_STORE)
+    return _response(UNSATISFIABLE, f"The picture has {size} bytes.", headers=headers, caching=NO_STORE)
 
 
 async def service_error(_request: Request, error: Exception) -> Response:
@@ -74,29 +110,27 @@ async def service_error(_request: Request, error: Exception) -> Response:
 async def http_error(_request: Request, error: Exception) -> Response:
     """What the router raises: no such path, or another method."""
     assert isinstance(error, HTTPException)
-    phrase = HTTPStatus(error.status_code).phrase
-    code = phrase.lower().replace(" ", "_")
-    return _response(error.status_code, code, phrase, error.detail, headers=dict(error.headers or {}), caching=NO_STORE)
+    kind = Kind.of_status(error.status_code)
+    return _response(kind, error.detail, headers=dict(error.headers or {}), caching=NO_STORE)
 
 
 async def unexpected(_request: Request, error: Exception) -> Response:
     """A defect of ours. Its text stays in the log: it may say what is nobody's business."""
     log.error("unexpected error", exc_info=error)
-    return _response(
-        500,
-        "internal",
-        "Internal error",
-        "This is a defect of the server; it was logged.",
-        headers={},
-        caching=NO_STORE,
-    )
+    return _response(INTERNAL, "This is a defect of the server; it was logged.", headers={}, caching=NO_STORE)
 
 
-def _response(status: int, code: str, title: str, detail: str, *, headers: dict[str, str], caching: str) -> Response:
-    body = {"type": f"urn:darkroom:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
+def _response(kind: Kind, detail: str, *, headers: dict[str, str], caching: str) -> Response:
+    body: Problem = {
+        "type": f"urn:darkroom:problem:{kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+        "code": kind.code,
+    }
     return Response(
         json.dumps(body),
-        status,
+        kind.status,
         {"Cache-Control": caching, "X-Content-Type-Options": "nosniff", **headers},
-        media_type="application/problem+json",
+        media_type=MEDIA_TYPE,
     )

@@ -26,7 +26,7 @@ from proxy.web.negotiation import new_format
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
-_CACHE_STATUS = {
+CACHE_STATUS = {
     Tier.HOT: "darkroom; hit",
     Tier.STORED: "darkroom; hit",
     Tier.DERIVED: "darkroom; fwd=miss; stored",
@@ -130,7 +130,7 @@ def answer(method: str, request: Headers, variant: Variant, fetched: Fetched, se
     picture = fetched.picture
     modified = picture.last_modified
     headers = _identity(picture.etag, modified, picture.cache_tag) | {
-        "Cache-Status": _CACHE_STATUS[fetched.tier],
+        "Cache-Status": CACHE_STATUS[fetched.tier],
         "Server-Timing": _server_timing(fetched.timings, seconds),
     }
     if not_modified(picture.etag, modified, request.get("if-none-match"), request.get("if-modified-since")):
@@ -184,7 +184,7 @@ def _prepared(etag: str, modified: datetime, cache_tag: str, name: str, size: in
     """All headers of a picture from memory, as ASGI has them; by values, so as not to keep its bytes."""
     headers = _identity(etag, modified, cache_tag) | _safety(name)
     headers |= {
-        "Cache-Status": _CACHE_STATUS[Tier.HOT],
+        "Cache-Status": CACHE_STATUS[Tier.HOT],
         "Server-Timing": _server_timing({}, 0.0),
         "Content-Type": Format(name.rpartition(".")[2]).media_type,
         "Content-Length": str(size),

@@ -213,7 +213,7 @@ class TestDelete:
 class TestUnknown:
     @pytest.mark.parametrize("path", ["", "/status", "/events"])
     @pytest.mark.parametrize(
-        "upload_id", [UNKNOWN, UNKNOWN.upper(), UNKNOWN[:-1], UNKNOWN.replace("-", ""), "upload", "%2e%2e", "a%00b"]
+        "upload_id", [UNKNOWN, UNKNOWN.upper(), UNKNOWN[:-1], UNKNOWN.replace("-", ""), "uploads", "%2e%2e", "a%00b"]
     )
     async def test_an_id_that_is_nobodys_is_not_found(self, service: Service, upload_id: str, path: str) -> None:
         await assert_problem(service, "GET", f"/images/{upload_id}{path}", 404, "not_found")
@@ -245,6 +245,8 @@ class TestMethods:
         ("method", "path", "allowed"),
         [
             ("PUT", "/images/upload", {"POST"}),
+            ("GET", "/images/upload", {"POST"}),
+            ("DELETE", "/images/upload", {"POST"}),
             ("POST", "/images", {"GET", "HEAD"}),
             ("DELETE", "/images", {"GET", "HEAD"}),
             ("POST", f"/images/{UNKNOWN}/status", {"GET", "HEAD"}),

@@ -1,0 +1,45 @@
+"""`/openapi.json`, and `/docs`, which shows it: Swagger UI, all of it served from here."""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import distribution
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from ingest.web.openapi.parts import Json
+
+_FOLDER = Path(__file__).parent
+# Located without importing: that would read all nine megabytes of the package into memory, twice over.
+_SWAGGER = Path(str(distribution("offapi").locate_file("offapi")))
+_FILES: Mapping[str, tuple[Path, str]] = {
+    "/docs": (_FOLDER / "index.html", "text/html"),
+    "/docs/start.js": (_FOLDER / "start.js", "text/javascript"),
+    "/docs/swagger-ui.js": (_SWAGGER / "swagger_bundle.js", "text/javascript"),
+    "/docs/swagger-ui.css": (_SWAGGER / "swagger_style.css", "text/css"),
+}
+_HEADERS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+# `data:` are icons in Swagger UI's style sheet, `blob:` the pictures that a call answers.
+_POLICY: Mapping[str, str] = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+}
+
+DOCS_PATHS = ("/openapi.json", *_FILES)
+
+
+def docs_routes(document: Json) -> list[Route]:
+    """For a document that does not change while the server runs."""
+    body = json.dumps(document).encode()
+
+    async def openapi(_request: Request) -> Response:
+        return Response(body, headers=_HEADERS, media_type="application/json")
+
+    return [Route("/openapi.json", openapi), *(Route(path, _serve, methods=["GET"]) for path in _FILES)]
+
+
+async def _serve(request: Request) -> Response:
+    path, media_type = _FILES[request.url.path]
+    return FileResponse(path, headers={**_HEADERS, **_POLICY}, media_type=media_type)

@@ -1,0 +1,7 @@
+// A global of swagger-ui.js, which is no module.
+globalThis.SwaggerUIBundle({
+  url: "/openapi.json",
+  dom_id: "#calls",
+  deepLinking: true,
+  validatorUrl: null, // the default would send the document to somebody else's service
+});

@@ -1,0 +1,47 @@
+"""`/docs` in a real browser: under its policy, from this server alone, for every call."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import OpenPage
+from tests.pictures import photograph_bytes
+
+
+def test_every_call_is_shown(open_page: OpenPage) -> None:
+    page = open_page("/docs")
+    expect(page.get_by_role("heading", name="Darkroom")).to_be_visible()
+    described = page.evaluate(
+        "async () => Object.values((await (await fetch('/openapi.json')).json()).paths)"
+        ".flatMap((path) => Object.keys(path)).filter((key) => key !== 'parameters').length"
+    )
+    expect(page.locator(".opblock")).to_have_count(described)
+
+
+def test_a_call_shows_its_parameters_and_problems(open_page: OpenPage) -> None:
+    page = open_page("/docs#/Variants/getVariant")
+    call = page.locator("#operations-Variants-getVariant")
+
+    expect(call.locator("[data-param-name=size] option")).to_have_count(9)
+    expect(call.get_by_text("derivation_timeout").first).to_be_visible()
+
+
+def test_a_picture_can_be_uploaded_from_it_and_seen(open_page: OpenPage) -> None:
+    page = open_page("/docs#/Uploads/upload")
+    upload = page.locator("#operations-Uploads-upload")
+    upload.get_by_role("button", name="Try it out").click()
+    picture = {"name": "coffee.png", "mimeType": "image/png", "buffer": photograph_bytes("coffee.png")}
+    upload.locator("input[type=file]").set_input_files(picture)
+    upload.get_by_role("button", name="Execute").click()
+    answer = upload.locator(".live-responses-table")
+    expect(answer.locator(".response-col_status").filter(has_text="201")).to_be_visible()
+    upload_id = page.evaluate("async () => (await (await fetch('/images')).json()).images[0].uploadId")
+
+    page.goto("/docs#/Variants/getVariant")
+    page.reload()
+    variant = page.locator("#operations-Variants-getVariant")
+    variant.get_by_role("button", name="Try it out").click()
+    variant.locator("[data-param-name=uploadId] input").fill(upload_id)
+    variant.locator("[data-param-name=format] select").select_option("webp")
+    variant.get_by_role("button", name="Execute").click()
+    shown = variant.locator(".live-responses-table img")
+    expect(shown).to_be_visible()
+    assert shown.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") == 150

@@ -1,0 +1,23 @@
+"""Schemathesis reads this (`SCHEMATHESIS_HOOKS`): what random values never are, pictures, ranges and conditions."""
+
+from itertools import cycle
+
+import schemathesis
+from hypothesis import strategies
+from schemathesis import Case, HookContext
+
+from tests.unit.ingest.fakes import picture
+
+for _format in ("jpeg", "png", "webp"):
+    _tries = [picture(format=_format), picture(50, 50, _format), picture(format=_format)[:200], b"GIF89a", b""]
+    schemathesis.openapi.media_type(f"image/{_format}", strategies.sampled_from(_tries))
+
+_conditions = cycle([{}, {"Range": "bytes=0-9"}, {"Range": "bytes=999999-"}, {"If-None-Match": "*"}])
+
+
+@schemathesis.hook
+def before_call(_context: HookContext, case: Case, _kwargs: dict[str, object]) -> None:
+    """Variants are asked for by turns."""
+    if case.path.endswith(".{format}"):
+        for name, value in next(_conditions).items():
+            case.headers.setdefault(name, value)

@@ -1,0 +1,122 @@
+"""Schemathesis against a live service: whatever is sent, no defect, and no answer that the document does not describe.
+
+It tries examples, bounds, wrong kinds and random values on every call, and methods that there are not; and it follows
+links, so that one call asks for what another has made.
+"""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.service import Service
+
+ROOT = Path(__file__).parents[2]
+SIZES = "[sizes.tiny]\nwidth = 24\nheight = 24\n[sizes.wide]\nwidth = 48\n"
+CHECKS = (
+    "not_a_server_error",
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+    "negative_data_rejection",
+    "unsupported_method",
+    "allow_header_conformance",
+    "use_after_free",
+    "ensure_resource_availability",
+    "ignored_auth",
+)
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+VARIANT = re.compile(r"\{id}/(tiny|wide)(@|%40)?[23]?x?\.\w+$")
+REACHED = {
+    ("POST", "/images/upload", 201),
+    ("POST", "/images/upload", 400),
+    ("POST", "/images/upload", 422),
+    ("GET", "/images/upload", 405),
+    ("GET", "/images", 200),
+    ("GET", "/images/{id}", 200),
+    ("GET", "/images/{id}/status", 200),
+    ("GET", "/images/{id}/events", 200),
+    ("GET", "/images/{id}/variant", 200),
+    ("GET", "/images/{id}/variant", 206),
+    ("GET", "/images/{id}/variant", 304),
+    ("GET", "/images/{id}/variant", 308),
+    ("GET", "/images/{id}/variant", 404),
+    ("GET", "/images/{id}/variant", 416),
+    ("HEAD", "/images/{id}/variant", 200),
+    ("DELETE", "/images/{id}", 204),
+    ("DELETE", "/images/{id}", 404),
+}
+LOCKED = {
+    ("POST", "/images/upload"),
+    ("GET", "/images"),
+    ("GET", "/images/{id}"),
+    ("GET", "/images/{id}/status"),
+    ("GET", "/images/{id}/events"),
+    ("DELETE", "/images/{id}"),
+    ("GET", "/metrics"),
+}
+
+
+PATIENT = {"RENDER_TIMEOUT": "60"}  # on a busy machine, 504 is no defect
+
+
+def explore(service: Service, *options: str, examples: int) -> set[tuple[str, str, int]]:
+    """Methods, paths and statuses that there were; the test fails with the report of what was found wrong."""
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("st")),
+            *("run", f"{service.url}/openapi.json", "--checks", ",".join(CHECKS), "--no-color"),
+            *("--generation-deterministic", "--max-examples", str(examples)),
+            *("--request-timeout", "60", "--report", "har", "--report-dir", "report", *options),
+        ],
+        cwd=service.folder,
+        env={"PATH": "", "PYTHONPATH": str(ROOT), "SCHEMATHESIS_HOOKS": "tests.integration.schemathesis_hooks"},
+        text=True,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    [report] = (service.folder / "report").glob("har-*.json")
+    entries = json.loads(report.read_text())["log"]["entries"]
+    return {
+        (entry["request"]["method"], named(entry["request"]["url"]), entry["response"]["status"]) for entry in entries
+    }
+
+
+def named(url: str) -> str:
+    return VARIANT.sub("{id}/variant", ID.sub("{id}", urlsplit(url).path))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "darkroom.toml").write_text(SIZES)
+    return tmp_path
+
+
+def test_every_answer_is_described(folder: Path) -> None:
+    with Service(folder, **PATIENT) as service:
+        seen = explore(service, examples=25)
+
+    assert seen >= REACHED
+
+
+def test_the_document_says_what_needs_a_key(folder: Path) -> None:
+    with Service(folder, API_KEYS="first,second", **PATIENT) as service:
+        seen = explore(service, "--header", "Authorization: Bearer second", examples=5)
+
+    assert {(method, path) for method, path, status in seen if status == 401} == LOCKED
+    assert {(method, path) for method, path, status in seen if status < 300} >= LOCKED
+
+
+def test_uploads_alone_are_described_as_well(folder: Path) -> None:
+    with Service(folder, "--role", "ingest", **PATIENT) as service:
+        seen = explore(service, examples=5)
+
+    assert ("POST", "/images/upload", 201) in seen
+    assert not any(path.endswith("/variant") for _, path, _ in seen)

@@ -1,0 +1,67 @@
+"""`/docs`: Swagger UI, every file of it from here, in a policy that lets nothing else run."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+TYPES = {
+    "/docs": "text/html; charset=utf-8",
+    "/docs/start.js": "text/javascript; charset=utf-8",
+    "/docs/swagger-ui.js": "text/javascript; charset=utf-8",
+    "/docs/swagger-ui.css": "text/css; charset=utf-8",
+}
+
+
+class Sources(HTMLParser):
+    """What a page loads by itself, and its inline scripts."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.urls: list[str] = []
+        self.inline: list[str] = []
+        self._script = False
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._script = tag in ("script", "style")
+        if url := dict(attrs).get("src" if tag == "script" else "href"):
+            self.urls.append(url)
+
+    def handle_data(self, data: str) -> None:
+        if self._script and data.strip():
+            self.inline.append(data)
+
+
+@pytest.mark.parametrize("path", TYPES)
+async def test_its_files_need_no_key_and_may_load_nothing_from_elsewhere(service: Service, path: str) -> None:
+    answer = await service.configured(api_keys=("first",)).get(path)
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == TYPES[path]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    policy = dict(directive.split(" ", 1) for directive in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+
+
+async def test_the_page_loads_what_there_is(service: Service) -> None:
+    page = Sources((await service.get("/docs")).text)
+
+    assert page.inline == []
+    assert {url for url in page.urls if url != "data:,"} == {*TYPES, "/openapi.json"} - {"/docs"}
+
+
+async def test_the_calls_are_those_of_this_server(service: Service) -> None:
+    assert re.findall(r'url: "(.*)"', (await service.get("/docs/start.js")).text) == ["/openapi.json"]
+
+
+async def test_the_swagger_ui_reads_openapi_3_1(service: Service) -> None:
+    [version] = re.findall(r'PACKAGE_VERSION:"(\d+)\.', (await service.get("/docs/swagger-ui.js")).text)
+
+    assert int(version) >= 5

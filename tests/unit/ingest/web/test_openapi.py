@@ -1,0 +1,219 @@
+"""`/openapi.json` says what the service does: its calls, its problems, and the very form of its answers."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from starlette.routing import Route
+
+from ingest.web.app import ingest_app
+from ingest.web.openapi import describe
+from proxy.settings import Settings
+from proxy.web.problems import INTERNAL, METHOD_NOT_ALLOWED, STATUS, UNSATISFIABLE
+from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+VARIANT = "/images/{uploadId}/{size}.{format}"
+NEVER_SENT = {
+    "refused",  # a family
+    "queue_unavailable",  # uploads and variants do without the queue
+}
+CONFORMANCE = [
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+VERBS = {"get", "head", "post", "put", "patch", "delete", "options", "trace"}
+
+
+def document(*, variants: bool = True, **settings: Any) -> dict[str, Any]:
+    return describe(Settings(**settings), variants=variants)
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method in item.keys() & VERBS:
+            yield path, method.upper(), item[method]
+
+
+def described(document: dict[str, Any]) -> dict[str, set[str]]:
+    return {path: {verb.upper() for verb in item.keys() & VERBS} for path, item in document["paths"].items()}
+
+
+def codes(document: dict[str, Any]) -> set[tuple[int, str]]:
+    """Every problem that some call is said to answer, with its status."""
+    found = set()
+    for _, _, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            for exactly in (
+                answer.get("content", {}).get("application/problem+json", {}).get("schema", {}).get("allOf", [])
+            ):
+                found |= {(int(status), code) for code in exactly.get("properties", {}).get("code", {}).get("enum", [])}
+    return found
+
+
+def routes(service: Service, *, variants: bool) -> dict[str, set[str]]:
+    """Calls by path, as the router has them: of routes for one path the first. The pages' own files are no calls."""
+    app: Any = ingest_app(service.ingest, warm_up=False, variants=variants)
+    while not hasattr(app, "routes"):
+        app = app._app
+    assert all(isinstance(route, Route) for route in app.routes)
+    calls = {route.path.replace("upload_id", "uploadId"): route.methods - {"HEAD"} for route in reversed(app.routes)}
+    return {path: verbs for path, verbs in calls.items() if not path.startswith(("/page/", "/docs/"))}
+
+
+class TestDocument:
+    async def test_is_valid(self) -> None:
+        schemathesis.openapi.from_dict(document()).validate()
+        schemathesis.openapi.from_dict(document(variants=False, api_keys=("first",))).validate()
+
+    async def test_is_what_is_served_and_needs_no_key(self, service: Service) -> None:
+        locked = service.configured(api_keys=("first",))
+
+        answer = await locked.get("/openapi.json")
+
+        assert answer.status_code == 200
+        assert answer.headers["content-type"] == "application/json"
+        assert answer.json() == describe(locked.ingest.origin.settings, variants=True)
+
+    @pytest.mark.parametrize("variants", [True, False])
+    async def test_leads_nowhere_in_vain(self, variants: bool) -> None:
+        """References and links."""
+        made = document(variants=variants)
+        text = str(made)
+        names = [operation["operationId"] for _, _, operation in operations(made)]
+
+        assert len(set(names)) == len(names)
+        assert set(re.findall(r"#/components/schemas/(\w+)", text)) == made["components"]["schemas"].keys()
+        assert set(re.findall(r"'links': {'(\w+)'", text)) <= set(names)
+        links = made["paths"]["/images/upload"]["post"]["responses"]["201"]["links"]
+        assert {link["operationId"] for link in links.values()} <= set(names)
+        assert ("getVariant" in links) is variants
+
+    @pytest.mark.parametrize("variants", [True, False])
+    async def test_has_every_call_and_no_other(self, service: Service, variants: bool) -> None:
+        expected = routes(service, variants=variants) | ({VARIANT: {"GET", "HEAD"}} if variants else {})
+
+        assert described(document(variants=variants)) == expected
+
+    async def test_has_every_problem_with_its_status(self) -> None:
+        raised = {(status, kind.code) for kind, status in STATUS.items() if kind.code not in NEVER_SENT}
+        ours = {(kind.status, kind.code) for kind in (INTERNAL, METHOD_NOT_ALLOWED, UNSATISFIABLE)}
+
+        # What an upload is refused for with 400 is 422 where it was taken under other settings, or by another version.
+        assert codes(document()) == raised | ours | {(422, "unsupported_format")}
+
+    async def test_says_what_one_may_send_by_the_settings(self) -> None:
+        made = document(max_upload_mb=3, min_side=20, max_side=70, sizes={"tiny": {"width": 9}, "wide": {"width": 90}})
+
+        form = made["paths"]["/images/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
+        _, size, format = made["paths"][VARIANT]["parameters"]
+        assert (
+            form["schema"]["properties"]["image"]["description"]
+            == "At most 3 MiB, 20 to 70 pixels a side, once upright."
+        )
+        assert form["encoding"]["image"]["contentType"] == "image/jpeg, image/png, image/webp"
+        assert size["schema"]["enum"] == ["tiny", "tiny@2x", "tiny@3x", "wide", "wide@2x", "wide@3x"]
+        assert format["schema"]["enum"] == ["jpg", "png", "webp", "avif", "auto", "jpeg"]
+        for kind in ("Accepted", "Upload"):
+            urls = made["components"]["schemas"][kind]["properties"]["urls"]
+            assert urls["required"] == ["tiny", "wide"]
+            assert urls["properties"]["tiny"]["required"] == ["jpg", "png", "webp", "avif"]
+
+    async def test_says_which_calls_need_a_key(self) -> None:
+        locked, unlocked = document(api_keys=("first",)), document()
+
+        assert locked["security"] == [{"bearer": []}]
+        assert unlocked["security"] == [{}, {"bearer": []}]
+        for made in (locked, unlocked):
+            for path, _, operation in operations(made):
+                open_to_all = path in (VARIANT, "/healthz", "/readyz", "/", "/docs", "/openapi.json")
+                assert (operation.get("security") == []) is open_to_all
+                assert ("401" in operation["responses"]) is not open_to_all
+
+    async def test_tells_no_secret(self) -> None:
+        assert "open-sesame" not in str(document(api_keys=("open-sesame",), redis_url="redis://:open-sesame@cache"))
+
+
+class TestAnswers:
+    """What is answered is what the document says of the call, down to required headers."""
+
+    async def test_to_an_upload_and_its_calls(self, service: Service) -> None:
+        created = await service.upload(picture())
+        upload_id = created.json()["uploadId"]
+        await agree(service, created, "/images/upload", 201)
+        await agree(service, await service.upload(b"GIF89a"), "/images/upload", 400)
+        await agree(service, await service.upload(picture(20, 20)), "/images/upload", 422)
+        await agree(service, await service.upload(picture().ljust((1 << 20) + 1, b"\0")), "/images/upload", 413)
+        await agree(service, await service.get("/images/upload"), "/images/upload", 405, "POST")
+        await agree(service, await service.get("/images?limit=1"), "/images", 200)
+        await agree(service, await service.get("/images?limit=one"), "/images", 400)
+        for below in ("", "/status"):
+            template = "/images/{uploadId}" + below
+            await agree(service, await service.get(f"/images/{upload_id}{below}"), template, 200)
+            await agree(service, await service.get(f"/images/{UNKNOWN}{below}"), template, 404)
+        await agree(service, await service.delete(f"/images/{upload_id}"), "/images/{uploadId}", 204)
+        await agree(service, await service.get(f"/images/{upload_id}/events"), "/images/{uploadId}/events", 404)
+
+    @pytest.mark.parametrize(
+        ("name", "headers", "status"),
+        [
+            ("small.webp", {}, 200),
+            ("small@2x.avif", {}, 200),
+            ("small.auto", {"accept": "image/webp"}, 200),
+            ("small.jpg", {"range": "bytes=0-9"}, 206),
+            ("small.auto", {"range": "bytes=0-9"}, 206),
+            ("small.jpg", {"range": "bytes=999999-"}, 416),
+            ("small.jpg", {"if-none-match": "*"}, 304),
+            ("small.jpeg", {}, 308),
+            ("huge.jpg", {}, 404),
+        ],
+    )
+    async def test_to_a_variant(self, service: Service, name: str, headers: dict[str, str], status: int) -> None:
+        path = f"/images/{(await service.upload(picture())).json()['uploadId']}/{name}"
+        async with service.client(headers) as client:
+            await agree(service, await client.get(path), VARIANT, status)
+            if "range" not in headers:
+                await agree(service, await client.head(path), VARIANT, status)
+
+    async def test_about_the_service(self, service: Service) -> None:
+        for path in ("/healthz", "/readyz", "/metrics", "/", "/docs", "/openapi.json"):
+            await agree(service, await service.get(path), path, 200)
+
+    async def test_without_a_key(self, service: Service) -> None:
+        locked = service.configured(api_keys=("first",))
+
+        await agree(locked, await locked.get("/images"), "/images", 401)
+
+    async def test_while_the_database_is_away(self, service: Service) -> None:
+        await service.ingest.database.migrate("base")
+        try:
+            ready, listed = await service.get("/readyz"), await service.get("/images")
+        finally:
+            await service.ingest.database.migrate()
+
+        await agree(service, ready, "/readyz", 503)
+        await agree(service, listed, "/images", 503)
+
+
+async def agree(service: Service, answer: httpx.Response, path: str, status: int, method: str | None = None) -> None:
+    """The answer has this status, and is as the document that is served says of it."""
+    assert answer.status_code == status
+    made = schemathesis.openapi.from_dict((await service.get("/openapi.json")).json())
+    named = re.fullmatch(re.sub(r"\{(\w+)}", r"(?P<\1>[^/.]+)", path), answer.request.url.path)
+    case = made[path][method or answer.request.method].Case(path_parameters=named.groupdict())
+    answer.request = httpx.Request(answer.request.method, answer.request.url)  # its body was a stream, and is gone
+    case.validate_response(answer, checks=CONFORMANCE)
