@@ -32,7 +32,7 @@ class Overview:
         self._sizes = settings.sizes
         self._base = settings.url_base
         self._recipes = Recipes(settings)
-        self._documents = Documents(settings.sizes, settings.url_base)
+        self._documents = Documents.of(settings)
 
     async def of(self, upload_id: UploadId) -> dict[str, Any]:
         """`database` and `original` say who knows it: one alone is what a crash leaves behind, until `darkroom gc`.
