@@ -4,6 +4,7 @@ FROM python:3.11-slim AS build
 WORKDIR /app
 COPY requirements.txt pyproject.toml README.md ./
 RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY darkroom darkroom
 COPY proxy proxy
 COPY ingest ingest
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .

@@ -78,8 +78,19 @@ class WarmedVariant:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivateMetadata:
+    """Kinds of it (`proxy/imaging/privacy.py`): `found` in the original, and `in_exif`, which may be kept."""
+
+    found: list[str]
+    in_exif: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Image:
-    """An accepted upload. `format` is jpeg, png or webp; sides are upright pixels; `variants` go by name."""
+    """An accepted upload. `format` is jpeg, png or webp; sides are upright pixels; `variants` go by name.
+
+    `private` is None for uploads from before it was looked at.
+    """
 
     upload_id: UploadId
     format: str
@@ -90,3 +101,4 @@ class Image:
     color: str
     variants: dict[str, WarmedVariant]
     created_at: datetime
+    private: PrivateMetadata | None = None

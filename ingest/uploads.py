@@ -12,7 +12,8 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import Cdn
-from ingest.jobs import Image
+from ingest.idempotency import Claim, file_fingerprint
+from ingest.jobs import Image, PrivateMetadata
 from ingest.queue.base import WarmupQueue
 from ingest.warmup import waiting
 from proxy.derivation.picture import upload_tag
@@ -60,11 +61,11 @@ class Uploads:
         self._metrics = metrics
         self._temporary = temporary
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> Image:
-        """Takes the file's bytes; returns once the original and its rows are durable.
+    async def receive(self, chunks: AsyncIterator[bytes], claim: Claim | None = None) -> Image:
+        """Takes the file's bytes; returns once the original and its rows are durable, under `claim` if there is one.
 
-        Raises what `chunks` raises, a Refused for a picture that we do not take, Unavailable, Overloaded,
-        DerivationTimeout or RenderFailed; then nothing of it is left in any store.
+        Raises what `chunks` raises, a Refused for a picture that we do not take, InProgress, Unavailable, Overloaded,
+        DerivationTimeout or RenderFailed; then nothing of it is left in any store, and its claim is free.
         """
         upload_id = new_upload_id()
         folder = self._temporary / upload_id
@@ -73,7 +74,10 @@ class Uploads:
             head, extension = await _first_bytes(chunks)
             begun = True
             path = folder / f"original.{extension}"
-            image = await self._accept(upload_id, path, head, chunks)
+            await self._repository.begin(upload_id, claim)
+            await _save(path, head, chunks)
+            fingerprint = await anyio.to_thread.run_sync(file_fingerprint, path) if claim else None
+            image = await self._accept(upload_id, path, fingerprint)
         except BaseException as error:
             if begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -98,9 +102,7 @@ class Uploads:
         await self._cdn.forget([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
-    async def _accept(self, upload_id: UploadId, path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> Image:
-        await self._repository.begin(upload_id)
-        await _save(path, head, chunks)
+    async def _accept(self, upload_id: UploadId, path: Path, fingerprint: str | None) -> Image:
         inspection = await self._inspect(path)
         put = self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
         await _to_its_end(put)
@@ -114,8 +116,9 @@ class Uploads:
             inspection.color,
             waiting(upload_id, self._sizes),
             datetime.now(UTC),
+            PrivateMetadata(inspection.private, inspection.private_exif),
         )
-        await _to_its_end(self._repository.accept(image))
+        await _to_its_end(self._repository.accept(image, fingerprint))
         return image
 
     async def _inspect(self, path: Path) -> Inspection:

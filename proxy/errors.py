@@ -13,8 +13,11 @@
     │   ├── TooManyPixels         too many pixels
     │   ├── TooHeavy              takes more memory than there may be
     │   ├── Undecodable           truncated, corrupt or hostile
-    │   └── UploadTimeout         the body came too slowly
+    │   ├── UploadTimeout         the body came too slowly
+    │   └── KeyReused             its Idempotency-Key is another picture's
+    ├── InProgress                its Idempotency-Key is that of an upload under way
     ├── Unauthorized              no key, or a wrong one
+    ├── CrossSite                 another site's page sent it through a browser
     ├── Unavailable               a dependency is away
     │   ├── StoreUnavailable
     │   ├── CatalogUnavailable
@@ -116,9 +119,28 @@ class UploadTimeout(Refused):
     retryable = True
 
 
+class KeyReused(Refused):
+    code = "key_reused"
+    title = "The idempotency key is another picture's"
+
+
+class InProgress(ServiceError):
+    code = "in_progress"
+    title = "The same upload is under way"
+    retryable = True
+
+    def __init__(self, detail: str = "", *, retry_after: int | None = 2) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
 class Unauthorized(ServiceError):
     code = "unauthorized"
     title = "A valid API key is needed"
+
+
+class CrossSite(ServiceError):
+    code = "cross_site"
+    title = "The page of another site may not upload here"
 
 
 class Unavailable(ServiceError):

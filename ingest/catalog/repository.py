@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
 
+from ingest.catalog import claims
 from ingest.catalog.database import Database
 from ingest.catalog.tables import images, upload_jobs
-from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
+from ingest.idempotency import Claim
+from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, PrivateMetadata, VariantState, WarmedVariant
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 
@@ -32,22 +34,42 @@ class JobRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, upload_id: UploadId) -> None:
-        """The first byte has come: a pending job, without an image yet."""
+    async def begin(self, upload_id: UploadId, claim: Claim | None = None) -> None:
+        """The first byte has come: a pending job, without an image yet. Raises InProgress if the claim is another's."""
         now = datetime.now(UTC)
         values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0}
+        values |= {"created_at": now, "updated_at": now}
         async with self._database.transaction() as connection:
-            await connection.execute(insert(upload_jobs).values(values | {"created_at": now, "updated_at": now}))
+            if claim is None:
+                await connection.execute(insert(upload_jobs).values(values))
+            else:
+                await claims.begin(connection, claim, values)
 
-    async def accept(self, image: Image) -> None:
-        """The original is stored: from now on the upload exists and its job may be taken."""
+    async def accept(self, image: Image, fingerprint: str | None = None) -> None:
+        """The original is stored: from now on the upload exists and its job may be taken.
+
+        `fingerprint` is that of an upload with a claim. Raises InProgress if the claim was taken over meanwhile.
+        """
+        query = update(upload_jobs).where(upload_jobs.c.upload_id == image.upload_id)
+        if fingerprint is not None:
+            query = query.where(upload_jobs.c.idempotency_key.is_not(None))
+        moment = image.created_at
         async with self._database.transaction() as connection:
-            await connection.execute(insert(images).values(asdict(image)))
-            await connection.execute(
-                update(upload_jobs)
-                .where(upload_jobs.c.upload_id == image.upload_id)
-                .values(created_at=image.created_at, updated_at=image.created_at)
+            result = await connection.execute(
+                query.values(created_at=moment, updated_at=moment, fingerprint=fingerprint)
             )
+            if fingerprint is not None and result.rowcount == 0:
+                raise claims.in_progress()
+            await connection.execute(insert(images).values(asdict(image)))
+
+    async def first_under(self, claim: Claim) -> tuple[Image, str] | None:
+        """The upload that was accepted under it and its fingerprint, if there is one that still counts.
+
+        Raises InProgress while there is one under way.
+        """
+        async with self._database.transaction() as connection:
+            row = await claims.find(connection, claim)
+        return row and (_image(row), row.fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
         """Removes both rows. False if there were none."""
@@ -208,6 +230,7 @@ def _image(row: Row[Any]) -> Image:
         row.color,
         variants,
         row.created_at,
+        row.private and PrivateMetadata(**row.private),
     )
 
 

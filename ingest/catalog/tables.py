@@ -45,9 +45,12 @@ upload_jobs = Table(
     Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("idempotency_key", String(64)),  # the digest of one; the upload's end is its end
+    Column("fingerprint", String(64)),  # SHA-256 of what was accepted under it; until then none
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="upload_jobs_progress"),
     Index("upload_jobs_by_status", "status", "created_at"),
+    Index("upload_jobs_by_key", "idempotency_key", unique=True),
 )
 
 images = Table(
@@ -62,5 +65,6 @@ images = Table(
     Column("color", String(7), nullable=False),
     Column("variants", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("private", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
     Index("images_newest", "created_at", "upload_id"),
 )

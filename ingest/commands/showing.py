@@ -32,7 +32,7 @@ class Overview:
         self._sizes = settings.sizes
         self._base = settings.url_base
         self._recipes = Recipes(settings)
-        self._documents = Documents(settings.sizes, settings.url_base)
+        self._documents = Documents.of(settings)
 
     async def of(self, upload_id: UploadId) -> dict[str, Any]:
         """`database` and `original` say who knows it: one alone is what a crash leaves behind, until `darkroom gc`.
@@ -48,7 +48,7 @@ class Overview:
                 raise
             document = _of_store(upload_id, original) | {"database": False}
         else:
-            document = self._documents.upload(image, job) | self._documents.status(image, job) | {"database": True}
+            document = {**self._documents.upload(image, job), **self._documents.status(image, job), "database": True}
             known = image.variants
         variants = await self._variants(upload_id, known)
         return document | {"original": original is not None, "variants": variants}

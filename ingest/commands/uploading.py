@@ -60,7 +60,7 @@ class _Uploader:
         self._ingest = ingest
         self._wait = wait
         self._uploads = open_uploads(ingest)
-        self._documents = Documents(settings.sizes, settings.url_base)
+        self._documents = Documents.of(settings)
         self._most = settings.max_upload_mb << 20
 
     async def upload(self, file: str) -> Receipt:

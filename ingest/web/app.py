@@ -16,11 +16,14 @@ from ingest.queue.base import WarmupQueue
 from ingest.queue.bullmq import BullmqQueue
 from ingest.queue.local import LocalQueue
 from ingest.reconciler import Reconciler
+from ingest.repeats import Repeats
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
+from ingest.web.answers import UploadAnswers
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.documents import Documents
 from ingest.web.endpoints import Endpoints
+from ingest.web.form import FormPages
 from ingest.web.openapi import describe
 from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.worker import Worker
@@ -149,8 +152,17 @@ def open_uploads(ingest: Ingest) -> Uploads:
 def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIApp:
     """`warm_up`: here, in this process. `variants`: they are served beside it, so `/docs` shows them too."""
     origin, settings = ingest.origin, ingest.origin.settings
+    uploads = open_uploads(ingest)
+    repeats = Repeats(uploads, ingest.repository, origin.metrics)
+    documents = Documents.of(settings)
+    answers = UploadAnswers(documents, FormPages(settings.url_base))
     endpoints = Endpoints(
-        settings, open_uploads(ingest), ingest.repository, Documents(settings.sizes, settings.url_base)
+        settings,
+        uploads=uploads,
+        repeats=repeats,
+        repository=ingest.repository,
+        documents=documents,
+        answers=answers,
     )
     checks = {"store": origin.check_store, "database": ingest.database.check}
 
@@ -166,7 +178,7 @@ def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIA
         *health_routes(checks, origin.metrics, ingest.collect_jobs),
     ]
     app = starlette_app(routes, lifespan)
-    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS))
+    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), answers.without_key)
 
 
 def _configured(settings: Settings | None) -> Settings:

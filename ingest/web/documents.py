@@ -1,20 +1,28 @@
 """The JSON that callers see, and the `<picture>` that they may paste. Shapes only; no decisions."""
 
-from html import escape
-
+from darkroom import picture_html
 from ingest.catalog.repository import Page
-from ingest.jobs import Image, Job, JobStatus
-from ingest.web.shapes import Accepted, Status, Upload, UploadPage
+from ingest.jobs import Image, Job, JobStatus, PrivateMetadata
+from ingest.web.shapes import Accepted, Dimensions, Privacy, Status, Upload, UploadPage
 from proxy.keys import variant_path
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
+from proxy.settings import Settings
 
 
 class Documents:
-    """Renders uploads for the configured sizes. URLs begin with `base`, or are paths where it is empty."""
+    """Renders uploads for the configured sizes. URLs begin with `base`, or are paths where it is empty.
 
-    def __init__(self, sizes: Sizes, base: str) -> None:
+    `strip_metadata`: variants keep none; otherwise their EXIF.
+    """
+
+    def __init__(self, sizes: Sizes, base: str, *, strip_metadata: bool = True) -> None:
         self._sizes = sizes
         self._base = base
+        self._strip_metadata = strip_metadata
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Documents":
+        return cls(settings.sizes, settings.url_base, strip_metadata=settings.strip_metadata)
 
     def created(self, image: Image) -> Accepted:
         return {
@@ -24,16 +32,19 @@ class Documents:
             "format": image.format,
             "status": JobStatus.PENDING,
             "statusUrl": f"/images/{image.upload_id}/status",
+            "sizes": self._shown(image),
             "urls": self._urls(image.upload_id),
             "placeholder": {"thumbhash": image.thumbhash, "color": image.color},
+            "privacy": self._privacy(image.private),
         }
 
     def upload(self, image: Image, job: Job) -> Upload:
+        created = self.created(image)
         return {
-            **self.created(image),
+            **created,
             "status": job.status,
             "createdAt": job.created_at.isoformat(),
-            "picture": self._picture(image),
+            "picture": picture_html(created),
         }
 
     def page(self, page: Page) -> UploadPage:
@@ -64,6 +75,18 @@ class Documents:
         size = max(self._sizes.values(), key=lambda size: shown(size, image)[0])
         return self._url(image.upload_id, Variant(size, Format.JPG))
 
+    def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
+        """Kinds of private metadata that variants lose and keep, under the settings of now; None where unknown."""
+        if private is None:
+            return None
+        kept = [] if self._strip_metadata else private.in_exif
+        return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
+
+    def _shown(self, image: Image) -> dict[str, Dimensions]:
+        """How large each size shows this picture."""
+        boxes = {name: shown(size, image) for name, size in self._sizes.items()}
+        return {name: {"width": width, "height": height} for name, (width, height) in boxes.items()}
+
     def _urls(self, upload_id: UploadId) -> dict[str, dict[str, str]]:
         return {
             name: {format.value: self._url(upload_id, Variant(size, format)) for format in Format}
@@ -72,31 +95,6 @@ class Documents:
 
     def _url(self, upload_id: UploadId, variant: Variant) -> str:
         return self._base + variant_path(upload_id, variant)
-
-    def _picture(self, image: Image) -> str:
-        """All sizes of the largest one's shape, each format as a source, JPEG for the rest."""
-        boxes = {name: shown(size, image) for name, size in self._sizes.items()}
-        largest = max(boxes, key=lambda name: boxes[name][0])
-        width, height = boxes[largest]
-        same_shape = {
-            w: name for name, (w, h) in boxes.items() if abs(w * height - h * width) <= max(w, h, width, height)
-        }
-        family = [same_shape[w] for w in sorted(same_shape)]
-        sources = "".join(
-            f'<source type="{format.media_type}" srcset="{self._srcset(image, family, format, boxes)}" sizes="100vw">'
-            for format in (Format.AVIF, Format.WEBP)
-        )
-        fallback = escape(self.largest(image))
-        return (
-            f"<picture>{sources}"
-            f'<img src="{fallback}" srcset="{self._srcset(image, family, Format.JPG, boxes)}" sizes="100vw"'
-            f' width="{width}" height="{height}" alt="" loading="lazy" decoding="async"'
-            f' style="background-color:{image.color}"></picture>'
-        )
-
-    def _srcset(self, image: Image, names: list[str], format: Format, boxes: dict[str, tuple[int, int]]) -> str:
-        urls = ((self._url(image.upload_id, Variant(self._sizes[name], format)), boxes[name][0]) for name in names)
-        return escape(", ".join(f"{url} {width}w" for url, width in urls))
 
 
 def shown(size: Size, image: Image) -> tuple[int, int]:

@@ -3,29 +3,36 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 from sse_starlette import EventSourceResponse
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.catalog.repository import JobRepository
+from ingest.idempotency import HEADER, Claim, parse_claim
 from ingest.multipart import MAX_OTHER_BYTES, file_field, too_large
+from ingest.repeats import Repeats
 from ingest.uploads import Uploads
+from ingest.web.answers import UPLOAD_PATH, UploadAnswers
 from ingest.web.bodies import TimedBody
+from ingest.web.crosssite import refuse_cross_site
 from ingest.web.documents import Documents
 from ingest.web.shapes import Status
 from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
-from proxy.web.problems import problem
+from proxy.web.auth import bearer_token
 
 FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}
 _POLL_SECONDS = 0.25
 _FOLLOW_SECONDS = 600
+_STORING_SECONDS = 30
 PAGE, MAX_PAGE = 20, 100
 """Uploads that `GET /images` lists, unless asked for another number; and at most."""
 
@@ -33,18 +40,30 @@ PAGE, MAX_PAGE = 20, 100
 class Endpoints:
     """One method for each call."""
 
-    def __init__(self, settings: Settings, uploads: Uploads, repository: JobRepository, documents: Documents) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        uploads: Uploads,
+        repeats: Repeats,
+        repository: JobRepository,
+        documents: Documents,
+        answers: UploadAnswers,
+    ) -> None:
+        self._settings = settings
         self._max_bytes = settings.max_upload_mb << 20
         self._total = settings.upload_timeout
         self._stall = settings.upload_stall_timeout
         self._uploads = uploads
+        self._repeats = repeats
         self._repository = repository
         self._documents = documents
+        self._answers = answers
 
     def routes(self) -> list[Route]:
         return [
-            Route("/images/upload", self.upload, methods=["POST"]),
-            Route("/images/upload", _upload_only, methods=["GET", "DELETE"]),  # or it would pass for an upload's id
+            Route(UPLOAD_PATH, self.upload, methods=["POST"]),
+            Route(UPLOAD_PATH, _upload_only, methods=["GET", "DELETE"]),  # or it would pass for an upload's id
             Route("/images", self.newest, methods=["GET"]),
             Route("/images/{upload_id}", self.show_or_delete, methods=["GET", "DELETE"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
@@ -55,14 +74,15 @@ class Endpoints:
         """The body is never taken at its word: bytes are counted as they come, whatever Content-Length says."""
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
+            if not self._settings.api_keys:
+                refuse_cross_site(request.headers, self._settings.public_url)
             if _declared(request) > self._max_bytes + MAX_OTHER_BYTES:
                 raise too_large(self._max_bytes)
             chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
-            image = await self._uploads.receive(chunks)
+            image, repeated = await self._repeats.receive(chunks, self._claim(request.headers))
         except ServiceError as error:
-            return body.answer(problem(error))
-        location = {"Location": f"/images/{image.upload_id}"}
-        return JSONResponse(self._documents.created(image), 201, _NO_STORE | location)
+            return body.answer(self._answers.refused(request.headers, error))
+        return self._answers.taken(request.headers, image, repeated=repeated)
 
     async def show_or_delete(self, request: Request) -> Response:
         """One route, so that a 405 names both."""
@@ -94,6 +114,11 @@ class Endpoints:
     async def delete(self, request: Request) -> Response:
         await self._uploads.delete(_upload_id(request))
         return Response(status_code=204, headers=_NO_STORE)
+
+    def _claim(self, headers: Headers) -> Claim | None:
+        """Raises Malformed. The longest that an attempt takes: to come, to be judged, to be stored."""
+        seconds = self._total + 2 * self._settings.render_timeout + _STORING_SECONDS
+        return parse_claim(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
 
     async def _follow(self, upload_id: UploadId) -> AsyncIterator[dict[str, Any]]:
         """An event for each change, until the job ends or the upload goes."""

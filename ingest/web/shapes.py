@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from ingest.jobs import JobStatus, VariantState
+from proxy.imaging.privacy import Private
 from proxy.imaging.probe import SOURCE_FORMATS
 from proxy.model import UPLOAD_ID, UploadId
 
@@ -13,12 +14,13 @@ _described = with_config(ConfigDict(use_attribute_docstrings=True))
 
 _Id = Annotated[UploadId, Field(pattern=f"^{UPLOAD_ID}$", examples=["8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"])]
 _SourceFormat = Annotated[str, Field(json_schema_extra={"enum": [name.lower() for name in SOURCE_FORMATS]})]
+_Private = Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in Private]})]
 _Time = Annotated[str, Field(description="In UTC.", json_schema_extra={"format": "date-time"})]
 _Path = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
 class Dimensions(TypedDict):
-    """Pixels of the upright picture."""
+    """Upright, in pixels."""
 
     width: Annotated[int, Field(ge=1)]
     height: Annotated[int, Field(ge=1)]
@@ -35,6 +37,16 @@ class Placeholder(TypedDict):
 
 
 @_described
+class Privacy(TypedDict):
+    """Kinds of private metadata that the original carries; never what they say."""
+
+    removed: list[_Private]
+    """Not in any variant."""
+    kept: list[_Private]
+    """In variants too, with `STRIP_METADATA=false`."""
+
+
+@_described
 class Accepted(TypedDict):
     """An upload that was taken."""
 
@@ -47,9 +59,13 @@ class Accepted(TypedDict):
     status: JobStatus
     """Of the warm-up. The URLs work whatever it is."""
     statusUrl: _Path
+    sizes: dict[str, Dimensions]
+    """How large each size shows this picture."""
     urls: dict[str, dict[str, str]]
     """By size, then by format. They work at once."""
     placeholder: Placeholder
+    privacy: Privacy | None
+    """Null for uploads from before this was looked for."""
 
 
 @_described

@@ -11,6 +11,7 @@ from proxy.imaging.color import to_srgb
 from proxy.imaging.decoding import decode
 from proxy.imaging.geometry import DECODE_TIER
 from proxy.imaging.pipeline import REDUCING_GAP
+from proxy.imaging.privacy import private_exif, private_metadata
 from proxy.imaging.probe import Limits
 from proxy.imaging.thumbhash import thumbhash
 
@@ -19,13 +20,19 @@ _PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an original is. `width` and `height` are pixels, upright; `thumbhash` is base64, `color` is `#rrggbb`."""
+    """What an original is. `width` and `height` are pixels, upright; `thumbhash` is base64, `color` is `#rrggbb`.
+
+    `private` are the kinds of private metadata that it carries (see `privacy`), `private_exif` those that stay in
+    variants where EXIF is kept.
+    """
 
     format: str
     width: int
     height: int
     thumbhash: str
     color: str
+    private: list[str]
+    private_exif: list[str]
 
 
 def inspect(path: Path, limits: Limits) -> Inspection:
@@ -43,6 +50,8 @@ def inspect(path: Path, limits: Limits) -> Inspection:
         height=height,
         thumbhash=b64encode(thumbhash(picture)).decode(),
         color=_average(picture),
+        private=list(private_metadata(path)),
+        private_exif=list(private_exif(original.exif_bytes())),
     )
 
 

@@ -1,7 +1,7 @@
 """The origin put together: the one place where the proxy's parts meet their adapters."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, ExceptionHandler, Lifespan
+from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
 
 from proxy.derivation.lock.base import KeyLock
 from proxy.derivation.lock.file import FileLock
@@ -20,7 +21,7 @@ from proxy.derivation.purges.file import FilePurges
 from proxy.derivation.purges.redis import RedisPurges
 from proxy.derivation.service import Derivations
 from proxy.derivation.transparency import Transparency
-from proxy.errors import ServiceError
+from proxy.errors import ServiceError, Unauthorized
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key
@@ -32,7 +33,7 @@ from proxy.storage.disk import DiskStore
 from proxy.storage.s3 import S3Store
 from proxy.telemetry import Metrics, configure_logging
 from proxy.web import problems
-from proxy.web.auth import RequireKey
+from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes
 from proxy.web.variants import Variants
 
@@ -156,8 +157,13 @@ def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
     return Variants(app, origin.derivations, transparency, origin.settings.sizes)
 
 
-def require_key(app: ASGIApp, settings: Settings, open_paths: Sequence[str] = OPEN_PATHS) -> ASGIApp:
-    return RequireKey(app, [key.get_secret_value() for key in settings.api_keys], open_paths)
+def require_key(
+    app: ASGIApp,
+    settings: Settings,
+    open_paths: Sequence[str] = OPEN_PATHS,
+    refuse: Callable[[Scope, Unauthorized], Response] = problem_for_all,
+) -> ASGIApp:
+    return RequireKey(app, [key.get_secret_value() for key in settings.api_keys], open_paths, refuse)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:

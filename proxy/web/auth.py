@@ -1,9 +1,10 @@
 """API keys: `Authorization: Bearer …`, compared in constant time."""
 
 import hmac
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.errors import Unauthorized
@@ -11,23 +12,42 @@ from proxy.web.problems import problem
 
 
 class RequireKey:
-    """Lets a request to `app` through with one of `keys`, or to one of the `open_paths` without. No keys: no lock."""
+    """Lets a request to `app` through with one of `keys`, or to one of the `open_paths` without. No keys: no lock.
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str], open_paths: Collection[str]) -> None:
+    `refuse` makes the answer to any other.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Sequence[str],
+        open_paths: Collection[str],
+        refuse: Callable[[Scope, Unauthorized], Response],
+    ) -> None:
         self._app = app
         self._keys = [key.encode() for key in keys]
         self._open = frozenset(open_paths)
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and self._keys and scope["path"] not in self._open and not self._knows(scope):
             refusal = Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
-            await problem(refusal)(scope, receive, send)
+            await self._refuse(scope, refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
     def _knows(self, scope: Scope) -> bool:
-        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
-        token = given.strip().encode("latin-1")
+        token = bearer_token(Headers(scope=scope))
         # Every key is compared, so that the time does not tell which one came near.
         matches = [hmac.compare_digest(token, key) for key in self._keys]
-        return scheme.lower() == "bearer" and any(matches)
+        return any(matches)
+
+
+def bearer_token(headers: Headers) -> bytes:
+    """What `Authorization: Bearer` gives; empty where it gives nothing."""
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    return given.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+def problem_for_all(_scope: Scope, error: Unauthorized) -> Response:
+    return problem(error)

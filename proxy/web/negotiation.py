@@ -1,4 +1,7 @@
-"""Which format a client gets under `.auto`, by its `Accept` (RFC 9110, 12.5.1). The table: tests/negotiation.json."""
+"""What suits a client, by its `Accept` (RFC 9110, 12.5.1): a picture's format under `.auto`, a page or JSON.
+
+The table of formats: tests/negotiation.json.
+"""
 
 import re
 
@@ -21,6 +24,13 @@ def new_format(accept: str | None) -> Format | None:
     best = max(_NEW, key=lambda format: weights.get(format.media_type, 0.0))
     weight = weights.get(best.media_type, 0.0)
     return best if weight > 0 and weight >= old else None
+
+
+def prefers_page(accept: str | None) -> bool:
+    """Whether `accept` names HTML, and wants JSON less: browsers do that when they open a page or post a form."""
+    weights = _weights(accept or "")
+    json = weights.get("application/json", weights.get("application/*", weights.get("*/*", 0.0)))
+    return weights.get("text/html", 0.0) > json
 
 
 def _weights(accept: str) -> dict[str, float]:

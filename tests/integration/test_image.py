@@ -72,7 +72,8 @@ def test_the_command_runs_from_what_was_built(built: Path) -> None:
 
 def test_the_package_came_whole_and_is_not_the_work_tree(built: Path) -> None:
     """Templates, migrations and the page are files that only the wheel's list could have forgotten."""
-    for source in (path for name in ("proxy", "ingest") for path in (ROOT / name).rglob("*") if path.is_file()):
+    packages = ("darkroom", "proxy", "ingest")
+    for source in (path for name in packages for path in (ROOT / name).rglob("*") if path.is_file()):
         if "__pycache__" not in source.parts:
             [installed] = (built / ".venv").glob(f"lib/python*/site-packages/{source.relative_to(ROOT)}")
             assert installed.read_bytes() == source.read_bytes()

@@ -10,11 +10,13 @@ from proxy.web.problems import INTERNAL, MEDIA_TYPE, METHOD_NOT_ALLOWED, NO_STOR
 
 Json = dict[str, Any]
 
+_RETRY_AFTER: Json = {"Retry-After": {"type": "integer", "minimum": 0, "description": "Seconds."}}
 _HEADERS: Mapping[int, Json] = {
     401: {"WWW-Authenticate": {}},
+    409: _RETRY_AFTER,
     405: {"Allow": {"description": "The methods that there are."}},
     416: {"Content-Range": {"pattern": r"^bytes \*/\d+$"}},
-    503: {"Retry-After": {"type": "integer", "minimum": 0, "description": "Seconds."}},
+    503: _RETRY_AFTER,
 }
 
 

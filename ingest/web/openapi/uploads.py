@@ -1,5 +1,6 @@
 """Uploads: sent, read back, followed, listed, deleted."""
 
+from ingest.idempotency import HEADER, KEY_PATTERN
 from ingest.web.endpoints import FIELD, MAX_PAGE, PAGE
 from ingest.web.openapi.parts import UPLOAD, Json, answer, call, document, event, parameter, reference
 from proxy import errors
@@ -17,6 +18,9 @@ _REFUSALS = (
     errors.TooManyPixels,
     errors.TooHeavy,
     errors.Undecodable,
+    errors.CrossSite,
+    errors.InProgress,
+    errors.KeyReused,
 )
 _TROUBLE = (
     errors.Unavailable,
@@ -47,14 +51,36 @@ def _upload(settings: Settings, *, variants: bool) -> Json:
     names = ["showUpload", "showStatus", "followStatus", "deleteUpload", *(["getVariant"] if variants else [])]
     links = {name: {"operationId": name, "parameters": {"uploadId": "$response.body#/uploadId"}} for name in names}
     created = document("Taken. Its URLs work at once.", "Accepted", {"Location": {}}, links=links)
-    return call(
-        "upload",
-        "Upload a picture",
-        tag="Uploads",
-        requestBody=_picture(settings),
-        answers={"201": created},
-        problems=(*_REFUSALS, *_TROUBLE),
+    created["headers"]["Idempotent-Replayed"] = {
+        "schema": {"const": "true"},
+        "description": "This is the answer to an earlier upload with the same key.",
+    }
+    key = parameter(
+        HEADER,
+        "header",
+        {"type": "string", "pattern": KEY_PATTERN},
+        "The same key within 24 hours brings the first answer again, so that repeating is safe.",
     )
+    return _or_page(
+        call(
+            "upload",
+            "Upload a picture",
+            tag="Uploads",
+            parameters=[key],
+            requestBody=_picture(settings),
+            answers={"201": created},
+            problems=(*_REFUSALS, *_TROUBLE),
+        )
+    )
+
+
+def _or_page(upload: Json) -> Json:
+    """A browser that posts a form gets a page instead, but of what is answered before the upload is looked at."""
+    for status, answered in upload["responses"].items():
+        if status not in ("405", "500"):
+            answered["content"]["text/html"] = {"schema": {"type": "string"}}
+            answered["headers"]["Vary"] = {"required": True, "schema": {"const": "Accept"}}
+    return upload
 
 
 def _picture(settings: Settings) -> Json:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
+from ingest.idempotency import Claim
 from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, WarmedVariant
 from ingest.queue.base import Handler
 from ingest.queue.retries import deliver
@@ -53,7 +54,7 @@ def accepted(upload_id: UploadId | None = None, **changes: Any) -> Image:
         4711,
         640,
         427,
-        "YJqGPQw7sFlslqhFafSE+Q6oJ1h2iHB2Rw==",
+        "1QcSHQRnh493V4dIh4eXh1h4kJUI",
         "#7a6b5c",
         {},
         now(),
@@ -147,13 +148,13 @@ class WatchedRepository(JobRepository):
             self._failures[method] -= 1
             raise CatalogUnavailable("The fake database was told to fail.")
 
-    async def begin(self, upload_id: UploadId) -> None:
+    async def begin(self, upload_id: UploadId, claim: Claim | None = None) -> None:
         await self._enter("begin", upload_id)
-        await super().begin(upload_id)
+        await super().begin(upload_id, claim)
 
-    async def accept(self, image: Image) -> None:
+    async def accept(self, image: Image, fingerprint: str | None = None) -> None:
         await self._enter("accept", image.upload_id)
-        await super().accept(image)
+        await super().accept(image, fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
         await self._enter("delete", upload_id)

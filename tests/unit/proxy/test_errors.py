@@ -66,8 +66,8 @@ class TestEveryKind:
         assert kind("x", retry_after=7).retry_after == 7
 
     def test_invites_another_try_if_it_is_retryable_and_its_status_can_say_so(self, kind: type[ServiceError]) -> None:
-        assert (kind().retry_after is not None) == (STATUS[kind] == 503)
-        assert kind.retryable == (STATUS[kind] in (408, 503, 504))
+        assert (kind().retry_after is not None) == (STATUS[kind] in (409, 503))
+        assert kind.retryable == (STATUS[kind] in (408, 409, 503, 504))
 
 
 def test_codes_and_titles_name_one_kind_each() -> None:
@@ -103,7 +103,10 @@ def test_statuses_are_those_of_the_contract() -> None:
         "TooHeavy": 422,
         "Undecodable": 422,
         "UploadTimeout": 408,
+        "KeyReused": 422,
+        "InProgress": 409,
         "Unauthorized": 401,
+        "CrossSite": 403,
         "Unavailable": 503,
         "StoreUnavailable": 503,
         "CatalogUnavailable": 503,

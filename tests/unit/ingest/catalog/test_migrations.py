@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -11,8 +12,10 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, inspect, text
 
 from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
 from proxy.errors import CatalogUnavailable
+from proxy.model import new_upload_id
 
 T = TypeVar("T")
 
@@ -90,6 +93,23 @@ async def test_up_again_all_is_there_again(empty: Database) -> None:
     await empty.check()
 
 
+async def test_uploads_of_the_first_version_stay_and_say_nothing_of_what_it_did_not_know(empty: Database) -> None:
+    await empty.migrate("0001")
+    upload_id = new_upload_id()
+    moment = "'2025-11-02 12:00:00.000000'"
+    job = f"INSERT INTO upload_jobs VALUES ('{UUID(upload_id).hex}', 'complete', 100, NULL, {moment}, {moment})"
+    image = (
+        f"INSERT INTO images VALUES ('{UUID(upload_id).hex}', 'png', 7, 300, 200, 'hash', '#7a6b5c', '{{}}', {moment})"
+    )
+    for statement in (job, image):
+        await ask(empty, lambda connection, statement=statement: connection.execute(text(statement)))
+
+    await empty.migrate()
+
+    found, _ = await JobRepository(empty).find(upload_id)
+    assert (found.width, found.private) == (300, None)
+
+
 async def test_up_twice_changes_nothing(database: Database) -> None:
     await database.migrate()
 
@@ -97,7 +117,7 @@ async def test_up_twice_changes_nothing(database: Database) -> None:
 
 
 async def test_one_that_was_never_migrated_does_not_pass_the_check(empty: Database) -> None:
-    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0001: run `darkroom migrate`"):
+    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0002: run `darkroom migrate`"):
         await empty.check()
 
 
@@ -119,7 +139,7 @@ async def newer(database: Database) -> None:
 async def test_one_of_a_newer_version_does_not_pass_the_check(database: Database) -> None:
     await newer(database)
 
-    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0001"):
+    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0002"):
         await database.check()
 
 

@@ -43,7 +43,9 @@ async def test_the_answer_is_that_of_the_contract(service: Service, tmp_path: Pa
             size: {format: f"/images/{upload_id}/{size}.{format}" for format in ("jpg", "png", "webp", "avif")}
             for size in ("small", "medium", "large")
         },
+        "sizes": {size: {"width": side, "height": side} for size, side in SIDES.items()},
         "placeholder": {"thumbhash": seen.thumbhash, "color": seen.color},
+        "privacy": {"removed": ["comments"], "kept": []},
     }
     assert re.fullmatch(r"#[0-9a-f]{6}", seen.color)
     assert answer.headers["location"] == f"/images/{upload_id}"

@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from ingest.jobs import Job, JobStatus, VariantState, WarmedVariant
+from darkroom.placeholder import data_url
+from ingest.jobs import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
 from ingest.web.documents import Documents, shown
 from proxy.imaging.geometry import place
 from proxy.model import Fit, Size, Sizes, Variant
@@ -90,7 +91,11 @@ class TestPicture:
         assert attributes["alt"] == ""
         assert attributes["loading"] == "lazy"
         assert attributes["decoding"] == "async"
-        assert attributes["style"] == f"background-color:{IMAGE.color}"
+
+    def test_paints_its_placeholder_first(self) -> None:
+        style = picture_of().tags[-1][1]["style"]
+
+        assert style == f"background:{IMAGE.color} url({data_url(IMAGE.thumbhash)}) center/cover"
 
     def test_urls_begin_with_the_base_and_are_escaped(self) -> None:
         element = picture_of(base="https://cdn.test/a&copy=b")
@@ -168,6 +173,33 @@ def test_a_status_says_what_was_measured_of_a_variant() -> None:
     assert status["variants"] == {
         "small.jpg": {"state": "stored", "bytes": 1234, "milliseconds": 5.6, "quality": 83, "score": 80.25},
         "small.png": {"state": "stored", "bytes": 4321, "milliseconds": 7.8, "quality": None, "score": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("strip", "removed", "kept"),
+    [(True, ["location", "time", "comments"], []), (False, ["comments"], ["location", "time"])],
+)
+def test_privacy_is_what_variants_lose_and_keep_under_the_settings_of_now(
+    strip: bool, removed: list[str], kept: list[str]
+) -> None:
+    private = PrivateMetadata(found=["location", "time", "comments"], in_exif=["location", "time"])
+
+    document = Documents(DEFAULT, "", strip_metadata=strip).created(replace(IMAGE, private=private))
+
+    assert document["privacy"] == {"removed": removed, "kept": kept}
+
+
+def test_privacy_of_an_older_upload_is_unknown() -> None:
+    assert Documents(DEFAULT, "").created(IMAGE)["privacy"] is None
+
+
+def test_sizes_are_told_as_they_show_this_picture() -> None:
+    sizes = Sizes(Size("square", 400, 400, Fit.COVER), Size("column", 320, None, Fit.INSIDE))
+
+    assert Documents(sizes, "").created(IMAGE)["sizes"] == {
+        "square": {"width": 400, "height": 400},
+        "column": {"width": 320, "height": 214},
     }
 
 

@@ -94,7 +94,7 @@ def test_an_inspection_is_one_message() -> None:
     _, (inspection, _), done = asked(pack(inspect_request(ROCKET, LIMITS, ROOM)))
 
     assert (inspection["format"], inspection["width"], inspection["height"]) == ("jpeg", 640, 427)
-    assert set(inspection) == {"format", "width", "height", "thumbhash", "color"}
+    assert set(inspection) == {"format", "width", "height", "thumbhash", "color", "private", "private_exif"}
     assert done == ({"done": True}, b"")
 
 

@@ -1,0 +1,13 @@
+"""For back ends that hand out pictures: URLs of variants, and a `<picture>` from what Darkroom said of an upload.
+
+Standard library only: install it with Darkroom, or copy this folder.
+
+>>> variant_url("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", "medium", density=2, base="https://cdn.example.com")
+'https://cdn.example.com/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/medium@2x.auto'
+"""
+
+from darkroom.documents import Dimensions, Placeholder, Upload
+from darkroom.picture import picture_html
+from darkroom.urls import variant_url
+
+__all__ = ["Dimensions", "Placeholder", "Upload", "picture_html", "variant_url"]

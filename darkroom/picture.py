@@ -1,0 +1,79 @@
+"""A `<picture>` element: AVIF and WebP for whoever can show them, JPEG for the rest, a placeholder until then."""
+
+import re
+from html import escape
+from typing import Literal
+
+from darkroom.documents import Dimensions, Upload
+from darkroom.placeholder import data_url
+
+_COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
+_SOURCES = {"avif": "image/avif", "webp": "image/webp"}  # what browsers should try first
+
+
+def picture_html(
+    upload: Upload,
+    sizes: str = "100vw",
+    *,
+    alt: str = "",
+    size: str | None = None,
+    loading: Literal["lazy", "eager"] = "lazy",
+    placeholder: bool = True,
+) -> str:
+    """The element for an upload, as Darkroom's own answers describe it; everything in it is escaped.
+
+    `sizes` tells the browser how wide the picture will be (HTML's attribute). It chooses among all sizes that have the
+    shape of `size`, by default the largest there is. `placeholder` paints the ThumbHash, and its colour before that, in
+    a `style` attribute: switch it off where the page's Content-Security-Policy allows no inline styles.
+    Raises ValueError for a size that the upload has not, and for a placeholder that is none.
+
+    >>> upload: Upload = {
+    ...     "sizes": {"small": {"width": 150, "height": 150}},
+    ...     "urls": {"small": {"jpg": "/s.jpg", "png": "/s.png", "webp": "/s.webp", "avif": "/s.avif"}},
+    ...     "placeholder": {"thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI", "color": "#7a6b5c"},
+    ... }
+    >>> print(picture_html(upload, "(min-width: 40em) 50vw, 100vw", alt="A cat", placeholder=False))
+    <picture><source type="image/avif" srcset="/s.avif 150w" sizes="(min-width: 40em) 50vw, 100vw"><source \
+type="image/webp" srcset="/s.webp 150w" sizes="(min-width: 40em) 50vw, 100vw"><img src="/s.jpg" srcset="/s.jpg 150w" \
+sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loading="lazy" decoding="async"></picture>
+    """
+    boxes = upload["sizes"]
+    chosen = max(boxes, key=lambda name: boxes[name]["width"]) if size is None else size
+    if chosen not in boxes:
+        raise ValueError(f"the upload has the sizes {', '.join(boxes)}, not {chosen!r}")
+    family = _of_one_shape(boxes, boxes[chosen])
+    sources = "".join(
+        f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
+        for format, media_type in _SOURCES.items()
+    )
+    style = _style(upload) if placeholder else ""
+    return (
+        f'<picture>{sources}<img src="{escape(upload["urls"][chosen]["jpg"])}"'
+        f"{_candidates(upload, family, 'jpg', sizes)}"
+        f' width="{boxes[chosen]["width"]:d}" height="{boxes[chosen]["height"]:d}"'
+        f' alt="{escape(alt)}" loading="{escape(loading)}" decoding="async"{style}></picture>'
+    )
+
+
+def _of_one_shape(boxes: dict[str, Dimensions], like: Dimensions) -> list[str]:
+    """Names by width, each width once, as HTML demands. Shapes may differ by a pixel's rounding."""
+    same: dict[int, str] = {}
+    for name, box in boxes.items():
+        tolerance = max(box["width"], box["height"], like["width"], like["height"])
+        if abs(box["width"] * like["height"] - box["height"] * like["width"]) <= tolerance:
+            same[box["width"]] = name
+    return [same[width] for width in sorted(same)]
+
+
+def _candidates(upload: Upload, names: list[str], format: str, sizes: str) -> str:
+    srcset = ", ".join(f"{upload['urls'][name][format]} {upload['sizes'][name]['width']:d}w" for name in names)
+    return f' srcset="{escape(srcset)}" sizes="{escape(sizes)}"'
+
+
+def _style(upload: Upload) -> str:
+    """The colour at once, over it the ThumbHash; nothing behind what is transparent."""
+    color = upload["placeholder"]["color"]
+    if not _COLOR.fullmatch(color):
+        raise ValueError(f"a placeholder's colour is #rrggbb, not {color!r}")
+    image = data_url(upload["placeholder"]["thumbhash"])
+    return f' style="background:{color} url({image}) center/cover"' if image else ""

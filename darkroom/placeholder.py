@@ -1,0 +1,98 @@
+"""A ThumbHash as a tiny picture in a `data:` URL, which a page paints without a script.
+
+The format is Evan Wallace's (https://evanw.github.io/thumbhash/): means and low cosine frequencies of luminance (l) and
+of two colour differences (p: yellow-blue, q: red-green). A browser scales the few pixels up, smoothly.
+"""
+
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from math import cos, pi
+
+_SIDE = 8  # pixels of the longer side: 300 characters as a PNG, within 5 levels of what 32 would show
+_STRONGER = 1.25  # the format's own decoder makes up for the colour that its coarse steps lose
+
+Frequencies = Mapping[tuple[int, int], float]
+"""By how often they swing across and down."""
+
+
+@lru_cache(1024)
+def data_url(thumbhash: str) -> str | None:
+    """What a base64 `thumbhash` describes, as a PNG. Raises ValueError for what is no ThumbHash.
+
+    None for one with transparency: what is painted behind such a picture stays visible through it.
+    """
+    data = b64decode(thumbhash, validate=True)
+    if len(data) < 5:
+        raise ValueError("not a ThumbHash")
+    if data[2] & 0x80:
+        return None
+    return "data:image/png;base64," + b64encode(_png(data)).decode()
+
+
+def _png(data: bytes) -> bytes:
+    width, height = _sides(data)
+    rows = b"".join(b"\0" + b"".join(row) for row in _pixels(data, width, height))
+    header = width.to_bytes(4) + height.to_bytes(4) + bytes([8, 2, 0, 0, 0])  # 8 bits, RGB
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows, 9)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return len(body).to_bytes(4) + kind + body + zlib.crc32(kind + body).to_bytes(4)
+
+
+def _sides(data: bytes) -> tuple[int, int]:
+    """Of the longer one 7 frequencies are kept, of the other as many as its part of that."""
+    across, down = _kept(data)
+    return max(1, round(_SIDE * across / 7)), max(1, round(_SIDE * down / 7))
+
+
+def _kept(data: bytes) -> tuple[int, int]:
+    shape = int.from_bytes(data[3:5], "little")
+    return (7, shape & 7) if shape >> 15 else (shape & 7, 7)
+
+
+def _pixels(data: bytes, width: int, height: int) -> Iterator[list[bytes]]:
+    """Rows of RGB."""
+    light, yellow_blue, red_green = (_samples(one, width, height) for one in _channels(data))
+    for y in range(height):
+        yield [_rgb(light[y][x], yellow_blue[y][x], red_green[y][x]) for x in range(width)]
+
+
+def _channels(data: bytes) -> Iterator[Frequencies]:
+    head, shape = int.from_bytes(data[:3], "little"), int.from_bytes(data[3:5], "little")
+    nibbles = (byte >> shift & 15 for byte in data[5:] for shift in (0, 4))
+    across, down = (max(3, kept) for kept in _kept(data))
+    yield _channel((head & 63) / 63, (head >> 18 & 31) / 31, across, down, nibbles)
+    yield _channel((head >> 6 & 63) / 31.5 - 1, (shape >> 3 & 63) / 63 * _STRONGER, 3, 3, nibbles)
+    yield _channel((head >> 12 & 63) / 31.5 - 1, (shape >> 9 & 63) / 63 * _STRONGER, 3, 3, nibbles)
+
+
+def _channel(mean: float, scale: float, across: int, down: int, nibbles: Iterator[int]) -> Frequencies:
+    found = {(0, 0): mean}
+    for v in range(down):
+        for u in range(0 if v else 1, across):
+            if u * down < across * (down - v):
+                found[u, v] = 2 * scale * (next(nibbles, 7.5) / 7.5 - 1)  # 7.5: nothing, where the hash was cut
+    return found
+
+
+def _samples(frequencies: Frequencies, width: int, height: int) -> list[list[float]]:
+    return [
+        [
+            sum(
+                value * cos(pi / width * u * (x + 0.5)) * cos(pi / height * v * (y + 0.5))
+                for (u, v), value in frequencies.items()
+            )
+            for x in range(width)
+        ]
+        for y in range(height)
+    ]
+
+
+def _rgb(light: float, yellow_blue: float, red_green: float) -> bytes:
+    blue = light - 2 / 3 * yellow_blue
+    red = (3 * light - blue + red_green) / 2
+    return bytes(max(0, min(255, round(255 * value))) for value in (red, red - red_green, blue))

@@ -1,0 +1,43 @@
+"""Uploads under an `Idempotency-Key`: the first is taken, the same again gets its answer."""
+
+from collections.abc import AsyncIterator
+
+from ingest.catalog.repository import JobRepository
+from ingest.idempotency import Claim, fingerprint
+from ingest.jobs import Image
+from ingest.uploads import Uploads
+from proxy.errors import KeyReused, ServiceError
+from proxy.telemetry import Metrics
+
+
+class Repeats:
+    """Stands before `Uploads`, which alone takes pictures."""
+
+    def __init__(self, uploads: Uploads, repository: JobRepository, metrics: Metrics) -> None:
+        self._uploads = uploads
+        self._repository = repository
+        self._metrics = metrics
+
+    async def receive(self, chunks: AsyncIterator[bytes], claim: Claim | None) -> tuple[Image, bool]:
+        """The upload, and whether it was there already; then the bytes were read, compared and dropped.
+
+        Raises InProgress while the first attempt is being taken, KeyReused for other bytes, and what `Uploads.receive`
+        raises; the key of an attempt that fails is free again.
+        """
+        if claim and (first := await self._first(chunks, claim)):
+            self._metrics.uploads.labels("repeated").inc()
+            return first, True
+        return await self._uploads.receive(chunks, claim), False
+
+    async def _first(self, chunks: AsyncIterator[bytes], claim: Claim) -> Image | None:
+        try:
+            found = await self._repository.first_under(claim)
+            if found is None:
+                return None
+            image, known = found
+            if await fingerprint(chunks) != known:
+                raise KeyReused("This `Idempotency-Key` is another picture's. Make a new one for each picture.")
+        except ServiceError as error:
+            self._metrics.uploads.labels(error.code).inc()
+            raise
+        return image

@@ -1,0 +1,166 @@
+"""What a picture's file says beside its pixels: EXIF, XMP, IPTC and text, block by block, in bounded time and memory.
+
+Pillow shows only what it knows, and of a PNG only what stands before the pixels. This reader seeks from block to block
+of the file itself. It never raises for what is odd: it ends, and what it had found until then counts.
+"""
+
+import zlib
+from binascii import unhexlify
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+_MAX_BLOCKS = 10_000  # of a file are looked at; a PNG has one for every 8 KiB of pixels, or fewer
+_MAX_BLOCK = 1 << 20  # bytes of one block, and of what it inflates to; JPEG's have 64 KiB at most
+_MAX_BYTES = 4 << 20  # of all together
+_EXIF, _XMP, _MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_ALONE = {0x01, *range(0xD0, 0xD8)}  # JPEG markers without a body
+_PIXELS = {0xDA, 0xD9}  # a JPEG's first scan, or its end
+_RAW_PROFILE = b"raw profile type "  # ImageMagick's way from before PNG had chunks of its own for it
+
+
+class Source(StrEnum):
+    """Where a block comes from, which says how it is read."""
+
+    EXIF = "exif"
+    """TIFF, from its byte order on."""
+    XMP = "xmp"
+    PHOTOSHOP = "photoshop"
+    """Image resources, IPTC among them."""
+    COMMENT = "comment"
+    TEXT = "text"
+    """A PNG's keyword in lower case, NUL, and text."""
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    source: Source
+    body: bytes
+
+
+def metadata_blocks(path: Path) -> Iterator[Block]:
+    """Of a JPEG, PNG or WebP, in the file's order. Raises OSError where it cannot be read."""
+    with path.open("rb", buffering=0) as file:
+        head = file.read(12)
+        left = _MAX_BYTES
+        if head.startswith(b"\x89PNG\r\n\x1a\n"):
+            found = _png(file)
+        elif head[:4] == b"RIFF":
+            found = _webp(file)
+        else:
+            found = _jpeg(file)
+        for block in found:
+            left -= len(block.body)
+            if left < 0:
+                return
+            yield block
+
+
+def _jpeg(file: BinaryIO) -> Iterator[Block]:
+    """Until the first scan begins."""
+    position = 2
+    for _ in range(_MAX_BLOCKS):
+        file.seek(position)
+        head = file.read(4)
+        if len(head) < 4 or head[0] != 0xFF or head[1] in _PIXELS:
+            return
+        if head[1] == 0xFF or head[1] in _ALONE:  # 0xFF: a fill byte
+            position += 1 if head[1] == 0xFF else 2
+            continue
+        length = int.from_bytes(head[2:])
+        if head[1] in (0xE1, 0xED, 0xFE):
+            yield from _jpeg_block(head[1], file.read(max(0, length - 2)))
+        position += 2 + length
+
+
+def _jpeg_block(marker: int, body: bytes) -> Iterator[Block]:
+    if marker == 0xFE:
+        yield Block(Source.COMMENT, body)
+        return
+    kinds = {_EXIF: Source.EXIF, _XMP: Source.XMP, _MORE_XMP: Source.XMP, _PHOTOSHOP: Source.PHOTOSHOP}
+    for name, source in kinds.items():
+        if body.startswith(name):
+            yield Block(source, body.removeprefix(name))
+
+
+def _png(file: BinaryIO) -> Iterator[Block]:
+    """All chunks: it may say more behind the pixels."""
+    position = 8
+    inflated: set[bytes] = set()
+    for _ in range(_MAX_BLOCKS):
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        length, kind = int.from_bytes(head[:4]), head[4:]
+        if kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"):
+            yield from _png_block(kind, file.read(min(length, _MAX_BLOCK)), inflated)
+        position += 12 + length
+
+
+def _png_block(kind: bytes, body: bytes, inflated: set[bytes]) -> Iterator[Block]:
+    if kind == b"eXIf":
+        yield Block(Source.EXIF, body)
+        return
+    if kind == b"tIME":
+        yield Block(Source.TIME, body)
+        return
+    keyword, _, text = body.partition(b"\0")
+    keyword = keyword.lower()
+    profile = keyword.removeprefix(_RAW_PROFILE) if keyword.startswith(_RAW_PROFILE) else b""
+    if keyword != b"xml:com.adobe.xmp" and not profile:
+        yield Block(Source.TEXT, keyword + b"\0" + text)  # what it says is not looked at, so it is not inflated
+    elif keyword not in inflated:  # or many small chunks would inflate to any size
+        inflated.add(keyword)
+        text = _text(kind, text)
+        yield from _raw_profile(profile, text) if profile else [Block(Source.XMP, text)]
+
+
+def _text(kind: bytes, body: bytes) -> bytes:
+    """What follows the keyword, inflated where that is needed."""
+    if kind == b"zTXt":
+        return _inflate(body[1:])
+    if kind == b"iTXt":
+        text = body[2:].split(b"\0", 2)[-1]
+        return _inflate(text) if body[:1] == b"\1" else text
+    return body
+
+
+def _raw_profile(name: bytes, text: bytes) -> Iterator[Block]:
+    """A name and a length on lines of their own, then hexadecimal digits."""
+    try:
+        body = unhexlify(b"".join(text.strip().split()[2:]))
+    except ValueError:
+        return
+    if name == b"iptc":
+        yield Block(Source.PHOTOSHOP, body)
+    elif name == b"xmp" or body.startswith(_XMP):
+        yield Block(Source.XMP, body)
+    elif name in (b"exif", b"app1"):
+        yield Block(Source.EXIF, body.removeprefix(_EXIF))
+
+
+def _inflate(data: bytes) -> bytes:
+    try:
+        return zlib.decompressobj().decompress(data, _MAX_BLOCK)
+    except zlib.error:
+        return b""
+
+
+def _webp(file: BinaryIO) -> Iterator[Block]:
+    position = 12
+    for _ in range(_MAX_BLOCKS):
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8:
+            return
+        kind, length = head[:4], int.from_bytes(head[4:], "little")
+        if kind == b"EXIF":
+            yield Block(Source.EXIF, file.read(min(length, _MAX_BLOCK)).removeprefix(_EXIF))
+        elif kind == b"XMP ":
+            yield Block(Source.XMP, file.read(min(length, _MAX_BLOCK)))
+        position += 8 + length + length % 2

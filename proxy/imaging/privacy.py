@@ -1,0 +1,169 @@
+"""Which kinds of private metadata a picture carries: the kinds alone, never what it says.
+
+A name that is there counts, also where what follows it is hard to read: better to name a kind too many than too few.
+XMP is searched for its properties' customary names, not parsed: no entity of it is ever expanded.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from proxy.imaging.metadata import Block, Source, metadata_blocks
+
+
+class Private(StrEnum):
+    """In the order in which they are told."""
+
+    LOCATION = "location"
+    SERIAL = "serial"
+    """Of camera or lens. A MakerNote counts: nearly every maker puts one there."""
+    AUTHOR = "author"
+    TIME = "time"
+    DEVICE = "device"
+    """Camera, lens, or program."""
+    COMMENTS = "comments"
+    """Titles, captions, keywords, and any other text."""
+    THUMBNAIL = "thumbnail"
+    """A small picture, perhaps from before the picture was cropped or retouched."""
+
+
+_LOCATION, _SERIAL, _AUTHOR, _TIME, _DEVICE, _COMMENTS, _THUMBNAIL = Private
+
+_MAX_ENTRIES = 1000  # of one directory; cameras write some tens
+_MAX_VALUE = 64  # bytes that are looked at to see whether there are any
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
+_USER_COMMENT = 0x9286
+# fmt: off
+_EXIF_TAGS = {
+    0xA431: _SERIAL, 0xA435: _SERIAL, 0xC62F: _SERIAL, 0x927C: _SERIAL, 0xA420: _SERIAL,
+    0x013B: _AUTHOR, 0x8298: _AUTHOR, 0x9C9D: _AUTHOR, 0xA430: _AUTHOR,
+    0x0132: _TIME, 0x9003: _TIME, 0x9004: _TIME,
+    0x010F: _DEVICE, 0x0110: _DEVICE, 0x0131: _DEVICE, 0x013C: _DEVICE, 0xA433: _DEVICE, 0xA434: _DEVICE,
+    0x010E: _COMMENTS, _USER_COMMENT: _COMMENTS,
+    0x9C9B: _COMMENTS, 0x9C9C: _COMMENTS, 0x9C9E: _COMMENTS, 0x9C9F: _COMMENTS,
+}
+_GPS_TAGS = {
+    0x02: _LOCATION, 0x04: _LOCATION, 0x14: _LOCATION, 0x16: _LOCATION, 0x1C: _LOCATION,
+    0x07: _TIME, 0x1D: _TIME,
+}
+_THUMBNAIL_TAGS = {0x0201: _THUMBNAIL, 0x0111: _THUMBNAIL}
+_IPTC_DATASETS = {
+    90: _LOCATION, 92: _LOCATION, 95: _LOCATION, 101: _LOCATION,
+    80: _AUTHOR, 85: _AUTHOR, 110: _AUTHOR, 116: _AUTHOR, 118: _AUTHOR, 122: _AUTHOR,
+    55: _TIME, 60: _TIME, 62: _TIME, 63: _TIME,
+    65: _DEVICE,
+    5: _COMMENTS, 25: _COMMENTS, 105: _COMMENTS, 120: _COMMENTS,
+}
+# fmt: on
+_IPTC = re.compile(rb"\x1c\x02(.)", re.DOTALL)
+_PHOTOSHOP_THUMBNAIL = re.compile(rb"8BIM\x04[\x09\x0c]")
+_XMP_NAMES = {
+    _LOCATION: re.compile(rb"GPSL(?:at|ong)itude|photoshop:City|Iptc4xmp(?:Core|Ext):Location"),
+    _SERIAL: re.compile(rb"SerialNumber"),
+    _AUTHOR: re.compile(rb"dc:(?:creator|rights)|photoshop:(?:Credit|AuthorsPosition)|OwnerName|tiff:Artist"),
+    _TIME: re.compile(rb"(?:Create|Modify|Metadata)Date|Date(?:Created|Time(?:Original|Digitized)?)\b"),
+    _DEVICE: re.compile(rb"tiff:(?:Make|Model)|CreatorTool|aux:Lens|LensM"),
+    _COMMENTS: re.compile(rb"dc:(?:description|title|subject)|UserComment|photoshop:Headline"),
+    _THUMBNAIL: re.compile(rb"xmpGImg:image"),
+}
+_PNG_KEYWORDS = {
+    b"author": _AUTHOR,
+    b"artist": _AUTHOR,
+    b"copyright": _AUTHOR,
+    b"creation time": _TIME,
+    b"date:create": _TIME,
+    b"date:modify": _TIME,
+    b"software": _DEVICE,
+    b"source": _DEVICE,
+}
+
+
+def private_metadata(path: Path) -> list[Private]:
+    """The kinds that the file at `path` carries. Raises OSError where it cannot be read."""
+    return _in_order(kind for block in metadata_blocks(path) for kind in _of_block(block))
+
+
+def private_exif(exif: bytes | None) -> list[Private]:
+    """The kinds in EXIF alone, as an encoder is given it."""
+    return _in_order(_of_exif((exif or b"").removeprefix(b"Exif\0\0")))
+
+
+def _in_order(found: Iterable[Private]) -> list[Private]:
+    kinds = set(found)
+    return [kind for kind in Private if kind in kinds]
+
+
+def _of_block(block: Block) -> Iterable[Private]:
+    match block.source:
+        case Source.EXIF:
+            return _of_exif(block.body)
+        case Source.XMP:
+            return [kind for kind, names in _XMP_NAMES.items() if names.search(block.body)]
+        case Source.PHOTOSHOP:
+            return _of_photoshop(block.body)
+        case Source.TEXT:
+            return [_PNG_KEYWORDS.get(block.body.partition(b"\0")[0], _COMMENTS)]
+        case Source.TIME:
+            return [_TIME]
+        case Source.COMMENT:
+            return [_COMMENTS] if block.body.strip(b"\0 ") else []
+
+
+def _of_photoshop(body: bytes) -> Iterator[Private]:
+    for dataset in _IPTC.finditer(body):
+        if kind := _IPTC_DATASETS.get(dataset[1][0]):
+            yield kind
+    if _PHOTOSHOP_THUMBNAIL.search(body):
+        yield _THUMBNAIL
+
+
+def _of_exif(tiff: bytes) -> Iterator[Private]:
+    """Of the first directory and the two that it leads to; of the second one, which is the thumbnail's."""
+    if tiff[:2] not in (b"II", b"MM"):
+        return
+    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+    first = _Directory(tiff, order, int.from_bytes(tiff[4:8], order))
+    for directory, tags in (
+        (first, _EXIF_TAGS),
+        (first.below(_EXIF_DIRECTORY), _EXIF_TAGS),
+        (first.below(_GPS_DIRECTORY), _GPS_TAGS),
+        (first.next(), _THUMBNAIL_TAGS),
+    ):
+        yield from (kind for tag, kind in tags.items() if directory.says(tag))
+
+
+class _Directory:
+    """One of a TIFF's: its entries by tag. What lies beyond the end of the data is as if it were empty."""
+
+    def __init__(self, tiff: bytes, order: Literal["little", "big"], start: int) -> None:
+        self._tiff = tiff
+        self._order = order
+        count = self._number(start, 2) if 0 < start < len(tiff) else 0
+        self._end = start + 2 + 12 * count
+        self._entries = {
+            self._number(at, 2): at for at in range(start + 2, start + 2 + 12 * min(count, _MAX_ENTRIES), 12)
+        }
+
+    def below(self, tag: int) -> "_Directory":
+        at = self._entries.get(tag)
+        return _Directory(self._tiff, self._order, self._number(at + 8, 4) if at else 0)
+
+    def next(self) -> "_Directory":
+        return _Directory(self._tiff, self._order, self._number(self._end, 4) if self._entries else 0)
+
+    def says(self, tag: int) -> bool:
+        """Whether it has the tag, with more than blanks and zeros: cameras fill in what nobody told them."""
+        at = self._entries.get(tag)
+        if at is None:
+            return False
+        size = self._number(at + 4, 4) * _TYPE_BYTES.get(self._number(at + 2, 2), 1)
+        start = at + 8 if size <= 4 else self._number(at + 8, 4)
+        if tag == _USER_COMMENT:  # after the name of its character set
+            start, size = start + 8, size - 8
+        return bool(self._tiff[start : start + max(0, min(size, _MAX_VALUE))].strip(b"\0 "))
+
+    def _number(self, at: int, size: int) -> int:
+        return int.from_bytes(self._tiff[at : at + size], self._order)

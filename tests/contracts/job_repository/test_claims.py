@@ -1,0 +1,201 @@
+"""What the catalogue promises of idempotency keys: one upload under each, whoever asks and whatever dies."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.catalog.tables import upload_jobs
+from ingest.idempotency import LIFETIME, Claim
+from ingest.jobs import PrivateMetadata
+from proxy.errors import InProgress
+from proxy.model import UploadId, new_upload_id
+from tests.contracts.uploads import image_of, upload
+
+CLAIM = Claim("a" * 64, timedelta(minutes=2))
+OTHER = Claim("b" * 64, timedelta(minutes=2))
+PRINT = "f" * 64
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def taken(repository: JobRepository, claim: Claim = CLAIM, created_at: datetime | None = None) -> UploadId:
+    upload_id = new_upload_id()
+    await repository.begin(upload_id, claim)
+    await repository.accept(image_of(upload_id, created_at or now()), PRINT)
+    return upload_id
+
+
+async def begun_before(database: Database, upload_id: UploadId, age: timedelta) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(
+            update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(created_at=now() - age)
+        )
+
+
+async def keys(database: Database) -> dict[UploadId, str | None]:
+    async with database.transaction() as connection:
+        rows = await connection.execute(select(upload_jobs.c.upload_id, upload_jobs.c.idempotency_key))
+        return {UploadId(row.upload_id): row.idempotency_key for row in rows}
+
+
+async def test_a_key_that_nobody_had_has_nothing(repository: JobRepository) -> None:
+    await upload(repository)
+
+    assert await repository.first_under(CLAIM) is None
+
+
+async def test_what_was_accepted_is_found_with_its_fingerprint_and_under_no_other_key(
+    repository: JobRepository,
+) -> None:
+    upload_id = await taken(repository)
+
+    found = await repository.first_under(CLAIM)
+
+    assert found == ((await repository.find(upload_id))[0], PRINT)
+    assert await repository.first_under(OTHER) is None
+
+
+async def test_while_it_comes_the_key_is_in_progress_for_everybody_else(repository: JobRepository) -> None:
+    await repository.begin(new_upload_id(), CLAIM)
+
+    with pytest.raises(InProgress):
+        await repository.first_under(CLAIM)
+    with pytest.raises(InProgress):
+        await repository.begin(new_upload_id(), CLAIM)
+    await repository.begin(new_upload_id(), OTHER)
+    await repository.begin(new_upload_id())
+
+
+async def test_the_key_of_an_accepted_upload_takes_no_second(repository: JobRepository, database: Database) -> None:
+    upload_id = await taken(repository)
+
+    with pytest.raises(InProgress):
+        await repository.begin(new_upload_id(), CLAIM)
+
+    assert await keys(database) == {upload_id: CLAIM.digest}
+
+
+async def test_of_twenty_who_begin_at_once_one_does(repository: JobRepository, database: Database) -> None:
+    attempts = [repository.begin(new_upload_id(), CLAIM) for _ in range(20)]
+    results = await asyncio.gather(*attempts, return_exceptions=True)
+
+    assert results.count(None) == 1
+    assert [type(result) for result in results if result is not None] == [InProgress] * 19
+    assert list((await keys(database)).values()) == [CLAIM.digest]
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+async def test_a_deletion_frees_the_key(repository: JobRepository, accepted: bool) -> None:
+    upload_id = new_upload_id()
+    await repository.begin(upload_id, CLAIM)
+    if accepted:
+        await repository.accept(image_of(upload_id, now()), PRINT)
+
+    await repository.delete(upload_id)
+
+    assert await repository.first_under(CLAIM) is None
+    second = await taken(repository)
+    found = await repository.first_under(CLAIM)
+    assert found
+    assert found[0].upload_id == second
+
+
+class TestDeadAttempts:
+    async def test_are_taken_over_once_their_time_is_over(self, repository: JobRepository, database: Database) -> None:
+        dead = new_upload_id()
+        await repository.begin(dead, CLAIM)
+
+        await begun_before(database, dead, CLAIM.patience - timedelta(seconds=5))
+        with pytest.raises(InProgress):
+            await repository.begin(new_upload_id(), CLAIM)
+
+        await begun_before(database, dead, CLAIM.patience + timedelta(seconds=1))
+        assert await repository.first_under(CLAIM) is None
+        second = await taken(repository)
+        assert await keys(database) == {dead: None, second: CLAIM.digest}
+
+    async def test_by_one_of_twenty(self, repository: JobRepository, database: Database) -> None:
+        dead = new_upload_id()
+        await repository.begin(dead, CLAIM)
+        await begun_before(database, dead, CLAIM.patience + timedelta(seconds=1))
+
+        attempts = [repository.begin(new_upload_id(), CLAIM) for _ in range(20)]
+        results = await asyncio.gather(*attempts, return_exceptions=True)
+
+        assert results.count(None) == 1
+        assert [type(result) for result in results if result is not None] == [InProgress] * 19
+
+    async def test_that_were_only_slow_find_their_key_gone(self, repository: JobRepository, database: Database) -> None:
+        slow = new_upload_id()
+        await repository.begin(slow, CLAIM)
+        await begun_before(database, slow, CLAIM.patience + timedelta(seconds=1))
+        second = await taken(repository)
+
+        with pytest.raises(InProgress):
+            await repository.accept(image_of(slow, now()), PRINT)
+
+        found = await repository.first_under(CLAIM)
+        assert found
+        assert found[0].upload_id == second
+        assert [image.upload_id async for image, _ in repository.each()] == [second]
+
+    async def test_an_attempt_that_ends_while_it_is_taken_over_keeps_its_key_or_loses_it(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        """Whoever comes first; never two uploads under one key."""
+        for _ in range(30):
+            await self.race(repository, database)
+
+    async def race(self, repository: JobRepository, database: Database) -> None:
+        slow, other = new_upload_id(), new_upload_id()
+        await repository.begin(slow, CLAIM)
+        await begun_before(database, slow, CLAIM.patience + timedelta(seconds=1))
+        ends, begins = await asyncio.gather(
+            repository.accept(image_of(slow, now()), PRINT), repository.begin(other, CLAIM), return_exceptions=True
+        )
+        assert sorted([type(ends).__name__, type(begins).__name__]) == ["InProgress", "NoneType"]
+        assert list((await keys(database)).values()).count(CLAIM.digest) == 1
+        await repository.delete(slow)
+        await repository.delete(other)
+
+
+class TestLifetime:
+    async def test_after_a_day_the_key_names_another_upload(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        old = await taken(repository, created_at=now() - LIFETIME - timedelta(seconds=1))
+
+        assert await repository.first_under(CLAIM) is None
+        second = await taken(repository)
+
+        assert await keys(database) == {old: None, second: CLAIM.digest}
+        assert (await repository.find(old))[0].upload_id == old
+
+    async def test_until_then_it_stays(self, repository: JobRepository) -> None:
+        upload_id = await taken(repository, created_at=now() - LIFETIME + timedelta(minutes=1))
+
+        found = await repository.first_under(CLAIM)
+        assert found
+        assert found[0].upload_id == upload_id
+        with pytest.raises(InProgress):
+            await repository.begin(new_upload_id(), CLAIM)
+
+
+class TestPrivateMetadata:
+    @pytest.mark.parametrize("private", [PrivateMetadata([], []), PrivateMetadata(["location", "time"], ["time"])])
+    async def test_is_found_as_it_was_written(self, repository: JobRepository, private: PrivateMetadata) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+        await repository.accept(replace(image_of(upload_id), private=private))
+
+        assert (await repository.find(upload_id))[0].private == private
+
+    async def test_of_older_uploads_is_unknown(self, repository: JobRepository) -> None:
+        assert (await repository.find(await upload(repository)))[0].private is None

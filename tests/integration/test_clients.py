@@ -1,0 +1,193 @@
+"""Clients as they are: curl, Uppy's requests byte for byte, a browser's form, a back end that repeats itself."""
+
+import json
+import shutil
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from darkroom import picture_html, variant_url
+from tests.pictures import camera_jpeg, photograph_path
+from tests.service import Service
+
+ROCKET = photograph_path("rocket.jpg")
+CURL = shutil.which("curl")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("service"), WARM_UP="false") as service:
+        yield service
+
+
+def curl(service: Service, *arguments: str) -> tuple[int, dict[str, object]]:
+    """Status and document."""
+    assert CURL, "apt-get install curl"
+    command = [CURL, "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", *arguments]
+    done = subprocess.run([*command, f"{service.url}/images/upload"], capture_output=True, text=True, check=True)
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), json.loads(body)
+
+
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
+def test_curl_with_a_form(service: Service, tmp_path: Path, expect: str) -> None:
+    photo = tmp_path / "a photo; of mine.jpg"
+    photo.write_bytes(camera_jpeg())
+
+    status, document = curl(service, "-F", f'image=@"{photo}"', "-F", "caption=at home", "-H", expect)
+
+    assert status == 201
+    assert document["originalSize"] == len(camera_jpeg())
+    assert document["privacy"] == {"removed": ["location", "serial", "time", "device", "comments"], "kept": []}
+
+
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
+def test_curl_sees_why_a_large_file_is_refused(service: Service, tmp_path: Path, expect: str) -> None:
+    large = tmp_path / "large.jpg"
+    large.write_bytes(ROCKET.read_bytes() + bytes(11 << 20))
+
+    status, document = curl(service, "-F", f"image=@{large}", "-H", expect)
+
+    assert (status, document["code"]) == (413, "too_large")
+
+
+def test_curl_repeats_itself(service: Service) -> None:
+    sent = [curl(service, "-F", f"image=@{ROCKET}", "-H", "Idempotency-Key: curl-1") for _ in range(2)]
+
+    assert [status for status, _ in sent] == [201, 201]
+    assert sent[0] == sent[1]
+
+
+def uppy(service: Service, site: str = "same-origin") -> tuple[int, dict[str, object]]:
+    """What Chrome sends for Uppy's XHRUpload with `fieldName: 'image'`: its metadata come before the file."""
+    boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
+    address = urlsplit(service.url).netloc
+    metadata = {"relativePath": "null", "name": "Größe \U0001f680.jpg", "type": "image/jpeg"}
+    parts = [
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in metadata.items()
+    ]
+    disposition = f'Content-Disposition: form-data; name="image"; filename="{metadata["name"]}"'
+    parts.append(f"--{boundary}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n")
+    body = "".join(parts).encode() + ROCKET.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
+    head = (
+        "POST /images/upload HTTP/1.1\r\n"
+        f"Host: {address}\r\n"
+        "Connection: keep-alive\r\n"
+        f"Content-Length: {len(body)}\r\n"
+        'sec-ch-ua-platform: "Linux"\r\n'
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0\r\n"
+        'sec-ch-ua: "Chromium";v="142", "Not_A Brand";v="99"\r\n'
+        f"Content-Type: multipart/form-data; boundary={boundary}\r\n"
+        "sec-ch-ua-mobile: ?0\r\n"
+        "Accept: */*\r\n"
+        f"Origin: http://{address}\r\n"
+        f"Sec-Fetch-Site: {site}\r\n"
+        "Sec-Fetch-Mode: cors\r\n"
+        "Sec-Fetch-Dest: empty\r\n"
+        f"Referer: http://{address}/\r\n"
+        "Accept-Encoding: gzip, deflate, br, zstd\r\n"
+        "Accept-Language: en-GB,en;q=0.9\r\n\r\n"
+    ).encode()
+    return exchange(service, head, body)
+
+
+def exchange(service: Service, head: bytes, body: bytes) -> tuple[int, dict[str, object]]:
+    """In pieces, as a network delivers them."""
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
+        connection.sendall(head)
+        for start in range(0, len(body), 16_000):
+            connection.sendall(body[start : start + 16_000])
+        answer = connection.makefile("rb")
+        status = int(answer.readline().split()[1])
+        headers = dict(line.decode().lower().strip().split(": ", 1) for line in iter(answer.readline, b"\r\n"))
+        return status, json.loads(answer.read(int(headers["content-length"])))
+
+
+def test_uppy_uploads_from_a_page_of_the_same_origin(service: Service) -> None:
+    status, document = uppy(service)
+
+    assert (status, document["originalSize"]) == (201, ROCKET.stat().st_size)
+
+
+def test_uppy_on_another_sites_page_is_told_so(service: Service) -> None:
+    status, document = uppy(service, "cross-site")
+
+    assert (status, document["code"]) == (403, "cross_site")
+
+
+def test_a_browsers_form_gets_a_page_whose_picture_is_there(service: Service) -> None:
+    accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    headers = {"Accept": accept, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
+    files = {"image": ("rocket.jpg", ROCKET.read_bytes(), "image/jpeg")}
+
+    answer = httpx.post(f"{service.url}/images/upload", files=files, headers=headers, timeout=30)
+
+    assert answer.status_code == 201
+    assert answer.headers["content-type"].startswith("text/html")
+    assert f"{answer.headers['location']}/large.jpg" in answer.text
+    assert httpx.get(f"{service.url}{answer.headers['location']}/large.jpg", timeout=30).status_code == 200
+
+
+def test_a_back_end_makes_the_servers_own_markup_and_urls(service: Service) -> None:
+    document = httpx.post(f"{service.url}/images/upload", files={"image": ROCKET.read_bytes()}, timeout=30).json()
+
+    shown = httpx.get(f"{service.url}/images/{document['uploadId']}").json()
+
+    assert picture_html(document) == picture_html(shown) == shown["picture"]
+    url = variant_url(document["uploadId"], "small", density=2, base=service.url)
+    answer = httpx.get(url, headers={"Accept": "image/avif,*/*"}, timeout=30)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/avif")
+
+
+def test_a_key_whose_upload_died_with_the_server_is_free_again_in_time(tmp_path: Path) -> None:
+    """Killed while an upload came: a repetition is told to wait until that attempt's time is over, then it is taken."""
+    repetition = ("-F", f"image=@{ROCKET}", "-H", "Idempotency-Key: died")
+    with Service(tmp_path, WARM_UP="false") as service:
+        with half_sent(service, "died"):
+            service.kill()
+
+        service.start()
+        status, document = curl(service, *repetition)
+        assert (status, document["code"]) == (409, "in_progress")
+        service.stop()
+
+        age_jobs(tmp_path / "data" / "darkroom.db")
+        service.start()
+        status, document = curl(service, *repetition)
+        assert (status, document["originalSize"]) == (201, ROCKET.stat().st_size)
+        assert curl(service, *repetition) == (201, document)
+
+
+@contextmanager
+def half_sent(service: Service, key: str) -> Iterator[None]:
+    """An upload that the server has begun to save."""
+    head = f"POST /images/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\nIdempotency-Key: {key}\r\n"
+    part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    address = urlsplit(service.url)
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        connection.sendall(head.encode() + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + part)
+        connection.sendall(ROCKET.read_bytes()[:20_000])
+        deadline = time.monotonic() + 20
+        while not list(service.folder.glob("data/tmp/*/original.jpg")):
+            assert time.monotonic() < deadline, service.log()
+            time.sleep(0.05)
+        yield
+
+
+def age_jobs(path: Path) -> None:
+    """All of them were begun ten minutes earlier."""
+    with closing(sqlite3.connect(path)) as database, database:
+        [(begun,)] = database.execute("SELECT created_at FROM upload_jobs").fetchall()
+        earlier = datetime.fromisoformat(begun) - timedelta(minutes=10)
+        database.execute("UPDATE upload_jobs SET created_at = ?", [f"{earlier:%Y-%m-%d %H:%M:%S.%f}"])

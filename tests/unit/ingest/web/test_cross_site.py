@@ -1,0 +1,73 @@
+"""An upload that a browser sends for another site's page is refused where there are no keys."""
+
+import pytest
+
+from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OURS, THEIRS = "http://origin.test", "https://evil.test"
+REFUSED = [
+    {"sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "cross-site", "origin": OURS},
+    {"sec-fetch-site": "cross-site", "accept": "text/html"},
+    {"origin": THEIRS},
+    {"origin": "null"},
+    {"origin": "http://origin.test.evil.test"},
+    {"origin": "http://origin.test:81"},
+    {"origin": ""},
+]
+TAKEN = [
+    {},
+    {"sec-fetch-site": "same-origin", "origin": OURS},
+    {"sec-fetch-site": "same-origin", "origin": "null"},
+    {"sec-fetch-site": "same-site", "origin": "http://origin.test:3000"},
+    {"sec-fetch-site": "none"},
+    {"origin": OURS},
+    {"origin": OURS, "host": "origin.test"},
+]
+
+
+@pytest.mark.parametrize("headers", REFUSED, ids=str)
+async def test_from_another_site_it_is_refused_unread(service: Service, headers: dict[str, str]) -> None:
+    before = await service.holdings()
+
+    answer = await service.upload(picture(), **headers)
+
+    assert answer.status_code == 403
+    assert "page of another site" in answer.text
+    assert await service.holdings() == before
+    if "accept" not in headers:
+        assert answer.json()["code"] == "cross_site"
+
+
+@pytest.mark.parametrize("headers", TAKEN, ids=str)
+async def test_from_here_or_from_no_browser_it_is_taken(service: Service, headers: dict[str, str]) -> None:
+    assert (await service.upload(picture(), **headers)).status_code == 201
+
+
+async def test_behind_a_proxy_that_rewrites_the_host_the_public_url_is_ours(service: Service) -> None:
+    headers = {"origin": "http://pictures.test:8080", "host": "ingest"}
+
+    assert (await service.upload(picture(), **headers)).status_code == 403
+    public = service.configured(public_url="http://pictures.test:8080/darkroom")
+    assert (await public.upload(picture(), **headers)).status_code == 201
+    assert (await public.upload(picture(), origin=THEIRS)).status_code == 403
+
+
+@pytest.mark.parametrize("headers", REFUSED, ids=str)
+async def test_where_there_are_keys_having_one_is_enough(service: Service, headers: dict[str, str]) -> None:
+    locked = service.configured(api_keys=("first",))
+
+    assert (await locked.upload(picture(), authorization="Bearer first", **headers)).status_code == 201
+    assert (await locked.upload(picture(), **headers)).status_code == 401
+
+
+async def test_no_other_origin_is_let_read_or_ask(service: Service) -> None:
+    """No CORS: a browser shows foreign pages no answer, and asks in vain whether they may send more than a form."""
+    async with service.client({"origin": THEIRS, "access-control-request-method": "POST"}) as client:
+        asked = await client.options("/images/upload")
+
+    assert asked.status_code == 405
+    assert not [name for name in asked.headers if name.startswith("access-control")]

@@ -1,0 +1,220 @@
+"""`Idempotency-Key`: the same upload sent again gets the first answer, and there is one upload."""
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from ingest.catalog.tables import upload_jobs
+from ingest.idempotency import LIFETIME
+from tests.unit.ingest.fakes import MULTIPART, Exchange, WatchedRepository, now, part, picture, reached, upload_body
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KEY = "idempotency-key"
+
+
+async def send(service: Service, key: str, file: bytes | None = None, **headers: str) -> httpx.Response:
+    return await service.upload(picture() if file is None else file, **{KEY: key} | headers)
+
+
+async def exchange(service: Service, key: str, body: bytes, **headers: str) -> Exchange:
+    sent = {"content_type": MULTIPART, "idempotency_key": key} | headers
+    return await Exchange([body]).run(service.app, "POST", "/images/upload", **sent)
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    document: dict[str, Any] = answer.json()
+    assert (answer.status_code, document["status"], document["code"]) == (status, status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    return document
+
+
+async def test_sent_again_it_gets_the_first_answer_and_leaves_nothing_new(service: Service) -> None:
+    first = await send(service, "again")
+    before = await service.holdings()
+
+    for _ in range(2):
+        second = await send(service, "again")
+
+        assert second.status_code == 201
+        assert second.json() == first.json()
+        assert second.headers["location"] == first.headers["location"]
+        assert second.headers["idempotent-replayed"] == "true"
+        assert second.headers["cache-control"] == "no-store"
+    assert "idempotent-replayed" not in first.headers
+    assert await service.holdings() == before
+
+
+async def test_another_boundary_and_file_name_are_the_same_upload(service: Service) -> None:
+    first = await send(service, "boundary")
+    body = part('name="caption"', b"at home") + upload_body(picture()).replace(b"photo.jpg", b"another.png")
+
+    second = await exchange(service, "boundary", body)
+
+    assert json.loads(second.answer) == first.json()
+
+
+async def test_a_warm_up_that_has_come_further_does_not_change_the_answer(service: Service) -> None:
+    first = await send(service, "warm")
+    upload_id = first.json()["uploadId"]
+    async with service.ingest.database.transaction() as connection:
+        await connection.execute(
+            update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(status="complete", progress=100)
+        )
+
+    assert (await send(service, "warm")).json() == first.json()
+
+
+async def test_without_a_key_the_same_picture_is_another_upload(service: Service) -> None:
+    ids = {(await service.upload(picture())).json()["uploadId"] for _ in range(2)}
+
+    assert len(ids) == 2
+
+
+async def test_other_bytes_under_the_same_key_are_refused(service: Service) -> None:
+    await send(service, "reused")
+    before = await service.holdings()
+
+    document = assert_problem(await send(service, "reused", picture(130, 130)), 422, "key_reused")
+
+    assert "reused" not in document["detail"]
+    assert await service.holdings() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "status", "code"),
+    [(b"", 422, "key_reused"), (b"GIF89a" + bytes(100), 422, "key_reused"), (bytes((1 << 20) + 1), 413, "too_large")],
+)
+async def test_a_repetition_is_bounded_as_any_upload(service: Service, file: bytes, status: int, code: str) -> None:
+    await send(service, "bounded")
+
+    assert_problem(await send(service, "bounded", file), status, code)
+
+
+async def test_a_broken_repetition_is_told_so(service: Service) -> None:
+    await send(service, "broken")
+
+    again = await exchange(service, "broken", upload_body(picture())[:-10])
+
+    assert (again.status, json.loads(again.answer)["code"]) == (400, "malformed")
+
+
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "caf\xe9"])
+async def test_what_is_no_key_is_refused_and_nothing_taken(service: Service, key: str) -> None:
+    before = await service.holdings()
+
+    again = await exchange(service, key, upload_body(picture()))
+
+    assert (again.status, json.loads(again.answer)["code"]) == (400, "malformed")
+    assert "Idempotency-Key" in json.loads(again.answer)["detail"]
+    assert await service.holdings() == before
+
+
+@pytest.mark.parametrize("refused", [picture(99, 300), picture()[:-600], b"GIF89a" + bytes(100), b""])
+async def test_a_refused_attempt_frees_its_key(service: Service, refused: bytes) -> None:
+    assert (await send(service, "refused", refused)).status_code in (400, 422)
+
+    taken = await send(service, "refused")
+
+    assert taken.status_code == 201
+    assert "idempotent-replayed" not in taken.headers
+    await service.delete(f"/images/{taken.json()['uploadId']}")
+
+
+async def test_an_attempt_that_breaks_off_frees_its_key(service: Service) -> None:
+    headers = {"content_type": MULTIPART, "idempotency_key": "broke off"[:5]}
+    half = Exchange([upload_body(picture())[:600]], ends=False, hangs_up=True)
+    assert (await half.run(service.app, "POST", "/images/upload", **headers)).status == 400
+
+    assert (await send(service, "broke")).status_code == 201
+
+
+async def test_while_the_first_is_being_taken_others_are_told_to_wait(service: Service) -> None:
+    repository = WatchedRepository(service.ingest.database)
+    gate = repository.hold("accept")
+    slow = service.made_of(repository=repository)
+    first = asyncio.create_task(send(slow, "slow"))
+    await reached(gate, first)
+
+    for file in (picture(), picture(130, 130)):
+        waiting = await exchange(service, "slow", upload_body(file))
+        assert (waiting.status, json.loads(waiting.answer)["code"]) == (409, "in_progress")
+        assert int(waiting.headers["retry-after"]) > 0
+        assert waiting.received_before_answer == 0
+
+    gate.open()
+    taken = await first
+    assert (await send(service, "slow")).json() == taken.json()
+
+
+async def test_of_many_at_once_one_is_taken(service: Service) -> None:
+    before = (await service.holdings())[2]
+
+    answers = await asyncio.gather(*(send(service, "many") for _ in range(8)))
+
+    taken = [answer for answer in answers if answer.status_code == 201]
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.json()["uploadId"] for answer in taken}) == 1
+    jobs, images = (await service.holdings())[2]
+    assert (jobs, images) == (before[0] + 1, before[1] + 1)
+
+
+async def test_each_caller_has_keys_of_its_own(service: Service) -> None:
+    locked = service.configured(api_keys=("first", "second"))
+
+    answers = [await send(locked, "shared", authorization=f"Bearer {key}") for key in ("first", "second", "first")]
+
+    ids = [answer.json()["uploadId"] for answer in answers]
+    assert ids[0] == ids[2]
+    assert ids[0] != ids[1]
+
+
+async def test_a_deleted_uploads_key_takes_a_fresh_upload(service: Service) -> None:
+    first = (await send(service, "deleted")).json()["uploadId"]
+    await service.delete(f"/images/{first}")
+
+    second = await send(service, "deleted")
+
+    assert second.status_code == 201
+    assert second.json()["uploadId"] != first
+    assert "idempotent-replayed" not in second.headers
+
+
+async def test_after_a_day_the_key_takes_another_picture(service: Service) -> None:
+    first = (await send(service, "yesterday")).json()["uploadId"]
+    async with service.ingest.database.transaction() as connection:
+        await connection.execute(
+            update(upload_jobs).where(upload_jobs.c.upload_id == first).values(created_at=now() - LIFETIME)
+        )
+
+    second = await send(service, "yesterday", picture(130, 130))
+
+    assert second.status_code == 201
+    assert second.json()["uploadId"] != first
+
+
+async def test_the_key_itself_is_written_nowhere(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    secret = "a-key-that-may-be-somebodys-order-number"
+    upload_id = (await send(service, secret)).json()["uploadId"]
+    await send(service, secret, picture(130, 130))
+
+    async with service.ingest.database.transaction() as connection:
+        [row] = await connection.execute(select(upload_jobs).where(upload_jobs.c.upload_id == upload_id))
+    assert secret not in str(tuple(row))
+    assert secret not in "".join(capsys.readouterr())
+    assert secret not in (await service.get("/metrics")).text
+
+
+async def test_repetitions_are_counted(service: Service) -> None:
+    for file in (picture(), picture(), picture(130, 130)):
+        await send(service, "counted", file)
+
+    metrics = (await service.get("/metrics")).text
+
+    assert 'darkroom_uploads_total{outcome="repeated"}' in metrics
+    assert 'darkroom_uploads_total{outcome="key_reused"}' in metrics

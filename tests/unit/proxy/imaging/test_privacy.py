@@ -1,0 +1,260 @@
+"""Which kinds of private metadata are found, in every place that a file has for them; and that nothing odd is fatal."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import ExifTags, Image
+
+from proxy.imaging.inspect import inspect
+from proxy.imaging.privacy import Private, private_exif, private_metadata
+from proxy.model import Format
+from tests.pictures import XMP, camera_exif, camera_jpeg, chunk, jpeg, photograph, png, webp
+from tests.unit.proxy.imaging.reference import LIMITS, on_disk, rendered, target
+
+COFFEE = photograph("coffee.png")
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+LOCATION, SERIAL, AUTHOR, TIME, DEVICE, COMMENTS, THUMBNAIL = Private
+BASE, GPS = ExifTags.Base, ExifTags.GPS
+WRITERS = {"jpeg": jpeg, "png": png, "webp": webp}
+
+
+def found(file: bytes) -> list[Private]:
+    with on_disk(file) as path:
+        return private_metadata(path)
+
+
+def exif(tag: int, value: object, directory: int | None = None) -> Image.Exif:
+    made = Image.Exif()
+    if directory is None:
+        made[tag] = value
+    else:
+        made[directory] = {tag: value}
+    return made
+
+
+def segment(marker: int, body: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
+
+
+def with_segments(*segments: bytes) -> bytes:
+    file = jpeg(COFFEE)
+    return file[:2] + b"".join(segments) + file[2:]
+
+
+def with_chunks(*chunks: bytes, at_the_end: bool = False) -> bytes:
+    file = png(COFFEE)
+    place = len(file) - 12 if at_the_end else 8 + 25
+    return file[:place] + b"".join(chunks) + file[place:]
+
+
+def iptc(dataset: int, value: bytes) -> bytes:
+    record = b"\x1c\x02" + bytes([dataset]) + struct.pack(">H", len(value)) + value
+    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(record)) + record + b"\0" * (len(record) % 2)
+
+
+def hexadecimal(name: str, body: bytes) -> bytes:
+    """As ImageMagick writes it."""
+    return f"\n{name}\n{len(body):8d}\n{body.hex()}\n".encode()
+
+
+EXIF = {
+    "latitude": (exif(GPS.GPSLatitude, (52.0, 31.0, 12.0), ExifTags.IFD.GPSInfo), [LOCATION]),
+    "name of the place": (exif(GPS.GPSAreaInformation, b"ASCII\0\0\0Berlin", ExifTags.IFD.GPSInfo), [LOCATION]),
+    "GPS version alone": (exif(GPS.GPSVersionID, b"\2\3\0\0", ExifTags.IFD.GPSInfo), []),
+    "date by GPS": (exif(GPS.GPSDateStamp, "1999:12:31", ExifTags.IFD.GPSInfo), [TIME]),
+    "body": (exif(BASE.BodySerialNumber, "4711", ExifTags.IFD.Exif), [SERIAL]),
+    "lens": (exif(BASE.LensSerialNumber, "0815-0815", ExifTags.IFD.Exif), [SERIAL]),
+    "maker note": (exif(BASE.MakerNote, b"Nikon\0\2\x10", ExifTags.IFD.Exif), [SERIAL]),
+    "artist": (exif(BASE.Artist, "Ada Lovelace"), [AUTHOR]),
+    "copyright": (exif(BASE.Copyright, "(c) Ada"), [AUTHOR]),
+    "Windows' author": (exif(BASE.XPAuthor, "Ada".encode("utf-16-le")), [AUTHOR]),
+    "owner": (exif(BASE.CameraOwnerName, "Ada", ExifTags.IFD.Exif), [AUTHOR]),
+    "date": (exif(BASE.DateTime, "2024:01:01 00:00:00"), [TIME]),
+    "original date": (exif(BASE.DateTimeOriginal, "2024:01:01 00:00:00", ExifTags.IFD.Exif), [TIME]),
+    "make": (exif(BASE.Make, "Darkroom"), [DEVICE]),
+    "program": (exif(BASE.Software, "17.2"), [DEVICE]),
+    "description": (exif(BASE.ImageDescription, "At home"), [COMMENTS]),
+    "user comment": (exif(BASE.UserComment, b"ASCII\0\0\0at home", ExifTags.IFD.Exif), [COMMENTS]),
+    "user comment of nothing": (exif(BASE.UserComment, b"ASCII\0\0\0" + bytes(32), ExifTags.IFD.Exif), []),
+    "blank artist": (exif(BASE.Artist, " " * 20), []),
+    "orientation": (exif(BASE.Orientation, 6), []),
+    "speed": (exif(BASE.ISOSpeedRatings, 400, ExifTags.IFD.Exif), []),
+}
+
+
+@pytest.mark.parametrize("format", WRITERS)
+@pytest.mark.parametrize(("written", "kinds"), EXIF.values(), ids=EXIF)
+def test_exif_in_every_format(written: Image.Exif, kinds: list[Private], format: str) -> None:
+    assert found(WRITERS[format](COFFEE, exif=written)) == kinds
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_exif_in_either_byte_order_with_a_thumbnail_in_its_second_directory(order: str) -> None:
+    entry = struct.pack(order + "HHII", 0x0201, 4, 1, 64)
+    first, second = struct.pack(order + "HI", 0, 14), struct.pack(order + "H", 1) + entry + bytes(4)
+    tiff = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8) + first + second
+    filled = tiff.replace(
+        struct.pack(order + "HI", 0, 14), struct.pack(order + "H", 1) + bytes(12) + struct.pack(order + "I", 26)
+    )
+
+    assert found(with_segments(segment(0xE1, b"Exif\0\0" + filled))) == [THUMBNAIL]
+
+
+XMPS = {
+    "location": (b'exif:GPSLatitude="52,31.2N"', [LOCATION]),
+    "city": (b"<photoshop:City>Berlin</photoshop:City>", [LOCATION]),
+    "serial": (XMP, [SERIAL]),
+    "author": (b"<dc:creator><rdf:Seq><rdf:li>Ada</rdf:li></rdf:Seq></dc:creator>", [AUTHOR]),
+    "time": (b'xmp:CreateDate="2024-01-01"', [TIME]),
+    "device": (b'tiff:Model="Obscura 2"', [DEVICE]),
+    "comments": (b"<dc:description>At home</dc:description>", [COMMENTS]),
+    "thumbnail": (b"<xmpGImg:image>/9j/</xmpGImg:image>", [THUMBNAIL]),
+    "nothing": (b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>', []),
+    "many names": (b'<!DOCTYPE a [<!ENTITY b "&b;&b;">]> dc:title dc:rights', [AUTHOR, COMMENTS]),
+}
+
+
+@pytest.mark.parametrize(("xmp", "kinds"), XMPS.values(), ids=XMPS)
+def test_xmp_in_every_format(xmp: bytes, kinds: list[Private]) -> None:
+    keyword = b"XML:com.adobe.xmp\0"
+    files = [
+        jpeg(COFFEE, xmp=xmp),
+        webp(COFFEE, xmp=xmp),
+        with_segments(segment(0xE1, b"http://ns.adobe.com/xmp/extension/\0" + bytes(40) + xmp)),
+        with_chunks(chunk(b"iTXt", keyword + b"\0\0\0\0" + xmp)),
+        with_chunks(chunk(b"iTXt", keyword + b"\1\0\0\0" + zlib.compress(xmp)), at_the_end=True),
+        with_chunks(chunk(b"zTXt", b"Raw profile type xmp\0\0" + zlib.compress(hexadecimal("xmp", xmp)))),
+    ]
+
+    assert [found(file) for file in files] == [kinds] * len(files)
+
+
+IPTC = {90: [LOCATION], 80: [AUTHOR], 116: [AUTHOR], 55: [TIME], 65: [DEVICE], 120: [COMMENTS], 0: [], 200: []}
+
+
+@pytest.mark.parametrize(("dataset", "kinds"), IPTC.items())
+def test_iptc(dataset: int, kinds: list[Private]) -> None:
+    body = iptc(dataset, b"Ada")
+
+    assert found(with_segments(segment(0xED, b"Photoshop 3.0\0" + body))) == kinds
+    raw = chunk(b"tEXt", b"Raw profile type iptc\0" + hexadecimal("iptc", body))
+    assert found(with_chunks(raw)) == kinds
+
+
+def test_a_thumbnail_among_photoshops_resources() -> None:
+    assert found(with_segments(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x0c\0\0" + bytes(30)))) == [THUMBNAIL]
+
+
+@pytest.mark.parametrize("name", [b"exif", b"APP1"])
+def test_exif_as_text_is_read_too(name: bytes) -> None:
+    body = b"Exif\0\0" + camera_exif().tobytes().removeprefix(b"Exif\0\0")
+    text = chunk(b"zTXt", b"Raw profile type " + name + b"\0\0" + zlib.compress(hexadecimal("exif", body)))
+
+    assert found(with_chunks(text)) == [LOCATION, SERIAL, TIME, DEVICE]
+
+
+TEXTS = {b"Author": AUTHOR, b"Copyright": AUTHOR, b"Creation Time": TIME, b"Software": DEVICE, b"parameters": COMMENTS}
+
+
+@pytest.mark.parametrize(("keyword", "kind"), TEXTS.items())
+@pytest.mark.parametrize("at_the_end", [False, True])
+def test_text_of_a_png_before_and_behind_its_pixels(keyword: bytes, kind: Private, at_the_end: bool) -> None:
+    kinds = [
+        found(with_chunks(chunk(b"tEXt", keyword + b"\0something"), at_the_end=at_the_end)),
+        found(with_chunks(chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(b"something")), at_the_end=at_the_end)),
+        found(with_chunks(chunk(b"iTXt", keyword + b"\0\0\0\0\0something"), at_the_end=at_the_end)),
+    ]
+
+    assert kinds == [[kind]] * 3
+
+
+def test_the_rest_of_a_png_and_a_jpeg() -> None:
+    assert found(with_chunks(chunk(b"tIME", bytes(7)))) == [TIME]
+    assert found(jpeg(COFFEE, comment=b"at home")) == [COMMENTS]
+    assert found(jpeg(COFFEE, comment=b" \0")) == []
+    assert found(with_chunks(chunk(b"eXIf", camera_exif().tobytes().removeprefix(b"Exif\0\0")), at_the_end=True)) == [
+        LOCATION,
+        SERIAL,
+        TIME,
+        DEVICE,
+    ]
+
+
+@pytest.mark.parametrize("file", [jpeg(COFFEE), png(COFFEE), webp(COFFEE), b"", b"GIF89a", b"RIFF"])
+def test_what_says_nothing_has_none(file: bytes) -> None:
+    assert found(file) == []
+
+
+class TestOdd:
+    def test_a_file_that_ends_anywhere(self) -> None:
+        for file in (camera_jpeg()[:3000], with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + XMP))[:300]):
+            for end in range(0, len(file), 7):
+                found(file[:end])
+
+    @settings(deadline=None)
+    @given(st.binary(max_size=300))
+    def test_any_bytes_for_exif(self, body: bytes) -> None:
+        for start in (b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
+            assert set(private_exif(start + body)) <= set(Private)
+
+    @settings(deadline=None)
+    @given(st.sampled_from([b"eXIf", b"zTXt", b"iTXt", b"tEXt"]), st.binary(max_size=200))
+    def test_any_bytes_for_a_chunk(self, kind: bytes, body: bytes) -> None:
+        for start in (b"", b"XML:com.adobe.xmp\0\1", b"Raw profile type exif\0\0"):
+            found(SIGNATURE + chunk(kind, start + body))
+
+    def test_a_directory_that_leads_to_itself(self) -> None:
+        entry = struct.pack(">HHII", 0x8769, 4, 1, 8)
+        assert private_exif(b"MM\0*\0\0\0\x08" + struct.pack(">H", 1) + entry + struct.pack(">I", 8)) == []
+
+    def test_a_directory_of_65535_entries_and_values_of_4_gigabytes(self) -> None:
+        entry = struct.pack(">HHII", BASE.Artist, 2, 0xFFFFFFFF, 8)
+        assert private_exif(b"MM\0*\0\0\0\x08\xff\xff" + entry * 65535) == [AUTHOR]
+
+    def test_text_is_inflated_to_a_megabyte_and_each_kind_of_it_once(self) -> None:
+        def text(body: bytes) -> bytes:
+            return chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(body))
+
+        assert found(with_chunks(text(bytes(1_000_000) + XMP))) == [SERIAL]
+        assert found(with_chunks(text(bytes(64 << 20) + XMP))) == []
+        assert found(with_chunks(text(b""), text(XMP))) == []
+
+    def test_only_the_first_ten_thousand_blocks_are_looked_at(self) -> None:
+        empty = chunk(b"prVt", b"")
+        assert found(with_chunks(*[empty] * 9_000, chunk(b"tIME", bytes(7)))) == [TIME]
+        assert found(with_chunks(*[empty] * 10_000, chunk(b"tIME", bytes(7)))) == []
+
+    def test_only_the_first_megabytes_are_read(self) -> None:
+        padding = chunk(b"tEXt", b"Comment\0" + bytes(1 << 20))
+        assert found(with_chunks(*[padding] * 3, chunk(b"tIME", bytes(7)))) == [TIME, COMMENTS]
+        assert found(with_chunks(*[padding] * 5, chunk(b"tIME", bytes(7)))) == [COMMENTS]
+
+    @pytest.mark.parametrize("body", [b"garbage", b"MM\0*\0\0\0\x08\xff\xff", bytes(60_000)])
+    def test_no_upload_fails_for_it(self, body: bytes) -> None:
+        with on_disk(with_segments(segment(0xE1, b"Exif\0\0" + body))) as path:
+            assert inspect(path, LIMITS).format == "jpeg"
+
+
+class TestInspection:
+    def test_says_what_there_is_and_what_of_it_is_exif(self) -> None:
+        with on_disk(camera_jpeg()) as path:
+            seen = inspect(path, LIMITS)
+
+        assert seen.private == ["location", "serial", "time", "device", "comments"]
+        assert seen.private_exif == ["location", "serial", "time", "device"]
+
+    @pytest.mark.parametrize("format", Format)
+    def test_what_it_says_is_kept_is_what_variants_keep(self, format: Format) -> None:
+        with on_disk(camera_jpeg()) as path:
+            seen = inspect(path, LIMITS)
+        kept, stripped = rendered(camera_jpeg(), target(150, 150, format, keep_exif=True), target(150, 150, format))
+
+        with Image.open(BytesIO(kept)) as variant:
+            assert private_exif(variant.info["exif"]) == seen.private_exif
+        if format is not Format.AVIF:
+            assert found(kept) == seen.private_exif
+            assert found(stripped) == []
