@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from proxy.errors import Refused, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
-from proxy.imaging.probe import MAX_SCANS, Limits, open_picture, sniff
+from proxy.imaging.probe import MAX_CHUNKS, MAX_SCANS, Limits, open_picture, sniff
 from tests.pictures import (
     animated,
     camera_jpeg,
@@ -155,6 +155,20 @@ def test_scans_are_counted_in_jpeg_alone() -> None:
     noise = png(photograph("coffee.png"), exif=b"Exif\0\0" + b"\xff\xda\x00" * 200)
 
     assert opened(noise) == ("PNG", (600, 400))
+
+
+def png_of_chunks(chunks: int) -> bytes:
+    whole = png(Image.new("RGB", (120, 110), "teal"))
+    return whole[:-12] + chunk(b"IDAT", b"") * (chunks - 3) + whole[-12:]
+
+
+def test_too_many_chunks_are_refused_before_decoding() -> None:
+    with pytest.raises(Undecodable, match=r"^The PNG is split into more than 20000 chunks\. Export it again\.$"):
+        opened(png_of_chunks(MAX_CHUNKS + 1))
+
+
+def test_as_many_chunks_as_are_allowed_are_decoded() -> None:
+    assert picture(png_of_chunks(MAX_CHUNKS), SMALL).size == (150, 150)
 
 
 def test_camera_files_of_several_pictures_are_jpegs() -> None:
