@@ -1,7 +1,9 @@
 """From errors to answers: the one table, as `application/problem+json` (RFC 9457)."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 import structlog
 from starlette.exceptions import HTTPException
@@ -56,14 +58,14 @@ def problem(error: ServiceError, *, cacheable: bool = False, status: int | None 
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="darkroom"'
     caching = SHORT if cacheable and status in _REMEMBERED else NO_STORE
-    return _response(status, error.code, error.title, str(error), headers=headers, caching=caching)
+    return document(status, error.code, error.title, str(error), headers=headers, caching=caching)
 
 
 def unsatisfiable(size: int) -> Response:
     """416, and nothing that a cache may keep: no cache keys by `Range`."""
     headers = {"Content-Range": f"bytes */{size}"}
     detail = f"The picture has {size} bytes."
-    return _response(416, "range_not_satisfiable", "Range not satisfiable", detail, headers=headers, caching=NO_STORE)
+    return document(416, "range_not_satisfiable", "Range not satisfiable", detail, headers=headers)
 
 
 async def service_error(_request: Request, error: Exception) -> Response:
@@ -76,23 +78,25 @@ async def http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     phrase = HTTPStatus(error.status_code).phrase
     code = phrase.lower().replace(" ", "_")
-    return _response(error.status_code, code, phrase, error.detail, headers=dict(error.headers or {}), caching=NO_STORE)
+    return document(error.status_code, code, phrase, error.detail, headers=error.headers or {})
 
 
 async def unexpected(_request: Request, error: Exception) -> Response:
     """A defect of ours. Its text stays in the log: it may say what is nobody's business."""
     log.error("unexpected error", exc_info=error)
-    return _response(
-        500,
-        "internal",
-        "Internal error",
-        "This is a defect of the server; it was logged.",
-        headers={},
-        caching=NO_STORE,
-    )
+    return document(500, "internal", "Internal error", "This is a defect of the server; it was logged.")
 
 
-def _response(status: int, code: str, title: str, detail: str, *, headers: dict[str, str], caching: str) -> Response:
+def document(
+    status: int,
+    code: str,
+    title: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    caching: str = NO_STORE,
+) -> Response:
+    """A problem document as RFC 9457 has it, with our stable `code`."""
     body = {"type": f"urn:darkroom:problem:{code}", "title": title, "status": status, "detail": detail, "code": code}
     return Response(
         json.dumps(body),

@@ -32,6 +32,8 @@ _CACHE_STATUS = {
     Tier.DERIVED: "darkroom; fwd=miss; stored",
     Tier.COLLAPSED: "darkroom; fwd=miss; collapsed",
 }
+_EMBEDDABLE = {"Cross-Origin-Resource-Policy": "cross-origin"}
+"""On whatever is answered, for a redirect and a 304 count for the picture, too."""
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 _REMEMBERED = 10_000  # paths, and heads of answers; a kilobyte each
 
@@ -73,6 +75,7 @@ class Variants:
             response = await self._respond(request, named)
         except Exception as error:  # outside of Starlette's own handlers
             response = await unexpected(request, error)
+        response.headers.update(_EMBEDDABLE)
         await response(scope, receive, send)
 
     def _parse(self, raw_path: bytes) -> _Named | UnknownVariant | None:
@@ -182,7 +185,7 @@ def _hot_head(picture: Picture, variant: Variant) -> list[tuple[bytes, bytes]]:
 @lru_cache(_REMEMBERED)
 def _prepared(etag: str, modified: datetime, cache_tag: str, name: str, size: int) -> list[tuple[bytes, bytes]]:
     """All headers of a picture from memory, as ASGI has them; by values, so as not to keep its bytes."""
-    headers = _identity(etag, modified, cache_tag) | _safety(name)
+    headers = _identity(etag, modified, cache_tag) | _safety(name) | _EMBEDDABLE
     headers |= {
         "Cache-Status": _CACHE_STATUS[Tier.HOT],
         "Server-Timing": _server_timing({}, 0.0),
