@@ -21,6 +21,9 @@ MAX_SCANS = 100
 """Progressive scans in a JPEG. Encoders write about 10, and each costs a pass over the whole picture, so a small file
 could buy minutes of decoding; libjpeg-turbo's fuzzers cut at 100 and 500."""
 
+MAX_SCANNED = 1_500_000_000
+"""Pixels, times scans: two to three seconds. Of the largest pictures that leaves 15 scans."""
+
 MAX_CHUNKS = 20_000
 """Chunks in a PNG. Encoders make them of 8 KiB and more, so 10 MB are 1,300; Pillow reads a million empty ones for
 seconds."""
@@ -74,7 +77,7 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
                 if image.format == "PNG":
                     _check_chunks(path)
                 elif image.format in ("JPEG", "MPO"):
-                    _check_scans(path)
+                    _check_scans(path, image.width * image.height)
                 yield image
     except Image.DecompressionBombError as error:
         raise TooManyPixels(f"Scale it down to at most {limits.max_side} pixels a side.") from error
@@ -99,12 +102,13 @@ def _check_sides(width: int, height: int, limits: Limits) -> None:
         raise TooSmall(f"The picture is {width}x{height} pixels. Both sides need at least {limits.min_side}.")
 
 
-def _check_scans(path: Path) -> None:
+def _check_scans(path: Path, pixels: int) -> None:
     """Counts start-of-scan markers anywhere in the file: what thumbnails and chance add stays far from the limit."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         scans = sum(1 for _ in re.finditer(rb"\xff\xda\x00", data))
-    if scans > MAX_SCANS:
-        raise Undecodable(f"The JPEG is split into {scans} scans; {MAX_SCANS} is the limit. Export it again.")
+    most = min(MAX_SCANS, MAX_SCANNED // pixels)
+    if scans > most:
+        raise Undecodable(f"The JPEG is split into {scans} scans; {most} is the limit. Export it again.")
 
 
 def _check_chunks(path: Path) -> None:
