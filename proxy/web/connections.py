@@ -14,17 +14,17 @@ from proxy.web.security import secured
 HEAD_BYTES = 32 * 1024
 """Request line and headers; what CloudFront and nginx as we configure it pass on at most."""
 HEAD_LINES = 100
-HEAD_SECONDS = 10
-"""As nginx as we configure it."""
-SEND_SECONDS = 30
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Closes a connection that owes the rest of a request for `HEAD_SECONDS` while no answer is due (who gets one that
-    is still coming has its own deadlines), or that takes nothing of an answer for `SEND_SECONDS`.
+    """Closes a connection that owes the rest of a request for `head_seconds` while no answer is due (a body that is
+    waited for has deadlines of its own), or that takes nothing of an answer for `send_seconds`.
 
     Heads beyond the limits get 431, what is no HTTP gets 400, both as problem documents.
     """
+
+    head_seconds = 10.0  # as nginx as we configure it
+    send_seconds = 30.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -89,7 +89,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _start_clock(self) -> None:
         if self._overdue is None:
-            self._overdue = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+            self._overdue = self.loop.call_later(self.head_seconds, self.transport.abort)
 
     def _stop_clock(self) -> None:
         if self._overdue:
@@ -98,7 +98,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _watch_reader(self) -> None:
         unsent = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(SEND_SECONDS, self._check_reader, unsent)
+        self._stalled = self.loop.call_later(self.send_seconds, self._check_reader, unsent)
 
     def _check_reader(self, unsent: int) -> None:
         """Progress is enough: a large picture over a slow line takes its time."""

@@ -36,6 +36,7 @@ _EMBEDDABLE = {"Cross-Origin-Resource-Policy": "cross-origin"}
 """On whatever is answered, for a redirect and a 304 count for the picture, too."""
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 _REMEMBERED = 10_000  # paths, and heads of answers; a kilobyte each
+_LONGEST = 256  # bytes of a path that is remembered; variants' have 90 at most, and nobody's may fill the memory
 
 
 class _Named(NamedTuple):
@@ -62,7 +63,7 @@ class Variants:
         self._parsed = lru_cache(_REMEMBERED)(self._parse)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = self._parsed(scope["raw_path"]) if scope["type"] == "http" else None
+        named = self._named(scope["raw_path"]) if scope["type"] == "http" else None
         if named is None:
             await self._app(scope, receive, send)
             return
@@ -77,6 +78,9 @@ class Variants:
             response = await unexpected(request, error)
         response.headers.update(_EMBEDDABLE)
         await response(scope, receive, send)
+
+    def _named(self, raw_path: bytes) -> _Named | UnknownVariant | None:
+        return self._parsed(raw_path) if len(raw_path) <= _LONGEST else self._parse(raw_path)
 
     def _parse(self, raw_path: bytes) -> _Named | UnknownVariant | None:
         """None for a path that is not a variant's at all."""
