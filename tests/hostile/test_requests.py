@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from tests.hostile.wire import BOUNDARY, exchange, request, upload
+from tests.hostile.wire import exchange, request, upload
 from tests.service import Service
 from tests.watch import resident
 
@@ -77,7 +77,7 @@ def test_a_header_of_100_mb_is_not_read(live: Service) -> None:
 
     answer = exchange(live.url, b"GET /healthz HTTP/1.1\r\nX: ", endless=[b"x" * 1_000_000] * 100)
 
-    assert answer.closed
+    assert answer.statuses in ([431], [])
     assert answer.sent < 20_000_000  # what the kernel's buffers take
     assert resident(live.pid) < before + (16 << 20)
 
@@ -213,20 +213,11 @@ class TestRanges:
 
 
 def test_names_and_types_of_a_form_come_back_nowhere(live: Service, picture: bytes) -> None:
-    evil = b"canary\x22\x3e\x3cscript\x3e"
-    raw = (
-        upload(picture)
-        .replace(b"x.jpg", evil[:5], 1)
-        .replace(b"Content-Disposition", b"X-Evil: " + evil + b"\r\nContent-Disposition", 1)
-    )
-    raw = raw.replace(b"Content-Length: ", b"X-Was: ", 1).replace(
-        b"Connection: close", b"Connection: close\r\nTransfer-Encoding: chunked", 1
-    )
-    head, _, body = raw.partition(b"\r\n\r\n")
+    evil = '../canary<script>\r\nX-Canary: canary; type="canary'
 
-    answer = exchange(live.url, head + b"\r\n\r\n%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n")
+    answer = exchange(live.url, upload(picture, filename=evil))
 
     assert answer.statuses == [201]
-    assert b"canar" not in answer.received
-    assert BOUNDARY.encode() not in answer.received
-    assert "canar" not in live.log()
+    assert b"canary" not in answer.received
+    assert "canary" not in live.log()
+    assert not list(live.folder.rglob("*canary*"))

@@ -11,6 +11,7 @@ PATIENCE = 30  # seconds
 BOUNDARY = "hostile"
 TYPE = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
 HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n'.encode()
+"""All that comes before the picture."""
 TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
@@ -43,24 +44,23 @@ def connect(url: str) -> socket.socket:
 
 
 def exchange(url: str, *pieces: bytes, endless: Iterable[bytes] = (), half_close: bool = False) -> Exchange:
-    """Sends the pieces, then `endless` until an answer begins, and reads until the server closes the connection.
-
-    With `half_close` it says that it has sent all.
+    """Sends the pieces, and reads until the server closes the connection; or sends `endless` after them until an answer
+    begins, and reads that. With `half_close` it says that it has sent all.
     """
-    sent = 0
+    sent, answered = 0, False
     with connect(url) as connection:
         with contextlib.suppress(ConnectionError):
             for piece in pieces:
                 connection.sendall(piece)
                 sent += len(piece)
             for piece in endless:
-                if _answered(connection):
+                if answered := _answered(connection):
                     break
                 connection.sendall(piece)
                 sent += len(piece)
             if half_close:
                 connection.shutdown(socket.SHUT_WR)
-        received, closed = _read(connection)
+        received, closed = _read(connection, one=answered)
     return Exchange(received, sent, closed)
 
 
@@ -74,11 +74,13 @@ def _answered(connection: socket.socket) -> bool:
         connection.settimeout(PATIENCE)
 
 
-def _read(connection: socket.socket) -> tuple[bytes, bool]:
+def _read(connection: socket.socket, *, one: bool) -> tuple[bytes, bool]:
     received = b""
     try:
         while data := connection.recv(1 << 16):
             received += data
+            if one and _whole(received):
+                return received, False
     except TimeoutError:
         return received, False
     except ConnectionError:
@@ -86,11 +88,17 @@ def _read(connection: socket.socket) -> tuple[bytes, bool]:
     return received, True
 
 
+def _whole(received: bytes) -> bool:
+    head, end, body = received.partition(b"\r\n\r\n")
+    length = re.search(rb"^content-length: (\d+)", head, re.MULTILINE | re.IGNORECASE)
+    return bool(end and length and len(body) >= int(length[1]))
+
+
 def request(method: str, path: str, *headers: str, close: bool = True) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: darkroom.test", *headers, *(["Connection: close"] if close else [])]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
-def upload(content: bytes, *headers: str) -> bytes:
-    body = HEAD + content + TAIL
+def upload(content: bytes, *headers: str, filename: str = "x.jpg") -> bytes:
+    body = HEAD.replace(b"x.jpg", filename.encode()) + content + TAIL
     return request("POST", "/images/upload", TYPE, f"Content-Length: {len(body)}", *headers) + body
