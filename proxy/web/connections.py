@@ -43,11 +43,11 @@ class BoundedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data) if self._in_head else 0
         super().data_received(data)  # which stops uvicorn's own clock for idle connections
-        if self.cycle is not None and not self.cycle.response_complete:
-            return
         if self._in_head and self._head_bytes > HEAD_BYTES:
             self._oversized = True
             self.send_400_response("")
+        elif self.cycle is not None and not self.cycle.response_complete:
+            return
         elif self._owes:
             self._start_clock()
         else:
@@ -74,6 +74,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._owes = False
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text; it would answer plain
+        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
+            self.transport.abort()  # or it would be read as a part of that answer
+            return
         self.transport.write(_serialized(oversized() if self._oversized else not_http()))
         self.transport.close()
 

@@ -24,7 +24,9 @@ class Hasty(BoundedHttp):
 
 
 class App:
-    """Answers `ok` at once, or `LARGE` bytes to `/large`, or to `/body` the number of bytes that were sent."""
+    """Answers `ok` at once, or `LARGE` bytes to `/large`, or to `/body` the number of bytes that were sent; `/events`
+    never ends.
+    """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b"ok"
@@ -33,6 +35,12 @@ class App:
         if scope["path"] == "/body":
             body = str(await self._size(receive)).encode()
         headers = [(b"content-length", str(len(body)).encode())]
+        if scope["path"] == "/events":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"event", "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
@@ -176,6 +184,17 @@ class TestHeads:
 
             assert (await client.answer())[0] == 431
             assert sent < 10 << 20  # what fits into the kernel's buffers, and our 32 KiB
+
+    @pytest.mark.parametrize("then", [GET + b"X-Long: " + b"x" * HEAD_BYTES * 20, b"nonsense\r\n\r\n"])
+    async def test_behind_a_request_that_is_being_answered_they_are_no_part_of_that_answer(self, then: bytes) -> None:
+        async with connected() as client:
+            await client.send(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.reader.readuntil(b"event\r\n")
+            for start in range(0, len(then), 1000):
+                await client.send(then[start : start + 1000])
+
+            with suppress(ConnectionError):
+                assert await client.reader.read(1) == b""
 
     async def test_what_is_no_http_is_400(self) -> None:
         async with connected() as client:
