@@ -67,7 +67,8 @@ def _serve(host: str, port: int, workers: int, role: Role) -> None:
         host=host,
         port=port,
         workers=workers,
-        http="httptools",  # of two contradicting lengths it answers 400, where h11 answers two requests
+        http="proxy.web.connections:BoundedHttp",
+        ws="none",
         loop="uvloop",
         log_level="warning",
         access_log=False,

@@ -31,6 +31,7 @@ from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import OPEN_PATHS, Origin, compose, require_key, serve_variants, starlette_app
 from proxy.web.health import health_routes
+from proxy.web.security import SecurityHeaders
 
 log = structlog.get_logger()
 
@@ -124,14 +125,14 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve`: everything on one port, warm-up in this process."""
     settings = _configured(settings)
     ingest = compose_ingest(settings)
-    return serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up))
+    return SecurityHeaders(serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up)))
 
 
 def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve --role ingest`: uploads and jobs; variants are others', warm-ups too if there is a queue."""
     settings = _configured(settings)
     warm_up = settings.warm_up and settings.redis_url is None
-    return ingest_app(compose_ingest(settings), warm_up=warm_up, variants=False)
+    return SecurityHeaders(ingest_app(compose_ingest(settings), warm_up=warm_up, variants=False))
 
 
 def open_uploads(ingest: Ingest) -> Uploads:

@@ -21,6 +21,14 @@ MAX_SCANS = 100
 """Progressive scans in a JPEG. Encoders write about 10, and each costs a pass over the whole picture, so a small file
 could buy minutes of decoding; libjpeg-turbo's fuzzers cut at 100 and 500."""
 
+MAX_SCANNED = 1_500_000_000
+"""Pixels, times scans: two to three seconds. Of the largest pictures that leaves 15 scans."""
+
+MAX_CHUNKS = 20_000
+"""Chunks in a PNG. Encoders make them of 8 KiB and more, so 10 MB are 1,300; Pillow reads a million empty ones for
+seconds."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -47,7 +55,7 @@ def sniff(head: bytes) -> str | None:
     """The extension (`jpg`, `png`, `webp`) that a file's first 12 bytes announce; None for anything else."""
     if head.startswith(b"\xff\xd8\xff"):
         return "jpg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+    if head.startswith(_PNG):
         return "png"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
@@ -66,8 +74,10 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=SOURCE_FORMATS) as image:
                 _check_sides(image.width, image.height, limits)
-                if image.format in ("JPEG", "MPO"):
-                    _check_scans(path)
+                if image.format == "PNG":
+                    _check_chunks(path)
+                elif image.format in ("JPEG", "MPO"):
+                    _check_scans(path, image.width * image.height)
                 yield image
     except Image.DecompressionBombError as error:
         raise TooManyPixels(f"Scale it down to at most {limits.max_side} pixels a side.") from error
@@ -92,9 +102,20 @@ def _check_sides(width: int, height: int, limits: Limits) -> None:
         raise TooSmall(f"The picture is {width}x{height} pixels. Both sides need at least {limits.min_side}.")
 
 
-def _check_scans(path: Path) -> None:
+def _check_scans(path: Path, pixels: int) -> None:
     """Counts start-of-scan markers anywhere in the file: what thumbnails and chance add stays far from the limit."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         scans = sum(1 for _ in re.finditer(rb"\xff\xda\x00", data))
-    if scans > MAX_SCANS:
-        raise Undecodable(f"The JPEG is split into {scans} scans; {MAX_SCANS} is the limit. Export it again.")
+    most = min(MAX_SCANS, MAX_SCANNED // pixels)
+    if scans > most:
+        raise Undecodable(f"The JPEG is split into {scans} scans; {most} is the limit. Export it again.")
+
+
+def _check_chunks(path: Path) -> None:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = len(_PNG)
+        for _ in range(MAX_CHUNKS + 1):
+            if start + 8 > len(data):
+                return
+            start += 12 + int.from_bytes(data[start : start + 4])
+    raise Undecodable(f"The PNG is split into more than {MAX_CHUNKS} chunks. Export it again.")

@@ -35,6 +35,7 @@ from proxy.telemetry import Metrics, configure_logging
 from proxy.web import problems
 from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes
+from proxy.web.security import SecurityHeaders
 from proxy.web.variants import Variants
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -179,4 +180,4 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
     routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
     app = starlette_app(routes, lifespan)
-    return serve_variants(origin, require_key(app, settings))
+    return SecurityHeaders(serve_variants(origin, require_key(app, settings)))

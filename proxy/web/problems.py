@@ -1,7 +1,9 @@
 """From errors to answers: the one table, as `application/problem+json` (RFC 9457)."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import NamedTuple
 
 import structlog
@@ -75,6 +77,8 @@ class Kind(NamedTuple):
 METHOD_NOT_ALLOWED = Kind.of_status(405)
 UNSATISFIABLE = Kind(416, "range_not_satisfiable", "Range not satisfiable")
 INTERNAL = Kind(500, "internal", "Internal error")
+BAD_REQUEST = Kind(400, "bad_request", "Bad request")
+HEADERS_TOO_LARGE = Kind(431, "headers_too_large", "Headers too large")
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = "no-store"
@@ -96,13 +100,13 @@ def problem(error: ServiceError, *, cacheable: bool = False, status: int | None 
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="darkroom"'
     caching = SHORT if cacheable and status in _REMEMBERED else NO_STORE
-    return _response(kind._replace(status=status), str(error), headers=headers, caching=caching)
+    return document(kind._replace(status=status), str(error), headers=headers, caching=caching)
 
 
 def unsatisfiable(size: int) -> Response:
     """416, and nothing that a cache may keep: no cache keys by `Range`."""
     headers = {"Content-Range": f"bytes */{size}"}
-    return _response(UNSATISFIABLE, f"The picture has {size} bytes.", headers=headers, caching=NO_STORE)
+    return document(UNSATISFIABLE, f"The picture has {size} bytes.", headers=headers)
 
 
 async def service_error(_request: Request, error: Exception) -> Response:
@@ -113,17 +117,19 @@ async def service_error(_request: Request, error: Exception) -> Response:
 async def http_error(_request: Request, error: Exception) -> Response:
     """What the router raises: no such path, or another method."""
     assert isinstance(error, HTTPException)
-    kind = Kind.of_status(error.status_code)
-    return _response(kind, error.detail, headers=dict(error.headers or {}), caching=NO_STORE)
+    return document(Kind.of_status(error.status_code), error.detail, headers=error.headers or {})
 
 
 async def unexpected(_request: Request, error: Exception) -> Response:
     """A defect of ours. Its text stays in the log: it may say what is nobody's business."""
     log.error("unexpected error", exc_info=error)
-    return _response(INTERNAL, "This is a defect of the server; it was logged.", headers={}, caching=NO_STORE)
+    return document(INTERNAL, "This is a defect of the server; it was logged.")
 
 
-def _response(kind: Kind, detail: str, *, headers: dict[str, str], caching: str) -> Response:
+def document(
+    kind: Kind, detail: str, *, headers: Mapping[str, str] = MappingProxyType({}), caching: str = NO_STORE
+) -> Response:
+    """A problem document as RFC 9457 has it, with our stable `code`."""
     body: Problem = {
         "type": f"urn:darkroom:problem:{kind.code}",
         "title": kind.title,

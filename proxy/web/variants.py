@@ -32,8 +32,11 @@ CACHE_STATUS = {
     Tier.DERIVED: "darkroom; fwd=miss; stored",
     Tier.COLLAPSED: "darkroom; fwd=miss; collapsed",
 }
+_EMBEDDABLE = {"Cross-Origin-Resource-Policy": "cross-origin"}
+"""On whatever is answered, for a redirect and a 304 count for the picture, too."""
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 _REMEMBERED = 10_000  # paths, and heads of answers; a kilobyte each
+_LONGEST = 256  # bytes of a path that is remembered; variants' have 90 at most, and nobody's may fill the memory
 
 
 class _Named(NamedTuple):
@@ -60,7 +63,7 @@ class Variants:
         self._parsed = lru_cache(_REMEMBERED)(self._parse)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = self._parsed(scope["raw_path"]) if scope["type"] == "http" else None
+        named = self._named(scope["raw_path"]) if scope["type"] == "http" else None
         if named is None:
             await self._app(scope, receive, send)
             return
@@ -73,7 +76,11 @@ class Variants:
             response = await self._respond(request, named)
         except Exception as error:  # outside of Starlette's own handlers
             response = await unexpected(request, error)
+        response.headers.update(_EMBEDDABLE)
         await response(scope, receive, send)
+
+    def _named(self, raw_path: bytes) -> _Named | UnknownVariant | None:
+        return self._parsed(raw_path) if len(raw_path) <= _LONGEST else self._parse(raw_path)
 
     def _parse(self, raw_path: bytes) -> _Named | UnknownVariant | None:
         """None for a path that is not a variant's at all."""
@@ -182,7 +189,7 @@ def _hot_head(picture: Picture, variant: Variant) -> list[tuple[bytes, bytes]]:
 @lru_cache(_REMEMBERED)
 def _prepared(etag: str, modified: datetime, cache_tag: str, name: str, size: int) -> list[tuple[bytes, bytes]]:
     """All headers of a picture from memory, as ASGI has them; by values, so as not to keep its bytes."""
-    headers = _identity(etag, modified, cache_tag) | _safety(name)
+    headers = _identity(etag, modified, cache_tag) | _safety(name) | _EMBEDDABLE
     headers |= {
         "Cache-Status": CACHE_STATUS[Tier.HOT],
         "Server-Timing": _server_timing({}, 0.0),

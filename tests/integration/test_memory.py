@@ -1,10 +1,8 @@
 """The budget of memory, held by a real server against the heaviest pictures that it takes, all asked for at once."""
 
 import asyncio
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -14,12 +12,12 @@ from PIL import Image
 from proxy.settings import RENDER_IDLE_MB
 from tests.pictures import flat_webp, jpeg, png
 from tests.service import Service
+from tests.watch import Watch
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
 
 SIDE = 10_000
 BUDGET_MB = 2000  # for one WebP at a time, or for a few of the others
-PAGE = 4096
 VARIANTS = [f"{size}.{format}" for size in ("small", "large") for format in ("jpg", "png", "webp", "avif")]
 
 
@@ -30,45 +28,6 @@ def originals() -> Iterator[bytes]:
     yield jpeg(picture, quality=50, progressive=True)
     yield png(picture, compress_level=1)
     yield flat_webp(SIDE, SIDE)
-
-
-class Watch:
-    """What all processes that a server has started hold together, in bytes, sampled a hundred times a second."""
-
-    def __init__(self, server: int) -> None:
-        self._server = server
-        self.most = 0
-        self.samples = 0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=[stop])
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-
-    def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(0.01):
-            self.most = max(self.most, self.held())
-            self.samples += 1
-
-    def held(self) -> int:
-        return sum(self._resident(pid) for pid in self._children())
-
-    def _children(self) -> set[str]:
-        tasks = Path(f"/proc/{self._server}/task").glob("*/children")
-        return {pid for task in tasks for pid in task.read_text().split()}
-
-    @staticmethod
-    def _resident(pid: str) -> int:
-        try:
-            return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-        except (OSError, IndexError):  # it has ended
-            return 0
 
 
 def upload(service: Service, picture: bytes) -> str:

@@ -54,6 +54,7 @@ class TestOk:
             "x-amz-meta-cache-tag": stored.metadata["cache-tag"],
             "accept-ranges": "bytes",
             "content-security-policy": "default-src 'none'; sandbox",
+            "cross-origin-resource-policy": "cross-origin",
             "content-disposition": f'inline; filename="{name}"',
         }
         assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", modified)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from proxy.web.variants import Variants
 from tests.unit.proxy.web.site import Site
 
 UPPER = "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A"
@@ -133,6 +134,22 @@ class TestNotFound:
         assert answer.status == 404
         assert site.store.calls == []
         assert answer.headers["content-type"] == "application/problem+json"
+
+    @pytest.mark.parametrize("name", ["size{}.jpg", "{}x{}.webp", "medium.format{}", "{}", "medium@{}x.png"])
+    async def test_a_thousand_unknown_ones_cost_no_look_up(self, site: Site, name: str) -> None:
+        answers = [await site.get(name.replace("{}", str(number + 4))) for number in range(1000)]
+
+        assert {answer.status for answer in answers} == {404}
+        assert site.store.calls == []
+        assert site.pool.priorities == []
+
+    async def test_of_long_ones_none_is_remembered(self, site: Site) -> None:
+        variants = site.app
+        assert isinstance(variants, Variants)
+        for number in range(100):
+            await site.get(f"/images/{number}{'x' * 30_000}/medium.jpg")
+
+        assert variants._parsed.cache_info().currsize == 0
 
     async def test_it_says_how_to_spell_it(self, site: Site) -> None:
         problem = json.loads((await site.get("huge.jpg")).body)

@@ -1,0 +1,36 @@
+"""Headers that every answer carries, whoever gave it, unless it says otherwise itself."""
+
+from collections.abc import Iterable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+Header = tuple[bytes, bytes]
+
+_DEFAULTS: tuple[Header, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class SecurityHeaders:
+    """Puts them on all that `app` answers: no route can forget them."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = secured(message["headers"])
+            await send(message)
+
+        await self._app(scope, receive, send_secured)
+
+
+def secured(headers: Iterable[Header]) -> list[Header]:
+    """A new list: the old one may be that of a picture in memory, for every answer to come."""
+    headers = list(headers)
+    own = {name for name, _ in headers}
+    return [*headers, *(default for default in _DEFAULTS if default[0] not in own)]

@@ -1,0 +1,31 @@
+"""One live service for all that only asks; who breaks its surroundings starts another."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.pictures import jpeg, photograph
+from tests.service import Service
+
+STALL = 2  # seconds that an upload may send nothing
+
+
+@pytest.fixture(scope="session")
+def picture() -> bytes:
+    return jpeg(photograph("coffee.png").resize((300, 200)))
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "UPLOAD_STALL_TIMEOUT": str(STALL)}
+    with Service(tmp_path_factory.mktemp("live"), **settings) as service:
+        yield service
+        assert "Traceback" not in service.log()
+
+
+@pytest.fixture(scope="module")
+def upload_id(live: Service, picture: bytes) -> str:
+    answer = httpx.post(f"{live.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["uploadId"])

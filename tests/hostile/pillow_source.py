@@ -1,0 +1,53 @@
+"""The pictures of Pillow's own test suite: real, odd and broken ones, a thousand files.
+
+They come with Pillow's source distribution, fetched by pip from wherever it is configured to, in the version and with
+the hashes of the lock file. `python -m tests.hostile.pillow_source` fetches them ahead, as `.ci/run` does.
+"""
+
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def pinned() -> str:
+    """Pillow's lines of the lock file, which have the hash of its source distribution, too."""
+    found = re.search(r"^pillow==.*(?:\n    --hash=\S+.*)+", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[0].rstrip(" \\") + "\n"
+
+
+def pillow_tests() -> Path:
+    """The folder of its tests. Raises CalledProcessError where pip cannot fetch them."""
+    version = pinned().split()[0].removeprefix("pillow==")
+    folder = ROOT / "build" / f"pillow-{version}"
+    if not folder.exists():
+        folder.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            _unpack(_download(Path(scratch)), Path(scratch))
+            (Path(scratch) / folder.name).rename(folder)
+    return folder / "Tests"
+
+
+def _download(scratch: Path) -> Path:
+    requirement = scratch / "pillow.txt"
+    requirement.write_text(pinned())
+    options = ("--quiet", "--no-deps", "--no-binary", "pillow", "--require-hashes")
+    command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirement), "-d", str(scratch)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    [archive] = scratch.glob("*.tar.gz")
+    return archive
+
+
+def _unpack(archive: Path, scratch: Path) -> None:
+    with tarfile.open(archive) as tar:
+        tests = [member for member in tar if member.name.split("/")[1:2] == ["Tests"]]
+        tar.extractall(scratch, tests, filter="data")
+
+
+if __name__ == "__main__":
+    print(pillow_tests())

@@ -1,0 +1,87 @@
+"""Every answer of every route carries the headers that keep a browser from taking it for something else."""
+
+from typing import Any, cast
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from ingest.web.endpoints import Endpoints
+from ingest.web.page import page_routes
+from proxy.settings import Settings
+from proxy.telemetry import Metrics
+from proxy.web.health import health_routes
+from tests.hostile.wire import exchange, request
+from tests.service import Service
+
+UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+NOTHING = cast("Any", None)
+ROUTES: list[Route] = [
+    *page_routes(),
+    *Endpoints(Settings(), NOTHING, NOTHING, NOTHING).routes(),
+    *health_routes({}, Metrics()),
+]
+PATHS = [route.path for route in ROUTES]
+METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "TRACE")
+
+
+def check(answer: httpx.Response, *, embeddable: bool = False) -> None:
+    headers = answer.headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"].startswith("default-src 'none'")
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == ("cross-origin" if embeddable else "same-origin")
+    assert not headers.keys() & {"server", "set-cookie", "x-powered-by", "access-control-allow-origin"}
+    assert len(headers.get_list("content-security-policy")) == 1
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere", "/images/", "/originals/x"])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_route_in_every_method(live: Service, upload_id: str, method: str, path: str) -> None:
+    known = upload_id if method in ("GET", "HEAD") else UNKNOWN
+    with httpx.stream(method, live.url + path.replace("{upload_id}", known), timeout=30) as answer:
+        check(answer)
+
+
+@pytest.mark.parametrize(
+    ("name", "headers", "status"),
+    [
+        ("small.png", {}, 200),
+        ("small.png", {"Range": "bytes=0-9"}, 206),
+        ("small.png", {"Range": "bytes=99999999-"}, 416),
+        ("small.png", {"If-None-Match": "*"}, 304),
+        ("small.jpeg", {}, 308),
+        ("small.auto", {}, 200),
+        ("huge.png", {}, 404),
+    ],
+)
+def test_every_answer_about_a_variant_is_embeddable(
+    live: Service, upload_id: str, name: str, headers: dict[str, str], status: int
+) -> None:
+    for _ in range(2):  # derived, then from memory
+        answer = httpx.get(f"{live.url}/images/{upload_id}/{name}", headers=headers)
+
+        assert answer.status_code == status
+        check(answer, embeddable=True)
+
+
+def test_a_refused_upload(live: Service) -> None:
+    check(httpx.post(f"{live.url}/images/upload", files={"image": ("x.jpg", b"no picture")}))
+
+
+def test_a_missing_key(tmp_path: Any) -> None:
+    with Service(tmp_path, API_KEYS="key", RENDER_PROCESSES="1") as service:
+        check(httpx.get(f"{service.url}/images"))
+
+
+@pytest.mark.parametrize("role", ["proxy", "ingest"])
+def test_each_role_alone(tmp_path: Any, role: str) -> None:
+    with Service(tmp_path, "--role", role, RENDER_PROCESSES="1") as service:
+        for path in ("/healthz", "/metrics", "/nowhere"):
+            check(httpx.get(service.url + path))
+
+
+def test_what_never_reaches_a_route(live: Service) -> None:
+    for raw in (b"nonsense\r\n\r\n", request("GET", "/", f"X: {'x' * 40_000}")):
+        answer = exchange(live.url, raw)
+        check(httpx.Response(answer.statuses[0], headers=answer.headers))

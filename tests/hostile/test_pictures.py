@@ -1,0 +1,72 @@
+"""Hostile pictures through a real server: each is taken as what it is, or refused with a reason, and nothing stays."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hostile.corpus import Case, corpus
+from tests.hostile.pillow_source import pillow_tests
+from tests.hostile.uploading import Report, figures, left_behind, send_all
+from tests.service import Service
+from tests.watch import Watch
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
+
+BUDGET_MB = 1024
+SERVER_MB = 300
+HEALTH_SECONDS = 2  # on a machine with nothing else to do it is a hundredth of that
+
+
+@pytest.fixture(scope="module")
+def pillow_folder() -> Path:
+    try:
+        return pillow_tests()
+    except subprocess.SubprocessError as error:  # .ci/run has fetched them, and fails where a test was skipped
+        pytest.skip(f"Pillow's source distribution cannot be fetched: {error}")
+
+
+async def behaves(folder: Path, cases: Iterable[Case]) -> Report:
+    settings = {"WARM_UP": "false", "RENDER_MEMORY_MB": str(BUDGET_MB), "RENDER_PROCESSES": "2", "RENDER_TIMEOUT": "15"}
+    with Service(folder, **settings) as service:
+        watch = Watch(service.pid, interval=0.05)
+        with watch.running():
+            report = await send_all(service, cases)
+        print(figures(report, watch.most_itself / 2**20, watch.most / 2**20))
+
+        assert report.wrong == [], "\n".join(report.wrong)
+        assert watch.samples > 20
+        assert watch.most_itself < SERVER_MB << 20
+        assert watch.most <= BUDGET_MB << 20
+        assert max(report.health) < HEALTH_SECONDS
+        assert service.metric("darkroom_render_charged_bytes") == 0
+        assert "Traceback" not in service.log()
+        service.stop()
+    assert left_behind(folder, report.accepted) == []
+    return report
+
+
+async def test_more_than_a_thousand_invented_files(tmp_path: Path) -> None:
+    report = await behaves(tmp_path, corpus())
+
+    assert sum(report.outcomes.values()) > 1500
+    assert report.outcomes["accepted"] > 300
+    assert report.outcomes["undecodable"] > 500
+
+
+async def test_a_thousand_real_files_of_pillows_test_suite(tmp_path: Path, pillow_folder: Path) -> None:
+    report = await behaves(tmp_path, real(pillow_folder))
+
+    assert sum(report.outcomes.values()) > 1000
+    assert report.outcomes["accepted"] > 300
+    assert report.outcomes["unsupported_format"] > 500
+
+
+def real(folder: Path) -> Iterator[Case]:
+    command = [sys.executable, "-m", "tests.hostile.judge", str(folder)]
+    judged = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
+    for name, outcomes in judged.items():
+        yield Case("Pillow's", name, (folder / name).read_bytes(), frozenset(outcomes), Path(name).name)

@@ -1,0 +1,223 @@
+"""Hostile requests to a real server, byte by byte: paths, framing, methods, ranges."""
+
+import json
+
+import httpx
+import pytest
+
+from tests.hostile.wire import exchange, request, upload
+from tests.service import Service
+from tests.watch import resident
+
+POST = "POST /images/upload HTTP/1.1\r\nHost: x\r\n"
+UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+SMUGGLED = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+
+FRAMING = {
+    "two kinds of length": f"{POST}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}",
+    "two lengths": f"{POST}Content-Length: 4\r\nContent-Length: 40\r\n\r\nabcd{SMUGGLED}",
+    "one length twice": f"{POST}Content-Length: 4\r\nContent-Length: 4\r\n\r\nabcd",
+    "a list of lengths": f"{POST}Content-Length: 0, 37\r\n\r\n{SMUGGLED}",
+    "a signed length": f"{POST}Content-Length: +5\r\n\r\nabcde",
+    "a negative length": f"{POST}Content-Length: -1\r\n\r\nabcde",
+    "a hexadecimal length": f"{POST}Content-Length: 0x5\r\n\r\nabcde",
+    "a length beyond numbers": f"{POST}Content-Length: 1{'0' * 26}\r\n\r\nabcde",
+    "an unknown coding": f"{POST}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a space before the colon": f"{POST}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a chunk of negative size": f"{POST}Transfer-Encoding: chunked\r\n\r\n-1\r\nabc\r\n0\r\n\r\n",
+    "a chunk without a size": f"{POST}Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+    "a chunk beyond numbers": f"{POST}Transfer-Encoding: chunked\r\n\r\n{'f' * 17}\r\nabc\r\n0\r\n\r\n",
+    "chunks of bare line feeds": f"{POST}Transfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n",
+    "bare line feeds": "GET /healthz HTTP/1.1\nHost: x\n\n",
+    "a bare carriage return": "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\rb\r\n\r\n",
+    "a folded header": "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\n\r\n",
+    "a NUL in a header": "GET /healthz HTTP/1.1\r\nHost: x\r\nX: a\0b\r\n\r\n",
+    "a NUL in the path": "GET /hea\0lthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a raw byte in the path": "GET /hea\xfflthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "a space in the path": "GET /healthz x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "nonsense behind a request": "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\1nonsense\r\n\r\n",
+    "an unknown version": "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
+    "HTTP/2": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "a method in lower case": "get /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an unknown method": "STEAL /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "CONNECT": "CONNECT evil.test:80 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "TLS": "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03" + "\0" * 100,
+}
+
+
+@pytest.mark.parametrize("raw", FRAMING.values(), ids=FRAMING)
+def test_what_two_servers_could_read_differently_is_400_and_the_end(live: Service, raw: str) -> None:
+    answer = exchange(live.url, raw.encode("latin-1"))
+
+    assert (answer.statuses, answer.closed) == ([400], True)
+    assert json.loads(answer.body)["code"] == "bad_request"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"GET /{'a' * 200_000} HTTP/1.1\r\nHost: x\r\n\r\n",
+        f"GET /healthz HTTP/1.1\r\nHost: x\r\nX: {'a' * 200_000}\r\n\r\n",
+        "GET /healthz HTTP/1.1\r\nHost: x\r\n" + "".join(f"X-{n}: y\r\n" for n in range(5_000)) + "\r\n",
+    ],
+    ids=["a path of 200 kB", "a header of 200 kB", "5,000 headers"],
+)
+def test_heads_beyond_the_limits_are_431(live: Service, raw: str) -> None:
+    answer = exchange(live.url, raw.encode())
+
+    assert answer.closed
+    assert answer.statuses in ([431], [])  # none: the kernel dropped it, for there were bytes left to read
+    assert not answer.statuses or json.loads(answer.body)["code"] == "headers_too_large"
+
+
+def test_a_header_of_100_mb_is_not_read(live: Service) -> None:
+    before = resident(live.pid)
+
+    answer = exchange(live.url, b"GET /healthz HTTP/1.1\r\nX: ", endless=[b"x" * 1_000_000] * 100)
+
+    assert answer.statuses in ([431], [])
+    assert answer.sent < 20_000_000  # what the kernel's buffers take
+    assert resident(live.pid) < before + (16 << 20)
+
+
+def test_what_follows_the_last_request_of_a_connection_is_nobodys(live: Service) -> None:
+    answer = exchange(live.url, request("GET", "/healthz") + SMUGGLED.encode())
+
+    assert answer.statuses == [200]
+
+
+@pytest.mark.parametrize("headers", [("Upgrade: websocket", "Sec-WebSocket-Key: x"), ("Upgrade: h2c",)])
+def test_no_other_protocol_is_spoken(live: Service, headers: tuple[str, ...]) -> None:
+    answer = exchange(live.url, request("GET", "/healthz", "Connection: Upgrade, close", *headers, close=False))
+
+    assert answer.statuses == [200]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        f"GET /images/{UNKNOWN}/medium.jpeg HTTP/1.1\r\nHost: evil.test\r\nHost: b\r\nConnection: close\r\n\r\n",
+        f"GET http://evil.test/images/{UNKNOWN}/medium.jpeg HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+    ],
+    ids=["two hosts", "an absolute URL"],
+)
+def test_the_host_selects_nothing(live: Service, raw: str) -> None:
+    answer = exchange(live.url, raw.encode())
+
+    assert answer.statuses == [308]
+    assert answer.headers["location"] == f"/images/{UNKNOWN}/medium.jpg"
+    assert b"evil" not in answer.received
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"])
+@pytest.mark.parametrize("path", [f"/images/{UNKNOWN}/small.jpg", "/images/upload", "/healthz", "/"])
+def test_other_methods_are_405_and_repeat_nothing(live: Service, method: str, path: str) -> None:
+    answer = exchange(live.url, request(method, path, "X-Secret: canary"))
+
+    if path == "/images/upload" and method == "DELETE":  # the path of an upload by that name
+        assert answer.statuses == [404]
+    else:
+        assert answer.statuses == [405]
+        assert answer.headers["allow"]
+    assert b"canary" not in answer.received
+
+
+class TestPaths:
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/images/../originals/{}",
+            "/images/%2e%2e/originals/{}",
+            "/images/%2E%2E/%2E%2E/originals/{}",
+            "/images/..%2foriginals%2f{}/small.jpg",
+            "/images/..%5coriginals%5c{}/small.jpg",
+            "/images/%c0%ae%c0%ae/originals/{}",
+            "/images/%252e%252e/originals/{}",
+            "/images/%u002e%u002e/originals/{}",
+            "/images/{}/../../originals/{}",
+            "/images/{}/..%2f..%2foriginals%2f{}",
+            "/images/{}/small.jpg/../../../originals/{}",
+            "/images/{}%00/small.jpg",
+            "/images/{}/small.jpg%00",
+            "/images/{}%0d%0aX-Evil:%201/small.jpg",
+            "/images/{}/small.jpg%0d%0a%0d%0a<script>",
+            "/originals/{}",
+            "/originals/{}.jpg",
+            "/Originals/{}",
+            "//originals/{}",
+            "/data/objects/originals/{}",
+            "/images/originals/{}",
+            "/images/{}/original.jpg",
+            "/images/{}/{}.jpg",
+            "/page/../../../etc/passwd",
+            "/page/%2e%2e/%2e%2e/app.py",
+            "/page/style.css%00.html",
+        ],
+    )
+    def test_none_leads_to_an_original_or_a_file(
+        self, live: Service, upload_id: str, path: str, picture: bytes
+    ) -> None:
+        answer = exchange(live.url, request("GET", path.replace("{}", upload_id)))
+
+        assert answer.statuses == [404]
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert not answer.headers.keys() & {"x-evil", "location"}
+        assert picture[:100] not in answer.received
+        assert b"script" not in answer.body
+
+    def test_an_upper_case_id_is_another(self, live: Service, upload_id: str) -> None:
+        assert httpx.get(f"{live.url}/images/{upload_id.upper()}/small.jpg").status_code == 404
+        assert httpx.get(f"{live.url}/images/{upload_id.upper()}").status_code == 404
+
+    @pytest.mark.parametrize("suffix", ["", "/status", "/events"])
+    @pytest.mark.parametrize(
+        "name", ["..", "%00", "a%2fb", "x" * 10_000, "%0d%0aX-Evil:1", "'--", "upload%00", "\xa0".encode().hex()]
+    )
+    def test_a_name_that_is_no_id_is_404(self, live: Service, name: str, suffix: str) -> None:
+        assert exchange(live.url, request("GET", f"/images/{name}{suffix}")).statuses == [404]
+
+    def test_a_query_makes_no_new_picture(self, live: Service, upload_id: str) -> None:
+        url = f"{live.url}/images/{upload_id}/large.webp"
+        first = httpx.get(url)
+        derived = live.metric("darkroom_derivations_total")
+        with httpx.Client() as client:
+            answers = [client.get(url, params={"x": n, "size": "huge", "w": "9999"}) for n in range(200)]
+
+        assert {answer.content for answer in answers} == {first.content}
+        assert {answer.headers["etag"] for answer in answers} == {first.headers["etag"]}
+        assert live.metric("darkroom_derivations_total") == derived
+
+
+class TestRanges:
+    @pytest.mark.parametrize(
+        "ranges", ["0-0," * 5_000 + "0-0", ",".join(f"{n}-" for n in range(2_000)), "0-1,1-2", "-" * 9_000]
+    )
+    def test_several_cost_no_more_than_the_whole(self, live: Service, upload_id: str, ranges: str) -> None:
+        path = f"/images/{upload_id}/small.jpg"
+        whole = httpx.get(live.url + path)
+
+        answer = exchange(live.url, request("GET", path, f"Range: bytes={ranges}"))
+
+        assert answer.statuses == [200]
+        assert answer.body == whole.content
+
+    def test_a_head_has_no_body_whatever_it_asks_for(self, live: Service, upload_id: str) -> None:
+        path = f"/images/{upload_id}/small.jpg"
+
+        answer = exchange(live.url, request("HEAD", path, "Range: bytes=0-9", "Content-Length: 0"))
+
+        assert (answer.statuses, answer.body) == ([200], b"")
+        assert int(answer.headers["content-length"]) == len(httpx.get(live.url + path).content)
+
+
+def test_names_and_types_of_a_form_come_back_nowhere(live: Service, picture: bytes) -> None:
+    evil = '../canary<script>\r\nX-Canary: canary; type="canary'
+
+    answer = exchange(live.url, upload(picture, filename=evil))
+
+    assert answer.statuses == [201]
+    assert b"canary" not in answer.received
+    assert "canary" not in live.log()
+    assert not list(live.folder.rglob("*canary*"))

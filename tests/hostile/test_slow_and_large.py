@@ -1,0 +1,244 @@
+"""Clients that take their time, send without end, lie about lengths or leave; and a machine that runs out of room."""
+
+import asyncio
+import json
+import resource
+import socket
+import sqlite3
+import time
+from contextlib import ExitStack, suppress
+from itertools import repeat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.hostile.conftest import STALL
+from tests.hostile.uploading import left_behind
+from tests.hostile.wire import BOUNDARY, HEAD, TAIL, TYPE, connect, exchange, request, upload
+from tests.service import Service
+from tests.watch import resident
+
+MIB = 1 << 20
+CLIENTS = 200
+HEALTH_SECONDS = 2
+CHUNKED = request("POST", "/images/upload", TYPE, "Transfer-Encoding: chunked")
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def rows(service: Service) -> int:
+    with sqlite3.connect(f"file:{next((service.folder / 'data').glob('*.db'))}?mode=ro", uri=True) as database:
+        (count,) = database.execute("SELECT count(*) FROM upload_jobs").fetchone()
+    return int(count)
+
+
+def assert_nothing_stays(service: Service) -> None:
+    """No row, no temporary file; soon, for who has gone does not wait until all is undone. Here nothing is taken."""
+    deadline = time.monotonic() + 20
+    while rows(service) or list((service.folder / "data").glob("tmp/*")):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def descriptors(service: Service) -> int:
+    return len(list(Path(f"/proc/{service.pid}/fd").iterdir()))
+
+
+class TestSlow:
+    async def test_two_hundred_that_never_finish_their_heads(self, live: Service) -> None:
+        """Half of them say nothing; the others a byte a second."""
+        before = descriptors(live)
+
+        seconds, health = await self.crowd(live, b"GET /healthz HTTP/1.1\r\nX: ", b"x")
+
+        assert min(seconds) > 9
+        assert max(seconds) < 20
+        assert max(health) < HEALTH_SECONDS
+        assert descriptors(live) <= before + 5
+
+    async def test_two_hundred_that_drip_their_uploads(self, live: Service, picture: bytes) -> None:
+        """Each sends a byte a second, so that it never stalls, and far too little."""
+        head = request("POST", "/images/upload", TYPE, f"Content-Length: {MIB}")
+
+        seconds, health = await self.crowd(live, head + HEAD + picture[:5_000], b"x", answer=b" 408 ")
+
+        assert min(seconds) > STALL
+        assert max(seconds) < 30  # two seconds of grace, and five for what was sent at once
+        assert max(health) < HEALTH_SECONDS
+        assert_nothing_stays(live)
+
+    async def crowd(
+        self, service: Service, first: bytes, then: bytes, answer: bytes = b""
+    ) -> tuple[list[float], list[float]]:
+        """After how many seconds each was closed, and what /healthz took meanwhile."""
+        port = int(service.url.rpartition(":")[2])
+
+        async def client(number: int) -> float:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            start = time.monotonic()
+            writer.write(first if answer or number % 2 else b"")
+            hearing = asyncio.create_task(_all(reader))
+            while not hearing.done():
+                await asyncio.wait([hearing], timeout=1)
+                if answer or number % 2:
+                    writer.write(then)
+            writer.close()
+            assert answer in hearing.result()
+            return time.monotonic() - start
+
+        async def ask() -> list[float]:
+            taken = []
+            async with httpx.AsyncClient(base_url=service.url, timeout=30) as http:
+                while not crowd.done():
+                    start = time.monotonic()
+                    assert (await http.get("/healthz")).status_code == 200
+                    taken.append(time.monotonic() - start)
+                    await asyncio.sleep(0.1)
+            return taken
+
+        crowd = asyncio.gather(*(client(number) for number in range(CLIENTS)))
+        health = await ask()
+        return await crowd, health
+
+
+async def _all(reader: asyncio.StreamReader) -> bytes:
+    """What came before the connection ended, well or by a reset."""
+    received = b""
+    with suppress(ConnectionError):
+        while data := await reader.read(1 << 16):
+            received += data
+    return received
+
+
+class TestWithoutEnd:
+    def test_a_gigabyte_without_a_length_is_413_after_ten_megabytes(self, live: Service, picture: bytes) -> None:
+        before = resident(live.pid)
+
+        answer = exchange(live.url, CHUNKED, chunk(HEAD + picture), endless=repeat(chunk(bytes(MIB)), 1024))
+
+        assert answer.statuses == [413]
+        assert b'"code": "too_large"' in answer.body
+        assert answer.sent < 30 * MIB  # the limit, and what the kernel's buffers take
+        assert resident(live.pid) < before + 64 * MIB
+        assert_nothing_stays(live)
+
+    @pytest.mark.parametrize(
+        "endless",
+        [
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n'.encode(),
+            b"\r\n" * 1000,
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="'.encode() + b"x" * 5_000_000,
+            f"--{BOUNDARY}\r\n".encode() + b"X: y\r\n" * 100_000,
+            f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="f"\r\n\r\n'.encode() + b"x" * MIB,
+            HEAD + b"\xff\xd8\xff" + TAIL + b"x" * MIB,
+        ],
+        ids=["parts", "line ends", "a file's name", "headers", "a field", "an epilogue"],
+    )
+    def test_parts_and_all_that_is_beside_the_picture(self, live: Service, endless: bytes) -> None:
+        before = resident(live.pid)
+
+        answer = exchange(live.url, CHUNKED, endless=repeat(chunk(endless), 10_000))
+
+        assert answer.statuses == [400]
+        assert answer.sent < 40 * MIB
+        assert resident(live.pid) < before + 64 * MIB
+
+    def test_ten_thousand_fields(self, live: Service) -> None:
+        field = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n'.encode()
+        body = field * 10_000 + TAIL
+
+        answer = exchange(live.url, request("POST", "/images/upload", TYPE, f"Content-Length: {len(body)}") + body)
+
+        assert answer.statuses == [400]
+        assert b'"code": "malformed"' in answer.body
+
+    def test_one_byte_at_a_time_is_an_upload_like_any_other(self, live: Service, picture: bytes) -> None:
+        small = picture[:2000]
+        pieces = [chunk(bytes([byte])) for byte in HEAD + small + TAIL]
+
+        answer = exchange(live.url, CHUNKED, *pieces, b"0\r\n\r\n")
+
+        assert answer.statuses == [422]
+        assert b'"code": "undecodable"' in answer.body
+
+
+class TestLengths:
+    def test_who_asks_to_send_fifty_megabytes_is_not_told_to_go_on(self, live: Service) -> None:
+        answer = exchange(
+            live.url,
+            request("POST", "/images/upload", TYPE, f"Content-Length: {50 * MIB}", "Expect: 100-continue"),
+        )
+
+        assert answer.statuses == [413]
+        assert b"100 Continue" not in answer.received
+
+    def test_one_that_is_shorter_than_the_body(self, live: Service, picture: bytes) -> None:
+        """The rest would be the next request: it is none."""
+        raw = upload(picture)
+        length = len(raw.partition(b"\r\n\r\n")[2])
+
+        lie = raw.replace(b"Content-Length: %d" % length, b"Content-Length: %d" % (length - 500))
+        answer = exchange(live.url, lie.replace(b"Connection: close\r\n", b""))
+
+        assert set(answer.statuses) == {400}
+        assert answer.closed
+        assert_nothing_stays(live)
+
+    def test_one_that_is_longer_than_the_body(self, live: Service, picture: bytes) -> None:
+        """The picture is all there, but not all that was announced."""
+        raw = upload(picture)
+        length = len(raw.partition(b"\r\n\r\n")[2])
+
+        lie = raw.replace(b"Content-Length: %d" % length, b"Content-Length: %d" % (length + 500))
+        waiting, leaving = exchange(live.url, lie), exchange(live.url, lie, half_close=True)
+
+        assert waiting.statuses == [408]
+        assert leaving.statuses in ([400], [])
+        assert_nothing_stays(live)
+
+    def test_none_at_all_is_an_empty_body(self, live: Service) -> None:
+        answer = exchange(live.url, request("POST", "/images/upload", TYPE))
+
+        assert answer.statuses == [400]
+
+
+def test_who_leaves_half_way_leaves_nothing(live: Service, picture: bytes) -> None:
+    raw = upload(picture)
+    for cut in (len(raw) // 2, len(raw) - 10, len(raw) - len(TAIL) - 1):
+        with connect(live.url) as connection:
+            connection.sendall(raw[:cut])
+            time.sleep(0.1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # by a reset
+
+    assert_nothing_stays(live)
+
+
+class TestNoRoom:
+    def test_on_the_disk_is_503_and_over_when_there_is_some(self, tmp_path: Path, picture: bytes) -> None:
+        """No file may grow beyond a megabyte: what a full disk says, too."""
+        large = picture.ljust(3 * MIB, b"\0")
+        with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service:
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))
+            refused = exchange(service.url, upload(large))
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            taken = exchange(service.url, upload(large))
+
+            assert refused.statuses == [503]
+            assert json.loads(refused.body)["code"] == "unavailable"
+            assert taken.statuses == [201]
+            service.stop()
+        assert left_behind(tmp_path, {json.loads(taken.body)["uploadId"]}) == []
+
+    def test_for_connections_is_over_when_some_leave(self, tmp_path: Path, picture: bytes) -> None:
+        with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service:
+            resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (64, 4096))
+            with ExitStack() as crowd:
+                for _ in range(200):
+                    crowd.enter_context(connect(service.url))
+                time.sleep(1)
+
+            assert exchange(service.url, upload(picture)).statuses == [201]
+            assert exchange(service.url, request("GET", "/healthz")).statuses == [200]

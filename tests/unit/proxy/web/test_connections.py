@@ -1,0 +1,265 @@
+"""The bounds of a connection, held by a real uvicorn against clients that send and read as they like."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from proxy.web.connections import HEAD_BYTES, HEAD_LINES, BoundedHttp
+
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
+SOON = 0.4  # seconds
+LARGE = 30 << 20
+"""Bytes that no kernel keeps for a client that does not read."""
+
+
+class Hasty(BoundedHttp):
+    head_seconds = SOON
+    send_seconds = SOON
+
+
+class App:
+    """Answers `ok` at once, or `LARGE` bytes to `/large`, or to `/body` the number of bytes that were sent; `/events`
+    never ends.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = b"ok"
+        if scope["path"] == "/large":
+            body = bytes(LARGE)
+        if scope["path"] == "/body":
+            body = str(await self._size(receive)).encode()
+        headers = [(b"content-length", str(len(body)).encode())]
+        if scope["path"] == "/events":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"event", "more_body": True})
+            while (await receive())["type"] != "http.disconnect":
+                pass
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _size(self, receive: Receive) -> int:
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size += len(message.get("body", b""))
+            more = message.get("more_body", False)
+        return size
+
+
+class Client:
+    """A connection, byte by byte."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        with suppress(ConnectionError):
+            await self.writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        """Status and body of one answer."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+        return int(head.split()[1]), await self.reader.readexactly(int(length.split(b":")[1]))
+
+    async def closed(self) -> bool:
+        """Waits until the server has closed it; False if it does not within a time that is long enough."""
+        with suppress(ConnectionError):
+            try:
+                async with asyncio.timeout(20 * SOON):
+                    while await self.reader.read(1 << 16):
+                        pass
+            except TimeoutError:
+                return False
+        return True
+
+
+@asynccontextmanager
+async def connected(protocol: type[BoundedHttp] = BoundedHttp) -> AsyncIterator[Client]:
+    config = uvicorn.Config(App(), port=0, http=protocol, ws="none", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server._serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    client = Client(*await asyncio.open_connection("127.0.0.1", port))
+    try:
+        yield client
+    finally:
+        client.writer.close()
+        server.should_exit = True
+        await serving
+
+
+class TestHeads:
+    @pytest.mark.parametrize("sent", [b"", b"G", GET, b"\r\n\r\n", GET + b"X-Long: "])
+    async def test_one_that_does_not_come_ends_the_connection(self, sent: bytes) -> None:
+        async with connected(Hasty) as client:
+            await client.send(sent)
+
+            assert await client.closed()
+
+    async def test_one_that_drips_is_no_reason_to_wait_longer(self) -> None:
+        async with connected(Hasty) as client:
+
+            async def drip() -> None:
+                await client.send(GET + b"X-Long: ")
+                while True:
+                    await client.send(b"x")
+                    await asyncio.sleep(SOON / 4)
+
+            dripping = asyncio.create_task(drip())
+            assert await client.closed()
+            dripping.cancel()
+
+    async def test_the_second_is_waited_for_no_longer_than_the_first(self) -> None:
+        async with connected(Hasty) as client:
+            await client.send(GET + b"\r\n")
+            assert await client.answer() == (200, b"ok")
+            await client.send(GET)
+
+            assert await client.closed()
+
+    async def test_between_two_there_may_be_silence_and_line_ends(self) -> None:
+        async with connected(Hasty) as client:
+            for _ in range(3):
+                await client.send(GET + b"\r\n\r\n\r\n")
+                assert await client.answer() == (200, b"ok")
+                await asyncio.sleep(1.5 * SOON)
+
+    async def test_several_may_come_at_once(self) -> None:
+        async with connected(Hasty) as client:
+            await client.send((GET + b"\r\n") * 3)
+
+            assert [await client.answer() for _ in range(3)] == [(200, b"ok")] * 3
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            GET + b"X-Long: " + b"x" * HEAD_BYTES + b"\r\n\r\n",
+            b"GET /" + b"x" * HEAD_BYTES + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+            GET + b"X: y\r\n" * HEAD_LINES + b"\r\n",
+        ],
+    )
+    async def test_one_beyond_the_limits_is_431(self, head: bytes) -> None:
+        async with connected() as client:
+            await client.send(head)
+
+            status, body = await client.answer()
+            assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
+            assert await client.closed()
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            GET + b"X-Long: " + b"x" * (HEAD_BYTES - 20) + b"\r\n\r\n",
+            GET + b"X: y\r\n" * (HEAD_LINES - 1) + b"\r\n",
+        ],
+    )
+    async def test_one_within_the_limits_is_taken_in_whatever_pieces(self, head: bytes) -> None:
+        async with connected() as client:
+            for start in range(0, len(head), 1000):
+                await client.send(head[start : start + 1000])
+
+            assert await client.answer() == (200, b"ok")
+
+    async def test_one_without_end_is_not_read_to_its_end(self) -> None:
+        async with connected() as client:
+            await client.send(GET + b"X-Long: ")
+            sent = 0
+            while not client.reader.at_eof() and sent < 100 << 20:
+                await client.send(b"x" * 10_000)
+                await asyncio.sleep(0)
+                sent += 10_000
+                if client.reader._buffer:
+                    break
+
+            assert (await client.answer())[0] == 431
+            assert sent < 10 << 20  # what fits into the kernel's buffers, and our 32 KiB
+
+    @pytest.mark.parametrize("then", [GET + b"X-Long: " + b"x" * HEAD_BYTES * 20, b"nonsense\r\n\r\n"])
+    async def test_behind_a_request_that_is_being_answered_they_are_no_part_of_that_answer(self, then: bytes) -> None:
+        async with connected() as client:
+            await client.send(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.reader.readuntil(b"event\r\n")
+            for start in range(0, len(then), 1000):
+                await client.send(then[start : start + 1000])
+
+            with suppress(ConnectionError):
+                assert await client.reader.read(1) == b""
+
+    async def test_what_is_no_http_is_400(self) -> None:
+        async with connected() as client:
+            await client.send(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03")
+
+            status, body = await client.answer()
+            assert (status, json.loads(body)["code"]) == (400, "bad_request")
+            assert await client.closed()
+
+
+class TestBodies:
+    async def test_one_that_still_comes_after_the_answer_ends_the_connection(self) -> None:
+        async with connected(Hasty) as client:
+            await client.send(POST + b"Content-Length: 1000\r\n\r\nx")
+            assert await client.answer() == (200, b"ok")
+
+            async def drip() -> None:
+                while True:
+                    await client.send(b"x")
+                    await asyncio.sleep(SOON / 4)
+
+            dripping = asyncio.create_task(drip())
+            assert await client.closed()
+            dripping.cancel()
+
+    async def test_one_that_ends_after_the_answer_does_not(self) -> None:
+        async with connected(Hasty) as client:
+            for _ in range(2):
+                await client.send(POST + b"Content-Length: 2\r\n\r\nx")
+                assert await client.answer() == (200, b"ok")
+                await client.send(b"y")
+                await asyncio.sleep(1.5 * SOON)
+
+    async def test_one_that_is_waited_for_has_the_deadlines_of_who_waits(self) -> None:
+        async with connected(Hasty) as client:
+            await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
+            for _ in range(3):
+                await asyncio.sleep(SOON / 2)
+                await client.send(b"x")
+
+            assert await client.answer() == (200, b"3")
+
+    async def test_a_large_one_is_no_large_head(self) -> None:
+        async with connected() as client:
+            await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % LARGE + bytes(LARGE))
+
+            assert await client.answer() == (200, str(LARGE).encode())
+
+
+class TestReaders:
+    async def test_one_that_takes_nothing_is_left(self) -> None:
+        async with connected(Hasty) as client:
+            await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.sleep(4 * SOON)
+
+            with pytest.raises(asyncio.IncompleteReadError):
+                await client.answer()
+
+    async def test_one_that_is_slow_gets_it_all(self) -> None:
+        async with connected(Hasty) as client:
+            await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            await client.reader.readuntil(b"\r\n\r\n")
+            read = 0
+            while read < LARGE:
+                read += len(await client.reader.read(LARGE // 8))
+                await asyncio.sleep(SOON / 8)
+
+            assert read == LARGE

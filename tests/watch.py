@@ -1,0 +1,50 @@
+"""The memory of a server and its render processes, watched while a test asks things of it. Linux only."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PAGE = 4096
+
+
+class Watch:
+    """What all processes that a server has started hold together, and `most_itself` what it does, in bytes."""
+
+    def __init__(self, server: int, interval: float = 0.01) -> None:
+        self._server = server
+        self._interval = interval
+        self.most = self.most_itself = 0
+        self.samples = 0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=[stop])
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(self._interval):
+            self.most = max(self.most, self.held())
+            self.most_itself = max(self.most_itself, resident(self._server))
+            self.samples += 1
+
+    def held(self) -> int:
+        return sum(resident(pid) for pid in self._children())
+
+    def _children(self) -> set[str]:
+        tasks = Path(f"/proc/{self._server}/task").glob("*/children")
+        return {pid for task in tasks for pid in task.read_text().split()}
+
+
+def resident(pid: int | str) -> int:
+    """Bytes."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    except (OSError, IndexError):  # it has ended
+        return 0
