@@ -1,7 +1,7 @@
 """What the commands do, once `cli` has read the line: each composes what it needs, and closes it."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from signal import SIGINT, SIGTERM
 from typing import Any
@@ -26,6 +26,7 @@ from ingest.doctor import Doctor
 from ingest.garbage import MIN_AGE, Collector
 from ingest.refresh import Findings, Refresher
 from ingest.web.app import Ingest, compose_ingest
+from ingest.web.health import answering
 from proxy.derivation.hot import MAX_AGE
 from proxy.derivation.picture import recipe_tag, upload_tag
 from proxy.model import UploadId
@@ -54,13 +55,16 @@ async def migrate(settings: Settings) -> None:
         await database.close()
 
 
-async def work(settings: Settings, concurrency: int) -> None:
-    """A worker, until SIGTERM or SIGINT; jobs in hand are finished or handed back."""
+async def work(settings: Settings, concurrency: int, address: tuple[str, int] | None = None) -> None:
+    """A worker, until SIGTERM or SIGINT; jobs in hand are finished or handed back. `address`: for its health."""
     task = asyncio.current_task()
     assert task is not None
     for signal in (SIGTERM, SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
-    async with compose_ingest(settings).running() as ingest:
+    async with (
+        compose_ingest(settings).running() as ingest,
+        answering(ingest, *address) if address else nullcontext(),
+    ):
         log.info("worker started", concurrency=concurrency, queue="BullMQ" if settings.redis_url else "database")
         with suppress(asyncio.CancelledError):
             await ingest.worker.run(concurrency)

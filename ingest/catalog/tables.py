@@ -45,6 +45,8 @@ upload_jobs = Table(
     Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("request_id", String(64)),
+    Column("traceparent", String(55)),
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="upload_jobs_progress"),
     Index("upload_jobs_by_status", "status", "created_at"),

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ingest.catalog.database import Database
@@ -86,13 +88,25 @@ class Ingest:
     async def collect_jobs(self) -> None:
         for status, count in (await self.repository.count()).items():
             self.origin.metrics.jobs.labels(status).set(count)
+        oldest = await self.repository.oldest_pending()
+        age = datetime.now(UTC) - oldest if oldest else timedelta(0)
+        self.origin.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
+
+    async def collect_queue(self) -> None:
+        for state, count in (await self.queue.lengths()).items():
+            self.origin.metrics.queue_jobs.labels(state).set(count)
+
+    def health_routes(self) -> list[Route]:
+        """Of a server, and of a worker that is asked."""
+        checks = {"store": self.origin.check_store, "database": self.database.check}
+        return health_routes(checks, self.origin.metrics, self.collect_jobs, self.collect_queue)
 
 
 def compose_ingest(settings: Settings) -> Ingest:
     origin = compose(settings)
     database = Database.from_settings(settings)
     repository = JobRepository(database)
-    warmup = WarmUp(repository, origin.derivations, settings.sizes)
+    warmup = WarmUp(repository, origin.derivations, settings.sizes, origin.tracing)
     queue = open_queue(settings, repository)
     worker = Worker(queue, warmup, Reconciler(repository, queue))
     return Ingest(origin, database, repository, queue, warmup, worker, open_cdn(settings))
@@ -141,15 +155,15 @@ def ingest_app(ingest: Ingest, *, warm_up: bool) -> ASGIApp:
         metrics=origin.metrics,
         temporary=settings.temporary,
     )
-    endpoints = Endpoints(settings, uploads, ingest.repository, Documents(settings.sizes, settings.url_base))
-    checks = {"store": origin.check_store, "database": ingest.database.check}
+    documents = Documents(settings.sizes, settings.url_base)
+    endpoints = Endpoints(settings, uploads, ingest.repository, documents, origin.metrics)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with ingest.running(), ingest.working() if warm_up else nullcontext():
             yield
 
-    routes = [*page_routes(), *endpoints.routes(), *health_routes(checks, origin.metrics, ingest.collect_jobs)]
+    routes = [*page_routes(), *endpoints.routes(), *ingest.health_routes()]
     app = starlette_app(routes, lifespan)
     return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS))
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from sse_starlette import EventSourceResponse
@@ -18,6 +19,8 @@ from ingest.web.documents import Documents
 from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
+from proxy.telemetry import Metrics
+from proxy.web.observed import note
 from proxy.web.problems import problem
 
 FIELD = "image"
@@ -30,13 +33,21 @@ _MAX_PAGE = 100
 class Endpoints:
     """One method for each call."""
 
-    def __init__(self, settings: Settings, uploads: Uploads, repository: JobRepository, documents: Documents) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        uploads: Uploads,
+        repository: JobRepository,
+        documents: Documents,
+        metrics: Metrics,
+    ) -> None:
         self._max_bytes = settings.max_upload_mb << 20
         self._total = settings.upload_timeout
         self._stall = settings.upload_stall_timeout
         self._uploads = uploads
         self._repository = repository
         self._documents = documents
+        self._streams = metrics.event_streams
 
     def routes(self) -> list[Route]:
         return [
@@ -57,6 +68,7 @@ class Endpoints:
             image = await self._uploads.receive(chunks)
         except ServiceError as error:
             return body.answer(problem(error))
+        note(request.scope, upload=image.upload_id)
         location = {"Location": f"/images/{image.upload_id}"}
         return JSONResponse(self._documents.created(image), 201, _NO_STORE | location)
 
@@ -75,7 +87,7 @@ class Endpoints:
     async def events(self, request: Request) -> Response:
         upload_id = _upload_id(request)
         await self._repository.find(upload_id)  # a 404 is an answer, not an event
-        return EventSourceResponse(self._follow(upload_id), headers=_NO_STORE)
+        return EventSourceResponse(self._counted(self._follow(upload_id)), headers=_NO_STORE)
 
     async def newest(self, request: Request) -> Response:
         try:
@@ -92,7 +104,13 @@ class Endpoints:
         await self._uploads.delete(_upload_id(request))
         return Response(status_code=204, headers=_NO_STORE)
 
-    async def _follow(self, upload_id: UploadId) -> AsyncIterator[dict[str, Any]]:
+    async def _counted(self, events: AsyncGenerator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+        with self._streams.track_inprogress():
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+
+    async def _follow(self, upload_id: UploadId) -> AsyncGenerator[dict[str, Any]]:
         """An event for each change, until the job ends or the upload goes."""
         last: dict[str, Any] | None = None
         end = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
@@ -117,6 +135,7 @@ def _upload_id(request: Request) -> UploadId:
     upload_id = parse_upload_id(request.path_params["upload_id"])
     if upload_id is None:
         raise UnknownUpload("An upload's id is a lower-case UUID.")
+    note(request.scope, upload=upload_id)
     return upload_id
 
 
