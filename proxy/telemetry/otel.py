@@ -3,10 +3,12 @@
 Sampling, headers, resource attributes: by the standard's own `OTEL_` variables, which the SDK reads.
 """
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from time import time_ns
 
+import structlog
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
@@ -16,14 +18,25 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from proxy.telemetry.tracing import Facts, Kind, Tracing
 
+log = structlog.get_logger()
+
 _TIMEOUT = 3  # seconds for one batch; a collector that is away must not hold up a server that stops
 _W3C = TraceContextTextMapPropagator()
+
+
+class _Complaints(logging.Handler):
+    """What the SDK has to say goes into our log, in its format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log.warning("traces are not sent", reason=record.getMessage())
 
 
 class OpenTelemetry(Tracing):
     """A provider of its own, not the process's global one: two apps in one test send to two collectors."""
 
     def __init__(self, endpoint: str, version: str) -> None:
+        library = logging.getLogger("opentelemetry")
+        library.handlers, library.propagate = [_Complaints()], False
         ours = Resource.create({"service.name": "darkroom", "service.version": version})
         self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
         # Bounded: 2048 spans wait at most, and more are dropped.

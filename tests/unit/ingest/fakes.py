@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
-from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, WarmedVariant
+from ingest.jobs import MOVES, UNKNOWN, Cause, Image, Job, JobStatus, LostJob, WarmedVariant
 from ingest.queue.base import Handler
 from ingest.queue.retries import deliver
 from proxy.derivation.answers import Ensured
@@ -147,9 +147,9 @@ class WatchedRepository(JobRepository):
             self._failures[method] -= 1
             raise CatalogUnavailable("The fake database was told to fail.")
 
-    async def begin(self, upload_id: UploadId) -> None:
+    async def begin(self, upload_id: UploadId, cause: Cause = UNKNOWN) -> None:
         await self._enter("begin", upload_id)
-        await super().begin(upload_id)
+        await super().begin(upload_id, cause)
 
     async def accept(self, image: Image) -> None:
         await self._enter("accept", image.upload_id)
@@ -301,6 +301,9 @@ class RecordingQueue:
         if self.failure:
             raise self.failure
         return self.given_up.get(upload_id)
+
+    async def lengths(self) -> dict[str, int]:
+        return {"waiting": len(self.published)}
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
         for upload_id in self.published:
