@@ -31,6 +31,7 @@ from proxy.telemetry.tracing import step
 log = structlog.get_logger()
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes a tenth of one, a starved machine may take long
+_LAST_BREATH = 1.0  # seconds
 _PROGRAM = ("-m", "proxy.imaging.child")
 _MAX_LINE = 64 * 1024
 
@@ -148,7 +149,8 @@ class RenderPool:
                 self._idle.append(process)
                 self.admission.leave(turn)
             else:
-                process.kill()
+                if not process.gone:
+                    process.kill()
                 self._later(self._replace(process, turn))
 
     def _take_idle(self) -> "RenderProcess | None":
@@ -279,6 +281,10 @@ class RenderProcess:
 
     async def stop(self) -> None:
         """Returns when it has ended. What it had still to say is read first: asyncio waits for its pipe to be empty."""
+        if self.gone:  # a signal sent into its death would hide what it died of
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_BREATH):
+                    await self._child.wait()
         self.kill()
         with contextlib.suppress(RuntimeError):  # somebody else is reading: then they find the end
             await self._stdout.read()
