@@ -43,5 +43,5 @@ bench: .venv/dev
 
 # After a change of pyproject.toml. Needs uv.
 lock:
-	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra build --extra vips pyproject.toml -o requirements.txt
-	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev --extra vips -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra build --extra otel --extra vips pyproject.toml -o requirements.txt
+	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev --extra otel --extra vips -c requirements.txt pyproject.toml -o requirements-dev.txt

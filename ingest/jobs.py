@@ -41,6 +41,17 @@ UNSEEN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """The request that began a job, for the log and the trace of whoever does it: its id, and its W3C `traceparent`."""
+
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+UNKNOWN = Cause()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """`progress` is 0 to 100; `error` is a sentence for people, set while the status is `failed`."""
 
@@ -50,6 +61,7 @@ class Job:
     error: str | None
     created_at: datetime
     updated_at: datetime
+    cause: Cause = UNKNOWN
 
     @property
     def unseen(self) -> bool:

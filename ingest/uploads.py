@@ -5,6 +5,7 @@ import shutil
 from collections.abc import AsyncIterator, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 import anyio
 import anyio.to_thread
@@ -13,7 +14,7 @@ import structlog
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import Cdn
 from ingest.idempotency import Claim, file_fingerprint
-from ingest.jobs import Image, PrivateMetadata
+from ingest.jobs import Cause, Image, PrivateMetadata
 from ingest.queue.base import WarmupQueue
 from ingest.warmup import waiting
 from proxy.derivation.picture import upload_tag
@@ -27,6 +28,8 @@ from proxy.keys import original_key
 from proxy.model import Sizes, UploadId, new_upload_id
 from proxy.storage.base import ObjectStore
 from proxy.telemetry import Metrics
+from proxy.telemetry.logs import request_id
+from proxy.telemetry.tracing import step, traceparent
 
 log = structlog.get_logger()
 
@@ -73,9 +76,11 @@ class Uploads:
         try:
             head, extension = await _first_bytes(chunks)
             begun = True
+            start = monotonic()
             path = folder / f"original.{extension}"
-            await self._repository.begin(upload_id, claim)
-            await _save(path, head, chunks)
+            await self._repository.begin(upload_id, claim, Cause(request_id(), traceparent()))
+            with step("receive"):
+                await _save(path, head, chunks)
             fingerprint = await anyio.to_thread.run_sync(file_fingerprint, path) if claim else None
             image = await self._accept(upload_id, path, fingerprint)
         except BaseException as error:
@@ -86,8 +91,11 @@ class Uploads:
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
         self._metrics.uploads.labels("ok").inc()
+        self._metrics.upload_bytes.observe(image.original_size)
+        self._metrics.upload_seconds.observe(monotonic() - start)
         try:
-            await self._queue.publish(upload_id)
+            with step("publish"):
+                await self._queue.publish(upload_id)
         except Unavailable as error:  # the job is in the database, where workers look for it, too
             log.warning("warm-up not announced", upload=upload_id, error=str(error))
         return image
@@ -103,9 +111,11 @@ class Uploads:
         await self._repository.delete(upload_id)
 
     async def _accept(self, upload_id: UploadId, path: Path, fingerprint: str | None) -> Image:
-        inspection = await self._inspect(path)
-        put = self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
-        await _to_its_end(put)
+        with step("inspect"):
+            inspection = await self._inspect(path)
+        with step("store original"):
+            put = self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
+            await _to_its_end(put)
         image = Image(
             upload_id,
             inspection.format,
@@ -118,7 +128,8 @@ class Uploads:
             datetime.now(UTC),
             PrivateMetadata(inspection.private, inspection.private_exif),
         )
-        await _to_its_end(self._repository.accept(image, fingerprint))
+        with step("record"):
+            await _to_its_end(self._repository.accept(image, fingerprint))
         return image
 
     async def _inspect(self, path: Path) -> Inspection:

@@ -6,6 +6,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs import Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
@@ -15,6 +16,8 @@ from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
+from proxy.telemetry.logs import REQUEST
+from proxy.telemetry.tracing import Tracing
 
 log = structlog.get_logger()
 
@@ -25,10 +28,13 @@ _CATALOG_DELAY = 1  # seconds between attempts to write down what is done
 class WarmUp:
     """Takes a job from where it is to its end, `complete` or `failed`."""
 
-    def __init__(self, repository: JobRepository, derivations: Derivations, sizes: Sizes) -> None:
+    def __init__(
+        self, repository: JobRepository, derivations: Derivations, sizes: Sizes, tracing: Tracing | None = None
+    ) -> None:
         self._repository = repository
         self._derivations = derivations
         self._sizes = sizes
+        self._tracing = tracing or Tracing()
 
     async def run(self, delivery: Delivery) -> JobStatus | None:
         """The status it ended with, or None if the job was not to be had: ended, taken by another, or deleted.
@@ -45,6 +51,19 @@ class WarmUp:
         except Exception:  # a defect of ours, or a row of another version; left pending, it would be offered for ever
             log.exception("a job that cannot be begun", upload=delivery.upload_id)
             return await self._end_unbegun(delivery.upload_id)
+        with (
+            bound_contextvars(**{REQUEST: job.cause.request_id} if job.cause.request_id else {}),
+            # What an operator begins is no part of what happened when the picture came.
+            self._tracing.begin("warm-up", None if delivery.again else job.cause.traceparent, "consumer") as span,
+        ):
+            span["darkroom.upload"] = image.upload_id
+            status = await self._run(image, job, delivery)
+            if status:
+                log.info("warm-up ended", upload=image.upload_id, status=status)
+                span["darkroom.status"] = status.value
+            return status
+
+    async def _run(self, image: Image, job: Job, delivery: Delivery) -> JobStatus | None:
         try:
             error = await self._ensure_all(image, job, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE

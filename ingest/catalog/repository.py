@@ -13,7 +13,18 @@ from ingest.catalog import claims
 from ingest.catalog.database import Database
 from ingest.catalog.tables import images, upload_jobs
 from ingest.idempotency import Claim
-from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, PrivateMetadata, VariantState, WarmedVariant
+from ingest.jobs import (
+    MOVES,
+    UNKNOWN,
+    Cause,
+    Image,
+    Job,
+    JobStatus,
+    LostJob,
+    PrivateMetadata,
+    VariantState,
+    WarmedVariant,
+)
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 
@@ -34,10 +45,10 @@ class JobRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, upload_id: UploadId, claim: Claim | None = None) -> None:
+    async def begin(self, upload_id: UploadId, claim: Claim | None = None, cause: Cause = UNKNOWN) -> None:
         """The first byte has come: a pending job, without an image yet. Raises InProgress if the claim is another's."""
         now = datetime.now(UTC)
-        values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0}
+        values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0, **asdict(cause)}
         values |= {"created_at": now, "updated_at": now}
         async with self._database.transaction() as connection:
             if claim is None:
@@ -135,6 +146,17 @@ class JobRepository:
             counted = {JobStatus(status): number for status, number in await connection.execute(query)}
         return {status: counted.get(status, 0) for status in JobStatus}
 
+    async def oldest_pending(self) -> datetime | None:
+        """When the job that has waited longest was accepted; None if none waits."""
+        query = (
+            select(func.min(upload_jobs.c.created_at))
+            .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+            .where(upload_jobs.c.status == JobStatus.PENDING)
+        )
+        async with self._database.transaction() as connection:
+            oldest: datetime | None = (await connection.execute(query)).scalar()
+        return oldest
+
     async def next_pending(self) -> UploadId | None:
         """The job that has waited longest."""
         query = (
@@ -212,7 +234,9 @@ class JobRepository:
 
 
 def _joined() -> Any:
-    job_columns = [upload_jobs.c[name] for name in ("status", "progress", "error", "updated_at")]
+    job_columns = [
+        upload_jobs.c[name] for name in ("status", "progress", "error", "updated_at", "request_id", "traceparent")
+    ]
     return select(images, *job_columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
 
 
@@ -235,7 +259,15 @@ def _image(row: Row[Any]) -> Image:
 
 
 def _job(row: Row[Any]) -> Job:
-    return Job(UploadId(row.upload_id), JobStatus(row.status), row.progress, row.error, row.created_at, row.updated_at)
+    return Job(
+        UploadId(row.upload_id),
+        JobStatus(row.status),
+        row.progress,
+        row.error,
+        row.created_at,
+        row.updated_at,
+        Cause(row.request_id, row.traceparent),
+    )
 
 
 def _before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:

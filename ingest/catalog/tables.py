@@ -47,6 +47,8 @@ upload_jobs = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("idempotency_key", String(64)),  # the digest of one; the upload's end is its end
     Column("fingerprint", String(64)),  # SHA-256 of what was accepted under it; until then none
+    Column("request_id", String(64)),
+    Column("traceparent", String(55)),
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="upload_jobs_progress"),
     Index("upload_jobs_by_status", "status", "created_at"),

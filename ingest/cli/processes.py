@@ -1,6 +1,7 @@
 """Commands that run until they are stopped: the servers and the worker."""
 
 import shlex
+from contextlib import nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,7 +36,7 @@ def serve(
 ) -> None:
     """Start the service."""
     settings = load()
-    from proxy.settings import SettingsError, share_memory
+    from proxy.settings import SettingsError, share_memory, share_metrics
 
     try:
         settings.check_bind(host)
@@ -47,7 +48,8 @@ def serve(
         _prepare_embedded(settings)
     _announce(settings, host, port, role)
     try:
-        _serve(host, port, workers, role)
+        with share_metrics() if workers > 1 else nullcontext():
+            _serve(host, port, workers, role)
     except SystemExit as error:  # uvicorn has said why; its own codes are not ours
         raise typer.Exit(1 if error.code else 0) from None
 
@@ -79,9 +81,13 @@ def _serve(host: str, port: int, workers: int, role: Role) -> None:
     )
 
 
-@examples("darkroom worker --concurrency 2")
+@examples("darkroom worker --concurrency 2 --port 9100")
 def worker(
     concurrency: Annotated[int, typer.Option(min=1, help="Jobs at a time; each keeps one render process busy.")] = 1,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Answer /healthz, /readyz and /metrics here.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address for --port; other than loopback needs API_KEYS.")] = "127.0.0.1",
 ) -> None:
     """Warm up uploads as they come.
 
@@ -89,8 +95,13 @@ def worker(
     """
     settings = load()
     from ingest.commands.processes import work
+    from proxy.settings import SettingsError
 
-    run(work(settings, concurrency))
+    try:
+        settings.check_bind(host)
+    except SettingsError as error:
+        stop(str(error), code=2)
+    run(work(settings, concurrency, (host, port) if port else None))
 
 
 def _announce(settings: "Settings", host: str, port: int, role: Role) -> None:

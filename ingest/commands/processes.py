@@ -1,7 +1,7 @@
 """What servers do before they start, and what a worker does until it is stopped."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from signal import SIGINT, SIGTERM
 
 import structlog
@@ -9,6 +9,7 @@ import structlog
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.web.app import compose_ingest
+from ingest.web.health import answering
 from proxy.settings import Settings
 
 log = structlog.get_logger()
@@ -24,13 +25,16 @@ async def prepare_embedded(settings: Settings) -> None:
         await database.close()
 
 
-async def work(settings: Settings, concurrency: int) -> None:
-    """A worker, until SIGTERM or SIGINT; jobs in hand are finished or handed back."""
+async def work(settings: Settings, concurrency: int, address: tuple[str, int] | None = None) -> None:
+    """A worker, until SIGTERM or SIGINT; jobs in hand are finished or handed back. `address`: for its health."""
     task = asyncio.current_task()
     assert task is not None
     for signal in (SIGTERM, SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
-    async with compose_ingest(settings).running() as ingest:
+    async with (
+        compose_ingest(settings).running() as ingest,
+        answering(ingest, *address) if address else nullcontext(),
+    ):
         log.info("worker started", concurrency=concurrency, queue="BullMQ" if settings.redis_url else "database")
         with suppress(asyncio.CancelledError):
             await ingest.worker.run(concurrency)

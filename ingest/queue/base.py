@@ -45,6 +45,9 @@ class WarmupQueue(Protocol):
     async def gave_up(self, upload_id: UploadId) -> str | None:
         """Why the queue will not bring this job again, if so. Raises QueueUnavailable."""
 
+    async def lengths(self) -> dict[str, int]:
+        """Jobs by state, as the queue itself counts them; empty where it is the database. Raises QueueUnavailable."""
+
     async def consume(self, handle: Handler, concurrency: int) -> None:
         """Hands jobs to `handle` until cancelled; then lets those in hand finish for a while."""
 

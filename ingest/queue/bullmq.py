@@ -42,6 +42,7 @@ _RECOVERY: dict[str, Any] = {
     "maxStalledCount": 3,  # a picture that kills its worker each time is given up
     "runRetryDelay": 1000,
 }
+_STATES = ("waiting", "active", "delayed", "failed")
 _PATIENCE = 2.0  # seconds for publishing: an upload waits for it
 _LAST_REPORT = 1.0  # seconds for telling of the progress that a job ended with
 _NUDGE = 0.5  # seconds
@@ -74,6 +75,10 @@ class BullmqQueue:
         # One that failed otherwise and has not ended in the database failed for want of it: that passes.
         broke = failed and job.stalledCounter > _RECOVERY["maxStalledCount"]
         return (job.failedReason or "The queue gave the job up.") if broke else None
+
+    async def lengths(self) -> dict[str, int]:
+        async with _translated():
+            return dict(await self._queue.getJobCounts(*_STATES))
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
         while True:
@@ -137,7 +142,6 @@ async def _process(handle: Handler, job: Job) -> str | None:
         raise RuntimeError(str(error)) from error
     finally:
         await reports.close()
-    log.info("warm-up ended", upload=upload_id, status=status)
     if status is JobStatus.FAILED:
         raise UnrecoverableError("the warm-up failed; the upload's status says why")
     return status

@@ -31,6 +31,9 @@ class LocalQueue:
     async def gave_up(self, upload_id: UploadId) -> str | None:  # noqa: ARG002 - the interface has it
         return None
 
+    async def lengths(self) -> dict[str, int]:
+        return {}
+
     async def consume(self, handle: Handler, concurrency: int) -> None:
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
@@ -42,15 +45,13 @@ class LocalQueue:
     async def _consume(self, handle: Handler) -> None:
         async for upload_id in self._pending():
             try:
-                status = await deliver(handle, upload_id)
+                await deliver(handle, upload_id)
             except CatalogUnavailable as error:
                 log.warning("cannot begin a job", upload=upload_id, error=str(error))
                 await asyncio.sleep(_LOOK_AGAIN)
             except Exception:  # a defect of ours, in one job; the next ones are none the worse for it
                 log.exception("unexpected error in a job", upload=upload_id)
                 await asyncio.sleep(_LOOK_AGAIN)
-            else:
-                log.info("warm-up ended", upload=upload_id, status=status)
 
     async def _pending(self) -> AsyncIterator[UploadId]:
         """Jobs to do, for ever. Two consumers may be given the same one; claiming it decides who has it."""

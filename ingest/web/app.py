@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ingest.catalog.database import Database
@@ -31,6 +33,7 @@ from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import OPEN_PATHS, Origin, compose, require_key, serve_variants, starlette_app
 from proxy.web.health import health_routes
+from proxy.web.observed import Observed
 from proxy.web.security import SecurityHeaders
 
 log = structlog.get_logger()
@@ -92,13 +95,25 @@ class Ingest:
     async def collect_jobs(self) -> None:
         for status, count in (await self.repository.count()).items():
             self.origin.metrics.jobs.labels(status).set(count)
+        oldest = await self.repository.oldest_pending()
+        age = datetime.now(UTC) - oldest if oldest else timedelta(0)
+        self.origin.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
+
+    async def collect_queue(self) -> None:
+        for state, count in (await self.queue.lengths()).items():
+            self.origin.metrics.queue_jobs.labels(state).set(count)
+
+    def health_routes(self) -> list[Route]:
+        """Of a server, and of a worker that is asked."""
+        checks = {"store": self.origin.check_store, "database": self.database.check}
+        return health_routes(checks, self.origin.metrics, self.collect_jobs, self.collect_queue)
 
 
 def compose_ingest(settings: Settings) -> Ingest:
     origin = compose(settings)
     database = Database.from_settings(settings)
     repository = JobRepository(database)
-    warmup = WarmUp(repository, origin.derivations, settings.sizes)
+    warmup = WarmUp(repository, origin.derivations, settings.sizes, origin.tracing)
     queue = open_queue(settings, repository)
     worker = Worker(queue, warmup, Reconciler(repository, queue))
     return Ingest(origin, database, repository, queue, warmup, worker, open_cdn(settings))
@@ -132,7 +147,9 @@ def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve --role ingest`: uploads and jobs; variants are others', warm-ups too if there is a queue."""
     settings = _configured(settings)
     warm_up = settings.warm_up and settings.redis_url is None
-    return SecurityHeaders(ingest_app(compose_ingest(settings), warm_up=warm_up, variants=False))
+    ingest = compose_ingest(settings)
+    app = ingest_app(ingest, warm_up=warm_up, variants=False)
+    return SecurityHeaders(Observed(app, ingest.origin.metrics, ingest.origin.tracing))
 
 
 def open_uploads(ingest: Ingest) -> Uploads:
@@ -164,8 +181,8 @@ def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIA
         repository=ingest.repository,
         documents=documents,
         answers=answers,
+        metrics=origin.metrics,
     )
-    checks = {"store": origin.check_store, "database": ingest.database.check}
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -176,7 +193,7 @@ def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIA
         *page_routes(settings.url_base),
         *docs_routes(describe(settings, variants=variants)),
         *endpoints.routes(),
-        *health_routes(checks, origin.metrics, ingest.collect_jobs),
+        *ingest.health_routes(),
     ]
     app = starlette_app(routes, lifespan)
     return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), answers.without_key)

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from datetime import timedelta
 from typing import Any
 
@@ -26,7 +27,9 @@ from ingest.web.shapes import Status
 from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
+from proxy.telemetry import Metrics
 from proxy.web.auth import bearer_token
+from proxy.web.observed import note
 
 FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -49,6 +52,7 @@ class Endpoints:
         repository: JobRepository,
         documents: Documents,
         answers: UploadAnswers,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._max_bytes = settings.max_upload_mb << 20
@@ -59,6 +63,7 @@ class Endpoints:
         self._repository = repository
         self._documents = documents
         self._answers = answers
+        self._streams = metrics.event_streams
 
     def routes(self) -> list[Route]:
         return [
@@ -82,6 +87,7 @@ class Endpoints:
             image, repeated = await self._repeats.receive(chunks, self._claim(request.headers))
         except ServiceError as error:
             return body.answer(self._answers.refused(request.headers, error))
+        note(request.scope, upload=image.upload_id)
         return self._answers.taken(request.headers, image, repeated=repeated)
 
     async def show_or_delete(self, request: Request) -> Response:
@@ -99,7 +105,7 @@ class Endpoints:
     async def events(self, request: Request) -> Response:
         upload_id = _upload_id(request)
         await self._repository.find(upload_id)  # a 404 is an answer, not an event
-        return EventSourceResponse(self._follow(upload_id), headers=_NO_STORE)
+        return EventSourceResponse(self._counted(self._follow(upload_id)), headers=_NO_STORE)
 
     async def newest(self, request: Request) -> Response:
         try:
@@ -120,7 +126,13 @@ class Endpoints:
         seconds = self._total + 2 * self._settings.render_timeout + _STORING_SECONDS
         return parse_claim(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
 
-    async def _follow(self, upload_id: UploadId) -> AsyncIterator[dict[str, Any]]:
+    async def _counted(self, events: AsyncGenerator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+        with self._streams.track_inprogress():
+            async with aclosing(events):
+                async for event in events:
+                    yield event
+
+    async def _follow(self, upload_id: UploadId) -> AsyncGenerator[dict[str, Any]]:
         """An event for each change, until the job ends or the upload goes."""
         last: Status | None = None
         end = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
@@ -149,6 +161,7 @@ def _upload_id(request: Request) -> UploadId:
     upload_id = parse_upload_id(request.path_params["upload_id"])
     if upload_id is None:
         raise UnknownUpload("An upload's id is a lower-case UUID.")
+    note(request.scope, upload=upload_id)
     return upload_id
 
 

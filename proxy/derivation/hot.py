@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from cachetools import TLRUCache
 
@@ -15,16 +16,38 @@ into the store a minute."""
 _OVERHEAD = 1024  # bytes; what an entry weighs beside its body
 
 
+class _Cache(TLRUCache[tuple[UploadId, Variant], Picture]):
+    """Tells of those that have to go for want of room."""
+
+    def __init__(self, on_eviction: Callable[[], None], *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._on_eviction = on_eviction
+
+    def popitem(self) -> tuple[tuple[UploadId, Variant], Picture]:
+        self._on_eviction()
+        return super().popitem()
+
+
 class HotPictures:
     """Least recently used goes first. Not for threads: the event loop is its only user."""
 
-    def __init__(self, max_bytes: int, clock: Callable[[], float] = monotonic) -> None:
-        self._pictures: TLRUCache[tuple[UploadId, Variant], Picture] = TLRUCache(
+    def __init__(
+        self, max_bytes: int, clock: Callable[[], float] = monotonic, *, on_eviction: Callable[[], None] = lambda: None
+    ) -> None:
+        self._pictures = _Cache(
+            on_eviction,
             max_bytes,
             ttu=lambda _key, _picture, now: now + MAX_AGE,
             timer=clock,
             getsizeof=lambda picture: len(picture.body) + _OVERHEAD,
         )
+
+    @property
+    def bytes(self) -> int:
+        return int(self._pictures.currsize)
+
+    def __len__(self) -> int:
+        return len(self._pictures)
 
     def get(self, upload_id: UploadId, variant: Variant) -> Picture | None:
         return self._pictures.get((upload_id, variant))

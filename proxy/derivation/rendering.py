@@ -17,6 +17,7 @@ from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.base import ObjectStore
 from proxy.telemetry import Metrics
+from proxy.telemetry.tracing import stages, step
 
 Rendered = tuple[Picture, Variant, dict[str, float]]
 """With the seconds by stage."""
@@ -76,7 +77,8 @@ class Rendering:
         start = monotonic()
         async with AsyncExitStack() as file:
             try:
-                path = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
+                with step("fetch original"):
+                    path = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
             except ServiceError as error:
                 self._fail(upload_id, variants, error)
                 raise
@@ -103,6 +105,7 @@ class Rendering:
             self._hot.put(upload_id, variant, picture)
         self.count(variant, "ok")
         self._metrics.observe_stages(file.timings)
+        stages(file.timings, variant.name)
         return picture
 
     def _fail(self, upload_id: UploadId, variants: Iterable[Variant], error: ServiceError) -> None:

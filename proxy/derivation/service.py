@@ -26,6 +26,7 @@ from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.base import ObjectStore
 from proxy.telemetry import Metrics
+from proxy.telemetry.tracing import step
 
 log = structlog.get_logger()
 
@@ -60,7 +61,7 @@ class Derivations:
         self._lock: KeyLock = lock or NoLock()
         self._purges: Purges = purges or NoPurges()
         self._timeout = timeout
-        self._hot = HotPictures(hot_bytes)
+        self._hot = HotPictures(hot_bytes, on_eviction=metrics.hot_evictions.inc)
         self._hot_requests = metrics.variant_requests.labels(Tier.HOT)
         self._refusals = Refusals(missing_ttl, timeout)
         self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
@@ -72,6 +73,9 @@ class Derivations:
         )
         self._background: set[asyncio.Task[None]] = set()
         self._refreshing: set[tuple[UploadId, Variant]] = set()
+        metrics.watch(metrics.hot_bytes, lambda: self._hot.bytes)
+        metrics.watch(metrics.hot_variants, lambda: len(self._hot))
+        metrics.watch(metrics.write_back_queue, lambda: len(self._background))
 
     async def fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """The variant, derived if need be.
@@ -165,7 +169,8 @@ class Derivations:
             raise self._late() from None
 
     async def _find(self, upload_id: UploadId, variant: Variant) -> Fetched | None:
-        picture = await self._variants.find(upload_id, variant)
+        with step("find stored"):
+            picture = await self._variants.find(upload_id, variant)
         if picture is None:
             return None
         if not self._refusals.is_deleted(upload_id):
@@ -179,7 +184,8 @@ class Derivations:
         key = variant_key(upload_id, variant)
         async with AsyncExitStack() as lease:
             if not await lease.enter_async_context(self._lock.hold(key, wait=False)):
-                await lease.enter_async_context(self._lock.hold(key))
+                with step("wait for another's derivation"):
+                    await lease.enter_async_context(self._lock.hold(key))
                 if found := await self._find(upload_id, variant):
                     return replace(found, tier=Tier.COLLAPSED)
             picture, timings = await self._rendering.one(upload_id, variant, Priority.LIVE)
@@ -191,21 +197,33 @@ class Derivations:
 
     def _refresh_later(self, upload_id: UploadId, variant: Variant) -> None:
         key = (upload_id, variant)
-        if key not in self._refreshing and len(self._refreshing) < _MAX_REFRESHES:
+        if key in self._refreshing:
+            return
+        if len(self._refreshing) < _MAX_REFRESHES:
             self._refreshing.add(key)
             self._later(self._refresh(upload_id, variant))
+        else:
+            self._count_stale(variant, "deferred")
 
     async def _refresh(self, upload_id: UploadId, variant: Variant) -> None:
         """Replaces a variant of another recipe. Failing is harmless: the stale one goes on being served."""
+        outcome = "failed"
         try:
             async with self._lock.hold(variant_key(upload_id, variant), wait=False) as held:
-                if held:  # otherwise another process is at it
+                outcome = "elsewhere"
+                if held:
+                    outcome = "failed"
                     picture, _ = await self._rendering.one(upload_id, variant, Priority.BACKGROUND)
                     await self._variants.put(upload_id, variant, picture)
+                    outcome = "refreshed"
         except ServiceError as error:
             log.warning("stale variant not refreshed", upload=upload_id, variant=variant.name, error=str(error))
         finally:
             self._refreshing.discard((upload_id, variant))
+            self._count_stale(variant, outcome)
+
+    def _count_stale(self, variant: Variant, outcome: str) -> None:
+        self._metrics.stale_variants.labels(variant.size_name, variant.format, outcome).inc()
 
     def _late(self) -> DerivationTimeout:
         return DerivationTimeout(f"The picture was not ready within {self._timeout:g} seconds.")

@@ -13,6 +13,7 @@ from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
 from proxy.telemetry import Metrics
+from proxy.telemetry.tracing import step
 
 log = structlog.get_logger()
 
@@ -46,14 +47,15 @@ class StoredVariants:
         await self._keep_only_with_original(upload_id, variant)
 
     async def _write(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool) -> None:
-        await self._store.put(
-            variant_key(upload_id, variant),
-            picture.body,
-            content_type=picture.format.media_type,
-            cache_control=CACHE_CONTROL,
-            metadata=picture.metadata,
-            if_absent=if_absent,
-        )
+        with step("store variant"):
+            await self._store.put(
+                variant_key(upload_id, variant),
+                picture.body,
+                content_type=picture.format.media_type,
+                cache_control=CACHE_CONTROL,
+                metadata=picture.metadata,
+                if_absent=if_absent,
+            )
 
     async def _keep_only_with_original(self, upload_id: UploadId, variant: Variant) -> None:
         try:

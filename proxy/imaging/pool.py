@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine,
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGKILL
 from typing import Any
 
 import anyio.to_thread
@@ -25,10 +26,12 @@ from proxy.imaging.probe import Limits
 from proxy.imaging.target import Measured, Target
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
+from proxy.telemetry.tracing import step
 
 log = structlog.get_logger()
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes a tenth of one, a starved machine may take long
+_LAST_BREATH = 1.0  # seconds
 _PROGRAM = ("-m", "proxy.imaging.child")
 _MAX_LINE = 64 * 1024
 
@@ -78,6 +81,10 @@ class RenderPool:
         self._busy: set[RenderProcess] = set()
         self._closed = False
         self._background: set[asyncio.Task[None]] = set()
+        self._metrics.watch(self._metrics.waiting, lambda: self.admission.waiting)
+        self._metrics.watch(self._metrics.render_charged_bytes, lambda: self.admission.charged)
+        self._metrics.watch(self._metrics.render_processes.labels("busy"), lambda: len(self._busy))
+        self._metrics.watch(self._metrics.render_processes.labels("idle"), lambda: len(self._idle))
 
     async def start(self) -> None:
         """Has every process running and imported. Raises RenderFailed where they cannot start."""
@@ -125,7 +132,8 @@ class RenderPool:
         If the answer was not read to its end, the process is killed and replaced. Raises Overloaded, RenderFailed or
         DerivationTimeout.
         """
-        turn = await self.admission.enter(priority, cost)
+        with step("wait for admission"):
+            turn = await self.admission.enter(priority, cost)
         try:
             process = self._take_idle() or await self._start_process()
         except BaseException:
@@ -141,7 +149,8 @@ class RenderPool:
                 self._idle.append(process)
                 self.admission.leave(turn)
             else:
-                process.kill()
+                if not process.gone:
+                    process.kill()
                 self._later(self._replace(process, turn))
 
     def _take_idle(self) -> "RenderProcess | None":
@@ -149,13 +158,19 @@ class RenderPool:
             process = self._idle.pop()
             if process.alive:
                 return process
-            self._later(process.stop())  # killed while it had nothing to do; no picture is to blame
+            process.gone = True
+            self._later(self._bury(process))  # killed while it had nothing to do; no picture is to blame
         return None
+
+    async def _bury(self, process: "RenderProcess") -> None:
+        await process.stop()
+        if not self._closed:
+            self._metrics.render_ended.labels(process.why_ended).inc()
 
     async def _replace(self, process: "RenderProcess", turn: Turn) -> None:
         """Its memory is free once it has ended, its slot once another has started: so the budget holds meanwhile."""
         try:
-            await process.stop()
+            await self._bury(process)
             if not self._closed:
                 await self._start_another()
         finally:
@@ -196,6 +211,7 @@ class RenderProcess:
         self._timeout = timeout
         self.requests = 0
         self.at_rest = False
+        self.gone = self._late = False
         self.memory = 0
         """Bytes that the next request may take."""
 
@@ -254,8 +270,21 @@ class RenderProcess:
         """Its pipes tell of its death before the event loop has heard of it."""
         return self._child.returncode is None and not self._stdin.is_closing() and not self._stdout.at_eof()
 
+    @property
+    def why_ended(self) -> str:
+        """Once it has: what the metric calls it."""
+        if self._late:
+            return "deadline"
+        if self.gone:
+            return "killed" if self._child.returncode == -SIGKILL else "died"
+        return "recycled" if self.at_rest else "abandoned"
+
     async def stop(self) -> None:
         """Returns when it has ended. What it had still to say is read first: asyncio waits for its pipe to be empty."""
+        if self.gone:  # a signal sent into its death would hide what it died of
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_BREATH):
+                    await self._child.wait()
         self.kill()
         with contextlib.suppress(RuntimeError):  # somebody else is reading: then they find the end
             await self._stdout.read()
@@ -272,6 +301,7 @@ class RenderProcess:
             self._stdin.write(wire.pack(message))
             await self._stdin.drain()
         except ConnectionError as error:
+            self.gone = True
             raise RenderFailed("The render process was gone. Try again.") from error
 
     async def _receive(self, timeout: float) -> dict[str, Any]:
@@ -291,8 +321,10 @@ class RenderProcess:
             async with asyncio.timeout(timeout):
                 return await answer
         except TimeoutError as error:
+            self._late = True
             raise DerivationTimeout(f"The picture was not ready within {timeout:g} seconds.") from error
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
+            self.gone = True
             raise RenderFailed(
                 "The picture broke its render process, or needs more memory than it may have."
             ) from error

@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     background: str = Field("#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Laid under transparency in JPEG")
     log_format: Literal["console", "json"] = Field("console", description="`json` for machines")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, description="Base URL of an OpenTelemetry collector (OTLP/HTTP) that gets traces; none are made if unset"
+    )
 
     quality: Annotated[Quality, NoDecode] = Field(
         Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`, `score`"
@@ -136,7 +139,7 @@ class Settings(BaseSettings):
     def _split_keys(cls, value: Any) -> Any:
         return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
 
-    @field_validator("cdn_url", "public_url", "s3_endpoint_url")
+    @field_validator("cdn_url", "public_url", "s3_endpoint_url", "otel_exporter_otlp_endpoint")
     @classmethod
     def _base_url(cls, value: str | None) -> str | None:
         if value is None:

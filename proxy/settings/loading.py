@@ -2,6 +2,10 @@
 
 import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +13,7 @@ from pydantic_settings import TomlConfigSettingsSource
 
 from proxy.settings.environment import Settings, SettingsError
 
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own, which it reads when it is imported
 _FOLLOWS = "default_factory_not_called"  # a default that is worked out from other settings, of which one is wrong
 
 
@@ -23,6 +28,26 @@ def share_memory(settings: Settings, servers: int) -> None:
         load_settings()
     except SettingsError as error:
         raise SettingsError(f"Each of {servers} workers has RENDER_MEMORY_MB={part}.\n{error}") from None
+
+
+@contextmanager
+def share_metrics() -> Iterator[None]:
+    """Has the server processes that are started meanwhile count together, in a folder that goes at the end.
+
+    Not in `DATA_DIR`: containers that share it have processes of the same numbers.
+    """
+    with TemporaryDirectory(prefix="darkroom-metrics-") as folder:
+        os.environ[_METRICS_FOLDER] = folder  # noqa: TID251 - read here, too
+        try:
+            yield
+        finally:
+            del os.environ[_METRICS_FOLDER]  # noqa: TID251 - as above
+
+
+def metrics_folder() -> Path | None:
+    """Where this process counts together with others; None where it counts alone."""
+    folder = os.environ.get(_METRICS_FOLDER)  # noqa: TID251 - see above
+    return Path(folder) if folder else None
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
+from platform import python_version
 from typing import Any
 from uuid import uuid4
 
+import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -22,16 +25,19 @@ from proxy.derivation.purges.redis import RedisPurges
 from proxy.derivation.service import Derivations
 from proxy.derivation.transparency import Transparency
 from proxy.errors import ServiceError, Unauthorized
+from proxy.imaging import codecs
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key
 from proxy.model import UploadId
 from proxy.recipe import Recipes
-from proxy.settings import Settings, load_settings
+from proxy.settings import Settings, load_settings, metrics_folder
 from proxy.storage.base import ObjectNotFound, ObjectStore
 from proxy.storage.disk import DiskStore
 from proxy.storage.s3 import S3Store
 from proxy.telemetry import Metrics, configure_logging
+from proxy.telemetry.pulse import pulse
+from proxy.telemetry.tracing import Tracing, open_tracing
 from proxy.web import problems
 from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes
@@ -57,18 +63,20 @@ class Origin:
     purges: Purges
     derivations: Derivations
     metrics: Metrics
+    tracing: Tracing
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Origin"]:
         """Render processes up; at the end, work in hand is finished first."""
         async with self.connected():
             await self.pool.start()
-            following = asyncio.create_task(self.derivations.follow_purges())
+            beside = [asyncio.create_task(self.derivations.follow_purges()), asyncio.create_task(pulse(self.metrics))]
             try:
                 yield self
             finally:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
                 await self.derivations.drain()
                 await self.pool.close()
 
@@ -81,6 +89,7 @@ class Origin:
             await self.lock.close()
             await self.purges.close()
             await self.store.close()
+            await anyio.to_thread.run_sync(self.tracing.close)
 
     async def check_store(self) -> None:
         """Raises StoreUnavailable."""
@@ -91,7 +100,8 @@ class Origin:
 
 
 def compose(settings: Settings) -> Origin:
-    metrics = Metrics()
+    metrics = Metrics(metrics_folder())
+    metrics.describe_build({"version": version("darkroom"), "python": python_version(), **codecs.versions()})
     store = open_store(settings)
     pool = RenderPool(
         Limits(settings.min_side, settings.max_side),
@@ -102,8 +112,6 @@ def compose(settings: Settings) -> Origin:
         max_waiting=settings.max_waiting,
         metrics=metrics,
     )
-    metrics.waiting.set_function(lambda: pool.admission.waiting)
-    metrics.render_charged_bytes.set_function(lambda: pool.admission.charged)
     lock, purges = open_lock(settings, metrics), open_purges(settings)
     derivations = Derivations(
         store,
@@ -117,7 +125,8 @@ def compose(settings: Settings) -> Origin:
         hot_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
-    return Origin(settings, store, pool, lock, purges, derivations, metrics)
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom"))
+    return Origin(settings, store, pool, lock, purges, derivations, metrics, tracing)
 
 
 def open_store(settings: Settings) -> ObjectStore:
@@ -155,7 +164,14 @@ def open_purges(settings: Settings) -> Purges:
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
     """Variants, which need no key, before everything else."""
     transparency = Transparency(origin.store, origin.derivations)
-    return Variants(app, origin.derivations, transparency, origin.settings.sizes)
+    return Variants(
+        app,
+        origin.derivations,
+        transparency,
+        origin.settings.sizes,
+        metrics=origin.metrics,
+        tracing=origin.tracing,
+    )
 
 
 def require_key(

@@ -21,8 +21,11 @@ from proxy.derivation.transparency import Transparency
 from proxy.errors import Refused, ServiceError, UnknownVariant
 from proxy.keys import variant_path
 from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
+from proxy.telemetry import Metrics
+from proxy.telemetry.tracing import Tracing
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
 from proxy.web.negotiation import new_format
+from proxy.web.observed import VARIANT_ROUTE, Observed, note, route_is
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
@@ -55,21 +58,41 @@ class Variants:
     would have many names in a cache. Only the canonical spelling is served; anything else is 404 without a look-up.
     """
 
-    def __init__(self, app: ASGIApp, derivations: Derivations, transparency: Transparency, sizes: Sizes) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        derivations: Derivations,
+        transparency: Transparency,
+        sizes: Sizes,
+        *,
+        metrics: Metrics,
+        tracing: Tracing,
+    ) -> None:
         self._app = app
+        self._rest = Observed(self._serve, metrics, tracing)
         self._derivations = derivations
         self._transparency = transparency
         self._sizes = sizes
         self._parsed = lru_cache(_REMEMBERED)(self._parse)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        named = self._named(scope["raw_path"]) if scope["type"] == "http" else None
-        if named is None:
-            await self._app(scope, receive, send)
-            return
+        named = self._named(scope)
         if isinstance(named, _Named) and _plain(scope, named) and (hot := self._derivations.hot(*named[:2])):
             await send({"type": "http.response.start", "status": 200, "headers": _hot_head(hot, named.variant)})
             await send({"type": "http.response.body", "body": hot.body})
+            return
+        await self._rest(scope, receive, send)
+
+    def _named(self, scope: Scope) -> _Named | UnknownVariant | None:
+        if scope["type"] != "http":
+            return None
+        raw_path = scope["raw_path"]
+        return self._parsed(raw_path) if len(raw_path) <= _LONGEST else self._parse(raw_path)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        named = self._named(scope)
+        if named is None:
+            await self._app(scope, receive, send)
             return
         request = Request(scope)
         try:
@@ -78,9 +101,6 @@ class Variants:
             response = await unexpected(request, error)
         response.headers.update(_EMBEDDABLE)
         await response(scope, receive, send)
-
-    def _named(self, raw_path: bytes) -> _Named | UnknownVariant | None:
-        return self._parsed(raw_path) if len(raw_path) <= _LONGEST else self._parse(raw_path)
 
     def _parse(self, raw_path: bytes) -> _Named | UnknownVariant | None:
         """None for a path that is not a variant's at all."""
@@ -97,11 +117,13 @@ class Variants:
         return _Named(upload_id, variant, canonical == variant_part, auto)
 
     async def _respond(self, request: Request, named: _Named | UnknownVariant) -> Response:
+        route_is(request.scope, VARIANT_ROUTE)
         if request.method not in ("GET", "HEAD"):
             return await http_error(request, HTTPException(405, headers={"Allow": "GET, HEAD"}))
         if isinstance(named, UnknownVariant):
             return problem(named, cacheable=True)
         upload_id, variant = named.upload_id, named.variant
+        note(request.scope, upload=upload_id, variant=variant.name)
         if not named.canonical:
             return RedirectResponse(variant_path(upload_id, variant), 308, {"Cache-Control": CACHE_CONTROL})
         start = monotonic()
@@ -109,6 +131,7 @@ class Variants:
             if named.auto:
                 variant = await self._suitable(upload_id, variant, request.headers.get("accept"))
             fetched = await self._derivations.fetch(upload_id, variant)
+            note(request.scope, tier=fetched.tier.value, variant=variant.name)
         except Refused as error:  # not of what was sent just now, but of what was uploaded
             return problem(error, cacheable=True, status=422)
         except ServiceError as error:

@@ -549,3 +549,17 @@ class TestReconciler:
 
         async with factory.open():
             await factory.until(COMPLETE, upload_id)
+
+
+async def test_lengths_are_redis_own_word_and_the_database_has_none(
+    local: LocalQueue, factory: Workshop, redis: RedisServer
+) -> None:
+    assert await local.lengths() == {}
+    assert await factory.queue.lengths() == {"waiting": 0, "active": 0, "delayed": 0, "failed": 0}
+    for _ in range(2):
+        await factory.queue.publish(await factory.upload())
+    assert await factory.queue.lengths() == {"waiting": 2, "active": 0, "delayed": 0, "failed": 0}
+
+    redis.pause()
+    with pytest.raises(QueueUnavailable):
+        await factory.queue.lengths()

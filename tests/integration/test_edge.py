@@ -245,13 +245,20 @@ class TestOneName:
             "GET",
             f"{stub_edge}{path}?a=1",
             headers={"Cookie": "a=1", "Authorization": "Bearer key", "Accept": "image/avif", "Range": "bytes=0-1"}
-            | {"If-None-Match": '"a"', "X-Forwarded-For": "1.1.1.1", "User-Agent": "x", "Accept-Encoding": "br"},
+            | {
+                "If-None-Match": '"a"',
+                "X-Forwarded-For": "1.1.1.1",
+                "X-Request-Id": "mine",
+                "User-Agent": "x",
+                "Accept-Encoding": "br",
+            },
             content=b"a body",
         )
 
         [asked] = stub.asked
         assert (asked.method, asked.path, asked.body) == ("GET", path, b"")
-        assert asked.headers == {"host": "proxy"}
+        assert asked.headers == {"host": "proxy", "x-request-id": asked.headers["x-request-id"]}
+        assert re.fullmatch(r"[0-9a-f]{32}", asked.headers["x-request-id"])
 
     def test_the_origins_vary_does_not_split_it_either(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
         stub.answer.headers["Vary"] = "Accept, Cookie, *"

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import JobStatus
+from ingest.jobs import Cause, JobStatus
 from proxy.model import new_upload_id
-from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, job_of, upload
+from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, image_of, job_of, upload
 
 
 class TestForWorkers:
@@ -86,3 +86,22 @@ class TestForWorkers:
             await upload(repository, status)
 
         assert await repository.count() == {PENDING: 3, PROCESSING: 1, COMPLETE: 0, FAILED: 1}
+
+    async def test_the_oldest_that_waits_is_known_by_its_age(self, repository: JobRepository) -> None:
+        assert await repository.oldest_pending() is None
+        await upload(repository, PROCESSING, created_at=NOON)
+        await repository.begin(new_upload_id())  # still being uploaded: it waits for its bytes
+        assert await repository.oldest_pending() is None
+
+        await upload(repository, created_at=NOON + timedelta(seconds=2))
+        await upload(repository, created_at=NOON + timedelta(seconds=1))
+        assert await repository.oldest_pending() == NOON + timedelta(seconds=1)
+
+    async def test_a_job_keeps_what_caused_it(self, repository: JobRepository) -> None:
+        cause = Cause("f" * 64, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        upload_id = new_upload_id()
+        await repository.begin(upload_id, cause)
+        await repository.accept(image_of(upload_id))
+
+        assert (await job_of(repository, upload_id)).cause == cause
+        assert (await job_of(repository, await upload(repository))).cause == Cause()

@@ -17,7 +17,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
 from ingest.idempotency import Claim
-from ingest.jobs import MOVES, Image, Job, JobStatus, LostJob, WarmedVariant
+from ingest.jobs import MOVES, UNKNOWN, Cause, Image, Job, JobStatus, LostJob, WarmedVariant
 from ingest.queue.base import Handler
 from ingest.queue.retries import deliver
 from proxy.derivation.answers import Ensured
@@ -148,9 +148,9 @@ class WatchedRepository(JobRepository):
             self._failures[method] -= 1
             raise CatalogUnavailable("The fake database was told to fail.")
 
-    async def begin(self, upload_id: UploadId, claim: Claim | None = None) -> None:
+    async def begin(self, upload_id: UploadId, claim: Claim | None = None, cause: Cause = UNKNOWN) -> None:
         await self._enter("begin", upload_id)
-        await super().begin(upload_id, claim)
+        await super().begin(upload_id, claim, cause)
 
     async def accept(self, image: Image, fingerprint: str | None = None) -> None:
         await self._enter("accept", image.upload_id)
@@ -302,6 +302,9 @@ class RecordingQueue:
         if self.failure:
             raise self.failure
         return self.given_up.get(upload_id)
+
+    async def lengths(self) -> dict[str, int]:
+        return {"waiting": len(self.published)}
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
         for upload_id in self.published:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.database import Database
-from ingest.jobs import Job, JobStatus, VariantState, WarmedVariant
+from ingest.jobs import Cause, Job, JobStatus, VariantState, WarmedVariant
 from ingest.uploads import Uploads
-from proxy.errors import UnknownUpload
+from proxy.errors import UnknownUpload, UnsupportedFormat
 from proxy.keys import original_key
 from proxy.model import UploadId, parse_upload_id
 from proxy.telemetry import Metrics
@@ -174,3 +175,22 @@ async def test_from_its_first_bytes_there_is_a_job_and_nobody_else_knows(
         "stored": [],
     }
     assert await rows(database) == (1, 1)
+
+
+async def test_its_bytes_and_seconds_are_observed_once_it_is_durable(uploads: Uploads, metrics: Metrics) -> None:
+    file = picture()
+    await uploads.receive(chunks_of(file))
+    with pytest.raises(UnsupportedFormat):
+        await uploads.receive(chunks_of(b"no picture at all"))
+
+    assert sample(metrics, "darkroom_upload_bytes_sum") == len(file)
+    assert sample(metrics, "darkroom_upload_bytes_count") == sample(metrics, "darkroom_upload_seconds_count") == 1
+    assert 0 < sample(metrics, "darkroom_upload_seconds_sum") < 60
+
+
+async def test_the_job_keeps_the_id_of_the_request(uploads: Uploads, repository: WatchedRepository) -> None:
+    with bound_contextvars(request="from-the-edge"):
+        image = await uploads.receive(chunks_of(picture()))
+
+    _, job = await repository.find(image.upload_id)
+    assert job.cause == Cause("from-the-edge", None)

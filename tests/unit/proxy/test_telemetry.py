@@ -1,13 +1,18 @@
 """Metrics by the contract's names, and logs that machines can read."""
 
+import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 import structlog
 
 from proxy.telemetry import STAGES, Metrics, configure_logging
-from tests.fakes import sample
+from proxy.telemetry.pulse import pulse
+from proxy.telemetry.tracing import open_tracing
+from tests.fakes import VirtualTimeLoop, sample
 
 
 @pytest.fixture
@@ -80,3 +85,75 @@ def test_logs_for_people_keep_to_the_level(capsys: pytest.CaptureFixture[str]) -
     assert output.out == ""
     assert "but this" in output.err
     assert "not this" not in output.err
+
+
+def test_a_watched_gauge_shows_its_value_when_it_is_asked() -> None:
+    metrics, things = Metrics(), [1, 2, 3]
+    metrics.watch(metrics.hot_variants, lambda: len(things))
+    assert "darkroom_hot_variants 3.0" in metrics.exposition().decode().splitlines()
+
+    things.clear()
+    assert "darkroom_hot_variants 0.0" in metrics.exposition().decode().splitlines()
+
+
+def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> None:
+    metrics = Metrics()
+    metrics.watch(metrics.hot_variants, lambda: 7)
+
+    async def live(loop: VirtualTimeLoop) -> None:
+        taking = asyncio.create_task(pulse(metrics))
+        await asyncio.sleep(2.5)
+        loop.skipped += 1.0  # as something that blocks for so long
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
+        taking.cancel()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(live(runner.get_loop()))
+
+    assert sample(metrics, "darkroom_hot_variants") == 7
+    assert sample(metrics, "darkroom_event_loop_lag_seconds_count") == 3
+    assert sample(metrics, "darkroom_event_loop_lag_seconds_bucket", le="0.3") == 2
+    assert 0.4 < sample(metrics, "darkroom_event_loop_lag_seconds_sum") < 0.7
+
+
+def test_the_build_is_described_by_labels_that_prometheus_takes() -> None:
+    metrics = Metrics()
+    metrics.describe_build({"version": "1.2.3", "zlib in Python": "1.3"})
+
+    assert 'darkroom_build_info{version="1.2.3",zlib_in_Python="1.3"} 1.0' in metrics.exposition().decode().splitlines()
+
+
+def test_the_process_is_described() -> None:
+    assert sample(Metrics(), "process_resident_memory_bytes") > 1_000_000
+
+
+def test_without_a_collector_no_tracing_is_imported() -> None:
+    program = """
+import sys
+from ingest.web.app import create_app
+from proxy.settings import Settings
+create_app(Settings(data_dir=sys.argv[1]))
+wanted = ("proxy.telemetry.otel", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google")  # redis has others
+print([name for name in sys.modules if name.startswith(wanted)])
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program, "/nonexistent"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (run.stdout.strip(), run.returncode) == ("[]", 0), run.stderr
+
+
+def test_a_collector_without_the_extra_is_a_warning_and_no_traces(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logging_of_our_own: None
+) -> None:
+    configure_logging("json", "info")
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)  # what Python takes for not installed
+    monkeypatch.delitem(sys.modules, "proxy.telemetry.otel", raising=False)
+
+    tracing = open_tracing("http://127.0.0.1:1", "1")
+
+    line = json.loads(capsys.readouterr().err)
+    assert line["level"] == "warning"
+    assert "darkroom[otel]" in line["event"]
+    with tracing.begin("a", None, "server"):
+        assert tracing.traceparent() is None

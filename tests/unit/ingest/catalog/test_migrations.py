@@ -117,7 +117,7 @@ async def test_up_twice_changes_nothing(database: Database) -> None:
 
 
 async def test_one_that_was_never_migrated_does_not_pass_the_check(empty: Database) -> None:
-    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0002: run `darkroom migrate`"):
+    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0003: run `darkroom migrate`"):
         await empty.check()
 
 
@@ -139,7 +139,7 @@ async def newer(database: Database) -> None:
 async def test_one_of_a_newer_version_does_not_pass_the_check(database: Database) -> None:
     await newer(database)
 
-    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0002"):
+    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0003"):
         await database.check()
 
 

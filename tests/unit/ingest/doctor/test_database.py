@@ -24,7 +24,7 @@ async def empty(tmp_path: Path) -> AsyncIterator[Database]:
 async def test_this_versions_tables_are_fine(empty: Database) -> None:
     await empty.migrate()
 
-    assert await tables(empty, embedded=False) == fine("answers; at revision 0002, this version's")
+    assert await tables(empty, embedded=False) == fine("answers; at revision 0003, this version's")
 
 
 async def test_what_is_missing_is_named_with_the_command_that_adds_it(empty: Database) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from ingest.jobs import JobStatus
 from proxy.model import UploadId
+from tests.fakes import sample
 from tests.unit.ingest.fakes import WatchedRepository, eventually, picture
 from tests.unit.ingest.web.conftest import Service
 
@@ -130,3 +131,14 @@ async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
     asked = len(repository.calls)
     await asyncio.sleep(0.4)  # in which it would have been asked again
     assert len(repository.calls) == asked
+
+
+async def test_followers_are_counted_while_they_follow(service: Service) -> None:
+    metrics = service.ingest.origin.metrics
+    upload_id = await upload(service)
+    following = await follow(service, upload_id)
+    assert sample(metrics, "darkroom_event_streams") == 1
+
+    await service.delete(f"/images/{upload_id}")
+    await following
+    assert sample(metrics, "darkroom_event_streams") == 0

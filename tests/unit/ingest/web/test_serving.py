@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
 from ingest.web.app import create_app, create_ingest_app
 from proxy.settings import Settings
 from tests.fakes import lifespan
@@ -60,3 +61,15 @@ async def test_ingest_alone_serves_no_variants(settings: Settings) -> None:
 
         assert (await client.get(created["urls"]["tiny"]["jpg"])).status_code == 404
         assert (await client.get(created["statusUrl"])).status_code == 200
+
+
+async def test_of_ingest_alone_too_each_request_has_an_id_that_the_job_keeps(settings: Settings) -> None:
+    app = create_ingest_app(settings.model_copy(update={"warm_up": False}))
+    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+        files, headers = {"image": ("a.jpg", picture())}, {"X-Request-Id": "of-the-edge.1"}
+        answer = await client.post("/images/upload", files=files, headers=headers)
+    database = Database.from_settings(settings)
+    _, job = await JobRepository(database).find(answer.json()["uploadId"])
+    await database.close()
+
+    assert answer.headers["x-request-id"] == job.cause.request_id == "of-the-edge.1"

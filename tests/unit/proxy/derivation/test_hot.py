@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from proxy.derivation.hot import HotPictures
+from proxy.derivation.hot import MAX_AGE, HotPictures
 from proxy.derivation.picture import Picture
 from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
 
@@ -39,6 +39,7 @@ def test_the_bound_counts_bytes_and_a_kilobyte_for_each_entry() -> None:
     assert held(hot, (ONE, JPG), (ONE, PNG)) == [True, True]
 
     hot.put(ONE, WEBP, picture(0))
+    assert (len(hot), hot.bytes) == (2, 3 * KILOBYTE)
     assert held(hot, (ONE, JPG), (ONE, PNG), (ONE, WEBP)) == [False, True, True]
 
 
@@ -99,3 +100,21 @@ def test_without_memory_nothing_is_kept() -> None:
     hot.put(ONE, JPG, picture(0))
 
     assert held(hot, (ONE, JPG)) == [False]
+
+
+def test_it_tells_of_those_that_went_for_want_of_room_alone() -> None:
+    now, evicted = 0.0, []
+    hot = HotPictures(4 * KILOBYTE, lambda: now, on_eviction=lambda: evicted.append(now))
+    hot.put(ONE, JPG, picture())
+    hot.put(ONE, PNG, picture())
+    hot.forget(OTHER)
+    assert evicted == []
+
+    hot.put(ONE, WEBP, picture())
+    assert evicted == [0.0]
+
+    hot.forget(ONE)
+    hot.put(ONE, JPG, picture())
+    now = MAX_AGE + 1
+    hot.put(ONE, PNG, picture(3))
+    assert evicted == [0.0]

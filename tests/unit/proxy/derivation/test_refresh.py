@@ -1,16 +1,19 @@
 """Variants of another recipe: served at once, and replaced behind the caller's back."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from proxy.derivation.answers import Tier
+from proxy.derivation.lock.base import NoLock
 from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed
 from proxy.imaging.admission import Priority
 from proxy.keys import variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.recipe import Recipes
-from tests.fakes import CountingStore, FakePool
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, FakePool, sample
 from tests.unit.proxy.derivation.stale import put_stale
 
 Make = Callable[..., Derivations]
@@ -137,3 +140,64 @@ async def test_many_stale_variants_asked_for_at_once_are_all_replaced_sooner_or_
 
     stored = {variant.name: await stored_recipe(store, upload_id, variant) for variant in variants}
     assert stored == {variant.name: recipes.fingerprint(variant) for variant in variants}
+
+
+async def test_what_becomes_of_a_stale_variant_is_counted(
+    *,
+    make: Make,
+    metrics: Metrics,
+    store: CountingStore,
+    pool: FakePool,
+    upload_id: UploadId,
+    variant: Variant,
+) -> None:
+    def counted() -> dict[str, float]:
+        labels = {"size": variant.size_name, "format": variant.format}
+        outcomes = ("refreshed", "failed", "elsewhere", "deferred")
+        counts = {each: sample(metrics, "darkroom_stale_variants_total", outcome=each, **labels) for each in outcomes}
+        return {outcome: count for outcome, count in counts.items() if count}
+
+    await put_stale(store, upload_id, variant)
+    pool.failure = RenderFailed()
+    failing = make(hot_bytes=0)
+    await failing.fetch(upload_id, variant)
+    await failing.drain()
+    assert counted() == {"failed": 1}
+
+    pool.failure = None
+    elsewhere = make(lock=TakenLock())
+    await elsewhere.fetch(upload_id, variant)
+    await elsewhere.drain()
+    assert counted() == {"failed": 1, "elsewhere": 1}
+
+    fetching = make()
+    await fetching.fetch(upload_id, variant)
+    await fetching.drain()
+    await fetching.fetch(upload_id, variant)  # no longer stale
+    assert counted() == {"failed": 1, "elsewhere": 1, "refreshed": 1}
+
+
+async def test_those_beyond_four_at_once_are_counted_as_deferred(
+    derivations: Derivations, metrics: Metrics, store: CountingStore, pool: FakePool, upload_id: UploadId
+) -> None:
+    gate = pool.hold_entrance(Priority.BACKGROUND)
+    for side in range(10, 16):
+        variant = Variant(Size(f"s{side}", side, side, Fit.COVER), Format.JPG)
+        await put_stale(store, upload_id, variant)
+        await derivations.fetch(upload_id, variant)
+
+    deferred = [
+        sample(metrics, "darkroom_stale_variants_total", size=f"s{side}", format="jpg", outcome="deferred")
+        for side in range(10, 16)
+    ]
+    assert deferred == [0, 0, 0, 0, 1, 1]
+    gate.open()
+    await derivations.drain()
+
+
+class TakenLock(NoLock):
+    """Another process has every lease."""
+
+    @asynccontextmanager
+    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
+        yield wait

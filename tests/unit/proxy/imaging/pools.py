@@ -11,6 +11,7 @@ from proxy.imaging.inspect import Inspection
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.target import Target
 from proxy.model import Format
+from proxy.telemetry import Metrics
 from tests.pictures import photograph_path
 from tests.unit.proxy.imaging.reference import LIMITS, SIDES, target
 
@@ -32,6 +33,7 @@ async def pool(
     timeout: float = PATIENT,
     recycle: int = 500,
     max_waiting: int = 10,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[RenderPool]:
     children = RenderPool(
         LIMITS,
@@ -41,6 +43,7 @@ async def pool(
         timeout=timeout,
         max_waiting=max_waiting,
         recycle=recycle,
+        metrics=metrics,
     )
     await children.start()
     try:

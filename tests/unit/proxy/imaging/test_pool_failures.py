@@ -21,6 +21,8 @@ from proxy.imaging.pool import RenderedFile, RenderPool, RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.settings import RENDER_IDLE_MB
+from proxy.telemetry import Metrics
+from tests.fakes import eventually, sample
 from tests.pictures import (
     camera_jpeg,
     chunk,
@@ -46,10 +48,12 @@ from tests.unit.proxy.imaging.pools import (
 from tests.unit.proxy.imaging.reference import rendered, target
 
 
-async def kill_after_the_first(children: RenderPool, path: Path, targets: Sequence[Target]) -> None:
+async def kill_after_the_first(
+    children: RenderPool, path: Path, targets: Sequence[Target], number: int = signal.SIGKILL
+) -> None:
     async with children.process(LIVE, ROOM) as process:
         async for _ in process.render(path, targets):
-            process.kill()
+            os.kill(process.pid, number)
 
 
 async def test_a_process_that_dies_at_work_fails_its_picture_alone(tmp_path: Path) -> None:
@@ -214,3 +218,61 @@ async def test_after_failures_in_a_row_no_more_processes_idle_than_configured() 
         await asyncio.gather(*children._background)
 
         assert len(children._idle) == 2
+
+
+def ended(metrics: Metrics) -> dict[str, float]:
+    """Render processes that ended, by reason."""
+    reasons = ("deadline", "killed", "died", "abandoned", "recycled")
+    counts = {reason: sample(metrics, "darkroom_render_ended_total", reason=reason) for reason in reasons}
+    return {reason: count for reason, count in counts.items() if count}
+
+
+@pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "died")])
+async def test_who_ended_by_itself_is_counted_with_the_reason(tmp_path: Path, number: int, reason: str) -> None:
+    large = written(tmp_path, camera_jpeg())
+    metrics = Metrics()
+    async with pool(metrics=metrics) as children:
+        with pytest.raises(RenderFailed):
+            await kill_after_the_first(children, large, [*SMALL, target(2400, 2400, Format.AVIF)], number)
+        await pid(children)  # once the other has been replaced
+        assert ended(metrics) == {reason: 1}
+
+        os.kill(await pid(children), number)  # at rest
+        await asyncio.sleep(0.2)
+        await pid(children)
+        await eventually(lambda: ended(metrics) == {reason: 2})
+
+
+async def test_who_is_late_left_or_old_is_counted_with_the_reason(tmp_path: Path) -> None:
+    large = written(tmp_path, camera_jpeg())
+    metrics = Metrics()
+    async with pool(metrics=metrics, recycle=1) as children:
+        await render(children, ROCKET)
+        await pid(children)
+        assert ended(metrics) == {"recycled": 1}
+
+        async with children.process(LIVE, ROOM) as process:
+            async for _ in process.render(large, STANDARD):
+                break
+        await pid(children)
+        assert ended(metrics) == {"recycled": 1, "abandoned": 1}
+    assert ended(metrics) == {"recycled": 1, "abandoned": 1}  # a pool that is closed ends them all
+
+    late = Metrics()
+    async with pool(metrics=late, timeout=0.05) as children:
+        with pytest.raises(DerivationTimeout):
+            await render(children, large, [target(2400, 2400, Format.AVIF)])
+        await eventually(lambda: ended(late) == {"deadline": 1})
+
+
+async def test_gauges_show_who_is_at_work() -> None:
+    metrics = Metrics()
+    async with pool(metrics=metrics, processes=2) as children:
+        async with children.process(LIVE, ROOM):
+            metrics.sample()
+            assert sample(metrics, "darkroom_render_processes", state="busy") == 1
+            assert sample(metrics, "darkroom_render_processes", state="idle") == 1
+            assert sample(metrics, "darkroom_render_charged_bytes") == ROOM
+        metrics.sample()
+        assert sample(metrics, "darkroom_render_processes", state="busy") == 0
+        assert sample(metrics, "darkroom_render_charged_bytes") == 0

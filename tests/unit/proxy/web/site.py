@@ -12,6 +12,7 @@ from proxy.model import UploadId, new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
+from proxy.telemetry.tracing import Tracing
 from proxy.web.app import EXCEPTION_HANDLERS, Origin, require_key, serve_variants
 from proxy.web.health import health_routes
 from tests.fakes import Answer, CountingStore, FakePool, ask
@@ -39,7 +40,9 @@ class Site:
             hot_bytes=self.settings.hot_cache_mb << 20,
             missing_ttl=self.settings.missing_ttl,
         )
-        self.origin = Origin(self.settings, self.store, self.pool, NoLock(), NoPurges(), self.derivations, self.metrics)
+        self.origin = Origin(
+            self.settings, self.store, self.pool, NoLock(), NoPurges(), self.derivations, self.metrics, Tracing()
+        )
         routes = [*health_routes({"store": self.origin.check_store}, self.metrics)]
         app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
         self.app = serve_variants(self.origin, require_key(app, self.settings))

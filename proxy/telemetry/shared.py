@@ -1,0 +1,68 @@
+"""The counts of all server processes of one command (`darkroom serve --workers`), whichever of them is asked.
+
+prometheus_client's multiprocess mode: each process counts in files of its own, mapped into memory. What it lacks is
+here: processes that were killed, and the process metrics. docs/decisions/0020-seen-from-outside.md
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import ProcessCollector
+from prometheus_client.metrics_core import Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+_KINDS = ("counter", "histogram", "gauge_livesum", "gauge_mostrecent")
+_FILE_BYTES = 1 << 20  # what the library begins with: room for some 5000 series, of which there are a few hundred
+
+
+def make_room(folder: Path) -> None:
+    """This process's files, before the library makes them, with all their bytes.
+
+    It would make them sparse; and a write that finds the disk full is no error in a mapped file, but SIGBUS.
+    """
+    for kind in _KINDS:
+        path = folder / f"{kind}_{os.getpid()}.db"
+        if not path.exists():
+            path.write_bytes(bytes(_FILE_BYTES))
+
+
+class SharedCounts(Collector):
+    """Sums over processes: counters over all that there ever were, gauges over those that live."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._counts = MultiProcessCollector(None, str(folder))
+
+    def collect(self) -> Iterator[Metric]:
+        living = []
+        for pid in {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("*.db")}:
+            if _lives(pid):
+                living.append(pid)
+            else:
+                mark_process_dead(pid, str(self._folder))
+        yield from self._counts.collect()
+        yield from _processes(living)
+
+
+def _processes(pids: list[int]) -> Iterator[Metric]:
+    """What `ProcessCollector` says of one, summed; the oldest start."""
+    by_name: dict[str, list[Metric]] = {}
+    for pid in pids:
+        for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+            by_name.setdefault(metric.name, []).append(metric)
+    for name, metrics in by_name.items():
+        [sample, *_] = metrics[0].samples
+        total = min if name == "process_start_time_seconds" else sum
+        metrics[0].samples = [sample._replace(value=total(metric.samples[0].value for metric in metrics))]
+        yield metrics[0]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,154 @@
+"""What an operator sees of real processes: counts of all of them, ids from the edge to the worker, traces."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.collector import collecting
+from tests.pictures import camera_jpeg
+from tests.service import Service, Worker, darkroom, free_port
+
+TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+TINY = "[sizes.tiny]\nwidth = 24\nheight = 24\n"
+PATIENCE = 60  # seconds
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def upload(service: Service, **headers: str) -> str:
+    answer = httpx.post(
+        f"{service.url}/images/upload", files={"image": ("a.jpg", camera_jpeg())}, headers=headers, timeout=30
+    )
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["uploadId"])
+
+
+def complete(service: Service, upload_id: str) -> Callable[[], bool]:
+    return lambda: httpx.get(f"{service.url}/images/{upload_id}/status").json()["status"] == "complete"
+
+
+def lines(program: Service | Worker) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in program.log().splitlines() if line.startswith("{")]
+
+
+def test_any_process_answers_for_all_and_for_none_that_is_gone(tmp_path: Path) -> None:
+    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0", "TMPDIR": str(tmp_path)}
+    with Service(tmp_path / "data", "--workers", "2", **settings) as service:
+        until(lambda: service.metric("darkroom_render_processes") == 2)
+        upload_id = upload(service)
+        for _ in range(20):  # each on a connection of its own: they come to both
+            assert httpx.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
+
+        assert {service.metric("darkroom_variant_requests_total") for _ in range(10)} == {20}
+        assert {service.metric("darkroom_derivations_total") for _ in range(10)} == {1}
+        assert {service.metric("darkroom_jobs", status="pending") for _ in range(10)} == {1}
+        assert service.metric("process_resident_memory_bytes") > 2 * 30_000_000
+        [folder] = tmp_path.glob("darkroom-metrics-*")
+
+        pids = {int(path.stem.rpartition("_")[2]) for path in folder.glob("counter_*.db")}
+        os.kill(min(pids), signal.SIGKILL)
+        until(lambda: len({path.name for path in folder.glob("counter_*.db")}) == 3)  # another has taken its place
+        until(lambda: service.metric("darkroom_render_processes") == 2)
+        assert {service.metric("darkroom_variant_requests_total") for _ in range(10)} == {20}
+        service.stop()
+    assert [*tmp_path.glob("darkroom-metrics-*")] == []
+
+
+def test_a_worker_is_asked_as_a_server_is(tmp_path: Path) -> None:
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    with (
+        Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service,
+        Worker(tmp_path, "--port", str(port), RENDER_PROCESSES="1", API_KEYS="key") as worker,
+    ):
+        until(complete(service, upload(service)))
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        assert httpx.get(f"{url}/readyz").json()["checks"] == {"store": "ok", "database": "ok"}
+        assert httpx.get(f"{url}/metrics").status_code == 401
+        metrics = httpx.get(f"{url}/metrics", headers={"Authorization": "Bearer key"}).text
+        assert re.search(r'^darkroom_derivations_total{.*size="tiny"} 1\.0$', metrics, re.MULTILINE)
+        assert 'darkroom_jobs{status="complete"} 1.0' in metrics.splitlines()
+        worker.stop()
+
+
+def test_a_worker_that_others_could_ask_needs_keys(tmp_path: Path) -> None:
+    run = darkroom(tmp_path, "worker", "--port", "1024", "--host", "0.0.0.0")
+
+    assert run.returncode == 2
+    assert "API_KEYS" in run.stderr
+
+
+@pytest.mark.parametrize("given", ["from-the-edge", None])
+def test_an_id_goes_from_the_edge_to_the_worker(tmp_path: Path, given: str | None) -> None:
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    with (
+        Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service,
+        Worker(tmp_path, RENDER_PROCESSES="1") as worker,
+    ):
+        upload_id = upload(service, **({"X-Request-Id": given} if given else {}))
+        until(lambda: any(line["event"] == "warm-up ended" for line in lines(worker)))
+
+        [taken] = [line for line in lines(service) if line.get("route") == "/images/upload"]
+        [warmed] = [line for line in lines(worker) if line["event"] == "warm-up ended"]
+        assert taken["upload"] == warmed["upload"] == upload_id
+        assert taken["request"] == warmed["request"]
+        assert given in (None, taken["request"])
+
+
+def test_one_trace_from_the_caller_to_the_worker_and_one_for_a_derivation(tmp_path: Path) -> None:
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    with collecting() as collector:
+        settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0"}
+        with Service(tmp_path, WARM_UP="false", **settings) as service:
+            upload_id = upload(service, traceparent=f"00-{TRACE}-{CALLER}-01")
+            for name in ("tiny.webp", "huge.webp"):
+                httpx.get(f"{service.url}/images/{upload_id}/{name}")
+            with Worker(tmp_path, **settings, OTEL_SERVICE_NAME="darkroom-worker") as worker:
+                until(complete(service, upload_id))
+                worker.stop()
+            service.stop()
+
+    taken, warmed = collector.named("POST /images/upload"), collector.named("warm-up")
+    assert (taken.trace, taken.parent) == (TRACE, CALLER)
+    assert taken.facts["darkroom.upload"] == warmed.facts["darkroom.upload"] == upload_id
+    assert taken.facts["http.response.status_code"] == 201
+    assert collector.below(taken) == {"receive", "inspect", "store original", "record", "publish", "warm-up"}
+    assert collector.below(collector.named("inspect")) == {"wait for admission"}
+    stages = {"decode", "resize", "encode"}
+    assert collector.below(warmed) == {"fetch original", "wait for admission", "store variant", *stages}
+    encoded = [span for span in collector.spans if (span.parent, span.name) == (warmed.id, "encode")]
+    assert sorted(span.facts["darkroom.variant"] for span in encoded) == ["tiny.avif", "tiny.jpg", "tiny.png"]
+
+    variants = [span for span in collector.spans if span.name == "GET /images/{upload_id}/{variant}"]
+    derived, unknown = sorted(variants, key=lambda span: span.facts["http.response.status_code"])
+    assert (derived.parent, derived.facts["darkroom.tier"]) == ("", "derived")
+    assert collector.below(derived) == {"find stored", "fetch original", "wait for admission", "store variant", *stages}
+    assert (unknown.facts["http.response.status_code"], collector.below(unknown)) == (404, set())
+    assert collector.services == {"darkroom", "darkroom-worker"}
+    assert not any("/readyz" in span.name for span in collector.spans)
+
+
+def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", OTEL_EXPORTER_OTLP_ENDPOINT=url) as service:
+        upload_id = upload(service)
+        assert httpx.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
+        start = time.monotonic()
+        service.stop()
+        assert time.monotonic() - start < 20
+        assert "traces are not sent" in {line["event"] for line in lines(service)}
+        assert all(line.startswith(("{", "Darkroom on", "Upload a picture")) for line in service.log().splitlines())

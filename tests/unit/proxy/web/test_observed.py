@@ -1,0 +1,174 @@
+"""What a request leaves behind: its id, a line, its seconds. And what it does not."""
+
+import asyncio
+import re
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from proxy.errors import RenderFailed
+from proxy.model import new_upload_id
+from tests.fakes import sample
+from tests.unit.proxy.web.site import Site
+
+ID = "x-request-id"
+NEW = re.compile(r"[0-9a-f]{32}")
+VARIANT = "/images/{upload_id}/{variant}"
+
+
+@pytest.fixture
+def lines() -> Iterator[list[MutableMapping[str, Any]]]:
+    """Log lines as they are written, with what is bound to the request."""
+    capture = LogCapture()
+    structlog.configure(processors=[structlog.contextvars.merge_contextvars, capture])
+    yield capture.entries
+    structlog.reset_defaults()
+
+
+def counted(site: Site, route: str, status: int, method: str = "GET") -> float:
+    labels = {"route": route, "method": method, "status": str(status)}
+    return sample(site.metrics, "darkroom_request_seconds_count", **labels)
+
+
+@pytest.mark.parametrize("given", ["a", "my-request.1", "A_b-9." * 10 + "four", "0af7651916cd43dd8448eb211c80319c"])
+async def test_the_edges_id_is_kept_and_given_back(site: Site, given: str) -> None:
+    assert (await site.get("/healthz", {"X-Request-Id": given})).headers[ID] == given
+
+
+@pytest.mark.parametrize("given", ["", "a" * 65, "a b", "a,b", "a\tb", '"a"', "\xe9", "{}", "a/b"])
+async def test_an_id_that_is_none_is_replaced(site: Site, given: str) -> None:
+    assert NEW.fullmatch((await site.get("/healthz", {"X-Request-Id": given})).headers[ID])
+
+
+async def test_each_request_without_one_gets_another(site: Site) -> None:
+    assert len({(await site.get("/healthz")).headers[ID] for _ in range(3)}) == 3
+
+
+async def test_answers_that_a_shared_cache_keeps_carry_no_id(site: Site) -> None:
+    given = {"X-Request-Id": "mine"}
+    derived = await site.get("small.jpg", given)
+    answers = [
+        derived,
+        await site.get("small.jpg", given),  # from memory
+        await site.get("small.jpg", given | {"Range": "bytes=0-1"}),
+        await site.get("small.jpg", given | {"If-None-Match": derived.headers["etag"]}),
+        await site.get("small.jpeg", given),
+        await site.get("huge.jpg", given),
+        await site.get(f"/images/{new_upload_id()}/small.jpg", given),
+    ]
+
+    assert [answer.status for answer in answers] == [200, 200, 206, 304, 308, 404, 404]
+    assert [answer.headers["cache-control"].partition(",")[0] for answer in answers] == ["public"] * 7
+    assert not any(ID in answer.headers for answer in answers)
+
+
+async def test_answers_that_nobody_keeps_carry_it(site: Site) -> None:
+    site.store.fail("get")
+    failed = await site.get("small.jpg", {"X-Request-Id": "mine"})
+    wrong = await site.get("small.jpg", {"X-Request-Id": "mine"}, method="POST")
+
+    assert (failed.status, failed.headers["cache-control"], failed.headers[ID]) == (503, "no-store", "mine")
+    assert (wrong.status, wrong.headers[ID]) == (405, "mine")
+
+
+async def test_seconds_go_by_the_routes_template_never_by_the_path(site: Site) -> None:
+    await site.get("small.jpg")
+    await site.get("large.jpg")
+    await site.get("huge.jpg")
+    await site.get("/images/a/b/c/d")
+    await site.get("/healthz")
+    await site.get("/healthz", method="PURGE")
+
+    assert counted(site, VARIANT, 200) == 2
+    assert counted(site, VARIANT, 404) == 1
+    assert counted(site, "none", 404) == 1
+    assert counted(site, "/healthz", 200) == 1
+    assert counted(site, "/healthz", 405, "other") == 1
+
+
+async def test_variants_from_memory_are_counted_by_tier_and_leave_nothing_else(
+    site: Site, lines: list[MutableMapping[str, Any]]
+) -> None:
+    await site.get("small.jpg")
+    lines.clear()
+    for _ in range(3):
+        await site.get("small.jpg")
+
+    assert lines == []
+    assert counted(site, VARIANT, 200) == 1
+    assert sample(site.metrics, "darkroom_variant_requests_total", tier="hot") == 3
+
+
+async def test_a_line_says_what_was_asked_and_what_came_of_it(
+    site: Site, lines: list[MutableMapping[str, Any]]
+) -> None:
+    answer = await site.get(
+        "small.jpg", {"X-Request-Id": "mine", "Authorization": "Bearer s3cret"}, query="token=s3cret"
+    )
+
+    [line] = lines
+    assert 0 < line.pop("seconds") < 60
+    assert line == {
+        "event": "request",
+        "log_level": "info",
+        "request": "mine",
+        "method": "GET",
+        "route": VARIANT,
+        "status": 200,
+        "bytes": len(answer.body),
+        "upload": site.upload_id,
+        "variant": "small.jpg",
+        "tier": "derived",
+    }
+
+
+async def test_what_costs_nothing_is_a_line_for_debugging_alone(
+    site: Site, lines: list[MutableMapping[str, Any]]
+) -> None:
+    await site.get("small.jpg")
+    await site.derivations.drain()
+    site.derivations._hot.forget(None)
+    lines.clear()
+    for path in ("small.jpg", "huge.jpg", "/healthz", "/readyz", "/metrics"):
+        await site.get(path)
+    assert {line["log_level"] for line in lines} == {"debug"}
+    assert lines[0]["tier"] == "stored"
+
+    lines.clear()
+    await site.get("/nowhere")
+    assert [line["log_level"] for line in lines] == ["info"]
+
+
+async def test_every_line_that_a_request_causes_has_its_id_and_the_next_has_not(
+    site: Site, lines: list[MutableMapping[str, Any]]
+) -> None:
+    site.pool.failure = RenderFailed()
+    await site.get("small.jpg", {"X-Request-Id": "mine"})
+    assert [line["event"] for line in lines] == ["request failed", "request"]
+    assert {line["request"] for line in lines} == {"mine"}
+
+    lines.clear()
+    site.pool.failure = None
+    site.store.fail("put", 1)
+    await site.get("small.png", {"X-Request-Id": "other"})
+    await site.derivations.drain()
+    assert {line["event"] for line in lines} == {"request", "write-back failed"}
+    assert {line["request"] for line in lines} == {"other"}
+    assert structlog.contextvars.get_contextvars() == {}
+
+
+async def test_a_client_that_leaves_before_any_answer_is_status_0(
+    site: Site, lines: list[MutableMapping[str, Any]]
+) -> None:
+    gate = site.pool.hold()
+    asking = asyncio.create_task(site.get("small.jpg"))
+    await gate.reached.wait()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    gate.open()
+
+    assert counted(site, VARIANT, 0) == 1
+    assert [(line["status"], line["bytes"]) for line in lines] == [(0, 0)]
