@@ -39,6 +39,19 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.store_errors = Counter(
+            "darkroom_store_errors",
+            "Calls to the bucket that failed, by operation (head, get, download, put, delete, list) and code (S3's, "
+            "late, timeout, unreachable, cut, other)",
+            ["operation", "code"],
+            registry=self.registry,
+        )
+        self.store_circuit_open = Gauge(
+            "darkroom_store_circuit_open",
+            "1 while the bucket is taken to be away and is asked only now and then, by calls (reads, writes)",
+            ["calls"],
+            registry=self.registry,
+        )
         self.lock_fallbacks = Counter(
             "darkroom_lock_fallbacks", "Times that Redis could not be asked for a lease", registry=self.registry
         )
