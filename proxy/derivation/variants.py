@@ -27,9 +27,17 @@ class StoredVariants:
         self._metrics = metrics
 
     async def find(self, upload_id: UploadId, variant: Variant) -> Picture | None:
-        with suppress(ObjectNotFound):
-            return Picture.stored(upload_id, variant, await self._store.get(variant_key(upload_id, variant)))
-        return None
+        """A damaged one is removed, and as good as none: its bytes would stay in caches for a year."""
+        try:
+            stored = await self._store.get(variant_key(upload_id, variant))
+        except ObjectNotFound:
+            return None
+        picture = Picture.stored(upload_id, variant, stored)
+        if stored.info.metadata.get("md5", picture.md5) != picture.md5:
+            log.error("a stored variant is damaged", upload=upload_id, variant=variant.name, bytes=len(stored.body))
+            await self.delete(upload_id, variant)
+            return None
+        return picture
 
     async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
         with suppress(ObjectNotFound):
