@@ -8,7 +8,7 @@ from time import monotonic
 import structlog
 
 from proxy.derivation.picture import CACHE_CONTROL, Picture
-from proxy.errors import Unavailable, UnknownUpload
+from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
@@ -35,7 +35,8 @@ class StoredVariants:
         picture = Picture.stored(upload_id, variant, stored)
         if stored.info.metadata.get("md5", picture.md5) != picture.md5:
             log.error("a stored variant is damaged", upload=upload_id, variant=variant.name, bytes=len(stored.body))
-            await self.delete(upload_id, variant)
+            with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
+                await self.delete(upload_id, variant)
             return None
         return picture
 

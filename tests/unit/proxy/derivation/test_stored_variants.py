@@ -162,6 +162,15 @@ class TestDamaged:
         assert found is not None
         assert found.body == b"a picture"
 
+    async def test_is_none_also_where_nothing_can_be_removed(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        metadata = picture(upload_id, variant).metadata
+        await store.inner.put(variant_key(upload_id, variant), b"half", content_type="image/webp", metadata=metadata)
+        store.fail("delete")
+
+        assert await variants.find(upload_id, variant) is None
+
     async def test_what_was_stored_before_there_were_digests_is_served(
         self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
