@@ -34,7 +34,7 @@ from proxy.telemetry.tracing import step, traceparent
 log = structlog.get_logger()
 
 _SNIFF_BYTES = 12
-_END_TIMEOUT = 15  # seconds; longer than any store or database takes to give up
+_END_TIMEOUT = 35  # seconds; longer than any store or database takes to give up
 _WRITE_BYTES = 256 * 1024  # bytes gathered for each write, as each costs a hop to a thread
 
 

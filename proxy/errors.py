@@ -154,8 +154,14 @@ class Unavailable(ServiceError):
 
 
 class StoreUnavailable(Unavailable):
+    """`reason` is one of few words, for metrics."""
+
     code = "store_unavailable"
     title = "The object store is away"
+
+    def __init__(self, detail: str = "", *, retry_after: int | None = 5, reason: str = "other") -> None:
+        super().__init__(detail, retry_after=retry_after)
+        self.reason = reason
 
 
 class CatalogUnavailable(Unavailable):

@@ -67,9 +67,8 @@ class Cluster:
 
     def proxy(self, name: str, **settings: str) -> Service:
         """Told of no database."""
-        return Service(
-            self.machine(name), "--role", "proxy", **self.store_settings, REDIS_URL=self.redis.url, **settings
-        )
+        known = self.store_settings | {"REDIS_URL": self.redis.url}
+        return Service(self.machine(name), "--role", "proxy", **known | settings)
 
     def ingest(self, name: str = "ingest", **settings: str) -> Service:
         return Service(self.machine(name), "--role", "ingest", **self.settings | settings)
@@ -77,8 +76,8 @@ class Cluster:
     def serve(self, name: str = "all", **settings: str) -> Service:
         return Service(self.machine(name), **self.settings | settings)
 
-    def worker(self, name: str = "worker", *arguments: str) -> Worker:
-        return Worker(self.machine(name), *arguments, **self.settings)
+    def worker(self, name: str = "worker", *arguments: str, **settings: str) -> Worker:
+        return Worker(self.machine(name), *arguments, **self.settings | settings)
 
     def machine(self, name: str) -> Path:
         """Its folder; `darkroom.toml` there is that of the installation, if it has one."""

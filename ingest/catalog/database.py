@@ -1,5 +1,6 @@
 """Opening the database, and the one edge where its drivers' exceptions are translated."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -26,6 +27,7 @@ log = structlog.get_logger()
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6461726B726F6F6D  # "darkroom"
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
+_DEADLINE = 6  # seconds for a whole transaction: the wait for a connection, a look whether it lives, a new one
 
 
 class Database:
@@ -49,9 +51,14 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Committed and durable when the block ends; rolled back if it raises."""
+        """Committed and durable when the block ends; rolled back if it raises, or takes too long."""
+        async with self._transaction(_DEADLINE) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, seconds: float | None) -> AsyncIterator[AsyncConnection]:
         try:
-            async with self.engine.begin() as connection:
+            async with asyncio.timeout(seconds), self.engine.begin() as connection:
                 yield connection
         except (SQLAlchemyError, CommandError, OSError, TimeoutError) as error:
             log.error("the database failed", cause=repr(error))
@@ -59,7 +66,7 @@ class Database:
 
     async def migrate(self, revision: str = "head") -> None:
         """Brings the tables to `revision`; an empty database gets all of them."""
-        async with self.transaction() as connection:
+        async with self._transaction(None) as connection:  # of a large table it takes as long as it takes
             await connection.run_sync(_upgrade, revision)
 
     async def check(self) -> None:

@@ -1,6 +1,7 @@
 """Tries at a job within this process."""
 
 import asyncio
+import random
 
 import structlog
 
@@ -11,7 +12,10 @@ from proxy.model import UploadId
 log = structlog.get_logger()
 
 DELAYS = (1, 2, 4, 8, 16)
-"""Seconds before each further try: a store that restarts is back by then, and one that is not is an operator's case."""
+"""Seconds before each further try: a store that restarts is back by then, and one that is not is an operator's case.
+
+Drawn up to a quarter shorter or longer, or all jobs that met the same fault would come back in the same moment.
+"""
 
 
 async def deliver(handle: Handler, upload_id: UploadId, *, again: bool = False) -> JobStatus | None:
@@ -20,6 +24,7 @@ async def deliver(handle: Handler, upload_id: UploadId, *, again: bool = False) 
         try:
             return await handle(Delivery(upload_id, again=again))
         except TryAgain as reason:
-            log.warning("warm-up will be tried again", upload=upload_id, reason=str(reason), seconds=delay)
-            await asyncio.sleep(delay)
+            seconds = round(delay * random.uniform(0.75, 1.25), 2)  # noqa: S311 - jitter
+            log.warning("warm-up will be tried again", upload=upload_id, reason=str(reason), seconds=seconds)
+            await asyncio.sleep(seconds)
     return await handle(Delivery(upload_id, again=again, last=True))

@@ -44,9 +44,13 @@ class Picture:
         return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag, measured)
 
     @property
+    def md5(self) -> str:
+        return self.etag.strip('"')
+
+    @property
     def metadata(self) -> dict[str, str]:
         """User metadata of the stored object."""
-        metadata = {"recipe": self.recipe, "cache-tag": self.cache_tag}
+        metadata = {"recipe": self.recipe, "cache-tag": self.cache_tag, "md5": self.md5}
         if self.measured:
             metadata |= {"quality": f"{self.measured.quality}", "score": f"{self.measured.score}"}
         return metadata

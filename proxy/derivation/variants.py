@@ -8,7 +8,7 @@ from time import monotonic
 import structlog
 
 from proxy.derivation.picture import CACHE_CONTROL, Picture
-from proxy.errors import Unavailable, UnknownUpload
+from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
@@ -28,9 +28,18 @@ class StoredVariants:
         self._metrics = metrics
 
     async def find(self, upload_id: UploadId, variant: Variant) -> Picture | None:
-        with suppress(ObjectNotFound):
-            return Picture.stored(upload_id, variant, await self._store.get(variant_key(upload_id, variant)))
-        return None
+        """A damaged one is removed, and as good as none: its bytes would stay in caches for a year."""
+        try:
+            stored = await self._store.get(variant_key(upload_id, variant))
+        except ObjectNotFound:
+            return None
+        picture = Picture.stored(upload_id, variant, stored)
+        if stored.info.metadata.get("md5", picture.md5) != picture.md5:
+            log.error("a stored variant is damaged", upload=upload_id, variant=variant.name, bytes=len(stored.body))
+            with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
+                await self.delete(upload_id, variant)
+            return None
+        return picture
 
     async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
         with suppress(ObjectNotFound):

@@ -12,6 +12,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     with path.open("xb") as file:
         try:
             yield file
+            file.flush()  # or a full disk would tell of itself in closing it, behind our back
         except BaseException:
             path.unlink(missing_ok=True)
             raise

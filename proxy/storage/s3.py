@@ -4,13 +4,12 @@ Every bucket needs s3:GetObject, s3:PutObject and s3:DeleteObject on its objects
 the last, S3 answers 403 for a key that is not there, and no variant could ever be missed and then derived.
 """
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
-import anyio
 import anyio.to_thread
 from boto3.session import Session
 from botocore import exceptions as boto
@@ -21,6 +20,8 @@ from urllib3.exceptions import HTTPError
 from proxy.errors import StoreUnavailable
 from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.storage.files import new_file
+from proxy.storage.lane import LATE, Lane
+from proxy.telemetry import Metrics
 
 if TYPE_CHECKING:  # stubs: not there when the service runs
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, PutObjectRequestTypeDef
@@ -28,6 +29,12 @@ if TYPE_CHECKING:  # stubs: not there when the service runs
 T = TypeVar("T")
 
 _DELETE_BATCH = 1000  # the most that one DeleteObjects takes
+_READERS, _WRITERS = 24, 8  # at a time, each with a connection
+
+# Seconds that a caller waits. botocore's time-outs are for one silence; a store that sends drop by drop has none.
+_SHORT = 4.0  # for a variant, or a word about it: less than a derivation may take, or its deadline would hide the cause
+_LONG = 30.0  # for an original, which may be large and the store slow
+_CHUNK = 64 * 1024
 
 _DENIED = (
     "The object store refuses these credentials: check the keys, this machine's clock, and that they allow "
@@ -51,25 +58,30 @@ _ANSWERS = {
     "AuthorizationHeaderMalformed": _WRONG_REGION,
 }
 
-_LATE = "The object store did not answer in time: look at its load and at the network in between."
 _NO_KEYS = "No credentials for the object store were found: set the access key and its secret, or give a role."
 _NOT_S3 = "What answers at the endpoint is no S3 service: correct the endpoint in the settings."
 _GONE = "The object store cannot be reached: check that it runs, and the endpoint's host and port."
 _CUT = "The object store broke off in the middle of an object: try again."
 
-_FAILURES: Mapping[type[Exception], str] = {  # in this order: the ConnectionError of botocore is the parent of others
-    boto.NoCredentialsError: _NO_KEYS,
-    boto.PartialCredentialsError: _NO_KEYS,
-    boto.CredentialRetrievalError: _NO_KEYS,
-    boto.ConnectTimeoutError: _LATE,
-    boto.ReadTimeoutError: _LATE,
-    boto.IncompleteReadError: _CUT,
-    boto.ResponseStreamingError: _CUT,
-    boto.FlexibleChecksumError: _CUT,
-    boto.SSLError: "The object store's certificate was not accepted: check the endpoint's name and this machine's CAs.",
-    boto.ConnectionError: _GONE,
-    boto.ConnectionClosedError: _GONE,
+_CERTIFICATE = "The object store's certificate was not accepted: check the endpoint's name and this machine's CAs."
+
+_FAILURES: Mapping[type[Exception], tuple[str, str]] = {
+    # With a word for metrics. In this order: the ConnectionError of botocore is the parent of others.
+    boto.NoCredentialsError: (_NO_KEYS, "credentials"),
+    boto.PartialCredentialsError: (_NO_KEYS, "credentials"),
+    boto.CredentialRetrievalError: (_NO_KEYS, "credentials"),
+    boto.ConnectTimeoutError: (LATE, "timeout"),
+    boto.ReadTimeoutError: (LATE, "timeout"),
+    boto.IncompleteReadError: (_CUT, "cut"),
+    boto.ResponseStreamingError: (_CUT, "cut"),
+    boto.FlexibleChecksumError: (_CUT, "cut"),
+    boto.SSLError: (_CERTIFICATE, "certificate"),
+    boto.ConnectionError: (_GONE, "unreachable"),
+    boto.ConnectionClosedError: (_GONE, "unreachable"),
 }
+
+_REASONS = frozenset({*_ANSWERS, "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "503"})
+"""S3's codes that metrics know by name; what else a server makes up must not become a series of its own."""
 
 
 class S3Store:
@@ -83,7 +95,7 @@ class S3Store:
         endpoint_url: str | None = None,
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
-        max_connections: int = 32,
+        metrics: Metrics | None = None,
     ) -> None:
         """Sends nothing, but blocks for some 0.2 s while botocore reads its models: to be called at start.
 
@@ -91,9 +103,11 @@ class S3Store:
         """
         config = Config(
             connect_timeout=1,
-            read_timeout=4,
+            read_timeout=2,  # of silence. Twice that and a pause must fit into what a caller waits
+            # `standard` draws the pause before the second try at random, and has a budget: when most first tries fail,
+            # there are no second ones.
             retries={"mode": "standard", "total_max_attempts": 2},
-            max_pool_connections=max_connections,
+            max_pool_connections=_READERS + _WRITERS,
         )
         if endpoint_url:  # S3 alone is sure to know buckets by host name, and the checksums that botocore adds unasked
             config = config.merge(
@@ -108,25 +122,26 @@ class S3Store:
             "s3", endpoint_url=endpoint_url, config=config
         )
         self._pages = self._client.get_paginator("list_objects_v2")
-        self._threads = anyio.CapacityLimiter(max_connections)
+        metrics = metrics or Metrics()
+        self._reads, self._writes = Lane("reads", _READERS, metrics), Lane("writes", _WRITERS, metrics)
 
     async def head(self, key: str) -> ObjectInfo:
-        return await self._run(lambda: self._head(key))
+        return await self._read("head", lambda: self._head(key))
 
     async def get(self, key: str) -> StoredObject:
         def get() -> StoredObject:
-            with self._open(key) as (info, body):
-                return StoredObject(info, body.read())
+            with self._open(key, _SHORT) as (info, chunks):
+                return StoredObject(info, b"".join(chunks))
 
-        return await self._run(get)
+        return await self._read("get", get)
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         def download() -> ObjectInfo:
-            with self._open(key) as (info, body), new_file(path) as file:
-                shutil.copyfileobj(body, file, 1 << 20)
+            with self._open(key, _LONG) as (info, chunks), new_file(path) as file:
+                file.writelines(chunks)
             return info
 
-        return await self._run(download)
+        return await self._read("download", download, _LONG)
 
     async def put(
         self,
@@ -165,7 +180,7 @@ class S3Store:
                 del request["IfNoneMatch"]
                 send()
 
-        await self._run(put)
+        await self._write("put", put)
 
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
@@ -175,22 +190,24 @@ class S3Store:
                     Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
                 )
                 if errors := answer.get("Errors"):
-                    raise StoreUnavailable(_advice(errors[0].get("Code", "no code")))
+                    raise _unavailable(errors[0].get("Code", "no code"))
 
-        await self._run(delete)
+        await self._write("delete", delete)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         pages = iter(self._pages.paginate(Bucket=self._bucket, Prefix=prefix))
-        while page := await self._run(lambda: next(pages, None)):
+        while page := await self._read("list", lambda: next(pages, None)):
             for entry in page.get("Contents", ()):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["LastModified"])
 
     async def close(self) -> None:
-        await self._run(self._client.close)
+        await anyio.to_thread.run_sync(self._client.close)
 
-    async def _run(self, work: Callable[[], T]) -> T:
-        with _translated():
-            return await anyio.to_thread.run_sync(work, limiter=self._threads)
+    async def _read(self, operation: str, work: Callable[[], T], seconds: float = _SHORT) -> T:
+        return await self._reads.run(operation, _translating(work), seconds)
+
+    async def _write(self, operation: str, work: Callable[[], None]) -> None:
+        await self._writes.run(operation, _translating(work), _LONG)
 
     def _head(self, key: str) -> ObjectInfo:
         with _translated():
@@ -204,11 +221,22 @@ class S3Store:
                 raise
 
     @contextmanager
-    def _open(self, key: str) -> Iterator[tuple[ObjectInfo, StreamingBody]]:
-        """The body counts itself against Content-Length when it is read to its end: a cut one raises there."""
+    def _open(self, key: str, seconds: float) -> Iterator[tuple[ObjectInfo, Iterator[bytes]]]:
+        end = monotonic() + seconds
         answer = self._client.get_object(Bucket=self._bucket, Key=key)
         with closing(answer["Body"]) as body:
-            yield _info(key, answer), body
+            yield _info(key, answer), _chunks(body, end)
+
+
+def _chunks(body: StreamingBody, end: float) -> Iterator[bytes]:
+    """The body counts itself against Content-Length when it is read to its end: a cut one raises there.
+
+    By `end` the caller has left; this thread need not go on either.
+    """
+    while chunk := body.read(_CHUNK):
+        if monotonic() > end:
+            raise StoreUnavailable(LATE, reason="timeout")
+        yield chunk
 
 
 def _info(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") -> ObjectInfo:
@@ -225,6 +253,16 @@ def _info(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") 
         raise StoreUnavailable(_NOT_S3) from error
 
 
+def _translating(work: Callable[[], T]) -> Callable[[], T]:
+    """In the thread already: who leaves early still has it known how the call ended."""
+
+    def translated() -> T:
+        with _translated():
+            return work()
+
+    return translated
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """The one place where botocore's exceptions become ours. What it says of itself may hold names and addresses."""
@@ -235,8 +273,9 @@ def _translated() -> Iterator[None]:
     except boto.ClientError as error:
         raise _answered(error) from error
     except (boto.BotoCoreError, HTTPError) as error:  # urllib3's own HTTPError: TLS that breaks in the middle of a body
-        advice = (text for kind, text in _FAILURES.items() if isinstance(error, kind))
-        raise StoreUnavailable(next(advice, f"The object store cannot be used: {type(error).__name__}.")) from error
+        unknown = f"The object store cannot be used: {type(error).__name__}.", "other"
+        advice, reason = next((known for kind, known in _FAILURES.items() if isinstance(error, kind)), unknown)
+        raise StoreUnavailable(advice, reason=reason) from error
 
 
 def _answered(error: boto.ClientError) -> Exception:
@@ -246,9 +285,9 @@ def _answered(error: boto.ClientError) -> Exception:
         case ("PutObject", "PreconditionFailed" | "ConditionalRequestConflict"):  # 412: it is there; 409: a race is on
             return ObjectExists(str(error))
         case ("HeadBucket", "404"):
-            return StoreUnavailable(_advice("NoSuchBucket"))
+            return _unavailable("NoSuchBucket")
         case _:
-            return StoreUnavailable(_advice(_code(error)))
+            return _unavailable(_code(error))
 
 
 def _code(error: boto.ClientError) -> str:
@@ -256,5 +295,6 @@ def _code(error: boto.ClientError) -> str:
     return error.response["Error"].get("Code", "no code")
 
 
-def _advice(code: str) -> str:
-    return _ANSWERS.get(code, f"The object store answered {code}.")
+def _unavailable(code: str) -> StoreUnavailable:
+    advice = _ANSWERS.get(code, f"The object store answered {code}.")
+    return StoreUnavailable(advice, reason=code if code in _REASONS else "other")

@@ -52,6 +52,18 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.store_errors = Counter(
+            "darkroom_store_errors",
+            "Calls to the bucket that failed, by operation (head, get, download, put, delete, list) and code (S3's, "
+            "late, timeout, unreachable, cut, other)",
+            ["operation", "code"],
+            registry=self.registry,
+        )
+        self.store_circuit_open = self._gauge(
+            "darkroom_store_circuit_open",
+            "Processes that take the bucket to be away and ask it only now and then, by calls (reads, writes)",
+            "calls",
+        )
         self.lock_fallbacks = Counter(
             "darkroom_lock_fallbacks", "Times that Redis could not be asked for a lease", registry=self.registry
         )

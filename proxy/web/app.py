@@ -102,7 +102,7 @@ class Origin:
 def compose(settings: Settings) -> Origin:
     metrics = Metrics(metrics_folder())
     metrics.describe_build({"version": version("darkroom"), "python": python_version(), **codecs.versions()})
-    store = open_store(settings)
+    store = open_store(settings, metrics)
     pool = RenderPool(
         Limits(settings.min_side, settings.max_side),
         processes=settings.render_processes,
@@ -129,7 +129,7 @@ def compose(settings: Settings) -> Origin:
     return Origin(settings, store, pool, lock, purges, derivations, metrics, tracing)
 
 
-def open_store(settings: Settings) -> ObjectStore:
+def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
     if settings.s3_bucket is None:
         return DiskStore(settings.objects)
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
@@ -139,6 +139,7 @@ def open_store(settings: Settings) -> ObjectStore:
         endpoint_url=settings.s3_endpoint_url,
         access_key_id=key.get_secret_value() if key else None,
         secret_access_key=secret.get_secret_value() if secret else None,
+        metrics=metrics,
     )
 
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from proxy.model import UploadId, parse_upload_id
@@ -22,8 +24,12 @@ class RedisPurges:
     """Redis away: announcements are lost, and everything is forgotten when it is back."""
 
     def __init__(self, url: str) -> None:
-        self._speaker = Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
-        self._listener = Redis.from_url(url, socket_connect_timeout=_PATIENCE, health_check_interval=_HEARTBEAT)
+        # By default each call would be tried four times, seconds apart, and a deletion waits for `announce`.
+        retry = Retry(NoBackoff(), 1)
+        self._speaker = Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=retry)
+        self._listener = Redis.from_url(
+            url, socket_connect_timeout=_PATIENCE, health_check_interval=_HEARTBEAT, retry=retry
+        )
 
     async def announce(self, upload_id: UploadId) -> None:
         try:

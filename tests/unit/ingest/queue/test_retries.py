@@ -1,6 +1,8 @@
 """Tries at a job: when they come, and what the handler is told of them. In virtual time."""
 
 import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 
@@ -30,8 +32,8 @@ class Handler:
         return JobStatus.COMPLETE
 
     @property
-    def pauses(self) -> list[int]:
-        return [round(moment - self.moments[0]) for moment in self.moments]
+    def pauses(self) -> list[float]:
+        return [later - sooner for sooner, later in pairwise(self.moments)]
 
 
 def test_a_first_success_is_the_only_try() -> None:
@@ -45,7 +47,22 @@ def test_each_further_try_comes_later() -> None:
     handler = Handler(3)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
-    assert handler.pauses == [0, 1, 3, 7]
+    assert_about(handler.pauses, [1, 2, 4])
+
+
+def assert_about(pauses: list[float], delays: Sequence[float]) -> None:
+    assert len(pauses) == len(delays)
+    for pause, delay in zip(pauses, delays, strict=True):
+        assert 0.74 * delay <= pause <= 1.26 * delay
+
+
+def test_jobs_that_fail_together_do_not_come_back_together() -> None:
+    handlers = [Handler(1) for _ in range(10)]
+
+    for handler in handlers:
+        at_once(deliver(handler, ID))
+
+    assert len({handler.pauses[0] for handler in handlers}) > 5
 
 
 def test_the_last_is_told_so_and_no_other() -> None:
@@ -53,7 +70,7 @@ def test_the_last_is_told_so_and_no_other() -> None:
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
     assert [one.last for one in handler.given] == [False] * 5 + [True]
-    assert handler.pauses == [0, 1, 3, 7, 15, 31]
+    assert_about(handler.pauses, DELAYS)
     assert sum(DELAYS) == 31
 
 

@@ -33,7 +33,7 @@ def test_its_metadata_are_the_recipe_and_the_tag_to_purge_it_by() -> None:
     tag = "upload-8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a,size-medium@2x,recipe-a1b2c3"
     derived = Picture.derived(UPLOAD_ID, VARIANT, BODY, "a1b2c3")
 
-    assert derived.metadata == {"recipe": "a1b2c3", "cache-tag": tag}
+    assert derived.metadata == {"recipe": "a1b2c3", "cache-tag": tag, "md5": derived.etag[1:-1]}
     assert stored({"recipe": "a1b2c3"}).metadata == derived.metadata
 
 

@@ -1,6 +1,7 @@
 """Variants in the store: what is written with them, and that none outlives its original."""
 
 import asyncio
+import hashlib
 
 import pytest
 
@@ -44,6 +45,7 @@ class TestPut:
         assert stored.info.metadata == {
             "recipe": "a1b2c3",
             "cache-tag": f"upload-{upload_id},size-medium@3x,recipe-a1b2c3",
+            "md5": hashlib.md5(b"a picture").hexdigest(),
         }
 
     async def test_it_replaces_what_stands_unless_told_not_to(
@@ -139,3 +141,43 @@ class TestDelete:
         assert await store.keys(f"images/{upload_id}") == []
         assert len(await store.keys(f"images/{other}/")) == 3
         assert original_key(upload_id) in await store.keys("originals/")
+
+
+class TestDamaged:
+    """Shortened or changed by a disk, or by a hand: it would be in every cache for a year."""
+
+    @pytest.mark.parametrize("damage", [b"a pict", b"a pikture", b""])
+    async def test_is_as_good_as_none_and_makes_room_for_another(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant, damage: bytes
+    ) -> None:
+        right = picture(upload_id, variant)
+        await variants.put(upload_id, variant, right)
+        key = variant_key(upload_id, variant)
+        await store.inner.put(key, damage, content_type="image/webp", metadata=right.metadata)
+
+        assert await variants.find(upload_id, variant) is None
+
+        await variants.put(upload_id, variant, right, if_absent=True)
+        found = await variants.find(upload_id, variant)
+        assert found is not None
+        assert found.body == b"a picture"
+
+    async def test_is_none_also_where_nothing_can_be_removed(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        metadata = picture(upload_id, variant).metadata
+        await store.inner.put(variant_key(upload_id, variant), b"half", content_type="image/webp", metadata=metadata)
+        store.fail("delete")
+
+        assert await variants.find(upload_id, variant) is None
+
+    async def test_what_was_stored_before_there_were_digests_is_served(
+        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+    ) -> None:
+        await store.inner.put(
+            variant_key(upload_id, variant), b"old", content_type="image/webp", metadata={"recipe": "a1b2c3"}
+        )
+
+        found = await variants.find(upload_id, variant)
+        assert found is not None
+        assert found.body == b"old"

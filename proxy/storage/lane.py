@@ -1,0 +1,91 @@
+"""Calls to a store over the network: in threads, so many at a time, each with a deadline, and none while it is away.
+
+A thread cannot be stopped, so a call that is given up keeps its place until its driver's own time-outs end it. Without
+that, a store that says nothing would be waited for by ever more threads.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+import structlog
+
+from proxy.errors import StoreUnavailable
+from proxy.storage.base import ObjectExists, ObjectNotFound
+from proxy.storage.circuit import Circuit
+from proxy.telemetry import Metrics
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+LATE = "The object store did not answer in time: look at its load and at the network in between."
+
+
+class Lane:
+    """One kind of call, with a circuit and places of its own: a store that takes nothing may still give.
+
+    `name` is for metrics and logs.
+    """
+
+    def __init__(self, name: str, places: int, metrics: Metrics) -> None:
+        self._name = name
+        self._places = anyio.CapacityLimiter(places)
+        self._threads = anyio.CapacityLimiter(places)  # never waited for: who has a place has a thread
+        self._circuit = Circuit()
+        self._was_open = False
+        self._waiting: set[asyncio.Timeout] = set()
+        self._errors = metrics.store_errors
+        metrics.watch(metrics.store_circuit_open.labels(name), lambda: self._circuit.is_open)
+
+    async def run(self, operation: str, work: Callable[[], T], seconds: float) -> T:
+        """What `work` returns or raises; StoreUnavailable if that takes longer, or if the store is known to be away."""
+        admitted = self._circuit.admit()
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                place = object()
+                await self._take(place, deadline)
+                call = asyncio.ensure_future(anyio.to_thread.run_sync(work, limiter=self._threads))
+                call.add_done_callback(partial(self._ended, operation, admitted, place))
+                return await asyncio.shield(call)
+        except TimeoutError:
+            self._note(operation, admitted, StoreUnavailable(LATE, reason="late"))
+            raise StoreUnavailable(LATE) from None
+
+    async def _take(self, place: object, deadline: asyncio.Timeout) -> None:
+        self._waiting.add(deadline)
+        try:
+            await self._places.acquire_on_behalf_of(place)
+        finally:
+            self._waiting.discard(deadline)
+
+    def _ended(self, operation: str, admitted: float, place: object, call: "asyncio.Future[T]") -> None:
+        """Of every call, also one that nobody waits for any longer."""
+        self._places.release_on_behalf_of(place)
+        error = None if call.cancelled() else call.exception()
+        if isinstance(error, StoreUnavailable):
+            self._note(operation, admitted, error)
+        elif error is None or isinstance(error, (ObjectNotFound, ObjectExists)):
+            self._circuit.succeeded()
+            self._tell()
+
+    def _note(self, operation: str, admitted: float, error: StoreUnavailable) -> None:
+        self._errors.labels(operation, error.reason).inc()
+        self._circuit.failed(admitted, str(error))
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._circuit.is_open == self._was_open:
+            return
+        self._was_open = self._circuit.is_open
+        if not self._was_open:
+            log.info("the object store is back", calls=self._name)
+            return
+        log.error("the object store is away: it is asked only now and then", calls=self._name)
+        now = asyncio.get_running_loop().time()
+        for deadline in self._waiting:  # for a place, that is: those who have one shall hear for themselves
+            if not deadline.expired():
+                deadline.reschedule(now)

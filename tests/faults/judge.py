@@ -1,0 +1,113 @@
+"""A client that holds every answer to what must be so whatever is broken, and remembers them all."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from urllib.parse import urlsplit
+
+import httpx
+from PIL import Image
+
+CLIENT = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
+"""For every request, as making one takes longer than an upload; each has a connection of its own."""
+
+RENDER_TIMEOUT = 5.0
+MARGIN = 3.0
+"""Seconds that a busy machine may add to any deadline."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    seconds: float
+
+    @property
+    def code(self) -> str:
+        return str(httpx.Response(self.status, content=self.body).json()["code"])
+
+
+class Judge:
+    """`truth`: the right bytes of each variant, by name. Every upload shows the same picture."""
+
+    def __init__(self, truth: dict[str, bytes]) -> None:
+        self.truth = truth
+        self._deleted: set[str] = set()
+        self.answers: list[tuple[str, Answer]] = []
+        self._lock = threading.Lock()
+
+    def get(self, url: str, *, within: float = RENDER_TIMEOUT + MARGIN) -> Answer:
+        """One variant. Raises where the connection breaks, which no cache takes for an answer."""
+        start = time.monotonic()
+        response = CLIENT.get(url, timeout=within + MARGIN)
+        answer = Answer(response.status_code, response.headers, response.content, time.monotonic() - start)
+        assert answer.seconds < within, f"{url} took {answer.seconds:.1f} s"
+        self._judge(urlsplit(url).path, answer)
+        return answer
+
+    def get_all(self, urls: Sequence[str], *, within: float = RENDER_TIMEOUT + MARGIN) -> list[Answer]:
+        """All at once."""
+        with ThreadPoolExecutor(len(urls)) as pool:
+            return [*pool.map(lambda url: self.get(url, within=within), urls)]
+
+    def crowd(self, url: str, paths: Sequence[str], *, within: float) -> list[Answer]:
+        """Hundreds at once, each on a connection of its own, without a thread for each."""
+        return asyncio.run(self._crowd(url, paths, within))
+
+    def deleted(self, upload_id: str) -> None:
+        """From now on a 404 is right for it."""
+        self._deleted.add(upload_id)
+
+    @property
+    def statuses(self) -> Counter[int]:
+        return Counter(answer.status for _, answer in self.answers)
+
+    async def _crowd(self, url: str, paths: Sequence[str], within: float) -> list[Answer]:
+        return await asyncio.gather(*(self._one_of_crowd(url, path, within) for path in paths))
+
+    async def _one_of_crowd(self, url: str, path: str, within: float) -> Answer:
+        start = time.monotonic()
+        parts = urlsplit(url)
+        async with asyncio.timeout(within):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(f"GET {path} HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n".encode())
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            writer.close()
+        line, *fields = head.decode().split("\r\n")
+        headers = httpx.Headers([tuple(field.split(": ", 1)) for field in fields])
+        answer = Answer(int(line.split()[1]), headers, body, time.monotonic() - start)
+        self._judge(path, answer)
+        return answer
+
+    def _judge(self, path: str, answer: Answer) -> None:
+        with self._lock:
+            self.answers.append((path, answer))
+        caching = answer.headers.get("cache-control", "")
+        if answer.status == 200:
+            self._judge_picture(path, answer)
+        elif answer.status in (404, 422):
+            assert caching == "public, max-age=60", path
+            assert path.split("/")[2] in self._deleted, f"{answer.status} for a picture that is there: {path}"
+        else:
+            assert answer.status in (503, 504), f"{answer.status} for {path}: {answer.body[:200]!r}"
+            assert caching == "no-store"
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.status == 504 or int(answer.headers["retry-after"]) >= 1
+
+    def _judge_picture(self, path: str, answer: Answer) -> None:
+        assert int(answer.headers["content-length"]) == len(answer.body)
+        assert answer.body == self.truth[path.rpartition("/")[2]], f"wrong bytes of {path}"
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+def decoded_size(body: bytes) -> tuple[int, int]:
+    """Raises where it does not decode to its end."""
+    with Image.open(BytesIO(body)) as picture:
+        picture.load()
+        return picture.size

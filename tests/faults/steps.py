@@ -1,0 +1,144 @@
+"""One upload's whole life in a process that kills itself at the n-th step: after a call of a port, or with a chunk.
+
+Store and database are real, a folder and SQLite; rendering is not, so that a life takes milliseconds.
+"""
+
+import asyncio
+import multiprocessing
+import os
+import signal
+from collections.abc import AsyncIterator
+from inspect import iscoroutinefunction
+from pathlib import Path
+from typing import Any
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.cdn import NoCdn
+from ingest.queue.base import Delivery
+from ingest.queue.local import LocalQueue
+from ingest.uploads import Uploads
+from ingest.warmup import WarmUp
+from proxy.derivation.service import Derivations
+from proxy.imaging.inspect import Inspection
+from proxy.imaging.target import Target
+from proxy.model import Fit, Size, Sizes, UploadId
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from proxy.storage.disk import DiskStore
+from proxy.telemetry import Metrics
+from tests.fakes import FakePool
+
+SIZES = Sizes(Size("small", 48, 48, Fit.COVER))
+ORIGINAL = b"\xff\xd8\xff\xe0" + b"as good as a picture" * 5000
+CHUNK = 40_000  # bytes; so there are three
+
+
+class Pool(FakePool):
+    async def cost(self, path: Path, targets: Any = ()) -> int:
+        return await super().cost(path, targets)
+
+    async def inspect(self, _path: Path) -> Inspection:
+        return Inspection("jpeg", 160, 120, "thumb", "#7a6b5c")
+
+
+class Stepped:
+    """A port of which every call, once it is done, is a step. Before the next one there is nothing else to be seen."""
+
+    def __init__(self, port: Any, steps: "Steps") -> None:
+        self._port, self._steps = port, steps
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+        if not iscoroutinefunction(method):
+            return method
+
+        async def stepped(*arguments: Any, **named: Any) -> Any:
+            result = await method(*arguments, **named)
+            self._steps.step()
+            return result
+
+        return stepped
+
+
+class Steps:
+    def __init__(self, last: int) -> None:
+        self._left = last
+
+    def step(self) -> None:
+        self._left -= 1
+        if not self._left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Life:
+    """The parts, over `folder`."""
+
+    def __init__(self, folder: Path, steps: Steps) -> None:
+        self.folder, self.steps = folder, steps
+        settings = Settings(data_dir=folder)
+        self.database = Database.from_settings(settings)
+        self.repository: Any = Stepped(JobRepository(self.database), steps)
+        store: Any = Stepped(DiskStore(settings.objects), steps)
+        pool: Any = Pool()
+        metrics = Metrics()
+        self.derivations = Derivations(
+            store,
+            pool,
+            Recipes(settings),
+            metrics,
+            temporary=settings.temporary,
+            timeout=60,
+            hot_bytes=0,
+            missing_ttl=0,
+        )
+        self.uploads = Uploads(
+            store=store,
+            pool=pool,
+            repository=self.repository,
+            queue=Stepped(LocalQueue(self.repository), steps),  # type: ignore[arg-type]
+            cdn=NoCdn(),
+            derivations=self.derivations,
+            sizes=SIZES,
+            metrics=metrics,
+            temporary=settings.temporary,
+        )
+        self.warmup = WarmUp(self.repository, self.derivations, SIZES)
+
+    async def lead(self) -> None:
+        """Uploaded, warmed up, deleted; each acknowledgement is written down, as a client would."""
+        image = await self.uploads.receive(self.chunks())
+        self._note("acknowledged", image.upload_id)
+        await self.warmup.run(Delivery(image.upload_id, alone=True))
+        self._note("warmed", image.upload_id)
+        await self.uploads.delete(image.upload_id)
+        self._note("deleted", image.upload_id)
+        await self.database.close()
+
+    def _note(self, what: str, upload_id: UploadId) -> None:
+        (self.folder / what).write_text(upload_id)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(ORIGINAL), CHUNK):
+            self.steps.step()
+            yield ORIGINAL[start : start + CHUNK]
+
+
+def targets() -> list[Target]:
+    recipes = Recipes(Settings())
+    return [recipes.target(variant) for variant in SIZES.standard]
+
+
+def live(folder: Path, last: int) -> None:
+    asyncio.run(Life(folder, Steps(last)).lead())
+
+
+def life(folder: Path, last: int) -> bool:
+    """Whether it was lived to its end; otherwise it was killed, and by nothing else."""
+    context = multiprocessing.get_context("forkserver")  # which has imported everything, once for all lives
+    context.set_forkserver_preload(["tests.faults.steps"])
+    process = context.Process(target=live, args=(folder, last))
+    process.start()
+    process.join(60)
+    assert process.exitcode in (0, -signal.SIGKILL)
+    return process.exitcode == 0

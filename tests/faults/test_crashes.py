@@ -1,0 +1,22 @@
+"""Killed at random under load, and started again. `python -m tests.soak.crashes` does it for minutes."""
+
+from pathlib import Path
+
+from tests.cluster import Cluster
+from tests.soak.crashes import crash_cluster, crash_one
+
+SECONDS = 10.0
+
+
+def test_one_server(tmp_path: Path) -> None:
+    record = crash_one(tmp_path, SECONDS, seed=1)
+
+    assert record.kills >= 2
+    assert record.uploads
+
+
+def test_a_server_and_a_worker_of_a_cluster(cluster: Cluster) -> None:
+    record = crash_cluster(cluster, SECONDS, seed=2)
+
+    assert record.kills >= 2
+    assert record.uploads

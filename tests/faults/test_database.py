@@ -1,0 +1,188 @@
+"""Databases slow, silent, cut off or full: uploads are refused in time, pictures are served, and nothing is half done.
+
+Postgres killed, restarted, with a wrong password: tests/integration/test_cluster.py, tests/contracts/test_postgres.py.
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.cluster import TINY, Cluster
+from tests.faults.judge import CLIENT, MARGIN, Judge
+from tests.faults.proxy import Link
+from tests.faults.scene import (
+    GUARD,
+    MORE,
+    NAMES,
+    alive,
+    complete,
+    paths,
+    ready,
+    refused_upload,
+    until,
+    upload,
+    uploaded,
+)
+from tests.faults.upkeep import collect
+from tests.service import Service
+
+STATEMENT = 6.0  # seconds until a database that says nothing is given up, by whoever waits for it
+UPLOAD = 2 * STATEMENT + MARGIN  # once for the upload, once for taking back what it may have written
+
+NETWORK: dict[str, dict[str, Any]] = {
+    "refused": {"refuse": True},
+    "reset": {"reset": True},
+    "silent": {"stall": True},
+    "half closed": {"half_close": True},
+    "cut": {"cut_after": 10},
+}
+
+
+@pytest.fixture(scope="module")
+def link(cluster: Cluster) -> Iterator[Link]:
+    with Link(int(cluster.database_url.rpartition(":")[2].partition("/")[0])) as link:
+        yield link
+
+
+@pytest.fixture(scope="module")
+def running(cluster: Cluster, link: Link) -> Iterator[Service]:
+    head, _, tail = cluster.database_url.rpartition(":")
+    with cluster.serve(DATABASE_URL=f"{head}:{link.port}/{tail.partition('/')[2]}") as service:
+        yield service
+
+
+@pytest.fixture
+def service(running: Service, link: Link) -> Service:
+    link.heal()
+    until(lambda: ready(running) is None)
+    return running
+
+
+@pytest.mark.parametrize("fault", NETWORK.values(), ids=NETWORK)
+def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
+    upload_id = uploaded(service)
+    until(lambda: complete(service, upload_id))
+    objects, rows = cluster.objects(), cluster.rows()
+    link.break_(**fault)
+
+    refused_upload(service, "catalog_unavailable", within=UPLOAD)
+    for path in (f"/images/{upload_id}", f"/images/{upload_id}/status", "/images"):
+        start = time.monotonic()
+        answer = CLIENT.get(service.url + path, timeout=GUARD)
+        assert (answer.status_code, answer.json()["code"]) == (503, "catalog_unavailable")
+        assert answer.headers["cache-control"] == "no-store"
+        assert time.monotonic() - start < STATEMENT + MARGIN
+    pictures = [service.url + path for path in paths(upload_id, [*NAMES[:4], *MORE[:4]])]
+    assert {answer.status for answer in judge.get_all(pictures)} == {200}
+    assert alive(service)
+    checks = ready(service)
+    assert checks is not None
+    assert checks["database"] != "ok"
+    assert checks["store"] == "ok"
+
+    link.heal()
+    until(lambda: ready(service) is None, 5 + MARGIN)
+    assert cluster.rows() == rows
+    assert [key for key in cluster.objects() if key.split("/")[1] != upload_id] == [
+        key for key in objects if key.split("/")[1] != upload_id
+    ]
+    again = uploaded(service)
+    until(lambda: complete(service, again))
+
+
+def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: Service) -> None:
+    """More than there are connections in the pool."""
+    link.break_(stall=True)
+    start = time.monotonic()
+    with ThreadPoolExecutor(60) as pool:
+        answers = [*pool.map(lambda _: CLIENT.get(f"{service.url}/images", timeout=GUARD), range(60))]
+    assert Counter(answer.status_code for answer in answers) == {503: 60}
+    assert time.monotonic() - start < 2 * STATEMENT + MARGIN
+    assert alive(service)
+    link.heal()
+    until(lambda: ready(service) is None, 5 + MARGIN)
+    with ThreadPoolExecutor(60) as pool:
+        answers = [*pool.map(lambda _: CLIENT.get(f"{service.url}/images", timeout=GUARD), range(60))]
+    assert Counter(answer.status_code for answer in answers) == {200: 60}
+
+
+def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) -> None:
+    """As where its disk is full: it reads, and refuses to write. An upload leaves nothing; a deletion, which does
+    not reach the rows, is done by the next call."""
+    upload_id = uploaded(service)
+    until(lambda: complete(service, upload_id))
+    objects = cluster.objects()
+    execute(cluster, "ALTER DATABASE {} SET default_transaction_read_only = on")
+    try:
+        refused_upload(service, "catalog_unavailable", within=UPLOAD)
+        assert cluster.objects() == objects
+        assert CLIENT.get(f"{service.url}/images/{upload_id}").status_code == 200
+        judge.deleted(upload_id)
+        assert CLIENT.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 503
+    finally:
+        execute(cluster, "ALTER DATABASE {} SET default_transaction_read_only = off")
+    assert CLIENT.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 204
+    assert CLIENT.get(f"{service.url}/images/{upload_id}").status_code == 404
+    assert not [key for key in cluster.objects() if upload_id in key]
+    again = uploaded(service)
+    until(lambda: complete(service, again))
+
+
+def test_transactions_that_get_in_each_others_way_lose_nothing(cluster: Cluster, service: Service) -> None:
+    """Under serializable isolation Postgres fails some that meet: those uploads are refused, all others end well."""
+    rows = len(cluster.rows()[0])
+    execute(cluster, "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'")
+    try:
+        with ThreadPoolExecutor(12) as pool:
+            answers = [*pool.map(lambda _: upload(service), range(24))]
+        accepted = [answer.json()["uploadId"] for answer in answers if answer.status_code == 201]
+        assert {answer.status_code for answer in answers} <= {201, 503}
+        assert accepted
+        until(lambda: complete(service, *accepted))
+    finally:
+        execute(cluster, "ALTER DATABASE {} SET default_transaction_isolation = 'read committed'")
+    assert len(cluster.rows()[0]) == rows + len(accepted)
+
+
+def execute(cluster: Cluster, statement: str) -> None:
+    """And everybody who is connected must come anew."""
+    url = cluster.database_url.replace("+asyncpg", "")
+    name = url.rpartition("/")[2]
+
+    async def run() -> None:
+        connection = await asyncpg.connect(url)
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(statement.format(name))
+        await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+            name,
+        )
+        await connection.close()
+
+    asyncio.run(run())
+
+
+def test_sqlite_locked_by_another_program(tmp_path: Path, judge: Judge) -> None:
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    with Service(tmp_path, RENDER_PROCESSES="2") as service:
+        upload_id = uploaded(service)
+        until(lambda: complete(service, upload_id))
+        with closing(sqlite3.connect(tmp_path / "data" / "darkroom.db")) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            refused_upload(service, "catalog_unavailable", within=UPLOAD + MARGIN)
+            pictures = [service.url + path for path in paths(upload_id, [*NAMES[:4], *MORE[:4]])]
+            assert {answer.status for answer in judge.get_all(pictures)} == {200}
+            assert CLIENT.get(f"{service.url}/images/{upload_id}").status_code == 200
+            other.rollback()
+        again = uploaded(service)
+        until(lambda: complete(service, again))
+    assert not collect(tmp_path)

@@ -1,0 +1,166 @@
+"""Disks that are full, and descriptors that are used up."""
+
+import resource
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ingest.garbage import Kind
+from tests.cluster import TINY, Cluster
+from tests.faults.judge import CLIENT, MARGIN, Judge
+from tests.faults.scene import MORE, NAMES, alive, complete, paths, ready, refused_upload, until, uploaded
+from tests.faults.upkeep import collect
+from tests.service import Service
+
+ANSWER = 5 + MARGIN
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+    """A file system of its own, in memory: the only one that can be filled without harm. `.ci/run` runs as root."""
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root may mount a file system to fill")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def filled(folder: Path) -> Iterator[None]:
+    """To the last byte."""
+    filler = folder / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"\0" * 4096)
+    except OSError:
+        pass
+    try:
+        yield
+    finally:
+        filler.unlink()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    return tmp_path
+
+
+def test_of_the_embedded_service_is_full(home: Path, judge: Judge) -> None:
+    """Objects, SQLite and temporary files on one disk. What is there is served; nothing is taken, and nothing lost."""
+    with small_disk(home / "data", 8), Service(home, RENDER_PROCESSES="1") as service:
+        upload_ids = [uploaded(service) for _ in range(2)]
+        until(lambda: complete(service, *upload_ids))
+        stored = [service.url + path for path in paths(upload_ids[0], NAMES)]
+        new = [service.url + path for path in paths(upload_ids[1], MORE[:4])]
+        with filled(home / "data"):
+            assert {answer.status for answer in judge.get_all(stored)} == {200}
+            assert {answer.status for answer in judge.get_all(new)} == {503}
+            refused_upload(service, "catalog_unavailable", within=2 * ANSWER)
+            assert alive(service)
+        assert {answer.status for answer in judge.get_all(new)} == {200}
+        again = uploaded(service)
+        until(lambda: complete(service, again))
+        for upload_id in (*upload_ids, again):
+            assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {
+                200
+            }
+        service.stop()
+        assert not collect(home)
+
+
+def test_for_the_objects_is_full(home: Path, judge: Judge) -> None:
+    """Pictures are derived and served all the same; they are only not kept."""
+    with small_disk(home / "data" / "objects", 1), Service(home, WARM_UP="false", RENDER_PROCESSES="1") as service:
+        upload_id = uploaded(service)
+        urls = [service.url + path for path in paths(upload_id, NAMES)]
+        with filled(home / "data" / "objects"):
+            assert {answer.status for answer in judge.get_all(urls)} == {200}
+            refused_upload(service, "store_unavailable", within=ANSWER)
+            until(lambda: service.metric("darkroom_write_backs_total", outcome="failed") == len(NAMES))
+        assert not [*(home / "data" / "objects").rglob("*.webp")]
+        assert len(CLIENT.get(f"{service.url}/images").json()["images"]) == 1
+        assert uploaded(service)
+        service.stop()
+        assert not collect(home)
+
+
+def test_for_temporary_files_is_full(cluster: Cluster, judge: Judge) -> None:
+    """An upload and a derivation each need a copy of the original."""
+    home = cluster.machine("full")
+    with small_disk(home / "data" / "tmp", 1), cluster.serve("full", WARM_UP="false") as service:
+        upload_id = uploaded(service)
+        [first, *others] = [service.url + path for path in paths(upload_id, NAMES)]
+        assert judge.get(first).status == 200
+        until(lambda: cluster.objects("images/"))
+        before = cluster.objects(), cluster.rows()
+        with filled(home / "data" / "tmp"):
+            answers = judge.get_all(others)
+            assert {(answer.status, answer.code) for answer in answers} == {(503, "unavailable")}
+            assert judge.get(first).headers["cache-status"] == "darkroom; hit"
+            refused_upload(service, "unavailable", within=ANSWER)
+            assert (cluster.objects(), cluster.rows()) == before
+            assert alive(service)
+            assert not [path for path in (home / "data" / "tmp").iterdir() if path.name != "filler"]
+        assert {answer.status for answer in judge.get_all(others)} == {200}
+        assert uploaded(service)
+
+
+def recovered(service: Service) -> bool:
+    """Not while connections are reset for want of descriptors."""
+    with suppress(httpx.TransportError):
+        return alive(service) and ready(service) is None
+    return False
+
+
+def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
+    """`ulimit -n 64`, and 200 who connect and say nothing."""
+    with Service(home, RENDER_PROCESSES="1") as service:
+        upload_id = uploaded(service)
+        until(lambda: complete(service, upload_id))
+        resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (64, 64))
+        host, _, port = service.url.removeprefix("http://").partition(":")
+        with ExitStack() as stack:
+            for _ in range(200):
+                connection = stack.enter_context(socket.socket())
+                connection.settimeout(5)
+                connection.connect((host, int(port)))
+            time.sleep(2)
+        until(lambda: recovered(service), 10)
+        assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {200}
+        again = uploaded(service)
+        until(lambda: complete(service, again))
+        service.stop()
+    assert {*collect(home)} <= {Kind.TEMPORARY}
+
+
+def test_a_variant_that_is_damaged_on_the_disk_is_made_anew(home: Path, judge: Judge) -> None:
+    """As a file system may leave it after a power cut: shorter than it was, or with zeros in it."""
+    with Service(home, RENDER_PROCESSES="1") as service:
+        upload_id = uploaded(service)
+        until(lambda: complete(service, upload_id))
+        files = [home / "data" / "objects" / path[1:] for path in paths(upload_id, NAMES)]
+        whole = [file.read_bytes() for file in files]
+        for file, content in zip(files[::2], whole[::2], strict=True):
+            file.write_bytes(content[:-100])
+        for file, content in zip(files[1::2], whole[1::2], strict=True):
+            file.write_bytes(content[:-100] + bytes(100))
+        service.stop()
+        service.start()  # with nothing in memory
+
+        answers = judge.get_all([service.url + path for path in paths(upload_id, NAMES)])
+
+        assert {answer.status for answer in answers} == {200}
+        until(lambda: [file.exists() and file.read_bytes() for file in files] == whole)

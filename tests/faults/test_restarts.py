@@ -1,0 +1,53 @@
+"""Two proxies, told to stop and started again in turn: whoever asks the other when one refuses always has a picture."""
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from tests.cluster import Cluster
+from tests.faults.judge import Judge
+from tests.faults.scene import MORE, NAMES, paths, uploaded
+from tests.service import Service
+
+ASKING = 4
+
+
+class Balancer:
+    """As nginx with `proxy_next_upstream error`: a connection that breaks before an answer is another's turn."""
+
+    def __init__(self, judge: Judge, proxies: list[Service], wanted: list[str]) -> None:
+        self._judge, self._proxies, self._wanted = judge, proxies, wanted
+        self.done = threading.Event()
+        self.statuses: list[int] = []
+
+    def run(self, number: int) -> None:
+        turn = number
+        while not self.done.is_set():
+            turn += 1
+            path = self._wanted[turn % len(self._wanted)]
+            first, second = self._proxies[turn % 2], self._proxies[(turn + 1) % 2]
+            try:
+                answer = self._judge.get(first.url + path)
+            except httpx.TransportError:
+                answer = self._judge.get(second.url + path)
+            self.statuses.append(answer.status)
+
+
+def test_nobody_is_failed(cluster: Cluster, judge: Judge) -> None:
+    with cluster.ingest(WARM_UP="false") as ingest:
+        wanted = [path for _ in range(10) for path in paths(uploaded(ingest), NAMES + MORE)]
+    with cluster.proxy("first") as first, cluster.proxy("second") as second, ThreadPoolExecutor(ASKING) as pool:
+        balancer = Balancer(judge, [first, second], wanted)
+        asking = [pool.submit(balancer.run, number) for number in range(ASKING)]
+        for service in (first, second, first, second):
+            time.sleep(0.5)
+            service.stop()
+            service.start()
+        balancer.done.set()
+        for one in asking:
+            one.result()
+        assert "Traceback" not in first.log() + second.log()
+    assert set(balancer.statuses) == {200}
+    assert len(balancer.statuses) >= 100

@@ -1,0 +1,108 @@
+"""Killed between any two steps of an upload's life, and started again: nothing acknowledged is lost, nothing half."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ingest.garbage import Kind
+from ingest.jobs import JobStatus, VariantState
+from ingest.queue.base import Delivery
+from proxy.errors import UnknownUpload
+from proxy.model import UploadId
+from proxy.storage.disk import DiskStore
+from tests.fakes import rendering_of
+from tests.faults.steps import ORIGINAL, SIZES, Life, Steps, life, targets
+from tests.faults.upkeep import collect
+
+NEVER = 10**9
+RIGHT = {rendering_of(ORIGINAL, target) for target in targets()}
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """The data folder with another upload in it: `gc` takes an empty database beside a full store for the wrong one."""
+    folder = tmp_path / "before" / "data"
+    asyncio.run(prepare(folder))
+    return folder
+
+
+async def prepare(folder: Path) -> None:
+    life = Life(folder, Steps(NEVER))
+    await life.database.migrate()
+    image = await life.uploads.receive(life.chunks())
+    await life.warmup.run(Delivery(image.upload_id, alone=True))
+    await life.database.close()
+
+
+def test_killed_at_every_step_in_turn(before: Path, tmp_path: Path) -> None:
+    others = asyncio.run(stored(before))
+    lives = 0
+    while True:
+        lives += 1
+        folder = tmp_path / f"life-{lives}" / "data"
+        shutil.copytree(before, folder)
+        ended = life(folder, lives)
+        asyncio.run(judge(folder, others))
+        if ended:
+            break
+        shutil.rmtree(folder)
+    assert lives > 25, "too few steps for a whole life: something is not counted"
+
+
+async def judge(folder: Path, others: dict[str, bytes]) -> None:
+    """What a caller was told holds; what is stored is right; after another start and `gc`, nothing is left over."""
+    acknowledged, warmed, deleted = (_noted(folder, name) for name in ("acknowledged", "warmed", "deleted"))
+    objects = await stored(folder)
+    assert others.items() <= objects.items()
+    for key, body in objects.items():
+        assert body == ORIGINAL if key.startswith("originals/") else body in RIGHT
+
+    again = Life(folder, Steps(NEVER))
+    await again.repository.recover()
+    known = [image.upload_id async for image, _ in again.repository.each()]
+    uploads = [upload_id for upload_id in known if f"originals/{upload_id}" not in others]
+    assert len(uploads) <= 1
+    if acknowledged and not warmed:
+        assert uploads == [acknowledged]
+        assert f"originals/{acknowledged}" in objects
+    while (pending := await again.repository.next_pending()) is not None:  # the next start's worker
+        status = await again.warmup.run(Delivery(pending, last=True))
+        gone = f"originals/{pending}" not in objects
+        assert status is (JobStatus.FAILED if gone else JobStatus.COMPLETE)
+    if warmed and not deleted:  # the delete under way may be asked for again
+        try:
+            await again.uploads.delete(warmed)
+        except UnknownUpload:
+            assert uploads == []
+    for image, job in [upload async for upload in again.repository.each()]:
+        assert job.status is JobStatus.COMPLETE
+        assert {variant.state for variant in image.variants.values()} == {VariantState.STORED}
+    await again.database.close()
+
+    assert {*await asyncio.to_thread(collect, folder.parent)} <= {Kind.TEMPORARY, Kind.HALF_UPLOAD}
+    left = {key: body for key, body in (await stored(folder)).items() if key not in others}
+    if uploads and not warmed:  # acknowledged, or killed on the way to saying so: whole
+        [upload_id] = uploads
+        variants = {f"images/{upload_id}/{variant.name}" for variant in SIZES.standard}
+        assert {*left} == {f"originals/{upload_id}", *variants}
+        assert {body for key, body in left.items() if key.startswith("images/")} == RIGHT
+    else:
+        assert left == {}
+    assert not _files(folder)
+
+
+async def stored(folder: Path) -> dict[str, bytes]:
+    store = DiskStore(folder / "objects")
+    return {info.key: (await store.get(info.key)).body async for info in store.list("")}
+
+
+def _files(folder: Path) -> list[Path]:
+    """Temporary ones, of uploads, derivations and objects."""
+    return [*folder.glob("tmp/*"), *folder.glob("objects/.incoming/*")]
+
+
+def _noted(folder: Path, what: str) -> UploadId | None:
+    path = folder / what
+    return UploadId(path.read_text()) if path.exists() else None

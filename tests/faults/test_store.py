@@ -1,0 +1,258 @@
+"""A store that is slow, silent, cut off or cross: what a caller sees, for how long, and that nothing wrong is kept."""
+
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ingest.garbage import Kind
+from tests.cluster import Cluster
+from tests.faults.judge import MARGIN, RENDER_TIMEOUT, Judge
+from tests.faults.proxy import S3Link, s3_error
+from tests.faults.scene import (
+    MORE,
+    NAMES,
+    PICTURE,
+    alive,
+    complete,
+    paths,
+    process,
+    ready,
+    refused_upload,
+    until,
+    upload,
+    uploaded,
+)
+from tests.faults.upkeep import collect
+from tests.service import Service
+
+RECOVERED = 2.0 + MARGIN  # seconds after which all is well again
+UPLOAD = 15.0  # seconds for two tries at a store that says nothing, and as many at taking back what it may have kept
+
+AWAY: dict[str, dict[str, Any]] = {
+    "refused": {"refuse": True},
+    "reset": {"reset": True},
+    "silent": {"stall": True},
+    "half closed": {"half_close": True},
+}
+CROSS = {
+    "500": s3_error(500, "InternalError"),
+    "throttled": s3_error(503, "SlowDown"),
+    "clock skew": s3_error(403, "RequestTimeTooSkewed"),
+}
+
+
+@pytest.fixture(scope="module")
+def link(cluster: Cluster) -> Iterator[S3Link]:
+    with S3Link(int(cluster.seaweedfs.endpoint_url.rpartition(":")[2])) as link:
+        yield link
+
+
+@pytest.fixture(scope="module")
+def running(cluster: Cluster, link: S3Link) -> Iterator[Service]:
+    with cluster.serve(WARM_UP="false", S3_ENDPOINT_URL=link.url) as service:
+        yield service
+
+
+@pytest.fixture
+def service(running: Service, link: S3Link) -> Service:
+    """Well, and with a store that is."""
+    link.heal()
+    until(lambda: ready(running) is None and running.metric("darkroom_store_circuit_open") == 0)
+    return running
+
+
+def urls(service: Service, upload_id: str, names: list[str]) -> list[str]:
+    return [service.url + path for path in paths(upload_id, names)]
+
+
+@contextmanager
+def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iterator[str]:
+    """What holds of every fault in which the store is no use. Yields an upload of before; breaks nothing itself."""
+    upload_id = uploaded(service)
+    [hot] = urls(service, upload_id, ["small.jpg"])
+    assert judge.get(hot).status == 200
+    until(lambda: cluster.objects(f"images/{upload_id}"))
+    before, rows = cluster.objects(), cluster.rows()
+
+    yield upload_id
+
+    assert judge.get(hot).headers["cache-status"] == "darkroom; hit"
+    assert alive(service)
+    checks = ready(service)
+    assert checks is not None
+    assert checks["store"] != "ok"
+    assert checks["database"] == "ok"
+
+    link.heal()
+    start = time.monotonic()
+    until(lambda: judge.get(f"{service.url}/images/{upload_id}/small.webp").status == 200, RECOVERED)
+    assert time.monotonic() - start < RECOVERED
+    until(lambda: ready(service) is None, RECOVERED)
+    assert cluster.rows() == rows
+    # A put that was on its way may still arrive, long after it was given up and taken back.
+    assert {*collect(service.folder, **cluster.settings)} <= {Kind.ORPHAN, Kind.TEMPORARY}
+    assert set(cluster.objects()) - {f"images/{upload_id}/small.webp"} == set(before)
+    again = uploaded(service)
+    assert {answer.status for answer in judge.get_all(urls(service, again, NAMES))} == {200}
+
+
+@pytest.mark.parametrize("fault", AWAY.values(), ids=AWAY)
+def test_away(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
+    with away(cluster, link, service, judge) as upload_id:
+        link.break_(**fault)
+        answers = judge.get_all(urls(service, upload_id, MORE[:8]))
+        assert {(answer.status, answer.code) for answer in answers} == {(503, "store_unavailable")}
+        refused_upload(service, "store_unavailable", within=UPLOAD)
+
+
+@pytest.mark.parametrize("reply", CROSS.values(), ids=CROSS)
+def test_cross(cluster: Cluster, link: S3Link, service: Service, judge: Judge, reply: bytes) -> None:
+    with away(cluster, link, service, judge) as upload_id:
+        link.answer = lambda _method, _path: reply
+        answers = judge.get_all(urls(service, upload_id, MORE[:8]))
+        assert {(answer.status, answer.code) for answer in answers} == {(503, "store_unavailable")}
+        refused_upload(service, "store_unavailable", within=UPLOAD)
+        assert service.metric("darkroom_store_errors_total") >= 5
+
+
+def test_slow_but_there(link: S3Link, service: Service, judge: Judge) -> None:
+    """300 ms for every piece, 100 kB a second: pictures come late, and right."""
+    upload_id = uploaded(service)
+    link.break_(delay=0.15, bandwidth=100_000)
+    again = uploaded(service)
+
+    for each in (upload_id, again):
+        assert {answer.status for answer in judge.get_all(urls(service, each, NAMES[:3]))} == {200}
+    assert ready(service) is None
+    assert service.metric("darkroom_store_circuit_open") == 0
+
+
+class TestCutInTheMiddle:
+    CUT = 1500  # bytes of an answer: all of its head, and a part of any picture here
+
+    def test_an_original_is_never_rendered(
+        self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
+    ) -> None:
+        upload_id = uploaded(service)
+        link.break_(cut_after=self.CUT)
+
+        answers = judge.get_all(urls(service, upload_id, NAMES))
+
+        assert {(answer.status, answer.code) for answer in answers} == {(503, "store_unavailable")}
+        assert cluster.objects(f"images/{upload_id}") == []
+        assert not [*(service.folder / "data" / "tmp").glob("*")]
+        link.heal()
+        until(lambda: judge.get(urls(service, upload_id, NAMES)[0]).status == 200, RECOVERED)
+        assert {answer.status for answer in judge.get_all(urls(service, upload_id, NAMES))} == {200}
+
+    def test_a_variant_is_never_served(self, cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> None:
+        upload_id = uploaded(service)
+        large = [name for name in MORE if len(judge.truth[name]) > 2 * self.CUT]
+        assert len(large) >= 2
+        with cluster.proxy("other") as other:
+            judge.get_all(urls(other, upload_id, large))
+            until(lambda: len(cluster.objects(f"images/{upload_id}")) == len(large))
+        link.break_(cut_after=self.CUT)
+
+        answers = judge.get_all(urls(service, upload_id, large))
+
+        assert {answer.status for answer in answers} == {503}
+        link.heal()
+        until(lambda: judge.get(urls(service, upload_id, large)[0]).status == 200, RECOVERED)
+
+    def test_what_is_written_is_whole_or_not_there(
+        self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
+    ) -> None:
+        """Puts are cut off before their answers: kept or not, nobody knows; what is there is right all the same."""
+        upload_id = uploaded(service)
+        puts = 0
+
+        def answer(method: str, _path: str) -> bytes | None:
+            nonlocal puts
+            puts += method == "PUT"
+            return b"" if method == "PUT" else None
+
+        link.answer = answer
+        assert {answer.status for answer in judge.get_all(urls(service, upload_id, NAMES))} == {200}
+        until(lambda: puts >= 5)
+        link.heal()
+
+        with cluster.proxy("other") as other:
+            assert {answer.status for answer in judge.get_all(urls(other, upload_id, NAMES))} == {200}
+
+
+class TestPilingUp:
+    CROWD = 200
+
+    def test_does_not_happen_when_the_store_says_nothing(self, link: S3Link, service: Service, judge: Judge) -> None:
+        upload_ids = [uploaded(service) for _ in range(self.CROWD // len(NAMES))]
+        crowd = [path for upload_id in upload_ids for path in paths(upload_id, NAMES)]
+        resident = process(service, "VmRSS")
+        link.break_(stall=True)
+
+        first = judge.crowd(service.url, crowd, within=RENDER_TIMEOUT + MARGIN)
+        assert Counter(answer.status for answer in first) == {503: self.CROWD}
+        assert service.metric("darkroom_store_circuit_open", calls="reads") == 1
+        second = judge.crowd(service.url, crowd, within=RENDER_TIMEOUT + MARGIN)
+        assert {answer.status for answer in second} == {503}
+        # One of them may be the one who tries.
+        assert sum(answer.seconds > 2 for answer in second) <= 2
+        assert statistics.median(answer.seconds for answer in second) < 1
+        assert {answer.headers["retry-after"] for answer in second} <= {"1", "5"}
+        assert process(service, "Threads") < 32 + 40 + 16
+        assert process(service, "VmRSS") - resident < 100_000
+
+        link.heal()
+        start = time.monotonic()
+        until(lambda: judge.get(service.url + crowd[0]).status == 200, RECOVERED)
+        assert time.monotonic() - start < RECOVERED
+        assert {answer.status for answer in judge.get_all([service.url + path for path in crowd[:8]])} == {200}
+        assert service.metric("darkroom_store_circuit_open") == 0
+
+    def test_of_writes_holds_up_no_reads(self, cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> None:
+        """A bucket that takes nothing is served from all the same, and derived from."""
+        upload_id = uploaded(service)
+        link.answer = lambda method, _path: s3_error(503, "SlowDown") if method == "PUT" else None
+
+        assert {answer.status for answer in judge.get_all(urls(service, upload_id, NAMES + MORE[:8]))} == {200}
+        assert ready(service) is None
+        until(lambda: service.metric("darkroom_store_circuit_open", calls="writes") == 1)
+        assert service.metric("darkroom_store_circuit_open", calls="reads") == 0
+        assert {answer.status for answer in judge.get_all(urls(service, upload_id, MORE[8:]))} == {200}
+        refused_upload(service, "store_unavailable", within=UPLOAD)
+        assert cluster.objects(f"images/{upload_id}") == []
+
+        link.heal()
+        until(lambda: upload(service).status_code == 201, RECOVERED)
+
+
+def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
+    cluster: Cluster, service: Service, judge: Judge
+) -> None:
+    """Half of it is gone, and the store knows nothing of that: refused, for a minute, and nothing is stored."""
+    upload_id = uploaded(service)
+    key = f"originals/{upload_id}"
+    cluster.seaweedfs.put(cluster.bucket, key, PICTURE[: len(PICTURE) // 2], "image/jpeg", "private")
+    judge.deleted(upload_id)  # a 422 is right for it
+
+    answers = judge.get_all(urls(service, upload_id, NAMES))
+
+    assert {(answer.status, answer.code) for answer in answers} == {(422, "undecodable")}
+    time.sleep(0.5)
+    assert cluster.objects(f"images/{upload_id}") == []
+
+
+def test_warm_ups_wait_for_the_store_and_end(cluster: Cluster, link: S3Link) -> None:
+    link.heal()
+    with cluster.ingest() as ingest, cluster.worker(S3_ENDPOINT_URL=link.url):
+        link.break_(stall=True)
+        upload_ids = [uploaded(ingest) for _ in range(2)]
+        time.sleep(8)
+        link.heal()
+        until(lambda: complete(ingest, *upload_ids))
+    assert [len(cluster.objects(f"images/{upload_id}")) for upload_id in upload_ids] == [len(NAMES)] * 2

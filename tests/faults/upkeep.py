@@ -1,0 +1,50 @@
+"""What a program has left: its objects, and what `darkroom gc` makes of the rest, as if everything were old already."""
+
+import asyncio
+from collections import Counter
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from ingest.garbage import Collector, Garbage, Kind
+from ingest.web.app import compose_ingest
+from proxy.settings import Settings
+from proxy.storage.disk import INCOMING
+from proxy.web.app import open_store
+
+
+def collect(folder: Path, **environment: str) -> Counter[Kind]:
+    """Removes what a program left that ran in `folder` with these settings; says how much of each kind there was."""
+    return Counter(garbage.kind for garbage in asyncio.run(_collect(_settings(folder, environment))))
+
+
+def digests(folder: Path, **environment: str) -> dict[str, str]:
+    """The SHA-256 of every object, by key."""
+    return asyncio.run(_digests(_settings(folder, environment)))
+
+
+def _settings(folder: Path, environment: dict[str, str]) -> Settings:
+    values: dict[str, Any] = {"data_dir": folder / "data"} | {name.lower(): v for name, v in environment.items()}
+    return Settings(**values)
+
+
+async def _digests(settings: Settings) -> dict[str, str]:
+    store = open_store(settings)
+    try:
+        keys = [info.key async for info in store.list("")]
+        return {key: sha256((await store.get(key)).body).hexdigest() for key in keys}
+    finally:
+        await store.close()
+
+
+async def _collect(settings: Settings) -> list[Garbage]:
+    async with compose_ingest(settings).connected() as ingest:
+        origin = ingest.origin
+        folders = (settings.temporary, settings.objects / INCOMING)  # those of leases stay, whatever happens
+        collector = Collector(origin.store, ingest.repository, origin.derivations, folders, timedelta(0))
+        found = []
+        async for garbage in collector.find():
+            await collector.remove(garbage)
+            found.append(garbage)
+        return found

@@ -1,0 +1,209 @@
+"""Uploads, gets and deletions while everything is killed at random: `python -m tests.soak.crashes [SECONDS] [SEED]`.
+
+First one server with its own folder and SQLite, then a server and a worker over S3, Postgres and Redis. Prints what
+became of it, and fails where something acknowledged is lost, half done, or other than it was.
+"""
+
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+
+from tests.cluster import TINY, Cluster, small_picture
+from tests.faults.judge import CLIENT, decoded_size
+from tests.faults.upkeep import collect, digests
+from tests.postgres import PostgresServer
+from tests.redis_server import RedisServer
+from tests.seaweedfs import SeaweedServer
+from tests.service import Program, Service
+
+PICTURES = [small_picture(seed) for seed in range(5)]
+SIDES = {"tiny": 24, "small": 48}
+VARIANTS = [f"{size}.{format}" for size in SIDES for format in ("jpg", "png", "webp", "avif")]
+CALLERS = 3
+PATIENCE = 90.0  # seconds for jobs to end
+
+
+@dataclass
+class Record:
+    """What callers were told. `bodies` of variants, by picture and name: the same whichever upload, now and later."""
+
+    uploads: dict[str, int] = field(default_factory=dict)
+    deletes: set[str] = field(default_factory=set)
+    """Begun; perhaps done."""
+    deleted: set[str] = field(default_factory=set)
+    bodies: dict[tuple[int, str], bytes] = field(default_factory=dict)
+    answers: int = 0
+    kills: int = 0
+    faults: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def standing(self) -> list[str]:
+        return [upload_id for upload_id in self.uploads if upload_id not in self.deletes]
+
+
+class Caller:
+    """Does one thing after another, as `rng` has it; a broken connection is nobody's answer."""
+
+    def __init__(self, service: Service, record: Record, rng: random.Random) -> None:
+        self._service, self._record, self._rng = service, record, rng
+
+    def run(self, stopped: Callable[[], bool]) -> None:
+        while not stopped():
+            act = self._rng.choices([self._upload, self._get, self._delete], [4, 8, 1])[0]
+            try:
+                act()
+            except httpx.TransportError:
+                time.sleep(0.05)
+            except Exception as error:  # or a thread would end without a word
+                self._record.faults.append(repr(error))
+
+    def _upload(self) -> None:
+        number = self._rng.randrange(len(PICTURES))
+        answer = CLIENT.post(
+            f"{self._service.url}/images/upload", files={"image": ("p.jpg", PICTURES[number])}, timeout=30
+        )
+        if self._expect(answer, 201) == 201:
+            with self._record.lock:
+                self._record.uploads[answer.json()["uploadId"]] = number
+
+    def _get(self) -> None:
+        with self._record.lock:
+            standing = self._record.standing
+        if standing:
+            upload_id, name = self._rng.choice(standing), self._rng.choice(VARIANTS)
+            answer = CLIENT.get(f"{self._service.url}/images/{upload_id}/{name}", timeout=30)
+            missing = upload_id in self._record.deletes
+            if self._expect(answer, *[404] * missing, 200) == 200:
+                note(self._record, upload_id, name, answer.content)
+
+    def _delete(self) -> None:
+        with self._record.lock:
+            standing = self._record.standing
+            if len(standing) < 5:
+                return
+            upload_id = self._rng.choice(standing)
+            self._record.deletes.add(upload_id)
+        answer = CLIENT.delete(f"{self._service.url}/images/{upload_id}", timeout=30)
+        if self._expect(answer, 204) == 204:
+            self._record.deleted.add(upload_id)
+
+    def _expect(self, answer: httpx.Response, *statuses: int) -> int:
+        self._record.answers += 1
+        assert answer.status_code in (*statuses, 503, 504), f"{answer.request.url}: {answer.status_code} {answer.text}"
+        assert answer.status_code < 500 or answer.headers["cache-control"] == "no-store"
+        return answer.status_code
+
+
+def note(record: Record, upload_id: str, name: str, body: bytes) -> None:
+    """The right size, decodable to its end, and the bytes that everybody else got."""
+    side = SIDES[name.partition(".")[0]]
+    assert decoded_size(body) == (side, side), f"{upload_id}/{name} is not {side} pixels wide"
+    first = record.bodies.setdefault((record.uploads[upload_id], name), body)
+    assert body == first, f"{upload_id}/{name} is not what it was"
+
+
+def crash(service: Service, programs: Sequence[Program], seconds: float, seed: int) -> Record:
+    """Kills one of `programs`, the server among them, again and again while callers go on; at the end all run."""
+    record, rng = Record(), random.Random(seed)
+    end = time.monotonic() + seconds
+    with ThreadPoolExecutor(CALLERS) as pool:
+        for number in range(CALLERS):
+            caller = Caller(service, record, random.Random(f"{seed} {number}"))
+            pool.submit(caller.run, lambda: time.monotonic() > end)
+        while time.monotonic() < end:
+            time.sleep(rng.uniform(0.2, 2.5))
+            program = rng.choice(programs)
+            program.kill()
+            record.kills += 1
+            program.start()
+    return record
+
+
+def judge(service: Service, record: Record, home: Path, settings: dict[str, str]) -> None:
+    """With everything running again."""
+    assert record.faults == []
+    until_ended(service, record.standing)
+    for upload_id in record.standing:
+        for name in VARIANTS:
+            answer = CLIENT.get(f"{service.url}/images/{upload_id}/{name}", timeout=30)
+            assert answer.status_code == 200, answer.text
+            note(record, upload_id, name, answer.content)
+    for upload_id in record.deleted:
+        assert CLIENT.get(f"{service.url}/images/{upload_id}", timeout=30).status_code == 404
+        assert CLIENT.get(f"{service.url}/images/{upload_id}/small.jpg", timeout=30).status_code == 404
+    service.stop()
+
+    collect(home, **settings)
+    assert not collect(home, **settings), "what gc has removed is found again"
+    stored = digests(home, **settings)
+    for upload_id in record.standing:
+        assert stored[f"originals/{upload_id}"] == sha256(PICTURES[record.uploads[upload_id]]).hexdigest()
+        for name in VARIANTS:
+            body = record.bodies[record.uploads[upload_id], name]
+            assert stored.get(f"images/{upload_id}/{name}", sha256(body).hexdigest()) == sha256(body).hexdigest()
+    known = {key.split("/")[1] for key in stored}
+    assert known.isdisjoint(record.deleted)
+    assert not [*(home / "data" / "tmp").glob("*")]
+
+
+def until_ended(service: Service, upload_ids: Sequence[str]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    for upload_id in upload_ids:
+        while (state := CLIENT.get(f"{service.url}/images/{upload_id}/status", timeout=30).json())["progress"] < 100:
+            assert state["status"] != "failed", state
+            assert time.monotonic() < deadline, f"a job did not end within {PATIENCE:g} s: {state}"
+            time.sleep(0.1)
+
+
+def crash_one(folder: Path, seconds: float, seed: int) -> Record:
+    (folder / "darkroom.toml").write_text(TINY)
+    with Service(folder, RENDER_PROCESSES="1") as service:
+        record = crash(service, [service], seconds, seed)
+        judge(service, record, folder, {})
+    return record
+
+
+def crash_cluster(cluster: Cluster, seconds: float, seed: int) -> Record:
+    (cluster.folder / "darkroom.toml").write_text(TINY)
+    with ExitStack() as stack:
+        service = stack.enter_context(cluster.serve(WARM_UP="false"))
+        worker = stack.enter_context(cluster.worker())
+        record = crash(service, [service, worker], seconds, seed)
+        judge(service, record, service.folder, cluster.settings)
+    return record
+
+
+def main(seconds: float, seed: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        report("one server", crash_one(Path(folder), seconds, seed))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        RedisServer() as redis,
+        PostgresServer() as postgres,
+        SeaweedServer() as seaweedfs,
+    ):
+        cluster = Cluster.create(Path(folder), redis, postgres, seaweedfs)
+        report("server and worker", crash_cluster(cluster, seconds, seed))
+
+
+def report(what: str, record: Record) -> None:
+    print(
+        f"{what}: {record.kills} kills, {record.answers} answers, {len(record.uploads)} uploads acknowledged, "
+        f"{len(record.deleted)} deletions: nothing lost, nothing half, nothing else than it was",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else 120.0, int(sys.argv[2]) if len(sys.argv) > 2 else 1)
