@@ -108,7 +108,11 @@ def migrations_after(revision: str | None) -> list[str] | None:
 def _create_engine(url: str | URL) -> AsyncEngine:
     if make_url(url).get_backend_name() != "sqlite":
         patience = {"timeout": 3, "command_timeout": 10}  # seconds to connect, and for one statement
-        return create_async_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=patience)
+        # The level is what the statements are made for, which compare and set. A stricter one, set as the server's
+        # default, would fail transactions that meet, among them those that take a refused upload back.
+        return create_async_engine(
+            url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=5, connect_args=patience
+        )
     engine = create_async_engine(url, connect_args={"timeout": _BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin)

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.cluster import Cluster
 from tests.soak.crashes import crash_cluster, crash_one
 
-SECONDS = 10.0
+SECONDS = 8.0
 
 
 def test_one_server(tmp_path: Path) -> None:

@@ -65,19 +65,6 @@ def goes_on(services: tuple[Service, Service], judge: Judge) -> str:
     return upload_id
 
 
-def test_the_network_to_it(cluster: Cluster, link: Link, services: tuple[Service, Service], judge: Judge) -> None:
-    """One fault after the other; the jobs of all are waited for together, as each may take its ten seconds."""
-    upload_ids = []
-    for fault in NETWORK.values():
-        upload_ids.append(uploaded(services[0]))
-        link.break_(**fault)
-        upload_ids.append(goes_on(services, judge))
-        link.heal()
-    until(lambda: complete(services[0], *upload_ids))
-    for upload_id in upload_ids:
-        assert len({key for key in cluster.objects(f"images/{upload_id}") if "@" not in key}) == len(NAMES)
-
-
 def readonly(redis: RedisServer) -> Callable[[], None]:
     with redis.client() as client:
         client.execute_command("REPLICAOF", "127.0.0.1", "1")
@@ -112,8 +99,16 @@ def locked(redis: RedisServer) -> Callable[[], None]:
     return undo
 
 
-def test_what_it_says_itself(cluster: Cluster, services: tuple[Service, Service], judge: Judge) -> None:
+def test_one_fault_after_the_other(
+    cluster: Cluster, link: Link, services: tuple[Service, Service], judge: Judge
+) -> None:
+    """The jobs of all are waited for together, as each may take its ten seconds."""
     upload_ids = []
+    for fault in NETWORK.values():
+        upload_ids.append(uploaded(services[0]))
+        link.break_(**fault)
+        upload_ids.append(goes_on(services, judge))
+        link.heal()
     for refuse in (readonly, full, locked):
         upload_ids.append(uploaded(services[0]))
         undo = refuse(cluster.redis)
@@ -122,6 +117,8 @@ def test_what_it_says_itself(cluster: Cluster, services: tuple[Service, Service]
         finally:
             undo()
     until(lambda: complete(services[0], *upload_ids))
+    for upload_id in upload_ids:
+        assert len({key for key in cluster.objects(f"images/{upload_id}") if "@" not in key}) == len(NAMES)
     assert "open-sesame" not in services[0].log() + services[1].log()
 
 
