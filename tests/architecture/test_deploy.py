@@ -10,6 +10,7 @@ import yaml
 
 from ingest import edge
 from ingest.cli import app
+from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
 
@@ -63,8 +64,8 @@ def test_the_path_rules_are_those_of_the_default_sizes() -> None:
 
 
 def test_nginx_lets_the_page_through() -> None:
-    [pattern] = re.findall(r'"~(\^/\(\?:page.*)" "GET, HEAD";', (ROOT / "nginx.conf").read_text())
-    assert all(re.search(pattern, path) for path in PAGE_PATHS)
+    [pattern] = re.findall(r'"~(\^/\(\?:\(\?:page.*)" "GET, HEAD";', (ROOT / "nginx.conf").read_text())
+    assert all(re.search(pattern, path) for path in (*PAGE_PATHS, *DOCS_PATHS))
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

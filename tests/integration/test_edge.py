@@ -13,6 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from ingest.web.docs import DOCS_PATHS
+from ingest.web.page import PAGE_PATHS
 from proxy.web.negotiation import new_format
 from tests.accept import NEGOTIATION, random_accepts
 from tests.conftest import need
@@ -356,8 +358,7 @@ class TestMethods:
     @pytest.mark.parametrize(
         ("path", "allow"),
         [
-            ("/", "GET, HEAD"),
-            ("/page/style.css", "GET, HEAD"),
+            *((path, "GET, HEAD") for path in (*PAGE_PATHS, *DOCS_PATHS)),
             ("/images?limit=1", "GET, HEAD"),
             ("/images/upload", "POST"),
             ("/images/{}", "GET, HEAD, DELETE"),

@@ -9,6 +9,8 @@ from uuid import uuid4
 
 import pytest
 
+from ingest.web.docs import DOCS_PATHS
+from ingest.web.page import PAGE_PATHS
 from proxy.web.negotiation import new_format
 from tests.accept import NEGOTIATION, random_accepts
 from tests.conftest import need
@@ -96,7 +98,7 @@ def test_a_header_in_several_lines_is_one(edge: Edge) -> None:
 def test_other_paths_go_on_as_they_are(edge: Edge) -> None:
     paths = [
         *(f"/images/{UPLOAD}/{name}" for name in ("small.jpg", "medium@2x.webp", "large@3x.avif", "small.png")),
-        *("/", "/page/style.css", "/images", "/images/upload", "/healthz", "/readyz"),
+        *(*PAGE_PATHS, *DOCS_PATHS, "/images", "/images/upload", "/healthz", "/readyz"),
         *(f"/images/{UPLOAD}{rest}" for rest in ("", "/status", "/events")),
     ]
     requests = [request(path, "image/avif") for path in paths]
