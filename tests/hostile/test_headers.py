@@ -1,27 +1,20 @@
 """Every answer of every route carries the headers that keep a browser from taking it for something else."""
 
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
-from starlette.routing import Route
 
-from ingest.web.endpoints import Endpoints
-from ingest.web.page import page_routes
+from ingest.web.docs import DOCS_PATHS
+from ingest.web.openapi import describe
+from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
-from proxy.telemetry import Metrics
-from proxy.web.health import health_routes
 from tests.hostile.wire import exchange, request
 from tests.service import Service
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
-NOTHING = cast("Any", None)
-ROUTES: list[Route] = [
-    *page_routes(),
-    *Endpoints(Settings(), NOTHING, NOTHING, NOTHING).routes(),
-    *health_routes({}, Metrics()),
-]
-PATHS = [route.path for route in ROUTES]
+CALLS = [path for path in describe(Settings(), variants=False)["paths"] if path not in (*PAGE_PATHS, *DOCS_PATHS)]
+PATHS = [*CALLS, *PAGE_PATHS, *DOCS_PATHS]
 METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "TRACE")
 
 
@@ -39,7 +32,7 @@ def check(answer: httpx.Response, *, embeddable: bool = False) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_route_in_every_method(live: Service, upload_id: str, method: str, path: str) -> None:
     known = upload_id if method in ("GET", "HEAD") else UNKNOWN
-    with httpx.stream(method, live.url + path.replace("{upload_id}", known), timeout=30) as answer:
+    with httpx.stream(method, live.url + path.replace("{uploadId}", known), timeout=30) as answer:
         check(answer)
 
 

@@ -1,0 +1,113 @@
+"""More cold requests than a service can derive, come what may, while others ask for what is in memory."""
+
+import asyncio
+import itertools
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+import httpx
+
+FORMATS = ("jpg", "png", "webp", "avif")
+SIDES = range(100, 1060, 8)
+SIZES = "".join(f"[sizes.s{side}]\nwidth = {side}\n" for side in SIDES)
+"""For darkroom.toml: 120 sizes, in three densities and four formats: every request may be for another variant."""
+
+_LATE = 30.0  # seconds; far beyond the deadline of 5
+
+
+@dataclass
+class Flood:
+    """What was asked and answered. Seconds are those that callers waited."""
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    retry_after: list[int] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    cold_seconds: list[float] = field(default_factory=list)
+    refused_seconds: list[float] = field(default_factory=list)
+    hit_seconds: list[float] = field(default_factory=list)
+    health_seconds: list[float] = field(default_factory=list)
+
+
+def cold_paths(ids: list[str]) -> Iterator[str]:
+    """Each once; neighbours are of different uploads, sizes and formats."""
+    for side, density, format in itertools.product(SIDES, ("", "@2x", "@3x"), FORMATS):
+        for upload_id in ids:
+            yield f"/images/{upload_id}/s{side}{density}.{format}"
+
+
+async def capacity(client: httpx.AsyncClient, paths: Iterator[str], seconds: float, at_once: int = 4) -> float:
+    """Cold variants a second, asked for by a few who wait for each."""
+    end, done = time.monotonic() + seconds, 0
+
+    async def ask() -> None:
+        nonlocal done
+        while time.monotonic() < end:
+            (await client.get(next(paths))).raise_for_status()
+            done += 1
+
+    start = time.monotonic()
+    await asyncio.gather(*(ask() for _ in range(at_once)))
+    return done / (time.monotonic() - start)
+
+
+async def flood(client: httpx.AsyncClient, paths: Iterator[str], hot: str, rate: float, seconds: float) -> Flood:
+    """`rate` cold requests a second, whatever becomes of those before; a hit and a health check beside them."""
+    seen = Flood()
+    end = time.monotonic() + seconds
+    asked: set[asyncio.Task[None]] = set()
+    beside = [
+        asyncio.create_task(_each(0.05, end, lambda: _hit(client, hot, seen))),
+        asyncio.create_task(_each(0.25, end, lambda: _health(client, seen))),
+    ]
+    due = time.monotonic()
+    while (now := time.monotonic()) < end:
+        while due <= now:
+            task = asyncio.create_task(_cold(client, next(paths), seen))
+            asked.add(task)
+            task.add_done_callback(asked.discard)
+            due += 1 / rate
+        await asyncio.sleep(0.005)
+    await asyncio.gather(*asked, *beside)
+    return seen
+
+
+async def _cold(client: httpx.AsyncClient, path: str, seen: Flood) -> None:
+    start = time.monotonic()
+    answer = await client.get(path, timeout=_LATE)
+    seconds = time.monotonic() - start
+    seen.statuses[answer.status_code] += 1
+    if answer.status_code == 200:
+        seen.cold_seconds.append(seconds)
+    elif answer.status_code == 503 and answer.headers.get("retry-after", "").isdecimal():
+        seen.refused_seconds.append(seconds)
+        seen.retry_after.append(int(answer.headers["retry-after"]))
+        seen.refused.append(path)
+    elif answer.status_code != 504:
+        seen.wrong.append(f"{path}: {answer.status_code} {dict(answer.headers)}")
+    if answer.status_code != 200 and answer.headers.get("cache-control") != "no-store":
+        seen.wrong.append(f"{path}: {answer.status_code} may be kept")
+
+
+async def _hit(client: httpx.AsyncClient, path: str, seen: Flood) -> None:
+    start = time.monotonic()
+    answer = await client.get(path, timeout=_LATE)
+    seen.hit_seconds.append(time.monotonic() - start)
+    if answer.status_code != 200 or answer.headers["cache-status"] != "darkroom; hit":
+        seen.wrong.append(f"hit: {answer.status_code} {answer.headers.get('cache-status')}")
+
+
+async def _health(client: httpx.AsyncClient, seen: Flood) -> None:
+    start = time.monotonic()
+    answer = await client.get("/healthz", timeout=_LATE)
+    seen.health_seconds.append(time.monotonic() - start)
+    if answer.status_code != 200:
+        seen.wrong.append(f"/healthz: {answer.status_code}")
+
+
+async def _each(interval: float, end: float, ask: Callable[[], Awaitable[None]]) -> None:
+    while time.monotonic() < end:
+        await ask()
+        await asyncio.sleep(interval)

@@ -1,0 +1,42 @@
+"""What a server holds at rest: descriptors, threads, connections, files, work in hand, memory. Linux only."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.service import Service
+from tests.watch import resident
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """Of the server's own process; `memory` in bytes."""
+
+    descriptors: int
+    threads: int
+    files: list[str]
+    in_hand: float
+    memory: int
+
+
+def holdings(service: Service) -> Holdings:
+    process = Path(f"/proc/{service.pid}")
+    temporary = service.folder / "data" / "tmp"
+    gauges = ("darkroom_write_back_queue", "darkroom_render_waiting", "darkroom_event_streams")
+    busy = service.metric("darkroom_render_processes", state="busy")
+    return Holdings(
+        len(list((process / "fd").iterdir())),
+        len(list((process / "task").iterdir())),
+        sorted(path.name for path in temporary.iterdir()) if temporary.exists() else [],
+        busy + sum(service.metric(name) for name in gauges),
+        resident(service.pid),
+    )
+
+
+def at_rest(service: Service, patience: float = 30) -> Holdings:
+    """Once nothing is in hand any more; connections of old close after their keep-alive, which is not waited for."""
+    deadline = time.monotonic() + patience
+    while (now := holdings(service)).in_hand or now.files:
+        assert time.monotonic() < deadline, now
+        time.sleep(0.2)
+    return now

@@ -1,0 +1,69 @@
+"""Ten times as many new variants as can be derived, for a while; `tests/soak/load.py` does it for long."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.load.flood import SIZES, Flood, capacity, cold_paths, flood
+from tests.load.leaks import at_rest
+from tests.pictures import camera_jpeg, photograph_bytes
+from tests.service import Service
+from tests.watch import Watch
+
+BUDGET_MB = 512
+SECONDS = 12.0
+SETTINGS = {"WARM_UP": "false", "RENDER_MEMORY_MB": str(BUDGET_MB), "RENDER_PROCESSES": "2", "HOT_CACHE_MB": "16"}
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    (tmp_path / "darkroom.toml").write_text(SIZES)
+    with Service(tmp_path, **SETTINGS) as service:
+        yield service
+
+
+def upload(service: Service) -> list[str]:
+    pictures = [camera_jpeg(), photograph_bytes("chelsea.png"), photograph_bytes("rocket.jpg")] * 4
+    with httpx.Client(base_url=service.url, timeout=60) as client:
+        answers = [client.post("/images/upload", files={"image": picture}) for picture in pictures]
+    return [answer.json()["uploadId"] for answer in answers]
+
+
+async def overwhelm(service: Service, ids: list[str], seconds: float) -> tuple[float, Flood]:
+    """Capacity, in variants a second, and what became of ten times that."""
+    paths = cold_paths(ids)
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+    async with httpx.AsyncClient(base_url=service.url, limits=limits, timeout=60) as client:
+        able = await capacity(client, paths, 4)
+        hot = next(paths)
+        await client.get(hot)
+        seen = await flood(client, paths, hot, 10 * able, seconds)
+        longest = min(max(seen.retry_after, default=0), 30)
+        await asyncio.sleep(longest)
+        back = [await client.get(path) for path in seen.refused[-8:]]
+    assert [answer.status_code for answer in back] == [200] * len(back)  # who comes back when told to is served
+    return able, seen
+
+
+def test_a_flood_of_new_variants_is_served_or_told_when_to_come_back(service: Service) -> None:
+    ids = upload(service)
+    before = at_rest(service)
+    watch = Watch(service.pid, interval=0.05)
+    with watch.running():
+        able, seen = asyncio.run(overwhelm(service, ids, SECONDS))
+    after = at_rest(service)
+
+    assert seen.wrong == []
+    assert set(seen.statuses) <= {200, 503, 504}
+    # Most are refused, and the work goes on all the while.
+    assert seen.statuses[503] > seen.statuses[200] > able * SECONDS / 4
+    assert seen.statuses[504] <= seen.statuses[200] / 10
+    assert len(seen.hit_seconds) > SECONDS  # hits and health checks went through, and none was refused
+    assert len(seen.health_seconds) > SECONDS / 2
+    assert watch.most < BUDGET_MB << 20
+    assert watch.most_itself < 400 << 20
+    assert after.files == []
+    assert after.threads <= before.threads + 40  # anyio keeps idle threads for a while, 40 at most
