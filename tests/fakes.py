@@ -5,7 +5,7 @@ import importlib.util
 import selectors
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -149,6 +149,9 @@ class FakePool:
     def hold(self, rendering: int = 1) -> Gate:
         """A gate before that rendering, counted from 1 over the pool's life."""
         return self._gates.setdefault(rendering, Gate())
+
+    def coming(self, priority: Priority) -> AbstractContextManager[None]:
+        return nullcontext()
 
     async def cost(self, path: Path, targets: Sequence[Target]) -> int:
         """A thousand a target, and what the original has of bytes."""

@@ -58,11 +58,12 @@ class Rendering:
 
         Raises UnknownUpload, Undecodable (or another refusal of the original), TooHeavy, Overloaded, Unavailable.
         """
-        # The original first: an id that nothing was uploaded under must not take a process from those that wait.
-        async with (
-            self._original(upload_id, variants) as path,
-            self._pool.process(priority, await self.cost(path, variants)) as process,
-        ):
+        async with AsyncExitStack() as held:
+            # The original first: an id that nothing was uploaded under must not take a process from those that wait.
+            with self._pool.coming(priority):
+                path = await held.enter_async_context(self._original(upload_id, variants))
+                cost = await self.cost(path, variants)
+            process = await held.enter_async_context(self._pool.process(priority, cost))
             yield partial(self._render, process, path, upload_id)
 
     async def cost(self, path: Path, variants: Sequence[Variant]) -> int:

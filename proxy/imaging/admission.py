@@ -3,6 +3,8 @@
 import asyncio
 import math
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
 from time import monotonic
@@ -47,6 +49,7 @@ class Admission:
         self._metrics = metrics
         self._queues: dict[Priority, deque[Turn]] = {priority: deque() for priority in Priority}
         self._inside: set[Turn] = set()
+        self._coming = 0
         self._ended = 0
         self._mean_seconds = 0.2  # of one admission; learnt as they end
 
@@ -58,6 +61,22 @@ class Admission:
     def charged(self) -> int:
         """Bytes."""
         return sum(turn.cost for turn in self._inside)
+
+    @contextmanager
+    def coming(self, priority: Priority) -> Iterator[None]:
+        """Around what is fetched for a process before `enter`: that takes room and time, too, and counts as waiting.
+
+        Raises Overloaded where there would be no place to wait afterwards.
+        """
+        live = priority is Priority.LIVE  # of the rest there is never more than there are workers
+        free = self._slots - len(self._inside)
+        if live and self._coming + len(self._queues[priority]) >= self._max_waiting + free:
+            raise self._overloaded(0, "full")
+        self._coming += live
+        try:
+            yield
+        finally:
+            self._coming -= live
 
     async def enter(self, priority: Priority, cost: int) -> Turn:
         """Returns once there is a slot, and room for `cost` bytes. Whoever enters leaves.
@@ -124,9 +143,9 @@ class Admission:
         )
 
     def _rounds_before(self, cost: int) -> int:
-        """Those inside, those waiting and one more of `cost`, seated in order: how many times the seats change."""
+        """Those inside, waiting and coming, and one more of `cost`, seated in order: how often the seats change."""
         rounds, slots, room = 0, self._slots, self._room
-        for each in [*(turn.cost for turn in (*self._inside, *self._queues[Priority.LIVE])), cost]:
+        for each in [*(turn.cost for turn in (*self._inside, *self._queues[Priority.LIVE])), *[0] * self._coming, cost]:
             if not slots or each > room:
                 rounds, slots, room = rounds + 1, self._slots, self._room
             slots, room = slots - 1, room - each

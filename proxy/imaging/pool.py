@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL
@@ -98,6 +98,10 @@ class RenderPool:
         self._idle = []
         while self._background:
             await asyncio.wait(list(self._background))
+
+    def coming(self, priority: Priority) -> AbstractContextManager[None]:
+        """Around fetching what a process is to work on: who does so has a place in the queue. Raises Overloaded."""
+        return self.admission.coming(priority)
 
     async def cost(self, path: Path, targets: Sequence[Target] = ()) -> int:
         """Bytes that `targets` of the picture at `path` are charged, or its inspection.

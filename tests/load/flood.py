@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 
 FORMATS = ("jpg", "png", "webp", "avif")
-SIDES = range(100, 1060, 8)
+SIDES = range(400, 1360, 8)
 SIZES = "".join(f"[sizes.s{side}]\nwidth = {side}\n" for side in SIDES)
 """For darkroom.toml: 120 sizes, in three densities and four formats: every request may be for another variant."""
 

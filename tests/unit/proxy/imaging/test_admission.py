@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from random import Random
 
 import pytest
@@ -432,3 +432,35 @@ async def test_waits_and_refusals_are_measured() -> None:
     assert sample(metrics, "darkroom_render_refusals_total", reason="late") == 1
     assert sample(metrics, "darkroom_render_wait_seconds_count", priority="background") == 1
     assert sample(metrics, "darkroom_render_wait_seconds_count", priority="live") == 0
+
+
+async def test_who_is_on_the_way_counts_as_waiting() -> None:
+    async with callers(slots=1, max_waiting=2) as those:
+        with ExitStack() as coming:
+            for _ in range(3):  # one for the slot, two who will wait
+                coming.enter_context(those.admission.coming(LIVE))
+            with pytest.raises(Overloaded), those.admission.coming(LIVE):
+                pass
+            with those.admission.coming(BACKGROUND):
+                pass
+        for name in "abc":
+            await those.arrive(name)
+        with pytest.raises(Overloaded), those.admission.coming(LIVE):
+            pass
+        await those.leave("a")
+        with those.admission.coming(LIVE):
+            pass
+
+        assert those.entered == ["a", "b"]
+
+
+async def test_who_is_on_the_way_is_in_the_seconds_that_others_are_told() -> None:
+    async with callers(slots=1, max_waiting=40) as those:
+        those.admission._mean_seconds = 2.0
+        with ExitStack() as coming:
+            for _ in range(41):
+                coming.enter_context(those.admission.coming(LIVE))
+            with pytest.raises(Overloaded) as refused, those.admission.coming(LIVE):
+                pass
+
+        assert refused.value.retry_after == 82
