@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.load.flood import SIZES, Flood, capacity, cold_paths, flood
+from tests.load.flood import SIZES, Flood, capacity, cold_paths, flood, get
 from tests.load.leaks import at_rest
 from tests.pictures import camera_jpeg, photograph_bytes
 from tests.service import Service
@@ -35,16 +35,14 @@ def upload(service: Service) -> list[str]:
 async def overwhelm(service: Service, ids: list[str], seconds: float) -> tuple[float, Flood]:
     """Capacity, in variants a second, and what became of ten times that."""
     paths = cold_paths(ids)
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    async with httpx.AsyncClient(base_url=service.url, limits=limits, timeout=60) as client:
-        able = await capacity(client, paths, 4)
-        hot = next(paths)
-        await client.get(hot)
-        seen = await flood(client, paths, hot, 10 * able, seconds)
-        longest = min(max(seen.retry_after, default=0), 30)
-        await asyncio.sleep(longest)
-        back = [await client.get(path) for path in seen.refused[-8:]]
-    assert [answer.status_code for answer in back] == [200] * len(back)  # who comes back when told to is served
+    port = int(service.url.rpartition(":")[2])
+    able = await capacity(port, paths, 4)
+    hot = next(paths)
+    await get(port, hot)
+    seen = await flood(port, paths, hot, 10 * able, seconds)
+    await asyncio.sleep(min(max(seen.retry_after, default=0), 30))
+    back = [await get(port, path) for path in seen.refused[-8:]]
+    assert [answer.status for answer in back] == [200] * len(back)  # who comes back when told to is served
     return able, seen
 
 
