@@ -27,7 +27,8 @@ _PIPED_WIDTH = 10_000  # columns: what reads a pipe wants each row on one line
 _STYLES = {"ok": "green", "warning": "yellow", "mend": "bold red", "stale": "yellow", "failed": "red"}
 
 
-def load() -> "Settings":
+def load(*, lasting: bool = False) -> "Settings":
+    """`lasting`: it runs until it is stopped, and its log is what it says. Others log trouble alone."""
     from proxy.settings import SettingsError, load_settings
     from proxy.telemetry import configure_logging
 
@@ -35,7 +36,8 @@ def load() -> "Settings":
         settings = load_settings()
     except SettingsError as error:
         stop(f"The settings are wrong:\n{error}", code=2)
-    configure_logging(settings.log_format, settings.log_level)
+    quiet = settings.log_level == "info" and not lasting
+    configure_logging(settings.log_format, "warning" if quiet else settings.log_level)
     return settings
 
 

@@ -35,7 +35,7 @@ def serve(
     role: Annotated[Role, typer.Option(help="Variants, uploads and jobs, or both.")] = Role.ALL,
 ) -> None:
     """Start the service."""
-    settings = load()
+    settings = load(lasting=True)
     from proxy.settings import SettingsError, share_memory, share_metrics
 
     try:
@@ -93,7 +93,7 @@ def worker(
 
     Until SIGTERM; the jobs in hand are then finished or handed back.
     """
-    settings = load()
+    settings = load(lasting=True)
     from ingest.commands.processes import work
     from proxy.settings import SettingsError
 

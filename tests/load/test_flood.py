@@ -26,7 +26,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def upload(service: Service) -> list[str]:
-    pictures = [camera_jpeg(), photograph_bytes("chelsea.png"), photograph_bytes("rocket.jpg")] * 4
+    pictures = [camera_jpeg(), photograph_bytes("chelsea.png"), photograph_bytes("rocket.jpg")] * 8
     with httpx.Client(base_url=service.url, timeout=60) as client:
         answers = [client.post("/images/upload", files={"image": picture}) for picture in pictures]
     return [answer.json()["uploadId"] for answer in answers]
