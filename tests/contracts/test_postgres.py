@@ -80,7 +80,7 @@ class TestMigrations:
         assert await ask(database, differences) == []
 
     async def test_one_that_was_never_migrated_does_not_pass_the_check(self, database: Database) -> None:
-        with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0002: run `darkroom migrate`"):
+        with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0003: run `darkroom migrate`"):
             await database.check()
 
     async def test_ids_moments_and_variants_have_types_of_their_own(self, database: Database) -> None:

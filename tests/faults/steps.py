@@ -39,7 +39,7 @@ class Pool(FakePool):
         return await super().cost(path, targets)
 
     async def inspect(self, _path: Path) -> Inspection:
-        return Inspection("jpeg", 160, 120, "thumb", "#7a6b5c")
+        return Inspection("jpeg", 160, 120, "thumb", "#7a6b5c", [], [])
 
 
 class Stepped:

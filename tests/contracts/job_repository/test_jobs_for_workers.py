@@ -100,7 +100,7 @@ class TestForWorkers:
     async def test_a_job_keeps_what_caused_it(self, repository: JobRepository) -> None:
         cause = Cause("f" * 64, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         upload_id = new_upload_id()
-        await repository.begin(upload_id, cause)
+        await repository.begin(upload_id, cause=cause)
         await repository.accept(image_of(upload_id))
 
         assert (await job_of(repository, upload_id)).cause == cause
