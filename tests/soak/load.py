@@ -60,7 +60,7 @@ def saturate(service: Service, seconds: float) -> None:
 
 async def hit(service: Service, uploads: int) -> None:
     """Every upload's variant, over and over; memory after the first round and after the last."""
-    picture = jpeg(disc((200, 40, 40), side=120))
+    picture = jpeg(disc((200, 40, 40), side=120).convert("RGB"))
     start = time.monotonic()
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
         ids = await in_turn(UPLOADERS, [None] * uploads, lambda _: taken(client, picture))
