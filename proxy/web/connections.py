@@ -26,7 +26,7 @@ class BoundedHttp(HttpToolsProtocol):
     head_seconds = 10.0  # as nginx as we configure it
     send_seconds = 30.0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio gives no other
         super().connection_made(transport)
         self._head_bytes = 0
         self._in_head = self._oversized = False

@@ -96,7 +96,7 @@ class Life:
             store=store,
             pool=pool,
             repository=self.repository,
-            queue=Stepped(LocalQueue(self.repository), steps),  # type: ignore[arg-type]
+            queue=Stepped(LocalQueue(self.repository), steps),  # type: ignore[arg-type] # has its calls
             cdn=NoCdn(),
             derivations=self.derivations,
             sizes=SIZES,

@@ -62,7 +62,7 @@ def test_the_options_are_where_html_wants_them() -> None:
 
 
 def test_nothing_that_it_is_given_becomes_markup() -> None:
-    text = picture_html(upload(base=NASTY), NASTY, alt=NASTY, loading=NASTY)  # type: ignore[arg-type]
+    text = picture_html(upload(base=NASTY), NASTY, alt=NASTY, loading=NASTY)  # type: ignore[arg-type] # on purpose
 
     assert "<script" not in text
     element = Element(text)

@@ -14,7 +14,7 @@ SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("card-2", 300, None, Fit.
 
 @pytest.mark.parametrize("module", [darkroom, picture])
 def test_the_examples_are_true(module: object) -> None:
-    found = doctest.testmod(module)  # type: ignore[arg-type]
+    found = doctest.testmod(module)  # type: ignore[arg-type] # a module it is
 
     assert found.attempted > 0
     assert found.failed == 0
@@ -56,10 +56,10 @@ def test_what_is_no_sizes_name_is_refused(size: str) -> None:
 @pytest.mark.parametrize("format", ["", "jpeg", "JPG", "gif", "jpg?x"])
 def test_another_format_is_refused(format: str) -> None:
     with pytest.raises(ValueError, match="format"):
-        variant_url(ID, "small", format)  # type: ignore[arg-type]
+        variant_url(ID, "small", format)  # type: ignore[arg-type] # on purpose
 
 
 @pytest.mark.parametrize("density", [0, 4, -1, 1.5])
 def test_another_density_is_refused(density: int) -> None:
     with pytest.raises(ValueError, match="density"):
-        variant_url(ID, "small", density=density)  # type: ignore[arg-type]
+        variant_url(ID, "small", density=density)  # type: ignore[arg-type] # on purpose
