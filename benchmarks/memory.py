@@ -22,8 +22,8 @@ from PIL import Image
 from benchmarks.report import table
 from proxy.imaging.cost import estimate
 from proxy.imaging.header import read_header
-from proxy.imaging.pool import RenderProcess
 from proxy.imaging.probe import Limits
+from proxy.imaging.process import RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.settings import RENDER_IDLE_MB, Quality

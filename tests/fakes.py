@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message
 
 from proxy.errors import ServiceError, StoreUnavailable, TooHeavy
 from proxy.imaging.admission import Priority
-from proxy.imaging.pool import RenderedFile
+from proxy.imaging.process import RenderedFile
 from proxy.imaging.target import Measured, Target
 from proxy.storage.base import ObjectInfo, ObjectStore, StoredObject
 from proxy.storage.memory import MemoryStore

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -151,3 +152,11 @@ class StubOrigin:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def raw(url: str, target: str, method: str = "GET") -> int:
+    """The status for a request line as it is: clients would tidy the target up."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), 10) as connection:
+        connection.sendall(f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        return int(connection.makefile("rb").readline().split()[1])

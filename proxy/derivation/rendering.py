@@ -12,7 +12,8 @@ from proxy.derivation.picture import Picture
 from proxy.derivation.refusals import Refusals
 from proxy.errors import ServiceError
 from proxy.imaging.admission import Priority
-from proxy.imaging.pool import RenderedFile, RenderPool, RenderProcess
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.process import RenderedFile, RenderProcess
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.base import ObjectStore

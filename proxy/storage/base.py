@@ -1,4 +1,4 @@
-"""The object store port. `tests/contracts/test_object_store.py` is its definition; every adapter passes it."""
+"""The object store port. `tests/contracts/object_store` is its definition; every adapter passes it."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field

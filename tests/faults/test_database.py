@@ -1,6 +1,6 @@
 """Databases slow, silent, cut off or full: uploads are refused in time, pictures are served, and nothing is half done.
 
-Postgres killed, restarted, with a wrong password: tests/integration/test_cluster.py, tests/contracts/test_postgres.py.
+Postgres killed, restarted, with a wrong password: tests/integration/cluster, tests/contracts/test_postgres.py.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Redis slow, silent, cut off or cross. It only saves work and tells of jobs: uploads and pictures go on.
 
 What it does to a lease alone: tests/contracts/key_lock/test_redis_in_trouble.py; to the queue alone:
-tests/contracts/test_warmup_queue.py; killed, and at the start: tests/integration/test_cluster.py.
+tests/contracts/warmup_queue; killed, and at the start: tests/integration/cluster.
 """
 
 import time

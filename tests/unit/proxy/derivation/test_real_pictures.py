@@ -12,8 +12,9 @@ from PIL import Image
 from proxy.derivation.answers import Tier
 from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Refused, Undecodable
-from proxy.imaging.pool import RenderPool, RenderProcess
+from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
+from proxy.imaging.process import RenderProcess
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes

@@ -17,7 +17,8 @@ from proxy.errors import (
     TooHeavy,
     Undecodable,
 )
-from proxy.imaging.pool import RenderedFile, RenderPool, RenderProcess
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.process import RenderedFile, RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.settings import RENDER_IDLE_MB

@@ -1,0 +1,40 @@
+"""What the store on disk promises when the disk does not do as it should."""
+
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import StoreUnavailable
+from proxy.storage.disk import DiskStore
+from tests.contracts.stores import assert_away, failures
+
+
+class TestDiskFails:
+    @pytest.mark.parametrize("key", ["", "/etc/passwd", "a//b", "..", "a/../../b", "a/.", ".incoming/x", "a/"])
+    async def test_what_is_no_key_is_never_a_path(self, disk: DiskStore, key: str, tmp_path: Path) -> None:
+        calls = (
+            disk.head(key),
+            disk.get(key),
+            disk.download(key, tmp_path / "target"),
+            disk.put(key, b"x", content_type="image/png"),
+            disk.delete(key),
+        )
+        assert await failures(*calls) == [ValueError] * len(calls)
+        assert not (tmp_path / "target").exists()
+
+    async def test_a_file_in_place_of_its_folder(self, tmp_path: Path) -> None:
+        root = tmp_path / "root"
+        root.write_bytes(b"")
+
+        await assert_away(DiskStore(root), tmp_path / "target")
+
+    @pytest.mark.parametrize(
+        "damage", [b"", b"\xff\xd8\xff\xe0", b"\x00" * 40_000, b"17\n", b"{}\nx", b'{"else": 1}\nx']
+    )
+    async def test_a_damaged_file(self, disk: DiskStore, tmp_path: Path, key: str, damage: bytes) -> None:
+        await disk.put(key, b"x", content_type="image/png")
+        (tmp_path / "store" / key).write_bytes(damage)
+
+        reads = disk.head(key), disk.get(key), disk.download(key, tmp_path / "target")
+        assert await failures(*reads) == [StoreUnavailable] * 3
+        assert not (tmp_path / "target").exists()

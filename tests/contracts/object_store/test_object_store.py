@@ -1,0 +1,229 @@
+"""What every ObjectStore promises."""
+
+import asyncio
+import random
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from proxy.keys import variants_prefix
+from proxy.model import UploadId
+from proxy.storage.base import ObjectExists, ObjectNotFound, ObjectStore
+from tests.contracts.stores import OVER_A_PAGE, failures, keys
+
+BODIES = {"empty": b"", "one byte": b"\x00", "3 MB": random.Random(3).randbytes(3_000_000)}
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+    @pytest.mark.parametrize("from_file", [False, True], ids=["bytes", "file"])
+    async def test_bytes_come_back(
+        self, object_store: ObjectStore, key: str, tmp_path: Path, body: bytes, from_file: bool
+    ) -> None:
+        source, target = tmp_path / "source", tmp_path / "target"
+        source.write_bytes(body)
+
+        await object_store.put(key, source if from_file else body, content_type="image/png")
+
+        stored = await object_store.get(key)
+        assert stored.body == body
+        assert stored.info.size == len(body)
+        assert await object_store.head(key) == stored.info
+        assert await object_store.download(key, target) == stored.info
+        assert target.read_bytes() == body
+
+    async def test_what_is_said_of_them_comes_back(self, object_store: ObjectStore, key: str) -> None:
+        metadata = {"recipe": "a1b2c3", "source-sha256": "0" * 64}
+
+        await object_store.put(
+            key, b"x", content_type="image/webp", cache_control="public, max-age=60", metadata=metadata
+        )
+
+        info = await object_store.head(key)
+        assert info.key == key
+        assert info.content_type == "image/webp"
+        assert info.cache_control == "public, max-age=60"
+        assert info.metadata == metadata
+
+    async def test_what_was_not_said_stays_unsaid(self, object_store: ObjectStore, key: str) -> None:
+        await object_store.put(key, b"x", content_type="image/jpeg")
+
+        info = await object_store.head(key)
+        assert info.cache_control is None
+        assert info.metadata == {}
+
+    async def test_last_modified_is_now_with_its_zone(self, object_store: ObjectStore, key: str) -> None:
+        await object_store.put(key, b"x", content_type="image/jpeg")
+
+        listed = [info async for info in object_store.list(key)]
+        for info in (await object_store.head(key), (await object_store.get(key)).info, *listed):
+            assert info.last_modified.tzinfo is not None
+            assert abs(datetime.now(UTC) - info.last_modified) < timedelta(minutes=1)
+
+    async def test_a_put_replaces_all_that_was(self, object_store: ObjectStore, key: str) -> None:
+        await object_store.put(key, b"old and longer", content_type="image/png", metadata={"old": "1"})
+
+        await object_store.put(key, b"new", content_type="image/jpeg", metadata={"new": "1"})
+
+        stored = await object_store.get(key)
+        assert stored.body == b"new"
+        assert stored.info.content_type == "image/jpeg"
+        assert stored.info.metadata == {"new": "1"}
+
+    # Not memory, whose work is over before anything could tick.
+    @pytest.mark.parametrize("object_store", ["disk", "s3-moto", "s3-seaweedfs"], indirect=True)
+    async def test_the_event_loop_runs_meanwhile(self, object_store: ObjectStore, key: str, tmp_path: Path) -> None:
+        body = random.Random(8).randbytes(8_000_000)
+
+        assert await ticks_during(object_store.put(key, body, content_type="image/png"))
+        assert await ticks_during(object_store.get(key))
+        assert await ticks_during(object_store.download(key, tmp_path / "target"))
+        assert await ticks_during(object_store.head(key))
+
+
+async def ticks_during(work: Awaitable[object]) -> int:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    ticker = asyncio.create_task(tick())
+    await work
+    ticker.cancel()
+    return ticks
+
+
+class TestPutIfAbsent:
+    async def test_stores_what_is_not_there(self, object_store: ObjectStore, key: str) -> None:
+        await object_store.put(key, b"first", content_type="image/png", if_absent=True)
+
+        assert (await object_store.get(key)).body == b"first"
+
+    @pytest.mark.parametrize("from_file", [False, True], ids=["bytes", "file"])
+    async def test_refused_leaves_what_is_there(
+        self, object_store: ObjectStore, key: str, tmp_path: Path, from_file: bool
+    ) -> None:
+        await object_store.put(key, b"first", content_type="image/png", metadata={"by": "first"})
+        before = await object_store.get(key)
+        source = tmp_path / "source"
+        source.write_bytes(BODIES["3 MB"])
+
+        with pytest.raises(ObjectExists):
+            await object_store.put(
+                key, source if from_file else BODIES["3 MB"], content_type="image/jpeg", if_absent=True
+            )
+
+        assert await object_store.get(key) == before
+
+    # Not moto, which looks and stores in two steps: slowed down in between, it let nine of 24 win.
+    @pytest.mark.parametrize("object_store", ["disk", "memory", "s3-seaweedfs"], indirect=True)
+    async def test_of_many_racers_one_wins(self, object_store: ObjectStore, key: str) -> None:
+        bodies = [bytes([racer]) * 10_000 for racer in range(24)]
+
+        results = await asyncio.gather(
+            *(object_store.put(key, body, content_type="image/png", if_absent=True) for body in bodies),
+            return_exceptions=True,
+        )
+
+        (winner,) = (body for body, result in zip(bodies, results, strict=True) if result is None)
+        assert [type(result) for result in results if result is not None] == [ObjectExists] * 23
+        assert (await object_store.get(key)).body == winner
+
+
+class TestMissing:
+    async def test_is_told(self, object_store: ObjectStore, key: str, tmp_path: Path) -> None:
+        target = tmp_path / "target"
+
+        assert (
+            await failures(object_store.head(key), object_store.get(key), object_store.download(key, target))
+            == [ObjectNotFound] * 3
+        )
+        assert not target.exists()
+
+    async def test_a_prefix_is_no_key(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        key, prefix = f"images/{upload_id}/medium.webp", f"images/{upload_id}"
+        await object_store.put(key, b"x", content_type="image/webp")
+
+        assert await failures(object_store.head(prefix), object_store.get(prefix)) == [ObjectNotFound] * 2
+
+    async def test_nothing_is_listed(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        assert await keys(object_store, variants_prefix(upload_id)) == []
+
+
+class TestDelete:
+    async def test_is_idempotent(self, object_store: ObjectStore, key: str) -> None:
+        await object_store.put(key, b"x", content_type="image/png")
+
+        for _ in range(2):
+            await object_store.delete(key)
+
+        with pytest.raises(ObjectNotFound):
+            await object_store.get(key)
+
+    async def test_of_no_keys_does_nothing(self, object_store: ObjectStore) -> None:
+        await object_store.delete()
+
+    async def test_takes_the_named_and_no_others(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        one, two, three = (f"images/{upload_id}/{name}" for name in ("one.png", "two.png", "three.png"))
+        for each in (one, two, three):
+            await object_store.put(each, b"x", content_type="image/png")
+
+        await object_store.delete(one, f"images/{upload_id}/never.png", two)
+
+        assert await keys(object_store, variants_prefix(upload_id)) == [three]
+
+    async def test_makes_room_for_another(self, object_store: ObjectStore, key: str) -> None:
+        await object_store.put(key, b"old", content_type="image/png")
+        await object_store.delete(key)
+
+        await object_store.put(key, b"new", content_type="image/png", if_absent=True)
+
+        assert (await object_store.get(key)).body == b"new"
+
+
+class TestList:
+    async def test_sizes_are_right_and_keys_in_order(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        sizes = {f"images/{upload_id}/{name}": size for name, size in (("b@2x.png", 2), ("a.webp", 0), ("b.png", 7))}
+        for each, size in sizes.items():
+            await object_store.put(each, bytes(size), content_type="image/png")
+
+        found = [(info.key, info.size) async for info in object_store.list(variants_prefix(upload_id))]
+
+        assert found == sorted(sizes.items())
+
+    async def test_a_prefix_is_text_and_may_end_anywhere(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        begins_alike = [UploadId(f"{upload_id[:-4]}{end}") for end in ("0a0a", "0b0b", "ffff")]
+        for each in begins_alike:
+            await object_store.put(f"images/{each}/small.png", b"x", content_type="image/png")
+            await object_store.put(f"images/{each}/large.png", b"x", content_type="image/png")
+
+        assert await keys(object_store, f"images/{upload_id[:-4]}0") == [
+            f"images/{each}/{name}.png" for each in begins_alike[:2] for name in ("large", "small")
+        ]
+
+    async def test_an_id_does_not_match_another_that_it_begins(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
+        await object_store.put(f"images/{upload_id}/small.png", b"x", content_type="image/png")
+        await object_store.put(f"images/{upload_id}0/small.png", b"x", content_type="image/png")
+
+        assert await keys(object_store, variants_prefix(upload_id)) == [f"images/{upload_id}/small.png"]
+
+    async def test_more_than_a_page_deleted_while_listed(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        names = [f"images/{upload_id}/{number:04}.png" for number in range(OVER_A_PAGE)]
+        await asyncio.gather(*(object_store.put(name, b"x", content_type="image/png") for name in names))
+        found = []
+
+        async for info in object_store.list(variants_prefix(upload_id)):
+            found.append(info.key)
+            if len(found) % 500 == 0:
+                await object_store.delete(*found)
+
+        assert found == names
+        await object_store.delete(*names)
+        assert await keys(object_store, variants_prefix(upload_id)) == []

@@ -1,0 +1,45 @@
+"""Every queue, each with a catalogue."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.queue.bullmq import BullmqQueue
+from ingest.queue.local import LocalQueue
+from tests.contracts.workshop import Workshop
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture
+async def repository(tmp_path: Path) -> AsyncIterator[JobRepository]:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'catalog.db'}")
+    await database.migrate()
+    yield JobRepository(database)
+    await database.close()
+
+
+@pytest.fixture
+async def local(repository: JobRepository) -> LocalQueue:
+    return LocalQueue(repository)
+
+
+@pytest.fixture
+async def bullmq_queue(redis: RedisServer) -> AsyncIterator[BullmqQueue]:
+    queue = BullmqQueue(redis.url)
+    yield queue
+    redis.resume()
+    await queue.close()
+
+
+@pytest.fixture(params=["local", "bullmq_queue"])
+def workshop(request: pytest.FixtureRequest, repository: JobRepository) -> Workshop:
+    return Workshop(request.getfixturevalue(request.param), repository)
+
+
+@pytest.fixture
+def factory(bullmq_queue: BullmqQueue, repository: JobRepository) -> Workshop:
+    """A workshop with BullMQ."""
+    return Workshop(bullmq_queue, repository)

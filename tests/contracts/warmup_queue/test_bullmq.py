@@ -1,0 +1,222 @@
+"""What is BullMQ in the queue: its jobs, its repeats, and Redis away."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import JobStatus
+from ingest.queue import bullmq
+from ingest.queue.base import Delivery, TryAgain
+from ingest.queue.bullmq import BullmqQueue
+from proxy.errors import QueueUnavailable
+from tests.contracts.workshop import (
+    COMPLETE,
+    FAILED,
+    PENDING,
+    PROCESSING,
+    SOON,
+    Workshop,
+    opened,
+    state,
+    succeed,
+    take_and_die,
+)
+from tests.redis_server import RedisServer
+
+
+class TestBullmq:
+    async def test_the_job_is_where_dashboards_look_for_it(self, factory: Workshop, redis: RedisServer) -> None:
+        upload_id = await factory.upload()
+        await factory.queue.publish(upload_id)
+
+        async with opened(redis) as (queue, connection):
+            assert await queue.getJobState(upload_id) == "waiting"
+            job = await connection.hgetall(f"bull:image-processing:{upload_id}")
+        assert json.loads(job["data"]) == {"uploadId": upload_id}
+
+    async def test_progress_is_in_its_hash(self, factory: Workshop, redis: RedisServer) -> None:
+        async def report(delivery: Delivery) -> JobStatus:
+            for progress in (0, 50, 100):
+                await delivery.report(progress)
+            return COMPLETE
+
+        factory.act = report
+        upload_id = await factory.upload()
+        async with factory.open():
+            await factory.queue.publish(upload_id)
+            await factory.until(COMPLETE, upload_id)
+            async with opened(redis) as (queue, connection):
+                await state(queue, upload_id, "completed")
+                job = await connection.hgetall(f"bull:image-processing:{upload_id}")
+        assert (job["progress"], json.loads(job["returnvalue"])) == ("100", "complete")
+
+    @pytest.mark.parametrize("data", [{}, {"uploadId": "another"}, ["any"], "text", None])
+    async def test_a_job_by_any_producer_is_done(self, factory: Workshop, redis: RedisServer, data: Any) -> None:
+        upload_id = await factory.upload()
+        async with factory.open(), opened(redis) as (queue, _):
+            await queue.add("resize", data, {"jobId": upload_id})
+            await factory.until(COMPLETE, upload_id)
+
+        assert [(delivery.upload_id, delivery.last) for delivery in factory.deliveries] == [(upload_id, True)]
+
+    @pytest.mark.parametrize("job_id", ["1", "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", "../originals"])
+    async def test_a_job_whose_id_is_no_uploads_fails_for_good(
+        self, factory: Workshop, redis: RedisServer, job_id: str
+    ) -> None:
+        async with factory.open(), opened(redis) as (queue, _):
+            await queue.add("resize", {}, {"jobId": job_id if job_id != "1" else None, "attempts": 5})
+            await state(queue, job_id, "failed")
+            job = await queue.getJob(job_id)
+        assert job.failedReason == "the job's id is not an upload's"
+        assert factory.deliveries == []
+
+    async def test_the_last_try_is_said_to_be_the_last(self, factory: Workshop, redis: RedisServer) -> None:
+        async def never(delivery: Delivery) -> JobStatus:
+            if delivery.last:
+                return FAILED
+            raise TryAgain("the store is away")
+
+        factory.act = never
+        upload_id = await factory.upload()
+        async with factory.open(), opened(redis) as (queue, _):
+            await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 2})
+            await factory.until(FAILED, upload_id)
+
+        assert [delivery.last for delivery in factory.deliveries] == [False, True]
+        assert bullmq.ATTEMPTS == 6
+
+    async def test_a_job_of_a_dead_worker_is_brought_to_the_next(self, factory: Workshop, redis: RedisServer) -> None:
+        upload_id = await factory.upload()
+        await factory.queue.publish(upload_id)
+        await take_and_die(redis, upload_id)
+        await factory.repository.advance(upload_id, expect=PENDING, to=PROCESSING)
+
+        async with factory.open():
+            await factory.until(COMPLETE, upload_id)
+
+        assert [(delivery.upload_id, delivery.alone) for delivery in factory.deliveries] == [(upload_id, True)]
+
+    async def test_a_job_that_redis_forgot_meanwhile_ends_all_the_same(
+        self, factory: Workshop, redis: RedisServer
+    ) -> None:
+        async def report(delivery: Delivery) -> JobStatus:
+            redis.empty()
+            for progress in (50, 100):
+                await delivery.report(progress)
+                await asyncio.sleep(0.1)
+            return COMPLETE
+
+        factory.act = report
+        upload_id = await factory.upload()
+        async with factory.open():
+            await factory.queue.publish(upload_id)
+            await factory.until(COMPLETE, upload_id)
+
+        assert factory.delivered == [upload_id]
+
+    @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
+    async def test_work_in_hand_does_not_wait_for_redis(
+        self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
+    ) -> None:
+        async def report(delivery: Delivery) -> JobStatus:
+            trouble(redis)
+            async with asyncio.timeout(SOON):
+                for progress in range(0, 101, 10):
+                    await delivery.report(progress)
+            return COMPLETE
+
+        factory.act = report
+        upload_id = await factory.upload()
+        async with factory.open():
+            await factory.queue.publish(upload_id)
+            await factory.until(COMPLETE, upload_id)
+            redis.refresh()
+
+    async def test_work_that_takes_too_long_is_cut_short_when_the_worker_stops(
+        self, factory: Workshop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bullmq, "_GRACE", 1.0)
+        begun = asyncio.Event()
+
+        async def for_ever(_delivery: Delivery) -> JobStatus:
+            begun.set()
+            await asyncio.Event().wait()
+            return COMPLETE
+
+        factory.act = for_ever
+        upload_id = await factory.upload()
+        async with factory.open():
+            await factory.queue.publish(upload_id)
+            await begun.wait()
+
+        assert factory.in_hand == 0
+        assert await factory.status(upload_id) is PENDING
+        factory.act = succeed
+        async with factory.open():
+            await factory.until(COMPLETE, upload_id)
+
+
+class TestRedisAway:
+    @pytest.mark.parametrize(
+        "trouble",
+        [RedisServer.kill, RedisServer.pause, RedisServer.fill],
+        ids=["killed", "paused", "full"],
+    )
+    async def test_publishing_says_so_and_works_again_by_itself(
+        self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
+    ) -> None:
+        before, after = await factory.upload(), await factory.upload()
+        await factory.queue.publish(before)
+        trouble(redis)
+        async with asyncio.timeout(SOON):
+            with pytest.raises(QueueUnavailable):
+                await factory.queue.publish(after)
+        if trouble is not RedisServer.fill:  # it still reads
+            async with asyncio.timeout(SOON):
+                with pytest.raises(QueueUnavailable):
+                    await factory.queue.gave_up(before)
+
+        redis.refresh()
+
+        await factory.queue.publish(after)
+        async with factory.open():
+            await factory.until(COMPLETE, after)
+
+    async def test_a_worker_that_was_turned_away_goes_on_when_it_is_let_in(
+        self, repository: JobRepository, redis: RedisServer
+    ) -> None:
+        """As by a Redis whose rights are mended while we run, or that was away for longer than BullMQ has patience."""
+        with redis.client() as client:
+            client.acl_setuser("worker", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-client"])
+        queue = BullmqQueue(redis.url.replace("//", "//worker:secret@"))
+        workshop = Workshop(queue, repository)
+        upload_id = await workshop.upload()
+        await queue.publish(upload_id)
+        with capture_logs() as logs:
+            async with workshop.open():
+                await asyncio.sleep(0.5)
+                assert workshop.deliveries == []
+                with redis.client() as client:
+                    client.acl_setuser("worker", enabled=True, commands=["+@all"])
+                await workshop.until(COMPLETE, upload_id)
+        assert "the queue complains" in [entry["event"] for entry in logs]
+        await queue.close()
+
+    @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
+    async def test_a_worker_goes_on_when_it_is_back(
+        self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
+    ) -> None:
+        upload_id = await factory.upload()
+        with capture_logs():
+            async with factory.open():
+                await asyncio.sleep(0.2)
+                trouble(redis)
+                await asyncio.sleep(2)
+                redis.refresh()
+                await factory.queue.publish(upload_id)
+                await factory.until(COMPLETE, upload_id)

@@ -1,0 +1,147 @@
+"""What every queue of warm-ups promises."""
+
+import asyncio
+
+import pytest
+
+from ingest.jobs import JobStatus
+from ingest.queue.base import Delivery, TryAgain
+from ingest.queue.local import LocalQueue
+from proxy.errors import CatalogUnavailable, QueueUnavailable
+from tests.contracts.workshop import (
+    COMPLETE,
+    FAILED,
+    PROCESSING,
+    Workshop,
+)
+from tests.redis_server import RedisServer
+
+
+class TestEveryQueue:
+    async def test_what_is_published_is_brought_once(self, workshop: Workshop) -> None:
+        upload_id = await workshop.upload()
+        async with workshop.open():
+            await workshop.queue.publish(upload_id)
+            await workshop.until(COMPLETE, upload_id)
+            await asyncio.sleep(0.3)
+
+        assert workshop.delivered == [upload_id]
+
+    async def test_a_repeat_is_one_job(self, workshop: Workshop) -> None:
+        upload_ids = [await workshop.upload() for _ in range(3)]
+        for upload_id in upload_ids * 3:
+            await workshop.queue.publish(upload_id)
+        async with workshop.open(concurrency=3):
+            for upload_id in upload_ids:
+                await workshop.queue.publish(upload_id)
+            await workshop.until(COMPLETE, *upload_ids)
+            for upload_id in upload_ids:
+                await workshop.queue.publish(upload_id)
+            await asyncio.sleep(0.3)
+
+        assert sorted(workshop.delivered) == sorted(upload_ids)
+
+    async def test_what_was_published_before_anybody_worked_is_brought(self, workshop: Workshop) -> None:
+        upload_ids = [await workshop.upload() for _ in range(5)]
+        for upload_id in upload_ids:
+            await workshop.queue.publish(upload_id)
+        async with workshop.open(concurrency=2):
+            await workshop.until(COMPLETE, *upload_ids)
+
+        assert sorted(workshop.delivered) == sorted(upload_ids)
+
+    async def test_no_more_at_a_time_than_there_are_hands(self, workshop: Workshop) -> None:
+        async def slowly(_delivery: Delivery) -> JobStatus:
+            await asyncio.sleep(0.1)
+            return COMPLETE
+
+        workshop.act = slowly
+        upload_ids = [await workshop.upload() for _ in range(9)]
+        for upload_id in upload_ids:
+            await workshop.queue.publish(upload_id)
+        async with workshop.open(concurrency=3):
+            await workshop.until(COMPLETE, *upload_ids)
+
+        assert 2 <= workshop.most <= 3
+
+    async def test_what_may_pass_is_tried_again(self, workshop: Workshop) -> None:
+        async def at_the_second(_delivery: Delivery) -> JobStatus:
+            if len(workshop.deliveries) == 1:
+                raise TryAgain("the store is away")
+            return COMPLETE
+
+        workshop.act = at_the_second
+        upload_id = await workshop.upload()
+        async with workshop.open():
+            await workshop.queue.publish(upload_id)
+            await workshop.until(COMPLETE, upload_id)
+
+        assert [(delivery.upload_id, delivery.last) for delivery in workshop.deliveries] == [(upload_id, False)] * 2
+
+    async def test_what_failed_is_not_tried_again(self, workshop: Workshop) -> None:
+        async def fail(_delivery: Delivery) -> JobStatus:
+            return FAILED
+
+        workshop.act = fail
+        upload_id = await workshop.upload()
+        async with workshop.open():
+            await workshop.queue.publish(upload_id)
+            await workshop.until(FAILED, upload_id)
+            await workshop.queue.publish(upload_id)
+            await asyncio.sleep(1.5)  # the first retry would come after one second
+
+        assert workshop.delivered == [upload_id]
+        assert await workshop.status(upload_id) is FAILED
+
+    async def test_who_stops_leaves_nothing_in_hand_and_loses_nothing(self, workshop: Workshop) -> None:
+        begun = asyncio.Event()
+
+        async def slowly(_delivery: Delivery) -> JobStatus:
+            begun.set()
+            await asyncio.sleep(0.5)
+            return COMPLETE
+
+        workshop.act = slowly
+        upload_ids = [await workshop.upload() for _ in range(3)]
+        for upload_id in upload_ids:
+            await workshop.queue.publish(upload_id)
+        async with workshop.open():
+            await begun.wait()
+        assert workshop.in_hand == 0
+        assert PROCESSING not in {await workshop.status(upload_id) for upload_id in upload_ids}
+        assert len(workshop.deliveries) == 1
+
+        async with workshop.open(concurrency=3):
+            await workshop.until(COMPLETE, *upload_ids)
+
+    async def test_a_database_that_is_away_for_a_while_costs_no_job(self, workshop: Workshop) -> None:
+        handle, times = workshop.handle, 0
+
+        async def away_at_first(delivery: Delivery) -> JobStatus | None:
+            nonlocal times
+            times += 1
+            if times == 1:
+                raise CatalogUnavailable
+            return await handle(delivery)
+
+        workshop.handle = away_at_first  # type: ignore[method-assign]  # of this one alone
+        upload_id = await workshop.upload()
+        async with workshop.open():
+            await workshop.queue.publish(upload_id)
+            await workshop.until(COMPLETE, upload_id)
+
+        assert times == 2
+
+
+async def test_lengths_are_redis_own_word_and_the_database_has_none(
+    local: LocalQueue, factory: Workshop, redis: RedisServer
+) -> None:
+    assert await local.lengths() == {}
+    assert await factory.queue.lengths() == {"waiting": 0, "active": 0, "delayed": 0, "failed": 0}
+    for _ in range(2):
+        await factory.queue.publish(await factory.upload())
+    assert await factory.queue.lengths() == {"waiting": 2, "active": 0, "delayed": 0, "failed": 0}
+
+    redis.pause()
+    with pytest.raises(QueueUnavailable):
+        await factory.queue.lengths()

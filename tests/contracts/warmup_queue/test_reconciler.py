@@ -1,0 +1,98 @@
+"""What the queue has forgotten comes back from the database."""
+
+import asyncio
+from datetime import timedelta
+
+from ingest.jobs import JobStatus
+from ingest.queue.base import Delivery
+from ingest.reconciler import Reconciler
+from proxy.errors import CatalogUnavailable
+from tests.contracts.workshop import (
+    COMPLETE,
+    FAILED,
+    PENDING,
+    PROCESSING,
+    Workshop,
+    given_up,
+    opened,
+    state,
+    take_and_die,
+    until,
+)
+from tests.redis_server import RedisServer
+
+
+class TestReconciler:
+    async def reconcile(self, factory: Workshop) -> None:
+        reconciler = Reconciler(factory.repository, factory.queue)
+        for job in await factory.repository.overdue(timedelta(0)):
+            await reconciler.reconcile(job)
+
+    async def test_what_redis_forgot_is_published_again(self, factory: Workshop, redis: RedisServer) -> None:
+        upload_ids = [await factory.upload() for _ in range(3)]
+        for upload_id in upload_ids:
+            await factory.queue.publish(upload_id)
+        redis.empty()
+
+        await self.reconcile(factory)
+
+        async with factory.open(concurrency=3):
+            await factory.until(COMPLETE, *upload_ids)
+        assert sorted(factory.delivered) == sorted(upload_ids)
+
+    async def test_what_only_waits_is_none_the_worse_for_it(self, factory: Workshop) -> None:
+        upload_id = await factory.upload()
+        await factory.queue.publish(upload_id)
+        for _ in range(3):
+            await self.reconcile(factory)
+        async with factory.open():
+            await factory.until(COMPLETE, upload_id)
+            await self.reconcile(factory)
+            await asyncio.sleep(0.3)
+
+        assert factory.delivered == [upload_id]
+
+    async def test_what_the_queue_gave_up_ends_as_failed(self, factory: Workshop, redis: RedisServer) -> None:
+        """Where it stalled too often: left waiting by the catalogue, or in the hand of a worker that died."""
+        upload_ids = [await factory.upload() for _ in range(2)]
+        await factory.repository.advance(upload_ids[0], expect=PENDING, to=PROCESSING)
+        for upload_id in upload_ids:
+            assert await factory.queue.gave_up(upload_id) is None
+            await factory.queue.publish(upload_id)
+            assert await factory.queue.gave_up(upload_id) is None
+            await take_and_die(redis, upload_id)
+            with redis.client() as client:
+                client.hset(f"bull:image-processing:{upload_id}", "stc", 3)
+        async with factory.open():
+            for upload_id in upload_ids:
+                await until(lambda upload_id=upload_id: given_up(factory, upload_id))
+            assert "stalled more than allowable limit" in str(await factory.queue.gave_up(upload_ids[0]))
+
+            for _ in range(2):
+                await self.reconcile(factory)
+
+        assert factory.deliveries == []
+        for upload_id in upload_ids:
+            _, job = await factory.repository.find(upload_id)
+            assert (job.status, job.error) == (FAILED, "The warm-up was given up: it broke its worker several times.")
+
+    async def test_what_failed_for_want_of_the_database_is_done_after_all(
+        self, factory: Workshop, redis: RedisServer
+    ) -> None:
+        """A database that was away for longer than all tries took is no fault of the picture."""
+        upload_id = await factory.upload()
+        handle = factory.handle
+
+        async def away(_delivery: Delivery) -> JobStatus | None:
+            raise CatalogUnavailable
+
+        factory.handle = away  # type: ignore[method-assign]  # of this one alone
+        async with factory.open(), opened(redis) as (queue, _):
+            await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 1})
+            await state(queue, upload_id, "failed")
+        factory.handle = handle  # type: ignore[method-assign]  # of this one alone
+
+        await self.reconcile(factory)
+
+        async with factory.open():
+            await factory.until(COMPLETE, upload_id)

@@ -1,0 +1,123 @@
+"""A queue at work, with a catalogue to judge it by."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from bullmq import Queue
+from redis.asyncio import Redis
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs import JobStatus, LostJob
+from ingest.queue.base import Delivery, WarmupQueue
+from proxy.model import UploadId, new_upload_id
+from tests.redis_server import RedisServer
+from tests.unit.ingest.fakes import accepted
+
+GUARD = 30  # seconds until a test gives up waiting
+SOON = 5  # seconds; a queue that is away is told within them
+PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
+Act = Callable[[Delivery], Awaitable[JobStatus | None]]
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(GUARD):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def state(queue: Queue, job_id: str, wanted: str) -> None:
+    """Waits until the job is there."""
+
+    async def has_come() -> bool:
+        return bool(await queue.getJobState(job_id) == wanted)
+
+    await until(has_come)
+
+
+async def succeed(_delivery: Delivery) -> JobStatus:
+    return COMPLETE
+
+
+@dataclass
+class Workshop:
+    """A queue, the catalogue that is its truth, and a handler that keeps the catalogue as the warm-up does."""
+
+    queue: WarmupQueue
+    repository: JobRepository
+    act: Act = succeed
+    deliveries: list[Delivery] = field(default_factory=list)
+    in_hand: int = 0
+    most: int = 0
+
+    @property
+    def delivered(self) -> list[UploadId]:
+        return [delivery.upload_id for delivery in self.deliveries]
+
+    async def upload(self) -> UploadId:
+        """An accepted upload that nobody has announced."""
+        upload_id = new_upload_id()
+        await self.repository.begin(upload_id)
+        await self.repository.accept(accepted(upload_id))
+        return upload_id
+
+    async def status(self, upload_id: UploadId) -> JobStatus:
+        return (await self.repository.find(upload_id))[1].status
+
+    async def handle(self, delivery: Delivery) -> JobStatus | None:
+        status = await self.status(delivery.upload_id)
+        try:
+            if status is not PENDING and not (delivery.alone and status is PROCESSING):
+                return None
+            await self.repository.advance(delivery.upload_id, expect=status, to=PROCESSING)
+        except LostJob:
+            return None
+        self.deliveries.append(delivery)
+        self.in_hand += 1
+        self.most = max(self.most, self.in_hand)
+        end: JobStatus | None = PENDING  # handed back, however this try ends
+        try:
+            end = await self.act(delivery)
+        finally:
+            self.in_hand -= 1
+            await self.repository.advance(delivery.upload_id, expect=PROCESSING, to=end or PENDING)
+        return end
+
+    @asynccontextmanager
+    async def open(self, concurrency: int = 1) -> AsyncIterator[None]:
+        """Somebody works, until the end of the block."""
+        work = asyncio.create_task(self.queue.consume(self.handle, concurrency))
+        try:
+            yield
+        finally:
+            work.cancel()
+            async with asyncio.timeout(GUARD):
+                with suppress(asyncio.CancelledError):
+                    await work
+
+    async def until(self, status: JobStatus, *upload_ids: UploadId) -> None:
+        async def has_come() -> bool:
+            return {await self.status(upload_id) for upload_id in upload_ids} == {status}
+
+        await until(has_come)
+
+
+async def given_up(workshop: Workshop, upload_id: UploadId) -> bool:
+    return await workshop.queue.gave_up(upload_id) is not None
+
+
+@asynccontextmanager
+async def opened(redis: RedisServer) -> AsyncIterator[tuple[Queue, Redis]]:
+    """The queue as a dashboard or a producer of any language has it."""
+    connection = Redis.from_url(redis.url, decode_responses=True)
+    yield Queue("image-processing", {"connection": connection}), connection
+    await connection.aclose()
+
+
+async def take_and_die(redis: RedisServer, upload_id: UploadId) -> None:
+    """What a worker leaves that took the job and was killed: active, with a lock that is not renewed."""
+    async with opened(redis) as (queue, connection):
+        await connection.lrem("bull:image-processing:wait", 0, upload_id)
+        await connection.lpush("bull:image-processing:active", upload_id)
+        assert await queue.getJobState(upload_id) == "active"

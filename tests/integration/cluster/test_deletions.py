@@ -1,0 +1,39 @@
+"""What is deleted is gone everywhere."""
+
+import time
+
+import httpx
+
+from tests.cluster import Cluster, small_picture
+from tests.crowd import GUARD, complete, status, until, upload
+
+
+def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photograph: bytes) -> None:
+    with cluster.ingest() as ingest, cluster.worker("worker", "--concurrency", "2"):
+        for delay in (0.0, 0.2, 0.5, 0.8, 1.2):
+            upload_id = upload(ingest, photograph)
+            until(lambda upload_id=upload_id: status(ingest, upload_id) != "pending")
+            time.sleep(delay)
+            assert httpx.delete(f"{ingest.url}/images/{upload_id}", timeout=GUARD).status_code == 204
+            assert httpx.get(f"{ingest.url}/images/{upload_id}").status_code == 404
+        last = upload(ingest, small_picture(1))
+        until(lambda: complete(ingest, last))  # whatever the worker had in hand of the others is done by now
+        time.sleep(1)
+        assert {key.split("/")[1] for key in cluster.objects()} == {last}
+        assert cluster.rows() == ([last], [last])
+
+
+def test_a_deleted_picture_is_in_no_memory(cluster: Cluster, photograph: bytes) -> None:
+    with (
+        cluster.ingest(WARM_UP="false") as ingest,
+        cluster.proxy("proxy-1") as first,
+        cluster.proxy("proxy-2") as second,
+    ):
+        upload_id = upload(ingest, photograph)
+        urls = [f"{proxy.url}/images/{upload_id}/small.jpg" for proxy in (first, second)]
+        assert [httpx.get(url).status_code for url in (*urls, *urls)] == [200] * 4
+        assert [httpx.get(url).headers["cache-status"] for url in urls] == ["darkroom; hit"] * 2
+
+        assert httpx.delete(f"{ingest.url}/images/{upload_id}").status_code == 204
+
+        until(lambda: [httpx.get(url).status_code for url in urls] == [404, 404], seconds=5)

@@ -1,0 +1,72 @@
+"""No job is lost, whoever is killed or told to stop, and none is in the way of those who wait."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from ingest.jobs import JobStatus
+from tests.cluster import Cluster
+from tests.crowd import GUARD, complete, status, until, upload
+from tests.soak.workers import soak
+
+
+class TestNoLostJob:
+    def test_though_workers_are_killed_and_redis_forgets_everything(self, cluster: Cluster) -> None:
+        """`python -m tests.soak.workers` does it with more, and with the workers' deaths alone."""
+        soaked = soak(cluster, 40, every=2, empty_redis=True)
+
+        assert soaked.kills >= 2
+
+    def test_when_a_worker_is_told_to_stop(self, cluster: Cluster, photograph: bytes) -> None:
+        with cluster.ingest() as ingest:
+            with cluster.worker("first") as first:
+                upload_ids = [upload(ingest, photograph) for _ in range(3)]
+                until(lambda: "processing" in [status(ingest, upload_id) for upload_id in upload_ids])
+                first.stop()
+            assert "Traceback" not in first.log()
+            assert "processing" not in [status(ingest, upload_id) for upload_id in upload_ids]
+            with cluster.worker("second"):
+                until(lambda: complete(ingest, *upload_ids))
+
+    def test_when_the_whole_service_is_told_to_stop(self, cluster: Cluster, photograph: bytes) -> None:
+        with cluster.serve() as service:
+            upload_ids = [upload(service, photograph) for _ in range(2)]
+            until(lambda: "processing" in [status(service, upload_id) for upload_id in upload_ids])
+            service.stop()
+            assert "Traceback" not in service.log()
+            service.start()
+            until(lambda: complete(service, *upload_ids))
+
+
+def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, photograph: bytes) -> None:
+    with cluster.serve(RENDER_PROCESSES="2") as service:
+        upload_ids = [upload(service, photograph) for _ in range(8)]
+        last = upload_ids[-1]
+
+        answer = httpx.get(f"{service.url}/images/{last}/medium.jpg", timeout=GUARD)
+
+        assert answer.status_code == 200
+        assert answer.headers["cache-status"] == "darkroom; fwd=miss; stored"
+        assert cluster.statuses()[JobStatus.PENDING] >= 2
+        assert status(service, last) == "pending"
+
+
+def test_on_sigterm_requests_in_flight_are_answered_and_their_variants_stored(
+    cluster: Cluster, photograph: bytes
+) -> None:
+    with cluster.ingest() as ingest:
+        upload_id = upload(ingest, photograph)
+    names = [f"large@{scale}.avif" for scale in ("2x", "3x")] + ["large.avif", "medium.avif"]
+    with cluster.proxy("proxy", RENDER_TIMEOUT="30") as proxy, ThreadPoolExecutor(12) as pool:
+        asked = [
+            pool.submit(httpx.get, f"{proxy.url}/images/{upload_id}/{name}", timeout=GUARD)
+            for name in names
+            for _ in range(3)
+        ]
+        until(lambda: proxy.metric("darkroom_render_waiting") >= 2)
+        time.sleep(0.1)  # for those who only join, which no metric shows
+        proxy.stop()
+        assert [answer.result().status_code for answer in asked] == [200] * 12
+        assert "Traceback" not in proxy.log()
+    assert sorted(cluster.objects("images/")) == sorted(f"images/{upload_id}/{name}" for name in names)

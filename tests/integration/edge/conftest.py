@@ -1,0 +1,68 @@
+"""nginx as it is shipped: before a real Darkroom, and before an origin that does as it is told."""
+
+from collections.abc import Iterator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.conftest import need
+from tests.nginx import PROGRAM, StubOrigin, nginx
+from tests.pictures import camera_jpeg
+from tests.service import Service
+
+
+@pytest.fixture(scope="module")
+def darkroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("darkroom"), WARM_UP="false", RENDER_PROCESSES="1") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory, darkroom: Service) -> Iterator[str]:
+    """The URL of nginx before Darkroom."""
+    need(PROGRAM, "nginx-light")
+    with nginx(tmp_path_factory.mktemp("edge"), darkroom.url, darkroom.url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def upload_id(edge: str) -> str:
+    answer = httpx.post(f"{edge}/images/upload", files={"image": ("photo.jpg", camera_jpeg())}, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["uploadId"])
+
+
+@pytest.fixture
+def picture(edge: str, upload_id: str) -> str:
+    """The URL of a variant that nginx has."""
+    url = f"{edge}/images/{upload_id}/small.jpg"
+    assert httpx.get(url).status_code == 200
+    return url
+
+
+@pytest.fixture(scope="module")
+def stub_origin() -> Iterator[StubOrigin]:
+    with StubOrigin() as origin:
+        yield origin
+
+
+@pytest.fixture(scope="module")
+def stub_edge(tmp_path_factory: pytest.TempPathFactory, stub_origin: StubOrigin) -> Iterator[str]:
+    """The URL of nginx before the stub. All tests share it: each asks for a path of its own."""
+    need(PROGRAM, "nginx-light")
+    with nginx(tmp_path_factory.mktemp("stub"), stub_origin.url, stub_origin.url) as url:
+        yield url
+
+
+@pytest.fixture
+def stub(stub_origin: StubOrigin, stub_edge: str) -> StubOrigin:
+    """As new: nginx is up, and what the origin was asked is forgotten."""
+    stub_origin.reset()
+    return stub_origin
+
+
+@pytest.fixture
+def path() -> str:
+    """A variant's, of an upload of its own."""
+    return f"/images/{uuid4()}/medium.webp"

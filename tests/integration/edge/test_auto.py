@@ -1,0 +1,79 @@
+"""`.auto`, chosen at the edge."""
+
+import re
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from proxy.web.negotiation import new_format
+from tests.accept import NEGOTIATION, random_accepts
+from tests.nginx import StubOrigin
+from tests.service import Service
+
+WEIGHED = re.compile(r"image/(avif|webp)[^,]*q=0\.\d*[1-9]", re.IGNORECASE)
+"""Headers that give AVIF or WebP less than their full weight, but more than nothing."""
+
+
+class TestAuto:
+    @pytest.mark.parametrize("case", NEGOTIATION, ids=lambda case: case["why"])
+    def test_accept_chooses(self, stub: StubOrigin, stub_edge: str, case: dict[str, str | None]) -> None:
+        """Where AVIF or WebP are weighed down, nginx leaves it at the format that all can show."""
+        accept, expected = case["accept"], str(case["format"])
+        if WEIGHED.search(accept or ""):
+            expected = "legacy"
+        stem = f"/images/{uuid4()}/small"
+        with httpx.Client() as client:
+            del client.headers["accept"]
+            answer = client.get(f"{stub_edge}{stem}.auto", headers={} if accept is None else {"Accept": accept.strip()})
+
+        [asked] = stub.asked
+        assert asked.path == f"{stem}.{expected.replace('legacy', 'auto')}"
+        assert "accept" not in asked.headers
+        assert answer.headers["vary"] == "Accept"
+
+    def test_it_chooses_as_the_origin_would_or_not_at_all(self, stub: StubOrigin, stub_edge: str) -> None:
+        with httpx.Client() as client:
+            for accept in random_accepts(300):
+                client.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept.strip()})
+                assert stub.asked[-1].path.rpartition(".")[2] in ("auto", new_format(accept)), accept
+        assert len(stub.paths()) == 300
+
+    @pytest.mark.parametrize(
+        "accept",
+        [
+            "image/avif; q=0",
+            "image/avif ;q=0.0 , image/webp; q=0",
+            "image/avif;q=0, image/avif",
+            'image/avif;p="a,b";q=0',
+            'text/x;p=",image/webp"',
+            "image/avif;p=x; q=0",
+            "image/avif;q=1;q=0",
+        ],
+    )
+    def test_zero_is_never_taken_for_yes(self, stub: StubOrigin, stub_edge: str, accept: str) -> None:
+        httpx.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept})
+
+        assert stub.asked[0].path.endswith(".auto")
+
+    def test_it_is_kept_under_the_name_of_what_was_chosen(self, edge: str, darkroom: Service, upload_id: str) -> None:
+        stem = f"{edge}/images/{upload_id}/small@2x"
+        chosen = httpx.get(f"{stem}.auto?x", headers={"Accept": "image/webp"})
+        asked = darkroom.metric("darkroom_variant_requests_total")
+        named = httpx.get(f"{stem}.webp")
+
+        assert (chosen.headers["content-type"], chosen.headers["vary"]) == ("image/webp", "Accept")
+        assert (named.content, named.headers["x-cache-status"]) == (chosen.content, "HIT")
+        assert "vary" not in named.headers
+        assert darkroom.metric("darkroom_variant_requests_total") == asked
+
+    def test_what_all_can_show_is_kept_as_auto(self, edge: str, darkroom: Service, upload_id: str) -> None:
+        url = f"{edge}/images/{upload_id}/medium.auto"
+        first = httpx.get(url, headers={"Accept": "image/png,*/*"})
+        asked = darkroom.metric("darkroom_variant_requests_total")
+        second = httpx.get(url, headers={"Accept": "image/avif;q=0"})
+
+        assert (first.headers["content-type"], first.headers["vary"]) == ("image/jpeg", "Accept")
+        assert (second.content, second.headers["x-cache-status"]) == (first.content, "HIT")
+        assert second.headers["vary"] == "Accept"
+        assert darkroom.metric("darkroom_variant_requests_total") == asked

@@ -1,0 +1,67 @@
+"""The bucket is asked first, then Darkroom."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.nginx import Answer, StubOrigin, nginx
+from tests.seaweedfs import SeaweedServer
+
+
+class TestBucketFirst:
+    """deploy/bucket-first.conf, before a real S3 server."""
+
+    @pytest.fixture
+    def bucket(self, seaweedfs: SeaweedServer) -> str:
+        """Whoever knows the path may read below images/, and nothing else."""
+        name = f"edge-{uuid4().hex[:12]}"
+        seaweedfs.create_bucket(name)
+        seaweedfs.publish(name, "images/*")
+        return name
+
+    @pytest.fixture
+    def bucket_edge(self, tmp_path: Path, stub: StubOrigin, seaweedfs: SeaweedServer, bucket: str) -> Iterator[str]:
+        with nginx(tmp_path, stub.url, stub.url, bucket_url=f"{seaweedfs.endpoint_url}/{bucket}") as url:
+            yield url
+
+    def test_what_is_stored_costs_no_python(
+        self, bucket_edge: str, stub: StubOrigin, seaweedfs: SeaweedServer, bucket: str, path: str
+    ) -> None:
+        seaweedfs.put(bucket, path[1:], b"stored", "image/webp", "public, max-age=31536000, immutable")
+
+        answers = [httpx.get(bucket_edge + path) for _ in range(2)]
+
+        assert [answer.text for answer in answers] == ["stored", "stored"]
+        assert [answer.headers["x-cache-status"] for answer in answers] == ["MISS", "HIT"]
+        assert answers[0].headers["content-type"] == "image/webp"
+        assert answers[0].headers["x-content-type-options"] == "nosniff"
+        assert stub.asked == []
+
+    def test_what_is_not_comes_from_the_origin_once(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
+        async def herd() -> list[httpx.Response]:
+            async with httpx.AsyncClient(timeout=30) as client:
+                return await asyncio.gather(*(client.get(bucket_edge + path) for _ in range(20)))
+
+        stub.answer.seconds = 0.3
+        answers = asyncio.run(herd())
+
+        assert {(answer.status_code, answer.text) for answer in answers} == {(200, "picture")}
+        assert stub.paths() == {path: 1}
+
+    def test_the_buckets_403_is_never_kept(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
+        stub.answer = Answer(503, b"{}", {"Cache-Control": "no-store"})
+        failed = httpx.get(bucket_edge + path)
+        stub.answer = Answer()
+
+        assert failed.status_code == 503
+        assert httpx.get(bucket_edge + path).text == "picture"
+
+    def test_an_original_is_out_of_reach(self, seaweedfs: SeaweedServer, bucket: str, bucket_edge: str) -> None:
+        seaweedfs.put(bucket, "originals/1", b"private", "image/jpeg", "no-store")
+
+        assert httpx.get(f"{seaweedfs.endpoint_url}/{bucket}/originals/1").status_code == 403
+        assert httpx.get(f"{bucket_edge}/originals/1").status_code == 404

@@ -1,0 +1,178 @@
+"""One picture has one name, whatever a request looks like; all else is answered at the edge."""
+
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from ingest.web.docs import DOCS_PATHS
+from ingest.web.page import PAGE_PATHS
+from tests.conftest import need
+from tests.nginx import PROGRAM, ROOT, StubOrigin, nginx, raw
+
+
+class TestOneName:
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Cookie": "session=1"},
+            {"Authorization": "Bearer key"},
+            {"Cache-Control": "no-cache", "Pragma": "no-cache"},
+            {"Cache-Control": "no-store, max-age=0"},
+            {"Accept": "text/html"},
+            {"Accept-Encoding": "br"},
+            {"Host": "evil.test"},
+            {"X-Forwarded-Host": "evil.test", "X-Original-URL": "/originals/1", "X-Rewrite-URL": "/metrics"},
+            {"X-HTTP-Method-Override": "DELETE"},
+        ],
+        ids=lambda headers: next(iter(headers)),
+    )
+    def test_no_header_splits_the_cache_or_goes_around_it(self, picture: str, headers: dict[str, str]) -> None:
+        answer = httpx.get(picture, headers=headers)
+
+        assert (answer.status_code, answer.headers["x-cache-status"]) == (200, "HIT")
+        assert "vary" not in answer.headers
+
+    @pytest.mark.parametrize("query", ["?", "?a=1", "?size=large.jpg", "?%00", "??", "?x=/../../originals/1"])
+    def test_nor_does_a_query(self, picture: str, query: str) -> None:
+        answer = httpx.get(picture + query)
+
+        assert (answer.status_code, answer.headers["x-cache-status"]) == (200, "HIT")
+        assert answer.content == httpx.get(picture).content
+
+    def test_the_origin_is_told_the_path_alone(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
+        httpx.request(
+            "GET",
+            f"{stub_edge}{path}?a=1",
+            headers={"Cookie": "a=1", "Authorization": "Bearer key", "Accept": "image/avif", "Range": "bytes=0-1"}
+            | {
+                "If-None-Match": '"a"',
+                "X-Forwarded-For": "1.1.1.1",
+                "X-Request-Id": "mine",
+                "User-Agent": "x",
+                "Accept-Encoding": "br",
+            },
+            content=b"a body",
+        )
+
+        [asked] = stub.asked
+        assert (asked.method, asked.path, asked.body) == ("GET", path, b"")
+        assert asked.headers == {"host": "proxy", "x-request-id": asked.headers["x-request-id"]}
+        assert re.fullmatch(r"[0-9a-f]{32}", asked.headers["x-request-id"])
+
+    def test_the_origins_vary_does_not_split_it_either(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
+        stub.answer.headers["Vary"] = "Accept, Cookie, *"
+        httpx.get(stub_edge + path)
+        answer = httpx.get(stub_edge + path, headers={"Cookie": "b=2"})
+
+        assert answer.headers["x-cache-status"] == "HIT"
+        assert "vary" not in answer.headers
+
+    @pytest.mark.parametrize(
+        "target",
+        [
+            "/images/{}%2fsmall.jpg",
+            "/images/{}%2Fsmall.jpg",
+            "/images/{}/small%2Ejpg",
+            "/images/{}/small%2ejpg",
+            "/images/{}/%73mall.jpg",
+            "/images/{}/SMALL.jpg",
+            "/images/{}/small.JPG",
+            "/Images/{}/small.jpg",
+            "/images/{upper}/small.jpg",
+            "/images/{}//small.jpg",
+            "//images/{}/small.jpg",
+            "/images//{}/small.jpg",
+            "/images/{}/./small.jpg",
+            "/images/{}/x/../small.jpg",
+            "/images/{}/%2e%2e/{}/small.jpg",
+            "/images/{}/../../originals/{}",
+            "/originals/{}",
+            "/images/{}/small.jpg/",
+            "/images/{}/small.jpg.",
+            "/images/{}/small.jpg%00",
+            "/images/{}/small.jpg%0a",
+            "/images/{}/small.jpg%20",
+            "/images/{}/small.jpg%3fa",
+            "/images/{}/small.jpg;a=b",
+            "/images/{}/small.jpg#a",
+            "/images/{}/small@1x.jpg",
+            "/images/{}/small@4x.jpg",
+            "/images/{}/small%402x.jpg",
+            "/images/{}/huge.jpg",
+            "/images/{}/small.gif",
+            "/images/{}/small.",
+            "/images/{}/.jpg",
+            "/images/{}/small",
+            "/metrics",
+            "/images/upload/",
+            "/images/",
+            "*",
+        ],
+    )
+    def test_another_spelling_reaches_no_origin(
+        self, stub: StubOrigin, stub_edge: str, target: str, upload_id: str
+    ) -> None:
+        target = target.replace("{}", upload_id).replace("{upper}", upload_id.upper())
+
+        assert raw(stub_edge, target) in (400, 404)
+        assert stub.asked == []
+
+    def test_a_404_of_the_edge_is_a_problem_for_a_minute(self, stub: StubOrigin, stub_edge: str) -> None:
+        answer = httpx.get(f"{stub_edge}/images/{uuid4()}/huge.jpg")
+
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["cache-control"] == "public, max-age=60"
+
+    def test_jpeg_leads_to_jpg_without_the_callers_host(self, stub: StubOrigin, stub_edge: str) -> None:
+        stem = f"/images/{uuid4()}/small@2x"
+        answer = httpx.get(f"{stub_edge}{stem}.jpeg?next=//evil.test", headers={"Host": "evil.test"})
+
+        assert (answer.status_code, answer.headers["location"]) == (308, f"{stem}.jpg")
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert stub.asked == []
+
+    def test_sizes_of_ones_own(self, tmp_path: Path, stub: StubOrigin) -> None:
+        need(PROGRAM, "nginx-light")
+        variants = (ROOT / "deploy" / "variants.conf").read_text().replace("small|medium|large", "card|column-2")
+        with nginx(tmp_path, stub.url, stub.url, variants=variants) as url:
+            statuses = [
+                httpx.get(f"{url}/images/{uuid4()}/{name}.png").status_code for name in ("card", "column-2", "small")
+            ]
+        assert statuses == [200, 200, 404]
+
+
+class TestMethods:
+    @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE", "PROPFIND"])
+    @pytest.mark.parametrize("name", ["small.jpg", "small.jpeg", "small.auto"])
+    def test_a_variant_is_only_read(self, stub: StubOrigin, stub_edge: str, method: str, name: str) -> None:
+        answer = httpx.request(method, f"{stub_edge}/images/{uuid4()}/{name}")
+
+        assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+        assert (answer.headers["allow"], answer.headers["cache-control"]) == ("GET, HEAD", "no-store")
+        assert stub.asked == []
+
+    @pytest.mark.parametrize(
+        ("path", "allow"),
+        [
+            *((path, "GET, HEAD") for path in (*PAGE_PATHS, *DOCS_PATHS)),
+            ("/images?limit=1", "GET, HEAD"),
+            ("/images/upload", "POST"),
+            ("/images/{}", "GET, HEAD, DELETE"),
+            ("/images/{}/status", "GET, HEAD"),
+            ("/images/{}/events", "GET, HEAD"),
+            ("/healthz", "GET, HEAD"),
+            ("/readyz", "GET, HEAD"),
+        ],
+    )
+    def test_ingest_gets_what_it_knows(self, stub: StubOrigin, stub_edge: str, path: str, allow: str) -> None:
+        path = path.replace("{}", str(uuid4()))
+        for method in allow.split(", "):
+            assert httpx.request(method, stub_edge + path).status_code == 200
+        assert [asked.path for asked in stub.asked] == [path] * len(allow.split(", "))
+
+        refused = httpx.request("PATCH", stub_edge + path)
+        assert (refused.status_code, refused.headers["allow"]) == (405, allow)
