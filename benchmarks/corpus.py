@@ -16,7 +16,10 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from benchmarks import photographs
 from benchmarks.report import say
-from tests.pictures import DISPLAY_P3, camera_exif, flat_webp, photograph_path
+from tests.camera import camera_exif
+from tests.icc_profiles import DISPLAY_P3
+from tests.photographs import photograph_path
+from tests.pictures import flat_webp
 
 FOLDER = photographs.FOLDER
 Make = Callable[[str], bytes]

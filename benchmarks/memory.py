@@ -27,7 +27,9 @@ from proxy.imaging.process import RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.settings import RENDER_IDLE_MB, Quality
-from tests.pictures import DISPLAY_P3, animated, chunk, disc, flat_webp, photograph, png_header, save
+from tests.icc_profiles import DISPLAY_P3
+from tests.photographs import photograph
+from tests.pictures import animated, chunk, disc, flat_webp, png_header, save
 
 LIMITS = Limits(1, 16_383)
 SIDES = (1000, 5000, 10_000)

@@ -23,7 +23,7 @@ from proxy.imaging.target import Target
 from proxy.imaging.tuning import tuned
 from proxy.model import Fit, Format
 from proxy.settings import Quality
-from tests.pictures import COLOR_PHOTOGRAPHS, photograph_path
+from tests.photographs import COLOR_PHOTOGRAPHS, photograph_path
 
 SIDES = (150, 400, 800)
 LARGE_SIDES = (1600, 2400)

@@ -1,7 +1,6 @@
 """Hand-written stand-ins that several suites share: they count what they are asked, and fail or wait when told to."""
 
 import asyncio
-import importlib.util
 import selectors
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -205,14 +204,6 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
-
-
-def photograph(name: str) -> bytes:
-    """One of scikit-image's pictures: chelsea.png is 451x300, rocket.jpg 640x427, retina.jpg 1411x1411."""
-    spec = importlib.util.find_spec("skimage")  # found, not imported: that takes a second
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "data" / name).read_bytes()
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):

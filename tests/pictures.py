@@ -1,66 +1,15 @@
-"""Pictures to feed to the origin: real photographs, and what is made of them to have every kind there is.
-
-The photographs come with scikit-image, a development dependency; the rest is made from them here, in memory. At the
-end: ICC profiles written by hand, so that a test can compute what must come of a colour.
-"""
+"""Pictures of every kind that the origin may be fed, made in memory."""
 
 import struct
 import zlib
-from collections.abc import Sequence
-from functools import cache
-from importlib.util import find_spec
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageDraw
+from PIL import Image, ImageDraw
 
 Samples = NDArray[np.integer[Any]]
-Matrix = NDArray[np.float64]
-
-COLOR_PHOTOGRAPHS = (
-    "astronaut.png",
-    "chelsea.png",
-    "coffee.png",
-    "hubble_deep_field.jpg",
-    "motorcycle_left.png",
-    "retina.jpg",
-    "rocket.jpg",
-)
-GREY_PHOTOGRAPHS = ("camera.png", "moon.png")
-
-SERIAL_NUMBER = "SN-4711-0815"
-GPS_DATE = "1999:12:31"
-COMMENT = "shot through the window"
-XMP = (
-    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-    b'<rdf:Description xmlns:aux="http://ns.adobe.com/exif/1.0/aux/" aux:SerialNumber="SN-4711-0815"/>'
-    b"</rdf:RDF></x:xmpmeta>"
-)
-
-
-def photograph_path(name: str) -> Path:
-    spec = find_spec("skimage")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    return Path(spec.submodule_search_locations[0]) / "data" / name
-
-
-def photograph_bytes(name: str) -> bytes:
-    return photograph_path(name).read_bytes()
-
-
-def photograph(name: str) -> Image.Image:
-    """Decoded, and without what its file said beside the pixels."""
-    with Image.open(photograph_path(name)) as image:
-        image.load()
-    image.info = {}
-    return image.copy()
-
-
-# Files
 
 
 def save(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -147,72 +96,6 @@ def animated(image: Image.Image, format: str) -> bytes:
     return save(image, format, save_all=True, append_images=others, duration=100, **options)
 
 
-# Orientation and metadata
-
-_STORED = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
-def oriented(upright: Image.Image, orientation: int, format: str = "JPEG") -> bytes:
-    """A file that shows `upright` to whoever heeds its EXIF orientation (1 to 8)."""
-    stored = upright.transpose(_STORED[orientation]) if orientation in _STORED else upright
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    return {"JPEG": jpeg, "PNG": png, "WEBP": webp}[format](stored, exif=exif)
-
-
-def camera_exif(orientation: int = 1) -> Image.Exif:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Make] = "Darkroom"
-    exif[ExifTags.Base.Model] = "Obscura 2"
-    exif[ExifTags.Base.Orientation] = orientation
-    exif[ExifTags.IFD.Exif] = {
-        ExifTags.Base.BodySerialNumber: SERIAL_NUMBER,
-        ExifTags.Base.ISOSpeedRatings: 400,
-    }
-    exif[ExifTags.IFD.GPSInfo] = {
-        ExifTags.GPS.GPSLatitudeRef: "N",
-        ExifTags.GPS.GPSLatitude: (52.0, 31.0, 12.0),
-        ExifTags.GPS.GPSDateStamp: GPS_DATE,
-    }
-    return exif
-
-
-def exif_with_text_orientation(text: bytes) -> bytes:
-    """EXIF whose one entry is an orientation that is text, as in known attacks on what prints it."""
-    entry = struct.pack(">HHII", ExifTags.Base.Orientation, 2, len(text) + 1, 26)
-    return b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08" + struct.pack(">H", 1) + entry + b"\0\0\0\0" + text + b"\0"
-
-
-@cache
-def camera_jpeg(orientation: int = 1) -> bytes:
-    """12 megapixels of detail as a phone saves them: Display P3, EXIF with place and serial number, XMP, a comment."""
-    mosaic = Image.new("RGB", (4032, 3024))
-    tiles = [photograph(name) for name in COLOR_PHOTOGRAPHS]
-    for row, top in enumerate(range(0, mosaic.height, 427)):
-        for column, left in enumerate(range(0, mosaic.width, 600)):
-            mosaic.paste(tiles[(row * 3 + column) % len(tiles)], (left, top))
-    return jpeg(
-        mosaic,
-        quality=90,
-        subsampling="4:2:0",
-        exif=camera_exif(orientation),
-        xmp=XMP,
-        icc_profile=DISPLAY_P3,
-        comment=COMMENT,
-    )
-
-
-# Transparency
-
-
 def disc(color: tuple[int, int, int], side: int = 400) -> Image.Image:
     """A smooth-edged disc of one colour on transparent black, as programs for drawing export it."""
     big = Image.new("L", (side * 4, side * 4))
@@ -223,106 +106,3 @@ def disc(color: tuple[int, int, int], side: int = 400) -> Image.Image:
     picture.paste((*color, 255), mask=visible)
     picture.putalpha(alpha)
     return picture
-
-
-# ICC profiles
-
-D50 = np.array([0.9642, 1.0, 0.8249])
-D65_XY = (0.3127, 0.3290)
-_BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-
-SRGB_XY = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
-DISPLAY_P3_XY = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
-ADOBE_RGB_XY = ((0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
-ADOBE_GAMMA = 563 / 256
-
-
-def srgb_decode(value: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-
-
-def srgb_encode(value: NDArray[np.float64]) -> NDArray[np.float64]:
-    value = np.clip(value, 0, 1)
-    return np.where(value <= 0.0031308, value * 12.92, 1.055 * value ** (1 / 2.4) - 0.055)
-
-
-def to_xyz_d50(primaries: Sequence[tuple[float, float]]) -> Matrix:
-    """Linear RGB with these primaries and a D65 white to XYZ as a profile has it, adapted to D50 by Bradford."""
-    xyz = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
-    x, y = D65_XY
-    white = np.array([x / y, 1, (1 - x - y) / y])
-    native = xyz * np.linalg.solve(xyz, white)
-    adaptation = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ D50) / (_BRADFORD @ white)) @ _BRADFORD
-    return np.asarray(adaptation @ native, np.float64)
-
-
-def gamma_curve(gamma: float) -> bytes:
-    return b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256))
-
-
-def srgb_curve() -> bytes:
-    table = np.round(srgb_decode(np.linspace(0, 1, 1024)) * 65535).astype(">u2")
-    return b"curv\0\0\0\0" + struct.pack(">I", len(table)) + table.tobytes()
-
-
-def profile(kind: bytes, space: bytes, connection: bytes, description: str, tags: dict[bytes, bytes]) -> bytes:
-    """An ICC profile of version 2."""
-    name = description.encode() + b"\0"
-    tags = {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(name)) + name + bytes(78),
-        b"cprt": b"text\0\0\0\0none\0",
-        b"wtpt": xyz_tag(D50),
-    } | tags
-    directory, body = struct.pack(">I", len(tags)), b""
-    start = 128 + 4 + 12 * len(tags)
-    for signature, data in tags.items():
-        directory += signature + struct.pack(">II", start + len(body), len(data))
-        body += data + bytes(-len(data) % 4)
-    date = struct.pack(">6H", 2024, 1, 1, 0, 0, 0)
-    head = b"\0\0\0\0\x02\x40\0\0" + kind + space + connection + date + b"acsp" + bytes(28) + xyz_tag(D50)[8:]
-    return struct.pack(">I", start + len(body)) + head.ljust(124, b"\0") + directory + body
-
-
-def xyz_tag(xyz: NDArray[np.float64]) -> bytes:
-    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(float(value) * 65536) for value in xyz))
-
-
-def rgb_profile(description: str, primaries: Sequence[tuple[float, float]], curve: bytes) -> bytes:
-    columns = to_xyz_d50(primaries).T
-    tags = {name: xyz_tag(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
-    return profile(b"mntr", b"RGB ", b"XYZ ", description, tags | dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve))
-
-
-def grey_profile(description: str, curve: bytes) -> bytes:
-    return profile(b"mntr", b"GRAY", b"XYZ ", description, {b"kTRC": curve})
-
-
-INKS_LAB = {
-    (0, 0, 0): (100.0, 0.0, 0.0),
-    (1, 0, 0): (60.0, -30.0, -35.0),
-    (0, 1, 0): (50.0, 60.0, -5.0),
-    (0, 0, 1): (88.0, -6.0, 75.0),
-    (1, 1, 0): (30.0, 18.0, -40.0),
-    (1, 0, 1): (52.0, -45.0, 25.0),
-    (0, 1, 1): (48.0, 58.0, 40.0),
-    (1, 1, 1): (22.0, 0.0, 0.0),
-}
-"""CIELAB (D50) of full cyan, magenta and yellow over one another: a dull press, whose inks all lie within sRGB."""
-
-
-def press_profile(black_lightness: float = 0.0, paper: NDArray[np.float64] = D50) -> bytes:
-    """A CMYK profile that mixes `INKS_LAB` linearly; black ink covers all, as well as it can."""
-    nodes = b""
-    for index in range(16):
-        cyan, magenta, yellow, black = (index >> bit & 1 for bit in (3, 2, 1, 0))
-        lightness, a, b = (black_lightness, 0.0, 0.0) if black else INKS_LAB[cyan, magenta, yellow]
-        nodes += struct.pack(">3H", round(lightness * 652.8), round((a + 128) * 256), round((b + 128) * 256))
-    identity = struct.pack(">9i", *(65536 * (index % 4 == 0) for index in range(9)))
-    ramps = struct.pack(">2H", 0, 65535)
-    table = b"mft2\0\0\0\0" + bytes([4, 3, 2, 0]) + identity + struct.pack(">2H", 2, 2) + ramps * 4 + nodes + ramps * 3
-    return profile(b"scnr", b"CMYK", b"Lab ", "A dull press", {b"A2B0": table, b"A2B1": table, b"wtpt": xyz_tag(paper)})
-
-
-DISPLAY_P3 = rgb_profile("Display P3", DISPLAY_P3_XY, srgb_curve())
-ADOBE_RGB = rgb_profile("Adobe RGB (1998)", ADOBE_RGB_XY, gamma_curve(ADOBE_GAMMA))
-GREY_GAMMA_22 = grey_profile("Dot Gamma 2.2", gamma_curve(2.2))

@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.visits import Complaints, choose, item, screenshot, warm
-from tests.pictures import photograph_bytes
+from tests.photographs import photograph_bytes
 from tests.service import Service
 
 PHONE = {"width": 360, "height": 740}

@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.browser.conftest import OpenPage
-from tests.pictures import photograph_bytes
+from tests.photographs import photograph_bytes
 
 
 def test_every_call_is_shown(open_page: OpenPage) -> None:

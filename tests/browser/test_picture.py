@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.visits import Complaints, choose, developed, opened, screenshot, warm
-from tests.pictures import photograph_bytes
+from tests.photographs import photograph_bytes
 from tests.service import Service
 
 

@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.visits import Complaints, opened, screenshot
-from tests.pictures import photograph, png
+from tests.photographs import photograph
+from tests.pictures import png
 from tests.service import Service
 
 COUNT = 26

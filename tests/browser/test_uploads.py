@@ -10,7 +10,8 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.visits import Complaints, choose, item, opened, screenshot
-from tests.pictures import photograph, photograph_bytes, png
+from tests.photographs import photograph, photograph_bytes
+from tests.pictures import png
 from tests.service import Service
 
 RECORD_PROGRESS = """() => {

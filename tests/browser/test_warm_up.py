@@ -9,7 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.visits import Complaints, choose, developed, item, opened, screenshot, warm
-from tests.pictures import camera_jpeg, photograph_bytes
+from tests.camera import camera_jpeg
+from tests.photographs import photograph_bytes
 from tests.service import Service
 
 RECORD_WARM_UP = """() => {

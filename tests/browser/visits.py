@@ -5,7 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
-from tests.pictures import photograph_bytes
+from tests.photographs import photograph_bytes
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 UPLOAD_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

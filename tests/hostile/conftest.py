@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.pictures import jpeg, photograph
+from tests.photographs import photograph
+from tests.pictures import jpeg
 from tests.service import Service
 
 STALL = 2  # seconds that an upload may send nothing

@@ -11,7 +11,10 @@ from PIL import Image
 from proxy.imaging.header import MAX_STEPS
 from proxy.imaging.probe import MAX_CHUNKS, MAX_SCANS
 from tests import pictures
-from tests.pictures import chunk, jpeg, jpeg_of_scans, photograph, png, webp
+from tests.camera import exif_with_text_orientation
+from tests.icc_profiles import DISPLAY_P3, press_profile
+from tests.photographs import photograph
+from tests.pictures import chunk, jpeg, jpeg_of_scans, png, webp
 
 Files = Iterator[tuple[str, bytes, str | tuple[str, ...]]]
 """Names, contents, and what may come of each."""
@@ -71,20 +74,20 @@ def metadata() -> Files:
     profiles = {
         "empty": b"",
         "short": b"\0" * 20,
-        "cut": pictures.DISPLAY_P3[:200],
+        "cut": DISPLAY_P3[:200],
         "noise": b"\xff" * 3000,
-        "of inks": pictures.press_profile(),
-        "of a length that is a lie": b"\xff\xff\xff\xff" + pictures.DISPLAY_P3[4:],
-        "of tags outside": pictures.DISPLAY_P3[:132] + b"\xff" * 100 + pictures.DISPLAY_P3[232:],
+        "of inks": press_profile(),
+        "of a length that is a lie": b"\xff\xff\xff\xff" + DISPLAY_P3[4:],
+        "of tags outside": DISPLAY_P3[:132] + b"\xff" * 100 + DISPLAY_P3[232:],
     }
     for name, profile in profiles.items():
         for write in (jpeg, png, webp):
             yield f"{write.__name__} with a profile {name}", write(PLAIN, icc_profile=profile), "accepted"
-    large = pictures.DISPLAY_P3 + bytes(3_000_000)
+    large = DISPLAY_P3 + bytes(3_000_000)
     yield "JPEG with a profile of 3 MB", jpeg(PLAIN, icc_profile=large), "accepted"
     yield "PNG with a profile of 3 MB", png(PLAIN, icc_profile=large), "undecodable"  # Pillow unpacks one of them
     for text in (b"6", b"<?php echo 1;", b"\xff" * 100):
-        exif = pictures.exif_with_text_orientation(text)
+        exif = exif_with_text_orientation(text)
         yield f"JPEG with the orientation {text[:9]!r}", jpeg(PLAIN, exif=exif), "accepted"
 
 

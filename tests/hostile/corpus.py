@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from PIL import Image
 
 from tests import pictures
+from tests.camera import XMP, camera_exif
 from tests.hostile import containers, polyglots
+from tests.icc_profiles import DISPLAY_P3, press_profile
+from tests.photographs import photograph
 from tests.pictures import chunk, jpeg, png, png_header, save, webp
 
 ACCEPTED = "accepted"
@@ -23,7 +26,7 @@ ANY = frozenset({ACCEPTED, "undecodable", "unsupported_format", "too_small", "to
 """What a file may be that was damaged by chance: also a sound one of another size."""
 
 FLIPS = 30  # damaged files of each kind
-PHOTOGRAPH = pictures.photograph("coffee.png").resize((240, 160))
+PHOTOGRAPH = photograph("coffee.png").resize((240, 160))
 PLAIN = Image.linear_gradient("L").resize((100, 100)).convert("RGB")
 
 
@@ -52,16 +55,16 @@ def corpus(seed: int = 20) -> Iterator[Case]:
 
 
 def wholes() -> dict[str, bytes]:
-    metadata = {"exif": pictures.camera_exif(6), "icc_profile": pictures.DISPLAY_P3}
+    metadata = {"exif": camera_exif(6), "icc_profile": DISPLAY_P3}
     return {
         "baseline JPEG": jpeg(PHOTOGRAPH, **metadata),
         "progressive JPEG": jpeg(PHOTOGRAPH, progressive=True, **metadata),
-        "CMYK JPEG": jpeg(PHOTOGRAPH.convert("CMYK"), icc_profile=pictures.press_profile()),
+        "CMYK JPEG": jpeg(PHOTOGRAPH.convert("CMYK"), icc_profile=press_profile()),
         "PNG": png(PHOTOGRAPH, **metadata),
         "palette PNG": png(PHOTOGRAPH.quantize(60), **metadata),
         "APNG": pictures.animated(PHOTOGRAPH, "PNG"),
         "lossless WebP": webp(PHOTOGRAPH, **metadata),
-        "lossy WebP": webp(PHOTOGRAPH, lossless=False, xmp=pictures.XMP, **metadata),
+        "lossy WebP": webp(PHOTOGRAPH, lossless=False, xmp=XMP, **metadata),
         "transparent WebP": webp(pictures.disc((200, 30, 30), 200), lossless=False),
         "animated WebP": pictures.animated(PHOTOGRAPH, "WEBP"),
     }

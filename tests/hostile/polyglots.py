@@ -7,18 +7,9 @@ from types import MappingProxyType
 
 from PIL import Image, ImageDraw
 
-from tests.pictures import (
-    SRGB_XY,
-    XMP,
-    camera_exif,
-    chunk,
-    exif_with_text_orientation,
-    jpeg,
-    png,
-    rgb_profile,
-    srgb_curve,
-    webp,
-)
+from tests.camera import XMP, camera_exif, exif_with_text_orientation
+from tests.icc_profiles import SRGB_XY, rgb_profile, srgb_curve
+from tests.pictures import chunk, jpeg, png, webp
 
 MARKERS = (
     b"<?php ",

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from darkroom import picture_html, variant_url
-from tests.pictures import camera_jpeg, photograph_path
+from tests.camera import camera_jpeg
+from tests.photographs import photograph_path
 from tests.service import Service
 
 ROCKET = photograph_path("rocket.jpg")

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.fakes import photograph
+from tests.photographs import photograph_bytes
 from tests.service import Service, darkroom
 from tests.unit.ingest.fakes import picture
 
@@ -26,7 +26,7 @@ SIZE = "[sizes.tiny]\nwidth = 24\nheight = 24\n[sizes.thumb]\nwidth = 60\nheight
 def folder(tmp_path: Path) -> Path:
     """Two small sizes, two pictures, and what is none."""
     (tmp_path / "darkroom.toml").write_text(SIZE)
-    (tmp_path / "rocket.jpg").write_bytes(photograph("rocket.jpg"))
+    (tmp_path / "rocket.jpg").write_bytes(photograph_bytes("rocket.jpg"))
     (tmp_path / "small.png").write_bytes(picture(format="png"))
     (tmp_path / "notes.txt").write_text("not a picture, but long enough to be one")
     (tmp_path / "huge.jpg").write_bytes(picture() + bytes(1 << 20))
@@ -62,7 +62,7 @@ def test_json_is_the_apis_own_answer(folder: Path) -> None:
     [mine] = uploaded(folder, "rocket.jpg", PUBLIC_URL="https://pictures.example")
 
     with Service(folder, WARM_UP="false", PUBLIC_URL="https://pictures.example") as service:
-        theirs = httpx.post(f"{service.url}/images/upload", files={"image": photograph("rocket.jpg")}).json()
+        theirs = httpx.post(f"{service.url}/images/upload", files={"image": photograph_bytes("rocket.jpg")}).json()
         shown = httpx.get(f"{service.url}/images/{mine['uploadId']}").json()
         assert httpx.get(f"{service.url}/images/{mine['uploadId']}/tiny.webp").status_code == 200
 

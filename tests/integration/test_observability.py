@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.camera import camera_jpeg
 from tests.collector import collecting
-from tests.pictures import camera_jpeg
 from tests.service import Service, Worker, darkroom, free_port
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"

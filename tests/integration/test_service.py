@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from tests import pictures
-from tests.pictures import camera_jpeg, disc, photograph_bytes, png
+from tests import photographs
+from tests.camera import camera_jpeg
+from tests.photographs import photograph_bytes
+from tests.pictures import disc, png
 from tests.seaweedfs import SeaweedServer
 from tests.service import Service, darkroom
 
@@ -234,7 +236,7 @@ def test_a_changed_size_makes_variants_stale_and_refresh_makes_them_anew(
 
 def test_auto_is_what_suits_the_client_and_the_picture(tmp_path: Path, stores: dict[str, str]) -> None:
     with Service(tmp_path, **stores, WARM_UP="false") as service:
-        originals = [png(disc((200, 30, 30))), png(pictures.photograph("coffee.png"))]
+        originals = [png(disc((200, 30, 30))), png(photographs.photograph("coffee.png"))]
         uploads = [upload(service, original) for original in originals]
 
         def formats(accept: str) -> list[str]:

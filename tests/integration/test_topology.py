@@ -4,10 +4,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.camera import camera_jpeg
 from tests.cluster import Cluster
 from tests.conftest import need
 from tests.nginx import PROGRAM, nginx
-from tests.pictures import camera_jpeg
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer

@@ -7,9 +7,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.camera import camera_jpeg
 from tests.load.flood import SIZES, Flood, capacity, cold_paths, flood, get
 from tests.load.leaks import at_rest
-from tests.pictures import camera_jpeg, photograph_bytes
+from tests.photographs import photograph_bytes
 from tests.service import Service
 from tests.watch import Watch
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.camera import camera_jpeg
 from tests.cluster import Cluster
-from tests.pictures import camera_jpeg
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer

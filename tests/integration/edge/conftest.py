@@ -6,9 +6,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.camera import camera_jpeg
 from tests.conftest import need
 from tests.nginx import PROGRAM, StubOrigin, nginx
-from tests.pictures import camera_jpeg
 from tests.service import Service
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from darkroom import Upload, picture_html
 from darkroom.placeholder import data_url
-from tests.pictures import photograph
+from tests.photographs import photograph
 from tests.thumbhashes import opaque, transparent
 from tests.unit.ingest.web.test_documents import Element, candidates
 

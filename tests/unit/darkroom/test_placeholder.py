@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from darkroom.placeholder import data_url
-from tests.pictures import photograph
+from tests.photographs import photograph
 from tests.thumbhashes import opaque, transparent
 
 STEP = 5  # levels: luminance has 64 steps, the two colour differences as many for twice the range

@@ -18,6 +18,7 @@ from proxy.keys import original_key
 from proxy.model import UploadId, parse_upload_id
 from proxy.telemetry import Metrics
 from tests import pictures
+from tests.camera import oriented
 from tests.fakes import CountingStore, sample
 from tests.unit.ingest.fakes import (
     SIZES,
@@ -80,7 +81,7 @@ async def test_every_standard_variant_waits(uploads: Uploads) -> None:
 async def test_its_sides_are_those_of_the_upright_picture(uploads: Uploads) -> None:
     upright = Picture.new("RGB", (140, 100), "teal")
 
-    image = await uploads.receive(chunks_of(pictures.oriented(upright, 6)))
+    image = await uploads.receive(chunks_of(oriented(upright, 6)))
 
     assert (image.width, image.height) == (140, 100)
 

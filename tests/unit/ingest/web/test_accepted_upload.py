@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from proxy.imaging.inspect import inspect
 from proxy.imaging.probe import Limits
 from proxy.model import parse_upload_id
-from tests.fakes import photograph
+from tests.photographs import photograph_bytes
 from tests.unit.ingest.fakes import MULTIPART, Exchange, multipart, part, picture, upload_body
 from tests.unit.ingest.web.conftest import Service
 
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 async def test_the_answer_is_that_of_the_contract(service: Service, tmp_path: Path) -> None:
-    file = photograph("rocket.jpg")
+    file = photograph_bytes("rocket.jpg")
     (tmp_path / "rocket").write_bytes(file)
     seen = inspect(tmp_path / "rocket", Limits(100, 1000))
 
@@ -54,7 +54,7 @@ async def test_the_answer_is_that_of_the_contract(service: Service, tmp_path: Pa
 
 
 async def test_every_url_works_at_once(service: Service) -> None:
-    urls = (await service.upload(photograph("rocket.jpg"))).json()["urls"]
+    urls = (await service.upload(photograph_bytes("rocket.jpg"))).json()["urls"]
 
     for size, formats in urls.items():
         for format, url in formats.items():

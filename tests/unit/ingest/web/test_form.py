@@ -8,7 +8,9 @@ import httpx
 import pytest
 
 from proxy.web.negotiation import prefers_page
-from tests.pictures import camera_exif, jpeg, photograph
+from tests.camera import camera_exif
+from tests.photographs import photograph
+from tests.pictures import jpeg
 from tests.unit.ingest.fakes import picture
 from tests.unit.ingest.web.conftest import Service
 

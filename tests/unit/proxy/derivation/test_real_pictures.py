@@ -19,7 +19,8 @@ from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
 from proxy.telemetry import Metrics
-from tests.fakes import CountingStore, eventually, photograph, sample
+from tests.fakes import CountingStore, eventually, sample
+from tests.photographs import photograph_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,7 +77,7 @@ async def upload(store: CountingStore, body: bytes) -> UploadId:
 async def test_a_photograph_becomes_the_variant_that_was_asked_for(
     derivations: Derivations, store: CountingStore
 ) -> None:
-    upload_id = await upload(store, photograph("rocket.jpg"))
+    upload_id = await upload(store, photograph_bytes("rocket.jpg"))
 
     answer = await derivations.fetch(upload_id, JPG)
     await derivations.drain()
@@ -90,7 +91,7 @@ async def test_a_photograph_becomes_the_variant_that_was_asked_for(
 async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
     derivations: Derivations, store: CountingStore, metrics: Metrics
 ) -> None:
-    upload_id = await upload(store, photograph("chelsea.png"))
+    upload_id = await upload(store, photograph_bytes("chelsea.png"))
 
     answers = await asyncio.gather(*(derivations.fetch(upload_id, JPG) for _ in range(64)))
     await derivations.drain()
@@ -101,7 +102,7 @@ async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
 
 
 async def test_a_warm_up_makes_the_same_bytes_as_requests_do(derivations: Derivations, store: CountingStore) -> None:
-    warmed, requested = [await upload(store, photograph("rocket.jpg")) for _ in range(2)]
+    warmed, requested = [await upload(store, photograph_bytes("rocket.jpg")) for _ in range(2)]
 
     made = [one.variant async for one in derivations.ensure(warmed, SIZES.standard)]
     for variant in SIZES.standard:
@@ -117,13 +118,13 @@ async def test_a_warm_up_makes_the_same_bytes_as_requests_do(derivations: Deriva
 
 @pytest.mark.parametrize(
     ("body", "failure"),
-    [(photograph("chelsea.png")[:20_000], Undecodable), (b"not a picture at all", Refused)],
+    [(photograph_bytes("chelsea.png")[:20_000], Undecodable), (b"not a picture at all", Refused)],
     ids=["truncated", "text"],
 )
 async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
     derivations: Derivations, store: CountingStore, pool: RenderPool, body: bytes, failure: type[Exception]
 ) -> None:
-    broken, sound = await upload(store, body), await upload(store, photograph("chelsea.png"))
+    broken, sound = await upload(store, body), await upload(store, photograph_bytes("chelsea.png"))
     [process] = pool._idle
 
     with pytest.raises(failure):
@@ -136,7 +137,7 @@ async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
 
 
 async def test_a_warm_up_that_is_left_frees_its_process(derivations: Derivations, store: CountingStore) -> None:
-    upload_id = await upload(store, photograph("rocket.jpg"))
+    upload_id = await upload(store, photograph_bytes("rocket.jpg"))
     warm_up = derivations.ensure(upload_id, SIZES.standard)
     await anext(warm_up)
     await warm_up.aclose()
@@ -156,7 +157,7 @@ async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
     settings = {"temporary": temporary, "hot_bytes": 0, "missing_ttl": 60}
     late = Derivations(store, impatient, recipes, metrics, timeout=0.001, **settings)
     patient = Derivations(store, impatient, recipes, metrics, timeout=20, **settings)
-    upload_id = await upload(store, photograph("retina.jpg"))
+    upload_id = await upload(store, photograph_bytes("retina.jpg"))
 
     with pytest.raises(DerivationTimeout):
         await late.fetch(upload_id, JPG)

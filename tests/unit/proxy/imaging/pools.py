@@ -12,7 +12,7 @@ from proxy.imaging.pool import RenderPool
 from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.telemetry import Metrics
-from tests.pictures import photograph_path
+from tests.photographs import photograph_path
 from tests.unit.proxy.imaging.reference import LIMITS, SIDES, target
 
 ROCKET = photograph_path("rocket.jpg")

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from proxy.model import Format
-from tests.pictures import chunk, disc, jpeg, photograph, png, raw_png, webp
+from tests.photographs import photograph
+from tests.pictures import chunk, disc, jpeg, png, raw_png, webp
 from tests.unit.proxy.imaging.reference import color_at, decoded, farthest, picture, pixels, psnr, rendered, target
 
 pytestmark = pytest.mark.usefixtures("decoder")

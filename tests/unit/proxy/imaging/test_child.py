@@ -15,7 +15,8 @@ from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 from proxy.imaging.wire import inspect_request, pack, render_request
 from proxy.model import Format
-from tests.pictures import photograph, photograph_bytes, photograph_path, png
+from tests.photographs import photograph, photograph_bytes, photograph_path
+from tests.pictures import png
 from tests.unit.proxy.imaging.reference import LIMITS, rendered, target
 
 ROCKET = photograph_path("rocket.jpg")

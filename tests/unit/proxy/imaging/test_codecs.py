@@ -9,7 +9,9 @@ from PIL import Image, ImageDraw, features
 from proxy.imaging import png as png_module
 from proxy.imaging.codecs import ROBIDOUX, encode, versions
 from proxy.model import Format
-from tests.pictures import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, camera_exif, disc, photograph, png
+from tests.camera import camera_exif
+from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph
+from tests.pictures import disc, png
 from tests.unit.proxy.imaging.reference import decoded, psnr, target
 from tests.unit.proxy.imaging.test_metadata import png_chunks
 

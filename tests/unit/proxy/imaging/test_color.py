@@ -8,7 +8,7 @@ from PIL import Image
 
 from proxy.imaging.color import to_srgb
 from proxy.model import Format
-from tests.pictures import (
+from tests.icc_profiles import (
     ADOBE_GAMMA,
     ADOBE_RGB,
     ADOBE_RGB_XY,
@@ -21,19 +21,15 @@ from tests.pictures import (
     Matrix,
     gamma_curve,
     grey_profile,
-    jpeg,
-    photograph,
-    png,
     press_profile,
     rgb_profile,
     srgb_curve,
     srgb_decode,
     srgb_encode,
     to_xyz_d50,
-    unmarked_cmyk_jpeg,
-    webp,
-    ycck_jpeg,
 )
+from tests.photographs import photograph
+from tests.pictures import jpeg, png, unmarked_cmyk_jpeg, webp, ycck_jpeg
 from tests.unit.proxy.imaging.reference import color_at, covered, farthest, picture, psnr, target
 
 Color = tuple[int, ...]

@@ -11,19 +11,10 @@ from PIL import Image
 from proxy.errors import Refused, Undecodable
 from proxy.imaging.inspect import inspect
 from proxy.model import Format
-from tests.pictures import (
-    DISPLAY_P3,
-    XMP,
-    animated,
-    camera_exif,
-    chunk,
-    disc,
-    jpeg,
-    photograph,
-    png,
-    press_profile,
-    webp,
-)
+from tests.camera import XMP, camera_exif
+from tests.icc_profiles import DISPLAY_P3, press_profile
+from tests.photographs import photograph
+from tests.pictures import animated, chunk, disc, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, rendered, target
 
 pytestmark = pytest.mark.usefixtures("decoder")

@@ -11,7 +11,9 @@ from proxy.errors import Undecodable
 from proxy.imaging import vips
 from proxy.imaging.channels import unpremultiply
 from proxy.imaging.decoding import Original, decode
-from tests.pictures import camera_exif, chunk, disc, jpeg, photograph, png, webp
+from tests.camera import camera_exif
+from tests.photographs import photograph
+from tests.pictures import chunk, disc, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import LIMITS, farthest, on_disk, pixels, psnr
 
 TIER = 800

@@ -16,21 +16,16 @@ from PIL import Image
 from benchmarks.memory import ORIGINALS
 from proxy.errors import Undecodable
 from proxy.imaging.header import MAX_STEPS, Header, read_header
+from tests.camera import camera_exif, camera_jpeg, oriented
+from tests.icc_profiles import DISPLAY_P3
+from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph, photograph_bytes
 from tests.pictures import (
-    COLOR_PHOTOGRAPHS,
-    DISPLAY_P3,
-    GREY_PHOTOGRAPHS,
     animated,
-    camera_exif,
-    camera_jpeg,
     chunk,
     disc,
     flat_webp,
     jpeg,
     jpeg_of_scans,
-    oriented,
-    photograph,
-    photograph_bytes,
     png,
     png_header,
     raw_png,

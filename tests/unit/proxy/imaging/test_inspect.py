@@ -9,22 +9,10 @@ from PIL import Image
 
 from proxy.errors import TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.inspect import Inspection, inspect
-from tests.pictures import (
-    DISPLAY_P3,
-    DISPLAY_P3_XY,
-    SRGB_XY,
-    animated,
-    camera_jpeg,
-    jpeg,
-    oriented,
-    photograph,
-    png,
-    raw_png,
-    srgb_decode,
-    srgb_encode,
-    to_xyz_d50,
-    webp,
-)
+from tests.camera import camera_jpeg, oriented
+from tests.icc_profiles import DISPLAY_P3, DISPLAY_P3_XY, SRGB_XY, srgb_decode, srgb_encode, to_xyz_d50
+from tests.photographs import photograph
+from tests.pictures import animated, jpeg, png, raw_png, webp
 from tests.unit.proxy.imaging.reference import LIMITS, on_disk
 
 AVERAGE = 2  # levels: a scaled decode and two box filters, each of which rounds

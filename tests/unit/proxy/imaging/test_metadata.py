@@ -6,21 +6,10 @@ import pytest
 from PIL import ExifTags
 
 from proxy.model import Format
-from tests.pictures import (
-    COMMENT,
-    DISPLAY_P3,
-    GPS_DATE,
-    SERIAL_NUMBER,
-    XMP,
-    camera_exif,
-    camera_jpeg,
-    chunk,
-    disc,
-    jpeg,
-    photograph,
-    png,
-    webp,
-)
+from tests.camera import COMMENT, GPS_DATE, SERIAL_NUMBER, XMP, camera_exif, camera_jpeg
+from tests.icc_profiles import DISPLAY_P3
+from tests.photographs import photograph
+from tests.pictures import chunk, disc, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import decoded, rendered, target
 
 pytestmark = pytest.mark.usefixtures("decoder")

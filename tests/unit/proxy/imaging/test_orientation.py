@@ -5,7 +5,9 @@ from PIL import Image
 
 from proxy.imaging.target import Target
 from proxy.model import Fit
-from tests.pictures import camera_jpeg, exif_with_text_orientation, jpeg, oriented, photograph, png
+from tests.camera import camera_jpeg, exif_with_text_orientation, oriented
+from tests.photographs import photograph
+from tests.pictures import jpeg, png
 from tests.unit.proxy.imaging.reference import covered, picture, psnr, target
 
 pytestmark = pytest.mark.usefixtures("decoder")

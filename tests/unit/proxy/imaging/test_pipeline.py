@@ -8,7 +8,9 @@ from PIL import Image
 
 from proxy.imaging.pipeline import render
 from proxy.model import Fit, Format
-from tests.pictures import COLOR_PHOTOGRAPHS, animated, camera_jpeg, disc, jpeg, photograph, photograph_bytes, png, webp
+from tests.camera import camera_jpeg
+from tests.photographs import COLOR_PHOTOGRAPHS, photograph, photograph_bytes
+from tests.pictures import animated, disc, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import (
     LIMITS,
     SIDES,

@@ -19,17 +19,9 @@ from proxy.imaging.inspect import inspect
 from proxy.imaging.memory import ENVIRONMENT
 from proxy.imaging.pool import RenderPool
 from proxy.model import Format
-from tests.pictures import (
-    camera_jpeg,
-    chunk,
-    jpeg,
-    jpeg_of_scans,
-    photograph,
-    photograph_bytes,
-    png,
-    png_header,
-    raw_png,
-)
+from tests.camera import camera_jpeg
+from tests.photographs import photograph, photograph_bytes
+from tests.pictures import chunk, jpeg, jpeg_of_scans, png, png_header, raw_png
 from tests.unit.proxy.imaging.pools import (
     LIVE,
     PATIENT,

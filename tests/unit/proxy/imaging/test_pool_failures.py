@@ -23,16 +23,10 @@ from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
+from tests.camera import camera_jpeg
 from tests.fakes import eventually, sample
-from tests.pictures import (
-    camera_jpeg,
-    chunk,
-    flat_webp,
-    jpeg,
-    photograph,
-    photograph_bytes,
-    png_header,
-)
+from tests.photographs import photograph, photograph_bytes
+from tests.pictures import chunk, flat_webp, jpeg, png_header
 from tests.unit.proxy.imaging.pools import (
     LIVE,
     ROCKET,

@@ -12,7 +12,9 @@ from PIL import ExifTags, Image
 from proxy.imaging.inspect import inspect
 from proxy.imaging.privacy import Private, private_exif, private_metadata
 from proxy.model import Format
-from tests.pictures import XMP, camera_exif, camera_jpeg, chunk, jpeg, photograph, png, webp
+from tests.camera import XMP, camera_exif, camera_jpeg
+from tests.photographs import photograph
+from tests.pictures import chunk, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import LIMITS, on_disk, rendered, target
 
 COFFEE = photograph("coffee.png")

@@ -7,20 +7,9 @@ from PIL import Image
 
 from proxy.errors import Refused, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.probe import MAX_CHUNKS, MAX_SCANS, Limits, open_picture, sniff
-from tests.pictures import (
-    animated,
-    camera_jpeg,
-    chunk,
-    flat_webp,
-    jpeg,
-    jpeg_of_scans,
-    photograph,
-    photograph_path,
-    png,
-    png_header,
-    save,
-    webp,
-)
+from tests.camera import camera_jpeg
+from tests.photographs import photograph, photograph_path
+from tests.pictures import animated, chunk, flat_webp, jpeg, jpeg_of_scans, png, png_header, save, webp
 from tests.unit.proxy.imaging.reference import LIMITS, on_disk, picture, rendered, target
 
 SMALL = target(150, 150)

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageChops, ImageFilter
 
 from proxy.imaging.similarity import MIN_SIDE, Reference
-from tests.pictures import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, jpeg, photograph
+from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph
+from tests.pictures import jpeg
 
 Distortion = Callable[[Image.Image], Image.Image]
 

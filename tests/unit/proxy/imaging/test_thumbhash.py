@@ -5,7 +5,8 @@ import thumbhash as another
 from PIL import Image
 
 from proxy.imaging.thumbhash import thumbhash
-from tests.pictures import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, disc, photograph
+from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph
+from tests.pictures import disc
 
 STEP = 1 / 31.5 + 0.01  # the coarsest step of the averages in the header, in parts of full scale
 

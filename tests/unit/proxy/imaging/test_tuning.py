@@ -17,7 +17,9 @@ from proxy.imaging.similarity import MIN_SIDE, Reference
 from proxy.imaging.target import Measured, Target
 from proxy.imaging.tuning import ENCODES, QUALITIES, least, tuned
 from proxy.model import Format
-from tests.pictures import camera_exif, disc, photograph, photograph_bytes
+from tests.camera import camera_exif
+from tests.photographs import photograph, photograph_bytes
+from tests.pictures import disc
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, target
 from tests.unit.proxy.imaging.test_similarity import noisy
 

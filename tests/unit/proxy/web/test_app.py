@@ -16,7 +16,8 @@ from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
 from proxy.storage.s3 import S3Store
 from proxy.web.app import compose, create_app, open_store
-from tests.fakes import lifespan, listing, photograph
+from tests.fakes import lifespan, listing
+from tests.photographs import photograph_bytes
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("logging_of_our_own")]
 
@@ -54,7 +55,7 @@ async def upload(folder: Path, body: bytes) -> UploadId:
 async def test_a_photograph_is_served_in_every_format(
     client: httpx.AsyncClient, folder: Path, name: str, format: str, side: int
 ) -> None:
-    upload_id = await upload(folder, photograph("rocket.jpg"))
+    upload_id = await upload(folder, photograph_bytes("rocket.jpg"))
 
     derived = await client.get(f"/images/{upload_id}/{name}")
     again = await client.get(f"/images/{upload_id}/{name}")
@@ -73,7 +74,7 @@ async def test_a_photograph_is_served_in_every_format(
 
 
 async def test_a_corrupt_original_is_422(client: httpx.AsyncClient, folder: Path) -> None:
-    upload_id = await upload(folder, photograph("chelsea.png")[:20_000])
+    upload_id = await upload(folder, photograph_bytes("chelsea.png")[:20_000])
 
     answer = await client.get(f"/images/{upload_id}/small.jpg")
 
@@ -87,7 +88,7 @@ async def test_an_unknown_upload_is_404(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_redirect_leads_to_the_picture(client: httpx.AsyncClient, folder: Path) -> None:
-    upload_id = await upload(folder, photograph("rocket.jpg"))
+    upload_id = await upload(folder, photograph_bytes("rocket.jpg"))
 
     answer = await client.get(f"/images/{upload_id}/small.jpeg", follow_redirects=True)
 
@@ -113,7 +114,7 @@ async def test_no_answer_repeats_the_host_that_the_caller_chose(client: httpx.As
 
 async def test_stopping_finishes_write_backs_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     app = create_app(Settings(data_dir=tmp_path, render_processes=1, render_timeout=20))
-    upload_id = await upload(tmp_path, photograph("rocket.jpg"))
+    upload_id = await upload(tmp_path, photograph_bytes("rocket.jpg"))
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         answer = await client.get(f"/images/{upload_id}/small.jpg")
 
