@@ -20,7 +20,7 @@ from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId, new_upload_id
 from tests.postgres import PostgresServer
 from tests.service import darkroom
-from tests.unit.ingest.fakes import accepted
+from tests.unit.ingest.examples import accepted
 
 AWAY = 20  # seconds until a server that hangs must have been given up; it takes twelve
 TROUBLES: dict[str, Callable[[PostgresServer], None]] = {

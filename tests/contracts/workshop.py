@@ -13,7 +13,7 @@ from ingest.jobs import JobStatus, LostJob
 from ingest.queue.base import Delivery, WarmupQueue
 from proxy.model import UploadId, new_upload_id
 from tests.redis_server import RedisServer
-from tests.unit.ingest.fakes import accepted
+from tests.unit.ingest.examples import accepted
 
 GUARD = 30  # seconds until a test gives up waiting
 SOON = 5  # seconds; a queue that is away is told within them

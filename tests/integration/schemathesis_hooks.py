@@ -6,7 +6,7 @@ import schemathesis
 from hypothesis import strategies
 from schemathesis import Case, HookContext
 
-from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.examples import picture
 
 for _format in ("jpeg", "png", "webp"):
     _tries = [picture(format=_format), picture(50, 50, _format), picture(format=_format)[:200], b"GIF89a", b""]

@@ -14,7 +14,7 @@ import pytest
 
 from tests.photographs import photograph_bytes
 from tests.service import Service, darkroom
-from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.examples import picture
 
 PROGRAM = str(Path(sys.executable).with_name("darkroom"))
 FORMATS = ("jpg", "png", "webp", "avif")

@@ -10,7 +10,7 @@ from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 from tests.service import Service, darkroom
-from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.examples import picture
 
 NOBODY = "127.0.0.1:9"
 

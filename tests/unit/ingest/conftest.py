@@ -16,7 +16,9 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, RecordingCdn, RecordingQueue, WatchedRepository
+from tests.unit.ingest.examples import SIZES
+from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue
+from tests.unit.ingest.repositories import WatchedRepository
 
 
 @pytest_asyncio.fixture(loop_scope="module")

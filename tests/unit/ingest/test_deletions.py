@@ -13,7 +13,11 @@ from proxy.errors import CatalogUnavailable, CdnUnavailable, StoreUnavailable, U
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, RecordingCdn, WatchedRepository, chunks_of, picture, rows
+from tests.unit.ingest.bodies import chunks_of
+from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.fakes import RecordingCdn
+from tests.unit.ingest.leftovers import rows
+from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,9 @@ from proxy.errors import CatalogUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted, rows
+from tests.unit.ingest.examples import SIZES, accepted
+from tests.unit.ingest.leftovers import rows
+from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

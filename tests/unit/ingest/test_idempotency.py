@@ -6,7 +6,7 @@ import pytest
 
 from ingest.idempotency import fingerprint, parse_claim
 from proxy.errors import Malformed
-from tests.unit.ingest.fakes import chunks_of
+from tests.unit.ingest.bodies import chunks_of
 
 MINUTE = timedelta(minutes=1)
 

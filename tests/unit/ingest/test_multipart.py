@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ingest.multipart import MAX_OTHER_BYTES, MAX_PARTS, file_field
 from proxy.errors import Malformed, MissingImage, ServiceError, TooLarge
-from tests.unit.ingest.fakes import BOUNDARY, MULTIPART, Pieces, at_once, chunks_of, multipart, part, upload_body
+from tests.unit.ingest.bodies import BOUNDARY, MULTIPART, Pieces, chunks_of, multipart, part, upload_body
+from tests.unit.ingest.tasks import at_once
 
 MIB = 1 << 20
 FILE = 'name="image"; filename="photo.jpg"'

@@ -12,7 +12,8 @@ from ingest.operations import WarmReport
 from ingest.queue.base import Delivery
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId, new_upload_id
-from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted
+from tests.unit.ingest.examples import SIZES, accepted
+from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,7 +7,10 @@ import pytest
 from ingest.jobs import Job, JobStatus
 from ingest.reconciler import Reconciler
 from proxy.errors import Unavailable
-from tests.unit.ingest.fakes import MemoryRepository, RecordingQueue, accepted, at_once, eventually, now, queue_away
+from tests.unit.ingest.examples import accepted, now
+from tests.unit.ingest.fakes import RecordingQueue, queue_away
+from tests.unit.ingest.repositories import MemoryRepository
+from tests.unit.ingest.tasks import at_once, eventually
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 

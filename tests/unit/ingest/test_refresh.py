@@ -14,7 +14,8 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.base import ObjectStore
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, chunks_of, picture
+from tests.unit.ingest.bodies import chunks_of
+from tests.unit.ingest.examples import SIZES, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

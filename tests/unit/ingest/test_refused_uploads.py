@@ -34,17 +34,12 @@ from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
 from tests import pictures
 from tests.fakes import CountingStore, Gate, sample
-from tests.unit.ingest.fakes import (
-    SIZES,
-    Pieces,
-    RecordingQueue,
-    WatchedRepository,
-    chunks_of,
-    files_below,
-    picture,
-    reached,
-    rows,
-)
+from tests.unit.ingest.bodies import Pieces, chunks_of
+from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.fakes import RecordingQueue
+from tests.unit.ingest.leftovers import files_below, rows
+from tests.unit.ingest.repositories import WatchedRepository
+from tests.unit.ingest.tasks import reached
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

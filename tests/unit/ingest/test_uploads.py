@@ -20,16 +20,11 @@ from proxy.telemetry import Metrics
 from tests import pictures
 from tests.camera import oriented
 from tests.fakes import CountingStore, sample
-from tests.unit.ingest.fakes import (
-    SIZES,
-    RecordingQueue,
-    WatchedRepository,
-    chunks_of,
-    files_below,
-    picture,
-    queue_away,
-    rows,
-)
+from tests.unit.ingest.bodies import chunks_of
+from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.fakes import RecordingQueue, queue_away
+from tests.unit.ingest.leftovers import files_below, rows
+from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -28,7 +28,10 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES, WatchedRepository, accepted, chunks_of, eventually, picture, reached
+from tests.unit.ingest.bodies import chunks_of
+from tests.unit.ingest.examples import SIZES, accepted, picture
+from tests.unit.ingest.repositories import WatchedRepository
+from tests.unit.ingest.tasks import eventually, reached
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

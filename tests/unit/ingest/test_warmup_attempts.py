@@ -20,7 +20,10 @@ from proxy.errors import (
     UnknownUpload,
 )
 from tests.fakes import VirtualTimeLoop
-from tests.unit.ingest.fakes import SIZES, MemoryRepository, ScriptedDerivations, accepted, at_once, eventually
+from tests.unit.ingest.examples import SIZES, accepted
+from tests.unit.ingest.fakes import ScriptedDerivations
+from tests.unit.ingest.repositories import MemoryRepository
+from tests.unit.ingest.tasks import at_once, eventually
 
 STANDARD = SIZES.standard
 PASSING = [StoreUnavailable("s"), Overloaded("o"), RenderFailed("r"), DerivationTimeout("d")]

@@ -10,7 +10,10 @@ from ingest.warmup import WarmUp
 from ingest.worker import Worker
 from proxy.errors import StoreUnavailable, Undecodable
 from proxy.model import UploadId
-from tests.unit.ingest.fakes import SIZES, MemoryRepository, ScriptedDerivations, accepted, at_once, eventually
+from tests.unit.ingest.examples import SIZES, accepted
+from tests.unit.ingest.fakes import ScriptedDerivations
+from tests.unit.ingest.repositories import MemoryRepository
+from tests.unit.ingest.tasks import at_once, eventually
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 

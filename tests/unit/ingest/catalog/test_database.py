@@ -15,7 +15,7 @@ from ingest.jobs import JobStatus
 from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
 from proxy.settings import Settings
-from tests.unit.ingest.fakes import accepted
+from tests.unit.ingest.examples import accepted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -14,7 +14,8 @@ from proxy.model import Format, UploadId, new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import WatchedRepository, accepted
+from tests.unit.ingest.examples import accepted
+from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

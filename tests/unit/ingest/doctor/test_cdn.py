@@ -12,7 +12,8 @@ from ingest.doctor.http import Answer
 from proxy.derivation.picture import CACHE_CONTROL
 from proxy.model import new_upload_id, parse_upload_id
 from proxy.storage.memory import MemoryStore
-from tests.unit.ingest.fakes import SIZES, RecordingCdn
+from tests.unit.ingest.examples import SIZES
+from tests.unit.ingest.fakes import RecordingCdn
 
 URL = "https://cdn.example/pictures"
 PROBLEM = {"Content-Type": "application/problem+json", "Cache-Control": "public, max-age=60"}

@@ -14,7 +14,7 @@ from proxy.model import Sizes, parse_upload_id
 from proxy.storage.base import ObjectInfo, ObjectNotFound
 from proxy.storage.memory import MemoryStore
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import SIZES
+from tests.unit.ingest.examples import SIZES
 
 ALL = [checks.round_trip, checks.listing, checks.conditional_writes]
 

@@ -12,7 +12,9 @@ from ingest.queue.local import LocalQueue
 from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import VirtualTimeLoop
-from tests.unit.ingest.fakes import MemoryRepository, accepted, at_once, eventually
+from tests.unit.ingest.examples import accepted
+from tests.unit.ingest.repositories import MemoryRepository
+from tests.unit.ingest.tasks import at_once, eventually
 
 
 class Bench:

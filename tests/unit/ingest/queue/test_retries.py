@@ -11,7 +11,7 @@ from ingest.queue.base import Delivery, TryAgain
 from ingest.queue.retries import DELAYS, deliver
 from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
-from tests.unit.ingest.fakes import at_once
+from tests.unit.ingest.tasks import at_once
 
 ID = new_upload_id()
 

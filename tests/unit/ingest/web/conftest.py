@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from ingest.web.app import Ingest, compose_ingest, ingest_app
 from proxy.settings import Settings
 from proxy.web.app import serve_variants
-from tests.unit.ingest.fakes import files_below, rows
+from tests.unit.ingest.leftovers import files_below, rows
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,9 @@ from proxy.imaging.inspect import inspect
 from proxy.imaging.probe import Limits
 from proxy.model import parse_upload_id
 from tests.photographs import photograph_bytes
-from tests.unit.ingest.fakes import MULTIPART, Exchange, multipart, part, picture, upload_body
+from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

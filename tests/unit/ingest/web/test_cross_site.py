@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

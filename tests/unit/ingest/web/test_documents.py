@@ -10,7 +10,7 @@ from ingest.jobs import Job, JobStatus, PrivateMetadata, VariantState, WarmedVar
 from ingest.web.documents import Documents, shown
 from proxy.imaging.geometry import place
 from proxy.model import Fit, Size, Sizes, Variant
-from tests.unit.ingest.fakes import accepted
+from tests.unit.ingest.examples import accepted
 
 DEFAULT = Sizes(
     *(Size(name, side, side, Fit.COVER) for name, side in (("small", 150), ("medium", 400), ("large", 800)))

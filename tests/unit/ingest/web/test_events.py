@@ -11,7 +11,9 @@ import pytest
 from ingest.jobs import JobStatus
 from proxy.model import UploadId
 from tests.fakes import sample
-from tests.unit.ingest.fakes import WatchedRepository, eventually, picture
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.repositories import WatchedRepository
+from tests.unit.ingest.tasks import eventually
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,7 +11,7 @@ from proxy.web.negotiation import prefers_page
 from tests.camera import camera_exif
 from tests.photographs import photograph
 from tests.pictures import jpeg
-from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -3,7 +3,9 @@
 import pytest
 import pytest_asyncio
 
-from tests.unit.ingest.fakes import MULTIPART, Exchange, picture, upload_body
+from tests.unit.ingest.bodies import MULTIPART, upload_body
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

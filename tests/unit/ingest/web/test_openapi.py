@@ -19,7 +19,7 @@ from ingest.web.app import ingest_app
 from ingest.web.openapi import describe
 from proxy.settings import Settings
 from proxy.web.problems import INTERNAL, METHOD_NOT_ALLOWED, STATUS, UNSATISFIABLE
-from tests.unit.ingest.fakes import picture
+from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

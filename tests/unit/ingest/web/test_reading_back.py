@@ -15,7 +15,8 @@ from proxy.derivation.service import Derivations
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import Exchange, picture
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,15 +11,10 @@ import pytest
 
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from tests.fakes import CountingStore
-from tests.unit.ingest.fakes import (
-    MULTIPART,
-    Exchange,
-    WatchedRepository,
-    multipart,
-    part,
-    picture,
-    upload_body,
-)
+from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.exchange import Exchange
+from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,7 +10,11 @@ from sqlalchemy import select, update
 
 from ingest.catalog.tables import upload_jobs
 from ingest.idempotency import LIFETIME
-from tests.unit.ingest.fakes import MULTIPART, Exchange, WatchedRepository, now, part, picture, reached, upload_body
+from tests.unit.ingest.bodies import MULTIPART, part, upload_body
+from tests.unit.ingest.examples import now, picture
+from tests.unit.ingest.exchange import Exchange
+from tests.unit.ingest.repositories import WatchedRepository
+from tests.unit.ingest.tasks import reached
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

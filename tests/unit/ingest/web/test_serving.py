@@ -11,7 +11,8 @@ from ingest.catalog.repository import JobRepository
 from ingest.web.app import create_app, create_ingest_app
 from proxy.settings import Settings
 from tests.fakes import lifespan
-from tests.unit.ingest.fakes import files_below, picture
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.leftovers import files_below
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""Sizes, pictures and uploads that ingest's tests begin with."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from PIL import Image as Picture
+
+from ingest.jobs import Image
+from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
+from tests import pictures
+
+SIZES = Sizes(Size("tiny", 24, 24, Fit.COVER), Size("small", 48, 48, Fit.COVER))
+"""Two small sizes, eight variants: a warm-up of them takes a tenth of a second."""
+
+
+def picture(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
+    """A small picture with something in it, valid in every respect."""
+    image = Picture.linear_gradient("L").resize((width, height))
+    image = Picture.merge("RGB", (image, image.transpose(Picture.Transpose.ROTATE_180), image))
+    return {"jpeg": pictures.jpeg, "png": pictures.png, "webp": pictures.webp}[format](image)
+
+
+def accepted(upload_id: UploadId | None = None, **changes: Any) -> Image:
+    """An upload as `Uploads` describes it, with a moment of its own."""
+    image = Image(
+        upload_id or new_upload_id(),
+        "jpeg",
+        4711,
+        640,
+        427,
+        "1QcSHQRnh493V4dIh4eXh1h4kJUI",
+        "#7a6b5c",
+        {},
+        now(),
+    )
+    return replace(image, **changes)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

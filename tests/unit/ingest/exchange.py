@@ -1,0 +1,80 @@
+"""Requests that no HTTP client would send."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message
+
+
+@dataclass
+class Exchange:
+    """One request and what came of it, seen from the server's side of the ASGI interface.
+
+    Each of `body` is one message, the last of them the end if `ends`; after that the client waits for ever, or hangs
+    up where `hangs_up`. It hangs up anyway once the answer is complete.
+    """
+
+    body: Iterable[bytes] = ()
+    ends: bool = True
+    hangs_up: bool = False
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    answer: bytes = b""
+    received: int = 0
+    received_before_answer: int = 0
+    received_after_end: int = 0
+
+    async def run(self, app: ASGIApp, method: str, path: str, **headers: str) -> "Exchange":
+        raw = {"host": "origin.test"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0", "spec_version": "2.4"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "server": ("origin.test", 80),
+            "client": ("127.0.0.1", 1),
+            "root_path": "",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in raw.items()],
+        }
+        messages = self._messages()
+        answered = asyncio.Event()
+
+        async def receive() -> Message:
+            await asyncio.sleep(0)  # as a server's does
+            self.received += 1
+            if not self.status:
+                self.received_before_answer += 1
+            for message in messages:
+                return message
+            if self.ends:
+                self.received_after_end += 1
+            if self.hangs_up or self.status:  # who has an answer that says `close` goes away
+                return {"type": "http.disconnect"}
+            await answered.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]
+                self.headers = {name.decode(): value.decode("latin-1") for name, value in message["headers"]}
+                return
+            self.answer += message.get("body", b"")
+            if not message.get("more_body"):
+                answered.set()
+
+        await app(scope, receive, send)
+        assert answered.is_set()
+        return self
+
+    def _messages(self) -> Any:
+        for piece in self.body:
+            yield {"type": "http.request", "body": piece, "more_body": True}
+        if self.ends:
+            yield {"type": "http.request", "body": b"", "more_body": False}

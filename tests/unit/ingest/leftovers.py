@@ -1,0 +1,23 @@
+"""What there is after an upload: rows in the database, files in a folder."""
+
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from ingest.catalog.database import Database
+from ingest.catalog.tables import images, upload_jobs
+
+
+async def rows(database: Database) -> tuple[int, int]:
+    """How many rows there are: jobs, images. Uploads that are still coming have the first alone."""
+    async with database.transaction() as connection:
+        counts = [
+            (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in (upload_jobs, images)
+        ]
+    return counts[0], counts[1]
+
+
+def files_below(folder: Path) -> list[str]:
+    """Whatever there is in `folder`, by relative path; folders count, too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

@@ -1,0 +1,145 @@
+"""Job repositories that misbehave on demand, and one without a database."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.idempotency import Claim
+from ingest.jobs import MOVES, UNKNOWN, Cause, Image, Job, JobStatus, LostJob, WarmedVariant
+from proxy.errors import CatalogUnavailable, UnknownUpload
+from proxy.model import UploadId
+from tests.fakes import Gate
+
+
+class WatchedRepository(JobRepository):
+    """The real one, keeping a record of calls; told to, it fails or waits before a call has any effect."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.calls: list[tuple[str, UploadId]] = []
+        self.progress: list[int] = []
+        self.recorded: list[dict[str, WarmedVariant]] = []
+        self._failures: Counter[str] = Counter()
+        self._gates: dict[str, Gate] = {}
+        self._called: dict[str, asyncio.Event] = {}
+
+    def fail(self, method: str, times: int = 1_000_000) -> None:
+        """The next `times` calls of `method` raise CatalogUnavailable and change nothing; 0 mends it."""
+        self._failures[method] = times
+
+    def hold(self, method: str) -> Gate:
+        """Calls of `method` wait at the gate before they do anything."""
+        self._gates[method] = Gate()
+        return self._gates[method]
+
+    async def called(self, method: str) -> None:
+        """Returns once `method` was called after this."""
+        await self._called.setdefault(method, asyncio.Event()).wait()
+
+    async def _enter(self, method: str, upload_id: UploadId) -> None:
+        self.calls.append((method, upload_id))
+        self._called.pop(method, asyncio.Event()).set()
+        if gate := self._gates.get(method):
+            await gate.wait()
+        if self._failures[method]:
+            self._failures[method] -= 1
+            raise CatalogUnavailable("The fake database was told to fail.")
+
+    async def begin(self, upload_id: UploadId, claim: Claim | None = None, cause: Cause = UNKNOWN) -> None:
+        await self._enter("begin", upload_id)
+        await super().begin(upload_id, claim, cause)
+
+    async def accept(self, image: Image, fingerprint: str | None = None) -> None:
+        await self._enter("accept", image.upload_id)
+        await super().accept(image, fingerprint)
+
+    async def delete(self, upload_id: UploadId) -> bool:
+        await self._enter("delete", upload_id)
+        return await super().delete(upload_id)
+
+    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+        await self._enter("find", upload_id)
+        return await super().find(upload_id)
+
+    async def advance(self, upload_id: UploadId, *, expect: JobStatus, to: JobStatus, **values: Any) -> None:
+        await self._enter("advance", upload_id)
+        await super().advance(upload_id, expect=expect, to=to, **values)
+
+    async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
+        await self._enter("record", upload_id)
+        await super().record(upload_id, progress, variants)
+        self.progress.append(progress)
+        self.recorded.append(dict(variants))
+
+
+class MemoryRepository(JobRepository):
+    """Jobs in a dictionary, for loops whose time is virtual: a real database answers from a thread."""
+
+    def __init__(self, *uploads: Image) -> None:
+        self.images = {image.upload_id: image for image in uploads}
+        self.status = dict.fromkeys(self.images, JobStatus.PENDING)
+        self.progress = dict.fromkeys(self.images, 0)
+        self.errors: dict[UploadId, str | None] = dict.fromkeys(self.images)
+        self.looked = 0
+        self.failures: Counter[str] = Counter()
+        self.recorded: list[int] = []
+        self.ended = asyncio.Event()
+
+    def _enter(self, method: str) -> None:
+        if self.failures[method]:
+            self.failures[method] -= 1
+            raise CatalogUnavailable("The fake database was told to fail.")
+
+    async def next_pending(self) -> UploadId | None:
+        self.looked += 1
+        self._enter("next_pending")
+        return next((one for one, status in self.status.items() if status is JobStatus.PENDING), None)
+
+    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+        self._enter("find")
+        if upload_id not in self.images:
+            raise UnknownUpload
+        image = self.images[upload_id]
+        moment = image.created_at
+        job = Job(upload_id, self.status[upload_id], self.progress[upload_id], self.errors[upload_id], moment, moment)
+        return image, job
+
+    async def advance(
+        self,
+        upload_id: UploadId,
+        *,
+        expect: JobStatus,
+        to: JobStatus,
+        progress: int | None = None,
+        error: str | None = None,
+    ) -> None:
+        self._enter("advance")
+        assert to in MOVES[expect]
+        if self.status.get(upload_id) is not expect:
+            raise LostJob(upload_id)
+        self.status[upload_id], self.errors[upload_id] = to, error
+        if to.ended:
+            self.ended.set()
+        if progress is not None:
+            self.progress[upload_id] = progress
+
+    async def recover(self, unseen: timedelta = timedelta(0)) -> int:
+        self._enter("recover")
+        return 0
+
+    async def overdue(self, unseen: timedelta) -> list[Job]:
+        self._enter("overdue")
+        return [(await self.find(one))[1] for one, status in self.status.items() if not status.ended]
+
+    async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
+        self._enter("record")
+        if self.status.get(upload_id) is not JobStatus.PROCESSING:
+            raise LostJob(upload_id)
+        self.recorded.append(progress)
+        self.progress[upload_id] = progress
+        self.images[upload_id] = replace(self.images[upload_id], variants=dict(variants))

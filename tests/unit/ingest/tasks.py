@@ -1,0 +1,31 @@
+"""Running what a test starts: in virtual time, up to a gate, and to its end."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from tests.fakes import Gate, VirtualTimeLoop
+
+T = TypeVar("T")
+
+
+def at_once(work: Coroutine[Any, Any, T]) -> T:
+    """Runs `work` in virtual time: seconds of waiting pass at once."""
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(work)
+
+
+async def reached(gate: Gate, work: asyncio.Task[Any]) -> None:
+    """Waits until somebody has come to the gate; fails where `work` ends without coming there."""
+    waiting = asyncio.create_task(gate.reached.wait())
+    await asyncio.wait([waiting, work], return_when=asyncio.FIRST_COMPLETED)
+    if not gate.reached.is_set():
+        await eventually(waiting)
+        raise AssertionError(f"it ended before it came to the gate: {work.result()}")
+
+
+async def eventually(*tasks: asyncio.Task[Any]) -> None:
+    """Cancels what a test has started, and sees it end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
