@@ -1,11 +1,15 @@
 """What there is after an upload: rows in the database, files in a folder."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sqlalchemy import func, select
 
 from ingest.catalog.database import Database
 from ingest.catalog.tables import images, upload_jobs
+
+Check = Callable[[], Awaitable[None]]
+"""Fails where anything is left."""
 
 
 async def rows(database: Database) -> tuple[int, int]:

@@ -1,0 +1,131 @@
+"""An upload that breaks off, by its client or by a cancellation: nothing of it is left anywhere."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from ingest.catalog.database import Database
+from ingest.cdn import NoCdn
+from ingest.uploads import Uploads
+from proxy.derivation.service import Derivations
+from proxy.errors import Malformed, MissingImage, Refused, TooLarge, UploadTimeout
+from proxy.imaging.pool import RenderPool
+from proxy.storage.disk import DiskStore
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, Gate, sample
+from tests.unit.ingest.bodies import Pieces, chunks_of
+from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.fakes import RecordingQueue
+from tests.unit.ingest.leftovers import Check
+from tests.unit.ingest.repositories import WatchedRepository
+from tests.unit.ingest.tasks import reached
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+JPEG = picture()
+
+
+class SlowDisk(DiskStore):
+    """Waits before a finished file gets its name: where a power cut, or a cancellation, has most time to come."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.writing, self.go_on, self.written = Event(), Event(), Event()
+
+    def _publish(self, incoming: Path, path: Path, *, if_absent: bool) -> None:
+        self.writing.set()
+        self.go_on.wait(10)
+        super()._publish(incoming, path, if_absent=if_absent)
+        self.written.set()
+
+
+class TestBreakingOff:
+    @pytest.mark.parametrize("error", [Malformed("m"), TooLarge("l"), UploadTimeout("t"), MissingImage("i")])
+    @pytest.mark.parametrize("pieces", [0, 1, 3])
+    async def test_what_the_source_raises_goes_through(
+        self, uploads: Uploads, metrics: Metrics, assert_nothing_left: Check, error: Refused, pieces: int
+    ) -> None:
+        body = Pieces([JPEG[:12], JPEG[12:700], JPEG[700:1000]][:pieces], error)
+
+        with pytest.raises(type(error)) as caught:
+            await uploads.receive(aiter(body))
+
+        assert caught.value is error
+        assert sample(metrics, "darkroom_uploads_total", outcome=error.code) == 1
+        await assert_nothing_left()
+
+    async def test_a_defect_in_the_source_leaves_nothing_either(
+        self, uploads: Uploads, metrics: Metrics, assert_nothing_left: Check
+    ) -> None:
+        with pytest.raises(KeyError):
+            await uploads.receive(aiter(Pieces([JPEG[:500]], KeyError("a defect"))))
+
+        assert sample(metrics, "darkroom_uploads_total", outcome="aborted") == 1
+        await assert_nothing_left()
+
+    async def test_cancelled_while_it_comes(
+        self, uploads: Uploads, database: Database, metrics: Metrics, assert_nothing_left: Check
+    ) -> None:
+        more = Gate()
+
+        async def half() -> AsyncIterator[bytes]:
+            yield JPEG[:500]
+            await more.wait()
+
+        await self.cancel_at(more, uploads, half())
+
+        assert sample(metrics, "darkroom_uploads_total", outcome="aborted") == 1
+        await assert_nothing_left()
+
+    @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
+    async def test_cancelled_while_it_is_stored(
+        self, uploads: Uploads, store: CountingStore, assert_nothing_left: Check, done: bool
+    ) -> None:
+        await self.cancel_at(store.hold("put", done=done), uploads, chunks_of(JPEG))
+
+        await assert_nothing_left()
+
+    @pytest.mark.parametrize("method", ["begin", "accept"])
+    async def test_cancelled_while_it_is_written_down(
+        self, uploads: Uploads, repository: WatchedRepository, assert_nothing_left: Check, method: str
+    ) -> None:
+        await self.cancel_at(repository.hold(method), uploads, chunks_of(JPEG))
+
+        await assert_nothing_left()
+
+    async def test_cancelled_while_a_thread_writes_it_to_the_disk(
+        self, pool: RenderPool, repository: WatchedRepository, derivations: Derivations, tmp_path: Path
+    ) -> None:
+        """A thread cannot be cancelled: what it writes after the undoing is nobody's."""
+        disk = SlowDisk(tmp_path / "objects")
+        uploads = Uploads(
+            store=disk,
+            pool=pool,
+            repository=repository,
+            queue=RecordingQueue(),
+            cdn=NoCdn(),
+            derivations=derivations,
+            sizes=SIZES,
+            metrics=Metrics(),
+            temporary=tmp_path / "tmp",
+        )
+        upload = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
+        await asyncio.to_thread(disk.writing.wait, 10)
+
+        upload.cancel()
+        await asyncio.wait([upload], timeout=0.5)  # until it ends, or for long enough to have undone all it knows of
+        disk.go_on.set()
+        await asyncio.gather(upload, return_exceptions=True)
+        await asyncio.to_thread(disk.written.wait, 10)
+
+        assert [info.key async for info in disk.list("originals/")] == []
+
+    async def cancel_at(self, gate: Gate, uploads: Uploads, body: AsyncIterator[bytes]) -> None:
+        upload = asyncio.create_task(uploads.receive(body))
+        await reached(gate, upload)
+        upload.cancel()
+        asyncio.get_running_loop().call_later(0.05, gate.open)  # what was begun when it was cancelled ends after that
+        with pytest.raises(asyncio.CancelledError):
+            await upload

@@ -1,0 +1,107 @@
+"""An upload that meets a failure of ours: it says so, and no promise is left that cannot be kept."""
+
+import asyncio
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ingest.catalog.database import Database
+from ingest.uploads import Uploads
+from proxy.errors import CatalogUnavailable, RenderFailed, StoreUnavailable, Unavailable
+from proxy.imaging.pool import RenderPool
+from proxy.telemetry import Metrics
+from tests.fakes import CountingStore, sample
+from tests.unit.ingest.bodies import chunks_of
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.leftovers import Check, files_below, rows
+from tests.unit.ingest.repositories import WatchedRepository
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+JPEG = picture()
+
+
+class TestFailures:
+    async def test_the_store_is_away(
+        self, uploads: Uploads, store: CountingStore, metrics: Metrics, assert_nothing_left: Check
+    ) -> None:
+        store.fail("put")
+
+        with pytest.raises(StoreUnavailable):
+            await uploads.receive(chunks_of(JPEG))
+
+        assert sample(metrics, "darkroom_uploads_total", outcome="store_unavailable") == 1
+        await assert_nothing_left()
+
+    async def test_the_store_stays_away(
+        self, uploads: Uploads, store: CountingStore, assert_nothing_left: Check
+    ) -> None:
+        store.fail("put", 100)
+        store.fail("delete", 100)
+
+        with pytest.raises(StoreUnavailable):
+            await uploads.receive(chunks_of(JPEG))
+
+        await assert_nothing_left()
+
+    @pytest.mark.parametrize("method", ["begin", "accept"])
+    async def test_the_database_fails_once(
+        self, uploads: Uploads, repository: WatchedRepository, assert_nothing_left: Check, method: str
+    ) -> None:
+        repository.fail(method, 1)
+
+        with pytest.raises(CatalogUnavailable):
+            await uploads.receive(chunks_of(JPEG))
+
+        await assert_nothing_left()
+
+    async def test_the_database_is_away_from_the_beginning(
+        self, uploads: Uploads, repository: WatchedRepository, assert_nothing_left: Check
+    ) -> None:
+        for method in ("begin", "accept", "delete"):
+            repository.fail(method)
+
+        with pytest.raises(CatalogUnavailable):
+            await uploads.receive(chunks_of(JPEG))
+
+        await assert_nothing_left()
+
+    async def test_a_row_that_cannot_be_taken_back_keeps_its_original(
+        self, uploads: Uploads, repository: WatchedRepository, store: CountingStore, temporary: Path
+    ) -> None:
+        """Whether the row was committed is not known then, and a row without its original is a broken promise."""
+        repository.fail("accept")
+        repository.fail("delete")
+
+        with pytest.raises(CatalogUnavailable):
+            await uploads.receive(chunks_of(JPEG))
+
+        [(_, upload_id), *_] = repository.calls
+        assert await store.keys() == [f"originals/{upload_id}"]
+        assert files_below(temporary) == []
+
+    async def test_a_file_in_place_of_the_temporary_folder(
+        self, uploads: Uploads, store: CountingStore, database: Database, temporary: Path
+    ) -> None:
+        await anyio.Path(temporary).write_bytes(b"")
+
+        with pytest.raises(Unavailable, match="no room") as caught:
+            await uploads.receive(chunks_of(JPEG))
+
+        assert type(caught.value) is Unavailable
+        assert await store.keys() == []
+        assert await rows(database) == (0, 0)
+
+    async def test_a_render_process_that_dies(
+        self, uploads: Uploads, pool: RenderPool, assert_nothing_left: Check
+    ) -> None:
+        [process] = pool._idle
+        receiving = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
+        while process in pool._idle:  # until it has the picture
+            await asyncio.sleep(0)
+        process.kill()
+
+        with pytest.raises(RenderFailed):
+            await receiving
+
+        await assert_nothing_left()

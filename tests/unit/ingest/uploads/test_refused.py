@@ -1,0 +1,91 @@
+"""A picture that is not taken: the upload says why, and nothing of it is left anywhere."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ingest.uploads import Uploads
+from proxy.errors import MissingImage, Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy.imaging.pool import RenderPool
+from proxy.telemetry import Metrics
+from tests import pictures
+from tests.fakes import CountingStore, sample
+from tests.unit.ingest.bodies import Pieces, chunks_of
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.leftovers import Check
+from tests.unit.ingest.repositories import WatchedRepository
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+JPEG = picture()
+REFUSED: dict[str, tuple[bytes, type[Refused]]] = {
+    "nothing": (b"", MissingImage),
+    "one byte": (b"\xff", UnsupportedFormat),
+    "a GIF": (b"GIF89a" + bytes(1000), UnsupportedFormat),
+    "a page": (b"<!doctype html><title>no picture</title>", UnsupportedFormat),
+    "SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', UnsupportedFormat),
+    "a RIFF that is sound": (b"RIFF\x24\0\0\0WAVEfmt ", UnsupportedFormat),
+    "a JPEG behind a space": (b" " + JPEG, UnsupportedFormat),
+    "too low": (picture(100, 99), TooSmall),
+    "too narrow": (picture(99, 100, "png"), TooSmall),
+    "too wide": (picture(1001, 100), TooManyPixels),
+    "too high": (picture(100, 1001, "webp"), TooManyPixels),
+    "a bomb": (pictures.png_header(100_000, 100_000) + pictures.chunk(b"IDAT", bytes(100)), TooManyPixels),
+    "half a JPEG": (JPEG[: len(JPEG) // 2], Undecodable),
+    "half a PNG": (picture(format="png")[:-200], Undecodable),
+    "half a WebP": (picture(format="webp")[:-100], Undecodable),
+    "a signature alone": (b"\xff\xd8\xff", Undecodable),
+    "a PNG's header alone": (pictures.png_header(200, 200), Undecodable),
+    "noise behind a signature": (b"\xff\xd8\xff\xe0" + bytes(5000), Undecodable),
+}
+
+
+class TestPictures:
+    @pytest.mark.parametrize(("file", "kind"), REFUSED.values(), ids=REFUSED)
+    async def test_one_that_is_not_taken_leaves_nothing(
+        self, uploads: Uploads, metrics: Metrics, assert_nothing_left: Check, file: bytes, kind: type[Refused]
+    ) -> None:
+        with pytest.raises(kind) as caught:
+            await uploads.receive(chunks_of(file, 400))
+
+        assert type(caught.value) is kind
+        assert str(caught.value) != kind.title
+        assert sample(metrics, "darkroom_uploads_total", outcome=kind.code) == 1
+        await assert_nothing_left()
+
+    async def test_what_is_no_picture_is_refused_by_its_first_bytes_and_never_written_down(
+        self, uploads: Uploads, repository: WatchedRepository, store: CountingStore
+    ) -> None:
+        body = Pieces([b"GIF89a", b"123456", *[bytes(1000)] * 100])
+
+        with pytest.raises(UnsupportedFormat):
+            await uploads.receive(aiter(body))
+
+        assert body.taken == 2
+        assert ("begin" in {method for method, _ in repository.calls}) is False
+        assert store.count("put") == 0
+
+    async def test_one_that_cannot_be_decoded_is_never_stored(self, uploads: Uploads, store: CountingStore) -> None:
+        with pytest.raises(Undecodable):
+            await uploads.receive(chunks_of(JPEG[:-500]))
+
+        assert store.count("put") == 0
+
+    async def test_one_that_could_be_looked_at_but_never_derived_is_not_taken(
+        self,
+        *,
+        uploads: Uploads,
+        pool: RenderPool,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        assert_nothing_left: Check,
+    ) -> None:
+        path = anyio.Path(tmp_path / "looked-at.jpg")
+        await path.write_bytes(JPEG)
+        monkeypatch.setattr(pool, "_most", await pool.cost(Path(path)))
+
+        with pytest.raises(TooHeavy):
+            await uploads.receive(chunks_of(JPEG))
+
+        await assert_nothing_left()
