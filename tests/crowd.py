@@ -1,15 +1,11 @@
 """Callers of a service, many at once, and what they see."""
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import httpx
-
+from tests.client import GUARD
 from tests.service import Service
-
-GUARD = 60  # seconds until a test gives up waiting for what should happen
 
 
 @dataclass(frozen=True)
@@ -46,27 +42,6 @@ async def at_once(urls: Sequence[str]) -> list[Answer]:
 
     async with asyncio.timeout(GUARD):
         return await asyncio.gather(*(ask(url, start, connected) for url in urls))
-
-
-def upload(service: Service, picture: bytes) -> str:
-    answer = httpx.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=GUARD)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["uploadId"])
-
-
-def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {seconds:g} s"
-        time.sleep(0.02)
-
-
-def status(service: Service, upload_id: str) -> str:
-    return str(httpx.get(f"{service.url}/images/{upload_id}/status").json()["status"])
-
-
-def complete(service: Service, *upload_ids: str) -> bool:
-    return {status(service, upload_id) for upload_id in upload_ids} == {"complete"}
 
 
 def derivations(*services: Service) -> float:

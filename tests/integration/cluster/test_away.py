@@ -2,8 +2,8 @@
 
 import httpx
 
+from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import TINY, Cluster, small_picture
-from tests.crowd import GUARD, complete, status, until, upload
 from tests.postgres import PostgresServer
 from tests.service import Service
 

@@ -4,8 +4,8 @@ import time
 
 import httpx
 
+from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster, small_picture
-from tests.crowd import GUARD, complete, status, until, upload
 
 
 def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photograph: bytes) -> None:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from ingest.jobs import JobStatus
+from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster
-from tests.crowd import GUARD, complete, status, until, upload
 from tests.soak.workers import soak
 
 

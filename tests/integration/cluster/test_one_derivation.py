@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster
-from tests.crowd import GUARD, at_once, complete, derivations, status, until, upload
+from tests.crowd import at_once, derivations
 from tests.service import Service
 
 PROXIES, CALLERS = 4, 250

@@ -1,0 +1,43 @@
+"""A client of a real service: it uploads, and waits for what becomes of that."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+
+from tests.service import Service
+
+GUARD = 60  # seconds until a test gives up waiting for what should happen
+
+
+def upload(service: Service, picture: bytes) -> str:
+    answer = httpx.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=GUARD)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["uploadId"])
+
+
+def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"did not happen within {seconds:g} s"
+        time.sleep(0.02)
+
+
+def status(service: Service, upload_id: str) -> str:
+    return str(httpx.get(f"{service.url}/images/{upload_id}/status").json()["status"])
+
+
+def complete(service: Service, *upload_ids: str) -> bool:
+    return {status(service, upload_id) for upload_id in upload_ids} == {"complete"}
+
+
+def completed(service: Service, upload_id: str) -> dict[str, Any]:
+    """The document of its status, once the warm-up is complete."""
+    deadline = time.monotonic() + GUARD
+    while time.monotonic() < deadline:
+        document: dict[str, Any] = httpx.get(f"{service.url}/images/{upload_id}/status").json()
+        if document["status"] == "complete":
+            return document
+        time.sleep(0.05)
+    raise AssertionError(f"never complete: {document}\n{service.log()}")
