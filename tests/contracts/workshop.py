@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs import JobStatus, LostJob
-from ingest.queue.base import Delivery, WarmupQueue
+from ingest.queue.base import Delivery, Handler, WarmupQueue
 from proxy.model import UploadId, new_upload_id
 from tests.redis_server import RedisServer
 from tests.unit.ingest.examples import accepted
@@ -18,7 +18,6 @@ from tests.unit.ingest.examples import accepted
 GUARD = 30  # seconds until a test gives up waiting
 SOON = 5  # seconds; a queue that is away is told within them
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
-Act = Callable[[Delivery], Awaitable[JobStatus | None]]
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -46,7 +45,7 @@ class Workshop:
 
     queue: WarmupQueue
     repository: JobRepository
-    act: Act = succeed
+    act: Handler = succeed
     deliveries: list[Delivery] = field(default_factory=list)
     in_hand: int = 0
     most: int = 0
@@ -85,9 +84,9 @@ class Workshop:
         return end
 
     @asynccontextmanager
-    async def open(self, concurrency: int = 1) -> AsyncIterator[None]:
-        """Somebody works, until the end of the block."""
-        work = asyncio.create_task(self.queue.consume(self.handle, concurrency))
+    async def open(self, concurrency: int = 1, handle: Handler | None = None) -> AsyncIterator[None]:
+        """Somebody works, until the end of the block: as `handle` says, if given."""
+        work = asyncio.create_task(self.queue.consume(handle or self.handle, concurrency))
         try:
             yield
         finally:
@@ -101,6 +100,13 @@ class Workshop:
             return {await self.status(upload_id) for upload_id in upload_ids} == {status}
 
         await until(has_come)
+
+    async def do_one(self, end: JobStatus = COMPLETE) -> UploadId:
+        """A new upload, published to whoever works here; its job has come to `end`."""
+        upload_id = await self.upload()
+        await self.queue.publish(upload_id)
+        await self.until(end, upload_id)
+        return upload_id
 
 
 async def given_up(workshop: Workshop, upload_id: UploadId) -> bool:

@@ -46,10 +46,8 @@ class TestBullmq:
             return COMPLETE
 
         factory.act = report
-        upload_id = await factory.upload()
         async with factory.open():
-            await factory.queue.publish(upload_id)
-            await factory.until(COMPLETE, upload_id)
+            upload_id = await factory.do_one()
             async with opened(redis) as (queue, connection):
                 await state(queue, upload_id, "completed")
                 job = await connection.hgetall(f"bull:image-processing:{upload_id}")
@@ -112,10 +110,8 @@ class TestBullmq:
             return COMPLETE
 
         factory.act = report
-        upload_id = await factory.upload()
         async with factory.open():
-            await factory.queue.publish(upload_id)
-            await factory.until(COMPLETE, upload_id)
+            upload_id = await factory.do_one()
 
         assert factory.delivered == [upload_id]
 
@@ -131,10 +127,8 @@ class TestBullmq:
             return COMPLETE
 
         factory.act = report
-        upload_id = await factory.upload()
         async with factory.open():
-            await factory.queue.publish(upload_id)
-            await factory.until(COMPLETE, upload_id)
+            await factory.do_one()
             redis.refresh()
 
     async def test_work_that_takes_too_long_is_cut_short_when_the_worker_stops(

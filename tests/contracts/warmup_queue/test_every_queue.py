@@ -8,21 +8,14 @@ from ingest.jobs import JobStatus
 from ingest.queue.base import Delivery, TryAgain
 from ingest.queue.local import LocalQueue
 from proxy.errors import CatalogUnavailable, QueueUnavailable
-from tests.contracts.workshop import (
-    COMPLETE,
-    FAILED,
-    PROCESSING,
-    Workshop,
-)
+from tests.contracts.workshop import COMPLETE, FAILED, PROCESSING, Workshop
 from tests.redis_server import RedisServer
 
 
 class TestEveryQueue:
     async def test_what_is_published_is_brought_once(self, workshop: Workshop) -> None:
-        upload_id = await workshop.upload()
         async with workshop.open():
-            await workshop.queue.publish(upload_id)
-            await workshop.until(COMPLETE, upload_id)
+            upload_id = await workshop.do_one()
             await asyncio.sleep(0.3)
 
         assert workshop.delivered == [upload_id]
@@ -71,10 +64,8 @@ class TestEveryQueue:
             return COMPLETE
 
         workshop.act = at_the_second
-        upload_id = await workshop.upload()
         async with workshop.open():
-            await workshop.queue.publish(upload_id)
-            await workshop.until(COMPLETE, upload_id)
+            upload_id = await workshop.do_one()
 
         assert [(delivery.upload_id, delivery.last) for delivery in workshop.deliveries] == [(upload_id, False)] * 2
 
@@ -83,10 +74,8 @@ class TestEveryQueue:
             return FAILED
 
         workshop.act = fail
-        upload_id = await workshop.upload()
         async with workshop.open():
-            await workshop.queue.publish(upload_id)
-            await workshop.until(FAILED, upload_id)
+            upload_id = await workshop.do_one(FAILED)
             await workshop.queue.publish(upload_id)
             await asyncio.sleep(1.5)  # the first retry would come after one second
 
@@ -115,20 +104,17 @@ class TestEveryQueue:
             await workshop.until(COMPLETE, *upload_ids)
 
     async def test_a_database_that_is_away_for_a_while_costs_no_job(self, workshop: Workshop) -> None:
-        handle, times = workshop.handle, 0
+        times = 0
 
         async def away_at_first(delivery: Delivery) -> JobStatus | None:
             nonlocal times
             times += 1
             if times == 1:
                 raise CatalogUnavailable
-            return await handle(delivery)
+            return await workshop.handle(delivery)
 
-        workshop.handle = away_at_first  # type: ignore[method-assign]  # of this one alone
-        upload_id = await workshop.upload()
-        async with workshop.open():
-            await workshop.queue.publish(upload_id)
-            await workshop.until(COMPLETE, upload_id)
+        async with workshop.open(handle=away_at_first):
+            await workshop.do_one()
 
         assert times == 2
 

@@ -81,16 +81,13 @@ class TestReconciler:
     ) -> None:
         """A database that was away for longer than all tries took is no fault of the picture."""
         upload_id = await factory.upload()
-        handle = factory.handle
 
         async def away(_delivery: Delivery) -> JobStatus | None:
             raise CatalogUnavailable
 
-        factory.handle = away  # type: ignore[method-assign]  # of this one alone
-        async with factory.open(), opened(redis) as (queue, _):
+        async with factory.open(handle=away), opened(redis) as (queue, _):
             await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 1})
             await state(queue, upload_id, "failed")
-        factory.handle = handle  # type: ignore[method-assign]  # of this one alone
 
         await self.reconcile(factory)
 
