@@ -1,8 +1,10 @@
-"""What several suites share: servers, started once for the session and only when a test asks."""
+"""What several suites share: servers, started once for the session and only when a test asks; and what they require."""
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -17,11 +19,21 @@ def seaweedfs() -> Iterator[SeaweedServer]:
         yield server
 
 
+def missing(reason: str) -> NoReturn:
+    """`.ci/run` provides what tests need, and there nothing may be missing; elsewhere `make test` does without it."""
+    if os.environ.get("CI") == "true":  # noqa: TID251 - not a setting of ours
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 def need(program: str | None, package: str) -> None:
-    """`.ci/run` installs the programs, and there none may be missing; elsewhere `make test` does without them."""
     if program is None:
-        give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip  # noqa: TID251 - not a setting of ours
-        give_up(f"needs a program that is not installed: apt-get install {package}")
+        missing(f"needs a program that is not installed: apt-get install {package}")
+
+
+def reads(file: str) -> pytest.MarkDecorator:
+    """For tests that take memory, limits or environments from Linux's /proc: other systems have no such file."""
+    return pytest.mark.skipif(not Path(file).exists(), reason=f"reads {file}, which is not there")
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ import pytest
 
 from ingest.garbage import Kind
 from tests.cluster import TINY, Cluster
+from tests.conftest import missing
 from tests.faults.judge import CLIENT, MARGIN, Judge
 from tests.faults.scene import MORE, NAMES, alive, complete, paths, ready, refused_upload, until, uploaded
 from tests.faults.upkeep import collect
@@ -29,7 +30,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode:
-        pytest.skip("only root may mount a file system to fill")
+        missing("only root may mount a file system to fill")
     try:
         yield folder
     finally:

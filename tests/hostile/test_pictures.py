@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing, reads
 from tests.hostile.corpus import Case, corpus
 from tests.hostile.pillow_source import pillow_tests
 from tests.hostile.uploading import Report, figures, left_behind, send_all
 from tests.service import Service
 from tests.watch import Watch
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
+pytestmark = reads("/proc/self/statm")
 
 BUDGET_MB = 1024
 SERVER_MB = 300
@@ -25,8 +26,8 @@ HEALTH_SECONDS = 2  # on a machine with nothing else to do it is a hundredth of 
 def pillow_folder() -> Path:
     try:
         return pillow_tests()
-    except subprocess.SubprocessError as error:  # .ci/run has fetched them, and fails where a test was skipped
-        pytest.skip(f"Pillow's source distribution cannot be fetched: {error}")
+    except subprocess.SubprocessError as error:
+        missing(f"Pillow's source distribution cannot be fetched: {error}")
 
 
 async def behaves(folder: Path, cases: Iterable[Case]) -> Report:

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 from PIL import Image
 
 from proxy.settings import RENDER_IDLE_MB
+from tests.conftest import reads
 from tests.pictures import flat_webp, jpeg, png
 from tests.service import Service
 from tests.watch import Watch
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from Linux's /proc")
+pytestmark = reads("/proc/self/statm")
 
 SIDE = 10_000
 BUDGET_MB = 2000  # for one WebP at a time, or for a few of the others

@@ -15,6 +15,7 @@ from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 from proxy.imaging.wire import inspect_request, pack, render_request
 from proxy.model import Format
+from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes, photograph_path
 from tests.pictures import png
 from tests.unit.proxy.imaging.reference import LIMITS, rendered, target
@@ -143,7 +144,7 @@ def test_a_real_child_takes_pictures_of_more_pixels_than_pillow_likes(tmp_path: 
     assert ran.stderr == b""
 
 
-@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="the limit is read from Linux's /proc")
+@reads("/proc/self/limits")
 def test_a_real_child_limits_its_own_memory() -> None:
     with subprocess.Popen([*COMMAND, "512"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as child:
         assert child.stdout is not None

@@ -15,6 +15,7 @@ from proxy.imaging.header import Header
 from proxy.imaging.pipeline import decode
 from proxy.imaging.probe import Limits
 from proxy.model import Fit, Format
+from tests.conftest import reads
 from tests.pictures import jpeg
 from tests.unit.proxy.imaging.reference import on_disk, target
 
@@ -30,7 +31,7 @@ def megabytes(
     return estimate(header, more.get("file_bytes", 0), wanted, by_vips=by_vips) / MB
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux's /proc")
+@reads("/proc/self/clear_refs")
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("name", ORIGINALS)
 async def test_no_original_takes_more_than_it_is_charged(tmp_path: Path, name: str, decoder: str) -> None:
@@ -42,7 +43,7 @@ async def test_no_original_takes_more_than_it_is_charged(tmp_path: Path, name: s
     assert 2 * MB < taken < charged
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux's /proc")
+@reads("/proc/self/clear_refs")
 @pytest.mark.parametrize("format", Format)
 @pytest.mark.parametrize("kind", ["PNG RGB", "PNG RGBA"])
 async def test_no_variant_takes_more_than_it_is_charged(tmp_path: Path, kind: str, format: Format) -> None:
@@ -54,7 +55,7 @@ async def test_no_variant_takes_more_than_it_is_charged(tmp_path: Path, kind: st
     assert 2 * MB < taken < charged
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux's /proc")
+@reads("/proc/self/clear_refs")
 @pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
 @pytest.mark.parametrize("side", [800, 1200])
 async def test_no_search_takes_more_than_it_is_charged(tmp_path: Path, format: Format, side: int) -> None:
@@ -66,7 +67,7 @@ async def test_no_search_takes_more_than_it_is_charged(tmp_path: Path, format: F
     assert 40 * MB < taken < charged
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks are read from Linux's /proc")
+@reads("/proc/self/clear_refs")
 def test_the_kernel_refuses_no_sound_picture(tmp_path: Path) -> None:
     at_random(tmp_path / "original", count=12, side=1500)
 

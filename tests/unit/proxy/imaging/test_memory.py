@@ -1,14 +1,14 @@
 """What keeps a render process to its memory, tried on this process."""
 
 import platform
-from pathlib import Path
 
 import pytest
 
 from proxy.imaging import memory
 from proxy.imaging.memory import KEPT, UNTOUCHED, give_back, limited_growth, resident
+from tests.conftest import reads
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits and figures are Linux's")
+pytestmark = reads("/proc/self/statm")
 MB = 1 << 20
 
 

@@ -20,6 +20,7 @@ from proxy.imaging.memory import ENVIRONMENT
 from proxy.imaging.pool import RenderPool
 from proxy.model import Format
 from tests.camera import camera_jpeg
+from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import chunk, jpeg, jpeg_of_scans, png, png_header, raw_png
 from tests.unit.proxy.imaging.pools import (
@@ -107,7 +108,7 @@ def environment_of(process_id: int) -> set[bytes]:
     return {entry.split(b"=")[0] for entry in entries if entry}
 
 
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="environments are read from Linux's /proc")
+@reads("/proc/self/environ")
 async def test_children_inherit_no_environment() -> None:
     async with pool() as children:
         names = environment_of(await pid(children))

@@ -24,6 +24,7 @@ from proxy.model import Format
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
 from tests.camera import camera_jpeg
+from tests.conftest import reads
 from tests.fakes import eventually, sample
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import chunk, flat_webp, jpeg, png_header
@@ -106,7 +107,7 @@ async def test_a_picture_beyond_one_process_is_refused_with_that_setting(tmp_pat
             await render(children, heavy)
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the kernel that holds the limit is Linux")
+@reads("/proc/self/statm")
 async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(tmp_path: Path) -> None:
     heavy = written(tmp_path, deep(8000))
     async with pool() as children:
