@@ -81,7 +81,8 @@ def webp(photograph: str, **options: Any) -> bytes:
 def screenshot(_photograph: str, format: str = "PNG", **options: Any) -> bytes:
     """Three windows of text on a plain desktop, 2560x1440."""
     chance = random.Random(1)
-    words = "The origin keeps one original and derives every size of it on its first request.".split()  # noqa: SIM905 - a sentence
+    sentence = "The origin keeps one original and derives every size of it on its first request."
+    words = sentence.split()
     image = Image.new("RGB", (2560, 1440), "#2f4858")
     draw = ImageDraw.Draw(image)
     for number, (left, top, width, height) in enumerate(

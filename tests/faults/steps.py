@@ -81,6 +81,7 @@ class Life:
         self.repository: Any = Stepped(JobRepository(self.database), steps)
         store: Any = Stepped(DiskStore(settings.objects), steps)
         pool: Any = Pool()
+        queue: Any = Stepped(LocalQueue(self.repository), steps)
         metrics = Metrics()
         self.derivations = Derivations(
             store,
@@ -96,7 +97,7 @@ class Life:
             store=store,
             pool=pool,
             repository=self.repository,
-            queue=Stepped(LocalQueue(self.repository), steps),  # type: ignore[arg-type] # has its calls
+            queue=queue,
             cdn=NoCdn(),
             derivations=self.derivations,
             sizes=SIZES,

@@ -1,6 +1,8 @@
 """URLs that a back end makes by itself: exactly those that the origin takes, and nothing that a client smuggled in."""
 
 import doctest
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,8 @@ SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("card-2", 300, None, Fit.
 
 
 @pytest.mark.parametrize("module", [darkroom, picture])
-def test_the_examples_are_true(module: object) -> None:
-    found = doctest.testmod(module)  # type: ignore[arg-type] # a module it is
+def test_the_examples_are_true(module: ModuleType) -> None:
+    found = doctest.testmod(module)
 
     assert found.attempted > 0
     assert found.failed == 0
@@ -54,12 +56,12 @@ def test_what_is_no_sizes_name_is_refused(size: str) -> None:
 
 
 @pytest.mark.parametrize("format", ["", "jpeg", "JPG", "gif", "jpg?x"])
-def test_another_format_is_refused(format: str) -> None:
+def test_another_format_is_refused(format: Any) -> None:
     with pytest.raises(ValueError, match="format"):
-        variant_url(ID, "small", format)  # type: ignore[arg-type] # on purpose
+        variant_url(ID, "small", format)
 
 
 @pytest.mark.parametrize("density", [0, 4, -1, 1.5])
-def test_another_density_is_refused(density: int) -> None:
+def test_another_density_is_refused(density: Any) -> None:
     with pytest.raises(ValueError, match="density"):
-        variant_url(ID, "small", density=density)  # type: ignore[arg-type] # on purpose
+        variant_url(ID, "small", density=density)

@@ -3,8 +3,10 @@
 import zlib
 from io import BytesIO
 
+import PIL
 import pytest
 from PIL import Image, ImageDraw, features
+from PIL.JpegImagePlugin import JpegImageFile
 
 from proxy.imaging import png as png_module
 from proxy.imaging.codecs import ROBIDOUX, encode, versions
@@ -59,7 +61,9 @@ def test_jpeg_of_grey_has_one_component() -> None:
 
 @pytest.mark.parametrize("name", ["coffee.png", "camera.png"])
 def test_jpeg_tables_are_scaled_as_libjpeg_scales_for_quality_82(name: str) -> None:
-    tables = decoded(encoded(sized(name), Format.JPG)).quantization  # type: ignore[attr-defined]  # JPEG has them
+    image = decoded(encoded(sized(name), Format.JPG))
+    assert isinstance(image, JpegImageFile)
+    tables = image.quantization
 
     scaled = [(step * (200 - 2 * 82) + 50) // 100 for step in ROBIDOUX]
     assert scaled[:8] == [6, 6, 6, 6, 9, 13, 20, 31]
@@ -224,7 +228,7 @@ def test_what_the_picture_says_of_itself_is_not_written(format: Format) -> None:
 def test_versions_name_every_library_that_decides_about_bytes() -> None:
     named = versions()
 
-    assert named["pil"] == Image.__version__  # type: ignore[attr-defined]  # not in its stubs
+    assert named["pil"] == PIL.__version__
     assert named["zlib"] in (features.version("zlib"), zlib.ZLIB_VERSION)
     assert {name for name, version in named.items() if version} >= {
         "pil",
