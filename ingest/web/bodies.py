@@ -8,6 +8,7 @@ from time import monotonic
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
 from proxy.errors import Malformed, UploadTimeout
 
@@ -74,7 +75,8 @@ class EarlyAnswer(Response):
         super().__init__(response.body, response.status_code, dict(response.headers) | {"connection": "close"})
         self._linger = linger
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the interface has it
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": bytes(self.body), "more_body": True})
         if self._linger:

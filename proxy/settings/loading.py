@@ -23,7 +23,7 @@ def share_memory(settings: Settings, servers: int) -> None:
     Raises SettingsError if that is too little.
     """
     part = settings.render_memory_mb // servers
-    os.environ["RENDER_MEMORY_MB"] = str(part)  # noqa: TID251 - read here, too
+    os.environ["RENDER_MEMORY_MB"] = str(part)
     try:
         load_settings()
     except SettingsError as error:
@@ -37,16 +37,16 @@ def share_metrics() -> Iterator[None]:
     Not in `DATA_DIR`: containers that share it have processes of the same numbers.
     """
     with TemporaryDirectory(prefix="darkroom-metrics-") as folder:
-        os.environ[_METRICS_FOLDER] = folder  # noqa: TID251 - read here, too
+        os.environ[_METRICS_FOLDER] = folder
         try:
             yield
         finally:
-            del os.environ[_METRICS_FOLDER]  # noqa: TID251 - as above
+            del os.environ[_METRICS_FOLDER]
 
 
 def metrics_folder() -> Path | None:
     """Where this process counts together with others; None where it counts alone."""
-    folder = os.environ.get(_METRICS_FOLDER)  # noqa: TID251 - see above
+    folder = os.environ.get(_METRICS_FOLDER)
     return Path(folder) if folder else None
 
 

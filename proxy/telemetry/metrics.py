@@ -169,10 +169,10 @@ class Metrics:
         self.sample()
         return generate_latest(self._answered)
 
-    def _gauge(self, name: str, help: str, *labels: str) -> Gauge:  # noqa: A002 - as Prometheus calls it
+    def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         """Of something that each process has a part of."""
-        return Gauge(name, help, labels, registry=self.registry, multiprocess_mode="livesum")
+        return Gauge(name, documentation, labels, registry=self.registry, multiprocess_mode="livesum")
 
-    def _fact(self, name: str, help: str, *labels: str) -> Gauge:  # noqa: A002 - as Prometheus calls it
+    def _fact(self, name: str, documentation: str, *labels: str) -> Gauge:
         """Of something that is the same for all processes, whichever has looked last."""
-        return Gauge(name, help, labels, registry=self.registry, multiprocess_mode="mostrecent")
+        return Gauge(name, documentation, labels, registry=self.registry, multiprocess_mode="mostrecent")

@@ -6,6 +6,7 @@ Why this is ours: docs/decisions/0018-connections.md.
 import asyncio
 
 from starlette.responses import Response
+from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from proxy.web.problems import BAD_REQUEST, HEADERS_TOO_LARGE, document
@@ -73,7 +74,8 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_message_complete()
         self._owes = False
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text; it would answer plain
+    @override
+    def send_400_response(self, msg: str) -> None:  # not with uvicorn's `msg`: it would answer plain
         if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
             self.transport.abort()  # or it would be read as a part of that answer
             return

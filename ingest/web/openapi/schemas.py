@@ -4,6 +4,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+from typing_extensions import override
 
 from ingest.web.openapi.parts import Json
 from ingest.web.shapes import Accepted, Status, Upload, UploadPage
@@ -17,7 +18,8 @@ _ANSWERED = (Accepted, Upload, UploadPage, Status, Problem, Health, Readiness)
 class _Untitled(GenerateJsonSchema):
     """A field's name says it; "Uploadid" does not say it better."""
 
-    def field_title_should_be_set(self, schema: object) -> bool:  # noqa: ARG002 - the base class passes it
+    @override
+    def field_title_should_be_set(self, schema: object) -> bool:
         return False
 
 
