@@ -41,7 +41,6 @@ from proxy.telemetry.tracing import Tracing, open_tracing
 from proxy.web import problems
 from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes
-from proxy.web.security import SecurityHeaders
 from proxy.web.variants import Variants
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -163,7 +162,7 @@ def open_purges(settings: Settings) -> Purges:
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
-    """Variants, which need no key, before everything else."""
+    """Variants, which need no key, before everything else; and the headers that every answer carries."""
     transparency = Transparency(origin.store, origin.derivations)
     return Variants(
         app,
@@ -197,4 +196,4 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
     routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
     app = starlette_app(routes, lifespan)
-    return SecurityHeaders(serve_variants(origin, require_key(app, settings)))
+    return serve_variants(origin, require_key(app, settings))
