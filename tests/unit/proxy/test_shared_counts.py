@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 COUNTING = """
+import asyncio
 from proxy.settings import metrics_folder
 from proxy.telemetry import Metrics
 
@@ -16,7 +17,7 @@ metrics.variant_requests.labels("hot").inc()
 metrics.request_seconds.labels("/", "GET", 200).observe(0.5)
 metrics.event_streams.inc()
 metrics.jobs.labels("pending").set(7)
-print(metrics.exposition().decode())
+print(asyncio.run(metrics.exposition()).decode())
 """
 
 
