@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers
-from starlette.routing import Match, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.telemetry import Metrics
@@ -113,8 +113,8 @@ def _route(scope: Scope) -> str:
     """The template of it, never the path: of paths there is no end."""
     if _ROUTE in scope:
         return str(scope[_ROUTE])
-    routes = (route for route in scope["app"].routes if isinstance(route, Route)) if "endpoint" in scope else ()
-    return next((route.path for route in routes if route.matches(scope)[0] is not Match.NONE), "none")
+    route = scope.get("route")  # Starlette's
+    return route.path if isinstance(route, Route) else "none"
 
 
 def _quiet(route: str, status: int, notes: dict[str, str]) -> bool:
