@@ -79,28 +79,34 @@ class StoredVariants:
         `lease` is closed after the first try: others must not wait for a store that takes nothing.
         """
         start = monotonic()
-        outcome, written = "failed", False
-        for delay in (*_RETRY_DELAYS, None):
-            try:
-                if not written:
-                    await self._write(upload_id, variant, picture, if_absent=True)
-                    written = True
-                await self._keep_only_with_original(upload_id, variant)
-                outcome = "stored"
-            except ObjectExists:
-                outcome = "lost_race"  # another process was faster: its object stands
-            except UnknownUpload:
-                outcome = "gone"
-            except Unavailable as error:
-                log.warning("write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=delay)
-                await lease.aclose()
-                if delay is not None:
-                    await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                    continue
-            break
-        await lease.aclose()
+        written, outcome = "", "failed"
+        async with lease:
+            for delay in (*_RETRY_DELAYS, None):
+                try:
+                    written = written or await self._write_first(upload_id, variant, picture)
+                    await self._keep_only_with_original(upload_id, variant)
+                    outcome = written
+                except UnknownUpload:
+                    outcome = "gone"
+                except Unavailable as error:
+                    log.warning(
+                        "write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=delay
+                    )
+                    await lease.aclose()
+                    if delay is not None:
+                        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                        continue
+                break
         self._metrics.write_backs.labels(outcome).inc()
         self._metrics.observe_stages({"store": monotonic() - start})
+
+    async def _write_first(self, upload_id: UploadId, variant: Variant, picture: Picture) -> str:
+        """The metric's word for what came of it."""
+        try:
+            await self._write(upload_id, variant, picture, if_absent=True)
+        except ObjectExists:  # another process was faster, or a try of ours came through whose answer did not
+            return "lost_race"
+        return "stored"
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
         """Removes those named, or all. Idempotent."""

@@ -52,8 +52,9 @@ class Lane:
                 call.add_done_callback(partial(self._ended, operation, admitted, place))
                 return await asyncio.shield(call)
         except TimeoutError:
-            self._note(operation, admitted, StoreUnavailable(LATE, reason="late"))
-            raise StoreUnavailable(LATE) from None
+            late = StoreUnavailable(LATE, reason="late")
+            self._note(operation, admitted, late)
+            raise late from None
 
     async def _take(self, place: object, deadline: asyncio.Timeout) -> None:
         self._waiting.add(deadline)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from platform import python_version
 from typing import Any
-from uuid import uuid4
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -29,7 +28,7 @@ from proxy.imaging import codecs
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key
-from proxy.model import UploadId
+from proxy.model import new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings, load_settings, metrics_folder
 from proxy.storage.base import ObjectNotFound, ObjectStore
@@ -93,7 +92,7 @@ class Origin:
     async def check_store(self) -> None:
         """Raises StoreUnavailable."""
         try:
-            await self.store.head(original_key(UploadId(str(uuid4()))))
+            await self.store.head(original_key(new_upload_id()))
         except ObjectNotFound:
             return
 
