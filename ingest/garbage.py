@@ -5,6 +5,7 @@ perhaps with an original; one between a delete's steps, variants without origina
 younger than `age` is left alone: it may be under way.
 """
 
+import math
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ import anyio
 import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
+from ingest.cdn import Cdn
+from proxy.derivation.picture import upload_tag
 from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
@@ -53,15 +56,17 @@ class Collector:
         store: ObjectStore,
         repository: JobRepository,
         derivations: Derivations,
+        cdn: Cdn,
+        *,
         folders: Sequence[Path],
         age: timedelta,
-        *,
         looked_at: Callable[[], None] = lambda: None,
     ) -> None:
         """`looked_at` is called for each upload that was, once for each place."""
         self._store = store
         self._repository = repository
         self._derivations = derivations
+        self._cdn = cdn
         self._folders = folders
         self._looked_at = looked_at
         self._before = datetime.now(UTC) - age
@@ -87,18 +92,22 @@ class Collector:
                 yield Garbage(Kind.ORPHAN, upload_id)
 
     async def remove(self, garbage: Garbage) -> None:
-        """Objects first, rows last, as a delete does: what stops half-way is found again."""
+        """Objects first, then the CDN, rows last, as a delete does: what has rows and stops half-way is found again.
+
+        Raises StoreUnavailable, CdnUnavailable or CatalogUnavailable.
+        """
         if garbage.kind is Kind.TEMPORARY:
             await anyio.to_thread.run_sync(_remove, Path(garbage.name))
             return
         upload_id = UploadId(garbage.name)
         await self._derivations.purge(upload_id)
+        await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
         await self._repository.delete(upload_id)
 
     def _old_files(self) -> list[str]:
         before = self._before.timestamp()
         paths = (path for folder in self._folders if folder.is_dir() for path in sorted(folder.iterdir()))
-        return [str(path) for path in paths if path.lstat().st_mtime < before]
+        return [str(path) for path in paths if _changed(path) < before]
 
     async def _has_any_original(self) -> bool:
         async for _ in self._store.list(ORIGINALS_PREFIX):
@@ -121,6 +130,14 @@ class Collector:
                 if upload_id is not None and upload_id != last and info.last_modified < self._before:
                     last = upload_id
                     yield upload_id
+
+
+def _changed(path: Path) -> float:
+    """In seconds of the epoch; never, for what its owner has just removed."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _remove(path: Path) -> None:
