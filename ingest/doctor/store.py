@@ -52,15 +52,15 @@ async def round_trip(store: ObjectStore) -> Judgement:
 
 async def listing(store: ObjectStore) -> Judgement:
     """Lists, and says 404 for what is not there: two things that S3 grants by one right."""
-    try:
-        async with _stored(store, key := _variant()):
+    async with _stored(store, key := _variant()):
+        try:
             listed = [info.key async for info in store.list(key)]
-        missed = not await _is_there(store, _original())
-    except StoreUnavailable as error:
-        return mend(
-            f"{error} Without s3:ListBucket on the bucket, S3 answers 403 and not 404 for a key that is not there; "
-            "then no variant is ever missed, and none derived."
-        )
+            missed = not await _is_there(store, _original())
+        except StoreUnavailable as error:
+            return mend(
+                f"{error} Without s3:ListBucket on the bucket, S3 answers 403 and not 404 for a key that is not there; "
+                "then no variant is ever missed, and none derived."
+            )
     if listed != [key]:
         return mend("It does not list an object that was just stored: it is not consistent enough to rely on.")
     if not missed:
