@@ -23,7 +23,7 @@ from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
-from proxy.storage.base import ObjectNotFound, ObjectStore
+from proxy.storage.base import ObjectStore, look_up
 
 MIN_AGE = timedelta(hours=1)
 """Far beyond any upload's and any derivation's deadline."""
@@ -82,7 +82,7 @@ class Collector:
             raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
         async for image, _ in self._repository.each():
             self._looked_at()
-            if image.created_at < self._before and not await self._has_original(image.upload_id):
+            if image.created_at < self._before and not await look_up(self._store, original_key(image.upload_id)):
                 yield Garbage(Kind.LOST_ORIGINAL, image.upload_id)
         async for upload_id in self._stored_uploads():
             self._looked_at()
@@ -113,13 +113,6 @@ class Collector:
         async for _ in self._store.list(ORIGINALS_PREFIX):
             return True
         return False
-
-    async def _has_original(self, upload_id: UploadId) -> bool:
-        try:
-            await self._store.head(original_key(upload_id))
-        except ObjectNotFound:
-            return False
-        return True
 
     async def _stored_uploads(self) -> AsyncIterator[UploadId]:
         """Every id under which something old is stored, once for each of the two prefixes."""
