@@ -70,3 +70,11 @@ class ObjectStore(Protocol):
 
     async def close(self) -> None:
         """Frees connections and threads."""
+
+
+async def look_up(store: ObjectStore, key: str) -> ObjectInfo | None:
+    """`head`, or None where nothing is stored under this key. Raises StoreUnavailable."""
+    try:
+        return await store.head(key)
+    except ObjectNotFound:
+        return None
