@@ -11,7 +11,7 @@ from proxy.derivation.picture import CACHE_CONTROL, Picture
 from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
-from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.storage.base import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
 
@@ -33,18 +33,30 @@ class StoredVariants:
             stored = await self._store.get(variant_key(upload_id, variant))
         except ObjectNotFound:
             return None
+        except StoreUnavailable as error:
+            if error.reason != DAMAGED:
+                raise
+            await self._remove_damaged(upload_id, variant)
+            return None
         picture = Picture.stored(upload_id, variant, stored)
         if stored.info.metadata.get("md5", picture.md5) != picture.md5:
-            log.error("a stored variant is damaged", upload=upload_id, variant=variant.name, bytes=len(stored.body))
-            with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
-                await self.delete(upload_id, variant)
+            await self._remove_damaged(upload_id, variant)
             return None
         return picture
 
+    async def _remove_damaged(self, upload_id: UploadId, variant: Variant) -> None:
+        log.error("a stored variant is damaged", upload=upload_id, variant=variant.name)
+        with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
+            await self.delete(upload_id, variant)
+
     async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
-        with suppress(ObjectNotFound):
-            return await self._store.head(variant_key(upload_id, variant))
-        return None
+        """None also for a damaged one."""
+        try:
+            return await look_up(self._store, variant_key(upload_id, variant))
+        except StoreUnavailable as error:
+            if error.reason == DAMAGED:
+                return None
+            raise
 
     async def put(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool = False) -> None:
         """Raises UnknownUpload, with nothing left behind, if the original went away meanwhile; ObjectExists.

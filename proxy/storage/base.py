@@ -6,6 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+DAMAGED = "damaged"
+"""Why StoreUnavailable is raised for what is stored, but is no whole object: who can make it anew may remove it."""
+
 
 class ObjectNotFound(Exception):
     """Nothing is stored under this key."""
