@@ -1,13 +1,13 @@
 """The URL of a variant, made from what the caller has kept: the upload's id."""
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 Format = Literal["auto", "jpg", "png", "webp", "avif"]
+_FORMATS = get_args(Format)
 
 _UPLOAD_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _SIZE = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
-_FORMATS = ("auto", "jpg", "png", "webp", "avif")
 
 
 def variant_url(

@@ -5,6 +5,7 @@ perhaps with an original; one between a delete's steps, variants without origina
 younger than `age` is left alone: it may be under way.
 """
 
+import math
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ import anyio
 import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
+from ingest.cdn import Cdn
+from proxy.derivation.picture import upload_tag
 from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
-from proxy.storage.base import ObjectNotFound, ObjectStore
+from proxy.storage.base import ObjectStore, look_up
 
 MIN_AGE = timedelta(hours=1)
 """Far beyond any upload's and any derivation's deadline."""
@@ -53,15 +56,17 @@ class Collector:
         store: ObjectStore,
         repository: JobRepository,
         derivations: Derivations,
+        cdn: Cdn,
+        *,
         folders: Sequence[Path],
         age: timedelta,
-        *,
         looked_at: Callable[[], None] = lambda: None,
     ) -> None:
         """`looked_at` is called for each upload that was, once for each place."""
         self._store = store
         self._repository = repository
         self._derivations = derivations
+        self._cdn = cdn
         self._folders = folders
         self._looked_at = looked_at
         self._before = datetime.now(UTC) - age
@@ -77,7 +82,7 @@ class Collector:
             raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
         async for image, _ in self._repository.each():
             self._looked_at()
-            if image.created_at < self._before and not await self._has_original(image.upload_id):
+            if image.created_at < self._before and not await look_up(self._store, original_key(image.upload_id)):
                 yield Garbage(Kind.LOST_ORIGINAL, image.upload_id)
         async for upload_id in self._stored_uploads():
             self._looked_at()
@@ -87,30 +92,27 @@ class Collector:
                 yield Garbage(Kind.ORPHAN, upload_id)
 
     async def remove(self, garbage: Garbage) -> None:
-        """Objects first, rows last, as a delete does: what stops half-way is found again."""
+        """Objects first, then the CDN, rows last, as a delete does: what has rows and stops half-way is found again.
+
+        Raises StoreUnavailable, CdnUnavailable or CatalogUnavailable.
+        """
         if garbage.kind is Kind.TEMPORARY:
             await anyio.to_thread.run_sync(_remove, Path(garbage.name))
             return
         upload_id = UploadId(garbage.name)
         await self._derivations.purge(upload_id)
+        await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
         await self._repository.delete(upload_id)
 
     def _old_files(self) -> list[str]:
         before = self._before.timestamp()
         paths = (path for folder in self._folders if folder.is_dir() for path in sorted(folder.iterdir()))
-        return [str(path) for path in paths if path.lstat().st_mtime < before]
+        return [str(path) for path in paths if _changed(path) < before]
 
     async def _has_any_original(self) -> bool:
         async for _ in self._store.list(ORIGINALS_PREFIX):
             return True
         return False
-
-    async def _has_original(self, upload_id: UploadId) -> bool:
-        try:
-            await self._store.head(original_key(upload_id))
-        except ObjectNotFound:
-            return False
-        return True
 
     async def _stored_uploads(self) -> AsyncIterator[UploadId]:
         """Every id under which something old is stored, once for each of the two prefixes."""
@@ -121,6 +123,14 @@ class Collector:
                 if upload_id is not None and upload_id != last and info.last_modified < self._before:
                     last = upload_id
                     yield upload_id
+
+
+def _changed(path: Path) -> float:
+    """In seconds of the epoch; never, for what its owner has just removed."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf
 
 
 def _remove(path: Path) -> None:

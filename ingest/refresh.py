@@ -15,7 +15,7 @@ from proxy.errors import ServiceError
 from proxy.keys import VARIANTS_PREFIX, variant_key
 from proxy.model import Sizes, UploadId, Variant, parse_upload_id
 from proxy.recipe import Recipes
-from proxy.storage.base import ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.storage.base import ObjectStore, look_up
 
 log = structlog.get_logger()
 
@@ -113,7 +113,7 @@ class Refresher:
     async def find(self) -> AsyncIterator[Stale]:
         """Raises StoreUnavailable."""
         async for upload_id, variants in self._stored():
-            infos = await asyncio.gather(*(self._info(variant_key(upload_id, variant)) for variant in variants))
+            infos = await asyncio.gather(*(look_up(self._store, variant_key(upload_id, one)) for one in variants))
             stale = [
                 (variant, info)
                 for variant, info in zip(variants, infos, strict=True)
@@ -143,12 +143,6 @@ class Refresher:
             variants.append(variant)
         if last and variants:
             yield last, variants
-
-    async def _info(self, key: str) -> ObjectInfo | None:
-        try:
-            return await self._store.head(key)
-        except ObjectNotFound:  # deleted since it was listed
-            return None
 
     async def _costs(self) -> defaultdict[str, float] | None:
         """Mean seconds by variant's name, as warm-ups of late have measured them; their mean for names they lack."""

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 import anyio
 from starlette.types import ASGIApp, Message
 
-from proxy.errors import ServiceError, StoreUnavailable, TooHeavy
+from proxy.errors import Overloaded, ServiceError, StoreUnavailable, TooHeavy
 from proxy.imaging.admission import Priority
 from proxy.imaging.process import RenderedFile
 from proxy.imaging.target import Measured, Target
@@ -134,6 +134,7 @@ class FakePool:
         self.costs: list[int] = []
         self.most: int | None = None
         """Bytes; what costs more is too heavy."""
+        self.full = False
         self.renderings = 0
         self.in_use = 0
         self.failure: ServiceError | None = None
@@ -149,7 +150,12 @@ class FakePool:
         """A gate before that rendering, counted from 1 over the pool's life."""
         return self._gates.setdefault(rendering, Gate())
 
+    def check(self, priority: Priority) -> None:
+        if self.full and priority is Priority.LIVE:
+            raise Overloaded(retry_after=3)
+
     def coming(self, priority: Priority) -> AbstractContextManager[None]:
+        self.check(priority)
         return nullcontext()
 
     async def cost(self, path: Path, targets: Sequence[Target]) -> int:

@@ -1,8 +1,8 @@
 """Opening the database, and the one edge where its drivers' exceptions are translated."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -52,22 +52,19 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Committed and durable when the block ends; rolled back if it raises, or takes too long."""
-        async with self._transaction(_DEADLINE) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def _transaction(self, seconds: float | None) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with asyncio.timeout(seconds), self.engine.begin() as connection:
+        with _translated():
+            async with asyncio.timeout(_DEADLINE), self.engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, CommandError, OSError, TimeoutError) as error:
-            log.error("the database failed", cause=repr(error))
-            raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
 
     async def migrate(self, revision: str = "head") -> None:
-        """Brings the tables to `revision`; an empty database gets all of them."""
-        async with self._transaction(None) as connection:  # of a large table it takes as long as it takes
-            await connection.run_sync(_upgrade, revision)
+        """Brings the tables to `revision`; an empty database gets all of them. Of a large one it takes its time."""
+        engine = _create_engine(self.engine.url, migrating=True)
+        try:
+            with _translated():
+                async with engine.begin() as connection:
+                    await connection.run_sync(_upgrade, revision)
+        finally:
+            await engine.dispose()
 
     async def check(self) -> None:
         """Raises CatalogUnavailable, also where the tables are not those that this version needs."""
@@ -105,9 +102,20 @@ def migrations_after(revision: str | None) -> list[str] | None:
         return None
 
 
-def _create_engine(url: str | URL) -> AsyncEngine:
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, CommandError, OSError, TimeoutError) as error:
+        log.error("the database failed", cause=repr(error))
+        raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
+
+
+def _create_engine(url: str | URL, *, migrating: bool = False) -> AsyncEngine:
+    """`migrating`: a statement takes as long as it takes, and who migrates at the same time waits for it to end."""
     if make_url(url).get_backend_name() != "sqlite":
-        patience = {"timeout": 3, "command_timeout": 10}  # seconds to connect, and for one statement
+        # Seconds to connect, and for one statement.
+        patience = {"timeout": 3, "command_timeout": None if migrating else 10}
         # The level is what the statements are made for, which compare and set. A stricter one, set as the server's
         # default, would fail transactions that meet, among them those that take a refused upload back.
         return create_async_engine(
@@ -115,7 +123,7 @@ def _create_engine(url: str | URL) -> AsyncEngine:
         )
     engine = create_async_engine(url, connect_args={"timeout": _BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin)
+    event.listen(engine.sync_engine, "begin", _begin_writing if migrating else _begin)
     return engine
 
 
@@ -134,10 +142,15 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN")
 
 
+def _begin_writing(connection: Connection) -> None:
+    # What has read the tables before another changes them may not change them any more, and would fail at once.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 def _upgrade(connection: Connection, revision: str) -> None:
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
-    if connection.dialect.name == "postgresql":  # two servers that start at once take turns; SQLite does it by itself
+    if connection.dialect.name == "postgresql":  # two servers that start at once take turns
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
     if revision == "base":
         command.downgrade(config, revision)

@@ -8,7 +8,7 @@ import structlog
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.web.app import compose_ingest
+from ingest.commands.installation import opened
 from ingest.web.health import answering
 from proxy.settings import Settings
 
@@ -31,10 +31,10 @@ async def work(settings: Settings, concurrency: int, address: tuple[str, int] | 
     assert task is not None
     for signal in (SIGTERM, SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
-    async with (
-        compose_ingest(settings).running() as ingest,
-        answering(ingest, *address) if address else nullcontext(),
-    ):
-        log.info("worker started", concurrency=concurrency, queue="BullMQ" if settings.redis_url else "database")
-        with suppress(asyncio.CancelledError):
+    with suppress(asyncio.CancelledError):  # also where it comes while the worker starts
+        async with (
+            opened(settings, rendering=True) as ingest,
+            answering(ingest, *address) if address else nullcontext(),
+        ):
+            log.info("worker started", concurrency=concurrency, queue="BullMQ" if settings.redis_url else "database")
             await ingest.worker.run(concurrency)

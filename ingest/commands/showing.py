@@ -14,7 +14,7 @@ from proxy.keys import original_key, variant_path, variants_prefix
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from proxy.storage.base import ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.storage.base import ObjectInfo, ObjectStore, look_up
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class Overview:
 
         Raises UnknownUpload if neither does, StoreUnavailable or CatalogUnavailable.
         """
-        original = await self._info(original_key(upload_id))
+        original = await look_up(self._store, original_key(upload_id))
         known: dict[str, WarmedVariant] = {}
         try:
             image, job = await self._repository.find(upload_id)
@@ -57,7 +57,7 @@ class Overview:
         """The standard ones, then what else is stored."""
         prefix = variants_prefix(upload_id)
         listed = [info.key async for info in self._store.list(prefix)]
-        infos = dict(zip(listed, await asyncio.gather(*map(self._info, listed)), strict=True))
+        infos = dict(zip(listed, await asyncio.gather(*(look_up(self._store, key) for key in listed)), strict=True))
         names = dict.fromkeys([v.name for v in self._sizes.standard] + [key.removeprefix(prefix) for key in listed])
         return {name: self._variant(upload_id, name, infos.get(prefix + name), known.get(name)) for name in names}
 
@@ -78,12 +78,6 @@ class Overview:
             "stale": (variant is None or recipe != self._recipes.fingerprint(variant)) if info else None,
             "url": self._base + variant_path(upload_id, variant) if variant else None,
         }
-
-    async def _info(self, key: str) -> ObjectInfo | None:
-        try:
-            return await self._store.head(key)
-        except ObjectNotFound:
-            return None
 
 
 def _of_store(upload_id: UploadId, original: ObjectInfo) -> dict[str, Any]:

@@ -45,7 +45,15 @@ async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progre
     async with opened(settings) as ingest:
         folders = (settings.temporary, settings.objects / INCOMING, settings.locks, settings.purges)
         origin = ingest.origin
-        collector = Collector(origin.store, ingest.repository, origin.derivations, folders, MIN_AGE, looked_at=count)
+        collector = Collector(
+            origin.store,
+            ingest.repository,
+            origin.derivations,
+            ingest.cdn,
+            folders=folders,
+            age=MIN_AGE,
+            looked_at=count,
+        )
         progress.begin("Looking for leftovers")
         async for garbage in collector.find():
             if not dry_run:

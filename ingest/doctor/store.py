@@ -11,7 +11,7 @@ from ingest.doctor.findings import Judgement, fine, mend, warning
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variants_prefix
 from proxy.model import new_upload_id
-from proxy.storage.base import ObjectExists, ObjectNotFound, ObjectStore
+from proxy.storage.base import ObjectExists, ObjectNotFound, ObjectStore, look_up
 
 _BODY, _TYPE, _METADATA = b"trial", "text/plain", {"recipe": "trial"}
 
@@ -45,22 +45,22 @@ async def round_trip(store: ObjectStore) -> Judgement:
             stored = await store.get(key)
         if stored.body != _BODY or stored.info.metadata.get("recipe") != _METADATA["recipe"]:
             return mend(f"It gives back other bytes or metadata than it was given, under {key.split('/')[0]}/.")
-        if await _is_there(store, key):
+        if await look_up(store, key):
             return mend("It still has an object that was deleted: it is not consistent enough to rely on.")
     return fine("writes, reads and deletes")
 
 
 async def listing(store: ObjectStore) -> Judgement:
     """Lists, and says 404 for what is not there: two things that S3 grants by one right."""
-    try:
-        async with _stored(store, key := _variant()):
+    async with _stored(store, key := _variant()):
+        try:
             listed = [info.key async for info in store.list(key)]
-        missed = not await _is_there(store, _original())
-    except StoreUnavailable as error:
-        return mend(
-            f"{error} Without s3:ListBucket on the bucket, S3 answers 403 and not 404 for a key that is not there; "
-            "then no variant is ever missed, and none derived."
-        )
+            missed = not await look_up(store, _original())
+        except StoreUnavailable as error:
+            return mend(
+                f"{error} Without s3:ListBucket on the bucket, S3 answers 403 and not 404 for a key that is not there; "
+                "then no variant is ever missed, and none derived."
+            )
     if listed != [key]:
         return mend("It does not list an object that was just stored: it is not consistent enough to rely on.")
     if not missed:
@@ -88,11 +88,3 @@ async def clock(store: ObjectStore) -> datetime:
     """The store's time, in whole seconds, by what it writes down of a new object."""
     async with _stored(store, key := _original()):
         return (await store.head(key)).last_modified
-
-
-async def _is_there(store: ObjectStore, key: str) -> bool:
-    try:
-        await store.head(key)
-    except ObjectNotFound:
-        return False
-    return True

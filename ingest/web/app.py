@@ -140,7 +140,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve`: everything on one port, warm-up in this process."""
     settings = _configured(settings)
     ingest = compose_ingest(settings)
-    return SecurityHeaders(serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up)))
+    return serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up))
 
 
 def create_ingest_app(settings: Settings | None = None) -> ASGIApp:

@@ -23,6 +23,6 @@ def refuse_cross_site(headers: Headers, public_url: str | None) -> None:
         foreign = site == "cross-site"
     else:
         ours = {headers.get("host"), urlsplit(public_url or "").netloc} - {""}
-        foreign = origin is not None and urlsplit(origin).netloc not in ours
+        foreign = origin is not None and origin.partition("://")[2] not in ours
     if foreign:
         raise CrossSite("A browser sent this for the page of another site. Use a page of this server, or a back end.")

@@ -33,6 +33,7 @@ async def answering(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_graceful_shutdown=5,
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve())

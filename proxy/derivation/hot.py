@@ -10,7 +10,7 @@ from proxy.derivation.picture import Picture
 from proxy.model import UploadId, Variant
 
 MAX_AGE = 60.0
-"""Seconds. Another process may delete an upload; unless it is told (purges.py), this one finds out by then, at one look
+"""Seconds. Another process may delete an upload; unless it is told (`purges`), this one finds out by then, at one look
 into the store a minute."""
 
 _OVERHEAD = 1024  # bytes; what an entry weighs beside its body

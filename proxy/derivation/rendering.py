@@ -46,6 +46,10 @@ class Rendering:
         self._refusals = refusals
         self._temporary = temporary
 
+    def check(self, priority: Priority) -> None:
+        """Raises Overloaded if there is no place to wait for a process. Costs nothing: ask before what does."""
+        self._pool.check(priority)
+
     async def one(self, upload_id: UploadId, variant: Variant, priority: Priority) -> tuple[Picture, dict[str, float]]:
         async with self.begin(upload_id, [variant], priority) as render:
             [(picture, _, timings)] = [rendered async for rendered in render([variant])]

@@ -181,6 +181,7 @@ class Derivations:
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """The lease covers the write-back too: who waits for it finds the variant stored, and derives nothing."""
+        self._rendering.check(Priority.LIVE)  # in a flood, most are told so: that must cost them no lease
         key = variant_key(upload_id, variant)
         async with AsyncExitStack() as lease:
             if not await lease.enter_async_context(self._lock.hold(key, wait=False)):

@@ -11,7 +11,7 @@ from proxy.derivation.picture import CACHE_CONTROL, Picture
 from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
-from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.storage.base import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
 
@@ -33,18 +33,30 @@ class StoredVariants:
             stored = await self._store.get(variant_key(upload_id, variant))
         except ObjectNotFound:
             return None
+        except StoreUnavailable as error:
+            if error.reason != DAMAGED:
+                raise
+            await self._remove_damaged(upload_id, variant)
+            return None
         picture = Picture.stored(upload_id, variant, stored)
         if stored.info.metadata.get("md5", picture.md5) != picture.md5:
-            log.error("a stored variant is damaged", upload=upload_id, variant=variant.name, bytes=len(stored.body))
-            with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
-                await self.delete(upload_id, variant)
+            await self._remove_damaged(upload_id, variant)
             return None
         return picture
 
+    async def _remove_damaged(self, upload_id: UploadId, variant: Variant) -> None:
+        log.error("a stored variant is damaged", upload=upload_id, variant=variant.name)
+        with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
+            await self.delete(upload_id, variant)
+
     async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
-        with suppress(ObjectNotFound):
-            return await self._store.head(variant_key(upload_id, variant))
-        return None
+        """None also for a damaged one."""
+        try:
+            return await look_up(self._store, variant_key(upload_id, variant))
+        except StoreUnavailable as error:
+            if error.reason == DAMAGED:
+                return None
+            raise
 
     async def put(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool = False) -> None:
         """Raises UnknownUpload, with nothing left behind, if the original went away meanwhile; ObjectExists.
@@ -79,28 +91,34 @@ class StoredVariants:
         `lease` is closed after the first try: others must not wait for a store that takes nothing.
         """
         start = monotonic()
-        outcome, written = "failed", False
-        for delay in (*_RETRY_DELAYS, None):
-            try:
-                if not written:
-                    await self._write(upload_id, variant, picture, if_absent=True)
-                    written = True
-                await self._keep_only_with_original(upload_id, variant)
-                outcome = "stored"
-            except ObjectExists:
-                outcome = "lost_race"  # another process was faster: its object stands
-            except UnknownUpload:
-                outcome = "gone"
-            except Unavailable as error:
-                log.warning("write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=delay)
-                await lease.aclose()
-                if delay is not None:
-                    await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-                    continue
-            break
-        await lease.aclose()
+        written, outcome = "", "failed"
+        async with lease:
+            for delay in (*_RETRY_DELAYS, None):
+                try:
+                    written = written or await self._write_first(upload_id, variant, picture)
+                    await self._keep_only_with_original(upload_id, variant)
+                    outcome = written
+                except UnknownUpload:
+                    outcome = "gone"
+                except Unavailable as error:
+                    log.warning(
+                        "write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=delay
+                    )
+                    await lease.aclose()
+                    if delay is not None:
+                        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                        continue
+                break
         self._metrics.write_backs.labels(outcome).inc()
         self._metrics.observe_stages({"store": monotonic() - start})
+
+    async def _write_first(self, upload_id: UploadId, variant: Variant, picture: Picture) -> str:
+        """The metric's word for what came of it."""
+        try:
+            await self._write(upload_id, variant, picture, if_absent=True)
+        except ObjectExists:  # another process was faster, or a try of ours came through whose answer did not
+            return "lost_race"
+        return "stored"
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
         """Removes those named, or all. Idempotent."""

@@ -62,16 +62,21 @@ class Admission:
         """Bytes."""
         return sum(turn.cost for turn in self._inside)
 
+    def check(self, priority: Priority) -> None:
+        """Raises Overloaded if who comes now would find no place to wait. Costs nothing: ask before what does."""
+        free = self._slots - len(self._inside)
+        # Of background work there is never more than there are workers.
+        if priority is Priority.LIVE and self._coming + len(self._queues[priority]) >= self._max_waiting + free:
+            raise self._overloaded(0, "full")
+
     @contextmanager
     def coming(self, priority: Priority) -> Iterator[None]:
         """Around what is fetched for a process before `enter`: that takes room and time, too, and counts as waiting.
 
         Raises Overloaded where there would be no place to wait afterwards.
         """
-        live = priority is Priority.LIVE  # of the rest there is never more than there are workers
-        free = self._slots - len(self._inside)
-        if live and self._coming + len(self._queues[priority]) >= self._max_waiting + free:
-            raise self._overloaded(0, "full")
+        self.check(priority)
+        live = priority is Priority.LIVE
         self._coming += live
         try:
             yield

@@ -79,6 +79,10 @@ class RenderPool:
         while self._background:
             await asyncio.wait(list(self._background))
 
+    def check(self, priority: Priority) -> None:
+        """Raises Overloaded where `coming` would."""
+        self.admission.check(priority)
+
     def coming(self, priority: Priority) -> AbstractContextManager[None]:
         """Around fetching what a process is to work on: who does so has a place in the queue. Raises Overloaded."""
         return self.admission.coming(priority)

@@ -68,7 +68,6 @@ class RenderProcess:
                 stdout=asyncio.subprocess.PIPE,
                 env=memory.ENVIRONMENT,
                 limit=_MAX_LINE,
-                start_new_session=True,  # Ctrl-C in a terminal is for the server, which lets work in hand finish
             )
         except OSError as error:
             raise RenderFailed("No render process could be started. Try again.") from error

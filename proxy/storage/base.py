@@ -6,6 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+DAMAGED = "damaged"
+"""Why StoreUnavailable is raised for what is stored, but is no whole object: who can make it anew may remove it."""
+
 
 class ObjectNotFound(Exception):
     """Nothing is stored under this key."""
@@ -70,3 +73,11 @@ class ObjectStore(Protocol):
 
     async def close(self) -> None:
         """Frees connections and threads."""
+
+
+async def look_up(store: ObjectStore, key: str) -> ObjectInfo | None:
+    """`head`, or None where nothing is stored under this key. Raises StoreUnavailable."""
+    try:
+        return await store.head(key)
+    except ObjectNotFound:
+        return None

@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
+from proxy.storage.base import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.storage.files import new_file
 
 T = TypeVar("T")
@@ -149,7 +149,9 @@ class DiskStore:
                     key, size, last_modified, header["content_type"], header["cache_control"], header["metadata"]
                 )
             except (ValueError, TypeError, KeyError) as error:
-                raise StoreUnavailable(f"The object {key} is damaged: its first line is not a header.") from error
+                raise StoreUnavailable(
+                    f"The object {key} is damaged: its first line is not a header.", reason=DAMAGED
+                ) from error
             yield info, file
 
     def _publish(self, incoming: Path, path: Path, *, if_absent: bool) -> None:
@@ -194,14 +196,20 @@ class DiskStore:
                 if key.startswith(prefix):
                     yield key
 
+    def _listed(self, key: str) -> ObjectInfo:
+        """Also of a damaged one: what is not listed is never removed."""
+        try:
+            with self._open(key) as (info, _):
+                return info
+        except StoreUnavailable:
+            stat = self._path(key).stat()
+            return ObjectInfo(key, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
+
     def _page(self, keys: Iterator[str]) -> Sequence[ObjectInfo]:
         page = []
         for key in keys:
-            try:
-                with self._open(key) as (info, _):
-                    page.append(info)
-            except FileNotFoundError:  # deleted since it was listed
-                continue
+            with suppress(FileNotFoundError):  # deleted since it was listed
+                page.append(self._listed(key))
             if len(page) == _LIST_PAGE:
                 break
         return page

@@ -6,6 +6,7 @@ that, a store that says nothing would be waited for by ever more threads.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -43,39 +44,45 @@ class Lane:
 
     async def run(self, operation: str, work: Callable[[], T], seconds: float) -> T:
         """What `work` returns or raises; StoreUnavailable if that takes longer, or if the store is known to be away."""
-        admitted = self._circuit.admit()
+        call = _Call(operation, self._circuit.admit())
         try:
             async with asyncio.timeout(seconds) as deadline:
-                place = object()
-                await self._take(place, deadline)
-                call = asyncio.ensure_future(anyio.to_thread.run_sync(work, limiter=self._threads))
-                call.add_done_callback(partial(self._ended, operation, admitted, place))
-                return await asyncio.shield(call)
+                await self._take(call, deadline)
+                working = asyncio.ensure_future(anyio.to_thread.run_sync(work, limiter=self._threads))
+                working.add_done_callback(partial(self._ended, call))
+                return await asyncio.shield(working)
         except TimeoutError:
-            self._note(operation, admitted, StoreUnavailable(LATE, reason="late"))
-            raise StoreUnavailable(LATE) from None
+            late = StoreUnavailable(LATE, reason="late")
+            self._failed(call, late)
+            raise late from None
 
-    async def _take(self, place: object, deadline: asyncio.Timeout) -> None:
+    async def _take(self, call: "_Call", deadline: asyncio.Timeout) -> None:
         self._waiting.add(deadline)
         try:
-            await self._places.acquire_on_behalf_of(place)
+            await self._places.acquire_on_behalf_of(call)
         finally:
             self._waiting.discard(deadline)
+        call.begun = True
 
-    def _ended(self, operation: str, admitted: float, place: object, call: "asyncio.Future[T]") -> None:
+    def _ended(self, call: "_Call", working: "asyncio.Future[T]") -> None:
         """Of every call, also one that nobody waits for any longer."""
-        self._places.release_on_behalf_of(place)
-        error = None if call.cancelled() else call.exception()
+        self._places.release_on_behalf_of(call)
+        error = None if working.cancelled() else working.exception()
         if isinstance(error, StoreUnavailable):
-            self._note(operation, admitted, error)
+            self._failed(call, error)
         elif error is None or isinstance(error, (ObjectNotFound, ObjectExists)):
             self._circuit.succeeded()
             self._tell()
 
-    def _note(self, operation: str, admitted: float, error: StoreUnavailable) -> None:
-        self._errors.labels(operation, error.reason).inc()
-        self._circuit.failed(admitted, str(error))
-        self._tell()
+    def _failed(self, call: "_Call", error: StoreUnavailable) -> None:
+        """Once for each call: one that was late may fail later. Who got no place says nothing about the store."""
+        if call.failed:
+            return
+        call.failed = True
+        self._errors.labels(call.operation, error.reason).inc()
+        if call.begun:
+            self._circuit.failed(call.admitted, str(error))
+            self._tell()
 
     def _tell(self) -> None:
         if self._circuit.is_open == self._was_open:
@@ -89,3 +96,11 @@ class Lane:
         for deadline in self._waiting:  # for a place, that is: those who have one shall hear for themselves
             if not deadline.expired():
                 deadline.reschedule(now)
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    operation: str
+    admitted: float
+    begun: bool = False
+    failed: bool = False

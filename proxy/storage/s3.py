@@ -204,10 +204,10 @@ class S3Store:
         await anyio.to_thread.run_sync(self._client.close)
 
     async def _read(self, operation: str, work: Callable[[], T], seconds: float = _SHORT) -> T:
-        return await self._reads.run(operation, _translating(work), seconds)
+        return await self._reads.run(operation, _translated()(work), seconds)
 
     async def _write(self, operation: str, work: Callable[[], None]) -> None:
-        await self._writes.run(operation, _translating(work), _LONG)
+        await self._writes.run(operation, _translated()(work), _LONG)
 
     def _head(self, key: str) -> ObjectInfo:
         with _translated():
@@ -253,19 +253,12 @@ def _info(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") 
         raise StoreUnavailable(_NOT_S3) from error
 
 
-def _translating(work: Callable[[], T]) -> Callable[[], T]:
-    """In the thread already: who leaves early still has it known how the call ended."""
-
-    def translated() -> T:
-        with _translated():
-            return work()
-
-    return translated
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
-    """The one place where botocore's exceptions become ours. What it says of itself may hold names and addresses."""
+    """The one place where botocore's exceptions become ours. What it says of itself may hold names and addresses.
+
+    In the thread already: so the lane knows how a call ended that its caller has left.
+    """
     try:
         yield
     except boto.ParamValidationError as error:  # refused before anything was sent: the caller's mistake

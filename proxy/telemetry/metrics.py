@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import anyio.to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from proxy.telemetry.shared import SharedCounts, make_room
-
-STAGES = ("fetch", "decode", "resize", "encode", "store")
 
 
 class Metrics:
@@ -41,7 +40,7 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "darkroom_stage_seconds",
-            "Seconds spent by stage of a derivation",
+            "Seconds spent by stage of a derivation (fetch, decode, resize, encode, store)",
             ["stage"],
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
             registry=self.registry,
@@ -55,7 +54,7 @@ class Metrics:
         self.store_errors = Counter(
             "darkroom_store_errors",
             "Calls to the bucket that failed, by operation (head, get, download, put, delete, list) and code (S3's, "
-            "late, timeout, unreachable, cut, other)",
+            "late, timeout, unreachable, certificate, credentials, cut, other)",
             ["operation", "code"],
             registry=self.registry,
         )
@@ -165,9 +164,10 @@ class Metrics:
         for stage, seconds in timings.items():
             self.stage_seconds.labels(stage).observe(seconds)
 
-    def exposition(self) -> bytes:
-        self.sample()
-        return generate_latest(self._answered)
+    async def exposition(self) -> bytes:
+        """In a thread: to read the files of several processes takes tens of milliseconds."""
+        self.sample()  # here: what gauges look at is the event loop's
+        return await anyio.to_thread.run_sync(generate_latest, self._answered)
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
         """Of something that each process has a part of."""

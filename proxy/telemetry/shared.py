@@ -6,6 +6,7 @@ here: processes that were killed, and the process metrics. docs/decisions/0020-s
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,13 +20,15 @@ _FILE_BYTES = 1 << 20  # what the library begins with: room for some 5000 series
 
 
 def make_room(folder: Path) -> None:
-    """This process's files, before the library makes them, with all their bytes.
+    """This process's files, before the library makes them: those of a process that has died, whose counts go on in
+    them, or new ones with all their bytes. So there are no more of them than processes live at a time.
 
-    It would make them sparse; and a write that finds the disk full is no error in a mapped file, but SIGBUS.
+    The library would make them sparse; and a write that finds the disk full is no error in a mapped file, but SIGBUS.
     """
+    _living(folder)  # which removes the gauges of the dead: they are nothing to go on with
     for kind in _KINDS:
         path = folder / f"{kind}_{os.getpid()}.db"
-        if not path.exists():
+        if not path.exists() and not _inherited(folder, kind, path):
             path.write_bytes(bytes(_FILE_BYTES))
 
 
@@ -37,12 +40,7 @@ class SharedCounts(Collector):
         self._counts = MultiProcessCollector(None, str(folder))
 
     def collect(self) -> Iterator[Metric]:
-        living = []
-        for pid in {int(path.stem.rpartition("_")[2]) for path in self._folder.glob("*.db")}:
-            if _lives(pid):
-                living.append(pid)
-            else:
-                mark_process_dead(pid, str(self._folder))
+        living = _living(self._folder)
         yield from self._counts.collect()
         yield from _processes(living)
 
@@ -60,9 +58,35 @@ def _processes(pids: list[int]) -> Iterator[Metric]:
         yield metrics[0]
 
 
+def _living(folder: Path) -> list[int]:
+    """Processes that count here. Of those that have died, the gauges are removed."""
+    living = []
+    for pid in {_pid(path) for path in folder.glob("*.db")}:
+        if _lives(pid):
+            living.append(pid)
+        else:
+            with suppress(FileNotFoundError):  # another process has just removed them
+                mark_process_dead(pid, str(folder))
+    return living
+
+
+def _inherited(folder: Path, kind: str, path: Path) -> bool:
+    """Whether a dead process's file of this kind is at `path` now."""
+    for left in folder.glob(f"{kind}_*.db"):
+        if not _lives(_pid(left)):
+            with suppress(FileNotFoundError):  # another process has just taken it
+                left.rename(path)
+                return True
+    return False
+
+
+def _pid(path: Path) -> int:
+    return int(path.stem.rpartition("_")[2])
+
+
 def _lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # nobody's number, or that of another user's process by now
         return False
     return True

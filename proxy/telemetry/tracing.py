@@ -19,8 +19,6 @@ it did."""
 
 Kind = Literal["server", "consumer"]
 
-_in_hand: ContextVar["Tracing | None"] = ContextVar("tracing", default=None)
-
 
 class Tracing:
     """Off; and what `otel.OpenTelemetry` does when it is on."""
@@ -50,31 +48,33 @@ class Tracing:
             _in_hand.reset(token)
 
 
+OFF = Tracing()
+
+_in_hand: ContextVar[Tracing] = ContextVar("tracing", default=OFF)
+
+
 def open_tracing(endpoint: str | None, version: str) -> Tracing:
     """`endpoint`: the base URL of an OTLP/HTTP collector, or None for no traces."""
     if endpoint is None:
-        return Tracing()
+        return OFF
     try:
         from proxy.telemetry.otel import OpenTelemetry  # noqa: PLC0415 - an extra, and not to be paid for when off
     except ImportError:
         log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but no traces are sent: install darkroom[otel]")
-        return Tracing()
+        return OFF
     return OpenTelemetry(endpoint, version)
 
 
 def step(name: str) -> AbstractContextManager[object]:
     """A part of the work in hand."""
-    tracing = _in_hand.get()
-    return tracing.step(name) if tracing else nullcontext()
+    return _in_hand.get().step(name)
 
 
 def stages(timings: Mapping[str, float], variant: str) -> None:
     """Parts of the work in hand that have just ended, in this order; seconds each."""
-    if tracing := _in_hand.get():
-        tracing.stages(timings, variant)
+    _in_hand.get().stages(timings, variant)
 
 
 def traceparent() -> str | None:
     """Of the step in hand, for whoever goes on with it elsewhere."""
-    tracing = _in_hand.get()
-    return tracing.traceparent() if tracing else None
+    return _in_hand.get().traceparent()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from platform import python_version
 from typing import Any
-from uuid import uuid4
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -29,7 +28,7 @@ from proxy.imaging import codecs
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key
-from proxy.model import UploadId
+from proxy.model import new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings, load_settings, metrics_folder
 from proxy.storage.base import ObjectNotFound, ObjectStore
@@ -41,7 +40,6 @@ from proxy.telemetry.tracing import Tracing, open_tracing
 from proxy.web import problems
 from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes
-from proxy.web.security import SecurityHeaders
 from proxy.web.variants import Variants
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -94,7 +92,7 @@ class Origin:
     async def check_store(self) -> None:
         """Raises StoreUnavailable."""
         try:
-            await self.store.head(original_key(UploadId(str(uuid4()))))
+            await self.store.head(original_key(new_upload_id()))
         except ObjectNotFound:
             return
 
@@ -163,7 +161,7 @@ def open_purges(settings: Settings) -> Purges:
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
-    """Variants, which need no key, before everything else."""
+    """Variants, which need no key, before everything else; and the headers that every answer carries."""
     transparency = Transparency(origin.store, origin.derivations)
     return Variants(
         app,
@@ -197,4 +195,4 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
     routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
     app = starlette_app(routes, lifespan)
-    return SecurityHeaders(serve_variants(origin, require_key(app, settings)))
+    return serve_variants(origin, require_key(app, settings))

@@ -45,7 +45,7 @@ def health_routes(checks: Mapping[str, Check], metrics: Metrics, *collect: Check
 
     async def exposition(_request: Request) -> Response:
         await asyncio.gather(*map(_result, collect))  # a gauge that cannot be read must not hide the others
-        return Response(metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return Response(await metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
 

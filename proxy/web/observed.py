@@ -12,12 +12,12 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers
-from starlette.routing import Match, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.telemetry import Metrics
 from proxy.telemetry.logs import REQUEST
-from proxy.telemetry.tracing import Facts, Tracing
+from proxy.telemetry.tracing import OFF, Facts, Tracing
 
 log = structlog.get_logger()
 
@@ -25,7 +25,6 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _METHODS = {"GET", "HEAD", "POST", "DELETE"}
 _NOTES, _ROUTE = "darkroom.notes", "darkroom.route"
 _QUIET = {"/healthz", "/readyz", "/metrics"}
-_OFF = Tracing()
 VARIANT_ROUTE = "/images/{upload_id}/{variant}"
 
 
@@ -54,7 +53,7 @@ class Observed:
         headers = Headers(scope=scope)
         request_id = _known(headers.get("x-request-id")) or uuid4().hex
         answer = _Answer(request_id, send)
-        tracing = _OFF if scope["path"] in _QUIET else self._tracing
+        tracing = OFF if scope["path"] in _QUIET else self._tracing
         start = monotonic()
         with (
             structlog.contextvars.bound_contextvars(**{REQUEST: request_id}),
@@ -114,8 +113,8 @@ def _route(scope: Scope) -> str:
     """The template of it, never the path: of paths there is no end."""
     if _ROUTE in scope:
         return str(scope[_ROUTE])
-    routes = (route for route in scope["app"].routes if isinstance(route, Route)) if "endpoint" in scope else ()
-    return next((route.path for route in routes if route.matches(scope)[0] is not Match.NONE), "none")
+    route = scope.get("route")  # Starlette's
+    return route.path if isinstance(route, Route) else "none"
 
 
 def _quiet(route: str, status: int, notes: dict[str, str]) -> bool:

@@ -30,7 +30,6 @@ class SecurityHeaders:
 
 
 def secured(headers: Iterable[Header]) -> list[Header]:
-    """A new list: the old one may be that of a picture in memory, for every answer to come."""
     headers = list(headers)
     own = {name for name, _ in headers}
     return [*headers, *(default for default in _DEFAULTS if default[0] not in own)]

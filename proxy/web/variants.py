@@ -27,6 +27,7 @@ from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_mod
 from proxy.web.negotiation import new_format
 from proxy.web.observed import VARIANT_ROUTE, Observed, note, route_is
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
+from proxy.web.security import SecurityHeaders, secured
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
 CACHE_STATUS = {
@@ -52,7 +53,7 @@ class _Named(NamedTuple):
 
 
 class Variants:
-    """Serves variants; every other request goes on to `app`.
+    """Serves variants; every other request goes on to `app`. All answers get the headers of `SecurityHeaders`.
 
     It matches the raw path: `scope["path"]` is decoded, so that an escaped slash is a slash there, and one picture
     would have many names in a cache. Only the canonical spelling is served; anything else is 404 without a look-up.
@@ -69,7 +70,7 @@ class Variants:
         tracing: Tracing,
     ) -> None:
         self._app = app
-        self._rest = Observed(self._serve, metrics, tracing)
+        self._rest = SecurityHeaders(Observed(self._serve, metrics, tracing))
         self._derivations = derivations
         self._transparency = transparency
         self._sizes = sizes
@@ -219,7 +220,7 @@ def _prepared(etag: str, modified: datetime, cache_tag: str, name: str, size: in
         "Content-Type": Format(name.rpartition(".")[2]).media_type,
         "Content-Length": str(size),
     }
-    return [(key.lower().encode(), value.encode()) for key, value in headers.items()]
+    return secured((key.lower().encode(), value.encode()) for key, value in headers.items())
 
 
 def _server_timing(timings: Mapping[str, float], seconds: float) -> str:

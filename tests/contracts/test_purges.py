@@ -110,7 +110,8 @@ class TestRedis:
     async def test_what_is_no_id_is_not_heard(self, redis: RedisServer) -> None:
         one = RedisPurges(redis.url)
         async with listening(one) as hears:
-            await one._speaker.publish("darkroom:purged", "../../etc/passwd")
+            for other in ("../../etc/passwd", b"\xff"):
+                await one._speaker.publish("darkroom:purged", other)
             await one.announce(upload_id := new_upload_id())
 
             assert await hears.next() == upload_id

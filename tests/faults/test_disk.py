@@ -1,5 +1,6 @@
 """Disks that are full, and descriptors that are used up."""
 
+import itertools
 import resource
 import socket
 import subprocess
@@ -148,16 +149,15 @@ def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
 
 
 def test_a_variant_that_is_damaged_on_the_disk_is_made_anew(home: Path, judge: Judge) -> None:
-    """As a file system may leave it after a power cut: shorter than it was, or with zeros in it."""
+    """As a file system may leave it after a power cut: shorter than it was, with zeros in it, or with nothing else."""
     with Service(home, RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)
         until(lambda: complete(service, upload_id))
         files = [home / "data" / "objects" / path[1:] for path in paths(upload_id, NAMES)]
         whole = [file.read_bytes() for file in files]
-        for file, content in zip(files[::2], whole[::2], strict=True):
-            file.write_bytes(content[:-100])
-        for file, content in zip(files[1::2], whole[1::2], strict=True):
-            file.write_bytes(content[:-100] + bytes(100))
+        damages = [lambda whole: whole[:-100], lambda whole: whole[:-100] + bytes(100), lambda whole: bytes(len(whole))]
+        for file, content, damage in zip(files, whole, itertools.cycle(damages), strict=False):
+            file.write_bytes(damage(content))
         service.stop()
         service.start()  # with nothing in memory
 

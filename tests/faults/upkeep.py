@@ -42,7 +42,8 @@ async def _collect(settings: Settings) -> list[Garbage]:
     async with compose_ingest(settings).connected() as ingest:
         origin = ingest.origin
         folders = (settings.temporary, settings.objects / INCOMING)  # those of leases stay, whatever happens
-        collector = Collector(origin.store, ingest.repository, origin.derivations, folders, timedelta(0))
+        parts = origin.store, ingest.repository, origin.derivations, ingest.cdn
+        collector = Collector(*parts, folders=folders, age=timedelta(0))
         found = []
         async for garbage in collector.find():
             await collector.remove(garbage)

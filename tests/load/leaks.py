@@ -25,12 +25,16 @@ def holdings(service: Service) -> Holdings:
     gauges = ("darkroom_write_back_queue", "darkroom_render_waiting", "darkroom_event_streams")
     busy = service.metric("darkroom_render_processes", state="busy")
     return Holdings(
-        len(list((process / "fd").iterdir())),
+        descriptors(service.pid),
         len(list((process / "task").iterdir())),
         sorted(path.name for path in temporary.iterdir()) if temporary.exists() else [],
         busy + sum(service.metric(name) for name in gauges),
         resident(service.pid),
     )
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def at_rest(service: Service, patience: float = 30) -> Holdings:

@@ -1,6 +1,6 @@
 /** Darkroom's calls, but for the upload itself, whose progress needs another tool (upload.js). */
 
-import { problemOf, unreachable } from "./problem.js";
+import { Problem, problemOf, unreachable } from "./problem.js";
 
 /**
  * @typedef {Record<string, Record<string, string>>} Urls by size, then by format
@@ -29,7 +29,7 @@ export class Api {
    * @returns {Promise<Upload>}
    */
   async upload(id, signal) {
-    return (await this.#call(`/images/${id}`, { signal })).json();
+    return this.#json(`/images/${id}`, { signal });
   }
 
   /**
@@ -38,7 +38,7 @@ export class Api {
    * @returns {Promise<Status>}
    */
   async status(id, signal) {
-    return (await this.#call(`/images/${id}/status`, { signal })).json();
+    return this.#json(`/images/${id}/status`, { signal });
   }
 
   /**
@@ -57,12 +57,26 @@ export class Api {
    */
   async newest(limit, cursor) {
     const query = new URLSearchParams({ limit: String(limit), ...(cursor && { cursor }) });
-    return (await this.#call(`/images?${query}`)).json();
+    return this.#json(`/images?${query}`);
   }
 
   /** @param {string} id */
   async remove(id) {
     await this.#call(`/images/${id}`, { method: "DELETE" });
+  }
+
+  /**
+   * A good answer's document. Throws as #call does, also where it breaks off or is none of ours.
+   * @param {string} path
+   * @param {RequestInit} [options]
+   */
+  async #json(path, options = {}) {
+    try {
+      return await (await this.#call(path, options)).json();
+    } catch (error) {
+      if (error instanceof Problem || options.signal?.aborted) throw error;
+      throw unreachable();
+    }
   }
 
   /**

@@ -47,7 +47,7 @@ export class Recent {
       if (page.images.every(ended)) return;
       setTimeout(() => turn === this.#turn && this.refresh(Math.min(2 * wait, LONGEST_WAIT)), wait);
     } catch (error) {
-      this.#fail(error);
+      if (turn === this.#turn) this.#fail(error);
     }
   }
 
@@ -91,4 +91,3 @@ export class Recent {
     this.#parts.words.textContent = error.words;
   }
 }
-

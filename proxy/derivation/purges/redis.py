@@ -52,7 +52,7 @@ class RedisPurges:
                     await channel.ping()
                 elif message["type"] == "subscribe":
                     heard(None)
-                elif message["type"] == "message" and (upload_id := parse_upload_id(message["data"].decode())):
+                elif message["type"] == "message" and (upload_id := parse_upload_id(message["data"].decode("latin-1"))):
                     heard(upload_id)
 
     async def close(self) -> None:

@@ -38,3 +38,4 @@ class TestDiskFails:
         reads = disk.head(key), disk.get(key), disk.download(key, tmp_path / "target")
         assert await failures(*reads) == [StoreUnavailable] * 3
         assert not (tmp_path / "target").exists()
+        assert [info.key async for info in disk.list(key)] == [key]  # or nothing would ever remove it

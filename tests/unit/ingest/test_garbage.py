@@ -1,7 +1,7 @@
 """What each crash leaves is found and removed; what is whole, or under way, is not touched."""
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,12 +9,14 @@ import pytest
 
 from ingest.garbage import Collector, Garbage, Kind
 from ingest.jobs import Image
+from proxy.derivation.picture import upload_tag
 from proxy.derivation.service import Derivations
-from proxy.errors import CatalogUnavailable
+from proxy.errors import CatalogUnavailable, CdnUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES, accepted
+from tests.unit.ingest.fakes import RecordingCdn
 from tests.unit.ingest.leftovers import rows
 from tests.unit.ingest.repositories import WatchedRepository
 
@@ -30,9 +32,15 @@ class Scene:
     """One whole upload, and what a test adds to it."""
 
     def __init__(
-        self, store: CountingStore, repository: WatchedRepository, derivations: Derivations, temporary: Path
+        self,
+        store: CountingStore,
+        repository: WatchedRepository,
+        derivations: Derivations,
+        cdn: RecordingCdn,
+        temporary: Path,
     ) -> None:
-        self.store, self.repository, self.derivations, self.temporary = store, repository, derivations, temporary
+        self.store, self.repository, self.derivations = store, repository, derivations
+        self.cdn, self.temporary = cdn, temporary
         self.whole: Image = accepted()
 
     async def put(self, key: str) -> None:
@@ -44,8 +52,12 @@ class Scene:
         await self.repository.begin(image.upload_id)
         await self.repository.accept(image)
 
-    def collector(self, age: timedelta = NOW) -> Collector:
-        return Collector(self.store, self.repository, self.derivations, [self.temporary], age)
+    def collector(
+        self, age: timedelta = NOW, *, folder: Path | None = None, looked_at: Callable[[], None] = lambda: None
+    ) -> Collector:
+        folders = [folder or self.temporary]
+        parts = self.store, self.repository, self.derivations, self.cdn
+        return Collector(*parts, folders=folders, age=age, looked_at=looked_at)
 
     async def find(self, age: timedelta = NOW) -> list[Garbage]:
         return [garbage async for garbage in self.collector(age).find()]
@@ -58,9 +70,9 @@ class Scene:
 
 @pytest.fixture
 async def scene(
-    store: CountingStore, repository: WatchedRepository, derivations: Derivations, temporary: Path
+    store: CountingStore, repository: WatchedRepository, derivations: Derivations, cdn: RecordingCdn, temporary: Path
 ) -> Scene:
-    scene = Scene(store, repository, derivations, temporary)
+    scene = Scene(store, repository, derivations, cdn, temporary)
     await scene.upload(scene.whole)
     return scene
 
@@ -116,6 +128,23 @@ async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
     keys = await scene.store.keys()
     assert sorted(keys) == sorted([original_key(scene.whole.upload_id), variant_key(scene.whole.upload_id, VARIANT)])
     assert await rows(scene.repository._database) == (1, 1)
+    assert scene.cdn.forgotten == [upload_tag(upload_id)]
+
+
+async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scene: Scene) -> None:
+    """A delete that stopped at the CDN has left them, and with them went the last word of what it still holds."""
+    upload_id = new_upload_id()
+    await leave_rows_without_original(scene, upload_id)
+    scene.cdn.failure = CdnUnavailable("away")
+
+    with pytest.raises(CdnUnavailable):
+        await scene.collect()
+    assert await scene.find() == [Garbage(Kind.LOST_ORIGINAL, upload_id)]
+
+    scene.cdn.failure = None
+    await scene.collect()
+    assert scene.cdn.forgotten == [upload_tag(upload_id)]
+    assert await scene.find() == []
 
 
 async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
@@ -135,6 +164,22 @@ async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
     assert list(scene.temporary.iterdir()) == [young]
 
 
+async def test_a_file_that_its_owner_removes_meanwhile_is_none_of_ours(scene: Scene) -> None:
+    kept, gone = scene.temporary / "kept", scene.temporary / "gone"
+    scene.temporary.mkdir()
+    kept.write_bytes(b"half")
+
+    class Listed(type(scene.temporary)):  # type: ignore[misc]
+        """A folder as it was a moment ago."""
+
+        def iterdir(self) -> Iterator[Path]:
+            return iter([gone, kept])
+
+    collector = scene.collector(-timedelta(minutes=1), folder=Listed(scene.temporary))
+
+    assert [garbage async for garbage in collector.find()] == [Garbage(Kind.TEMPORARY, str(kept))]
+
+
 async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(scene: Scene) -> None:
     await scene.repository.delete(scene.whole.upload_id)
 
@@ -147,9 +192,7 @@ async def test_each_upload_that_is_looked_at_is_told(scene: Scene) -> None:
     """Its row, its original and its variants; whoever waits sees that it goes on where nothing is found."""
     await scene.upload(accepted())
     looked: list[None] = []
-    collector = Collector(
-        scene.store, scene.repository, scene.derivations, [], NOW, looked_at=lambda: looked.append(None)
-    )
+    collector = scene.collector(looked_at=lambda: looked.append(None))
 
     assert [garbage async for garbage in collector.find()] == []
     assert len(looked) == 3 * sum((await scene.repository.count()).values())

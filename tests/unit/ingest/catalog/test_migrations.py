@@ -1,5 +1,6 @@
 """The tables as the migrations make them are those that the code believes in; and there is a way back."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -63,6 +64,17 @@ async def test_up_from_nothing_there_is_no_difference_to_the_code(empty: Databas
 
     assert await ask(empty, differences) == []
     assert await ask(empty, tables) == {"alembic_version", "upload_jobs", "images"}
+
+
+async def test_servers_that_start_at_once_take_turns(empty: Database) -> None:
+    """Each reads the tables before it changes them: of those that had read, SQLite would refuse all but the first."""
+    others = [Database(empty.engine.url) for _ in range(3)]
+
+    await asyncio.gather(*(database.migrate() for database in others))
+
+    assert await ask(empty, differences) == []
+    for other in others:
+        await other.close()
 
 
 async def test_constraints_are_those_of_the_code_too(empty: Database) -> None:

@@ -17,6 +17,7 @@ REFUSED = [
     {"origin": "http://origin.test.evil.test"},
     {"origin": "http://origin.test:81"},
     {"origin": ""},
+    {"origin": "http://[no host"},
 ]
 TAKEN = [
     {},

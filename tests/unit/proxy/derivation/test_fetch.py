@@ -1,12 +1,15 @@
 """Fetching a variant: from memory, from the store, or derived once for all who ask."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from proxy.derivation.answers import Tier
+from proxy.derivation.lock.base import NoLock
 from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Overloaded, StoreUnavailable
 from proxy.imaging.admission import Priority
@@ -296,3 +299,31 @@ class TestDeadline:
         assert caught.value.retry_after == 3
         assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
         assert derived(metrics, "overloaded") == 1
+
+    async def test_one_too_many_gets_what_is_stored_and_else_is_refused_before_it_takes_anything(
+        self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+    ) -> None:
+        lock = CountingLock()
+        derivations = make(lock=lock, hot_bytes=0)
+        await derivations.fetch(upload_id, variant)
+        await derivations.drain()
+        pool.full = True
+        store.calls.clear()
+
+        assert (await derivations.fetch(upload_id, variant)).tier is Tier.STORED
+        with pytest.raises(Overloaded):
+            await derivations.fetch(upload_id, replace(variant, density=3))
+
+        assert [call for call, _ in store.calls] == ["get", "get"]
+        assert lock.held == [variant_key(upload_id, variant)]
+
+
+class CountingLock(NoLock):
+    def __init__(self) -> None:
+        self.held: list[str] = []
+
+    @asynccontextmanager
+    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
+        self.held.append(key)
+        async with super().hold(key, wait=wait) as held:
+            yield held

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
 from proxy.storage.base import ObjectExists
+from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore
 
@@ -181,3 +183,18 @@ class TestDamaged:
         found = await variants.find(upload_id, variant)
         assert found is not None
         assert found.body == b"old"
+
+    async def test_a_file_that_is_no_object_is_none_too(
+        self, metrics: Metrics, upload_id: UploadId, variant: Variant, tmp_path: Path
+    ) -> None:
+        disk = DiskStore(tmp_path)
+        variants = StoredVariants(disk, metrics)
+        await disk.put(original_key(upload_id), b"an original", content_type="image/jpeg")
+        right = picture(upload_id, variant)
+        await variants.put(upload_id, variant, right)
+        (tmp_path / variant_key(upload_id, variant)).write_bytes(bytes(100))
+
+        assert await variants.info(upload_id, variant) is None
+        assert await variants.find(upload_id, variant) is None
+        await variants.put(upload_id, variant, right, if_absent=True)
+        assert await variants.find(upload_id, variant) is not None

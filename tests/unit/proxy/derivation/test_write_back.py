@@ -10,6 +10,7 @@ import pytest
 
 from proxy.derivation.picture import Picture
 from proxy.derivation.variants import StoredVariants
+from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
@@ -17,15 +18,18 @@ from tests.fakes import CountingStore, VirtualTimeLoop, sample
 
 
 class ClockedStore(CountingStore):
-    """Notes when it was asked to put."""
+    """Notes when it was asked to put. The answers to the first `lost_answers` are lost."""
 
     def __init__(self) -> None:
         super().__init__()
         self.puts: list[float] = []
+        self.lost_answers = 0
 
     async def put(self, key: str, body: bytes, **options: Any) -> None:
         self.puts.append(asyncio.get_running_loop().time())
         await super().put(key, body, **options)
+        if len(self.puts) <= self.lost_answers:
+            raise StoreUnavailable("Cut.")
 
 
 class Bench:
@@ -131,6 +135,16 @@ def test_nothing_stays_of_a_deleted_upload_if_the_look_up_of_its_original_fails_
 
     bench.write_back(new_upload_id())
 
+    assert bench.run(bench.store.keys()) == []
+    assert bench.outcomes() == {"gone": 1}
+
+
+def test_nothing_stays_of_a_deleted_upload_if_the_first_try_came_through_and_its_answer_did_not(bench: Bench) -> None:
+    bench.store.lost_answers = 1
+
+    bench.write_back(new_upload_id())
+
+    assert len(bench.store.puts) == 2
     assert bench.run(bench.store.keys()) == []
     assert bench.outcomes() == {"gone": 1}
 

@@ -116,6 +116,15 @@ async def test_children_inherit_no_environment() -> None:
     assert names <= {name.encode() for name in ENVIRONMENT} | {b"LC_CTYPE"}  # which Python may set itself
 
 
+async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too() -> None:
+    async with pool() as children:
+        child = await pid(children)
+
+        assert os.getpriority(os.PRIO_PROCESS, child) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+        assert os.getpgid(child) == child  # a terminal interrupts the group of its command
+        assert os.getsid(child) == os.getsid(0)  # Linux shares out processors by session first
+
+
 # Refusals
 
 

@@ -10,7 +10,7 @@ import pytest
 from proxy.errors import StoreUnavailable
 from proxy.storage.base import ObjectExists, ObjectNotFound
 from proxy.storage.circuit import FAILURES
-from proxy.storage.lane import Lane
+from proxy.storage.lane import LATE, Lane
 from proxy.telemetry import Metrics
 
 PLACES = 3
@@ -110,6 +110,34 @@ async def test_a_call_that_nobody_waits_for_keeps_its_place(lane: Lane) -> None:
         assert store.inside == PLACES
         store.let_go()
         assert await lane.run("get", lambda: "answer", LONG) == "answer"
+
+
+async def test_a_call_that_is_late_and_fails_later_has_failed_once(lane: Lane, metrics: Metrics) -> None:
+    with hanging() as store:
+
+        def hang_then_fail() -> str:
+            store.hang()
+            return away()
+
+        late = await outcomes(*(lane.run("get", hang_then_fail, 0.01) for _ in range(PLACES)))
+        store.let_go()
+        assert await lane.run("get", lambda: "answer", LONG) == "answer"  # with a place that is free again
+    assert late == [LATE] * PLACES
+    assert value(metrics, "errors_total", operation="get", code="late") == PLACES
+    assert value(metrics, "errors_total", operation="get", code="unreachable") is None
+
+
+async def test_who_waits_for_a_place_in_vain_says_nothing_about_the_store(lane: Lane, metrics: Metrics) -> None:
+    """Which is busy with what takes long, and answers it."""
+    with hanging() as store:
+        holders = [asyncio.create_task(lane.run("download", store.hang, LONG)) for _ in range(PLACES)]
+        await until_inside(store, PLACES)
+        late = await outcomes(*(lane.run("get", lambda: "answer", 0.01) for _ in range(2 * FAILURES)))
+        store.let_go()
+        assert await asyncio.gather(*holders) == ["answer"] * PLACES
+    assert late == [LATE] * 2 * FAILURES
+    assert value(metrics, "errors_total", operation="get", code="late") == 2 * FAILURES
+    assert value(metrics, "circuit_open", calls="reads") == 0
 
 
 async def test_who_gives_up_waiting_for_a_place_takes_none(lane: Lane) -> None:

@@ -55,6 +55,7 @@ class TestOk:
             "accept-ranges": "bytes",
             "content-security-policy": "default-src 'none'; sandbox",
             "cross-origin-resource-policy": "cross-origin",
+            "referrer-policy": "no-referrer",
             "content-disposition": f'inline; filename="{name}"',
         }
         assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", modified)
