@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -77,8 +78,8 @@ class Client:
         await self._ask("POST", "/images/upload", 400, files={"image": ("page.jpg", b"<html>" * 100)})
         await self._ask("GET", "/images/00000000-0000-4000-8000-000000000000/tiny.jpg", 404)
 
-    async def _ask(self, method: str, path: str, status: int, **more: object) -> httpx.Response:
-        while (answer := await self._http.request(method, path, **more)).status_code == 503:  # type: ignore[arg-type] # httpx's own
+    async def _ask(self, method: str, path: str, status: int, **more: Any) -> httpx.Response:
+        while (answer := await self._http.request(method, path, **more)).status_code == 503:
             await asyncio.sleep(float(answer.headers["retry-after"]))
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text[:200]}"
         self.answers += 1
