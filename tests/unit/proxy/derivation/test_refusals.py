@@ -163,3 +163,32 @@ async def test_what_is_too_heavy_in_one_size_is_derived_in_another(
 
     assert (await derivations.fetch(upload_id, Variant(variant.size, variant.format))).tier is Tier.DERIVED
     assert pool.in_use == 0
+
+
+async def test_what_is_too_heavy_is_tried_once_in_that_size(
+    *,
+    derivations: Derivations,
+    store: CountingStore,
+    pool: FakePool,
+    upload_id: UploadId,
+    variant: Variant,
+    metrics: Metrics,
+) -> None:
+    pool.most = 0
+
+    for _ in range(3):
+        assert await refused(derivations, upload_id, variant) is TooHeavy
+
+    assert store.count("download") == 1
+    assert sample(metrics, "darkroom_derivations_total", size="medium@2x", format="webp", outcome="too_heavy") == 1
+
+
+async def test_what_is_too_heavy_together_may_be_light_enough_alone(
+    derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    pool.most = 1500
+    with pytest.raises(TooHeavy):
+        async for _ in derivations.ensure(upload_id, [variant, Variant(variant.size, variant.format)]):
+            pass
+
+    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
