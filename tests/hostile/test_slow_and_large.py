@@ -199,8 +199,9 @@ class TestLengths:
         assert leaving.statuses in ([400], [])
         assert_nothing_stays(live)
 
-    def test_none_at_all_is_an_empty_body(self, live: Service) -> None:
-        answer = exchange(live.url, request("POST", "/images/upload", TYPE))
+    @pytest.mark.parametrize("headers", [(), ("Content-Length: 0",)])
+    def test_none_at_all_is_an_empty_body(self, live: Service, headers: tuple[str, ...]) -> None:
+        answer = exchange(live.url, request("POST", "/images/upload", TYPE, *headers))
 
         assert answer.statuses == [400]
 
