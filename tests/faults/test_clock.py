@@ -10,9 +10,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from socket import socket
 
 import pytest
 
@@ -106,10 +108,8 @@ class TestOneMachineOfSeveral:
             assert checks["database"] == "ok"
             keyed_upload(off)  # however it ends there
             assert keyed_upload(right) == (201, keyed)
-            refused = darkroom(off.folder, "gc", **cluster.settings | machine)
-        assert refused.returncode == 1
-        assert "clock" in refused.stderr
-        assert (cluster.objects(), cluster.rows()) == before
+            assert (cluster.objects(), cluster.rows()) == before
+        assert gc_in_the_middle_of_an_upload(cluster, right, machine) == 201
         assert judge.get(f"{right.url}/images/{upload_id}/small.jpg").status == 200
 
     def test_within_what_the_store_takes_all_goes_on(
@@ -148,6 +148,31 @@ def ask_for_lease(redis: RedisServer, machine: dict[str, str]) -> str:
     ).stdout.strip()
 
 
+def gc_in_the_middle_of_an_upload(cluster: Cluster, service: Service, machine: dict[str, str]) -> int:
+    """What comes of the upload. To that machine its rows are a day old."""
+    with upload_half_way(service) as connection:
+        refused = darkroom(cluster.machine("off"), "gc", **cluster.settings | machine)
+        assert refused.returncode == 1
+        assert "clock" in refused.stderr
+        return finish(connection)
+
+
+@contextmanager
+def upload_half_way(service: Service) -> Iterator[socket]:
+    raw = wire.upload(PICTURE)
+    with wire.connect(service.url) as connection:
+        connection.sendall(raw[: len(raw) // 2])
+        until(lambda: list((service.folder / "data" / "tmp").glob("*")))
+        yield connection
+
+
+def finish(connection: socket) -> int:
+    """The status."""
+    raw = wire.upload(PICTURE)
+    connection.sendall(raw[len(raw) // 2 :])
+    return int(connection.recv(100).split()[1])
+
+
 class TestSetWhileItRuns:
     @pytest.mark.parametrize("offset", ["+1d", "-1d"])
     def test_by_a_day(self, tmp_path: Path, judge: Judge, preload: str, offset: str) -> None:
@@ -158,14 +183,10 @@ class TestSetWhileItRuns:
         machine = skewed(preload, FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_CACHE_DURATION="1")
         with Service(tmp_path, RENDER_PROCESSES="1", **machine) as service:
             upload_ids = [uploaded(service) for _ in range(3)]
-            raw = wire.upload(PICTURE)
-            with wire.connect(service.url) as connection:
-                connection.sendall(raw[: len(raw) // 2])
-                until(lambda: list((tmp_path / "data" / "tmp").glob("*")))
+            with upload_half_way(service) as connection:
                 clock.write_text(f"{offset}\n")
                 until(lambda: off_by(service) > timedelta(hours=23))
-                connection.sendall(raw[len(raw) // 2 :])
-                assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+                assert finish(connection) == 201
             upload_ids.append(uploaded(service))
             until(lambda: complete(service, *upload_ids))
             pictures = [service.url + path for upload_id in upload_ids for path in paths(upload_id, NAMES)]
