@@ -52,13 +52,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             answers.write(pack(refusal(error)))
         except MemoryError:
             answers.write(
-                pack(
-                    refusal(
-                        TooHeavy(
-                            "The picture takes more memory than its header lets expect. Scale it down, or save it anew."
-                        )
-                    )
-                )
+                pack(refusal(TooHeavy("The picture takes more memory than its header lets expect. Scale it down.")))
             )
         give_back(at_start)  # before it says so: what it was charged is somebody else's as soon as it is done
         answers.write(pack({"done": True}))

@@ -16,7 +16,6 @@ from proxy.errors import (
     Overloaded,
     RenderFailed,
     TooHeavy,
-    Undecodable,
 )
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.process import RenderedFile, RenderProcess
@@ -119,8 +118,9 @@ async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(tmp_path
     async with pool() as children:
         for ask in (RenderProcess.inspect, rendered_by):
             async with children.process(LIVE, 1 << 20) as process:
-                with pytest.raises((Undecodable, RenderFailed)):
+                with pytest.raises(TooHeavy):
                     await ask(process, heavy)
+                assert process.at_rest
 
         async with children.process(LIVE, 1 << 30) as process:
             assert (await process.inspect(heavy)).width == 8000  # it is not broken otherwise
