@@ -26,7 +26,7 @@ from proxy.model import UploadId, parse_upload_id
 from proxy.storage.base import ObjectStore, look_up
 
 MIN_AGE = timedelta(hours=1)
-"""Far beyond any upload's and any derivation's deadline."""
+"""Far beyond the longest deadline that an upload (`UPLOAD_TIMEOUT`) or a derivation may have."""
 
 
 class Kind(StrEnum):

@@ -1,12 +1,15 @@
-"""Idempotency keys in SQL. A key lives in its upload's row, so it ends with it, and nothing grows but the uploads."""
+"""Idempotency keys in SQL. A key lives in its upload's row, so it ends with it, and nothing grows but the uploads.
 
-from datetime import UTC, datetime
+Its age is told by the database: a machine whose clock is a day ahead would free the keys of all the others.
+"""
+
 from typing import Any
 
 from sqlalchemy import Row, and_, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ingest.catalog.database import now
 from ingest.catalog.tables import images, upload_jobs
 from ingest.idempotency import LIFETIME, Claim
 from proxy.errors import InProgress
@@ -14,10 +17,10 @@ from proxy.errors import InProgress
 
 async def begin(connection: AsyncConnection, claim: Claim, row: dict[str, Any]) -> None:
     """Inserts a job that has the key. Raises InProgress if another has it. Dead attempts and old uploads lose it."""
-    now = datetime.now(UTC)
+    moment = await now(connection)
     # Whether an attempt has ended is asked of its own row: a look at `images` would be from before a wait for its lock.
-    dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < now - claim.patience)
-    old = upload_jobs.c.created_at < now - LIFETIME
+    dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - claim.patience)
+    old = upload_jobs.c.created_at < moment - LIFETIME
     await connection.execute(
         update(upload_jobs)
         .where(upload_jobs.c.idempotency_key == claim.digest, or_(dead, old))
@@ -31,7 +34,7 @@ async def begin(connection: AsyncConnection, claim: Claim, row: dict[str, Any]) 
 
 async def find(connection: AsyncConnection, claim: Claim) -> Row[Any] | None:
     """The image's row and its `fingerprint`. Raises InProgress; None where the key is free, or will be by `begin`."""
-    now = datetime.now(UTC)
+    moment = await now(connection)
     columns = upload_jobs.c.fingerprint, upload_jobs.c.created_at.label("begun_at")
     query = (
         select(images, *columns)
@@ -39,10 +42,10 @@ async def find(connection: AsyncConnection, claim: Claim) -> Row[Any] | None:
         .where(upload_jobs.c.idempotency_key == claim.digest)
     )
     row = (await connection.execute(query)).first()
-    if row is None or row.begun_at < now - LIFETIME:
+    if row is None or row.begun_at < moment - LIFETIME:
         return None
     if row.fingerprint is None:
-        if row.begun_at < now - claim.patience:
+        if row.begun_at < moment - claim.patience:
             return None
         raise in_progress()
     return row

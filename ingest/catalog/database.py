@@ -80,12 +80,16 @@ class Database:
             return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
 
     async def now(self) -> datetime:
-        """By its clock; in SQLite that is this machine's."""
         async with self.transaction() as connection:
-            return (await connection.execute(select(func.now(type_=UtcDateTime())))).scalar_one()
+            return await now(connection)
 
     async def close(self) -> None:
         await self.engine.dispose()
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """By the database's clock, which all machines share; in SQLite that is this machine's, in whole seconds."""
+    return (await connection.execute(select(func.now(type_=UtcDateTime())))).scalar_one()
 
 
 def latest_revision() -> str:

@@ -1,7 +1,7 @@
 """From a stored original to its variants: a copy in a file, a process with the memory for it, and what comes of it."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -65,8 +65,8 @@ class Rendering:
         """
         async with AsyncExitStack() as held:
             # The original first: an id that nothing was uploaded under must not take a process from those that wait.
-            with self._pool.coming(priority):
-                path = await held.enter_async_context(self._original(upload_id, variants))
+            with self._pool.coming(priority), self._failing(upload_id, variants):
+                path = await held.enter_async_context(self._original(upload_id))
                 cost = await self.cost(path, variants)
             process = await held.enter_async_context(self._pool.process(priority, cost))
             yield partial(self._render, process, path, upload_id)
@@ -79,30 +79,23 @@ class Rendering:
         self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
 
     @asynccontextmanager
-    async def _original(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncIterator[Path]:
+    async def _original(self, upload_id: UploadId) -> AsyncIterator[Path]:
         start = monotonic()
         async with AsyncExitStack() as file:
-            try:
-                with step("fetch original"):
-                    path = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
-            except ServiceError as error:
-                self._fail(upload_id, variants, error)
-                raise
+            with step("fetch original"):
+                path = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
             self._metrics.observe_stages({"fetch": monotonic() - start})
             yield path
 
     async def _render(
         self, process: RenderProcess, path: Path, upload_id: UploadId, variants: Sequence[Variant]
     ) -> AsyncIterator[Rendered]:
-        waiting = set(variants)
-        try:
+        waiting = list(variants)
+        with self._failing(upload_id, waiting):
             async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
                 variant = variants[file.index]
-                waiting.discard(variant)
+                waiting.remove(variant)
                 yield self._derived(upload_id, variant, file), variant, file.timings
-        except ServiceError as error:
-            self._fail(upload_id, waiting, error)
-            raise
 
     def _derived(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> Picture:
         recipe = self._recipes.fingerprint(variant)
@@ -114,7 +107,14 @@ class Rendering:
         stages(file.timings, variant.name)
         return picture
 
-    def _fail(self, upload_id: UploadId, variants: Iterable[Variant], error: ServiceError) -> None:
-        for variant in variants:
-            self.count(variant, error.code)
-        self._refusals.remember(upload_id, error)
+    @contextmanager
+    def _failing(self, upload_id: UploadId, variants: Sequence[Variant]) -> Iterator[None]:
+        """Counts the failure of those that `variants` holds by then, and remembers it."""
+        together = list(variants)
+        try:
+            yield
+        except ServiceError as error:
+            for variant in variants:
+                self.count(variant, error.code)
+            self._refusals.remember(upload_id, together, error)
+            raise

@@ -18,7 +18,7 @@ from proxy.derivation.refusals import Refusals
 from proxy.derivation.rendering import Rendering
 from proxy.derivation.singleflight import SingleFlight
 from proxy.derivation.variants import StoredVariants
-from proxy.errors import DerivationTimeout, ServiceError
+from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderPool
 from proxy.keys import original_key, variant_key
@@ -123,7 +123,11 @@ class Derivations:
     async def purge(self, upload_id: UploadId) -> None:
         """Removes an upload from the store: the original first, so that no derivation under way can outlive it."""
         self._refusals.note_deletion(upload_id)
-        await self._store.delete(original_key(upload_id))
+        try:
+            await self._store.delete(original_key(upload_id))
+        except StoreUnavailable:  # nobody may be told, for a minute in every cache, that it is gone
+            self._refusals.take_deletion_back(upload_id)
+            raise
         await self.delete(upload_id)
         await self._purges.announce(upload_id)
 
@@ -143,7 +147,7 @@ class Derivations:
             await asyncio.wait(list(self._background))
 
     async def _fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
-        self._refusals.check(upload_id)
+        self._refusals.check(upload_id, variant)
         try:
             async with asyncio.timeout(self._timeout):
                 fetched, leads = await self._flights.do(
@@ -207,18 +211,26 @@ class Derivations:
             self._count_stale(variant, "deferred")
 
     async def _refresh(self, upload_id: UploadId, variant: Variant) -> None:
-        """Replaces a variant of another recipe. Failing is harmless: the stale one goes on being served."""
+        """Replaces a variant of another recipe. Failing is harmless: the stale one goes on being served.
+
+        It has a deadline, though live requests go first: a server that stops waits for it.
+        """
         outcome = "failed"
         try:
-            async with self._lock.hold(variant_key(upload_id, variant), wait=False) as held:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._lock.hold(variant_key(upload_id, variant), wait=False) as held,
+            ):
                 outcome = "elsewhere"
                 if held:
                     outcome = "failed"
                     picture, _ = await self._rendering.one(upload_id, variant, Priority.BACKGROUND)
                     await self._variants.put(upload_id, variant, picture)
                     outcome = "refreshed"
-        except ServiceError as error:
-            log.warning("stale variant not refreshed", upload=upload_id, variant=variant.name, error=str(error))
+        except (ServiceError, TimeoutError) as error:
+            log.warning(
+                "stale variant not refreshed", upload=upload_id, variant=variant.name, error=str(error) or "late"
+            )
         finally:
             self._refreshing.discard((upload_id, variant))
             self._count_stale(variant, outcome)

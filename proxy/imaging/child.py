@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from PIL import Image
 
-from proxy.errors import Refused, Undecodable
+from proxy.errors import Refused, TooHeavy
 from proxy.imaging import vips
 from proxy.imaging.cost import untouched
 from proxy.imaging.header import read_header
@@ -51,7 +51,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         except Refused as error:
             answers.write(pack(refusal(error)))
         except MemoryError:
-            answers.write(pack(refusal(Undecodable("This picture takes more memory than one picture may have."))))
+            answers.write(
+                pack(refusal(TooHeavy("The picture takes more memory than its header lets expect. Scale it down.")))
+            )
         give_back(at_start)  # before it says so: what it was charged is somebody else's as soon as it is done
         answers.write(pack({"done": True}))
         answers.flush()

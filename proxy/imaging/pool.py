@@ -67,8 +67,13 @@ class RenderPool:
         self._metrics.watch(self._metrics.render_processes.labels("idle"), lambda: len(self._idle))
 
     async def start(self) -> None:
-        """Has every process running and imported. Raises RenderFailed where they cannot start."""
-        self._idle = await asyncio.gather(*(self._start_process() for _ in range(self._processes)))
+        """Has every process running and imported. Raises RenderFailed or DerivationTimeout where they cannot start."""
+        started = await asyncio.gather(*(self._start_process() for _ in range(self._processes)), return_exceptions=True)
+        self._idle = [each for each in started if isinstance(each, RenderProcess)]
+        for each in started:
+            if isinstance(each, BaseException):
+                await self.close()
+                raise each
 
     async def close(self) -> None:
         """Leaves no process behind, also none that is at work."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from proxy.errors import TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy.errors import TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 
 SOURCE_FORMATS = ("JPEG", "PNG", "WEBP")
 """What Pillow may try. Camera files of several frames (MPO) arrive through JPEG."""
@@ -88,7 +88,7 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
             raise Undecodable(f"This {known} file is damaged. Export it again.") from error
         raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.") from error
     except MemoryError as error:
-        raise Undecodable("Decoding this picture takes more memory than one picture may have.") from error
+        raise TooHeavy("The picture takes more memory than its header lets expect. Scale it down.") from error
     except _DECODER_ERRORS as error:
         raise Undecodable("The file is truncated or damaged. Export it again.") from error
 

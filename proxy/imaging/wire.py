@@ -18,7 +18,8 @@ from proxy.model import Fit, Format
 Message = Mapping[str, Any]
 
 _REFUSALS = {
-    kind.code: kind for kind in (errors.UnsupportedFormat, errors.Undecodable, errors.TooSmall, errors.TooManyPixels)
+    kind.code: kind
+    for kind in (errors.UnsupportedFormat, errors.Undecodable, errors.TooSmall, errors.TooManyPixels, errors.TooHeavy)
 }
 
 

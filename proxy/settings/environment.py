@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     max_side: int = Field(
         10_000, le=16_383, validate_default=True, description="Largest accepted side, in pixels, once upright"
     )
-    upload_timeout: float = Field(60, gt=0, description="Seconds a whole upload may take")
+    upload_timeout: float = Field(60, gt=0, le=1800, description="Seconds a whole upload may take")
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may send nothing")
 
     warm_up: bool = Field(
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
         description="Address space of one render process, in MiB: the most that one picture may take, however much of "
         "`RENDER_MEMORY_MB` is free",
     )
-    render_timeout: float = Field(5, gt=0, description="Seconds a derivation may take, waiting included")
+    render_timeout: float = Field(5, gt=0, le=300, description="Seconds a derivation may take, waiting included")
     max_waiting: int = Field(
         64, ge=1, description="Derivations that may wait for a render process and memory; more get 503"
     )

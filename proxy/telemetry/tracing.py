@@ -23,11 +23,11 @@ Kind = Literal["server", "consumer"]
 class Tracing:
     """Off; and what `otel.OpenTelemetry` does when it is on."""
 
-    def begin(self, name: str, parent: str | None, kind: Kind) -> AbstractContextManager[Facts]:  # noqa: ARG002 - see above
+    def begin(self, name: str, parent: str | None, kind: Kind) -> AbstractContextManager[Facts]:  # noqa: ARG002 - off, it needs none
         """A root span, or one below `parent`: a `traceparent` (W3C), from whoever caused it."""
         return nullcontext({})
 
-    def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002 - see above
+    def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002 - off, it needs none
         return nullcontext()
 
     def stages(self, timings: Mapping[str, float], variant: str) -> None:

@@ -67,6 +67,8 @@ class BoundedHttp(HttpToolsProtocol):
         if size > HEAD_BYTES or len(self.headers) > HEAD_LINES:
             self._oversized = True
             raise ValueError  # which makes the parser stop, and uvicorn refuse the request
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise ValueError  # the parser takes HTTP/0.9, whose answers had no heads
         self._stop_clock()
         super().on_headers_complete()
 

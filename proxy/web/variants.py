@@ -133,14 +133,15 @@ class Variants:
                 variant = await self._suitable(upload_id, variant, request.headers.get("accept"))
             fetched = await self._derivations.fetch(upload_id, variant)
             note(request.scope, tier=fetched.tier.value, variant=variant.name)
+            response = answer(request.method, request.headers, variant, fetched, monotonic() - start)
+            if named.auto:
+                response.headers["Content-Location"] = variant_path(upload_id, variant)
         except Refused as error:  # not of what was sent just now, but of what was uploaded
-            return problem(error, cacheable=True, status=422)
+            response = problem(error, cacheable=True, status=422)
         except ServiceError as error:
-            return problem(error, cacheable=True)
-        response = answer(request.method, request.headers, variant, fetched, monotonic() - start)
+            response = problem(error, cacheable=True)
         if named.auto:
-            response.headers["Vary"] = "Accept"
-            response.headers["Content-Location"] = variant_path(upload_id, variant)
+            response.headers["Vary"] = "Accept"  # also on refusals: another format may be lighter
         return response
 
     async def _suitable(self, upload_id: UploadId, jpeg: Variant, accept: str | None) -> Variant:

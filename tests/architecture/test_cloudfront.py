@@ -111,6 +111,14 @@ def test_only_negotiated_answers_vary() -> None:
     assert custom("/images/x/small.auto") == {"Items": [{"Header": "Vary", "Value": "Accept", "Override": True}]}
 
 
+@pytest.mark.parametrize("name", ["small.jpg", "small.auto"])
+def test_what_comes_from_the_bucket_is_taken_for_nothing_but_a_picture(name: str) -> None:
+    policy = RESOURCES[behaviour(f"/images/x/{name}")["ResponseHeadersPolicyId"]["!Ref"]]
+    headers = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    assert headers["ContentTypeOptions"] == {"Override": True}
+    assert headers["ContentSecurityPolicy"]["ContentSecurityPolicy"] == "default-src 'none'; sandbox"
+
+
 def test_no_failure_is_kept() -> None:
     kept = {each["ErrorCode"]: each["ErrorCachingMinTTL"] for each in DISTRIBUTION["CustomErrorResponses"]}
     assert {500, 501, 502, 503, 504, 403, 404} <= kept.keys()

@@ -9,14 +9,8 @@ SECONDS = 8.0
 
 
 def test_one_server(tmp_path: Path) -> None:
-    record = crash_one(tmp_path, SECONDS, seed=1)
-
-    assert record.kills >= 2
-    assert record.uploads
+    assert crash_one(tmp_path, SECONDS, seed=1).uploads
 
 
 def test_a_server_and_a_worker_of_a_cluster(cluster: Cluster) -> None:
-    record = crash_cluster(cluster, SECONDS, seed=2)
-
-    assert record.kills >= 2
-    assert record.uploads
+    assert crash_cluster(cluster, SECONDS, seed=2).uploads

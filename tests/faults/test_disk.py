@@ -139,6 +139,7 @@ def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
                 connection = stack.enter_context(socket.socket())
                 connection.settimeout(5)
                 connection.connect((host, int(port)))
+            until(lambda: len(list(Path(f"/proc/{service.pid}/fd").iterdir())) >= 60)  # as good as none left
             time.sleep(2)
         until(lambda: recovered(service), 10)
         assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {200}

@@ -19,6 +19,7 @@ METHODS = ("GET", "HEAD", "POST", "DELETE", "OPTIONS", "TRACE")
 
 
 def check(answer: httpx.Response, *, embeddable: bool = False) -> None:
+    assert answer.status_code < 500
     headers = answer.headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["content-security-policy"].startswith("default-src 'none'")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -193,7 +194,9 @@ async def test_after_a_day_the_key_takes_another_picture(service: Service) -> No
     first = (await send(service, "yesterday")).json()["uploadId"]
     async with service.ingest.database.transaction() as connection:
         await connection.execute(
-            update(upload_jobs).where(upload_jobs.c.upload_id == first).values(created_at=now() - LIFETIME)
+            update(upload_jobs)
+            .where(upload_jobs.c.upload_id == first)
+            .values(created_at=now() - LIFETIME - timedelta(seconds=1))
         )
 
     second = await send(service, "yesterday", picture(130, 130))

@@ -157,3 +157,15 @@ class TestMeanwhile:
         assert await store.keys() == []
         with pytest.raises(UnknownUpload):
             await derivations.fetch(upload_id, variant)
+
+
+async def test_what_could_not_be_deleted_is_still_there(
+    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+) -> None:
+    """A cache would keep for a minute that it is not."""
+    store.fail("delete")
+    with pytest.raises(StoreUnavailable):
+        await derivations.purge(upload_id)
+
+    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+    assert (await derivations.fetch(upload_id, variant)).tier is Tier.HOT

@@ -111,6 +111,22 @@ async def test_a_failed_refresh_is_tried_again_another_time(
     assert await stored_recipe(store, upload_id, variant) == recipes.fingerprint(variant)
 
 
+async def test_a_refresh_that_gets_no_process_gives_up(
+    make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    """Live requests go first, for as long as there are any, and who stops the server waits for it."""
+    derivations = make(timeout=0.05)
+    await put_stale(store, upload_id, variant)
+    pool.hold_entrance(Priority.BACKGROUND)
+
+    await derivations.fetch(upload_id, variant)
+    async with asyncio.timeout(5):
+        await derivations.drain()
+
+    assert pool.renderings == 0
+    assert await stored_recipe(store, upload_id, variant) == "yesterday"
+
+
 async def test_a_refresh_of_an_upload_deleted_meanwhile_leaves_nothing(
     derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:

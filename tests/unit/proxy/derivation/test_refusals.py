@@ -4,6 +4,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +36,17 @@ async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
     assert {*at_once, *in_turn} == {UnknownUpload}
     assert store.calls == [("get", variant_key(unknown, variant)), ("download", original_key(unknown))]
     assert sample(metrics, "darkroom_variant_requests_total", tier="refused") == 1000
+
+
+async def test_a_thousand_unknown_ids_cost_two_small_calls_each_and_no_rendering(
+    derivations: Derivations, store: CountingStore, pool: FakePool, variant: Variant, temporary: Path
+) -> None:
+    answers = await asyncio.gather(*(refused(derivations, new_upload_id(), variant) for _ in range(1000)))
+
+    assert {*answers} == {UnknownUpload}
+    assert (store.count("get"), store.count("download"), len(store.calls)) == (1000, 1000, 2000)
+    assert pool.renderings == 0
+    assert list(temporary.iterdir()) == []
 
 
 async def test_an_unknown_id_is_unknown_in_every_size(
@@ -163,3 +175,32 @@ async def test_what_is_too_heavy_in_one_size_is_derived_in_another(
 
     assert (await derivations.fetch(upload_id, Variant(variant.size, variant.format))).tier is Tier.DERIVED
     assert pool.in_use == 0
+
+
+async def test_what_is_too_heavy_is_tried_once_in_that_size(
+    *,
+    derivations: Derivations,
+    store: CountingStore,
+    pool: FakePool,
+    upload_id: UploadId,
+    variant: Variant,
+    metrics: Metrics,
+) -> None:
+    pool.most = 0
+
+    for _ in range(3):
+        assert await refused(derivations, upload_id, variant) is TooHeavy
+
+    assert store.count("download") == 1
+    assert sample(metrics, "darkroom_derivations_total", size="medium@2x", format="webp", outcome="too_heavy") == 1
+
+
+async def test_what_is_too_heavy_together_may_be_light_enough_alone(
+    derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    pool.most = 1500
+    with pytest.raises(TooHeavy):
+        async for _ in derivations.ensure(upload_id, [variant, Variant(variant.size, variant.format)]):
+            pass
+
+    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED

@@ -6,6 +6,7 @@ import signal
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from proxy.errors import (
     Overloaded,
     RenderFailed,
     TooHeavy,
-    Undecodable,
 )
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.process import RenderedFile, RenderProcess
@@ -113,8 +113,9 @@ async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(tmp_path
     async with pool() as children:
         for ask in (RenderProcess.inspect, rendered_by):
             async with children.process(LIVE, 1 << 20) as process:
-                with pytest.raises((Undecodable, RenderFailed)):
+                with pytest.raises(TooHeavy):
                     await ask(process, heavy)
+                assert process.at_rest
 
         async with children.process(LIVE, 1 << 30) as process:
             assert (await process.inspect(heavy)).width == 8000  # it is not broken otherwise
@@ -203,6 +204,25 @@ async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch
 
         assert children.admission.charged == 0
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+
+
+async def test_where_one_process_cannot_start_none_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = count()
+    started: list[RenderProcess] = []
+    start = RenderPool._start_process
+
+    async def refuse_the_second(children: RenderPool) -> RenderProcess:
+        if next(calls) == 1:
+            raise RenderFailed
+        started.append(await start(children))
+        return started[-1]
+
+    monkeypatch.setattr(RenderPool, "_start_process", refuse_the_second)
+    with pytest.raises(RenderFailed):
+        async with pool(processes=3):
+            pass
+
+    assert [await gone(process.pid) for process in started] == [True, True]
 
 
 async def test_after_failures_in_a_row_no_more_processes_idle_than_configured() -> None:

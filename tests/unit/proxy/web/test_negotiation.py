@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from proxy.errors import TooHeavy
 from proxy.keys import original_key
 from proxy.web.negotiation import new_format
 from tests.unit.proxy.web.site import Site
@@ -59,6 +60,16 @@ class TestAnswers:
 
         assert {answer.status for answer in answers} == {404}
         assert len(site.store.calls) == 2  # the variant, then the original
+
+    async def test_that_are_refusals_of_a_format_are_for_those_who_name_it(self, site: Site) -> None:
+        """The lighter JPEG of the same picture may be fine, and a cache keeps this for a minute."""
+        site.pool.failure = TooHeavy()
+
+        refused = await site.get("small.auto", {"Accept": "image/avif"})
+
+        assert refused.status == 422
+        assert refused.headers["cache-control"] == "public, max-age=60"
+        assert refused.headers["vary"] == "Accept"
 
 
 class TestOldClients:

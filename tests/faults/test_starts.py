@@ -1,0 +1,66 @@
+"""Started again and again, and started before what it needs: it waits, says for what, and then works."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import TINY, Cluster
+from tests.faults.judge import MARGIN, Judge
+from tests.faults.proxy import Link
+from tests.faults.scene import NAMES, alive, complete, paths, ready, refused_upload, until, uploaded
+from tests.faults.upkeep import collect
+from tests.service import Program, Service, free_port
+
+INSTANTS = (0.2, 0.5, 0.8, 1.1, 1.4)  # seconds; a whole start takes one or two
+
+
+class Start(Program):
+    """The server, not waited for."""
+
+    log_name = "server.log"
+
+    def start(self) -> None:
+        self._launch("serve", "--port", str(free_port()))
+
+
+def storm(home: Path) -> None:
+    for instant in INSTANTS:
+        with Start(home, RENDER_PROCESSES="1"):
+            time.sleep(instant)
+
+
+def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge) -> None:
+    """Also by the first start of all, which makes the tables."""
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    storm(tmp_path)
+    with Service(tmp_path, RENDER_PROCESSES="1") as service:
+        upload_id = uploaded(service)
+        service.kill()
+        storm(tmp_path)
+        service.start()
+        until(lambda: complete(service, upload_id))
+        assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {200}
+        service.stop()
+    assert not collect(tmp_path)
+    assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize("away", ["store", "database"])
+def test_before_what_it_needs(cluster: Cluster, judge: Judge, away: str) -> None:
+    ports = {"store": cluster.seaweedfs.endpoint_url, "database": cluster.database_url}
+    port = int(ports[away].rpartition(":")[2].partition("/")[0])
+    with Link(port) as link:
+        link.break_(refuse=True)
+        through = cluster.database_url.replace(f":{port}/", f":{link.port}/")
+        settings = {"S3_ENDPOINT_URL": link.url} if away == "store" else {"DATABASE_URL": through}
+        with cluster.serve(away, ready="/healthz", WARM_UP="false", **settings) as service:
+            checks = ready(service)
+            assert checks is not None
+            assert [part for part, finding in checks.items() if finding != "ok"] == [away]
+            refused_upload(service, {"store": "store", "database": "catalog"}[away] + "_unavailable", within=15)
+            assert alive(service)
+            link.heal()
+            until(lambda: ready(service) is None, 5 + MARGIN)
+            [picture] = paths(uploaded(service), NAMES[:1])
+            assert judge.get(service.url + picture).status == 200

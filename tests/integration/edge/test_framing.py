@@ -1,0 +1,25 @@
+"""What two servers could read differently, through the first of them: the second never finds another request in it."""
+
+import contextlib
+import time
+
+import pytest
+
+from tests.hostile.framing import FRAMING, SMUGGLED
+from tests.hostile.wire import connect
+from tests.nginx import StubOrigin
+
+
+@pytest.mark.parametrize("raw", FRAMING.values(), ids=FRAMING)
+def test_nothing_is_smuggled_past_nginx(stub: StubOrigin, stub_edge: str, raw: str) -> None:
+    with connect(stub_edge) as connection, contextlib.suppress(OSError):
+        connection.sendall(raw.encode("latin-1"))
+        connection.settimeout(2)
+        connection.recv(1)
+        time.sleep(0.1)  # for a second request, were there one
+
+    assert sum(stub.paths().values()) <= 1
+    assert SMUGGLED.split()[1] not in stub.paths()
+    for asked in stub.asked:
+        assert SMUGGLED.encode() not in asked.body
+        assert not {"content-length", "transfer-encoding"} <= asked.headers.keys()
