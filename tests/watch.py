@@ -9,13 +9,13 @@ PAGE = 4096
 
 
 class Watch:
-    """What all processes that a server has started hold together, and `most_itself` what it does, in bytes."""
+    """What all processes that a server has started hold together at most; and `itself`, what it does each time. Bytes."""
 
     def __init__(self, server: int, interval: float = 0.01) -> None:
         self._server = server
         self._interval = interval
-        self.most = self.most_itself = 0
-        self.samples = 0
+        self.most = 0
+        self.itself: list[int] = []
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -31,8 +31,15 @@ class Watch:
     def _run(self, stop: threading.Event) -> None:
         while not stop.wait(self._interval):
             self.most = max(self.most, self.held())
-            self.most_itself = max(self.most_itself, resident(self._server))
-            self.samples += 1
+            self.itself.append(resident(self._server))
+
+    @property
+    def samples(self) -> int:
+        return len(self.itself)
+
+    @property
+    def most_itself(self) -> int:
+        return max(self.itself)
 
     def held(self) -> int:
         return sum(resident(pid) for pid in self._children())

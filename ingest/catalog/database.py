@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,7 @@ async def now(connection: AsyncConnection) -> datetime:
     return (await connection.execute(select(func.now(type_=UtcDateTime())))).scalar_one()
 
 
+@cache
 def latest_revision() -> str:
     """The one that this version needs."""
     return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())

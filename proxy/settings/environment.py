@@ -146,8 +146,9 @@ class Settings(BaseSettings):
     def _base_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        if not re.fullmatch(r"https?://[^\s\"'<>?#/][^\s\"'<>?#]*", value):
-            raise ValueError("give an http:// or https:// URL without query or fragment")
+        # These are shown, some to everybody: a password in one would be no secret.
+        if not re.fullmatch(r"https?://[^\s\"'<>?#/@]+(/[^\s\"'<>?#]*)?", value):
+            raise ValueError("give an http:// or https:// URL without name, password, query or fragment")
         return value.rstrip("/")
 
     @field_validator("database_url", "redis_url")

@@ -139,6 +139,7 @@ class Metrics:
             registry=self.registry,
         )
         self.event_streams = self._gauge("darkroom_event_streams", "Clients that follow a job by Server-Sent Events")
+        self.tasks = self._gauge("darkroom_tasks", "Tasks of the event loop: a dozen at rest")
         self.loop_lag_seconds = Histogram(
             "darkroom_event_loop_lag_seconds",
             "How much later than asked for the event loop wakes up, looked at each second",

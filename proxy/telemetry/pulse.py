@@ -9,9 +9,10 @@ _PERIOD = 1.0  # seconds
 
 async def pulse(metrics: Metrics) -> None:
     """Until it is cancelled."""
-    now = asyncio.get_running_loop().time
+    loop = asyncio.get_running_loop()
+    metrics.watch(metrics.tasks, lambda: len(asyncio.all_tasks(loop)))
     while True:
-        due = now() + _PERIOD
+        due = loop.time() + _PERIOD
         await asyncio.sleep(_PERIOD)
-        metrics.loop_lag_seconds.observe(max(0.0, now() - due))
+        metrics.loop_lag_seconds.observe(max(0.0, loop.time() - due))
         metrics.sample()

@@ -27,7 +27,7 @@ from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_mod
 from proxy.web.negotiation import new_format
 from proxy.web.observed import VARIANT_ROUTE, Observed, note, route_is
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
-from proxy.web.security import SecurityHeaders, secured
+from proxy.web.security import Header, SecurityHeaders, secured
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
 CACHE_STATUS = {
@@ -39,7 +39,7 @@ CACHE_STATUS = {
 _EMBEDDABLE = {"Cross-Origin-Resource-Policy": "cross-origin"}
 """On whatever is answered, for a redirect and a 304 count for the picture, too."""
 _CONDITIONS = frozenset({b"if-none-match", b"if-modified-since", b"range"})
-_REMEMBERED = 10_000  # paths, and heads of answers; a kilobyte each
+_REMEMBERED = 10_000  # paths, of half a kilobyte each, and heads of answers, of one and a half
 _LONGEST = 256  # bytes of a path that is remembered; variants' have 90 at most, and nobody's may fill the memory
 
 
@@ -129,9 +129,7 @@ class Variants:
             return RedirectResponse(variant_path(upload_id, variant), 308, {"Cache-Control": CACHE_CONTROL})
         start = monotonic()
         try:
-            if named.auto:
-                variant = await self._suitable(upload_id, variant, request.headers.get("accept"))
-            fetched = await self._derivations.fetch(upload_id, variant)
+            variant, fetched = await self._fetch(named, request.headers.get("accept"))
             note(request.scope, tier=fetched.tier.value, variant=variant.name)
             response = answer(request.method, request.headers, variant, fetched, monotonic() - start)
             if named.auto:
@@ -144,11 +142,15 @@ class Variants:
             response.headers["Vary"] = "Accept"  # also on refusals: another format may be lighter
         return response
 
-    async def _suitable(self, upload_id: UploadId, jpeg: Variant, accept: str | None) -> Variant:
-        if format := new_format(accept):
-            return replace(jpeg, format=format)
-        await self._derivations.fetch(upload_id, jpeg)  # first: it remembers which uploads there are not
-        return replace(jpeg, format=Format.PNG) if await self._transparency.of(upload_id, jpeg) else jpeg
+    async def _fetch(self, named: _Named, accept: str | None) -> tuple[Variant, Fetched]:
+        upload_id, variant = named.upload_id, named.variant
+        if named.auto and (format := new_format(accept)):
+            variant = replace(variant, format=format)
+        fetched = await self._derivations.fetch(upload_id, variant)
+        if named.auto and variant.format is Format.JPG and await self._transparency.of(upload_id, variant):
+            variant = replace(variant, format=Format.PNG)
+            fetched = await self._derivations.fetch(upload_id, variant)
+        return variant, fetched
 
     def _spelling(self) -> str:
         return (
@@ -221,7 +223,13 @@ def _prepared(etag: str, modified: datetime, cache_tag: str, name: str, size: in
         "Content-Type": Format(name.rpartition(".")[2]).media_type,
         "Content-Length": str(size),
     }
-    return secured((key.lower().encode(), value.encode()) for key, value in headers.items())
+    return secured(_header(name, value) for name, value in headers.items())
+
+
+@lru_cache(256)
+def _header(name: str, value: str) -> Header:
+    """The same object for the same header: most of them are those of every picture."""
+    return name.lower().encode(), value.encode()
 
 
 def _server_timing(timings: Mapping[str, float], seconds: float) -> str:

@@ -4,19 +4,19 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.visits import Complaints, opened, screenshot
 from tests.photographs import photograph
 from tests.pictures import png
 from tests.service import Service
 
-COUNT = 26
+COUNT = 27
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """With two full pages of uploads, and two uploads more."""
+    """With two full pages of uploads, and three uploads more."""
     with Service(tmp_path_factory.mktemp("many"), WARM_UP="false") as running:
         picture = png(photograph("chelsea.png").resize((150, 100)))
         for _ in range(COUNT):
@@ -92,6 +92,50 @@ def test_a_deletion_asks_first(page: Page, service: Service) -> None:
     expect(page.locator(f'#recent a[href="#{before[0]}"]')).to_have_count(0)
     assert ids(service) == before[1:]
     assert page.url == f"{service.url}/"
+
+
+def test_a_page_whose_last_upload_is_deleted_gives_way_to_the_one_before(page: Page, service: Service) -> None:
+    older = page.get_by_role("button", name="Older")
+    expect(tiles(page)).to_have_count(12)
+    older.click()
+    expect(page.get_by_role("status")).to_have_text("Page 2 of recent uploads")
+    older.click()
+    expect(page.get_by_role("status")).to_have_text("Page 3 of recent uploads")
+    last, *others = linked(page)
+    for other in others:
+        httpx.delete(f"{service.url}/images/{other}")
+
+    tiles(page).first.get_by_role("link").click()
+    assert opened(page) == last
+    page.get_by_role("button", name="Delete this upload").click()
+    page.get_by_role("button", name="Delete it").click()
+
+    expect(page.locator(f'#recent a[href="#{last}"]')).to_have_count(0)
+    expect(tiles(page)).to_have_count(12)
+    expect(page.get_by_role("region", name="Recent uploads")).to_contain_text("Page 2")
+    expect(older).to_be_hidden()
+
+
+def test_a_deletion_leaves_open_what_was_opened_meanwhile(page: Page, service: Service) -> None:
+    deleted, other = ids(service)[:2]
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:  # Playwright marks what it is given, which it cannot do to `held.append`
+        held.append(route) if route.request.method == "DELETE" else route.continue_()
+
+    page.route(f"**/images/{deleted}", hold)
+    page.goto(f"/#{deleted}")
+    opened(page)
+    page.get_by_role("button", name="Delete this upload").click()
+    page.get_by_role("button", name="Delete it").click()
+    page.locator(f'#recent a[href="#{other}"]').click()
+    expect(page.locator("#picture [data-part=id]")).to_have_text(other)
+    held[0].continue_()
+
+    expect(page.get_by_role("status")).to_have_text("Deleted: the original and every variant.")
+    expect(page.locator(f'#recent a[href="#{deleted}"]')).to_have_count(0)
+    assert opened(page) == other
+    assert page.url == f"{service.url}/#{other}"
 
 
 def test_what_another_has_deleted_is_told(page: Page, service: Service, complaints: Complaints) -> None:

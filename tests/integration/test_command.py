@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -152,17 +154,29 @@ def test_waiting_is_for_the_worker_that_has_the_job(folder: Path) -> None:
             assert (status["status"], status["progress"]) == ("complete", 100)
 
 
+@contextmanager
+def heeding_interrupts() -> Iterator[None]:
+    """What a shell starts in the background ignores them, and so does all that it starts in turn."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_who_interrupts_is_told_what_was_taken(folder: Path) -> None:
-    program = subprocess.Popen(
-        [PROGRAM, "upload", "--json", "rocket.jpg", "-"],
-        cwd=folder,
-        env={"PATH": os.defpath, "HOME": "/nonexistent"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with program:
+    with (
+        heeding_interrupts(),
+        subprocess.Popen(
+            [PROGRAM, "upload", "--json", "rocket.jpg", "-"],
+            cwd=folder,
+            env={"PATH": os.defpath, "HOME": "/nonexistent"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as program,
+    ):
         assert program.stdin is not None
         while not list(folder.glob("data/objects/originals/*")):  # the first is taken; the second waits for its input
             assert program.poll() is None

@@ -1,4 +1,4 @@
-"""What a server holds at rest: descriptors, threads, connections, files, work in hand, memory. Linux only."""
+"""What a server holds at rest: descriptors (so connections), threads, tasks, files, work, memory. Linux only."""
 
 import time
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ class Holdings:
 
     descriptors: int
     threads: int
+    tasks: float
     files: list[str]
     in_hand: float
     memory: int
@@ -27,6 +28,7 @@ def holdings(service: Service) -> Holdings:
     return Holdings(
         descriptors(service.pid),
         len(list((process / "task").iterdir())),
+        service.metric("darkroom_tasks"),
         sorted(path.name for path in temporary.iterdir()) if temporary.exists() else [],
         busy + sum(service.metric(name) for name in gauges),
         resident(service.pid),

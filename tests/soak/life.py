@@ -26,10 +26,12 @@ from tests.watch import resident
 
 ROUNDS = 8
 CLIENTS = 8
+SETTINGS = {"HOT_CACHE_MB": "1"}  # or filling it would look like growth
 KEPT = 3  # of ten uploads; the others are deleted
 VARIANTS = [f"{size}.{format}" for size in ("tiny", "small", "small@2x") for format in ("jpg", "png", "webp", "auto")]
 PICTURES = [small_picture(seed) for seed in range(20)]
 GROWTH = 8 << 20  # bytes, of which the interpreter and SQLite's pages have their part
+TASKS = 30  # at rest; a server has a dozen
 SPARE = 16  # descriptors: a pool's connections come and go
 
 
@@ -93,10 +95,12 @@ def live(service: Service, programs: Sequence[Program], seconds: float) -> None:
         clients = asyncio.run(work(service.url, seconds / ROUNDS, number))
         at_rest(service)
         time.sleep(2)  # keep-alive connections and idle threads go
+        tasks = service.metric("darkroom_tasks")
+        assert tasks < TASKS, "tasks are left over"
         held.append([(resident(program.pid), descriptors(program.pid)) for program in programs])
         text = ", ".join(f"{memory / (1 << 20):.1f} MB and {files} descriptors" for memory, files in held[-1])
         done = f"{sum(each.uploads for each in clients)} uploads, {sum(each.answers for each in clients)} answers"
-        print(f"{done}; {text}", flush=True)
+        print(f"{done}; {text}; {tasks:.0f} tasks", flush=True)
     for early, late in zip(held[1], held[-1], strict=True):
         assert late[0] <= early[0] + GROWTH, "memory grows"
         assert late[1] <= early[1] + SPARE, "descriptors are left open"
@@ -112,7 +116,7 @@ async def work(url: str, seconds: float, seed: int) -> list[Client]:
 def main(minutes: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "darkroom.toml").write_text(TINY)
-        with Service(Path(folder)) as service:
+        with Service(Path(folder), **SETTINGS) as service:
             live(service, [service], 60 * minutes)
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -122,7 +126,7 @@ def main(minutes: float) -> None:
     ):
         cluster = Cluster.create(Path(folder), redis, postgres, seaweedfs)
         (cluster.folder / "darkroom.toml").write_text(TINY)
-        with cluster.serve(WARM_UP="false") as service, cluster.worker() as worker:
+        with cluster.serve(WARM_UP="false", **SETTINGS) as service, cluster.worker(**SETTINGS) as worker:
             live(service, [service, worker], 60 * minutes)
 
 

@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 UPLOADERS = 8
 HITTERS = 16
-ROUNDS = 5
+ROUNDS = 10
 
 
 def main(minutes: float, uploads: int) -> None:
@@ -55,6 +55,7 @@ def saturate(service: Service, seconds: float) -> None:
         half, most = (1000 * times[len(times) * percent // 100] for percent in (50, 99))
         print(f"{name}: {len(times)}, ms p50 {half:.0f}, p99 {most:.0f}")
     print(f"render processes {watch.most >> 20} MB at most, of {BUDGET_MB}; the server {watch.most_itself >> 20} MB")
+    print("the server's MB by tenths:", *(most >> 20 for most in tenths(watch.itself)))
     tell(before, at_rest(service))
 
 
@@ -101,12 +102,19 @@ async def fetched(client: httpx.AsyncClient, path: str) -> None:
     assert answer.status_code == 200, answer.text
 
 
+def tenths(values: list[int]) -> list[int]:
+    """The most in each tenth of them."""
+    step = len(values) // 10
+    return [max(values[start : start + step]) for start in range(0, 10 * step, step)]
+
+
 def tell(before: Holdings, after: Holdings) -> None:
-    for name in ("descriptors", "threads"):
+    for name in ("descriptors", "threads", "tasks"):
         print(f"{name}: {getattr(before, name)} before, {getattr(after, name)} after")
     print(f"the server's memory: {before.memory >> 20} MB before, {after.memory >> 20} MB after")
     assert after.files == []
     assert after.descriptors <= before.descriptors + 128
+    assert after.tasks <= before.tasks + 8
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ class App {
     api: this.#api,
     confirmation: byId("confirm-dialog"),
     announce,
-    onDeleted: (words) => this.#deleted(words),
+    onDeleted: (id, words) => this.#deleted(id, words),
   });
 
   start() {
@@ -65,13 +65,17 @@ class App {
     this.#view.focus();
   }
 
-  /** @param {string} words */
-  #deleted(words) {
+  /**
+   * @param {string} id
+   * @param {string} words
+   */
+  #deleted(id, words) {
+    this.#recent.refresh();
+    announce(words);
+    if (location.hash !== `#${id}`) return; // another was opened meanwhile
     history.pushState(null, "", location.pathname);
     this.#view.close();
-    this.#recent.refresh();
     byId("image").focus();
-    announce(words);
   }
 }
 

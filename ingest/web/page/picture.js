@@ -17,7 +17,7 @@ const PATIENCE = 3000; // milliseconds; where no warm-up has begun by then, look
  * @property {import("./api.js").Api} api
  * @property {HTMLDialogElement} confirmation asked before a deletion
  * @property {(words: string) => void} announce
- * @property {(words: string) => void} onDeleted
+ * @property {(id: string, words: string) => void} onDeleted
  */
 
 export class PictureView {
@@ -129,9 +129,9 @@ export class PictureView {
     if (!id || !(await ask(this.#around.confirmation))) return;
     try {
       await this.#around.api.remove(id);
-      this.#around.onDeleted("Deleted: the original and every variant.");
+      this.#around.onDeleted(id, "Deleted: the original and every variant.");
     } catch (error) {
-      if (error instanceof Problem && error.status === 404) this.#around.onDeleted("It was deleted already.");
+      if (error instanceof Problem && error.status === 404) this.#around.onDeleted(id, "It was deleted already.");
       else this.#fail(error);
     }
   }

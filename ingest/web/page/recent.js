@@ -43,6 +43,10 @@ export class Recent {
     try {
       const page = await this.#api.newest(LIMIT, this.#trail.at(-1) ?? null);
       if (turn !== this.#turn) return; // a later call has overtaken this one
+      if (!page.images.length && this.#trail.length > 1) {
+        this.#trail.pop(); // its last upload was deleted
+        return this.refresh();
+      }
       this.#show(page);
       if (page.images.every(ended)) return;
       setTimeout(() => turn === this.#turn && this.refresh(Math.min(2 * wait, LONGEST_WAIT)), wait);

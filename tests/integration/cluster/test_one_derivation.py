@@ -51,7 +51,7 @@ class TestOneDerivation:
     def test_of_a_warm_up_and_those_who_ask_meanwhile(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.ingest() as ingest, cluster.proxy("proxy") as proxy, cluster.worker():
             upload_id = upload(ingest, photograph)
-            until(lambda: status(ingest, upload_id) == "processing")
+            until(lambda: status(ingest, upload_id) != "pending")
             url = f"{proxy.url}/images/{upload_id}/small.webp"  # the last to be made
             answers = asyncio.run(at_once([url] * 20))
             until(lambda: complete(ingest, upload_id))

@@ -214,6 +214,7 @@ class TestUrls:
             "cdn.test",
             "//cdn.test",
             "ftp://cdn.test",
+            "https://user:password@cdn.test",
             "https://",
             "https://a b",
             "https://a?x=1",

@@ -112,6 +112,7 @@ def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> No
         runner.run(live(runner.get_loop()))
 
     assert sample(metrics, "darkroom_hot_variants") == 7
+    assert sample(metrics, "darkroom_tasks") == 2
     assert sample(metrics, "darkroom_event_loop_lag_seconds_count") == 3
     assert sample(metrics, "darkroom_event_loop_lag_seconds_bucket", le="0.3") == 2
     assert 0.4 < sample(metrics, "darkroom_event_loop_lag_seconds_sum") < 0.7
