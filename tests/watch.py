@@ -9,7 +9,7 @@ PAGE = 4096
 
 
 class Watch:
-    """What all processes that a server has started hold together at most; and `itself`, what it does each time. Bytes."""
+    """What all processes that a server has started hold at most; and `itself`, what it holds each time. In bytes."""
 
     def __init__(self, server: int, interval: float = 0.01) -> None:
         self._server = server
