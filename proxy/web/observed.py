@@ -15,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from proxy.errors import Overloaded
 from proxy.telemetry import Metrics
 from proxy.telemetry.logs import REQUEST
 from proxy.telemetry.tracing import OFF, Facts, Tracing
@@ -118,5 +119,7 @@ def _route(scope: Scope) -> str:
 
 
 def _quiet(route: str, status: int, notes: dict[str, str]) -> bool:
-    """Whether it is one of many: a health check, or a variant that cost nothing, or that there is not."""
-    return route in _QUIET or (route == VARIANT_ROUTE and status < 500 and notes.get("tier") != "derived")
+    """Whether it is one of many: a health check, a variant that cost nothing or is not, or one too many in a flood."""
+    if route == VARIANT_ROUTE:
+        return notes.get("tier") != "derived" and (status < 500 or notes.get("code") == Overloaded.code)
+    return route in _QUIET

@@ -134,10 +134,10 @@ class Variants:
             response = answer(request.method, request.headers, variant, fetched, monotonic() - start)
             if named.auto:
                 response.headers["Content-Location"] = variant_path(upload_id, variant)
-        except Refused as error:  # not of what was sent just now, but of what was uploaded
-            response = problem(error, cacheable=True, status=422)
         except ServiceError as error:
-            response = problem(error, cacheable=True)
+            note(request.scope, code=error.code)
+            # Refused is not what was sent just now, but what was uploaded.
+            response = problem(error, cacheable=True, status=422 if isinstance(error, Refused) else None)
         if named.auto:
             response.headers["Vary"] = "Accept"  # also on refusals: another format may be lighter
         return response

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from proxy.errors import RenderFailed
+from proxy.errors import Overloaded, RenderFailed
 from proxy.model import new_upload_id
 from tests.fakes import sample
 from tests.unit.proxy.web.site import Site
@@ -140,6 +140,18 @@ async def test_what_costs_nothing_is_a_line_for_debugging_alone(
     lines.clear()
     await site.get("/nowhere")
     assert [line["log_level"] for line in lines] == ["info"]
+
+
+async def test_a_flood_is_counted_and_fills_no_log_while_other_failures_are_told(
+    site: Site, lines: list[MutableMapping[str, Any]]
+) -> None:
+    for failure in (Overloaded(retry_after=1), RenderFailed()):
+        site.pool.failure = failure
+        await site.get("small.jpg")
+
+    requests = [(line["code"], line["log_level"]) for line in lines if line["event"] == "request"]
+    assert requests == [("overloaded", "debug"), ("render_failed", "info")]
+    assert counted(site, VARIANT, 503) == 2
 
 
 async def test_every_line_that_a_request_causes_has_its_id_and_the_next_has_not(
