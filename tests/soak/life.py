@@ -30,7 +30,7 @@ SETTINGS = {"HOT_CACHE_MB": "1"}  # or filling it would look like growth
 KEPT = 3  # of ten uploads; the others are deleted
 VARIANTS = [f"{size}.{format}" for size in ("tiny", "small", "small@2x") for format in ("jpg", "png", "webp", "auto")]
 PICTURES = [small_picture(seed) for seed in range(20)]
-GROWTH = 8 << 20  # bytes, of which the interpreter and SQLite's pages have their part
+GROWTH = 24 << 20  # bytes: what is remembered of 10,000 paths, heads of answers and uploads, and no more than these
 TASKS = 30  # at rest; a server has a dozen
 SPARE = 16  # descriptors: a pool's connections come and go
 
