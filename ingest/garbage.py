@@ -23,7 +23,7 @@ from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
-from proxy.storage.base import ObjectStore, look_up
+from proxy.storage.base import ObjectStore, exists
 
 MIN_AGE = timedelta(hours=1)
 """Far beyond the longest deadline that an upload (`UPLOAD_TIMEOUT`) or a derivation may have."""
@@ -82,7 +82,7 @@ class Collector:
             raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
         async for image, _ in self._repository.each():
             self._looked_at()
-            if image.created_at < self._before and not await look_up(self._store, original_key(image.upload_id)):
+            if image.created_at < self._before and not await exists(self._store, original_key(image.upload_id)):
                 yield Garbage(Kind.LOST_ORIGINAL, image.upload_id)
         async for upload_id in self._stored_uploads():
             self._looked_at()
@@ -101,7 +101,8 @@ class Collector:
             return
         upload_id = UploadId(garbage.name)
         await self._derivations.purge(upload_id)
-        await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
+        if garbage.kind is not Kind.HALF_UPLOAD:  # of which nobody was ever told
+            await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
         await self._repository.delete(upload_id)
 
     def _old_files(self) -> list[str]:

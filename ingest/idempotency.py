@@ -9,7 +9,6 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from proxy.errors import Malformed
 
@@ -49,9 +48,3 @@ async def fingerprint(chunks: AsyncIterator[bytes]) -> str:
     async for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def file_fingerprint(path: Path) -> str:
-    """The same of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

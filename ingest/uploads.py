@@ -13,10 +13,11 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import Cdn
-from ingest.idempotency import Claim, file_fingerprint
+from ingest.idempotency import Claim
 from ingest.jobs import Cause, Image, PrivateMetadata
 from ingest.queue.base import WarmupQueue
 from ingest.warmup import waiting
+from proxy.derivation.originals import DIGEST, digest
 from proxy.derivation.picture import upload_tag
 from proxy.derivation.service import Derivations
 from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
@@ -81,8 +82,7 @@ class Uploads:
             await self._repository.begin(upload_id, claim, Cause(request_id(), traceparent()))
             with step("receive"):
                 await _save(path, head, chunks)
-            fingerprint = await anyio.to_thread.run_sync(file_fingerprint, path) if claim else None
-            image = await self._accept(upload_id, path, fingerprint)
+            image = await self._accept(upload_id, path, claim)
         except BaseException as error:
             if begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -110,11 +110,13 @@ class Uploads:
         await self._cdn.forget([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
-    async def _accept(self, upload_id: UploadId, path: Path, fingerprint: str | None) -> Image:
+    async def _accept(self, upload_id: UploadId, path: Path, claim: Claim | None) -> Image:
         with step("inspect"):
             inspection = await self._inspect(path)
         with step("store original"):
-            put = self._store.put(original_key(upload_id), path, content_type=f"image/{inspection.format}")
+            sha256 = await anyio.to_thread.run_sync(digest, path)
+            media_type = f"image/{inspection.format}"
+            put = self._store.put(original_key(upload_id), path, content_type=media_type, metadata={DIGEST: sha256})
             await _to_its_end(put)
         image = Image(
             upload_id,
@@ -129,7 +131,7 @@ class Uploads:
             PrivateMetadata(inspection.private, inspection.private_exif),
         )
         with step("record"):
-            await _to_its_end(self._repository.accept(image, fingerprint))
+            await _to_its_end(self._repository.accept(image, sha256 if claim else None))
         return image
 
     async def _inspect(self, path: Path) -> Inspection:

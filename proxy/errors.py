@@ -7,12 +7,14 @@
     ├── Refused                   what was sent cannot be accepted
     │   ├── MissingImage          no `image` field
     │   ├── Malformed             not a well-formed multipart request
+    │   ├── Aborted               the client left half-way
     │   ├── UnsupportedFormat     not JPEG, PNG or WebP by content
     │   ├── TooLarge              too many bytes
     │   ├── TooSmall              too few pixels
     │   ├── TooManyPixels         too many pixels
     │   ├── TooHeavy              takes more memory than there may be
     │   ├── Undecodable           truncated, corrupt or hostile
+    │   │   └── OriginalDamaged   what is stored is not what was uploaded
     │   ├── UploadTimeout         the body came too slowly
     │   └── KeyReused             its Idempotency-Key is another picture's
     ├── InProgress                its Idempotency-Key is that of an upload under way
@@ -83,6 +85,11 @@ class Malformed(Refused):
     title = "The request is not a well-formed upload"
 
 
+class Aborted(Refused):
+    code = "aborted"
+    title = "The upload broke off"
+
+
 class UnsupportedFormat(Refused):
     code = "unsupported_format"
     title = "Not a JPEG, PNG or WebP picture"
@@ -122,6 +129,12 @@ class UploadTimeout(Refused):
 class KeyReused(Refused):
     code = "key_reused"
     title = "The idempotency key is another picture's"
+
+
+class OriginalDamaged(Undecodable):
+    code = "original_damaged"
+    title = "The stored original is damaged"
+    report = True
 
 
 class InProgress(ServiceError):

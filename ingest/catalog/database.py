@@ -28,6 +28,7 @@ log = structlog.get_logger()
 MIGRATIONS = Path(__file__).parent / "migrations"
 _MIGRATION_LOCK = 0x6461726B726F6F6D  # "darkroom"
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
+_MIGRATION_TIMEOUT = 600  # the same, while another brings the tables up to date
 _DEADLINE = 6  # seconds for a whole transaction: the wait for a connection, a look whether it lives, a new one
 
 
@@ -59,6 +60,8 @@ class Database:
 
     async def migrate(self, revision: str = "head") -> None:
         """Brings the tables to `revision`; an empty database gets all of them. Of a large one it takes its time."""
+        if revision == "head" and await self.revision() == latest_revision():
+            return
         engine = _create_engine(self.engine.url, migrating=True)
         try:
             with _translated():
@@ -127,7 +130,7 @@ def _create_engine(url: str | URL, *, migrating: bool = False) -> AsyncEngine:
         return create_async_engine(
             url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=5, connect_args=patience
         )
-    engine = create_async_engine(url, connect_args={"timeout": _BUSY_TIMEOUT})
+    engine = create_async_engine(url, connect_args={"timeout": _MIGRATION_TIMEOUT if migrating else _BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_writing if migrating else _begin)
     return engine

@@ -43,7 +43,7 @@ async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progre
         progress.update(looked_at, f"{len(found)} found")
 
     async with opened(settings) as ingest:
-        folders = (settings.temporary, settings.objects / INCOMING, settings.locks, settings.purges)
+        folders = (settings.temporary, settings.objects / INCOMING, settings.purges)
         origin = ingest.origin
         collector = Collector(
             origin.store,

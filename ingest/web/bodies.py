@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from proxy.errors import Malformed, UploadTimeout
+from proxy.errors import Aborted, UploadTimeout
 
 MIN_RATE = 1024
 """Bytes a second that an upload must come by on average, after the first seconds; modems of 1995 sent three times as
@@ -21,7 +21,7 @@ _LINGER_BYTES = 64 << 20
 
 class TimedBody:
     """The chunks of a request's body; iterating raises UploadTimeout after `total` seconds, `stall` seconds without
-    a byte, or so many more than `MIN_RATE` allows for the bytes that came, and Malformed when the client hangs up.
+    a byte, or so many more than `MIN_RATE` allows for the bytes that came, and Aborted when the client hangs up.
     """
 
     def __init__(self, request: Request, *, total: float, stall: float) -> None:
@@ -53,7 +53,7 @@ class TimedBody:
             ) from None
         except ClientDisconnect:
             self._finished = True
-            raise Malformed("The connection closed before the whole picture had come.") from None
+            raise Aborted("The connection closed before the whole picture had come.") from None
 
     def answer(self, response: Response) -> Response:
         """`response`, in a way that also reaches a client who is still sending."""

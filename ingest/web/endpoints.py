@@ -64,6 +64,7 @@ class Endpoints:
         self._documents = documents
         self._answers = answers
         self._streams = metrics.event_streams
+        self._outcomes = metrics.uploads
 
     def routes(self) -> list[Route]:
         return [
@@ -79,16 +80,24 @@ class Endpoints:
         """The body is never taken at its word: bytes are counted as they come, whatever Content-Length says."""
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
-            if not self._settings.api_keys:
-                refuse_cross_site(request.headers, self._settings.public_url)
-            if _declared(request) > self._max_bytes + MAX_OTHER_BYTES:
-                raise too_large(self._max_bytes)
+            self._check_head(request)
             chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
             image, repeated = await self._repeats.receive(chunks, self._claim(request.headers))
         except ServiceError as error:
             return body.answer(self._answers.refused(request.headers, error))
         note(request.scope, upload=image.upload_id)
         return self._answers.taken(request.headers, image, repeated=repeated)
+
+    def _check_head(self, request: Request) -> None:
+        """Raises CrossSite, TooLarge."""
+        try:
+            if not self._settings.api_keys:
+                refuse_cross_site(request.headers, self._settings.public_url)
+            if _declared(request) > self._max_bytes + MAX_OTHER_BYTES:
+                raise too_large(self._max_bytes)
+        except ServiceError as error:
+            self._outcomes.labels(error.code).inc()
+            raise
 
     async def show_or_delete(self, request: Request) -> Response:
         """One route, so that a 405 names both."""

@@ -10,7 +10,7 @@ from proxy.derivation.picture import Picture, measured_by
 from proxy.derivation.rendering import Rendering
 from proxy.derivation.singleflight import SingleFlight
 from proxy.derivation.variants import StoredVariants
-from proxy.errors import RenderFailed
+from proxy.errors import Overloaded, RenderFailed
 from proxy.imaging.admission import Priority
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant
@@ -140,9 +140,11 @@ class Ensuring:
         return missing
 
     async def _from_others(self, upload_id: UploadId, variant: Variant) -> Ensured:
-        picture = await self._fetch(upload_id, variant)
-        stale = picture.recipe != self._recipes.fingerprint(variant)
-        if stale:
+        picture: Picture | None = None
+        with suppress(Overloaded):  # in a flood it waits its turn, here
+            picture = await self._fetch(upload_id, variant)
+        stale = picture is not None and picture.recipe != self._recipes.fingerprint(variant)
+        if picture is None or stale:
             picture, _ = await self._rendering.one(upload_id, variant, Priority.BACKGROUND)
         with suppress(ObjectExists):
             await self._variants.put(upload_id, variant, picture, if_absent=not stale)

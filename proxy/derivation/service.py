@@ -18,7 +18,7 @@ from proxy.derivation.refusals import Refusals
 from proxy.derivation.rendering import Rendering
 from proxy.derivation.singleflight import SingleFlight
 from proxy.derivation.variants import StoredVariants
-from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable
+from proxy.errors import DerivationTimeout, ServiceError
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderPool
 from proxy.keys import original_key, variant_key
@@ -117,17 +117,14 @@ class Derivations:
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
         """Removes stored variants, those named or all of them. Idempotent."""
-        await self._variants.delete(upload_id, *variants)
         self._hot.forget(upload_id)
+        await self._variants.delete(upload_id, *variants)
+        self._hot.forget(upload_id)  # what was found meanwhile
 
     async def purge(self, upload_id: UploadId) -> None:
         """Removes an upload from the store: the original first, so that no derivation under way can outlive it."""
-        self._refusals.note_deletion(upload_id)
-        try:
-            await self._store.delete(original_key(upload_id))
-        except StoreUnavailable:  # nobody may be told, for a minute in every cache, that it is gone
-            self._refusals.take_deletion_back(upload_id)
-            raise
+        await self._store.delete(original_key(upload_id))
+        self._refusals.note_deletion(upload_id)  # not before it is true: caches keep for a minute that it is gone
         await self.delete(upload_id)
         await self._purges.announce(upload_id)
 
@@ -166,8 +163,10 @@ class Derivations:
         """One flight. Its deadline is its own; the callers who share it come and go."""
         try:
             async with asyncio.timeout(self._timeout):
-                fetched = await self._find(upload_id, variant)
-                return fetched or await self._derive(upload_id, variant)
+                if fetched := await self._find(upload_id, variant):
+                    return fetched
+                self._refusals.check_original(upload_id, variant)
+                return await self._derive(upload_id, variant)
         except TimeoutError:
             self._rendering.count(variant, DerivationTimeout.code)
             raise self._late() from None
@@ -217,14 +216,13 @@ class Derivations:
         """
         outcome = "failed"
         try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._lock.hold(variant_key(upload_id, variant), wait=False) as held,
-            ):
+            async with self._lock.hold(variant_key(upload_id, variant), wait=False) as held:
                 outcome = "elsewhere"
                 if held:
                     outcome = "failed"
-                    picture, _ = await self._rendering.one(upload_id, variant, Priority.BACKGROUND)
+                    async with asyncio.timeout(self._timeout):
+                        picture, _ = await self._rendering.one(upload_id, variant, Priority.BACKGROUND)
+                    # Beyond the deadline: a put goes on in its thread, and the look for the original must follow it.
                     await self._variants.put(upload_id, variant, picture)
                     outcome = "refreshed"
         except (ServiceError, TimeoutError) as error:

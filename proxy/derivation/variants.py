@@ -46,17 +46,12 @@ class StoredVariants:
 
     async def _remove_damaged(self, upload_id: UploadId, variant: Variant) -> None:
         log.error("a stored variant is damaged", upload=upload_id, variant=variant.name)
+        self._metrics.store_errors.labels("get", DAMAGED).inc()
         with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
             await self.delete(upload_id, variant)
 
     async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
-        """None also for a damaged one."""
-        try:
-            return await look_up(self._store, variant_key(upload_id, variant))
-        except StoreUnavailable as error:
-            if error.reason == DAMAGED:
-                return None
-            raise
+        return await look_up(self._store, variant_key(upload_id, variant))
 
     async def put(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool = False) -> None:
         """Raises UnknownUpload, with nothing left behind, if the original went away meanwhile; ObjectExists.
@@ -68,6 +63,7 @@ class StoredVariants:
         await self._keep_only_with_original(upload_id, variant)
 
     async def _write(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool) -> None:
+        start = monotonic()
         with step("store variant"):
             await self._store.put(
                 variant_key(upload_id, variant),
@@ -77,6 +73,7 @@ class StoredVariants:
                 metadata=picture.metadata,
                 if_absent=if_absent,
             )
+        self._metrics.observe_stages({"store": monotonic() - start})
 
     async def _keep_only_with_original(self, upload_id: UploadId, variant: Variant) -> None:
         try:
@@ -90,7 +87,6 @@ class StoredVariants:
 
         `lease` is closed after the first try: others must not wait for a store that takes nothing.
         """
-        start = monotonic()
         written, outcome = "", "failed"
         async with lease:
             for delay in (*_RETRY_DELAYS, None):
@@ -110,7 +106,6 @@ class StoredVariants:
                         continue
                 break
         self._metrics.write_backs.labels(outcome).inc()
-        self._metrics.observe_stages({"store": monotonic() - start})
 
     async def _write_first(self, upload_id: UploadId, variant: Variant, picture: Picture) -> str:
         """The metric's word for what came of it."""

@@ -27,7 +27,6 @@ _NICENESS = 10
 
 
 def main() -> None:
-    os.setpgrp()  # Ctrl-C in a terminal is for the server, which lets work in hand finish
     os.nice(_NICENESS)
     limit_address_space(int(sys.argv[1]))
     # Pillow's own limit warns where ours refuses; the header is judged in `probe`, before a pixel is decoded.

@@ -68,12 +68,20 @@ class RenderPool:
 
     async def start(self) -> None:
         """Has every process running and imported. Raises RenderFailed or DerivationTimeout where they cannot start."""
-        started = await asyncio.gather(*(self._start_process() for _ in range(self._processes)), return_exceptions=True)
-        self._idle = [each for each in started if isinstance(each, RenderProcess)]
-        for each in started:
-            if isinstance(each, BaseException):
-                await self.close()
-                raise each
+
+        async def start() -> None:
+            self._idle.append(await self._start_process())
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._processes):
+                    group.create_task(start())
+        except BaseExceptionGroup as failures:
+            await self.close()
+            raise failures.exceptions[0] from None
+        except asyncio.CancelledError:
+            await self.close()
+            raise
 
     async def close(self) -> None:
         """Leaves no process behind, also none that is at work."""

@@ -17,7 +17,9 @@ from proxy.imaging.target import Measured, Target
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes a tenth of one, a starved machine may take long
 _LAST_BREATH = 1.0  # seconds
-_PROGRAM = ("-m", "proxy.imaging.child")
+# Ctrl-C in a terminal is for the server, which lets work in hand finish: so a process group of its own, before anything
+# is imported. Not a session: Linux may share processors out by session, and niceness counts only within one.
+_PROGRAM = ("-c", "import os; os.setpgrp(); from proxy.imaging.child import main; main()")
 _MAX_LINE = 64 * 1024
 
 

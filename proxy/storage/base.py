@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from proxy.errors import StoreUnavailable
+
 DAMAGED = "damaged"
 """Why StoreUnavailable is raised for what is stored, but is no whole object: who can make it anew may remove it."""
 
@@ -76,8 +78,24 @@ class ObjectStore(Protocol):
 
 
 async def look_up(store: ObjectStore, key: str) -> ObjectInfo | None:
-    """`head`, or None where nothing is stored under this key. Raises StoreUnavailable."""
+    """`head`, or None where nothing is stored under this key, or nothing whole. Raises StoreUnavailable."""
     try:
         return await store.head(key)
     except ObjectNotFound:
         return None
+    except StoreUnavailable as error:
+        if error.reason == DAMAGED:
+            return None
+        raise
+
+
+async def exists(store: ObjectStore, key: str) -> bool:
+    """Whether anything is stored under this key, whole or not. Raises StoreUnavailable."""
+    try:
+        await store.head(key)
+    except ObjectNotFound:
+        return False
+    except StoreUnavailable as error:
+        if error.reason != DAMAGED:
+            raise
+    return True

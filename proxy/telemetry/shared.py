@@ -5,7 +5,7 @@ here: processes that were killed, and the process metrics. docs/decisions/0020-s
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 _KINDS = ("counter", "histogram", "gauge_livesum", "gauge_mostrecent")
+_TRIES = 5
 _FILE_BYTES = 1 << 20  # what the library begins with: room for some 5000 series, of which there are a few hundred
 
 
@@ -41,8 +42,15 @@ class SharedCounts(Collector):
 
     def collect(self) -> Iterator[Metric]:
         living = _living(self._folder)
-        yield from self._counts.collect()
+        yield from self._collected()
         yield from _processes(living)
+
+    def _collected(self) -> Iterable[Metric]:
+        """Again where a file was renamed while it was looked for: another process has inherited it."""
+        for _ in range(_TRIES - 1):
+            with suppress(FileNotFoundError):
+                return list(self._counts.collect())
+        return list(self._counts.collect())
 
 
 def _processes(pids: list[int]) -> Iterator[Metric]:

@@ -78,9 +78,15 @@ class BoundedHttp(HttpToolsProtocol):
 
     @override
     def send_400_response(self, msg: str) -> None:  # not with uvicorn's `msg`: it would answer plain
-        if self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete:
-            self.transport.abort()  # or it would be read as a part of that answer
-            return
+        if (cycle := self.cycle) is not None and not cycle.response_complete:
+            if cycle.response_started:
+                self.transport.abort()  # or it would be read as a part of that answer
+                return
+            if not cycle.more_body:  # what follows a whole request: that one is answered, and nothing after it
+                cycle.keep_alive = False
+                return
+            cycle.disconnected = True  # what it answers would go to a closed connection
+            cycle.message_event.set()
         self.transport.write(_serialized(oversized() if self._oversized else not_http()))
         self.transport.close()
 

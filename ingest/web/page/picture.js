@@ -132,7 +132,7 @@ export class PictureView {
       this.#around.onDeleted(id, "Deleted: the original and every variant.");
     } catch (error) {
       if (error instanceof Problem && error.status === 404) this.#around.onDeleted(id, "It was deleted already.");
-      else this.#fail(error);
+      else if (this.#id === id) this.#fail(error); // and not beside another that was opened meanwhile
     }
   }
 }

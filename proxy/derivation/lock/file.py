@@ -11,12 +11,14 @@ from filelock import AsyncFileLock, Timeout
 
 log = structlog.get_logger()
 
+_DIGITS = 4  # 65,536 slots: two of 64 derivations at once meet in 3 of 100 cases
 _POLL = 0.02  # seconds between attempts; an attempt is one system call
 
 
 class FileLock:
-    """A file for each key that is held. The kernel frees a dead holder's lock at once; its file is taken up by the next
-    holder, or removed by `darkroom gc`.
+    """A file for each of many slots that keys share by chance, so that there is an end of files.
+
+    Two keys that meet wait for each other, which costs them time alone. The kernel frees a dead holder's lock at once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -24,8 +26,8 @@ class FileLock:
 
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
-        name = hashlib.sha256(key.encode()).hexdigest()[:32]
-        lock = AsyncFileLock(self._folder / f"{name}.lock", poll_interval=_POLL)
+        slot = hashlib.sha256(key.encode()).hexdigest()[:_DIGITS]
+        lock = AsyncFileLock(self._folder / f"{slot}.lock", poll_interval=_POLL)
         held = True
         try:
             await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)

@@ -171,6 +171,18 @@ async def test_files_that_cannot_be_made_are_done_without(tmp_path: Path) -> Non
         assert (one, two) == (True, True)
 
 
+async def test_there_is_an_end_of_files(tmp_path: Path) -> None:
+    """Anybody can ask for ids without end, and a file that is held can not be removed without a race."""
+    lock = FileLock(tmp_path)
+    for number in range(3000):
+        async with lock.hold(f"images/{number}/small.jpg"):
+            pass
+
+    names = {path.stem for path in tmp_path.iterdir()}
+    assert 2900 < len(names) < 3000  # of 65,536, some were met again
+    assert {len(name) for name in names} == {4}
+
+
 async def test_a_process_that_is_alone_needs_none() -> None:
     lock = NoLock()
 

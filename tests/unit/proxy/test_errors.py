@@ -102,6 +102,8 @@ def test_statuses_are_those_of_the_contract() -> None:
         "TooManyPixels": 422,
         "TooHeavy": 422,
         "Undecodable": 422,
+        "OriginalDamaged": 422,
+        "Aborted": 400,
         "UploadTimeout": 408,
         "KeyReused": 422,
         "InProgress": 409,

@@ -1,13 +1,15 @@
 """A temporary copy of an original, for as long as somebody renders from it."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from proxy.derivation.originals import original_file
-from proxy.errors import StoreUnavailable, UnknownUpload
+from proxy.errors import OriginalDamaged, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
+from proxy.storage.disk import DiskStore
 from tests.fakes import CountingStore, listing
 
 
@@ -58,3 +60,31 @@ async def test_a_store_that_is_away_is_not_an_unknown_upload(
             pass
 
     assert listing(temporary) == []
+
+
+@pytest.mark.parametrize("stored", [b"an 0riginal", b"an origina", b""])
+async def test_what_is_not_what_was_uploaded_is_not_rendered(
+    store: CountingStore, upload_id: UploadId, temporary: Path, stored: bytes
+) -> None:
+    sha256 = hashlib.sha256(b"an original").hexdigest()
+    key = original_key(upload_id)
+    await store.inner.put(key, b"an original", content_type="image/jpeg", metadata={"sha256": sha256})
+    async with original_file(store, upload_id, temporary) as path:
+        assert path.read_bytes() == b"an original"
+
+    await store.inner.put(key, stored, content_type="image/jpeg", metadata={"sha256": sha256})
+    with pytest.raises(OriginalDamaged, match="Restore it"):
+        async with original_file(store, upload_id, temporary):
+            pass
+
+    assert listing(temporary) == []
+
+
+async def test_a_file_that_is_no_object_is_damaged_not_a_store_that_is_away(tmp_path: Path, temporary: Path) -> None:
+    disk, upload_id = DiskStore(tmp_path / "store"), new_upload_id()
+    await disk.put(original_key(upload_id), b"an original", content_type="image/jpeg")
+    (tmp_path / "store" / original_key(upload_id)).write_bytes(b"junk\n")
+
+    with pytest.raises(OriginalDamaged):
+        async with original_file(disk, upload_id, temporary):
+            pass

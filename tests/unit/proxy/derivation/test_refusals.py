@@ -49,15 +49,29 @@ async def test_a_thousand_unknown_ids_cost_two_small_calls_each_and_no_rendering
     assert list(temporary.iterdir()) == []
 
 
-async def test_an_unknown_id_is_unknown_in_every_size(
+async def test_an_unknown_id_is_looked_for_once_and_each_variant_of_it_too(
     derivations: Derivations, store: CountingStore, variant: Variant
 ) -> None:
-    unknown = new_upload_id()
+    unknown, other = new_upload_id(), Variant(variant.size, variant.format, 3)
     await refused(derivations, unknown, variant)
     store.calls.clear()
 
-    assert await refused(derivations, unknown, Variant(variant.size, variant.format, 3)) is UnknownUpload
-    assert store.calls == []
+    for _ in range(3):
+        assert await refused(derivations, unknown, other) is UnknownUpload
+    assert store.calls == [("get", variant_key(unknown, other))]
+
+
+async def test_what_is_stored_is_served_also_where_the_original_is_known_to_be_gone(
+    make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
+) -> None:
+    """A bucket's originals may be lost: what is left of them goes on being served."""
+    first, second = make(), make()
+    await first.fetch(upload_id, variant)
+    await first.drain()
+    await store.inner.delete(original_key(upload_id))
+
+    assert await refused(second, upload_id, Variant(variant.size, variant.format, 3)) is UnknownUpload
+    assert (await second.fetch(upload_id, variant)).tier is Tier.STORED
 
 
 async def test_another_id_is_another_matter(derivations: Derivations, upload_id: UploadId, variant: Variant) -> None:

@@ -213,6 +213,8 @@ async def test_where_one_process_cannot_start_none_stays(monkeypatch: pytest.Mon
 
     async def refuse_the_second(children: RenderPool) -> RenderProcess:
         if next(calls) == 1:
+            while len(started) < 2:  # or they would be stopped on their way
+                await asyncio.sleep(0.01)
             raise RenderFailed
         started.append(await start(children))
         return started[-1]

@@ -204,6 +204,25 @@ class TestHeads:
             assert (status, json.loads(body)["code"]) == (400, "bad_request")
             assert await client.closed()
 
+    @pytest.mark.parametrize("garbage", [b"--BB\r\nfoo: bar\r\n\r\n", b"\0" * 100, b"GET / HTTP/2.0\r\n\r\n"])
+    async def test_what_follows_a_whole_request_costs_that_one_nothing(
+        self, garbage: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with connected() as client:
+            await client.send(GET + b"\r\n" + garbage)
+
+            assert await client.answer() == (200, b"ok")
+            assert await client.closed()
+        assert "Traceback" not in caplog.text
+
+    async def test_a_body_that_is_none_ends_what_waits_for_it(self, caplog: pytest.LogCaptureFixture) -> None:
+        async with connected() as client:
+            await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
+
+            assert (await client.answer())[0] == 400
+            assert await client.closed()
+        assert "Traceback" not in caplog.text
+
 
 class TestBodies:
     async def test_one_that_still_comes_after_the_answer_ends_the_connection(self) -> None:
