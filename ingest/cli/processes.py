@@ -72,6 +72,7 @@ def _serve(host: str, port: int, workers: int, role: Role) -> None:
         http="proxy.web.connections:BoundedHttp",
         ws="none",
         loop="uvloop",
+        log_config=None,  # by `configure_logging`
         log_level="warning",
         access_log=False,
         server_header=False,

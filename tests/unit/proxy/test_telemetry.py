@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from tests.fakes import VirtualTimeLoop, sample
 
 @pytest.fixture
 def logging_of_our_own() -> Iterator[None]:
+    handlers = logging.getLogger().handlers
     yield
+    logging.getLogger().handlers = handlers
     structlog.reset_defaults()
 
 
@@ -72,6 +75,23 @@ def test_json_logs_are_an_object_a_line_on_standard_error(capsys: pytest.Capture
         "level": "info",
         "timestamp": "",
     }
+
+
+@pytest.mark.usefixtures("logging_of_our_own")
+def test_what_libraries_say_is_an_object_a_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("json", "info")
+    configure_logging("json", "info")
+    library = logging.getLogger("some.library")
+
+    library.info("Nobody asked.")
+    library.warning("Invalid %s request received.", "HTTP")
+    library.error("It failed.", exc_info=ValueError("odd"))
+
+    warning, error = map(json.loads, capsys.readouterr().err.splitlines())
+    expected = {"event": "Invalid HTTP request received.", "level": "warning", "library": "some.library"}
+    assert warning.items() >= expected.items()
+    assert (error["event"], error["level"]) == ("It failed.", "error")
+    assert error["exception"].endswith("ValueError: odd")
 
 
 @pytest.mark.usefixtures("logging_of_our_own")
