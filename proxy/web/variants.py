@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
 
 from proxy.derivation.answers import Fetched, Tier
 from proxy.derivation.picture import CACHE_CONTROL, Picture
@@ -136,8 +137,9 @@ class Variants:
                 response.headers["Content-Location"] = variant_path(upload_id, variant)
         except ServiceError as error:
             note(request.scope, code=error.code)
-            # Refused is not what was sent just now, but what was uploaded.
-            response = problem(error, cacheable=True, status=422 if isinstance(error, Refused) else None)
+            with bound_contextvars(upload=upload_id, variant=variant.name):  # for what is logged of it
+                # Refused is not what was sent just now, but what was uploaded.
+                response = problem(error, cacheable=True, status=422 if isinstance(error, Refused) else None)
         if named.auto:
             response.headers["Vary"] = "Accept"  # also on refusals: another format may be lighter
         return response

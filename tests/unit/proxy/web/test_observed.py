@@ -161,6 +161,7 @@ async def test_every_line_that_a_request_causes_has_its_id_and_the_next_has_not(
     await site.get("small.jpg", {"X-Request-Id": "mine"})
     assert [line["event"] for line in lines] == ["request failed", "request"]
     assert {line["request"] for line in lines} == {"mine"}
+    assert {(line["upload"], line["variant"]) for line in lines} == {(site.upload_id, "small.jpg")}
 
     lines.clear()
     site.pool.failure = None
