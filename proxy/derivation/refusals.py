@@ -14,8 +14,7 @@ class Refusals:
     """`ttl`: seconds for which a refusal is remembered. `longest`: seconds that a derivation under way may take."""
 
     def __init__(self, ttl: float, longest: float) -> None:
-        self._originals: TTLCache[UploadId, ServiceError] = TTLCache(_MAX, ttl)
-        self._variants: TTLCache[tuple[UploadId, Variant], ServiceError] = TTLCache(_MAX, ttl)
+        self._refusals: TTLCache[UploadId | tuple[UploadId, Variant], ServiceError] = TTLCache(_MAX, ttl)
         # Longer than any derivation under way, so that none brings a deleted upload back into memory.
         self._deleted: TTLCache[UploadId, bool] = TTLCache(_MAX, max(ttl, 2 * longest))
 
@@ -23,29 +22,26 @@ class Refusals:
         """Raises what is known to come of asking for it."""
         if self.is_deleted(upload_id):
             raise UnknownUpload("This picture was deleted.")
-        if refusal := self._variants.get((upload_id, variant)):
+        if refusal := self._refusals.get(upload_id) or self._refusals.get((upload_id, variant)):
             raise refusal.afresh()
 
-    def check_original(self, upload_id: UploadId, variant: Variant) -> None:
-        """Raises what is known to come of deriving it. What is stored may have outlived its original: look first."""
-        if refusal := self._originals.get(upload_id):
-            self._variants[upload_id, variant] = refusal
-            raise refusal.afresh()
-
-    def remember(self, upload_id: UploadId, variants: Sequence[Variant], error: ServiceError) -> None:
-        """Remembers what asking again for `variants`, together, will not change."""
-        if not isinstance(error, (NotFound, Refused)) or error.retryable:
+    def remember(self, upload_id: UploadId, variants: Sequence[Variant], error: ServiceError, *, whole: bool) -> None:
+        """Remembers, if it lasts, what came of asking for `variants` together: of these, or of the `whole` upload."""
+        if not lasts(error):
             return
-        if isinstance(error, TooHeavy):
-            if len(variants) > 1:
-                return  # each of them by itself may well be light enough
-        else:
-            self._originals[upload_id] = error.afresh()
-        for variant in variants:
-            self._variants[upload_id, variant] = error.afresh()
+        if not isinstance(error, TooHeavy) and whole:
+            self._refusals[upload_id] = error.afresh()
+        elif not isinstance(error, TooHeavy) or len(variants) == 1:  # or each may well be light enough by itself
+            for variant in variants:
+                self._refusals[upload_id, variant] = error.afresh()
 
     def note_deletion(self, upload_id: UploadId) -> None:
         self._deleted[upload_id] = True
 
     def is_deleted(self, upload_id: UploadId) -> bool:
         return upload_id in self._deleted
+
+
+def lasts(error: ServiceError) -> bool:
+    """Whether asking again will not change it."""
+    return isinstance(error, (NotFound, Refused)) and not error.retryable

@@ -1,7 +1,7 @@
 """From a stored original to its variants: a copy in a file, a process with the memory for it, and what comes of it."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -9,11 +9,12 @@ from time import monotonic
 from proxy.derivation.hot import HotPictures
 from proxy.derivation.originals import original_file
 from proxy.derivation.picture import Picture
-from proxy.derivation.refusals import Refusals
-from proxy.errors import ServiceError
+from proxy.derivation.refusals import Refusals, lasts
+from proxy.errors import ServiceError, StoreUnavailable
 from proxy.imaging.admission import Priority
 from proxy.imaging.pool import RenderPool
 from proxy.imaging.process import RenderedFile, RenderProcess
+from proxy.keys import variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.base import ObjectStore
@@ -65,9 +66,10 @@ class Rendering:
         """
         async with AsyncExitStack() as held:
             # The original first: an id that nothing was uploaded under must not take a process from those that wait.
-            with self._pool.coming(priority), self._failing(upload_id, variants):
-                path = await held.enter_async_context(self._original(upload_id))
-                cost = await self.cost(path, variants)
+            with self._pool.coming(priority):
+                async with self._failing(upload_id, variants):
+                    path = await held.enter_async_context(self._original(upload_id))
+                    cost = await self.cost(path, variants)
             process = await held.enter_async_context(self._pool.process(priority, cost))
             yield partial(self._render, process, path, upload_id)
 
@@ -91,7 +93,7 @@ class Rendering:
         self, process: RenderProcess, path: Path, upload_id: UploadId, variants: Sequence[Variant]
     ) -> AsyncIterator[Rendered]:
         waiting = list(variants)
-        with self._failing(upload_id, waiting):
+        async with self._failing(upload_id, waiting):
             async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
                 variant = variants[file.index]
                 waiting.remove(variant)
@@ -107,8 +109,8 @@ class Rendering:
         stages(file.timings, variant.name)
         return picture
 
-    @contextmanager
-    def _failing(self, upload_id: UploadId, variants: Sequence[Variant]) -> Iterator[None]:
+    @asynccontextmanager
+    async def _failing(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncIterator[None]:
         """Counts the failure of those that `variants` holds by then, and remembers it."""
         together = list(variants)
         try:
@@ -116,5 +118,15 @@ class Rendering:
         except ServiceError as error:
             for variant in variants:
                 self.count(variant, error.code)
-            self._refusals.remember(upload_id, together, error)
+            if lasts(error):
+                whole = not await self._any_stored(upload_id)
+                self._refusals.remember(upload_id, together, error, whole=whole)
             raise
+
+    async def _any_stored(self, upload_id: UploadId) -> bool:
+        """Whether there is any variant: those go on being served, whatever has become of their original."""
+        with suppress(StoreUnavailable):
+            async for _ in self._store.list(variants_prefix(upload_id)):
+                return True
+            return False
+        return True

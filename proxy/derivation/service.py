@@ -165,7 +165,6 @@ class Derivations:
             async with asyncio.timeout(self._timeout):
                 if fetched := await self._find(upload_id, variant):
                     return fetched
-                self._refusals.check_original(upload_id, variant)
                 return await self._derive(upload_id, variant)
         except TimeoutError:
             self._rendering.count(variant, DerivationTimeout.code)

@@ -34,31 +34,34 @@ async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
     in_turn = [await refused(derivations, unknown, variant) for _ in range(500)]
 
     assert {*at_once, *in_turn} == {UnknownUpload}
-    assert store.calls == [("get", variant_key(unknown, variant)), ("download", original_key(unknown))]
+    assert store.calls == [
+        ("get", variant_key(unknown, variant)),
+        ("download", original_key(unknown)),
+        ("list", f"images/{unknown}/"),  # or what is left of an upload would not be served
+    ]
     assert sample(metrics, "darkroom_variant_requests_total", tier="refused") == 1000
 
 
-async def test_a_thousand_unknown_ids_cost_two_small_calls_each_and_no_rendering(
+async def test_a_thousand_unknown_ids_cost_three_small_calls_each_and_no_rendering(
     derivations: Derivations, store: CountingStore, pool: FakePool, variant: Variant, temporary: Path
 ) -> None:
     answers = await asyncio.gather(*(refused(derivations, new_upload_id(), variant) for _ in range(1000)))
 
     assert {*answers} == {UnknownUpload}
-    assert (store.count("get"), store.count("download"), len(store.calls)) == (1000, 1000, 2000)
+    assert (store.count("get"), store.count("download"), len(store.calls)) == (1000, 1000, 3000)
     assert pool.renderings == 0
     assert list(temporary.iterdir()) == []
 
 
-async def test_an_unknown_id_is_looked_for_once_and_each_variant_of_it_too(
+async def test_an_unknown_id_is_unknown_in_every_size(
     derivations: Derivations, store: CountingStore, variant: Variant
 ) -> None:
-    unknown, other = new_upload_id(), Variant(variant.size, variant.format, 3)
+    unknown = new_upload_id()
     await refused(derivations, unknown, variant)
     store.calls.clear()
 
-    for _ in range(3):
-        assert await refused(derivations, unknown, other) is UnknownUpload
-    assert store.calls == [("get", variant_key(unknown, other))]
+    assert await refused(derivations, unknown, Variant(variant.size, variant.format, 3)) is UnknownUpload
+    assert store.calls == []
 
 
 async def test_what_is_stored_is_served_also_where_the_original_is_known_to_be_gone(

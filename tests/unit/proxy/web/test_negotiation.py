@@ -59,7 +59,7 @@ class TestAnswers:
         answers = [await site.get("small.auto") for _ in range(5)]
 
         assert {answer.status for answer in answers} == {404}
-        assert len(site.store.calls) == 2  # the variant, then the original
+        assert len(site.store.calls) == 3  # the variant, then the original, then whether any other variant is left
 
     async def test_that_are_refusals_of_a_format_are_for_those_who_name_it(self, site: Site) -> None:
         """The lighter JPEG of the same picture may be fine, and a cache keeps this for a minute."""

@@ -45,7 +45,7 @@ async def test_an_unknown_upload_is_404_and_a_flood_for_it_reaches_the_store_onc
     assert {answer.headers["cache-control"] for answer in answers} == {SHORT}
     assert problem_of(answers[0])["code"] == "not_found"
     assert answers[0].body == answers[-1].body
-    assert [method for method, _ in site.store.calls] == ["get", "download"]
+    assert [method for method, _ in site.store.calls] == ["get", "download", "list"]
 
 
 async def test_a_deleted_upload_is_404_at_once(site: Site) -> None:
