@@ -11,6 +11,7 @@ from proxy.web.problems import NO_STORE
 _REFUSALS = (
     errors.MissingImage,
     errors.Malformed,
+    errors.Aborted,
     errors.UnsupportedFormat,
     errors.UploadTimeout,
     errors.TooLarge,

@@ -22,7 +22,14 @@ _PICTURE: Json = {
     "Content-Security-Policy": {},
     "X-Content-Type-Options": {"const": "nosniff"},
 }
-_UPLOADED = (errors.UnsupportedFormat, errors.TooSmall, errors.TooManyPixels, errors.TooHeavy, errors.Undecodable)
+_UPLOADED = (
+    errors.UnsupportedFormat,
+    errors.TooSmall,
+    errors.TooManyPixels,
+    errors.TooHeavy,
+    errors.Undecodable,
+    errors.OriginalDamaged,
+)
 _TROUBLE = (
     errors.Unavailable,
     errors.StoreUnavailable,

@@ -204,12 +204,12 @@ class TestHangingUp:
 
         exchange = await send(service, Exchange([body] if body else [], ends=False, hangs_up=True))
 
-        problem(exchange, 400, "malformed")
+        problem(exchange, 400, "aborted")
 
     async def test_after_the_closing_boundary_but_before_the_end(self, service: Service) -> None:
         exchange = await send(service, Exchange([upload_body(picture())], ends=False, hangs_up=True))
 
-        problem(exchange, 400, "malformed")
+        problem(exchange, 400, "aborted")
 
 
 class TestAway:
