@@ -6,6 +6,7 @@ it when it is late, and the kernel refuses it memory beyond its limit and beyond
 
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import BinaryIO
@@ -32,7 +33,8 @@ def main() -> None:
     # Pillow's own limit warns where ours refuses; the header is judged in `probe`, before a pixel is decoded.
     Image.MAX_IMAGE_PIXELS = None
     vips.load()
-    with os.fdopen(os.dup(1), "wb") as answers:
+    # Its server may be killed: then there is nobody to answer, or to tell.
+    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "wb") as answers:
         os.dup2(2, 1)  # what a library prints must not end up between the answers
         serve(sys.stdin.buffer, answers)
 

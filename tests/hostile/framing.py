@@ -25,7 +25,6 @@ FRAMING = {
     "a NUL in the path": "GET /hea\0lthz HTTP/1.1\r\nHost: x\r\n\r\n",
     "a raw byte in the path": "GET /hea\xfflthz HTTP/1.1\r\nHost: x\r\n\r\n",
     "a space in the path": "GET /healthz x HTTP/1.1\r\nHost: x\r\n\r\n",
-    "nonsense behind a request": "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\1nonsense\r\n\r\n",
     "an unknown version": "GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
     "HTTP/0.9": "GET /healthz\r\n\r\n",
     "HTTP/0.9, by name": "GET /healthz HTTP/0.9\r\nHost: x\r\n\r\n",

@@ -23,6 +23,15 @@ def test_what_two_servers_could_read_differently_is_400_and_the_end(live: Servic
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+def test_nonsense_behind_a_request_is_the_end_and_costs_that_one_nothing(live: Service) -> None:
+    answer = exchange(
+        live.url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\1nonsense\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n"
+    )
+
+    assert (answer.statuses, answer.closed) == ([200], True)
+    assert json.loads(answer.body) == {"status": "ok"}
+
+
 @pytest.mark.parametrize(
     "raw",
     [
