@@ -138,10 +138,11 @@ class Derivations:
         self._hot.forget(upload_id)
 
     async def drain(self) -> None:
-        """Waits for flights and write-backs, so that a stopping server loses no work that it has done."""
+        """Waits for flights and writes, so that a stopping server loses no work that it has done."""
         await self._flights.drain()
         while self._background:
             await asyncio.wait(list(self._background))
+        await self._variants.drain()
 
     async def _fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
         self._refusals.check(upload_id, variant)
@@ -221,8 +222,7 @@ class Derivations:
                     outcome = "failed"
                     async with asyncio.timeout(self._timeout):
                         picture, _ = await self._rendering.one(upload_id, variant, Priority.BACKGROUND)
-                    # Beyond the deadline: a put goes on in its thread, and the look for the original must follow it.
-                    await self._variants.put(upload_id, variant, picture)
+                        await self._variants.put(upload_id, variant, picture)
                     outcome = "refreshed"
         except (ServiceError, TimeoutError) as error:
             log.warning(

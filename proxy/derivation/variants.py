@@ -26,6 +26,7 @@ class StoredVariants:
     def __init__(self, store: ObjectStore, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
+        self._putting: set[asyncio.Task[None]] = set()
 
     async def find(self, upload_id: UploadId, variant: Variant) -> Picture | None:
         """A damaged one is removed, and as good as none: its bytes would stay in caches for a year."""
@@ -57,10 +58,27 @@ class StoredVariants:
         """Raises UnknownUpload, with nothing left behind, if the original went away meanwhile; ObjectExists.
 
         A delete removes the original first and lists the variants then; so either its list has this variant, or the
-        look-up below finds no original. In neither order does the variant outlive its upload.
+        look-up below finds no original. In neither order does the variant outlive its upload: nor where the caller
+        leaves, for a put goes on in its thread, and the look-up must follow.
         """
+        putting = asyncio.create_task(self._put(upload_id, variant, picture, if_absent=if_absent))
+        self._putting.add(putting)
+        putting.add_done_callback(self._put_ended)
+        await asyncio.shield(putting)
+
+    async def drain(self) -> None:
+        """Waits for what is being put."""
+        while self._putting:
+            await asyncio.wait(list(self._putting))
+
+    async def _put(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool) -> None:
         await self._write(upload_id, variant, picture, if_absent=if_absent)
         await self._keep_only_with_original(upload_id, variant)
+
+    def _put_ended(self, putting: asyncio.Task[None]) -> None:
+        self._putting.discard(putting)
+        if not putting.cancelled():
+            putting.exception()  # seen: its caller may have left
 
     async def _write(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool) -> None:
         start = monotonic()

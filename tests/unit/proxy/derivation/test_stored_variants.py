@@ -87,6 +87,23 @@ class TestPut:
             await putting
         assert await store.keys() == []
 
+    @pytest.mark.parametrize("done", [False, True], ids=["before it is stored", "before it is known to be"])
+    async def test_whose_caller_leaves_outlives_no_original(
+        self, *, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant, done: bool
+    ) -> None:
+        gate = store.hold("put", done=done)
+        putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
+        await gate.reached.wait()
+        putting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await putting
+
+        await store.inner.delete(original_key(upload_id))
+        gate.open()
+        await variants.drain()
+
+        assert await store.keys() == []
+
     async def test_a_store_that_is_away_says_so(
         self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
