@@ -3,18 +3,31 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: setup run test lint bench lock
+# Processes of pytest: more than cores, as tests of servers wait most of their time.
+WORKERS ?= 4
+PYTEST := $(BIN)/pytest --dist loadfile
 
-run: .venv/run
+.PHONY: help run setup test test-fast test-long lint bench lock
+
+help:
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: .venv/run ## set up and start on http://127.0.0.1:8000
 	$(BIN)/darkroom serve --port $(PORT)
 
-setup: .venv/dev
+setup: .venv/dev ## install what tests and lint need
 
-# Branch coverage of this process alone: the command and the render processes are tested from outside.
-test: .venv/dev
-	$(BIN)/pytest --cov --cov-report=term --cov-fail-under=90
+test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path runs a part
+	$(PYTEST) -n $(WORKERS) -m "not slow and not long and not serial" $(ARGS)
+	$(PYTEST) -m "serial and not slow and not long" $(ARGS)
 
-lint: .venv/dev
+test-fast: .venv/dev ## unit tests
+	$(PYTEST) -n 2 -m "not slow and not long" tests/unit $(ARGS)
+
+test-long: .venv/ci ## soaks, whole corpora and fault matrices: an hour or more
+	$(PYTEST) -m long $(ARGS)
+
+lint: .venv/ci ## format, types, layers, Dockerfile, template
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -23,25 +36,44 @@ lint: .venv/dev
 	$(BIN)/cfn-lint deploy/cloudfront.yaml
 
 # BENCH=--quick, or the names of parts. Installs what is compared with into benchmarks/.peers on first use.
-bench: .venv/dev
+bench: .venv/dev ## compare with other tools; BENCH=--quick, or names of parts
 	$(BIN)/python -m benchmarks $(BENCH)
 
-# What runs, and what develops: each from its lock file, hashes checked.
-.venv/run: requirements.txt pyproject.toml | .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+# Lock files are complete, so nothing is resolved here: each install takes the pins and nothing else, and pip check
+# says whether they fit together. Bytecode is compiled when a module is first imported.
+INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-compile
+LOCKED := $(INSTALL) --require-hashes --no-build-isolation
 
-.venv/dev: requirements-dev.txt pyproject.toml | .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	touch $@
+.venv/run: requirements.txt pyproject.toml | .venv/build
+	$(LOCKED) -r requirements.txt
+	$(FINISH)
 
-.venv:
+.venv/dev: requirements-dev.txt pyproject.toml | .venv/build
+	$(LOCKED) -r requirements-dev.txt
+	$(FINISH)
+
+.venv/ci: requirements-ci.txt pyproject.toml | .venv/build
+	$(LOCKED) -r requirements-ci.txt
+	$(FINISH)
+
+define FINISH
+$(INSTALL) --no-build-isolation -e .
+$(BIN)/pip --disable-pip-version-check check
+touch $@
+endef
+
+# The tools that build this project, and what is published as source alone (pyvips).
+.venv/build: requirements-build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Darkroom needs Python 3.11 or later: make PYTHON=...")'
 	$(PYTHON) -m venv .venv
+	$(INSTALL) --require-hashes -r requirements-build.txt
+	touch $@
 
-# After a change of pyproject.toml. Needs uv.
+# After a change of pyproject.toml; UPGRADE=--upgrade takes every newer release. Needs uv.
+COMPILE := uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 $(UPGRADE)
+SERVER := --extra otel --extra vips pyproject.toml
 lock:
-	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra build --extra otel --extra vips pyproject.toml -o requirements.txt
-	uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --extra dev --extra otel --extra vips -c requirements.txt pyproject.toml -o requirements-dev.txt
+	$(COMPILE) --group build -o requirements-build.txt
+	$(COMPILE) $(SERVER) -c requirements-build.txt -o requirements.txt
+	$(COMPILE) $(SERVER) --group build --group dev -c requirements-build.txt -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) $(SERVER) --group build --group dev --group ci -c requirements-dev.txt -o requirements-ci.txt
