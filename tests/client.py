@@ -4,15 +4,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
-
+from tests.http_client import http
 from tests.service import Service
 
 GUARD = 60  # seconds until a test gives up waiting for what should happen
 
 
 def upload(service: Service, picture: bytes) -> str:
-    answer = httpx.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=GUARD)
+    answer = http.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=GUARD)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
 
@@ -25,7 +24,7 @@ def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
 
 
 def status(service: Service, upload_id: str) -> str:
-    return str(httpx.get(f"{service.url}/images/{upload_id}/status").json()["status"])
+    return str(http.get(f"{service.url}/images/{upload_id}/status").json()["status"])
 
 
 def complete(service: Service, *upload_ids: str) -> bool:
@@ -36,7 +35,7 @@ def completed(service: Service, upload_id: str) -> dict[str, Any]:
     """The document of its status, once the warm-up is complete."""
     deadline = time.monotonic() + GUARD
     while time.monotonic() < deadline:
-        document: dict[str, Any] = httpx.get(f"{service.url}/images/{upload_id}/status").json()
+        document: dict[str, Any] = http.get(f"{service.url}/images/{upload_id}/status").json()
         if document["status"] == "complete":
             return document
         time.sleep(0.05)

@@ -16,6 +16,7 @@ from typing import Self
 
 import httpx
 
+from tests.http_client import http
 from tests.server import free_port
 
 ROOT = Path(__file__).parents[1]
@@ -74,7 +75,7 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", url: str, folder: Path) -
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            httpx.get(f"{url}/no-such-path")
+            http.get(f"{url}/no-such-path")
         except httpx.TransportError:
             time.sleep(0.02)
         else:

@@ -12,7 +12,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.server import Server, free_ports
+from tests.server import Server, free_port
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -33,7 +33,7 @@ class SeaweedServer(Server):
     def __init__(self) -> None:
         super().__init__()
         self.access_key_id, self.secret_access_key = secrets.token_hex(10), secrets.token_hex(20)
-        self._ports = dict(zip([*_SERVICES, *(f"{name}.grpc" for name in _SERVICES)], free_ports(8), strict=True))
+        self._ports = {name: free_port() for name in [*_SERVICES, *(f"{name}.grpc" for name in _SERVICES)]}
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 
+from tests.http_client import http
 from tests.server import free_port
 
 START_TIMEOUT = 60  # seconds; a second or two is usual
@@ -129,7 +130,7 @@ class Service(Program):
             if self._process.poll() is not None:
                 break
             try:
-                if httpx.get(self.url + self.ready).status_code == 200:
+                if http.get(self.url + self.ready).status_code == 200:
                     return
             except httpx.TransportError:
                 pass
@@ -139,7 +140,7 @@ class Service(Program):
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a counter or gauge over every series that has these labels."""
         total = 0.0
-        for line in httpx.get(f"{self.url}/metrics").text.splitlines():
+        for line in http.get(f"{self.url}/metrics").text.splitlines():
             if line.startswith((name + "{", name + " ")) and all(f'{k}="{v}"' in line for k, v in labels.items()):
                 total += float(line.rpartition(" ")[2])
         return total

@@ -4,11 +4,11 @@ import json
 import re
 from functools import partial
 
-import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.visits import Complaints, choose, developed, opened, screenshot, warm
+from tests.http_client import http
 from tests.photographs import photograph_bytes
 from tests.service import Service
 
@@ -17,8 +17,8 @@ from tests.service import Service
 def upload_id(service: Service) -> str:
     """A photograph, warm."""
     files = {"image": ("coffee.png", photograph_bytes("coffee.png"))}
-    upload_id = str(httpx.post(f"{service.url}/images/upload", files=files, timeout=30).json()["uploadId"])
-    httpx.get(f"{service.url}/images/{upload_id}/events", timeout=60)  # ends with the job
+    upload_id = str(http.post(f"{service.url}/images/upload", files=files, timeout=30).json()["uploadId"])
+    http.get(f"{service.url}/images/{upload_id}/events", timeout=60)  # ends with the job
     return upload_id
 
 
@@ -35,8 +35,8 @@ def _fulfill(body: str, route: Route) -> None:
 
 
 def test_the_gallery_has_what_the_api_says(picture: Page, service: Service, upload_id: str) -> None:
-    upload = httpx.get(f"{service.url}/images/{upload_id}").json()
-    variants = httpx.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
+    upload = http.get(f"{service.url}/images/{upload_id}").json()
+    variants = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
     urls = {f"{size}.{format}": url for size, formats in upload["urls"].items() for format, url in formats.items()}
 
     shown = {}
@@ -66,7 +66,7 @@ def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
 
 
 def test_what_the_answer_says_of_privacy_is_told(page: Page, service: Service, upload_id: str) -> None:
-    document = httpx.get(f"{service.url}/images/{upload_id}").json()
+    document = http.get(f"{service.url}/images/{upload_id}").json()
     for privacy, words in (
         ({"removed": ["location", "author"]}, "Not in the variants: location, author."),
         ({"removed": [], "kept": ["device"]}, "Kept in the variants: device."),
@@ -81,7 +81,7 @@ def test_what_the_answer_says_of_privacy_is_told(page: Page, service: Service, u
 
 
 def test_the_slider_compares_by_keyboard(picture: Page, service: Service, upload_id: str) -> None:
-    variants = httpx.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
+    variants = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
     slider = picture.get_by_role("slider")
     compare = picture.get_by_role("region", name="Compare")
     expect(slider).to_have_attribute("aria-valuetext", "50% jpg, 50% avif")
@@ -119,7 +119,7 @@ def test_the_copied_snippet_renders_where_it_is_pasted(picture: Page, service: S
     expect(picture.get_by_role("status")).to_have_text("Copied")
     expect(picture.locator("#picture .embed button")).to_have_text("Copied")
     copied = picture.evaluate("navigator.clipboard.readText()")
-    document = httpx.get(f"{service.url}/images/{upload_id}").json()
+    document = http.get(f"{service.url}/images/{upload_id}").json()
     assert copied.replace("\n", "") == document["picture"]
 
     picture.route("**/pasted", lambda route: route.fulfill(content_type="text/html", body=copied))

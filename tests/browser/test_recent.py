@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.visits import Complaints, opened, screenshot
+from tests.http_client import http
 from tests.photographs import photograph
 from tests.pictures import png
 from tests.service import Service
@@ -20,12 +20,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Service(tmp_path_factory.mktemp("many"), WARM_UP="false") as running:
         picture = png(photograph("chelsea.png").resize((150, 100)))
         for _ in range(COUNT):
-            httpx.post(f"{running.url}/images/upload", files={"image": ("a.png", picture)}, timeout=30)
+            http.post(f"{running.url}/images/upload", files={"image": ("a.png", picture)}, timeout=30)
         yield running
 
 
 def ids(service: Service) -> list[str]:
-    return [image["uploadId"] for image in httpx.get(f"{service.url}/images?limit=100").json()["images"]]
+    return [image["uploadId"] for image in http.get(f"{service.url}/images?limit=100").json()["images"]]
 
 
 def tiles(page: Page) -> Locator:
@@ -103,7 +103,7 @@ def test_a_page_whose_last_upload_is_deleted_gives_way_to_the_one_before(page: P
     expect(page.get_by_role("status")).to_have_text("Page 3 of recent uploads")
     last, *others = linked(page)
     for other in others:
-        httpx.delete(f"{service.url}/images/{other}")
+        http.delete(f"{service.url}/images/{other}")
 
     tiles(page).first.get_by_role("link").click()
     assert opened(page) == last
@@ -144,7 +144,7 @@ def test_what_another_has_deleted_is_told(page: Page, service: Service, complain
     page.route("**/events", lambda _: None)  # which would tell it first
     page.goto(f"/#{gone}")
     opened(page)
-    httpx.delete(f"{service.url}/images/{gone}")
+    http.delete(f"{service.url}/images/{gone}")
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_role("status")).to_have_text("It was deleted already.")

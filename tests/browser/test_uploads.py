@@ -4,12 +4,12 @@ import base64
 import json
 from collections.abc import Iterator
 
-import httpx
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.visits import Complaints, choose, item, opened, screenshot
+from tests.http_client import http
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import png
 from tests.service import Service
@@ -35,7 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def ids(service: Service) -> list[str]:
-    return [image["uploadId"] for image in httpx.get(f"{service.url}/images?limit=100").json()["images"]]
+    return [image["uploadId"] for image in http.get(f"{service.url}/images?limit=100").json()["images"]]
 
 
 def throttle(page: Page, bytes_per_second: int) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.visits import Complaints, choose, developed, item, opened, screenshot, warm
 from tests.camera import camera_jpeg
+from tests.http_client import http
 from tests.photographs import photograph_bytes
 from tests.service import Service
 
@@ -21,7 +21,7 @@ RECORD_WARM_UP = """() => {
 
 
 def post(service: Service, name: str = "coffee.png") -> str:
-    answer = httpx.post(f"{service.url}/images/upload", files={"image": (name, photograph_bytes(name))}, timeout=30)
+    answer = http.post(f"{service.url}/images/upload", files={"image": (name, photograph_bytes(name))}, timeout=30)
     return str(answer.json()["uploadId"])
 
 
@@ -124,7 +124,7 @@ class TestConfiguredSizes:
         upload_id = warm(page)
 
         expect(page.locator("#picture h4")).to_have_text(["strip", "page"])
-        status = httpx.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
+        status = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
         for name, shape in {"strip.webp": "300 × 60", "page.webp": "320 × 213"}.items():
             card = page.locator(".card").filter(has=page.get_by_role("img", name=name))
             developed(card.get_by_role("img"))

@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 from PIL import Image
 
-CLIENT = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))
-"""For every request, as making one takes longer than an upload; each has a connection of its own."""
+from tests.http_client import http
 
 RENDER_TIMEOUT = 5.0
 MARGIN = 3.0
@@ -45,7 +44,7 @@ class Judge:
     def get(self, url: str, *, within: float = RENDER_TIMEOUT + MARGIN) -> Answer:
         """One variant. Raises where the connection breaks, which no cache takes for an answer."""
         start = time.monotonic()
-        response = CLIENT.get(url, timeout=within + MARGIN)
+        response = http.get(url, timeout=within + MARGIN)
         answer = Answer(response.status_code, response.headers, response.content, time.monotonic() - start)
         assert answer.seconds < within, f"{url} took {answer.seconds:.1f} s"
         self._judge(urlsplit(url).path, answer)

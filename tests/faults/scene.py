@@ -7,7 +7,8 @@ from pathlib import Path
 import httpx
 
 from tests.cluster import TINY, small_picture
-from tests.faults.judge import CLIENT, MARGIN
+from tests.faults.judge import MARGIN
+from tests.http_client import http
 from tests.service import Service
 
 PICTURE = small_picture(7)
@@ -27,11 +28,11 @@ def variants_of(folder: Path) -> dict[str, bytes]:
     (folder / "darkroom.toml").write_text(TINY)
     with Service(folder, WARM_UP="false", RENDER_PROCESSES="2") as service:
         path = f"{service.url}/images/{uploaded(service)}"
-        return {name: CLIENT.get(f"{path}/{name}", timeout=GUARD).raise_for_status().content for name in NAMES + MORE}
+        return {name: http.get(f"{path}/{name}", timeout=GUARD).raise_for_status().content for name in NAMES + MORE}
 
 
 def upload(service: Service, picture: bytes = PICTURE, timeout: float = GUARD) -> httpx.Response:
-    return CLIENT.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=timeout)
+    return http.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=timeout)
 
 
 def uploaded(service: Service) -> str:
@@ -52,12 +53,12 @@ def refused_upload(service: Service, code: str, *, within: float) -> None:
 
 
 def alive(service: Service) -> bool:
-    return CLIENT.get(f"{service.url}/healthz", timeout=MARGIN).status_code == 200
+    return http.get(f"{service.url}/healthz", timeout=MARGIN).status_code == 200
 
 
 def ready(service: Service) -> dict[str, str] | None:
     """None if it is, or what it says of each part; it answers before a load balancer gives up."""
-    answer = CLIENT.get(f"{service.url}/readyz", timeout=3 + MARGIN)
+    answer = http.get(f"{service.url}/readyz", timeout=3 + MARGIN)
     return None if answer.status_code == 200 else answer.json()["checks"]
 
 
@@ -69,7 +70,7 @@ def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
 
 
 def status(service: Service, upload_id: str) -> str:
-    return str(CLIENT.get(f"{service.url}/images/{upload_id}/status", timeout=GUARD).json()["status"])
+    return str(http.get(f"{service.url}/images/{upload_id}/status", timeout=GUARD).json()["status"])
 
 
 def complete(service: Service, *upload_ids: str) -> bool:

@@ -22,7 +22,7 @@ from proxy.derivation.lock.redis import LEASE_SECONDS, RedisLock
 from proxy.telemetry import Metrics
 from tests.cluster import TINY, Cluster
 from tests.conftest import need
-from tests.faults.judge import CLIENT, Judge
+from tests.faults.judge import Judge
 from tests.faults.scene import (
     GUARD,
     NAMES,
@@ -37,6 +37,7 @@ from tests.faults.scene import (
 )
 from tests.faults.upkeep import collect
 from tests.hostile import wire
+from tests.http_client import http
 from tests.redis_server import RedisServer
 from tests.service import Service, darkroom
 
@@ -75,7 +76,7 @@ def skewed(preload: str, **how: str) -> dict[str, str]:
 
 
 def told_time(service: Service) -> datetime:
-    return parsedate_to_datetime(CLIENT.get(f"{service.url}/healthz").headers["date"])
+    return parsedate_to_datetime(http.get(f"{service.url}/healthz").headers["date"])
 
 
 def off_by(service: Service) -> timedelta:
@@ -84,7 +85,7 @@ def off_by(service: Service) -> timedelta:
 
 def keyed_upload(service: Service) -> tuple[int, str]:
     files = {"image": ("photo.jpg", PICTURE)}
-    answer = CLIENT.post(f"{service.url}/images/upload", files=files, headers=KEY, timeout=GUARD)
+    answer = http.post(f"{service.url}/images/upload", files=files, headers=KEY, timeout=GUARD)
     return answer.status_code, str(answer.json().get("uploadId", answer.json().get("code")))
 
 
@@ -191,7 +192,7 @@ class TestSetWhileItRuns:
             until(lambda: complete(service, *upload_ids))
             pictures = [service.url + path for upload_id in upload_ids for path in paths(upload_id, NAMES)]
             assert {answer.status for answer in judge.get_all(pictures)} == {200}
-            assert CLIENT.delete(f"{service.url}/images/{upload_ids[0]}").status_code == 204
+            assert http.delete(f"{service.url}/images/{upload_ids[0]}").status_code == 204
             judge.deleted(upload_ids[0])
             assert judge.get(pictures[0]).status == 404
             service.stop()

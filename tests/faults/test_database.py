@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from tests.cluster import TINY, Cluster
-from tests.faults.judge import CLIENT, MARGIN, Judge
+from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
 from tests.faults.scene import (
     GUARD,
@@ -32,6 +32,7 @@ from tests.faults.scene import (
     uploaded,
 )
 from tests.faults.upkeep import collect
+from tests.http_client import http
 from tests.service import Service
 
 STATEMENT = 6.0  # seconds until a database that says nothing is given up, by whoever waits for it
@@ -77,7 +78,7 @@ def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge
     asked = [f"{service.url}{path}" for path in (f"/images/{upload_id}", f"/images/{upload_id}/status", "/images")]
     start = time.monotonic()
     with ThreadPoolExecutor(len(asked)) as pool:
-        for answer in pool.map(lambda url: CLIENT.get(url, timeout=GUARD), asked):
+        for answer in pool.map(lambda url: http.get(url, timeout=GUARD), asked):
             assert (answer.status_code, answer.json()["code"]) == (503, "catalog_unavailable")
             assert answer.headers["cache-control"] == "no-store"
     assert time.monotonic() - start < STATEMENT + MARGIN
@@ -104,14 +105,14 @@ def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: 
     link.break_(stall=True)
     start = time.monotonic()
     with ThreadPoolExecutor(60) as pool:
-        answers = [*pool.map(lambda _: CLIENT.get(f"{service.url}/images", timeout=GUARD), range(60))]
+        answers = [*pool.map(lambda _: http.get(f"{service.url}/images", timeout=GUARD), range(60))]
     assert Counter(answer.status_code for answer in answers) == {503: 60}
     assert time.monotonic() - start < 2 * STATEMENT + MARGIN
     assert alive(service)
     link.heal()
     until(lambda: ready(service) is None, 5 + MARGIN)
     with ThreadPoolExecutor(60) as pool:
-        answers = [*pool.map(lambda _: CLIENT.get(f"{service.url}/images", timeout=GUARD), range(60))]
+        answers = [*pool.map(lambda _: http.get(f"{service.url}/images", timeout=GUARD), range(60))]
     assert Counter(answer.status_code for answer in answers) == {200: 60}
 
 
@@ -125,13 +126,13 @@ def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) ->
     try:
         refused_upload(service, "catalog_unavailable", within=UPLOAD)
         assert cluster.objects() == objects
-        assert CLIENT.get(f"{service.url}/images/{upload_id}").status_code == 200
+        assert http.get(f"{service.url}/images/{upload_id}").status_code == 200
         judge.deleted(upload_id)
-        assert CLIENT.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 503
+        assert http.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 503
     finally:
         execute(cluster, "ALTER DATABASE {} SET default_transaction_read_only = off")
-    assert CLIENT.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 204
-    assert CLIENT.get(f"{service.url}/images/{upload_id}").status_code == 404
+    assert http.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 204
+    assert http.get(f"{service.url}/images/{upload_id}").status_code == 404
     assert not [key for key in cluster.objects() if upload_id in key]
     again = uploaded(service)
     until(lambda: complete(service, again))
@@ -179,7 +180,7 @@ def test_sqlite_locked_by_another_program(tmp_path: Path, judge: Judge) -> None:
             refused_upload(service, "catalog_unavailable", within=UPLOAD + MARGIN)
             pictures = [service.url + path for path in paths(upload_id, [*NAMES[:4], *MORE[:4]])]
             assert {answer.status for answer in judge.get_all(pictures)} == {200}
-            assert CLIENT.get(f"{service.url}/images/{upload_id}").status_code == 200
+            assert http.get(f"{service.url}/images/{upload_id}").status_code == 200
             other.rollback()
         again = uploaded(service)
         until(lambda: complete(service, again))

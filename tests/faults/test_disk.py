@@ -15,9 +15,10 @@ import pytest
 from ingest.garbage import Kind
 from tests.cluster import TINY, Cluster
 from tests.conftest import missing
-from tests.faults.judge import CLIENT, MARGIN, Judge
+from tests.faults.judge import MARGIN, Judge
 from tests.faults.scene import MORE, NAMES, alive, complete, paths, ready, refused_upload, until, uploaded
 from tests.faults.upkeep import collect
+from tests.http_client import http
 from tests.service import Service
 
 ANSWER = 5 + MARGIN
@@ -93,7 +94,7 @@ def test_for_the_objects_is_full(home: Path, judge: Judge) -> None:
             refused_upload(service, "store_unavailable", within=ANSWER)
             until(lambda: service.metric("darkroom_write_backs_total", outcome="failed") == len(NAMES))
         assert not [*(home / "data" / "objects").rglob("*.webp")]
-        assert len(CLIENT.get(f"{service.url}/images").json()["images"]) == 1
+        assert len(http.get(f"{service.url}/images").json()["images"]) == 1
         assert uploaded(service)
         service.stop()
         assert not collect(home)

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.cluster import Cluster
-from tests.faults.judge import CLIENT, MARGIN, Judge
+from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
 from tests.faults.scene import MORE, NAMES, alive, complete, paths, ready, until, uploaded
+from tests.http_client import http
 from tests.redis_server import RedisServer
 from tests.service import Service
 
@@ -58,7 +59,7 @@ def goes_on(services: tuple[Service, Service], judge: Judge) -> str:
         assert alive(each)
         assert ready(each) is None
     start = time.monotonic()
-    assert CLIENT.delete(f"{service.url}/images/{other}", timeout=30).status_code == 204
+    assert http.delete(f"{service.url}/images/{other}", timeout=30).status_code == 204
     assert time.monotonic() - start < PUBLISHING
     judge.deleted(other)
     assert judge.get(f"{service.url}/images/{other}/small.jpg").status == 404

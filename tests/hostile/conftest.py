@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
+from tests.http_client import http
 from tests.photographs import photograph
 from tests.pictures import jpeg
 from tests.service import Service
@@ -27,6 +27,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def upload_id(live: Service, picture: bytes) -> str:
-    answer = httpx.post(f"{live.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=30)
+    answer = http.post(f"{live.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=30)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])

@@ -10,6 +10,7 @@ from ingest.web.openapi import describe
 from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
 from tests.hostile.wire import exchange, request
+from tests.http_client import http
 from tests.service import Service
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
@@ -33,7 +34,7 @@ def check(answer: httpx.Response, *, embeddable: bool = False) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_route_in_every_method(live: Service, upload_id: str, method: str, path: str) -> None:
     known = upload_id if method in ("GET", "HEAD") else UNKNOWN
-    with httpx.stream(method, live.url + path.replace("{uploadId}", known), timeout=30) as answer:
+    with http.stream(method, live.url + path.replace("{uploadId}", known), timeout=30) as answer:
         check(answer)
 
 
@@ -53,26 +54,26 @@ def test_every_answer_about_a_variant_is_embeddable(
     live: Service, upload_id: str, name: str, headers: dict[str, str], status: int
 ) -> None:
     for _ in range(2):  # derived, then from memory
-        answer = httpx.get(f"{live.url}/images/{upload_id}/{name}", headers=headers)
+        answer = http.get(f"{live.url}/images/{upload_id}/{name}", headers=headers)
 
         assert answer.status_code == status
         check(answer, embeddable=True)
 
 
 def test_a_refused_upload(live: Service) -> None:
-    check(httpx.post(f"{live.url}/images/upload", files={"image": ("x.jpg", b"no picture")}))
+    check(http.post(f"{live.url}/images/upload", files={"image": ("x.jpg", b"no picture")}))
 
 
 def test_a_missing_key(tmp_path: Any) -> None:
     with Service(tmp_path, API_KEYS="key", RENDER_PROCESSES="1") as service:
-        check(httpx.get(f"{service.url}/images"))
+        check(http.get(f"{service.url}/images"))
 
 
 @pytest.mark.parametrize("role", ["proxy", "ingest"])
 def test_each_role_alone(tmp_path: Any, role: str) -> None:
     with Service(tmp_path, "--role", role, RENDER_PROCESSES="1") as service:
         for path in ("/healthz", "/metrics", "/nowhere"):
-            check(httpx.get(service.url + path))
+            check(http.get(service.url + path))
 
 
 def test_what_never_reaches_a_route(live: Service) -> None:

@@ -1,9 +1,9 @@
 """A key, in the right place and in wrong ones, is told to nobody."""
 
-import httpx
 import pytest
 
 from tests.hostile.wire import exchange, request, upload
+from tests.http_client import http
 from tests.service import Service, darkroom
 
 KEY = "canary-7d1f0c"
@@ -35,7 +35,7 @@ def test_it_is_in_no_answer_log_metric_or_file(tmp_path_factory: pytest.TempPath
             "a large head": request("GET", "/images", right, f"X: {'x' * 40_000}"),
         }
         answers = {name: exchange(service.url, raw) for name, raw in raws.items()}
-        metrics = httpx.get(f"{service.url}/metrics", headers={"Authorization": f"Bearer {KEY}"})
+        metrics = http.get(f"{service.url}/metrics", headers={"Authorization": f"Bearer {KEY}"})
         service.stop()
 
     assert answers["right"].statuses == [201]

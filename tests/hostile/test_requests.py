@@ -7,6 +7,7 @@ import pytest
 
 from tests.hostile.framing import FRAMING, SMUGGLED
 from tests.hostile.wire import exchange, request, upload
+from tests.http_client import http
 from tests.service import Service
 from tests.watch import resident
 
@@ -142,8 +143,8 @@ class TestPaths:
         assert b"script" not in answer.body
 
     def test_an_upper_case_id_is_another(self, live: Service, upload_id: str) -> None:
-        assert httpx.get(f"{live.url}/images/{upload_id.upper()}/small.jpg").status_code == 404
-        assert httpx.get(f"{live.url}/images/{upload_id.upper()}").status_code == 404
+        assert http.get(f"{live.url}/images/{upload_id.upper()}/small.jpg").status_code == 404
+        assert http.get(f"{live.url}/images/{upload_id.upper()}").status_code == 404
 
     @pytest.mark.parametrize("suffix", ["", "/status", "/events"])
     @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ class TestPaths:
 
     def test_a_query_makes_no_new_picture(self, live: Service, upload_id: str) -> None:
         url = f"{live.url}/images/{upload_id}/large.webp"
-        first = httpx.get(url)
+        first = http.get(url)
         derived = live.metric("darkroom_derivations_total")
         with httpx.Client() as client:
             answers = [client.get(url, params={"x": n, "size": "huge", "w": "9999"}) for n in range(200)]
@@ -170,7 +171,7 @@ class TestRanges:
     )
     def test_several_cost_no_more_than_the_whole(self, live: Service, upload_id: str, ranges: str) -> None:
         path = f"/images/{upload_id}/small.jpg"
-        whole = httpx.get(live.url + path)
+        whole = http.get(live.url + path)
 
         answer = exchange(live.url, request("GET", path, f"Range: bytes={ranges}"))
 
@@ -183,7 +184,7 @@ class TestRanges:
         answer = exchange(live.url, request("HEAD", path, "Range: bytes=0-9", "Content-Length: 0"))
 
         assert (answer.statuses, answer.body) == ([200], b"")
-        assert int(answer.headers["content-length"]) == len(httpx.get(live.url + path).content)
+        assert int(answer.headers["content-length"]) == len(http.get(live.url + path).content)
 
 
 def test_names_and_types_of_a_form_come_back_nowhere(live: Service, picture: bytes) -> None:

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from darkroom import picture_html, variant_url
 from tests.camera import camera_jpeg
+from tests.http_client import http
 from tests.photographs import photograph_path
 from tests.service import Service
 
@@ -132,22 +132,22 @@ def test_a_browsers_form_gets_a_page_whose_picture_is_there(service: Service) ->
     headers = {"Accept": accept, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
     files = {"image": ("rocket.jpg", ROCKET.read_bytes(), "image/jpeg")}
 
-    answer = httpx.post(f"{service.url}/images/upload", files=files, headers=headers, timeout=30)
+    answer = http.post(f"{service.url}/images/upload", files=files, headers=headers, timeout=30)
 
     assert answer.status_code == 201
     assert answer.headers["content-type"].startswith("text/html")
     assert f"{answer.headers['location']}/large.jpg" in answer.text
-    assert httpx.get(f"{service.url}{answer.headers['location']}/large.jpg", timeout=30).status_code == 200
+    assert http.get(f"{service.url}{answer.headers['location']}/large.jpg", timeout=30).status_code == 200
 
 
 def test_a_back_end_makes_the_servers_own_markup_and_urls(service: Service) -> None:
-    document = httpx.post(f"{service.url}/images/upload", files={"image": ROCKET.read_bytes()}, timeout=30).json()
+    document = http.post(f"{service.url}/images/upload", files={"image": ROCKET.read_bytes()}, timeout=30).json()
 
-    shown = httpx.get(f"{service.url}/images/{document['uploadId']}").json()
+    shown = http.get(f"{service.url}/images/{document['uploadId']}").json()
 
     assert picture_html(document) == picture_html(shown) == shown["picture"]
     url = variant_url(document["uploadId"], "small", density=2, base=service.url)
-    answer = httpx.get(url, headers={"Accept": "image/avif,*/*"}, timeout=30)
+    answer = http.get(url, headers={"Accept": "image/avif,*/*"}, timeout=30)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/avif")
 
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.http_client import http
 from tests.photographs import photograph_bytes
 from tests.service import Service, darkroom
 from tests.unit.ingest.examples import picture
@@ -64,9 +64,9 @@ def test_json_is_the_apis_own_answer(folder: Path) -> None:
     [mine] = uploaded(folder, "rocket.jpg", PUBLIC_URL="https://pictures.example")
 
     with Service(folder, WARM_UP="false", PUBLIC_URL="https://pictures.example") as service:
-        theirs = httpx.post(f"{service.url}/images/upload", files={"image": photograph_bytes("rocket.jpg")}).json()
-        shown = httpx.get(f"{service.url}/images/{mine['uploadId']}").json()
-        assert httpx.get(f"{service.url}/images/{mine['uploadId']}/tiny.webp").status_code == 200
+        theirs = http.post(f"{service.url}/images/upload", files={"image": photograph_bytes("rocket.jpg")}).json()
+        shown = http.get(f"{service.url}/images/{mine['uploadId']}").json()
+        assert http.get(f"{service.url}/images/{mine['uploadId']}/tiny.webp").status_code == 200
 
     assert mine.keys() == {"file", *theirs}
     assert mine["file"] == "rocket.jpg"
@@ -150,7 +150,7 @@ def test_waiting_is_for_the_worker_that_has_the_job(folder: Path) -> None:
         documents = uploaded(folder, "--wait", *["rocket.jpg"] * 3)
 
         for document in documents:
-            status = httpx.get(f"{service.url}/images/{document['uploadId']}/status").json()
+            status = http.get(f"{service.url}/images/{document['uploadId']}/status").json()
             assert (status["status"], status["progress"]) == ("complete", 100)
 
 

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
-
+from tests.http_client import http
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
@@ -77,9 +76,9 @@ def test_what_is_away_is_named_and_the_rest_examined(tmp_path: Path) -> None:
 def test_a_cdn_that_asks_darkroom(tmp_path: Path) -> None:
     """The server itself stands in for one: what it sends is what a CDN passes on."""
     with Service(tmp_path, WARM_UP="false") as service:
-        upload_id = httpx.post(f"{service.url}/images/upload", files={"image": picture()}).json()["uploadId"]
+        upload_id = http.post(f"{service.url}/images/upload", files={"image": picture()}).json()["uploadId"]
         _, empty = examined(tmp_path, CDN_URL=service.url)
-        httpx.get(f"{service.url}/images/{upload_id}/small.avif").raise_for_status()
+        http.get(f"{service.url}/images/{upload_id}/small.avif").raise_for_status()
         service.stop()  # has written it back
         service.start()
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from proxy.settings import RENDER_IDLE_MB
 from tests.conftest import reads
+from tests.http_client import http
 from tests.pictures import flat_webp, jpeg, png
 from tests.service import Service
 from tests.watch import Watch
@@ -31,13 +32,13 @@ def originals() -> Iterator[bytes]:
 
 
 def upload(service: Service, picture: bytes) -> str:
-    answer = httpx.post(f"{service.url}/images/upload", files={"image": ("photo", picture)}, timeout=60)
+    answer = http.post(f"{service.url}/images/upload", files={"image": ("photo", picture)}, timeout=60)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
 
 
 def get(service: Service, upload_id: str, name: str) -> httpx.Response:
-    return httpx.get(f"{service.url}/images/{upload_id}/{name}", timeout=60)
+    return http.get(f"{service.url}/images/{upload_id}/{name}", timeout=60)
 
 
 async def test_the_largest_originals_of_every_format_all_at_once_stay_inside_the_budget(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ async def test_the_largest_originals_of_every_format_all_at_once_stay_inside_the
 
 def test_what_the_budget_can_never_take_is_refused_with_the_figures_and_the_setting(tmp_path: Path) -> None:
     with Service(tmp_path, RENDER_MEMORY_MB="500", RENDER_PROCESSES="2") as service:
-        answer = httpx.post(f"{service.url}/images/upload", files={"image": ("photo", flat_webp(SIDE, SIDE))})
+        answer = http.post(f"{service.url}/images/upload", files={"image": ("photo", flat_webp(SIDE, SIDE))})
 
         assert answer.status_code == 422
         assert answer.json()["code"] == "too_heavy"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.camera import camera_jpeg
 from tests.collector import collecting
+from tests.http_client import http
 from tests.service import Service, Worker, darkroom, free_port
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -29,7 +29,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def upload(service: Service, **headers: str) -> str:
-    answer = httpx.post(
+    answer = http.post(
         f"{service.url}/images/upload", files={"image": ("a.jpg", camera_jpeg())}, headers=headers, timeout=30
     )
     assert answer.status_code == 201, answer.text
@@ -37,7 +37,7 @@ def upload(service: Service, **headers: str) -> str:
 
 
 def complete(service: Service, upload_id: str) -> Callable[[], bool]:
-    return lambda: httpx.get(f"{service.url}/images/{upload_id}/status").json()["status"] == "complete"
+    return lambda: http.get(f"{service.url}/images/{upload_id}/status").json()["status"] == "complete"
 
 
 def lines(program: Service | Worker) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def test_any_process_answers_for_all_and_for_none_that_is_gone(tmp_path: Path) -
         until(lambda: service.metric("darkroom_render_processes") == 2)
         upload_id = upload(service)
         for _ in range(20):  # each on a connection of its own: they come to both
-            assert httpx.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
+            assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
 
         assert {service.metric("darkroom_variant_requests_total") for _ in range(10)} == {20}
         assert {service.metric("darkroom_derivations_total") for _ in range(10)} == {1}
@@ -77,10 +77,10 @@ def test_a_worker_is_asked_as_a_server_is(tmp_path: Path) -> None:
         Worker(tmp_path, "--port", str(port), RENDER_PROCESSES="1", API_KEYS="key") as worker,
     ):
         until(complete(service, upload(service)))
-        assert httpx.get(f"{url}/healthz").status_code == 200
-        assert httpx.get(f"{url}/readyz").json()["checks"] == {"store": "ok", "database": "ok"}
-        assert httpx.get(f"{url}/metrics").status_code == 401
-        metrics = httpx.get(f"{url}/metrics", headers={"Authorization": "Bearer key"}).text
+        assert http.get(f"{url}/healthz").status_code == 200
+        assert http.get(f"{url}/readyz").json()["checks"] == {"store": "ok", "database": "ok"}
+        assert http.get(f"{url}/metrics").status_code == 401
+        metrics = http.get(f"{url}/metrics", headers={"Authorization": "Bearer key"}).text
         assert re.search(r'^darkroom_derivations_total{.*size="tiny"} 1\.0$', metrics, re.MULTILINE)
         assert 'darkroom_jobs{status="complete"} 1.0' in metrics.splitlines()
         worker.stop()
@@ -117,7 +117,7 @@ def test_one_trace_from_the_caller_to_the_worker_and_one_for_a_derivation(tmp_pa
         with Service(tmp_path, WARM_UP="false", **settings) as service:
             upload_id = upload(service, traceparent=f"00-{TRACE}-{CALLER}-01")
             for name in ("tiny.webp", "huge.webp"):
-                httpx.get(f"{service.url}/images/{upload_id}/{name}")
+                http.get(f"{service.url}/images/{upload_id}/{name}")
             with Worker(tmp_path, **settings, OTEL_SERVICE_NAME="darkroom-worker") as worker:
                 until(complete(service, upload_id))
                 worker.stop()
@@ -147,7 +147,7 @@ def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", OTEL_EXPORTER_OTLP_ENDPOINT=url) as service:
         upload_id = upload(service)
-        assert httpx.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
+        assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
         start = time.monotonic()
         service.stop()
         assert time.monotonic() - start < 20

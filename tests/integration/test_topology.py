@@ -7,6 +7,7 @@ import httpx
 from tests.camera import camera_jpeg
 from tests.cluster import Cluster
 from tests.conftest import need
+from tests.http_client import http
 from tests.nginx import PROGRAM, nginx
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
@@ -30,24 +31,22 @@ def test_uploads_jobs_and_pictures_go_their_ways(
         answer = client.post("/images/upload", files={"image": ("photo.jpg", camera_jpeg())})
         assert answer.status_code == 201, answer.text
         upload_id = answer.json()["uploadId"]
-        assert httpx.get(f"{url}/images/{upload_id}").status_code == 401
+        assert http.get(f"{url}/images/{upload_id}").status_code == 401
 
         with client.stream("GET", f"/images/{upload_id}/events") as events:
             assert any('"status": "complete"' in line for line in events.iter_lines())
 
-        picture = httpx.get(f"{url}/images/{upload_id}/large.webp")
+        picture = http.get(f"{url}/images/{upload_id}/large.webp")
         assert (picture.status_code, picture.headers["cache-status"]) == (200, "darkroom; hit")
         assert (
-            httpx.get(f"{url}/images/{upload_id}/large@2x.webp")
-            .headers["cache-status"]
-            .startswith("darkroom; fwd=miss")
+            http.get(f"{url}/images/{upload_id}/large@2x.webp").headers["cache-status"].startswith("darkroom; fwd=miss")
         )
-        assert httpx.get(f"{url}/images/{upload_id}/enormous.webp").status_code == 404
+        assert http.get(f"{url}/images/{upload_id}/enormous.webp").status_code == 404
 
         too_large = client.post("/images/upload", files={"image": ("photo.jpg", b"\xff\xd8\xff" + bytes(11 << 20))})
         assert too_large.status_code == 413
 
         assert client.delete(f"/images/{upload_id}").status_code == 204
-        assert httpx.get(f"{url}/images/{upload_id}/large@3x.webp").status_code == 404
+        assert http.get(f"{url}/images/{upload_id}/large@3x.webp").status_code == 404
     assert cluster.objects() == []
     assert cluster.rows() == ([], [])

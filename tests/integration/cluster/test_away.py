@@ -1,9 +1,8 @@
 """Redis or Postgres away: what goes on without them."""
 
-import httpx
-
 from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import TINY, Cluster, small_picture
+from tests.http_client import http
 from tests.postgres import PostgresServer
 from tests.service import Service
 
@@ -18,10 +17,10 @@ class TestRedisAway:
 
             meanwhile = upload(ingest, small_picture(2))
             for upload_id in (before, meanwhile):
-                answer = httpx.get(f"{proxy.url}/images/{upload_id}/small.webp", timeout=GUARD)
+                answer = http.get(f"{proxy.url}/images/{upload_id}/small.webp", timeout=GUARD)
                 assert answer.status_code == 200
-            assert httpx.get(f"{proxy.url}/readyz").status_code == 200
-            assert httpx.get(f"{ingest.url}/readyz").status_code == 200
+            assert http.get(f"{proxy.url}/readyz").status_code == 200
+            assert http.get(f"{ingest.url}/readyz").status_code == 200
             assert proxy.metric("darkroom_lock_fallbacks_total") >= 1
 
             cluster.redis.start()
@@ -38,7 +37,7 @@ class TestRedisAway:
             cluster.redis.pause()
             until(lambda: "complete" in (status(service, upload_id), status(service, other)))
             for name in ("small@2x.jpg", "small@3x.jpg"):
-                assert httpx.get(f"{service.url}/images/{other}/{name}", timeout=GUARD).status_code == 200
+                assert http.get(f"{service.url}/images/{other}/{name}", timeout=GUARD).status_code == 200
             cluster.redis.resume()
             until(lambda: complete(service, upload_id, other))
 
@@ -47,7 +46,7 @@ class TestRedisAway:
         cluster.redis.kill()
         with cluster.ingest() as ingest, cluster.proxy("proxy") as proxy, cluster.worker():
             upload_id = upload(ingest, small_picture(1))
-            assert httpx.get(f"{proxy.url}/images/{upload_id}/tiny.png").status_code == 200
+            assert http.get(f"{proxy.url}/images/{upload_id}/tiny.png").status_code == 200
             cluster.redis.start()
             until(lambda: complete(ingest, upload_id))
 
@@ -61,11 +60,11 @@ class TestPostgresAway:
             objects = sorted(cluster.objects())
             postgres.kill()
             try:
-                health = httpx.get(f"{service.url}/readyz", timeout=GUARD)
+                health = http.get(f"{service.url}/readyz", timeout=GUARD)
                 assert health.status_code == 503
                 assert health.json()["checks"]["store"] == "ok"
                 assert health.json()["checks"]["database"] != "ok"
-                refused = httpx.post(
+                refused = http.post(
                     f"{service.url}/images/upload", files={"image": ("photo.jpg", small_picture(2))}, timeout=GUARD
                 )
                 assert (refused.status_code, refused.json()["code"]) == (503, "catalog_unavailable")
@@ -73,11 +72,11 @@ class TestPostgresAway:
                 assert sorted(cluster.objects()) == objects
                 for origin in (service, proxy):
                     for name in ("small.jpg", "small@2x.jpg", "tiny@3x.webp"):  # stored, and not
-                        assert httpx.get(f"{origin.url}/images/{upload_id}/{name}").status_code == 200
-                assert httpx.get(f"{proxy.url}/readyz").status_code == 200
+                        assert http.get(f"{origin.url}/images/{upload_id}/{name}").status_code == 200
+                assert http.get(f"{proxy.url}/readyz").status_code == 200
             finally:
                 postgres.start()
-            until(lambda: httpx.get(f"{service.url}/readyz", timeout=GUARD).status_code == 200)
+            until(lambda: http.get(f"{service.url}/readyz", timeout=GUARD).status_code == 200)
             again = upload(service, small_picture(3))
             until(lambda: complete(service, again))
             assert len(cluster.rows()[0]) == 2
@@ -89,10 +88,10 @@ class TestPostgresAway:
         wrong = postgres.url(cluster.database_url.rpartition("/")[2], password="open-sesame")
         machine = cluster.machine("wrong")
         with Service(machine, ready="/healthz", **cluster.settings | {"DATABASE_URL": wrong}) as service:
-            health = httpx.get(f"{service.url}/readyz")
+            health = http.get(f"{service.url}/readyz")
             assert health.status_code == 503
             assert health.json()["checks"]["database"] != "ok"
-            assert httpx.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
-            refused = httpx.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", small_picture(2))})
+            assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
+            refused = http.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", small_picture(2))})
             assert (refused.status_code, refused.json()["code"]) == (503, "catalog_unavailable")
             assert "open-sesame" not in service.log() + health.text + refused.text

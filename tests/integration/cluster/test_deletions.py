@@ -2,10 +2,9 @@
 
 import time
 
-import httpx
-
 from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster, small_picture
+from tests.http_client import http
 
 
 def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photograph: bytes) -> None:
@@ -14,8 +13,8 @@ def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photogra
             upload_id = upload(ingest, photograph)
             until(lambda upload_id=upload_id: status(ingest, upload_id) != "pending")
             time.sleep(delay)
-            assert httpx.delete(f"{ingest.url}/images/{upload_id}", timeout=GUARD).status_code == 204
-            assert httpx.get(f"{ingest.url}/images/{upload_id}").status_code == 404
+            assert http.delete(f"{ingest.url}/images/{upload_id}", timeout=GUARD).status_code == 204
+            assert http.get(f"{ingest.url}/images/{upload_id}").status_code == 404
         last = upload(ingest, small_picture(1))
         until(lambda: complete(ingest, last))  # whatever the worker had in hand of the others is done by now
         time.sleep(1)
@@ -31,9 +30,9 @@ def test_a_deleted_picture_is_in_no_memory(cluster: Cluster, photograph: bytes) 
     ):
         upload_id = upload(ingest, photograph)
         urls = [f"{proxy.url}/images/{upload_id}/small.jpg" for proxy in (first, second)]
-        assert [httpx.get(url).status_code for url in (*urls, *urls)] == [200] * 4
-        assert [httpx.get(url).headers["cache-status"] for url in urls] == ["darkroom; hit"] * 2
+        assert [http.get(url).status_code for url in (*urls, *urls)] == [200] * 4
+        assert [http.get(url).headers["cache-status"] for url in urls] == ["darkroom; hit"] * 2
 
-        assert httpx.delete(f"{ingest.url}/images/{upload_id}").status_code == 204
+        assert http.delete(f"{ingest.url}/images/{upload_id}").status_code == 204
 
-        until(lambda: [httpx.get(url).status_code for url in urls] == [404, 404], seconds=5)
+        until(lambda: [http.get(url).status_code for url in urls] == [404, 404], seconds=5)

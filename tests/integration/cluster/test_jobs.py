@@ -8,6 +8,7 @@ import httpx
 from ingest.jobs import JobStatus
 from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster
+from tests.http_client import http
 from tests.soak.workers import soak
 
 
@@ -44,7 +45,7 @@ def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, 
         upload_ids = [upload(service, photograph) for _ in range(8)]
         last = upload_ids[-1]
 
-        answer = httpx.get(f"{service.url}/images/{last}/medium.jpg", timeout=GUARD)
+        answer = http.get(f"{service.url}/images/{last}/medium.jpg", timeout=GUARD)
 
         assert answer.status_code == 200
         assert answer.headers["cache-status"] == "darkroom; fwd=miss; stored"

@@ -14,6 +14,7 @@ import pytest
 from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster
 from tests.crowd import at_once, derivations
+from tests.http_client import http
 from tests.service import Service
 
 PROXIES, CALLERS = 4, 250
@@ -57,7 +58,7 @@ class TestOneDerivation:
             until(lambda: complete(ingest, upload_id))
             assert Counter(answer.status for answer in answers) == {200: 20}
             assert len({answer.body for answer in answers}) == 1
-            assert httpx.get(url).content == answers[0].body
+            assert http.get(url).content == answers[0].body
 
 
 @pytest.mark.parametrize("shared", ["redis", "folder"])

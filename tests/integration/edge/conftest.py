@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from tests.camera import camera_jpeg
 from tests.conftest import need
+from tests.http_client import http
 from tests.nginx import PROGRAM, StubOrigin, nginx
 from tests.service import Service
 
@@ -28,7 +28,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory, darkroom: Service) -> Iterato
 
 @pytest.fixture(scope="module")
 def upload_id(edge: str) -> str:
-    answer = httpx.post(f"{edge}/images/upload", files={"image": ("photo.jpg", camera_jpeg())}, timeout=30)
+    answer = http.post(f"{edge}/images/upload", files={"image": ("photo.jpg", camera_jpeg())}, timeout=30)
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
 
@@ -37,7 +37,7 @@ def upload_id(edge: str) -> str:
 def picture(edge: str, upload_id: str) -> str:
     """The URL of a variant that nginx has."""
     url = f"{edge}/images/{upload_id}/small.jpg"
-    assert httpx.get(url).status_code == 200
+    assert http.get(url).status_code == 200
     return url
 
 

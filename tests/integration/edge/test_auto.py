@@ -8,6 +8,7 @@ import pytest
 
 from proxy.web.negotiation import new_format
 from tests.accept import NEGOTIATION, random_accepts
+from tests.http_client import http
 from tests.nginx import StubOrigin
 from tests.service import Service
 
@@ -52,15 +53,15 @@ class TestAuto:
         ],
     )
     def test_zero_is_never_taken_for_yes(self, stub: StubOrigin, stub_edge: str, accept: str) -> None:
-        httpx.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept})
+        http.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept})
 
         assert stub.asked[0].path.endswith(".auto")
 
     def test_it_is_kept_under_the_name_of_what_was_chosen(self, edge: str, darkroom: Service, upload_id: str) -> None:
         stem = f"{edge}/images/{upload_id}/small@2x"
-        chosen = httpx.get(f"{stem}.auto?x", headers={"Accept": "image/webp"})
+        chosen = http.get(f"{stem}.auto?x", headers={"Accept": "image/webp"})
         asked = darkroom.metric("darkroom_variant_requests_total")
-        named = httpx.get(f"{stem}.webp")
+        named = http.get(f"{stem}.webp")
 
         assert (chosen.headers["content-type"], chosen.headers["vary"]) == ("image/webp", "Accept")
         assert (named.content, named.headers["x-cache-status"]) == (chosen.content, "HIT")
@@ -69,9 +70,9 @@ class TestAuto:
 
     def test_what_all_can_show_is_kept_as_auto(self, edge: str, darkroom: Service, upload_id: str) -> None:
         url = f"{edge}/images/{upload_id}/medium.auto"
-        first = httpx.get(url, headers={"Accept": "image/png,*/*"})
+        first = http.get(url, headers={"Accept": "image/png,*/*"})
         asked = darkroom.metric("darkroom_variant_requests_total")
-        second = httpx.get(url, headers={"Accept": "image/avif;q=0"})
+        second = http.get(url, headers={"Accept": "image/avif;q=0"})
 
         assert (first.headers["content-type"], first.headers["vary"]) == ("image/jpeg", "Accept")
         assert (second.content, second.headers["x-cache-status"]) == (first.content, "HIT")

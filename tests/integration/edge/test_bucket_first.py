@@ -8,6 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from tests.http_client import http
 from tests.nginx import Answer, StubOrigin, nginx
 from tests.seaweedfs import SeaweedServer
 
@@ -33,7 +34,7 @@ class TestBucketFirst:
     ) -> None:
         seaweedfs.put(bucket, path[1:], b"stored", "image/webp", "public, max-age=31536000, immutable")
 
-        answers = [httpx.get(bucket_edge + path) for _ in range(2)]
+        answers = [http.get(bucket_edge + path) for _ in range(2)]
 
         assert [answer.text for answer in answers] == ["stored", "stored"]
         assert [answer.headers["x-cache-status"] for answer in answers] == ["MISS", "HIT"]
@@ -54,14 +55,14 @@ class TestBucketFirst:
 
     def test_the_buckets_403_is_never_kept(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
         stub.answer = Answer(503, b"{}", {"Cache-Control": "no-store"})
-        failed = httpx.get(bucket_edge + path)
+        failed = http.get(bucket_edge + path)
         stub.answer = Answer()
 
         assert failed.status_code == 503
-        assert httpx.get(bucket_edge + path).text == "picture"
+        assert http.get(bucket_edge + path).text == "picture"
 
     def test_an_original_is_out_of_reach(self, seaweedfs: SeaweedServer, bucket: str, bucket_edge: str) -> None:
         seaweedfs.put(bucket, "originals/1", b"private", "image/jpeg", "no-store")
 
-        assert httpx.get(f"{seaweedfs.endpoint_url}/{bucket}/originals/1").status_code == 403
-        assert httpx.get(f"{bucket_edge}/originals/1").status_code == 404
+        assert http.get(f"{seaweedfs.endpoint_url}/{bucket}/originals/1").status_code == 403
+        assert http.get(f"{bucket_edge}/originals/1").status_code == 404

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import need
+from tests.http_client import http
 from tests.nginx import PROGRAM, Answer, StubOrigin, nginx
 from tests.service import Service
 
@@ -20,9 +21,9 @@ class TestOnce:
         self, edge: str, darkroom: Service, upload_id: str
     ) -> None:
         url = f"{edge}/images/{upload_id}/medium.avif"
-        first = httpx.get(url)
+        first = http.get(url)
         asked = darkroom.metric("darkroom_variant_requests_total")
-        second = httpx.get(url)
+        second = http.get(url)
 
         assert first.headers["x-cache-status"] == "MISS"
         assert second.headers["x-cache-status"] == "HIT"
@@ -45,11 +46,11 @@ class TestOnce:
     def test_what_is_kept_is_served_without_an_origin(self, tmp_path: Path, path: str) -> None:
         need(PROGRAM, "nginx-light")
         with StubOrigin() as origin, nginx(tmp_path, origin.url, origin.url) as url:
-            httpx.get(url + path)
+            http.get(url + path)
             origin.close()
-            assert (httpx.get(url + path).status_code, httpx.get(url + path).text) == (200, "picture")
+            assert (http.get(url + path).status_code, http.get(url + path).text) == (200, "picture")
 
-            lost = httpx.get(f"{url}/images/{uuid4()}/medium.webp")
+            lost = http.get(f"{url}/images/{uuid4()}/medium.webp")
         assert (lost.status_code, lost.json()["code"]) == (503, "unavailable")
         assert (lost.headers["cache-control"], lost.headers["retry-after"]) == ("no-store", "5")
 
@@ -57,12 +58,12 @@ class TestOnce:
         """As docs/deploy.md says: the file's name is the MD5 of the path."""
         need(PROGRAM, "nginx-light")
         with nginx(tmp_path, stub.url, stub.url) as url:
-            httpx.get(url + path)
+            http.get(url + path)
             name = hashlib.md5(path.encode()).hexdigest()
             (tmp_path / "cache" / name[-1] / name[-3:-1] / name).unlink()
             stub.answer = Answer(404, b"{}", {"Cache-Control": "public, max-age=60"})
 
-            assert httpx.get(url + path).status_code == 404
+            assert http.get(url + path).status_code == 404
 
 
 class TestStale:
@@ -70,11 +71,11 @@ class TestStale:
         self, stub: StubOrigin, stub_edge: str, path: str
     ) -> None:
         stub.answer.headers = {"Cache-Control": "public, max-age=1"}
-        httpx.get(stub_edge + path)
+        http.get(stub_edge + path)
         time.sleep(2)
         stub.answer = Answer(503, b"{}", {"Cache-Control": "no-store"})
 
-        stale = httpx.get(stub_edge + path)
+        stale = http.get(stub_edge + path)
 
         assert (stale.status_code, stale.text, stale.headers["x-cache-status"]) == (200, "picture", "STALE")
 
@@ -82,7 +83,7 @@ class TestStale:
         self, stub: StubOrigin, stub_edge: str, path: str
     ) -> None:
         stub.answer.headers = {"Cache-Control": "public, max-age=1"}
-        httpx.get(stub_edge + path)
+        http.get(stub_edge + path)
         time.sleep(2)
         stub.answer = Answer(body=b"renewed", seconds=0.5)
 
@@ -99,38 +100,38 @@ class TestStale:
         self, stub: StubOrigin, stub_edge: str, path: str
     ) -> None:
         stub.answer.headers = {"Cache-Control": "public, max-age=1", "ETag": '"a"'}
-        httpx.get(stub_edge + path)
+        http.get(stub_edge + path)
         time.sleep(2)
         stub.answer = Answer(304, b"", {"Cache-Control": "public, max-age=60", "ETag": '"a"'})
 
-        assert httpx.get(stub_edge + path).headers["x-cache-status"] == "REVALIDATED"
-        assert httpx.get(stub_edge + path).headers["x-cache-status"] == "HIT"
+        assert http.get(stub_edge + path).headers["x-cache-status"] == "REVALIDATED"
+        assert http.get(stub_edge + path).headers["x-cache-status"] == "HIT"
         assert stub.asked[-1].headers["if-none-match"] == '"a"'
 
     def test_a_404_does_not_outlive_its_age(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
         stub.answer = Answer(404, b"{}", {"Cache-Control": "public, max-age=1"})
-        assert [httpx.get(stub_edge + path).headers["x-cache-status"] for _ in range(2)] == ["MISS", "HIT"]
+        assert [http.get(stub_edge + path).headers["x-cache-status"] for _ in range(2)] == ["MISS", "HIT"]
         time.sleep(2)
         stub.answer = Answer()
 
-        assert httpx.get(stub_edge + path).text == "picture"
+        assert http.get(stub_edge + path).text == "picture"
 
 
 class TestFailures:
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
     def test_they_are_never_kept(self, stub: StubOrigin, stub_edge: str, path: str, status: int) -> None:
         stub.answer = Answer(status, b'{"code": "theirs"}', {"Cache-Control": "no-store", "Retry-After": "1"})
-        failed = httpx.get(stub_edge + path)
+        failed = http.get(stub_edge + path)
         stub.answer = Answer()
 
         assert (failed.status_code, failed.json(), failed.headers["retry-after"]) == (status, {"code": "theirs"}, "1")
-        assert httpx.get(stub_edge + path).text == "picture"
+        assert http.get(stub_edge + path).text == "picture"
 
     def test_a_404_of_darkroom_is_kept_for_a_minute(self, edge: str, darkroom: Service) -> None:
         url = f"{edge}/images/{uuid4()}/small.jpg"
-        first = httpx.get(url)
+        first = http.get(url)
         asked = darkroom.metric("darkroom_variant_requests_total")
-        second = httpx.get(url)
+        second = http.get(url)
 
         assert (first.status_code, first.headers["cache-control"]) == (404, "public, max-age=60")
         assert (second.json(), second.headers["x-cache-status"]) == (first.json(), "HIT")
@@ -142,9 +143,9 @@ class TestParts:
         self, edge: str, darkroom: Service, upload_id: str
     ) -> None:
         url = f"{edge}/images/{upload_id}/small.png"
-        part = httpx.get(url, headers={"Range": "bytes=4-9"})
+        part = http.get(url, headers={"Range": "bytes=4-9"})
         asked = darkroom.metric("darkroom_variant_requests_total")
-        whole = httpx.get(url)
+        whole = http.get(url)
 
         assert (part.status_code, part.content) == (206, whole.content[4:10])
         assert part.headers["content-range"] == f"bytes 4-9/{len(whole.content)}"
@@ -163,40 +164,40 @@ class TestParts:
         ],
     )
     def test_ranges_of_a_kept_picture(self, picture: str, wanted: str, status: int, part: slice) -> None:
-        whole = httpx.get(picture).content
-        answer = httpx.get(picture, headers={"Range": wanted})
+        whole = http.get(picture).content
+        answer = http.get(picture, headers={"Range": wanted})
 
         assert answer.status_code == status
         if status != 416:
             assert answer.content == whole[part]
 
     def test_if_range_sends_the_whole_of_another_version(self, picture: str) -> None:
-        etag = httpx.get(picture).headers["etag"]
+        etag = http.get(picture).headers["etag"]
 
-        assert httpx.get(picture, headers={"Range": "bytes=0-1", "If-Range": etag}).status_code == 206
-        assert httpx.get(picture, headers={"Range": "bytes=0-1", "If-Range": '"other"'}).status_code == 200
+        assert http.get(picture, headers={"Range": "bytes=0-1", "If-Range": etag}).status_code == 206
+        assert http.get(picture, headers={"Range": "bytes=0-1", "If-Range": '"other"'}).status_code == 200
 
     def test_a_head_fetches_the_whole(self, edge: str, upload_id: str) -> None:
         url = f"{edge}/images/{upload_id}/small.avif"
-        head = httpx.head(url)
-        get = httpx.get(url)
+        head = http.head(url)
+        get = http.get(url)
 
         assert (head.status_code, head.content, get.headers["x-cache-status"]) == (200, b"", "HIT")
         assert int(head.headers["content-length"]) == len(get.content)
 
     def test_a_client_that_has_it_is_told_so_at_the_edge(self, picture: str, darkroom: Service) -> None:
-        known = httpx.get(picture).headers
+        known = http.get(picture).headers
         asked = darkroom.metric("darkroom_variant_requests_total")
-        by_tag = httpx.get(picture, headers={"If-None-Match": f'W/"x", {known["etag"]}'})
-        by_date = httpx.get(picture, headers={"If-Modified-Since": known["last-modified"]})
+        by_tag = http.get(picture, headers={"If-None-Match": f'W/"x", {known["etag"]}'})
+        by_date = http.get(picture, headers={"If-Modified-Since": known["last-modified"]})
 
         assert [by_tag.status_code, by_date.status_code] == [304, 304]
         assert (by_tag.content, by_tag.headers["etag"]) == (b"", known["etag"])
-        assert httpx.get(picture, headers={"If-None-Match": '"other"'}).status_code == 200
+        assert http.get(picture, headers={"If-None-Match": '"other"'}).status_code == 200
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
     def test_pictures_are_not_compressed(self, picture: str) -> None:
-        answer = httpx.get(picture, headers={"Accept-Encoding": "gzip, br"})
+        answer = http.get(picture, headers={"Accept-Encoding": "gzip, br"})
 
         assert "content-encoding" not in answer.headers
         assert int(answer.headers["content-length"]) == len(answer.content)
@@ -205,9 +206,9 @@ class TestParts:
 def test_the_log_is_json_and_says_what_the_cache_did(stub: StubOrigin, tmp_path: Path, path: str) -> None:
     need(PROGRAM, "nginx-light")
     with nginx(tmp_path, stub.url, stub.url) as url:
-        httpx.get(url + path)
-        httpx.get(f'{url}{path}?"\\')
-        httpx.get(url)
+        http.get(url + path)
+        http.get(f'{url}{path}?"\\')
+        http.get(url)
     lines = [json.loads(line) for line in (tmp_path / "access.log").read_text().splitlines()][1:]
     assert [(line["uri"].split("?")[0], line["status"], line["cache"]) for line in lines] == [
         (path, 200, "MISS"),

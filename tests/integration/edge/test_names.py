@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
 from tests.conftest import need
+from tests.http_client import http
 from tests.nginx import PROGRAM, ROOT, StubOrigin, nginx, raw
 
 
@@ -30,20 +30,20 @@ class TestOneName:
         ids=lambda headers: next(iter(headers)),
     )
     def test_no_header_splits_the_cache_or_goes_around_it(self, picture: str, headers: dict[str, str]) -> None:
-        answer = httpx.get(picture, headers=headers)
+        answer = http.get(picture, headers=headers)
 
         assert (answer.status_code, answer.headers["x-cache-status"]) == (200, "HIT")
         assert "vary" not in answer.headers
 
     @pytest.mark.parametrize("query", ["?", "?a=1", "?size=large.jpg", "?%00", "??", "?x=/../../originals/1"])
     def test_nor_does_a_query(self, picture: str, query: str) -> None:
-        answer = httpx.get(picture + query)
+        answer = http.get(picture + query)
 
         assert (answer.status_code, answer.headers["x-cache-status"]) == (200, "HIT")
-        assert answer.content == httpx.get(picture).content
+        assert answer.content == http.get(picture).content
 
     def test_the_origin_is_told_the_path_alone(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
-        httpx.request(
+        http.request(
             "GET",
             f"{stub_edge}{path}?a=1",
             headers={"Cookie": "a=1", "Authorization": "Bearer key", "Accept": "image/avif", "Range": "bytes=0-1"}
@@ -64,8 +64,8 @@ class TestOneName:
 
     def test_the_origins_vary_does_not_split_it_either(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
         stub.answer.headers["Vary"] = "Accept, Cookie, *"
-        httpx.get(stub_edge + path)
-        answer = httpx.get(stub_edge + path, headers={"Cookie": "b=2"})
+        http.get(stub_edge + path)
+        answer = http.get(stub_edge + path, headers={"Cookie": "b=2"})
 
         assert answer.headers["x-cache-status"] == "HIT"
         assert "vary" not in answer.headers
@@ -121,7 +121,7 @@ class TestOneName:
         assert stub.asked == []
 
     def test_a_404_of_the_edge_is_a_problem_for_a_minute(self, stub: StubOrigin, stub_edge: str) -> None:
-        answer = httpx.get(f"{stub_edge}/images/{uuid4()}/huge.jpg")
+        answer = http.get(f"{stub_edge}/images/{uuid4()}/huge.jpg")
 
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
         assert answer.headers["content-type"] == "application/problem+json"
@@ -129,7 +129,7 @@ class TestOneName:
 
     def test_jpeg_leads_to_jpg_without_the_callers_host(self, stub: StubOrigin, stub_edge: str) -> None:
         stem = f"/images/{uuid4()}/small@2x"
-        answer = httpx.get(f"{stub_edge}{stem}.jpeg?next=//evil.test", headers={"Host": "evil.test"})
+        answer = http.get(f"{stub_edge}{stem}.jpeg?next=//evil.test", headers={"Host": "evil.test"})
 
         assert (answer.status_code, answer.headers["location"]) == (308, f"{stem}.jpg")
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -140,7 +140,7 @@ class TestOneName:
         variants = (ROOT / "deploy" / "variants.conf").read_text().replace("small|medium|large", "card|column-2")
         with nginx(tmp_path, stub.url, stub.url, variants=variants) as url:
             statuses = [
-                httpx.get(f"{url}/images/{uuid4()}/{name}.png").status_code for name in ("card", "column-2", "small")
+                http.get(f"{url}/images/{uuid4()}/{name}.png").status_code for name in ("card", "column-2", "small")
             ]
         assert statuses == [200, 200, 404]
 
@@ -149,7 +149,7 @@ class TestMethods:
     @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE", "PROPFIND"])
     @pytest.mark.parametrize("name", ["small.jpg", "small.jpeg", "small.auto"])
     def test_a_variant_is_only_read(self, stub: StubOrigin, stub_edge: str, method: str, name: str) -> None:
-        answer = httpx.request(method, f"{stub_edge}/images/{uuid4()}/{name}")
+        answer = http.request(method, f"{stub_edge}/images/{uuid4()}/{name}")
 
         assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
         assert (answer.headers["allow"], answer.headers["cache-control"]) == ("GET, HEAD", "no-store")
@@ -171,8 +171,8 @@ class TestMethods:
     def test_ingest_gets_what_it_knows(self, stub: StubOrigin, stub_edge: str, path: str, allow: str) -> None:
         path = path.replace("{}", str(uuid4()))
         for method in allow.split(", "):
-            assert httpx.request(method, stub_edge + path).status_code == 200
+            assert http.request(method, stub_edge + path).status_code == 200
         assert [asked.path for asked in stub.asked] == [path] * len(allow.split(", "))
 
-        refused = httpx.request("PATCH", stub_edge + path)
+        refused = http.request("PATCH", stub_edge + path)
         assert (refused.status_code, refused.headers["allow"]) == (405, allow)

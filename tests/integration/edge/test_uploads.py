@@ -8,19 +8,20 @@ from pathlib import Path
 
 import httpx
 
+from tests.http_client import http
 from tests.nginx import StubOrigin, nginx
 
 
 class TestUploads:
     def test_one_that_is_too_large_is_a_problem_before_it_is_sent(self, stub: StubOrigin, stub_edge: str) -> None:
-        answer = httpx.post(f"{stub_edge}/images/upload", content=bytes(12 << 20))
+        answer = http.post(f"{stub_edge}/images/upload", content=bytes(12 << 20))
 
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
         assert answer.headers["content-type"] == "application/problem+json"
         assert stub.asked == []
 
     def test_between_the_limits_darkroom_answers(self, edge: str) -> None:
-        answer = httpx.post(f"{edge}/images/upload", files={"image": ("a.jpg", b"\xff\xd8\xff" + bytes(10 << 20))})
+        answer = http.post(f"{edge}/images/upload", files={"image": ("a.jpg", b"\xff\xd8\xff" + bytes(10 << 20))})
 
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
         assert "10 MB" in answer.json()["detail"]
@@ -61,6 +62,6 @@ class TestUploads:
         assert started.exists()
 
     def test_the_key_reaches_ingest(self, stub: StubOrigin, stub_edge: str) -> None:
-        httpx.get(f"{stub_edge}/images?limit=2", headers={"Authorization": "Bearer key"})
+        http.get(f"{stub_edge}/images?limit=2", headers={"Authorization": "Bearer key"})
 
         assert stub.asked[0].headers["authorization"] == "Bearer key"

@@ -3,9 +3,8 @@
 import subprocess
 from pathlib import Path
 
-import httpx
-
 from tests.client import completed, upload
+from tests.http_client import http
 from tests.service import Service
 
 
@@ -38,9 +37,9 @@ def test_deleting_leaves_nothing(tmp_path: Path, photograph: bytes) -> None:
     with Service(tmp_path) as service:
         upload_id = upload(service, photograph)
         completed(service, upload_id)
-        assert httpx.delete(f"{service.url}/images/{upload_id}").status_code == 204
-        assert httpx.delete(f"{service.url}/images/{upload_id}").status_code == 404
+        assert http.delete(f"{service.url}/images/{upload_id}").status_code == 204
+        assert http.delete(f"{service.url}/images/{upload_id}").status_code == 404
         for path in ("", "/status", "/small.jpg", "/large@2x.webp"):
-            assert httpx.get(f"{service.url}/images/{upload_id}{path}").status_code == 404
+            assert http.get(f"{service.url}/images/{upload_id}{path}").status_code == 404
         left = [path for path in (tmp_path / "data").rglob("*") if upload_id in path.name]
         assert left == [tmp_path / "data" / "purges" / upload_id]  # the announcement, for two minutes

@@ -10,6 +10,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from tests import photographs
 from tests.client import upload
+from tests.http_client import http
 from tests.pictures import disc, png
 from tests.service import Service
 from tests.unit.proxy.imaging.reference import psnr
@@ -43,7 +44,7 @@ def test_a_photograph_goes_in_and_every_variant_comes_out(
         for name in STANDARD:
             size, _, format = name.partition(".")
             url = f"{service.url}/images/{upload_id}/{name}"
-            first, second = httpx.get(url), httpx.get(url)
+            first, second = http.get(url), http.get(url)
             assert first.headers["cache-status"] == "darkroom; fwd=miss; stored"
             assert second.headers["cache-status"] == "darkroom; hit"
             assert first.content == second.content
@@ -58,7 +59,7 @@ def test_a_photograph_goes_in_and_every_variant_comes_out(
 
         service.start()
         for name in STANDARD:
-            again = httpx.get(f"{service.url}/images/{upload_id}/{name}")
+            again = http.get(f"{service.url}/images/{upload_id}/{name}")
             assert again.headers["cache-status"] == "darkroom; hit"
             assert again.content == bodies[name]
         assert service.metric("darkroom_derivations_total") == 0
@@ -86,7 +87,7 @@ def test_auto_is_what_suits_the_client_and_the_picture(tmp_path: Path, stores: d
 
         def formats(accept: str) -> list[str]:
             urls = [f"{service.url}/images/{upload_id}/small.auto" for upload_id in uploads]
-            answers = [httpx.get(url, headers={"Accept": accept}) for url in urls]
+            answers = [http.get(url, headers={"Accept": accept}) for url in urls]
             for answer in answers:
                 with Image.open(io.BytesIO(answer.content)) as image:
                     assert answer.headers["content-type"] == f"image/{image.format.lower()}"

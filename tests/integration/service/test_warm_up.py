@@ -4,10 +4,10 @@ import io
 import json
 from pathlib import Path
 
-import httpx
 from PIL import Image
 
 from tests.client import completed, upload
+from tests.http_client import http
 from tests.photographs import photograph_bytes
 from tests.service import Service, darkroom
 
@@ -23,7 +23,7 @@ def test_a_warm_up_makes_the_bytes_that_a_request_would_make(
         warmed = upload(service, photograph)
         status = completed(service, warmed)
         assert status["progress"] == 100
-        bodies = {name: httpx.get(f"{service.url}/images/{warmed}/{name}") for name in STANDARD}
+        bodies = {name: http.get(f"{service.url}/images/{warmed}/{name}") for name in STANDARD}
         assert {body.headers["cache-status"] for body in bodies.values()} == {"darkroom; hit"}
         assert {name: known["bytes"] for name, known in status["variants"].items()} == {
             name: len(body.content) for name, body in bodies.items()
@@ -32,7 +32,7 @@ def test_a_warm_up_makes_the_bytes_that_a_request_would_make(
     with Service(tmp_path, WARM_UP="false", **stores) as service:
         requested = upload(service, photograph)
         for name in STANDARD:
-            assert httpx.get(f"{service.url}/images/{requested}/{name}").content == bodies[name].content
+            assert http.get(f"{service.url}/images/{requested}/{name}").content == bodies[name].content
 
 
 def test_a_searched_quality_is_shown_with_its_score_and_stays_known(tmp_path: Path, stores: dict[str, str]) -> None:
@@ -46,7 +46,7 @@ def test_a_searched_quality_is_shown_with_its_score_and_stays_known(tmp_path: Pa
             else:
                 assert known["quality"] in range(1, 101)
                 assert 80 <= known["score"] < 83
-        bodies = {name: httpx.get(f"{service.url}/images/{warmed}/{name}").content for name in status}
+        bodies = {name: http.get(f"{service.url}/images/{warmed}/{name}").content for name in status}
         assert {name: len(body) for name, body in bodies.items()} == {n: known["bytes"] for n, known in status.items()}
         service.stop()
 
@@ -56,7 +56,7 @@ def test_a_searched_quality_is_shown_with_its_score_and_stays_known(tmp_path: Pa
     with Service(tmp_path, WARM_UP="false", **stores) as service:
         requested = upload(service, CHELSEA)
         for name, body in bodies.items():
-            assert httpx.get(f"{service.url}/images/{requested}/{name}").content == body
+            assert http.get(f"{service.url}/images/{requested}/{name}").content == body
         service.stop()
         warm = darkroom(tmp_path, "warm", requested, **stores)
         assert warm.returncode == 0, warm.stderr
@@ -74,7 +74,7 @@ def test_a_job_that_a_killed_server_left_is_done_after_the_next_start(
         service.start()
         for upload_id in upload_ids:
             completed(service, upload_id)
-        answer = httpx.get(f"{service.url}/images/{upload_ids[-1]}/medium.webp")
+        answer = http.get(f"{service.url}/images/{upload_ids[-1]}/medium.webp")
         assert answer.headers["cache-status"] == "darkroom; hit"
 
 
@@ -87,7 +87,7 @@ def test_the_command_warms_what_was_left(tmp_path: Path, stores: dict[str, str],
         assert json.loads(warm.stdout) == {"complete": 1, "failed": [], "skipped": 0}
         service.start()
         completed(service, upload_id)
-        assert httpx.get(f"{service.url}/images/{upload_id}/small.avif").headers["cache-status"] == "darkroom; hit"
+        assert http.get(f"{service.url}/images/{upload_id}/small.avif").headers["cache-status"] == "darkroom; hit"
 
 
 def test_a_changed_size_makes_variants_stale_and_refresh_makes_them_anew(
@@ -111,7 +111,7 @@ def test_a_changed_size_makes_variants_stale_and_refresh_makes_them_anew(
     assert json.loads(done.stdout) == report | {"failed": []}
     assert json.loads(after.stdout)["variants"] == 0
     with Service(tmp_path, **stores, WARM_UP="false") as service:
-        answer = httpx.get(f"{service.url}/images/{upload_id}/thumb.png")
+        answer = http.get(f"{service.url}/images/{upload_id}/thumb.png")
         assert answer.headers["cache-status"] == "darkroom; hit"
         with Image.open(io.BytesIO(answer.content)) as image:
             assert image.size == (90, 40)
