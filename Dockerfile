@@ -2,12 +2,14 @@
 # The first stage is plain commands in a folder, which tests/integration/test_image.py runs as they stand.
 FROM python:3.11-slim AS build
 WORKDIR /app
-COPY requirements.txt pyproject.toml README.md ./
-RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY requirements.txt requirements-build.txt pyproject.toml README.md ./
+RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-build.txt
+RUN .venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation -r requirements.txt
 COPY darkroom darkroom
 COPY proxy proxy
 COPY ingest ingest
 RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN .venv/bin/pip uninstall --yes --requirement requirements-build.txt && .venv/bin/pip check
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 darkroom && install -d -o darkroom /data

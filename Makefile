@@ -5,26 +5,34 @@ BIN := .venv/bin
 
 # Processes of pytest: more than cores, as tests of servers wait most of their time.
 WORKERS ?= 4
-PYTEST := $(BIN)/pytest --dist loadfile
+PYTEST := $(BIN)/pytest --durations=20
+TOGETHER := -n $(WORKERS) --dist loadfile
 
-.PHONY: help run setup test test-fast test-long lint bench lock
+.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench lock
 
 help:
-	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/run ## set up and start on http://127.0.0.1:8000
 	$(BIN)/darkroom serve --port $(PORT)
 
-setup: .venv/dev ## install what tests and lint need
+setup: .venv/dev ## install what make test needs
+
+setup-ci: .venv/ci ## install what .ci/run needs beyond that
 
 test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path runs a part
-	$(PYTEST) -n $(WORKERS) -m "not slow and not long and not serial" $(ARGS)
-	$(PYTEST) -m "serial and not slow and not long" $(ARGS)
+	$(PYTEST) $(TOGETHER) -m "not slow and not long and not serial" $(ARGS) || [ $$? = 5 ] # no test selected
+	$(PYTEST) -m "serial and not slow and not long" $(ARGS) || [ $$? = 5 ]
 
 test-fast: .venv/dev ## unit tests
-	$(PYTEST) -n 2 -m "not slow and not long" tests/unit $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "not slow and not long and not serial" tests/unit $(ARGS)
 
-test-long: .venv/ci ## soaks, whole corpora and fault matrices: an hour or more
+# Branch coverage of the processes of pytest: the command and the render processes are tested from outside.
+test-ci: .venv/ci ## every test but the long ones, with coverage, as .ci/run does
+	$(PYTEST) $(TOGETHER) -m "not long and not serial" --cov --cov-report=
+	$(PYTEST) -m "serial and not long" --cov --cov-append --cov-report=term --cov-fail-under=90
+
+test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
 	$(PYTEST) -m long $(ARGS)
 
 lint: .venv/ci ## format, types, layers, Dockerfile, template
@@ -40,24 +48,24 @@ bench: .venv/dev ## compare with other tools; BENCH=--quick, or names of parts
 	$(BIN)/python -m benchmarks $(BENCH)
 
 # Lock files are complete, so nothing is resolved here: each install takes the pins and nothing else, and pip check
-# says whether they fit together. Bytecode is compiled when a module is first imported.
+# says whether they fit together. Bytecode is compiled when a module is first imported. Each lock extends the one before.
 INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCKED := $(INSTALL) --require-hashes --no-build-isolation
 
-.venv/run: requirements.txt pyproject.toml | .venv/build
+.venv/run: requirements.txt pyproject.toml .venv/build
 	$(LOCKED) -r requirements.txt
-	$(FINISH)
+	$(INSTALL) --no-build-isolation -e .
+	$(CHECKED)
 
-.venv/dev: requirements-dev.txt pyproject.toml | .venv/build
+.venv/dev: requirements-dev.txt .venv/run
 	$(LOCKED) -r requirements-dev.txt
-	$(FINISH)
+	$(CHECKED)
 
-.venv/ci: requirements-ci.txt pyproject.toml | .venv/build
+.venv/ci: requirements-ci.txt .venv/dev
 	$(LOCKED) -r requirements-ci.txt
-	$(FINISH)
+	$(CHECKED)
 
-define FINISH
-$(INSTALL) --no-build-isolation -e .
+define CHECKED
 $(BIN)/pip --disable-pip-version-check check
 touch $@
 endef

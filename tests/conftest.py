@@ -9,6 +9,7 @@ from typing import NoReturn
 import pytest
 
 from tests.postgres import PostgresServer, postgres_program
+from tests.programs import missing_packages
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 
@@ -29,6 +30,13 @@ def missing(reason: str) -> NoReturn:
 def need(program: str | None, package: str) -> None:
     if program is None:
         missing(f"needs a program that is not installed: apt-get install {package}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if packages := missing_packages():
+        terminalreporter.write_line(
+            f"Skipped what needs programs that are not installed: apt-get install {' '.join(packages)}", yellow=True
+        )
 
 
 def reads(file: str) -> pytest.MarkDecorator:

@@ -88,5 +88,5 @@ def test_no_secret_has_a_default() -> None:
 
 def test_the_image_installs_from_the_lock_file_and_is_not_root() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
-    assert "--require-hashes -r requirements.txt" in dockerfile
+    assert "--no-deps --require-hashes --no-build-isolation -r requirements.txt" in dockerfile
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)
