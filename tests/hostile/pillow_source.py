@@ -36,7 +36,7 @@ def pillow_tests() -> Path:
 def _download(scratch: Path) -> Path:
     requirement = scratch / "pillow.txt"
     requirement.write_text(pinned())
-    options = ("--quiet", "--no-deps", "--no-binary", "pillow", "--require-hashes")
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-binary", "pillow", "--require-hashes")
     command = [sys.executable, "-m", "pip", "download", *options, "-r", str(requirement), "-d", str(scratch)]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     [archive] = scratch.glob("*.tar.gz")
