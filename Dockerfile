@@ -2,13 +2,13 @@
 # The first stage is plain commands in a folder, which tests/integration/test_image.py runs as they stand.
 FROM python:3.11-slim AS build
 WORKDIR /app
-COPY requirements.txt requirements-build.txt pyproject.toml README.md ./
+COPY requirements.txt requirements-build.txt pyproject.toml README.md LICENSE NOTICE ./
 RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r requirements-build.txt
 RUN .venv/bin/pip install --no-cache-dir --no-deps --require-hashes --no-build-isolation -r requirements.txt
-COPY darkroom darkroom
+COPY clients/python clients/python
 COPY proxy proxy
 COPY ingest ingest
-RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation ./clients/python .
 RUN .venv/bin/pip uninstall --yes --requirement requirements-build.txt && .venv/bin/pip check
 
 FROM python:3.11-slim

@@ -25,7 +25,7 @@ test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path r
 	$(PYTEST) -m "serial and not slow and not long" $(ARGS) || [ $$? = 5 ]
 
 test-fast: .venv/dev ## unit tests
-	$(PYTEST) -n 2 --dist loadfile -m "not slow and not long and not serial" tests/unit $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
 
 # Branch coverage of the processes of pytest: the command and the render processes are tested from outside.
 test-ci: .venv/ci ## every test but the long ones, with coverage, as .ci/run does
@@ -52,9 +52,9 @@ bench: .venv/dev ## compare with other tools; BENCH=--quick, or names of parts
 INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCKED := $(INSTALL) --require-hashes --no-build-isolation
 
-.venv/run: requirements.txt pyproject.toml .venv/build
+.venv/run: requirements.txt pyproject.toml clients/python/pyproject.toml .venv/build
 	$(LOCKED) -r requirements.txt
-	$(INSTALL) --no-build-isolation -e .
+	$(INSTALL) --no-build-isolation -e clients/python -e .
 	$(CHECKED)
 
 .venv/dev: requirements-dev.txt .venv/run
@@ -78,7 +78,7 @@ endef
 	touch $@
 
 # After a change of pyproject.toml; UPGRADE=--upgrade takes every newer release. Needs uv.
-COMPILE := uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 $(UPGRADE)
+COMPILE := uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-emit-package darkroom-client $(UPGRADE)
 SERVER := --extra otel --extra vips pyproject.toml
 lock:
 	$(COMPILE) --group build -o requirements-build.txt

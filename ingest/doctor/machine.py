@@ -75,7 +75,7 @@ def codecs(versions: Mapping[str, str]) -> Judgement:
 def libvips(version: str) -> Judgement:
     if version:
         return fine(f"libvips {version} decodes PNG and WebP")
-    return fine("not installed, and not needed: large PNG and WebP take longer and more memory (darkroom[vips])")
+    return fine("not installed, and not needed: large PNG and WebP take longer and more memory (darkroom-origin[vips])")
 
 
 def _written(folder: Path) -> int:

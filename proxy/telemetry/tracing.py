@@ -60,7 +60,7 @@ def open_tracing(endpoint: str | None, version: str) -> Tracing:
     try:
         from proxy.telemetry.otel import OpenTelemetry  # noqa: PLC0415 - an extra, and not to be paid for when off
     except ImportError:
-        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but no traces are sent: install darkroom[otel]")
+        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but no traces are sent: install darkroom-origin[otel]")
         return OFF
     return OpenTelemetry(endpoint, version)
 

@@ -99,7 +99,7 @@ class Origin:
 
 def compose(settings: Settings) -> Origin:
     metrics = Metrics(metrics_folder())
-    metrics.describe_build({"version": version("darkroom"), "python": python_version(), **codecs.versions()})
+    metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **codecs.versions()})
     store = open_store(settings, metrics)
     pool = RenderPool(
         Limits(settings.min_side, settings.max_side),
@@ -123,7 +123,7 @@ def compose(settings: Settings) -> Origin:
         hot_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
-    tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom"))
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
     return Origin(settings, store, pool, lock, purges, derivations, metrics, tracing)
 
 

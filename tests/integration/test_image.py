@@ -72,11 +72,14 @@ def test_the_command_runs_from_what_was_built(built: Path) -> None:
 
 def test_the_package_came_whole_and_is_not_the_work_tree(built: Path) -> None:
     """Templates, migrations and the page are files that only the wheel's list could have forgotten."""
-    packages = ("darkroom", "proxy", "ingest")
-    for source in (path for name in packages for path in (ROOT / name).rglob("*") if path.is_file()):
-        if "__pycache__" not in source.parts:
-            [installed] = (built / ".venv").glob(f"lib/python*/site-packages/{source.relative_to(ROOT)}")
+    for package in (ROOT / "proxy", ROOT / "ingest", ROOT / "clients" / "python" / "src" / "darkroom"):
+        for source in (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+            [installed] = (built / ".venv").glob(f"lib/python*/site-packages/{source.relative_to(package.parent)}")
             assert installed.read_bytes() == source.read_bytes()
+    assert {path.name for path in (built / ".venv").rglob("darkroom_origin-*.dist-info/licenses/*")} == {
+        "LICENSE",
+        "NOTICE",
+    }
     assert run(built, "darkroom", "edge", "nginx").stdout == (ROOT / "deploy" / "variants.conf").read_text()
 
 

@@ -24,14 +24,18 @@ OLDEST_PIP = "22.3"  # bundled with Python 3.11.0
 ENVIRONMENT = {"PATH": os.defpath, "HOME": "/nonexistent", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}
 
 BACKEND = """
-import os, zipfile
+import os, tomllib, zipfile
 
 def build_editable(folder, *_):
-    name = "project-1-py3-none-any.whl"
+    with open("pyproject.toml", "rb") as file:
+        project = tomllib.load(file)["project"]["name"]
+    package = project.replace("-", "_")
+    name = f"{package}-1-py3-none-any.whl"
     with zipfile.ZipFile(os.path.join(folder, name), "w") as wheel:
-        wheel.writestr("project-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: project\\nVersion: 1\\n")
-        wheel.writestr("project-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        wheel.writestr("project-1.dist-info/RECORD", "")
+        info = f"{package}-1.dist-info"
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\\nName: {project}\\nVersion: 1\\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr(f"{info}/RECORD", "")
     return name
 """
 """Stands for hatchling, whose place in the index a small wheel takes, too."""
@@ -110,9 +114,9 @@ def test_make_installs_the_pins_and_nothing_newer(
     index: Path, tmp_path: Path, target: str, lock: str, pip: str | None
 ) -> None:
     project = tmp_path / "project"
-    project.mkdir()
-    for file in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / file, project)
+    (project / "clients/python").mkdir(parents=True)
+    for file in ("Makefile", "pyproject.toml", "clients/python/pyproject.toml"):
+        shutil.copy(ROOT / file, project / file)
     for file in LOCKS:
         shutil.copy(index / file, project)
 
@@ -130,4 +134,4 @@ def test_make_installs_the_pins_and_nothing_newer(
     listed = subprocess.run(command, env=ENVIRONMENT, text=True, capture_output=True, check=True).stdout
     installed = {re.sub(r"[-_.]+", "-", one["name"]).lower(): one["version"] for one in json.loads(listed)}
     expected = pins("requirements-build.txt") | pins(lock)
-    assert installed == expected | {"pip": pip or installed["pip"], "project": "1"}
+    assert installed == expected | {"pip": pip or installed["pip"], "darkroom-client": "1", "darkroom-origin": "1"}

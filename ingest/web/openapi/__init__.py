@@ -25,7 +25,7 @@ def describe(settings: Settings, *, variants: bool) -> Json:
     key: Json = {"bearer": []}
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Darkroom", "version": version("darkroom"), "description": _ABOUT},
+        "info": {"title": "Darkroom", "version": version("darkroom-origin"), "description": _ABOUT},
         "security": [key] if settings.api_keys else [{}, key],
         "paths": {
             **upload_paths(settings, variants=variants),

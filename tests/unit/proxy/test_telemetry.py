@@ -178,6 +178,6 @@ def test_a_collector_without_the_extra_is_a_warning_and_no_traces(
 
     line = json.loads(capsys.readouterr().err)
     assert line["level"] == "warning"
-    assert "darkroom[otel]" in line["event"]
+    assert "darkroom-origin[otel]" in line["event"]
     with tracing.begin("a", None, "server"):
         assert tracing.traceparent() is None

@@ -1,5 +1,7 @@
 """A `<picture>` element: AVIF and WebP for whoever can show them, JPEG for the rest, a placeholder until then."""
 
+from __future__ import annotations
+
 import re
 from html import escape
 from typing import Literal

@@ -1,6 +1,6 @@
-"""For back ends that hand out pictures: URLs of variants, and a `<picture>` from what Darkroom said of an upload.
+"""For back ends that render pages: URLs of variants, and a picture element from a server's JSON about an upload.
 
-Standard library only: install it with Darkroom, or copy this folder.
+Standard library only; the server is not needed.
 
 >>> variant_url("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", "medium", density=2, base="https://cdn.example.com")
 'https://cdn.example.com/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/medium@2x.auto'

@@ -1,0 +1,148 @@
+"""The picture element: what each option changes, and that every value is escaped."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from darkroom import Upload, picture, picture_html
+from darkroom.placeholder import data_url
+
+ROOT = Path(__file__).parents[1]
+NASTY: Any = """"><script>alert('&')</script>"""
+OPAQUE = "GIoKDYSlqIdPUXd3eEeHh9J/YIkI"
+TRANSPARENT = "lVqDBQA412iId36AZ9d4f433B1iHeICJVw=="
+
+
+def upload(thumbhash: str = OPAQUE, color: str = "#7a6b5c", base: str = "") -> Upload:
+    boxes = {"small": (150, 150), "large": (800, 800), "wide": (600, 200), "widest": (1200, 400)}
+    return {
+        "sizes": {name: {"width": width, "height": height} for name, (width, height) in boxes.items()},
+        "urls": {name: {format: f"{base}/{name}.{format}" for format in ("jpg", "webp", "avif")} for name in boxes},
+        "placeholder": {"thumbhash": thumbhash, "color": color},
+    }
+
+
+class Parser(HTMLParser):
+    """Collects start tags with their attributes; rejects text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        raise AssertionError(f"text in a picture element: {data}")
+
+
+def parse(html: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Parser()
+    parser.feed(html)
+    parser.close()
+    assert [tag for tag, _ in parser.tags] == ["picture", "source", "source", "img"]
+    assert html.endswith("</picture>")
+    return parser.tags
+
+
+def image(html: str) -> dict[str, str | None]:
+    return parse(html)[-1][1]
+
+
+def test_size_by_default_is_the_widest_with_all_of_its_shape() -> None:
+    attributes = image(picture_html(upload()))
+
+    assert attributes["src"] == "/widest.jpg"
+    assert attributes["srcset"] == "/wide.jpg 600w, /widest.jpg 1200w"
+
+
+def test_size_when_named_selects_all_of_its_shape() -> None:
+    _, *candidates = parse(picture_html(upload(), size="small"))
+
+    assert [attributes["srcset"] for _, attributes in candidates] == [
+        f"/small.{format} 150w, /large.{format} 800w" for format in ("avif", "webp", "jpg")
+    ]
+    assert [attributes.get("type") for _, attributes in candidates] == ["image/avif", "image/webp", None]
+    attributes = candidates[-1][1]
+    assert (attributes["src"], attributes["width"], attributes["height"]) == ("/small.jpg", "150", "150")
+
+
+@pytest.mark.parametrize("size", ["", "huge", "small.jpg"])
+def test_size_unknown_to_the_upload_raises_with_the_known_ones(size: str) -> None:
+    with pytest.raises(ValueError, match="small, large, wide, widest"):
+        picture_html(upload(), size=size)
+
+
+def test_options_become_attributes() -> None:
+    _, *candidates = parse(picture_html(upload(), "(min-width: 40em) 50vw, 100vw", alt="A cat", loading="eager"))
+
+    assert {attributes["sizes"] for _, attributes in candidates} == {"(min-width: 40em) 50vw, 100vw"}
+    assert (candidates[-1][1]["alt"], candidates[-1][1]["loading"]) == ("A cat", "eager")
+
+
+def test_values_with_markup_are_escaped() -> None:
+    html = picture_html(upload(base=NASTY), NASTY, alt=NASTY, loading=NASTY)
+
+    assert "<script" not in html
+    attributes = image(html)
+    assert attributes["alt"] == attributes["loading"] == attributes["sizes"] == NASTY
+    assert attributes["src"] == f"{NASTY}/widest.jpg"
+
+
+@pytest.mark.parametrize("color", ["red", "#fff", "#7a6b5c;x:url(//evil.test)", "#7A6B5C", ""])
+def test_color_of_another_form_raises(color: str) -> None:
+    with pytest.raises(ValueError, match="colour"):
+        picture_html(upload(color=color))
+
+
+@pytest.mark.parametrize("thumbhash", ["", "1QcS", "no base64!", "1QcSHQRnh493V4dIh4eXh1h4kJU", "ü"])
+def test_thumbhash_that_is_not_one_raises(thumbhash: str) -> None:
+    with pytest.raises(ValueError):
+        picture_html(upload(thumbhash))
+
+
+def test_placeholder_is_the_color_below_the_thumbhash() -> None:
+    assert image(picture_html(upload()))["style"] == f"background:#7a6b5c url({data_url(OPAQUE)}) center/cover"
+
+
+def test_placeholder_of_a_transparent_picture_is_left_out() -> None:
+    assert "style" not in image(picture_html(upload(TRANSPARENT)))
+
+
+def test_placeholder_when_switched_off_is_left_out() -> None:
+    assert "style" not in image(picture_html(upload(), placeholder=False))
+
+
+def test_docstring_example_is_true() -> None:
+    assert doctest.testmod(picture) == (0, 2)
+
+
+def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    document = '{"uploadId": "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", ' + str(upload()).replace("'", '"')[1:]
+    (tmp_path / "upload.json").write_text(document)
+    monkeypatch.chdir(tmp_path)
+
+    exec(compile(example, "README.md", "exec"), {})
+
+    element, url = capsys.readouterr().out.splitlines()
+    assert image(element)["alt"] == "A cat"
+    assert url == "http://127.0.0.1:8000/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/medium@2x.auto"
+
+
+def test_package_runs_without_any_other() -> None:
+    """In an interpreter that finds no installed package."""
+    code = f"import sys; sys.path.insert(0, {str(ROOT / 'src')!r}); import darkroom; print(darkroom.__file__)"
+
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == str(ROOT / "src" / "darkroom" / "__init__.py")
