@@ -56,7 +56,7 @@ def test_versions_of_server_and_client_agree() -> None:
     version = SERVER_PROJECT["version"]
     assert CLIENT_PROJECT["version"] == version
     assert f"darkroom-client=={version}" in SERVER_PROJECT["dependencies"]
-    assert re.search(rf"^## {re.escape(version)}$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert re.search(rf"^## {re.escape(version)} \(.+\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
 def test_server_wheel_contains_every_file_of_its_packages_and_the_licence(tmp_path: Path) -> None:
