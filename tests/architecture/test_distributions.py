@@ -10,6 +10,7 @@ from typing import Any
 from zipfile import ZipFile
 
 import pytest
+import yaml
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
@@ -57,6 +58,19 @@ def test_versions_of_server_and_client_agree() -> None:
     assert CLIENT_PROJECT["version"] == version
     assert f"darkroom-client=={version}" in SERVER_PROJECT["dependencies"]
     assert re.search(rf"^## {re.escape(version)} \(.+\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def pythons(project: dict[str, Any]) -> list[str]:
+    return re.findall(r"Programming Language :: Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+
+
+def test_pythons_of_the_metadata_are_those_that_ci_runs() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    jobs = {name: job.get("strategy", {}).get("matrix", {}).get("python") for name, job in workflow["jobs"].items()}
+    assert jobs == {"everything": None, "unit": pythons(SERVER_PROJECT)[1:], "client": pythons(CLIENT_PROJECT)}
+    for each in (SERVER_PROJECT, CLIENT_PROJECT):
+        assert each["requires-python"] == f">={pythons(each)[0]}"
+    assert workflow["permissions"] == {"contents": "read"}
 
 
 def test_server_wheel_contains_every_file_of_its_packages_and_the_licence(tmp_path: Path) -> None:
