@@ -305,6 +305,7 @@ class TestStopped:
             await run
 
         assert await status(repository, image.upload_id) == (PENDING, 0, None)
+        gate.open()
 
     async def test_cancelled_while_the_database_is_away_it_ends_all_the_same(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
@@ -317,6 +318,7 @@ class TestStopped:
 
         with pytest.raises(asyncio.CancelledError):
             await run
+        gate.open()
 
 
 class TestClaims:
