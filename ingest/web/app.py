@@ -13,9 +13,8 @@ from starlette.types import ASGIApp
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.cdn import Cdn, CloudFront, NoCdn
+from ingest.cdn import Cdn, NoCdn
 from ingest.queue.base import WarmupQueue
-from ingest.queue.bullmq import BullmqQueue
 from ingest.queue.local import LocalQueue
 from ingest.reconciler import Reconciler
 from ingest.repeats import Repeats
@@ -121,6 +120,8 @@ def compose_ingest(settings: Settings) -> Ingest:
 
 def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
     if settings.redis_url:
+        from ingest.queue.bullmq import BullmqQueue
+
         return BullmqQueue(settings.redis_url.get_secret_value())
     return LocalQueue(repository)
 
@@ -128,6 +129,8 @@ def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
 def open_cdn(settings: Settings) -> Cdn:
     if settings.cdn_distribution_id is None:
         return NoCdn()
+    from ingest.cloudfront import CloudFront
+
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     return CloudFront(
         settings.cdn_distribution_id,

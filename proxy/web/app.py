@@ -17,10 +17,8 @@ from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
 
 from proxy.derivation.lock.base import KeyLock
 from proxy.derivation.lock.file import FileLock
-from proxy.derivation.lock.redis import RedisLock
 from proxy.derivation.purges.base import Purges
 from proxy.derivation.purges.file import FilePurges
-from proxy.derivation.purges.redis import RedisPurges
 from proxy.derivation.service import Derivations
 from proxy.derivation.transparency import Transparency
 from proxy.errors import ServiceError, Unauthorized
@@ -33,7 +31,6 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings, load_settings, metrics_folder
 from proxy.storage.base import ObjectNotFound, ObjectStore
 from proxy.storage.disk import DiskStore
-from proxy.storage.s3 import S3Store
 from proxy.telemetry import Metrics, configure_logging
 from proxy.telemetry.pulse import pulse
 from proxy.telemetry.tracing import Tracing, open_tracing
@@ -130,6 +127,8 @@ def compose(settings: Settings) -> Origin:
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
     if settings.s3_bucket is None:
         return DiskStore(settings.objects)
+    from proxy.storage.s3 import S3Store
+
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     return S3Store(
         bucket=settings.s3_bucket,
@@ -150,12 +149,16 @@ def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) ->
 
 def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
     if settings.redis_url:
+        from proxy.derivation.lock.redis import RedisLock
+
         return RedisLock(settings.redis_url.get_secret_value(), metrics)
     return FileLock(settings.locks)
 
 
 def open_purges(settings: Settings) -> Purges:
     if settings.redis_url:
+        from proxy.derivation.purges.redis import RedisPurges
+
         return RedisPurges(settings.redis_url.get_secret_value())
     return FilePurges(settings.purges)
 
