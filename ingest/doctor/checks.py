@@ -30,7 +30,7 @@ def checks_for(settings: Settings, objects: ObjectStore, database: Database, inv
         "temporary files": partial(machine.temporary_files, settings),
         "file descriptors": _plain(lambda: machine.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
         "codecs": _plain(lambda: machine.codecs(codecs.versions())),
-        "libvips": _plain(lambda: machine.libvips(vips.installed())),
+        "libvips": _plain(lambda: machine.libvips(vips.version())),
     }
 
 

@@ -1,10 +1,11 @@
 """The whole service put together: ingest around the proxy's origin."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from starlette.applications import Starlette
@@ -25,7 +26,6 @@ from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.documents import Documents
 from ingest.web.endpoints import Endpoints
 from ingest.web.form import FormPages
-from ingest.web.openapi import describe
 from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.worker import Worker
 from proxy.settings import Settings, load_settings
@@ -187,6 +187,11 @@ def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIA
         metrics=origin.metrics,
     )
 
+    def describe() -> Mapping[str, Any]:
+        from ingest.web import openapi
+
+        return openapi.describe(settings, variants=variants)
+
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with ingest.running(), ingest.working() if warm_up else nullcontext():
@@ -194,7 +199,7 @@ def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIA
 
     routes = [
         *page_routes(settings.url_base),
-        *docs_routes(describe(settings, variants=variants)),
+        *docs_routes(describe),
         *endpoints.routes(),
         *ingest.health_routes(),
     ]
