@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from PIL import Image
 
-from benchmarks import about, cold, derivation, extremes, herd, hits, liveness, lossless, together, warmup
+from benchmarks import about, cold, derivation, extremes, herd, hits, liveness, lossless, startup, together, warmup
 
 PARTS: dict[str, Callable[..., None]] = {
     "derivation": derivation.main,
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[..., None]] = {
     "herd": herd.main,
     "liveness": liveness.main,
     "warmup": warmup.main,
+    "startup": startup.main,
 }
 
 

@@ -24,3 +24,9 @@ EXTREME_MIB = 150.0
 
 MOST_SECONDS = 5.0
 """Of any derivation."""
+
+HELP_SECONDS = 0.3
+"""Of processor time, for `darkroom --help`."""
+
+READY_SECONDS = 1.5
+"""Of processor time, for `darkroom serve` and its render processes until they are ready."""

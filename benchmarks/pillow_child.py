@@ -5,5 +5,5 @@ from functools import cache
 from proxy.imaging import child, vips
 
 if __name__ == "__main__":
-    vips.installed = cache(lambda: "")
+    vips.is_installed = cache(lambda: False)
     child.main()

@@ -1,24 +1,7 @@
 """Makes the CDN forget what it holds, by the tags that every variant carries (proxy/derivation/picture.py)."""
 
-import random
-import time
 from collections.abc import Sequence
 from typing import Protocol
-from uuid import uuid4
-
-import anyio.to_thread
-from boto3.session import Session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from proxy.errors import CdnUnavailable
-
-_BATCH = 1000
-"""Tags in one request. CloudFront lets 3,000 items of a distribution be in progress at a time, however split."""
-
-_RETRIED = {"TooManyInvalidationsInProgress", "Throttling", "ThrottlingException", "ServiceUnavailable"}
-_DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry, each drawn between half and all of it
-_CONNECT_TIMEOUT, _READ_TIMEOUT = 1, 4
 
 
 class Cdn(Protocol):
@@ -31,62 +14,3 @@ class NoCdn:
 
     async def forget(self, tags: Sequence[str]) -> None:
         pass
-
-
-class CloudFront:
-    """One distribution, whose `CacheTagConfig` names the header that the tags are in (deploy/cloudfront.yaml)."""
-
-    def __init__(
-        self,
-        distribution_id: str,
-        *,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
-        endpoint_url: str | None = None,
-        delays: Sequence[float] = _DELAYS,
-    ) -> None:
-        """Sends nothing, but blocks while botocore reads its models: to be called at start."""
-        self._distribution_id = distribution_id
-        self._delays = delays
-        # The region of every call to CloudFront; its endpoint is one for the world.
-        self._client = Session(access_key_id, secret_access_key, region_name="us-east-1").client(
-            "cloudfront",
-            endpoint_url=endpoint_url,
-            config=Config(
-                connect_timeout=_CONNECT_TIMEOUT, read_timeout=_READ_TIMEOUT, retries={"total_max_attempts": 1}
-            ),
-        )
-
-    async def forget(self, tags: Sequence[str]) -> None:
-        for start in range(0, len(tags), _BATCH):
-            await anyio.to_thread.run_sync(self._invalidate, tags[start : start + _BATCH])
-
-    def _invalidate(self, tags: Sequence[str]) -> None:
-        items = [f"#{tag}" for tag in tags]  # what begins with # is a tag, anything else a path
-        reference = str(uuid4())  # the same in every try: what got through is not begun twice
-        for delay in (*self._delays, None):
-            try:
-                self._client.create_invalidation(
-                    DistributionId=self._distribution_id,
-                    InvalidationBatch={"Paths": {"Quantity": len(items), "Items": items}, "CallerReference": reference},
-                )
-            except (ClientError, BotoCoreError) as error:
-                if delay is None or not _passes(error):
-                    raise CdnUnavailable(_advice(error)) from error
-                time.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
-            else:
-                return
-
-
-def _passes(error: Exception) -> bool:
-    """Whether another try may succeed."""
-    return not isinstance(error, ClientError) or error.response["Error"]["Code"] in _RETRIED
-
-
-def _advice(error: Exception) -> str:
-    code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
-    if code == "NoSuchDistribution":
-        return "CloudFront knows no such distribution: correct CDN_DISTRIBUTION_ID."
-    if code == "AccessDenied":
-        return "CloudFront refuses: allow these credentials cloudfront:CreateInvalidation on the distribution."
-    return f"CloudFront does not take the invalidation ({code}). Try again."

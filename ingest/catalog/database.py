@@ -4,18 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import structlog
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.script.revision import RevisionError
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, event, func, make_url, select
+from sqlalchemy import URL, Connection, event, func, inspect, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -25,8 +17,9 @@ from proxy.settings import Settings
 
 log = structlog.get_logger()
 
-MIGRATIONS = Path(__file__).parent / "migrations"
-_MIGRATION_LOCK = 0x6461726B726F6F6D  # "darkroom"
+LATEST_REVISION = "0003"
+"""The one that this version needs: the last in `migrations/`. Alembic could tell, and takes 0.1 s to import."""
+
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
 _MIGRATION_TIMEOUT = 600  # the same, while another brings the tables up to date
 _DEADLINE = 6  # seconds for a whole transaction: the wait for a connection, a look whether it lives, a new one
@@ -60,28 +53,32 @@ class Database:
 
     async def migrate(self, revision: str = "head") -> None:
         """Brings the tables to `revision`; an empty database gets all of them. Of a large one it takes its time."""
-        if revision == "head" and await self.revision() == latest_revision():
+        if revision == "head" and await self.revision() == LATEST_REVISION:
             return
+        from ingest.catalog.upgrade import CommandError, upgrade
+
         engine = _create_engine(self.engine.url, migrating=True)
         try:
-            with _translated():
+            with _translated(CommandError):
                 async with engine.begin() as connection:
-                    await connection.run_sync(_upgrade, revision)
+                    await connection.run_sync(upgrade, revision)
         finally:
             await engine.dispose()
 
     async def check(self) -> None:
         """Raises CatalogUnavailable, also where the tables are not those that this version needs."""
-        current, head = await self.revision(), latest_revision()
-        if current != head:
+        current = await self.revision()
+        if current != LATEST_REVISION:
             raise CatalogUnavailable(
-                f"The database is at revision {current or 'none'}, not {head}: run `darkroom migrate`."
+                f"The database is at revision {current or 'none'}, not {LATEST_REVISION}: run `darkroom migrate`."
             )
 
     async def revision(self) -> str | None:
         """That of its tables; None where there are none yet."""
         async with self.transaction() as connection:
-            return await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+            if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+                return None
+            return (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar_one_or_none()
 
     async def now(self) -> datetime:
         async with self.transaction() as connection:
@@ -96,26 +93,21 @@ async def now(connection: AsyncConnection) -> datetime:
     return (await connection.execute(select(func.now(type_=UtcDateTime())))).scalar_one()
 
 
-@cache
-def latest_revision() -> str:
-    """The one that this version needs."""
-    return str(ScriptDirectory(str(MIGRATIONS)).get_current_head())
-
-
 def migrations_after(revision: str | None) -> list[str] | None:
     """Those that are missing there, oldest first, in words; None for a revision that this version does not know."""
-    try:
-        missing = ScriptDirectory(str(MIGRATIONS)).iterate_revisions("head", revision or "base")
-        return [f"{script.revision} ({script.doc.rstrip('.')})" for script in missing][::-1]
-    except RevisionError:
-        return None
+    if revision == LATEST_REVISION:
+        return []
+    from ingest.catalog.upgrade import migrations_between
+
+    return migrations_between(revision, LATEST_REVISION)
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(*others: type[Exception]) -> Iterator[None]:
+    failures: tuple[type[Exception], ...] = (SQLAlchemyError, OSError, TimeoutError, *others)
     try:
         yield
-    except (SQLAlchemyError, CommandError, OSError, TimeoutError) as error:
+    except failures as error:
         log.error("the database failed", cause=repr(error))
         raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
 
@@ -154,14 +146,3 @@ def _begin(connection: Connection) -> None:
 def _begin_writing(connection: Connection) -> None:
     # What has read the tables before another changes them may not change them any more, and would fail at once.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _upgrade(connection: Connection, revision: str) -> None:
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS))
-    if connection.dialect.name == "postgresql":  # two servers that start at once take turns
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
-    if revision == "base":
-        command.downgrade(config, revision)
-    else:
-        command.upgrade(config, revision)

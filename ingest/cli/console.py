@@ -3,7 +3,6 @@
 Heavy imports stand in functions, here and in every module beside this one: pressing Tab runs this package, too.
 """
 
-import asyncio
 import json
 import sys
 from collections.abc import Coroutine, Iterable
@@ -42,6 +41,8 @@ def load(*, lasting: bool = False) -> "Settings":
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
+    import asyncio
+
     try:
         return asyncio.run(work)
     except ServiceError as error:

@@ -71,9 +71,9 @@ def migrate(as_json: AsJson = False) -> None:
     Before a new version starts, once, from anywhere. The embedded database does it by itself.
     """
     settings = load()
-    from ingest.commands import upkeep
+    from ingest.commands import tables
 
-    report = run(upkeep.migrate(settings))
+    report = run(tables.migrate(settings))
     if as_json:
         print_json(report)
     elif report["before"] == report["after"]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ingest.web.app import Ingest, compose_ingest
+from ingest.services import Ingest, compose_ingest
 from proxy.settings import Settings
 
 

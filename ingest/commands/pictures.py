@@ -7,7 +7,7 @@ from ingest import operations
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
 from ingest.refresh import Findings, Refresher
-from ingest.web.app import Ingest
+from ingest.services import Ingest
 from proxy.derivation.hot import MAX_AGE
 from proxy.derivation.picture import recipe_tag, upload_tag
 from proxy.model import UploadId

@@ -1,28 +1,16 @@
-"""What looks after an installation: its tables, its leftovers, its health."""
+"""What looks after an installation: its leftovers, its health."""
 
 from dataclasses import asdict
 from typing import Any
 
-from ingest.catalog.database import Database
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
 from ingest.doctor.checks import checks_for
 from ingest.doctor.findings import examine
 from ingest.garbage import MIN_AGE, Collector
-from ingest.web.app import compose_ingest
+from ingest.services import compose_ingest
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
-
-
-async def migrate(settings: Settings) -> dict[str, str | None]:
-    """The revision before, and the one that this version needs."""
-    database = Database.from_settings(settings)
-    try:
-        before = await database.revision()
-        await database.migrate()
-        return {"before": before, "after": await database.revision()}
-    finally:
-        await database.close()
 
 
 async def diagnose(settings: Settings) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from ingest.commands.progress import Progress
 from ingest.jobs import Image, Job
 from ingest.multipart import too_large
 from ingest.queue.retries import deliver
-from ingest.web.app import Ingest, open_uploads
+from ingest.services import Ingest, open_uploads
 from ingest.web.documents import Documents
 from proxy.errors import MissingImage, ServiceError
 from proxy.settings import Settings

@@ -10,7 +10,6 @@ from ingest.doctor import cdn, clock, machine, queue, store
 from ingest.doctor.database import tables
 from ingest.doctor.findings import Check, Judgement
 from ingest.doctor.http import fetch
-from ingest.queue.facts import redis_clock, redis_facts
 from proxy.imaging import codecs, vips
 from proxy.machine import memory
 from proxy.settings import Settings
@@ -31,13 +30,15 @@ def checks_for(settings: Settings, objects: ObjectStore, database: Database, inv
         "temporary files": partial(machine.temporary_files, settings),
         "file descriptors": _plain(lambda: machine.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
         "codecs": _plain(lambda: machine.codecs(codecs.versions())),
-        "libvips": _plain(lambda: machine.libvips(vips.installed())),
+        "libvips": _plain(lambda: machine.libvips(vips.version())),
     }
 
 
 def _queue(settings: Settings) -> Check:
     if settings.redis_url is None:
         return queue.local
+    from ingest.queue.facts import redis_facts
+
     url = settings.redis_url.get_secret_value()
 
     async def redis() -> Judgement:
@@ -64,6 +65,8 @@ def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Map
     if settings.database_url is not None:
         found["database"] = database.now
     if settings.redis_url is not None:
+        from ingest.queue.facts import redis_clock
+
         found["Redis"] = partial(redis_clock, settings.redis_url.get_secret_value())
     return found
 

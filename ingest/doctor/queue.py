@@ -1,12 +1,16 @@
 """The queue: Redis, as BullMQ and the leases need it."""
 
+from typing import TYPE_CHECKING
+
 from ingest.doctor.findings import Judgement, fine, mend, warning
-from ingest.queue.facts import RedisFacts
+
+if TYPE_CHECKING:  # the module imports Redis's client, and most installations have none
+    from ingest.queue.facts import RedisFacts
 
 _LEAST, _ADVISED = (5, 0), (6, 2)  # BullMQ's own words
 
 
-def judge_redis(facts: RedisFacts) -> Judgement:
+def judge_redis(facts: "RedisFacts") -> Judgement:
     version = _version(facts.version)
     if version < _LEAST:
         return mend(f"Redis {facts.version} is too old: BullMQ needs 5.0, better 6.2 or later.")

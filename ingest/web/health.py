@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from ingest.web.app import Ingest
+from ingest.services import Ingest
+from ingest.web.app import ingest_health_routes
 from proxy.web.app import require_key, starlette_app
 from proxy.web.security import SecurityHeaders
 
@@ -22,7 +23,8 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def answering(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]:
     """Under the rules of a server: the same keys, open only with them."""
-    app = SecurityHeaders(require_key(starlette_app(ingest.health_routes(), _running_already), ingest.origin.settings))
+    health = starlette_app(ingest_health_routes(ingest), _running_already)
+    app = SecurityHeaders(require_key(health, ingest.origin.settings))
     config = uvicorn.Config(
         app,
         host=host,

@@ -1,8 +1,9 @@
 """Plain channels: what a file stores as 8-bit L, LA, RGB, RGBA or CMYK, and none that the picture does not need."""
 
+from functools import cache
+
 from PIL import Image
 
-_TO_8_BIT = [(value + 128) // 257 for value in range(65536)]
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
 _KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow widens samples of 2 and 4 bits to 8, and leaves the key as it is stored
 
@@ -15,7 +16,7 @@ def expand(image: Image.Image, stored: str) -> Image.Image:
     key = _stored_key(image.info.get("transparency"), stored)
     if image.mode.startswith("I"):
         wide = image.convert("I")
-        grey = wide.point(_TO_8_BIT, "L")
+        grey = wide.point(_to_8_bit(), "L")
         if isinstance(key, int):
             grey.putalpha(wide.point([0 if value == key else 255 for value in range(65536)], "L"))
         return grey
@@ -27,6 +28,12 @@ def expand(image: Image.Image, stored: str) -> Image.Image:
         image.info["transparency"] = key
         return image.convert("LA" if image.mode == "L" else "RGBA")
     return image
+
+
+@cache
+def _to_8_bit() -> list[int]:
+    """For each value of 16 bits."""
+    return [(value + 128) // 257 for value in range(65536)]
 
 
 def premultiply(image: Image.Image) -> Image.Image:

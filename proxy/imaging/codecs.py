@@ -33,7 +33,7 @@ WEBP_METHOD = 4
 def versions() -> dict[str, str]:
     """The libraries that decide what bytes come out."""
     names = ("pil", "libjpeg_turbo", "webp", "zlib", "zlib_ng", "avif", "littlecms2")
-    ours = {"zlib in Python": zlib.ZLIB_RUNTIME_VERSION, "vips": vips.installed()}
+    ours = {"zlib in Python": zlib.ZLIB_RUNTIME_VERSION, "vips": vips.version()}
     return {name: features.version(name) or "" for name in names} | ours
 
 

@@ -115,7 +115,7 @@ class RenderPool:
         header = read_header(path)
         if header is None or max(header.width, header.height) > self._limits.max_side:
             return self._most
-        return estimate(header, path.stat().st_size, targets, by_vips=bool(vips.installed()))
+        return estimate(header, path.stat().st_size, targets, by_vips=vips.is_installed())
 
     def _too_heavy(self, cost: int) -> TooHeavy:
         self._metrics.render_refusals.labels("too_heavy").inc()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,18 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of bands
 
 
 @cache
-def installed() -> str:
-    """Its version; empty where it is not installed. Does not load it."""
-    try:
-        version("pyvips")
-        return version("pyvips-binary")
-    except PackageNotFoundError:
+def is_installed() -> bool:
+    """Whether its binding is there, and the library beside it. Does not load it."""
+    return all(find_spec(module) for module in ("pyvips", "_libvips"))
+
+
+def version() -> str:
+    """Empty where it is not installed. Does not load it."""
+    if not is_installed():
         return ""
+    from importlib import metadata
+
+    return metadata.version("pyvips-binary")
 
 
 @cache
@@ -42,13 +47,13 @@ def _library() -> Any:
 
 def load() -> None:
     """Ahead of the first picture, so that none waits for it or is charged its memory."""
-    if installed():
+    if is_installed():
         _library()
 
 
 def takes(image: Image.Image, stored: str) -> bool:
     """Whether it decodes this picture. 16 bits are few; of animations Pillow knows the first frame."""
-    if not installed() or ";16" in stored:
+    if not is_installed() or ";16" in stored:
         return False
     return image.format == "PNG" or (image.format == "WEBP" and not getattr(image, "is_animated", False))
 
@@ -86,7 +91,7 @@ def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image
     left, top, right, bottom = box
     reduced = (right - left) / width, (bottom - top) / height
     whole = all(float(side).is_integer() for side in box)
-    if not installed() or not whole or not all(1 <= factor < _MEANS_FIRST for factor in reduced):
+    if not is_installed() or not whole or not all(1 <= factor < _MEANS_FIRST for factor in reduced):
         return None
     pixels = _library().Image.new_from_memory(
         image.tobytes(), image.width, image.height, len(image.getbands()), "uchar"

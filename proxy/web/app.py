@@ -1,42 +1,20 @@
-"""The origin put together: the one place where the proxy's parts meet their adapters."""
+"""The origin over HTTP."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
-from platform import python_version
 from typing import Any
 
-import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
 
-from proxy.derivation.lock.base import KeyLock
-from proxy.derivation.lock.file import FileLock
-from proxy.derivation.lock.redis import RedisLock
-from proxy.derivation.purges.base import Purges
-from proxy.derivation.purges.file import FilePurges
-from proxy.derivation.purges.redis import RedisPurges
-from proxy.derivation.service import Derivations
 from proxy.derivation.transparency import Transparency
 from proxy.errors import ServiceError, Unauthorized
-from proxy.imaging import codecs
-from proxy.imaging.pool import RenderPool
-from proxy.imaging.probe import Limits
-from proxy.keys import original_key
-from proxy.model import new_upload_id
-from proxy.recipe import Recipes
-from proxy.settings import Settings, load_settings, metrics_folder
-from proxy.storage.base import ObjectNotFound, ObjectStore
-from proxy.storage.disk import DiskStore
-from proxy.storage.s3 import S3Store
-from proxy.telemetry import Metrics, configure_logging
-from proxy.telemetry.pulse import pulse
-from proxy.telemetry.tracing import Tracing, open_tracing
+from proxy.services import Origin, compose
+from proxy.settings import Settings, load_settings
+from proxy.telemetry import configure_logging
 from proxy.web import problems
 from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes
@@ -50,114 +28,11 @@ EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """The proxy's parts, for the app, the worker and the command line alike."""
-
-    settings: Settings
-    store: ObjectStore
-    pool: RenderPool
-    lock: KeyLock
-    purges: Purges
-    derivations: Derivations
-    metrics: Metrics
-    tracing: Tracing
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Origin"]:
-        """Render processes up; at the end, work in hand is finished first."""
-        async with self.connected():
-            await self.pool.start()
-            beside = [asyncio.create_task(self.derivations.follow_purges()), asyncio.create_task(pulse(self.metrics))]
-            try:
-                yield self
-            finally:
-                for task in beside:
-                    task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
-                await self.derivations.drain()
-                await self.pool.close()
-
-    @asynccontextmanager
-    async def connected(self) -> AsyncIterator[None]:
-        """For what renders nothing: connections are closed at the end."""
-        try:
-            yield
-        finally:
-            await self.lock.close()
-            await self.purges.close()
-            await self.store.close()
-            await anyio.to_thread.run_sync(self.tracing.close)
-
-    async def check_store(self) -> None:
-        """Raises StoreUnavailable."""
-        try:
-            await self.store.head(original_key(new_upload_id()))
-        except ObjectNotFound:
-            return
-
-
-def compose(settings: Settings) -> Origin:
-    metrics = Metrics(metrics_folder())
-    metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **codecs.versions()})
-    store = open_store(settings, metrics)
-    pool = RenderPool(
-        Limits(settings.min_side, settings.max_side),
-        processes=settings.render_processes,
-        memory_mb=settings.render_memory_mb,
-        process_mb=settings.render_process_mb,
-        timeout=settings.render_timeout,
-        max_waiting=settings.max_waiting,
-        metrics=metrics,
-    )
-    lock, purges = open_lock(settings, metrics), open_purges(settings)
-    derivations = Derivations(
-        store,
-        pool,
-        Recipes(settings),
-        metrics,
-        lock,
-        purges=purges,
-        temporary=settings.temporary,
-        timeout=settings.render_timeout,
-        hot_bytes=settings.hot_cache_mb << 20,
-        missing_ttl=settings.missing_ttl,
-    )
-    tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
-    return Origin(settings, store, pool, lock, purges, derivations, metrics, tracing)
-
-
-def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
-    if settings.s3_bucket is None:
-        return DiskStore(settings.objects)
-    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
-    return S3Store(
-        bucket=settings.s3_bucket,
-        region=settings.aws_region,
-        endpoint_url=settings.s3_endpoint_url,
-        access_key_id=key.get_secret_value() if key else None,
-        secret_access_key=secret.get_secret_value() if secret else None,
-        metrics=metrics,
-    )
-
-
 def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) -> Starlette:
     """Routes that answer every error as a problem document."""
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
     app.router.redirect_slashes = False  # the redirect would repeat the caller's Host
     return app
-
-
-def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
-    if settings.redis_url:
-        return RedisLock(settings.redis_url.get_secret_value(), metrics)
-    return FileLock(settings.locks)
-
-
-def open_purges(settings: Settings) -> Purges:
-    if settings.redis_url:
-        return RedisPurges(settings.redis_url.get_secret_value())
-    return FilePurges(settings.purges)
 
 
 def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ingest.garbage import Collector, Garbage, Kind
-from ingest.web.app import compose_ingest
+from ingest.services import compose_ingest
+from proxy.services import open_store
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
-from proxy.web.app import open_store
 
 
 def collect(folder: Path, **environment: str) -> Counter[Kind]:

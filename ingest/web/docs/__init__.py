@@ -1,15 +1,16 @@
 """`/openapi.json`, and `/docs`, which shows it: Swagger UI, all of it served from here."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
+import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
-
-from ingest.web.openapi.parts import Json
 
 _FOLDER = Path(__file__).parent
 # Located without importing: that would read all nine megabytes of the package into memory, twice over.
@@ -30,12 +31,15 @@ _POLICY: Mapping[str, str] = {
 DOCS_PATHS = ("/openapi.json", *_FILES)
 
 
-def docs_routes(document: Json) -> list[Route]:
-    """For a document that does not change while the server runs."""
-    body = json.dumps(document).encode()
+def docs_routes(describe: Callable[[], Mapping[str, Any]]) -> list[Route]:
+    """`describe` returns the document. It runs on the first request, in a thread: it takes 0.1 s or more."""
+
+    @cache
+    def body() -> bytes:
+        return json.dumps(describe()).encode()
 
     async def openapi(_request: Request) -> Response:
-        return Response(body, headers=_HEADERS, media_type="application/json")
+        return Response(await anyio.to_thread.run_sync(body), headers=_HEADERS, media_type="application/json")
 
     return [Route("/openapi.json", openapi), *(Route(path, _serve, methods=["GET"]) for path in _FILES)]
 

@@ -10,11 +10,13 @@ import pytest
 import pytest_asyncio
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
-from ingest.catalog.database import Database
+from ingest.catalog.database import LATEST_REVISION, Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
+from ingest.catalog.upgrade import MIGRATIONS
 from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
 
@@ -75,6 +77,10 @@ async def test_servers_that_start_at_once_take_turns(empty: Database) -> None:
     assert await ask(empty, differences) == []
     for other in others:
         await other.close()
+
+
+async def test_the_revision_that_the_code_needs_is_that_of_the_last_migration() -> None:
+    assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == LATEST_REVISION
 
 
 async def test_constraints_are_those_of_the_code_too(empty: Database) -> None:

@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp
 
-from ingest.web.app import Ingest, compose_ingest, ingest_app
+from ingest.services import Ingest, compose_ingest
+from ingest.web.app import ingest_app
 from proxy.settings import Settings
 from proxy.web.app import serve_variants
 from tests.unit.ingest.leftovers import files_below, rows

@@ -10,7 +10,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository, Page
 from ingest.jobs import JobStatus
 from ingest.queue.retries import deliver
-from ingest.web.app import Ingest
+from ingest.services import Ingest
 from proxy.derivation.service import Derivations
 from proxy.model import UploadId
 from proxy.recipe import Recipes

@@ -33,7 +33,7 @@ def both(original: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[Original, Or
     """By libvips and by Pillow."""
     ours = decoded(original)
     with monkeypatch.context() as patch:
-        patch.setattr(vips, "installed", lambda: "")
+        patch.setattr(vips, "is_installed", lambda: False)
         return ours, decoded(original)
 
 
@@ -159,7 +159,7 @@ def test_a_truncated_file_is_refused(name: str) -> None:
 
 
 def test_without_libvips_nothing_of_it_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vips, "installed", lambda: "")
+    monkeypatch.setattr(vips, "is_installed", lambda: False)
     monkeypatch.setattr(vips, "_library", lambda: pytest.fail("libvips was asked"))
     file = BytesIO(webp(photograph("coffee.png")))
 

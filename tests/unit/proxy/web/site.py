@@ -10,10 +10,11 @@ from proxy.derivation.purges.base import NoPurges
 from proxy.derivation.service import Derivations
 from proxy.model import UploadId, new_upload_id
 from proxy.recipe import Recipes
+from proxy.services import Origin
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
-from proxy.web.app import EXCEPTION_HANDLERS, Origin, require_key, serve_variants
+from proxy.web.app import EXCEPTION_HANDLERS, require_key, serve_variants
 from proxy.web.health import health_routes
 from tests.fakes import Answer, CountingStore, FakePool, ask
 

@@ -12,10 +12,11 @@ from PIL import Image
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
+from proxy.services import compose, open_store
 from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
 from proxy.storage.s3 import S3Store
-from proxy.web.app import compose, create_app, open_store
+from proxy.web.app import create_app
 from tests.fakes import lifespan, listing
 from tests.photographs import photograph_bytes
 

@@ -1,0 +1,134 @@
+"""Ingest put together around the proxy's origin. No HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from ingest.catalog.database import Database
+from ingest.catalog.repository import JobRepository
+from ingest.cdn import Cdn, NoCdn
+from ingest.queue.base import WarmupQueue
+from ingest.queue.local import LocalQueue
+from ingest.reconciler import Reconciler
+from ingest.uploads import Uploads
+from ingest.warmup import WarmUp
+from ingest.worker import Worker
+from proxy.services import Origin, compose
+from proxy.settings import Settings
+
+log = structlog.get_logger()
+
+_RESTART_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """Ingest's parts, for the app, the worker and the command line alike."""
+
+    origin: Origin
+    database: Database
+    repository: JobRepository
+    queue: WarmupQueue
+    warmup: WarmUp
+    worker: Worker
+    cdn: Cdn
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Ingest"]:
+        async with self._closing(), self.origin.running():
+            yield self
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator["Ingest"]:
+        """For what renders nothing."""
+        async with self._closing(), self.origin.connected():
+            yield self
+
+    @asynccontextmanager
+    async def _closing(self) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await self.queue.close()
+            await self.database.close()
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """A worker in this process; at the end its job is finished or handed back."""
+        worker = asyncio.create_task(self._work())
+        try:
+            yield
+        finally:
+            worker.cancel()
+            with suppress(asyncio.CancelledError):
+                await worker
+
+    async def _work(self) -> None:
+        concurrency = max(1, self.origin.settings.render_processes - 1)  # one process is left to those who wait
+        while True:
+            try:
+                await self.worker.run(concurrency)
+            except Exception:  # a server that takes uploads and warms up none must not go unnoticed, nor stay so
+                log.exception("the worker ended; it is started again")
+            await asyncio.sleep(_RESTART_SECONDS)
+
+    async def collect_jobs(self) -> None:
+        for status, count in (await self.repository.count()).items():
+            self.origin.metrics.jobs.labels(status).set(count)
+        oldest = await self.repository.oldest_pending()
+        age = datetime.now(UTC) - oldest if oldest else timedelta(0)
+        self.origin.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
+
+    async def collect_queue(self) -> None:
+        for state, count in (await self.queue.lengths()).items():
+            self.origin.metrics.queue_jobs.labels(state).set(count)
+
+
+def compose_ingest(settings: Settings) -> Ingest:
+    origin = compose(settings)
+    database = Database.from_settings(settings)
+    repository = JobRepository(database)
+    warmup = WarmUp(repository, origin.derivations, settings.sizes, origin.tracing)
+    queue = open_queue(settings, repository)
+    worker = Worker(queue, warmup, Reconciler(repository, queue))
+    return Ingest(origin, database, repository, queue, warmup, worker, open_cdn(settings))
+
+
+def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
+    if settings.redis_url:
+        from ingest.queue.bullmq import BullmqQueue
+
+        return BullmqQueue(settings.redis_url.get_secret_value())
+    return LocalQueue(repository)
+
+
+def open_cdn(settings: Settings) -> Cdn:
+    if settings.cdn_distribution_id is None:
+        return NoCdn()
+    from ingest.cloudfront import CloudFront
+
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    return CloudFront(
+        settings.cdn_distribution_id,
+        access_key_id=key.get_secret_value() if key else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+    )
+
+
+def open_uploads(ingest: Ingest) -> Uploads:
+    origin = ingest.origin
+    return Uploads(
+        store=origin.store,
+        pool=origin.pool,
+        repository=ingest.repository,
+        queue=ingest.queue,
+        cdn=ingest.cdn,
+        derivations=origin.derivations,
+        sizes=origin.settings.sizes,
+        metrics=origin.metrics,
+        temporary=origin.settings.temporary,
+    )

@@ -1,0 +1,137 @@
+"""The origin put together: the one place where the proxy's parts meet their adapters. No HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from platform import python_version
+
+import anyio.to_thread
+
+from proxy.derivation.lock.base import KeyLock
+from proxy.derivation.lock.file import FileLock
+from proxy.derivation.purges.base import Purges
+from proxy.derivation.purges.file import FilePurges
+from proxy.derivation.service import Derivations
+from proxy.imaging import codecs
+from proxy.imaging.pool import RenderPool
+from proxy.imaging.probe import Limits
+from proxy.keys import original_key
+from proxy.model import new_upload_id
+from proxy.recipe import Recipes
+from proxy.settings import Settings, metrics_folder
+from proxy.storage.base import ObjectNotFound, ObjectStore
+from proxy.storage.disk import DiskStore
+from proxy.telemetry import Metrics
+from proxy.telemetry.pulse import pulse
+from proxy.telemetry.tracing import Tracing, open_tracing
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The proxy's parts, for the app, the worker and the command line alike."""
+
+    settings: Settings
+    store: ObjectStore
+    pool: RenderPool
+    lock: KeyLock
+    purges: Purges
+    derivations: Derivations
+    metrics: Metrics
+    tracing: Tracing
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Origin"]:
+        """Render processes up; at the end, work in hand is finished first."""
+        async with self.connected():
+            await self.pool.start()
+            beside = [asyncio.create_task(self.derivations.follow_purges()), asyncio.create_task(pulse(self.metrics))]
+            try:
+                yield self
+            finally:
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
+                await self.derivations.drain()
+                await self.pool.close()
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator[None]:
+        """For what renders nothing: connections are closed at the end."""
+        try:
+            yield
+        finally:
+            await self.lock.close()
+            await self.purges.close()
+            await self.store.close()
+            await anyio.to_thread.run_sync(self.tracing.close)
+
+    async def check_store(self) -> None:
+        """Raises StoreUnavailable."""
+        try:
+            await self.store.head(original_key(new_upload_id()))
+        except ObjectNotFound:
+            return
+
+
+def compose(settings: Settings) -> Origin:
+    metrics = Metrics(metrics_folder())
+    metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **codecs.versions()})
+    store = open_store(settings, metrics)
+    pool = RenderPool(
+        Limits(settings.min_side, settings.max_side),
+        processes=settings.render_processes,
+        memory_mb=settings.render_memory_mb,
+        process_mb=settings.render_process_mb,
+        timeout=settings.render_timeout,
+        max_waiting=settings.max_waiting,
+        metrics=metrics,
+    )
+    lock, purges = open_lock(settings, metrics), open_purges(settings)
+    derivations = Derivations(
+        store,
+        pool,
+        Recipes(settings),
+        metrics,
+        lock,
+        purges=purges,
+        temporary=settings.temporary,
+        timeout=settings.render_timeout,
+        hot_bytes=settings.hot_cache_mb << 20,
+        missing_ttl=settings.missing_ttl,
+    )
+    tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
+    return Origin(settings, store, pool, lock, purges, derivations, metrics, tracing)
+
+
+def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
+    if settings.s3_bucket is None:
+        return DiskStore(settings.objects)
+    from proxy.storage.s3 import S3Store
+
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    return S3Store(
+        bucket=settings.s3_bucket,
+        region=settings.aws_region,
+        endpoint_url=settings.s3_endpoint_url,
+        access_key_id=key.get_secret_value() if key else None,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        metrics=metrics,
+    )
+
+
+def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
+    if settings.redis_url:
+        from proxy.derivation.lock.redis import RedisLock
+
+        return RedisLock(settings.redis_url.get_secret_value(), metrics)
+    return FileLock(settings.locks)
+
+
+def open_purges(settings: Settings) -> Purges:
+    if settings.redis_url:
+        from proxy.derivation.purges.redis import RedisPurges
+
+        return RedisPurges(settings.redis_url.get_secret_value())
+    return FilePurges(settings.purges)
