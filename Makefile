@@ -3,6 +3,9 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
+# Modules are compiled when they are first imported. Without a place for bytecode that would happen at every start.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Processes of pytest: more than cores, as tests of servers wait most of their time.
 WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
@@ -48,7 +51,7 @@ bench: .venv/dev ## compare with other tools; BENCH=--quick, or names of parts
 	$(BIN)/python -m benchmarks $(BENCH)
 
 # Lock files are complete, so nothing is resolved here: each install takes the pins and nothing else, and pip check
-# says whether they fit together. Bytecode is compiled when a module is first imported. Each lock extends the one before.
+# says whether they fit together. Each lock extends the one before.
 INSTALL := $(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-compile
 LOCKED := $(INSTALL) --require-hashes --no-build-isolation
 
