@@ -71,8 +71,18 @@ def right(cluster: Cluster) -> Iterator[Service]:
 
 
 def skewed(preload: str, **how: str) -> dict[str, str]:
-    """The monotonic clock is left alone: nobody can set that."""
-    return {"LD_PRELOAD": preload, "FAKETIME_DONT_FAKE_MONOTONIC": "1", **how}
+    """The monotonic clock is left alone: nobody can set that.
+
+    Without FORCE_MONOTONIC_FIX=0, libfaketime 0.9.10 gives Python's wait for the interpreter lock, 5 ms, a deadline far
+    away: one busy thread then stops the event loop for seconds.
+    """
+    return {
+        "LD_PRELOAD": preload,
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_FORCE_MONOTONIC_FIX": "0",
+        "PYTHONPATH": str(Path(__file__).with_name("faketime")),
+        **how,
+    }
 
 
 def told_time(service: Service) -> datetime:
