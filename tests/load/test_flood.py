@@ -62,7 +62,7 @@ def test_a_flood_of_new_variants_is_served_or_told_when_to_come_back(service: Se
     assert seen.statuses[504] <= seen.statuses[200] / 10
     assert len(seen.hit_seconds) > SECONDS  # hits and health checks went through, and none was refused
     assert len(seen.health_seconds) > SECONDS / 2
-    assert watch.most < BUDGET_MB << 20
+    assert 0 < watch.most < BUDGET_MB << 20
     assert watch.most_itself < 400 << 20
     assert after.files == []
     assert after.descriptors <= before.descriptors + 16
