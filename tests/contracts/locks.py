@@ -12,6 +12,7 @@ from proxy.derivation.lock.base import KeyLock
 
 GUARD = 20  # seconds until a test gives up waiting for what should happen at once
 SOON = 4  # seconds; Redis in trouble may cost two of them
+LEASE = 1.0  # seconds; renewed every third of it
 KEY, OTHER = "images/8f14e45f/small.jpg", "images/8f14e45f/large.jpg"
 
 HOLDER = """
@@ -22,8 +23,8 @@ from proxy.derivation.lock.redis import RedisLock
 from proxy.telemetry import Metrics
 
 async def main():
-    kind, place, key = sys.argv[1:]
-    lock = FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics())
+    kind, place, key, lease = sys.argv[1:]
+    lock = FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics(), lease_seconds=float(lease))
     async with lock.hold(key) as held:
         print(held, flush=True)
         await asyncio.sleep(3600)
@@ -44,7 +45,7 @@ class Locks:
     async def held_elsewhere(self, key: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """Another process, which holds `key` until it is killed."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", HOLDER, *self.place, key, stdout=subprocess.PIPE
+            sys.executable, "-c", HOLDER, *self.place, key, str(LEASE), stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         try:

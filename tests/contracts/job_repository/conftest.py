@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -10,14 +9,6 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
 from tests.postgres import PostgresServer
-
-
-@pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'catalog.db'}")
-    await database.migrate()
-    yield database
-    await database.close()
 
 
 @pytest.fixture(scope="module")
