@@ -24,7 +24,7 @@ def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
 
 
 def status(service: Service, upload_id: str) -> str:
-    return str(http.get(f"{service.url}/images/{upload_id}/status").json()["status"])
+    return str(http.get(f"{service.url}/images/{upload_id}/status", timeout=GUARD).json()["status"])
 
 
 def complete(service: Service, *upload_ids: str) -> bool:

@@ -20,21 +20,11 @@ import pytest
 
 from proxy.derivation.lock.redis import LEASE_SECONDS, RedisLock
 from proxy.telemetry import Metrics
+from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import need
 from tests.faults.judge import Judge
-from tests.faults.scene import (
-    GUARD,
-    NAMES,
-    PICTURE,
-    complete,
-    paths,
-    ready,
-    refused_upload,
-    until,
-    upload,
-    uploaded,
-)
+from tests.faults.scene import NAMES, PICTURE, paths, ready, refused_upload, upload, uploaded
 from tests.faults.upkeep import collect
 from tests.hostile import wire
 from tests.http_client import http

@@ -16,21 +16,11 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
-from tests.faults.scene import (
-    GUARD,
-    MORE,
-    NAMES,
-    alive,
-    complete,
-    paths,
-    ready,
-    refused_upload,
-    until,
-    uploaded,
-)
+from tests.faults.scene import MORE, NAMES, alive, paths, ready, refused_upload, uploaded
 from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service

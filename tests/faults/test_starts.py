@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from ingest.garbage import Kind
+from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
-from tests.faults.scene import NAMES, alive, complete, paths, ready, refused_upload, until, uploaded
+from tests.faults.scene import NAMES, alive, paths, ready, refused_upload, uploaded
 from tests.faults.upkeep import collect
 from tests.service import Program, Service, free_port
 

@@ -10,23 +10,11 @@ from typing import Any
 import pytest
 
 from ingest.garbage import Kind
+from tests.client import complete, until
 from tests.cluster import Cluster
 from tests.faults.judge import MARGIN, RENDER_TIMEOUT, Judge
 from tests.faults.proxy import S3Link, s3_error
-from tests.faults.scene import (
-    MORE,
-    NAMES,
-    PICTURE,
-    alive,
-    complete,
-    paths,
-    process,
-    ready,
-    refused_upload,
-    until,
-    upload,
-    uploaded,
-)
+from tests.faults.scene import MORE, NAMES, PICTURE, alive, paths, process, ready, refused_upload, upload, uploaded
 from tests.faults.upkeep import collect
 from tests.service import Service
 
