@@ -1,10 +1,13 @@
 """What the tests of faults do over and over: upload, wait, look at health and memory."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
+from _pytest.mark import ParameterSet
 
 from proxy.imaging.pipeline import render
 from proxy.imaging.probe import Limits
@@ -25,6 +28,12 @@ MORE = [
     for scale in (2, 3)
     for format in ("jpg", "png", "webp", "avif")
 ]
+
+
+def by_tier(cases: Mapping[str, Any], *, daily: str = "", long: Collection[str] = ()) -> list[ParameterSet]:
+    """Parameters by name: one for every day, those of the long run, and the others, which `.ci/run` takes."""
+    marks = {name: [pytest.mark.long if name in long else pytest.mark.slow] for name in cases} | {daily: []}
+    return [pytest.param(case, id=name, marks=marks[name]) for name, case in cases.items()]
 
 
 def variants_of(original: Path) -> dict[str, bytes]:

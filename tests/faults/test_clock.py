@@ -31,6 +31,8 @@ from tests.http_client import http
 from tests.redis_server import RedisServer
 from tests.service import Service, darkroom
 
+pytestmark = pytest.mark.slow
+
 UPLOAD = 15.0  # seconds, as in test_store.py
 KEY = {"Idempotency-Key": "one-and-the-same"}
 ASK_FOR_LEASE = """
@@ -90,7 +92,7 @@ def keyed_upload(service: Service) -> tuple[int, str]:
 
 
 class TestOneMachineOfSeveral:
-    @pytest.mark.parametrize("offset", ["+1d", "-1d"])
+    @pytest.mark.parametrize("offset", ["+1d", pytest.param("-1d", marks=pytest.mark.long)])
     def test_a_day_off_is_refused_by_the_store_and_harms_nobody(
         self, cluster: Cluster, right: Service, judge: Judge, preload: str, offset: str
     ) -> None:
@@ -175,7 +177,7 @@ def finish(connection: socket) -> int:
 
 
 class TestSetWhileItRuns:
-    @pytest.mark.parametrize("offset", ["+1d", "-1d"])
+    @pytest.mark.parametrize("offset", [pytest.param("+1d", marks=pytest.mark.long), "-1d"])
     def test_by_a_day(self, tmp_path: Path, judge: Judge, preload: str, offset: str) -> None:
         """In the middle of an upload, with warm-ups under way."""
         (tmp_path / "darkroom.toml").write_text(TINY)

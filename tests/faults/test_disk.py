@@ -22,6 +22,8 @@ from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 
+pytestmark = pytest.mark.slow
+
 ANSWER = 5 + MARGIN
 
 

@@ -19,6 +19,8 @@ from tests.http_client import http
 from tests.redis_server import RedisServer
 from tests.service import Service
 
+pytestmark = pytest.mark.slow
+
 PUBLISHING = 2.0 + MARGIN  # seconds that a Redis which says nothing may cost an upload; a deletion, a second
 NETWORK: dict[str, dict[str, Any]] = {
     "silent": {"stall": True},
