@@ -1,24 +1,20 @@
-"""Every soak, for minutes; each is also a command for as long as one likes. `.ci/run` takes seconds of each."""
+"""Every soak, for minutes; each is also a command, for as long as one likes.
+
+`.ci/run` takes seconds of them: of crashes in tests/faults, of load in tests/load, of workers in
+tests/integration/cluster, of life here.
+"""
 
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import TINY, Cluster
-from tests.postgres import PostgresServer
-from tests.redis_server import RedisServer
-from tests.seaweedfs import SeaweedServer
+from tests.cluster import TINY
 from tests.service import Service
 from tests.soak import crashes, life, load, warm_all, workers
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer) -> Cluster:
-    return Cluster.create(tmp_path, redis, postgres, seaweedfs)
-
-
 @pytest.mark.long
-class TestMinutes:
+class TestForMinutes:
     def test_crashes(self) -> None:
         crashes.main(seconds=60, seed=1)
 
@@ -36,14 +32,8 @@ class TestMinutes:
 
 
 @pytest.mark.slow
-class TestSeconds:
-    """Crashes: tests/faults; load: tests/load; workers: tests/integration/cluster."""
-
-    @pytest.mark.serial
-    def test_life(self, tmp_path: Path) -> None:
-        (tmp_path / "darkroom.toml").write_text(TINY)
-        with Service(tmp_path, **life.SETTINGS) as service:
-            life.live(service, [service], seconds=3, rounds=3)
-
-    def test_warm_all(self, cluster: Cluster) -> None:
-        warm_all.soak(cluster, uploads=10)
+@pytest.mark.serial
+def test_life_for_seconds(tmp_path: Path) -> None:
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    with Service(tmp_path, **life.SETTINGS) as service:
+        life.live(service, [service], seconds=3, rounds=3)
