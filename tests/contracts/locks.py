@@ -3,14 +3,14 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from proxy.derivation.lock.base import KeyLock
+from tests.contracts.waiting import GUARD
 
-GUARD = 20  # seconds until a test gives up waiting for what should happen at once
 SOON = 4  # seconds; Redis in trouble may cost two of them
 LEASE = 1.0  # seconds; renewed every third of it
 KEY, OTHER = "images/8f14e45f/small.jpg", "images/8f14e45f/large.jpg"
@@ -60,12 +60,6 @@ class Locks:
 async def can_have(lock: KeyLock, key: str = KEY) -> bool:
     async with asyncio.timeout(GUARD), lock.hold(key, wait=False) as held:
         return held
-
-
-async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async with asyncio.timeout(GUARD):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def hold_for_ever(lock: KeyLock, holds: asyncio.Event) -> None:

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from tests.camera import camera_jpeg
-from tests.load.flood import SIZES, Flood, capacity, cold_paths, flood, get
+from tests.client import get
+from tests.load.flood import SIZES, Flood, capacity, cold_paths, flood
 from tests.load.leaks import at_rest
 from tests.photographs import photograph_bytes
 from tests.service import Service
@@ -36,13 +37,12 @@ def upload(service: Service) -> list[str]:
 async def overwhelm(service: Service, ids: list[str], seconds: float) -> tuple[float, Flood]:
     """Capacity, in variants a second, and what became of ten times that."""
     paths = cold_paths(ids)
-    port = int(service.url.rpartition(":")[2])
-    able = await capacity(port, paths, 2)
+    able = await capacity(service.url, paths, 2)
     hot = next(paths)
-    await get(port, hot)
-    seen = await flood(port, paths, hot, 10 * able, seconds)
+    await get(service.url + hot)
+    seen = await flood(service.url, paths, hot, 10 * able, seconds)
     await asyncio.sleep(min(max(seen.retry_after, default=0), 30))
-    back = [await get(port, path) for path in seen.refused[-8:]]
+    back = [await get(service.url + path) for path in seen.refused[-8:]]
     assert [answer.status for answer in back] == [200] * len(back)  # who comes back when told to is served
     return able, seen
 

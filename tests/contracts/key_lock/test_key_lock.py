@@ -11,7 +11,8 @@ from proxy.derivation.lock.base import KeyLock, NoLock
 from proxy.derivation.lock.file import FileLock
 from proxy.derivation.lock.redis import LEASE_SECONDS, RedisLock
 from proxy.telemetry import Metrics
-from tests.contracts.locks import GUARD, KEY, LEASE, OTHER, Locks, can_have, end, hold_for_ever
+from tests.contracts.locks import KEY, LEASE, OTHER, Locks, can_have, end, hold_for_ever
+from tests.contracts.waiting import GUARD
 
 
 @pytest.fixture(params=["file", "file-of-two", "redis", "redis-of-two"])

@@ -10,7 +10,8 @@ from structlog.testing import capture_logs
 
 from proxy.derivation.lock.redis import RedisLock
 from proxy.telemetry import Metrics
-from tests.contracts.locks import GUARD, KEY, LEASE, SOON, can_have, end, hold_for_ever, until
+from tests.contracts.locks import KEY, LEASE, SOON, can_have, end, hold_for_ever
+from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
 
 TROUBLES: dict[str, Callable[[RedisServer], None]] = {
