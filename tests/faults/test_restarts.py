@@ -44,11 +44,13 @@ def test_nobody_is_failed(cluster: Cluster, judge: Judge, times: int) -> None:
     with cluster.proxy("first") as first, cluster.proxy("second") as second, ThreadPoolExecutor(ASKING) as pool:
         balancer = Balancer(judge, [first, second], wanted)
         asking = [pool.submit(balancer.run, number) for number in range(ASKING)]
-        for service in (first, second) * times:
-            time.sleep(0.5)
-            service.stop()
-            service.start()
-        balancer.done.set()
+        try:
+            for service in (first, second) * times:
+                time.sleep(0.5)
+                service.stop()
+                service.start()
+        finally:  # or the pool would wait for ever
+            balancer.done.set()
         for one in asking:
             one.result()
         assert "Traceback" not in first.log() + second.log()
