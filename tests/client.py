@@ -1,13 +1,46 @@
-"""A client of a real service: it uploads, and waits for what becomes of that."""
+"""A client of a real service: it uploads, asks, and waits for what becomes of that."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
 
 from tests.http_client import http
 from tests.service import Service
 
 GUARD = 60  # seconds until a test gives up waiting for what should happen
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    seconds: float
+
+    @property
+    def code(self) -> str:
+        return str(httpx.Response(self.status, content=self.body).json()["code"])
+
+
+async def get(url: str) -> Answer:
+    """On a connection of its own. For hundreds at once a whole HTTP client would be busier than the server."""
+    start = time.monotonic()
+    parts = urlsplit(url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n".encode())
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    finally:
+        writer.close()
+    line, *fields = head.decode().split("\r\n")
+    headers = httpx.Headers([(name, value) for name, _, value in (field.partition(": ") for field in fields)])
+    assert len(body) == int(headers["content-length"])
+    return Answer(int(line.split()[1]), headers, body, time.monotonic() - start)
 
 
 def upload(service: Service, picture: bytes) -> str:
@@ -24,7 +57,7 @@ def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
 
 
 def status(service: Service, upload_id: str) -> str:
-    return str(http.get(f"{service.url}/images/{upload_id}/status").json()["status"])
+    return str(http.get(f"{service.url}/images/{upload_id}/status", timeout=GUARD).json()["status"])
 
 
 def complete(service: Service, *upload_ids: str) -> bool:

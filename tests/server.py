@@ -78,7 +78,7 @@ class Server:
         self._signal(signum)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(self.stop_seconds)
-        self._process.kill()
+        self._signal(signal.SIGKILL)  # to all processes of the server, where it has several
         self._process.wait()
         self._process = None
 

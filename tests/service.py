@@ -68,7 +68,11 @@ class Program:
     def wait(self) -> None:
         """Until it has ended, well or by the signal that it got."""
         assert self._process is not None
-        assert self._process.wait(STOP_TIMEOUT) in (0, -signal.SIGTERM), self.log()
+        try:
+            code = self._process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end within {STOP_TIMEOUT} s:\n{self.log()}") from None
+        assert code in (0, -signal.SIGTERM), self.log()
         self._forget()
 
     def stop(self) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PAGE = 4096
@@ -14,11 +14,13 @@ class Watch:
     def __init__(self, server: int, interval: float = 0.01) -> None:
         self._server = server
         self._interval = interval
+        self._failure: Exception | None = None
         self.most = 0
         self.itself: list[int] = []
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """Raises where the server has ended meanwhile: then nothing is known of it."""
         stop = threading.Event()
         thread = threading.Thread(target=self._run, args=[stop])
         thread.start()
@@ -27,11 +29,18 @@ class Watch:
         finally:
             stop.set()
             thread.join()
+        if self._failure is not None:
+            raise self._failure
 
     def _run(self, stop: threading.Event) -> None:
-        while not stop.wait(self._interval):
-            self.most = max(self.most, self.held())
-            self.itself.append(resident(self._server))
+        try:
+            while True:
+                self.most = max(self.most, self.held())
+                self.itself.append(resident(self._server))
+                if stop.wait(self._interval):
+                    return
+        except ProcessLookupError as error:
+            self._failure = error
 
     @property
     def samples(self) -> int:
@@ -42,7 +51,11 @@ class Watch:
         return max(self.itself)
 
     def held(self) -> int:
-        return sum(resident(pid) for pid in self._children())
+        held = 0
+        for pid in self._children():
+            with suppress(ProcessLookupError):  # one that has ended in between
+                held += resident(pid)
+        return held
 
     def _children(self) -> set[str]:
         tasks = Path(f"/proc/{self._server}/task").glob("*/children")
@@ -50,8 +63,11 @@ class Watch:
 
 
 def resident(pid: int | str) -> int:
-    """Bytes."""
+    """Bytes. Raises ProcessLookupError where the process has ended."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    except (OSError, IndexError):  # it has ended
-        return 0
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except FileNotFoundError:
+        pages = 0
+    if not pages:  # or it is there until its parent has asked how it ended
+        raise ProcessLookupError(f"process {pid} has ended")
+    return pages * PAGE

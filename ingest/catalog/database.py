@@ -22,14 +22,18 @@ LATEST_REVISION = "0003"
 
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
 _MIGRATION_TIMEOUT = 600  # the same, while another brings the tables up to date
-_DEADLINE = 6  # seconds for a whole transaction: the wait for a connection, a look whether it lives, a new one
+_DEADLINE = 6.0  # seconds
 
 
 class Database:
-    """Connections to one database. Every failure of it leaves here as CatalogUnavailable."""
+    """Connections to one database. Every failure of it leaves here as CatalogUnavailable.
 
-    def __init__(self, url: str | URL) -> None:
-        self.engine = _create_engine(url)
+    `deadline`: seconds for a whole transaction: the wait for a connection, a look whether it lives, a new one.
+    """
+
+    def __init__(self, url: str | URL, *, deadline: float = _DEADLINE) -> None:
+        self.engine = _create_engine(url, deadline=deadline)
+        self._deadline = deadline
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":
@@ -48,7 +52,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Committed and durable when the block ends; rolled back if it raises, or takes too long."""
         with _translated():
-            async with asyncio.timeout(_DEADLINE), self.engine.begin() as connection:
+            async with asyncio.timeout(self._deadline), self.engine.begin() as connection:
                 yield connection
 
     async def migrate(self, revision: str = "head") -> None:
@@ -112,11 +116,11 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
         raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
 
 
-def _create_engine(url: str | URL, *, migrating: bool = False) -> AsyncEngine:
+def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bool = False) -> AsyncEngine:
     """`migrating`: a statement takes as long as it takes, and who migrates at the same time waits for it to end."""
     if make_url(url).get_backend_name() != "sqlite":
         # Seconds to connect, and for one statement.
-        patience = {"timeout": 3, "command_timeout": None if migrating else 10}
+        patience = {"timeout": deadline / 2, "command_timeout": None if migrating else 10}
         # The level is what the statements are made for, which compare and set. A stricter one, set as the server's
         # default, would fail transactions that meet, among them those that take a refused upload back.
         return create_async_engine(

@@ -35,13 +35,13 @@ _OPTIONS: dict[str, Any] = {
     "removeOnFail": {"count": 1000},
 }
 _RECOVERY: dict[str, Any] = {
-    # Found out after 5 seconds, not the default's 59 (docs/decisions/0008-bullmq.md). Decoding never runs in this
-    # event loop, so the lock is renewed in time.
+    # A dead worker is found out after 5 seconds, not the default's 59 (docs/decisions/0008-bullmq.md). Decoding never
+    # runs in this event loop, so the lock is renewed in time.
     "lockDuration": 5000,
-    "stalledInterval": 2000,
     "maxStalledCount": 3,  # a picture that kills its worker each time is given up
     "runRetryDelay": 1000,
 }
+_STALLED_SECONDS = 2.0  # between looks for jobs whose lock has run out: at the second look one is taken over
 _STATES = ("waiting", "active", "delayed", "failed")
 _PATIENCE = 2.0  # seconds for publishing: an upload waits for it
 _LAST_REPORT = 1.0  # seconds for telling of the progress that a job ended with
@@ -53,8 +53,9 @@ _GRACE = 20.0  # seconds for jobs in hand when a worker stops; then they are han
 class BullmqQueue:
     """`url` as in `REDIS_URL`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, stalled_seconds: float = _STALLED_SECONDS) -> None:
         self._url = url
+        self._recovery = {**_RECOVERY, "stalledInterval": int(stalled_seconds * 1000)}
         # Of our own making: BullMQ's connections try for minutes, and an upload waits for `publish`.
         self._redis = Redis.from_url(
             url, decode_responses=True, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 1)
@@ -92,9 +93,8 @@ class BullmqQueue:
         async def process(job: Job, _token: str) -> str | None:
             return await _process(handle, job)
 
-        worker = Worker(
-            QUEUE, process, {"connection": self._url, "concurrency": concurrency, "autorun": False, **_RECOVERY}
-        )
+        options = {"connection": self._url, "concurrency": concurrency, "autorun": False, **self._recovery}
+        worker = Worker(QUEUE, process, options)
         worker.on("error", _log_error)
         running = asyncio.create_task(worker.run())
         try:

@@ -14,15 +14,19 @@ from proxy.model import UploadId
 
 log = structlog.get_logger()
 
-_LOOK_AGAIN = 5.0  # seconds; what another process published, or a stopped one left, is found by then
+_LOOK_AGAIN = 5.0  # seconds
 _ABANDONED = timedelta(minutes=2)  # without a sign of life; a job at work shows one with every variant
 
 
 class LocalQueue:
-    """Nothing is kept here, so that nothing grows and nothing is lost."""
+    """Nothing is kept here, so that nothing grows and nothing is lost.
 
-    def __init__(self, repository: JobRepository) -> None:
+    `look_again`: seconds by which that is found what another process published, or a stopped one left.
+    """
+
+    def __init__(self, repository: JobRepository, *, look_again: float = _LOOK_AGAIN) -> None:
         self._repository = repository
+        self._look_again = look_again
         self._bell = asyncio.Event()
 
     async def publish(self, upload_id: UploadId) -> None:  # noqa: ARG002 - the job is in the table already
@@ -48,10 +52,10 @@ class LocalQueue:
                 await deliver(handle, upload_id)
             except CatalogUnavailable as error:
                 log.warning("cannot begin a job", upload=upload_id, error=str(error))
-                await asyncio.sleep(_LOOK_AGAIN)
+                await asyncio.sleep(self._look_again)
             except Exception:  # a defect of ours, in one job; the next ones are none the worse for it
                 log.exception("unexpected error in a job", upload=upload_id)
-                await asyncio.sleep(_LOOK_AGAIN)
+                await asyncio.sleep(self._look_again)
 
     async def _pending(self) -> AsyncIterator[UploadId]:
         """Jobs to do, for ever. Two consumers may be given the same one; claiming it decides who has it."""
@@ -68,7 +72,7 @@ class LocalQueue:
                 yield upload_id
                 continue
             try:
-                async with asyncio.timeout(_LOOK_AGAIN):
+                async with asyncio.timeout(self._look_again):
                     await self._bell.wait()
             except TimeoutError:
                 continue

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # stubs: not there when the service runs
 
 T = TypeVar("T")
 
-_DELETE_BATCH = 1000  # the most that one DeleteObjects takes
+_PAGE = 1000  # keys: the most that one answer lists, and that one DeleteObjects takes
 _READERS, _WRITERS = 24, 8  # at a time, each with a connection
 
 # Seconds that a caller waits. botocore's time-outs are for one silence; a store that sends drop by drop has none.
@@ -96,6 +96,7 @@ class S3Store:
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
         metrics: Metrics | None = None,
+        page: int = _PAGE,
     ) -> None:
         """Sends nothing, but blocks for some 0.2 s while botocore reads its models: to be called at start.
 
@@ -118,6 +119,7 @@ class S3Store:
                 )
             )
         self._bucket = bucket
+        self._page = page
         self._client = Session(access_key_id, secret_access_key, region_name=region).client(
             "s3", endpoint_url=endpoint_url, config=config
         )
@@ -184,8 +186,8 @@ class S3Store:
 
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
-            for start in range(0, len(keys), _DELETE_BATCH):
-                batch = keys[start : start + _DELETE_BATCH]
+            for start in range(0, len(keys), self._page):
+                batch = keys[start : start + self._page]
                 answer = self._client.delete_objects(
                     Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
                 )
@@ -195,7 +197,8 @@ class S3Store:
         await self._write("delete", delete)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        pages = iter(self._pages.paginate(Bucket=self._bucket, Prefix=prefix))
+        listing = self._pages.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page})
+        pages = iter(listing)
         while page := await self._read("list", lambda: next(pages, None)):
             for entry in page.get("Contents", ()):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["LastModified"])

@@ -3,15 +3,16 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from proxy.derivation.lock.base import KeyLock
+from tests.contracts.waiting import GUARD
 
-GUARD = 20  # seconds until a test gives up waiting for what should happen at once
 SOON = 4  # seconds; Redis in trouble may cost two of them
+LEASE = 1.0  # seconds; renewed every third of it
 KEY, OTHER = "images/8f14e45f/small.jpg", "images/8f14e45f/large.jpg"
 
 HOLDER = """
@@ -22,8 +23,8 @@ from proxy.derivation.lock.redis import RedisLock
 from proxy.telemetry import Metrics
 
 async def main():
-    kind, place, key = sys.argv[1:]
-    lock = FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics())
+    kind, place, key, lease = sys.argv[1:]
+    lock = FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics(), lease_seconds=float(lease))
     async with lock.hold(key) as held:
         print(held, flush=True)
         await asyncio.sleep(3600)
@@ -44,7 +45,7 @@ class Locks:
     async def held_elsewhere(self, key: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """Another process, which holds `key` until it is killed."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", HOLDER, *self.place, key, stdout=subprocess.PIPE
+            sys.executable, "-c", HOLDER, *self.place, key, str(LEASE), stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         try:
@@ -59,12 +60,6 @@ class Locks:
 async def can_have(lock: KeyLock, key: str = KEY) -> bool:
     async with asyncio.timeout(GUARD), lock.hold(key, wait=False) as held:
         return held
-
-
-async def until(condition: Callable[[], Coroutine[Any, Any, bool]]) -> None:
-    async with asyncio.timeout(GUARD):
-        while not await condition():
-            await asyncio.sleep(0.05)
 
 
 async def hold_for_ever(lock: KeyLock, holds: asyncio.Event) -> None:

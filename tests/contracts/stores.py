@@ -13,13 +13,16 @@ from proxy.storage.s3 import S3Store
 from tests.seaweedfs import SeaweedServer
 
 BUCKET = "darkroom-contract"
-OVER_A_PAGE = 1100  # S3 lists, and deletes, 1000 at a time
+PAGE = 50  # keys that are listed, and deleted, at a time; S3's own number is 1000
+OVER_A_PAGE = 110
+OVER_S3S_PAGE = 1100
 OBJECT = {"last_modified": "Wed, 12 Oct 2022 17:50:00 GMT", "content_type": "image/png"}
 
 
-def seaweed_store(server: SeaweedServer, *, bucket: str = BUCKET, secret: str | None = None) -> S3Store:
+def seaweed_store(server: SeaweedServer, *, bucket: str = BUCKET, secret: str | None = None, **options: int) -> S3Store:
     return S3Store(
         bucket,
+        **options,
         region="us-east-1",
         endpoint_url=server.endpoint_url,
         access_key_id=server.access_key_id,

@@ -22,7 +22,8 @@ from tests.postgres import PostgresServer
 from tests.service import darkroom
 from tests.unit.ingest.examples import accepted
 
-AWAY = 20  # seconds until a server that hangs must have been given up; it takes twelve
+DEADLINE = 1.0  # seconds for a transaction
+AWAY = 20  # seconds until a server that hangs must have been given up
 TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
     "stopped": PostgresServer.stop,
     "killed": PostgresServer.kill,
@@ -33,10 +34,22 @@ TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
 @pytest.fixture
 async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
     """Empty: not migrated either."""
-    database = Database(postgres.create_database())
+    url = postgres.create_database()
+    database = Database(url)
     yield database
-    postgres.resume()
     await database.close()
+    postgres.drop_database(url)
+
+
+@pytest.fixture
+async def impatient(postgres: PostgresServer, database: Database) -> AsyncIterator[Database]:
+    """The same database, migrated, by connections that give up soon."""
+    await database.migrate()
+    impatient = Database(database.engine.url, deadline=DEADLINE)
+    yield impatient
+    postgres.resume()
+    postgres.start()
+    await impatient.close()
 
 
 async def ask(database: Database, question: Callable[[Connection], Any]) -> Any:
@@ -69,6 +82,7 @@ class TestMigrations:
 
         assert await ask(database, differences) == []
 
+    @pytest.mark.slow  # two programs to start
     async def test_two_at_once_end_with_the_tables_there(self, database: Database, tmp_path: Path) -> None:
         """As when two machines are brought up together: one of them may be told that it came second."""
         url = database.engine.url.render_as_string(hide_password=False)
@@ -156,10 +170,9 @@ class TestAway:
 
     @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
     async def test_is_said_and_passes_by_itself(
-        self, postgres: PostgresServer, database: Database, trouble: Callable[[PostgresServer], None]
+        self, postgres: PostgresServer, impatient: Database, trouble: Callable[[PostgresServer], None]
     ) -> None:
-        await database.migrate()
-        repository = JobRepository(database)
+        repository = JobRepository(impatient)
         await asyncio.gather(*(repository.count() for _ in range(10)))  # connections to lose
         trouble(postgres)
         await self.assert_away(repository)
@@ -195,9 +208,8 @@ class TestAway:
 
     @pytest.mark.parametrize("mistake", ["password", "database", "port", "host"])
     async def test_a_wrong_address_is_said_and_gives_nothing_away(self, postgres: PostgresServer, mistake: str) -> None:
-        right = postgres.create_database()
         url = {
-            "password": postgres.url(right.rpartition("/")[2], password="open-sesame"),
+            "password": postgres.url("postgres", password="open-sesame"),
             "database": postgres.url("nowhere"),
             "port": "postgresql+asyncpg://darkroom:open-sesame@127.0.0.1:1/darkroom",
             "host": "postgresql+asyncpg://darkroom:open-sesame@nowhere.invalid/darkroom",

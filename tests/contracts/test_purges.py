@@ -15,9 +15,8 @@ from proxy.derivation.purges.base import Purges
 from proxy.derivation.purges.file import FilePurges
 from proxy.derivation.purges.redis import RedisPurges
 from proxy.model import UploadId, new_upload_id
+from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
-
-GUARD = 20  # seconds until a test gives up waiting for what should happen at once
 
 
 class Listener:

@@ -1,7 +1,7 @@
 """A queue at work, with a catalogue to judge it by."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -12,18 +12,12 @@ from ingest.catalog.repository import JobRepository
 from ingest.jobs import JobStatus, LostJob
 from ingest.queue.base import Delivery, Handler, WarmupQueue
 from proxy.model import UploadId, new_upload_id
+from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
 from tests.unit.ingest.examples import accepted
 
-GUARD = 30  # seconds until a test gives up waiting
 SOON = 5  # seconds; a queue that is away is told within them
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(GUARD):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 async def state(queue: Queue, job_id: str, wanted: str) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import Judge
-from tests.faults.scene import variants_of
+from tests.faults.scene import PICTURE, variants_of
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
@@ -10,7 +10,9 @@ from tests.seaweedfs import SeaweedServer
 
 @pytest.fixture(scope="session")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    return variants_of(tmp_path_factory.mktemp("truth") / "reference")
+    original = tmp_path_factory.mktemp("truth") / "original"
+    original.write_bytes(PICTURE)
+    return variants_of(original)
 
 
 @pytest.fixture

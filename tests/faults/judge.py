@@ -6,30 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from io import BytesIO
 from urllib.parse import urlsplit
 
-import httpx
 from PIL import Image
 
+from tests.client import Answer, get
 from tests.http_client import http
 
 RENDER_TIMEOUT = 5.0
 MARGIN = 3.0
 """Seconds that a busy machine may add to any deadline."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: httpx.Headers
-    body: bytes
-    seconds: float
-
-    @property
-    def code(self) -> str:
-        return str(httpx.Response(self.status, content=self.body).json()["code"])
 
 
 class Judge:
@@ -71,16 +58,8 @@ class Judge:
         return await asyncio.gather(*(self._one_of_crowd(url, path, within) for path in paths))
 
     async def _one_of_crowd(self, url: str, path: str, within: float) -> Answer:
-        start = time.monotonic()
-        parts = urlsplit(url)
         async with asyncio.timeout(within):
-            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n".encode())
-            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-            writer.close()
-        line, *fields = head.decode().split("\r\n")
-        headers = httpx.Headers([tuple(field.split(": ", 1)) for field in fields])
-        answer = Answer(int(line.split()[1]), headers, body, time.monotonic() - start)
+            answer = await get(url + path)
         self._judge(path, answer)
         return answer
 

@@ -1,15 +1,24 @@
 """What the tests of faults do over and over: upload, wait, look at health and memory."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
+from _pytest.mark import ParameterSet
 
-from tests.cluster import TINY, small_picture
+from proxy.imaging.pipeline import render
+from proxy.imaging.probe import Limits
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from tests.client import GUARD
+from tests.cluster import small_picture
 from tests.faults.judge import MARGIN
 from tests.http_client import http
 from tests.service import Service
+from tests.unit.ingest.examples import SIZES
 
 PICTURE = small_picture(7)
 NAMES = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "png", "webp", "avif")]
@@ -19,16 +28,21 @@ MORE = [
     for scale in (2, 3)
     for format in ("jpg", "png", "webp", "avif")
 ]
-GUARD = 45.0  # seconds until a test gives up waiting for what should happen
 
 
-def variants_of(folder: Path) -> dict[str, bytes]:
-    """The right bytes by name, of a server that nothing ever befell."""
-    folder.mkdir()
-    (folder / "darkroom.toml").write_text(TINY)
-    with Service(folder, WARM_UP="false", RENDER_PROCESSES="2") as service:
-        path = f"{service.url}/images/{uploaded(service)}"
-        return {name: http.get(f"{path}/{name}", timeout=GUARD).raise_for_status().content for name in NAMES + MORE}
+def by_tier(cases: Mapping[str, Any], *, daily: str = "", long: Collection[str] = ()) -> list[ParameterSet]:
+    """Parameters by name: one for every day, those of the long run, and the others, which `.ci/run` takes."""
+    marks = {name: [pytest.mark.long if name in long else pytest.mark.slow] for name in cases} | {daily: []}
+    return [pytest.param(case, id=name, marks=marks[name]) for name, case in cases.items()]
+
+
+def variants_of(original: Path) -> dict[str, bytes]:
+    """The right bytes by name, of sizes as in TINY."""
+    names = NAMES + MORE
+    recipes = Recipes(Settings())
+    variants = [variant for name in names if (variant := SIZES.parse(name))]
+    rendered = render(original, [recipes.target(variant) for variant in variants], Limits(100, 10_000))
+    return {names[one.index]: one.body for one in rendered}
 
 
 def upload(service: Service, picture: bytes = PICTURE, timeout: float = GUARD) -> httpx.Response:
@@ -60,21 +74,6 @@ def ready(service: Service) -> dict[str, str] | None:
     """None if it is, or what it says of each part; it answers before a load balancer gives up."""
     answer = http.get(f"{service.url}/readyz", timeout=3 + MARGIN)
     return None if answer.status_code == 200 else answer.json()["checks"]
-
-
-def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"did not happen within {seconds:g} s"
-        time.sleep(0.05)
-
-
-def status(service: Service, upload_id: str) -> str:
-    return str(http.get(f"{service.url}/images/{upload_id}/status", timeout=GUARD).json()["status"])
-
-
-def complete(service: Service, *upload_ids: str) -> bool:
-    return all(status(service, upload_id) == "complete" for upload_id in upload_ids)
 
 
 def process(service: Service, field: str) -> int:

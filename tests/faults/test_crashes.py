@@ -1,11 +1,15 @@
-"""Killed at random under load, and started again. `python -m tests.soak.crashes` does it for minutes."""
+"""Killed at random under load, and started again. `tests/soak` does it for minutes."""
 
 from pathlib import Path
+
+import pytest
 
 from tests.cluster import Cluster
 from tests.soak.crashes import crash_cluster, crash_one
 
-SECONDS = 8.0
+pytestmark = pytest.mark.slow
+
+SECONDS = 3.0
 
 
 def test_one_server(tmp_path: Path) -> None:

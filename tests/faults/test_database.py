@@ -16,27 +16,17 @@ from typing import Any
 import asyncpg
 import pytest
 
+from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
-from tests.faults.scene import (
-    GUARD,
-    MORE,
-    NAMES,
-    alive,
-    complete,
-    paths,
-    ready,
-    refused_upload,
-    until,
-    uploaded,
-)
+from tests.faults.scene import MORE, NAMES, alive, by_tier, paths, ready, refused_upload, uploaded
 from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 
 STATEMENT = 6.0  # seconds until a database that says nothing is given up, by whoever waits for it
-UPLOAD = 2 * STATEMENT + MARGIN  # once for the upload, once for taking back what it may have written
+UPLOAD = 2 * (STATEMENT + MARGIN)  # once for the upload, once for taking back what it may have written
 
 NETWORK: dict[str, dict[str, Any]] = {
     "refused": {"refuse": True},
@@ -67,7 +57,7 @@ def service(running: Service, link: Link) -> Service:
     return running
 
 
-@pytest.mark.parametrize("fault", NETWORK.values(), ids=NETWORK)
+@pytest.mark.parametrize("fault", by_tier(NETWORK, daily="reset", long=["half closed"]))
 def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
     upload_id = uploaded(service)
     until(lambda: complete(service, upload_id))
@@ -100,6 +90,7 @@ def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge
     until(lambda: complete(service, again))
 
 
+@pytest.mark.slow
 def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: Service) -> None:
     """More than there are connections in the pool."""
     link.break_(stall=True)
@@ -116,6 +107,7 @@ def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: 
     assert Counter(answer.status_code for answer in answers) == {200: 60}
 
 
+@pytest.mark.slow
 def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) -> None:
     """As where its disk is full: it reads, and refuses to write. An upload leaves nothing; a deletion, which does
     not reach the rows, is done by the next call."""
@@ -138,6 +130,7 @@ def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) ->
     until(lambda: complete(service, again))
 
 
+@pytest.mark.slow
 def test_a_stricter_isolation_by_default_fails_nobody(cluster: Cluster, service: Service) -> None:
     """Left to it, Postgres would fail transactions that meet, also those that take a refused upload back."""
     rows = len(cluster.rows()[0])
@@ -170,6 +163,7 @@ def execute(cluster: Cluster, statement: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_sqlite_locked_by_another_program(tmp_path: Path, judge: Judge) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with Service(tmp_path, RENDER_PROCESSES="2") as service:

@@ -13,13 +13,16 @@ import httpx
 import pytest
 
 from ingest.garbage import Kind
+from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import missing
 from tests.faults.judge import MARGIN, Judge
-from tests.faults.scene import MORE, NAMES, alive, complete, paths, ready, refused_upload, until, uploaded
+from tests.faults.scene import MORE, NAMES, alive, paths, ready, refused_upload, uploaded
 from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
+
+pytestmark = pytest.mark.slow
 
 ANSWER = 5 + MARGIN
 

@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
+from tests.client import complete, until
 from tests.cluster import Cluster
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
-from tests.faults.scene import MORE, NAMES, alive, complete, paths, ready, until, uploaded
+from tests.faults.scene import MORE, NAMES, alive, paths, ready, uploaded
 from tests.http_client import http
 from tests.redis_server import RedisServer
 from tests.service import Service
+
+pytestmark = pytest.mark.slow
 
 PUBLISHING = 2.0 + MARGIN  # seconds that a Redis which says nothing may cost an upload; a deletion, a second
 NETWORK: dict[str, dict[str, Any]] = {

@@ -1,19 +1,23 @@
 """Started again and again, and started before what it needs: it waits, says for what, and then works."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ingest.garbage import Kind
+from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
-from tests.faults.scene import NAMES, alive, complete, paths, ready, refused_upload, until, uploaded
+from tests.faults.scene import NAMES, alive, paths, ready, refused_upload, uploaded
 from tests.faults.upkeep import collect
 from tests.service import Program, Service, free_port
 
-INSTANTS = (0.2, 0.5, 0.8, 1.1, 1.4)  # seconds; a whole start takes one or two
+pytestmark = pytest.mark.slow
+
+INSTANTS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.2, 1.5)  # seconds; a whole start takes about one
 
 
 class Start(Program):
@@ -25,20 +29,21 @@ class Start(Program):
         self._launch("serve", "--port", str(free_port()))
 
 
-def storm(home: Path) -> None:
-    for instant in INSTANTS:
+def storm(home: Path, instants: Sequence[float]) -> None:
+    for instant in instants:
         with Start(home, RENDER_PROCESSES="1"):
             time.sleep(instant)
 
 
-def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge) -> None:
+@pytest.mark.parametrize("instants", [INSTANTS[1::2], pytest.param(INSTANTS, marks=pytest.mark.long)], ids=len)
+def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge, instants: Sequence[float]) -> None:
     """Also by the first start of all, which makes the tables."""
     (tmp_path / "darkroom.toml").write_text(TINY)
-    storm(tmp_path)
+    storm(tmp_path, instants)
     with Service(tmp_path, RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)
         service.kill()
-        storm(tmp_path)
+        storm(tmp_path, instants)
         service.start()
         until(lambda: complete(service, upload_id))
         assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {200}

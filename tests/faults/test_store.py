@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.garbage import Kind
+from tests.client import complete, until
 from tests.cluster import Cluster
 from tests.faults.judge import MARGIN, RENDER_TIMEOUT, Judge
 from tests.faults.proxy import S3Link, s3_error
@@ -18,12 +19,11 @@ from tests.faults.scene import (
     NAMES,
     PICTURE,
     alive,
-    complete,
+    by_tier,
     paths,
     process,
     ready,
     refused_upload,
-    until,
     upload,
     uploaded,
 )
@@ -39,7 +39,7 @@ AWAY: dict[str, dict[str, Any]] = {
     "silent": {"stall": True},
     "half closed": {"half_close": True},
 }
-CROSS = [(500, "InternalError"), (503, "SlowDown"), (403, "RequestTimeTooSkewed"), (403, "AccessDenied")]
+CROSS = {"InternalError": 500, "SlowDown": 503, "RequestTimeTooSkewed": 403, "AccessDenied": 403}
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iter
     assert {answer.status for answer in judge.get_all(urls(service, again, NAMES))} == {200}
 
 
-@pytest.mark.parametrize("fault", AWAY.values(), ids=AWAY)
+@pytest.mark.parametrize("fault", by_tier(AWAY, daily="refused", long=["half closed"]))
 def test_away(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
     with away(cluster, link, service, judge) as upload_id:
         link.break_(**fault)
@@ -106,18 +106,18 @@ def test_away(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fa
         refused_upload(service, "store_unavailable", within=UPLOAD)
 
 
-@pytest.mark.parametrize("fault", CROSS, ids=lambda fault: fault[1])
-def test_cross(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fault: tuple[int, str]) -> None:
-    status, code = fault
+@pytest.mark.parametrize("code", by_tier({code: code for code in CROSS}, long=CROSS.keys() - {"SlowDown"}))
+def test_cross(cluster: Cluster, link: S3Link, service: Service, judge: Judge, code: str) -> None:
     with away(cluster, link, service, judge) as upload_id:
         errors = service.metric("darkroom_store_errors_total", code=code)
-        link.answer = lambda _method, _path: s3_error(status, code)
+        link.answer = lambda _method, _path: s3_error(CROSS[code], code)
         answers = judge.get_all(urls(service, upload_id, MORE[:8]))
         assert {(answer.status, answer.code) for answer in answers} == {(503, "store_unavailable")}
         refused_upload(service, "store_unavailable", within=UPLOAD)
         assert service.metric("darkroom_store_errors_total", code=code) >= errors + 5
 
 
+@pytest.mark.slow
 def test_slow_but_there(link: S3Link, service: Service, judge: Judge) -> None:
     """300 ms for every piece, 100 kB a second: pictures come late, and right."""
     upload_id = uploaded(service)
@@ -130,6 +130,7 @@ def test_slow_but_there(link: S3Link, service: Service, judge: Judge) -> None:
     assert service.metric("darkroom_store_circuit_open") == 0
 
 
+@pytest.mark.slow
 class TestCutInTheMiddle:
     CUT = 1500  # bytes of an answer: all of its head, and a part of any picture here
 
@@ -184,9 +185,11 @@ class TestCutInTheMiddle:
             assert {answer.status for answer in judge.get_all(urls(other, upload_id, NAMES))} == {200}
 
 
+@pytest.mark.slow
 class TestPilingUp:
     CROWD = 200
 
+    @pytest.mark.serial
     def test_does_not_happen_when_the_store_says_nothing(self, link: S3Link, service: Service, judge: Judge) -> None:
         upload_ids = [uploaded(service) for _ in range(self.CROWD // len(NAMES))]
         crowd = [path for upload_id in upload_ids for path in paths(upload_id, NAMES)]
@@ -229,6 +232,7 @@ class TestPilingUp:
         until(lambda: upload(service).status_code == 201, RECOVERED)
 
 
+@pytest.mark.slow
 def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
     cluster: Cluster, service: Service, judge: Judge
 ) -> None:
@@ -245,6 +249,7 @@ def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
     assert cluster.objects(f"images/{upload_id}") == []
 
 
+@pytest.mark.slow
 def test_warm_ups_wait_for_the_store_and_end(cluster: Cluster, link: S3Link) -> None:
     link.heal()
     with cluster.ingest() as ingest, cluster.worker(S3_ENDPOINT_URL=link.url):

@@ -3,12 +3,11 @@
 import asyncio
 import itertools
 import time
-from asyncio import open_connection
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from email.message import Message
-from email.parser import BytesHeaderParser
+
+from tests.client import Answer, get
 
 FORMATS = ("jpg", "png", "webp", "avif")
 SIDES = range(300, 1000)
@@ -32,26 +31,6 @@ class Flood:
     health_seconds: list[float] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: Message
-
-
-async def get(port: int, path: str) -> Answer:
-    """On a connection of its own. A whole HTTP client would be busier than the server that it floods."""
-    async with asyncio.timeout(_LATE):
-        reader, writer = await open_connection("127.0.0.1", port)
-        try:
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: flood\r\nConnection: close\r\n\r\n".encode())
-            start, _, fields = (await reader.readuntil(b"\r\n\r\n")).partition(b"\r\n")
-            headers = BytesHeaderParser().parsebytes(fields)
-            await reader.readexactly(int(headers["content-length"]))
-        finally:
-            writer.close()
-    return Answer(int(start.split()[1]), headers)
-
-
 def cold_paths(ids: list[str]) -> Iterator[str]:
     """Each once; neighbours are of different uploads, sizes and formats."""
     for side, density, format in itertools.product(SIDES, ("", "@2x"), FORMATS):
@@ -59,14 +38,14 @@ def cold_paths(ids: list[str]) -> Iterator[str]:
             yield f"/images/{upload_id}/s{side}{density}.{format}"
 
 
-async def capacity(port: int, paths: Iterator[str], seconds: float, at_once: int = 4) -> float:
+async def capacity(url: str, paths: Iterator[str], seconds: float, at_once: int = 4) -> float:
     """Cold variants a second, asked for by a few who wait for each."""
     end, done = time.monotonic() + seconds, 0
 
     async def ask() -> None:
         nonlocal done
         while time.monotonic() < end:
-            assert (await get(port, next(paths))).status == 200
+            assert (await _get(url + next(paths))).status == 200
             done += 1
 
     start = time.monotonic()
@@ -74,19 +53,19 @@ async def capacity(port: int, paths: Iterator[str], seconds: float, at_once: int
     return done / (time.monotonic() - start)
 
 
-async def flood(port: int, paths: Iterator[str], hot: str, rate: float, seconds: float) -> Flood:
+async def flood(url: str, paths: Iterator[str], hot: str, rate: float, seconds: float) -> Flood:
     """`rate` cold requests a second, whatever becomes of those before; a hit and a health check beside them."""
     seen = Flood()
     end = time.monotonic() + seconds
     asked: set[asyncio.Task[None]] = set()
     beside = [
-        asyncio.create_task(_each(0.05, end, lambda: _hit(port, hot, seen))),
-        asyncio.create_task(_each(0.25, end, lambda: _health(port, seen))),
+        asyncio.create_task(_each(0.05, end, lambda: _hit(url, hot, seen))),
+        asyncio.create_task(_each(0.25, end, lambda: _health(url, seen))),
     ]
     due = time.monotonic()
     while (now := time.monotonic()) < end:
         while due <= now:
-            task = asyncio.create_task(_cold(port, next(paths), seen))
+            task = asyncio.create_task(_cold(url, next(paths), seen))
             asked.add(task)
             task.add_done_callback(asked.discard)
             due += 1 / rate
@@ -95,37 +74,42 @@ async def flood(port: int, paths: Iterator[str], hot: str, rate: float, seconds:
     return seen
 
 
-async def _cold(port: int, path: str, seen: Flood) -> None:
+async def _cold(url: str, path: str, seen: Flood) -> None:
     start = time.monotonic()
-    answer = await get(port, path)
+    answer = await _get(url + path)
     seconds = time.monotonic() - start
     seen.statuses[answer.status] += 1
     if answer.status == 200:
         seen.cold_seconds.append(seconds)
-    elif answer.status == 503 and (answer.headers["retry-after"] or "").isdecimal():
+    elif answer.status == 503 and answer.headers.get("retry-after", "").isdecimal():
         seen.refused_seconds.append(seconds)
         seen.retry_after.append(int(answer.headers["retry-after"]))
         seen.refused.append(path)
     elif answer.status != 504:
         seen.wrong.append(f"{path}: {answer.status} {answer.headers}")
-    if answer.status != 200 and answer.headers["cache-control"] != "no-store":
+    if answer.status != 200 and answer.headers.get("cache-control") != "no-store":
         seen.wrong.append(f"{path}: {answer.status} may be kept")
 
 
-async def _hit(port: int, path: str, seen: Flood) -> None:
+async def _hit(url: str, path: str, seen: Flood) -> None:
     start = time.monotonic()
-    answer = await get(port, path)
+    answer = await _get(url + path)
     seen.hit_seconds.append(time.monotonic() - start)
-    if answer.status != 200 or answer.headers["cache-status"] != "darkroom; hit":
-        seen.wrong.append(f"hit: {answer.status} {answer.headers['cache-status']}")
+    if answer.status != 200 or answer.headers.get("cache-status") != "darkroom; hit":
+        seen.wrong.append(f"hit: {answer.status} {answer.headers}")
 
 
-async def _health(port: int, seen: Flood) -> None:
+async def _health(url: str, seen: Flood) -> None:
     start = time.monotonic()
-    answer = await get(port, "/healthz")
+    answer = await _get(url + "/healthz")
     seen.health_seconds.append(time.monotonic() - start)
     if answer.status != 200:
         seen.wrong.append(f"/healthz: {answer.status}")
+
+
+async def _get(url: str) -> Answer:
+    async with asyncio.timeout(_LATE):
+        return await get(url)
 
 
 async def _each(interval: float, end: float, ask: Callable[[], Awaitable[None]]) -> None:

@@ -19,8 +19,9 @@ from pathlib import Path
 import httpx
 
 from tests.cluster import TINY, Cluster, small_picture
-from tests.faults.judge import CLIENT, decoded_size
+from tests.faults.judge import decoded_size
 from tests.faults.upkeep import collect, digests
+from tests.http_client import http
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
@@ -71,7 +72,7 @@ class Caller:
 
     def _upload(self) -> None:
         number = self._rng.randrange(len(PICTURES))
-        answer = CLIENT.post(
+        answer = http.post(
             f"{self._service.url}/images/upload", files={"image": ("p.jpg", PICTURES[number])}, timeout=30
         )
         if self._expect(answer, 201) == 201:
@@ -83,7 +84,7 @@ class Caller:
             standing = self._record.standing
         if standing:
             upload_id, name = self._rng.choice(standing), self._rng.choice(VARIANTS)
-            answer = CLIENT.get(f"{self._service.url}/images/{upload_id}/{name}", timeout=30)
+            answer = http.get(f"{self._service.url}/images/{upload_id}/{name}", timeout=30)
             missing = upload_id in self._record.deletes
             if self._expect(answer, *[404] * missing, 200) == 200:
                 note(self._record, upload_id, name, answer.content)
@@ -95,7 +96,7 @@ class Caller:
                 return
             upload_id = self._rng.choice(standing)
             self._record.deletes.add(upload_id)
-        answer = CLIENT.delete(f"{self._service.url}/images/{upload_id}", timeout=30)
+        answer = http.delete(f"{self._service.url}/images/{upload_id}", timeout=30)
         if self._expect(answer, 204) == 204:
             self._record.deleted.add(upload_id)
 
@@ -142,12 +143,12 @@ def judge(service: Service, record: Record, home: Path, settings: dict[str, str]
     for upload_id in record.standing:
         for name in VARIANTS:
             assert f"images/{upload_id}/{name}" in complete, "a job is complete without its variant"
-            answer = CLIENT.get(f"{service.url}/images/{upload_id}/{name}", timeout=30)
+            answer = http.get(f"{service.url}/images/{upload_id}/{name}", timeout=30)
             assert answer.status_code == 200, answer.text
             note(record, upload_id, name, answer.content)
     for upload_id in record.deleted:
-        assert CLIENT.get(f"{service.url}/images/{upload_id}", timeout=30).status_code == 404
-        assert CLIENT.get(f"{service.url}/images/{upload_id}/small.jpg", timeout=30).status_code == 404
+        assert http.get(f"{service.url}/images/{upload_id}", timeout=30).status_code == 404
+        assert http.get(f"{service.url}/images/{upload_id}/small.jpg", timeout=30).status_code == 404
     service.stop()
 
     collect(home, **settings)
@@ -166,7 +167,7 @@ def judge(service: Service, record: Record, home: Path, settings: dict[str, str]
 def until_ended(service: Service, upload_ids: Sequence[str]) -> None:
     deadline = time.monotonic() + PATIENCE
     for upload_id in upload_ids:
-        while (state := CLIENT.get(f"{service.url}/images/{upload_id}/status", timeout=30).json())["progress"] < 100:
+        while (state := http.get(f"{service.url}/images/{upload_id}/status", timeout=30).json())["progress"] < 100:
             assert state["status"] != "failed", state
             assert time.monotonic() < deadline, f"a job did not end within {PATIENCE:g} s: {state}"
             time.sleep(0.1)

@@ -88,11 +88,11 @@ class Client:
         return answer
 
 
-def live(service: Service, programs: Sequence[Program], seconds: float) -> None:
+def live(service: Service, programs: Sequence[Program], seconds: float, rounds: int = ROUNDS) -> None:
     """`programs`: the service, and what works for it."""
     held: list[list[tuple[int, int]]] = []
-    for number in range(ROUNDS):
-        clients = asyncio.run(work(service.url, seconds / ROUNDS, number))
+    for number in range(rounds):
+        clients = asyncio.run(work(service.url, seconds / rounds, number))
         at_rest(service)
         time.sleep(2)  # keep-alive connections and idle threads go
         tasks = service.metric("darkroom_tasks")

@@ -19,7 +19,6 @@ log = structlog.get_logger()
 LEASE_SECONDS = 3.0
 """How long a dead holder delays the others; well below the deadline of who waits."""
 
-_RENEW_SECONDS = LEASE_SECONDS / 3
 _POLL_SECONDS = 0.05  # one process has one waiter for each key, so this is some twenty small commands a second each
 _PATIENCE_SECONDS = 0.5  # for one answer of Redis; slower is as good as away
 _CONNECTIONS = 32
@@ -27,9 +26,19 @@ _LEAVE_ALONE_SECONDS = 5.0  # after a failure, so that a Redis that is away cost
 
 
 class RedisLock:
-    """Redis away, slow or full: leases are granted unseen (each process still derives once), with one warning."""
+    """Redis away, slow or full: leases are granted unseen (each process still derives once), with one warning.
 
-    def __init__(self, url: str, metrics: Metrics) -> None:
+    `leave_alone_seconds`: for how long Redis is not asked again after it has failed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        metrics: Metrics,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        leave_alone_seconds: float = _LEAVE_ALONE_SECONDS,
+    ) -> None:
         pool = BlockingConnectionPool.from_url(  # who finds them all in use waits; the other kind of pool would raise
             url,
             max_connections=_CONNECTIONS,
@@ -40,13 +49,15 @@ class RedisLock:
         )
         self._redis = Redis.from_pool(pool)
         self._metrics = metrics
+        self._lease_seconds = lease_seconds
+        self._leave_alone_seconds = leave_alone_seconds
         self._away_until = 0.0
         self._is_away = False
 
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
         # thread_local: the lease is renewed and freed by other tasks than the one that took it
-        lock = self._redis.lock(f"darkroom:{key}", LEASE_SECONDS, sleep=_POLL_SECONDS, thread_local=False)
+        lock = self._redis.lock(f"darkroom:{key}", self._lease_seconds, sleep=_POLL_SECONDS, thread_local=False)
         held = await self._acquire(lock, wait=wait)
         if held is None:
             yield True
@@ -80,7 +91,7 @@ class RedisLock:
 
     async def _renew(self, lock: Lock) -> None:
         while True:
-            await asyncio.sleep(_RENEW_SECONDS)
+            await asyncio.sleep(self._lease_seconds / 3)
             try:
                 await lock.reacquire()
             except LockError:
@@ -89,7 +100,7 @@ class RedisLock:
                 self._note_away(error)
 
     def _note_away(self, error: Exception) -> None:
-        self._away_until = monotonic() + _LEAVE_ALONE_SECONDS
+        self._away_until = monotonic() + self._leave_alone_seconds
         self._metrics.lock_fallbacks.inc()
         if not self._is_away:
             self._is_away = True

@@ -1,41 +1,37 @@
 """The catalogue, on every database that it runs on."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.catalog.tables import metadata
 from tests.postgres import PostgresServer
 
 
-@pytest.fixture
-async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'catalog.db'}")
-    await database.migrate()
-    yield database
-    await database.close()
-
-
 @pytest.fixture(scope="module")
-def migrated(postgres_server: PostgresServer) -> str:
-    """The name of a migrated Postgres database, to be copied: that is faster than to migrate each."""
+def migrated(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of a database that the tests of a module use in turn: to empty it is faster than to make another."""
 
-    async def migrate(url: str) -> None:
+    async def migrate() -> None:
         database = Database(url)
         await database.migrate()
         await database.close()
 
     url = postgres_server.create_database()
-    asyncio.run(migrate(url))
-    return url.rpartition("/")[2]
+    asyncio.run(migrate())
+    yield url
+    postgres_server.drop_database(url)
 
 
 @pytest.fixture
-async def postgresql(postgres: PostgresServer, migrated: str) -> AsyncIterator[Database]:
-    database = Database(postgres.create_database(template=migrated))
+async def postgresql(migrated: str) -> AsyncIterator[Database]:
+    database = Database(migrated)
+    async with database.transaction() as connection:
+        for table in reversed(metadata.sorted_tables):
+            await connection.execute(table.delete())
     yield database
     await database.close()
 

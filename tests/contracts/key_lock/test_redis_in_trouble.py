@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.derivation.lock import redis as redis_lock
-from proxy.derivation.lock.redis import LEASE_SECONDS, RedisLock
+from proxy.derivation.lock.redis import RedisLock
 from proxy.telemetry import Metrics
-from tests.contracts.locks import GUARD, KEY, SOON, can_have, end, hold_for_ever, until
+from tests.contracts.locks import KEY, LEASE, SOON, can_have, end, hold_for_ever
+from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
 
 TROUBLES: dict[str, Callable[[RedisServer], None]] = {
@@ -41,16 +41,15 @@ class Watched:
 
 class TestRedisInTrouble:
     @pytest.fixture
-    async def watched(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
-        monkeypatch.setattr(redis_lock, "_LEAVE_ALONE_SECONDS", 0.5)
+    async def watched(self, redis: RedisServer) -> AsyncIterator[Watched]:
         metrics = Metrics()
-        lock = RedisLock(redis.url, metrics)
+        lock = RedisLock(redis.url, metrics, lease_seconds=LEASE, leave_alone_seconds=0.5)
         yield Watched(lock, metrics)
         redis.resume()
         await lock.close()
 
     async def assert_leases_work(self, redis: RedisServer) -> None:
-        one, two = RedisLock(redis.url, Metrics()), RedisLock(redis.url, Metrics())
+        one, two = (RedisLock(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with one.hold(KEY):
             assert await can_have(two) is False
         await one.close()
@@ -103,11 +102,11 @@ class TestRedisInTrouble:
     async def test_who_holds_one_notices_nothing(
         self, redis: RedisServer, watched: Watched, trouble: Callable[[RedisServer], None]
     ) -> None:
-        async with asyncio.timeout(LEASE_SECONDS + SOON):
+        async with asyncio.timeout(LEASE + SOON):
             async with watched.lock.hold(KEY) as held:
                 assert held is True
                 trouble(redis)
-                await asyncio.sleep(LEASE_SECONDS / 3 + 0.2)
+                await asyncio.sleep(LEASE / 3 + 0.2)
         redis.refresh()
         await self.assert_leases_work(redis)
 
@@ -126,14 +125,14 @@ class TestRedisInTrouble:
 
     async def test_only_its_holder_frees_it(self, redis: RedisServer) -> None:
         """One whose lease was lost meanwhile does not free the next one's."""
-        one, two = RedisLock(redis.url, Metrics()), RedisLock(redis.url, Metrics())
+        one, two = (RedisLock(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with AsyncExitStack() as later:
             async with one.hold(KEY):
                 with redis.client() as client:
                     client.flushall()
                 await later.enter_async_context(two.hold(KEY))
             assert await can_have(one) is False
-            await asyncio.sleep(LEASE_SECONDS / 3 * 1.5)  # nor does it renew what is not its own, or stop its renewal
+            await asyncio.sleep(LEASE / 3 * 1.5)  # nor does it renew what is not its own, or stop its renewal
             assert await can_have(one) is False
         assert await can_have(one) is True
         await one.close()

@@ -13,7 +13,7 @@ from proxy.storage.base import ObjectStore
 from proxy.storage.disk import DiskStore
 from proxy.storage.memory import MemoryStore
 from proxy.storage.s3 import S3Store
-from tests.contracts.stores import BUCKET, seaweed_store
+from tests.contracts.stores import BUCKET, PAGE, seaweed_store
 from tests.seaweedfs import SeaweedServer
 
 
@@ -34,7 +34,7 @@ async def memory() -> AsyncIterator[MemoryStore]:
 @pytest.fixture(scope="module")
 def moto_store() -> Iterator[S3Store]:
     """Made once, as its twin below, for a client costs 0.2 s."""
-    store = S3Store(BUCKET, region="eu-central-1", access_key_id="moto", secret_access_key="moto")
+    store = S3Store(BUCKET, region="eu-central-1", access_key_id="moto", secret_access_key="moto", page=PAGE)
     yield store
     anyio.run(store.close)
 
@@ -52,7 +52,7 @@ def moto(moto_store: S3Store) -> Iterator[S3Store]:
 @pytest.fixture(scope="module")
 def seaweed(seaweedfs: SeaweedServer) -> Iterator[S3Store]:
     seaweedfs.create_bucket(BUCKET)
-    store = seaweed_store(seaweedfs)
+    store = seaweed_store(seaweedfs, page=PAGE)
     yield store
     anyio.run(store.close)
 

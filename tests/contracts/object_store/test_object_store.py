@@ -11,7 +11,8 @@ import pytest
 from proxy.keys import variants_prefix
 from proxy.model import UploadId
 from proxy.storage.base import ObjectExists, ObjectNotFound, ObjectStore
-from tests.contracts.stores import OVER_A_PAGE, failures, keys
+from tests.contracts.stores import OVER_A_PAGE, OVER_S3S_PAGE, failures, keys, seaweed_store
+from tests.seaweedfs import SeaweedServer
 
 BODIES = {"empty": b"", "one byte": b"\x00", "3 MB": random.Random(3).randbytes(3_000_000)}
 
@@ -215,15 +216,27 @@ class TestList:
         assert await keys(object_store, variants_prefix(upload_id)) == [f"images/{upload_id}/small.png"]
 
     async def test_more_than_a_page_deleted_while_listed(self, object_store: ObjectStore, upload_id: UploadId) -> None:
-        names = [f"images/{upload_id}/{number:04}.png" for number in range(OVER_A_PAGE)]
-        await asyncio.gather(*(object_store.put(name, b"x", content_type="image/png") for name in names))
-        found = []
+        await delete_while_listing(object_store, upload_id, OVER_A_PAGE)
 
-        async for info in object_store.list(variants_prefix(upload_id)):
-            found.append(info.key)
-            if len(found) % 500 == 0:
-                await object_store.delete(*found)
+    @pytest.mark.slow
+    async def test_more_than_a_page_of_s3s_own_size_deleted_while_listed(
+        self, seaweed: None, seaweedfs: SeaweedServer, upload_id: UploadId
+    ) -> None:
+        store = seaweed_store(seaweedfs)
+        await delete_while_listing(store, upload_id, OVER_S3S_PAGE)
+        await store.close()
 
-        assert found == names
-        await object_store.delete(*names)
-        assert await keys(object_store, variants_prefix(upload_id)) == []
+
+async def delete_while_listing(store: ObjectStore, upload_id: UploadId, number: int) -> None:
+    names = [f"images/{upload_id}/{number:04}.png" for number in range(number)]
+    await asyncio.gather(*(store.put(name, b"x", content_type="image/png") for name in names))
+    found = []
+
+    async for info in store.list(variants_prefix(upload_id)):
+        found.append(info.key)
+        if len(found) % (number // 2) == 0:
+            await store.delete(*found)
+
+    assert found == names
+    await store.delete(*names)
+    assert await keys(store, variants_prefix(upload_id)) == []

@@ -1,7 +1,6 @@
 """Every queue, each with a catalogue."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -14,21 +13,18 @@ from tests.redis_server import RedisServer
 
 
 @pytest.fixture
-async def repository(tmp_path: Path) -> AsyncIterator[JobRepository]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'catalog.db'}")
-    await database.migrate()
-    yield JobRepository(database)
-    await database.close()
+def repository(sqlite: Database) -> JobRepository:
+    return JobRepository(sqlite)
 
 
 @pytest.fixture
 async def local(repository: JobRepository) -> LocalQueue:
-    return LocalQueue(repository)
+    return LocalQueue(repository, look_again=0.5)
 
 
 @pytest.fixture
 async def bullmq_queue(redis: RedisServer) -> AsyncIterator[BullmqQueue]:
-    queue = BullmqQueue(redis.url)
+    queue = BullmqQueue(redis.url, stalled_seconds=0.2)
     yield queue
     redis.resume()
     await queue.close()

@@ -7,6 +7,7 @@ from ingest.jobs import JobStatus
 from ingest.queue.base import Delivery
 from ingest.reconciler import Reconciler
 from proxy.errors import CatalogUnavailable
+from tests.contracts.waiting import until
 from tests.contracts.workshop import (
     COMPLETE,
     FAILED,
@@ -17,7 +18,6 @@ from tests.contracts.workshop import (
     opened,
     state,
     take_and_die,
-    until,
 )
 from tests.redis_server import RedisServer
 

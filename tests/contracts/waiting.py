@@ -1,0 +1,12 @@
+"""Waiting for what should happen."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+GUARD = 30  # seconds until a test gives up waiting
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(GUARD):
+        while not await condition():
+            await asyncio.sleep(0.02)
