@@ -70,6 +70,7 @@ def test_a_searched_quality_is_announced_with_its_score() -> None:
     assert searched[0]["length"] == len(searched[1])
 
 
+@pytest.mark.slow
 def test_numpy_is_loaded_by_who_searches_alone() -> None:
     """It takes a tenth of a second and 20 MB, of every process."""
     code = "import sys, ingest.cli, ingest.web.app, proxy.imaging.child; sys.exit('numpy' in sys.modules)"
