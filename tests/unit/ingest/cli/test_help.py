@@ -70,6 +70,7 @@ def pages() -> dict[tuple[str, ...], str]:
     return dict(zip(ALL, texts, strict=True))
 
 
+@pytest.mark.slow
 def test_the_program_prints_the_same_page(pages: dict[tuple[str, ...], str]) -> None:
     assert printed(PROGRAM, "serve", "--help") == pages["serve",]
 

@@ -245,7 +245,7 @@ class CountedEncodes:
         return encode(image, wanted, exif)
 
 
-@pytest.mark.parametrize("size", [(800, 800), (6400, 100)])
+@pytest.mark.parametrize("size", [pytest.param((800, 800), marks=pytest.mark.slow), (6400, 100)])
 def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     encodes = CountedEncodes(monkeypatch)
 
@@ -259,7 +259,7 @@ def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monke
     "size",
     [
         (801, 800),
-        (16_000, 100),
+        pytest.param((16_000, 100), marks=pytest.mark.slow),
         pytest.param((2400, 2400), marks=pytest.mark.slow),
         pytest.param((3200, 300), marks=pytest.mark.slow),
         pytest.param((150, 9000), marks=pytest.mark.slow),
