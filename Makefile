@@ -25,7 +25,7 @@ test-fast: .venv/dev ## unit tests
 	$(PYTEST) -n 2 -m "not slow and not long" tests/unit $(ARGS)
 
 test-long: .venv/ci ## soaks, whole corpora and fault matrices: an hour or more
-	$(PYTEST) -m long $(ARGS)
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long $(ARGS)
 
 lint: .venv/ci ## format, types, layers, Dockerfile, template
 	$(BIN)/ruff check
