@@ -153,7 +153,7 @@ async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_
     async with pool(max_waiting=0) as children:
         busy = await pid(children)
         task = asyncio.create_task(render(children, long))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: children.admission.charged > 0)
         with pytest.raises(Overloaded):
             await render(children, ROCKET)
 
@@ -252,8 +252,9 @@ async def test_who_ended_by_itself_is_counted_with_the_reason(tmp_path: Path, nu
         await pid(children)  # once the other has been replaced
         assert ended(metrics) == {reason: 1}
 
-        os.kill(await pid(children), number)  # at rest
-        await asyncio.sleep(0.2)
+        [at_rest] = children._idle
+        os.kill(at_rest.pid, number)
+        await eventually(lambda: not at_rest.alive)
         await pid(children)
         await eventually(lambda: ended(metrics) == {reason: 2})
 
