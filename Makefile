@@ -36,7 +36,7 @@ test-ci: .venv/ci ## every test but the long ones, with coverage, as .ci/run doe
 	$(PYTEST) -m "serial and not long" --cov --cov-append --cov-report=term --cov-fail-under=90
 
 test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
-	$(PYTEST) -m long $(ARGS)
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long $(ARGS)
 
 lint: .venv/ci ## format, types, layers, Dockerfile, template
 	$(BIN)/ruff check

@@ -18,7 +18,6 @@ from benchmarks import photographs
 from benchmarks.report import say
 from tests.camera import camera_exif
 from tests.icc_profiles import DISPLAY_P3
-from tests.photographs import photograph_path
 from tests.pictures import flat_webp
 
 FOLDER = photographs.FOLDER
@@ -108,10 +107,6 @@ def extreme(photograph: str, format: str, *, blocks: int = 1, alpha: bool = Fals
     return saved(image.resize((10_000, 10_000), Image.Resampling.NEAREST), format, **options)
 
 
-def from_skimage(_photograph: str, name: str) -> bytes:
-    return photograph_path(name).read_bytes()
-
-
 def bomb(_photograph: str) -> bytes:
     """10000x10000 in 38 bytes."""
     return flat_webp(10_000, 10_000)
@@ -124,7 +119,7 @@ RECIPES = (
     Recipe("8 MP", "JPEG", "jpg", "picosdeeuropa_by_Aitzol_Berasategi", jpeg),
     Recipe("6 MP, as shipped", "JPEG", "jpg", "free_by_Peter_Nerlich", as_shipped, quick=True),
     Recipe("2.5 MP, of a camera", "JPEG", "jpg", "Storm", as_shipped),
-    Recipe("0.3 MP", "JPEG", "jpg", None, partial(from_skimage, name="rocket.jpg")),
+    Recipe("0.3 MP", "JPEG", "jpg", "rocket.jpg", as_shipped),
     Recipe("18 MP", "JPEG progressive", "jpg", "Elephants_5640x3172", partial(jpeg, quality=85, progressive=True)),
     Recipe("16 MP, as shipped", "JPEG progressive", "jpg", "seeding_by_Clements_Engelhardt", as_shipped),
     Recipe("6 MP, as shipped", "JPEG progressive", "jpg", "life_by_Aitzol_Berasategi", as_shipped, quick=True),
@@ -132,7 +127,7 @@ RECIPES = (
     Recipe("4 MP", "PNG", "png", "picosdeeuropa_by_Aitzol_Berasategi", partial(png, side=2300), quick=True),
     Recipe("4 MP, cut out", "PNG", "png", "LadyBird", partial(cut_out, format="PNG")),
     Recipe("3.7 MP, screenshot", "PNG", "png", None, screenshot, quick=True),
-    Recipe("0.3 MP", "PNG", "png", None, partial(from_skimage, name="astronaut.png")),
+    Recipe("0.3 MP", "PNG", "png", "astronaut.png", as_shipped),
     Recipe("13 MP", "WebP", "webp", "Dragonfly_by_Bolly", webp, quick=True),
     Recipe("12 MP", "WebP", "webp", "sunset_by_Aitzol_Berasategi", webp),
     Recipe("4 MP, cut out", "WebP", "webp", "LadyBird", partial(cut_out, format="WEBP", quality=85)),

@@ -7,7 +7,7 @@ the score does: 96 falls to 50. So each is judged by what it meant to do.
 
 import io
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -45,10 +45,14 @@ class Judge:
         image = geometry(_decoded(original), side)
         scores = {}
         for wanted, formats in _references(image, files):
-            path = Path(self._folder.name, "wanted.png")
-            wanted.save(path, compress_level=1)
-            answer = self._worker.ask(reference=str(path), files=[str(files[format]) for format in formats])
-            scores.update(zip(formats, answer["scores"], strict=True))
+            scores.update(zip(formats, self.likeness(wanted, [files[format] for format in formats]), strict=True))
+        return scores
+
+    def likeness(self, wanted: Image.Image, files: Iterable[Path]) -> list[float]:
+        """The score of each file against `wanted`."""
+        reference = Path(self._folder.name, "wanted.png")
+        wanted.save(reference, compress_level=1)
+        scores: list[float] = self._worker.ask(reference=str(reference), files=[*map(str, files)])["scores"]
         return scores
 
 

@@ -1,4 +1,7 @@
-"""Camera pictures that Debian's wallpaper packages bring: 2 to 20 megapixels, free to use. Nothing is installed."""
+"""Photographs that packages bring: Debian's wallpapers of 2 to 20 megapixels, and scikit-image's small ones.
+
+All are free to use. Debian's packages are unpacked and not installed; scikit-image is one of the peers.
+"""
 
 import shutil
 import subprocess
@@ -7,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.peers import install
 from benchmarks.report import say
 
 FOLDER = Path(__file__).with_name(".corpus")
@@ -23,6 +27,17 @@ PHOTOGRAPHS = {
     "LadyBird": "mate-backgrounds",
 }
 """And the packages that bring them."""
+SKIMAGE = (
+    "astronaut.png",
+    "chelsea.png",
+    "coffee.png",
+    "hubble_deep_field.jpg",
+    "ihc.png",
+    "motorcycle_left.png",
+    "retina.jpg",
+    "rocket.jpg",
+)
+"""In colour; of 0.1 to 2 megapixels."""
 
 
 def opened(name: str) -> Image.Image:
@@ -40,6 +55,10 @@ def path(name: str) -> Path:
 
 
 def find(name: str) -> Path | None:
+    if name in SKIMAGE:
+        python = install.python("tools")
+        packages = python.parents[1].glob("lib/python3*/site-packages") if python else ()
+        return next((folder / "skimage/data" / name for folder in packages), None)
     package = FOLDER / "packages" / PHOTOGRAPHS[name]
     if not package.exists():
         fetch(PHOTOGRAPHS[name], package)

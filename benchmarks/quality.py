@@ -7,15 +7,18 @@ import io
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from PIL import Image, ImageOps
-from ssimulacra2 import ssimulacra2 as published
 
+from benchmarks import photographs
+from benchmarks.judge import Judge
+from benchmarks.peers import install
 from benchmarks.report import table
 from proxy.imaging.codecs import encode
 from proxy.imaging.similarity import Reference
@@ -23,26 +26,31 @@ from proxy.imaging.target import Target
 from proxy.imaging.tuning import tuned
 from proxy.model import Fit, Format
 from proxy.settings import Quality
-from tests.photographs import COLOR_PHOTOGRAPHS, photograph_path
 
 SIDES = (150, 400, 800)
 LARGE_SIDES = (1600, 2400)
 LOSSY = (Format.JPG, Format.WEBP, Format.AVIF)
 QUALITIES = (50, 65, 75, 85, 92)
-SLIDES = "ihc.png"  # scikit-image's photograph through a microscope
 
 Renderings = list[tuple[str, int, Image.Image]]
 
 
 def main(folder: Path | None) -> None:
-    paths = [photograph_path(name) for name in (*COLOR_PHOTOGRAPHS, SLIDES)]
+    python = install.python("tools")
+    if python is None:
+        return
+    paths = [photographs.path(name) for name in photographs.SKIMAGE]
     paths += sorted(folder.glob("*.jpg")) if folder else []
+    with Judge(python) as judge:
+        compare(paths, judge)
+
+
+def compare(paths: list[Path], judge: Judge) -> None:
     pictures = list(renderings(paths, SIDES))
-    judges = [Judge(picture) for _, _, picture in pictures]
     table(
         f"Our measure against the package ssimulacra2: {len(pictures)} renderings, 3 formats, qualities {QUALITIES}",
         ("side", "files", "Pearson", "Spearman", "ours is higher by", "mean difference", "worst"),
-        agreement(pictures, judges),
+        agreement(pictures, judge),
     )
     table(
         f"A score of {Quality().score:g} against fixed qualities; scores are the package's",
@@ -50,7 +58,7 @@ def main(folder: Path | None) -> None:
             *("side", "format", "fixed KB", "auto KB", "bytes of a picture", "from", "to"),
             *("fixed mean", "worst", "auto mean", "worst", "fixed ms", "auto ms"),
         ),
-        comparison(pictures, judges),
+        comparison(pictures, judge),
     )
     table(
         "Large pictures, whose middle is searched: what it scores, and what all of it scores, both by our measure",
@@ -71,46 +79,17 @@ def renderings(paths: list[Path], sides: tuple[int, ...]) -> Iterator[tuple[str,
                 yield path.stem, side, square
 
 
-class Judge:
-    """The package's measure, with what depends on the original alone computed once.
-
-    Scales that a small picture lacks count as without error: the package goes on with the next scale's weights there.
-    """
-
-    def __init__(self, original: Image.Image) -> None:
-        self._scales = [(xyb, published.blur_image(xyb), published.blur_image(xyb * xyb)) for xyb in _scales(original)]
-
-    def score(self, image: Image.Image) -> float:
-        measured = published.Msssim()
-        for (xyb, mean1, square1), other in zip(self._scales, _scales(image), strict=True):
-            mean2, square2 = published.blur_image(other), published.blur_image(other * other)
-            scale = published.MsssimScale()
-            product = published.blur_image(xyb * other)
-            scale.avg_ssim = published.ssim_map(mean1, mean2, square1, square2, product)
-            scale.avg_edgediff = published.edge_diff_map(xyb, mean1, other, mean2)
-            measured.scales.append(scale)
-        while len(measured.scales) < published.kNumScales:
-            measured.scales.append(published.MsssimScale())
-        return float(measured.score())
-
-
-def _scales(image: Image.Image) -> Iterator[np.ndarray]:
-    linear = published.srgb_to_linear(np.asarray(image.convert("RGB"), np.float64))
-    for _ in range(published.kNumScales):
-        if min(linear.shape[:2]) < 8:
-            return
-        yield published.make_positive_xyb(published.linear_rgb_to_xyb(linear))
-        linear = published.downsample(linear, 2, 2)
-
-
-def agreement(pictures: Renderings, judges: list[Judge]) -> Iterator[tuple[object, ...]]:
+def agreement(pictures: Renderings, judge: Judge) -> Iterator[tuple[object, ...]]:
     rows: list[tuple[int, float, float]] = []
-    for (_, side, picture), judge in zip(pictures, judges, strict=True):
+    for _, side, picture in pictures:
         reference = Reference(picture)
-        for format in LOSSY:
-            for quality in QUALITIES:
-                image = decoded(encode(picture.copy(), replace(fixed(side, format), quality=quality), None))
-                rows.append((side, reference.score(image), judge.score(image)))
+        files = [
+            encode(picture.copy(), replace(fixed(side, format), quality=quality), None)
+            for format in LOSSY
+            for quality in QUALITIES
+        ]
+        ours = [reference.score(decoded(file)) for file in files]
+        rows += zip([side] * len(files), ours, published(judge, picture, files), strict=True)
     for side in (*SIDES, "all"):
         ours, theirs = np.array([row[1:] for row in rows if side in (row[0], "all")]).T
         ranks = (np.argsort(np.argsort(scores)) for scores in (ours, theirs))
@@ -121,13 +100,13 @@ def agreement(pictures: Renderings, judges: list[Judge]) -> Iterator[tuple[objec
         )
 
 
-def comparison(pictures: Renderings, judges: list[Judge]) -> Iterator[tuple[object, ...]]:
+def comparison(pictures: Renderings, judge: Judge) -> Iterator[tuple[object, ...]]:
     rows = []
-    for (_, side, picture), judge in zip(pictures, judges, strict=True):
+    for _, side, picture in pictures:
         for format in LOSSY:
             plain, plain_ms = timed(picture, fixed(side, format))
             auto, auto_ms = timed(picture, searched(side, format))
-            scores = [judge.score(decoded(file)) for file in (plain, auto)]
+            scores = published(judge, picture, [plain, auto])
             rows.append((side, format, len(plain), len(auto), *scores, plain_ms, auto_ms))
     for side in (*SIDES, "all"):
         for format in LOSSY:
@@ -163,6 +142,15 @@ def timed(picture: Image.Image, target: Target) -> tuple[bytes, float]:
     start = time.process_time()
     file = encode(copy, target, None) if target.score is None else tuned(copy, target, None)[0]
     return file, (time.process_time() - start) * 1000
+
+
+def published(judge: Judge, picture: Image.Image, files: Sequence[bytes]) -> list[float]:
+    """Scores by the package."""
+    with TemporaryDirectory() as folder:
+        paths = [Path(folder, str(number)) for number, _ in enumerate(files)]
+        for path, file in zip(paths, files, strict=True):
+            path.write_bytes(file)
+        return judge.likeness(picture, paths)
 
 
 def fixed(side: int, format: Format) -> Target:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from time import monotonic
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -32,18 +31,19 @@ class TimedBody:
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         stream = self._request.stream()
-        end = monotonic() + self._total
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._total
         allowed = self._stall  # seconds of waiting for the client; what is done with its bytes is not its fault
         self._begun = True
         try:
             while True:
-                start = monotonic()
+                start = clock()
                 async with asyncio.timeout(min(self._stall, allowed, end - start)):
                     chunk = await anext(stream, None)
                 if chunk is None:
                     self._finished = True
                     return
-                allowed += len(chunk) / MIN_RATE - (monotonic() - start)
+                allowed += len(chunk) / MIN_RATE - (clock() - start)
                 if chunk:
                     yield chunk
         except TimeoutError:

@@ -4,8 +4,6 @@ Known vulnerabilities are not among it: docs/decisions/0020-seen-from-outside.md
 """
 
 import re
-import subprocess
-import sys
 import tomllib
 from importlib.metadata import distribution, version
 
@@ -52,16 +50,6 @@ def test_the_locks_have_all_that_is_declared() -> None:
 
 def test_what_is_installed_is_what_is_locked() -> None:
     assert {name: version(name) for name in pins("requirements-dev.txt")} == pins("requirements-dev.txt")
-
-
-def test_all_fit_together() -> None:
-    check = subprocess.run(
-        [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"],
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    assert check.returncode == 0, check.stdout
 
 
 def test_every_licence_is_one_that_was_looked_at() -> None:

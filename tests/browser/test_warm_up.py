@@ -142,4 +142,4 @@ def test_another_upload_can_be_opened_meanwhile(open_page: OpenPage, service: Se
     warm(page)
 
     expect(page.locator("#picture [data-part=id]")).to_have_text(second)
-    expect(page.locator("#picture [data-part=original]")).to_contain_text("451 × 300")
+    expect(page.locator("#picture [data-part=original]")).to_contain_text("301 × 199")

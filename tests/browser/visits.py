@@ -49,7 +49,7 @@ def screenshot(page: Page, name: str) -> None:
 
 
 def choose(page: Page, *names: str) -> None:
-    """Photographs of scikit-image, chosen as a person does it."""
+    """Photographs, chosen as a person does it."""
     payloads = [{"name": name, "mimeType": "image/png", "buffer": photograph_bytes(name)} for name in names]
     page.get_by_label("Drop pictures here").set_input_files(payloads)
 

@@ -34,6 +34,7 @@ def drawn() -> dict[str, str]:
 
 
 KINDS = tuple(tree(ServiceError))
+each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
 def test_there_are_kinds_to_look_at() -> None:
@@ -41,33 +42,32 @@ def test_there_are_kinds_to_look_at() -> None:
     assert len(KINDS) >= 19
 
 
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-class TestEveryKind:
-    def test_has_its_own_row_in_the_table_of_statuses(self, kind: type[ServiceError]) -> None:
-        assert kind in STATUS
-        assert HTTPStatus(STATUS[kind]) >= 400
+@each_kind
+def test_every_kind_has_a_status_of_its_own_that_is_no_defect(kind: type[ServiceError]) -> None:
+    assert kind in STATUS
+    assert HTTPStatus(STATUS[kind]) >= 400
+    assert STATUS[kind] != 500
 
-    def test_is_never_answered_as_a_defect_of_ours(self, kind: type[ServiceError]) -> None:
-        assert STATUS[kind] != 500
-        assert kind.code != ServiceError.code
 
-    def test_has_a_machine_readable_code_that_is_its_own_or_says_not_found(self, kind: type[ServiceError]) -> None:
-        assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
-        assert "code" in vars(kind) or kind.code == "not_found"
+@each_kind
+def test_every_kind_has_a_code_and_a_title_of_its_own(kind: type[ServiceError]) -> None:
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
+    assert kind.code != ServiceError.code
+    assert "code" in vars(kind) or kind.code == "not_found"
+    assert vars(kind)["title"].strip()
 
-    def test_has_a_title_of_its_own(self, kind: type[ServiceError]) -> None:
-        assert vars(kind)["title"].strip()
 
-    def test_speaks_its_title_where_nothing_else_is_said(self, kind: type[ServiceError]) -> None:
-        assert str(kind()) == kind.title
-        assert str(kind("Say this.")) == "Say this."
+@each_kind
+def test_every_kind_speaks_its_title_where_nothing_else_is_said(kind: type[ServiceError]) -> None:
+    assert str(kind()) == kind.title
+    assert str(kind("Say this.")) == "Say this."
 
-    def test_takes_the_seconds_until_trying_again_makes_sense(self, kind: type[ServiceError]) -> None:
-        assert kind("x", retry_after=7).retry_after == 7
 
-    def test_invites_another_try_if_it_is_retryable_and_its_status_can_say_so(self, kind: type[ServiceError]) -> None:
-        assert (kind().retry_after is not None) == (STATUS[kind] in (409, 503))
-        assert kind.retryable == (STATUS[kind] in (408, 409, 503, 504))
+@each_kind
+def test_every_kind_invites_another_try_if_it_is_retryable(kind: type[ServiceError]) -> None:
+    assert kind("x", retry_after=7).retry_after == 7
+    assert (kind().retry_after is not None) == (STATUS[kind] in (409, 503))
+    assert kind.retryable == (STATUS[kind] in (408, 409, 503, 504))
 
 
 def test_codes_and_titles_name_one_kind_each() -> None:

@@ -152,6 +152,7 @@ def test_the_process_is_described() -> None:
     assert sample(Metrics(), "process_resident_memory_bytes") > 1_000_000
 
 
+@pytest.mark.slow
 def test_without_a_collector_no_tracing_is_imported() -> None:
     program = """
 import sys

@@ -1,5 +1,6 @@
 """`--help` of every command: what it does, an example that works, and nothing that a narrow terminal would break."""
 
+import json
 import os
 import re
 import shlex
@@ -35,10 +36,10 @@ def find(words: tuple[str, ...]) -> object:
     return command
 
 
-def shown(words: tuple[str, ...], **environment: str) -> str:
+def printed(*command: str, **environment: str) -> str:
     """By 80 columns, as a pipe gets it."""
     done = subprocess.run(
-        [PROGRAM, *words, "--help"],
+        command,
         env={"PATH": os.defpath, "HOME": "/nonexistent", "LANG": "C.UTF-8", **environment},
         text=True,
         capture_output=True,
@@ -52,9 +53,26 @@ ALL = sorted(walk())
 LEAVES = [words for words in ALL if not hasattr(find(words), "commands")]
 
 
+PAGES = """
+import json, sys
+from ingest.cli import app
+for words in json.loads(sys.argv[1]):
+    app([*words, "--help"], prog_name="darkroom", standalone_mode=False)
+    print("end of page")
+"""
+
+
 @pytest.fixture(scope="module")
 def pages() -> dict[tuple[str, ...], str]:
-    return {words: shown(words) for words in ALL}
+    """All of them, by one process."""
+    *texts, rest = printed(sys.executable, "-c", PAGES, json.dumps(ALL)).split("end of page\n")
+    assert rest == ""
+    return dict(zip(ALL, texts, strict=True))
+
+
+@pytest.mark.slow
+def test_the_program_prints_the_same_page(pages: dict[tuple[str, ...], str]) -> None:
+    assert printed(PROGRAM, "serve", "--help") == pages["serve",]
 
 
 @pytest.mark.parametrize("words", ALL)
@@ -66,8 +84,10 @@ def test_a_page_fits_eighty_columns_and_needs_no_colour(
 
 
 def test_colour_is_for_terminals_that_want_it() -> None:
-    assert "\x1b[" in shown((), FORCE_COLOR="1", TERM="xterm-256color")
-    assert re.findall("\x1b\\[[0-9;]*3[0-7]m", shown((), FORCE_COLOR="1", NO_COLOR="1", TERM="xterm-256color")) == []
+    terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
+
+    assert "\x1b[" in printed(PROGRAM, "--help", **terminal)
+    assert re.findall("\x1b\\[[0-9;]*3[0-7]m", printed(PROGRAM, "--help", NO_COLOR="1", **terminal)) == []
 
 
 @pytest.mark.parametrize("words", ALL)

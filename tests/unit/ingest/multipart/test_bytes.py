@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.multipart import file_field
@@ -86,7 +86,6 @@ class TestBytes:
 
 
 @given(file=st.binary(max_size=300), cuts=st.lists(st.integers(0, 700), max_size=20), before=st.booleans())
-@settings(max_examples=200, deadline=None)
 def test_however_a_body_is_cut_into_pieces_the_file_is_the_same(file: bytes, cuts: list[int], before: bool) -> None:
     other = part('name="a"', b"b")
     body = multipart(*([other] if before else []), part(FILE, file), other)

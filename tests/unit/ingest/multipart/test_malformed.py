@@ -1,7 +1,7 @@
 """What is no multipart body, or a broken one: a refusal that says why, never a part of a file."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.multipart import file_field
@@ -143,7 +143,6 @@ class TestBroken:
         max_size=25,
     )
 )
-@settings(max_examples=300, deadline=None)
 def test_whatever_comes_there_is_a_file_or_a_refusal(body: list[bytes]) -> None:
     async def taken() -> bytes | None:
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import httpx
@@ -14,6 +15,9 @@ from ingest.web.app import ingest_app
 from proxy.settings import Settings
 from proxy.web.app import serve_variants
 from tests.unit.ingest.leftovers import files_below, rows
+
+# It is marked slow, and needs what the dependency group ci has.
+collect_ignore = [] if find_spec("schemathesis") else ["test_openapi.py"]
 
 
 @dataclass(frozen=True)

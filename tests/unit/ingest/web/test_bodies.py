@@ -1,7 +1,7 @@
-"""How long a body may take: as a whole, in silence, and for the bytes that came."""
+"""How long a body may take: as a whole, in silence, and for the bytes that came. Virtual time."""
 
 import asyncio
-from itertools import count
+from collections.abc import Iterable
 
 import pytest
 from starlette.requests import Request
@@ -9,52 +9,58 @@ from starlette.types import Message
 
 from ingest.web.bodies import MIN_RATE, TimedBody
 from proxy.errors import UploadTimeout
+from tests.unit.ingest.tasks import at_once
 
 STALL = 0.4  # seconds
 
 
-def body(size: int, pause: float, *, chunks: int) -> TimedBody:
-    """So many chunks of `size` bytes, `pause` seconds apart."""
-    number = count(1)
+def body(chunks: Iterable[bytes], pause: float) -> TimedBody:
+    """The chunks, each `pause` seconds after the last."""
+    left = [*chunks, b""]
 
     async def receive() -> Message:
         await asyncio.sleep(pause)
-        return {"type": "http.request", "body": bytes(size), "more_body": next(number) < chunks}
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
     return TimedBody(Request({"type": "http", "headers": []}, receive), total=1000, stall=STALL)
 
 
-async def test_one_that_never_stalls_but_comes_too_slowly_is_refused() -> None:
-    drip = body(1, 0.01, chunks=10_000)
+async def sizes(body: TimedBody, *, taking: float = 0) -> list[int]:
+    """Of its chunks, with `taking` seconds of work for each."""
+    found = []
+    async for chunk in body:
+        await asyncio.sleep(taking)
+        found.append(len(chunk))
+    return found
 
+
+def test_one_that_never_stalls_but_comes_too_slowly_is_refused() -> None:
     with pytest.raises(UploadTimeout, match="at 1024 bytes a second or more"):
-        assert [chunk async for chunk in drip] == []
+        at_once(sizes(body([b"x"] * 10_000, 0.01)))
 
 
-async def test_one_that_is_slow_but_fast_enough_may_take_its_time() -> None:
-    chunks = [chunk async for chunk in body(MIN_RATE // 4, 0.05, chunks=20)]
-
-    assert len(chunks) == 20  # a second in all, at five times the rate
-
-
-async def test_what_comes_at_once_counts_for_later() -> None:
-    pieces = iter([bytes(MIN_RATE), *[b"x"] * 10])
-
-    async def receive() -> Message:
-        await asyncio.sleep(0.1)
-        piece = next(pieces, b"")
-        return {"type": "http.request", "body": piece, "more_body": bool(piece)}
-
-    slow = TimedBody(Request({"type": "http", "headers": []}, receive), total=1000, stall=STALL)
-
-    assert len([chunk async for chunk in slow]) == 11
+def test_body_that_stalls_is_refused() -> None:
+    with pytest.raises(UploadTimeout, match=r"without pauses of 0\.4"):
+        at_once(sizes(body([bytes(MIN_RATE)] * 2, STALL * 1.1)))
 
 
-async def test_the_time_that_we_take_is_not_the_clients() -> None:
-    seen = 0
+def test_slow_body_above_the_least_rate_may_take_its_time() -> None:
+    chunks = [bytes(MIN_RATE // 4)] * 2000
 
-    async for _ in body(1, 0, chunks=4):
-        await asyncio.sleep(STALL / 2)
-        seen += 1
+    assert len(at_once(sizes(body(chunks, 0.24)))) == 2000  # eight minutes, a little faster than it must be
 
-    assert seen == 4
+
+@pytest.mark.parametrize(("pieces", "enough"), [(12, True), (15, False)])
+def test_bytes_that_came_at_once_count_for_later(pieces: int, enough: bool) -> None:
+    """A second for the first 1024 bytes, and the stall; each piece takes a tenth of a second."""
+    slow = sizes(body([bytes(MIN_RATE), *[b"x"] * (pieces - 1)], 0.1))
+
+    if enough:
+        assert len(at_once(slow)) == pieces
+    else:
+        with pytest.raises(UploadTimeout):
+            at_once(slow)
+
+
+def test_time_that_the_server_takes_is_not_the_clients() -> None:
+    assert at_once(sizes(body([b"x"] * 4, 0), taking=STALL * 2)) == [1] * 4

@@ -35,7 +35,7 @@ WRONG = [
 ]
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def locked(service: Service) -> Service:
     return service.configured(api_keys=("first", "second"))
 

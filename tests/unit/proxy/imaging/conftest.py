@@ -1,8 +1,20 @@
-"""Which library decodes PNG and WebP."""
+"""Which library decodes PNG and WebP, and a render pool for all tests of a module that leave it as good as it was."""
+
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 
 from proxy.imaging import vips
+from proxy.imaging.pool import RenderPool
+from tests.unit.proxy.imaging.pools import pool
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def children() -> AsyncIterator[RenderPool]:
+    """One process. Its tests run in the module's event loop."""
+    async with pool() as shared:
+        yield shared
 
 
 @pytest.fixture(params=["libvips", "pillow"])

@@ -1,14 +1,16 @@
 """An independent rendering to hold the pipeline against, and the measures by which the two are compared."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
@@ -17,6 +19,8 @@ from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 
+SNAPSHOT = (400, 300)  # pixels of a camera's file, where a test looks at something else
+SCALED = (2700, 2000)  # the least, about, of which a JPEG is decoded at half its scale for the standard sizes
 LIMITS = Limits(min_side=100, max_side=10_000)
 SIDES = {"small": 150, "medium": 400, "large": 800}
 QUALITY = {Format.JPG: 82, Format.PNG: None, Format.WEBP: 85, Format.AVIF: 67}
@@ -65,11 +69,21 @@ def pixels(image: Image.Image, mode: str = "RGB") -> NDArray[np.float64]:
     return np.asarray(image.convert(mode), np.float64)
 
 
+def with_decoders(originals: Mapping[str, bytes]) -> list[Any]:
+    """Parameters `original` and `decoder`: each original with every library that may decode it. JPEG has one alone."""
+    return [
+        pytest.param(original, decoder, id=f"{name}-{decoder}")
+        for name, original in originals.items()
+        for decoder in (["libvips"] if original.startswith(b"\xff\xd8") else ["libvips", "pillow"])
+    ]
+
+
 def covered(original: bytes, width: int, height: int) -> Image.Image:
     """The whole way in the plainest order: decode all, upright, to sRGB, then crop and scale once."""
     return ImageOps.fit(upright_srgb(original), (width, height), Image.Resampling.LANCZOS)
 
 
+@lru_cache(maxsize=2)
 def upright_srgb(original: bytes) -> Image.Image:
     image = decoded(original)
     profile = image.info.get("icc_profile")

@@ -70,6 +70,7 @@ def test_a_searched_quality_is_announced_with_its_score() -> None:
     assert searched[0]["length"] == len(searched[1])
 
 
+@pytest.mark.slow
 def test_numpy_is_loaded_by_who_searches_alone() -> None:
     """It takes a tenth of a second and 20 MB, of every process."""
     code = "import sys, ingest.cli, ingest.web.app, proxy.imaging.child; sys.exit('numpy' in sys.modules)"
@@ -77,6 +78,7 @@ def test_numpy_is_loaded_by_who_searches_alone() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("memory_mb", [400, 1024])
 def test_a_real_child_searches_within_its_memory(memory_mb: int) -> None:
     wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
@@ -130,6 +132,7 @@ def test_a_real_child_answers_on_standard_output_and_ends_with_its_input() -> No
     assert ran.stderr == b""
 
 
+@pytest.mark.slow
 def test_a_real_child_takes_pictures_of_more_pixels_than_pillow_likes(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(

@@ -100,24 +100,22 @@ def test_adobe_rgb_becomes_srgb(color: Color) -> None:
     )
 
 
-@pytest.mark.parametrize("color", PATCHES[:5])
 @pytest.mark.parametrize("write", [jpeg, webp])
 @pytest.mark.parametrize("format", Format)
-def test_profiles_of_every_file_format_count_in_every_other(
-    write: Callable[..., bytes], format: Format, color: Color
-) -> None:
+def test_profiles_of_every_file_format_count_in_every_other(write: Callable[..., bytes], format: Format) -> None:
+    color = PATCHES[0]
     original = write(flat("RGB", color), icc_profile=DISPLAY_P3)
 
     assert shown(original, format) == pytest.approx(expected_rgb(color, DISPLAY_P3_XY, srgb_decode), abs=LOSSY)
 
 
 def test_a_photograph_in_display_p3_is_converted_as_a_whole() -> None:
-    original = jpeg(photograph("astronaut.png"), icc_profile=DISPLAY_P3)
+    original = jpeg(photograph("chelsea.png"), icc_profile=DISPLAY_P3)
 
     image = picture(original, target(400, 400))
 
     assert psnr(image, covered(original, 400, 400)) > 45  # scaled before, not after: the order hardly shows
-    assert psnr(image, picture(jpeg(photograph("astronaut.png")), target(400, 400))) < 35  # and it was converted
+    assert psnr(image, picture(jpeg(photograph("chelsea.png")), target(400, 400))) < 35  # and it was converted
 
 
 def test_alpha_is_not_converted() -> None:

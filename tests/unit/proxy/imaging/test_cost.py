@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -31,9 +31,19 @@ def megabytes(
     return estimate(header, more.get("file_bytes", 0), wanted, by_vips=by_vips) / MB
 
 
+MEASURED = [
+    (name, decoder)
+    for name in ORIGINALS
+    for decoder in DECODERS
+    if decoder == LIBVIPS or name.startswith(("PNG", "WebP"))  # libvips takes no JPEG
+]
+SAMPLE = [("JPEG 4:2:0", LIBVIPS), *(("PNG RGB", decoder) for decoder in DECODERS), ("WebP lossless", LIBVIPS)]
+
+
 @reads("/proc/self/clear_refs")
-@pytest.mark.parametrize("decoder", DECODERS)
-@pytest.mark.parametrize("name", ORIGINALS)
+@pytest.mark.parametrize(
+    ("name", "decoder"), [pytest.param(*one, marks=() if one in SAMPLE else pytest.mark.slow) for one in MEASURED]
+)
 async def test_no_original_takes_more_than_it_is_charged(tmp_path: Path, name: str, decoder: str) -> None:
     path = tmp_path / "original"
     path.write_bytes(ORIGINALS[name](1700))
@@ -43,6 +53,7 @@ async def test_no_original_takes_more_than_it_is_charged(tmp_path: Path, name: s
     assert 2 * MB < taken < charged
 
 
+@pytest.mark.slow
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize("format", Format)
 @pytest.mark.parametrize("kind", ["PNG RGB", "PNG RGBA"])
@@ -50,14 +61,16 @@ async def test_no_variant_takes_more_than_it_is_charged(tmp_path: Path, kind: st
     path = tmp_path / "original"
     path.write_bytes(ORIGINALS[kind](300))
 
-    charged, taken = await compare(path, [target(1500, 1500, format)], LIBVIPS)
+    charged, taken = await compare(path, [target(1000, 1000, format)], LIBVIPS)
 
     assert 2 * MB < taken < charged
 
 
+@pytest.mark.slow
 @reads("/proc/self/clear_refs")
-@pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
-@pytest.mark.parametrize("side", [800, 1200])
+@pytest.mark.parametrize(
+    ("side", "format"), [(800, Format.JPG), (800, Format.WEBP), (800, Format.AVIF), (1200, Format.JPG)]
+)
 async def test_no_search_takes_more_than_it_is_charged(tmp_path: Path, format: Format, side: int) -> None:
     path = tmp_path / "original"
     path.write_bytes(ORIGINALS["PNG RGBA"](300))
@@ -68,8 +81,11 @@ async def test_no_search_takes_more_than_it_is_charged(tmp_path: Path, format: F
 
 
 @reads("/proc/self/clear_refs")
-def test_the_kernel_refuses_no_sound_picture(tmp_path: Path) -> None:
-    at_random(tmp_path / "original", count=12, side=1500)
+@pytest.mark.parametrize(
+    ("count", "side"), [pytest.param(4, 1000, marks=pytest.mark.slow), pytest.param(60, 3000, marks=pytest.mark.long)]
+)
+def test_the_kernel_refuses_no_sound_picture(tmp_path: Path, count: int, side: int) -> None:
+    at_random(tmp_path / "original", count, side)
 
 
 @pytest.mark.parametrize("by_vips", [True, False])
@@ -161,15 +177,11 @@ def test_a_picture_that_may_lie_on_its_side_costs_the_same_either_way() -> None:
     assert len(costs) == 1
 
 
-SIDE = st.integers(1, 9000)
-
-
-@settings(max_examples=40, deadline=None)
-@given(width=SIDE, height=st.integers(1, 300), tier=st.sampled_from([800, 1600, 6400]))
-@example(width=2399, height=2399, tier=800)
-@example(width=2400, height=2400, tier=800)
-@example(width=4803, height=4807, tier=800)
-@example(width=9600, height=9601, tier=800)
+@given(width=st.integers(1, 1200), height=st.integers(1, 300), tier=st.sampled_from([100, 200, 800]))
+@example(width=299, height=299, tier=100)
+@example(width=300, height=300, tier=100)
+@example(width=603, height=607, tier=100)
+@example(width=1200, height=1201, tier=100)
 def test_the_size_that_a_jpeg_is_decoded_at_is_known_beforehand(width: int, height: int, tier: int) -> None:
     with on_disk(jpeg(Image.new("L", (width, height)))) as path:
         pixels = decode(path, tier, Limits(1, 10_000)).pixels

@@ -4,7 +4,7 @@ import random
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -15,11 +15,9 @@ from tests.camera import XMP, camera_exif
 from tests.icc_profiles import DISPLAY_P3, press_profile
 from tests.photographs import photograph
 from tests.pictures import animated, chunk, disc, jpeg, png, webp
-from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, rendered, target
+from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, rendered, target, with_decoders
 
-pytestmark = pytest.mark.usefixtures("decoder")
-
-PHOTOGRAPH = photograph("coffee.png").resize((300, 200))
+PHOTOGRAPH = photograph("coffee.png").resize((150, 120))
 METADATA = {"exif": camera_exif(6), "icc_profile": DISPLAY_P3}
 WHOLE = {
     "baseline jpeg": jpeg(PHOTOGRAPH, **METADATA),
@@ -30,13 +28,12 @@ WHOLE = {
     "apng": animated(PHOTOGRAPH, "PNG"),
     "lossless webp": webp(PHOTOGRAPH, **METADATA),
     "lossy webp": webp(PHOTOGRAPH, lossless=False, xmp=XMP, **METADATA),
-    "transparent webp": webp(disc((200, 30, 30), 200), lossless=False),
+    "transparent webp": webp(disc((200, 30, 30), 150), lossless=False),
     "animated webp": animated(PHOTOGRAPH, "WEBP"),
 }
 SINGLE = {name: file for name, file in WHOLE.items() if name not in ("apng", "animated webp")}
 """Those whose pixels all belong to the first frame, so that every byte missing is missed."""
 
-FLIPS = 30  # files of each kind
 STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBP", b"RIFF\x40\0\0\0WEBPVP8X"]
 CHUNK_KINDS = [b"tRNS", b"gAMA", b"cHRM", b"iCCP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"PLTE"]
 WANTED = [target(150, 150, Format.JPG), target(150, 150, Format.PNG, keep_exif=True)]
@@ -51,25 +48,26 @@ def rendered_or_refused(original: bytes) -> type[Refused] | None:
     return None
 
 
-@pytest.mark.parametrize("original", WHOLE.values(), ids=WHOLE)
-def test_whole_files_are_rendered(original: bytes) -> None:
+@pytest.mark.parametrize(("original", "decoder"), with_decoders(WHOLE), indirect=["decoder"])
+def test_whole_files_are_rendered(original: bytes, decoder: str) -> None:
     assert rendered_or_refused(original) is None
 
 
-@pytest.mark.parametrize("original", SINGLE.values(), ids=SINGLE)
-@pytest.mark.parametrize("part", [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
-def test_truncated_files_are_undecodable(original: bytes, part: float) -> None:
-    cut = original[: max(16, int(part * len(original)))]
+@pytest.mark.parametrize(("original", "decoder"), with_decoders(SINGLE), indirect=["decoder"])
+def test_truncated_files_are_undecodable(original: bytes, decoder: str) -> None:
+    for part in (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98):
+        cut = original[: max(16, int(part * len(original)))]
 
-    assert rendered_or_refused(cut) is Undecodable
-    with on_disk(cut) as path, pytest.raises(Undecodable):
-        inspect(path, LIMITS)
+        assert rendered_or_refused(cut) is Undecodable, part
+        with on_disk(cut) as path, pytest.raises(Undecodable):
+            inspect(path, LIMITS)
 
 
-@pytest.mark.parametrize("original", WHOLE.values(), ids=WHOLE)
-def test_flipped_bits_are_rendered_or_refused(original: bytes) -> None:
+@pytest.mark.parametrize("files", [5, pytest.param(30, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("original", "decoder"), with_decoders(WHOLE), indirect=["decoder"])
+def test_flipped_bits_are_rendered_or_refused(original: bytes, decoder: str, files: int) -> None:
     chance = random.Random(len(original))
-    for _ in range(FLIPS):
+    for _ in range(files):
         damaged = bytearray(original)
         # most of them in the first bytes, where every one has a meaning
         for _ in range(chance.choice([1, 1, 2, 8])):
@@ -79,13 +77,13 @@ def test_flipped_bits_are_rendered_or_refused(original: bytes) -> None:
         rendered_or_refused(bytes(damaged))
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.usefixtures("decoder")
 @given(st.sampled_from(STARTS), st.binary(max_size=300))
 def test_invented_bytes_are_refused(start: bytes, rest: bytes) -> None:
     assert rendered_or_refused(start + rest) is not None
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.usefixtures("decoder")
 @given(st.sampled_from(CHUNK_KINDS), st.binary(max_size=40))
 def test_invented_png_chunks_are_ignored_or_refused(kind: bytes, body: bytes) -> None:
     whole = png(Image.new("RGB", (120, 110), "teal"))
@@ -93,12 +91,12 @@ def test_invented_png_chunks_are_ignored_or_refused(kind: bytes, body: bytes) ->
     assert rendered_or_refused(whole[:33] + chunk(kind, body) + whole[33:]) in (None, Undecodable)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=60))
 def test_invented_exif_is_ignored(body: bytes) -> None:
     assert rendered_or_refused(jpeg(Image.new("RGB", (120, 110), "teal"), exif=b"Exif\0\0" + body)) is None
 
 
+@pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("frames", [2, 2**31])
 def test_an_apng_that_claims_frames_it_has_not_shows_its_picture(frames: int) -> None:
     whole = png(PHOTOGRAPH)
@@ -108,8 +106,9 @@ def test_an_apng_that_claims_frames_it_has_not_shows_its_picture(frames: int) ->
     assert rendered(claims, *WANTED) == rendered(whole, *WANTED)
 
 
-def test_a_text_that_unpacks_to_a_hundred_megabytes_is_refused() -> None:
+@pytest.mark.usefixtures("decoder")
+def test_a_text_that_unpacks_to_megabytes_is_refused() -> None:
     whole = png(PHOTOGRAPH)
-    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9))
+    bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(4_000_000), 9))
 
     assert rendered_or_refused(whole[:33] + bomb + whole[33:]) is Undecodable

@@ -16,8 +16,9 @@ from tests.photographs import photograph
 from tests.pictures import chunk, disc, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import LIMITS, farthest, on_disk, pixels, psnr
 
-TIER = 800
-LARGE = photograph("coffee.png").resize((3900, 3300), Image.Resampling.BICUBIC)
+TIER = 100  # pixels, so that small pictures are reduced as large ones are for 800
+LARGE = photograph("coffee.png").resize((487, 412), Image.Resampling.BICUBIC)
+LARGE_SIDE = LARGE.height
 ROUNDING = 2  # levels
 SAME_PICTURE = 38.0  # dB; libwebp scales luma and chroma apart, we scale colours
 FEW_COLORS = LARGE.quantize(60, dither=Image.Dither.NONE)
@@ -46,17 +47,17 @@ def transparent(side: int) -> Image.Image:
 
 PNGS: dict[str, Callable[[], bytes]] = {
     "photograph": lambda: png(LARGE, compress_level=1),
-    "transparent": lambda: png(transparent(3300)),
+    "transparent": lambda: png(transparent(LARGE_SIDE)),
     "grey": lambda: png(LARGE.convert("L"), compress_level=1),
-    "grey, transparent": lambda: png(transparent(3300).convert("LA")),
+    "grey, transparent": lambda: png(transparent(LARGE_SIDE).convert("LA")),
     "palette": lambda: png(FEW_COLORS),
     "palette with a transparent colour": lambda: png(FEW_COLORS, transparency=3),
-    "palette of alphas": lambda: png(transparent(3300).quantize(40)),
+    "palette of alphas": lambda: png(transparent(LARGE_SIDE).quantize(40)),
     "bitmap": lambda: png(LARGE.convert("1")),
     "colour key": lambda: png(FEW_RGB, transparency=FEW_RGB.getpixel((0, 0))),
     "grey key": lambda: png(FEW_RGB.convert("L"), transparency=FEW_RGB.convert("L").getpixel((0, 0))),
-    "small": lambda: png(photograph("coffee.png")),
-    "small, transparent": lambda: png(transparent(300)),
+    "small": lambda: png(photograph("coffee.png").resize((150, 120))),
+    "small, transparent": lambda: png(transparent(150)),
 }
 
 
@@ -77,11 +78,11 @@ def test_a_png_is_the_same_picture_whichever_library_decodes_it(name: str, monke
 def test_a_webp_is_the_same_picture_within_what_scaling_differs(
     name: str, lossless: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    image = LARGE if name == "photograph" else transparent(3300)
+    image = LARGE if name == "photograph" else transparent(LARGE_SIDE)
     ours, pillows = both(webp(image, lossless=lossless, method=0), monkeypatch)
 
-    assert min(ours.pixels.size) == 1200
-    assert psnr(*[on_grey(original, (600, 600)) for original in (ours, pillows)]) > SAME_PICTURE
+    assert min(ours.pixels.size) == 150
+    assert psnr(*[on_grey(original, (75, 75)) for original in (ours, pillows)]) > SAME_PICTURE
 
 
 def on_grey(original: Original, size: tuple[int, int]) -> Image.Image:
@@ -94,7 +95,7 @@ def on_grey(original: Original, size: tuple[int, int]) -> Image.Image:
 
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize(
-    ("side", "tier", "factor"), [(1599, 800, 1), (1600, 800, 1), (3199, 800, 1), (3200, 800, 2), (3200, 1600, 1)]
+    ("side", "tier", "factor"), [(199, 100, 1), (200, 100, 1), (399, 100, 1), (400, 100, 2), (400, 200, 1)]
 )
 def test_a_png_is_reduced_by_whole_numbers_to_twice_the_tier_at_least(side: int, tier: int, factor: int) -> None:
     original = decoded(png(Image.new("L", (side + 1, side), 7)), tier)
@@ -106,21 +107,21 @@ def test_a_png_is_reduced_by_whole_numbers_to_twice_the_tier_at_least(side: int,
 
 @pytest.mark.usefixtures("decoder")
 def test_each_pixel_of_a_reduction_is_the_mean_of_its_square() -> None:
-    samples = np.random.default_rng(5).integers(0, 256, (4801, 4807), np.uint8)
-    whole = samples[:4800, :4806].reshape(1600, 3, 1602, 3).mean((1, 3))
+    samples = np.random.default_rng(5).integers(0, 256, (601, 607), np.uint8)
+    whole = samples[:600, :606].reshape(200, 3, 202, 3).mean((1, 3))
 
     reduced = pixels(decoded(png(Image.fromarray(samples), compress_level=0)).pixels, "L")
 
-    assert reduced.shape == (1601, 1603)
-    error = reduced[:1600, :1602].astype(float) - whole
+    assert reduced.shape == (201, 203)
+    error = reduced[:200, :202].astype(float) - whole
     assert np.abs(error).max() <= 0.56
     assert abs(error.mean()) < 0.2  # cutting fractions off would take half a level
-    assert abs(float(reduced[1600, 0]) - samples[4800, :3].mean()) <= 1
+    assert abs(float(reduced[200, 0]) - samples[600, :3].mean()) <= 1
 
 
 @pytest.mark.usefixtures("decoder")
 def test_what_is_transparent_lends_no_colour_to_its_neighbours() -> None:
-    samples = np.zeros((3200, 3200, 4), np.uint8)
+    samples = np.zeros((400, 400, 4), np.uint8)
     samples[:, ::2] = (250, 100, 50, 255)  # every other column; green shines in none of the means
     samples[:, 1::2] = (0, 255, 0, 0)
 
@@ -130,9 +131,9 @@ def test_what_is_transparent_lends_no_colour_to_its_neighbours() -> None:
 
 
 def test_the_scale_of_a_jpeg_is_the_decoders_and_not_that_of_its_rounded_up_sides() -> None:
-    original = decoded(jpeg(Image.new("RGB", (4001, 3001), "grey")))
+    original = decoded(jpeg(Image.new("RGB", (501, 375), "grey")))
 
-    assert original.pixels.size == (2001, 1501)
+    assert original.pixels.size == (251, 188)
     assert original.scale == (0.5, 0.5)
 
 

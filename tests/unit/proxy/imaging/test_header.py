@@ -3,13 +3,13 @@
 import struct
 from io import BytesIO
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from types import MappingProxyType
 from warnings import catch_warnings
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -34,9 +34,9 @@ from tests.pictures import (
     webp,
     ycck_jpeg,
 )
-from tests.unit.proxy.imaging.reference import on_disk
+from tests.unit.proxy.imaging.reference import SNAPSHOT, on_disk
 
-PHOTOGRAPH = photograph("chelsea.png").convert("RGB")  # 451x300: no multiple of eight
+PHOTOGRAPH = photograph("chelsea.png").crop((0, 0, 293, 199))  # to blocks of 8 it is 296x200, to those of 16, 304x208
 GREY, CMYK, DISC = PHOTOGRAPH.convert("L"), PHOTOGRAPH.convert("CMYK"), disc((200, 30, 30))
 PALETTE = PHOTOGRAPH.quantize(64)
 SAMPLES = np.arange(40 * 30 * 4).reshape(30, 40, 4) % 2
@@ -45,7 +45,7 @@ PICTURES = MappingProxyType(
     {
         **{name: ("jpeg" if name.endswith("jpg") else None, photograph_bytes(name)) for name in COLOR_PHOTOGRAPHS},
         **{name: ("png grey", photograph_bytes(name)) for name in GREY_PHOTOGRAPHS},
-        "camera": ("jpeg", camera_jpeg(6)),
+        "camera": ("jpeg", camera_jpeg(6, SNAPSHOT)),
         "jpeg 4:4:4": ("jpeg", jpeg(PHOTOGRAPH)),
         "jpeg 4:2:0": ("jpeg", jpeg(PHOTOGRAPH, subsampling="4:2:0")),
         "jpeg grey": ("jpeg grey", jpeg(GREY)),
@@ -122,7 +122,7 @@ def test_an_interlaced_png_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("subsampling", "samples"), [("4:4:4", 456 * 304 * 3), ("4:2:0", 464 * 304 * 3 // 2), ("4:2:2", 464 * 304 * 2)]
+    ("subsampling", "samples"), [("4:4:4", 296 * 200 * 3), ("4:2:0", 304 * 208 * 3 // 2), ("4:2:2", 304 * 200 * 2)]
 )
 def test_a_progressive_jpeg_keeps_all_its_coefficients(tmp_path: Path, subsampling: str, samples: int) -> None:
     found = header(tmp_path, jpeg(PHOTOGRAPH, progressive=True, subsampling=subsampling))
@@ -145,7 +145,7 @@ def test_a_jpeg_with_a_scan_for_each_channel_keeps_all(tmp_path: Path) -> None:
     found = header(tmp_path, bytes(picture))
 
     assert found is not None
-    assert found.coefficients == 2 * 456 * 304 * 3
+    assert found.coefficients == 2 * 296 * 200 * 3
 
 
 # Odd ones
@@ -240,14 +240,13 @@ def test_a_flood_of_markers_takes_no_time(tmp_path: Path, flood: bytes) -> None:
     path = tmp_path / "flood"
     path.write_bytes(flood)
 
-    start = perf_counter()
+    start = process_time()
     with pytest.raises(Undecodable):
         read_header(path)
 
-    assert perf_counter() - start < 0.5  # a few milliseconds; Pillow takes seconds
+    assert process_time() - start < 0.5  # of the processor: a few milliseconds; Pillow takes seconds
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(head=st.sampled_from(HEADS), changes=st.dictionaries(st.integers(0, 400), st.integers(0, 255), max_size=4))
 def test_whatever_was_changed_the_size_is_pillows_or_none(tmp_path: Path, head: bytes, changes: dict[int, int]) -> None:
     """Pillow goes on where a file is odd; but what is believed here, it believes too."""
@@ -266,7 +265,6 @@ def test_whatever_was_changed_the_size_is_pillows_or_none(tmp_path: Path, head: 
     assert (found.width, found.height) == size
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8"]), st.binary(max_size=200))
 def test_it_never_fails(tmp_path: Path, signature: bytes, rest: bytes) -> None:
     found = header(tmp_path, signature + rest)

@@ -13,7 +13,7 @@ from tests.camera import camera_jpeg, oriented
 from tests.icc_profiles import DISPLAY_P3, DISPLAY_P3_XY, SRGB_XY, srgb_decode, srgb_encode, to_xyz_d50
 from tests.photographs import photograph
 from tests.pictures import animated, jpeg, png, raw_png, webp
-from tests.unit.proxy.imaging.reference import LIMITS, on_disk
+from tests.unit.proxy.imaging.reference import LIMITS, SCALED, on_disk
 
 AVERAGE = 2  # levels: a scaled decode and two box filters, each of which rounds
 
@@ -45,7 +45,7 @@ def rgb(color: str) -> tuple[int, ...]:
 def test_formats_are_named_as_the_contract_names_them(original: bytes, format: str) -> None:
     found = inspected(original)
 
-    assert (found.format, found.width, found.height) == (format, 600, 400)
+    assert (found.format, found.width, found.height) == (format, 300, 200)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
@@ -53,12 +53,14 @@ def test_formats_are_named_as_the_contract_names_them(original: bytes, format: s
 def test_the_size_is_that_of_the_upright_picture(orientation: int, format: str) -> None:
     found = inspected(oriented(photograph("coffee.png"), orientation, format))
 
-    assert (found.width, found.height) == (600, 400)
+    assert (found.width, found.height) == (300, 200)
 
 
 def test_the_size_is_that_of_the_file_not_of_its_reduced_decode() -> None:
-    assert (inspected(camera_jpeg()).width, inspected(camera_jpeg()).height) == (4032, 3024)
-    assert (inspected(camera_jpeg(6)).width, inspected(camera_jpeg(6)).height) == (3024, 4032)
+    as_held, sideways = (inspected(camera_jpeg(orientation, SCALED)) for orientation in (1, 6))
+
+    assert (as_held.width, as_held.height) == SCALED
+    assert (sideways.width, sideways.height) == SCALED[::-1]
 
 
 @pytest.mark.parametrize("color", ["#123456", "#ffffff", "#000000", "#7a6b5c"])

@@ -38,22 +38,22 @@ from tests.unit.proxy.imaging.pools import (
     render,
     written,
 )
-from tests.unit.proxy.imaging.reference import LIMITS, decoded, rendered, target
+from tests.unit.proxy.imaging.reference import LIMITS, SNAPSHOT, decoded, rendered, target
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 # Answers
 
 
-async def test_files_are_those_that_this_process_would_render(tmp_path: Path) -> None:
-    original = camera_jpeg(orientation=6)
-    async with pool() as children:
-        files = await render(children, written(tmp_path, original), STANDARD)
+async def test_files_are_those_that_this_process_would_render(children: RenderPool, tmp_path: Path) -> None:
+    original = camera_jpeg(6, SNAPSHOT)
 
-    assert files == rendered(original, *STANDARD)
+    assert await render(children, written(tmp_path, original), STANDARD) == rendered(original, *STANDARD)
 
 
-async def test_files_come_as_they_are_ready_with_their_timings() -> None:
+async def test_files_come_as_they_are_ready_with_their_timings(children: RenderPool) -> None:
     targets = [target(400, 400), target(150, 150), target(150, 150, Format.JPG)]
-    async with pool() as children, children.process(LIVE, ROOM) as process:
+    async with children.process(LIVE, ROOM) as process:
         files = [file async for file in process.render(ROCKET, targets)]
 
     assert [file.index for file in files] == [1, 2, 0]
@@ -65,9 +65,8 @@ async def test_files_come_as_they_are_ready_with_their_timings() -> None:
     assert all(seconds >= 0 for file in files for seconds in file.timings.values())
 
 
-async def test_inspections_are_those_of_this_process() -> None:
-    async with pool() as children, children.process(LIVE, ROOM) as process:
-        assert await process.inspect(ROCKET) == inspect(ROCKET, LIMITS)
+async def test_inspections_are_those_of_this_process(children: RenderPool) -> None:
+    assert await look(children, ROCKET) == inspect(ROCKET, LIMITS)
 
 
 async def test_two_processes_work_at_the_same_time() -> None:
@@ -83,7 +82,7 @@ async def test_two_processes_work_at_the_same_time() -> None:
 
 
 async def test_many_callers_share_few_processes() -> None:
-    targets = [target(side, side) for side in range(100, 140)]
+    targets = [target(side, side) for side in range(100, 120)]
     async with pool(processes=2, max_waiting=100) as children:
         before = {process.pid for process in children._idle}
         files = await asyncio.gather(*(render(children, ROCKET, [one]) for one in targets))
@@ -93,14 +92,13 @@ async def test_many_callers_share_few_processes() -> None:
     assert after == before
 
 
-async def test_a_process_is_used_again() -> None:
-    async with pool() as children:
-        first = await pid(children)
-        await render(children, ROCKET)
-        await render(children, ROCKET)
+async def test_a_process_is_used_again(children: RenderPool) -> None:
+    first, before = await pid(children), children._idle[0].requests
+    await render(children, ROCKET)
+    await render(children, ROCKET)
 
-        assert await pid(children) == first
-        assert children._idle[0].requests == 2
+    assert await pid(children) == first
+    assert children._idle[0].requests == before + 2
 
 
 def environment_of(process_id: int) -> set[bytes]:
@@ -109,20 +107,18 @@ def environment_of(process_id: int) -> set[bytes]:
 
 
 @reads("/proc/self/environ")
-async def test_children_inherit_no_environment() -> None:
-    async with pool() as children:
-        names = environment_of(await pid(children))
+async def test_children_inherit_no_environment(children: RenderPool) -> None:
+    names = environment_of(await pid(children))
 
     assert names <= {name.encode() for name in ENVIRONMENT} | {b"LC_CTYPE"}  # which Python may set itself
 
 
-async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too() -> None:
-    async with pool() as children:
-        child = await pid(children)
+async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too(children: RenderPool) -> None:
+    child = await pid(children)
 
-        assert os.getpriority(os.PRIO_PROCESS, child) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
-        assert os.getpgid(child) == child  # a terminal interrupts the group of its command
-        assert os.getsid(child) == os.getsid(0)  # Linux shares out processors by session first
+    assert os.getpriority(os.PRIO_PROCESS, child) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    assert os.getpgid(child) == child  # a terminal interrupts the group of its command
+    assert os.getsid(child) == os.getsid(0)  # Linux shares out processors by session first
 
 
 # Refusals
@@ -156,30 +152,28 @@ async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too(
     ids=["foreign", "small", "large", "cut", "scans"],
 )
 async def test_a_refusal_arrives_by_name_with_its_text_and_costs_no_process(
-    tmp_path: Path, original: bytes, kind: type[Refused], text: str
+    children: RenderPool, tmp_path: Path, original: bytes, kind: type[Refused], text: str
 ) -> None:
     refused = written(tmp_path, original)
-    async with pool() as children:
-        first = await pid(children)
-        with pytest.raises(kind) as of_rendering:
-            await render(children, refused)
-        with pytest.raises(kind) as of_inspection:
-            await look(children, refused)
+    first = await pid(children)
 
-        assert await pid(children) == first
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    with pytest.raises(kind) as of_rendering:
+        await render(children, refused)
+    with pytest.raises(kind) as of_inspection:
+        await look(children, refused)
 
+    assert await pid(children) == first
+    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
     assert (str(of_rendering.value), str(of_inspection.value)) == (text, text)
 
 
-async def test_16_bit_grey_does_not_kill_its_process(tmp_path: Path) -> None:
-
+async def test_16_bit_grey_does_not_kill_its_process(children: RenderPool, tmp_path: Path) -> None:
     grey = written(tmp_path, raw_png(np.full((200, 200), 0x8080), 16))
-    async with pool() as children:
-        first = await pid(children)
-        (file,) = await render(children, grey, [target(150, 150, Format.JPG)])
+    first = await pid(children)
 
-        assert await pid(children) == first
+    (file,) = await render(children, grey, [target(150, 150, Format.JPG)])
+
+    assert await pid(children) == first
     assert decoded(file).getextrema() == (128, 128)
 
 

@@ -41,7 +41,9 @@ from tests.unit.proxy.imaging.pools import (
     render,
     written,
 )
-from tests.unit.proxy.imaging.reference import rendered, target
+from tests.unit.proxy.imaging.reference import SCALED, rendered, target
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def kill_after_the_first(
@@ -52,40 +54,42 @@ async def kill_after_the_first(
             os.kill(process.pid, number)
 
 
-async def test_a_process_that_dies_at_work_fails_its_picture_alone(tmp_path: Path) -> None:
-    large = written(tmp_path, camera_jpeg())
-    async with pool() as children:
-        killed = await pid(children)
-        with pytest.raises(RenderFailed):
-            await kill_after_the_first(children, large, [*SMALL, target(2400, 2400, Format.AVIF)])
+async def test_a_process_that_dies_at_work_fails_its_picture_alone(children: RenderPool, tmp_path: Path) -> None:
+    large = written(tmp_path, camera_jpeg(size=SCALED))
+    killed = await pid(children)
+    with pytest.raises(RenderFailed):
+        await kill_after_the_first(children, large, [*SMALL, target(2400, 2400, Format.AVIF)])
 
-        assert await gone(killed)
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
-        assert await pid(children) != killed
-
-
-async def test_a_process_that_died_while_idle_fails_no_request() -> None:
-    async with pool() as children:
-        killed = await pid(children)
-        os.kill(killed, signal.SIGKILL)
-        assert await gone(killed)
-
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await gone(killed)
+    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await pid(children) != killed
 
 
-@pytest.mark.parametrize("ask", [render, look])
+async def test_a_process_that_died_while_idle_fails_no_request(children: RenderPool) -> None:
+    killed = await pid(children)
+    os.kill(killed, signal.SIGKILL)
+    assert await gone(killed)
+
+    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+
+
+async def rendered_by(process: RenderProcess, path: Path) -> list[RenderedFile]:
+    return [file async for file in process.render(path, SMALL)]
+
+
+@pytest.mark.parametrize("ask", [rendered_by, RenderProcess.inspect])
 async def test_a_picture_past_its_deadline_ends_its_process(
-    tmp_path: Path, ask: Callable[[RenderPool, Path], Awaitable[object]]
+    children: RenderPool, tmp_path: Path, ask: Callable[[RenderProcess, Path], Awaitable[object]]
 ) -> None:
-    long = written(tmp_path, deep(10_000))
-    async with pool(timeout=1.2) as children:
-        late = await pid(children)
-        with pytest.raises(DerivationTimeout, match=r"^The picture was not ready within 1\.2 seconds\.$"):
-            await ask(children, long)
+    long = written(tmp_path, deep(4000))
+    async with children.process(LIVE, 1 << 30) as process:
+        process._timeout = 0.05
+        with pytest.raises(DerivationTimeout, match=r"^The picture was not ready within 0\.05 seconds\.$"):
+            await ask(process, long)
 
-        assert await gone(late)
-        assert await pid(children) != late
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await gone(process.pid)
+    assert await pid(children) != process.pid
+    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 async def test_a_picture_beyond_the_budget_is_refused_at_once_with_what_it_would_need(tmp_path: Path) -> None:
@@ -108,22 +112,17 @@ async def test_a_picture_beyond_one_process_is_refused_with_that_setting(tmp_pat
 
 
 @reads("/proc/self/statm")
-async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(tmp_path: Path) -> None:
-    heavy = written(tmp_path, deep(8000))
-    async with pool() as children:
-        for ask in (RenderProcess.inspect, rendered_by):
-            async with children.process(LIVE, 1 << 20) as process:
-                with pytest.raises(TooHeavy):
-                    await ask(process, heavy)
-                assert process.at_rest
+async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(children: RenderPool, tmp_path: Path) -> None:
+    heavy = written(tmp_path, deep(6500))
+    for ask in (RenderProcess.inspect, rendered_by):
+        async with children.process(LIVE, 1 << 20) as process:
+            with pytest.raises(TooHeavy):
+                await ask(process, heavy)
+            assert process.at_rest
 
-        async with children.process(LIVE, 1 << 30) as process:
-            assert (await process.inspect(heavy)).width == 8000  # it is not broken otherwise
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
-
-
-async def rendered_by(process: RenderProcess, path: Path) -> list[RenderedFile]:
-    return [file async for file in process.render(path, SMALL)]
+    async with children.process(LIVE, 1 << 30) as process:
+        assert (await process.inspect(heavy)).width == 6500  # it is not broken otherwise
+    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 @cache
@@ -139,16 +138,14 @@ async def test_what_no_header_tells_is_charged_the_most_that_one_picture_may_tak
             assert await children.cost(written(tmp_path, odd)) == (500 - RENDER_IDLE_MB) << 20
 
 
-async def test_leaving_a_rendering_early_ends_its_process() -> None:
-    async with pool() as children:
-        async with children.process(LIVE, ROOM) as process:
-            left = process.pid
-            async for _ in process.render(ROCKET, STANDARD):
-                break
+async def test_leaving_a_rendering_early_ends_its_process(children: RenderPool) -> None:
+    async with children.process(LIVE, ROOM) as process:
+        async for _ in process.render(ROCKET, STANDARD):
+            break
 
-        assert await gone(left)
-        assert await pid(children) != left
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await gone(process.pid)
+    assert await pid(children) != process.pid
+    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_path: Path) -> None:
@@ -156,7 +153,7 @@ async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_
     async with pool(max_waiting=0) as children:
         busy = await pid(children)
         task = asyncio.create_task(render(children, long))
-        await asyncio.sleep(0.1)
+        await eventually(lambda: children.admission.charged > 0)
         with pytest.raises(Overloaded):
             await render(children, ROCKET)
 
@@ -170,24 +167,24 @@ async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_
 
 
 @pytest.mark.parametrize("failing", [asyncio.CancelledError, RenderFailed])
-async def test_memory_is_free_again_only_when_the_killed_process_has_ended(failing: type[BaseException]) -> None:
+async def test_memory_is_free_again_only_when_the_killed_process_has_ended(
+    children: RenderPool, failing: type[BaseException]
+) -> None:
     async def fail() -> None:
         async with children.process(LIVE, ROOM) as process:
-            killed.append(process.pid)
             process.at_rest = False  # as after an answer that was not read to its end
             raise failing
 
-    killed: list[int] = []
-    async with pool() as children:
-        with pytest.raises(failing):
-            await fail()
-        assert children.admission.charged == ROOM
+    killed = await pid(children)
+    with pytest.raises(failing):
+        await fail()
+    assert children.admission.charged == ROOM
 
-        await asyncio.gather(*children._background)
+    await asyncio.gather(*children._background)
 
-        assert children.admission.charged == 0
-        with pytest.raises(ProcessLookupError):
-            os.kill(killed[0], 0)
+    assert children.admission.charged == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(killed, 0)
 
 
 async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +244,7 @@ def ended(metrics: Metrics) -> dict[str, float]:
 
 @pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "died")])
 async def test_who_ended_by_itself_is_counted_with_the_reason(tmp_path: Path, number: int, reason: str) -> None:
-    large = written(tmp_path, camera_jpeg())
+    large = written(tmp_path, camera_jpeg(size=SCALED))
     metrics = Metrics()
     async with pool(metrics=metrics) as children:
         with pytest.raises(RenderFailed):
@@ -255,14 +252,15 @@ async def test_who_ended_by_itself_is_counted_with_the_reason(tmp_path: Path, nu
         await pid(children)  # once the other has been replaced
         assert ended(metrics) == {reason: 1}
 
-        os.kill(await pid(children), number)  # at rest
-        await asyncio.sleep(0.2)
+        [at_rest] = children._idle
+        os.kill(at_rest.pid, number)
+        await eventually(lambda: not at_rest.alive)
         await pid(children)
         await eventually(lambda: ended(metrics) == {reason: 2})
 
 
 async def test_who_is_late_left_or_old_is_counted_with_the_reason(tmp_path: Path) -> None:
-    large = written(tmp_path, camera_jpeg())
+    large = written(tmp_path, camera_jpeg(size=SCALED))
     metrics = Metrics()
     async with pool(metrics=metrics, recycle=1) as children:
         await render(children, ROCKET)

@@ -5,7 +5,7 @@ import zlib
 from io import BytesIO
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
@@ -15,13 +15,14 @@ from proxy.model import Format
 from tests.camera import XMP, camera_exif, camera_jpeg
 from tests.photographs import photograph
 from tests.pictures import chunk, jpeg, png, webp
-from tests.unit.proxy.imaging.reference import LIMITS, on_disk, rendered, target
+from tests.unit.proxy.imaging.reference import LIMITS, SNAPSHOT, on_disk, rendered, target
 
-COFFEE = photograph("coffee.png")
+COFFEE = photograph("coffee.png").resize((120, 100))
+JPEG, PNG = jpeg(COFFEE), png(COFFEE)
+CAMERA = camera_jpeg(size=SNAPSHOT)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LOCATION, SERIAL, AUTHOR, TIME, DEVICE, COMMENTS, THUMBNAIL = Private
 BASE, GPS = ExifTags.Base, ExifTags.GPS
-WRITERS = {"jpeg": jpeg, "png": png, "webp": webp}
 
 
 def found(file: bytes) -> list[Private]:
@@ -43,14 +44,12 @@ def segment(marker: int, body: bytes) -> bytes:
 
 
 def with_segments(*segments: bytes) -> bytes:
-    file = jpeg(COFFEE)
-    return file[:2] + b"".join(segments) + file[2:]
+    return JPEG[:2] + b"".join(segments) + JPEG[2:]
 
 
 def with_chunks(*chunks: bytes, at_the_end: bool = False) -> bytes:
-    file = png(COFFEE)
-    place = len(file) - 12 if at_the_end else 8 + 25
-    return file[:place] + b"".join(chunks) + file[place:]
+    place = len(PNG) - 12 if at_the_end else 8 + 25
+    return PNG[:place] + b"".join(chunks) + PNG[place:]
 
 
 def iptc(dataset: int, value: bytes) -> bytes:
@@ -88,10 +87,9 @@ EXIF = {
 }
 
 
-@pytest.mark.parametrize("format", WRITERS)
 @pytest.mark.parametrize(("written", "kinds"), EXIF.values(), ids=EXIF)
-def test_exif_in_every_format(written: Image.Exif, kinds: list[Private], format: str) -> None:
-    assert found(WRITERS[format](COFFEE, exif=written)) == kinds
+def test_exif_in_every_format(written: Image.Exif, kinds: list[Private]) -> None:
+    assert [found(write(COFFEE, exif=written)) for write in (jpeg, png, webp)] == [kinds] * 3
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -193,17 +191,15 @@ def test_what_says_nothing_has_none(file: bytes) -> None:
 
 class TestOdd:
     def test_a_file_that_ends_anywhere(self) -> None:
-        for file in (camera_jpeg()[:3000], with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + XMP))[:300]):
+        for file in (CAMERA[:3000], with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + XMP))[:300]):
             for end in range(0, len(file), 7):
                 found(file[:end])
 
-    @settings(deadline=None)
     @given(st.binary(max_size=300))
     def test_any_bytes_for_exif(self, body: bytes) -> None:
         for start in (b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
             assert set(private_exif(start + body)) <= set(Private)
 
-    @settings(deadline=None)
     @given(st.sampled_from([b"eXIf", b"zTXt", b"iTXt", b"tEXt"]), st.binary(max_size=200))
     def test_any_bytes_for_a_chunk(self, kind: bytes, body: bytes) -> None:
         for start in (b"", b"XML:com.adobe.xmp\0\1", b"Raw profile type exif\0\0"):
@@ -222,7 +218,7 @@ class TestOdd:
             return chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(body))
 
         assert found(with_chunks(text(bytes(1_000_000) + XMP))) == [SERIAL]
-        assert found(with_chunks(text(bytes(64 << 20) + XMP))) == []
+        assert found(with_chunks(text(bytes(2 << 20) + XMP))) == []
         assert found(with_chunks(text(b""), text(XMP))) == []
 
     def test_only_the_first_ten_thousand_blocks_are_looked_at(self) -> None:
@@ -243,7 +239,7 @@ class TestOdd:
 
 class TestInspection:
     def test_says_what_there_is_and_what_of_it_is_exif(self) -> None:
-        with on_disk(camera_jpeg()) as path:
+        with on_disk(CAMERA) as path:
             seen = inspect(path, LIMITS)
 
         assert seen.private == ["location", "serial", "time", "device", "comments"]
@@ -251,9 +247,9 @@ class TestInspection:
 
     @pytest.mark.parametrize("format", Format)
     def test_what_it_says_is_kept_is_what_variants_keep(self, format: Format) -> None:
-        with on_disk(camera_jpeg()) as path:
+        with on_disk(CAMERA) as path:
             seen = inspect(path, LIMITS)
-        kept, stripped = rendered(camera_jpeg(), target(150, 150, format, keep_exif=True), target(150, 150, format))
+        kept, stripped = rendered(CAMERA, target(150, 150, format, keep_exif=True), target(150, 150, format))
 
         with Image.open(BytesIO(kept)) as variant:
             assert private_exif(variant.info["exif"]) == seen.private_exif

@@ -86,8 +86,17 @@ def test_where_scores_rise_as_usual_it_is_near_at_the_second_try_and_ends_soon(n
 # Against every quality
 
 
-@pytest.mark.parametrize("format", LOSSY)
-@pytest.mark.parametrize(("name", "score"), [("chelsea.png", 80), ("coffee.png", 75), ("camera.png", 85)])
+@pytest.mark.parametrize(
+    ("name", "score", "format"),
+    [
+        ("chelsea.png", 80, Format.JPG),
+        ("coffee.png", 75, Format.WEBP),
+        pytest.param("camera.png", 85, Format.AVIF, marks=pytest.mark.slow),
+        pytest.param("coffee.png", 80, Format.JPG, marks=pytest.mark.slow),
+        pytest.param("camera.png", 85, Format.WEBP, marks=pytest.mark.slow),
+        pytest.param("chelsea.png", 80, Format.AVIF, marks=pytest.mark.slow),
+    ],
+)
 def test_it_is_the_least_quality_that_reaches_the_score(name: str, score: float, format: Format) -> None:
     image, wanted = sized(name), wanting(score, format)
     reference = Reference(image)
@@ -104,16 +113,16 @@ def test_it_is_the_least_quality_that_reaches_the_score(name: str, score: float,
 def test_the_quality_that_is_given_only_says_where_to_begin(format: Format) -> None:
     image = sized("chelsea.png")
 
-    files = {found(image, replace(wanting(80, format), quality=quality)) for quality in (1, 60, 85, 100)}
+    files = {found(image, replace(wanting(80, format), quality=quality)) for quality in (1, 85, 100)}
 
     assert len(files) == 1
 
 
 @pytest.mark.parametrize("format", LOSSY)
 def test_more_is_asked_of_a_higher_score(format: Format) -> None:
-    image = sized("coffee.png", 200, 200)
+    image = sized("coffee.png")
 
-    sizes = [len(found(image, wanting(score, format))[0]) for score in (60, 70, 80, 88)]
+    sizes = [len(found(image, wanting(score, format))[0]) for score in (60, 75, 88)]
 
     assert sizes == sorted(set(sizes))
 
@@ -127,7 +136,7 @@ def test_the_same_pixels_give_the_same_bytes(format: Format) -> None:
 
 @pytest.mark.parametrize("format", LOSSY)
 def test_a_score_out_of_reach_gets_the_highest_quality_and_says_so(format: Format) -> None:
-    image = noisy(sized("hubble_deep_field.jpg"), 40)
+    image = noisy(sized("rocket.jpg"), 40)
 
     file, measured = found(image, wanting(95, format))
 
@@ -236,7 +245,7 @@ class CountedEncodes:
         return encode(image, wanted, exif)
 
 
-@pytest.mark.parametrize("size", [(800, 800), (1600, 400), (6400, 100)])
+@pytest.mark.parametrize("size", [pytest.param((800, 800), marks=pytest.mark.slow), (6400, 100)])
 def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     encodes = CountedEncodes(monkeypatch)
 
@@ -246,7 +255,16 @@ def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monke
     assert len(encodes.pixels) <= ENCODES
 
 
-@pytest.mark.parametrize("size", [(801, 800), (2400, 2400), (3200, 300), (150, 9000), (16_000, 100)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (801, 800),
+        pytest.param((16_000, 100), marks=pytest.mark.slow),
+        pytest.param((2400, 2400), marks=pytest.mark.slow),
+        pytest.param((3200, 300), marks=pytest.mark.slow),
+        pytest.param((150, 9000), marks=pytest.mark.slow),
+    ],
+)
 def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,7 +281,7 @@ def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
     assert file == at(image, wanted, measured.quality)
 
 
-@pytest.mark.parametrize("format", LOSSY)
+@pytest.mark.parametrize("format", [Format.JPG, *(pytest.param(one, marks=pytest.mark.slow) for one in LOSSY[1:])])
 def test_the_middle_is_measured_in_the_whole_file(format: Format) -> None:
     size = (1000, 900)
     image, wanted = sized("coffee.png", *size), wanting(80, format, size)

@@ -2,14 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 
 import pytest
+import pytest_asyncio
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from proxy.web.connections import HEAD_BYTES, HEAD_LINES, BoundedHttp
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -82,32 +85,49 @@ class Client:
         return True
 
 
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
 @asynccontextmanager
-async def connected(protocol: type[BoundedHttp] = BoundedHttp) -> AsyncIterator[Client]:
+async def served(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
+    """Its port."""
     config = uvicorn.Config(App(), port=0, http=protocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
     while not server.started:
         await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    client = Client(*await asyncio.open_connection("127.0.0.1", port))
-    try:
-        yield client
-    finally:
-        client.writer.close()
-        server.should_exit = True
-        await serving
+    yield server.servers[0].sockets[0].getsockname()[1]
+    server.should_exit = True
+    await serving
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def connected() -> AsyncIterator[Connect]:
+    """Connects to one of two servers: with the deadlines of every day, or with short ones."""
+    async with served(BoundedHttp) as patient, served(Hasty) as hasty:
+
+        @asynccontextmanager
+        async def connect(protocol: type[BoundedHttp] = BoundedHttp) -> AsyncIterator[Client]:
+            port = hasty if protocol is Hasty else patient
+            client = Client(*await asyncio.open_connection("127.0.0.1", port))
+            try:
+                yield client
+            finally:
+                client.writer.close()
+
+        yield connect
 
 
 class TestHeads:
-    @pytest.mark.parametrize("sent", [b"", b"G", GET, b"\r\n\r\n", GET + b"X-Long: "])
-    async def test_one_that_does_not_come_ends_the_connection(self, sent: bytes) -> None:
-        async with connected(Hasty) as client:
-            await client.send(sent)
+    async def test_one_that_does_not_come_ends_the_connection(self, connected: Connect) -> None:
+        async def ends(sent: bytes) -> bool:
+            async with connected(Hasty) as client:
+                await client.send(sent)
+                return await client.closed()
 
-            assert await client.closed()
+        assert await asyncio.gather(*map(ends, (b"", b"G", GET, b"\r\n\r\n", GET + b"X-Long: "))) == [True] * 5
 
-    async def test_one_that_drips_is_no_reason_to_wait_longer(self) -> None:
+    async def test_one_that_drips_is_no_reason_to_wait_longer(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
 
             async def drip() -> None:
@@ -120,7 +140,7 @@ class TestHeads:
             assert await client.closed()
             dripping.cancel()
 
-    async def test_the_second_is_waited_for_no_longer_than_the_first(self) -> None:
+    async def test_the_second_is_waited_for_no_longer_than_the_first(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(GET + b"\r\n")
             assert await client.answer() == (200, b"ok")
@@ -128,14 +148,15 @@ class TestHeads:
 
             assert await client.closed()
 
-    async def test_between_two_there_may_be_silence_and_line_ends(self) -> None:
+    async def test_between_two_there_may_be_silence_and_line_ends(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
-            for _ in range(3):
-                await client.send(GET + b"\r\n\r\n\r\n")
-                assert await client.answer() == (200, b"ok")
-                await asyncio.sleep(1.5 * SOON)
+            await client.send(GET + b"\r\n\r\n\r\n")
+            assert await client.answer() == (200, b"ok")
+            await asyncio.sleep(1.5 * SOON)
+            await client.send(GET + b"\r\n")
+            assert await client.answer() == (200, b"ok")
 
-    async def test_several_may_come_at_once(self) -> None:
+    async def test_several_may_come_at_once(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send((GET + b"\r\n") * 3)
 
@@ -149,7 +170,7 @@ class TestHeads:
             GET + b"X: y\r\n" * HEAD_LINES + b"\r\n",
         ],
     )
-    async def test_one_beyond_the_limits_is_431(self, head: bytes) -> None:
+    async def test_one_beyond_the_limits_is_431(self, connected: Connect, head: bytes) -> None:
         async with connected() as client:
             await client.send(head)
 
@@ -164,14 +185,14 @@ class TestHeads:
             GET + b"X: y\r\n" * (HEAD_LINES - 1) + b"\r\n",
         ],
     )
-    async def test_one_within_the_limits_is_taken_in_whatever_pieces(self, head: bytes) -> None:
+    async def test_one_within_the_limits_is_taken_in_whatever_pieces(self, connected: Connect, head: bytes) -> None:
         async with connected() as client:
             for start in range(0, len(head), 1000):
                 await client.send(head[start : start + 1000])
 
             assert await client.answer() == (200, b"ok")
 
-    async def test_one_without_end_is_not_read_to_its_end(self) -> None:
+    async def test_one_without_end_is_not_read_to_its_end(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(GET + b"X-Long: ")
             sent = 0
@@ -186,7 +207,9 @@ class TestHeads:
             assert sent < 10 << 20  # what fits into the kernel's buffers, and our 32 KiB
 
     @pytest.mark.parametrize("then", [GET + b"X-Long: " + b"x" * HEAD_BYTES * 20, b"nonsense\r\n\r\n"])
-    async def test_behind_a_request_that_is_being_answered_they_are_no_part_of_that_answer(self, then: bytes) -> None:
+    async def test_behind_a_request_that_is_being_answered_they_are_no_part_of_that_answer(
+        self, connected: Connect, then: bytes
+    ) -> None:
         async with connected() as client:
             await client.send(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
             await client.reader.readuntil(b"event\r\n")
@@ -196,7 +219,7 @@ class TestHeads:
             with suppress(ConnectionError):
                 assert await client.reader.read(1) == b""
 
-    async def test_what_is_no_http_is_400(self) -> None:
+    async def test_what_is_no_http_is_400(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03")
 
@@ -206,7 +229,7 @@ class TestHeads:
 
     @pytest.mark.parametrize("garbage", [b"--BB\r\nfoo: bar\r\n\r\n", b"\0" * 100, b"GET / HTTP/2.0\r\n\r\n"])
     async def test_what_follows_a_whole_request_costs_that_one_nothing(
-        self, garbage: bytes, caplog: pytest.LogCaptureFixture
+        self, connected: Connect, garbage: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with connected() as client:
             await client.send(GET + b"\r\n" + garbage)
@@ -215,7 +238,9 @@ class TestHeads:
             assert await client.closed()
         assert "Traceback" not in caplog.text
 
-    async def test_a_body_that_is_none_ends_what_waits_for_it(self, caplog: pytest.LogCaptureFixture) -> None:
+    async def test_a_body_that_is_none_ends_what_waits_for_it(
+        self, connected: Connect, caplog: pytest.LogCaptureFixture
+    ) -> None:
         async with connected() as client:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n")
 
@@ -225,7 +250,7 @@ class TestHeads:
 
 
 class TestBodies:
-    async def test_one_that_still_comes_after_the_answer_ends_the_connection(self) -> None:
+    async def test_one_that_still_comes_after_the_answer_ends_the_connection(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(POST + b"Content-Length: 1000\r\n\r\nx")
             assert await client.answer() == (200, b"ok")
@@ -239,15 +264,16 @@ class TestBodies:
             assert await client.closed()
             dripping.cancel()
 
-    async def test_one_that_ends_after_the_answer_does_not(self) -> None:
+    async def test_one_that_ends_after_the_answer_does_not(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
-            for _ in range(2):
-                await client.send(POST + b"Content-Length: 2\r\n\r\nx")
-                assert await client.answer() == (200, b"ok")
-                await client.send(b"y")
-                await asyncio.sleep(1.5 * SOON)
+            await client.send(POST + b"Content-Length: 2\r\n\r\nx")
+            assert await client.answer() == (200, b"ok")
+            await client.send(b"y")
+            await asyncio.sleep(1.5 * SOON)
+            await client.send(GET + b"\r\n")
+            assert await client.answer() == (200, b"ok")
 
-    async def test_one_that_is_waited_for_has_the_deadlines_of_who_waits(self) -> None:
+    async def test_one_that_is_waited_for_has_the_deadlines_of_who_waits(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
             for _ in range(3):
@@ -256,7 +282,7 @@ class TestBodies:
 
             assert await client.answer() == (200, b"3")
 
-    async def test_a_large_one_is_no_large_head(self) -> None:
+    async def test_a_large_one_is_no_large_head(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % LARGE + bytes(LARGE))
 
@@ -264,7 +290,7 @@ class TestBodies:
 
 
 class TestReaders:
-    async def test_one_that_takes_nothing_is_left(self) -> None:
+    async def test_one_that_takes_nothing_is_left(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             await asyncio.sleep(4 * SOON)
@@ -272,13 +298,10 @@ class TestReaders:
             with pytest.raises(asyncio.IncompleteReadError):
                 await client.answer()
 
-    async def test_one_that_is_slow_gets_it_all(self) -> None:
+    async def test_one_that_is_slow_gets_it_all(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             await client.reader.readuntil(b"\r\n\r\n")
-            read = 0
-            while read < LARGE:
-                read += len(await client.reader.read(LARGE // 8))
-                await asyncio.sleep(SOON / 8)
-
-            assert read == LARGE
+            for _ in range(8):
+                assert len(await client.reader.readexactly(LARGE // 8)) == LARGE // 8
+                await asyncio.sleep(SOON / 4)

@@ -136,8 +136,8 @@ class TestNotFound:
         assert answer.headers["content-type"] == "application/problem+json"
 
     @pytest.mark.parametrize("name", ["size{}.jpg", "{}x{}.webp", "medium.format{}", "{}", "medium@{}x.png"])
-    async def test_a_thousand_unknown_ones_cost_no_look_up(self, site: Site, name: str) -> None:
-        answers = [await site.get(name.replace("{}", str(number + 4))) for number in range(1000)]
+    async def test_hundreds_of_unknown_ones_cost_no_look_up(self, site: Site, name: str) -> None:
+        answers = [await site.get(name.replace("{}", str(number + 4))) for number in range(200)]
 
         assert {answer.status for answer in answers} == {404}
         assert site.store.calls == []
