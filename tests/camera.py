@@ -61,9 +61,9 @@ def exif_with_text_orientation(text: bytes) -> bytes:
 
 
 @cache
-def camera_jpeg(orientation: int = 1) -> bytes:
-    """12 megapixels of detail as a phone saves them: Display P3, EXIF with place and serial number, XMP, a comment."""
-    mosaic = Image.new("RGB", (4032, 3024))
+def camera_jpeg(orientation: int = 1, size: tuple[int, int] = (4032, 3024)) -> bytes:
+    """Detail as a phone saves it, 12 megapixels: Display P3, EXIF with place and serial number, XMP, a comment."""
+    mosaic = Image.new("RGB", size)
     tiles = [photograph(name) for name in COLOR_PHOTOGRAPHS]
     for row, top in enumerate(range(0, mosaic.height, 427)):
         for column, left in enumerate(range(0, mosaic.width, 600)):
