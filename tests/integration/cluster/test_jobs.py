@@ -15,7 +15,7 @@ from tests.soak.workers import soak
 class TestNoLostJob:
     @pytest.mark.parametrize(
         ("uploads", "every"),
-        [pytest.param(40, 1, marks=pytest.mark.slow), pytest.param(200, 4, marks=pytest.mark.long)],
+        [pytest.param(40, 2, marks=pytest.mark.slow), pytest.param(200, 4, marks=pytest.mark.long)],
     )
     def test_though_workers_are_killed_and_redis_forgets_everything(
         self, cluster: Cluster, uploads: int, every: float
