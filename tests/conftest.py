@@ -3,8 +3,9 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -29,6 +30,14 @@ def missing(reason: str) -> NoReturn:
 def need(program: str | None, package: str) -> None:
     if program is None:
         missing(f"needs a program that is not installed: apt-get install {package}")
+
+
+def ci_module(name: str) -> Any:
+    """A package of the dependency group `ci`, imported when a test needs it: elsewhere it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        missing(f"needs {name}, which is not installed: make .venv/ci")
 
 
 def reads(file: str) -> pytest.MarkDecorator:

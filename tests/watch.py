@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PAGE = 4096
@@ -42,7 +42,11 @@ class Watch:
         return max(self.itself)
 
     def held(self) -> int:
-        return sum(resident(pid) for pid in self._children())
+        total = 0
+        for pid in self._children():
+            with suppress(OSError):  # it has ended
+                total += resident(pid)
+        return total
 
     def _children(self) -> set[str]:
         tasks = Path(f"/proc/{self._server}/task").glob("*/children")
@@ -50,8 +54,8 @@ class Watch:
 
 
 def resident(pid: int | str) -> int:
-    """Bytes."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    except (OSError, IndexError):  # it has ended
-        return 0
+    """Bytes. Raises OSError where there is no such process: one that is gone must not pass for a small one."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    if not pages:
+        raise ProcessLookupError(pid)
+    return pages * PAGE
