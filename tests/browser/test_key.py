@@ -5,16 +5,18 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, small_service
 from tests.browser.visits import Complaints, choose, item, opened, screenshot, warm
 from tests.service import Service
+
+pytestmark = pytest.mark.slow
 
 KEY = "safelight-4711"
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("locked"), API_KEYS=f"other,{KEY}") as running:
+    with small_service(tmp_path_factory.mktemp("locked"), API_KEYS=f"other,{KEY}") as running:
         yield running
 
 

@@ -9,7 +9,9 @@ from tests.browser.visits import Complaints, opened, screenshot
 from tests.http_client import http
 from tests.photographs import photograph
 from tests.pictures import png
-from tests.service import Service
+from tests.service import PATIENT, Service
+
+pytestmark = pytest.mark.slow
 
 COUNT = 27
 
@@ -17,7 +19,7 @@ COUNT = 27
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With two full pages of uploads, and three uploads more."""
-    with Service(tmp_path_factory.mktemp("many"), WARM_UP="false") as running:
+    with Service(tmp_path_factory.mktemp("many"), WARM_UP="false", **PATIENT) as running:
         picture = png(photograph("chelsea.png").resize((150, 100)))
         for _ in range(COUNT):
             http.post(f"{running.url}/images/upload", files={"image": ("a.png", picture)}, timeout=30)
