@@ -63,11 +63,11 @@ async def behaves(folder: Path, cases: Iterable[Case]) -> Report:
 
 
 async def test_a_sample_of_the_invented_files(tmp_path: Path) -> None:
-    report = await behaves(tmp_path, sampled(corpus(), 20))
+    report = await behaves(tmp_path, sampled(corpus(), 40))
 
     assert report.kinds.keys() == CONTAINERS | {"truncated", "bits flipped", "invented", *OTHERS}
-    assert report.outcomes["accepted"] > 20
-    assert report.outcomes["undecodable"] > 50
+    assert report.outcomes["accepted"] > 10
+    assert report.outcomes["undecodable"] > 25
 
 
 @pytest.mark.slow
@@ -88,15 +88,17 @@ async def test_more_than_a_thousand_invented_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("every", "files"),
-    [pytest.param(20, 50, marks=pytest.mark.slow), pytest.param(1, 1000, marks=pytest.mark.long)],
+    ("every", "accepted", "unsupported"),
+    [pytest.param(20, 10, 25, marks=pytest.mark.slow), pytest.param(1, 300, 500, marks=pytest.mark.long)],
 )
-async def test_real_files_of_pillows_test_suite(tmp_path: Path, pillow_folder: Path, every: int, files: int) -> None:
+async def test_real_files_of_pillows_test_suite(
+    tmp_path: Path, pillow_folder: Path, every: int, accepted: int, unsupported: int
+) -> None:
     report = await behaves(tmp_path, real(pillow_folder, every))
 
-    assert sum(report.outcomes.values()) > files
-    assert report.outcomes["accepted"] > files * 0.3
-    assert report.outcomes["unsupported_format"] > files * 0.4
+    assert sum(report.outcomes.values()) > 1000 / every
+    assert report.outcomes["accepted"] > accepted
+    assert report.outcomes["unsupported_format"] > unsupported
 
 
 def sampled(cases: Iterable[Case], every: int) -> Iterator[Case]:
