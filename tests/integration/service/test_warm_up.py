@@ -124,6 +124,7 @@ def test_the_command_warms_what_was_left(tmp_path: Path, photograph: bytes) -> N
     assert {known["state"] for known in variants.values()} == {"stored"}
 
 
+@pytest.mark.slow
 def test_a_changed_size_makes_variants_stale_and_refresh_makes_them_anew(
     tmp_path: Path, new_store: NewStore, photograph: bytes
 ) -> None:
