@@ -34,6 +34,12 @@ def cluster(tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seawee
 
 
 @pytest.fixture
+def impatient(tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer) -> Cluster:
+    """With the default timeouts, so that what hangs is ended soon."""
+    return Cluster.create(tmp_path, redis, postgres, seaweedfs)
+
+
+@pytest.fixture
 def tiny(cluster: Cluster) -> Cluster:
     """The same, with sizes whose warm-up takes a tenth of a second."""
     (cluster.folder / "darkroom.toml").write_text(TINY)

@@ -18,10 +18,10 @@ class TestNoLostJob:
         [pytest.param(40, 2, marks=pytest.mark.slow), pytest.param(200, 4, marks=pytest.mark.long)],
     )
     def test_though_workers_are_killed_and_redis_forgets_everything(
-        self, cluster: Cluster, uploads: int, every: float
+        self, impatient: Cluster, uploads: int, every: float
     ) -> None:
         """`python -m tests.soak.workers` does it with the workers' deaths alone, too."""
-        soaked = soak(cluster, uploads, every=every, empty_redis=True)
+        soaked = soak(impatient, uploads, every=every, empty_redis=True)
 
         assert soaked.kills >= 2
 
