@@ -3,8 +3,9 @@
 import os
 import shutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -48,6 +49,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"Skipped what needs programs that are not installed: apt-get install {' '.join(packages)}", yellow=True
         )
+
+
+def ci_module(name: str) -> Any:
+    """A package of the dependency group `ci`, imported when a test needs it: elsewhere it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        missing(f"needs {name}, which is not installed: make setup-ci")
 
 
 def reads(file: str) -> pytest.MarkDecorator:

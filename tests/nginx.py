@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -109,11 +109,16 @@ class StubOrigin:
     def __init__(self) -> None:
         self.answer = Answer()
         self.asked: list[Asked] = []
+        self._connections: list[socket.socket] = []
         origin = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True  # head and body go out apart, and the second would wait 40 ms
+
+            def setup(self) -> None:
+                super().setup()
+                origin._connections.append(self.connection)
 
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -133,7 +138,7 @@ class StubOrigin:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
@@ -151,8 +156,12 @@ class StubOrigin:
         return Counter(asked.path for asked in self.asked)
 
     def close(self) -> None:
+        """Ends its connections as well: nginx keeps some, and would be answered over them."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self._connections:
+            with suppress(OSError):  # it has ended
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def raw(url: str, target: str, method: str = "GET") -> int:

@@ -16,6 +16,8 @@ from tests.server import free_port
 
 START_TIMEOUT = 60  # seconds; a second or two is usual
 STOP_TIMEOUT = 40
+PATIENT = {"RENDER_TIMEOUT": "60"}
+"""Settings of a server whose tests are not about time: on a busy machine 503 and 504 are no defect."""
 
 
 def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,11 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.visits import Complaints
 from tests.conftest import need
-from tests.service import Service
+from tests.service import PATIENT, Service
 
 PROGRAM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers have neither user namespaces nor a large /dev/shm
+SIDES = {"small": 60, "medium": 90, "large": 120}
 PATIENCE = 20_000  # milliseconds; a busy machine's
 
 OpenPage = Callable[..., Page]
@@ -27,9 +29,16 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
+def small_service(folder: Path, **settings: str) -> Service:
+    """With three small sizes, whose warm-up takes no second."""
+    sizes = "".join(f"[sizes.{name}]\nwidth = {side}\nheight = {side}\n" for name, side in SIDES.items())
+    (folder / "darkroom.toml").write_text(sizes)
+    return Service(folder, **PATIENT | settings)
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("service")) as running:
+    with small_service(tmp_path_factory.mktemp("service")) as running:
         yield running
 
 

@@ -6,10 +6,12 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import OpenPage, small_service
 from tests.browser.visits import Complaints, choose, item, screenshot, warm
 from tests.photographs import photograph_bytes
 from tests.service import Service
+
+pytestmark = pytest.mark.slow
 
 PHONE = {"width": 360, "height": 740}
 LIGHTNESS = """element => {
@@ -20,7 +22,7 @@ LIGHTNESS = """element => {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("access")) as running:
+    with small_service(tmp_path_factory.mktemp("access")) as running:
         yield running
 
 
@@ -43,8 +45,15 @@ def test_dark_mode_is_dark_and_light_mode_light(open_page: OpenPage) -> None:
     assert shades["light"] > 0.9
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize(
+    ("scheme", "width"),
+    [
+        ("dark", 360),
+        ("light", 1280),
+        pytest.param("dark", 1280, marks=pytest.mark.long),
+        pytest.param("light", 360, marks=pytest.mark.long),
+    ],
+)
 def test_nothing_that_axe_knows_is_wrong(open_page: OpenPage, complaints: Complaints, scheme: str, width: int) -> None:
     complaints.expect("400 (Bad Request)")
     page = open_page(color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce")
@@ -73,13 +82,13 @@ def test_a_phone_has_nothing_beside_the_screen_and_nothing_too_small_to_touch(
         assert target.bounding_box()["height"] >= 44, target.inner_text()
 
 
-def test_everything_can_be_done_by_keyboard(page: Page) -> None:
+def test_everything_can_be_done_by_keyboard(page: Page, complaints: Complaints) -> None:
     page.on("filechooser", lambda _: None)  # from now on: what is caught from the key on may come too late
     tab_to(page, page.locator("#image"))
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
     chooser.value.set_files({"name": "coffee.png", "mimeType": "image/png", "buffer": photograph_bytes("coffee.png")})
-    warm(page)
+    complaints.allow_missing(warm(page))
 
     tab_to(page, item(page, "coffee.png").get_by_role("link"))
     page.keyboard.press("Enter")

@@ -1,8 +1,9 @@
 """`/docs` in a real browser: under its policy, from this server alone, for every call."""
 
+import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import OpenPage
+from tests.browser.conftest import SIDES, OpenPage
 from tests.photographs import photograph_bytes
 
 
@@ -16,6 +17,7 @@ def test_every_call_is_shown(open_page: OpenPage) -> None:
     expect(page.locator(".opblock")).to_have_count(described)
 
 
+@pytest.mark.slow
 def test_a_call_shows_its_parameters_and_problems(open_page: OpenPage) -> None:
     page = open_page("/docs#/Variants/getVariant")
     call = page.locator("#operations-Variants-getVariant")
@@ -24,6 +26,7 @@ def test_a_call_shows_its_parameters_and_problems(open_page: OpenPage) -> None:
     expect(call.get_by_text("derivation_timeout").first).to_be_visible()
 
 
+@pytest.mark.slow
 def test_a_picture_can_be_uploaded_from_it_and_seen(open_page: OpenPage) -> None:
     page = open_page("/docs#/Uploads/upload")
     upload = page.locator("#operations-Uploads-upload")
@@ -44,4 +47,4 @@ def test_a_picture_can_be_uploaded_from_it_and_seen(open_page: OpenPage) -> None
     variant.get_by_role("button", name="Execute").click()
     shown = variant.locator(".live-responses-table img")
     expect(shown).to_be_visible()
-    assert shown.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") == 150
+    assert shown.evaluate("async (image) => { await image.decode(); return image.naturalWidth; }") == SIDES["small"]

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.browser.conftest import SIDES
 from tests.browser.visits import Complaints, choose, developed, opened, screenshot, warm
 from tests.http_client import http
 from tests.photographs import photograph_bytes
@@ -49,13 +50,14 @@ def test_the_gallery_has_what_the_api_says(picture: Page, service: Service, uplo
             part: float(card.locator(f"data[data-part={part}]").get_attribute("value"))
             for part in ("bytes", "milliseconds")
         }
-        side = {"small": 150, "medium": 400, "large": 800}[name.split(".")[0]]
+        side = SIDES[name.split(".")[0]]
         expect(card.locator("[data-part=pixels]")).to_have_text(f"{side} × {side}")
         expect(card.locator("h5")).to_have_text(name.split(".")[1])
     assert shown == {name: {key: known[key] for key in ("bytes", "milliseconds")} for name, known in variants.items()}
     screenshot(picture, "picture-light")
 
 
+@pytest.mark.slow
 def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
     facts = picture.locator("#picture .facts")
     size = len(photograph_bytes("coffee.png"))
@@ -65,6 +67,7 @@ def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
     expect(facts.locator("[data-part=color]")).to_have_text(re.compile("#[0-9a-f]{6}"))
 
 
+@pytest.mark.slow
 def test_what_the_answer_says_of_privacy_is_told(page: Page, service: Service, upload_id: str) -> None:
     document = http.get(f"{service.url}/images/{upload_id}").json()
     for privacy, words in (
@@ -80,6 +83,7 @@ def test_what_the_answer_says_of_privacy_is_told(page: Page, service: Service, u
         page.unroute_all()
 
 
+@pytest.mark.slow
 def test_the_slider_compares_by_keyboard(picture: Page, service: Service, upload_id: str) -> None:
     variants = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
     slider = picture.get_by_role("slider")
@@ -100,6 +104,7 @@ def test_the_slider_compares_by_keyboard(picture: Page, service: Service, upload
     expect(compare).to_contain_text(f"({share}%) against {'JPG' if saved > 0 else 'AVIF'}.")
 
 
+@pytest.mark.slow
 def test_size_and_formats_of_the_comparison_can_be_chosen(picture: Page) -> None:
     compare = picture.get_by_role("region", name="Compare")
     compare.get_by_label("Size").select_option("small")
@@ -113,6 +118,7 @@ def test_size_and_formats_of_the_comparison_can_be_chosen(picture: Page) -> None
     expect(compare).to_contain_text("Choose two formats.")
 
 
+@pytest.mark.slow
 def test_the_copied_snippet_renders_where_it_is_pasted(picture: Page, service: Service, upload_id: str) -> None:
     copy = picture.get_by_role("button", name="Copy the snippet")
     copy.click()
@@ -127,10 +133,11 @@ def test_the_copied_snippet_renders_where_it_is_pasted(picture: Page, service: S
     image = picture.locator("picture > img")
     developed(image)
     assert image.evaluate("image => image.currentSrc").endswith("/large.avif")
-    assert (image.get_attribute("width"), image.get_attribute("height")) == ("800", "800")
+    assert (image.get_attribute("width"), image.get_attribute("height")) == ("120", "120")
     assert "w, " in image.get_attribute("srcset")
 
 
+@pytest.mark.slow
 def test_a_variants_url_is_copied_whole(picture: Page, service: Service, upload_id: str) -> None:
     picture.get_by_role("button", name="Copy the URL of medium.webp").click()
     expect(picture.get_by_role("status")).to_have_text("Copied")
@@ -155,6 +162,7 @@ THUMBHASHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base64", THUMBHASHES)
 def test_a_thumbhash_is_painted_as_by_the_reference(page: Page, base64: str) -> None:
     (width, height), pixels = THUMBHASHES[base64]
@@ -175,6 +183,7 @@ def test_a_thumbhash_is_painted_as_by_the_reference(page: Page, base64: str) -> 
         assert data[start : start + 4] == pytest.approx(pixel, abs=1)
 
 
+@pytest.mark.slow
 def test_an_upload_that_is_not_there_is_told_in_words(page: Page, complaints: Complaints) -> None:
     complaints.expect("404 (Not Found)")
     page.goto("/#8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
@@ -183,6 +192,7 @@ def test_an_upload_that_is_not_there_is_told_in_words(page: Page, complaints: Co
     expect(page.locator("#picture [data-part=content]")).to_be_hidden()
 
 
+@pytest.mark.slow
 def test_going_back_closes_it(page: Page) -> None:
     choose(page, "chelsea.png")
     opened(page)

@@ -12,7 +12,7 @@ from tests.browser.visits import Complaints, choose, item, opened, screenshot
 from tests.http_client import http
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import png
-from tests.service import Service
+from tests.service import PATIENT, Service
 
 RECORD_PROGRESS = """() => {
     window.seen = []
@@ -30,7 +30,7 @@ FILES_OF = """([name, base64]) => {
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("uploads"), WARM_UP="false") as running:
+    with Service(tmp_path_factory.mktemp("uploads"), WARM_UP="false", **PATIENT) as running:
         yield running
 
 
@@ -62,6 +62,7 @@ def test_several_go_in_with_preview_and_progress(page: Page, service: Service) -
     assert len(ids(service)) == len(before) + 3
 
 
+@pytest.mark.slow
 def test_the_first_that_is_taken_is_opened_and_linked(page: Page, service: Service) -> None:
     choose(page, "coffee.png")
     upload_id = opened(page)
@@ -90,6 +91,7 @@ def test_a_refusal_is_told_in_the_servers_words(page: Page, complaints: Complain
     screenshot(page, "refusals")
 
 
+@pytest.mark.slow
 def test_a_files_name_is_text_whatever_it_says(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.png"
     page.on("dialog", lambda _: (_ for _ in ()).throw(AssertionError("the name was run")))
@@ -102,6 +104,7 @@ def test_a_files_name_is_text_whatever_it_says(page: Page) -> None:
     expect(page.locator("#queue img")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_three_are_sent_at_a_time(page: Page) -> None:
     held: list[Route] = []
 
@@ -129,6 +132,7 @@ def test_three_are_sent_at_a_time(page: Page) -> None:
     expect(item(page, "camera.png")).to_contain_text("Cancelled")
 
 
+@pytest.mark.slow
 def test_a_cancelled_one_breaks_off_and_can_be_sent_again(page: Page, service: Service) -> None:
     before = ids(service)
     page.route("**/images/upload", lambda _: None)
@@ -144,6 +148,7 @@ def test_a_cancelled_one_breaks_off_and_can_be_sent_again(page: Page, service: S
     expect(item(page, "coffee.png")).to_have_attribute("data-state", "taken")
 
 
+@pytest.mark.slow
 def test_what_may_succeed_later_says_when_and_is_tried_again(page: Page, complaints: Complaints) -> None:
     complaints.expect("503 (Service Unavailable)")
     body = {"title": "Too busy", "status": 503, "detail": "Too many pictures wait already.", "code": "overloaded"}
@@ -159,6 +164,7 @@ def test_what_may_succeed_later_says_when_and_is_tried_again(page: Page, complai
     expect(item(page, "coffee.png")).not_to_contain_text("Too busy")
 
 
+@pytest.mark.slow
 def test_a_server_that_is_away_is_told_too(page: Page, complaints: Complaints) -> None:
     complaints.expect("ERR_CONNECTION_REFUSED")
     page.route("**/images/upload", lambda route: route.abort("connectionrefused"))
@@ -168,6 +174,7 @@ def test_a_server_that_is_away_is_told_too(page: Page, complaints: Complaints) -
     expect(item(page, "coffee.png").get_by_role("button", name="Try again")).to_be_visible()
 
 
+@pytest.mark.slow
 def test_dropping_and_pasting_are_ways_in(page: Page) -> None:
     for kind, name in (("drop", "coffee.png"), ("paste", "chelsea.png")):
         transfer = page.evaluate_handle(FILES_OF, [name, base64.b64encode(photograph_bytes(name)).decode()])

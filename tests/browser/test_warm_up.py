@@ -11,7 +11,9 @@ from tests.browser.visits import Complaints, choose, developed, item, opened, sc
 from tests.camera import camera_jpeg
 from tests.http_client import http
 from tests.photographs import photograph_bytes
-from tests.service import Service
+from tests.service import PATIENT, Service
+
+pytestmark = pytest.mark.slow
 
 RECORD_WARM_UP = """() => {
     window.seen = []
@@ -93,7 +95,7 @@ class TestWithoutWorkers:
     @pytest.fixture(scope="class")
     @classmethod
     def service(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-        with Service(tmp_path_factory.mktemp("idle"), WARM_UP="false") as running:
+        with Service(tmp_path_factory.mktemp("idle"), WARM_UP="false", **PATIENT) as running:
             yield running
 
     def test_looking_at_a_picture_derives_it(self, page: Page, service: Service) -> None:
@@ -116,7 +118,7 @@ class TestConfiguredSizes:
         (folder / "darkroom.toml").write_text(
             '[sizes.strip]\nwidth = 300\nheight = 60\n[sizes.page]\nwidth = 320\nquality = "auto"\n'
         )
-        with Service(folder) as running:
+        with Service(folder, **PATIENT) as running:
             yield running
 
     def test_are_shown_in_their_own_shapes_with_quality_and_score(self, page: Page, service: Service) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.http_client import http
 from tests.photographs import photograph
 from tests.pictures import jpeg
-from tests.service import Service
+from tests.service import PATIENT, Service
 
 STALL = 2  # seconds that an upload may send nothing
 
@@ -19,7 +19,7 @@ def picture() -> bytes:
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "UPLOAD_STALL_TIMEOUT": str(STALL)}
+    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "UPLOAD_STALL_TIMEOUT": str(STALL), **PATIENT}
     with Service(tmp_path_factory.mktemp("live"), **settings) as service:
         yield service
         assert "Traceback" not in service.log()

@@ -1,7 +1,7 @@
 """What may come of a real file, judged without our code: its type by its content, and by what decoders make of it.
 
-`python -m tests.hostile.judge FOLDER` prints a JSON object: for each file below it the outcomes that are right. Run it
-in a process of its own: some of the files are there to break decoders.
+`python -m tests.hostile.judge FOLDER [EVERY]` prints a JSON object: for each file below it, or for one in EVERY, the
+outcomes that are right. Run it in a process of its own: some of the files are there to break decoders.
 """
 
 import json
@@ -63,4 +63,5 @@ if __name__ == "__main__":
     Image.MAX_IMAGE_PIXELS = None
     folder = Path(sys.argv[1])
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".py")
-    print(json.dumps({str(path.relative_to(folder)): outcomes(path) for path in files}))
+    every = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    print(json.dumps({str(path.relative_to(folder)): outcomes(path) for path in files[::every]}))

@@ -2,7 +2,6 @@
 
 import json
 
-import httpx
 import pytest
 
 from tests.hostile.framing import FRAMING, SMUGGLED
@@ -89,14 +88,14 @@ def test_the_host_selects_nothing(live: Service, raw: str) -> None:
     assert b"evil" not in answer.received
 
 
-@pytest.mark.parametrize("method", ["TRACE", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"])
-@pytest.mark.parametrize("path", [f"/images/{UNKNOWN}/small.jpg", "/images/upload", "/healthz", "/"])
-def test_other_methods_are_405_and_repeat_nothing(live: Service, method: str, path: str) -> None:
-    answer = exchange(live.url, request(method, path, "X-Secret: canary"))
+def test_other_methods_are_405_and_repeat_nothing(live: Service) -> None:
+    for path in (f"/images/{UNKNOWN}/small.jpg", "/images/upload", "/healthz", "/"):
+        for method in ("TRACE", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"):
+            answer = exchange(live.url, request(method, path, "X-Secret: canary"))
 
-    assert answer.statuses == [405]
-    assert answer.headers["allow"]
-    assert b"canary" not in answer.received
+            assert answer.statuses == [405], (method, path)
+            assert answer.headers["allow"], (method, path)
+            assert b"canary" not in answer.received, (method, path)
 
 
 class TestPaths:
@@ -146,19 +145,16 @@ class TestPaths:
         assert http.get(f"{live.url}/images/{upload_id.upper()}/small.jpg").status_code == 404
         assert http.get(f"{live.url}/images/{upload_id.upper()}").status_code == 404
 
-    @pytest.mark.parametrize("suffix", ["", "/status", "/events"])
-    @pytest.mark.parametrize(
-        "name", ["..", "%00", "a%2fb", "x" * 10_000, "%0d%0aX-Evil:1", "'--", "upload%00", "\xa0".encode().hex()]
-    )
-    def test_a_name_that_is_no_id_is_404(self, live: Service, name: str, suffix: str) -> None:
-        assert exchange(live.url, request("GET", f"/images/{name}{suffix}")).statuses == [404]
+    def test_a_name_that_is_no_id_is_404(self, live: Service) -> None:
+        names = ("..", "%00", "a%2fb", "x" * 10_000, "%0d%0aX-Evil:1", "'--", "upload%00", "\xa0".encode().hex())
+        for path in (f"/images/{name}{suffix}" for name in names for suffix in ("", "/status", "/events")):
+            assert exchange(live.url, request("GET", path)).statuses == [404], path[:100]
 
     def test_a_query_makes_no_new_picture(self, live: Service, upload_id: str) -> None:
-        url = f"{live.url}/images/{upload_id}/large.webp"
+        url = f"{live.url}/images/{upload_id}/small.webp"
         first = http.get(url)
         derived = live.metric("darkroom_derivations_total")
-        with httpx.Client() as client:
-            answers = [client.get(url, params={"x": n, "size": "huge", "w": "9999"}) for n in range(200)]
+        answers = [http.get(url, params={"x": n, "size": "huge", "w": "9999"}) for n in range(50)]
 
         assert {answer.content for answer in answers} == {first.content}
         assert {answer.headers["etag"] for answer in answers} == {first.headers["etag"]}

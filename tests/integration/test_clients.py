@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,24 +15,25 @@ import pytest
 
 from darkroom import picture_html, variant_url
 from tests.camera import camera_jpeg
+from tests.conftest import need
 from tests.http_client import http
 from tests.photographs import photograph_path
-from tests.service import Service
+from tests.service import PATIENT, Service
 
 ROCKET = photograph_path("rocket.jpg")
-CURL = shutil.which("curl")
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("service"), WARM_UP="false") as service:
+    with Service(tmp_path_factory.mktemp("service"), WARM_UP="false", **PATIENT) as service:
         yield service
 
 
 def curl(service: Service, *arguments: str) -> tuple[int, dict[str, object]]:
     """Status and document."""
-    assert CURL, "apt-get install curl"
-    command = [CURL, "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", *arguments]
+    program = shutil.which("curl")
+    need(program, "curl")
+    command = [program, "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", *arguments]
     done = subprocess.run([*command, f"{service.url}/images/upload"], capture_output=True, text=True, check=True)
     body, _, status = done.stdout.rpartition("\n")
     return int(status), json.loads(body)
@@ -41,24 +41,33 @@ def curl(service: Service, *arguments: str) -> tuple[int, dict[str, object]]:
 
 @pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
 def test_curl_with_a_form(service: Service, tmp_path: Path, expect: str) -> None:
+    picture = camera_jpeg(size=(400, 300))
     photo = tmp_path / "a photo; of mine.jpg"
-    photo.write_bytes(camera_jpeg())
+    photo.write_bytes(picture)
 
     status, document = curl(service, "-F", f'image=@"{photo}"', "-F", "caption=at home", "-H", expect)
 
     assert status == 201
-    assert document["originalSize"] == len(camera_jpeg())
+    assert document["originalSize"] == len(picture)
     assert document["privacy"] == {"removed": ["location", "serial", "time", "device", "comments"], "kept": []}
 
 
-@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
-def test_curl_sees_why_a_large_file_is_refused(service: Service, tmp_path: Path, expect: str) -> None:
+@pytest.mark.parametrize("header", ["Expect: 100-continue", "Expect:", "Transfer-Encoding: chunked"])
+def test_curl_sees_why_a_large_file_is_refused(service: Service, tmp_path: Path, header: str) -> None:
     large = tmp_path / "large.jpg"
-    large.write_bytes(ROCKET.read_bytes() + bytes(11 << 20))
+    large.write_bytes(ROCKET.read_bytes().ljust(40 << 20, b"\0"))
 
-    status, document = curl(service, "-F", f"image=@{large}", "-H", expect)
+    status, document = curl(service, "-F", f"image=@{large}", "-H", header)
 
     assert (status, document["code"]) == (413, "too_large")
+    assert list((service.folder / "data" / "tmp").iterdir()) == []
+
+
+def test_curl_sees_why_another_file_is_refused(service: Service) -> None:
+    status, document = curl(service, "-F", f"image=@{__file__}")
+
+    assert (status, document["code"]) == (400, "unsupported_format")
+    assert list((service.folder / "data" / "tmp").iterdir()) == []
 
 
 def test_curl_repeats_itself(service: Service) -> None:
@@ -151,23 +160,20 @@ def test_a_back_end_makes_the_servers_own_markup_and_urls(service: Service) -> N
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/avif")
 
 
-def test_a_key_whose_upload_died_with_the_server_is_free_again_in_time(tmp_path: Path) -> None:
+def test_a_key_whose_upload_died_with_the_server_is_free_again_in_time(service: Service) -> None:
     """Killed while an upload came: a repetition is told to wait until that attempt's time is over, then it is taken."""
     repetition = ("-F", f"image=@{ROCKET}", "-H", "Idempotency-Key: died")
-    with Service(tmp_path, WARM_UP="false") as service:
-        with half_sent(service, "died"):
-            service.kill()
+    with half_sent(service, "died"):
+        service.kill()
+    service.start()
 
-        service.start()
-        status, document = curl(service, *repetition)
-        assert (status, document["code"]) == (409, "in_progress")
-        service.stop()
+    status, document = curl(service, *repetition)
+    assert (status, document["code"]) == (409, "in_progress")
 
-        age_jobs(tmp_path / "data" / "darkroom.db")
-        service.start()
-        status, document = curl(service, *repetition)
-        assert (status, document["originalSize"]) == (201, ROCKET.stat().st_size)
-        assert curl(service, *repetition) == (201, document)
+    age_jobs(service.folder / "data" / "darkroom.db")
+    status, document = curl(service, *repetition)
+    assert (status, document["originalSize"]) == (201, ROCKET.stat().st_size)
+    assert curl(service, *repetition) == (201, document)
 
 
 @contextmanager
@@ -189,6 +195,6 @@ def half_sent(service: Service, key: str) -> Iterator[None]:
 def age_jobs(path: Path) -> None:
     """All of them were begun ten minutes earlier."""
     with closing(sqlite3.connect(path)) as database, database:
-        [(begun,)] = database.execute("SELECT created_at FROM upload_jobs").fetchall()
-        earlier = datetime.fromisoformat(begun) - timedelta(minutes=10)
-        database.execute("UPDATE upload_jobs SET created_at = ?", [f"{earlier:%Y-%m-%d %H:%M:%S.%f}"])
+        database.execute(
+            "UPDATE upload_jobs SET created_at = strftime('%Y-%m-%d %H:%M:%f000', created_at, '-10 minutes')"
+        )

@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from uuid import uuid4
 
+import pytest
+
+from tests.client import until
 from tests.http_client import http
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
-from tests.service import Service, darkroom
+from tests.service import PATIENT, Service, darkroom
 from tests.unit.ingest.examples import picture
 
 NOBODY = "127.0.0.1:9"
@@ -19,6 +22,7 @@ def examined(folder: Path, **settings: str) -> tuple[int, dict[str, tuple[str, s
     return done.returncode, {each["name"]: (each["verdict"], each["remark"]) for each in json.loads(done.stdout)}
 
 
+@pytest.mark.slow
 def test_servers_as_they_should_be_and_one_step_before(
     tmp_path: Path, seaweedfs: SeaweedServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
@@ -51,6 +55,7 @@ def test_servers_as_they_should_be_and_one_step_before(
     assert all(name in found["clock"][1] for name in ("store", "database", "Redis"))
 
 
+@pytest.mark.slow
 def test_what_is_away_is_named_and_the_rest_examined(tmp_path: Path) -> None:
     code, found = examined(
         tmp_path,
@@ -73,14 +78,14 @@ def test_what_is_away_is_named_and_the_rest_examined(tmp_path: Path) -> None:
     assert "hidden" not in json.dumps(found)
 
 
+@pytest.mark.slow
 def test_a_cdn_that_asks_darkroom(tmp_path: Path) -> None:
     """The server itself stands in for one: what it sends is what a CDN passes on."""
-    with Service(tmp_path, WARM_UP="false") as service:
+    with Service(tmp_path, WARM_UP="false", **PATIENT) as service:
         upload_id = http.post(f"{service.url}/images/upload", files={"image": picture()}).json()["uploadId"]
         _, empty = examined(tmp_path, CDN_URL=service.url)
         http.get(f"{service.url}/images/{upload_id}/small.avif").raise_for_status()
-        service.stop()  # has written it back
-        service.start()
+        until(lambda: list(tmp_path.glob(f"data/objects/images/{upload_id}/small.avif")))  # written back
 
         code, found = examined(tmp_path, CDN_URL=service.url)
         _, lost = examined(tmp_path, CDN_URL=f"{service.url}/elsewhere")

@@ -5,32 +5,25 @@ import os
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.camera import camera_jpeg
+from tests.client import until
+from tests.cluster import small_picture
 from tests.collector import collecting
 from tests.http_client import http
 from tests.service import Service, Worker, darkroom, free_port
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 TINY = "[sizes.tiny]\nwidth = 24\nheight = 24\n"
-PATIENCE = 60  # seconds
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def upload(service: Service, **headers: str) -> str:
     answer = http.post(
-        f"{service.url}/images/upload", files={"image": ("a.jpg", camera_jpeg())}, headers=headers, timeout=30
+        f"{service.url}/images/upload", files={"image": ("a.jpg", small_picture(1))}, headers=headers, timeout=30
     )
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
@@ -44,6 +37,7 @@ def lines(program: Service | Worker) -> list[dict[str, Any]]:
     return [json.loads(line) for line in program.log().splitlines() if line.startswith("{")]
 
 
+@pytest.mark.slow
 def test_any_process_answers_for_all_and_for_none_that_is_gone(tmp_path: Path) -> None:
     settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0", "TMPDIR": str(tmp_path)}
     with Service(tmp_path / "data", "--workers", "2", **settings) as service:
@@ -68,48 +62,60 @@ def test_any_process_answers_for_all_and_for_none_that_is_gone(tmp_path: Path) -
     assert [*tmp_path.glob("darkroom-metrics-*")] == []
 
 
-def test_a_worker_is_asked_as_a_server_is(tmp_path: Path) -> None:
-    (tmp_path / "darkroom.toml").write_text(TINY)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    with (
-        Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service,
-        Worker(tmp_path, "--port", str(port), RENDER_PROCESSES="1", API_KEYS="key") as worker,
-    ):
+class TestWorker:
+    """A server, and a worker that can be asked."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def service(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+        folder = tmp_path_factory.mktemp("observed")
+        (folder / "darkroom.toml").write_text(TINY)
+        with Service(folder, WARM_UP="false", RENDER_PROCESSES="1") as service:
+            yield service
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def port(cls) -> int:
+        return free_port()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def worker(cls, service: Service, port: int) -> Iterator[Worker]:
+        with Worker(service.folder, "--port", str(port), RENDER_PROCESSES="1", API_KEYS="key") as worker:
+            yield worker
+            worker.stop()
+
+    @pytest.mark.parametrize("given", ["from-the-edge", None])
+    def test_an_id_goes_from_the_edge_to_the_worker(self, service: Service, worker: Worker, given: str | None) -> None:
+        def of(program: Service | Worker, field: str, value: str) -> list[dict[str, Any]]:
+            return [line for line in lines(program) if line.get(field) == value and line.get("upload") == upload_id]
+
+        upload_id = upload(service, **({"X-Request-Id": given} if given else {}))
+        until(lambda: of(worker, "event", "warm-up ended"))
+        [taken] = of(service, "route", "/images/upload")
+        [warmed] = of(worker, "event", "warm-up ended")
+        assert taken["request"] == warmed["request"]
+        assert given in (None, taken["request"])
+
+    def test_it_is_asked_as_a_server_is(self, service: Service, worker: Worker, port: int) -> None:
+        url, key = f"http://127.0.0.1:{port}", {"Authorization": "Bearer key"}
         until(complete(service, upload(service)))
         assert http.get(f"{url}/healthz").status_code == 200
         assert http.get(f"{url}/readyz").json()["checks"] == {"store": "ok", "database": "ok"}
         assert http.get(f"{url}/metrics").status_code == 401
-        metrics = http.get(f"{url}/metrics", headers={"Authorization": "Bearer key"}).text
-        assert re.search(r'^darkroom_derivations_total{.*size="tiny"} 1\.0$', metrics, re.MULTILINE)
-        assert 'darkroom_jobs{status="complete"} 1.0' in metrics.splitlines()
-        worker.stop()
+        metrics = http.get(f"{url}/metrics", headers=key).text
+        count = len(http.get(f"{service.url}/images").json()["images"])
+        assert re.search(rf'^darkroom_derivations_total{{.*size="tiny"}} {count}\.0$', metrics, re.MULTILINE)
+        assert f'darkroom_jobs{{status="complete"}} {count}.0' in metrics.splitlines()
 
 
 def test_a_worker_that_others_could_ask_needs_keys(tmp_path: Path) -> None:
     run = darkroom(tmp_path, "worker", "--port", "1024", "--host", "0.0.0.0")
-
     assert run.returncode == 2
     assert "API_KEYS" in run.stderr
 
 
-@pytest.mark.parametrize("given", ["from-the-edge", None])
-def test_an_id_goes_from_the_edge_to_the_worker(tmp_path: Path, given: str | None) -> None:
-    (tmp_path / "darkroom.toml").write_text(TINY)
-    with (
-        Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service,
-        Worker(tmp_path, RENDER_PROCESSES="1") as worker,
-    ):
-        upload_id = upload(service, **({"X-Request-Id": given} if given else {}))
-        until(lambda: any(line["event"] == "warm-up ended" for line in lines(worker)))
-
-        [taken] = [line for line in lines(service) if line.get("route") == "/images/upload"]
-        [warmed] = [line for line in lines(worker) if line["event"] == "warm-up ended"]
-        assert taken["upload"] == warmed["upload"] == upload_id
-        assert taken["request"] == warmed["request"]
-        assert given in (None, taken["request"])
-
-
+@pytest.mark.slow
 def test_one_trace_from_the_caller_to_the_worker_and_one_for_a_derivation(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with collecting() as collector:
@@ -143,6 +149,7 @@ def test_one_trace_from_the_caller_to_the_worker_and_one_for_a_derivation(tmp_pa
     assert not any("/readyz" in span.name for span in collector.spans)
 
 
+@pytest.mark.slow
 def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", OTEL_EXPORTER_OTLP_ENDPOINT=url) as service:

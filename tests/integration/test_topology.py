@@ -4,14 +4,16 @@ from pathlib import Path
 
 import httpx
 
-from tests.camera import camera_jpeg
-from tests.cluster import Cluster
+from tests.cluster import Cluster, small_picture
 from tests.conftest import need
 from tests.http_client import http
 from tests.nginx import PROGRAM, nginx
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
+from tests.service import PATIENT
+
+SIZES = "[sizes.small]\nwidth = 24\n[sizes.large]\nwidth = 48\n"
 
 
 def test_uploads_jobs_and_pictures_go_their_ways(
@@ -20,15 +22,16 @@ def test_uploads_jobs_and_pictures_go_their_ways(
     need(PROGRAM, "nginx-light")
     cluster = Cluster.create(tmp_path, redis, postgres, seaweedfs)
     (tmp_path / "edge").mkdir()
+    (tmp_path / "darkroom.toml").write_text(SIZES)
     with (
-        cluster.proxy("proxy") as proxy,
+        cluster.proxy("proxy", **PATIENT) as proxy,
         cluster.ingest(API_KEYS="key") as ingest,
         cluster.worker(),
         nginx(tmp_path / "edge", proxy.url, ingest.url) as url,
-        httpx.Client(base_url=url, timeout=30, headers={"Authorization": "Bearer key"}) as client,
+        httpx.Client(base_url=url, timeout=30, headers={"Authorization": "Bearer key"}, verify=False) as client,
     ):
         assert client.get("/readyz").status_code == 200
-        answer = client.post("/images/upload", files={"image": ("photo.jpg", camera_jpeg())})
+        answer = client.post("/images/upload", files={"image": ("photo.jpg", small_picture(1))})
         assert answer.status_code == 201, answer.text
         upload_id = answer.json()["uploadId"]
         assert http.get(f"{url}/images/{upload_id}").status_code == 401

@@ -2,33 +2,33 @@
 
 import time
 
+import pytest
+
 from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster, small_picture
 from tests.http_client import http
 
+pytestmark = pytest.mark.slow
+
 
 def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photograph: bytes) -> None:
-    with cluster.ingest() as ingest, cluster.worker("worker", "--concurrency", "2"):
-        for delay in (0.0, 0.2, 0.5, 0.8, 1.2):
+    with cluster.ingest() as ingest, cluster.worker("worker", "--concurrency", "2") as worker:
+        for delay in (0.0, 0.3, 0.9):
             upload_id = upload(ingest, photograph)
             until(lambda upload_id=upload_id: status(ingest, upload_id) != "pending")
             time.sleep(delay)
             assert http.delete(f"{ingest.url}/images/{upload_id}", timeout=GUARD).status_code == 204
             assert http.get(f"{ingest.url}/images/{upload_id}").status_code == 404
         last = upload(ingest, small_picture(1))
-        until(lambda: complete(ingest, last))  # whatever the worker had in hand of the others is done by now
-        time.sleep(1)
+        until(lambda: complete(ingest, last))
+        worker.stop()  # once it has done what it had begun of the others
         assert {key.split("/")[1] for key in cluster.objects()} == {last}
         assert cluster.rows() == ([last], [last])
 
 
-def test_a_deleted_picture_is_in_no_memory(cluster: Cluster, photograph: bytes) -> None:
-    with (
-        cluster.ingest(WARM_UP="false") as ingest,
-        cluster.proxy("proxy-1") as first,
-        cluster.proxy("proxy-2") as second,
-    ):
-        upload_id = upload(ingest, photograph)
+def test_a_deleted_picture_is_in_no_memory(tiny: Cluster) -> None:
+    with tiny.ingest(WARM_UP="false") as ingest, tiny.proxy("proxy-1") as first, tiny.proxy("proxy-2") as second:
+        upload_id = upload(ingest, small_picture(1))
         urls = [f"{proxy.url}/images/{upload_id}/small.jpg" for proxy in (first, second)]
         assert [http.get(url).status_code for url in (*urls, *urls)] == [200] * 4
         assert [http.get(url).headers["cache-status"] for url in urls] == ["darkroom; hit"] * 2

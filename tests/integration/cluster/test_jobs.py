@@ -3,7 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
+import pytest
 
 from ingest.jobs import JobStatus
 from tests.client import GUARD, complete, status, until, upload
@@ -13,16 +13,22 @@ from tests.soak.workers import soak
 
 
 class TestNoLostJob:
-    def test_though_workers_are_killed_and_redis_forgets_everything(self, cluster: Cluster) -> None:
-        """`python -m tests.soak.workers` does it with more, and with the workers' deaths alone."""
-        soaked = soak(cluster, 40, every=2, empty_redis=True)
+    @pytest.mark.parametrize(
+        ("uploads", "every"),
+        [pytest.param(40, 2, marks=pytest.mark.slow), pytest.param(200, 4, marks=pytest.mark.long)],
+    )
+    def test_though_workers_are_killed_and_redis_forgets_everything(
+        self, impatient: Cluster, uploads: int, every: float
+    ) -> None:
+        """`python -m tests.soak.workers` does it with the workers' deaths alone, too."""
+        soaked = soak(impatient, uploads, every=every, empty_redis=True)
 
         assert soaked.kills >= 2
 
     def test_when_a_worker_is_told_to_stop(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.ingest() as ingest:
             with cluster.worker("first") as first:
-                upload_ids = [upload(ingest, photograph) for _ in range(3)]
+                upload_ids = [upload(ingest, photograph) for _ in range(2)]
                 until(lambda: "processing" in [status(ingest, upload_id) for upload_id in upload_ids])
                 first.stop()
             assert "Traceback" not in first.log()
@@ -30,6 +36,7 @@ class TestNoLostJob:
             with cluster.worker("second"):
                 until(lambda: complete(ingest, *upload_ids))
 
+    @pytest.mark.slow
     def test_when_the_whole_service_is_told_to_stop(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.serve() as service:
             upload_ids = [upload(service, photograph) for _ in range(2)]
@@ -40,9 +47,10 @@ class TestNoLostJob:
             until(lambda: complete(service, *upload_ids))
 
 
+@pytest.mark.slow
 def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, photograph: bytes) -> None:
     with cluster.serve(RENDER_PROCESSES="2") as service:
-        upload_ids = [upload(service, photograph) for _ in range(8)]
+        upload_ids = [upload(service, photograph) for _ in range(6)]
         last = upload_ids[-1]
 
         answer = http.get(f"{service.url}/images/{last}/medium.jpg", timeout=GUARD)
@@ -53,15 +61,16 @@ def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, 
         assert status(service, last) == "pending"
 
 
+@pytest.mark.slow
 def test_on_sigterm_requests_in_flight_are_answered_and_their_variants_stored(
     cluster: Cluster, photograph: bytes
 ) -> None:
     with cluster.ingest() as ingest:
         upload_id = upload(ingest, photograph)
-    names = [f"large@{scale}.avif" for scale in ("2x", "3x")] + ["large.avif", "medium.avif"]
-    with cluster.proxy("proxy", RENDER_TIMEOUT="30") as proxy, ThreadPoolExecutor(12) as pool:
+    names = ["large@2x.avif", "large.avif", "medium@2x.avif", "medium.avif"]
+    with cluster.proxy("proxy") as proxy, ThreadPoolExecutor(12) as pool:
         asked = [
-            pool.submit(httpx.get, f"{proxy.url}/images/{upload_id}/{name}", timeout=GUARD)
+            pool.submit(http.get, f"{proxy.url}/images/{upload_id}/{name}", timeout=GUARD)
             for name in names
             for _ in range(3)
         ]

@@ -15,60 +15,71 @@ from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster
 from tests.crowd import at_once, derivations
 from tests.http_client import http
-from tests.service import Service
+from tests.service import PATIENT, Service
 
-PROXIES, CALLERS = 4, 250
+FEW, MANY = (2, 50), pytest.param(4, 250, marks=pytest.mark.slow)
+"""Processes, and callers of each."""
 
 
+@pytest.mark.parametrize(("processes", "callers"), [FEW, MANY])
 class TestOneDerivation:
-    def assert_one(self, proxies: Sequence[Service], upload_id: str) -> None:
-        answers = asyncio.run(at_once([f"{proxy.url}/images/{upload_id}/medium.webp" for proxy in proxies] * CALLERS))
+    def assert_one(self, services: Sequence[Service], callers: int, photograph: bytes) -> str:
+        """The first of them takes the upload. Returns its id."""
+        upload_id = upload(services[0], photograph)
+        urls = [f"{service.url}/images/{upload_id}/medium.webp" for service in services]
 
-        assert Counter(answer.status for answer in answers) == {200: PROXIES * CALLERS}
+        answers = asyncio.run(at_once(urls * callers))
+
+        assert Counter(answer.status for answer in answers) == {200: len(services) * callers}
         assert len({answer.body for answer in answers}) == 1
-        assert derivations(*proxies) == 1
+        assert derivations(*services) == 1
         assert sum(answer.cache_status == "darkroom; fwd=miss; stored" for answer in answers) == 1
+        return upload_id
 
-    def test_of_four_processes_with_a_thousand_callers(self, cluster: Cluster, photograph: bytes) -> None:
+    def test_of_processes_that_share_a_bucket_and_redis(
+        self, cluster: Cluster, photograph: bytes, processes: int, callers: int
+    ) -> None:
         with ExitStack() as stack:
-            with cluster.ingest() as ingest:
-                upload_id = upload(ingest, photograph)
-            proxies = [stack.enter_context(cluster.proxy(f"proxy-{number}")) for number in range(PROXIES)]
-            self.assert_one(proxies, upload_id)
-            assert [proxy.metric("darkroom_lock_fallbacks_total") for proxy in proxies] == [0] * PROXIES
+            services = [stack.enter_context(cluster.serve(WARM_UP="false"))]
+            services += [stack.enter_context(cluster.proxy(f"proxy-{number}")) for number in range(1, processes)]
+            upload_id = self.assert_one(services, callers, photograph)
+            assert [service.metric("darkroom_lock_fallbacks_total") for service in services] == [0] * processes
         assert cluster.objects("images/") == [f"images/{upload_id}/medium.webp"]
 
-    def test_of_four_processes_that_share_a_folder_and_no_redis(self, tmp_path: Path, photograph: bytes) -> None:
-        settings = {"DATA_DIR": str(tmp_path / "data"), "RENDER_PROCESSES": "1"}
+    def test_of_processes_that_share_a_folder_and_no_redis(
+        self, tmp_path: Path, photograph: bytes, processes: int, callers: int
+    ) -> None:
+        settings = {"DATA_DIR": str(tmp_path / "data"), "RENDER_PROCESSES": "1", **PATIENT}
         with ExitStack() as stack:
-            with Service(tmp_path / "ingest", "--role", "ingest", WARM_UP="false", **settings) as ingest:
-                upload_id = upload(ingest, photograph)
-            proxies = [
+            services = [stack.enter_context(Service(tmp_path / "serve", WARM_UP="false", **settings))]
+            services += [
                 stack.enter_context(Service(tmp_path / f"proxy-{number}", "--role", "proxy", **settings))
-                for number in range(PROXIES)
+                for number in range(1, processes)
             ]
-            self.assert_one(proxies, upload_id)
-
-    def test_of_a_warm_up_and_those_who_ask_meanwhile(self, cluster: Cluster, photograph: bytes) -> None:
-        with cluster.ingest() as ingest, cluster.proxy("proxy") as proxy, cluster.worker():
-            upload_id = upload(ingest, photograph)
-            until(lambda: status(ingest, upload_id) != "pending")
-            url = f"{proxy.url}/images/{upload_id}/small.webp"  # the last to be made
-            answers = asyncio.run(at_once([url] * 20))
-            until(lambda: complete(ingest, upload_id))
-            assert Counter(answer.status for answer in answers) == {200: 20}
-            assert len({answer.body for answer in answers}) == 1
-            assert http.get(url).content == answers[0].body
+            self.assert_one(services, callers, photograph)
 
 
+@pytest.mark.slow
+def test_one_derivation_of_a_warm_up_and_those_who_ask_meanwhile(cluster: Cluster, photograph: bytes) -> None:
+    with cluster.serve() as service, cluster.proxy("proxy") as proxy:
+        upload_id = upload(service, photograph)
+        until(lambda: status(service, upload_id) != "pending")
+        url = f"{proxy.url}/images/{upload_id}/small.webp"  # the last to be made
+        answers = asyncio.run(at_once([url] * 20))
+        until(lambda: complete(service, upload_id))
+        assert Counter(answer.status for answer in answers) == {200: 20}
+        assert len({answer.body for answer in answers}) == 1
+        assert http.get(url).content == answers[0].body
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", ["redis", "folder"])
 def test_a_holder_that_is_killed_delays_the_others_by_seconds(cluster: Cluster, photograph: bytes, shared: str) -> None:
     folder = cluster.folder / "shared"
-    settings = {"RENDER_PROCESSES": "1", "DATA_DIR": str(folder)} if shared == "folder" else cluster.store_settings
-    if shared == "redis":
-        settings["REDIS_URL"] = cluster.redis.url
-    with Service(cluster.folder / "ingest", "--role", "ingest", WARM_UP="false", **settings) as ingest:
-        upload_id = upload(ingest, photograph)
+    if shared == "folder":
+        settings = {"RENDER_PROCESSES": "1", "DATA_DIR": str(folder), **PATIENT}
+    else:
+        settings = {**cluster.store_settings, "REDIS_URL": cluster.redis.url}
 
     def is_leased() -> object:
         if shared == "folder":
@@ -77,14 +88,14 @@ def test_a_holder_that_is_killed_delays_the_others_by_seconds(cluster: Cluster, 
             return client.keys("darkroom:images/*")
 
     with (
+        Service(cluster.folder / "other", WARM_UP="false", **settings) as other,
         Service(cluster.folder / "holder", "--role", "proxy", **settings) as holder,
-        Service(cluster.folder / "other", "--role", "proxy", **settings) as other,
         ThreadPoolExecutor() as pool,
     ):
-        path = f"/images/{upload_id}/large.avif"
-        broken = pool.submit(httpx.get, holder.url + path, timeout=GUARD)
+        path = f"/images/{upload(other, photograph)}/large.avif"
+        broken = pool.submit(http.get, holder.url + path, timeout=GUARD)
         until(is_leased)
-        waiting = [pool.submit(httpx.get, other.url + path, timeout=GUARD) for _ in range(3)]
+        waiting = [pool.submit(http.get, other.url + path, timeout=GUARD) for _ in range(3)]
         time.sleep(0.1)
         holder.kill()
 

@@ -5,20 +5,21 @@ from uuid import uuid4
 
 import pytest
 
-from tests.camera import camera_jpeg
 from tests.conftest import need
 from tests.http_client import http
 from tests.nginx import PROGRAM, StubOrigin, nginx
-from tests.service import Service
+from tests.photographs import photograph_bytes
+from tests.service import PATIENT, Service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def darkroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("darkroom"), WARM_UP="false", RENDER_PROCESSES="1") as service:
+    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", **PATIENT}
+    with Service(tmp_path_factory.mktemp("darkroom"), **settings) as service:
         yield service
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def edge(tmp_path_factory: pytest.TempPathFactory, darkroom: Service) -> Iterator[str]:
     """The URL of nginx before Darkroom."""
     need(PROGRAM, "nginx-light")
@@ -26,9 +27,11 @@ def edge(tmp_path_factory: pytest.TempPathFactory, darkroom: Service) -> Iterato
         yield url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def upload_id(edge: str) -> str:
-    answer = http.post(f"{edge}/images/upload", files={"image": ("photo.jpg", camera_jpeg())}, timeout=30)
+    answer = http.post(
+        f"{edge}/images/upload", files={"image": ("photo.jpg", photograph_bytes("rocket.jpg"))}, timeout=30
+    )
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
 
@@ -41,13 +44,13 @@ def picture(edge: str, upload_id: str) -> str:
     return url
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stub_origin() -> Iterator[StubOrigin]:
     with StubOrigin() as origin:
         yield origin
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stub_edge(tmp_path_factory: pytest.TempPathFactory, stub_origin: StubOrigin) -> Iterator[str]:
     """The URL of nginx before the stub. All tests share it: each asks for a path of its own."""
     need(PROGRAM, "nginx-light")

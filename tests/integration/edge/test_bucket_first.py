@@ -13,6 +13,7 @@ from tests.nginx import Answer, StubOrigin, nginx
 from tests.seaweedfs import SeaweedServer
 
 
+@pytest.mark.slow
 class TestBucketFirst:
     """deploy/bucket-first.conf, before a real S3 server."""
 
@@ -44,7 +45,7 @@ class TestBucketFirst:
 
     def test_what_is_not_comes_from_the_origin_once(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
         async def herd() -> list[httpx.Response]:
-            async with httpx.AsyncClient(timeout=30) as client:
+            async with httpx.AsyncClient(timeout=30, verify=False) as client:
                 return await asyncio.gather(*(client.get(bucket_edge + path) for _ in range(20)))
 
         stub.answer.seconds = 0.3

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -35,9 +36,9 @@ class TestOnce:
 
     async def test_of_a_herd_one_reaches_the_origin(self, edge: str, darkroom: Service, upload_id: str) -> None:
         asked = darkroom.metric("darkroom_variant_requests_total")
-        limits = httpx.Limits(max_connections=200)
-        async with httpx.AsyncClient(base_url=edge, timeout=30, limits=limits) as client:
-            answers = await asyncio.gather(*(client.get(f"/images/{upload_id}/large.webp") for _ in range(200)))
+        limits = httpx.Limits(max_connections=100)
+        async with httpx.AsyncClient(base_url=edge, timeout=30, limits=limits, verify=False) as client:
+            answers = await asyncio.gather(*(client.get(f"/images/{upload_id}/large.webp") for _ in range(100)))
 
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
@@ -67,54 +68,57 @@ class TestOnce:
 
 
 class TestStale:
-    def test_an_expired_picture_is_served_while_the_origin_fails(
-        self, stub: StubOrigin, stub_edge: str, path: str
-    ) -> None:
-        stub.answer.headers = {"Cache-Control": "public, max-age=1"}
-        http.get(stub_edge + path)
+    @pytest.fixture(scope="class")
+    @classmethod
+    def expired(cls, stub_origin: StubOrigin, stub_edge: str) -> Callable[[str], str]:
+        """The paths of pictures that nginx keeps though their second is over; of a 404, too."""
+        headers = {"Cache-Control": "public, max-age=1", "ETag": '"a"'}
+        paths = {name: f"/images/{uuid4()}/medium.webp" for name in ("failing", "herd", "unchanged", "missing")}
+        for name, path in paths.items():
+            stub_origin.answer = Answer(404, b"{}", headers) if name == "missing" else Answer(headers=headers)
+            statuses = [http.get(stub_edge + path).headers["x-cache-status"] for _ in range(2)]
+            assert statuses == ["MISS", "HIT"]
         time.sleep(2)
+        return paths.__getitem__
+
+    def test_an_expired_picture_is_served_while_the_origin_fails(
+        self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
+    ) -> None:
         stub.answer = Answer(503, b"{}", {"Cache-Control": "no-store"})
 
-        stale = http.get(stub_edge + path)
+        stale = http.get(stub_edge + expired("failing"))
 
         assert (stale.status_code, stale.text, stale.headers["x-cache-status"]) == (200, "picture", "STALE")
 
     def test_an_expired_picture_is_served_while_one_request_renews_it(
-        self, stub: StubOrigin, stub_edge: str, path: str
+        self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
     ) -> None:
-        stub.answer.headers = {"Cache-Control": "public, max-age=1"}
-        http.get(stub_edge + path)
-        time.sleep(2)
+        path = expired("herd")
         stub.answer = Answer(body=b"renewed", seconds=0.5)
 
         async def herd() -> list[httpx.Response]:
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(verify=False) as client:
                 return await asyncio.gather(*(client.get(stub_edge + path) for _ in range(20)))
 
         answers = asyncio.run(herd())
 
-        assert stub.paths()[path] == 2
+        assert stub.paths() == {path: 1}
         assert sorted(answer.text for answer in answers) == ["picture"] * 19 + ["renewed"]
 
     def test_what_has_not_changed_is_renewed_without_its_bytes(
-        self, stub: StubOrigin, stub_edge: str, path: str
+        self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
     ) -> None:
-        stub.answer.headers = {"Cache-Control": "public, max-age=1", "ETag": '"a"'}
-        http.get(stub_edge + path)
-        time.sleep(2)
+        path = expired("unchanged")
         stub.answer = Answer(304, b"", {"Cache-Control": "public, max-age=60", "ETag": '"a"'})
 
         assert http.get(stub_edge + path).headers["x-cache-status"] == "REVALIDATED"
         assert http.get(stub_edge + path).headers["x-cache-status"] == "HIT"
         assert stub.asked[-1].headers["if-none-match"] == '"a"'
 
-    def test_a_404_does_not_outlive_its_age(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
-        stub.answer = Answer(404, b"{}", {"Cache-Control": "public, max-age=1"})
-        assert [http.get(stub_edge + path).headers["x-cache-status"] for _ in range(2)] == ["MISS", "HIT"]
-        time.sleep(2)
-        stub.answer = Answer()
-
-        assert http.get(stub_edge + path).text == "picture"
+    def test_a_404_does_not_outlive_its_age(
+        self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
+    ) -> None:
+        assert http.get(stub_edge + expired("missing")).text == "picture"
 
 
 class TestFailures:
@@ -152,24 +156,19 @@ class TestParts:
         assert whole.headers["x-cache-status"] == "HIT"
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
-    @pytest.mark.parametrize(
-        ("wanted", "status", "part"),
-        [
-            ("bytes=0-0", 206, slice(0, 1)),
-            ("bytes=10-", 206, slice(10, None)),
-            ("bytes=-5", 206, slice(-5, None)),
-            ("bytes=0-1,4-5", 200, slice(None)),
-            ("bytes=nonsense", 416, slice(0, 0)),
-            ("bytes=99999999-", 416, slice(0, 0)),
-        ],
-    )
-    def test_ranges_of_a_kept_picture(self, picture: str, wanted: str, status: int, part: slice) -> None:
+    def test_ranges_of_a_kept_picture(self, picture: str) -> None:
         whole = http.get(picture).content
-        answer = http.get(picture, headers={"Range": wanted})
-
-        assert answer.status_code == status
-        if status != 416:
-            assert answer.content == whole[part]
+        for wanted, expected in {
+            "bytes=0-0": (206, whole[:1]),
+            "bytes=10-": (206, whole[10:]),
+            "bytes=-5": (206, whole[-5:]),
+            "bytes=0-1,4-5": (200, whole),
+            "bytes=nonsense": (416, None),
+            "bytes=99999999-": (416, None),
+        }.items():
+            answer = http.get(picture, headers={"Range": wanted})
+            found = (answer.status_code, answer.content if answer.status_code != 416 else None)
+            assert found == expected, wanted
 
     def test_if_range_sends_the_whole_of_another_version(self, picture: str) -> None:
         etag = http.get(picture).headers["etag"]

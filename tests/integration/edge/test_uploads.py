@@ -54,7 +54,7 @@ class TestUploads:
                 return received
 
             async def both() -> tuple[list[bytes], httpx.Response]:
-                client = asyncio.to_thread(httpx.post, f"{url}/images/upload", content=slowly())
+                client = asyncio.to_thread(http.post, f"{url}/images/upload", content=slowly())
                 return await asyncio.gather(asyncio.to_thread(serve), client)
 
             _, answer = asyncio.run(both())

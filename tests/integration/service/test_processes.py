@@ -1,41 +1,54 @@
 """Several processes over one folder: what one of them knows, the others act by."""
 
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.client import completed, upload
+import pytest
+
+from tests.client import completed, until, upload
+from tests.cluster import TINY, small_picture
 from tests.http_client import http
-from tests.service import Service, darkroom
+from tests.service import PATIENT, Service, darkroom
 
 
-def test_two_server_processes_share_one_data_folder(tmp_path: Path, photograph: bytes) -> None:
-    with Service(tmp_path, "--workers", "2") as service:
-        upload_ids = [upload(service, photograph) for _ in range(4)]
-        for upload_id in upload_ids:
+def test_two_server_processes_share_one_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "darkroom.toml").write_text(TINY)
+    with Service(tmp_path, "--workers", "2", RENDER_PROCESSES="1", **PATIENT) as service:
+        for upload_id in [upload(service, small_picture(seed)) for seed in range(4)]:
             completed(service, upload_id)
-            assert http.get(f"{service.url}/images/{upload_id}/large.jpg").status_code == 200
+            assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
 
 
-def test_what_one_process_deletes_the_others_forget(tmp_path: Path, photograph: bytes) -> None:
-    with Service(tmp_path / "shared") as one, Service(tmp_path / "shared", "--role", "proxy") as two:
-        url = f"{two.url}/images/{upload(one, photograph)}/small.webp"
-        assert http.get(url, timeout=30).status_code == 200
+class TestRoles:
+    """Ingest and proxy, each in a process of its own."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def ingest(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+        with Service(tmp_path_factory.mktemp("shared"), "--role", "ingest", WARM_UP="false") as service:
+            yield service
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def proxy(cls, ingest: Service) -> Iterator[Service]:
+        nowhere = "postgresql+asyncpg://nobody@127.0.0.1:1/none"
+        with Service(ingest.folder, "--role", "proxy", DATABASE_URL=nowhere, **PATIENT) as service:
+            yield service
+
+    def test_the_proxy_alone_serves_what_ingest_stored(self, ingest: Service, proxy: Service) -> None:
+        upload_id = upload(ingest, small_picture(1))
+
+        assert http.get(f"{ingest.url}/images/{upload_id}/small.jpg").status_code == 404
+        assert http.get(f"{proxy.url}/images/{upload_id}/small.jpg").status_code == 200
+        assert http.get(f"{proxy.url}/images/{upload_id}").status_code == 404
+        assert http.post(f"{proxy.url}/images/upload").status_code == 404
+
+    def test_what_one_process_deletes_the_others_forget(self, ingest: Service, proxy: Service) -> None:
+        upload_id = upload(ingest, small_picture(2))
+        url = f"{proxy.url}/images/{upload_id}/small.webp"
+        assert http.get(url).status_code == 200
         assert http.get(url).headers["cache-status"] == "darkroom; hit"
 
-        darkroom(one.folder, "purge", url.split("/")[-2])
+        assert darkroom(ingest.folder, "purge", upload_id).returncode == 0
 
-        gone = time.monotonic() + 20  # by itself it would find out after a minute
-        while http.get(url).status_code == 200:
-            assert time.monotonic() < gone
-            time.sleep(0.1)
-        assert http.get(url).status_code == 404
-
-
-def test_the_proxy_alone_serves_what_ingest_stored(tmp_path: Path, photograph: bytes) -> None:
-    with Service(tmp_path, "--role", "ingest", WARM_UP="false") as ingest:
-        upload_id = upload(ingest, photograph)
-        assert http.get(f"{ingest.url}/images/{upload_id}/small.jpg").status_code == 404
-        with Service(tmp_path, "--role", "proxy", DATABASE_URL="postgresql+asyncpg://nobody@127.0.0.1:1/none") as proxy:
-            assert http.get(f"{proxy.url}/images/{upload_id}/small.jpg").status_code == 200
-            assert http.get(f"{proxy.url}/images/{upload_id}").status_code == 404
-            assert http.post(f"{proxy.url}/images/upload").status_code == 404
+        until(lambda: http.get(url).status_code == 404, seconds=20)  # by itself it would find out after a minute

@@ -1,16 +1,18 @@
-"""What is derived on request: every variant, once, and the format that suits."""
+"""What is derived on request: every variant, once, and the format that suits; and what a deletion leaves of it."""
 
-import asyncio
 import io
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterator
 
-import httpx
+import pytest
 from PIL import Image, ImageCms, ImageOps
 
 from tests import photographs
+from tests.camera import camera_jpeg
 from tests.client import upload
+from tests.crowd import at_once
 from tests.http_client import http
+from tests.integration.service.conftest import NewStore
 from tests.pictures import disc, png
 from tests.service import Service
 from tests.unit.proxy.imaging.reference import psnr
@@ -23,76 +25,91 @@ LIKENESS = {"jpg": 25.0, "png": 38.0, "webp": 25.0, "avif": 25.0}
 of two pixels measures 18, a lost rotation 9, and PNG without the profile 31."""
 
 
-def straightforward(picture: bytes, side: int) -> Image.Image:
-    """The same variant made with none of our code: full decode, upright, sRGB, centre crop, Lanczos."""
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, new_store: NewStore) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("service"), WARM_UP="false", **new_store()) as service:
+        yield service
+
+
+def straightforward(picture: bytes) -> dict[str, Image.Image]:
+    """The same variants made with none of our code: full decode, upright, sRGB, centre crop, Lanczos."""
     image = Image.open(io.BytesIO(picture))
-    profile = image.info.get("icc_profile")
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     upright = ImageOps.exif_transpose(image)
-    if profile:
-        upright = ImageCms.profileToProfile(
-            upright, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    return ImageOps.fit(upright.convert("RGB"), (side, side), Image.Resampling.LANCZOS)
+    srgb = ImageCms.profileToProfile(upright, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    return {name: ImageOps.fit(srgb, (side, side), Image.Resampling.LANCZOS) for name, side in SIZES.items()}
 
 
-def test_a_photograph_goes_in_and_every_variant_comes_out(
-    tmp_path: Path, stores: dict[str, str], photograph: bytes
-) -> None:
-    with Service(tmp_path, WARM_UP="false", **stores) as service:
-        upload_id = upload(service, photograph)
-        bodies = {}
-        for name in STANDARD:
-            size, _, format = name.partition(".")
-            url = f"{service.url}/images/{upload_id}/{name}"
-            first, second = http.get(url), http.get(url)
-            assert first.headers["cache-status"] == "darkroom; fwd=miss; stored"
-            assert second.headers["cache-status"] == "darkroom; hit"
-            assert first.content == second.content
-            assert first.headers["etag"] == second.headers["etag"]
-            picture = Image.open(io.BytesIO(first.content))
-            assert (picture.format, picture.size) == (FORMATS[format], (SIZES[size],) * 2)
-            assert psnr(picture, straightforward(photograph, SIZES[size])) > LIKENESS[format], name
-            assert not picture.info.keys() & {"exif", "icc_profile", "xmp", "comment"}
-            bodies[name] = first.content
-        assert service.metric("darkroom_derivations_total", outcome="ok") == 12
-        service.stop()
+def test_a_photograph_goes_in_and_every_variant_comes_out(service: Service) -> None:
+    photograph = camera_jpeg(orientation=6)
+    expected = straightforward(photograph)
+    derived = service.metric("darkroom_derivations_total", outcome="ok")
+    upload_id = upload(service, photograph)
+    bodies = {}
+    for name in STANDARD:
+        size, _, format = name.partition(".")
+        url = f"{service.url}/images/{upload_id}/{name}"
+        first, second = http.get(url, timeout=30), http.get(url)
+        assert first.headers["cache-status"] == "darkroom; fwd=miss; stored"
+        assert second.headers["cache-status"] == "darkroom; hit"
+        assert first.content == second.content
+        assert first.headers["etag"] == second.headers["etag"]
+        picture = Image.open(io.BytesIO(first.content))
+        assert (picture.format, picture.size) == (FORMATS[format], (SIZES[size],) * 2)
+        assert psnr(picture, expected[size]) > LIKENESS[format], name
+        assert not picture.info.keys() & {"exif", "icc_profile", "xmp", "comment"}
+        bodies[name] = first.content
+    assert service.metric("darkroom_derivations_total", outcome="ok") == derived + 12
+    service.stop()
 
-        service.start()
-        for name in STANDARD:
-            again = http.get(f"{service.url}/images/{upload_id}/{name}")
-            assert again.headers["cache-status"] == "darkroom; hit"
-            assert again.content == bodies[name]
-        assert service.metric("darkroom_derivations_total") == 0
-        assert service.metric("darkroom_variant_requests_total", tier="stored") == 12
-
-
-async def test_sixty_four_at_once_cost_one_derivation(
-    tmp_path: Path, stores: dict[str, str], photograph: bytes
-) -> None:
-    with Service(tmp_path, WARM_UP="false", **stores) as service:
-        upload_id = upload(service, photograph)
-        url = f"{service.url}/images/{upload_id}/large.avif"
-        async with httpx.AsyncClient(limits=httpx.Limits(max_connections=64), timeout=30) as client:
-            answers = await asyncio.gather(*(client.get(url) for _ in range(64)))
-        assert len({answer.content for answer in answers}) == 1
-        statuses = Counter(answer.headers["cache-status"] for answer in answers)
-        assert statuses["darkroom; fwd=miss; stored"] == 1
-        assert service.metric("darkroom_derivations_total") == 1
+    service.start()
+    for name in STANDARD:
+        again = http.get(f"{service.url}/images/{upload_id}/{name}")
+        assert again.headers["cache-status"] == "darkroom; hit"
+        assert again.content == bodies[name]
+    assert service.metric("darkroom_derivations_total") == 0
+    assert service.metric("darkroom_variant_requests_total", tier="stored") == 12
 
 
-def test_auto_is_what_suits_the_client_and_the_picture(tmp_path: Path, stores: dict[str, str]) -> None:
-    with Service(tmp_path, **stores, WARM_UP="false") as service:
-        originals = [png(disc((200, 30, 30))), png(photographs.photograph("coffee.png"))]
-        uploads = [upload(service, original) for original in originals]
+async def test_sixty_four_at_once_cost_one_derivation(service: Service, photograph: bytes) -> None:
+    upload_id = upload(service, photograph)
+    derived = service.metric("darkroom_derivations_total")
 
-        def formats(accept: str) -> list[str]:
-            urls = [f"{service.url}/images/{upload_id}/small.auto" for upload_id in uploads]
-            answers = [http.get(url, headers={"Accept": accept}) for url in urls]
-            for answer in answers:
-                with Image.open(io.BytesIO(answer.content)) as image:
-                    assert answer.headers["content-type"] == f"image/{image.format.lower()}"
-            return [answer.headers["content-type"] for answer in answers]
+    answers = await at_once([f"{service.url}/images/{upload_id}/large.avif"] * 64)
 
-        assert formats("image/avif,image/webp,*/*;q=0.8") == ["image/avif", "image/avif"]
-        assert formats("image/webp") == ["image/webp", "image/webp"]
-        assert formats("*/*") == ["image/png", "image/jpeg"]
+    assert Counter(answer.status for answer in answers) == {200: 64}
+    assert len({answer.body for answer in answers}) == 1
+    assert Counter(answer.cache_status for answer in answers)["darkroom; fwd=miss; stored"] == 1
+    assert service.metric("darkroom_derivations_total") == derived + 1
+
+
+def test_auto_is_what_suits_the_client_and_the_picture(service: Service) -> None:
+    originals = [png(disc((200, 30, 30))), png(photographs.photograph("coffee.png"))]
+    uploads = [upload(service, original) for original in originals]
+
+    def formats(accept: str) -> list[str]:
+        urls = [f"{service.url}/images/{upload_id}/small.auto" for upload_id in uploads]
+        answers = [http.get(url, headers={"Accept": accept}) for url in urls]
+        for answer in answers:
+            with Image.open(io.BytesIO(answer.content)) as image:
+                assert answer.headers["content-type"] == f"image/{image.format.lower()}"
+        return [answer.headers["content-type"] for answer in answers]
+
+    assert formats("image/avif,image/webp,*/*;q=0.8") == ["image/avif", "image/avif"]
+    assert formats("image/webp") == ["image/webp", "image/webp"]
+    assert formats("*/*") == ["image/png", "image/jpeg"]
+
+
+def test_deleting_leaves_nothing(service: Service, photograph: bytes) -> None:
+    upload_id = upload(service, photograph)
+    paths = ("/small.jpg", "/large@2x.webp")
+    assert [http.get(f"{service.url}/images/{upload_id}{path}").status_code for path in paths] == [200, 200]
+
+    assert http.delete(f"{service.url}/images/{upload_id}").status_code == 204
+
+    assert http.delete(f"{service.url}/images/{upload_id}").status_code == 404
+    for path in ("", "/status", *paths):
+        assert http.get(f"{service.url}/images/{upload_id}{path}").status_code == 404
+    data = service.folder / "data"
+    left = [path for path in data.rglob("*") if upload_id in path.name]
+    assert left == [data / "purges" / upload_id]  # the announcement, for two minutes
