@@ -51,7 +51,7 @@ def test_files_are_uploaded_and_those_refused_are_named_with_the_reason(folder: 
     assert done.returncode == 1
     rows = re.findall(rf"^ ?(\S+) +(\S+ \S+) +(\w+) +({UUID}) *\n +(\S+) *$", done.stdout, re.MULTILINE)
     assert [(file, format) for file, _, format, *_ in rows] == [("rocket.jpg", "jpeg"), ("small.png", "png")]
-    assert rows[0][1] == "112.5 kB"
+    assert rows[0][1] == "61.2 kB"
     assert [url for *_, url in rows] == [f"https://cdn.example/images/{row[3]}/thumb.jpg" for row in rows]
     refused = dict(line.split(": ", 1) for line in done.stderr.splitlines())
     assert list(refused) == ["notes.txt", "gone.jpg", "huge.jpg", "."]
@@ -177,7 +177,7 @@ def test_an_upload_that_was_waited_for_is_shown_with_what_is_stale_of_it(folder:
     shown = darkroom(folder, "show", upload_id, CDN_URL="https://cdn.example")
 
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert f"Upload    {upload_id}\nOriginal  640x427 jpeg, 112.5 kB, of " in shown.stdout
+    assert f"Upload    {upload_id}\nOriginal  640x427 jpeg, 61.2 kB, of " in shown.stdout
     assert "Status    complete, 100 %\n" in shown.stdout
     rows = dict(re.findall(r"^ ?(\w+\.\w+) +stored +.* (today's|stale) *$", shown.stdout, re.MULTILINE))
     assert rows == {

@@ -1,6 +1,6 @@
 """The image's build, as far as it goes without an engine: its first stage is run, and what came out is started.
 
-It installs the whole lock file anew, so it takes a minute and the network: `.ci/run` runs it, `make test` skips it.
+It installs the whole lock file anew, so it takes a minute and the network.
 """
 
 import os
@@ -20,6 +20,9 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
 BUILD, FINAL = (stage.splitlines() for stage in re.split(r"^FROM .*$", DOCKERFILE, flags=re.MULTILINE)[1:])
 
 
+pytestmark = pytest.mark.slow
+
+
 def instructions(stage: Sequence[str], name: str) -> list[str]:
     return [line.removeprefix(f"{name} ") for line in stage if line.startswith(f"{name} ")]
 
@@ -27,8 +30,6 @@ def instructions(stage: Sequence[str], name: str) -> list[str]:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder /app of the first stage."""
-    if "CI" not in MACHINE:
-        pytest.skip("takes a minute and the network: CI=true")
     folder = tmp_path_factory.mktemp("app")
     path = f"{Path(sys.executable).parent}:{MACHINE['PATH']}"  # `python` is the one that tests
     for line in BUILD:
