@@ -1,6 +1,7 @@
 """Opening the database, and the one edge where its drivers' exceptions are translated."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -135,12 +136,25 @@ def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bo
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # Left to itself, Python's driver commits before each CREATE TABLE, so that a migration could break off half-way.
     connection.isolation_level = None
+    connection.run_async(_switch_to_wal)
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
     # In WAL mode the default would let a power cut take back commits that were acknowledged.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+async def _switch_to_wal(connection: Any) -> None:
+    """Retries while SQLite is busy: when two processes open a new file at once, one is refused without any wait."""
+    for attempts_left in reversed(range(500)):
+        try:
+            await (await connection.execute("PRAGMA journal_mode = WAL")).close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not attempts_left:
+                raise
+            await asyncio.sleep(_BUSY_TIMEOUT / 500)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:

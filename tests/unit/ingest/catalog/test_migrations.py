@@ -1,7 +1,9 @@
 """The tables as the migrations make them are those that the code believes in; and there is a way back."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -77,6 +79,19 @@ async def test_servers_that_start_at_once_take_turns(empty: Database) -> None:
     assert await ask(empty, differences) == []
     for other in others:
         await other.close()
+
+
+async def test_database_opened_while_another_process_writes_to_the_new_file_waits_for_it(empty: Database) -> None:
+    """SQLite refuses the switch to WAL at once then, without its busy timeout."""
+    assert empty.engine.url.database is not None
+    with closing(sqlite3.connect(empty.engine.url.database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        opening = asyncio.create_task(empty.revision())
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(opening), 0.1)
+        other.execute("COMMIT")
+
+    assert await opening is None
 
 
 async def test_the_revision_that_the_code_needs_is_that_of_the_last_migration() -> None:
