@@ -19,7 +19,7 @@ from tests.seaweedfs import WEED, SeaweedServer
 # and a test's own folder may be written to again.
 _ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 settings.register_profile("quick", _ANY_SPEED, max_examples=20)
-settings.register_profile("ci", _ANY_SPEED, max_examples=200)
+settings.register_profile("ci", _ANY_SPEED, max_examples=50)
 settings.register_profile("long", _ANY_SPEED, max_examples=5000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "quick")  # noqa: TID251 - not a setting of ours
 

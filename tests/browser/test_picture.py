@@ -63,7 +63,7 @@ def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
     size = len(photograph_bytes("coffee.png"))
 
     expect(facts.locator("[data-part=id]")).to_have_text(upload_id)
-    expect(facts.locator("[data-part=original]")).to_have_text(f"PNG, 300 × 200, {size / 1000:.1f} kB")
+    expect(facts.locator("[data-part=original]")).to_have_text(f"PNG, 300 × 200, {size / 1000:.3g} kB")
     expect(facts.locator("[data-part=color]")).to_have_text(re.compile("#[0-9a-f]{6}"))
 
 

@@ -116,7 +116,7 @@ class TestConfiguredSizes:
     def service(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         folder: Path = tmp_path_factory.mktemp("sizes")
         (folder / "darkroom.toml").write_text(
-            '[sizes.strip]\nwidth = 300\nheight = 60\n[sizes.page]\nwidth = 320\nquality = "auto"\n'
+            '[sizes.strip]\nwidth = 300\nheight = 60\n[sizes.page]\nwidth = 240\nquality = "auto"\n'
         )
         with Service(folder, **PATIENT) as running:
             yield running
@@ -127,7 +127,7 @@ class TestConfiguredSizes:
 
         expect(page.locator("#picture h4")).to_have_text(["strip", "page"])
         status = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
-        for name, shape in {"strip.webp": "300 × 60", "page.webp": "320 × 213"}.items():
+        for name, shape in {"strip.webp": "300 × 60", "page.webp": "240 × 160"}.items():
             card = page.locator(".card").filter(has=page.get_by_role("img", name=name))
             developed(card.get_by_role("img"))
             expect(card).to_contain_text(shape)

@@ -39,7 +39,14 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for source in sources:
                 _copy(ROOT / source, folder / (source if target == "./" else target))
         elif keyword == "RUN":
-            subprocess.run(rest, shell=True, cwd=folder, env=MACHINE | {"PATH": path}, check=True, timeout=500)
+            subprocess.run(
+                rest,
+                shell=True,
+                cwd=folder,
+                env=MACHINE | {"PATH": path, "PIP_NO_COMPILE": "1"},
+                check=True,
+                timeout=500,
+            )
     return folder
 
 

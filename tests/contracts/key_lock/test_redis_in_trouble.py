@@ -117,10 +117,13 @@ class TestRedisInTrouble:
                 assert another is True
         await self.assert_leases_work(redis)
 
-    async def test_a_crowd_is_no_trouble(self, watched: Watched) -> None:
+    @pytest.mark.serial  # 400 renewals a second that each wait a second at most
+    async def test_a_crowd_is_no_trouble(self, redis: RedisServer) -> None:
+        watched = Watched(RedisLock(redis.url, metrics := Metrics()), metrics)
         async with asyncio.timeout(GUARD), AsyncExitStack() as leases:
             holds = [watched.lock.hold(f"images/crowd/{number}.jpg") for number in range(400)]
             assert await asyncio.gather(*(leases.enter_async_context(hold) for hold in holds)) == [True] * 400
+        await watched.lock.close()
         assert watched.fallbacks == 0
 
     async def test_only_its_holder_frees_it(self, redis: RedisServer) -> None:

@@ -6,7 +6,7 @@ from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster, small_picture
 from tests.http_client import http
 from tests.postgres import PostgresServer
-from tests.service import Service
+from tests.service import PATIENT, Service
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ class TestRedisAway:
     def test_hanging_in_the_middle_of_a_warm_up_which_holds_nobody_up(
         self, cluster: Cluster, photograph: bytes
     ) -> None:
-        with cluster.serve(RENDER_PROCESSES="2") as service:
+        with cluster.serve(RENDER_PROCESSES="2", **PATIENT) as service:  # a job given back would wait for Redis
             upload_id, other = upload(service, photograph), upload(service, photograph)
             until(lambda: "processing" in (status(service, upload_id), status(service, other)))
             cluster.redis.pause()
