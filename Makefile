@@ -30,10 +30,13 @@ test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path r
 test-fast: .venv/dev ## unit tests
 	$(PYTEST) -n 2 --dist loadfile -m "not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
 
-# Branch coverage of the processes of pytest: the command and the render processes are tested from outside.
+# Branch coverage is measured where code runs in the processes of pytest; it costs half of their time again.
+INSIDE := tests/unit tests/contracts clients/python/tests
+OUTSIDE := tests/integration tests/faults tests/browser tests/hostile tests/load tests/soak tests/architecture
 test-ci: .venv/ci ## every test but the long ones, with coverage, as .ci/run does
-	$(PYTEST) $(TOGETHER) -m "not long and not serial" --cov --cov-report=
-	$(PYTEST) -m "serial and not long" --cov --cov-append --cov-report=term --cov-fail-under=90
+	$(PYTEST) $(TOGETHER) -m "not long and not serial" --no-loadscope-reorder $(OUTSIDE)
+	$(PYTEST) $(TOGETHER) -m "not long and not serial" $(INSIDE) --cov --cov-report=term --cov-fail-under=90
+	$(PYTEST) -m "serial and not long"
 
 test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long $(ARGS)

@@ -82,8 +82,22 @@ def wait_until_all_ended(cluster: Cluster) -> None:
             return
         if statuses[JobStatus.COMPLETE] > done:
             done, deadline = statuses[JobStatus.COMPLETE], time.monotonic() + PATIENCE
-        assert time.monotonic() < deadline, f"no job more was done within {PATIENCE:g} s: {statuses}"
+        assert time.monotonic() < deadline, (
+            f"no job more was done within {PATIENCE:g} s: {statuses}. In Redis: {in_redis(cluster)}"
+        )
         time.sleep(0.2)
+
+
+def in_redis(cluster: Cluster) -> dict[str, object]:
+    """What the queue holds of every job that has not ended: its fields, and the milliseconds left of its lock."""
+    with cluster.redis.client() as redis:
+        jobs = [key for key in redis.keys("bull:image-processing:????????-*") if redis.type(key) == "hash"]
+        fields = {key: redis.hgetall(key) for key in jobs}
+        return {
+            key: known | {"lock": redis.pttl(f"{key}:lock")}
+            for key, known in fields.items()
+            if "finishedOn" not in known
+        } | {name: redis.lrange(f"bull:image-processing:{name}", 0, -1) for name in ("active", "wait")}
 
 
 def compare(cluster: Cluster, accepted: list[str]) -> None:
