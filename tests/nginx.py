@@ -131,7 +131,8 @@ class StubOrigin:
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(answer.body)
+                if self.command != "HEAD":
+                    self.wfile.write(answer.body)
 
             do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815 - the base class looks them up by these names
 
