@@ -28,7 +28,7 @@ test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path r
 	$(PYTEST) -m "serial and not slow and not long" $(ARGS) || [ $$? = 5 ]
 
 test-fast: .venv/dev ## unit tests
-	$(PYTEST) -n 2 --dist loadfile -m "not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "not heavy and not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
 
 # Branch coverage is measured where code runs in the processes of pytest; it costs half of their time again.
 INSIDE := tests/unit tests/contracts clients/python/tests

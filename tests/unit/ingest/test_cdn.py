@@ -40,6 +40,7 @@ def answer(stub: Stubber, tags: object = ANY) -> None:
     stub.add_response("create_invalidation", {}, {"DistributionId": DISTRIBUTION, "InvalidationBatch": batch})
 
 
+@pytest.mark.heavy
 async def test_every_tag_is_invalidated() -> None:
     with mock_aws(), closing(Session("key", "secret", region_name="us-east-1").client("cloudfront")) as client:
         distribution = client.create_distribution(DistributionConfig=CONFIGURATION)["Distribution"]["Id"]
@@ -91,6 +92,7 @@ async def test_what_an_operator_must_mend_is_said_at_once(
         await cloudfront.forget(["upload-1"])
 
 
+@pytest.mark.heavy
 async def test_a_network_that_is_away_is_the_cdn_away() -> None:
     cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9", delays=(0.0,))
 

@@ -28,6 +28,7 @@ async def warmed(uploads: Uploads, warmup: WarmUp) -> UploadId:
     return image.upload_id
 
 
+@pytest.mark.heavy
 async def test_nothing_of_it_is_left(
     uploads: Uploads, warmup: WarmUp, store: CountingStore, database: Database
 ) -> None:
@@ -58,6 +59,7 @@ async def test_an_unknown_id_costs_the_store_nothing(uploads: Uploads, store: Co
     assert store.calls == []
 
 
+@pytest.mark.heavy
 async def test_others_stay_as_they_are(
     uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
 ) -> None:
@@ -70,6 +72,7 @@ async def test_others_stay_as_they_are(
     assert await store.keys() == sorted([original_key(other), *(f"images/{other}/{v.name}" for v in SIZES.standard)])
 
 
+@pytest.mark.heavy
 async def test_it_is_served_no_more(uploads: Uploads, warmup: WarmUp, derivations: Derivations) -> None:
     upload_id = await warmed(uploads, warmup)
     await derivations.fetch(upload_id, SIZES.standard[0])
@@ -80,6 +83,7 @@ async def test_it_is_served_no_more(uploads: Uploads, warmup: WarmUp, derivation
         await derivations.fetch(upload_id, SIZES.standard[0])
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("method", ["delete", "list"])
 async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_completes_it(
     *,
@@ -103,6 +107,7 @@ async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_co
     assert await rows(database) == (0, 0)
 
 
+@pytest.mark.heavy
 async def test_a_database_that_fails_at_the_end_keeps_it_listed_until_another_call_completes_it(
     uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository, database: Database
 ) -> None:
@@ -118,6 +123,7 @@ async def test_a_database_that_fails_at_the_end_keeps_it_listed_until_another_ca
     assert await rows(database) == (0, 0)
 
 
+@pytest.mark.heavy
 async def test_a_database_that_is_away_touches_no_object(
     uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
 ) -> None:
@@ -131,6 +137,7 @@ async def test_a_database_that_is_away_touches_no_object(
     assert await store.keys() == before
 
 
+@pytest.mark.heavy
 async def test_two_who_delete_at_once_leave_nothing_and_break_nothing(
     uploads: Uploads, warmup: WarmUp, store: CountingStore, database: Database
 ) -> None:

@@ -43,6 +43,7 @@ async def make_stale(store: ObjectStore, upload_id: UploadId, *variants: Variant
     return len(variants) * len(b"of yesterday")
 
 
+@pytest.mark.heavy
 async def test_nothing_is_stale_of_what_was_made_today(
     uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
@@ -54,6 +55,7 @@ async def test_nothing_is_stale_of_what_was_made_today(
     assert not [call for call in store.calls if call[0] in ("put", "delete")]
 
 
+@pytest.mark.heavy
 async def test_what_is_stale_is_counted_and_weighed(
     uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
@@ -80,6 +82,7 @@ async def test_without_a_measurement_the_cost_is_unknown(
     assert (await refresher.examine()).seconds is None
 
 
+@pytest.mark.heavy
 async def test_it_is_derived_anew_and_nothing_else(
     uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
@@ -100,6 +103,7 @@ async def test_it_is_derived_anew_and_nothing_else(
     assert (await refresher.examine()).variants == 0
 
 
+@pytest.mark.heavy
 async def test_what_fails_is_named_and_goes_on_being_served(
     uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:

@@ -88,6 +88,7 @@ class TestComplete:
             assert stored.info.metadata["recipe"] == fetched.picture.recipe
             assert stored.info.content_type == variant.format.media_type
 
+    @pytest.mark.heavy
     async def test_progress_grows_variant_by_variant(
         self, warmup: WarmUp, repository: WatchedRepository, image: Image
     ) -> None:
@@ -145,6 +146,7 @@ class TestComplete:
         assert known[variant.name].bytes == (await sizes_in(store, image.upload_id))[variant.name]
         assert store.count("put") == puts + len(NAMES) - 1
 
+    @pytest.mark.heavy
     async def test_what_was_measured_is_known_whoever_derived_the_variant(
         self, derivations: Derivations, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
@@ -168,6 +170,7 @@ class TestComplete:
 
 
 class TestAgain:
+    @pytest.mark.heavy
     async def test_a_complete_one_renders_nothing_and_keeps_what_is_known(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, image: Image
     ) -> None:
@@ -248,6 +251,7 @@ class TestFailed:
 
 
 class TestRetried:
+    @pytest.mark.heavy
     @pytest.mark.parametrize("method", ["put", "download", "head"])
     async def test_a_store_that_fails_once_costs_a_second_and_nothing_else(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image, method: str
@@ -261,6 +265,7 @@ class TestRetried:
 
 
 class TestStopped:
+    @pytest.mark.heavy
     async def test_cancelled_it_hands_the_job_back(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
     ) -> None:
@@ -322,6 +327,7 @@ class TestStopped:
 
 
 class TestClaims:
+    @pytest.mark.heavy
     async def test_a_job_whose_worker_has_died_can_be_taken_over(
         self, warmup: WarmUp, repository: WatchedRepository, image: Image
     ) -> None:
@@ -367,6 +373,7 @@ class TestClaims:
 
 
 class TestLeases:
+    @pytest.mark.heavy
     async def test_variants_of_one_upload_never_take_each_other_for_somebody_elses(
         self, pool: RenderPool, repository: WatchedRepository, store: CountingStore, tmp_path: Path
     ) -> None:
@@ -507,6 +514,7 @@ class TestWhileTheDatabaseIsAway:
         await derivations.drain()
         await pool.close()
 
+    @pytest.mark.heavy
     async def test_a_warm_up_that_cannot_record_keeps_no_request_waiting_for_its_render_process(
         self, impatient: Derivations, uploads: Uploads, repository: WatchedRepository, image: Image
     ) -> None:
@@ -524,6 +532,7 @@ class TestWhileTheDatabaseIsAway:
         finally:
             await eventually(run)
 
+    @pytest.mark.heavy
     async def test_it_ends_once_the_database_is_back(
         self, warmup: WarmUp, repository: WatchedRepository, image: Image
     ) -> None:

@@ -136,6 +136,7 @@ class TestWhatWillNotPass:
         assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
         assert derivations.deleted == []  # no names would mean all of them
 
+    @pytest.mark.heavy
     def test_a_defect_of_ours_fails_with_a_sentence_that_says_nothing_of_it(self) -> None:
         outcome = Outcome(ScriptedDerivations(RuntimeError("secret: hunter2"), after=2)).run()
 

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Iterable
 
+import pytest
+
 from ingest.jobs import Image, Job, JobStatus
 from ingest.queue.local import LocalQueue
 from ingest.reconciler import Reconciler
@@ -95,6 +97,7 @@ def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
     assert repository.looked <= 150
 
 
+@pytest.mark.heavy
 def test_an_exception_that_nobody_has_foreseen_is_not_the_end_of_the_worker() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = Broken(*uploads, times=1)
@@ -104,6 +107,7 @@ def test_an_exception_that_nobody_has_foreseen_is_not_the_end_of_the_worker() ->
     assert statuses(repository, uploads) == [COMPLETE] * 3
 
 
+@pytest.mark.heavy
 def test_a_job_that_always_breaks_keeps_no_other_waiting() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = Broken(*uploads, times=1_000_000)

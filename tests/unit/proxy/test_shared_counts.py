@@ -38,6 +38,7 @@ def count_and_die(folder: Path) -> list[str]:
     return run.stdout.splitlines()
 
 
+@pytest.mark.heavy
 def test_who_comes_in_place_of_the_dead_goes_on_with_their_counts_and_not_with_their_gauges(folder: Path) -> None:
     for _ in range(3):
         lines = count_and_die(folder)
@@ -48,6 +49,7 @@ def test_who_comes_in_place_of_the_dead_goes_on_with_their_counts_and_not_with_t
     assert "darkroom_event_streams 1.0" in lines
 
 
+@pytest.mark.heavy
 def test_however_many_die_there_are_the_files_of_one(folder: Path) -> None:
     count_and_die(folder)
     first = sorted(path.name.rpartition("_")[0] for path in folder.iterdir())
@@ -58,6 +60,7 @@ def test_however_many_die_there_are_the_files_of_one(folder: Path) -> None:
     assert sorted(path.name.rpartition("_")[0] for path in folder.iterdir()) == first
 
 
+@pytest.mark.heavy
 def test_the_counts_of_the_living_are_left_to_them(folder: Path) -> None:
     mine = folder / f"counter_{os.getpid()}.db"
     mine.write_bytes(bytes(1 << 20))

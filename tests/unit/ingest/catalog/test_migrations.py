@@ -70,6 +70,7 @@ async def test_up_from_nothing_there_is_no_difference_to_the_code(empty: Databas
     assert await ask(empty, tables) == {"alembic_version", "upload_jobs", "images"}
 
 
+@pytest.mark.heavy
 async def test_servers_that_start_at_once_take_turns(empty: Database) -> None:
     """Each reads the tables before it changes them: of those that had read, SQLite would refuse all but the first."""
     others = [Database(empty.engine.url) for _ in range(3)]
@@ -118,6 +119,7 @@ async def test_down_to_the_base_nothing_is_left(empty: Database) -> None:
     assert await ask(empty, lambda connection: connection.execute(text("SELECT * FROM alembic_version")).all()) == []
 
 
+@pytest.mark.heavy
 async def test_up_again_all_is_there_again(empty: Database) -> None:
     for revision in ("head", "base", "head"):
         await empty.migrate(revision)

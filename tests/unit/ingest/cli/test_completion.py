@@ -42,6 +42,7 @@ def in_bash(lines: Iterable[str]) -> list[list[str]]:
     return [line.split() for line in run("bash", "--norc", "-c", program).splitlines()]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "offered",
     [
@@ -63,6 +64,7 @@ def test_bash_completes_commands_options_and_values_and_leaves_files_to_itself(o
     assert in_bash(offered) == [*offered.values()]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("shell", "registers"), [("zsh", "compdef _darkroom_completion darkroom"), ("fish", "complete --command darkroom")]
 )
@@ -99,6 +101,7 @@ finally:
 """
 
 
+@pytest.mark.heavy
 def test_nothing_heavy_is_imported_for_it() -> None:
     tab = {"_DARKROOM_COMPLETE": "complete_bash", "COMP_WORDS": "darkroom wa", "COMP_CWORD": "1"}
 

@@ -83,6 +83,7 @@ def test_a_page_fits_eighty_columns_and_needs_no_colour(
     assert "\x1b" not in pages[words]
 
 
+@pytest.mark.heavy
 def test_colour_is_for_terminals_that_want_it() -> None:
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
 

@@ -15,6 +15,7 @@ SPLITS = [1, 7, None]
 
 
 class TestBytes:
+    @pytest.mark.heavy
     @pytest.mark.parametrize("split", SPLITS)
     @pytest.mark.parametrize("size", [0, 1, 11, 12, 100_000])
     async def test_a_file_comes_out_as_it_went_in(self, size: int, split: int | None) -> None:

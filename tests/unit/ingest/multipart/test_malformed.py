@@ -65,6 +65,7 @@ class TestNoMultipart:
 
 
 class TestBroken:
+    @pytest.mark.heavy
     @pytest.mark.parametrize("split", [1, None])
     def test_cut_anywhere_it_is_never_taken_for_whole(self, split: int | None) -> None:
         whole = multipart(part('name="a"', b"b"), part(FILE, b"picture", "Content-Type: image/png"), part('name="c"'))

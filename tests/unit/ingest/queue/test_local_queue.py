@@ -153,6 +153,7 @@ def test_it_outlives_a_database_that_is_away() -> None:
     story(test)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("failure", [CatalogUnavailable("away"), RuntimeError("a defect")])
 def test_a_job_that_could_not_be_begun_is_offered_again_after_a_while(failure: Exception) -> None:
     async def test(bench: Bench) -> None:

@@ -88,6 +88,7 @@ async def test_the_least_and_the_largest_sides_are_taken(uploads: Uploads, sides
     assert (image.width, image.height) == sides
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("split", [1, 11, 12, 65_536, 100_003, None])
 async def test_however_it_comes_in_pieces_all_of_it_is_stored(
     uploads: Uploads, store: CountingStore, split: int | None

@@ -95,6 +95,7 @@ class TestBreakingOff:
 
         await assert_nothing_left()
 
+    @pytest.mark.heavy
     async def test_cancelled_while_a_thread_writes_it_to_the_disk(
         self, pool: RenderPool, repository: WatchedRepository, derivations: Derivations, tmp_path: Path
     ) -> None:

@@ -55,6 +55,7 @@ async def test_the_answer_is_that_of_the_contract(service: Service, tmp_path: Pa
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.heavy
 async def test_every_url_works_at_once(service: Service) -> None:
     urls = (await service.upload(photograph_bytes("rocket.jpg"))).json()["urls"]
 

@@ -50,6 +50,7 @@ async def follow(
     return following
 
 
+@pytest.mark.heavy
 async def test_a_job_is_followed_from_pending_to_complete(service: Service) -> None:
     upload_id = await upload(service)
     following = await follow(service, upload_id)
@@ -67,6 +68,7 @@ async def test_a_job_is_followed_from_pending_to_complete(service: Service) -> N
     assert (seen[-1].data["status"], seen[-1].data["progress"]) == ("complete", 100)
 
 
+@pytest.mark.heavy
 async def test_each_event_is_a_change_and_progress_only_grows(service: Service) -> None:
     upload_id = await upload(service)
     async with service.ingest.working():
@@ -92,6 +94,7 @@ async def test_one_that_has_ended_already_is_one_event(service: Service, end: Jo
     assert seen == [Event("status", (await service.get(f"/images/{upload_id}/status")).json())]
 
 
+@pytest.mark.heavy
 async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> None:
     upload_id = await upload(service)
     following = await follow(service, upload_id)
@@ -103,6 +106,7 @@ async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> N
     assert seen[-1].data == {}
 
 
+@pytest.mark.heavy
 async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_back(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
@@ -123,6 +127,7 @@ async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> 
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.heavy
 async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
@@ -135,6 +140,7 @@ async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
     assert len(repository.calls) == asked
 
 
+@pytest.mark.heavy
 async def test_followers_are_counted_while_they_follow(service: Service) -> None:
     metrics = service.ingest.origin.metrics
     upload_id = await upload(service)

@@ -81,6 +81,7 @@ async def test_who_gets_a_page(accept: str | None, html: bool) -> None:
     assert prefers_page(accept) is html
 
 
+@pytest.mark.heavy
 async def test_a_taken_picture_is_shown_with_all_its_urls(service: Service) -> None:
     answer = await service.upload(picture(), accept=BROWSER)
 

@@ -93,6 +93,7 @@ async def test_an_upload_needs_one_and_leaves_nothing_without(locked: Service) -
     assert taken.status == 201
 
 
+@pytest.mark.heavy
 async def test_variants_and_health_checks_need_none(service: Service, locked: Service) -> None:
     upload_id = (await service.upload(picture())).json()["uploadId"]
 

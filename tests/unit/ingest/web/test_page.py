@@ -61,6 +61,7 @@ async def test_there_is_nothing_else(path: str) -> None:
     assert (await get(path)).status_code == 404
 
 
+@pytest.mark.heavy
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_page_needs_no_key_and_knows_the_cdn(service: Service) -> None:
     locked = service.configured(api_keys=("key",), cdn_url="https://cdn.test")

@@ -95,6 +95,7 @@ class TestStatus:
             "variants": dict.fromkeys(NAMES, WAITING),
         }
 
+    @pytest.mark.heavy
     async def test_after_it_every_variant_is_known_as_it_is_served(
         self, service: Service, created: dict[str, object]
     ) -> None:
@@ -123,6 +124,7 @@ class TestStatus:
 
 
 class TestPages:
+    @pytest.mark.heavy
     async def test_they_hold_the_newest_first_as_they_are_shown_alone(self, service: Service) -> None:
         ids = [(await service.upload(picture())).json()["uploadId"] for _ in range(5)]
 
@@ -176,6 +178,7 @@ class TestPages:
 
 
 class TestDelete:
+    @pytest.mark.heavy
     async def test_all_of_it_is_gone(self, service: Service) -> None:
         before = await service.holdings()
         upload_id = (await service.upload(picture())).json()["uploadId"]
@@ -283,6 +286,7 @@ class TestHealth:
             {"status": "ready", "checks": {"store": "ok", "database": "ok"}},
         )
 
+    @pytest.mark.heavy
     async def test_without_its_tables_it_is_not_ready_and_says_so(self, service: Service) -> None:
         database = service.ingest.database
         await database.migrate("base")

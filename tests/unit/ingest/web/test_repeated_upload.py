@@ -157,6 +157,7 @@ async def test_while_the_first_is_being_taken_others_are_told_to_wait(service: S
     assert (await send(service, "slow")).json() == taken.json()
 
 
+@pytest.mark.heavy
 async def test_of_many_at_once_one_is_taken(service: Service) -> None:
     before = (await service.holdings())[2]
 

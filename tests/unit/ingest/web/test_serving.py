@@ -32,6 +32,7 @@ async def settings(tmp_path: Path, logging: None) -> Settings:
     return settings
 
 
+@pytest.mark.heavy
 async def test_a_picture_is_warmed_without_anybody_asking(settings: Settings) -> None:
     app = create_app(settings)
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
@@ -45,6 +46,7 @@ async def test_a_picture_is_warmed_without_anybody_asking(settings: Settings) ->
     assert files_below(settings.temporary) == []
 
 
+@pytest.mark.heavy
 async def test_switched_off_the_warm_up_leaves_uploads_pending(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"warm_up": False}))
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
@@ -55,6 +57,7 @@ async def test_switched_off_the_warm_up_leaves_uploads_pending(settings: Setting
     assert status["status"] == "pending"
 
 
+@pytest.mark.heavy
 async def test_ingest_alone_serves_no_variants(settings: Settings) -> None:
     app = create_ingest_app(settings)
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
@@ -64,6 +67,7 @@ async def test_ingest_alone_serves_no_variants(settings: Settings) -> None:
         assert (await client.get(created["statusUrl"])).status_code == 200
 
 
+@pytest.mark.heavy
 async def test_of_ingest_alone_too_each_request_has_an_id_that_the_job_keeps(settings: Settings) -> None:
     app = create_ingest_app(settings.model_copy(update={"warm_up": False}))
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:

@@ -211,6 +211,7 @@ class TestStoreAway:
         assert derived(metrics, "store_unavailable") == 1
         assert derived(metrics) == 1
 
+    @pytest.mark.heavy
     async def test_on_writing_back_is_no_business_of_who_asked(
         self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
@@ -241,6 +242,7 @@ class TestStoreAway:
         assert variant_key(upload_id, variant) in await store.keys()
 
 
+@pytest.mark.heavy
 async def test_what_cannot_be_written_back_in_time_is_served_all_the_same(
     derivations: Derivations, store: CountingStore, upload_id: UploadId, metrics: Metrics
 ) -> None:

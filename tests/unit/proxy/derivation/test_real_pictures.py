@@ -101,6 +101,7 @@ async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
     assert sample(metrics, "darkroom_derivations_total", size="small", format="jpg", outcome="ok") == 1
 
 
+@pytest.mark.heavy
 async def test_a_warm_up_makes_the_same_bytes_as_requests_do(derivations: Derivations, store: CountingStore) -> None:
     warmed, requested = [await upload(store, photograph_bytes("rocket.jpg")) for _ in range(2)]
 
@@ -136,6 +137,7 @@ async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
     assert not await store.keys(f"images/{broken}/")
 
 
+@pytest.mark.heavy
 async def test_a_warm_up_that_is_left_frees_its_process(derivations: Derivations, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
     warm_up = derivations.ensure(upload_id, SIZES.standard)
@@ -149,6 +151,7 @@ async def test_a_warm_up_that_is_left_frees_its_process(derivations: Derivations
     assert {result.tier for result in results} == {Tier.HOT, Tier.DERIVED}
 
 
+@pytest.mark.heavy
 async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
     store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> None:

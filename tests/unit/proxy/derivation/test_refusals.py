@@ -112,6 +112,7 @@ async def test_what_appears_after_the_memory_expired_is_found(
     assert (await forgetful.fetch(late, variant)).tier is Tier.DERIVED
 
 
+@pytest.mark.heavy
 async def test_no_more_than_10000_are_remembered(
     derivations: Derivations, store: CountingStore, variant: Variant
 ) -> None:
@@ -125,6 +126,7 @@ async def test_no_more_than_10000_are_remembered(
     assert store.count("get") == 1
 
 
+@pytest.mark.heavy
 async def test_remembering_keeps_nothing_else_alive(derivations: Derivations, variant: Variant) -> None:
     """A traceback holds the frames it went through, and these hold requests and their bodies."""
 

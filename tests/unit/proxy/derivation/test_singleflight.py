@@ -119,6 +119,7 @@ class TestDo:
         assert await late == (1, False)
         assert work.finished == 1
 
+    @pytest.mark.heavy
     async def test_a_failure_that_nobody_waits_for_any_more_warns_nobody(
         self, flights: SingleFlight[str, int], warnings_of_the_loop: list[str]
     ) -> None:
@@ -252,6 +253,7 @@ class TestClaim:
 
             assert await second == (7, False)
 
+    @pytest.mark.heavy
     async def test_claims_that_fail_unjoined_warn_nobody(
         self, flights: SingleFlight[str, int], warnings_of_the_loop: list[str]
     ) -> None:

@@ -58,12 +58,14 @@ def test_16_bit_grey_photograph_is_its_8_bit_self() -> None:
     assert farthest(image, picture(raw_png(samples, 8), SMALL)) <= ROUNDING
 
 
+@pytest.mark.heavy
 def test_16_bit_grey_is_not_cut_short_where_it_is_scaled_a_lot() -> None:
     samples = np.tile(np.asarray(photograph("camera.png"), np.int64), (3, 3))
 
     assert farthest(picture(raw_png(samples * 257, 16), SMALL), picture(raw_png(samples, 8), SMALL)) <= ROUNDING
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("channels", [3, 4])
 def test_16_bit_colour_is_its_8_bit_self(channels: int) -> None:
     samples = np.asarray(photograph("coffee.png").convert("RGB" if channels == 3 else "RGBA"), np.int64)
@@ -97,6 +99,7 @@ def test_grey_of_few_bits_reaches_from_black_to_white(depth: int) -> None:
     assert (color_at(image, 0.1, 0.5), color_at(image, 0.9, 0.5)) == ((0, 0, 0), (255, 255, 255))
 
 
+@pytest.mark.heavy
 def test_a_palette_is_scaled_as_the_colours_it_stands_for() -> None:
     few = photograph("coffee.png").quantize(64)
 

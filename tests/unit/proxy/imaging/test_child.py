@@ -51,6 +51,7 @@ def test_it_says_that_it_is_ready_before_it_is_asked() -> None:
     assert asked() == [({"ready": True}, b"")]
 
 
+@pytest.mark.heavy
 def test_a_rendering_is_announced_sent_and_done() -> None:
     ready, *files, done = asked(render(ROCKET, *WANTED))
 
@@ -123,6 +124,7 @@ def test_limits_come_with_the_request() -> None:
     assert done == ({"done": True}, b"")
 
 
+@pytest.mark.heavy
 def test_a_real_child_answers_on_standard_output_and_ends_with_its_input() -> None:
     ran = subprocess.run([*COMMAND, "1024"], input=render(ROCKET, WANTED[1]), capture_output=True, env={}, check=True)
 
@@ -147,6 +149,7 @@ def test_a_real_child_takes_pictures_of_more_pixels_than_pillow_likes(tmp_path: 
     assert ran.stderr == b""
 
 
+@pytest.mark.heavy
 @reads("/proc/self/limits")
 def test_a_real_child_limits_its_own_memory() -> None:
     with subprocess.Popen([*COMMAND, "512"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as child:

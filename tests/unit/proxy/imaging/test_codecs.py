@@ -117,6 +117,7 @@ def test_png_of_a_photograph_is_lossless(name: str) -> None:
     assert written.tobytes() == image.tobytes()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("side", [100, 200])
 def test_png_of_colour_photographs_is_no_larger_than_by_pillows_utmost(side: int) -> None:
     images = [sized(name, side) for name in COLOR_PHOTOGRAPHS]
@@ -186,6 +187,7 @@ def test_png_of_a_drawing_of_many_colours_is_nearly_as_small_as_by_pillows_utmos
     assert len(encoded(image, Format.PNG)) <= 1.1 * len(png(image, compress_level=9))
 
 
+@pytest.mark.heavy
 def test_png_of_a_page_of_text_is_smaller_than_by_pillows_utmost() -> None:
     image = Image.new("RGB", (600, 600), "white")
     draw = ImageDraw.Draw(image)

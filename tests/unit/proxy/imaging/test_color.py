@@ -198,6 +198,7 @@ def test_yellowish_paper_is_white_on_a_screen() -> None:
     assert shown(jpeg(flat("CMYK", (0, 0, 0, 0)), icc_profile=paper)) == pytest.approx((255, 255, 255), abs=LOSSY)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("format", Format)
 def test_cmyk_comes_out_as_rgb_in_every_format(format: Format) -> None:
     original = jpeg(photograph("coffee.png").convert("CMYK"), icc_profile=press_profile())
@@ -211,6 +212,7 @@ def test_cmyk_comes_out_as_rgb_in_every_format(format: Format) -> None:
 # Profiles that say nothing, or nothing that fits
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "profile",
     [b"not a profile", DISPLAY_P3[:200], DISPLAY_P3[:128], b"\0" * 200, DISPLAY_P3[:130] + b"\xff" * 400],

@@ -40,6 +40,7 @@ MEASURED = [
 SAMPLE = [("JPEG 4:2:0", LIBVIPS), *(("PNG RGB", decoder) for decoder in DECODERS), ("WebP lossless", LIBVIPS)]
 
 
+@pytest.mark.heavy
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(
     ("name", "decoder"), [pytest.param(*one, marks=() if one in SAMPLE else pytest.mark.slow) for one in MEASURED]

@@ -63,6 +63,7 @@ def test_truncated_files_are_undecodable(original: bytes, decoder: str) -> None:
             inspect(path, LIMITS)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("files", [5, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("original", "decoder"), with_decoders(WHOLE), indirect=["decoder"])
 def test_flipped_bits_are_rendered_or_refused(original: bytes, decoder: str, files: int) -> None:
@@ -91,6 +92,7 @@ def test_invented_png_chunks_are_ignored_or_refused(kind: bytes, body: bytes) ->
     assert rendered_or_refused(whole[:33] + chunk(kind, body) + whole[33:]) in (None, Undecodable)
 
 
+@pytest.mark.heavy
 @given(st.binary(max_size=60))
 def test_invented_exif_is_ignored(body: bytes) -> None:
     assert rendered_or_refused(jpeg(Image.new("RGB", (120, 110), "teal"), exif=b"Exif\0\0" + body)) is None

@@ -56,6 +56,7 @@ def test_the_size_is_that_of_the_upright_picture(orientation: int, format: str) 
     assert (found.width, found.height) == (300, 200)
 
 
+@pytest.mark.heavy
 def test_the_size_is_that_of_the_file_not_of_its_reduced_decode() -> None:
     as_held, sideways = (inspected(camera_jpeg(orientation, SCALED)) for orientation in (1, 6))
 

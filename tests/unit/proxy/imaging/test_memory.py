@@ -12,6 +12,7 @@ pytestmark = reads("/proc/self/statm")
 MB = 1 << 20
 
 
+@pytest.mark.heavy
 def test_within_the_block_no_more_is_had_than_is_allowed() -> None:
     with limited_growth(200 * MB):
         assert len(bytearray(150 * MB)) == 150 * MB
@@ -21,6 +22,7 @@ def test_within_the_block_no_more_is_had_than_is_allowed() -> None:
     assert len(bytearray(400 * MB)) == 400 * MB
 
 
+@pytest.mark.heavy
 def test_the_limit_ends_however_the_block_does() -> None:
     with pytest.raises(MemoryError), limited_growth(0):
         bytearray(KEPT + UNTOUCHED + 100 * MB)
@@ -28,6 +30,7 @@ def test_the_limit_ends_however_the_block_does() -> None:
     assert len(bytearray(KEPT + UNTOUCHED + 100 * MB)) == KEPT + UNTOUCHED + 100 * MB
 
 
+@pytest.mark.heavy
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others give back by themselves, or never")
 def test_freed_memory_is_given_back_if_there_is_much_of_it() -> None:
     at_start = resident()

@@ -57,12 +57,14 @@ def test_sides_of_a_size_are_those_of_the_upright_picture(
     assert picture(oriented(portrait, 6), target(width, height, fit=Fit.INSIDE)).size == size
 
 
+@pytest.mark.heavy
 def test_a_camera_held_upright_is_decoded_at_a_reduced_scale_and_turned() -> None:
     original = camera_jpeg(6, SCALED)
 
     assert psnr(picture(original, target(400, 400)), covered(original, 400, 400)) > ALIKE
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_orientations_that_do_not_exist_are_ignored(orientation: int) -> None:

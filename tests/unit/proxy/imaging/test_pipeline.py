@@ -61,6 +61,7 @@ def quadrants(width: int, height: int) -> Image.Image:
     return image
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("sides", [(150, 450, 801), pytest.param((1200, 1600, 2400), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("format", Format)
 def test_every_box_is_exact_in_every_format_and_density(format: Format, sides: tuple[int, ...]) -> None:
@@ -131,6 +132,7 @@ def test_inside_keeps_every_edge_and_never_enlarges(
     ]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", [name for name in COLOR_PHOTOGRAPHS if name.endswith(".png")])
 @pytest.mark.parametrize("side", [100, 150, 400])
 def test_a_photograph_is_what_one_lanczos_pass_over_its_middle_gives(name: str, side: int, decoder: str) -> None:
@@ -146,6 +148,7 @@ def test_a_photograph_is_what_one_lanczos_pass_over_its_middle_gives(name: str, 
         assert np.percentile(errors, 99.9) <= OTHER_ORDER
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("size", "side"),
     [
@@ -179,6 +182,7 @@ def test_of_several_frames_the_first_is_shown(format: str) -> None:
     assert several.tobytes() == picture(single, target(150, 150)).tobytes()
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "original",
     [camera_jpeg(6, SCALED), photograph_bytes("rocket.jpg"), png(disc((200, 30, 30), 200))],
@@ -191,12 +195,14 @@ def test_a_file_rendered_alone_is_the_file_rendered_with_all_others(original: by
     assert [MIXED[i] for i, file in enumerate(alone) if file != together[i]] == []
 
 
+@pytest.mark.heavy
 def test_the_order_of_targets_changes_nothing() -> None:
     original = photograph_bytes("rocket.jpg")
 
     assert rendered(original, *MIXED[::-1])[::-1] == rendered(original, *MIXED)
 
 
+@pytest.mark.heavy
 def test_files_come_one_decode_after_the_other_each_with_its_own_timings() -> None:
     wanted = [target(1600, 1600), target(150, 150), target(150, 150, Format.JPG), target(400, 400)]
     with on_disk(photograph_bytes("retina.jpg")) as path:
@@ -222,6 +228,7 @@ def test_the_same_picture_from_another_file_format_gives_the_same_file() -> None
     assert rendered(webp(image), *SMALL) == rendered(png(image), *SMALL)
 
 
+@pytest.mark.heavy
 def test_what_was_rendered_before_does_not_show() -> None:
     first = rendered(photograph_bytes("rocket.jpg"), *SMALL)
 

@@ -45,6 +45,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 # Answers
 
 
+@pytest.mark.heavy
 async def test_files_are_those_that_this_process_would_render(children: RenderPool, tmp_path: Path) -> None:
     original = camera_jpeg(6, SNAPSHOT)
 
@@ -69,6 +70,7 @@ async def test_inspections_are_those_of_this_process(children: RenderPool) -> No
     assert await look(children, ROCKET) == inspect(ROCKET, LIMITS)
 
 
+@pytest.mark.heavy
 async def test_two_processes_work_at_the_same_time() -> None:
     async with (
         pool(processes=2) as children,
@@ -81,6 +83,7 @@ async def test_two_processes_work_at_the_same_time() -> None:
     assert [*inspections] == [inspect(ROCKET, LIMITS)] * 2
 
 
+@pytest.mark.heavy
 async def test_many_callers_share_few_processes() -> None:
     targets = [target(side, side) for side in range(100, 120)]
     async with pool(processes=2, max_waiting=100) as children:
@@ -124,6 +127,7 @@ async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too(
 # Refusals
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("original", "kind", "text"),
     [
@@ -180,6 +184,7 @@ async def test_16_bit_grey_does_not_kill_its_process(children: RenderPool, tmp_p
 # Recycling, closing
 
 
+@pytest.mark.heavy
 async def test_a_process_is_replaced_after_so_many_requests() -> None:
     async with pool(recycle=3) as children:
         first = await pid(children)
@@ -194,6 +199,7 @@ async def test_a_process_is_replaced_after_so_many_requests() -> None:
         assert await pid(children) != first
 
 
+@pytest.mark.heavy
 async def test_closing_leaves_no_process() -> None:
     async with pool(processes=2) as children:
         await render(children, ROCKET)
@@ -205,6 +211,7 @@ async def test_closing_leaves_no_process() -> None:
             os.kill(process_id, 0)
 
 
+@pytest.mark.heavy
 async def test_closing_leaves_no_replacement_that_was_on_its_way() -> None:
     async with pool(processes=2) as children, children.process(LIVE, ROOM) as process:
         process.at_rest = False  # as after an answer that was not read to its end
@@ -213,6 +220,7 @@ async def test_closing_leaves_no_replacement_that_was_on_its_way() -> None:
     assert children._idle == []
 
 
+@pytest.mark.heavy
 async def test_closing_ends_a_process_that_is_at_work() -> None:
     children = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=0)
     await children.start()

@@ -54,6 +54,7 @@ async def kill_after_the_first(
             os.kill(process.pid, number)
 
 
+@pytest.mark.heavy
 async def test_a_process_that_dies_at_work_fails_its_picture_alone(children: RenderPool, tmp_path: Path) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
     killed = await pid(children)
@@ -65,6 +66,7 @@ async def test_a_process_that_dies_at_work_fails_its_picture_alone(children: Ren
     assert await pid(children) != killed
 
 
+@pytest.mark.heavy
 async def test_a_process_that_died_while_idle_fails_no_request(children: RenderPool) -> None:
     killed = await pid(children)
     os.kill(killed, signal.SIGKILL)
@@ -77,6 +79,7 @@ async def rendered_by(process: RenderProcess, path: Path) -> list[RenderedFile]:
     return [file async for file in process.render(path, SMALL)]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("ask", [rendered_by, RenderProcess.inspect])
 async def test_a_picture_past_its_deadline_ends_its_process(
     children: RenderPool, tmp_path: Path, ask: Callable[[RenderProcess, Path], Awaitable[object]]
@@ -92,6 +95,7 @@ async def test_a_picture_past_its_deadline_ends_its_process(
     assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
+@pytest.mark.heavy
 async def test_a_picture_beyond_the_budget_is_refused_at_once_with_what_it_would_need(tmp_path: Path) -> None:
     heavy = written(tmp_path, flat_webp(10_000, 10_000))
     async with pool(processes=2, memory_mb=500) as children, children.process(LIVE, ROOM):
@@ -104,6 +108,7 @@ async def test_a_picture_beyond_the_budget_is_refused_at_once_with_what_it_would
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
+@pytest.mark.heavy
 async def test_a_picture_beyond_one_process_is_refused_with_that_setting(tmp_path: Path) -> None:
     heavy = written(tmp_path, flat_webp(10_000, 10_000))
     async with pool(memory_mb=3000, process_mb=400) as children:
@@ -111,6 +116,7 @@ async def test_a_picture_beyond_one_process_is_refused_with_that_setting(tmp_pat
             await render(children, heavy)
 
 
+@pytest.mark.heavy
 @reads("/proc/self/statm")
 async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(children: RenderPool, tmp_path: Path) -> None:
     heavy = written(tmp_path, deep(6500))
@@ -132,12 +138,14 @@ def deep(side: int) -> bytes:
     return png_header(side, side, 16, 0) + chunk(b"tRNS", b"\0\1") + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
+@pytest.mark.heavy
 async def test_what_no_header_tells_is_charged_the_most_that_one_picture_may_take(tmp_path: Path) -> None:
     async with pool(memory_mb=1000, process_mb=500) as children:
         for odd in (b"", b"GIF89a", jpeg(photograph("coffee.png"))[:100], png_header(10_001, 100)):
             assert await children.cost(written(tmp_path, odd)) == (500 - RENDER_IDLE_MB) << 20
 
 
+@pytest.mark.heavy
 async def test_leaving_a_rendering_early_ends_its_process(children: RenderPool) -> None:
     async with children.process(LIVE, ROOM) as process:
         async for _ in process.render(ROCKET, STANDARD):
@@ -148,6 +156,7 @@ async def test_leaving_a_rendering_early_ends_its_process(children: RenderPool) 
     assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
+@pytest.mark.heavy
 async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_path: Path) -> None:
     long = written(tmp_path, flat_webp(8_000, 8_000))
     async with pool(max_waiting=0) as children:
@@ -166,6 +175,7 @@ async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("failing", [asyncio.CancelledError, RenderFailed])
 async def test_memory_is_free_again_only_when_the_killed_process_has_ended(
     children: RenderPool, failing: type[BaseException]
@@ -187,6 +197,7 @@ async def test_memory_is_free_again_only_when_the_killed_process_has_ended(
         os.kill(killed, 0)
 
 
+@pytest.mark.heavy
 async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(_: RenderPool) -> RenderProcess:
         raise RenderFailed
@@ -203,6 +214,7 @@ async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch
         assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
+@pytest.mark.heavy
 async def test_where_one_process_cannot_start_none_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count()
     started: list[RenderProcess] = []
@@ -224,6 +236,7 @@ async def test_where_one_process_cannot_start_none_stays(monkeypatch: pytest.Mon
     assert [await gone(process.pid) for process in started] == [True, True]
 
 
+@pytest.mark.heavy
 async def test_after_failures_in_a_row_no_more_processes_idle_than_configured() -> None:
     async with pool(processes=2) as children:
         for number in range(6):
@@ -242,6 +255,7 @@ def ended(metrics: Metrics) -> dict[str, float]:
     return {reason: count for reason, count in counts.items() if count}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "died")])
 async def test_who_ended_by_itself_is_counted_with_the_reason(tmp_path: Path, number: int, reason: str) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
@@ -259,6 +273,7 @@ async def test_who_ended_by_itself_is_counted_with_the_reason(tmp_path: Path, nu
         await eventually(lambda: ended(metrics) == {reason: 2})
 
 
+@pytest.mark.heavy
 async def test_who_is_late_left_or_old_is_counted_with_the_reason(tmp_path: Path) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
     metrics = Metrics()
@@ -281,6 +296,7 @@ async def test_who_is_late_left_or_old_is_counted_with_the_reason(tmp_path: Path
         await eventually(lambda: ended(late) == {"deadline": 1})
 
 
+@pytest.mark.heavy
 async def test_gauges_show_who_is_at_work() -> None:
     metrics = Metrics()
     async with pool(metrics=metrics, processes=2) as children:

@@ -213,6 +213,7 @@ class TestOdd:
         entry = struct.pack(">HHII", BASE.Artist, 2, 0xFFFFFFFF, 8)
         assert private_exif(b"MM\0*\0\0\0\x08\xff\xff" + entry * 65535) == [AUTHOR]
 
+    @pytest.mark.heavy
     def test_text_is_inflated_to_a_megabyte_and_each_kind_of_it_once(self) -> None:
         def text(body: bytes) -> bytes:
             return chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(body))

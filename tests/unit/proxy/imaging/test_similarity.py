@@ -99,6 +99,7 @@ def test_a_picture_is_like_itself(name: str) -> None:
     assert likeness(sized(name), sized(name)) == 100
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("name", [*COLOR_PHOTOGRAPHS, *GREY_PHOTOGRAPHS])
 def test_the_better_the_jpeg_the_more_alike(name: str) -> None:
     image = sized(name)

@@ -38,6 +38,7 @@ def average(hashed: bytes) -> tuple[float, ...]:
     return red, red - red_green, blue, alpha
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("size", [(32, 32), (32, 21), (3, 32), (100, 75)])
 @pytest.mark.parametrize("name", [*COLOR_PHOTOGRAPHS, *GREY_PHOTOGRAPHS])
 def test_an_opaque_picture_hashes_as_in_another_library(name: str, size: tuple[int, int]) -> None:

@@ -86,6 +86,7 @@ def test_where_scores_rise_as_usual_it_is_near_at_the_second_try_and_ends_soon(n
 # Against every quality
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("name", "score", "format"),
     [
@@ -109,6 +110,7 @@ def test_it_is_the_least_quality_that_reaches_the_score(name: str, score: float,
     assert file == at(image, wanted, measured.quality)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("format", LOSSY)
 def test_the_quality_that_is_given_only_says_where_to_begin(format: Format) -> None:
     image = sized("chelsea.png")
@@ -118,6 +120,7 @@ def test_the_quality_that_is_given_only_says_where_to_begin(format: Format) -> N
     assert len(files) == 1
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("format", LOSSY)
 def test_more_is_asked_of_a_higher_score(format: Format) -> None:
     image = sized("coffee.png")
@@ -169,6 +172,7 @@ def test_one_colour_gets_the_lowest_quality(format: Format) -> None:
 # What is seen
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_judged_over_black_and_over_white(mode: str, format: Format) -> None:
@@ -245,6 +249,7 @@ class CountedEncodes:
         return encode(image, wanted, exif)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("size", [pytest.param((800, 800), marks=pytest.mark.slow), (6400, 100)])
 def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     encodes = CountedEncodes(monkeypatch)
@@ -255,6 +260,7 @@ def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monke
     assert len(encodes.pixels) <= ENCODES
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     "size",
     [
@@ -281,6 +287,7 @@ def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
     assert file == at(image, wanted, measured.quality)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("format", [Format.JPG, *(pytest.param(one, marks=pytest.mark.slow) for one in LOSSY[1:])])
 def test_the_middle_is_measured_in_the_whole_file(format: Format) -> None:
     size = (1000, 900)
@@ -305,6 +312,7 @@ def test_without_a_score_nothing_is_searched(format: Format, monkeypatch: pytest
     assert encodes.pixels == []
 
 
+@pytest.mark.heavy
 def test_renderings_say_what_was_measured() -> None:
     wanted = [wanting(80, format, (150, 150)) for format in LOSSY] + [target(150, 150, Format.PNG), target(80, 80)]
 

@@ -113,6 +113,7 @@ async def test_no_answer_repeats_the_host_that_the_caller_chose(client: httpx.As
     assert "evil.test" not in answer.text
 
 
+@pytest.mark.heavy
 async def test_stopping_finishes_write_backs_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     app = create_app(Settings(data_dir=tmp_path, render_processes=1, render_timeout=20))
     upload_id = await upload(tmp_path, photograph_bytes("rocket.jpg"))
@@ -135,6 +136,7 @@ async def test_a_data_folder_that_is_a_file_is_not_ready(tmp_path: Path) -> None
         await origin.check_store()
 
 
+@pytest.mark.heavy
 async def test_files_keep_the_objects_unless_there_is_a_bucket(tmp_path: Path) -> None:
     assert isinstance(open_store(Settings(data_dir=tmp_path)), DiskStore)
 

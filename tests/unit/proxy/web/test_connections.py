@@ -119,6 +119,7 @@ async def connected() -> AsyncIterator[Connect]:
 
 
 class TestHeads:
+    @pytest.mark.heavy
     async def test_one_that_does_not_come_ends_the_connection(self, connected: Connect) -> None:
         async def ends(sent: bytes) -> bool:
             async with connected(Hasty) as client:
@@ -127,6 +128,7 @@ class TestHeads:
 
         assert await asyncio.gather(*map(ends, (b"", b"G", GET, b"\r\n\r\n", GET + b"X-Long: "))) == [True] * 5
 
+    @pytest.mark.heavy
     async def test_one_that_drips_is_no_reason_to_wait_longer(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
 
@@ -140,6 +142,7 @@ class TestHeads:
             assert await client.closed()
             dripping.cancel()
 
+    @pytest.mark.heavy
     async def test_the_second_is_waited_for_no_longer_than_the_first(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(GET + b"\r\n")
@@ -148,6 +151,7 @@ class TestHeads:
 
             assert await client.closed()
 
+    @pytest.mark.heavy
     async def test_between_two_there_may_be_silence_and_line_ends(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(GET + b"\r\n\r\n\r\n")
@@ -250,6 +254,7 @@ class TestHeads:
 
 
 class TestBodies:
+    @pytest.mark.heavy
     async def test_one_that_still_comes_after_the_answer_ends_the_connection(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(POST + b"Content-Length: 1000\r\n\r\nx")
@@ -264,6 +269,7 @@ class TestBodies:
             assert await client.closed()
             dripping.cancel()
 
+    @pytest.mark.heavy
     async def test_one_that_ends_after_the_answer_does_not(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(POST + b"Content-Length: 2\r\n\r\nx")
@@ -273,6 +279,7 @@ class TestBodies:
             await client.send(GET + b"\r\n")
             assert await client.answer() == (200, b"ok")
 
+    @pytest.mark.heavy
     async def test_one_that_is_waited_for_has_the_deadlines_of_who_waits(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
@@ -282,6 +289,7 @@ class TestBodies:
 
             assert await client.answer() == (200, b"3")
 
+    @pytest.mark.heavy
     async def test_a_large_one_is_no_large_head(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % LARGE + bytes(LARGE))
@@ -290,6 +298,7 @@ class TestBodies:
 
 
 class TestReaders:
+    @pytest.mark.heavy
     async def test_one_that_takes_nothing_is_left(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -298,6 +307,7 @@ class TestReaders:
             with pytest.raises(asyncio.IncompleteReadError):
                 await client.answer()
 
+    @pytest.mark.heavy
     async def test_one_that_is_slow_gets_it_all(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -154,6 +154,7 @@ async def test_a_flood_is_counted_and_fills_no_log_while_other_failures_are_told
     assert counted(site, VARIANT, 503) == 2
 
 
+@pytest.mark.heavy
 async def test_every_line_that_a_request_causes_has_its_id_and_the_next_has_not(
     site: Site, lines: list[MutableMapping[str, Any]]
 ) -> None:

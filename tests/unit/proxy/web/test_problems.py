@@ -98,6 +98,7 @@ async def test_what_the_router_raises_becomes_a_problem_with_its_headers() -> No
     }
 
 
+@pytest.mark.heavy
 async def test_a_defect_of_ours_tells_nothing_of_itself() -> None:
     messages = []
 

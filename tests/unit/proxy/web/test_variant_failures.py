@@ -36,6 +36,7 @@ def problem_of(answer: Answer) -> dict[str, object]:
     return body
 
 
+@pytest.mark.heavy
 async def test_an_unknown_upload_is_404_and_a_flood_for_it_reaches_the_store_once(site: Site) -> None:
     path = f"/images/{new_upload_id()}"
 
