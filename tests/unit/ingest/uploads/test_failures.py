@@ -1,6 +1,8 @@
 """An upload that meets a failure of ours: it says so, and no promise is left that cannot be kept."""
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import anyio
@@ -96,6 +98,7 @@ class TestFailures:
         self, uploads: Uploads, pool: RenderPool, assert_nothing_left: Check
     ) -> None:
         [process] = pool._idle
+        os.kill(process.pid, signal.SIGSTOP)  # or it might answer before it is killed
         receiving = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
         while process in pool._idle:  # until it has the picture
             await asyncio.sleep(0)
