@@ -39,7 +39,7 @@ test-ci: .venv/ci ## every test but the long ones, with coverage, as .ci/run doe
 	$(PYTEST) -m "serial and not long"
 
 test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
-	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long $(ARGS)
+	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 7200 $(ARGS)
 
 lint: .venv/ci ## format, types, layers, Dockerfile, template
 	$(BIN)/ruff check
