@@ -1,5 +1,6 @@
 """What several suites share: servers, started once for the session and only when a test asks; and what they require."""
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 
+from ingest.catalog.database import Database
 from tests.postgres import PostgresServer, postgres_program
 from tests.programs import missing_packages
 from tests.redis_server import RedisServer
@@ -57,6 +59,20 @@ def ci_module(name: str) -> Any:
         return import_module(name)
     except ImportError:
         missing(f"needs {name}, which is not installed: make setup-ci")
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite catalogue. Tests copy it: to migrate each takes ten times as long."""
+    path = tmp_path_factory.mktemp("migrated") / "catalog.db"
+
+    async def migrate() -> None:
+        database = Database(f"sqlite+aiosqlite:///{path}")
+        await database.migrate()
+        await database.close()  # leaves everything in the one file
+
+    asyncio.run(migrate())
+    return path
 
 
 def reads(file: str) -> pytest.MarkDecorator:

@@ -1,6 +1,5 @@
 """Ingest's parts over a store in memory and a database in a file; the render processes live as long as a module."""
 
-import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -23,24 +22,10 @@ from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue
 from tests.unit.ingest.repositories import WatchedRepository
 
 
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty catalogue that is copied for each test: the migrations take longer than most of them."""
-    file = tmp_path_factory.mktemp("migrated") / "catalog.db"
-
-    async def migrate() -> None:
-        database = Database(f"sqlite+aiosqlite:///{file}")
-        await database.migrate()
-        await database.close()
-
-    asyncio.run(migrate())
-    return file
-
-
 @pytest_asyncio.fixture(loop_scope="module")
-async def database(migrated: Path, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
     """Migrated and empty."""
-    file = shutil.copy(migrated, tmp_path / "catalog.db")
+    file = shutil.copy(migrated_file, tmp_path / "catalog.db")
     database = Database(f"sqlite+aiosqlite:///{file}")
     yield database
     await database.close()
