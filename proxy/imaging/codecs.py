@@ -30,11 +30,16 @@ AVIF_SPEED = 8
 WEBP_METHOD = 4
 
 
-def versions() -> dict[str, str]:
-    """The libraries that decide what bytes come out."""
-    names = ("pil", "libjpeg_turbo", "webp", "zlib", "zlib_ng", "avif", "littlecms2")
-    ours = {"zlib in Python": zlib.ZLIB_RUNTIME_VERSION, "vips": vips.version()}
-    return {name: features.version(name) or "" for name in names} | ours
+def versions(format: Format | None = None) -> dict[str, str]:
+    """Versions of the libraries that decide the bytes of a variant of `format`, or of any variant; empty if not there.
+
+    An original of any kind may be behind it, so all decoders count. AVIF is not accepted: it is an encoder alone.
+    """
+    names = ["pil", "libjpeg_turbo", "webp", "zlib", "zlib_ng", "littlecms2"]
+    if format in (None, Format.AVIF):
+        names.append("avif")
+    others = {"zlib in Python": zlib.ZLIB_RUNTIME_VERSION, "vips": vips.version()}
+    return {name: features.version(name) or "" for name in names} | others
 
 
 def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:

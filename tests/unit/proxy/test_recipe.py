@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import features
 
 from proxy import recipe
 from proxy.imaging.target import Target
@@ -91,15 +92,25 @@ def test_lossless_variants_have_nothing_to_search_for() -> None:
     assert fingerprint(searched) == fingerprint(Variant(BOX, Format.PNG))
 
 
-def test_the_code_of_the_search_counts_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fingerprints() -> list[str]:
-        return [fingerprint(Variant(size, Format.JPG)) for size in (BOX, AUTO_BOX)]
+def test_it_changes_with_the_rendering_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fingerprint()
+    monkeypatch.setattr(recipe, "RENDERING_VERSION", recipe.RENDERING_VERSION + 1)
 
-    fixed, searched = fingerprints()
-    monkeypatch.setattr(recipe, "_SEARCHING_CODE", ("similarity.py",))
+    assert fingerprint() != before
 
-    assert fingerprints()[0] == fixed
-    assert fingerprints()[1] != searched
+
+@pytest.mark.parametrize(
+    ("library", "formats"),
+    [("pil", set(Format)), ("webp", set(Format)), ("libjpeg_turbo", set(Format)), ("avif", {Format.AVIF})],
+)
+def test_it_changes_with_the_codecs_that_the_format_depends_on(
+    monkeypatch: pytest.MonkeyPatch, library: str, formats: set[Format]
+) -> None:
+    before = {format: fingerprint(Variant(BOX, format)) for format in Format}
+    version = features.version
+    monkeypatch.setattr(features, "version", lambda name: "0" if name == library else version(name))
+
+    assert {format for format in Format if fingerprint(Variant(BOX, format)) != before[format]} == formats
 
 
 def test_it_does_not_change_with_the_name_of_the_size() -> None:

@@ -1,0 +1,145 @@
+"""The bytes of some renderings are known, so that no change of them goes unnoticed.
+
+A stored variant whose bytes would be others today is stale, and only `RENDERING_VERSION` says so.
+"""
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from proxy.imaging import codecs
+from proxy.imaging.pipeline import render
+from proxy.imaging.probe import Limits
+from proxy.imaging.target import Target
+from proxy.model import Fit, Format
+from proxy.recipe import RENDERING_VERSION
+from tests.camera import camera_exif, oriented
+from tests.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_GAMMA_22, press_profile
+from tests.pictures import animated, jpeg, png, raw_png, webp, ycck_jpeg
+
+GOLDEN = Path(__file__).with_suffix(".json")
+THUMBNAIL = Target(48, 32, Fit.COVER, Format.PNG, None, "#ffffff", keep_exif=False)
+JPG, WEBP, AVIF = (
+    replace(THUMBNAIL, format=format, quality=quality)
+    for format, quality in {Format.JPG: 82, Format.WEBP: 85, Format.AVIF: 67}.items()
+)
+
+
+@cache
+def samples(width: int = 160, height: int = 120) -> Image.Image:
+    """Edges, ramps and texture in RGB, by integer arithmetic: the same on every machine."""
+    y, x = np.mgrid[:height, :width]
+    red, green, blue = x * 255 // width, y * 255 // height, (x // 16 + y // 16) % 2 * 200 + (x * y * 7 % 31)
+    return Image.fromarray(np.dstack([red, green, blue]).astype(np.uint8))
+
+
+@cache
+def ramp() -> Image.Image:
+    """Alpha from clear to opaque."""
+    return Image.fromarray((np.mgrid[:120, :160][1] * 255 // 159).astype(np.uint8))
+
+
+def with_alpha(mode: str = "RGBA") -> Image.Image:
+    image = samples().convert(mode)
+    image.putalpha(ramp())
+    return image
+
+
+def sources() -> Iterator[tuple[str, bytes]]:
+    """One original of each kind: format, mode, profile, orientation."""
+    rgb, grey, inks = samples(), samples().convert("L"), samples().convert("CMYK")
+    deep = np.asarray(rgb, np.uint16) * 257
+    yield "jpeg", jpeg(rgb)
+    yield "jpeg 4:2:0 progressive", jpeg(rgb, subsampling="4:2:0", progressive=True)
+    yield "jpeg grey", jpeg(grey)
+    yield "jpeg grey, gamma 2.2", jpeg(grey, icc_profile=GREY_GAMMA_22)
+    yield "jpeg Display P3", jpeg(rgb, icc_profile=DISPLAY_P3)
+    yield "jpeg Adobe RGB", jpeg(rgb, icc_profile=ADOBE_RGB)
+    yield "jpeg CMYK", jpeg(inks)
+    yield "jpeg CMYK, profile", jpeg(inks, icc_profile=press_profile())
+    yield "jpeg YCCK", ycck_jpeg(inks)
+    for orientation in range(2, 9):
+        yield f"jpeg orientation {orientation}", oriented(rgb, orientation)
+    yield "png", png(rgb)
+    yield "png alpha", png(with_alpha())
+    yield "png grey alpha", png(with_alpha("L"))
+    yield "png palette", png(rgb.quantize(32))
+    yield "png palette, transparency", png(rgb.quantize(32), transparency=3)
+    yield "png colour key", png(rgb, transparency=(0, 0, 0))
+    yield "png 1 bit", png(grey.convert("1"))
+    yield "png 16 bit", raw_png(deep, 16)
+    yield "png 16 bit grey", raw_png(deep[:, :, 0], 16)
+    yield "png Display P3", png(rgb, icc_profile=DISPLAY_P3)
+    yield "png orientation 6", oriented(rgb, 6, "PNG")
+    yield "webp", webp(rgb, lossless=False, quality=90)
+    yield "webp alpha", webp(with_alpha())
+    yield "webp Display P3", webp(rgb, icc_profile=DISPLAY_P3)
+    yield "webp animated", animated(rgb, "WEBP")
+
+
+def renderings() -> Iterator[tuple[str, bytes, Target]]:
+    """Each kind of original as one thumbnail, then one original of each kind of pixels in many ways."""
+    for name, original in sources():
+        yield name, original, THUMBNAIL
+    opaque, clear = jpeg(samples(), exif=camera_exif()), png(with_alpha())
+    for target in (JPG, WEBP, AVIF):
+        yield f"jpeg to {target.format}", opaque, target
+        yield f"alpha to {target.format}", clear, target
+        yield f"jpeg to {target.format}, score 80", opaque, replace(target, width=120, height=120, score=80)
+        yield f"jpeg to {target.format}, EXIF kept", opaque, replace(target, keep_exif=True)
+    yield "alpha on black", clear, replace(JPG, background="#000000")
+    yield "inside", opaque, replace(JPG, width=50, height=50, fit=Fit.INSIDE)
+    yield "width alone", opaque, replace(JPG, width=60, height=None, fit=Fit.INSIDE)
+    yield "enlarged", opaque, replace(JPG, width=240, height=240)
+    yield "jpeg reduced while decoding", jpeg(samples(1200, 900)), JPG
+    yield "png reduced while decoding", png(samples(1200, 900)), JPG
+    yield "webp reduced while decoding", webp(samples(1200, 900)), JPG
+
+
+def digest(folder: Path, original: bytes, target: Target) -> str:
+    path = folder / "original"
+    path.write_bytes(original)
+    [file] = render(path, [target], Limits(1, 10000))
+    return hashlib.sha256(without_deflate(file.body)).hexdigest()[:16]
+
+
+def without_deflate(file: bytes) -> bytes:
+    """A PNG with its pixels decompressed: what Python's zlib makes of them differs between machines."""
+    if not file.startswith(b"\x89PNG"):
+        return file
+    parts, start, packed = [], 8, b""
+    while start < len(file):
+        length, kind = struct.unpack_from(">I4s", file, start)
+        body = file[start + 8 : start + 8 + length]
+        packed, body = (packed + body, b"") if kind == b"IDAT" else (packed, body)
+        parts.append(kind + body)
+        start += 12 + length
+    return b"".join([*parts, packed[:2], zlib.decompress(packed)])  # the two bytes tell the level
+
+
+def codec_versions() -> dict[str, str]:
+    return {name: version for name, version in codecs.versions().items() if name != "zlib in Python"}
+
+
+def test_bytes_change_only_with_the_rendering_version(tmp_path: Path) -> None:
+    digests = {name: digest(tmp_path, original, target) for name, original, target in renderings()}
+    today = {"rendering_version": RENDERING_VERSION, "codecs": codec_versions(), "digests": digests}
+
+    known = json.loads(GOLDEN.read_text())
+    changed = sorted(
+        name for name in digests.keys() | known["digests"].keys() if digests.get(name) != known["digests"].get(name)
+    )
+    same_recipe = (known["rendering_version"], known["codecs"]) == (RENDERING_VERSION, codec_versions())
+    advice = f"raise RENDERING_VERSION to {RENDERING_VERSION + 1}, then " if changed and same_recipe else ""
+    assert today == known, (
+        f"the bytes of these renderings changed: {', '.join(changed) or 'none'}. If that is meant, {advice}"
+        f"paste this into {GOLDEN.name}:\n{json.dumps(today, indent=2)}"
+    )
