@@ -1,7 +1,8 @@
 """What a derivation takes of memory against what it is charged: `python -m benchmarks.memory [SIDE...]`, Linux only.
 
-Run it after a change of decoders or encoders, and mend the tables in `proxy/imaging/cost.py`: nothing may take more
-than it is charged, and large pictures should not be charged above 1.3 times what they take. Takes minutes, and 2 GB.
+Run it after a change of decoders or encoders, and correct the tables in `proxy/rendering/memory_estimate.py`: nothing
+may take more than it is charged, and large pictures should not be charged above 1.3 times what they take. Takes
+minutes, and 2 GB.
 """
 
 import asyncio
@@ -20,12 +21,12 @@ import anyio
 from PIL import Image
 
 from benchmarks.report import table
-from proxy.imaging.cost import estimate
 from proxy.imaging.header import read_header
 from proxy.imaging.probe import Limits
-from proxy.imaging.process import RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
+from proxy.rendering.memory_estimate import estimate
+from proxy.rendering.render_worker import RenderProcess
 from proxy.settings import RENDER_IDLE_MB, Quality
 from tests.icc_profiles import DISPLAY_P3
 from tests.photographs import photograph
@@ -38,7 +39,7 @@ PATIENCE = 120  # seconds
 MB = 1 << 20
 
 LIBVIPS, PILLOW = "libvips", "Pillow"
-DECODERS = {LIBVIPS: ("-m", "proxy.imaging.child"), PILLOW: (str(Path(__file__).with_name("pillow_child.py")),)}
+DECODERS = {LIBVIPS: ("-m", "proxy.rendering.worker_main"), PILLOW: (str(Path(__file__).with_name("pillow_child.py")),)}
 """How to start a process that has it for PNG and WebP."""
 FIGURES = ("charged, MB", "taken, MB", "charged / taken")
 

@@ -2,8 +2,9 @@
 
 from functools import cache
 
-from proxy.imaging import child, vips
+from proxy.imaging import vips
+from proxy.rendering import worker_main
 
 if __name__ == "__main__":
     vips.is_installed = cache(lambda: False)
-    child.main()
+    worker_main.main()

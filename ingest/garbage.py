@@ -23,7 +23,7 @@ from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
-from proxy.storage.base import ObjectStore, exists
+from proxy.storage.object_store import ObjectStore, exists
 
 MIN_AGE = timedelta(hours=1)
 """Far beyond the longest deadline that an upload (`UPLOAD_TIMEOUT`) or a derivation may have."""

@@ -15,7 +15,7 @@ from proxy.errors import ServiceError
 from proxy.keys import VARIANTS_PREFIX, variant_key
 from proxy.model import Sizes, UploadId, Variant, parse_upload_id
 from proxy.recipe import Recipes
-from proxy.storage.base import ObjectStore, look_up
+from proxy.storage.object_store import ObjectStore, look_up
 
 log = structlog.get_logger()
 

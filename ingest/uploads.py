@@ -21,15 +21,15 @@ from proxy.derivation.originals import DIGEST, digest
 from proxy.derivation.picture import upload_tag
 from proxy.derivation.service import Derivations
 from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
-from proxy.imaging.admission import Priority
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import sniff
 from proxy.keys import original_key
 from proxy.model import Sizes, UploadId, new_upload_id
-from proxy.storage.base import ObjectStore
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
+from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
-from proxy.telemetry.logs import request_id
+from proxy.telemetry.logging import request_id
 from proxy.telemetry.tracing import step, traceparent
 
 log = structlog.get_logger()

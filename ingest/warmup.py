@@ -16,7 +16,7 @@ from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
-from proxy.telemetry.logs import REQUEST
+from proxy.telemetry.logging import REQUEST
 from proxy.telemetry.tracing import Tracing
 
 log = structlog.get_logger()

@@ -15,16 +15,16 @@ from proxy.derivation.purges.base import Purges
 from proxy.derivation.purges.file import FilePurges
 from proxy.derivation.service import Derivations
 from proxy.imaging import codecs
-from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.keys import original_key
 from proxy.model import new_upload_id
 from proxy.recipe import Recipes
+from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings, metrics_folder
-from proxy.storage.base import ObjectNotFound, ObjectStore
 from proxy.storage.disk import DiskStore
+from proxy.storage.object_store import ObjectNotFound, ObjectStore
 from proxy.telemetry import Metrics
-from proxy.telemetry.pulse import pulse
+from proxy.telemetry.event_loop import pulse
 from proxy.telemetry.tracing import Tracing, open_tracing
 
 

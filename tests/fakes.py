@@ -13,11 +13,11 @@ import anyio
 from starlette.types import ASGIApp, Message
 
 from proxy.errors import Overloaded, ServiceError, StoreUnavailable, TooHeavy
-from proxy.imaging.admission import Priority
-from proxy.imaging.process import RenderedFile
 from proxy.imaging.target import Measured, Target
-from proxy.storage.base import ObjectInfo, ObjectStore, StoredObject
+from proxy.rendering.admission import Priority
+from proxy.rendering.render_worker import RenderedFile
 from proxy.storage.memory import MemoryStore
+from proxy.storage.object_store import ObjectInfo, ObjectStore, StoredObject
 from proxy.telemetry import Metrics
 
 

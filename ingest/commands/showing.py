@@ -14,7 +14,7 @@ from proxy.keys import original_key, variant_path, variants_prefix
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from proxy.storage.base import ObjectInfo, ObjectStore, look_up
+from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ingest.doctor.http import Answer, Fetch
 from proxy.derivation.picture import CACHE_CONTROL
 from proxy.keys import VARIANTS_PREFIX, variant_path
 from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
-from proxy.storage.base import ObjectStore
+from proxy.storage.object_store import ObjectStore
 
 _LONGEST_404 = 300  # seconds; Darkroom says 60
 _ADVICE = "See docs/deploy.md."

@@ -11,9 +11,9 @@ from ingest.doctor.database import tables
 from ingest.doctor.findings import Check, Judgement
 from ingest.doctor.http import fetch
 from proxy.imaging import codecs, vips
-from proxy.machine import memory
 from proxy.settings import Settings
-from proxy.storage.base import ObjectStore
+from proxy.storage.object_store import ObjectStore
+from proxy.system import memory
 
 
 def checks_for(settings: Settings, objects: ObjectStore, database: Database, invalidated: Cdn) -> Mapping[str, Check]:

@@ -11,7 +11,7 @@ from ingest.doctor.findings import Judgement, fine, mend, warning
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variants_prefix
 from proxy.model import new_upload_id
-from proxy.storage.base import ObjectExists, ObjectNotFound, ObjectStore, look_up
+from proxy.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore, look_up
 
 _BODY, _TYPE, _METADATA = b"trial", "text/plain", {"recipe": "trial"}
 

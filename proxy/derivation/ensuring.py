@@ -11,11 +11,11 @@ from proxy.derivation.rendering import Rendering
 from proxy.derivation.singleflight import SingleFlight
 from proxy.derivation.variants import StoredVariants
 from proxy.errors import Overloaded, RenderFailed
-from proxy.imaging.admission import Priority
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
-from proxy.storage.base import ObjectExists
+from proxy.rendering.admission import Priority
+from proxy.storage.object_store import ObjectExists
 
 
 class Ensuring:

@@ -13,7 +13,7 @@ import anyio.to_thread
 from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId
-from proxy.storage.base import DAMAGED, ObjectNotFound, ObjectStore
+from proxy.storage.object_store import DAMAGED, ObjectNotFound, ObjectStore
 
 DIGEST = "sha256"
 """Of an original's bytes, in hexadecimal, in its metadata. What came of a damaged one would be kept for a year."""

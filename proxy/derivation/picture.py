@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from proxy.imaging.target import Measured
 from proxy.model import Format, UploadId, Variant
-from proxy.storage.base import StoredObject
+from proxy.storage.object_store import StoredObject
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 """A year. The URL names an upload that never changes; a purge goes by tag."""

@@ -11,13 +11,13 @@ from proxy.derivation.originals import original_file
 from proxy.derivation.picture import Picture
 from proxy.derivation.refusals import Refusals, lasts
 from proxy.errors import ServiceError, StoreUnavailable
-from proxy.imaging.admission import Priority
-from proxy.imaging.pool import RenderPool
-from proxy.imaging.process import RenderedFile, RenderProcess
 from proxy.keys import variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
-from proxy.storage.base import ObjectStore
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
+from proxy.rendering.render_worker import RenderedFile, RenderProcess
+from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import stages, step
 

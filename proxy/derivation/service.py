@@ -19,12 +19,12 @@ from proxy.derivation.rendering import Rendering
 from proxy.derivation.singleflight import SingleFlight
 from proxy.derivation.variants import StoredVariants
 from proxy.errors import DerivationTimeout, ServiceError
-from proxy.imaging.admission import Priority
-from proxy.imaging.pool import RenderPool
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
-from proxy.storage.base import ObjectStore
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
+from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
 

@@ -8,7 +8,7 @@ from proxy.derivation.service import Derivations
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key
 from proxy.model import Format, UploadId, Variant
-from proxy.storage.base import ObjectNotFound, ObjectStore
+from proxy.storage.object_store import ObjectNotFound, ObjectStore
 
 _MAX_KNOWN = 10_000  # an entry weighs some hundred bytes
 _COLOR_TYPE, _WITH_ALPHA = 25, (4, 6)  # of a PNG's header (ISO 15948, 11.2.2): where it stands, and its values

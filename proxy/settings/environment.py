@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 from typing_extensions import override
 
-from proxy import machine
+from proxy import system
 from proxy.model import Sizes
 from proxy.settings.tables import Quality, SizeSettings
 
@@ -80,13 +80,13 @@ class Settings(BaseSettings):
         True, description="`false`: this server warms up nothing; workers, `darkroom warm` and requests do"
     )
     render_memory_mb: int = Field(
-        default_factory=lambda: max(RENDER_IDLE_MB + _LEAST_FOR_PICTURES, machine.memory() // 2 >> 20),
+        default_factory=lambda: max(RENDER_IDLE_MB + _LEAST_FOR_PICTURES, system.memory() // 2 >> 20),
         ge=RENDER_IDLE_MB + _LEAST_FOR_PICTURES,
         description="Memory that all render processes of one `darkroom` command may hold together, in MiB: half of the "
         "machine's, or the container's, by default. Pictures wait until there is room for them",
     )
     render_processes: int = Field(
-        default_factory=lambda known: max(1, min(machine.processors(), known.get("render_memory_mb", 0) // _AMPLE)),
+        default_factory=lambda known: max(1, min(system.processors(), known.get("render_memory_mb", 0) // _AMPLE)),
         ge=1,
         description="Processes that decode and encode; one for each processor by default, fewer below 256 MiB for each",
     )
@@ -209,7 +209,7 @@ class Settings(BaseSettings):
 
     @property
     def locks(self) -> Path:
-        """Folder of the leases within this machine."""
+        """Folder of the leases within this system."""
         return self.data_dir / "locks"
 
     @property

@@ -18,8 +18,8 @@ import anyio
 import anyio.to_thread
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.base import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.storage.files import new_file
+from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 
 T = TypeVar("T")
 

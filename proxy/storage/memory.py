@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 
-from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
+from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 
 
 class MemoryStore:

@@ -18,9 +18,9 @@ from botocore.response import StreamingBody
 from urllib3.exceptions import HTTPError
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.base import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
+from proxy.storage.bulkhead import LATE, Lane
 from proxy.storage.files import new_file
-from proxy.storage.lane import LATE, Lane
+from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.telemetry import Metrics
 
 if TYPE_CHECKING:  # stubs: not there when the service runs

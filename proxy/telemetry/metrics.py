@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio.to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from proxy.telemetry.shared import SharedCounts, make_room
+from proxy.telemetry.multiprocess import SharedCounts, make_room
 
 
 class Metrics:

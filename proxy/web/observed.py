@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.errors import Overloaded
 from proxy.telemetry import Metrics
-from proxy.telemetry.logs import REQUEST
+from proxy.telemetry.logging import REQUEST
 from proxy.telemetry.tracing import OFF, Facts, Tracing
 
 log = structlog.get_logger()

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.base import ObjectStore
+from proxy.storage.object_store import ObjectStore
 from proxy.storage.s3 import S3Store
 from tests.seaweedfs import SeaweedServer
 

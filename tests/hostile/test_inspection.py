@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import Refused
-from proxy.imaging.admission import Priority
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
 from tests.hostile.corpus import wholes
 
 WHOLES = list(wholes().values())

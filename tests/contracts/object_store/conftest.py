@@ -9,9 +9,9 @@ from moto import mock_aws
 
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
-from proxy.storage.base import ObjectStore
 from proxy.storage.disk import DiskStore
 from proxy.storage.memory import MemoryStore
+from proxy.storage.object_store import ObjectStore
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import BUCKET, PAGE, seaweed_store
 from tests.seaweedfs import SeaweedServer

@@ -10,7 +10,7 @@ import pytest
 
 from proxy.keys import variants_prefix
 from proxy.model import UploadId
-from proxy.storage.base import ObjectExists, ObjectNotFound, ObjectStore
+from proxy.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
 from tests.contracts.stores import OVER_A_PAGE, OVER_S3S_PAGE, failures, keys, seaweed_store
 from tests.seaweedfs import SeaweedServer
 

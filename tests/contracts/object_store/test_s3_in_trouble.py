@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.base import ObjectExists
+from proxy.storage.object_store import ObjectExists
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import (
     BUCKET,

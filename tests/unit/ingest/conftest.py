@@ -11,9 +11,9 @@ from ingest.catalog.database import Database
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from proxy.derivation.service import Derivations
-from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
 from proxy.recipe import Recipes
+from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore

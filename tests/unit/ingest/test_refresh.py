@@ -12,7 +12,7 @@ from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from proxy.storage.base import ObjectStore
+from proxy.storage.object_store import ObjectStore
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, picture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from proxy import machine
+from proxy import system
 from proxy.model import Fit, Size
 from proxy.settings import Settings, SettingsError, load_settings, share_memory
 
@@ -59,8 +59,8 @@ class TestDefaults:
     def test_give_half_of_the_memory_to_as_many_render_processes_as_it_has_room_for(
         self, monkeypatch: pytest.MonkeyPatch, memory_mb: int, budget_mb: int, processes: int
     ) -> None:
-        monkeypatch.setattr(machine, "memory", lambda: memory_mb << 20)
-        monkeypatch.setattr(machine, "processors", lambda: 8)
+        monkeypatch.setattr(system, "memory", lambda: memory_mb << 20)
+        monkeypatch.setattr(system, "processors", lambda: 8)
 
         settings = load_settings()
 
@@ -370,7 +370,7 @@ class TestMemory:
 
     def test_is_shared_out_among_server_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RENDER_MEMORY_MB", "1000")
-        monkeypatch.setattr(machine, "processors", lambda: 8)
+        monkeypatch.setattr(system, "processors", lambda: 8)
 
         share_memory(load_settings(), 3)
 

@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from proxy.telemetry import Metrics, configure_logging
-from proxy.telemetry.pulse import pulse
+from proxy.telemetry.event_loop import pulse
 from proxy.telemetry.tracing import open_tracing
 from tests.fakes import VirtualTimeLoop, sample
 

@@ -12,7 +12,7 @@ from ingest.cdn import NoCdn
 from ingest.uploads import Uploads
 from proxy.derivation.service import Derivations
 from proxy.errors import Malformed, MissingImage, Refused, TooLarge, UploadTimeout
-from proxy.imaging.pool import RenderPool
+from proxy.rendering.pool import RenderPool
 from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, Gate, sample

@@ -11,7 +11,7 @@ import pytest
 from ingest.catalog.database import Database
 from ingest.uploads import Uploads
 from proxy.errors import CatalogUnavailable, RenderFailed, StoreUnavailable, Unavailable
-from proxy.imaging.pool import RenderPool
+from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, sample
 from tests.unit.ingest.bodies import chunks_of

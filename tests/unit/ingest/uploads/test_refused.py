@@ -7,7 +7,7 @@ import pytest
 
 from ingest.uploads import Uploads
 from proxy.errors import MissingImage, Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
-from proxy.imaging.pool import RenderPool
+from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
 from tests import pictures
 from tests.fakes import CountingStore, sample

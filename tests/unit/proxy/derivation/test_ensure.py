@@ -5,11 +5,11 @@ from pathlib import Path
 
 from proxy.derivation.answers import Ensured, Tier
 from proxy.derivation.service import Derivations
-from proxy.imaging.admission import Priority
 from proxy.imaging.target import Measured
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
 from proxy.recipe import Recipes
+from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
 from tests.unit.proxy.derivation.stale import put_stale

@@ -10,11 +10,11 @@ import pytest
 from proxy.derivation.answers import Ensured, Tier
 from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed, ServiceError, StoreUnavailable, Undecodable, UnknownUpload
-from proxy.imaging.admission import Priority
 from proxy.imaging.target import Measured
 from proxy.keys import variant_key
 from proxy.model import Fit, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
+from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, FakePool, Gate, eventually, listing, sample
 from tests.unit.proxy.derivation.stale import put_stale

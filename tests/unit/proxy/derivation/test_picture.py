@@ -8,7 +8,7 @@ import pytest
 from proxy.derivation.picture import CACHE_CONTROL, Picture
 from proxy.imaging.target import Measured
 from proxy.model import Fit, Format, Size, UploadId, Variant
-from proxy.storage.base import ObjectInfo, StoredObject
+from proxy.storage.object_store import ObjectInfo, StoredObject
 
 UPLOAD_ID = UploadId("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
 VARIANT = Variant(Size("medium", 400, 400, Fit.COVER), Format.WEBP, 2)

@@ -12,12 +12,12 @@ from PIL import Image
 from proxy.derivation.answers import Tier
 from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Refused, Undecodable
-from proxy.imaging.pool import RenderPool
 from proxy.imaging.probe import Limits
-from proxy.imaging.process import RenderProcess
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
+from proxy.rendering.pool import RenderPool
+from proxy.rendering.render_worker import RenderProcess
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, eventually, sample
 from tests.photographs import photograph_bytes

@@ -8,10 +8,10 @@ from proxy.derivation.answers import Tier
 from proxy.derivation.lock.base import NoLock
 from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed
-from proxy.imaging.admission import Priority
 from proxy.keys import variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.recipe import Recipes
+from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, FakePool, sample
 from tests.unit.proxy.derivation.stale import put_stale

@@ -11,8 +11,8 @@ from proxy.derivation.variants import StoredVariants
 from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
-from proxy.storage.base import ObjectExists
 from proxy.storage.disk import DiskStore
+from proxy.storage.object_store import ObjectExists
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from proxy.imaging.admission import Priority
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.pool import RenderPool
 from proxy.imaging.target import Target
 from proxy.model import Format
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
 from tests.photographs import photograph_path
 from tests.unit.proxy.imaging.reference import LIMITS, SIDES, target

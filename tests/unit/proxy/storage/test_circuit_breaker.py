@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.circuit import FAILURES, PAUSE, Circuit
+from proxy.storage.circuit_breaker import FAILURES, PAUSE, Circuit
 
 
 class Clock:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from proxy.imaging.child import serve
 from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
-from proxy.imaging.wire import inspect_request, pack, render_request
 from proxy.model import Format
+from proxy.rendering.protocol import inspect_request, pack, render_request
+from proxy.rendering.worker_main import serve
 from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes, photograph_path
 from tests.pictures import png
@@ -23,7 +23,7 @@ from tests.unit.proxy.imaging.reference import LIMITS, rendered, target
 ROCKET = photograph_path("rocket.jpg")
 WANTED = [target(400, 400, Format.WEBP), target(150, 150, Format.JPG), target(150, 150, Format.PNG)]
 ROOM = 300 << 20  # bytes
-COMMAND = [sys.executable, "-P", "-m", "proxy.imaging.child"]
+COMMAND = [sys.executable, "-P", "-m", "proxy.rendering.worker_main"]
 
 Answer = tuple[dict[str, Any], bytes]
 
@@ -74,7 +74,7 @@ def test_a_searched_quality_is_announced_with_its_score() -> None:
 @pytest.mark.slow
 def test_numpy_is_loaded_by_who_searches_alone() -> None:
     """It takes a tenth of a second and 20 MB, of every process."""
-    code = "import sys, ingest.cli, ingest.web.app, proxy.imaging.child; sys.exit('numpy' in sys.modules)"
+    code = "import sys, ingest.cli, ingest.web.app, proxy.rendering.worker_main; sys.exit('numpy' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -8,7 +8,8 @@ import pytest
 from proxy.errors import RenderFailed, ServiceError, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.probe import Limits
 from proxy.imaging.target import Measured
-from proxy.imaging.wire import (
+from proxy.model import Fit, Format
+from proxy.rendering.protocol import (
     inspect_request,
     pack,
     parse_measured,
@@ -18,7 +19,6 @@ from proxy.imaging.wire import (
     render_request,
     unpack,
 )
-from proxy.model import Fit, Format
 from tests.unit.proxy.imaging.reference import LIMITS, target
 
 TARGETS = [

@@ -15,8 +15,8 @@ import anyio.to_thread
 import structlog
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.base import ObjectExists, ObjectNotFound
-from proxy.storage.circuit import Circuit
+from proxy.storage.circuit_breaker import Circuit
+from proxy.storage.object_store import ObjectExists, ObjectNotFound
 from proxy.telemetry import Metrics
 
 log = structlog.get_logger()

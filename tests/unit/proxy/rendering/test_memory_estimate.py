@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.memory import DECODERS, LIBVIPS, ORIGINALS, at_random, compare
-from proxy.imaging import cost
-from proxy.imaging.cost import BASE, NUMPY, PILLOW, SEARCHED, decoded_size, estimate, untouched
 from proxy.imaging.header import Header
 from proxy.imaging.pipeline import decode
 from proxy.imaging.probe import Limits
 from proxy.model import Fit, Format
+from proxy.rendering import memory_estimate
+from proxy.rendering.memory_estimate import BASE, NUMPY, PILLOW, SEARCHED, decoded_size, estimate, untouched
 from tests.conftest import reads
 from tests.pictures import jpeg
 from tests.unit.proxy.imaging.reference import on_disk, target
@@ -97,7 +97,7 @@ def test_every_kind_has_a_rate_and_costs_more_the_larger_it_is(by_vips: bool) ->
 
 
 def test_libvips_takes_no_kind_that_pillow_does_not() -> None:
-    assert cost.LIBVIPS.keys() < PILLOW.keys()
+    assert memory_estimate.LIBVIPS.keys() < PILLOW.keys()
 
 
 def test_what_libvips_takes_in_bands_costs_a_fraction() -> None:

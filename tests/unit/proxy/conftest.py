@@ -6,8 +6,8 @@ import pytest
 import pytest_asyncio
 
 from proxy.imaging import vips
-from proxy.imaging.pool import RenderPool
-from tests.unit.proxy.imaging.pools import pool
+from proxy.rendering.pool import RenderPool
+from tests.unit.proxy.rendering.pools import pool
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

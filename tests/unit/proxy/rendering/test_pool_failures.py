@@ -17,10 +17,10 @@ from proxy.errors import (
     RenderFailed,
     TooHeavy,
 )
-from proxy.imaging.pool import RenderPool
-from proxy.imaging.process import RenderedFile, RenderProcess
 from proxy.imaging.target import Target
 from proxy.model import Format
+from proxy.rendering.pool import RenderPool
+from proxy.rendering.render_worker import RenderedFile, RenderProcess
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
 from tests.camera import camera_jpeg
@@ -28,7 +28,8 @@ from tests.conftest import reads
 from tests.fakes import eventually, sample
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import chunk, flat_webp, jpeg, png_header
-from tests.unit.proxy.imaging.pools import (
+from tests.unit.proxy.imaging.reference import SCALED, rendered, target
+from tests.unit.proxy.rendering.pools import (
     LIVE,
     ROCKET,
     ROOM,
@@ -41,7 +42,6 @@ from tests.unit.proxy.imaging.pools import (
     render,
     written,
 )
-from tests.unit.proxy.imaging.reference import SCALED, rendered, target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

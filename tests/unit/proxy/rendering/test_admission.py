@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from proxy.errors import Overloaded
-from proxy.imaging.admission import MAX_PASSES, Admission, Priority
+from proxy.rendering.admission import MAX_PASSES, Admission, Priority
 from proxy.telemetry import Metrics
 from tests.fakes import sample
 

@@ -16,14 +16,15 @@ from proxy.errors import (
     UnsupportedFormat,
 )
 from proxy.imaging.inspect import inspect
-from proxy.imaging.memory import ENVIRONMENT
-from proxy.imaging.pool import RenderPool
 from proxy.model import Format
+from proxy.rendering.pool import RenderPool
+from proxy.rendering.sandbox import ENVIRONMENT
 from tests.camera import camera_jpeg
 from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import chunk, jpeg, jpeg_of_scans, png, png_header, raw_png
-from tests.unit.proxy.imaging.pools import (
+from tests.unit.proxy.imaging.reference import LIMITS, SNAPSHOT, decoded, rendered, target
+from tests.unit.proxy.rendering.pools import (
     LIVE,
     PATIENT,
     PLENTY,
@@ -38,7 +39,6 @@ from tests.unit.proxy.imaging.pools import (
     render,
     written,
 )
-from tests.unit.proxy.imaging.reference import LIMITS, SNAPSHOT, decoded, rendered, target
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from proxy import machine
+from proxy import system
 
 ALL = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 MB = 1 << 20
 
 
-def system(root: Path, groups: str, **files: str) -> Path:
+def root_with(root: Path, groups: str, **files: str) -> Path:
     """A file system with these control groups; `files` by their path under /sys/fs/cgroup."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(groups)
@@ -23,7 +23,7 @@ def system(root: Path, groups: str, **files: str) -> Path:
 
 
 def test_without_control_groups_it_is_all_that_the_machine_has(tmp_path: Path) -> None:
-    assert machine.memory(tmp_path) == ALL
+    assert system.memory(tmp_path) == ALL
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_without_control_groups_it_is_all_that_the_machine_has(tmp_path: Path) -
     ],
 )
 def test_version_2(tmp_path: Path, groups: str, files: dict[str, str], expected: int) -> None:
-    assert machine.memory(system(tmp_path, groups, **files)) == expected
+    assert system.memory(root_with(tmp_path, groups, **files)) == expected
 
 
 @pytest.mark.parametrize(
@@ -57,15 +57,15 @@ def test_version_2(tmp_path: Path, groups: str, files: dict[str, str], expected:
     ],
 )
 def test_version_1_and_both_at_once(tmp_path: Path, groups: str, files: dict[str, str], expected: int) -> None:
-    assert machine.memory(system(tmp_path, groups, **files)) == expected
+    assert system.memory(root_with(tmp_path, groups, **files)) == expected
 
 
 def test_here_it_is_something() -> None:
-    assert 64 * MB < machine.memory() <= ALL
+    assert 64 * MB < system.memory() <= ALL
 
 
 def test_processors_are_those_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert machine.processors() == len(os.sched_getaffinity(0))
+    assert system.processors() == len(os.sched_getaffinity(0))
 
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert machine.processors() == os.cpu_count()
+    assert system.processors() == os.cpu_count()

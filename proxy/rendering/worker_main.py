@@ -1,7 +1,7 @@
 """A render process: takes one request after another on standard input, answers on standard output.
 
-Started by `pool` as `python -m proxy.imaging.child LIMIT_MB`. It holds no secret and no connection; the parent kills
-it when it is late, and the kernel refuses it memory beyond its limit and beyond what its request was charged.
+Started as `python -m proxy.rendering.worker_main LIMIT_MB`. It holds no secret and no connection. The parent kills it
+when it is late, and the kernel refuses it memory beyond its limit and beyond what its request was charged.
 """
 
 import os
@@ -15,13 +15,13 @@ from PIL import Image
 
 from proxy.errors import Refused, TooHeavy
 from proxy.imaging import vips
-from proxy.imaging.cost import untouched
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import inspect
-from proxy.imaging.memory import give_back, limit_address_space, limited_growth, resident
 from proxy.imaging.pipeline import render
 from proxy.imaging.probe import Limits
-from proxy.imaging.wire import Message, pack, parse_targets, refusal, unpack
+from proxy.rendering.memory_estimate import untouched
+from proxy.rendering.protocol import Message, pack, parse_targets, refusal, unpack
+from proxy.rendering.sandbox import give_back, limit_address_space, limited_growth, resident
 
 _NICENESS = 10
 """A tenth of what the server gets while both want a processor: answers from memory do not wait for pixels."""

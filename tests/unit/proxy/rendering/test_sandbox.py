@@ -4,8 +4,8 @@ import platform
 
 import pytest
 
-from proxy.imaging import memory
-from proxy.imaging.memory import KEPT, UNTOUCHED, give_back, limited_growth, resident
+from proxy.rendering import sandbox
+from proxy.rendering.sandbox import KEPT, UNTOUCHED, give_back, limited_growth, resident
 from tests.conftest import reads
 
 pytestmark = reads("/proc/self/statm")
@@ -51,7 +51,7 @@ def test_where_nobody_says_what_is_held_nothing_is_done(monkeypatch: pytest.Monk
     def missing(_column: int) -> int:
         raise FileNotFoundError
 
-    monkeypatch.setattr(memory, "_pages", missing)
+    monkeypatch.setattr(sandbox, "_pages", missing)
     assert resident() == 0
     with limited_growth(0):
         assert len(bytearray(100 * MB)) == 100 * MB

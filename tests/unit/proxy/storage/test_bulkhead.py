@@ -8,9 +8,9 @@ from contextlib import contextmanager
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.base import ObjectExists, ObjectNotFound
-from proxy.storage.circuit import FAILURES
-from proxy.storage.lane import LATE, Lane
+from proxy.storage.bulkhead import LATE, Lane
+from proxy.storage.circuit_breaker import FAILURES
+from proxy.storage.object_store import ObjectExists, ObjectNotFound
 from proxy.telemetry import Metrics
 
 PLACES = 3

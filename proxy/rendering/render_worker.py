@@ -10,16 +10,16 @@ from signal import SIGKILL
 from typing import Any
 
 from proxy.errors import DerivationTimeout, RenderFailed
-from proxy.imaging import memory, wire
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.probe import Limits
 from proxy.imaging.target import Measured, Target
+from proxy.rendering import protocol, sandbox
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes a tenth of one, a starved machine may take long
 _LAST_BREATH = 1.0  # seconds
 # Ctrl-C in a terminal is for the server, which lets work in hand finish: so a process group of its own, before anything
 # is imported. Not a session: Linux may share processors out by session, and niceness counts only within one.
-_PROGRAM = ("-c", "import os; os.setpgrp(); from proxy.imaging.child import main; main()")
+_PROGRAM = ("-c", "import os; os.setpgrp(); from proxy.rendering.worker_main import main; main()")
 _MAX_LINE = 64 * 1024
 
 
@@ -68,7 +68,7 @@ class RenderProcess:
                 *(sys.executable, "-P", *program, str(address_space_mb)),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                env=memory.ENVIRONMENT,
+                env=sandbox.ENVIRONMENT,
                 limit=_MAX_LINE,
             )
         except OSError as error:
@@ -84,14 +84,14 @@ class RenderProcess:
 
     async def render(self, path: Path, targets: Sequence[Target]) -> AsyncGenerator[RenderedFile]:
         """Every target of the picture at `path`, each as soon as it is ready, in the order that shares most work."""
-        await self._send(wire.render_request(path, targets, self._limits, self.memory))
+        await self._send(protocol.render_request(path, targets, self._limits, self.memory))
         while not (message := await self._receive(self._timeout)).get("done"):
             body = await self._read(self._stdout.readexactly(message["length"]), self._timeout)
-            yield RenderedFile(message["index"], body, message["timings"], wire.parse_measured(message))
+            yield RenderedFile(message["index"], body, message["timings"], protocol.parse_measured(message))
         self.at_rest = True
 
     async def inspect(self, path: Path) -> Inspection:
-        await self._send(wire.inspect_request(path, self._limits, self.memory))
+        await self._send(protocol.inspect_request(path, self._limits, self.memory))
         inspection = Inspection(**await self._receive(self._timeout))
         await self._receive(self._timeout)
         self.at_rest = True
@@ -130,11 +130,11 @@ class RenderProcess:
         with contextlib.suppress(ProcessLookupError):
             self._child.kill()
 
-    async def _send(self, message: wire.Message) -> None:
+    async def _send(self, message: protocol.Message) -> None:
         self.requests += 1
         self.at_rest = False
         try:
-            self._stdin.write(wire.pack(message))
+            self._stdin.write(protocol.pack(message))
             await self._stdin.drain()
         except ConnectionError as error:
             self.gone = True
@@ -143,13 +143,13 @@ class RenderProcess:
     async def _receive(self, timeout: float) -> dict[str, Any]:
         line = await self._read(self._stdout.readuntil(), timeout)
         try:
-            message = wire.unpack(line)
+            message = protocol.unpack(line)
         except ValueError as error:
             raise RenderFailed("The render process answered nonsense.") from error
         if "refused" in message:
             await self._read(self._stdout.readuntil(), timeout)  # its `done`
             self.at_rest = True
-            raise wire.parse_refusal(message)
+            raise protocol.parse_refusal(message)
         return message
 
     async def _read(self, answer: Awaitable[bytes], timeout: float) -> bytes:

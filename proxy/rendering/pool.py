@@ -13,12 +13,12 @@ import structlog
 
 from proxy.errors import DerivationTimeout, RenderFailed, TooHeavy
 from proxy.imaging import vips
-from proxy.imaging.admission import Admission, Priority, Turn
-from proxy.imaging.cost import estimate
 from proxy.imaging.header import read_header
 from proxy.imaging.probe import Limits
-from proxy.imaging.process import RenderProcess
 from proxy.imaging.target import Target
+from proxy.rendering.admission import Admission, Priority, Turn
+from proxy.rendering.memory_estimate import estimate
+from proxy.rendering.render_worker import RenderProcess
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
