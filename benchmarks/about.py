@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from benchmarks.peers import install
-from proxy.imaging.codecs import versions
+from proxy.imaging.encode import versions
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 
 from benchmarks.report import table
 from proxy.imaging.header import read_header
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.rendering.memory_estimate import estimate

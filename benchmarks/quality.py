@@ -20,10 +20,10 @@ from benchmarks import photographs
 from benchmarks.judge import Judge
 from benchmarks.peers import install
 from benchmarks.report import table
-from proxy.imaging.codecs import encode
-from proxy.imaging.similarity import Reference
+from proxy.imaging.auto_quality.search import tuned
+from proxy.imaging.auto_quality.ssimulacra2 import Reference
+from proxy.imaging.encode import encode
 from proxy.imaging.target import Target
-from proxy.imaging.tuning import tuned
 from proxy.model import Fit, Format
 from proxy.settings import Quality
 

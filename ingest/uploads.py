@@ -22,7 +22,7 @@ from proxy.derivation.picture import upload_tag
 from proxy.derivation.service import Derivations
 from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.probe import sniff
+from proxy.imaging.limits import sniff
 from proxy.keys import original_key
 from proxy.model import Sizes, UploadId, new_upload_id
 from proxy.rendering.admission import Priority

@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import asdict
 
-from proxy.imaging import codecs
+from proxy.imaging import encode
 from proxy.imaging.target import Target
 from proxy.model import Variant
 from proxy.settings import Settings
@@ -46,7 +46,7 @@ class Recipes:
             facts = {
                 "target": asdict(self.target(variant)),
                 "rendering": RENDERING_VERSION,
-                "codecs": codecs.versions(variant.format),
+                "codecs": encode.versions(variant.format),
             }
             text = json.dumps(facts, sort_keys=True)
             self._fingerprints[variant] = hashlib.sha256(text.encode()).hexdigest()[:12]

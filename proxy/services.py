@@ -14,8 +14,8 @@ from proxy.derivation.lock.file import FileLock
 from proxy.derivation.purges.base import Purges
 from proxy.derivation.purges.file import FilePurges
 from proxy.derivation.service import Derivations
-from proxy.imaging import codecs
-from proxy.imaging.probe import Limits
+from proxy.imaging import encode
+from proxy.imaging.limits import Limits
 from proxy.keys import original_key
 from proxy.model import new_upload_id
 from proxy.recipe import Recipes
@@ -77,7 +77,7 @@ class Origin:
 
 def compose(settings: Settings) -> Origin:
     metrics = Metrics(metrics_folder())
-    metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **codecs.versions()})
+    metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **encode.versions()})
     store = open_store(settings, metrics)
     pool = RenderPool(
         Limits(settings.min_side, settings.max_side),

@@ -7,8 +7,8 @@ from time import perf_counter, process_time
 
 from PIL import Image
 
+from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
-from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 

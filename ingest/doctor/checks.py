@@ -10,7 +10,7 @@ from ingest.doctor import cdn, clock, machine, queue, store
 from ingest.doctor.database import tables
 from ingest.doctor.findings import Check, Judgement
 from ingest.doctor.http import fetch
-from proxy.imaging import codecs, vips
+from proxy.imaging import encode, vips
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectStore
 from proxy.system import memory
@@ -29,7 +29,7 @@ def checks_for(settings: Settings, objects: ObjectStore, database: Database, inv
         "memory": _plain(lambda: machine.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
         "temporary files": partial(machine.temporary_files, settings),
         "file descriptors": _plain(lambda: machine.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
-        "codecs": _plain(lambda: machine.codecs(codecs.versions())),
+        "codecs": _plain(lambda: machine.codecs(encode.versions())),
         "libvips": _plain(lambda: machine.libvips(vips.version())),
     }
 

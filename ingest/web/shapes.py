@@ -6,8 +6,8 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from ingest.jobs import JobStatus, VariantState
+from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.imaging.privacy import Private
-from proxy.imaging.probe import SOURCE_FORMATS
 from proxy.model import UPLOAD_ID, UploadId
 
 _described = with_config(ConfigDict(use_attribute_docstrings=True))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from proxy.imaging.channels import unpremultiply
+from proxy.imaging.alpha import unpremultiply
 from proxy.imaging.color import to_srgb
-from proxy.imaging.decoding import decode
-from proxy.imaging.geometry import DECODE_TIER
+from proxy.imaging.decode import decode
+from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.privacy import private_exif, private_metadata
-from proxy.imaging.probe import Limits
+from proxy.imaging.resize import DECODE_TIER
 from proxy.imaging.thumbhash import thumbhash
 
 _PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies

@@ -18,12 +18,12 @@ from time import perf_counter
 from PIL import Image
 
 from proxy.imaging import vips
-from proxy.imaging.channels import premultiply, unpremultiply, without_useless_channels
-from proxy.imaging.codecs import encode
+from proxy.imaging.alpha import premultiply, unpremultiply, without_useless_channels
 from proxy.imaging.color import to_srgb
-from proxy.imaging.decoding import Original, decode
-from proxy.imaging.geometry import Box, decode_tier, place
-from proxy.imaging.probe import Limits
+from proxy.imaging.decode import Original, decode
+from proxy.imaging.encode import encode
+from proxy.imaging.limits import Limits
+from proxy.imaging.resize import Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
 
 REDUCING_GAP = 2.0
@@ -82,7 +82,7 @@ def encode_as_wanted(picture: Image.Image, target: Target, exif: bytes | None) -
     if target.score is None:
         return encode(picture, target, exif), None
     # numpy takes a tenth of a second to import, and 20 MB: only render processes that search pay for it.
-    from proxy.imaging.tuning import tuned  # noqa: PLC0415 - see above
+    from proxy.imaging.auto_quality.search import tuned  # noqa: PLC0415 - see above
 
     return tuned(picture, target, exif)
 

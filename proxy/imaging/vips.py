@@ -14,7 +14,7 @@ from typing import Any
 from PIL import Image
 
 from proxy.errors import Undecodable
-from proxy.imaging.geometry import Box
+from proxy.imaging.resize import Box
 
 _MEANS_FIRST = 4  # twice Pillow's reducing gap, as the pipeline sets it
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of bands

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from proxy.imaging.decoding import BAND
-from proxy.imaging.geometry import (
+from proxy.imaging.decode import BAND
+from proxy.imaging.header import Header
+from proxy.imaging.pipeline import REDUCING_GAP
+from proxy.imaging.resize import (
     DECODE_TIER,
     MIDDLE,
     WHOLE,
@@ -19,8 +21,6 @@ from proxy.imaging.geometry import (
     place,
     reduction,
 )
-from proxy.imaging.header import Header
-from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.target import Target
 from proxy.model import Format
 

@@ -14,7 +14,7 @@ import structlog
 from proxy.errors import DerivationTimeout, RenderFailed, TooHeavy
 from proxy.imaging import vips
 from proxy.imaging.header import read_header
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.rendering.admission import Admission, Priority, Turn
 from proxy.rendering.memory_estimate import estimate

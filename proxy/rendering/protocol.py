@@ -11,7 +11,7 @@ from typing import Any
 
 from proxy import errors
 from proxy.errors import RenderFailed, ServiceError
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured, Target
 from proxy.model import Fit, Format
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from proxy.errors import DerivationTimeout, RenderFailed
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured, Target
 from proxy.rendering import protocol, sandbox
 

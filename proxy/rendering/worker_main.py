@@ -17,8 +17,8 @@ from proxy.errors import Refused, TooHeavy
 from proxy.imaging import vips
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import inspect
+from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
-from proxy.imaging.probe import Limits
 from proxy.rendering.memory_estimate import untouched
 from proxy.rendering.protocol import Message, pack, parse_targets, refusal, unpack
 from proxy.rendering.sandbox import give_back, limit_address_space, limited_growth, resident

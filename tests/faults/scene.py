@@ -9,8 +9,8 @@ import httpx
 import pytest
 from _pytest.mark import ParameterSet
 
+from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
-from proxy.imaging.probe import Limits
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from tests.client import GUARD

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from proxy.errors import Refused
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from tests.hostile.corpus import wholes

@@ -4,7 +4,7 @@ from ingest.idempotency import HEADER, KEY_PATTERN
 from ingest.web.endpoints import FIELD, MAX_PAGE, PAGE
 from ingest.web.openapi.parts import UPLOAD, Json, answer, call, document, event, parameter, reference
 from proxy import errors
-from proxy.imaging.probe import SOURCE_FORMATS
+from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.settings import Settings
 from proxy.web.problems import NO_STORE
 

@@ -11,7 +11,7 @@ from ingest.catalog.database import Database
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
 from proxy.derivation.service import Derivations
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings

@@ -20,7 +20,7 @@ from ingest.warmup import WarmUp
 from proxy.derivation.answers import Tier
 from proxy.derivation.lock.file import FileLock
 from proxy.derivation.service import Derivations
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
 from proxy.recipe import Recipes

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from proxy.imaging import codecs
+from proxy.imaging import encode
+from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
-from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.recipe import RENDERING_VERSION
@@ -126,7 +126,7 @@ def without_deflate(file: bytes) -> bytes:
 
 
 def codec_versions() -> dict[str, str]:
-    return {name: version for name, version in codecs.versions().items() if name != "zlib in Python"}
+    return {name: version for name, version in encode.versions().items() if name != "zlib in Python"}
 
 
 def test_bytes_change_only_with_the_rendering_version(tmp_path: Path) -> None:

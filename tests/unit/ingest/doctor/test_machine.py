@@ -7,7 +7,7 @@ import pytest
 
 from ingest.doctor import machine
 from ingest.doctor.findings import Verdict
-from proxy.imaging import codecs
+from proxy.imaging import encode
 from proxy.settings import Settings
 
 
@@ -78,12 +78,12 @@ def test_file_descriptors(limit: int | None, verdict: Verdict) -> None:
 
 
 def test_our_own_pillow_has_every_codec() -> None:
-    assert machine.codecs(codecs.versions()).verdict is Verdict.OK
+    assert machine.codecs(encode.versions()).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(("library", "what"), [("webp", "WebP"), ("avif", "AVIF"), ("littlecms2", "colour profiles")])
 def test_a_pillow_that_lacks_one_is_to_be_mended(library: str, what: str) -> None:
-    judged = machine.codecs(codecs.versions() | {library: ""})
+    judged = machine.codecs(encode.versions() | {library: ""})
 
     assert judged.verdict is Verdict.MEND
     assert f"without {what} here" in judged.remark

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 
 from proxy.imaging.inspect import inspect
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.model import parse_upload_id
 from tests.photographs import photograph_bytes
 from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body

@@ -12,7 +12,7 @@ from PIL import Image
 from proxy.derivation.answers import Tier
 from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Refused, Undecodable
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes

@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
-from proxy.imaging.probe import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 

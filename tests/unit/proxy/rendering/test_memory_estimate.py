@@ -10,8 +10,8 @@ from PIL import Image
 
 from benchmarks.memory import DECODERS, LIBVIPS, ORIGINALS, at_random, compare
 from proxy.imaging.header import Header
+from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import decode
-from proxy.imaging.probe import Limits
 from proxy.model import Fit, Format
 from proxy.rendering import memory_estimate
 from proxy.rendering.memory_estimate import BASE, NUMPY, PILLOW, SEARCHED, decoded_size, estimate, untouched

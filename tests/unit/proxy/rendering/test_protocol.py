@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import RenderFailed, ServiceError, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured
 from proxy.model import Fit, Format
 from proxy.rendering.protocol import (

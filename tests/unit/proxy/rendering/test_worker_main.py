@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from proxy.imaging.probe import Limits
+from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.rendering.protocol import inspect_request, pack, render_request

@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from proxy.imaging import tuning
-from proxy.imaging.codecs import encode, flatten
-from proxy.imaging.geometry import MIDDLE, WHOLE
+from proxy.imaging.auto_quality import search
+from proxy.imaging.auto_quality.search import ENCODES, QUALITIES, least, tuned
+from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
+from proxy.imaging.encode import encode, flatten
 from proxy.imaging.pipeline import encode_as_wanted, render
-from proxy.imaging.similarity import MIN_SIDE, Reference
+from proxy.imaging.resize import MIDDLE, WHOLE
 from proxy.imaging.target import Measured, Target
-from proxy.imaging.tuning import ENCODES, QUALITIES, least, tuned
 from proxy.model import Format
 from tests.camera import camera_exif
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import disc
+from tests.unit.proxy.imaging.auto_quality.test_ssimulacra2 import noisy
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, target
-from tests.unit.proxy.imaging.test_similarity import noisy
 
 LOSSY = [Format.JPG, Format.WEBP, Format.AVIF]
 
@@ -242,7 +242,7 @@ class CountedEncodes:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pixels: list[int] = []
-        monkeypatch.setattr(tuning, "encode", self)
+        monkeypatch.setattr(search, "encode", self)
 
     def __call__(self, image: Image.Image, wanted: Target, exif: bytes | None) -> bytes:
         self.pixels.append(image.width * image.height)

@@ -9,8 +9,8 @@ from PIL import Image
 
 from proxy.errors import Undecodable
 from proxy.imaging import vips
-from proxy.imaging.channels import unpremultiply
-from proxy.imaging.decoding import Original, decode
+from proxy.imaging.alpha import unpremultiply
+from proxy.imaging.decode import Original, decode
 from tests.camera import camera_exif
 from tests.photographs import photograph
 from tests.pictures import chunk, disc, jpeg, png, webp

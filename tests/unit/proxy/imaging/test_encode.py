@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, features
 from PIL.JpegImagePlugin import JpegImageFile
 
 from proxy.imaging import png as png_module
-from proxy.imaging.codecs import ROBIDOUX, encode, versions
+from proxy.imaging.encode import ROBIDOUX, encode, versions
 from proxy.model import Format
 from tests.camera import camera_exif
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph

@@ -6,7 +6,7 @@ from io import BytesIO
 from PIL import Image, ImageStat, features
 
 from proxy.imaging import vips
-from proxy.imaging.channels import without_useless_channels
+from proxy.imaging.alpha import without_useless_channels
 from proxy.imaging.png import save_png
 from proxy.imaging.target import Target
 from proxy.model import Format

@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image
 
 from proxy.imaging import vips
-from proxy.imaging.channels import expand, premultiply
-from proxy.imaging.geometry import decode_scale, decode_size, reduction
-from proxy.imaging.probe import Limits, open_picture
+from proxy.imaging.alpha import expand, premultiply
+from proxy.imaging.limits import Limits, open_picture
+from proxy.imaging.resize import decode_scale, decode_size, reduction
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {

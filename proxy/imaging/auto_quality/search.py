@@ -10,9 +10,9 @@ from io import BytesIO
 
 from PIL import Image
 
-from proxy.imaging.codecs import encode, flatten
-from proxy.imaging.geometry import MIDDLE, WHOLE
-from proxy.imaging.similarity import MIN_SIDE, Reference
+from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
+from proxy.imaging.encode import encode, flatten
+from proxy.imaging.resize import MIDDLE, WHOLE
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
 

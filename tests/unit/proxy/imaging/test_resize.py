@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.imaging.geometry import decode_size, decode_tier, place
+from proxy.imaging.resize import decode_size, decode_tier, place
 from proxy.model import Fit
 
 sides = st.integers(100, 10_000)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageFilter
 
-from proxy.imaging.similarity import MIN_SIDE, Reference
+from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph
 from tests.pictures import jpeg
 
