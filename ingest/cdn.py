@@ -1,4 +1,4 @@
-"""Makes the CDN forget what it holds, by the tags that every variant carries (proxy/derivation/picture.py)."""
+"""Makes the CDN forget what it holds, by the tags that every variant carries (proxy/variants/encoded_variant.py)."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -18,12 +18,12 @@ import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import Cdn
-from proxy.derivation.picture import upload_tag
-from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
 from proxy.storage.object_store import ObjectStore, exists
+from proxy.variants.encoded_variant import upload_tag
+from proxy.variants.variant_service import Derivations
 
 MIN_AGE = timedelta(hours=1)
 """Far beyond the longest deadline that an upload (`UPLOAD_TIMEOUT`) or a derivation may have."""

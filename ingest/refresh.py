@@ -10,12 +10,12 @@ from statistics import fmean
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from proxy.derivation.service import Derivations
 from proxy.errors import ServiceError
 from proxy.keys import VARIANTS_PREFIX, variant_key
 from proxy.model import Sizes, UploadId, Variant, parse_upload_id
 from proxy.recipe import Recipes
 from proxy.storage.object_store import ObjectStore, look_up
+from proxy.variants.variant_service import Derivations
 
 log = structlog.get_logger()
 

@@ -17,9 +17,6 @@ from ingest.idempotency import Claim
 from ingest.jobs import Cause, Image, PrivateMetadata
 from ingest.queue.base import WarmupQueue
 from ingest.warmup import waiting
-from proxy.derivation.originals import DIGEST, digest
-from proxy.derivation.picture import upload_tag
-from proxy.derivation.service import Derivations
 from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import sniff
@@ -31,6 +28,9 @@ from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.logging import request_id
 from proxy.telemetry.tracing import step, traceparent
+from proxy.variants.encoded_variant import upload_tag
+from proxy.variants.originals import DIGEST, digest
+from proxy.variants.variant_service import Derivations
 
 log = structlog.get_logger()
 

@@ -11,13 +11,13 @@ from structlog.contextvars import bound_contextvars
 from ingest.catalog.repository import JobRepository
 from ingest.jobs import Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
 from ingest.queue.base import Delivery, TryAgain
-from proxy.derivation.answers import Ensured
-from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
 from proxy.telemetry.logging import REQUEST
 from proxy.telemetry.tracing import Tracing
+from proxy.variants.results import Ensured
+from proxy.variants.variant_service import Derivations
 
 log = structlog.get_logger()
 

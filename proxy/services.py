@@ -9,11 +9,6 @@ from platform import python_version
 
 import anyio.to_thread
 
-from proxy.derivation.lock.base import KeyLock
-from proxy.derivation.lock.file import FileLock
-from proxy.derivation.purges.base import Purges
-from proxy.derivation.purges.file import FilePurges
-from proxy.derivation.service import Derivations
 from proxy.imaging import encode
 from proxy.imaging.limits import Limits
 from proxy.keys import original_key
@@ -26,6 +21,11 @@ from proxy.storage.object_store import ObjectNotFound, ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.event_loop import pulse
 from proxy.telemetry.tracing import Tracing, open_tracing
+from proxy.variants.invalidation.file_bus import FilePurges
+from proxy.variants.invalidation.invalidation_bus import Purges
+from proxy.variants.leases.file_leases import FileLock
+from proxy.variants.leases.lease_store import KeyLock
+from proxy.variants.variant_service import Derivations
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStor
 
 def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
     if settings.redis_url:
-        from proxy.derivation.lock.redis import RedisLock
+        from proxy.variants.leases.redis_leases import RedisLock
 
         return RedisLock(settings.redis_url.get_secret_value(), metrics)
     return FileLock(settings.locks)
@@ -131,7 +131,7 @@ def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
 
 def open_purges(settings: Settings) -> Purges:
     if settings.redis_url:
-        from proxy.derivation.purges.redis import RedisPurges
+        from proxy.variants.invalidation.redis_bus import RedisPurges
 
         return RedisPurges(settings.redis_url.get_secret_value())
     return FilePurges(settings.purges)

@@ -8,11 +8,11 @@ from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
 from ingest.refresh import Findings, Refresher
 from ingest.services import Ingest
-from proxy.derivation.hot import MAX_AGE
-from proxy.derivation.picture import recipe_tag, upload_tag
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
+from proxy.variants.encoded_variant import recipe_tag, upload_tag
+from proxy.variants.memory_cache import MAX_AGE
 
 
 async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, progress: Progress) -> dict[str, Any]:

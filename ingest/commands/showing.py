@@ -8,13 +8,13 @@ from ingest.catalog.repository import JobRepository
 from ingest.commands.installation import opened
 from ingest.jobs import VariantState, WarmedVariant
 from ingest.web.documents import Documents
-from proxy.derivation.picture import measured_by
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
+from proxy.variants.encoded_variant import measured_by
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from uuid import uuid4
 from ingest.cdn import Cdn
 from ingest.doctor.findings import Judgement, fine, mend, warning
 from ingest.doctor.http import Answer, Fetch
-from proxy.derivation.picture import CACHE_CONTROL
 from proxy.keys import VARIANTS_PREFIX, variant_path
 from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
 from proxy.storage.object_store import ObjectStore
+from proxy.variants.encoded_variant import CACHE_CONTROL
 
 _LONGEST_404 = 300  # seconds; Darkroom says 60
 _ADVICE = "See docs/deploy.md."

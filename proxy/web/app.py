@@ -10,11 +10,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
 
-from proxy.derivation.transparency import Transparency
 from proxy.errors import ServiceError, Unauthorized
 from proxy.services import Origin, compose
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
+from proxy.variants.transparency import Transparency
 from proxy.web import problems
 from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes

@@ -15,15 +15,15 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from proxy.derivation.answers import Fetched, Tier
-from proxy.derivation.picture import CACHE_CONTROL, Picture
-from proxy.derivation.service import Derivations
-from proxy.derivation.transparency import Transparency
 from proxy.errors import Refused, ServiceError, UnknownVariant
 from proxy.keys import variant_path
 from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
+from proxy.variants.encoded_variant import CACHE_CONTROL, Picture
+from proxy.variants.results import Fetched, Tier
+from proxy.variants.transparency import Transparency
+from proxy.variants.variant_service import Derivations
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
 from proxy.web.negotiation import new_format
 from proxy.web.observed import VARIANT_ROUTE, Observed, note, route_is

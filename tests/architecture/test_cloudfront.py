@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from ingest import edge
-from proxy.derivation.picture import CACHE_CONTROL
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.settings import Settings
+from proxy.variants.encoded_variant import CACHE_CONTROL
 
 PATH = Path(__file__).parents[2] / "deploy" / "cloudfront.yaml"
 

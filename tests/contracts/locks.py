@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.derivation.lock.base import KeyLock
+from proxy.variants.leases.lease_store import KeyLock
 from tests.contracts.waiting import GUARD
 
 SOON = 4  # seconds; Redis in trouble may cost two of them
@@ -18,8 +18,8 @@ KEY, OTHER = "images/8f14e45f/small.jpg", "images/8f14e45f/large.jpg"
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from proxy.derivation.lock.file import FileLock
-from proxy.derivation.lock.redis import RedisLock
+from proxy.variants.leases.file_leases import FileLock
+from proxy.variants.leases.redis_leases import RedisLock
 from proxy.telemetry import Metrics
 
 async def main():

@@ -19,7 +19,6 @@ from ingest.queue.base import Delivery
 from ingest.queue.local import LocalQueue
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
-from proxy.derivation.service import Derivations
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.target import Target
 from proxy.model import Fit, Size, Sizes, UploadId
@@ -27,6 +26,7 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
+from proxy.variants.variant_service import Derivations
 from tests.fakes import FakePool
 
 SIZES = Sizes(Size("small", 48, 48, Fit.COVER))

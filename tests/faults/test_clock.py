@@ -18,8 +18,8 @@ from socket import socket
 
 import pytest
 
-from proxy.derivation.lock.redis import LEASE_SECONDS, RedisLock
 from proxy.telemetry import Metrics
+from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLock
 from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import need
@@ -37,7 +37,7 @@ UPLOAD = 15.0  # seconds, as in test_store.py
 KEY = {"Idempotency-Key": "one-and-the-same"}
 ASK_FOR_LEASE = """
 import asyncio, sys
-from proxy.derivation.lock.redis import RedisLock
+from proxy.variants.leases.redis_leases import RedisLock
 from proxy.telemetry import Metrics
 
 async def ask():

@@ -2,8 +2,8 @@
 
 from ingest.web.openapi.parts import UPLOAD, Json, answer, call, parameter
 from proxy import errors
-from proxy.derivation.picture import CACHE_CONTROL
 from proxy.model import DENSITIES, Format, Size, Sizes, Variant
+from proxy.variants.encoded_variant import CACHE_CONTROL
 from proxy.web.problems import UNSATISFIABLE, Kind
 from proxy.web.variants import CACHE_STATUS
 

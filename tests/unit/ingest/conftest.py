@@ -10,12 +10,12 @@ import pytest_asyncio
 from ingest.catalog.database import Database
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
-from proxy.derivation.service import Derivations
 from proxy.imaging.limits import Limits
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES
 from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue

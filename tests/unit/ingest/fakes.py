@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from ingest.queue.base import Handler
 from ingest.queue.retries import deliver
-from proxy.derivation.answers import Ensured
-from proxy.derivation.service import Derivations
 from proxy.errors import ServiceError, Unavailable
 from proxy.model import UploadId, Variant
+from proxy.variants.results import Ensured
+from proxy.variants.variant_service import Derivations
 
 
 class ScriptedDerivations(Derivations):

@@ -8,10 +8,10 @@ from ingest.catalog.database import Database
 from ingest.queue.retries import deliver
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
-from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, CdnUnavailable, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, picture

@@ -9,11 +9,11 @@ import pytest
 
 from ingest.garbage import Collector, Garbage, Kind
 from ingest.jobs import Image
-from proxy.derivation.picture import upload_tag
-from proxy.derivation.service import Derivations
 from proxy.errors import CatalogUnavailable, CdnUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
+from proxy.variants.encoded_variant import upload_tag
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import RecordingCdn

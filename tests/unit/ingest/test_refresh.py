@@ -7,12 +7,12 @@ from ingest.queue.retries import deliver
 from ingest.refresh import Findings, Refresher, RefreshReport
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
-from proxy.derivation.service import Derivations
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectStore
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, picture

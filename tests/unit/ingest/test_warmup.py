@@ -17,9 +17,6 @@ from ingest.queue.base import Delivery
 from ingest.queue.retries import deliver
 from ingest.uploads import Uploads
 from ingest.warmup import WarmUp
-from proxy.derivation.answers import Tier
-from proxy.derivation.lock.file import FileLock
-from proxy.derivation.service import Derivations
 from proxy.imaging.limits import Limits
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
@@ -27,6 +24,9 @@ from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
+from proxy.variants.leases.file_leases import FileLock
+from proxy.variants.results import Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, accepted, picture

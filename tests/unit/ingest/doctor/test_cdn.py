@@ -9,9 +9,9 @@ import pytest
 from ingest.doctor import cdn as checks
 from ingest.doctor.findings import Judgement, Verdict
 from ingest.doctor.http import Answer
-from proxy.derivation.picture import CACHE_CONTROL
 from proxy.model import new_upload_id, parse_upload_id
 from proxy.storage.memory import MemoryStore
+from proxy.variants.encoded_variant import CACHE_CONTROL
 from tests.unit.ingest.examples import SIZES
 from tests.unit.ingest.fakes import RecordingCdn
 

@@ -10,11 +10,11 @@ import pytest
 from ingest.catalog.database import Database
 from ingest.cdn import NoCdn
 from ingest.uploads import Uploads
-from proxy.derivation.service import Derivations
 from proxy.errors import Malformed, MissingImage, Refused, TooLarge, UploadTimeout
 from proxy.rendering.pool import RenderPool
 from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, Gate, sample
 from tests.unit.ingest.bodies import Pieces, chunks_of
 from tests.unit.ingest.examples import SIZES, picture

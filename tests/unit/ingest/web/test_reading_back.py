@@ -11,9 +11,9 @@ from ingest.catalog.repository import JobRepository, Page
 from ingest.jobs import JobStatus
 from ingest.queue.retries import deliver
 from ingest.services import Ingest
-from proxy.derivation.service import Derivations
 from proxy.model import UploadId
 from proxy.recipe import Recipes
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.exchange import Exchange

@@ -5,15 +5,15 @@ from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
 
-from proxy.derivation.lock.base import NoLock
-from proxy.derivation.purges.base import NoPurges
-from proxy.derivation.service import Derivations
 from proxy.model import UploadId, new_upload_id
 from proxy.recipe import Recipes
 from proxy.services import Origin
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
+from proxy.variants.invalidation.invalidation_bus import NoPurges
+from proxy.variants.leases.lease_store import NoLock
+from proxy.variants.variant_service import Derivations
 from proxy.web.app import EXCEPTION_HANDLERS, require_key, serve_variants
 from proxy.web.health import health_routes
 from tests.fakes import Answer, CountingStore, FakePool, ask

@@ -6,8 +6,8 @@ from typing import Any
 
 from cachetools import TLRUCache
 
-from proxy.derivation.picture import Picture
 from proxy.model import UploadId, Variant
+from proxy.variants.encoded_variant import Picture
 
 MAX_AGE = 60.0
 """Seconds. Another process may delete an upload; unless it is told (`purges`), this one finds out by then, at one look

@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 
-from proxy.derivation.answers import Ensured, Fetched, Tier
-from proxy.derivation.lock.base import KeyLock
-from proxy.derivation.picture import Picture, measured_by
-from proxy.derivation.rendering import Rendering
-from proxy.derivation.singleflight import SingleFlight
-from proxy.derivation.variants import StoredVariants
 from proxy.errors import Overloaded, RenderFailed
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.storage.object_store import ObjectExists
+from proxy.variants.derive import Rendering
+from proxy.variants.encoded_variant import Picture, measured_by
+from proxy.variants.leases.lease_store import KeyLock
+from proxy.variants.results import Ensured, Fetched, Tier
+from proxy.variants.single_flight import SingleFlight
+from proxy.variants.variant_store import StoredVariants
 
 
 class Ensuring:

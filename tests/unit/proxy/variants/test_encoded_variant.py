@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from proxy.derivation.picture import CACHE_CONTROL, Picture
 from proxy.imaging.target import Measured
 from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.storage.object_store import ObjectInfo, StoredObject
+from proxy.variants.encoded_variant import CACHE_CONTROL, Picture
 
 UPLOAD_ID = UploadId("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
 VARIANT = Variant(Size("medium", 400, 400, Fit.COVER), Format.WEBP, 2)

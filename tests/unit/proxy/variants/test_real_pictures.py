@@ -9,8 +9,6 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from proxy.derivation.answers import Tier
-from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Refused, Undecodable
 from proxy.imaging.limits import Limits
 from proxy.keys import original_key, variant_key
@@ -19,6 +17,8 @@ from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderProcess
 from proxy.telemetry import Metrics
+from proxy.variants.results import Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, eventually, sample
 from tests.photographs import photograph_bytes
 

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from cachetools import LRUCache
 
-from proxy.derivation.service import Derivations
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key
 from proxy.model import Format, UploadId, Variant
 from proxy.storage.object_store import ObjectNotFound, ObjectStore
+from proxy.variants.variant_service import Derivations
 
 _MAX_KNOWN = 10_000  # an entry weighs some hundred bytes
 _COLOR_TYPE, _WITH_ALPHA = 25, (4, 6)  # of a PNG's header (ISO 15948, 11.2.2): where it stands, and its values

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from proxy.derivation.hot import MAX_AGE, HotPictures
-from proxy.derivation.picture import Picture
 from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
+from proxy.variants.encoded_variant import Picture
+from proxy.variants.memory_cache import MAX_AGE, HotPictures
 
 KILOBYTE = 1024
 SIZE = Size("small", 150, 150, Fit.COVER)

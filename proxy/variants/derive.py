@@ -6,10 +6,6 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from proxy.derivation.hot import HotPictures
-from proxy.derivation.originals import original_file
-from proxy.derivation.picture import Picture
-from proxy.derivation.refusals import Refusals, lasts
 from proxy.errors import ServiceError, StoreUnavailable
 from proxy.keys import variants_prefix
 from proxy.model import UploadId, Variant
@@ -20,6 +16,10 @@ from proxy.rendering.render_worker import RenderedFile, RenderProcess
 from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import stages, step
+from proxy.variants.encoded_variant import Picture
+from proxy.variants.memory_cache import HotPictures
+from proxy.variants.negative_cache import Refusals, lasts
+from proxy.variants.originals import original_file
 
 Rendered = tuple[Picture, Variant, dict[str, float]]
 """With the seconds by stage."""

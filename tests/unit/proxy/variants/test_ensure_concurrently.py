@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.answers import Ensured, Tier
-from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed, ServiceError, StoreUnavailable, Undecodable, UnknownUpload
 from proxy.imaging.target import Measured
 from proxy.keys import variant_key
@@ -16,8 +14,10 @@ from proxy.model import Fit, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
+from proxy.variants.results import Ensured, Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, FakePool, Gate, eventually, listing, sample
-from tests.unit.proxy.derivation.stale import put_stale
+from tests.unit.proxy.variants.stale import put_stale
 
 Make = Callable[..., Derivations]
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.originals import original_file
 from proxy.errors import OriginalDamaged, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
+from proxy.variants.originals import original_file
 from tests.fakes import CountingStore, listing
 
 

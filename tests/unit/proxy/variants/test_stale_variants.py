@@ -4,17 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from proxy.derivation.answers import Tier
-from proxy.derivation.lock.base import NoLock
-from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed
 from proxy.keys import variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
+from proxy.variants.leases.lease_store import NoLock
+from proxy.variants.results import Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, FakePool, sample
-from tests.unit.proxy.derivation.stale import put_stale
+from tests.unit.proxy.variants.stale import put_stale
 
 Make = Callable[..., Derivations]
 

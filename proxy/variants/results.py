@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from proxy.derivation.picture import Picture
 from proxy.imaging.target import Measured
 from proxy.model import Variant
+from proxy.variants.encoded_variant import Picture
 
 
 class Tier(StrEnum):

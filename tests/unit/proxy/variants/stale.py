@@ -1,8 +1,8 @@
 """Variants that an older version left behind."""
 
-from proxy.derivation.picture import Picture
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant
+from proxy.variants.encoded_variant import Picture
 from tests.fakes import CountingStore
 
 

@@ -8,16 +8,6 @@ from pathlib import Path
 
 import structlog
 
-from proxy.derivation.answers import Ensured, Fetched, Tier
-from proxy.derivation.ensuring import Ensuring
-from proxy.derivation.hot import HotPictures
-from proxy.derivation.lock.base import KeyLock, NoLock
-from proxy.derivation.picture import Picture
-from proxy.derivation.purges.base import NoPurges, Purges
-from proxy.derivation.refusals import Refusals
-from proxy.derivation.rendering import Rendering
-from proxy.derivation.singleflight import SingleFlight
-from proxy.derivation.variants import StoredVariants
 from proxy.errors import DerivationTimeout, ServiceError
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
@@ -27,6 +17,16 @@ from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
+from proxy.variants.derive import Rendering
+from proxy.variants.encoded_variant import Picture
+from proxy.variants.ensure_variants import Ensuring
+from proxy.variants.invalidation.invalidation_bus import NoPurges, Purges
+from proxy.variants.leases.lease_store import KeyLock, NoLock
+from proxy.variants.memory_cache import HotPictures
+from proxy.variants.negative_cache import Refusals
+from proxy.variants.results import Ensured, Fetched, Tier
+from proxy.variants.single_flight import SingleFlight
+from proxy.variants.variant_store import StoredVariants
 
 log = structlog.get_logger()
 

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from proxy.derivation.singleflight import SingleFlight
+from proxy.variants.single_flight import SingleFlight
 from tests.fakes import Gate
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.derivation.purges import file
-from proxy.derivation.purges import redis as over_redis
-from proxy.derivation.purges.base import Purges
-from proxy.derivation.purges.file import FilePurges
-from proxy.derivation.purges.redis import RedisPurges
 from proxy.model import UploadId, new_upload_id
+from proxy.variants.invalidation import file_bus
+from proxy.variants.invalidation import redis_bus as over_redis
+from proxy.variants.invalidation.file_bus import FilePurges
+from proxy.variants.invalidation.invalidation_bus import Purges
+from proxy.variants.invalidation.redis_bus import RedisPurges
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 
@@ -91,7 +91,7 @@ class TestFiles:
     async def test_who_cannot_look_forgets_everything_once_it_can(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(file, "_LOOK_EVERY", 0.02)
+        monkeypatch.setattr(file_bus, "_LOOK_EVERY", 0.02)
         purges = FilePurges(tmp_path / "purges")
         async with listening(purges) as hears:
             (tmp_path / "purges").rmdir()

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.answers import Tier
-from proxy.derivation.service import Derivations
 from proxy.errors import RenderFailed, ServiceError, TooHeavy, TooManyPixels, Undecodable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
+from proxy.variants.results import Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, FakePool, sample
 
 Make = Callable[..., Derivations]

@@ -3,16 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proxy.derivation.answers import Ensured, Tier
-from proxy.derivation.service import Derivations
 from proxy.imaging.target import Measured
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
+from proxy.variants.results import Ensured, Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
-from tests.unit.proxy.derivation.stale import put_stale
+from tests.unit.proxy.variants.stale import put_stale
 
 Make = Callable[..., Derivations]
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))

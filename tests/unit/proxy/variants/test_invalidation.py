@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.derivation.answers import Tier
-from proxy.derivation.service import Derivations
 from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
+from proxy.variants.results import Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, FakePool
 
 Make = Callable[..., Derivations]

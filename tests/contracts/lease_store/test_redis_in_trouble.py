@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.derivation.lock.redis import RedisLock
 from proxy.telemetry import Metrics
+from proxy.variants.leases.redis_leases import RedisLock
 from tests.contracts.locks import KEY, LEASE, SOON, can_have, end, hold_for_ever
 from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer

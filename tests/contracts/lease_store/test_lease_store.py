@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.lock.base import KeyLock, NoLock
-from proxy.derivation.lock.file import FileLock
-from proxy.derivation.lock.redis import LEASE_SECONDS, RedisLock
 from proxy.telemetry import Metrics
+from proxy.variants.leases.file_leases import FileLock
+from proxy.variants.leases.lease_store import KeyLock, NoLock
+from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLock
 from tests.contracts.locks import KEY, LEASE, OTHER, Locks, can_have, end, hold_for_ever
 from tests.contracts.waiting import GUARD
 

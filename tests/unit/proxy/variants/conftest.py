@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from proxy.derivation.service import Derivations
 from proxy.keys import original_key
 from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, FakePool
 
 ORIGINAL = b"an original"

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.answers import Tier
-from proxy.derivation.lock.base import NoLock
-from proxy.derivation.service import Derivations
 from proxy.errors import DerivationTimeout, Overloaded, StoreUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
+from proxy.variants.leases.lease_store import NoLock
+from proxy.variants.results import Tier
+from proxy.variants.variant_service import Derivations
 from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
 
 Make = Callable[..., Derivations]

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from proxy.derivation.picture import Picture
-from proxy.derivation.variants import StoredVariants
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
+from proxy.variants.encoded_variant import Picture
+from proxy.variants.variant_store import StoredVariants
 from tests.fakes import CountingStore, VirtualTimeLoop, sample
 
 

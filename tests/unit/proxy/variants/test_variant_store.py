@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from proxy.derivation.picture import Picture
-from proxy.derivation.variants import StoredVariants
 from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
 from proxy.storage.disk import DiskStore
 from proxy.storage.object_store import ObjectExists
 from proxy.telemetry import Metrics
+from proxy.variants.encoded_variant import Picture
+from proxy.variants.variant_store import StoredVariants
 from tests.fakes import CountingStore
 
 MEDIUM = Size("medium", 400, 400, Fit.COVER)

@@ -7,13 +7,13 @@ from time import monotonic
 
 import structlog
 
-from proxy.derivation.picture import CACHE_CONTROL, Picture
 from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
+from proxy.variants.encoded_variant import CACHE_CONTROL, Picture
 
 log = structlog.get_logger()
 
