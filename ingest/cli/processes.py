@@ -69,7 +69,7 @@ def _serve(host: str, port: int, workers: int, role: Role) -> None:
         host=host,
         port=port,
         workers=workers,
-        http="proxy.web.connections:BoundedHttp",
+        http="proxy.web.bounded_http:BoundedHttp",
         ws="none",
         loop="uvloop",
         log_config=None,  # by `configure_logging`

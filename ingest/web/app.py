@@ -20,8 +20,8 @@ from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import OPEN_PATHS, require_key, serve_variants, starlette_app
 from proxy.web.health import health_routes
-from proxy.web.observed import Observed
-from proxy.web.security import SecurityHeaders
+from proxy.web.middleware.observability import Observed
+from proxy.web.middleware.security_headers import SecurityHeaders
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:

@@ -28,8 +28,8 @@ from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpl
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
-from proxy.web.auth import bearer_token
-from proxy.web.observed import note
+from proxy.web.middleware.api_keys import bearer_token
+from proxy.web.middleware.observability import note
 
 FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}

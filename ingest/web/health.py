@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from ingest.services import Ingest
 from ingest.web.app import ingest_health_routes
 from proxy.web.app import require_key, starlette_app
-from proxy.web.security import SecurityHeaders
+from proxy.web.middleware.security_headers import SecurityHeaders
 
 
 class _Server(uvicorn.Server):
@@ -29,7 +29,7 @@ async def answering(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]
         app,
         host=host,
         port=port,
-        http="proxy.web.connections:BoundedHttp",
+        http="proxy.web.bounded_http:BoundedHttp",
         ws="none",
         log_level="warning",
         access_log=False,

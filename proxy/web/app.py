@@ -16,9 +16,9 @@ from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.variants.transparency import Transparency
 from proxy.web import problems
-from proxy.web.auth import RequireKey, problem_for_all
 from proxy.web.health import health_routes
-from proxy.web.variants import Variants
+from proxy.web.middleware.api_keys import RequireKey, problem_for_all
+from proxy.web.variant_routes import Variants
 
 OPEN_PATHS = ("/healthz", "/readyz")
 EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {

@@ -5,7 +5,7 @@ from proxy import errors
 from proxy.model import DENSITIES, Format, Size, Sizes, Variant
 from proxy.variants.encoded_variant import CACHE_CONTROL
 from proxy.web.problems import UNSATISFIABLE, Kind
-from proxy.web.variants import CACHE_STATUS
+from proxy.web.variant_routes import CACHE_STATUS
 
 _IDENTITY: Json = {
     "Cache-Control": {"const": CACHE_CONTROL},

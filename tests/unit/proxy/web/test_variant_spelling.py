@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.web.variants import Variants
+from proxy.web.variant_routes import Variants
 from tests.unit.proxy.web.site import Site
 
 UPPER = "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A"

@@ -25,10 +25,10 @@ from proxy.variants.results import Fetched, Tier
 from proxy.variants.transparency import Transparency
 from proxy.variants.variant_service import Derivations
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
+from proxy.web.middleware.observability import VARIANT_ROUTE, Observed, note, route_is
+from proxy.web.middleware.security_headers import Header, SecurityHeaders, secured
 from proxy.web.negotiation import new_format
-from proxy.web.observed import VARIANT_ROUTE, Observed, note, route_is
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
-from proxy.web.security import Header, SecurityHeaders, secured
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
 CACHE_STATUS = {

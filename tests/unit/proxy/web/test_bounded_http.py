@@ -10,7 +10,7 @@ import pytest_asyncio
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from proxy.web.connections import HEAD_BYTES, HEAD_LINES, BoundedHttp
+from proxy.web.bounded_http import HEAD_BYTES, HEAD_LINES, BoundedHttp
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,8 +9,8 @@ from starlette.responses import Response
 from typing_extensions import override
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from proxy.web.middleware.security_headers import secured
 from proxy.web.problems import BAD_REQUEST, HEADERS_TOO_LARGE, document
-from proxy.web.security import secured
 
 HEAD_BYTES = 32 * 1024
 """Request line and headers; what CloudFront and nginx as we configure it pass on at most."""
