@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency import Claim, fingerprint
-from ingest.jobs import Image
+from ingest.records import Image
 from ingest.uploads import Uploads
 from proxy.errors import KeyReused, ServiceError
 from proxy.telemetry import Metrics

@@ -11,12 +11,12 @@ import structlog
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import Cdn, NoCdn
-from ingest.queue.base import WarmupQueue
-from ingest.queue.local import LocalQueue
-from ingest.reconciler import Reconciler
+from ingest.jobs.queue.local_queue import LocalQueue
+from ingest.jobs.queue.warm_up_queue import WarmupQueue
+from ingest.jobs.reconciler import Reconciler
+from ingest.jobs.warm_up import WarmUp
+from ingest.jobs.worker import Worker
 from ingest.uploads import Uploads
-from ingest.warmup import WarmUp
-from ingest.worker import Worker
 from proxy.services import Origin, compose
 from proxy.settings import Settings
 
@@ -100,7 +100,7 @@ def compose_ingest(settings: Settings) -> Ingest:
 
 def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
     if settings.redis_url:
-        from ingest.queue.bullmq import BullmqQueue
+        from ingest.jobs.queue.bullmq_queue import BullmqQueue
 
         return BullmqQueue(settings.redis_url.get_secret_value())
     return LocalQueue(repository)

@@ -14,9 +14,9 @@ import structlog
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import Cdn
 from ingest.idempotency import Claim
-from ingest.jobs import Cause, Image, PrivateMetadata
-from ingest.queue.base import WarmupQueue
-from ingest.warmup import waiting
+from ingest.jobs.queue.warm_up_queue import WarmupQueue
+from ingest.jobs.warm_up import waiting
+from ingest.records import Cause, Image, PrivateMetadata
 from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import sniff

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
-from ingest.jobs import JobStatus
+from ingest.records import JobStatus
 from proxy.model import UploadId
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer

@@ -13,7 +13,7 @@ from ingest.catalog import claims
 from ingest.catalog.database import Database
 from ingest.catalog.tables import images, upload_jobs
 from ingest.idempotency import Claim
-from ingest.jobs import (
+from ingest.records import (
     MOVES,
     UNKNOWN,
     Cause,

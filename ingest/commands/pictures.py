@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from ingest import operations
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
+from ingest.jobs import warm_many
 from ingest.refresh import Findings, Refresher
 from ingest.services import Ingest
 from proxy.model import UploadId
@@ -20,13 +20,13 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, p
     async with opened(settings, rendering=True) as ingest:
         repository = ingest.repository
         if ids:
-            uploads, total = operations.chosen(repository, ids), len(ids)
+            uploads, total = warm_many.chosen(repository, ids), len(ids)
         elif only_missing:
-            uploads, total = operations.missing(repository, settings.sizes), None
+            uploads, total = warm_many.missing(repository, settings.sizes), None
         else:
             uploads, total = repository.each(), sum((await repository.count()).values())
         progress.begin("Warming", total)
-        report = await operations.warm(
+        report = await warm_many.warm(
             uploads,
             ingest.warmup,
             concurrency=settings.render_processes,

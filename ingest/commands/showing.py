@@ -6,7 +6,7 @@ from typing import Any
 
 from ingest.catalog.repository import JobRepository
 from ingest.commands.installation import opened
-from ingest.jobs import VariantState, WarmedVariant
+from ingest.records import VariantState, WarmedVariant
 from ingest.web.documents import Documents
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix

@@ -11,9 +11,9 @@ import anyio
 
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
-from ingest.jobs import Image, Job
+from ingest.jobs.queue.retries import deliver
 from ingest.multipart import too_large
-from ingest.queue.retries import deliver
+from ingest.records import Image, Job
 from ingest.services import Ingest, open_uploads
 from ingest.web.documents import Documents
 from proxy.errors import MissingImage, ServiceError

@@ -37,7 +37,7 @@ def checks_for(settings: Settings, objects: ObjectStore, database: Database, inv
 def _queue(settings: Settings) -> Check:
     if settings.redis_url is None:
         return queue.local
-    from ingest.queue.facts import redis_facts
+    from ingest.jobs.queue.redis_info import redis_facts
 
     url = settings.redis_url.get_secret_value()
 
@@ -65,7 +65,7 @@ def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Map
     if settings.database_url is not None:
         found["database"] = database.now
     if settings.redis_url is not None:
-        from ingest.queue.facts import redis_clock
+        from ingest.jobs.queue.redis_info import redis_clock
 
         found["Redis"] = partial(redis_clock, settings.redis_url.get_secret_value())
     return found

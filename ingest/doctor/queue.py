@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ingest.doctor.findings import Judgement, fine, mend, warning
 
 if TYPE_CHECKING:  # the module imports Redis's client, and most installations have none
-    from ingest.queue.facts import RedisFacts
+    from ingest.jobs.queue.redis_info import RedisFacts
 
 _LEAST, _ADVISED = (5, 0), (6, 2)  # BullMQ's own words
 

@@ -4,7 +4,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from ingest.jobs import Image
+from ingest.records import Image
 from ingest.web.documents import Documents
 from ingest.web.form import FormPages
 from proxy.errors import ServiceError

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from ingest.jobs import JobStatus, VariantState
+from ingest.records import JobStatus, VariantState
 from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.imaging.privacy import Private
 from proxy.model import UPLOAD_ID, UploadId

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
-from ingest.jobs import JobStatus, LostJob
+from ingest.records import JobStatus, LostJob
 from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId, new_upload_id
 from tests.postgres import PostgresServer

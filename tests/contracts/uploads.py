@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import Image, Job, JobStatus, VariantState, WarmedVariant
+from ingest.records import Image, Job, JobStatus, VariantState, WarmedVariant
 from proxy.model import UploadId, new_upload_id
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus

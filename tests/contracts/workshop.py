@@ -9,8 +9,8 @@ from bullmq import Queue
 from redis.asyncio import Redis
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import JobStatus, LostJob
-from ingest.queue.base import Delivery, Handler, WarmupQueue
+from ingest.jobs.queue.warm_up_queue import Delivery, Handler, WarmupQueue
+from ingest.records import JobStatus, LostJob
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer

@@ -15,10 +15,10 @@ from typing import Any
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import NoCdn
-from ingest.queue.base import Delivery
-from ingest.queue.local import LocalQueue
+from ingest.jobs.queue.local_queue import LocalQueue
+from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.jobs.warm_up import WarmUp
 from ingest.uploads import Uploads
-from ingest.warmup import WarmUp
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.target import Target
 from proxy.model import Fit, Size, Sizes, UploadId

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from ingest.garbage import Kind
-from ingest.jobs import JobStatus, VariantState
-from ingest.queue.base import Delivery
+from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.records import JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId
 from proxy.storage.disk import DiskStore

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from ingest.jobs import UNSEEN, JobStatus
+from ingest.records import UNSEEN, JobStatus
 from tests.cluster import TINY, Cluster
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer

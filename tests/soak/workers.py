@@ -17,7 +17,7 @@ from typing import Self
 
 import httpx
 
-from ingest.jobs import JobStatus
+from ingest.records import JobStatus
 from tests.cluster import TINY, Cluster, small_picture
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer

@@ -11,7 +11,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import upload_jobs
 from ingest.idempotency import LIFETIME, Claim
-from ingest.jobs import PrivateMetadata
+from ingest.records import PrivateMetadata
 from proxy.errors import InProgress
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import image_of, upload

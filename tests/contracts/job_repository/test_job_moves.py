@@ -9,7 +9,7 @@ from sqlalchemy import update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images
-from ingest.jobs import MOVES, Job, JobStatus, LostJob, VariantState, WarmedVariant
+from ingest.records import MOVES, Job, JobStatus, LostJob, VariantState, WarmedVariant
 from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
 from tests.contracts.uploads import (

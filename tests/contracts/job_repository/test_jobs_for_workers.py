@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import Cause, JobStatus
+from ingest.records import Cause, JobStatus
 from proxy.model import new_upload_id
 from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, image_of, job_of, upload
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ingest.jobs import JobStatus
+from ingest.records import JobStatus
 from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster
 from tests.http_client import http

@@ -8,8 +8,8 @@ import pytest
 import pytest_asyncio
 
 from ingest.catalog.database import Database
+from ingest.jobs.warm_up import WarmUp
 from ingest.uploads import Uploads
-from ingest.warmup import WarmUp
 from proxy.imaging.limits import Limits
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool

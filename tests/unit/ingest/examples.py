@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image as Picture
 
-from ingest.jobs import Image
+from ingest.records import Image
 from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
 from tests import pictures
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from ingest.queue.base import Handler
-from ingest.queue.retries import deliver
+from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.warm_up_queue import Handler
 from proxy.errors import ServiceError, Unavailable
 from proxy.model import UploadId, Variant
 from proxy.variants.results import Ensured

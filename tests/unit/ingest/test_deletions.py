@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.queue.retries import deliver
+from ingest.jobs.queue.retries import deliver
+from ingest.jobs.warm_up import WarmUp
 from ingest.uploads import Uploads
-from ingest.warmup import WarmUp
 from proxy.errors import CatalogUnavailable, CdnUnavailable, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id

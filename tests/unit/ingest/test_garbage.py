@@ -8,7 +8,7 @@ from pathlib import Path, PosixPath
 import pytest
 
 from ingest.garbage import Collector, Garbage, Kind
-from ingest.jobs import Image
+from ingest.records import Image
 from proxy.errors import CatalogUnavailable, CdnUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id

@@ -3,10 +3,10 @@
 import pytest
 
 from ingest.catalog.repository import JobRepository
-from ingest.queue.retries import deliver
+from ingest.jobs.queue.retries import deliver
+from ingest.jobs.warm_up import WarmUp
 from ingest.refresh import Findings, Refresher, RefreshReport
 from ingest.uploads import Uploads
-from ingest.warmup import WarmUp
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes

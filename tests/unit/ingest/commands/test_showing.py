@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest.commands.showing import Overview
-from ingest.jobs import VariantState, WarmedVariant
+from ingest.records import VariantState, WarmedVariant
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variants_prefix
 from proxy.model import Format, UploadId, new_upload_id

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.doctor.findings import Verdict
 from ingest.doctor.queue import judge_redis
-from ingest.queue.facts import RedisFacts, redis_clock, redis_facts
+from ingest.jobs.queue.redis_info import RedisFacts, redis_clock, redis_facts
 from proxy.errors import QueueUnavailable
 from tests.redis_server import RedisServer
 

@@ -11,7 +11,7 @@ from PIL import Image as Picture
 from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.database import Database
-from ingest.jobs import Cause, Job, JobStatus, VariantState, WarmedVariant
+from ingest.records import Cause, Job, JobStatus, VariantState, WarmedVariant
 from ingest.uploads import Uploads
 from proxy.errors import UnknownUpload, UnsupportedFormat
 from proxy.keys import original_key

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from darkroom.placeholder import data_url
-from ingest.jobs import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
+from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
 from ingest.web.documents import Documents, shown
 from proxy.imaging.resize import place
 from proxy.model import Fit, Size, Sizes, Variant

@@ -8,7 +8,7 @@ from itertools import pairwise
 import httpx
 import pytest
 
-from ingest.jobs import JobStatus
+from ingest.records import JobStatus
 from proxy.model import UploadId
 from tests.fakes import sample
 from tests.unit.ingest.examples import picture

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository, Page
-from ingest.jobs import JobStatus
-from ingest.queue.retries import deliver
+from ingest.jobs.queue.retries import deliver
+from ingest.records import JobStatus
 from ingest.services import Ingest
 from proxy.model import UploadId
 from proxy.recipe import Recipes

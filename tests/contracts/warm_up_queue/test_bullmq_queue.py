@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ingest.records.queue import bullmq_queue
 from structlog.testing import capture_logs
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import JobStatus
-from ingest.queue import bullmq
-from ingest.queue.base import Delivery, TryAgain
-from ingest.queue.bullmq import BullmqQueue
+from ingest.jobs.queue.bullmq_queue import BullmqQueue
+from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
+from ingest.records import JobStatus
 from proxy.errors import QueueUnavailable
 from tests.contracts.workshop import (
     COMPLETE,
@@ -86,7 +86,7 @@ class TestBullmq:
             await factory.until(FAILED, upload_id)
 
         assert [delivery.last for delivery in factory.deliveries] == [False, True]
-        assert bullmq.ATTEMPTS == 6
+        assert bullmq_queue.ATTEMPTS == 6
 
     async def test_a_job_of_a_dead_worker_is_brought_to_the_next(self, factory: Workshop, redis: RedisServer) -> None:
         upload_id = await factory.upload()
@@ -134,7 +134,7 @@ class TestBullmq:
     async def test_work_that_takes_too_long_is_cut_short_when_the_worker_stops(
         self, factory: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(bullmq, "_GRACE", 1.0)
+        monkeypatch.setattr(bullmq_queue, "_GRACE", 1.0)
         begun = asyncio.Event()
 
         async def for_ever(_delivery: Delivery) -> JobStatus:

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ingest import operations
-from ingest.jobs import Image, JobStatus, VariantState, WarmedVariant
-from ingest.operations import WarmReport
-from ingest.queue.base import Delivery
+from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.jobs.warm_many import WarmReport
+from ingest.records import Image, JobStatus, VariantState, WarmedVariant, warm_many
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId, new_upload_id
 from tests.unit.ingest.examples import SIZES, accepted
@@ -53,7 +52,7 @@ async def test_each_is_done_once_and_no_more_than_asked_at_a_time() -> None:
     warmup = ScriptedWarmUp()
     progress: list[int] = []
 
-    report = await operations.warm(
+    report = await warm_many.warm(
         counted(100, []), warmup, concurrency=3, progress=lambda so_far: progress.append(so_far.done)
     )
 
@@ -68,7 +67,7 @@ async def test_no_more_are_taken_than_can_be_done() -> None:
     taken: list[int] = []
     ahead: list[int] = []
 
-    await operations.warm(
+    await warm_many.warm(
         counted(500, taken),
         ScriptedWarmUp(),
         concurrency=2,
@@ -82,7 +81,7 @@ async def test_failures_are_named_and_what_was_not_to_be_had_is_counted(reposito
     fine, broken, elsewhere = await stored(repository, [accepted() for _ in range(3)])
     warmup = ScriptedWarmUp(**{broken: JobStatus.FAILED, elsewhere: None})
 
-    report = await operations.warm(repository.each(), warmup, concurrency=2, progress=lambda _: None)
+    report = await warm_many.warm(repository.each(), warmup, concurrency=2, progress=lambda _: None)
 
     assert report == WarmReport(complete=1, skipped=1, failed=[broken])
     assert set(warmup.done) == {fine, broken, elsewhere}
@@ -102,7 +101,7 @@ async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repo
         ],
     )
 
-    found = {image.upload_id async for image, _ in operations.missing(repository, SIZES)}
+    found = {image.upload_id async for image, _ in warm_many.missing(repository, SIZES)}
 
     assert found == {unwarmed.upload_id, added.upload_id}
 
@@ -111,7 +110,7 @@ async def test_an_id_that_is_none_is_named(repository: WatchedRepository) -> Non
     [known] = await stored(repository, [accepted()])
     unknown = new_upload_id()
 
-    uploads = operations.chosen(repository, [known, unknown])
+    uploads = warm_many.chosen(repository, [known, unknown])
 
     assert (await anext(uploads))[0].upload_id == known
     with pytest.raises(UnknownUpload, match=unknown):

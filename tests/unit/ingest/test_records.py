@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.jobs import MOVES, JobStatus, VariantState
+from ingest.records import MOVES, JobStatus, VariantState
 
 
 def test_statuses_are_spelled_as_in_the_contract() -> None:

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ingest.jobs import Image, JobStatus, VariantState
-from ingest.queue.retries import deliver
-from ingest.warmup import WarmUp
+from ingest.jobs.queue.retries import deliver
+from ingest.jobs.warm_up import WarmUp
+from ingest.records import Image, JobStatus, VariantState
 from proxy.errors import (
     CatalogUnavailable,
     DerivationTimeout,

@@ -12,11 +12,11 @@ import pytest_asyncio
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import Image, JobStatus, VariantState, WarmedVariant
-from ingest.queue.base import Delivery
-from ingest.queue.retries import deliver
+from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.jobs.warm_up import WarmUp
+from ingest.records import Image, JobStatus, VariantState, WarmedVariant
 from ingest.uploads import Uploads
-from ingest.warmup import WarmUp
 from proxy.imaging.limits import Limits
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
@@ -357,7 +357,7 @@ class TestClaims:
         await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
         assert await warmup.run(Delivery(image.upload_id, again=True)) is None
-        monkeypatch.setattr("ingest.jobs.UNSEEN", timedelta(0))
+        monkeypatch.setattr("ingest.records.UNSEEN", timedelta(0))
         assert await warmup.run(Delivery(image.upload_id)) is None
         assert await warmup.run(Delivery(image.upload_id, again=True)) is COMPLETE
 

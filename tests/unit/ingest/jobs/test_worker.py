@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from ingest.jobs import Image, Job, JobStatus
-from ingest.queue.local import LocalQueue
-from ingest.reconciler import Reconciler
-from ingest.warmup import WarmUp
-from ingest.worker import Worker
+from ingest.jobs.queue.local_queue import LocalQueue
+from ingest.jobs.reconciler import Reconciler
+from ingest.jobs.warm_up import WarmUp
+from ingest.jobs.worker import Worker
+from ingest.records import Image, Job, JobStatus
 from proxy.errors import StoreUnavailable, Undecodable
 from proxy.model import UploadId
 from tests.unit.ingest.examples import SIZES, accepted

@@ -6,8 +6,8 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.queue.bullmq import BullmqQueue
-from ingest.queue.local import LocalQueue
+from ingest.jobs.queue.bullmq_queue import BullmqQueue
+from ingest.jobs.queue.local_queue import LocalQueue
 from tests.contracts.workshop import Workshop
 from tests.redis_server import RedisServer
 

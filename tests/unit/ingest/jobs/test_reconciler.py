@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from ingest.jobs import Job, JobStatus
-from ingest.reconciler import Reconciler
+from ingest.jobs.reconciler import Reconciler
+from ingest.records import Job, JobStatus
 from proxy.errors import Unavailable
 from tests.unit.ingest.examples import accepted, now
 from tests.unit.ingest.fakes import RecordingQueue, queue_away

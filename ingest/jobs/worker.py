@@ -2,9 +2,9 @@
 
 import asyncio
 
-from ingest.queue.base import WarmupQueue
-from ingest.reconciler import Reconciler
-from ingest.warmup import WarmUp
+from ingest.jobs.queue.warm_up_queue import WarmupQueue
+from ingest.jobs.reconciler import Reconciler
+from ingest.jobs.warm_up import WarmUp
 
 
 class Worker:

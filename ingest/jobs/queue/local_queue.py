@@ -7,8 +7,8 @@ from datetime import timedelta
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.queue.base import Handler
-from ingest.queue.retries import deliver
+from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.warm_up_queue import Handler
 from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId
 

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from ingest.jobs import JobStatus
-from ingest.queue.base import Delivery, TryAgain
-from ingest.queue.retries import DELAYS, deliver
+from ingest.jobs.queue.retries import DELAYS, deliver
+from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
+from ingest.records import JobStatus
 from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
 from tests.unit.ingest.tasks import at_once

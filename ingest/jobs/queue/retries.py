@@ -5,8 +5,8 @@ import random
 
 import structlog
 
-from ingest.jobs import JobStatus
-from ingest.queue.base import Delivery, Handler, TryAgain
+from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
+from ingest.records import JobStatus
 from proxy.model import UploadId
 
 log = structlog.get_logger()

@@ -5,8 +5,8 @@ import asyncio
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import UNSEEN, Job, JobStatus, LostJob
-from ingest.queue.base import WarmupQueue
+from ingest.jobs.queue.warm_up_queue import WarmupQueue
+from ingest.records import UNSEEN, Job, JobStatus, LostJob
 from proxy.errors import Unavailable
 
 log = structlog.get_logger()

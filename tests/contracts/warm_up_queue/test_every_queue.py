@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from ingest.jobs import JobStatus
-from ingest.queue.base import Delivery, TryAgain
-from ingest.queue.local import LocalQueue
+from ingest.jobs.queue.local_queue import LocalQueue
+from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
+from ingest.records import JobStatus
 from proxy.errors import CatalogUnavailable, QueueUnavailable
 from tests.contracts.workshop import COMPLETE, FAILED, PROCESSING, Workshop
 from tests.redis_server import RedisServer

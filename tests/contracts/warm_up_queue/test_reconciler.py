@@ -3,9 +3,9 @@
 import asyncio
 from datetime import timedelta
 
-from ingest.jobs import JobStatus
-from ingest.queue.base import Delivery
-from ingest.reconciler import Reconciler
+from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.jobs.reconciler import Reconciler
+from ingest.records import JobStatus
 from proxy.errors import CatalogUnavailable
 from tests.contracts.waiting import until
 from tests.contracts.workshop import (

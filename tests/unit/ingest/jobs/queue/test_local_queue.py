@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ingest.jobs import JobStatus
-from ingest.queue.base import Delivery
-from ingest.queue.local import LocalQueue
+from ingest.jobs.queue.local_queue import LocalQueue
+from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.records import JobStatus
 from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import VirtualTimeLoop

@@ -9,8 +9,8 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
-from ingest.queue.base import Delivery, TryAgain
+from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
+from ingest.records import Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant

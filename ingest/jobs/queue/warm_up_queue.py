@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from ingest.jobs import JobStatus
+from ingest.records import JobStatus
 from proxy.model import UploadId
 
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import Image, Job, JobStatus, VariantState
-from ingest.queue.retries import deliver
-from ingest.warmup import WarmUp
+from ingest.jobs.queue.retries import deliver
+from ingest.jobs.warm_up import WarmUp
+from ingest.records import Image, Job, JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import Sizes, UploadId
 

@@ -1,0 +1,1 @@
+"""Warm-up jobs: their states, the work, and who does it."""
