@@ -16,7 +16,7 @@ from ingest.jobs.queue.warm_up_queue import WarmupQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.services import Origin, compose
 from proxy.settings import Settings
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
 
-from ingest.catalog import claims
+from ingest.catalog import idempotency_keys
 from ingest.catalog.database import Database
 from ingest.catalog.tables import images, upload_jobs
-from ingest.idempotency import Claim
+from ingest.idempotency_key import Claim
 from ingest.records import (
     MOVES,
     UNKNOWN,
@@ -54,7 +54,7 @@ class JobRepository:
             if claim is None:
                 await connection.execute(insert(upload_jobs).values(values))
             else:
-                await claims.begin(connection, claim, values)
+                await idempotency_keys.begin(connection, claim, values)
 
     async def accept(self, image: Image, fingerprint: str | None = None) -> None:
         """The original is stored: from now on the upload exists and its job may be taken.
@@ -70,7 +70,7 @@ class JobRepository:
                 query.values(created_at=moment, updated_at=moment, fingerprint=fingerprint)
             )
             if fingerprint is not None and result.rowcount == 0:
-                raise claims.in_progress()
+                raise idempotency_keys.in_progress()
             await connection.execute(insert(images).values(asdict(image)))
 
     async def first_under(self, claim: Claim) -> tuple[Image, str] | None:
@@ -79,7 +79,7 @@ class JobRepository:
         Raises InProgress while there is one under way.
         """
         async with self._database.transaction() as connection:
-            row = await claims.find(connection, claim)
+            row = await idempotency_keys.find(connection, claim)
         return row and (_image(row), row.fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:

@@ -12,9 +12,9 @@ import anyio
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
 from ingest.jobs.queue.retries import deliver
-from ingest.multipart import too_large
 from ingest.records import Image, Job
 from ingest.services import Ingest, open_uploads
+from ingest.uploads.multipart import too_large
 from ingest.web.documents import Documents
 from proxy.errors import MissingImage, ServiceError
 from proxy.settings import Settings

@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ingest.repeats import Repeats
 from ingest.services import Ingest, compose_ingest, open_uploads
+from ingest.uploads.idempotent_uploads import Repeats
 from ingest.web.answers import UploadAnswers
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.documents import Documents

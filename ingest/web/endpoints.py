@@ -15,10 +15,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency import HEADER, Claim, parse_claim
-from ingest.multipart import MAX_OTHER_BYTES, file_field, too_large
-from ingest.repeats import Repeats
-from ingest.uploads import Uploads
+from ingest.idempotency_key import HEADER, Claim, parse_claim
+from ingest.uploads.idempotent_uploads import Repeats
+from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
+from ingest.uploads.upload_service import Uploads
 from ingest.web.answers import UPLOAD_PATH, UploadAnswers
 from ingest.web.bodies import TimedBody
 from ingest.web.crosssite import refuse_cross_site

@@ -18,7 +18,7 @@ from ingest.cdn import NoCdn
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.target import Target
 from proxy.model import Fit, Size, Sizes, UploadId

@@ -1,6 +1,6 @@
 """Uploads: sent, read back, followed, listed, deleted."""
 
-from ingest.idempotency import HEADER, KEY_PATTERN
+from ingest.idempotency_key import HEADER, KEY_PATTERN
 from ingest.web.endpoints import FIELD, MAX_PAGE, PAGE
 from ingest.web.openapi.parts import UPLOAD, Json, answer, call, document, event, parameter, reference
 from proxy import errors

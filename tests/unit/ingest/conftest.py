@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from ingest.catalog.database import Database
 from ingest.jobs.warm_up import WarmUp
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.imaging.limits import Limits
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool

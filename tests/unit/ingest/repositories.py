@@ -9,7 +9,7 @@ from typing import Any
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency import Claim
+from ingest.idempotency_key import Claim
 from ingest.records import MOVES, UNKNOWN, Cause, Image, Job, JobStatus, LostJob, WarmedVariant
 from proxy.errors import CatalogUnavailable, UnknownUpload
 from proxy.model import UploadId

@@ -6,7 +6,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.refresh import Findings, Refresher, RefreshReport
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes

@@ -16,7 +16,7 @@ from ingest.jobs.queue.retries import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import Image, JobStatus, VariantState, WarmedVariant
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.imaging.limits import Limits
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id

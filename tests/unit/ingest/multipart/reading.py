@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from ingest.multipart import file_field
+from ingest.uploads.multipart import file_field
 from proxy.errors import ServiceError
 from tests.unit.ingest.bodies import MULTIPART, Pieces, chunks_of
 

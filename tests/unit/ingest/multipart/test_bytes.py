@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.multipart import file_field
+from ingest.uploads.multipart import file_field
 from tests.unit.ingest.bodies import BOUNDARY, MULTIPART, Pieces, chunks_of, multipart, part, upload_body
 from tests.unit.ingest.multipart.reading import FILE, MIB, NOISE, read
 from tests.unit.ingest.tasks import at_once

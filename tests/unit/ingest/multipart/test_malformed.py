@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.multipart import file_field
+from ingest.uploads.multipart import file_field
 from proxy.errors import Malformed, MissingImage, ServiceError
 from tests.unit.ingest.bodies import BOUNDARY, MULTIPART, Pieces, multipart, part, upload_body
 from tests.unit.ingest.multipart.reading import FILE, MIB, NOISE, read, refusal

@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.database import Database
 from ingest.records import Cause, Job, JobStatus, VariantState, WarmedVariant
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.errors import UnknownUpload, UnsupportedFormat
 from proxy.keys import original_key
 from proxy.model import UploadId, parse_upload_id

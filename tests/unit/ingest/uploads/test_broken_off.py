@@ -9,7 +9,7 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.cdn import NoCdn
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.errors import Malformed, MissingImage, Refused, TooLarge, UploadTimeout
 from proxy.rendering.pool import RenderPool
 from proxy.storage.disk import DiskStore

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.errors import CatalogUnavailable, RenderFailed, StoreUnavailable, Unavailable
 from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.errors import MissingImage, Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics

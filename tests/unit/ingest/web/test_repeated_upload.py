@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 
 from ingest.catalog.tables import upload_jobs
-from ingest.idempotency import LIFETIME
+from ingest.idempotency_key import LIFETIME
 from tests.unit.ingest.bodies import MULTIPART, part, upload_body
 from tests.unit.ingest.examples import now, picture
 from tests.unit.ingest.exchange import Exchange

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingest.catalog.database import now
 from ingest.catalog.tables import images, upload_jobs
-from ingest.idempotency import LIFETIME, Claim
+from ingest.idempotency_key import LIFETIME, Claim
 from proxy.errors import InProgress
 
 

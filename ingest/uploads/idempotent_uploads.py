@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator
 
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency import Claim, fingerprint
+from ingest.idempotency_key import Claim, fingerprint
 from ingest.records import Image
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.errors import KeyReused, ServiceError
 from proxy.telemetry import Metrics
 

@@ -13,7 +13,7 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.cdn import Cdn
-from ingest.idempotency import Claim
+from ingest.idempotency_key import Claim
 from ingest.jobs.queue.warm_up_queue import WarmupQueue
 from ingest.jobs.warm_up import waiting
 from ingest.records import Cause, Image, PrivateMetadata

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.idempotency import fingerprint, parse_claim
+from ingest.idempotency_key import fingerprint, parse_claim
 from proxy.errors import Malformed
 from tests.unit.ingest.bodies import chunks_of
 

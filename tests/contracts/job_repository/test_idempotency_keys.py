@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import upload_jobs
-from ingest.idempotency import LIFETIME, Claim
+from ingest.idempotency_key import LIFETIME, Claim
 from ingest.records import PrivateMetadata
 from proxy.errors import InProgress
 from proxy.model import UploadId, new_upload_id

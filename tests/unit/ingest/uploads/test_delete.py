@@ -7,7 +7,7 @@ import pytest
 from ingest.catalog.database import Database
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.uploads import Uploads
+from ingest.uploads.upload_service import Uploads
 from proxy.errors import CatalogUnavailable, CdnUnavailable, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id

@@ -1,0 +1,1 @@
+"""Uploads: received, validated, stored, recorded and deleted."""
