@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
-from ingest.cdn import Cdn
+from ingest.edge.cdn import Cdn
 from proxy.errors import CatalogUnavailable, StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id

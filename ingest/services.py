@@ -109,7 +109,7 @@ def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
 def open_cdn(settings: Settings) -> Cdn:
     if settings.cdn_distribution_id is None:
         return NoCdn()
-    from ingest.cloudfront import CloudFront
+    from ingest.edge.cloudfront import CloudFront
 
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     return CloudFront(

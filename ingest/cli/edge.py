@@ -5,19 +5,19 @@ from typing import Annotated
 
 import typer
 
-from ingest import edge
 from ingest.cli.console import load, stop
 from ingest.cli.help import examples
+from ingest.edge import rules
 
 
 @examples("darkroom edge nginx > variants.conf")
 def nginx() -> None:
     """Print what nginx.conf includes."""
-    typer.echo(edge.nginx(load().sizes), nl=False)
+    typer.echo(rules.nginx(load().sizes), nl=False)
 
 
 @examples(
-    "darkroom edge cloudfront > edge.js", "darkroom edge cloudfront --template deploy/cloudfront.yaml > mine.yaml"
+    "darkroom edge cloudfront > rules.js", "darkroom edge cloudfront --template deploy/cloudfront.yaml > mine.yaml"
 )
 def cloudfront(
     template: Annotated[
@@ -26,11 +26,11 @@ def cloudfront(
     ] = None,
 ) -> None:
     """Print the function that CloudFront runs for each request."""
-    function = edge.cloudfront(load().sizes)
+    function = rules.cloudfront(load().sizes)
     if template is None:
         typer.echo(function, nl=False)
         return
     try:
-        typer.echo(edge.in_template(template.read_text(), function), nl=False)
+        typer.echo(rules.in_template(template.read_text(), function), nl=False)
     except ValueError as error:
         stop(f"{template}: {error}", code=2)

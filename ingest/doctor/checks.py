@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ingest.catalog.database import Database
-from ingest.cdn import Cdn
 from ingest.doctor import cdn, clock, machine, queue, store
 from ingest.doctor.database import tables
 from ingest.doctor.findings import Check, Judgement
 from ingest.doctor.http import fetch
+from ingest.edge.cdn import Cdn
 from proxy.imaging import encode, vips
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectStore

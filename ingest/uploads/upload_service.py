@@ -12,7 +12,7 @@ import anyio.to_thread
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.cdn import Cdn
+from ingest.edge.cdn import Cdn
 from ingest.idempotency_key import Claim
 from ingest.jobs.queue.warm_up_queue import WarmupQueue
 from ingest.jobs.warm_up import waiting

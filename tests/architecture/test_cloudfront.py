@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ingest import edge
+from ingest.edge import rules
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.settings import Settings
 from proxy.variants.encoded_variant import CACHE_CONTROL
@@ -51,8 +51,8 @@ def test_its_function_is_the_one_that_is_tested() -> None:
 
 
 def test_the_command_puts_the_function_of_the_sizes_in_force_into_it() -> None:
-    function = edge.cloudfront(Settings.model_construct().sizes)
-    assert edge.in_template(PATH.read_text(), function) == PATH.read_text()
+    function = rules.cloudfront(Settings.model_construct().sizes)
+    assert rules.in_template(PATH.read_text(), function) == PATH.read_text()
 
 
 @pytest.mark.parametrize("path", ["/images/{}/small.jpg", "/images/{}/medium@2x.avif", "/images/{}/large.auto"])

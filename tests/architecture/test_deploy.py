@@ -8,8 +8,8 @@ import pytest
 import typer.main
 import yaml
 
-from ingest import edge
 from ingest.cli import app
+from ingest.edge import rules
 from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
@@ -59,8 +59,8 @@ def test_nginx_knows_the_services_by_their_names() -> None:
 
 def test_the_path_rules_are_those_of_the_default_sizes() -> None:
     sizes = Settings.model_construct().sizes
-    assert (ROOT / "deploy" / "variants.conf").read_text() == edge.nginx(sizes)
-    assert (ROOT / "deploy" / "edge.js").read_text() == edge.cloudfront(sizes)
+    assert (ROOT / "deploy" / "variants.conf").read_text() == rules.nginx(sizes)
+    assert (ROOT / "deploy" / "edge.js").read_text() == rules.cloudfront(sizes)
 
 
 def test_nginx_lets_the_page_through() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.cdn import NoCdn
+from ingest.edge.cdn import NoCdn
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp

@@ -8,7 +8,7 @@ from threading import Event
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.cdn import NoCdn
+from ingest.edge.cdn import NoCdn
 from ingest.uploads.upload_service import Uploads
 from proxy.errors import Malformed, MissingImage, Refused, TooLarge, UploadTimeout
 from proxy.rendering.pool import RenderPool

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import yaml
 
-from ingest import edge
+from ingest.edge import rules
 from proxy.model import Fit, Format, Size, Sizes
 
 SIZES = Sizes(*(Size(name, 10, 10, Fit.COVER) for name in ("card", "card-2", "x")))
@@ -19,12 +19,12 @@ NAMES = [
 
 
 def nginx_pattern(variable: str) -> re.Pattern[str]:
-    [pattern] = re.findall(rf'^    "~(.*)" \${variable};$', edge.nginx(SIZES), re.MULTILINE)
+    [pattern] = re.findall(rf'^    "~(.*)" \${variable};$', rules.nginx(SIZES), re.MULTILINE)
     return re.compile(pattern.replace("(?<", "(?P<"), re.ASCII)
 
 
 def function_pattern() -> re.Pattern[str]:
-    [pattern] = re.findall(r"^const VARIANT = /(.*)/;$", edge.cloudfront(SIZES), re.MULTILINE)
+    [pattern] = re.findall(r"^const VARIANT = /(.*)/;$", rules.cloudfront(SIZES), re.MULTILINE)
     return re.compile(pattern, re.ASCII)
 
 
@@ -47,18 +47,18 @@ def test_both_know_the_extensions_that_are_resolved_at_the_edge(extension: str) 
 
 
 def test_nothing_is_left_to_fill_in() -> None:
-    for text in (edge.nginx(SIZES), edge.cloudfront(SIZES)):
+    for text in (rules.nginx(SIZES), rules.cloudfront(SIZES)):
         assert not re.search(r"%[A-Z_]+%", text)
 
 
 def test_a_function_takes_the_place_of_another_in_a_template() -> None:
     template = "Resources:\n  Edge:\n    FunctionCode: |\n      old();\n\n      old();\n    Name: x\n"
 
-    filled = yaml.safe_load(edge.in_template(template, "new();\n\nnew();\n"))
+    filled = yaml.safe_load(rules.in_template(template, "new();\n\nnew();\n"))
 
     assert filled == {"Resources": {"Edge": {"FunctionCode": "new();\n\nnew();\n", "Name": "x"}}}
 
 
 def test_a_template_without_a_function_is_refused() -> None:
     with pytest.raises(ValueError, match="FunctionCode"):
-        edge.in_template("Resources: {}\n", "new();")
+        rules.in_template("Resources: {}\n", "new();")

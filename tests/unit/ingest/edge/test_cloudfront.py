@@ -8,8 +8,8 @@ from boto3.session import Session
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 
-from ingest.cdn import NoCdn
-from ingest.cloudfront import CloudFront
+from ingest.edge.cdn import NoCdn
+from ingest.edge.cloudfront import CloudFront
 from proxy.errors import CdnUnavailable
 
 DISTRIBUTION = "EDFDVBD6EXAMPLE"
