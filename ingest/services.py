@@ -10,7 +10,7 @@ import structlog
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.cdn import Cdn, NoCdn
+from ingest.edge.cdn import Cdn, NoCdn
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import WarmupQueue
 from ingest.jobs.reconciler import Reconciler

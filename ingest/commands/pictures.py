@@ -6,7 +6,7 @@ from typing import Any
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
 from ingest.jobs import warm_many
-from ingest.refresh import Findings, Refresher
+from ingest.maintenance.refresh import Findings, Refresher
 from ingest.services import Ingest
 from proxy.model import UploadId
 from proxy.recipe import Recipes

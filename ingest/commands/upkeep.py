@@ -5,9 +5,9 @@ from typing import Any
 
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
-from ingest.doctor.checks import checks_for
-from ingest.doctor.findings import examine
-from ingest.garbage import MIN_AGE, Collector
+from ingest.maintenance.doctor.checks import checks_for
+from ingest.maintenance.doctor.findings import examine
+from ingest.maintenance.garbage_collection import MIN_AGE, Collector
 from ingest.services import compose_ingest
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.garbage import Kind
+from ingest.maintenance.garbage_collection import Kind
 from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import missing

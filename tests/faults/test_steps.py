@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.garbage import Kind
 from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.maintenance.garbage_collection import Kind
 from ingest.records import JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId

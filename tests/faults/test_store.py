@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.garbage import Kind
+from ingest.maintenance.garbage_collection import Kind
 from tests.client import complete, until
 from tests.cluster import Cluster
 from tests.faults.judge import MARGIN, RENDER_TIMEOUT, Judge

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ingest.garbage import Collector, Garbage, Kind
+from ingest.maintenance.garbage_collection import Collector, Garbage, Kind
 from ingest.services import compose_ingest
 from proxy.services import open_store
 from proxy.settings import Settings

@@ -6,9 +6,9 @@ from email.message import Message
 
 import pytest
 
-from ingest.doctor import cdn as checks
-from ingest.doctor.findings import Judgement, Verdict
-from ingest.doctor.http import Answer
+from ingest.maintenance.doctor import cdn_checks as checks
+from ingest.maintenance.doctor.findings import Judgement, Verdict
+from ingest.maintenance.doctor.http_client import Answer
 from proxy.model import new_upload_id, parse_upload_id
 from proxy.storage.memory import MemoryStore
 from proxy.variants.encoded_variant import CACHE_CONTROL

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ingest.doctor.http import fetch
+from ingest.maintenance.doctor.http_client import fetch
 from proxy.errors import CdnUnavailable
 
 

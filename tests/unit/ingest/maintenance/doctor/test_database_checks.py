@@ -8,8 +8,8 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from ingest.catalog.database import Database
-from ingest.doctor.database import tables
-from ingest.doctor.findings import Verdict, fine
+from ingest.maintenance.doctor.database_checks import tables
+from ingest.maintenance.doctor.findings import Verdict, fine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

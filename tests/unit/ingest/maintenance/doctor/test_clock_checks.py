@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest.doctor.clock import Clock, clocks
-from ingest.doctor.findings import Verdict
+from ingest.maintenance.doctor.clock_checks import Clock, clocks
+from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
 
 

@@ -1,7 +1,7 @@
 """The database: it answers, and its tables are this version's."""
 
 from ingest.catalog.database import Database, migrations_after
-from ingest.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
 
 
 async def tables(database: Database, *, embedded: bool) -> Judgement:

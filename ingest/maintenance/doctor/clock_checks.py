@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from ingest.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
 from proxy.errors import ServiceError
 
 Clock = Callable[[], Awaitable[datetime]]

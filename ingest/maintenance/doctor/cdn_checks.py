@@ -3,9 +3,9 @@
 import re
 from uuid import uuid4
 
-from ingest.doctor.findings import Judgement, fine, mend, warning
-from ingest.doctor.http import Answer, Fetch
 from ingest.edge.cdn import Cdn
+from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.http_client import Answer, Fetch
 from proxy.keys import VARIANTS_PREFIX, variant_path
 from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
 from proxy.storage.object_store import ObjectStore

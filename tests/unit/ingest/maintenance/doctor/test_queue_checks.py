@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest.doctor.findings import Verdict
-from ingest.doctor.queue import judge_redis
 from ingest.jobs.queue.redis_info import RedisFacts, redis_clock, redis_facts
+from ingest.maintenance.doctor.findings import Verdict
+from ingest.maintenance.doctor.queue_checks import judge_redis
 from proxy.errors import QueueUnavailable
 from tests.redis_server import RedisServer
 

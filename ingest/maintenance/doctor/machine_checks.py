@@ -8,7 +8,7 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 
-from ingest.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
 from proxy.settings import Settings
 
 _AMPLE = 0.8  # of the memory; the rest is for the servers themselves and for the system

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ingest.catalog.database import Database
-from ingest.doctor import cdn, clock, machine, queue, store
-from ingest.doctor.database import tables
-from ingest.doctor.findings import Check, Judgement
-from ingest.doctor.http import fetch
 from ingest.edge.cdn import Cdn
+from ingest.maintenance.doctor import cdn_checks, clock_checks, machine_checks, queue_checks, store_checks
+from ingest.maintenance.doctor.database_checks import tables
+from ingest.maintenance.doctor.findings import Check, Judgement
+from ingest.maintenance.doctor.http_client import fetch
 from proxy.imaging import encode, vips
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectStore
@@ -19,30 +19,30 @@ from proxy.system import memory
 def checks_for(settings: Settings, objects: ObjectStore, database: Database, invalidated: Cdn) -> Mapping[str, Check]:
     """By name, in the order in which things are mended."""
     return {
-        "object store": partial(store.round_trip, objects),
-        "listing": partial(store.listing, objects),
-        "conditional writes": partial(store.conditional_writes, objects),
+        "object store": partial(store_checks.round_trip, objects),
+        "listing": partial(store_checks.listing, objects),
+        "conditional writes": partial(store_checks.conditional_writes, objects),
         "database": partial(tables, database, embedded=settings.database_url is None),
         "queue": _queue(settings),
         **_cdn(settings, objects, invalidated),
-        "clock": partial(clock.clocks, _clocks(settings, objects, database)),
-        "memory": _plain(lambda: machine.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
-        "temporary files": partial(machine.temporary_files, settings),
-        "file descriptors": _plain(lambda: machine.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
-        "codecs": _plain(lambda: machine.codecs(encode.versions())),
-        "libvips": _plain(lambda: machine.libvips(vips.version())),
+        "clock": partial(clock_checks.clocks, _clocks(settings, objects, database)),
+        "memory": _plain(lambda: machine_checks.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
+        "temporary files": partial(machine_checks.temporary_files, settings),
+        "file descriptors": _plain(lambda: machine_checks.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
+        "codecs": _plain(lambda: machine_checks.codecs(encode.versions())),
+        "libvips": _plain(lambda: machine_checks.libvips(vips.version())),
     }
 
 
 def _queue(settings: Settings) -> Check:
     if settings.redis_url is None:
-        return queue.local
+        return queue_checks.local
     from ingest.jobs.queue.redis_info import redis_facts
 
     url = settings.redis_url.get_secret_value()
 
     async def redis() -> Judgement:
-        return queue.judge_redis(await redis_facts(url))
+        return queue_checks.judge_redis(await redis_facts(url))
 
     return redis
 
@@ -50,18 +50,18 @@ def _queue(settings: Settings) -> Check:
 def _cdn(settings: Settings, objects: ObjectStore, invalidated: Cdn) -> Mapping[str, Check]:
     found: dict[str, Check] = {}
     if settings.cdn_url is not None:
-        found["CDN, missing"] = partial(cdn.missing_picture, settings.cdn_url, settings.sizes, fetch)
-        found["CDN, stored"] = partial(cdn.stored_picture, settings.cdn_url, settings.sizes, objects, fetch)
+        found["CDN, missing"] = partial(cdn_checks.missing_picture, settings.cdn_url, settings.sizes, fetch)
+        found["CDN, stored"] = partial(cdn_checks.stored_picture, settings.cdn_url, settings.sizes, objects, fetch)
     if settings.cdn_distribution_id is not None:
-        found["CDN, purging"] = partial(cdn.invalidations, invalidated)
+        found["CDN, purging"] = partial(cdn_checks.invalidations, invalidated)
     return found
 
 
-def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Mapping[str, clock.Clock]:
+def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Mapping[str, clock_checks.Clock]:
     """Those of other machines, as far as one can know."""
-    found: dict[str, clock.Clock] = {}
+    found: dict[str, clock_checks.Clock] = {}
     if settings.s3_bucket is not None:
-        found["store"] = partial(store.clock, objects)
+        found["store"] = partial(store_checks.clock, objects)
     if settings.database_url is not None:
         found["database"] = database.now
     if settings.redis_url is not None:

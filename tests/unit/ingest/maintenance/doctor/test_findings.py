@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ingest.doctor.findings import Finding, Judgement, Verdict, examine, fine, mend, warning
+from ingest.maintenance.doctor.findings import Finding, Judgement, Verdict, examine, fine, mend, warning
 from proxy.errors import StoreUnavailable
 from tests.fakes import Gate
 

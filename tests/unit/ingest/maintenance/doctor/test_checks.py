@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.doctor.checks import checks_for
+from ingest.maintenance.doctor.checks import checks_for
 from proxy.settings import Settings
 from proxy.storage.memory import MemoryStore
 from tests.unit.ingest.fakes import RecordingCdn

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ingest.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
 
 if TYPE_CHECKING:  # the module imports Redis's client, and most installations have none
     from ingest.jobs.queue.redis_info import RedisFacts

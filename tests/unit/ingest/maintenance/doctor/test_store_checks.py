@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ingest.doctor import store as checks
-from ingest.doctor.findings import Verdict
+from ingest.maintenance.doctor import store_checks as checks
+from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.model import Sizes, parse_upload_id

@@ -1,12 +1,12 @@
-"""Memory, disk, file descriptors and codecs of this machine."""
+"""Memory, disk, file descriptors and codecs of this machine_checks."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.doctor import machine
-from ingest.doctor.findings import Verdict
+from ingest.maintenance.doctor import machine_checks
+from ingest.maintenance.doctor.findings import Verdict
 from proxy.imaging import encode
 from proxy.settings import Settings
 
@@ -31,7 +31,7 @@ def settings(**values: Any) -> Settings:
 def test_memory(total_mb: int, address_space_mb: int | None, verdict: Verdict, words: str) -> None:
     address_space = address_space_mb and address_space_mb << 20
 
-    judged = machine.memory(settings(), total_mb << 20, address_space)
+    judged = machine_checks.memory(settings(), total_mb << 20, address_space)
 
     assert judged.verdict is verdict
     assert words in judged.remark
@@ -42,7 +42,7 @@ def test_memory(total_mb: int, address_space_mb: int | None, verdict: Verdict, w
 )
 def test_room_for_what_may_be_under_way(free_mb: int, verdict: Verdict) -> None:
     """Two processes and eight that wait, of 10 MiB each."""
-    judged = machine.room(Path("/data/tmp"), free_mb, settings(max_waiting=8))
+    judged = machine_checks.room(Path("/data/tmp"), free_mb, settings(max_waiting=8))
 
     assert judged.verdict is verdict
     assert "/data/tmp" in judged.remark
@@ -51,7 +51,7 @@ def test_room_for_what_may_be_under_way(free_mb: int, verdict: Verdict) -> None:
 
 
 async def test_the_folder_is_made_written_to_and_left_empty(tmp_path: Path) -> None:
-    judged = await machine.temporary_files(settings(data_dir=tmp_path, max_waiting=1))
+    judged = await machine_checks.temporary_files(settings(data_dir=tmp_path, max_waiting=1))
 
     assert judged.verdict is Verdict.OK
     assert list((tmp_path / "tmp").iterdir()) == []
@@ -60,7 +60,7 @@ async def test_the_folder_is_made_written_to_and_left_empty(tmp_path: Path) -> N
 async def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "tmp").write_bytes(b"")
 
-    judged = await machine.temporary_files(settings(data_dir=tmp_path))
+    judged = await machine_checks.temporary_files(settings(data_dir=tmp_path))
 
     assert judged.verdict is Verdict.MEND
     assert str(tmp_path / "tmp") in judged.remark
@@ -71,26 +71,26 @@ async def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> No
     [(None, Verdict.OK), (65_536, Verdict.OK), (1024, Verdict.OK), (1023, Verdict.WARNING), (255, Verdict.MEND)],
 )
 def test_file_descriptors(limit: int | None, verdict: Verdict) -> None:
-    judged = machine.file_descriptors(limit)
+    judged = machine_checks.file_descriptors(limit)
 
     assert judged.verdict is verdict
     assert ("ulimit -n" in judged.remark) is (verdict is not Verdict.OK)
 
 
 def test_our_own_pillow_has_every_codec() -> None:
-    assert machine.codecs(encode.versions()).verdict is Verdict.OK
+    assert machine_checks.codecs(encode.versions()).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(("library", "what"), [("webp", "WebP"), ("avif", "AVIF"), ("littlecms2", "colour profiles")])
 def test_a_pillow_that_lacks_one_is_to_be_mended(library: str, what: str) -> None:
-    judged = machine.codecs(encode.versions() | {library: ""})
+    judged = machine_checks.codecs(encode.versions() | {library: ""})
 
     assert judged.verdict is Verdict.MEND
     assert f"without {what} here" in judged.remark
 
 
 def test_libvips_is_a_remark_either_way() -> None:
-    there, away = machine.libvips("8.18.7"), machine.libvips("")
+    there, away = machine_checks.libvips("8.18.7"), machine_checks.libvips("")
 
     assert (there.verdict, away.verdict) == (Verdict.OK, Verdict.OK)
     assert "8.18.7" in there.remark

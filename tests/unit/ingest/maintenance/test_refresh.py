@@ -5,7 +5,7 @@ import pytest
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.refresh import Findings, Refresher, RefreshReport
+from ingest.maintenance.refresh import Findings, Refresher, RefreshReport
 from ingest.uploads.upload_service import Uploads
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant

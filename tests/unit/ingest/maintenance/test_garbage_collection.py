@@ -7,7 +7,7 @@ from pathlib import Path, PosixPath
 
 import pytest
 
-from ingest.garbage import Collector, Garbage, Kind
+from ingest.maintenance.garbage_collection import Collector, Garbage, Kind
 from ingest.records import Image
 from proxy.errors import CatalogUnavailable, CdnUnavailable
 from proxy.keys import original_key, variant_key

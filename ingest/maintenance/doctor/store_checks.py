@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from ingest.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variants_prefix
 from proxy.model import new_upload_id

@@ -1,0 +1,1 @@
+"""What operators run: checks, garbage collection, refreshing stale variants."""
