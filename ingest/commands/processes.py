@@ -9,7 +9,7 @@ import structlog
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.commands.installation import opened
-from ingest.web.health import answering
+from ingest.web.readiness import answering
 from proxy.settings import Settings
 
 log = structlog.get_logger()

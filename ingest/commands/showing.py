@@ -7,7 +7,7 @@ from typing import Any
 from ingest.catalog.repository import JobRepository
 from ingest.commands.installation import opened
 from ingest.records import VariantState, WarmedVariant
-from ingest.web.documents import Documents
+from ingest.web.serializers import Documents
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
 from proxy.model import UploadId

@@ -15,7 +15,7 @@ from ingest.jobs.queue.retries import deliver
 from ingest.records import Image, Job
 from ingest.services import Ingest, open_uploads
 from ingest.uploads.multipart import too_large
-from ingest.web.documents import Documents
+from ingest.web.serializers import Documents
 from proxy.errors import MissingImage, ServiceError
 from proxy.settings import Settings
 

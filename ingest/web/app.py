@@ -10,12 +10,12 @@ from starlette.types import ASGIApp
 
 from ingest.services import Ingest, compose_ingest, open_uploads
 from ingest.uploads.idempotent_uploads import Repeats
-from ingest.web.answers import UploadAnswers
 from ingest.web.docs import DOCS_PATHS, docs_routes
-from ingest.web.documents import Documents
-from ingest.web.endpoints import Endpoints
-from ingest.web.form import FormPages
+from ingest.web.form_pages import FormPages
 from ingest.web.page import PAGE_PATHS, page_routes
+from ingest.web.serializers import Documents
+from ingest.web.upload_responses import UploadAnswers
+from ingest.web.upload_routes import Endpoints
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import OPEN_PATHS, require_key, serve_variants, starlette_app

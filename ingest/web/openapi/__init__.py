@@ -1,17 +1,17 @@
 """The OpenAPI document: every call and answer, for the settings in force.
 
-Nothing is written down twice: schemas come from the types of what is answered (`ingest/web/shapes.py`), problems from
+Nothing is written down twice: schemas come from the types of what is answered (`ingest/web/schemas.py`), problems from
 the table of `proxy/web/problems.py`, names and limits from the settings. The tests hold it against the routes and a
 live service.
 """
 
 from importlib.metadata import version
 
+from ingest.web.openapi.json_schemas import schemas
 from ingest.web.openapi.parts import Json
-from ingest.web.openapi.schemas import schemas
-from ingest.web.openapi.service import service_paths
-from ingest.web.openapi.uploads import upload_paths
-from ingest.web.openapi.variants import variant_paths
+from ingest.web.openapi.service_operations import service_paths
+from ingest.web.openapi.upload_operations import upload_paths
+from ingest.web.openapi.variant_operations import variant_paths
 from proxy.settings import Settings
 
 _ABOUT = (

@@ -7,7 +7,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from typing_extensions import override
 
 from ingest.web.openapi.parts import Json
-from ingest.web.shapes import Accepted, Status, Upload, UploadPage
+from ingest.web.schemas import Accepted, Status, Upload, UploadPage
 from proxy.model import Format, Sizes
 from proxy.web.health import Health, Readiness
 from proxy.web.problems import Problem

@@ -5,8 +5,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from ingest.records import Image
-from ingest.web.documents import Documents
-from ingest.web.form import FormPages
+from ingest.web.form_pages import FormPages
+from ingest.web.serializers import Documents
 from proxy.errors import ServiceError
 from proxy.web.negotiation import prefers_page
 from proxy.web.problems import problem

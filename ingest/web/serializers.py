@@ -3,7 +3,7 @@
 from darkroom import picture_html
 from ingest.catalog.repository import Page
 from ingest.records import Image, Job, JobStatus, PrivateMetadata
-from ingest.web.shapes import Accepted, Dimensions, Privacy, Status, Upload, UploadPage
+from ingest.web.schemas import Accepted, Dimensions, Privacy, Status, Upload, UploadPage
 from proxy.keys import variant_path
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
 from proxy.settings import Settings

@@ -1,8 +1,8 @@
 """Uploads: sent, read back, followed, listed, deleted."""
 
 from ingest.idempotency_key import HEADER, KEY_PATTERN
-from ingest.web.endpoints import FIELD, MAX_PAGE, PAGE
 from ingest.web.openapi.parts import UPLOAD, Json, answer, call, document, event, parameter, reference
+from ingest.web.upload_routes import FIELD, MAX_PAGE, PAGE
 from proxy import errors
 from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.settings import Settings

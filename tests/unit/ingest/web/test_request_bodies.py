@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from ingest.web.bodies import MIN_RATE, TimedBody
+from ingest.web.request_bodies import MIN_RATE, TimedBody
 from proxy.errors import UploadTimeout
 from tests.unit.ingest.tasks import at_once
 

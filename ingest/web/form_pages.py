@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, Response
 
 from darkroom import picture_html
 from ingest.web.page import where_pictures_are
-from ingest.web.shapes import Accepted
+from ingest.web.schemas import Accepted
 from proxy.errors import ServiceError
 from proxy.web.problems import problem
 

@@ -19,11 +19,11 @@ from ingest.idempotency_key import HEADER, Claim, parse_claim
 from ingest.uploads.idempotent_uploads import Repeats
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_service import Uploads
-from ingest.web.answers import UPLOAD_PATH, UploadAnswers
-from ingest.web.bodies import TimedBody
-from ingest.web.crosssite import refuse_cross_site
-from ingest.web.documents import Documents
-from ingest.web.shapes import Status
+from ingest.web.cross_site import refuse_cross_site
+from ingest.web.request_bodies import TimedBody
+from ingest.web.schemas import Status
+from ingest.web.serializers import Documents
+from ingest.web.upload_responses import UPLOAD_PATH, UploadAnswers
 from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings

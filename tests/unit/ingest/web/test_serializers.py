@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.placeholder import data_url
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
-from ingest.web.documents import Documents, shown
+from ingest.web.serializers import Documents, shown
 from proxy.imaging.resize import place
 from proxy.model import Fit, Size, Sizes, Variant
 from tests.unit.ingest.examples import accepted
