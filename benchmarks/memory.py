@@ -26,7 +26,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.rendering.memory_estimate import estimate
-from proxy.rendering.render_worker import RenderProcess
+from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import RENDER_IDLE_MB, Quality
 from tests.icc_profiles import DISPLAY_P3
 from tests.photographs import photograph
@@ -148,8 +148,8 @@ def any_target(chance: Random) -> Target:
 
 
 @asynccontextmanager
-async def fresh(decoder: str) -> AsyncIterator[RenderProcess]:
-    process = await RenderProcess.start(LIMITS, ADDRESS_SPACE_MB, PATIENCE, program=DECODERS[decoder])
+async def fresh(decoder: str) -> AsyncIterator[RenderWorker]:
+    process = await RenderWorker.start(LIMITS, ADDRESS_SPACE_MB, PATIENCE, program=DECODERS[decoder])
     try:
         yield process
     finally:
@@ -157,7 +157,7 @@ async def fresh(decoder: str) -> AsyncIterator[RenderProcess]:
 
 
 async def _compare(
-    process: RenderProcess, path: Path, targets: Sequence[Target], decoder: str, *, held: int
+    process: RenderWorker, path: Path, targets: Sequence[Target], decoder: str, *, held: int
 ) -> tuple[int, int]:
     process.memory = charge(path, targets, decoder)
     begin_peak(process.pid)

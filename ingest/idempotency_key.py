@@ -20,7 +20,7 @@ KEY_PATTERN = "^[!-~]{1,255}$"
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyKey:
     """A key as it is kept: `digest` stands for the key and its caller, and gives neither away.
 
     An attempt that is older than `patience` and has not ended is taken for dead.
@@ -30,7 +30,7 @@ class Claim:
     patience: timedelta
 
 
-def parse_claim(values: Sequence[str], caller: bytes, patience: timedelta) -> Claim | None:
+def parse_idempotency_key(values: Sequence[str], caller: bytes, patience: timedelta) -> IdempotencyKey | None:
     """The claim of a request with these headers, None without any. `caller` is its API key, or empty.
 
     Raises Malformed for more than one, and for what is not 1 to 255 visible ASCII characters.
@@ -39,7 +39,7 @@ def parse_claim(values: Sequence[str], caller: bytes, patience: timedelta) -> Cl
         return None
     if len(values) > 1 or not re.fullmatch(KEY_PATTERN, values[0]):
         raise Malformed(f"`{HEADER}` is 1 to 255 visible ASCII characters, once; a UUID does well.")
-    return Claim(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), patience)
+    return IdempotencyKey(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), patience)
 
 
 async def fingerprint(chunks: AsyncIterator[bytes]) -> str:

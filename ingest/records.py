@@ -22,7 +22,7 @@ class JobStatus(StrEnum):
         return self in (JobStatus.COMPLETE, JobStatus.FAILED)
 
 
-MOVES: dict[JobStatus, frozenset[JobStatus]] = {
+TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING}),
     # Back to pending: a stopping worker hands its job back. To itself: a worker takes over from a dead one.
     JobStatus.PROCESSING: frozenset({JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.FAILED}),
@@ -32,7 +32,7 @@ MOVES: dict[JobStatus, frozenset[JobStatus]] = {
 }
 
 
-class LostJob(Exception):
+class JobNotClaimable(Exception):
     """The job is not in the expected state: another worker has it, or the upload was deleted. Let go of it."""
 
 
@@ -41,14 +41,14 @@ UNSEEN = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class TraceContext:
     """The request that began a job, for the log and the trace of whoever does it: its id, and its W3C `traceparent`."""
 
     request_id: str | None = None
     traceparent: str | None = None
 
 
-UNKNOWN = Cause()
+NO_TRACE = TraceContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Job:
     error: str | None
     created_at: datetime
     updated_at: datetime
-    cause: Cause = UNKNOWN
+    trace_context: TraceContext = NO_TRACE
 
     @property
     def unseen(self) -> bool:
@@ -98,7 +98,7 @@ class PrivateMetadata:
 
 
 @dataclass(frozen=True, slots=True)
-class Image:
+class Upload:
     """An accepted upload. `format` is jpeg, png or webp; sides are upright pixels; `variants` go by name.
 
     `private` is None for uploads from before it was looked at.

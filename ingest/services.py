@@ -12,12 +12,12 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn, NoCdn
 from ingest.jobs.queue.local_queue import LocalQueue
-from ingest.jobs.queue.warm_up_queue import WarmupQueue
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
-from ingest.uploads.upload_service import Uploads
-from proxy.services import Origin, compose
+from ingest.uploads.upload_service import UploadService
+from proxy.services import ProxyServices, build_services
 from proxy.settings import Settings
 
 log = structlog.get_logger()
@@ -26,24 +26,24 @@ _RESTART_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Ingest:
+class IngestServices:
     """Ingest's parts, for the app, the worker and the command line alike."""
 
-    origin: Origin
+    origin: ProxyServices
     database: Database
     repository: JobRepository
-    queue: WarmupQueue
+    queue: WarmUpQueue
     warmup: WarmUp
     worker: Worker
     cdn: Cdn
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Ingest"]:
+    async def running(self) -> AsyncIterator["IngestServices"]:
         async with self._closing(), self.origin.running():
             yield self
 
     @asynccontextmanager
-    async def connected(self) -> AsyncIterator["Ingest"]:
+    async def connected(self) -> AsyncIterator["IngestServices"]:
         """For what renders nothing."""
         async with self._closing(), self.origin.connected():
             yield self
@@ -88,17 +88,17 @@ class Ingest:
             self.origin.metrics.queue_jobs.labels(state).set(count)
 
 
-def compose_ingest(settings: Settings) -> Ingest:
-    origin = compose(settings)
+def build_ingest_services(settings: Settings) -> IngestServices:
+    origin = build_services(settings)
     database = Database.from_settings(settings)
     repository = JobRepository(database)
-    warmup = WarmUp(repository, origin.derivations, settings.sizes, origin.tracing)
+    warmup = WarmUp(repository, origin.variant_service, settings.sizes, origin.tracing)
     queue = open_queue(settings, repository)
     worker = Worker(queue, warmup, Reconciler(repository, queue))
-    return Ingest(origin, database, repository, queue, warmup, worker, open_cdn(settings))
+    return IngestServices(origin, database, repository, queue, warmup, worker, open_cdn(settings))
 
 
-def open_queue(settings: Settings, repository: JobRepository) -> WarmupQueue:
+def open_queue(settings: Settings, repository: JobRepository) -> WarmUpQueue:
     if settings.redis_url:
         from ingest.jobs.queue.bullmq_queue import BullmqQueue
 
@@ -119,15 +119,15 @@ def open_cdn(settings: Settings) -> Cdn:
     )
 
 
-def open_uploads(ingest: Ingest) -> Uploads:
+def build_upload_service(ingest: IngestServices) -> UploadService:
     origin = ingest.origin
-    return Uploads(
+    return UploadService(
         store=origin.store,
         pool=origin.pool,
         repository=ingest.repository,
         queue=ingest.queue,
         cdn=ingest.cdn,
-        derivations=origin.derivations,
+        variant_service=origin.variant_service,
         sizes=origin.settings.sizes,
         metrics=origin.metrics,
         temporary=origin.settings.temporary,

@@ -21,39 +21,42 @@ from proxy.storage.object_store import ObjectNotFound, ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.event_loop import pulse
 from proxy.telemetry.tracing import Tracing, open_tracing
-from proxy.variants.invalidation.file_bus import FilePurges
-from proxy.variants.invalidation.invalidation_bus import Purges
-from proxy.variants.leases.file_leases import FileLock
-from proxy.variants.leases.lease_store import KeyLock
-from proxy.variants.variant_service import Derivations
+from proxy.variants.invalidation.file_bus import FileInvalidationBus
+from proxy.variants.invalidation.invalidation_bus import InvalidationBus
+from proxy.variants.leases.file_leases import FileLeaseStore
+from proxy.variants.leases.lease_store import LeaseStore
+from proxy.variants.variant_service import VariantService
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ProxyServices:
     """The proxy's parts, for the app, the worker and the command line alike."""
 
     settings: Settings
     store: ObjectStore
     pool: RenderPool
-    lock: KeyLock
-    purges: Purges
-    derivations: Derivations
+    lock: LeaseStore
+    invalidation: InvalidationBus
+    variant_service: VariantService
     metrics: Metrics
     tracing: Tracing
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["Origin"]:
+    async def running(self) -> AsyncIterator["ProxyServices"]:
         """Render processes up; at the end, work in hand is finished first."""
         async with self.connected():
             await self.pool.start()
-            beside = [asyncio.create_task(self.derivations.follow_purges()), asyncio.create_task(pulse(self.metrics))]
+            beside = [
+                asyncio.create_task(self.variant_service.follow_invalidations()),
+                asyncio.create_task(pulse(self.metrics)),
+            ]
             try:
                 yield self
             finally:
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
-                await self.derivations.drain()
+                await self.variant_service.drain()
                 await self.pool.close()
 
     @asynccontextmanager
@@ -63,7 +66,7 @@ class Origin:
             yield
         finally:
             await self.lock.close()
-            await self.purges.close()
+            await self.invalidation.close()
             await self.store.close()
             await anyio.to_thread.run_sync(self.tracing.close)
 
@@ -75,7 +78,7 @@ class Origin:
             return
 
 
-def compose(settings: Settings) -> Origin:
+def build_services(settings: Settings) -> ProxyServices:
     metrics = Metrics(metrics_folder())
     metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **encode.versions()})
     store = open_store(settings, metrics)
@@ -88,21 +91,21 @@ def compose(settings: Settings) -> Origin:
         max_waiting=settings.max_waiting,
         metrics=metrics,
     )
-    lock, purges = open_lock(settings, metrics), open_purges(settings)
-    derivations = Derivations(
+    lock, invalidation = open_leases(settings, metrics), open_invalidation(settings)
+    variant_service = VariantService(
         store,
         pool,
         Recipes(settings),
         metrics,
         lock,
-        purges=purges,
+        invalidation=invalidation,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
         hot_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
-    return Origin(settings, store, pool, lock, purges, derivations, metrics, tracing)
+    return ProxyServices(settings, store, pool, lock, invalidation, variant_service, metrics, tracing)
 
 
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
@@ -121,17 +124,17 @@ def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStor
     )
 
 
-def open_lock(settings: Settings, metrics: Metrics) -> KeyLock:
+def open_leases(settings: Settings, metrics: Metrics) -> LeaseStore:
     if settings.redis_url:
-        from proxy.variants.leases.redis_leases import RedisLock
+        from proxy.variants.leases.redis_leases import RedisLeaseStore
 
-        return RedisLock(settings.redis_url.get_secret_value(), metrics)
-    return FileLock(settings.locks)
+        return RedisLeaseStore(settings.redis_url.get_secret_value(), metrics)
+    return FileLeaseStore(settings.locks)
 
 
-def open_purges(settings: Settings) -> Purges:
+def open_invalidation(settings: Settings) -> InvalidationBus:
     if settings.redis_url:
-        from proxy.variants.invalidation.redis_bus import RedisPurges
+        from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
 
-        return RedisPurges(settings.redis_url.get_secret_value())
-    return FilePurges(settings.purges)
+        return RedisInvalidationBus(settings.redis_url.get_secret_value())
+    return FileInvalidationBus(settings.purges)

@@ -44,5 +44,5 @@ async def at_once(urls: Sequence[str]) -> list[Answer]:
         return await asyncio.gather(*(ask(url, start, connected) for url in urls))
 
 
-def derivations(*services: Service) -> float:
+def variant_service(*services: Service) -> float:
     return sum(service.metric("darkroom_derivations_total") for service in services)

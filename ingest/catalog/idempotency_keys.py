@@ -11,41 +11,41 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingest.catalog.database import now
 from ingest.catalog.tables import images, upload_jobs
-from ingest.idempotency_key import LIFETIME, Claim
+from ingest.idempotency_key import LIFETIME, IdempotencyKey
 from proxy.errors import InProgress
 
 
-async def begin(connection: AsyncConnection, claim: Claim, row: dict[str, Any]) -> None:
+async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:
     """Inserts a job that has the key. Raises InProgress if another has it. Dead attempts and old uploads lose it."""
     moment = await now(connection)
     # Whether an attempt has ended is asked of its own row: a look at `images` would be from before a wait for its lock.
-    dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - claim.patience)
+    dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.patience)
     old = upload_jobs.c.created_at < moment - LIFETIME
     await connection.execute(
         update(upload_jobs)
-        .where(upload_jobs.c.idempotency_key == claim.digest, or_(dead, old))
+        .where(upload_jobs.c.idempotency_key == key.digest, or_(dead, old))
         .values(idempotency_key=None)
     )
     try:
-        await connection.execute(insert(upload_jobs).values(row | {"idempotency_key": claim.digest}))
+        await connection.execute(insert(upload_jobs).values(row | {"idempotency_key": key.digest}))
     except IntegrityError as error:
         raise in_progress() from error
 
 
-async def find(connection: AsyncConnection, claim: Claim) -> Row[Any] | None:
+async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
     """The image's row and its `fingerprint`. Raises InProgress; None where the key is free, or will be by `begin`."""
     moment = await now(connection)
     columns = upload_jobs.c.fingerprint, upload_jobs.c.created_at.label("begun_at")
     query = (
         select(images, *columns)
         .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-        .where(upload_jobs.c.idempotency_key == claim.digest)
+        .where(upload_jobs.c.idempotency_key == key.digest)
     )
     row = (await connection.execute(query)).first()
     if row is None or row.begun_at < moment - LIFETIME:
         return None
     if row.fingerprint is None:
-        if row.begun_at < moment - claim.patience:
+        if row.begun_at < moment - key.patience:
             return None
         raise in_progress()
     return row

@@ -12,16 +12,16 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, sele
 from ingest.catalog import idempotency_keys
 from ingest.catalog.database import Database
 from ingest.catalog.tables import images, upload_jobs
-from ingest.idempotency_key import Claim
+from ingest.idempotency_key import IdempotencyKey
 from ingest.records import (
-    MOVES,
-    UNKNOWN,
-    Cause,
-    Image,
+    NO_TRACE,
+    TRANSITIONS,
     Job,
+    JobNotClaimable,
     JobStatus,
-    LostJob,
     PrivateMetadata,
+    TraceContext,
+    Upload,
     VariantState,
     WarmedVariant,
 )
@@ -35,7 +35,7 @@ _PAGE = 500
 class Page:
     """Uploads with their jobs, newest first; `cursor` leads to the next page, None at the end."""
 
-    uploads: list[tuple[Image, Job]]
+    uploads: list[tuple[Upload, Job]]
     cursor: str | None
 
 
@@ -45,21 +45,23 @@ class JobRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, upload_id: UploadId, claim: Claim | None = None, cause: Cause = UNKNOWN) -> None:
-        """The first byte has come: a pending job, without an image yet. Raises InProgress if the claim is another's."""
+    async def begin(
+        self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
+    ) -> None:
+        """The first byte has come: a pending job, without an image yet. Raises InProgress if the key is another's."""
         now = datetime.now(UTC)
-        values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0, **asdict(cause)}
+        values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0, **asdict(trace_context)}
         values |= {"created_at": now, "updated_at": now}
         async with self._database.transaction() as connection:
-            if claim is None:
+            if key is None:
                 await connection.execute(insert(upload_jobs).values(values))
             else:
-                await idempotency_keys.begin(connection, claim, values)
+                await idempotency_keys.begin(connection, key, values)
 
-    async def accept(self, image: Image, fingerprint: str | None = None) -> None:
+    async def accept(self, image: Upload, fingerprint: str | None = None) -> None:
         """The original is stored: from now on the upload exists and its job may be taken.
 
-        `fingerprint` is that of an upload with a claim. Raises InProgress if the claim was taken over meanwhile.
+        `fingerprint` is that of an upload with a key. Raises InProgress if the claim was taken over meanwhile.
         """
         query = update(upload_jobs).where(upload_jobs.c.upload_id == image.upload_id)
         if fingerprint is not None:
@@ -73,13 +75,13 @@ class JobRepository:
                 raise idempotency_keys.in_progress()
             await connection.execute(insert(images).values(asdict(image)))
 
-    async def first_under(self, claim: Claim) -> tuple[Image, str] | None:
+    async def first_under(self, key: IdempotencyKey) -> tuple[Upload, str] | None:
         """The upload that was accepted under it and its fingerprint, if there is one that still counts.
 
         Raises InProgress while there is one under way.
         """
         async with self._database.transaction() as connection:
-            row = await idempotency_keys.find(connection, claim)
+            row = await idempotency_keys.find(connection, key)
         return row and (_image(row), row.fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
@@ -89,7 +91,7 @@ class JobRepository:
             result = await connection.execute(delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id))
             return result.rowcount > 0
 
-    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+    async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Raises UnknownUpload; a picture that is still being uploaded is unknown, too."""
         async with self._database.transaction() as connection:
             row = (await connection.execute(_joined().where(images.c.upload_id == upload_id))).first()
@@ -125,7 +127,7 @@ class JobRepository:
         uploads = [(_image(row), _job(row)) for row in rows[:limit]]
         return Page(uploads, _cursor(uploads[-1][0]) if len(rows) > limit else None)
 
-    async def each(self) -> AsyncIterator[tuple[Image, Job]]:
+    async def each(self) -> AsyncIterator[tuple[Upload, Job]]:
         """Every upload, newest first, a page in memory at a time."""
         cursor = None
         while True:
@@ -203,9 +205,9 @@ class JobRepository:
     ) -> None:
         """Moves a job, if it is where the caller believes: compare and set. Raises LostJob otherwise.
 
-        Raises ValueError for a move that is not in `MOVES`.
+        Raises ValueError for a move that is not in `TRANSITIONS`.
         """
-        if to not in MOVES[expect]:
+        if to not in TRANSITIONS[expect]:
             raise ValueError(f"a job does not go from {expect} to {to}")
         values: dict[str, Any] = {"status": to, "error": error}
         if progress is not None:
@@ -226,7 +228,7 @@ class JobRepository:
                 update(upload_jobs).where(where).values(values | {"updated_at": datetime.now(UTC)})
             )
             if result.rowcount == 0:
-                raise LostJob(upload_id)
+                raise JobNotClaimable(upload_id)
             if variants is not None:
                 await connection.execute(
                     update(images).where(images.c.upload_id == upload_id).values(variants=variants)
@@ -240,11 +242,11 @@ def _joined() -> Any:
     return select(images, *job_columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
 
 
-def _image(row: Row[Any]) -> Image:
+def _image(row: Row[Any]) -> Upload:
     variants = {
         name: WarmedVariant(**known | {"state": VariantState(known["state"])}) for name, known in row.variants.items()
     }
-    return Image(
+    return Upload(
         UploadId(row.upload_id),
         row.format,
         row.original_size,
@@ -266,7 +268,7 @@ def _job(row: Row[Any]) -> Job:
         row.error,
         row.created_at,
         row.updated_at,
-        Cause(row.request_id, row.traceparent),
+        TraceContext(row.request_id, row.traceparent),
     )
 
 
@@ -274,7 +276,7 @@ def _before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:
     return or_(images.c.created_at < moment, and_(images.c.created_at == moment, images.c.upload_id < upload_id))
 
 
-def _cursor(image: Image) -> str:
+def _cursor(image: Upload) -> str:
     return base64.urlsafe_b64encode(f"{image.created_at.isoformat()} {image.upload_id}".encode()).decode()
 
 

@@ -7,7 +7,7 @@ from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
 from ingest.jobs import warm_many
 from ingest.maintenance.refresh import Findings, Refresher
-from ingest.services import Ingest
+from ingest.services import IngestServices
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
@@ -63,7 +63,7 @@ async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
     known = 0
     async with opened(settings) as ingest:
         for upload_id in ids:
-            await ingest.origin.derivations.purge(upload_id)
+            await ingest.origin.variant_service.purge(upload_id)
         await ingest.cdn.forget([upload_tag(upload_id) for upload_id in ids])
         for upload_id in ids:
             known += await ingest.repository.delete(upload_id)
@@ -75,10 +75,10 @@ async def _look(refresher: Refresher, progress: Progress) -> Findings:
     return await refresher.examine(lambda so_far: progress.update(so_far.uploads, f"{so_far.variants} variants"))
 
 
-def _refresher(ingest: Ingest) -> Refresher:
+def _refresher(ingest: IngestServices) -> Refresher:
     origin = ingest.origin
     recipes = Recipes(origin.settings)
-    return Refresher(origin.store, recipes, origin.settings.sizes, ingest.repository, origin.derivations)
+    return Refresher(origin.store, recipes, origin.settings.sizes, ingest.repository, origin.variant_service)
 
 
 def _shown(findings: Findings) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from ingest.catalog.repository import JobRepository
 from ingest.commands.installation import opened
 from ingest.records import VariantState, WarmedVariant
-from ingest.web.serializers import Documents
+from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
 from proxy.model import UploadId
@@ -32,7 +32,7 @@ class Overview:
         self._sizes = settings.sizes
         self._base = settings.url_base
         self._recipes = Recipes(settings)
-        self._documents = Documents.of(settings)
+        self._documents = Serializer.of(settings)
 
     async def of(self, upload_id: UploadId) -> dict[str, Any]:
         """`database` and `original` say who knows it: one alone is what a crash leaves behind, until `darkroom gc`.

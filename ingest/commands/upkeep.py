@@ -8,14 +8,14 @@ from ingest.commands.progress import Progress
 from ingest.maintenance.doctor.checks import checks_for
 from ingest.maintenance.doctor.findings import examine
 from ingest.maintenance.garbage_collection import MIN_AGE, Collector
-from ingest.services import compose_ingest
+from ingest.services import build_ingest_services
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
 
 
 async def diagnose(settings: Settings) -> list[dict[str, Any]]:
     """Finds everything as it is: the embedded database is not brought up to date first."""
-    async with compose_ingest(settings).connected() as ingest:
+    async with build_ingest_services(settings).connected() as ingest:
         checks = checks_for(settings, ingest.origin.store, ingest.database, ingest.cdn)
         return [asdict(finding) for finding in await examine(checks)]
 
@@ -36,7 +36,7 @@ async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progre
         collector = Collector(
             origin.store,
             ingest.repository,
-            origin.derivations,
+            origin.variant_service,
             ingest.cdn,
             folders=folders,
             age=MIN_AGE,

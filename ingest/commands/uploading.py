@@ -12,10 +12,10 @@ import anyio
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
 from ingest.jobs.queue.retries import deliver
-from ingest.records import Image, Job
-from ingest.services import Ingest, open_uploads
+from ingest.records import Job, Upload
+from ingest.services import IngestServices, build_upload_service
 from ingest.uploads.multipart import too_large
-from ingest.web.serializers import Documents
+from ingest.web.serializers import Serializer
 from proxy.errors import MissingImage, ServiceError
 from proxy.settings import Settings
 
@@ -55,12 +55,12 @@ async def upload(
 
 
 class _Uploader:
-    def __init__(self, ingest: Ingest, *, wait: bool) -> None:
+    def __init__(self, ingest: IngestServices, *, wait: bool) -> None:
         settings = ingest.origin.settings
         self._ingest = ingest
         self._wait = wait
-        self._uploads = open_uploads(ingest)
-        self._documents = Documents.of(settings)
+        self._uploads = build_upload_service(ingest)
+        self._documents = Serializer.of(settings)
         self._most = settings.max_upload_mb << 20
 
     async def upload(self, file: str) -> Receipt:
@@ -75,7 +75,7 @@ class _Uploader:
             return Receipt(name, {"file": name} | problem, failure=str(error))
         return Receipt(name, {"file": name} | self._documents.created(image), self._documents.largest(image))
 
-    async def _warm(self, image: Image) -> tuple[Image, Job]:
+    async def _warm(self, image: Upload) -> tuple[Upload, Job]:
         """Warms it up here, unless a worker has it already; if that one dies, here after all."""
         while True:
             image, job = await self._ingest.repository.find(image.upload_id)
@@ -84,7 +84,7 @@ class _Uploader:
             if await deliver(self._ingest.warmup.run, image.upload_id, again=job.unseen) is None:
                 await asyncio.sleep(_LOOK_AGAIN)
 
-    def _warmed(self, name: str, image: Image, job: Job) -> Receipt:
+    def _warmed(self, name: str, image: Upload, job: Job) -> Receipt:
         document = {"file": name} | self._documents.upload(image, job)
         failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
         return Receipt(name, document, self._documents.largest(image), failure)

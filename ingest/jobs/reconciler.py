@@ -5,8 +5,8 @@ import asyncio
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.warm_up_queue import WarmupQueue
-from ingest.records import UNSEEN, Job, JobStatus, LostJob
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue
+from ingest.records import UNSEEN, Job, JobNotClaimable, JobStatus
 from proxy.errors import Unavailable
 
 log = structlog.get_logger()
@@ -17,7 +17,7 @@ _ROUND_SECONDS = 5.0
 class Reconciler:
     """Runs until it is cancelled, in every process that has a worker; two at once do no harm."""
 
-    def __init__(self, repository: JobRepository, queue: WarmupQueue) -> None:
+    def __init__(self, repository: JobRepository, queue: WarmUpQueue) -> None:
         self._repository = repository
         self._queue = queue
 
@@ -48,5 +48,5 @@ class Reconciler:
                 to=JobStatus.FAILED,
                 error="The warm-up was given up: it broke its worker several times.",
             )
-        except LostJob:
+        except JobNotClaimable:
             return

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.records import Image, Job, JobStatus, VariantState
+from ingest.records import Job, JobStatus, Upload, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import Sizes, UploadId
 
-Uploads = AsyncIterator[tuple[Image, Job]]
+Uploads = AsyncIterator[tuple[Upload, Job]]
 
 
 @dataclass(slots=True)

@@ -10,14 +10,14 @@ from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
-from ingest.records import Image, Job, JobStatus, LostJob, VariantState, WarmedVariant
+from ingest.records import Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
 from proxy.telemetry.logging import REQUEST
 from proxy.telemetry.tracing import Tracing
 from proxy.variants.results import Ensured
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
 
@@ -29,10 +29,10 @@ class WarmUp:
     """Takes a job from where it is to its end, `complete` or `failed`."""
 
     def __init__(
-        self, repository: JobRepository, derivations: Derivations, sizes: Sizes, tracing: Tracing | None = None
+        self, repository: JobRepository, variant_service: VariantService, sizes: Sizes, tracing: Tracing | None = None
     ) -> None:
         self._repository = repository
-        self._derivations = derivations
+        self._derivations = variant_service
         self._sizes = sizes
         self._tracing = tracing or Tracing()
 
@@ -44,7 +44,7 @@ class WarmUp:
         """
         try:
             image, job = await self._claim(delivery)
-        except (LostJob, UnknownUpload):
+        except (JobNotClaimable, UnknownUpload):
             return None
         except CatalogUnavailable:
             raise
@@ -52,9 +52,11 @@ class WarmUp:
             log.exception("a job that cannot be begun", upload=delivery.upload_id)
             return await self._end_unbegun(delivery.upload_id)
         with (
-            bound_contextvars(**{REQUEST: job.cause.request_id} if job.cause.request_id else {}),
+            bound_contextvars(**{REQUEST: job.trace_context.request_id} if job.trace_context.request_id else {}),
             # What an operator begins is no part of what happened when the picture came.
-            self._tracing.begin("warm-up", None if delivery.again else job.cause.traceparent, "consumer") as span,
+            self._tracing.begin(
+                "warm-up", None if delivery.again else job.trace_context.traceparent, "consumer"
+            ) as span,
         ):
             span["darkroom.upload"] = image.upload_id
             status = await self._run(image, job, delivery)
@@ -63,20 +65,20 @@ class WarmUp:
                 span["darkroom.status"] = status.value
             return status
 
-    async def _run(self, image: Image, job: Job, delivery: Delivery) -> JobStatus | None:
+    async def _run(self, image: Upload, job: Job, delivery: Delivery) -> JobStatus | None:
         try:
             error = await self._ensure_all(image, job, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE
             await _until_written(lambda: self._end(image.upload_id, to, error))
-        except LostJob:
+        except JobNotClaimable:
             return None
         except (TryAgain, asyncio.CancelledError):
-            with suppress(LostJob, CatalogUnavailable):
+            with suppress(JobNotClaimable, CatalogUnavailable):
                 await self._end(image.upload_id, JobStatus.PENDING)
             raise
         return to
 
-    async def _claim(self, delivery: Delivery) -> tuple[Image, Job]:
+    async def _claim(self, delivery: Delivery) -> tuple[Upload, Job]:
         image, job = await self._repository.find(delivery.upload_id)
         claimable = {JobStatus.PENDING}
         if delivery.alone or (delivery.again and job.unseen):  # whoever had it is dead
@@ -84,7 +86,7 @@ class WarmUp:
         if delivery.again:
             claimable |= {JobStatus.COMPLETE, JobStatus.FAILED}
         if job.status not in claimable:
-            raise LostJob(delivery.upload_id)
+            raise JobNotClaimable(delivery.upload_id)
         if job.status.ended:  # begins from the start
             job = replace(job, progress=0)
         await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=job.progress)
@@ -92,14 +94,14 @@ class WarmUp:
 
     async def _end_unbegun(self, upload_id: UploadId) -> JobStatus | None:
         try:
-            with suppress(LostJob):
+            with suppress(JobNotClaimable):
                 await self._repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
             await self._end(upload_id, JobStatus.FAILED, _UNEXPECTED)
-        except LostJob:
+        except JobNotClaimable:
             return None
         return JobStatus.FAILED
 
-    async def _ensure_all(self, image: Image, job: Job, delivery: Delivery) -> str | None:
+    async def _ensure_all(self, image: Upload, job: Job, delivery: Delivery) -> str | None:
         """None, or why it failed for good."""
         known = self._known(image)
         # What an earlier try of this job has stored is its own, too; not what an operator's run finds.
@@ -110,14 +112,14 @@ class WarmUp:
             if error.retryable and not delivery.last:
                 raise TryAgain(str(error)) from error
             return await self._give_up(image, made, str(error))
-        except LostJob:
+        except JobNotClaimable:
             raise
         except Exception:  # a defect of ours; an accepted job ends all the same
             log.exception("unexpected error in a warm-up", upload=image.upload_id)
             return await self._give_up(image, made, _UNEXPECTED)
         return None
 
-    async def _give_up(self, image: Image, made: list[Variant], error: str) -> str:
+    async def _give_up(self, image: Upload, made: list[Variant], error: str) -> str:
         """Removes what this run has stored: a failed job leaves no partial output."""
         log.error("warm-up failed", upload=image.upload_id, error=error)
         if made:
@@ -129,7 +131,7 @@ class WarmUp:
         return error
 
     async def _ensure(
-        self, image: Image, job: Job, made: list[Variant], report: Callable[[int], Awaitable[None]]
+        self, image: Upload, job: Job, made: list[Variant], report: Callable[[int], Awaitable[None]]
     ) -> None:
         standard = self._sizes.standard
         variants = self._known(image)
@@ -147,7 +149,7 @@ class WarmUp:
                 await self._record(image.upload_id, progress, variants)
                 await report(progress)
 
-    def _known(self, image: Image) -> dict[str, WarmedVariant]:
+    def _known(self, image: Upload) -> dict[str, WarmedVariant]:
         """Today's standard variants, as far as the catalogue knows them."""
         fresh = waiting(image.upload_id, self._sizes)
         return {name: image.variants.get(name, fresh[name]) for name in fresh}

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ingest.jobs.queue.warm_up_queue import WarmupQueue
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 
@@ -10,7 +10,7 @@ from ingest.jobs.warm_up import WarmUp
 class Worker:
     """Runs until it is cancelled; jobs in hand are then finished or handed back."""
 
-    def __init__(self, queue: WarmupQueue, warmup: WarmUp, reconciler: Reconciler) -> None:
+    def __init__(self, queue: WarmUpQueue, warmup: WarmUp, reconciler: Reconciler) -> None:
         self._queue = queue
         self._warmup = warmup
         self._reconciler = reconciler

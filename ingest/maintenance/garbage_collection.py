@@ -23,13 +23,13 @@ from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
 from proxy.storage.object_store import ObjectStore, exists
 from proxy.variants.encoded_variant import upload_tag
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 
 MIN_AGE = timedelta(hours=1)
 """Far beyond the longest deadline that an upload (`UPLOAD_TIMEOUT`) or a derivation may have."""
 
 
-class Kind(StrEnum):
+class ProblemType(StrEnum):
     TEMPORARY = "temporary"
     """A file of an upload, a derivation or a lease that a killed process left."""
     HALF_UPLOAD = "half upload"
@@ -44,7 +44,7 @@ class Kind(StrEnum):
 class Garbage:
     """One find. `name` is a path for TEMPORARY, an upload's id for the rest."""
 
-    kind: Kind
+    kind: ProblemType
     name: str
 
 
@@ -55,7 +55,7 @@ class Collector:
         self,
         store: ObjectStore,
         repository: JobRepository,
-        derivations: Derivations,
+        variant_service: VariantService,
         cdn: Cdn,
         *,
         folders: Sequence[Path],
@@ -65,7 +65,7 @@ class Collector:
         """`looked_at` is called for each upload that was, once for each place."""
         self._store = store
         self._repository = repository
-        self._derivations = derivations
+        self._derivations = variant_service
         self._cdn = cdn
         self._folders = folders
         self._looked_at = looked_at
@@ -74,34 +74,34 @@ class Collector:
     async def find(self) -> AsyncIterator[Garbage]:
         """Raises StoreUnavailable or CatalogUnavailable."""
         for path in await anyio.to_thread.run_sync(self._old_files):
-            yield Garbage(Kind.TEMPORARY, path)
+            yield Garbage(ProblemType.TEMPORARY, path)
         for upload_id in await self._repository.half_uploads(self._before):
-            yield Garbage(Kind.HALF_UPLOAD, upload_id)
+            yield Garbage(ProblemType.HALF_UPLOAD, upload_id)
         knows_any = any((await self._repository.count()).values())
         if knows_any and not await self._has_any_original():  # far likelier the wrong store than as many lost originals
             raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
         async for image, _ in self._repository.each():
             self._looked_at()
             if image.created_at < self._before and not await exists(self._store, original_key(image.upload_id)):
-                yield Garbage(Kind.LOST_ORIGINAL, image.upload_id)
+                yield Garbage(ProblemType.LOST_ORIGINAL, image.upload_id)
         async for upload_id in self._stored_uploads():
             self._looked_at()
             if not knows_any:  # far likelier the wrong database than a bucket full of orphans
                 raise CatalogUnavailable("The database knows no upload at all, the store some: check DATABASE_URL.")
             if not await self._repository.exists(upload_id):
-                yield Garbage(Kind.ORPHAN, upload_id)
+                yield Garbage(ProblemType.ORPHAN, upload_id)
 
     async def remove(self, garbage: Garbage) -> None:
         """Objects first, then the CDN, rows last, as a delete does: what has rows and stops half-way is found again.
 
         Raises StoreUnavailable, CdnUnavailable or CatalogUnavailable.
         """
-        if garbage.kind is Kind.TEMPORARY:
+        if garbage.kind is ProblemType.TEMPORARY:
             await anyio.to_thread.run_sync(_remove, Path(garbage.name))
             return
         upload_id = UploadId(garbage.name)
         await self._derivations.purge(upload_id)
-        if garbage.kind is not Kind.HALF_UPLOAD:  # of which nobody was ever told
+        if garbage.kind is not ProblemType.HALF_UPLOAD:  # of which nobody was ever told
             await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
         await self._repository.delete(upload_id)
 

@@ -15,7 +15,7 @@ from proxy.keys import VARIANTS_PREFIX, variant_key
 from proxy.model import Sizes, UploadId, Variant, parse_upload_id
 from proxy.recipe import Recipes
 from proxy.storage.object_store import ObjectStore, look_up
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
 
@@ -60,13 +60,13 @@ class Refresher:
         recipes: Recipes,
         sizes: Sizes,
         repository: JobRepository,
-        derivations: Derivations,
+        variant_service: VariantService,
     ) -> None:
         self._store = store
         self._recipes = recipes
         self._sizes = sizes
         self._repository = repository
-        self._derivations = derivations
+        self._derivations = variant_service
 
     async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
         """Calls `progress` after each upload that is stale. Raises StoreUnavailable or CatalogUnavailable."""

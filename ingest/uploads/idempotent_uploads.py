@@ -3,35 +3,35 @@
 from collections.abc import AsyncIterator
 
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency_key import Claim, fingerprint
-from ingest.records import Image
-from ingest.uploads.upload_service import Uploads
+from ingest.idempotency_key import IdempotencyKey, fingerprint
+from ingest.records import Upload
+from ingest.uploads.upload_service import UploadService
 from proxy.errors import KeyReused, ServiceError
 from proxy.telemetry import Metrics
 
 
-class Repeats:
-    """Stands before `Uploads`, which alone takes pictures."""
+class IdempotentUploads:
+    """Stands before `UploadService`, which alone takes pictures."""
 
-    def __init__(self, uploads: Uploads, repository: JobRepository, metrics: Metrics) -> None:
+    def __init__(self, uploads: UploadService, repository: JobRepository, metrics: Metrics) -> None:
         self._uploads = uploads
         self._repository = repository
         self._metrics = metrics
 
-    async def receive(self, chunks: AsyncIterator[bytes], claim: Claim | None) -> tuple[Image, bool]:
+    async def receive(self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None) -> tuple[Upload, bool]:
         """The upload, and whether it was there already; then the bytes were read, compared and dropped.
 
-        Raises InProgress while the first attempt is being taken, KeyReused for other bytes, and what `Uploads.receive`
-        raises; the key of an attempt that fails is free again.
+        Raises InProgress while the first attempt is being taken, KeyReused for other bytes, and what
+        `UploadService.receive` raises; the key of an attempt that fails is free again.
         """
-        if claim and (first := await self._first(chunks, claim)):
+        if key and (first := await self._first(chunks, key)):
             self._metrics.uploads.labels("repeated").inc()
             return first, True
-        return await self._uploads.receive(chunks, claim), False
+        return await self._uploads.receive(chunks, key), False
 
-    async def _first(self, chunks: AsyncIterator[bytes], claim: Claim) -> Image | None:
+    async def _first(self, chunks: AsyncIterator[bytes], key: IdempotencyKey) -> Upload | None:
         try:
-            found = await self._repository.first_under(claim)
+            found = await self._repository.first_under(key)
             if found is None:
                 return None
             image, known = found

@@ -13,10 +13,10 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
-from ingest.idempotency_key import Claim
-from ingest.jobs.queue.warm_up_queue import WarmupQueue
+from ingest.idempotency_key import IdempotencyKey
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting
-from ingest.records import Cause, Image, PrivateMetadata
+from ingest.records import PrivateMetadata, TraceContext, Upload
 from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import sniff
@@ -30,7 +30,7 @@ from proxy.telemetry.logging import request_id
 from proxy.telemetry.tracing import step, traceparent
 from proxy.variants.encoded_variant import upload_tag
 from proxy.variants.originals import DIGEST, digest
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ _END_TIMEOUT = 35  # seconds; longer than any store or database takes to give up
 _WRITE_BYTES = 256 * 1024  # bytes gathered for each write, as each costs a hop to a thread
 
 
-class Uploads:
+class UploadService:
     """The life of an upload, from its first byte to its deletion."""
 
     def __init__(
@@ -48,9 +48,9 @@ class Uploads:
         store: ObjectStore,
         pool: RenderPool,
         repository: JobRepository,
-        queue: WarmupQueue,
+        queue: WarmUpQueue,
         cdn: Cdn,
-        derivations: Derivations,
+        variant_service: VariantService,
         sizes: Sizes,
         metrics: Metrics,
         temporary: Path,
@@ -60,16 +60,16 @@ class Uploads:
         self._repository = repository
         self._queue = queue
         self._cdn = cdn
-        self._derivations = derivations
+        self._derivations = variant_service
         self._sizes = sizes
         self._metrics = metrics
         self._temporary = temporary
 
-    async def receive(self, chunks: AsyncIterator[bytes], claim: Claim | None = None) -> Image:
+    async def receive(self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None = None) -> Upload:
         """Takes the file's bytes; returns once the original and its rows are durable, under `claim` if there is one.
 
         Raises what `chunks` raises, a Refused for a picture that we do not take, InProgress, Unavailable, Overloaded,
-        DerivationTimeout or RenderFailed; then nothing of it is left in any store, and its claim is free.
+        DerivationTimeout or RenderFailed; then nothing of it is left in any store, and its key is free.
         """
         upload_id = new_upload_id()
         folder = self._temporary / upload_id
@@ -79,10 +79,10 @@ class Uploads:
             begun = True
             start = monotonic()
             path = folder / f"original.{extension}"
-            await self._repository.begin(upload_id, claim, Cause(request_id(), traceparent()))
+            await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
             with step("receive"):
                 await _save(path, head, chunks)
-            image = await self._accept(upload_id, path, claim)
+            image = await self._accept(upload_id, path, key)
         except BaseException as error:
             if begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -110,15 +110,15 @@ class Uploads:
         await self._cdn.forget([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
-    async def _accept(self, upload_id: UploadId, path: Path, claim: Claim | None) -> Image:
+    async def _accept(self, upload_id: UploadId, path: Path, key: IdempotencyKey | None) -> Upload:
         with step("inspect"):
             inspection = await self._inspect(path)
         with step("store original"):
             sha256 = await anyio.to_thread.run_sync(digest, path)
             media_type = f"image/{inspection.format}"
             put = self._store.put(original_key(upload_id), path, content_type=media_type, metadata={DIGEST: sha256})
-            await _to_its_end(put)
-        image = Image(
+            await _run_to_completion(put)
+        image = Upload(
             upload_id,
             inspection.format,
             (await anyio.Path(path).stat()).st_size,
@@ -131,7 +131,7 @@ class Uploads:
             PrivateMetadata(inspection.private, inspection.private_exif),
         )
         with step("record"):
-            await _to_its_end(self._repository.accept(image, sha256 if claim else None))
+            await _run_to_completion(self._repository.accept(image, sha256 if key else None))
         return image
 
     async def _inspect(self, path: Path) -> Inspection:
@@ -179,7 +179,7 @@ async def _save(path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> None:
         raise Unavailable("There is no room for uploads just now. Try again later.") from error
 
 
-async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+async def _run_to_completion(work: Coroutine[None, None, None]) -> None:
     """Work that goes on in a thread when its caller is cancelled: what is undone after that must know that it ended."""
     task = asyncio.create_task(work)
     try:

@@ -8,26 +8,26 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ingest.services import Ingest, compose_ingest, open_uploads
-from ingest.uploads.idempotent_uploads import Repeats
+from ingest.services import IngestServices, build_ingest_services, build_upload_service
+from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
 from ingest.web.page import PAGE_PATHS, page_routes
-from ingest.web.serializers import Documents
+from ingest.web.serializers import Serializer
 from ingest.web.upload_responses import UploadAnswers
 from ingest.web.upload_routes import Endpoints
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import OPEN_PATHS, require_key, serve_variants, starlette_app
 from proxy.web.health import health_routes
-from proxy.web.middleware.observability import Observed
+from proxy.web.middleware.observability import Observability
 from proxy.web.middleware.security_headers import SecurityHeaders
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve`: everything on one port, warm-up in this process."""
     settings = _configured(settings)
-    ingest = compose_ingest(settings)
+    ingest = build_ingest_services(settings)
     return serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up))
 
 
@@ -35,17 +35,17 @@ def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve --role ingest`: uploads and jobs; variants are others', warm-ups too if there is a queue."""
     settings = _configured(settings)
     warm_up = settings.warm_up and settings.redis_url is None
-    ingest = compose_ingest(settings)
+    ingest = build_ingest_services(settings)
     app = ingest_app(ingest, warm_up=warm_up, variants=False)
-    return SecurityHeaders(Observed(app, ingest.origin.metrics, ingest.origin.tracing))
+    return SecurityHeaders(Observability(app, ingest.origin.metrics, ingest.origin.tracing))
 
 
-def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIApp:
+def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) -> ASGIApp:
     """`warm_up`: here, in this process. `variants`: they are served beside it, so `/docs` shows them too."""
     origin, settings = ingest.origin, ingest.origin.settings
-    uploads = open_uploads(ingest)
-    repeats = Repeats(uploads, ingest.repository, origin.metrics)
-    documents = Documents.of(settings)
+    uploads = build_upload_service(ingest)
+    repeats = IdempotentUploads(uploads, ingest.repository, origin.metrics)
+    documents = Serializer.of(settings)
     answers = UploadAnswers(documents, FormPages(settings.url_base))
     endpoints = Endpoints(
         settings,
@@ -77,7 +77,7 @@ def ingest_app(ingest: Ingest, *, warm_up: bool, variants: bool = True) -> ASGIA
     return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), answers.without_key)
 
 
-def ingest_health_routes(ingest: Ingest) -> list[Route]:
+def ingest_health_routes(ingest: IngestServices) -> list[Route]:
     """Of a server, and of a worker that is asked."""
     checks = {"store": ingest.origin.check_store, "database": ingest.database.check}
     return health_routes(checks, ingest.origin.metrics, ingest.collect_jobs, ingest.collect_queue)

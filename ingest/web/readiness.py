@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from ingest.services import Ingest
+from ingest.services import IngestServices
 from ingest.web.app import ingest_health_routes
 from proxy.web.app import require_key, starlette_app
 from proxy.web.middleware.security_headers import SecurityHeaders
@@ -21,7 +21,7 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def answering(ingest: Ingest, host: str, port: int) -> AsyncIterator[None]:
+async def answering(ingest: IngestServices, host: str, port: int) -> AsyncIterator[None]:
     """Under the rules of a server: the same keys, open only with them."""
     health = starlette_app(ingest_health_routes(ingest), _running_already)
     app = SecurityHeaders(require_key(health, ingest.origin.settings))

@@ -2,14 +2,15 @@
 
 from darkroom import picture_html
 from ingest.catalog.repository import Page
-from ingest.records import Image, Job, JobStatus, PrivateMetadata
-from ingest.web.schemas import Accepted, Dimensions, Privacy, Status, Upload, UploadPage
+from ingest.records import Job, JobStatus, PrivateMetadata, Upload
+from ingest.web import schemas
+from ingest.web.schemas import Accepted, Dimensions, Privacy, Status, UploadPage
 from proxy.keys import variant_path
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
 from proxy.settings import Settings
 
 
-class Documents:
+class Serializer:
     """Renders uploads for the configured sizes. URLs begin with `base`, or are paths where it is empty.
 
     `strip_metadata`: variants keep none; otherwise their EXIF.
@@ -21,10 +22,10 @@ class Documents:
         self._strip_metadata = strip_metadata
 
     @classmethod
-    def of(cls, settings: Settings) -> "Documents":
+    def of(cls, settings: Settings) -> "Serializer":
         return cls(settings.sizes, settings.url_base, strip_metadata=settings.strip_metadata)
 
-    def created(self, image: Image) -> Accepted:
+    def created(self, image: Upload) -> Accepted:
         return {
             "uploadId": image.upload_id,
             "originalSize": image.original_size,
@@ -38,7 +39,7 @@ class Documents:
             "privacy": self._privacy(image.private),
         }
 
-    def upload(self, image: Image, job: Job) -> Upload:
+    def upload(self, image: Upload, job: Job) -> schemas.Upload:
         created = self.created(image)
         return {
             **created,
@@ -50,7 +51,7 @@ class Documents:
     def page(self, page: Page) -> UploadPage:
         return {"images": [self.upload(image, job) for image, job in page.uploads], "cursor": page.cursor}
 
-    def status(self, image: Image, job: Job) -> Status:
+    def status(self, image: Upload, job: Job) -> Status:
         return {
             "uploadId": image.upload_id,
             "status": job.status,
@@ -70,7 +71,7 @@ class Documents:
             },
         }
 
-    def largest(self, image: Image) -> str:
+    def largest(self, image: Upload) -> str:
         """The URL of the size that shows most of it, as JPEG."""
         size = max(self._sizes.values(), key=lambda size: shown(size, image)[0])
         return self._url(image.upload_id, Variant(size, Format.JPG))
@@ -82,7 +83,7 @@ class Documents:
         kept = [] if self._strip_metadata else private.in_exif
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
-    def _shown(self, image: Image) -> dict[str, Dimensions]:
+    def _shown(self, image: Upload) -> dict[str, Dimensions]:
         """How large each size shows this picture."""
         boxes = {name: shown(size, image) for name, size in self._sizes.items()}
         return {name: {"width": width, "height": height} for name, (width, height) in boxes.items()}
@@ -97,7 +98,7 @@ class Documents:
         return self._base + variant_path(upload_id, variant)
 
 
-def shown(size: Size, image: Image) -> tuple[int, int]:
+def shown(size: Size, image: Upload) -> tuple[int, int]:
     """Width and height, in pixels, at which a size shows this picture."""
     if size.fit is Fit.COVER and size.width and size.height:
         return size.width, size.height

@@ -4,9 +4,9 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
-from ingest.records import Image
+from ingest.records import Upload
 from ingest.web.form_pages import FormPages
-from ingest.web.serializers import Documents
+from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError
 from proxy.web.negotiation import prefers_page
 from proxy.web.problems import problem
@@ -17,11 +17,11 @@ UPLOAD_PATH = "/images/upload"
 class UploadAnswers:
     """Goes by the request's `Accept`, and says so."""
 
-    def __init__(self, documents: Documents, pages: FormPages) -> None:
+    def __init__(self, documents: Serializer, pages: FormPages) -> None:
         self._documents = documents
         self._pages = pages
 
-    def taken(self, headers: Headers, image: Image, *, repeated: bool) -> Response:
+    def taken(self, headers: Headers, image: Upload, *, repeated: bool) -> Response:
         """The same whether it was taken just now or `repeated`, but for a header that tells."""
         document = self._documents.created(image)
         if prefers_page(headers.get("accept")):

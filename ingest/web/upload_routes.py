@@ -15,14 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency_key import HEADER, Claim, parse_claim
-from ingest.uploads.idempotent_uploads import Repeats
+from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
+from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from ingest.web.cross_site import refuse_cross_site
 from ingest.web.request_bodies import TimedBody
 from ingest.web.schemas import Status
-from ingest.web.serializers import Documents
+from ingest.web.serializers import Serializer
 from ingest.web.upload_responses import UPLOAD_PATH, UploadAnswers
 from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
@@ -47,10 +47,10 @@ class Endpoints:
         self,
         settings: Settings,
         *,
-        uploads: Uploads,
-        repeats: Repeats,
+        uploads: UploadService,
+        repeats: IdempotentUploads,
         repository: JobRepository,
-        documents: Documents,
+        documents: Serializer,
         answers: UploadAnswers,
         metrics: Metrics,
     ) -> None:
@@ -130,10 +130,10 @@ class Endpoints:
         await self._uploads.delete(_upload_id(request))
         return Response(status_code=204, headers=_NO_STORE)
 
-    def _claim(self, headers: Headers) -> Claim | None:
+    def _claim(self, headers: Headers) -> IdempotencyKey | None:
         """Raises Malformed. The longest that an attempt takes: to come, to be judged, to be stored."""
         seconds = self._total + 2 * self._settings.render_timeout + _STORING_SECONDS
-        return parse_claim(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
+        return parse_idempotency_key(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
 
     async def _counted(self, events: AsyncGenerator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
         with self._streams.track_inprogress():

@@ -18,7 +18,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.rendering.admission import Admission, Priority, Turn
 from proxy.rendering.memory_estimate import estimate
-from proxy.rendering.render_worker import RenderProcess
+from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
@@ -57,8 +57,8 @@ class RenderPool:
         self.admission = Admission(
             processes, room_mb << 20, max_waiting=max_waiting, patience=timeout / 2, metrics=self._metrics
         )
-        self._idle: list[RenderProcess] = []
-        self._busy: set[RenderProcess] = set()
+        self._idle: list[RenderWorker] = []
+        self._busy: set[RenderWorker] = set()
         self._closed = False
         self._background: set[asyncio.Task[None]] = set()
         self._metrics.watch(self._metrics.waiting, lambda: self.admission.waiting)
@@ -127,7 +127,7 @@ class RenderPool:
         )
 
     @asynccontextmanager
-    async def process(self, priority: Priority, cost: int) -> AsyncIterator[RenderProcess]:
+    async def process(self, priority: Priority, cost: int) -> AsyncIterator[RenderWorker]:
         """A process to ask one thing of, and `cost` bytes for it.
 
         If the answer was not read to its end, the process is killed and replaced. Raises Overloaded, RenderFailed or
@@ -154,7 +154,7 @@ class RenderPool:
                     process.kill()
                 self._later(self._replace(process, turn))
 
-    def _take_idle(self) -> RenderProcess | None:
+    def _take_idle(self) -> RenderWorker | None:
         while self._idle:
             process = self._idle.pop()
             if process.alive:
@@ -163,12 +163,12 @@ class RenderPool:
             self._later(self._bury(process))  # killed while it had nothing to do; no picture is to blame
         return None
 
-    async def _bury(self, process: RenderProcess) -> None:
+    async def _bury(self, process: RenderWorker) -> None:
         await process.stop()
         if not self._closed:
             self._metrics.render_ended.labels(process.why_ended).inc()
 
-    async def _replace(self, process: RenderProcess, turn: Turn) -> None:
+    async def _replace(self, process: RenderWorker, turn: Turn) -> None:
         """Its memory is free once it has ended, its slot once another has started: so the budget holds meanwhile."""
         try:
             await self._bury(process)
@@ -193,5 +193,5 @@ class RenderPool:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _start_process(self) -> RenderProcess:
-        return await RenderProcess.start(self._limits, self._process_mb, self._timeout)
+    async def _start_process(self) -> RenderWorker:
+        return await RenderWorker.start(self._limits, self._process_mb, self._timeout)

@@ -33,7 +33,7 @@ class RenderedFile:
     measured: Measured | None = None
 
 
-class RenderProcess:
+class RenderWorker:
     """One child and the conversation with it: one request, then its answer to the end.
 
     Its methods raise what the child refuses (UnsupportedFormat, Undecodable, TooSmall, TooManyPixels),
@@ -60,7 +60,7 @@ class RenderProcess:
         timeout: float,
         *,
         program: Sequence[str] = _PROGRAM,
-    ) -> "RenderProcess":
+    ) -> "RenderWorker":
         """Returns once the child has imported what it needs. Raises RenderFailed, DerivationTimeout."""
         # -P: the working directory is no place to import from. env: a decoder needs no credentials.
         try:

@@ -15,7 +15,7 @@ import anyio.to_thread
 import structlog
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.circuit_breaker import Circuit
+from proxy.storage.circuit_breaker import CircuitBreaker
 from proxy.storage.object_store import ObjectExists, ObjectNotFound
 from proxy.telemetry import Metrics
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 LATE = "The object store did not answer in time: look at its load and at the network in between."
 
 
-class Lane:
+class Bulkhead:
     """One kind of call, with a circuit and places of its own: a store that takes nothing may still give.
 
     `name` is for metrics and logs.
@@ -36,7 +36,7 @@ class Lane:
         self._name = name
         self._places = anyio.CapacityLimiter(places)
         self._threads = anyio.CapacityLimiter(places)  # never waited for: who has a place has a thread
-        self._circuit = Circuit()
+        self._circuit = CircuitBreaker()
         self._was_open = False
         self._waiting: set[asyncio.Timeout] = set()
         self._errors = metrics.store_errors

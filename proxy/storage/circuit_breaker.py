@@ -13,7 +13,7 @@ FAILURES = 5
 PAUSE = 1.0  # seconds between tries at a store that is away, each drawn between half and all of it
 
 
-class Circuit:
+class CircuitBreaker:
     """Closed, everyone may ask. Open, one may each `PAUSE`, and everybody else is told at once what the last one heard.
 
     Not for threads: the event loop is its only user.

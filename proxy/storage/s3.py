@@ -18,7 +18,7 @@ from botocore.response import StreamingBody
 from urllib3.exceptions import HTTPError
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.bulkhead import LATE, Lane
+from proxy.storage.bulkhead import LATE, Bulkhead
 from proxy.storage.files import new_file
 from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.telemetry import Metrics
@@ -125,7 +125,7 @@ class S3Store:
         )
         self._pages = self._client.get_paginator("list_objects_v2")
         metrics = metrics or Metrics()
-        self._reads, self._writes = Lane("reads", _READERS, metrics), Lane("writes", _WRITERS, metrics)
+        self._reads, self._writes = Bulkhead("reads", _READERS, metrics), Bulkhead("writes", _WRITERS, metrics)
 
     async def head(self, key: str) -> ObjectInfo:
         return await self._read("head", lambda: self._head(key))

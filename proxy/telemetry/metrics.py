@@ -26,7 +26,7 @@ class Metrics:
             self._answered = CollectorRegistry()
             self._answered.register(SharedCounts(folder))
         self._watched: dict[Gauge, Callable[[], float]] = {}
-        self.derivations = Counter(
+        self.variant_service = Counter(
             "darkroom_derivations",
             "Variants derived, by outcome (ok, or the error's code)",
             ["size", "format", "outcome"],

@@ -12,20 +12,20 @@ from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
-from proxy.rendering.render_worker import RenderedFile, RenderProcess
+from proxy.rendering.render_worker import RenderedFile, RenderWorker
 from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import stages, step
-from proxy.variants.encoded_variant import Picture
-from proxy.variants.memory_cache import HotPictures
-from proxy.variants.negative_cache import Refusals, lasts
+from proxy.variants.encoded_variant import EncodedVariant
+from proxy.variants.memory_cache import MemoryCache
+from proxy.variants.negative_cache import NegativeCache, lasts
 from proxy.variants.originals import original_file
 
-Rendered = tuple[Picture, Variant, dict[str, float]]
+Rendered = tuple[EncodedVariant, Variant, dict[str, float]]
 """With the seconds by stage."""
 
 
-class Rendering:
+class Deriver:
     """Counts and remembers what it renders, and what cannot be rendered."""
 
     def __init__(
@@ -35,8 +35,8 @@ class Rendering:
         recipes: Recipes,
         metrics: Metrics,
         *,
-        hot: HotPictures,
-        refusals: Refusals,
+        hot: MemoryCache,
+        negative_cache: NegativeCache,
         temporary: Path,
     ) -> None:
         self._store = store
@@ -44,14 +44,16 @@ class Rendering:
         self._recipes = recipes
         self._metrics = metrics
         self._hot = hot
-        self._refusals = refusals
+        self._negative_cache = negative_cache
         self._temporary = temporary
 
     def check(self, priority: Priority) -> None:
         """Raises Overloaded if there is no place to wait for a process. Costs nothing: ask before what does."""
         self._pool.check(priority)
 
-    async def one(self, upload_id: UploadId, variant: Variant, priority: Priority) -> tuple[Picture, dict[str, float]]:
+    async def one(
+        self, upload_id: UploadId, variant: Variant, priority: Priority
+    ) -> tuple[EncodedVariant, dict[str, float]]:
         async with self.begin(upload_id, [variant], priority) as render:
             [(picture, _, timings)] = [rendered async for rendered in render([variant])]
         return picture, timings
@@ -78,7 +80,7 @@ class Rendering:
         return await self._pool.cost(path, [self._recipes.target(variant) for variant in variants])
 
     def count(self, variant: Variant, outcome: str) -> None:
-        self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
+        self._metrics.variant_service.labels(variant.size_name, variant.format, outcome).inc()
 
     @asynccontextmanager
     async def _original(self, upload_id: UploadId) -> AsyncIterator[Path]:
@@ -90,7 +92,7 @@ class Rendering:
             yield path
 
     async def _render(
-        self, process: RenderProcess, path: Path, upload_id: UploadId, variants: Sequence[Variant]
+        self, process: RenderWorker, path: Path, upload_id: UploadId, variants: Sequence[Variant]
     ) -> AsyncIterator[Rendered]:
         waiting = list(variants)
         async with self._failing(upload_id, waiting):
@@ -99,10 +101,10 @@ class Rendering:
                 waiting.remove(variant)
                 yield self._derived(upload_id, variant, file), variant, file.timings
 
-    def _derived(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> Picture:
+    def _derived(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
         recipe = self._recipes.fingerprint(variant)
-        picture = Picture.derived(upload_id, variant, file.body, recipe, file.measured)
-        if not self._refusals.is_deleted(upload_id):  # deleted meanwhile: who waits gets it, nobody after
+        picture = EncodedVariant.derived(upload_id, variant, file.body, recipe, file.measured)
+        if not self._negative_cache.is_deleted(upload_id):  # deleted meanwhile: who waits gets it, nobody after
             self._hot.put(upload_id, variant, picture)
         self.count(variant, "ok")
         self._metrics.observe_stages(file.timings)
@@ -120,7 +122,7 @@ class Rendering:
                 self.count(variant, error.code)
             if lasts(error):
                 whole = not await self._any_stored(upload_id)
-                self._refusals.remember(upload_id, together, error, whole=whole)
+                self._negative_cache.remember(upload_id, together, error, whole=whole)
             raise
 
     async def _any_stored(self, upload_id: UploadId) -> bool:

@@ -14,7 +14,7 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class EncodedVariant:
     """`etag` is the MD5 of the bytes, quoted: what S3 answers for the same object, so that a CDN may ask either.
 
     `measured` is None where the quality was given.
@@ -31,12 +31,12 @@ class Picture:
     @classmethod
     def derived(
         cls, upload_id: UploadId, variant: Variant, body: bytes, recipe: str, measured: Measured | None = None
-    ) -> "Picture":
+    ) -> "EncodedVariant":
         now = datetime.now(UTC).replace(microsecond=0)
         return cls(body, variant.format, _etag(body), now, recipe, _cache_tag(upload_id, variant, recipe), measured)
 
     @classmethod
-    def stored(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "Picture":
+    def stored(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "EncodedVariant":
         recipe = stored.info.metadata.get("recipe", "")
         modified = stored.info.last_modified.replace(microsecond=0)
         tag = _cache_tag(upload_id, variant, recipe)

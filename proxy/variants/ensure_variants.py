@@ -10,26 +10,26 @@ from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.storage.object_store import ObjectExists
-from proxy.variants.derive import Rendering
-from proxy.variants.encoded_variant import Picture, measured_by
-from proxy.variants.leases.lease_store import KeyLock
+from proxy.variants.derive import Deriver
+from proxy.variants.encoded_variant import EncodedVariant, measured_by
+from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
-from proxy.variants.variant_store import StoredVariants
+from proxy.variants.variant_store import VariantStore
 
 
-class Ensuring:
+class VariantEnsurer:
     """`fetch`: how a variant is got that somebody else is making."""
 
     def __init__(
         self,
-        variants: StoredVariants,
-        rendering: Rendering,
+        variants: VariantStore,
+        rendering: Deriver,
         recipes: Recipes,
-        lock: KeyLock,
+        lock: LeaseStore,
         *,
         flights: SingleFlight[tuple[UploadId, Variant], Fetched],
-        fetch: Callable[[UploadId, Variant], Awaitable[Picture]],
+        fetch: Callable[[UploadId, Variant], Awaitable[EncodedVariant]],
     ) -> None:
         self._variants = variants
         self._rendering = rendering
@@ -39,7 +39,7 @@ class Ensuring:
         self._fetch = fetch
 
     async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncGenerator[Ensured]:
-        """As `Derivations.ensure`."""
+        """As `VariantService.ensure`."""
         ensured: asyncio.Queue[Ensured | None] = asyncio.Queue()  # never holds more than `variants`
 
         async def work() -> None:
@@ -117,7 +117,7 @@ class Ensuring:
     async def _put(
         self,
         upload_id: UploadId,
-        picture: Picture,
+        picture: EncodedVariant,
         done: Ensured,
         lease: AsyncExitStack,
         ensured: asyncio.Queue[Ensured | None],
@@ -140,7 +140,7 @@ class Ensuring:
         return missing
 
     async def _from_others(self, upload_id: UploadId, variant: Variant) -> Ensured:
-        picture: Picture | None = None
+        picture: EncodedVariant | None = None
         with suppress(Overloaded):  # in a flood it waits its turn, here
             picture = await self._fetch(upload_id, variant)
         stale = picture is not None and picture.recipe != self._recipes.fingerprint(variant)

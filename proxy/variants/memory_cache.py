@@ -7,7 +7,7 @@ from typing import Any
 from cachetools import TLRUCache
 
 from proxy.model import UploadId, Variant
-from proxy.variants.encoded_variant import Picture
+from proxy.variants.encoded_variant import EncodedVariant
 
 MAX_AGE = 60.0
 """Seconds. Another process may delete an upload; unless it is told (`purges`), this one finds out by then, at one look
@@ -16,19 +16,19 @@ into the store a minute."""
 _OVERHEAD = 1024  # bytes; what an entry weighs beside its body
 
 
-class _Cache(TLRUCache[tuple[UploadId, Variant], Picture]):
+class _Cache(TLRUCache[tuple[UploadId, Variant], EncodedVariant]):
     """Tells of those that have to go for want of room."""
 
     def __init__(self, on_eviction: Callable[[], None], *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._on_eviction = on_eviction
 
-    def popitem(self) -> tuple[tuple[UploadId, Variant], Picture]:
+    def popitem(self) -> tuple[tuple[UploadId, Variant], EncodedVariant]:
         self._on_eviction()
         return super().popitem()
 
 
-class HotPictures:
+class MemoryCache:
     """Least recently used goes first. Not for threads: the event loop is its only user."""
 
     def __init__(
@@ -49,10 +49,10 @@ class HotPictures:
     def __len__(self) -> int:
         return len(self._pictures)
 
-    def get(self, upload_id: UploadId, variant: Variant) -> Picture | None:
+    def get(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
         return self._pictures.get((upload_id, variant))
 
-    def put(self, upload_id: UploadId, variant: Variant, picture: Picture) -> None:
+    def put(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant) -> None:
         if len(picture.body) + _OVERHEAD <= self._pictures.maxsize:
             self._pictures[upload_id, variant] = picture
 

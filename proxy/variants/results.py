@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from proxy.imaging.target import Measured
 from proxy.model import Variant
-from proxy.variants.encoded_variant import Picture
+from proxy.variants.encoded_variant import EncodedVariant
 
 
 class Tier(StrEnum):
@@ -22,7 +22,7 @@ class Tier(StrEnum):
 class Fetched:
     """`timings` are seconds by rendering stage; empty where nothing was rendered for this caller."""
 
-    picture: Picture
+    picture: EncodedVariant
     tier: Tier
     timings: Mapping[str, float] = field(default_factory=dict)
 

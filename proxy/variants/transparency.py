@@ -8,7 +8,7 @@ from proxy.errors import UnknownUpload
 from proxy.keys import original_key
 from proxy.model import Format, UploadId, Variant
 from proxy.storage.object_store import ObjectNotFound, ObjectStore
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 
 _MAX_KNOWN = 10_000  # an entry weighs some hundred bytes
 _COLOR_TYPE, _WITH_ALPHA = 25, (4, 6)  # of a PNG's header (ISO 15948, 11.2.2): where it stands, and its values
@@ -17,13 +17,13 @@ _COLOR_TYPE, _WITH_ALPHA = 25, (4, 6)  # of a PNG's header (ISO 15948, 11.2.2): 
 class Transparency:
     """Asks the store once for each upload: a JPEG hides everything, and of others the PNG variant tells."""
 
-    def __init__(self, store: ObjectStore, derivations: Derivations) -> None:
+    def __init__(self, store: ObjectStore, variant_service: VariantService) -> None:
         self._store = store
-        self._derivations = derivations
+        self._derivations = variant_service
         self._known: LRUCache[tuple[UploadId, str], bool] = LRUCache(_MAX_KNOWN)
 
     async def of(self, upload_id: UploadId, variant: Variant) -> bool:
-        """Raises what `Derivations.fetch` raises."""
+        """Raises what `VariantService.fetch` raises."""
         key = (upload_id, variant.size_name)
         known = self._known.get(key)
         if known is None:

@@ -17,16 +17,16 @@ from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
-from proxy.variants.derive import Rendering
-from proxy.variants.encoded_variant import Picture
-from proxy.variants.ensure_variants import Ensuring
-from proxy.variants.invalidation.invalidation_bus import NoPurges, Purges
-from proxy.variants.leases.lease_store import KeyLock, NoLock
-from proxy.variants.memory_cache import HotPictures
-from proxy.variants.negative_cache import Refusals
+from proxy.variants.derive import Deriver
+from proxy.variants.encoded_variant import EncodedVariant
+from proxy.variants.ensure_variants import VariantEnsurer
+from proxy.variants.invalidation.invalidation_bus import InvalidationBus, NoInvalidation
+from proxy.variants.leases.lease_store import LeaseStore, NoLeases
+from proxy.variants.memory_cache import MemoryCache
+from proxy.variants.negative_cache import NegativeCache
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
-from proxy.variants.variant_store import StoredVariants
+from proxy.variants.variant_store import VariantStore
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ _MAX_WRITE_BACKS = 256  # in hand at once; past that a variant is served and der
 _MAX_REFRESHES = 4
 
 
-class Derivations:
+class VariantService:
     """Variants of uploads. The object store is the truth; nothing here outlives the process but what it stores.
 
     `timeout`: seconds a caller waits at most. `missing_ttl`: seconds for which a missing upload is remembered.
@@ -46,29 +46,29 @@ class Derivations:
         pool: RenderPool,
         recipes: Recipes,
         metrics: Metrics,
-        lock: KeyLock | None = None,
+        lock: LeaseStore | None = None,
         *,
-        purges: Purges | None = None,
+        invalidation: InvalidationBus | None = None,
         temporary: Path,
         timeout: float,
         hot_bytes: int,
         missing_ttl: float,
     ) -> None:
         self._store = store
-        self._variants = StoredVariants(store, metrics)
+        self._variants = VariantStore(store, metrics)
         self._recipes = recipes
         self._metrics = metrics
-        self._lock: KeyLock = lock or NoLock()
-        self._purges: Purges = purges or NoPurges()
+        self._lock: LeaseStore = lock or NoLeases()
+        self._invalidation: InvalidationBus = invalidation or NoInvalidation()
         self._timeout = timeout
-        self._hot = HotPictures(hot_bytes, on_eviction=metrics.hot_evictions.inc)
+        self._hot = MemoryCache(hot_bytes, on_eviction=metrics.hot_evictions.inc)
         self._hot_requests = metrics.variant_requests.labels(Tier.HOT)
-        self._refusals = Refusals(missing_ttl, timeout)
+        self._negative_cache = NegativeCache(missing_ttl, timeout)
         self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
-        self._rendering = Rendering(
-            store, pool, recipes, metrics, hot=self._hot, refusals=self._refusals, temporary=temporary
+        self._rendering = Deriver(
+            store, pool, recipes, metrics, hot=self._hot, negative_cache=self._negative_cache, temporary=temporary
         )
-        self._ensuring = Ensuring(
+        self._ensurer = VariantEnsurer(
             self._variants, self._rendering, recipes, self._lock, flights=self._flights, fetch=self._from_others
         )
         self._background: set[asyncio.Task[None]] = set()
@@ -93,7 +93,7 @@ class Derivations:
         self._metrics.variant_requests.labels(fetched.tier).inc()
         return fetched
 
-    def hot(self, upload_id: UploadId, variant: Variant) -> Picture | None:
+    def hot(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
         """The variant, if it is in memory; a stale one is derived anew in the background."""
         picture = self._hot.get(upload_id, variant)
         if picture is None:
@@ -109,7 +109,7 @@ class Derivations:
         The original is decoded once for all that are missing, and whoever asks for one of them meanwhile gets it from
         here. Raises what `fetch` raises. However long the caller takes between two, no render process waits for it.
         """
-        return self._ensuring.ensure(upload_id, variants)
+        return self._ensurer.ensure(upload_id, variants)
 
     async def cost(self, path: Path, variants: Sequence[Variant]) -> int:
         """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
@@ -124,17 +124,17 @@ class Derivations:
     async def purge(self, upload_id: UploadId) -> None:
         """Removes an upload from the store: the original first, so that no derivation under way can outlive it."""
         await self._store.delete(original_key(upload_id))
-        self._refusals.note_deletion(upload_id)  # not before it is true: caches keep for a minute that it is gone
+        self._negative_cache.note_deletion(upload_id)  # not before it is true: caches keep for a minute that it is gone
         await self.delete(upload_id)
-        await self._purges.announce(upload_id)
+        await self._invalidation.publish(upload_id)
 
-    async def follow_purges(self) -> None:
+    async def follow_invalidations(self) -> None:
         """Forgets what other processes delete, until it is cancelled."""
-        await self._purges.listen(self._heard_of_deletion)
+        await self._invalidation.subscribe(self._on_invalidation)
 
-    def _heard_of_deletion(self, upload_id: UploadId | None) -> None:
+    def _on_invalidation(self, upload_id: UploadId | None) -> None:
         if upload_id is not None:
-            self._refusals.note_deletion(upload_id)
+            self._negative_cache.note_deletion(upload_id)
         self._hot.forget(upload_id)
 
     async def drain(self) -> None:
@@ -145,7 +145,7 @@ class Derivations:
         await self._variants.drain()
 
     async def _fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
-        self._refusals.check(upload_id, variant)
+        self._negative_cache.check(upload_id, variant)
         try:
             async with asyncio.timeout(self._timeout):
                 fetched, leads = await self._flights.do(
@@ -157,7 +157,7 @@ class Derivations:
             return replace(fetched, tier=Tier.COLLAPSED, timings={})
         return fetched
 
-    async def _from_others(self, upload_id: UploadId, variant: Variant) -> Picture:
+    async def _from_others(self, upload_id: UploadId, variant: Variant) -> EncodedVariant:
         return self._hot.get(upload_id, variant) or (await self._fetch(upload_id, variant)).picture
 
     async def _find_or_derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
@@ -176,7 +176,7 @@ class Derivations:
             picture = await self._variants.find(upload_id, variant)
         if picture is None:
             return None
-        if not self._refusals.is_deleted(upload_id):
+        if not self._negative_cache.is_deleted(upload_id):
             self._hot.put(upload_id, variant, picture)
         if picture.recipe != self._recipes.fingerprint(variant):
             self._refresh_later(upload_id, variant)

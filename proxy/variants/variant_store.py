@@ -13,14 +13,14 @@ from proxy.model import UploadId, Variant
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
-from proxy.variants.encoded_variant import CACHE_CONTROL, Picture
+from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant
 
 log = structlog.get_logger()
 
 _RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry, each drawn between half and all of it
 
 
-class StoredVariants:
+class VariantStore:
     """The `images/` prefix of the object store. Its methods raise StoreUnavailable."""
 
     def __init__(self, store: ObjectStore, metrics: Metrics) -> None:
@@ -28,7 +28,7 @@ class StoredVariants:
         self._metrics = metrics
         self._putting: set[asyncio.Task[None]] = set()
 
-    async def find(self, upload_id: UploadId, variant: Variant) -> Picture | None:
+    async def find(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
         """A damaged one is removed, and as good as none: its bytes would stay in caches for a year."""
         try:
             stored = await self._store.get(variant_key(upload_id, variant))
@@ -39,7 +39,7 @@ class StoredVariants:
                 raise
             await self._remove_damaged(upload_id, variant)
             return None
-        picture = Picture.stored(upload_id, variant, stored)
+        picture = EncodedVariant.stored(upload_id, variant, stored)
         if stored.info.metadata.get("md5", picture.md5) != picture.md5:
             await self._remove_damaged(upload_id, variant)
             return None
@@ -54,7 +54,9 @@ class StoredVariants:
     async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
         return await look_up(self._store, variant_key(upload_id, variant))
 
-    async def put(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool = False) -> None:
+    async def put(
+        self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, *, if_absent: bool = False
+    ) -> None:
         """Raises UnknownUpload, with nothing left behind, if the original went away meanwhile; ObjectExists.
 
         A delete removes the original first and lists the variants then; so either its list has this variant, or the
@@ -71,7 +73,7 @@ class StoredVariants:
         while self._putting:
             await asyncio.wait(list(self._putting))
 
-    async def _put(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool) -> None:
+    async def _put(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, *, if_absent: bool) -> None:
         await self._write(upload_id, variant, picture, if_absent=if_absent)
         await self._keep_only_with_original(upload_id, variant)
 
@@ -80,7 +82,7 @@ class StoredVariants:
         if not putting.cancelled():
             putting.exception()  # seen: its caller may have left
 
-    async def _write(self, upload_id: UploadId, variant: Variant, picture: Picture, *, if_absent: bool) -> None:
+    async def _write(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, *, if_absent: bool) -> None:
         start = monotonic()
         with step("store variant"):
             await self._store.put(
@@ -100,7 +102,9 @@ class StoredVariants:
             await self._store.delete(variant_key(upload_id, variant))
             raise UnknownUpload("The picture was deleted while this variant was made.") from None
 
-    async def write_back(self, upload_id: UploadId, variant: Variant, picture: Picture, lease: AsyncExitStack) -> None:
+    async def write_back(
+        self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, lease: AsyncExitStack
+    ) -> None:
         """Puts a variant that has been served already: retried, counted, logged, and never raises.
 
         `lease` is closed after the first try: others must not wait for a store that takes nothing.
@@ -125,7 +129,7 @@ class StoredVariants:
                 break
         self._metrics.write_backs.labels(outcome).inc()
 
-    async def _write_first(self, upload_id: UploadId, variant: Variant, picture: Picture) -> str:
+    async def _write_first(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant) -> str:
         """The metric's word for what came of it."""
         try:
             await self._write(upload_id, variant, picture, if_absent=True)

@@ -11,13 +11,13 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
 
 from proxy.errors import ServiceError, Unauthorized
-from proxy.services import Origin, compose
+from proxy.services import ProxyServices, build_services
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.variants.transparency import Transparency
 from proxy.web import problems
 from proxy.web.health import health_routes
-from proxy.web.middleware.api_keys import RequireKey, problem_for_all
+from proxy.web.middleware.api_keys import RequireApiKey, problem_for_all
 from proxy.web.variant_routes import Variants
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -35,12 +35,12 @@ def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) ->
     return app
 
 
-def serve_variants(origin: Origin, app: ASGIApp) -> ASGIApp:
+def serve_variants(origin: ProxyServices, app: ASGIApp) -> ASGIApp:
     """Variants, which need no key, before everything else; and the headers that every answer carries."""
-    transparency = Transparency(origin.store, origin.derivations)
+    transparency = Transparency(origin.store, origin.variant_service)
     return Variants(
         app,
-        origin.derivations,
+        origin.variant_service,
         transparency,
         origin.settings.sizes,
         metrics=origin.metrics,
@@ -54,14 +54,14 @@ def require_key(
     open_paths: Sequence[str] = OPEN_PATHS,
     refuse: Callable[[Scope, Unauthorized], Response] = problem_for_all,
 ) -> ASGIApp:
-    return RequireKey(app, [key.get_secret_value() for key in settings.api_keys], open_paths, refuse)
+    return RequireApiKey(app, [key.get_secret_value() for key in settings.api_keys], open_paths, refuse)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve --role proxy`: variants, health and metrics. Knows no database."""
     settings = settings or load_settings()
     configure_logging(settings.log_format, settings.log_level)
-    origin = compose(settings)
+    origin = build_services(settings)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -58,7 +58,7 @@ class Problem(TypedDict):
     code: str
 
 
-class Kind(NamedTuple):
+class ProblemType(NamedTuple):
     """What every problem of one kind has in common."""
 
     status: int
@@ -66,21 +66,21 @@ class Kind(NamedTuple):
     title: str
 
     @classmethod
-    def of(cls, error: type[ServiceError]) -> "Kind":
+    def of(cls, error: type[ServiceError]) -> "ProblemType":
         return cls(STATUS[error], error.code, error.title)
 
     @classmethod
-    def of_status(cls, status: int) -> "Kind":
+    def of_status(cls, status: int) -> "ProblemType":
         """Where HTTP's own name says it all."""
         phrase = HTTPStatus(status).phrase
         return cls(status, phrase.lower().replace(" ", "_"), phrase)
 
 
-METHOD_NOT_ALLOWED = Kind.of_status(405)
-UNSATISFIABLE = Kind(416, "range_not_satisfiable", "Range not satisfiable")
-INTERNAL = Kind(500, "internal", "Internal error")
-BAD_REQUEST = Kind(400, "bad_request", "Bad request")
-HEADERS_TOO_LARGE = Kind(431, "headers_too_large", "Headers too large")
+METHOD_NOT_ALLOWED = ProblemType.of_status(405)
+UNSATISFIABLE = ProblemType(416, "range_not_satisfiable", "Range not satisfiable")
+INTERNAL = ProblemType(500, "internal", "Internal error")
+BAD_REQUEST = ProblemType(400, "bad_request", "Bad request")
+HEADERS_TOO_LARGE = ProblemType(431, "headers_too_large", "Headers too large")
 
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = "no-store"
@@ -92,7 +92,7 @@ _REMEMBERED = {404, 422}
 
 def problem(error: ServiceError, *, cacheable: bool = False, status: int | None = None) -> Response:
     """The answer to an error. `cacheable`: the edge may keep what asking again will not change, for a minute."""
-    kind = Kind.of(type(error))
+    kind = ProblemType.of(type(error))
     status = status or kind.status
     if error.report:
         log.error("request failed", code=error.code, detail=str(error), cause=repr(error.__cause__))
@@ -119,7 +119,7 @@ async def service_error(_request: Request, error: Exception) -> Response:
 async def http_error(_request: Request, error: Exception) -> Response:
     """What the router raises: no such path, or another method."""
     assert isinstance(error, HTTPException)
-    return document(Kind.of_status(error.status_code), error.detail, headers=error.headers or {})
+    return document(ProblemType.of_status(error.status_code), error.detail, headers=error.headers or {})
 
 
 async def unexpected(_request: Request, error: Exception) -> Response:
@@ -129,7 +129,7 @@ async def unexpected(_request: Request, error: Exception) -> Response:
 
 
 def document(
-    kind: Kind, detail: str, *, headers: Mapping[str, str] = MappingProxyType({}), caching: str = NO_STORE
+    kind: ProblemType, detail: str, *, headers: Mapping[str, str] = MappingProxyType({}), caching: str = NO_STORE
 ) -> Response:
     """A problem document as RFC 9457 has it, with our stable `code`."""
     body: Problem = {

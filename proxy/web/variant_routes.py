@@ -20,12 +20,12 @@ from proxy.keys import variant_path
 from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
-from proxy.variants.encoded_variant import CACHE_CONTROL, Picture
+from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant
 from proxy.variants.results import Fetched, Tier
 from proxy.variants.transparency import Transparency
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
-from proxy.web.middleware.observability import VARIANT_ROUTE, Observed, note, route_is
+from proxy.web.middleware.observability import VARIANT_ROUTE, Observability, note, route_is
 from proxy.web.middleware.security_headers import Header, SecurityHeaders, secured
 from proxy.web.negotiation import new_format
 from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
@@ -63,7 +63,7 @@ class Variants:
     def __init__(
         self,
         app: ASGIApp,
-        derivations: Derivations,
+        variant_service: VariantService,
         transparency: Transparency,
         sizes: Sizes,
         *,
@@ -71,8 +71,8 @@ class Variants:
         tracing: Tracing,
     ) -> None:
         self._app = app
-        self._rest = SecurityHeaders(Observed(self._serve, metrics, tracing))
-        self._derivations = derivations
+        self._rest = SecurityHeaders(Observability(self._serve, metrics, tracing))
+        self._derivations = variant_service
         self._transparency = transparency
         self._sizes = sizes
         self._parsed = lru_cache(_REMEMBERED)(self._parse)
@@ -211,7 +211,7 @@ def _plain(scope: Scope, named: _Named) -> bool:
     return whole and named.canonical and not named.auto and scope["method"] == "GET"
 
 
-def _hot_head(picture: Picture, variant: Variant) -> list[tuple[bytes, bytes]]:
+def _hot_head(picture: EncodedVariant, variant: Variant) -> list[tuple[bytes, bytes]]:
     return _prepared(picture.etag, picture.last_modified, picture.cache_tag, variant.name, len(picture.body))
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.variants.leases.lease_store import KeyLock
+from proxy.variants.leases.lease_store import LeaseStore
 from tests.contracts.waiting import GUARD
 
 SOON = 4  # seconds; Redis in trouble may cost two of them
@@ -18,14 +18,17 @@ KEY, OTHER = "images/8f14e45f/small.jpg", "images/8f14e45f/large.jpg"
 HOLDER = """
 import asyncio, sys
 from pathlib import Path
-from proxy.variants.leases.file_leases import FileLock
-from proxy.variants.leases.redis_leases import RedisLock
+from proxy.variants.leases.file_leases import FileLeaseStore
+from proxy.variants.leases.redis_leases import RedisLeaseStore
 from proxy.telemetry import Metrics
 
 async def main():
     kind, place, key, lease = sys.argv[1:]
-    lock = FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics(), lease_seconds=float(lease))
-    async with lock.hold(key) as held:
+    if kind == "file":
+        leases = FileLeaseStore(Path(place))
+    else:
+        leases = RedisLeaseStore(place, Metrics(), lease_seconds=float(lease))
+    async with leases.hold(key) as held:
         print(held, flush=True)
         await asyncio.sleep(3600)
 
@@ -37,8 +40,8 @@ asyncio.run(main())
 class Locks:
     """Two users of one set of leases; they may be one and the same object."""
 
-    one: KeyLock
-    two: KeyLock
+    one: LeaseStore
+    two: LeaseStore
     place: tuple[str, str]
 
     @asynccontextmanager
@@ -57,12 +60,12 @@ class Locks:
             await process.wait()
 
 
-async def can_have(lock: KeyLock, key: str = KEY) -> bool:
+async def can_have(lock: LeaseStore, key: str = KEY) -> bool:
     async with asyncio.timeout(GUARD), lock.hold(key, wait=False) as held:
         return held
 
 
-async def hold_for_ever(lock: KeyLock, holds: asyncio.Event) -> None:
+async def hold_for_ever(lock: LeaseStore, holds: asyncio.Event) -> None:
     async with lock.hold(KEY):
         holds.set()
         await asyncio.Event().wait()

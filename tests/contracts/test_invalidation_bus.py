@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from proxy.model import UploadId, new_upload_id
 from proxy.variants.invalidation import file_bus
 from proxy.variants.invalidation import redis_bus as over_redis
-from proxy.variants.invalidation.file_bus import FilePurges
-from proxy.variants.invalidation.invalidation_bus import Purges
-from proxy.variants.invalidation.redis_bus import RedisPurges
+from proxy.variants.invalidation.file_bus import FileInvalidationBus
+from proxy.variants.invalidation.invalidation_bus import InvalidationBus
+from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 
@@ -28,10 +28,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(purges: Purges) -> AsyncIterator[Listener]:
+async def listening(invalidation: InvalidationBus) -> AsyncIterator[Listener]:
     """Connected, once the block begins."""
     listener = Listener()
-    task = asyncio.create_task(purges.listen(listener.heard.put_nowait))
+    task = asyncio.create_task(invalidation.subscribe(listener.heard.put_nowait))
     try:
         assert await listener.next() is None
         yield listener
@@ -39,52 +39,52 @@ async def listening(purges: Purges) -> AsyncIterator[Listener]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        await purges.close()
+        await invalidation.close()
 
 
 @pytest.fixture(params=["file", "redis"])
-def open_purges(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Purges]:
+def open_invalidation(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], InvalidationBus]:
     if request.param == "file":
-        return lambda: FilePurges(tmp_path / "purges")
+        return lambda: FileInvalidationBus(tmp_path / "purges")
     server: RedisServer = request.getfixturevalue("redis")
-    return lambda: RedisPurges(server.url)
+    return lambda: RedisInvalidationBus(server.url)
 
 
-async def test_everybody_hears_each(open_purges: Callable[[], Purges]) -> None:
+async def test_everybody_hears_each(open_invalidation: Callable[[], InvalidationBus]) -> None:
     ids = {new_upload_id() for _ in range(3)}
-    one, two = open_purges(), open_purges()
+    one, two = open_invalidation(), open_invalidation()
     async with listening(one) as hears, listening(two) as hears_too:
         for upload_id in ids:
-            await one.announce(upload_id)
+            await one.publish(upload_id)
 
         assert {await hears.next() for _ in ids} == ids
         assert {await hears_too.next() for _ in ids} == ids
 
 
-async def test_a_second_deletion_is_heard_too(open_purges: Callable[[], Purges]) -> None:
-    purges, upload_id = open_purges(), new_upload_id()
-    async with listening(purges) as hears:
+async def test_a_second_deletion_is_heard_too(open_invalidation: Callable[[], InvalidationBus]) -> None:
+    invalidation, upload_id = open_invalidation(), new_upload_id()
+    async with listening(invalidation) as hears:
         for _ in range(2):
-            await purges.announce(upload_id)
+            await invalidation.publish(upload_id)
             assert await hears.next() == upload_id
 
 
 class TestFiles:
     async def test_what_was_announced_long_ago_is_neither_heard_nor_kept(self, tmp_path: Path) -> None:
-        purges, old = FilePurges(tmp_path), new_upload_id()
-        await purges.announce(old)
+        invalidation, old = FileInvalidationBus(tmp_path), new_upload_id()
+        await invalidation.publish(old)
         os.utime(tmp_path / old, (1, 1))
-        async with listening(purges) as hears:
-            await purges.announce(new := new_upload_id())
+        async with listening(invalidation) as hears:
+            await invalidation.publish(new := new_upload_id())
 
             assert await hears.next() == new
         assert [path.name for path in tmp_path.iterdir()] == [new]
 
     async def test_other_files_are_not_heard(self, tmp_path: Path) -> None:
-        purges = FilePurges(tmp_path)
-        async with listening(purges) as hears:
+        invalidation = FileInvalidationBus(tmp_path)
+        async with listening(invalidation) as hears:
             (tmp_path / "notes.txt").touch()
-            await purges.announce(upload_id := new_upload_id())
+            await invalidation.publish(upload_id := new_upload_id())
 
             assert await hears.next() == upload_id
 
@@ -92,12 +92,12 @@ class TestFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(file_bus, "_LOOK_EVERY", 0.02)
-        purges = FilePurges(tmp_path / "purges")
-        async with listening(purges) as hears:
+        invalidation = FileInvalidationBus(tmp_path / "purges")
+        async with listening(invalidation) as hears:
             (tmp_path / "purges").rmdir()
             (tmp_path / "purges").touch()
             with capture_logs() as logs:
-                await purges.announce(new_upload_id())
+                await invalidation.publish(new_upload_id())
             await asyncio.sleep(0.1)
             (tmp_path / "purges").unlink()
 
@@ -107,33 +107,33 @@ class TestFiles:
 
 class TestRedis:
     async def test_what_is_no_id_is_not_heard(self, redis: RedisServer) -> None:
-        one = RedisPurges(redis.url)
+        one = RedisInvalidationBus(redis.url)
         async with listening(one) as hears:
             for other in ("../../etc/passwd", b"\xff"):
                 await one._speaker.publish("darkroom:purged", other)
-            await one.announce(upload_id := new_upload_id())
+            await one.publish(upload_id := new_upload_id())
 
             assert await hears.next() == upload_id
 
     async def test_who_may_have_missed_some_is_told(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(over_redis, "_LISTEN_AGAIN", 0.1)
-        one = RedisPurges(redis.url)
+        one = RedisInvalidationBus(redis.url)
         async with listening(one) as hears:
             redis.kill()
             with capture_logs() as logs:
-                await one.announce(new_upload_id())
+                await one.publish(new_upload_id())
             redis.start()
 
             assert [entry["event"] for entry in logs] == ["other processes were not told of a deletion"]
             assert await hears.next() is None
-            await one.announce(upload_id := new_upload_id())
+            await one.publish(upload_id := new_upload_id())
             assert await hears.next() == upload_id
 
     async def test_a_quiet_connection_is_kept(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(over_redis, "_HEARTBEAT", 0.05)
-        one = RedisPurges(redis.url)
+        one = RedisInvalidationBus(redis.url)
         async with listening(one) as hears:
             await asyncio.sleep(0.5)
-            await one.announce(upload_id := new_upload_id())
+            await one.publish(upload_id := new_upload_id())
 
             assert await hears.next() == upload_id

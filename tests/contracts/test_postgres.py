@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
-from ingest.records import JobStatus, LostJob
+from ingest.records import JobNotClaimable, JobStatus
 from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId, new_upload_id
 from tests.postgres import PostgresServer
@@ -135,7 +135,7 @@ class TestConcurrency:
             claims = [JobRepository(other).advance(upload_id, expect=expect, to=to) for other in others * 5]
             results = await asyncio.gather(*claims, return_exceptions=True)
             assert results.count(None) == 1
-            assert [type(result) for result in results if result is not None] == [LostJob] * 19
+            assert [type(result) for result in results if result is not None] == [JobNotClaimable] * 19
         for other in others:
             await other.close()
 
@@ -146,7 +146,7 @@ class TestConcurrency:
 
         async def record(upload_id: UploadId, delay: float) -> None:
             await asyncio.sleep(delay)
-            with suppress(LostJob):
+            with suppress(JobNotClaimable):
                 await repository.record(upload_id, 50, {})
 
         for turn in range(100):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from ingest.catalog.repository import JobRepository
-from ingest.records import Image, Job, JobStatus, VariantState, WarmedVariant
+from ingest.records import Job, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.model import UploadId, new_upload_id
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
@@ -12,13 +12,13 @@ WAYS = {PENDING: (), PROCESSING: (PROCESSING,), COMPLETE: (PROCESSING, COMPLETE)
 """How a pending job gets there."""
 
 
-def image_of(upload_id: UploadId, created_at: datetime = NOON) -> Image:
+def image_of(upload_id: UploadId, created_at: datetime = NOON) -> Upload:
     variants = {
         "small.jpg": WarmedVariant(f"/images/{upload_id}/small.jpg"),
         "small.avif": WarmedVariant(f"/images/{upload_id}/small.avif", VariantState.STORED, 3511, 12.5),
         "large.png": WarmedVariant(f"/images/{upload_id}/large.png", VariantState.STORED, 1_000_000, None),
     }
-    return Image(
+    return Upload(
         upload_id, "webp", 3_521_004, 4032, 3024, "1QcSHQRnh493V4dIh4eXh1h4kJUI", "#7a6b5c", variants, created_at
     )
 

@@ -9,8 +9,8 @@ from bullmq import Queue
 from redis.asyncio import Redis
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.warm_up_queue import Delivery, Handler, WarmupQueue
-from ingest.records import JobStatus, LostJob
+from ingest.jobs.queue.warm_up_queue import Delivery, Handler, WarmUpQueue
+from ingest.records import JobNotClaimable, JobStatus
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
@@ -37,7 +37,7 @@ async def succeed(_delivery: Delivery) -> JobStatus:
 class Workshop:
     """A queue, the catalogue that is its truth, and a handler that keeps the catalogue as the warm-up does."""
 
-    queue: WarmupQueue
+    queue: WarmUpQueue
     repository: JobRepository
     act: Handler = succeed
     deliveries: list[Delivery] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Workshop:
             if status is not PENDING and not (delivery.alone and status is PROCESSING):
                 return None
             await self.repository.advance(delivery.upload_id, expect=status, to=PROCESSING)
-        except LostJob:
+        except JobNotClaimable:
             return None
         self.deliveries.append(delivery)
         self.in_hand += 1

@@ -18,7 +18,7 @@ from ingest.edge.cdn import NoCdn
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.target import Target
 from proxy.model import Fit, Size, Sizes, UploadId
@@ -26,7 +26,7 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import FakePool
 
 SIZES = Sizes(Size("small", 48, 48, Fit.COVER))
@@ -83,7 +83,7 @@ class Life:
         pool: Any = Pool()
         queue: Any = Stepped(LocalQueue(self.repository), steps)
         metrics = Metrics()
-        self.derivations = Derivations(
+        self.variant_service = VariantService(
             store,
             pool,
             Recipes(settings),
@@ -93,18 +93,18 @@ class Life:
             hot_bytes=0,
             missing_ttl=0,
         )
-        self.uploads = Uploads(
+        self.uploads = UploadService(
             store=store,
             pool=pool,
             repository=self.repository,
             queue=queue,
             cdn=NoCdn(),
-            derivations=self.derivations,
+            variant_service=self.variant_service,
             sizes=SIZES,
             metrics=metrics,
             temporary=settings.temporary,
         )
-        self.warmup = WarmUp(self.repository, self.derivations, SIZES)
+        self.warmup = WarmUp(self.repository, self.variant_service, SIZES)
 
     async def lead(self) -> None:
         """Uploaded, warmed up, deleted; each acknowledgement is written down, as a client would."""

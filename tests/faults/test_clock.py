@@ -19,7 +19,7 @@ from socket import socket
 import pytest
 
 from proxy.telemetry import Metrics
-from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLock
+from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLeaseStore
 from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import need
@@ -37,11 +37,11 @@ UPLOAD = 15.0  # seconds, as in test_store.py
 KEY = {"Idempotency-Key": "one-and-the-same"}
 ASK_FOR_LEASE = """
 import asyncio, sys
-from proxy.variants.leases.redis_leases import RedisLock
+from proxy.variants.leases.redis_leases import RedisLeaseStore
 from proxy.telemetry import Metrics
 
 async def ask():
-    async with RedisLock(sys.argv[1], Metrics()).hold("leased", wait=False) as held:
+    async with RedisLeaseStore(sys.argv[1], Metrics()).hold("leased", wait=False) as held:
         print(held)
 
 asyncio.run(ask())
@@ -133,7 +133,7 @@ class TestOneMachineOfSeveral:
 
     async def test_a_lease_is_as_long_for_all(self, redis: RedisServer, preload: str) -> None:
         """Redis counts its seconds. Held for longer than it lasts unrenewed, asked for by clocks that are off."""
-        lock = RedisLock(redis.url, Metrics())
+        lock = RedisLeaseStore(redis.url, Metrics())
         async with lock.hold("leased", wait=False):
             await asyncio.sleep(LEASE_SECONDS + 1)
             for offset in ("+1d", "-1d"):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.maintenance.garbage_collection import Collector, Garbage, Kind
-from ingest.services import compose_ingest
+from ingest.services import build_ingest_services
 from proxy.services import open_store
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
@@ -39,10 +39,10 @@ async def _digests(settings: Settings) -> dict[str, str]:
 
 
 async def _collect(settings: Settings) -> list[Garbage]:
-    async with compose_ingest(settings).connected() as ingest:
+    async with build_ingest_services(settings).connected() as ingest:
         origin = ingest.origin
         folders = (settings.temporary, settings.objects / INCOMING)  # those of leases stay, whatever happens
-        parts = origin.store, ingest.repository, origin.derivations, ingest.cdn
+        parts = origin.store, ingest.repository, origin.variant_service, ingest.cdn
         collector = Collector(*parts, folders=folders, age=timedelta(0))
         found = []
         async for garbage in collector.find():

@@ -36,7 +36,7 @@ Handler = Callable[[Delivery], Awaitable[JobStatus | None]]
 """Does the job; raises TryAgain, unless the delivery is the last."""
 
 
-class WarmupQueue(Protocol):
+class WarmUpQueue(Protocol):
     """Brings jobs to workers. The database stays the truth: a queue that forgets loses no job."""
 
     async def publish(self, upload_id: UploadId) -> None:

@@ -4,7 +4,7 @@ import re
 from uuid import uuid4
 
 from ingest.edge.cdn import Cdn
-from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
 from ingest.maintenance.doctor.http_client import Answer, Fetch
 from proxy.keys import VARIANTS_PREFIX, variant_path
 from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
@@ -15,7 +15,7 @@ _LONGEST_404 = 300  # seconds; Darkroom says 60
 _ADVICE = "See docs/deploy.md."
 
 
-async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> Judgement:
+async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResult:
     """A picture that never was: the CDN asks Darkroom, shows its 404, and forgets it soon. Raises CdnUnavailable."""
     url = cdn_url + variant_path(new_upload_id(), sizes.standard[0])
     answer = await fetch(url)
@@ -35,7 +35,7 @@ async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> Judgement
     return fine("asks Darkroom for what is missing")
 
 
-async def stored_picture(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: Fetch) -> Judgement:
+async def stored_picture(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: Fetch) -> CheckResult:
     """One that is stored: its headers arrive, and a query changes nothing. Raises StoreUnavailable, CdnUnavailable."""
     found = await _any_variant(store, sizes)
     if found is None:
@@ -49,7 +49,7 @@ async def stored_picture(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: 
     return fine("a stored variant arrives as it should, for a year")
 
 
-async def invalidations(cdn: Cdn) -> Judgement:
+async def invalidations(cdn: Cdn) -> CheckResult:
     """Tells it to forget a tag that nothing carries. Raises CdnUnavailable."""
     await cdn.forget([f"doctor-{uuid4().hex}"])
     return fine("takes invalidations by tag")

@@ -8,7 +8,7 @@ from ingest.catalog.database import Database
 from ingest.edge.cdn import Cdn
 from ingest.maintenance.doctor import cdn_checks, clock_checks, machine_checks, queue_checks, store_checks
 from ingest.maintenance.doctor.database_checks import tables
-from ingest.maintenance.doctor.findings import Check, Judgement
+from ingest.maintenance.doctor.findings import Check, CheckResult
 from ingest.maintenance.doctor.http_client import fetch
 from proxy.imaging import encode, vips
 from proxy.settings import Settings
@@ -41,7 +41,7 @@ def _queue(settings: Settings) -> Check:
 
     url = settings.redis_url.get_secret_value()
 
-    async def redis() -> Judgement:
+    async def redis() -> CheckResult:
         return queue_checks.judge_redis(await redis_facts(url))
 
     return redis
@@ -71,8 +71,8 @@ def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Map
     return found
 
 
-def _plain(judge: Callable[[], Judgement]) -> Check:
-    async def check() -> Judgement:
+def _plain(judge: Callable[[], CheckResult]) -> Check:
+    async def check() -> CheckResult:
         return judge()
 
     return check

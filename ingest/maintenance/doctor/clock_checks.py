@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
 from proxy.errors import ServiceError
 
 Clock = Callable[[], Awaitable[datetime]]
@@ -14,7 +14,7 @@ _NOTABLE, _WRONG = 5.0, 60.0  # seconds
 _PATIENCE = 10.0  # seconds for each
 
 
-async def clocks(others: Mapping[str, Clock]) -> Judgement:
+async def clocks(others: Mapping[str, Clock]) -> CheckResult:
     """`others` by name. One that does not answer is left out: its own check says why."""
     if not others:
         return fine("nothing to compare it with: all is on this machine")

@@ -1,10 +1,10 @@
 """The database: it answers, and its tables are this version's."""
 
 from ingest.catalog.database import Database, migrations_after
-from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
 
 
-async def tables(database: Database, *, embedded: bool) -> Judgement:
+async def tables(database: Database, *, embedded: bool) -> CheckResult:
     """Raises CatalogUnavailable."""
     revision = await database.revision()
     missing = migrations_after(revision)

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 DEADLINE = 15.0  # seconds for one check; an S3 that hangs is given up after ten
 
 
-class Verdict(StrEnum):
+class Status(StrEnum):
     OK = "ok"
     """Nothing to do; the remark may say what is done without."""
     WARNING = "warning"
@@ -24,10 +24,10 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class CheckResult:
     """`remark` says what was found and, unless all is well, what to do."""
 
-    verdict: Verdict
+    verdict: Status
     remark: str
 
 
@@ -36,24 +36,24 @@ class Finding:
     """What came of the check of that name."""
 
     name: str
-    verdict: Verdict
+    verdict: Status
     remark: str
 
 
-Check = Callable[[], Awaitable[Judgement]]
+Check = Callable[[], Awaitable[CheckResult]]
 """May raise a ServiceError whose text says what to mend."""
 
 
-def fine(remark: str) -> Judgement:
-    return Judgement(Verdict.OK, remark)
+def fine(remark: str) -> CheckResult:
+    return CheckResult(Status.OK, remark)
 
 
-def warning(remark: str) -> Judgement:
-    return Judgement(Verdict.WARNING, remark)
+def warning(remark: str) -> CheckResult:
+    return CheckResult(Status.WARNING, remark)
 
 
-def mend(remark: str) -> Judgement:
-    return Judgement(Verdict.MEND, remark)
+def mend(remark: str) -> CheckResult:
+    return CheckResult(Status.MEND, remark)
 
 
 async def examine(checks: Mapping[str, Check], deadline: float = DEADLINE) -> list[Finding]:
@@ -62,7 +62,7 @@ async def examine(checks: Mapping[str, Check], deadline: float = DEADLINE) -> li
     return [Finding(name, each.verdict, each.remark) for name, each in zip(checks, judgements, strict=True)]
 
 
-async def _judged(check: Check, deadline: float) -> Judgement:
+async def _judged(check: Check, deadline: float) -> CheckResult:
     try:
         async with asyncio.timeout(deadline):
             return await check()

@@ -8,7 +8,7 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 
-from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
 from proxy.settings import Settings
 
 _AMPLE = 0.8  # of the memory; the rest is for the servers themselves and for the system
@@ -16,7 +16,7 @@ _LIBRARIES = {"webp": "WebP", "avif": "AVIF", "littlecms2": "colour profiles"}
 _FEW_FILES, _TOO_FEW_FILES = 1024, 256
 
 
-def memory(settings: Settings, total: int, address_space: int | None) -> Judgement:
+def memory(settings: Settings, total: int, address_space: int | None) -> CheckResult:
     """`total`: bytes of the machine or container. `address_space`: bytes that a process may have, None for any."""
     total_mb, wanted = total >> 20, settings.render_memory_mb + settings.hot_cache_mb
     budget = f"RENDER_MEMORY_MB={settings.render_memory_mb} and HOT_CACHE_MB={settings.hot_cache_mb}"
@@ -32,7 +32,7 @@ def memory(settings: Settings, total: int, address_space: int | None) -> Judgeme
     return fine(f"{settings.render_memory_mb} of {total_mb} MiB for {settings.render_processes} render processes")
 
 
-async def temporary_files(settings: Settings) -> Judgement:
+async def temporary_files(settings: Settings) -> CheckResult:
     """The folder can be written to, and has room for what may be under way: uploads, and copies of originals."""
     folder = settings.temporary
     try:
@@ -42,7 +42,7 @@ async def temporary_files(settings: Settings) -> Judgement:
     return room(folder, free >> 20, settings)
 
 
-def room(folder: Path, free_mb: int, settings: Settings) -> Judgement:
+def room(folder: Path, free_mb: int, settings: Settings) -> CheckResult:
     least, ample = (
         2 * settings.max_upload_mb,
         (settings.render_processes + settings.max_waiting) * settings.max_upload_mb,
@@ -54,7 +54,7 @@ def room(folder: Path, free_mb: int, settings: Settings) -> Judgement:
     return fine(f"{folder}, {free_mb} MiB free")
 
 
-def file_descriptors(limit: int | None) -> Judgement:
+def file_descriptors(limit: int | None) -> CheckResult:
     """`limit`: files and connections that a process may have open, None for any number."""
     if limit is None:
         return fine("as many as a process likes")
@@ -65,14 +65,14 @@ def file_descriptors(limit: int | None) -> Judgement:
     return fine(f"{limit} for each process")
 
 
-def codecs(versions: Mapping[str, str]) -> Judgement:
+def codecs(versions: Mapping[str, str]) -> CheckResult:
     """`versions`: of Pillow's libraries, empty for one that it lacks."""
     if lacking := [what for library, what in _LIBRARIES.items() if not versions.get(library)]:
         return mend(f"Pillow comes without {', '.join(lacking)} here: install its wheel, which has all of them.")
     return fine(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")
 
 
-def libvips(version: str) -> Judgement:
+def libvips(version: str) -> CheckResult:
     if version:
         return fine(f"libvips {version} decodes PNG and WebP")
     return fine("not installed, and not needed: large PNG and WebP take longer and more memory (darkroom-origin[vips])")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
 
 if TYPE_CHECKING:  # the module imports Redis's client, and most installations have none
     from ingest.jobs.queue.redis_info import RedisFacts
@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # the module imports Redis's client, and most installations h
 _LEAST, _ADVISED = (5, 0), (6, 2)  # BullMQ's own words
 
 
-def judge_redis(facts: "RedisFacts") -> Judgement:
+def judge_redis(facts: "RedisFacts") -> CheckResult:
     version = _version(facts.version)
     if version < _LEAST:
         return mend(f"Redis {facts.version} is too old: BullMQ needs 5.0, better 6.2 or later.")
@@ -30,7 +30,7 @@ def judge_redis(facts: "RedisFacts") -> Judgement:
     return fine(f"Redis {facts.version}, noeviction, {kept}")
 
 
-async def local() -> Judgement:
+async def local() -> CheckResult:
     return fine("REDIS_URL is unset: jobs and leases of this machine alone")
 
 

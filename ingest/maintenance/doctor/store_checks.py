@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from ingest.maintenance.doctor.findings import Judgement, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variants_prefix
 from proxy.model import new_upload_id
@@ -38,7 +38,7 @@ async def _stored(store: ObjectStore, key: str) -> AsyncIterator[None]:
         await store.delete(key)
 
 
-async def round_trip(store: ObjectStore) -> Judgement:
+async def round_trip(store: ObjectStore) -> CheckResult:
     """Writes, reads and deletes."""
     for key in (_original(), _variant()):
         async with _stored(store, key):
@@ -50,7 +50,7 @@ async def round_trip(store: ObjectStore) -> Judgement:
     return fine("writes, reads and deletes")
 
 
-async def listing(store: ObjectStore) -> Judgement:
+async def listing(store: ObjectStore) -> CheckResult:
     """Lists, and says 404 for what is not there: two things that S3 grants by one right."""
     async with _stored(store, key := _variant()):
         try:
@@ -68,7 +68,7 @@ async def listing(store: ObjectStore) -> Judgement:
     return fine("lists, and answers 404 for what is not there")
 
 
-async def conditional_writes(store: ObjectStore) -> Judgement:
+async def conditional_writes(store: ObjectStore) -> CheckResult:
     key = _original()
     try:
         await store.put(key, b"first", content_type=_TYPE, if_absent=True)

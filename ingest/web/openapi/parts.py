@@ -6,7 +6,7 @@ from typing import Any
 
 from proxy.errors import ServiceError, Unauthorized
 from proxy.model import UPLOAD_ID
-from proxy.web.problems import INTERNAL, MEDIA_TYPE, METHOD_NOT_ALLOWED, NO_STORE, SHORT, Kind
+from proxy.web.problems import INTERNAL, MEDIA_TYPE, METHOD_NOT_ALLOWED, NO_STORE, SHORT, ProblemType
 
 Json = dict[str, Any]
 
@@ -72,7 +72,7 @@ def call(
     *,
     tag: str,
     answers: Json,
-    problems: Iterable[type[ServiceError] | Kind] = (),
+    problems: Iterable[type[ServiceError] | ProblemType] = (),
     cacheable: bool = False,
     needs_key: bool = True,
     **more: Any,
@@ -89,10 +89,10 @@ def call(
     }
 
 
-def _problems(kinds: Iterable[type[ServiceError] | Kind], *, cacheable: bool) -> Json:
+def _problems(kinds: Iterable[type[ServiceError] | ProblemType], *, cacheable: bool) -> Json:
     by_status: dict[int, dict[str, str]] = defaultdict(dict)
     for kind in kinds:
-        status, code, title = kind if isinstance(kind, Kind) else Kind.of(kind)
+        status, code, title = kind if isinstance(kind, ProblemType) else ProblemType.of(kind)
         by_status[status].setdefault(code, title)
     return {str(status): _problem(status, codes, cacheable=cacheable) for status, codes in by_status.items()}
 

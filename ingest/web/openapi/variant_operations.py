@@ -4,7 +4,7 @@ from ingest.web.openapi.parts import UPLOAD, Json, answer, call, parameter
 from proxy import errors
 from proxy.model import DENSITIES, Format, Size, Sizes, Variant
 from proxy.variants.encoded_variant import CACHE_CONTROL
-from proxy.web.problems import UNSATISFIABLE, Kind
+from proxy.web.problems import UNSATISFIABLE, ProblemType
 from proxy.web.variant_routes import CACHE_STATUS
 
 _IDENTITY: Json = {
@@ -49,7 +49,7 @@ def variant_paths(sizes: Sizes) -> Json:
     return {"/images/{uploadId}/{size}.{format}": {"parameters": _name(sizes), "get": get, "head": head}}
 
 
-def _call(name: str, summary: str, answers: Json, parameters: list[Json], *problems: Kind) -> Json:
+def _call(name: str, summary: str, answers: Json, parameters: list[Json], *problems: ProblemType) -> Json:
     return call(
         name,
         summary,
@@ -59,7 +59,7 @@ def _call(name: str, summary: str, answers: Json, parameters: list[Json], *probl
         answers=answers,
         problems=[
             errors.NotFound,
-            *(Kind.of(error)._replace(status=422) for error in _UPLOADED),
+            *(ProblemType.of(error)._replace(status=422) for error in _UPLOADED),
             *_TROUBLE,
             *problems,
         ],

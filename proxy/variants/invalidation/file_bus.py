@@ -16,19 +16,19 @@ _LOOK_EVERY = 0.5  # seconds
 _KEPT = 120  # seconds; whoever has not looked for so long has forgotten the picture by itself (hot.MAX_AGE)
 
 
-class FilePurges:
+class FileInvalidationBus:
     """An empty file for each deletion, named by the upload. Who listens looks for new ones, and removes old ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def announce(self, upload_id: UploadId) -> None:
+    async def publish(self, upload_id: UploadId) -> None:
         try:
             await anyio.to_thread.run_sync(self._touch, upload_id)
         except OSError as error:
             log.warning("other processes were not told of a deletion", upload=upload_id, error=str(error))
 
-    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
         seen: dict[str, int] | None = None  # times of change, in nanoseconds, by name
         while True:
             try:

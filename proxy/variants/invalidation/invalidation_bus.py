@@ -6,23 +6,23 @@ from typing import Protocol
 from proxy.model import UploadId
 
 
-class Purges(Protocol):
-    async def announce(self, upload_id: UploadId) -> None:
+class InvalidationBus(Protocol):
+    async def publish(self, upload_id: UploadId) -> None:
         """Never raises: who hears nothing forgets within a minute (hot.MAX_AGE)."""
 
-    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
         """Calls `heard` for each, until it is cancelled; with None where some may have been missed."""
 
     async def close(self) -> None: ...
 
 
-class NoPurges:
+class NoInvalidation:
     """For one process."""
 
-    async def announce(self, upload_id: UploadId) -> None:
+    async def publish(self, upload_id: UploadId) -> None:
         pass
 
-    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
         pass
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ _LISTEN_AGAIN = 2.0
 _HEARTBEAT = 15.0  # seconds between looks at a connection that says nothing
 
 
-class RedisPurges:
+class RedisInvalidationBus:
     """Redis away: announcements are lost, and everything is forgotten when it is back."""
 
     def __init__(self, url: str) -> None:
@@ -31,13 +31,13 @@ class RedisPurges:
             url, socket_connect_timeout=_PATIENCE, health_check_interval=_HEARTBEAT, retry=retry
         )
 
-    async def announce(self, upload_id: UploadId) -> None:
+    async def publish(self, upload_id: UploadId) -> None:
         try:
             await self._speaker.publish(_CHANNEL, upload_id)
         except (RedisError, OSError) as error:
             log.warning("other processes were not told of a deletion", upload=upload_id, error=str(error))
 
-    async def listen(self, heard: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
         while True:
             with suppress(RedisError, OSError):  # the lease and the queue complain of Redis; this would say it again
                 await self._follow(heard)

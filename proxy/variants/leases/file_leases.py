@@ -15,7 +15,7 @@ _DIGITS = 4  # 65,536 slots: two of 64 derivations at once meet in 3 of 100 case
 _POLL = 0.02  # seconds between attempts; an attempt is one system call
 
 
-class FileLock:
+class FileLeaseStore:
     """A file for each of many slots that keys share by chance, so that there is an end of files.
 
     Two keys that meet wait for each other, which costs them time alone. The kernel frees a dead holder's lock at once.

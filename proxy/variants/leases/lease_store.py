@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 
-class KeyLock(Protocol):
+class LeaseStore(Protocol):
     """A lease by key. It saves work; it is not what keeps the result right: conditional puts and equal bytes are."""
 
     def hold(self, key: str, *, wait: bool = True) -> AbstractAsyncContextManager[bool]:
@@ -18,7 +18,7 @@ class KeyLock(Protocol):
     async def close(self) -> None: ...
 
 
-class NoLock:
+class NoLeases:
     """For one process, whose flights are enough."""
 
     @asynccontextmanager

@@ -25,7 +25,7 @@ _CONNECTIONS = 32
 _LEAVE_ALONE_SECONDS = 5.0  # after a failure, so that a Redis that is away costs time once and not for each picture
 
 
-class RedisLock:
+class RedisLeaseStore:
     """Redis away, slow or full: leases are granted unseen (each process still derives once), with one warning.
 
     `leave_alone_seconds`: for how long Redis is not asked again after it has failed.

@@ -11,7 +11,7 @@ from proxy.errors import Unauthorized
 from proxy.web.problems import problem
 
 
-class RequireKey:
+class RequireApiKey:
     """Lets a request to `app` through with one of `keys`, or to one of the `open_paths` without. No keys: no lock.
 
     `refuse` makes the answer to any other.

@@ -39,7 +39,7 @@ def route_is(scope: MutableMapping[str, Any], template: str) -> None:
     scope[_ROUTE] = template
 
 
-class Observed:
+class Observability:
     """Around `app`. The request's id is the edge's `X-Request-Id`, if it is a plain one, or a new one."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:

@@ -10,14 +10,14 @@ from sqlalchemy import select, update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import upload_jobs
-from ingest.idempotency_key import LIFETIME, Claim
+from ingest.idempotency_key import LIFETIME, IdempotencyKey
 from ingest.records import PrivateMetadata
 from proxy.errors import InProgress
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import image_of, upload
 
-CLAIM = Claim("a" * 64, timedelta(minutes=2))
-OTHER = Claim("b" * 64, timedelta(minutes=2))
+CLAIM = IdempotencyKey("a" * 64, timedelta(minutes=2))
+OTHER = IdempotencyKey("b" * 64, timedelta(minutes=2))
 PRINT = "f" * 64
 
 
@@ -25,9 +25,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def taken(repository: JobRepository, claim: Claim = CLAIM, created_at: datetime | None = None) -> UploadId:
+async def taken(repository: JobRepository, key: IdempotencyKey = CLAIM, created_at: datetime | None = None) -> UploadId:
     upload_id = new_upload_id()
-    await repository.begin(upload_id, claim)
+    await repository.begin(upload_id, key)
     await repository.accept(image_of(upload_id, created_at or now()), PRINT)
     return upload_id
 

@@ -9,7 +9,7 @@ from sqlalchemy import update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images
-from ingest.records import MOVES, Job, JobStatus, LostJob, VariantState, WarmedVariant
+from ingest.records import TRANSITIONS, Job, JobNotClaimable, JobStatus, VariantState, WarmedVariant
 from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
 from tests.contracts.uploads import (
@@ -25,7 +25,9 @@ from tests.contracts.uploads import (
 
 
 class TestAdvancing:
-    @pytest.mark.parametrize(("expect", "to"), [(expect, to) for expect in MOVES for to in sorted(MOVES[expect])])
+    @pytest.mark.parametrize(
+        ("expect", "to"), [(expect, to) for expect in TRANSITIONS for to in sorted(TRANSITIONS[expect])]
+    )
     async def test_a_legal_move_from_where_the_job_is(
         self, repository: JobRepository, expect: JobStatus, to: JobStatus
     ) -> None:
@@ -36,7 +38,7 @@ class TestAdvancing:
         assert (await job_of(repository, upload_id)).status is to
 
     @pytest.mark.parametrize(
-        ("expect", "to"), [(expect, to) for expect in JobStatus for to in JobStatus if to not in MOVES[expect]]
+        ("expect", "to"), [(expect, to) for expect in JobStatus for to in JobStatus if to not in TRANSITIONS[expect]]
     )
     async def test_an_illegal_move_is_a_mistake(
         self, repository: JobRepository, expect: JobStatus, to: JobStatus
@@ -58,14 +60,14 @@ class TestAdvancing:
         upload_id = await upload(repository, status)
         before = await job_of(repository, upload_id)
 
-        for to in MOVES[expect]:
-            with pytest.raises(LostJob):
+        for to in TRANSITIONS[expect]:
+            with pytest.raises(JobNotClaimable):
                 await repository.advance(upload_id, expect=expect, to=to, progress=50, error="not mine")
 
         assert await job_of(repository, upload_id) == before
 
     async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
-        with pytest.raises(LostJob):
+        with pytest.raises(JobNotClaimable):
             await repository.advance(new_upload_id(), expect=PENDING, to=PROCESSING)
 
     async def test_of_twenty_who_want_it_one_gets_it(self, repository: JobRepository) -> None:
@@ -75,7 +77,7 @@ class TestAdvancing:
         results = await asyncio.gather(*claims, return_exceptions=True)
 
         assert results.count(None) == 1
-        assert [type(result) for result in results if result is not None] == [LostJob] * 19
+        assert [type(result) for result in results if result is not None] == [JobNotClaimable] * 19
 
     async def test_only_the_job_meant_moves(self, repository: JobRepository) -> None:
         upload_id, other = await upload(repository), await upload(repository)
@@ -138,13 +140,13 @@ class TestRecording:
         upload_id = await upload(repository, status)
         before = await repository.find(upload_id)
 
-        with pytest.raises(LostJob):
+        with pytest.raises(JobNotClaimable):
             await repository.record(upload_id, 50, {})
 
         assert await repository.find(upload_id) == before
 
     async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
-        with pytest.raises(LostJob):
+        with pytest.raises(JobNotClaimable):
             await repository.record(new_upload_id(), 50, {})
 
     @pytest.mark.parametrize("progress", [0, 100])

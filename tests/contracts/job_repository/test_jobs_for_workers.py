@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest.catalog.repository import JobRepository
-from ingest.records import Cause, JobStatus
+from ingest.records import JobStatus, TraceContext
 from proxy.model import new_upload_id
 from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, image_of, job_of, upload
 
@@ -98,10 +98,10 @@ class TestForWorkers:
         assert await repository.oldest_pending() == NOON + timedelta(seconds=1)
 
     async def test_a_job_keeps_what_caused_it(self, repository: JobRepository) -> None:
-        cause = Cause("f" * 64, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        trace_context = TraceContext("f" * 64, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         upload_id = new_upload_id()
-        await repository.begin(upload_id, cause=cause)
+        await repository.begin(upload_id, trace_context=trace_context)
         await repository.accept(image_of(upload_id))
 
-        assert (await job_of(repository, upload_id)).cause == cause
-        assert (await job_of(repository, await upload(repository))).cause == Cause()
+        assert (await job_of(repository, upload_id)).trace_context == trace_context
+        assert (await job_of(repository, await upload(repository))).trace_context == TraceContext()

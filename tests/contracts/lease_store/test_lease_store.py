@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from proxy.telemetry import Metrics
-from proxy.variants.leases.file_leases import FileLock
-from proxy.variants.leases.lease_store import KeyLock, NoLock
-from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLock
+from proxy.variants.leases.file_leases import FileLeaseStore
+from proxy.variants.leases.lease_store import LeaseStore, NoLeases
+from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLeaseStore
 from tests.contracts.locks import KEY, LEASE, OTHER, Locks, can_have, end, hold_for_ever
 from tests.contracts.waiting import GUARD
 
@@ -21,12 +21,12 @@ async def locks(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     kind, *more = request.param.split("-")
     place = str(tmp_path / "locks") if kind == "file" else request.getfixturevalue("redis").url
 
-    def open_lock() -> KeyLock:
+    def open_leases() -> LeaseStore:
         lease = LEASE if "brief" in more else LEASE_SECONDS
-        return FileLock(Path(place)) if kind == "file" else RedisLock(place, Metrics(), lease_seconds=lease)
+        return FileLeaseStore(Path(place)) if kind == "file" else RedisLeaseStore(place, Metrics(), lease_seconds=lease)
 
-    first = open_lock()
-    second = open_lock() if "two" in more else first
+    first = open_leases()
+    second = open_leases() if "two" in more else first
     yield Locks(first, second, (kind, place))
     await first.close()
     await second.close()
@@ -36,7 +36,7 @@ class TestHolding:
     async def test_one_at_a_time_has_it(self, locks: Locks) -> None:
         inside, most, turns = 0, 0, 0
 
-        async def work(lock: KeyLock) -> None:
+        async def work(lock: LeaseStore) -> None:
             nonlocal inside, most, turns
             async with lock.hold(KEY) as held:
                 assert held is True
@@ -168,7 +168,7 @@ class TestAnotherProcess:
 
 async def test_files_that_cannot_be_made_are_done_without(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("in the way")
-    lock = FileLock(tmp_path / "locks")
+    lock = FileLeaseStore(tmp_path / "locks")
 
     async with asyncio.timeout(GUARD), lock.hold(KEY) as one, lock.hold(KEY) as two:
         assert (one, two) == (True, True)
@@ -176,7 +176,7 @@ async def test_files_that_cannot_be_made_are_done_without(tmp_path: Path) -> Non
 
 async def test_there_is_an_end_of_files(tmp_path: Path) -> None:
     """Anybody can ask for ids without end, and a file that is held can not be removed without a race."""
-    lock = FileLock(tmp_path)
+    lock = FileLeaseStore(tmp_path)
     for number in range(700):
         async with lock.hold(f"images/{number}/small.jpg"):
             pass
@@ -187,7 +187,7 @@ async def test_there_is_an_end_of_files(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_is_alone_needs_none() -> None:
-    lock = NoLock()
+    lock = NoLeases()
 
     async with asyncio.timeout(GUARD), lock.hold(KEY) as one, lock.hold(KEY) as two:
         assert (one, two) == (True, True)

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.telemetry import Metrics
-from proxy.variants.leases.redis_leases import RedisLock
+from proxy.variants.leases.redis_leases import RedisLeaseStore
 from tests.contracts.locks import KEY, LEASE, SOON, can_have, end, hold_for_ever
 from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
@@ -29,9 +29,9 @@ def trouble(request: pytest.FixtureRequest) -> Callable[[RedisServer], None]:
 
 @dataclass(frozen=True)
 class Watched:
-    """A RedisLock and its count of fallbacks."""
+    """A RedisLeaseStore and its count of fallbacks."""
 
-    lock: RedisLock
+    lock: RedisLeaseStore
     metrics: Metrics
 
     @property
@@ -43,13 +43,13 @@ class TestRedisInTrouble:
     @pytest.fixture
     async def watched(self, redis: RedisServer) -> AsyncIterator[Watched]:
         metrics = Metrics()
-        lock = RedisLock(redis.url, metrics, lease_seconds=LEASE, leave_alone_seconds=0.5)
+        lock = RedisLeaseStore(redis.url, metrics, lease_seconds=LEASE, leave_alone_seconds=0.5)
         yield Watched(lock, metrics)
         redis.resume()
         await lock.close()
 
     async def assert_leases_work(self, redis: RedisServer) -> None:
-        one, two = (RedisLock(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
+        one, two = (RedisLeaseStore(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with one.hold(KEY):
             assert await can_have(two) is False
         await one.close()
@@ -119,7 +119,7 @@ class TestRedisInTrouble:
 
     @pytest.mark.serial  # 400 renewals a second that each wait a second at most
     async def test_a_crowd_is_no_trouble(self, redis: RedisServer) -> None:
-        watched = Watched(RedisLock(redis.url, metrics := Metrics()), metrics)
+        watched = Watched(RedisLeaseStore(redis.url, metrics := Metrics()), metrics)
         async with asyncio.timeout(GUARD), AsyncExitStack() as leases:
             holds = [watched.lock.hold(f"images/crowd/{number}.jpg") for number in range(400)]
             assert await asyncio.gather(*(leases.enter_async_context(hold) for hold in holds)) == [True] * 400
@@ -128,7 +128,7 @@ class TestRedisInTrouble:
 
     async def test_only_its_holder_frees_it(self, redis: RedisServer) -> None:
         """One whose lease was lost meanwhile does not free the next one's."""
-        one, two = (RedisLock(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
+        one, two = (RedisLeaseStore(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with AsyncExitStack() as later:
             async with one.hold(KEY):
                 with redis.client() as client:
@@ -143,7 +143,7 @@ class TestRedisInTrouble:
 
     async def test_a_wrong_password_is_as_good_as_away(self, redis: RedisServer) -> None:
         metrics = Metrics()
-        lock = RedisLock(redis.url.replace("//", "//nobody:wrong@"), metrics)
+        lock = RedisLeaseStore(redis.url.replace("//", "//nobody:wrong@"), metrics)
         with capture_logs() as logs:
             async with asyncio.timeout(SOON), lock.hold(KEY) as one, lock.hold(KEY) as two:
                 assert (one, two) == (True, True)

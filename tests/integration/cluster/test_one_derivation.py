@@ -13,7 +13,7 @@ import pytest
 
 from tests.client import GUARD, complete, status, until, upload
 from tests.cluster import Cluster
-from tests.crowd import at_once, derivations
+from tests.crowd import at_once, variant_service
 from tests.http_client import http
 from tests.service import PATIENT, Service
 
@@ -32,7 +32,7 @@ class TestOneDerivation:
 
         assert Counter(answer.status for answer in answers) == {200: len(services) * callers}
         assert len({answer.body for answer in answers}) == 1
-        assert derivations(*services) == 1
+        assert variant_service(*services) == 1
         assert sum(answer.cache_status == "darkroom; fwd=miss; stored" for answer in answers) == 1
         return upload_id
 
@@ -103,4 +103,4 @@ def test_a_holder_that_is_killed_delays_the_others_by_seconds(cluster: Cluster, 
 
         with pytest.raises(httpx.TransportError):
             broken.result()
-        assert derivations(other) == 1
+        assert variant_service(other) == 1

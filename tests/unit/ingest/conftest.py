@@ -9,13 +9,13 @@ import pytest_asyncio
 
 from ingest.catalog.database import Database
 from ingest.jobs.warm_up import WarmUp
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from proxy.imaging.limits import Limits
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES
 from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue
@@ -65,15 +65,15 @@ def temporary(tmp_path: Path) -> Path:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def derivations(
+async def variant_service(
     store: CountingStore, pool: RenderPool, metrics: Metrics, temporary: Path, tmp_path: Path
-) -> AsyncIterator[Derivations]:
+) -> AsyncIterator[VariantService]:
     recipes = Recipes(Settings(data_dir=tmp_path))
-    derivations = Derivations(
+    variant_service = VariantService(
         store, pool, recipes, metrics, temporary=temporary, timeout=20, hot_bytes=0, missing_ttl=60
     )
-    yield derivations
-    await derivations.drain()
+    yield variant_service
+    await variant_service.drain()
 
 
 @pytest.fixture
@@ -89,17 +89,17 @@ def uploads(
     repository: WatchedRepository,
     queue: RecordingQueue,
     cdn: RecordingCdn,
-    derivations: Derivations,
+    variant_service: VariantService,
     metrics: Metrics,
     temporary: Path,
-) -> Uploads:
-    return Uploads(
+) -> UploadService:
+    return UploadService(
         store=store,
         pool=pool,
         repository=repository,
         queue=queue,
         cdn=cdn,
-        derivations=derivations,
+        variant_service=variant_service,
         sizes=SIZES,
         metrics=metrics,
         temporary=temporary,
@@ -107,5 +107,5 @@ def uploads(
 
 
 @pytest.fixture
-def warmup(repository: WatchedRepository, derivations: Derivations) -> WarmUp:
-    return WarmUp(repository, derivations, SIZES)
+def warmup(repository: WatchedRepository, variant_service: VariantService) -> WarmUp:
+    return WarmUp(repository, variant_service, SIZES)

@@ -6,7 +6,7 @@ from typing import Any
 
 from PIL import Image as Picture
 
-from ingest.records import Image
+from ingest.records import Upload
 from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
 from tests import pictures
 
@@ -21,9 +21,9 @@ def picture(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
     return {"jpeg": pictures.jpeg, "png": pictures.png, "webp": pictures.webp}[format](image)
 
 
-def accepted(upload_id: UploadId | None = None, **changes: Any) -> Image:
+def accepted(upload_id: UploadId | None = None, **changes: Any) -> Upload:
     """An upload as `Uploads` describes it, with a moment of its own."""
-    image = Image(
+    image = Upload(
         upload_id or new_upload_id(),
         "jpeg",
         4711,

@@ -8,10 +8,10 @@ from ingest.jobs.queue.warm_up_queue import Handler
 from proxy.errors import ServiceError, Unavailable
 from proxy.model import UploadId, Variant
 from proxy.variants.results import Ensured
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 
 
-class ScriptedDerivations(Derivations):
+class ScriptedVariantService(VariantService):
     """What a warm-up sees of Derivations. Attempts end as `script` says, after `after` variants; then all succeed.
 
     As with the real ones, what an earlier attempt has stored is there already, and its seconds are not known any more.

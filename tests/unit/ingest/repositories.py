@@ -9,8 +9,8 @@ from typing import Any
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency_key import Claim
-from ingest.records import MOVES, UNKNOWN, Cause, Image, Job, JobStatus, LostJob, WarmedVariant
+from ingest.idempotency_key import IdempotencyKey
+from ingest.records import NO_TRACE, TRANSITIONS, Job, JobNotClaimable, JobStatus, TraceContext, Upload, WarmedVariant
 from proxy.errors import CatalogUnavailable, UnknownUpload
 from proxy.model import UploadId
 from tests.fakes import Gate
@@ -50,11 +50,13 @@ class WatchedRepository(JobRepository):
             self._failures[method] -= 1
             raise CatalogUnavailable("The fake database was told to fail.")
 
-    async def begin(self, upload_id: UploadId, claim: Claim | None = None, cause: Cause = UNKNOWN) -> None:
+    async def begin(
+        self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
+    ) -> None:
         await self._enter("begin", upload_id)
-        await super().begin(upload_id, claim, cause)
+        await super().begin(upload_id, key, trace_context)
 
-    async def accept(self, image: Image, fingerprint: str | None = None) -> None:
+    async def accept(self, image: Upload, fingerprint: str | None = None) -> None:
         await self._enter("accept", image.upload_id)
         await super().accept(image, fingerprint)
 
@@ -62,7 +64,7 @@ class WatchedRepository(JobRepository):
         await self._enter("delete", upload_id)
         return await super().delete(upload_id)
 
-    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+    async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         await self._enter("find", upload_id)
         return await super().find(upload_id)
 
@@ -80,7 +82,7 @@ class WatchedRepository(JobRepository):
 class MemoryRepository(JobRepository):
     """Jobs in a dictionary, for loops whose time is virtual: a real database answers from a thread."""
 
-    def __init__(self, *uploads: Image) -> None:
+    def __init__(self, *uploads: Upload) -> None:
         self.images = {image.upload_id: image for image in uploads}
         self.status = dict.fromkeys(self.images, JobStatus.PENDING)
         self.progress = dict.fromkeys(self.images, 0)
@@ -100,7 +102,7 @@ class MemoryRepository(JobRepository):
         self._enter("next_pending")
         return next((one for one, status in self.status.items() if status is JobStatus.PENDING), None)
 
-    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+    async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         self._enter("find")
         if upload_id not in self.images:
             raise UnknownUpload
@@ -119,9 +121,9 @@ class MemoryRepository(JobRepository):
         error: str | None = None,
     ) -> None:
         self._enter("advance")
-        assert to in MOVES[expect]
+        assert to in TRANSITIONS[expect]
         if self.status.get(upload_id) is not expect:
-            raise LostJob(upload_id)
+            raise JobNotClaimable(upload_id)
         self.status[upload_id], self.errors[upload_id] = to, error
         if to.ended:
             self.ended.set()
@@ -139,7 +141,7 @@ class MemoryRepository(JobRepository):
     async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
         self._enter("record")
         if self.status.get(upload_id) is not JobStatus.PROCESSING:
-            raise LostJob(upload_id)
+            raise JobNotClaimable(upload_id)
         self.recorded.append(progress)
         self.progress[upload_id] = progress
         self.images[upload_id] = replace(self.images[upload_id], variants=dict(variants))

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.idempotency_key import fingerprint, parse_claim
+from ingest.idempotency_key import fingerprint, parse_idempotency_key
 from proxy.errors import Malformed
 from tests.unit.ingest.bodies import chunks_of
 
@@ -12,10 +12,10 @@ MINUTE = timedelta(minutes=1)
 
 
 def digest(key: str, caller: bytes = b"") -> str:
-    claim = parse_claim([key], caller, MINUTE)
-    assert claim
-    assert claim.patience == MINUTE
-    return claim.digest
+    parsed = parse_idempotency_key([key], caller, MINUTE)
+    assert parsed
+    assert parsed.patience == MINUTE
+    return parsed.digest
 
 
 @pytest.mark.parametrize("key", ["k", "8e03978e-40d5-43e1-bc93-6894a57f9324", '"quoted"', "!" * 255, "~"])
@@ -31,13 +31,13 @@ def test_a_key_and_its_caller_do_not_run_together() -> None:
 
 
 def test_without_a_header_there_is_no_claim() -> None:
-    assert parse_claim([], b"caller", MINUTE) is None
+    assert parse_idempotency_key([], b"caller", MINUTE) is None
 
 
 @pytest.mark.parametrize("values", [[""], ["a b"], ["a" * 256], ["ü"], ["a\x7f"], ["a\n"], ["a", "a"], ["a, b"]])
 def test_anything_else_is_refused(values: list[str]) -> None:
     with pytest.raises(Malformed, match="visible ASCII"):
-        parse_claim(values, b"", MINUTE)
+        parse_idempotency_key(values, b"", MINUTE)
 
 
 @pytest.mark.parametrize("split", [1, 3, None])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.records import MOVES, JobStatus, VariantState
+from ingest.records import TRANSITIONS, JobStatus, VariantState
 
 
 def test_statuses_are_spelled_as_in_the_contract() -> None:
@@ -20,17 +20,17 @@ def test_every_status_has_its_moves_and_these_are_all() -> None:
         JobStatus.COMPLETE: {JobStatus.PROCESSING},
         JobStatus.FAILED: {JobStatus.PROCESSING},
     }
-    assert dict(MOVES) == legal
+    assert dict(TRANSITIONS) == legal
 
 
 @pytest.mark.parametrize("status", JobStatus)
 def test_only_a_job_in_processing_moves_to_itself_when_it_is_taken_over(status: JobStatus) -> None:
-    assert (status in MOVES[status]) == (status is JobStatus.PROCESSING)
+    assert (status in TRANSITIONS[status]) == (status is JobStatus.PROCESSING)
 
 
 @pytest.mark.parametrize("status", JobStatus)
 def test_no_way_leads_to_an_end_but_through_processing(status: JobStatus) -> None:
-    assert (status is JobStatus.PROCESSING) == any(move.ended for move in MOVES[status])
+    assert (status is JobStatus.PROCESSING) == any(move.ended for move in TRANSITIONS[status])
 
 
 def test_complete_and_failed_are_ends() -> None:

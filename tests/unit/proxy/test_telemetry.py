@@ -26,7 +26,7 @@ def logging_of_our_own() -> Iterator[None]:
 
 async def test_the_exposition_has_the_names_and_labels_of_the_contract() -> None:
     metrics = Metrics()
-    metrics.derivations.labels("small", "jpg", "ok").inc()
+    metrics.variant_service.labels("small", "jpg", "ok").inc()
     metrics.variant_requests.labels("hot").inc()
     metrics.jobs.labels("pending").set(3)
     metrics.observe_stages({"decode": 0.02})

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_many import WarmReport
-from ingest.records import Image, JobStatus, VariantState, WarmedVariant, warm_many
+from ingest.records import JobStatus, Upload, VariantState, WarmedVariant, warm_many
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId, new_upload_id
 from tests.unit.ingest.examples import SIZES, accepted
@@ -35,14 +35,14 @@ class ScriptedWarmUp:
         return self._ends.get(delivery.upload_id, JobStatus.COMPLETE)
 
 
-async def stored(repository: WatchedRepository, images: Sequence[Image]) -> list[UploadId]:
+async def stored(repository: WatchedRepository, images: Sequence[Upload]) -> list[UploadId]:
     for image in images:
         await repository.begin(image.upload_id)
         await repository.accept(image)
     return [image.upload_id for image in images]
 
 
-async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Image, None]]:
+async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Upload, None]]:
     for one in range(number):
         seen.append(one)
         yield accepted(), None

@@ -15,8 +15,8 @@ from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
-from ingest.records import Image, JobStatus, VariantState, WarmedVariant
-from ingest.uploads.upload_service import Uploads
+from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
+from ingest.uploads.upload_service import UploadService
 from proxy.imaging.limits import Limits
 from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
@@ -24,9 +24,9 @@ from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
-from proxy.variants.leases.file_leases import FileLock
+from proxy.variants.leases.file_leases import FileLeaseStore
 from proxy.variants.results import Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, accepted, picture
@@ -40,7 +40,7 @@ NAMES = [variant.name for variant in SIZES.standard]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def image(uploads: Uploads) -> Image:
+async def image(uploads: UploadService) -> Upload:
     return await uploads.receive(chunks_of(picture(format="png")))
 
 
@@ -56,13 +56,13 @@ async def sizes_in(store: CountingStore, upload_id: UploadId) -> dict[str, int]:
 
 
 class TestComplete:
-    async def test_the_job_ends_complete(self, warmup: WarmUp, repository: WatchedRepository, image: Image) -> None:
+    async def test_the_job_ends_complete(self, warmup: WarmUp, repository: WatchedRepository, image: Upload) -> None:
         assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
 
     async def test_every_standard_variant_is_stored_and_known_as_it_is(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         await deliver(warmup.run, image.upload_id)
 
@@ -75,13 +75,18 @@ class TestComplete:
         assert None not in {variant.milliseconds for variant in known.values()}
 
     async def test_a_warmed_variant_and_a_requested_one_are_the_same_bytes(
-        self, warmup: WarmUp, uploads: Uploads, derivations: Derivations, store: CountingStore, image: Image
+        self,
+        warmup: WarmUp,
+        uploads: UploadService,
+        variant_service: VariantService,
+        store: CountingStore,
+        image: Upload,
     ) -> None:
         asked = await uploads.receive(chunks_of(picture(format="png")))
         await deliver(warmup.run, image.upload_id)
 
         for variant in SIZES.standard:
-            fetched = await derivations.fetch(asked.upload_id, variant)
+            fetched = await variant_service.fetch(asked.upload_id, variant)
             assert fetched.tier is Tier.DERIVED
             stored = await store.inner.get(variant_key(image.upload_id, variant))
             assert stored.body == fetched.picture.body
@@ -90,7 +95,7 @@ class TestComplete:
 
     @pytest.mark.heavy
     async def test_progress_grows_variant_by_variant(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, image: Upload
     ) -> None:
         await deliver(warmup.run, image.upload_id)
 
@@ -102,7 +107,7 @@ class TestComplete:
         assert {(variant.bytes, variant.milliseconds) for variant in waiting} == {(None, None)}
 
     async def test_what_is_recorded_as_stored_is_in_the_store(
-        self, database: Database, derivations: Derivations, store: CountingStore, image: Image
+        self, database: Database, variant_service: VariantService, store: CountingStore, image: Upload
     ) -> None:
         class Suspicious(JobRepository):
             async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
@@ -111,12 +116,12 @@ class TestComplete:
                 assert known == {name: there.get(name) for name in known}
                 await super().record(upload_id, progress, variants)
 
-        warmup = WarmUp(Suspicious(database), derivations, SIZES)
+        warmup = WarmUp(Suspicious(database), variant_service, SIZES)
 
         assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
     async def test_the_original_is_fetched_and_decoded_once(
-        self, warmup: WarmUp, store: CountingStore, pool: RenderPool, image: Image
+        self, warmup: WarmUp, store: CountingStore, pool: RenderPool, image: Upload
     ) -> None:
         before = pool._idle[0].requests
 
@@ -128,14 +133,14 @@ class TestComplete:
     async def test_variants_that_a_request_had_made_are_counted_in(
         self,
         warmup: WarmUp,
-        derivations: Derivations,
+        variant_service: VariantService,
         repository: WatchedRepository,
         store: CountingStore,
-        image: Image,
+        image: Upload,
     ) -> None:
         variant = SIZES.standard[3]
-        await derivations.fetch(image.upload_id, variant)
-        await derivations.drain()
+        await variant_service.fetch(image.upload_id, variant)
+        await variant_service.drain()
         puts = store.count("put")
 
         assert await deliver(warmup.run, image.upload_id) is COMPLETE
@@ -148,14 +153,14 @@ class TestComplete:
 
     @pytest.mark.heavy
     async def test_what_was_measured_is_known_whoever_derived_the_variant(
-        self, derivations: Derivations, repository: WatchedRepository, store: CountingStore, image: Image
+        self, variant_service: VariantService, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         sizes = Sizes(Size("card", 110, 100, Fit.COVER, auto_quality=True))
         asked = next(variant for variant in sizes.standard if variant.format is Format.WEBP)
-        await derivations.fetch(image.upload_id, asked)
-        await derivations.drain()
+        await variant_service.fetch(image.upload_id, asked)
+        await variant_service.drain()
 
-        assert await deliver(WarmUp(repository, derivations, sizes).run, image.upload_id) is COMPLETE
+        assert await deliver(WarmUp(repository, variant_service, sizes).run, image.upload_id) is COMPLETE
 
         known = (await repository.find(image.upload_id))[0].variants
         for variant in sizes.standard:
@@ -172,7 +177,7 @@ class TestComplete:
 class TestAgain:
     @pytest.mark.heavy
     async def test_a_complete_one_renders_nothing_and_keeps_what_is_known(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, image: Upload
     ) -> None:
         await deliver(warmup.run, image.upload_id)
         known = (await repository.find(image.upload_id))[0].variants
@@ -185,7 +190,7 @@ class TestAgain:
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
 
     async def test_only_what_is_missing_is_made(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         await deliver(warmup.run, image.upload_id)
         known = (await repository.find(image.upload_id))[0].variants
@@ -201,7 +206,7 @@ class TestAgain:
         }
 
     async def test_a_failed_one_can_be_mended(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         original = (await store.inner.get(original_key(image.upload_id))).body
         await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/png")
@@ -215,7 +220,7 @@ class TestAgain:
 
 class TestFailed:
     async def test_a_corrupt_original_fails_with_its_sentence(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         await store.inner.put(original_key(image.upload_id), picture()[:-700], content_type="image/jpeg")
 
@@ -227,7 +232,7 @@ class TestFailed:
         assert await store.keys() == [original_key(image.upload_id)]
 
     async def test_an_original_that_was_lost_fails_too(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         await store.inner.delete(original_key(image.upload_id))  # not by way of our delete: the rows stay
 
@@ -239,10 +244,10 @@ class TestFailed:
         assert await store.keys() == []
 
     async def test_what_a_request_had_made_before_stays(
-        self, warmup: WarmUp, derivations: Derivations, store: CountingStore, image: Image
+        self, warmup: WarmUp, variant_service: VariantService, store: CountingStore, image: Upload
     ) -> None:
-        await derivations.fetch(image.upload_id, SIZES.standard[5])
-        await derivations.drain()
+        await variant_service.fetch(image.upload_id, SIZES.standard[5])
+        await variant_service.drain()
         await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/jpeg")
 
         assert await deliver(warmup.run, image.upload_id) is FAILED
@@ -254,7 +259,7 @@ class TestRetried:
     @pytest.mark.heavy
     @pytest.mark.parametrize("method", ["put", "download", "head"])
     async def test_a_store_that_fails_once_costs_a_second_and_nothing_else(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image, method: str
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload, method: str
     ) -> None:
         store.fail(method)
 
@@ -267,7 +272,7 @@ class TestRetried:
 class TestStopped:
     @pytest.mark.heavy
     async def test_cancelled_it_hands_the_job_back(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         gate = store.hold("put", done=True)
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -283,7 +288,7 @@ class TestStopped:
         assert await deliver(warmup.run, image.upload_id) is COMPLETE
 
     async def test_cancelled_before_it_has_the_job_it_takes_nothing_from_another_worker(
-        self, warmup: WarmUp, repository: WatchedRepository, database: Database, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, database: Database, image: Upload
     ) -> None:
         gate = repository.hold("advance")
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -298,7 +303,7 @@ class TestStopped:
         assert (await status(repository, image.upload_id))[0] is PROCESSING
 
     async def test_cancelled_after_the_job_was_taken_away_it_ends_all_the_same(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         gate = store.hold("put")
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -313,7 +318,7 @@ class TestStopped:
         gate.open()
 
     async def test_cancelled_while_the_database_is_away_it_ends_all_the_same(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         gate = store.hold("put")
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -329,7 +334,7 @@ class TestStopped:
 class TestClaims:
     @pytest.mark.heavy
     async def test_a_job_whose_worker_has_died_can_be_taken_over(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, image: Upload
     ) -> None:
         await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
@@ -341,7 +346,7 @@ class TestClaims:
 
     @pytest.mark.parametrize("found", [COMPLETE, FAILED])
     async def test_one_that_has_ended_is_not_even_if_nobody_has_it(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image, found: JobStatus
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload, found: JobStatus
     ) -> None:
         await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING)
         await repository.advance(image.upload_id, expect=PROCESSING, to=found)
@@ -352,7 +357,7 @@ class TestClaims:
         assert store.calls == []
 
     async def test_an_operators_run_takes_over_what_nobody_was_seen_at(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Image, monkeypatch: pytest.MonkeyPatch
+        self, warmup: WarmUp, repository: WatchedRepository, image: Upload, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
@@ -361,7 +366,7 @@ class TestClaims:
         assert await warmup.run(Delivery(image.upload_id)) is None
         assert await warmup.run(Delivery(image.upload_id, again=True)) is COMPLETE
 
-    async def test_the_queue_hears_of_every_step(self, warmup: WarmUp, image: Image) -> None:
+    async def test_the_queue_hears_of_every_step(self, warmup: WarmUp, image: Upload) -> None:
         heard: list[int] = []
 
         async def report(progress: int) -> None:
@@ -378,7 +383,7 @@ class TestLeases:
         self, pool: RenderPool, repository: WatchedRepository, store: CountingStore, tmp_path: Path
     ) -> None:
         """Whatever the lock makes of keys, two of one warm-up must not meet there and cost it a second decode."""
-        lock = FileLock(tmp_path / "locks")
+        lock = FileLeaseStore(tmp_path / "locks")
         upload_id = new_upload_id()
         async with AsyncExitStack() as leases:
             for number in range(300):
@@ -386,7 +391,7 @@ class TestLeases:
         await repository.begin(upload_id)
         await repository.accept(accepted(upload_id))
         await store.inner.put(original_key(upload_id), picture(), content_type="image/jpeg")
-        derivations = Derivations(
+        variant_service = VariantService(
             store,
             pool,
             Recipes(Settings(data_dir=tmp_path)),
@@ -398,8 +403,8 @@ class TestLeases:
             missing_ttl=60,
         )
 
-        assert await deliver(WarmUp(repository, derivations, SIZES).run, upload_id) is COMPLETE
-        await derivations.drain()
+        assert await deliver(WarmUp(repository, variant_service, SIZES).run, upload_id) is COMPLETE
+        await variant_service.drain()
 
         known = (await repository.find(upload_id))[0].variants
         assert store.count("download") == 1
@@ -409,7 +414,7 @@ class TestLeases:
 class TestLost:
     @pytest.mark.parametrize("found", [PROCESSING, COMPLETE, FAILED])
     async def test_a_job_that_is_not_where_it_was_believed_is_left_alone(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image, found: JobStatus
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload, found: JobStatus
     ) -> None:
         await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=42)
         if found is not PROCESSING:
@@ -438,7 +443,7 @@ class TestLost:
         await repository.accept(accepted(upload_id))  # not a trace is left in the way
 
     async def test_of_two_at_once_one_has_it(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         results = await asyncio.gather(*(deliver(warmup.run, image.upload_id) for _ in range(2)))
 
@@ -447,7 +452,7 @@ class TestLost:
         assert store.count("download") == 1
 
     async def test_taken_away_in_the_middle_it_is_let_go(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         gate = repository.hold("record")
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -463,7 +468,7 @@ class TestLost:
 
 class TestDeletedMeanwhile:
     async def test_while_it_records(
-        self, warmup: WarmUp, uploads: Uploads, repository: WatchedRepository, store: CountingStore, image: Image
+        self, warmup: WarmUp, uploads: UploadService, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:
         gate = repository.hold("record")
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -476,7 +481,7 @@ class TestDeletedMeanwhile:
 
     @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
     async def test_while_it_stores(
-        self, warmup: WarmUp, uploads: Uploads, store: CountingStore, image: Image, done: bool
+        self, warmup: WarmUp, uploads: UploadService, store: CountingStore, image: Upload, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -488,7 +493,7 @@ class TestDeletedMeanwhile:
         assert await store.keys() == []
 
     async def test_while_it_fetches_the_original(
-        self, warmup: WarmUp, uploads: Uploads, store: CountingStore, image: Image
+        self, warmup: WarmUp, uploads: UploadService, store: CountingStore, image: Upload
     ) -> None:
         gate = store.hold("download")
         run = asyncio.create_task(deliver(warmup.run, image.upload_id))
@@ -502,21 +507,21 @@ class TestDeletedMeanwhile:
 
 class TestWhileTheDatabaseIsAway:
     @pytest_asyncio.fixture(loop_scope="module")
-    async def impatient(self, store: CountingStore, tmp_path) -> AsyncIterator[Derivations]:
+    async def impatient(self, store: CountingStore, tmp_path) -> AsyncIterator[VariantService]:
         """Over the one render process of a pool of its own, where a request waits for a second and a half."""
         pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=3, max_waiting=8)
         await pool.start()
         settings = Settings(data_dir=tmp_path)
-        derivations = Derivations(
+        variant_service = VariantService(
             store, pool, Recipes(settings), Metrics(), temporary=tmp_path, timeout=3, hot_bytes=0, missing_ttl=60
         )
-        yield derivations
-        await derivations.drain()
+        yield variant_service
+        await variant_service.drain()
         await pool.close()
 
     @pytest.mark.heavy
     async def test_a_warm_up_that_cannot_record_keeps_no_request_waiting_for_its_render_process(
-        self, impatient: Derivations, uploads: Uploads, repository: WatchedRepository, image: Image
+        self, impatient: VariantService, uploads: UploadService, repository: WatchedRepository, image: Upload
     ) -> None:
         other = await uploads.receive(chunks_of(picture()))
         repository.fail("record")
@@ -534,7 +539,7 @@ class TestWhileTheDatabaseIsAway:
 
     @pytest.mark.heavy
     async def test_it_ends_once_the_database_is_back(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Image
+        self, warmup: WarmUp, repository: WatchedRepository, image: Upload
     ) -> None:
         repository.fail("record", 1)
 

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.records import Image, JobStatus, VariantState
+from ingest.records import JobStatus, Upload, VariantState
 from proxy.errors import (
     CatalogUnavailable,
     DerivationTimeout,
@@ -21,7 +21,7 @@ from proxy.errors import (
 )
 from tests.fakes import VirtualTimeLoop
 from tests.unit.ingest.examples import SIZES, accepted
-from tests.unit.ingest.fakes import ScriptedDerivations
+from tests.unit.ingest.fakes import ScriptedVariantService
 from tests.unit.ingest.repositories import MemoryRepository
 from tests.unit.ingest.tasks import at_once, eventually
 
@@ -32,9 +32,9 @@ PASSING = [StoreUnavailable("s"), Overloaded("o"), RenderFailed("r"), Derivation
 class Outcome:
     """One run of a warm-up over an upload of its own, and all that can be seen of it afterwards."""
 
-    def __init__(self, derivations: ScriptedDerivations, **failures: int) -> None:
-        self.image: Image = accepted()
-        self.derivations = derivations
+    def __init__(self, variant_service: ScriptedVariantService, **failures: int) -> None:
+        self.image: Upload = accepted()
+        self.variant_service = variant_service
         self.repository = MemoryRepository(self.image)
         self.repository.failures.update(failures)
         self.ended: JobStatus | None = None
@@ -47,7 +47,7 @@ class Outcome:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
-        self.ended = await deliver(WarmUp(self.repository, self.derivations, SIZES).run, self.image.upload_id)
+        self.ended = await deliver(WarmUp(self.repository, self.variant_service, SIZES).run, self.image.upload_id)
         self.waited = loop.skipped
 
     @property
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def test_a_time_is_in_milliseconds() -> None:
-    outcome = Outcome(ScriptedDerivations()).run()
+    outcome = Outcome(ScriptedVariantService()).run()
 
     assert outcome.milliseconds == [250.0] * len(STANDARD)
     assert outcome.repository.recorded == [12, 25, 37, 50, 62, 75, 87, 100]
@@ -76,38 +76,38 @@ def test_a_time_is_in_milliseconds() -> None:
 class TestWhatMayPass:
     @pytest.mark.parametrize("error", PASSING, ids=lambda error: error.code)
     def test_is_tried_again_and_ends_complete(self, error: ServiceError) -> None:
-        outcome = Outcome(ScriptedDerivations(error)).run()
+        outcome = Outcome(ScriptedVariantService(error)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
-        assert outcome.derivations.attempts == 2
-        assert outcome.derivations.deleted == []
+        assert outcome.variant_service.attempts == 2
+        assert outcome.variant_service.deleted == []
         assert 0.75 <= outcome.waited < 1.35  # a quarter shorter or longer, as chance has it
 
     def test_is_tried_again_ever_more_patiently_until_it_counts_as_failed(self) -> None:
-        outcome = Outcome(ScriptedDerivations(*[StoreUnavailable("The store is on holiday.")] * 10, after=3)).run()
+        outcome = Outcome(ScriptedVariantService(*[StoreUnavailable("The store is on holiday.")] * 10, after=3)).run()
 
         assert outcome.ended is JobStatus.FAILED
         assert outcome.job == (JobStatus.FAILED, 0, "The store is on holiday.")
-        assert outcome.derivations.attempts == 6
+        assert outcome.variant_service.attempts == 6
         assert outcome.waited == pytest.approx(1 + 2 + 4 + 8 + 16, rel=0.27)
-        assert sorted(outcome.derivations.deleted, key=STANDARD.index) == list(STANDARD[:3])
+        assert sorted(outcome.variant_service.deleted, key=STANDARD.index) == list(STANDARD[:3])
         assert outcome.states == [VariantState.WAITING] * len(STANDARD)
 
     def test_at_its_last_attempt_it_may_still_succeed(self) -> None:
-        outcome = Outcome(ScriptedDerivations(*[Overloaded("o")] * 5)).run()
+        outcome = Outcome(ScriptedVariantService(*[Overloaded("o")] * 5)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.states == [VariantState.STORED] * len(STANDARD)
 
     def test_never_makes_progress_go_back(self) -> None:
-        outcome = Outcome(ScriptedDerivations(StoreUnavailable("s"), RenderFailed("r"), after=4)).run()
+        outcome = Outcome(ScriptedVariantService(StoreUnavailable("s"), RenderFailed("r"), after=4)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.repository.recorded == sorted(outcome.repository.recorded)
 
     def test_forgets_no_time_that_an_earlier_attempt_took(self) -> None:
-        outcome = Outcome(ScriptedDerivations(StoreUnavailable("s"), after=4)).run()
+        outcome = Outcome(ScriptedVariantService(StoreUnavailable("s"), after=4)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.milliseconds == [250.0] * len(STANDARD)
@@ -118,49 +118,49 @@ class TestWhatWillNotPass:
         "error", [Undecodable("Export it again."), TooManyPixels("Scale it down."), UnknownUpload("It is gone.")]
     )
     def test_fails_at_once_with_its_sentence(self, error: ServiceError) -> None:
-        outcome = Outcome(ScriptedDerivations(error, after=5)).run()
+        outcome = Outcome(ScriptedVariantService(error, after=5)).run()
 
         assert outcome.ended is JobStatus.FAILED
         assert outcome.job == (JobStatus.FAILED, 0, str(error))
-        assert outcome.derivations.attempts == 1
-        assert outcome.derivations.deleted == list(STANDARD[:5])
+        assert outcome.variant_service.attempts == 1
+        assert outcome.variant_service.deleted == list(STANDARD[:5])
         assert outcome.states == [VariantState.WAITING] * len(STANDARD)
         assert outcome.waited == 0
 
     def test_removes_nothing_where_nothing_was_made(self) -> None:
-        derivations = ScriptedDerivations(Undecodable("Export it again."), after=2)
-        derivations.stored = set(STANDARD[:2])
+        variant_service = ScriptedVariantService(Undecodable("Export it again."), after=2)
+        variant_service.stored = set(STANDARD[:2])
 
-        outcome = Outcome(derivations).run()
+        outcome = Outcome(variant_service).run()
 
         assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
-        assert derivations.deleted == []  # no names would mean all of them
+        assert variant_service.deleted == []  # no names would mean all of them
 
     @pytest.mark.heavy
     def test_a_defect_of_ours_fails_with_a_sentence_that_says_nothing_of_it(self) -> None:
-        outcome = Outcome(ScriptedDerivations(RuntimeError("secret: hunter2"), after=2)).run()
+        outcome = Outcome(ScriptedVariantService(RuntimeError("secret: hunter2"), after=2)).run()
 
         assert outcome.ended is JobStatus.FAILED
         status, progress, sentence = outcome.job
         assert (status, progress) == (JobStatus.FAILED, 0)
         assert sentence
         assert "hunter2" not in sentence
-        assert outcome.derivations.deleted == list(STANDARD[:2])
+        assert outcome.variant_service.deleted == list(STANDARD[:2])
         assert outcome.states == [VariantState.WAITING] * len(STANDARD)
 
 
 class TestTheDatabaseIsAway:
     def test_before_it_has_begun_the_job_is_left_pending(self) -> None:
-        outcome = Outcome(ScriptedDerivations(), advance=1)
+        outcome = Outcome(ScriptedVariantService(), advance=1)
 
         with pytest.raises(CatalogUnavailable):
             outcome.run()
 
         assert outcome.job == (JobStatus.PENDING, 0, None)
-        assert outcome.derivations.attempts == 0
+        assert outcome.variant_service.attempts == 0
 
     def test_right_after_the_claim_the_job_does_not_stay_in_nobodys_hands(self) -> None:
-        outcome = Outcome(ScriptedDerivations(), find=1)
+        outcome = Outcome(ScriptedVariantService(), find=1)
 
         try:
             outcome.run()
@@ -170,17 +170,17 @@ class TestTheDatabaseIsAway:
             assert outcome.job == (JobStatus.COMPLETE, 100, None)
 
     def test_while_it_records_it_waits_and_nothing_is_derived_twice(self) -> None:
-        outcome = Outcome(ScriptedDerivations(), record=100).run()
+        outcome = Outcome(ScriptedVariantService(), record=100).run()
 
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
-        assert outcome.derivations.attempts == 1
+        assert outcome.variant_service.attempts == 1
         assert outcome.states == [VariantState.STORED] * len(STANDARD)
 
     def test_while_it_ends_it_waits(self) -> None:
         self.ends_after_failures(lambda outcome: outcome.repository.failures.update(advance=50))
 
     def ends_after_failures(self, during: Callable[[Outcome], object]) -> None:
-        outcome = Outcome(ScriptedDerivations(during=lambda: during(outcome)))
+        outcome = Outcome(ScriptedVariantService(during=lambda: during(outcome)))
         outcome.run()
 
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
@@ -188,14 +188,14 @@ class TestTheDatabaseIsAway:
         assert 25 <= outcome.waited <= 100
 
     def test_while_it_fails_the_sentence_is_not_lost(self) -> None:
-        outcome = Outcome(ScriptedDerivations(Undecodable("Export it again.")))
-        outcome.derivations._during = lambda: outcome.repository.failures.update(advance=20, record=20)
+        outcome = Outcome(ScriptedVariantService(Undecodable("Export it again.")))
+        outcome.variant_service._during = lambda: outcome.repository.failures.update(advance=20, record=20)
         outcome.run()
 
         assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
 
     def test_a_worker_that_stops_then_is_not_held_up(self) -> None:
-        outcome = Outcome(ScriptedDerivations(), record=1_000_000)
+        outcome = Outcome(ScriptedVariantService(), record=1_000_000)
 
         async def stop() -> None:
             run = asyncio.create_task(outcome._run())

@@ -9,11 +9,11 @@ from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
-from ingest.records import Image, Job, JobStatus
+from ingest.records import Job, JobStatus, Upload
 from proxy.errors import StoreUnavailable, Undecodable
 from proxy.model import UploadId
 from tests.unit.ingest.examples import SIZES, accepted
-from tests.unit.ingest.fakes import ScriptedDerivations
+from tests.unit.ingest.fakes import ScriptedVariantService
 from tests.unit.ingest.repositories import MemoryRepository
 from tests.unit.ingest.tasks import at_once, eventually
 
@@ -23,28 +23,28 @@ PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 class Broken(MemoryRepository):
     """Raises what nobody has foreseen, as often as told, whenever its first upload is looked up."""
 
-    def __init__(self, *uploads: Image, times: int) -> None:
+    def __init__(self, *uploads: Upload, times: int) -> None:
         super().__init__(*uploads)
         self._bad = uploads[0].upload_id
         self._times = times
 
-    async def find(self, upload_id: UploadId) -> tuple[Image, Job]:
+    async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         if upload_id == self._bad and self._times:
             self._times -= 1
             raise RuntimeError("a defect")
         return await super().find(upload_id)
 
 
-def worker_over(repository: MemoryRepository, derivations: ScriptedDerivations) -> Worker:
+def worker_over(repository: MemoryRepository, variant_service: ScriptedVariantService) -> Worker:
     queue = LocalQueue(repository)
-    return Worker(queue, WarmUp(repository, derivations, SIZES), Reconciler(repository, queue))
+    return Worker(queue, WarmUp(repository, variant_service, SIZES), Reconciler(repository, queue))
 
 
-def work(repository: MemoryRepository, derivations: ScriptedDerivations, *, seconds: float = 600) -> None:
+def work(repository: MemoryRepository, variant_service: ScriptedVariantService, *, seconds: float = 600) -> None:
     """Lets a worker run for so long, and stops it."""
 
     async def story() -> None:
-        worker = asyncio.create_task(worker_over(repository, derivations).run())
+        worker = asyncio.create_task(worker_over(repository, variant_service).run())
         await asyncio.sleep(seconds)
         assert not worker.done()
         await eventually(worker)
@@ -53,7 +53,7 @@ def work(repository: MemoryRepository, derivations: ScriptedDerivations, *, seco
     at_once(story())
 
 
-def statuses(repository: MemoryRepository, uploads: Iterable[Image]) -> list[JobStatus]:
+def statuses(repository: MemoryRepository, uploads: Iterable[Upload]) -> list[JobStatus]:
     return [repository.status[image.upload_id] for image in uploads]
 
 
@@ -61,17 +61,17 @@ def test_it_takes_one_job_after_another() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = MemoryRepository(*uploads)
 
-    work(repository, derivations := ScriptedDerivations())
+    work(repository, variant_service := ScriptedVariantService())
 
     assert statuses(repository, uploads) == [COMPLETE] * 3
-    assert derivations.attempts == 3
+    assert variant_service.attempts == 3
 
 
 def test_a_job_that_fails_is_not_the_last() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = MemoryRepository(*uploads)
 
-    work(repository, ScriptedDerivations(Undecodable("Export it again.")))
+    work(repository, ScriptedVariantService(Undecodable("Export it again.")))
 
     assert statuses(repository, uploads) == [FAILED, COMPLETE, COMPLETE]
 
@@ -80,10 +80,10 @@ def test_a_job_that_fails_for_a_while_ends_complete() -> None:
     image = accepted()
     repository = MemoryRepository(image)
 
-    work(repository, derivations := ScriptedDerivations(*[StoreUnavailable("s")] * 3))
+    work(repository, variant_service := ScriptedVariantService(*[StoreUnavailable("s")] * 3))
 
     assert statuses(repository, [image]) == [COMPLETE]
-    assert derivations.attempts == 4
+    assert variant_service.attempts == 4
 
 
 def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
@@ -91,7 +91,7 @@ def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
     repository = MemoryRepository(image)
     repository.failures.update(advance=10, next_pending=10, overdue=10, recover=3)
 
-    work(repository, ScriptedDerivations())
+    work(repository, ScriptedVariantService())
 
     assert statuses(repository, [image]) == [COMPLETE]
     assert repository.looked <= 150
@@ -102,7 +102,7 @@ def test_an_exception_that_nobody_has_foreseen_is_not_the_end_of_the_worker() ->
     uploads = [accepted() for _ in range(3)]
     repository = Broken(*uploads, times=1)
 
-    work(repository, ScriptedDerivations())
+    work(repository, ScriptedVariantService())
 
     assert statuses(repository, uploads) == [COMPLETE] * 3
 
@@ -112,7 +112,7 @@ def test_a_job_that_always_breaks_keeps_no_other_waiting() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = Broken(*uploads, times=1_000_000)
 
-    work(repository, ScriptedDerivations(), seconds=60)
+    work(repository, ScriptedVariantService(), seconds=60)
 
     assert statuses(repository, uploads[1:]) == [COMPLETE] * 2
 
@@ -123,7 +123,7 @@ def test_stopped_it_ends_and_the_job_in_hand_is_pending_again() -> None:
     repository.failures["record"] = 1_000_000
 
     async def story() -> None:
-        worker = asyncio.create_task(worker_over(repository, ScriptedDerivations()).run())
+        worker = asyncio.create_task(worker_over(repository, ScriptedVariantService()).run())
         await asyncio.sleep(10)
         assert statuses(repository, [image]) == [PROCESSING]
 
@@ -136,20 +136,20 @@ def test_stopped_it_ends_and_the_job_in_hand_is_pending_again() -> None:
 
 
 def test_idle_it_ends_when_it_is_stopped() -> None:
-    work(MemoryRepository(), ScriptedDerivations())
+    work(MemoryRepository(), ScriptedVariantService())
 
 
 def test_several_at_once_share_what_there_is() -> None:
     uploads = [accepted() for _ in range(10)]
     repository = MemoryRepository(*uploads)
-    derivations = ScriptedDerivations()
+    variant_service = ScriptedVariantService()
 
     async def story() -> None:
-        worker = asyncio.create_task(worker_over(repository, derivations).run(concurrency=4))
+        worker = asyncio.create_task(worker_over(repository, variant_service).run(concurrency=4))
         await asyncio.sleep(60)
         await eventually(worker)
 
     at_once(story())
 
     assert statuses(repository, uploads) == [COMPLETE] * 10
-    assert derivations.attempts == 10
+    assert variant_service.attempts == 10

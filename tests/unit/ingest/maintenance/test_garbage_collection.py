@@ -8,12 +8,12 @@ from pathlib import Path, PosixPath
 import pytest
 
 from ingest.maintenance.garbage_collection import Collector, Garbage, Kind
-from ingest.records import Image
+from ingest.records import Upload
 from proxy.errors import CatalogUnavailable, CdnUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
 from proxy.variants.encoded_variant import upload_tag
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import RecordingCdn
@@ -35,18 +35,18 @@ class Scene:
         self,
         store: CountingStore,
         repository: WatchedRepository,
-        derivations: Derivations,
+        variant_service: VariantService,
         cdn: RecordingCdn,
         temporary: Path,
     ) -> None:
-        self.store, self.repository, self.derivations = store, repository, derivations
+        self.store, self.repository, self.variant_service = store, repository, variant_service
         self.cdn, self.temporary = cdn, temporary
-        self.whole: Image = accepted()
+        self.whole: Upload = accepted()
 
     async def put(self, key: str) -> None:
         await self.store.put(key, b"bytes", content_type="image/jpeg")
 
-    async def upload(self, image: Image) -> None:
+    async def upload(self, image: Upload) -> None:
         await self.put(original_key(image.upload_id))
         await self.put(variant_key(image.upload_id, VARIANT))
         await self.repository.begin(image.upload_id)
@@ -56,7 +56,7 @@ class Scene:
         self, age: timedelta = NOW, *, folder: Path | None = None, looked_at: Callable[[], None] = lambda: None
     ) -> Collector:
         folders = [folder or self.temporary]
-        parts = self.store, self.repository, self.derivations, self.cdn
+        parts = self.store, self.repository, self.variant_service, self.cdn
         return Collector(*parts, folders=folders, age=age, looked_at=looked_at)
 
     async def find(self, age: timedelta = NOW) -> list[Garbage]:
@@ -70,9 +70,13 @@ class Scene:
 
 @pytest.fixture
 async def scene(
-    store: CountingStore, repository: WatchedRepository, derivations: Derivations, cdn: RecordingCdn, temporary: Path
+    store: CountingStore,
+    repository: WatchedRepository,
+    variant_service: VariantService,
+    cdn: RecordingCdn,
+    temporary: Path,
 ) -> Scene:
-    scene = Scene(store, repository, derivations, cdn, temporary)
+    scene = Scene(store, repository, variant_service, cdn, temporary)
     await scene.upload(scene.whole)
     return scene
 

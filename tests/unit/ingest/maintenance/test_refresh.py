@@ -6,13 +6,13 @@ from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance.refresh import Findings, Refresher, RefreshReport
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectStore
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, picture
@@ -24,11 +24,11 @@ LARGE = Variant(FIRST.size, FIRST.format, 2)
 
 
 @pytest.fixture
-def refresher(store: CountingStore, repository: JobRepository, derivations: Derivations) -> Refresher:
-    return Refresher(store, Recipes(Settings()), SIZES, repository, derivations)
+def refresher(store: CountingStore, repository: JobRepository, variant_service: VariantService) -> Refresher:
+    return Refresher(store, Recipes(Settings()), SIZES, repository, variant_service)
 
 
-async def warmed(uploads: Uploads, warmup: WarmUp) -> UploadId:
+async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
     image = await uploads.receive(chunks_of(picture()))
     await deliver(warmup.run, image.upload_id)
     return image.upload_id
@@ -45,7 +45,7 @@ async def make_stale(store: ObjectStore, upload_id: UploadId, *variants: Variant
 
 @pytest.mark.heavy
 async def test_nothing_is_stale_of_what_was_made_today(
-    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+    uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     await warmed(uploads, warmup)
     store.calls.clear()
@@ -57,7 +57,7 @@ async def test_nothing_is_stale_of_what_was_made_today(
 
 @pytest.mark.heavy
 async def test_what_is_stale_is_counted_and_weighed(
-    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+    uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     ids = [await warmed(uploads, warmup) for _ in range(3)]
     size = await make_stale(store.inner, ids[0], FIRST, SECOND) + await make_stale(store.inner, ids[2], FIRST, LARGE)
@@ -74,7 +74,7 @@ async def test_what_is_stale_is_counted_and_weighed(
 
 
 async def test_without_a_measurement_the_cost_is_unknown(
-    uploads: Uploads, refresher: Refresher, store: CountingStore
+    uploads: UploadService, refresher: Refresher, store: CountingStore
 ) -> None:
     upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
     await make_stale(store.inner, upload_id, FIRST)
@@ -84,7 +84,7 @@ async def test_without_a_measurement_the_cost_is_unknown(
 
 @pytest.mark.heavy
 async def test_it_is_derived_anew_and_nothing_else(
-    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+    uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     ids = [await warmed(uploads, warmup) for _ in range(3)]
     fresh = (await store.inner.get(variant_key(ids[1], FIRST))).body
@@ -105,7 +105,7 @@ async def test_it_is_derived_anew_and_nothing_else(
 
 @pytest.mark.heavy
 async def test_what_fails_is_named_and_goes_on_being_served(
-    uploads: Uploads, warmup: WarmUp, refresher: Refresher, store: CountingStore
+    uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     broken, whole = [await warmed(uploads, warmup) for _ in range(2)]
     for upload_id in (broken, whole):

@@ -11,8 +11,8 @@ from PIL import Image as Picture
 from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.database import Database
-from ingest.records import Cause, Job, JobStatus, VariantState, WarmedVariant
-from ingest.uploads.upload_service import Uploads
+from ingest.records import Job, JobStatus, TraceContext, VariantState, WarmedVariant
+from ingest.uploads.upload_service import UploadService
 from proxy.errors import UnknownUpload, UnsupportedFormat
 from proxy.keys import original_key
 from proxy.model import UploadId, parse_upload_id
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_the_original_is_stored_byte_for_byte_under_its_real_type(
-    uploads: Uploads, store: CountingStore, format: str
+    uploads: UploadService, store: CountingStore, format: str
 ) -> None:
     file = picture(format=format)
 
@@ -44,7 +44,7 @@ async def test_the_original_is_stored_byte_for_byte_under_its_real_type(
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
-async def test_it_is_described_as_it_is(uploads: Uploads, repository: WatchedRepository, format: str) -> None:
+async def test_it_is_described_as_it_is(uploads: UploadService, repository: WatchedRepository, format: str) -> None:
     file = picture(130, 101, format)
     before = datetime.now(UTC)
 
@@ -62,7 +62,7 @@ async def test_it_is_described_as_it_is(uploads: Uploads, repository: WatchedRep
     )
 
 
-async def test_every_standard_variant_waits(uploads: Uploads) -> None:
+async def test_every_standard_variant_waits(uploads: UploadService) -> None:
     image = await uploads.receive(chunks_of(picture()))
 
     assert image.variants == {
@@ -73,7 +73,7 @@ async def test_every_standard_variant_waits(uploads: Uploads) -> None:
     assert set(image.variants) == {variant.name for variant in SIZES.standard}
 
 
-async def test_its_sides_are_those_of_the_upright_picture(uploads: Uploads) -> None:
+async def test_its_sides_are_those_of_the_upright_picture(uploads: UploadService) -> None:
     upright = Picture.new("RGB", (140, 100), "teal")
 
     image = await uploads.receive(chunks_of(oriented(upright, 6)))
@@ -82,7 +82,7 @@ async def test_its_sides_are_those_of_the_upright_picture(uploads: Uploads) -> N
 
 
 @pytest.mark.parametrize("sides", [(100, 100), (1000, 100), (100, 1000)])
-async def test_the_least_and_the_largest_sides_are_taken(uploads: Uploads, sides: tuple[int, int]) -> None:
+async def test_the_least_and_the_largest_sides_are_taken(uploads: UploadService, sides: tuple[int, int]) -> None:
     image = await uploads.receive(chunks_of(picture(*sides)))
 
     assert (image.width, image.height) == sides
@@ -91,7 +91,7 @@ async def test_the_least_and_the_largest_sides_are_taken(uploads: Uploads, sides
 @pytest.mark.heavy
 @pytest.mark.parametrize("split", [1, 11, 12, 65_536, 100_003, None])
 async def test_however_it_comes_in_pieces_all_of_it_is_stored(
-    uploads: Uploads, store: CountingStore, split: int | None
+    uploads: UploadService, store: CountingStore, split: int | None
 ) -> None:
     side = 110 if split and split < 100 else 550  # noise of 0.9 MB, more than is written at once
     noise = np.random.default_rng(5).integers(0, 256, (side, side, 3), np.uint8)
@@ -103,7 +103,7 @@ async def test_however_it_comes_in_pieces_all_of_it_is_stored(
     assert image.original_size == len(file)
 
 
-async def test_what_follows_the_picture_in_its_file_is_kept_too(uploads: Uploads, store: CountingStore) -> None:
+async def test_what_follows_the_picture_in_its_file_is_kept_too(uploads: UploadService, store: CountingStore) -> None:
     file = picture() + b"what a camera leaves at the end"
 
     image = await uploads.receive(chunks_of(file))
@@ -111,21 +111,23 @@ async def test_what_follows_the_picture_in_its_file_is_kept_too(uploads: Uploads
     assert (await store.inner.get(original_key(image.upload_id))).body == file
 
 
-async def test_it_is_announced_once_and_counted(uploads: Uploads, queue: RecordingQueue, metrics: Metrics) -> None:
+async def test_it_is_announced_once_and_counted(
+    uploads: UploadService, queue: RecordingQueue, metrics: Metrics
+) -> None:
     image = await uploads.receive(chunks_of(picture()))
 
     assert queue.published == [image.upload_id]
     assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
 
 
-async def test_nothing_temporary_stays(uploads: Uploads, temporary: Path) -> None:
+async def test_nothing_temporary_stays(uploads: UploadService, temporary: Path) -> None:
     await uploads.receive(chunks_of(picture()))
 
     assert files_below(temporary) == []
 
 
 async def test_a_queue_that_is_away_does_not_matter(
-    uploads: Uploads, queue: RecordingQueue, repository: WatchedRepository, metrics: Metrics
+    uploads: UploadService, queue: RecordingQueue, repository: WatchedRepository, metrics: Metrics
 ) -> None:
     queue.failure = queue_away()
 
@@ -135,7 +137,7 @@ async def test_a_queue_that_is_away_does_not_matter(
     assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
 
 
-async def test_the_same_file_twice_at_once_is_two_uploads(uploads: Uploads, store: CountingStore) -> None:
+async def test_the_same_file_twice_at_once_is_two_uploads(uploads: UploadService, store: CountingStore) -> None:
     first, second = await asyncio.gather(*(uploads.receive(chunks_of(picture(), 500)) for _ in range(2)))
 
     assert first.upload_id != second.upload_id
@@ -143,7 +145,7 @@ async def test_the_same_file_twice_at_once_is_two_uploads(uploads: Uploads, stor
 
 
 async def test_from_its_first_bytes_there_is_a_job_and_nobody_else_knows(
-    uploads: Uploads, database: Database, repository: WatchedRepository, store: CountingStore, temporary: Path
+    uploads: UploadService, database: Database, repository: WatchedRepository, store: CountingStore, temporary: Path
 ) -> None:
     file = picture()
     seen: dict[str, object] = {}
@@ -174,7 +176,7 @@ async def test_from_its_first_bytes_there_is_a_job_and_nobody_else_knows(
     assert await rows(database) == (1, 1)
 
 
-async def test_its_bytes_and_seconds_are_observed_once_it_is_durable(uploads: Uploads, metrics: Metrics) -> None:
+async def test_its_bytes_and_seconds_are_observed_once_it_is_durable(uploads: UploadService, metrics: Metrics) -> None:
     file = picture()
     await uploads.receive(chunks_of(file))
     with pytest.raises(UnsupportedFormat):
@@ -185,9 +187,9 @@ async def test_its_bytes_and_seconds_are_observed_once_it_is_durable(uploads: Up
     assert 0 < sample(metrics, "darkroom_upload_seconds_sum") < 60
 
 
-async def test_the_job_keeps_the_id_of_the_request(uploads: Uploads, repository: WatchedRepository) -> None:
+async def test_the_job_keeps_the_id_of_the_request(uploads: UploadService, repository: WatchedRepository) -> None:
     with bound_contextvars(request="from-the-edge"):
         image = await uploads.receive(chunks_of(picture()))
 
     _, job = await repository.find(image.upload_id)
-    assert job.cause == Cause("from-the-edge", None)
+    assert job.trace_context == TraceContext("from-the-edge", None)

@@ -9,12 +9,12 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.edge.cdn import NoCdn
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from proxy.errors import Malformed, MissingImage, Refused, TooLarge, UploadTimeout
 from proxy.rendering.pool import RenderPool
 from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, Gate, sample
 from tests.unit.ingest.bodies import Pieces, chunks_of
 from tests.unit.ingest.examples import SIZES, picture
@@ -45,7 +45,7 @@ class TestBreakingOff:
     @pytest.mark.parametrize("error", [Malformed("m"), TooLarge("l"), UploadTimeout("t"), MissingImage("i")])
     @pytest.mark.parametrize("pieces", [0, 1, 3])
     async def test_what_the_source_raises_goes_through(
-        self, uploads: Uploads, metrics: Metrics, assert_nothing_left: Check, error: Refused, pieces: int
+        self, uploads: UploadService, metrics: Metrics, assert_nothing_left: Check, error: Refused, pieces: int
     ) -> None:
         body = Pieces([JPEG[:12], JPEG[12:700], JPEG[700:1000]][:pieces], error)
 
@@ -57,7 +57,7 @@ class TestBreakingOff:
         await assert_nothing_left()
 
     async def test_a_defect_in_the_source_leaves_nothing_either(
-        self, uploads: Uploads, metrics: Metrics, assert_nothing_left: Check
+        self, uploads: UploadService, metrics: Metrics, assert_nothing_left: Check
     ) -> None:
         with pytest.raises(KeyError):
             await uploads.receive(aiter(Pieces([JPEG[:500]], KeyError("a defect"))))
@@ -66,7 +66,7 @@ class TestBreakingOff:
         await assert_nothing_left()
 
     async def test_cancelled_while_it_comes(
-        self, uploads: Uploads, database: Database, metrics: Metrics, assert_nothing_left: Check
+        self, uploads: UploadService, database: Database, metrics: Metrics, assert_nothing_left: Check
     ) -> None:
         more = Gate()
 
@@ -81,7 +81,7 @@ class TestBreakingOff:
 
     @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
     async def test_cancelled_while_it_is_stored(
-        self, uploads: Uploads, store: CountingStore, assert_nothing_left: Check, done: bool
+        self, uploads: UploadService, store: CountingStore, assert_nothing_left: Check, done: bool
     ) -> None:
         await self.cancel_at(store.hold("put", done=done), uploads, chunks_of(JPEG))
 
@@ -89,7 +89,7 @@ class TestBreakingOff:
 
     @pytest.mark.parametrize("method", ["begin", "accept"])
     async def test_cancelled_while_it_is_written_down(
-        self, uploads: Uploads, repository: WatchedRepository, assert_nothing_left: Check, method: str
+        self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check, method: str
     ) -> None:
         await self.cancel_at(repository.hold(method), uploads, chunks_of(JPEG))
 
@@ -97,17 +97,17 @@ class TestBreakingOff:
 
     @pytest.mark.heavy
     async def test_cancelled_while_a_thread_writes_it_to_the_disk(
-        self, pool: RenderPool, repository: WatchedRepository, derivations: Derivations, tmp_path: Path
+        self, pool: RenderPool, repository: WatchedRepository, variant_service: VariantService, tmp_path: Path
     ) -> None:
         """A thread cannot be cancelled: what it writes after the undoing is nobody's."""
         disk = SlowDisk(tmp_path / "objects")
-        uploads = Uploads(
+        uploads = UploadService(
             store=disk,
             pool=pool,
             repository=repository,
             queue=RecordingQueue(),
             cdn=NoCdn(),
-            derivations=derivations,
+            variant_service=variant_service,
             sizes=SIZES,
             metrics=Metrics(),
             temporary=tmp_path / "tmp",
@@ -123,7 +123,7 @@ class TestBreakingOff:
 
         assert [info.key async for info in disk.list("originals/")] == []
 
-    async def cancel_at(self, gate: Gate, uploads: Uploads, body: AsyncIterator[bytes]) -> None:
+    async def cancel_at(self, gate: Gate, uploads: UploadService, body: AsyncIterator[bytes]) -> None:
         upload = asyncio.create_task(uploads.receive(body))
         await reached(gate, upload)
         upload.cancel()

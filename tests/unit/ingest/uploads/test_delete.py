@@ -7,11 +7,11 @@ import pytest
 from ingest.catalog.database import Database
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from proxy.errors import CatalogUnavailable, CdnUnavailable, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, picture
@@ -22,7 +22,7 @@ from tests.unit.ingest.repositories import WatchedRepository
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def warmed(uploads: Uploads, warmup: WarmUp) -> UploadId:
+async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
     image = await uploads.receive(chunks_of(picture()))
     await deliver(warmup.run, image.upload_id)
     return image.upload_id
@@ -30,7 +30,7 @@ async def warmed(uploads: Uploads, warmup: WarmUp) -> UploadId:
 
 @pytest.mark.heavy
 async def test_nothing_of_it_is_left(
-    uploads: Uploads, warmup: WarmUp, store: CountingStore, database: Database
+    uploads: UploadService, warmup: WarmUp, store: CountingStore, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)
     assert len(await store.keys(f"images/{upload_id}/")) == len(SIZES.standard)
@@ -41,7 +41,7 @@ async def test_nothing_of_it_is_left(
     assert await rows(database) == (0, 0)
 
 
-async def test_a_second_time_it_is_unknown(uploads: Uploads, store: CountingStore) -> None:
+async def test_a_second_time_it_is_unknown(uploads: UploadService, store: CountingStore) -> None:
     upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
     await uploads.delete(upload_id)
     store.calls.clear()
@@ -52,7 +52,7 @@ async def test_a_second_time_it_is_unknown(uploads: Uploads, store: CountingStor
     assert store.calls == []
 
 
-async def test_an_unknown_id_costs_the_store_nothing(uploads: Uploads, store: CountingStore) -> None:
+async def test_an_unknown_id_costs_the_store_nothing(uploads: UploadService, store: CountingStore) -> None:
     with pytest.raises(UnknownUpload):
         await uploads.delete(new_upload_id())
 
@@ -61,7 +61,7 @@ async def test_an_unknown_id_costs_the_store_nothing(uploads: Uploads, store: Co
 
 @pytest.mark.heavy
 async def test_others_stay_as_they_are(
-    uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
+    uploads: UploadService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
 ) -> None:
     upload_id, other = await warmed(uploads, warmup), await warmed(uploads, warmup)
     before = await repository.find(other)
@@ -73,21 +73,21 @@ async def test_others_stay_as_they_are(
 
 
 @pytest.mark.heavy
-async def test_it_is_served_no_more(uploads: Uploads, warmup: WarmUp, derivations: Derivations) -> None:
+async def test_it_is_served_no_more(uploads: UploadService, warmup: WarmUp, variant_service: VariantService) -> None:
     upload_id = await warmed(uploads, warmup)
-    await derivations.fetch(upload_id, SIZES.standard[0])
+    await variant_service.fetch(upload_id, SIZES.standard[0])
 
     await uploads.delete(upload_id)
 
     with pytest.raises(UnknownUpload):
-        await derivations.fetch(upload_id, SIZES.standard[0])
+        await variant_service.fetch(upload_id, SIZES.standard[0])
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("method", ["delete", "list"])
 async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_completes_it(
     *,
-    uploads: Uploads,
+    uploads: UploadService,
     warmup: WarmUp,
     store: CountingStore,
     repository: WatchedRepository,
@@ -109,7 +109,7 @@ async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_co
 
 @pytest.mark.heavy
 async def test_a_database_that_fails_at_the_end_keeps_it_listed_until_another_call_completes_it(
-    uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository, database: Database
+    uploads: UploadService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)
     repository.fail("delete", 1)
@@ -125,7 +125,7 @@ async def test_a_database_that_fails_at_the_end_keeps_it_listed_until_another_ca
 
 @pytest.mark.heavy
 async def test_a_database_that_is_away_touches_no_object(
-    uploads: Uploads, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
+    uploads: UploadService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
 ) -> None:
     upload_id = await warmed(uploads, warmup)
     before = await store.keys()
@@ -139,7 +139,7 @@ async def test_a_database_that_is_away_touches_no_object(
 
 @pytest.mark.heavy
 async def test_two_who_delete_at_once_leave_nothing_and_break_nothing(
-    uploads: Uploads, warmup: WarmUp, store: CountingStore, database: Database
+    uploads: UploadService, warmup: WarmUp, store: CountingStore, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)
 
@@ -152,7 +152,7 @@ async def test_two_who_delete_at_once_leave_nothing_and_break_nothing(
 
 
 async def test_the_cdn_is_told_before_the_rows_go(
-    uploads: Uploads, cdn: RecordingCdn, repository: WatchedRepository
+    uploads: UploadService, cdn: RecordingCdn, repository: WatchedRepository
 ) -> None:
     upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
     cdn.failure = CdnUnavailable("CloudFront is away.")

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from proxy.errors import CatalogUnavailable, RenderFailed, StoreUnavailable, Unavailable
 from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
@@ -25,7 +25,7 @@ JPEG = picture()
 
 class TestFailures:
     async def test_the_store_is_away(
-        self, uploads: Uploads, store: CountingStore, metrics: Metrics, assert_nothing_left: Check
+        self, uploads: UploadService, store: CountingStore, metrics: Metrics, assert_nothing_left: Check
     ) -> None:
         store.fail("put")
 
@@ -36,7 +36,7 @@ class TestFailures:
         await assert_nothing_left()
 
     async def test_the_store_stays_away(
-        self, uploads: Uploads, store: CountingStore, assert_nothing_left: Check
+        self, uploads: UploadService, store: CountingStore, assert_nothing_left: Check
     ) -> None:
         store.fail("put", 100)
         store.fail("delete", 100)
@@ -48,7 +48,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("method", ["begin", "accept"])
     async def test_the_database_fails_once(
-        self, uploads: Uploads, repository: WatchedRepository, assert_nothing_left: Check, method: str
+        self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check, method: str
     ) -> None:
         repository.fail(method, 1)
 
@@ -58,7 +58,7 @@ class TestFailures:
         await assert_nothing_left()
 
     async def test_the_database_is_away_from_the_beginning(
-        self, uploads: Uploads, repository: WatchedRepository, assert_nothing_left: Check
+        self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check
     ) -> None:
         for method in ("begin", "accept", "delete"):
             repository.fail(method)
@@ -69,7 +69,7 @@ class TestFailures:
         await assert_nothing_left()
 
     async def test_a_row_that_cannot_be_taken_back_keeps_its_original(
-        self, uploads: Uploads, repository: WatchedRepository, store: CountingStore, temporary: Path
+        self, uploads: UploadService, repository: WatchedRepository, store: CountingStore, temporary: Path
     ) -> None:
         """Whether the row was committed is not known then, and a row without its original is a broken promise."""
         repository.fail("accept")
@@ -83,7 +83,7 @@ class TestFailures:
         assert files_below(temporary) == []
 
     async def test_a_file_in_place_of_the_temporary_folder(
-        self, uploads: Uploads, store: CountingStore, database: Database, temporary: Path
+        self, uploads: UploadService, store: CountingStore, database: Database, temporary: Path
     ) -> None:
         await anyio.Path(temporary).write_bytes(b"")
 
@@ -95,7 +95,7 @@ class TestFailures:
         assert await rows(database) == (0, 0)
 
     async def test_a_render_process_that_dies(
-        self, uploads: Uploads, pool: RenderPool, assert_nothing_left: Check
+        self, uploads: UploadService, pool: RenderPool, assert_nothing_left: Check
     ) -> None:
         [process] = pool._idle
         os.kill(process.pid, signal.SIGSTOP)  # or it might answer before it is killed

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ingest.uploads.upload_service import Uploads
+from ingest.uploads.upload_service import UploadService
 from proxy.errors import MissingImage, Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[bytes, type[Refused]]] = {
 class TestPictures:
     @pytest.mark.parametrize(("file", "kind"), REFUSED.values(), ids=REFUSED)
     async def test_one_that_is_not_taken_leaves_nothing(
-        self, uploads: Uploads, metrics: Metrics, assert_nothing_left: Check, file: bytes, kind: type[Refused]
+        self, uploads: UploadService, metrics: Metrics, assert_nothing_left: Check, file: bytes, kind: type[Refused]
     ) -> None:
         with pytest.raises(kind) as caught:
             await uploads.receive(chunks_of(file, 400))
@@ -55,7 +55,7 @@ class TestPictures:
         await assert_nothing_left()
 
     async def test_what_is_no_picture_is_refused_by_its_first_bytes_and_never_written_down(
-        self, uploads: Uploads, repository: WatchedRepository, store: CountingStore
+        self, uploads: UploadService, repository: WatchedRepository, store: CountingStore
     ) -> None:
         body = Pieces([b"GIF89a", b"123456", *[bytes(1000)] * 100])
 
@@ -66,7 +66,9 @@ class TestPictures:
         assert ("begin" in {method for method, _ in repository.calls}) is False
         assert store.count("put") == 0
 
-    async def test_one_that_cannot_be_decoded_is_never_stored(self, uploads: Uploads, store: CountingStore) -> None:
+    async def test_one_that_cannot_be_decoded_is_never_stored(
+        self, uploads: UploadService, store: CountingStore
+    ) -> None:
         with pytest.raises(Undecodable):
             await uploads.receive(chunks_of(JPEG[:-500]))
 
@@ -75,7 +77,7 @@ class TestPictures:
     async def test_one_that_could_be_looked_at_but_never_derived_is_not_taken(
         self,
         *,
-        uploads: Uploads,
+        uploads: UploadService,
         pool: RenderPool,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp
 
-from ingest.services import Ingest, compose_ingest
+from ingest.services import IngestServices, build_ingest_services
 from ingest.web.app import ingest_app
 from proxy.settings import Settings
 from proxy.web.app import serve_variants
@@ -22,11 +22,11 @@ collect_ignore = [] if find_spec("schemathesis") else ["test_openapi.py"]
 
 @dataclass(frozen=True)
 class Service:
-    ingest: Ingest
+    ingest: IngestServices
     app: ASGIApp
 
     @classmethod
-    def of(cls, ingest: Ingest) -> "Service":
+    def of(cls, ingest: IngestServices) -> "Service":
         return cls(ingest, serve_variants(ingest.origin, ingest_app(ingest, warm_up=False)))
 
     def configured(self, **changes: Any) -> "Service":
@@ -77,7 +77,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         cdn_url=None,
         public_url=None,
     )
-    ingest = compose_ingest(settings)
+    ingest = build_ingest_services(settings)
     await ingest.database.migrate()
     async with ingest.running():
         yield Service.of(ingest)

@@ -10,10 +10,10 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository, Page
 from ingest.jobs.queue.retries import deliver
 from ingest.records import JobStatus
-from ingest.services import Ingest
+from ingest.services import IngestServices
 from proxy.model import UploadId
 from proxy.recipe import Recipes
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.exchange import Exchange
@@ -312,7 +312,7 @@ class EmptyRepository(JobRepository):
         return Page([], cursor)
 
 
-async def advance(ingest: Ingest, upload_id: str, to: JobStatus, error: str | None = None) -> None:
+async def advance(ingest: IngestServices, upload_id: str, to: JobStatus, error: str | None = None) -> None:
     chosen = UploadId(upload_id)
     await ingest.repository.advance(chosen, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
     await ingest.repository.advance(chosen, expect=JobStatus.PROCESSING, to=to, error=error)
@@ -321,7 +321,7 @@ async def advance(ingest: Ingest, upload_id: str, to: JobStatus, error: str | No
 def with_store(service: Service, store: CountingStore) -> Service:
     """Over another store, down to the derivations."""
     origin = service.ingest.origin
-    derivations = Derivations(
+    variant_service = VariantService(
         store,
         origin.pool,
         Recipes(origin.settings),
@@ -331,4 +331,4 @@ def with_store(service: Service, store: CountingStore) -> Service:
         hot_bytes=0,
         missing_ttl=0.001,
     )
-    return service.made_of(origin=replace(origin, store=store, derivations=derivations))
+    return service.made_of(origin=replace(origin, store=store, variant_service=variant_service))

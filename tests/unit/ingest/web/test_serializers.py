@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.placeholder import data_url
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
-from ingest.web.serializers import Documents, shown
+from ingest.web.serializers import Serializer, shown
 from proxy.imaging.resize import place
 from proxy.model import Fit, Size, Sizes, Variant
 from tests.unit.ingest.examples import accepted
@@ -49,7 +49,7 @@ class Element(HTMLParser):
 def picture_of(sizes: Sizes = DEFAULT, *, base: str = "", width: int = 640, height: int = 427) -> Element:
     image = accepted(ID, width=width, height=height)
     job = Job(ID, JobStatus.PENDING, 0, None, image.created_at, image.created_at)
-    return Element(Documents(sizes, base).upload(image, job)["picture"])
+    return Element(Serializer(sizes, base).upload(image, job)["picture"])
 
 
 def candidates(srcset: str | None) -> list[tuple[str, int]]:
@@ -168,7 +168,7 @@ def test_a_status_says_what_was_measured_of_a_variant() -> None:
     }
     job = Job(ID, JobStatus.COMPLETE, 100, None, IMAGE.created_at, IMAGE.created_at)
 
-    status = Documents(DEFAULT, "").status(replace(IMAGE, variants=variants), job)
+    status = Serializer(DEFAULT, "").status(replace(IMAGE, variants=variants), job)
 
     assert status["variants"] == {
         "small.jpg": {"state": "stored", "bytes": 1234, "milliseconds": 5.6, "quality": 83, "score": 80.25},
@@ -185,26 +185,26 @@ def test_privacy_is_what_variants_lose_and_keep_under_the_settings_of_now(
 ) -> None:
     private = PrivateMetadata(found=["location", "time", "comments"], in_exif=["location", "time"])
 
-    document = Documents(DEFAULT, "", strip_metadata=strip).created(replace(IMAGE, private=private))
+    document = Serializer(DEFAULT, "", strip_metadata=strip).created(replace(IMAGE, private=private))
 
     assert document["privacy"] == {"removed": removed, "kept": kept}
 
 
 def test_privacy_of_an_older_upload_is_unknown() -> None:
-    assert Documents(DEFAULT, "").created(IMAGE)["privacy"] is None
+    assert Serializer(DEFAULT, "").created(IMAGE)["privacy"] is None
 
 
 def test_sizes_are_told_as_they_show_this_picture() -> None:
     sizes = Sizes(Size("square", 400, 400, Fit.COVER), Size("column", 320, None, Fit.INSIDE))
 
-    assert Documents(sizes, "").created(IMAGE)["sizes"] == {
+    assert Serializer(sizes, "").created(IMAGE)["sizes"] == {
         "square": {"width": 400, "height": 400},
         "column": {"width": 320, "height": 214},
     }
 
 
 def test_urls_have_every_size_and_format_and_no_more() -> None:
-    urls = Documents(DEFAULT, "https://cdn.test").created(IMAGE)["urls"]
+    urls = Serializer(DEFAULT, "https://cdn.test").created(IMAGE)["urls"]
 
     assert {
         url.removeprefix(f"https://cdn.test/images/{ID}/") for formats in urls.values() for url in formats.values()

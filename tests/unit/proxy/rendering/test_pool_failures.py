@@ -20,7 +20,7 @@ from proxy.errors import (
 from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.rendering.pool import RenderPool
-from proxy.rendering.render_worker import RenderedFile, RenderProcess
+from proxy.rendering.render_worker import RenderedFile, RenderWorker
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
 from tests.camera import camera_jpeg
@@ -75,14 +75,14 @@ async def test_a_process_that_died_while_idle_fails_no_request(children: RenderP
     assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
-async def rendered_by(process: RenderProcess, path: Path) -> list[RenderedFile]:
+async def rendered_by(process: RenderWorker, path: Path) -> list[RenderedFile]:
     return [file async for file in process.render(path, SMALL)]
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize("ask", [rendered_by, RenderProcess.inspect])
+@pytest.mark.parametrize("ask", [rendered_by, RenderWorker.inspect])
 async def test_a_picture_past_its_deadline_ends_its_process(
-    children: RenderPool, tmp_path: Path, ask: Callable[[RenderProcess, Path], Awaitable[object]]
+    children: RenderPool, tmp_path: Path, ask: Callable[[RenderWorker, Path], Awaitable[object]]
 ) -> None:
     long = written(tmp_path, deep(4000))
     async with children.process(LIVE, 1 << 30) as process:
@@ -120,7 +120,7 @@ async def test_a_picture_beyond_one_process_is_refused_with_that_setting(tmp_pat
 @reads("/proc/self/statm")
 async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(children: RenderPool, tmp_path: Path) -> None:
     heavy = written(tmp_path, deep(6500))
-    for ask in (RenderProcess.inspect, rendered_by):
+    for ask in (RenderWorker.inspect, rendered_by):
         async with children.process(LIVE, 1 << 20) as process:
             with pytest.raises(TooHeavy):
                 await ask(process, heavy)
@@ -199,7 +199,7 @@ async def test_memory_is_free_again_only_when_the_killed_process_has_ended(
 
 @pytest.mark.heavy
 async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(_: RenderPool) -> RenderProcess:
+    async def refuse(_: RenderPool) -> RenderWorker:
         raise RenderFailed
 
     async with pool() as children:
@@ -217,10 +217,10 @@ async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch
 @pytest.mark.heavy
 async def test_where_one_process_cannot_start_none_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count()
-    started: list[RenderProcess] = []
+    started: list[RenderWorker] = []
     start = RenderPool._start_process
 
-    async def refuse_the_second(children: RenderPool) -> RenderProcess:
+    async def refuse_the_second(children: RenderPool) -> RenderWorker:
         if next(calls) == 1:
             while len(started) < 2:  # or they would be stopped on their way
                 await asyncio.sleep(0.01)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.bulkhead import LATE, Lane
+from proxy.storage.bulkhead import LATE, Bulkhead
 from proxy.storage.circuit_breaker import FAILURES
 from proxy.storage.object_store import ObjectExists, ObjectNotFound
 from proxy.telemetry import Metrics
@@ -44,8 +44,8 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def lane(metrics: Metrics) -> Lane:
-    return Lane("reads", PLACES, metrics)
+def lane(metrics: Metrics) -> Bulkhead:
+    return Bulkhead("reads", PLACES, metrics)
 
 
 @contextmanager
@@ -82,7 +82,7 @@ async def until_inside(store: Store, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_no_more_at_a_time_than_there_are_places(lane: Lane) -> None:
+async def test_no_more_at_a_time_than_there_are_places(lane: Bulkhead) -> None:
     with hanging() as store:
         calls = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(10)]
         await until_inside(store, PLACES)
@@ -91,13 +91,13 @@ async def test_no_more_at_a_time_than_there_are_places(lane: Lane) -> None:
     assert store.most <= PLACES
 
 
-async def test_who_has_waited_long_enough_is_told(lane: Lane, metrics: Metrics) -> None:
+async def test_who_has_waited_long_enough_is_told(lane: Bulkhead, metrics: Metrics) -> None:
     with hanging() as store, pytest.raises(StoreUnavailable, match="in time"):
         await lane.run("get", store.hang, 0.01)
     assert value(metrics, "errors_total", operation="get", code="late") == 1
 
 
-async def test_a_call_that_nobody_waits_for_keeps_its_place(lane: Lane) -> None:
+async def test_a_call_that_nobody_waits_for_keeps_its_place(lane: Bulkhead) -> None:
     """Its thread is still there."""
     with hanging() as store:
         given_up = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(PLACES)]
@@ -112,7 +112,7 @@ async def test_a_call_that_nobody_waits_for_keeps_its_place(lane: Lane) -> None:
         assert await lane.run("get", lambda: "answer", LONG) == "answer"
 
 
-async def test_a_call_that_is_late_and_fails_later_has_failed_once(lane: Lane, metrics: Metrics) -> None:
+async def test_a_call_that_is_late_and_fails_later_has_failed_once(lane: Bulkhead, metrics: Metrics) -> None:
     with hanging() as store:
 
         def hang_then_fail() -> str:
@@ -127,7 +127,7 @@ async def test_a_call_that_is_late_and_fails_later_has_failed_once(lane: Lane, m
     assert value(metrics, "errors_total", operation="get", code="unreachable") is None
 
 
-async def test_who_waits_for_a_place_in_vain_says_nothing_about_the_store(lane: Lane, metrics: Metrics) -> None:
+async def test_who_waits_for_a_place_in_vain_says_nothing_about_the_store(lane: Bulkhead, metrics: Metrics) -> None:
     """Which is busy with what takes long, and answers it."""
     with hanging() as store:
         holders = [asyncio.create_task(lane.run("download", store.hang, LONG)) for _ in range(PLACES)]
@@ -140,7 +140,7 @@ async def test_who_waits_for_a_place_in_vain_says_nothing_about_the_store(lane: 
     assert value(metrics, "circuit_open", calls="reads") == 0
 
 
-async def test_who_gives_up_waiting_for_a_place_takes_none(lane: Lane) -> None:
+async def test_who_gives_up_waiting_for_a_place_takes_none(lane: Bulkhead) -> None:
     with hanging() as store:
         holders = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(PLACES)]
         await until_inside(store, PLACES)
@@ -155,7 +155,7 @@ async def test_who_gives_up_waiting_for_a_place_takes_none(lane: Lane) -> None:
     assert store.most == PLACES
 
 
-async def test_who_waits_for_a_place_is_told_as_soon_as_the_store_is_away(lane: Lane, metrics: Metrics) -> None:
+async def test_who_waits_for_a_place_is_told_as_soon_as_the_store_is_away(lane: Bulkhead, metrics: Metrics) -> None:
     with hanging() as store:
         holders = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(PLACES - 1)]
         await until_inside(store, PLACES - 1)
@@ -168,7 +168,7 @@ async def test_who_waits_for_a_place_is_told_as_soon_as_the_store_is_away(lane: 
         await asyncio.gather(*holders)
 
 
-async def test_a_store_that_is_away_is_left_alone(lane: Lane, metrics: Metrics) -> None:
+async def test_a_store_that_is_away_is_left_alone(lane: Bulkhead, metrics: Metrics) -> None:
     calls = 0
 
     def counted() -> str:
@@ -184,7 +184,7 @@ async def test_a_store_that_is_away_is_left_alone(lane: Lane, metrics: Metrics) 
 
 
 @pytest.mark.parametrize("answer", [ObjectNotFound("key"), ObjectExists("key")])
-async def test_no_such_object_is_an_answer(lane: Lane, metrics: Metrics, answer: Exception) -> None:
+async def test_no_such_object_is_an_answer(lane: Bulkhead, metrics: Metrics, answer: Exception) -> None:
     for _ in range(FAILURES):
         await outcomes(*(lane.run("get", away, LONG) for _ in range(FAILURES - 1)))
         with pytest.raises(type(answer)):
@@ -192,7 +192,7 @@ async def test_no_such_object_is_an_answer(lane: Lane, metrics: Metrics, answer:
     assert value(metrics, "circuit_open", calls="reads") == 0
 
 
-async def test_a_full_disk_of_ours_says_nothing_about_the_store(lane: Lane, metrics: Metrics) -> None:
+async def test_a_full_disk_of_ours_says_nothing_about_the_store(lane: Bulkhead, metrics: Metrics) -> None:
     for _ in range(2 * FAILURES):
         with pytest.raises(OSError, match="full"):
             await lane.run("download", lambda: raising(OSError("full")), LONG)

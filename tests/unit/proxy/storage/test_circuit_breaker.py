@@ -3,7 +3,7 @@
 import pytest
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.circuit_breaker import FAILURES, PAUSE, Circuit
+from proxy.storage.circuit_breaker import FAILURES, PAUSE, CircuitBreaker
 
 
 class Clock:
@@ -20,16 +20,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def circuit(clock: Clock) -> Circuit:
-    return Circuit(clock)
+def circuit(clock: Clock) -> CircuitBreaker:
+    return CircuitBreaker(clock)
 
 
-def fail(circuit: Circuit, times: int) -> None:
+def fail(circuit: CircuitBreaker, times: int) -> None:
     for _ in range(times):
         circuit.failed(circuit.admit(), "It is away.")
 
 
-def refused(circuit: Circuit) -> bool:
+def refused(circuit: CircuitBreaker) -> bool:
     try:
         circuit.admit()
     except StoreUnavailable:
@@ -37,14 +37,14 @@ def refused(circuit: Circuit) -> bool:
     return False
 
 
-def test_a_few_failures_stop_nobody(circuit: Circuit) -> None:
+def test_a_few_failures_stop_nobody(circuit: CircuitBreaker) -> None:
     fail(circuit, FAILURES - 1)
 
     assert not circuit.is_open
     assert not refused(circuit)
 
 
-def test_failures_in_between_answers_stop_nobody(circuit: Circuit) -> None:
+def test_failures_in_between_answers_stop_nobody(circuit: CircuitBreaker) -> None:
     for _ in range(3):
         fail(circuit, FAILURES - 1)
         circuit.succeeded()
@@ -52,7 +52,7 @@ def test_failures_in_between_answers_stop_nobody(circuit: Circuit) -> None:
     assert not refused(circuit)
 
 
-def test_so_many_in_a_row_stop_everybody_with_what_was_heard_last(circuit: Circuit) -> None:
+def test_so_many_in_a_row_stop_everybody_with_what_was_heard_last(circuit: CircuitBreaker) -> None:
     fail(circuit, FAILURES)
 
     assert circuit.is_open
@@ -61,7 +61,7 @@ def test_so_many_in_a_row_stop_everybody_with_what_was_heard_last(circuit: Circu
     assert caught.value.retry_after == 1
 
 
-def test_after_a_pause_one_may_try_and_the_others_wait_for_the_next(circuit: Circuit, clock: Clock) -> None:
+def test_after_a_pause_one_may_try_and_the_others_wait_for_the_next(circuit: CircuitBreaker, clock: Clock) -> None:
     fail(circuit, FAILURES)
     for _ in range(3):
         clock.now += PAUSE
@@ -72,7 +72,7 @@ def test_pauses_are_not_all_alike(clock: Clock) -> None:
     """Or all processes would ask in the same moment."""
     pauses = set()
     for _ in range(20):
-        circuit = Circuit(clock)
+        circuit = CircuitBreaker(clock)
         fail(circuit, FAILURES)
         start = clock.now
         while refused(circuit):
@@ -81,7 +81,7 @@ def test_pauses_are_not_all_alike(clock: Clock) -> None:
     assert PAUSE / 2 <= min(pauses) < max(pauses) <= PAUSE + 0.02
 
 
-def test_an_answer_lets_everybody_in(circuit: Circuit, clock: Clock) -> None:
+def test_an_answer_lets_everybody_in(circuit: CircuitBreaker, clock: Clock) -> None:
     fail(circuit, FAILURES)
     clock.now += PAUSE
     circuit.admit()
@@ -91,7 +91,7 @@ def test_an_answer_lets_everybody_in(circuit: Circuit, clock: Clock) -> None:
     assert [refused(circuit) for _ in range(3)] == [False] * 3
 
 
-def test_what_was_asked_before_an_answer_came_says_nothing_any_more(circuit: Circuit, clock: Clock) -> None:
+def test_what_was_asked_before_an_answer_came_says_nothing_any_more(circuit: CircuitBreaker, clock: Clock) -> None:
     """Calls that hung while the store was away fail long after it is back."""
     asked = [circuit.admit() for _ in range(FAILURES)]
     clock.now += 1

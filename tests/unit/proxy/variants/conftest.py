@@ -11,7 +11,7 @@ from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool
 
 ORIGINAL = b"an original"
@@ -58,20 +58,20 @@ def temporary(tmp_path: Path) -> Path:
 @pytest.fixture
 async def make(
     store: CountingStore, pool: FakePool, recipes: Recipes, metrics: Metrics, temporary: Path
-) -> AsyncIterator[Callable[..., Derivations]]:
+) -> AsyncIterator[Callable[..., VariantService]]:
     """Makes Derivations as a process of its own would have them; at the end all have finished their work."""
-    made: list[Derivations] = []
+    made: list[VariantService] = []
 
-    def make(**changes: Any) -> Derivations:
+    def make(**changes: Any) -> VariantService:
         options = {"temporary": temporary, "timeout": 5, "hot_bytes": 1 << 20, "missing_ttl": 60} | changes
-        made.append(Derivations(store, changes.pop("pool", pool), recipes, metrics, **options))
+        made.append(VariantService(store, changes.pop("pool", pool), recipes, metrics, **options))
         return made[-1]
 
     yield make
-    for derivations in made:
-        await derivations.drain()
+    for variant_service in made:
+        await variant_service.drain()
 
 
 @pytest.fixture
-def derivations(make: Callable[..., Derivations]) -> Derivations:
+def variant_service(make: Callable[..., VariantService]) -> VariantService:
     return make()

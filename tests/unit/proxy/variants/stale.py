@@ -2,12 +2,12 @@
 
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant
-from proxy.variants.encoded_variant import Picture
+from proxy.variants.encoded_variant import EncodedVariant
 from tests.fakes import CountingStore
 
 
 async def put_stale(store: CountingStore, upload_id: UploadId, variant: Variant) -> None:
-    stale = Picture.derived(upload_id, variant, b"of yesterday", "yesterday")
+    stale = EncodedVariant.derived(upload_id, variant, b"of yesterday", "yesterday")
     await store.inner.put(
         variant_key(upload_id, variant),
         stale.body,

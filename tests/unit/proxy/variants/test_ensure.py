@@ -10,28 +10,28 @@ from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
 from proxy.variants.results import Ensured, Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
 from tests.unit.proxy.variants.stale import put_stale
 
-Make = Callable[..., Derivations]
+Make = Callable[..., VariantService]
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))
 ALL = SIZES.standard
 
 
 async def ensured(
-    derivations: Derivations, upload_id: UploadId, variants: Sequence[Variant] = ALL
+    variant_service: VariantService, upload_id: UploadId, variants: Sequence[Variant] = ALL
 ) -> dict[Variant, Ensured]:
     """By variant; each may come once only."""
-    found = [one async for one in derivations.ensure(upload_id, variants)]
+    found = [one async for one in variant_service.ensure(upload_id, variants)]
     assert len({one.variant for one in found}) == len(found)
     return {one.variant: one for one in found}
 
 
 async def test_every_variant_is_stored_with_todays_recipe(
-    derivations: Derivations, store: CountingStore, recipes: Recipes, upload_id: UploadId
+    variant_service: VariantService, store: CountingStore, recipes: Recipes, upload_id: UploadId
 ) -> None:
-    result = await ensured(derivations, upload_id)
+    result = await ensured(variant_service, upload_id)
 
     assert set(result) == set(ALL)
     for variant, one in result.items():
@@ -42,9 +42,9 @@ async def test_every_variant_is_stored_with_todays_recipe(
 
 
 async def test_the_original_is_fetched_once_and_rendered_in_one_request_of_the_background(
-    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
+    variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
 ) -> None:
-    await ensured(derivations, upload_id)
+    await ensured(variant_service, upload_id)
 
     assert len(pool.requests) == 1
     assert len(pool.requests[0]) == len(ALL)
@@ -55,8 +55,8 @@ async def test_the_original_is_fetched_once_and_rendered_in_one_request_of_the_b
     assert listing(temporary) == []
 
 
-async def test_derivations_are_counted(derivations: Derivations, upload_id: UploadId, metrics: Metrics) -> None:
-    await ensured(derivations, upload_id)
+async def test_derivations_are_counted(variant_service: VariantService, upload_id: UploadId, metrics: Metrics) -> None:
+    await ensured(variant_service, upload_id)
 
     counts = [
         sample(metrics, "darkroom_derivations_total", size=variant.size_name, format=variant.format, outcome="ok")
@@ -66,11 +66,11 @@ async def test_derivations_are_counted(derivations: Derivations, upload_id: Uplo
 
 
 async def test_a_fetch_afterwards_gets_the_same_bytes_without_deriving(
-    derivations: Derivations, make: Make, pool: FakePool, upload_id: UploadId
+    variant_service: VariantService, make: Make, pool: FakePool, upload_id: UploadId
 ) -> None:
-    await ensured(derivations, upload_id)
+    await ensured(variant_service, upload_id)
 
-    hot = await derivations.fetch(upload_id, ALL[0])
+    hot = await variant_service.fetch(upload_id, ALL[0])
     stored = await make().fetch(upload_id, ALL[0])
 
     assert (hot.tier, stored.tier) == (Tier.HOT, Tier.STORED)
@@ -79,30 +79,30 @@ async def test_a_fetch_afterwards_gets_the_same_bytes_without_deriving(
 
 
 async def test_what_is_stored_with_todays_recipe_is_skipped(
-    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+    variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
-    fetched = await derivations.fetch(upload_id, ALL[2])
-    await derivations.drain()
+    fetched = await variant_service.fetch(upload_id, ALL[2])
+    await variant_service.drain()
 
-    result = await ensured(derivations, upload_id)
+    result = await ensured(variant_service, upload_id)
     assert set(result) == set(ALL)
     assert result[ALL[2]] == Ensured(ALL[2], len(fetched.picture.body), None)
     assert [len(targets) for targets in pool.requests] == [1, len(ALL) - 1]
 
     store.calls.clear()
-    again = await ensured(derivations, upload_id)
+    again = await ensured(variant_service, upload_id)
     assert {one.seconds for one in again.values()} == {None}
     assert {method for method, _ in store.calls} == {"head"}
     assert len(pool.priorities) == 2
 
 
 async def test_what_was_measured_is_told_of_the_derived_and_of_the_stored(
-    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+    variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
     pool.measured = Measured(83, 80.25)
 
-    derived = await ensured(derivations, upload_id, ALL[:2])
-    stored = await ensured(derivations, upload_id, ALL[:2])
+    derived = await ensured(variant_service, upload_id, ALL[:2])
+    stored = await ensured(variant_service, upload_id, ALL[:2])
 
     assert {one.measured for one in (*derived.values(), *stored.values())} == {pool.measured}
     assert {one.seconds for one in stored.values()} == {None}
@@ -111,31 +111,31 @@ async def test_what_was_measured_is_told_of_the_derived_and_of_the_stored(
 
 
 async def test_stale_variants_are_derived_anew(
-    derivations: Derivations, store: CountingStore, recipes: Recipes, upload_id: UploadId
+    variant_service: VariantService, store: CountingStore, recipes: Recipes, upload_id: UploadId
 ) -> None:
     await put_stale(store, upload_id, ALL[0])
 
-    result = await ensured(derivations, upload_id)
+    result = await ensured(variant_service, upload_id)
 
     stored = await store.inner.get(variant_key(upload_id, ALL[0]))
     assert stored.info.metadata["recipe"] == recipes.fingerprint(ALL[0])
     assert stored.body == rendering_of(b"an original", recipes.target(ALL[0]))
     assert result[ALL[0]].seconds is not None
-    assert (await derivations.fetch(upload_id, ALL[0])).picture.body == stored.body
+    assert (await variant_service.fetch(upload_id, ALL[0])).picture.body == stored.body
 
 
 async def test_nothing_to_do_is_done_at_once(
-    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+    variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
-    assert await ensured(derivations, upload_id, []) == {}
+    assert await ensured(variant_service, upload_id, []) == {}
     assert store.calls == []
     assert pool.priorities == []
 
 
 async def test_it_does_not_ask_for_the_original_of_what_is_all_stored(
-    derivations: Derivations, make: Make, store: CountingStore, upload_id: UploadId
+    variant_service: VariantService, make: Make, store: CountingStore, upload_id: UploadId
 ) -> None:
-    await ensured(derivations, upload_id)
+    await ensured(variant_service, upload_id)
     store.calls.clear()
 
     await ensured(make(), upload_id)
@@ -144,11 +144,11 @@ async def test_it_does_not_ask_for_the_original_of_what_is_all_stored(
 
 
 async def test_formats_of_one_size_do_not_get_mixed_up(
-    derivations: Derivations, store: CountingStore, upload_id: UploadId
+    variant_service: VariantService, store: CountingStore, upload_id: UploadId
 ) -> None:
     variants = [Variant(SIZES["small"], format) for format in (Format.AVIF, Format.JPG)]
 
-    await ensured(derivations, upload_id, variants)
+    await ensured(variant_service, upload_id, variants)
 
     infos = [await store.inner.head(variant_key(upload_id, variant)) for variant in variants]
     assert [info.content_type for info in infos] == ["image/avif", "image/jpeg"]

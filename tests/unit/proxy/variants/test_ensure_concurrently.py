@@ -15,33 +15,33 @@ from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
 from proxy.variants.results import Ensured, Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, Gate, eventually, listing, sample
 from tests.unit.proxy.variants.stale import put_stale
 
-Make = Callable[..., Derivations]
+Make = Callable[..., VariantService]
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))
 ALL = SIZES.standard
 
 
 async def ensured(
-    derivations: Derivations, upload_id: UploadId, variants: Sequence[Variant] = ALL
+    variant_service: VariantService, upload_id: UploadId, variants: Sequence[Variant] = ALL
 ) -> dict[Variant, Ensured]:
     """By variant; each may come once only."""
-    found = [one async for one in derivations.ensure(upload_id, variants)]
+    found = [one async for one in variant_service.ensure(upload_id, variants)]
     assert len({one.variant for one in found}) == len(found)
     return {one.variant: one for one in found}
 
 
 class TestBesideLiveRequests:
     async def test_who_asks_for_a_variant_in_the_making_gets_it_from_here(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(3)
-        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        live = [asyncio.create_task(derivations.fetch(upload_id, ALL[0])) for _ in range(3)]
+        live = [asyncio.create_task(variant_service.fetch(upload_id, ALL[0])) for _ in range(3)]
         await asyncio.sleep(0)
         gate.open()
         answers = await asyncio.gather(*live)
@@ -52,14 +52,14 @@ class TestBesideLiveRequests:
         assert pool.renderings == len(ALL)
 
     async def test_a_variant_that_a_live_request_is_making_is_not_made_twice(
-        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+        self, variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
     ) -> None:
         pool.measured = Measured(83, 80.25)
         gate = pool.hold(1)
-        live = asyncio.create_task(derivations.fetch(upload_id, ALL[0]))
+        live = asyncio.create_task(variant_service.fetch(upload_id, ALL[0]))
         await gate.reached.wait()
         last = pool.hold(len(ALL))
-        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await last.reached.wait()
 
         last.open()
@@ -73,20 +73,26 @@ class TestBesideLiveRequests:
         assert variant_key(upload_id, ALL[0]) in await store.keys()
 
     async def test_a_stale_variant_that_a_live_request_is_reading_is_derived_anew_all_the_same(
-        self, *, derivations: Derivations, store: CountingStore, pool: FakePool, recipes: Recipes, upload_id: UploadId
+        self,
+        *,
+        variant_service: VariantService,
+        store: CountingStore,
+        pool: FakePool,
+        recipes: Recipes,
+        upload_id: UploadId,
     ) -> None:
         *others, variant = ALL[:5]
         for each in (*others, variant):
             await put_stale(store, upload_id, each)
         gates = [pool.hold(number) for number in (1, 2, 3, 4)]
         for other in others:  # as many refreshes as there may be, so that none will help
-            await derivations.fetch(upload_id, other)
+            await variant_service.fetch(upload_id, other)
         await asyncio.gather(*(gate.reached.wait() for gate in gates))
         reading = store.hold("get")
-        live = asyncio.create_task(derivations.fetch(upload_id, variant))
+        live = asyncio.create_task(variant_service.fetch(upload_id, variant))
         await reading.reached.wait()
 
-        warm_up = asyncio.create_task(ensured(derivations, upload_id, [variant]))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id, [variant]))
         await eventually(lambda: len(pool.priorities) == 5)
         reading.open()
         await asyncio.gather(live, warm_up)
@@ -97,13 +103,13 @@ class TestBesideLiveRequests:
         assert stored.metadata["recipe"] == recipes.fingerprint(variant)
 
     async def test_nothing_is_rendered_for_a_variant_that_a_live_request_is_making(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(1)
-        live = asyncio.create_task(derivations.fetch(upload_id, ALL[0]))
+        live = asyncio.create_task(variant_service.fetch(upload_id, ALL[0]))
         await gate.reached.wait()
 
-        warm_up = asyncio.create_task(ensured(derivations, upload_id, ALL[:1]))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id, ALL[:1]))
         await eventually(lambda: len(pool.priorities) == 2 and pool.in_use == 1)  # it came, and found nothing to do
         gate.open()
         await asyncio.gather(live, warm_up)
@@ -111,48 +117,55 @@ class TestBesideLiveRequests:
         assert pool.renderings == 1
 
     async def test_no_live_request_waits_behind_a_warm_up_that_waits_for_a_process(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         entrance = pool.hold_entrance(Priority.BACKGROUND)
-        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await entrance.reached.wait()
 
-        answers = [await derivations.fetch(upload_id, variant) for variant in ALL]
+        answers = [await variant_service.fetch(upload_id, variant) for variant in ALL]
         entrance.open()
         await warm_up
 
         assert {answer.tier for answer in answers} == {Tier.DERIVED}
 
     async def test_a_variant_is_served_as_soon_as_it_is_made(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(2)
-        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        assert (await derivations.fetch(upload_id, ALL[-1])).tier is Tier.HOT
+        assert (await variant_service.fetch(upload_id, ALL[-1])).tier is Tier.HOT
 
         gate.open()
         await warm_up
 
 
 class TestFailures:
-    async def test_an_unknown_upload_is_said(self, derivations: Derivations, pool: FakePool, temporary: Path) -> None:
+    async def test_an_unknown_upload_is_said(
+        self, variant_service: VariantService, pool: FakePool, temporary: Path
+    ) -> None:
         with pytest.raises(UnknownUpload):
-            await ensured(derivations, new_upload_id())
+            await ensured(variant_service, new_upload_id())
 
         assert pool.in_use == 0
         assert listing(temporary) == []
 
     @pytest.mark.parametrize("failure", [Undecodable("Broken."), RenderFailed()], ids=["corrupt", "crash"])
     async def test_what_the_original_does_wrong_reaches_the_warm_up_and_whoever_joined_it(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, metrics: Metrics, failure: ServiceError
+        self,
+        variant_service: VariantService,
+        pool: FakePool,
+        upload_id: UploadId,
+        metrics: Metrics,
+        failure: ServiceError,
     ) -> None:
         pool.failure = failure
         gate = pool.hold(1)
-        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
-        live = asyncio.create_task(derivations.fetch(upload_id, ALL[3]))
+        live = asyncio.create_task(variant_service.fetch(upload_id, ALL[3]))
         await asyncio.sleep(0)
 
         gate.open()
@@ -164,69 +177,79 @@ class TestFailures:
         assert sample(metrics, "darkroom_derivations_total", **labels) == 1
 
     async def test_a_store_that_goes_away_fails_it_and_releases_everything(
-        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
+        self,
+        variant_service: VariantService,
+        store: CountingStore,
+        pool: FakePool,
+        upload_id: UploadId,
+        temporary: Path,
     ) -> None:
         store.fail("put")
 
         with pytest.raises(StoreUnavailable):
-            await ensured(derivations, upload_id)
+            await ensured(variant_service, upload_id)
 
         assert pool.in_use == 0
         await eventually(lambda: listing(temporary) == [])
-        assert (await derivations.fetch(upload_id, ALL[0])).tier is Tier.HOT  # rendered, though not stored
-        assert set(await ensured(derivations, upload_id)) == set(ALL)
+        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.HOT  # rendered, though not stored
+        assert set(await ensured(variant_service, upload_id)) == set(ALL)
 
     async def test_a_delete_meanwhile_stops_it_and_leaves_nothing(
-        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId
+        self, variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(3)
-        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        await derivations.purge(upload_id)
+        await variant_service.purge(upload_id)
         gate.open()
 
         with pytest.raises(UnknownUpload):
             await warm_up
         assert await store.keys() == []
         with pytest.raises(UnknownUpload):
-            await derivations.fetch(upload_id, ALL[-1])
+            await variant_service.fetch(upload_id, ALL[-1])
 
 
 class TestAbandoned:
     async def test_closing_it_releases_everything(
-        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
+        self,
+        variant_service: VariantService,
+        store: CountingStore,
+        pool: FakePool,
+        upload_id: UploadId,
+        temporary: Path,
     ) -> None:
         gate: Gate = pool.hold(2)
-        async with aclosing(derivations.ensure(upload_id, ALL)) as warm_up:
+        async with aclosing(variant_service.ensure(upload_id, ALL)) as warm_up:
             first = await anext(warm_up)
             await gate.reached.wait()
 
         assert pool.in_use == 0
         assert variant_key(upload_id, first.variant) in await store.keys()
-        assert (await derivations.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
+        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
         await eventually(lambda: listing(temporary) == [])
 
     async def test_whoever_waited_for_it_is_told_to_try_again(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate: Gate = pool.hold(2)
-        async with aclosing(derivations.ensure(upload_id, ALL)) as warm_up:
+        async with aclosing(variant_service.ensure(upload_id, ALL)) as warm_up:
             await anext(warm_up)
             await gate.reached.wait()
-            live = asyncio.create_task(derivations.fetch(upload_id, ALL[0]))
+            live = asyncio.create_task(variant_service.fetch(upload_id, ALL[0]))
             await asyncio.sleep(0)
 
         with pytest.raises(RenderFailed) as caught:
             await live
         assert caught.value.retry_after == 1
-        assert (await derivations.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
+        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
 
     async def test_cancelling_it_releases_everything(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, temporary: Path
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, temporary: Path
     ) -> None:
         gate: Gate = pool.hold(2)
-        warm_up = asyncio.create_task(ensured(derivations, upload_id))
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
         warm_up.cancel()
@@ -234,5 +257,5 @@ class TestAbandoned:
 
         assert warm_up.cancelled()
         assert pool.in_use == 0
-        assert (await derivations.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
+        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
         await eventually(lambda: listing(temporary) == [])

@@ -14,12 +14,12 @@ from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
-from proxy.variants.leases.lease_store import NoLock
+from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.results import Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
 
-Make = Callable[..., Derivations]
+Make = Callable[..., VariantService]
 
 
 def tiers(metrics: Metrics) -> dict[str, float]:
@@ -35,10 +35,10 @@ def derived(metrics: Metrics, outcome: str = "ok") -> float:
 
 class TestTiers:
     async def test_a_cold_variant_is_derived_then_it_is_hot(
-        self, derivations: Derivations, recipes: Recipes, upload_id: UploadId, variant: Variant, metrics: Metrics
+        self, variant_service: VariantService, recipes: Recipes, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
-        cold = await derivations.fetch(upload_id, variant)
-        hot = await derivations.fetch(upload_id, variant)
+        cold = await variant_service.fetch(upload_id, variant)
+        hot = await variant_service.fetch(upload_id, variant)
 
         assert cold.tier is Tier.DERIVED
         assert cold.picture.body == rendering_of(b"an original", recipes.target(variant))
@@ -51,19 +51,29 @@ class TestTiers:
         assert derived(metrics) == 1
 
     async def test_a_cold_variant_costs_one_look_and_one_download_and_waits_in_the_live_queue(
-        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+        self,
+        variant_service: VariantService,
+        store: CountingStore,
+        pool: FakePool,
+        upload_id: UploadId,
+        variant: Variant,
     ) -> None:
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
 
         assert store.calls[:2] == [("get", variant_key(upload_id, variant)), ("download", original_key(upload_id))]
         assert pool.priorities == [Priority.LIVE]
         assert pool.costs == [1000 + len(b"an original")]
 
     async def test_a_derived_variant_is_written_back(
-        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
+        self,
+        variant_service: VariantService,
+        store: CountingStore,
+        upload_id: UploadId,
+        variant: Variant,
+        metrics: Metrics,
     ) -> None:
-        fetched = await derivations.fetch(upload_id, variant)
-        await derivations.drain()
+        fetched = await variant_service.fetch(upload_id, variant)
+        await variant_service.drain()
 
         stored = await store.inner.get(variant_key(upload_id, variant))
         assert stored.body == fetched.picture.body
@@ -90,26 +100,26 @@ class TestTiers:
     async def test_without_memory_every_answer_comes_from_the_store(
         self, make: Make, upload_id: UploadId, variant: Variant
     ) -> None:
-        derivations = make(hot_bytes=0)
-        await derivations.fetch(upload_id, variant)
-        await derivations.drain()
+        variant_service = make(hot_bytes=0)
+        await variant_service.fetch(upload_id, variant)
+        await variant_service.drain()
 
-        answers = [await derivations.fetch(upload_id, variant) for _ in range(2)]
+        answers = [await variant_service.fetch(upload_id, variant) for _ in range(2)]
 
         assert [answer.tier for answer in answers] == [Tier.STORED, Tier.STORED]
 
     async def test_stages_are_observed(
-        self, derivations: Derivations, upload_id: UploadId, variant: Variant, metrics: Metrics
+        self, variant_service: VariantService, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
 
         assert sample(metrics, "darkroom_stage_seconds_sum", stage="decode") == 0.25
         assert sample(metrics, "darkroom_stage_seconds_sum", stage="encode") == 0.0625
 
     async def test_no_copy_of_the_original_stays_behind(
-        self, derivations: Derivations, upload_id: UploadId, variant: Variant, temporary: Path
+        self, variant_service: VariantService, upload_id: UploadId, variant: Variant, temporary: Path
     ) -> None:
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
 
         assert listing(temporary) == []
 
@@ -118,7 +128,7 @@ class TestManyCallers:
     async def test_64_who_ask_for_one_cold_variant_cost_one_derivation(
         self,
         *,
-        derivations: Derivations,
+        variant_service: VariantService,
         store: CountingStore,
         pool: FakePool,
         upload_id: UploadId,
@@ -126,7 +136,7 @@ class TestManyCallers:
         metrics: Metrics,
     ) -> None:
         gate = pool.hold()
-        callers = [asyncio.create_task(derivations.fetch(upload_id, variant)) for _ in range(64)]
+        callers = [asyncio.create_task(variant_service.fetch(upload_id, variant)) for _ in range(64)]
         await gate.reached.wait()
         gate.open()
 
@@ -141,12 +151,12 @@ class TestManyCallers:
         assert (store.count("get"), store.count("download")) == (1, 1)
 
     async def test_other_variants_are_other_derivations(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
     ) -> None:
         single = Variant(variant.size, variant.format)
 
         first, second = await asyncio.gather(
-            derivations.fetch(upload_id, variant), derivations.fetch(upload_id, single)
+            variant_service.fetch(upload_id, variant), variant_service.fetch(upload_id, single)
         )
 
         assert first.tier is second.tier is Tier.DERIVED
@@ -154,10 +164,10 @@ class TestManyCallers:
         assert pool.renderings == 2
 
     async def test_who_hangs_up_cancels_nothing_for_the_others(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
         gate = pool.hold()
-        callers = [asyncio.create_task(derivations.fetch(upload_id, variant)) for _ in range(10)]
+        callers = [asyncio.create_task(variant_service.fetch(upload_id, variant)) for _ in range(10)]
         await gate.reached.wait()
         for caller in callers[:9]:
             caller.cancel()
@@ -171,68 +181,83 @@ class TestManyCallers:
         assert tiers(metrics) == {"collapsed": 1}
 
     async def test_a_picture_is_finished_and_stored_even_if_all_hang_up(
-        self, derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+        self,
+        variant_service: VariantService,
+        store: CountingStore,
+        pool: FakePool,
+        upload_id: UploadId,
+        variant: Variant,
     ) -> None:
         gate = pool.hold()
-        callers = [asyncio.create_task(derivations.fetch(upload_id, variant)) for _ in range(3)]
+        callers = [asyncio.create_task(variant_service.fetch(upload_id, variant)) for _ in range(3)]
         await gate.reached.wait()
         for caller in callers:
             caller.cancel()
         await asyncio.wait(callers)
         gate.open()
-        await derivations.drain()
+        await variant_service.drain()
 
-        assert (await derivations.fetch(upload_id, variant)).tier is Tier.HOT
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.HOT
         assert variant_key(upload_id, variant) in await store.keys()
         assert pool.renderings == 1
 
 
 class TestStoreAway:
     async def test_on_reading_is_said_and_not_remembered(
-        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
+        self,
+        variant_service: VariantService,
+        store: CountingStore,
+        upload_id: UploadId,
+        variant: Variant,
+        metrics: Metrics,
     ) -> None:
         store.fail("get")
 
         with pytest.raises(StoreUnavailable):
-            await derivations.fetch(upload_id, variant)
+            await variant_service.fetch(upload_id, variant)
 
-        assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
         assert tiers(metrics) == {"refused": 1, "derived": 1}
 
     async def test_on_downloading_is_said_counted_and_not_remembered(
-        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
+        self,
+        variant_service: VariantService,
+        store: CountingStore,
+        upload_id: UploadId,
+        variant: Variant,
+        metrics: Metrics,
     ) -> None:
         store.fail("download")
 
         with pytest.raises(StoreUnavailable):
-            await derivations.fetch(upload_id, variant)
+            await variant_service.fetch(upload_id, variant)
 
-        assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
         assert derived(metrics, "store_unavailable") == 1
         assert derived(metrics) == 1
 
     @pytest.mark.heavy
     async def test_on_writing_back_is_no_business_of_who_asked(
-        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("put", 1)
 
-        answer = await derivations.fetch(upload_id, variant)
-        await derivations.drain()
+        answer = await variant_service.fetch(upload_id, variant)
+        await variant_service.drain()
 
         assert answer.tier is Tier.DERIVED
         assert store.count("put") == 2
         assert (await store.inner.get(variant_key(upload_id, variant))).body == answer.picture.body
 
     async def test_the_answer_does_not_wait_for_the_write_back(
-        self, derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         gate = store.hold("put")
 
-        answer = await derivations.fetch(upload_id, variant)
+        answer = await variant_service.fetch(upload_id, variant)
         await gate.reached.wait()
-        draining = asyncio.create_task(derivations.drain())
-        again = await derivations.fetch(upload_id, variant)
+        draining = asyncio.create_task(variant_service.drain())
+        again = await variant_service.fetch(upload_id, variant)
 
         assert (answer.tier, again.tier) == (Tier.DERIVED, Tier.HOT)
         assert not draining.done()
@@ -244,15 +269,15 @@ class TestStoreAway:
 
 @pytest.mark.heavy
 async def test_what_cannot_be_written_back_in_time_is_served_all_the_same(
-    derivations: Derivations, store: CountingStore, upload_id: UploadId, metrics: Metrics
+    variant_service: VariantService, store: CountingStore, upload_id: UploadId, metrics: Metrics
 ) -> None:
     """At most 256 write-backs are in hand; they hold their bodies in memory."""
     variants = [Variant(Size(f"s{side}", side, None, Fit.INSIDE), Format.JPG) for side in range(100, 358)]
     gate = store.hold("put")
 
-    answers = [await derivations.fetch(upload_id, variant) for variant in variants]
+    answers = [await variant_service.fetch(upload_id, variant) for variant in variants]
     gate.open()
-    await derivations.drain()
+    await variant_service.drain()
 
     assert {answer.tier for answer in answers} == {Tier.DERIVED}
     assert sample(metrics, "darkroom_write_backs_total", outcome="stored") == 256
@@ -264,63 +289,63 @@ class TestDeadline:
     async def test_who_waits_too_long_is_told_and_the_next_call_works(
         self, *, make: Make, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics, temporary: Path
     ) -> None:
-        derivations = make(timeout=0.05)
+        variant_service = make(timeout=0.05)
         pool.hold()
 
         with pytest.raises(DerivationTimeout):
-            await derivations.fetch(upload_id, variant)
-        await derivations.drain()
+            await variant_service.fetch(upload_id, variant)
+        await variant_service.drain()
 
         assert pool.in_use == 0
         assert listing(temporary) == []
         assert (await make().fetch(upload_id, variant)).tier is Tier.DERIVED
-        assert (await derivations.fetch(upload_id, variant)).tier is Tier.STORED
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.STORED
         assert derived(metrics, "derivation_timeout") == 1
         assert tiers(metrics) == {"refused": 1, "derived": 1, "stored": 1}
 
     async def test_a_store_that_hangs_is_late_too(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
-        derivations = make(timeout=0.05)
+        variant_service = make(timeout=0.05)
         gate = store.hold("get")
 
         with pytest.raises(DerivationTimeout):
-            await derivations.fetch(upload_id, variant)
+            await variant_service.fetch(upload_id, variant)
         gate.open()
 
         assert (await make().fetch(upload_id, variant)).tier is Tier.DERIVED
 
     async def test_no_room_is_said_and_not_remembered(
-        self, derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
         pool.failure = Overloaded(retry_after=3)
         with pytest.raises(Overloaded) as caught:
-            await derivations.fetch(upload_id, variant)
+            await variant_service.fetch(upload_id, variant)
         pool.failure = None
 
         assert caught.value.retry_after == 3
-        assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
         assert derived(metrics, "overloaded") == 1
 
     async def test_one_too_many_gets_what_is_stored_and_else_is_refused_before_it_takes_anything(
         self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
     ) -> None:
         lock = CountingLock()
-        derivations = make(lock=lock, hot_bytes=0)
-        await derivations.fetch(upload_id, variant)
-        await derivations.drain()
+        variant_service = make(lock=lock, hot_bytes=0)
+        await variant_service.fetch(upload_id, variant)
+        await variant_service.drain()
         pool.full = True
         store.calls.clear()
 
-        assert (await derivations.fetch(upload_id, variant)).tier is Tier.STORED
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.STORED
         with pytest.raises(Overloaded):
-            await derivations.fetch(upload_id, replace(variant, density=3))
+            await variant_service.fetch(upload_id, replace(variant, density=3))
 
         assert [call for call, _ in store.calls] == ["get", "get"]
         assert lock.held == [variant_key(upload_id, variant)]
 
 
-class CountingLock(NoLock):
+class CountingLock(NoLeases):
     def __init__(self) -> None:
         self.held: list[str] = []
 

@@ -9,51 +9,51 @@ from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.variants.results import Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool
 
-Make = Callable[..., Derivations]
+Make = Callable[..., VariantService]
 
 
 async def test_everything_of_the_upload_is_gone_and_nothing_of_another(
-    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
     other = new_upload_id()
     await store.inner.put(original_key(other), b"another original", content_type="image/jpeg")
     for owner in (upload_id, other):
-        await derivations.fetch(owner, variant)
-        await derivations.fetch(owner, Variant(variant.size, variant.format))
-    await derivations.drain()
+        await variant_service.fetch(owner, variant)
+        await variant_service.fetch(owner, Variant(variant.size, variant.format))
+    await variant_service.drain()
 
-    await derivations.purge(upload_id)
+    await variant_service.purge(upload_id)
 
     assert len(await store.keys()) == 3
     assert all(other in key for key in await store.keys())
-    assert (await derivations.fetch(other, variant)).tier is Tier.HOT
+    assert (await variant_service.fetch(other, variant)).tier is Tier.HOT
 
 
 async def test_a_fetch_afterwards_is_refused_without_asking_the_store(
-    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
-    await derivations.purge(upload_id)
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
+    await variant_service.purge(upload_id)
     store.calls.clear()
 
     with pytest.raises(UnknownUpload):
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
 
     assert store.calls == []
 
 
 async def test_the_original_goes_first(
-    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
     store.calls.clear()
 
-    await derivations.purge(upload_id)
+    await variant_service.purge(upload_id)
 
     assert store.calls == [
         ("delete", original_key(upload_id)),
@@ -62,38 +62,38 @@ async def test_the_original_goes_first(
     ]
 
 
-async def test_it_may_be_done_twice(derivations: Derivations, upload_id: UploadId, variant: Variant) -> None:
-    await derivations.purge(upload_id)
-    await derivations.purge(upload_id)
+async def test_it_may_be_done_twice(variant_service: VariantService, upload_id: UploadId, variant: Variant) -> None:
+    await variant_service.purge(upload_id)
+    await variant_service.purge(upload_id)
 
     with pytest.raises(UnknownUpload):
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
 
 
 async def test_a_store_that_is_away_is_said_and_a_second_try_finishes(
-    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
     store.fail("list")
 
     with pytest.raises(StoreUnavailable):
-        await derivations.purge(upload_id)
-    await derivations.purge(upload_id)
+        await variant_service.purge(upload_id)
+    await variant_service.purge(upload_id)
 
     assert await store.keys() == []
 
 
 async def test_deleting_a_variant_leaves_the_original_which_derives_it_anew(
-    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
 
-    await derivations.delete(upload_id, variant)
+    await variant_service.delete(upload_id, variant)
 
     assert await store.keys() == [original_key(upload_id)]
-    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
     assert pool.renderings == 2
 
 
@@ -111,19 +111,19 @@ class TestMeanwhile:
         variant: Variant,
         missing_ttl: int,
     ) -> None:
-        derivations = make(missing_ttl=missing_ttl)
+        variant_service = make(missing_ttl=missing_ttl)
         gate = pool.hold()
-        caller = asyncio.create_task(derivations.fetch(upload_id, variant))
+        caller = asyncio.create_task(variant_service.fetch(upload_id, variant))
         await gate.reached.wait()
 
-        await derivations.purge(upload_id)
+        await variant_service.purge(upload_id)
         gate.open()
 
         assert (await caller).tier is Tier.DERIVED
-        await derivations.drain()
+        await variant_service.drain()
         assert await store.keys() == []
         with pytest.raises(UnknownUpload):
-            await derivations.fetch(upload_id, variant)
+            await variant_service.fetch(upload_id, variant)
 
     async def test_a_look_into_the_store_leaves_nothing_in_memory(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, missing_ttl: int
@@ -145,27 +145,27 @@ class TestMeanwhile:
     async def test_a_write_back_leaves_nothing(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, missing_ttl: int
     ) -> None:
-        derivations = make(missing_ttl=missing_ttl)
+        variant_service = make(missing_ttl=missing_ttl)
         gate = store.hold("put")
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
         await gate.reached.wait()
 
-        await derivations.purge(upload_id)
+        await variant_service.purge(upload_id)
         gate.open()
-        await derivations.drain()
+        await variant_service.drain()
 
         assert await store.keys() == []
         with pytest.raises(UnknownUpload):
-            await derivations.fetch(upload_id, variant)
+            await variant_service.fetch(upload_id, variant)
 
 
 async def test_what_could_not_be_deleted_is_still_there(
-    derivations: Derivations, store: CountingStore, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
     """A cache would keep for a minute that it is not."""
     store.fail("delete")
     with pytest.raises(StoreUnavailable):
-        await derivations.purge(upload_id)
+        await variant_service.purge(upload_id)
 
-    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
-    assert (await derivations.fetch(upload_id, variant)).tier is Tier.HOT
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.HOT

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
-from proxy.variants.encoded_variant import Picture
-from proxy.variants.memory_cache import MAX_AGE, HotPictures
+from proxy.variants.encoded_variant import EncodedVariant
+from proxy.variants.memory_cache import MAX_AGE, MemoryCache
 
 KILOBYTE = 1024
 SIZE = Size("small", 150, 150, Fit.COVER)
@@ -12,17 +12,17 @@ JPG, PNG, WEBP = (Variant(SIZE, format) for format in (Format.JPG, Format.PNG, F
 ONE, OTHER = new_upload_id(), new_upload_id()
 
 
-def picture(kilobytes: int = 1) -> Picture:
+def picture(kilobytes: int = 1) -> EncodedVariant:
     """It weighs a kilobyte more than its body."""
-    return Picture(b"x" * KILOBYTE * kilobytes, Format.JPG, '"e"', datetime.now(UTC), "recipe", "tag")
+    return EncodedVariant(b"x" * KILOBYTE * kilobytes, Format.JPG, '"e"', datetime.now(UTC), "recipe", "tag")
 
 
-def held(hot: HotPictures, *keys: tuple[UploadId, Variant]) -> list[bool]:
+def held(hot: MemoryCache, *keys: tuple[UploadId, Variant]) -> list[bool]:
     return [hot.get(*key) is not None for key in keys]
 
 
 def test_what_is_put_comes_back_the_same() -> None:
-    hot, kept = HotPictures(10 * KILOBYTE), picture()
+    hot, kept = MemoryCache(10 * KILOBYTE), picture()
 
     hot.put(ONE, JPG, kept)
 
@@ -32,7 +32,7 @@ def test_what_is_put_comes_back_the_same() -> None:
 
 
 def test_the_bound_counts_bytes_and_a_kilobyte_for_each_entry() -> None:
-    hot = HotPictures(4 * KILOBYTE)
+    hot = MemoryCache(4 * KILOBYTE)
 
     hot.put(ONE, JPG, picture())
     hot.put(ONE, PNG, picture())
@@ -44,7 +44,7 @@ def test_the_bound_counts_bytes_and_a_kilobyte_for_each_entry() -> None:
 
 
 def test_a_large_one_drives_out_as_many_as_it_needs() -> None:
-    hot = HotPictures(6 * KILOBYTE)
+    hot = MemoryCache(6 * KILOBYTE)
     for variant in (JPG, PNG, WEBP):
         hot.put(ONE, variant, picture())
 
@@ -54,7 +54,7 @@ def test_a_large_one_drives_out_as_many_as_it_needs() -> None:
 
 
 def test_what_was_asked_for_last_stays_longest() -> None:
-    hot = HotPictures(4 * KILOBYTE)
+    hot = MemoryCache(4 * KILOBYTE)
     hot.put(ONE, JPG, picture())
     hot.put(ONE, PNG, picture())
 
@@ -65,7 +65,7 @@ def test_what_was_asked_for_last_stays_longest() -> None:
 
 
 def test_one_that_fills_it_exactly_is_kept_and_one_larger_than_the_whole_drives_nothing_out() -> None:
-    hot = HotPictures(4 * KILOBYTE)
+    hot = MemoryCache(4 * KILOBYTE)
 
     hot.put(ONE, JPG, picture(3))
     hot.put(ONE, PNG, picture(4))
@@ -74,7 +74,7 @@ def test_one_that_fills_it_exactly_is_kept_and_one_larger_than_the_whole_drives_
 
 
 def test_a_newer_picture_takes_the_older_ones_place() -> None:
-    hot, newer = HotPictures(4 * KILOBYTE), picture(2)
+    hot, newer = MemoryCache(4 * KILOBYTE), picture(2)
     hot.put(ONE, JPG, picture())
 
     hot.put(ONE, JPG, newer)
@@ -83,7 +83,7 @@ def test_a_newer_picture_takes_the_older_ones_place() -> None:
 
 
 def test_forgetting_an_upload_forgets_all_of_it_and_nothing_else() -> None:
-    hot = HotPictures(100 * KILOBYTE)
+    hot = MemoryCache(100 * KILOBYTE)
     for variant in (JPG, PNG):
         hot.put(ONE, variant, picture())
         hot.put(OTHER, variant, picture())
@@ -95,7 +95,7 @@ def test_forgetting_an_upload_forgets_all_of_it_and_nothing_else() -> None:
 
 
 def test_without_memory_nothing_is_kept() -> None:
-    hot = HotPictures(0)
+    hot = MemoryCache(0)
 
     hot.put(ONE, JPG, picture(0))
 
@@ -104,7 +104,7 @@ def test_without_memory_nothing_is_kept() -> None:
 
 def test_it_tells_of_those_that_went_for_want_of_room_alone() -> None:
     now, evicted = 0.0, []
-    hot = HotPictures(4 * KILOBYTE, lambda: now, on_eviction=lambda: evicted.append(now))
+    hot = MemoryCache(4 * KILOBYTE, lambda: now, on_eviction=lambda: evicted.append(now))
     hot.put(ONE, JPG, picture())
     hot.put(ONE, PNG, picture())
     hot.forget(OTHER)

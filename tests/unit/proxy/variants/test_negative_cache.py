@@ -13,25 +13,25 @@ from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
 from proxy.variants.results import Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, sample
 
-Make = Callable[..., Derivations]
+Make = Callable[..., VariantService]
 
 
-async def refused(derivations: Derivations, upload_id: UploadId, variant: Variant) -> type[ServiceError]:
+async def refused(variant_service: VariantService, upload_id: UploadId, variant: Variant) -> type[ServiceError]:
     with pytest.raises(ServiceError) as caught:
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
     return type(caught.value)
 
 
 async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
-    derivations: Derivations, store: CountingStore, variant: Variant, metrics: Metrics
+    variant_service: VariantService, store: CountingStore, variant: Variant, metrics: Metrics
 ) -> None:
     unknown = new_upload_id()
 
-    at_once = await asyncio.gather(*(refused(derivations, unknown, variant) for _ in range(500)))
-    in_turn = [await refused(derivations, unknown, variant) for _ in range(500)]
+    at_once = await asyncio.gather(*(refused(variant_service, unknown, variant) for _ in range(500)))
+    in_turn = [await refused(variant_service, unknown, variant) for _ in range(500)]
 
     assert {*at_once, *in_turn} == {UnknownUpload}
     assert store.calls == [
@@ -43,9 +43,9 @@ async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
 
 
 async def test_a_hundred_unknown_ids_cost_three_small_calls_each_and_no_rendering(
-    derivations: Derivations, store: CountingStore, pool: FakePool, variant: Variant, temporary: Path
+    variant_service: VariantService, store: CountingStore, pool: FakePool, variant: Variant, temporary: Path
 ) -> None:
-    answers = await asyncio.gather(*(refused(derivations, new_upload_id(), variant) for _ in range(100)))
+    answers = await asyncio.gather(*(refused(variant_service, new_upload_id(), variant) for _ in range(100)))
 
     assert {*answers} == {UnknownUpload}
     assert (store.count("get"), store.count("download"), len(store.calls)) == (100, 100, 300)
@@ -54,13 +54,13 @@ async def test_a_hundred_unknown_ids_cost_three_small_calls_each_and_no_renderin
 
 
 async def test_an_unknown_id_is_unknown_in_every_size(
-    derivations: Derivations, store: CountingStore, variant: Variant
+    variant_service: VariantService, store: CountingStore, variant: Variant
 ) -> None:
     unknown = new_upload_id()
-    await refused(derivations, unknown, variant)
+    await refused(variant_service, unknown, variant)
     store.calls.clear()
 
-    assert await refused(derivations, unknown, Variant(variant.size, variant.format, 3)) is UnknownUpload
+    assert await refused(variant_service, unknown, Variant(variant.size, variant.format, 3)) is UnknownUpload
     assert store.calls == []
 
 
@@ -77,14 +77,18 @@ async def test_what_is_stored_is_served_also_where_the_original_is_known_to_be_g
     assert (await second.fetch(upload_id, variant)).tier is Tier.STORED
 
 
-async def test_another_id_is_another_matter(derivations: Derivations, upload_id: UploadId, variant: Variant) -> None:
-    await refused(derivations, new_upload_id(), variant)
+async def test_another_id_is_another_matter(
+    variant_service: VariantService, upload_id: UploadId, variant: Variant
+) -> None:
+    await refused(variant_service, new_upload_id(), variant)
 
-    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
 
 
-async def test_an_unknown_id_takes_no_rendering(derivations: Derivations, pool: FakePool, variant: Variant) -> None:
-    await refused(derivations, new_upload_id(), variant)
+async def test_an_unknown_id_takes_no_rendering(
+    variant_service: VariantService, pool: FakePool, variant: Variant
+) -> None:
+    await refused(variant_service, new_upload_id(), variant)
 
     assert pool.renderings == 0
     assert pool.in_use == 0
@@ -114,20 +118,20 @@ async def test_what_appears_after_the_memory_expired_is_found(
 
 @pytest.mark.heavy
 async def test_no_more_than_10000_are_remembered(
-    derivations: Derivations, store: CountingStore, variant: Variant
+    variant_service: VariantService, store: CountingStore, variant: Variant
 ) -> None:
     first = new_upload_id()
-    await derivations.purge(first)
+    await variant_service.purge(first)
     for _ in range(10_000):
-        await derivations.purge(new_upload_id())
+        await variant_service.purge(new_upload_id())
     store.calls.clear()
 
-    assert await refused(derivations, first, variant) is UnknownUpload
+    assert await refused(variant_service, first, variant) is UnknownUpload
     assert store.count("get") == 1
 
 
 @pytest.mark.heavy
-async def test_remembering_keeps_nothing_else_alive(derivations: Derivations, variant: Variant) -> None:
+async def test_remembering_keeps_nothing_else_alive(variant_service: VariantService, variant: Variant) -> None:
     """A traceback holds the frames it went through, and these hold requests and their bodies."""
 
     class Request:
@@ -136,7 +140,7 @@ async def test_remembering_keeps_nothing_else_alive(derivations: Derivations, va
     async def handle() -> weakref.ref[Request]:
         request = Request()
         try:
-            await derivations.fetch(unknown, variant)
+            await variant_service.fetch(unknown, variant)
         except UnknownUpload:
             pass
         else:
@@ -154,7 +158,7 @@ async def test_remembering_keeps_nothing_else_alive(derivations: Derivations, va
 @pytest.mark.parametrize("failure", [Undecodable("Broken."), TooManyPixels("Too large.")], ids=["corrupt", "too large"])
 async def test_an_original_that_cannot_be_rendered_is_tried_once(
     *,
-    derivations: Derivations,
+    variant_service: VariantService,
     store: CountingStore,
     pool: FakePool,
     upload_id: UploadId,
@@ -166,7 +170,7 @@ async def test_an_original_that_cannot_be_rendered_is_tried_once(
 
     for _ in range(3):
         with pytest.raises(type(failure), match=str(failure)):
-            await derivations.fetch(upload_id, variant)
+            await variant_service.fetch(upload_id, variant)
 
     assert len(pool.requests) == 1
     assert store.count("get") == 1
@@ -175,30 +179,30 @@ async def test_an_original_that_cannot_be_rendered_is_tried_once(
 
 
 async def test_a_render_process_that_died_may_not_die_again(
-    derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     pool.failure = RenderFailed()
-    assert await refused(derivations, upload_id, variant) is RenderFailed
+    assert await refused(variant_service, upload_id, variant) is RenderFailed
 
     pool.failure = None
 
-    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
 
 
 async def test_what_is_too_heavy_in_one_size_is_derived_in_another(
-    derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     pool.most = 0
-    assert await refused(derivations, upload_id, variant) is TooHeavy
+    assert await refused(variant_service, upload_id, variant) is TooHeavy
     pool.most = None  # as for a lighter one
 
-    assert (await derivations.fetch(upload_id, Variant(variant.size, variant.format))).tier is Tier.DERIVED
+    assert (await variant_service.fetch(upload_id, Variant(variant.size, variant.format))).tier is Tier.DERIVED
     assert pool.in_use == 0
 
 
 async def test_what_is_too_heavy_is_tried_once_in_that_size(
     *,
-    derivations: Derivations,
+    variant_service: VariantService,
     store: CountingStore,
     pool: FakePool,
     upload_id: UploadId,
@@ -208,18 +212,18 @@ async def test_what_is_too_heavy_is_tried_once_in_that_size(
     pool.most = 0
 
     for _ in range(3):
-        assert await refused(derivations, upload_id, variant) is TooHeavy
+        assert await refused(variant_service, upload_id, variant) is TooHeavy
 
     assert store.count("download") == 1
     assert sample(metrics, "darkroom_derivations_total", size="medium@2x", format="webp", outcome="too_heavy") == 1
 
 
 async def test_what_is_too_heavy_together_may_be_light_enough_alone(
-    derivations: Derivations, pool: FakePool, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     pool.most = 1500
     with pytest.raises(TooHeavy):
-        async for _ in derivations.ensure(upload_id, [variant, Variant(variant.size, variant.format)]):
+        async for _ in variant_service.ensure(upload_id, [variant, Variant(variant.size, variant.format)]):
             pass
 
-    assert (await derivations.fetch(upload_id, variant)).tier is Tier.DERIVED
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED

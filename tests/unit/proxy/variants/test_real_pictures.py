@@ -15,10 +15,10 @@ from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
-from proxy.rendering.render_worker import RenderProcess
+from proxy.rendering.render_worker import RenderWorker
 from proxy.telemetry import Metrics
 from proxy.variants.results import Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, eventually, sample
 from tests.photographs import photograph_bytes
 
@@ -39,7 +39,7 @@ class WatchedPool(RenderPool):
         super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64)
         self.children: list[asyncio.subprocess.Process] = []
 
-    async def _start_process(self) -> RenderProcess:
+    async def _start_process(self) -> RenderWorker:
         process = await super()._start_process()
         self.children.append(process._child)
         return process
@@ -60,10 +60,10 @@ async def pool() -> AsyncIterator[RenderPool]:
 
 
 @pytest.fixture
-def derivations(
+def variant_service(
     pool: RenderPool, store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
-) -> Derivations:
-    return Derivations(
+) -> VariantService:
+    return VariantService(
         store, pool, recipes, metrics, temporary=temporary, timeout=20, hot_bytes=1 << 22, missing_ttl=60
     )
 
@@ -75,12 +75,12 @@ async def upload(store: CountingStore, body: bytes) -> UploadId:
 
 
 async def test_a_photograph_becomes_the_variant_that_was_asked_for(
-    derivations: Derivations, store: CountingStore
+    variant_service: VariantService, store: CountingStore
 ) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
 
-    answer = await derivations.fetch(upload_id, JPG)
-    await derivations.drain()
+    answer = await variant_service.fetch(upload_id, JPG)
+    await variant_service.drain()
 
     with Image.open(BytesIO(answer.picture.body)) as image:
         assert (image.format, image.size) == ("JPEG", (150, 150))
@@ -89,12 +89,12 @@ async def test_a_photograph_becomes_the_variant_that_was_asked_for(
 
 
 async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
-    derivations: Derivations, store: CountingStore, metrics: Metrics
+    variant_service: VariantService, store: CountingStore, metrics: Metrics
 ) -> None:
     upload_id = await upload(store, photograph_bytes("chelsea.png"))
 
-    answers = await asyncio.gather(*(derivations.fetch(upload_id, JPG) for _ in range(64)))
-    await derivations.drain()
+    answers = await asyncio.gather(*(variant_service.fetch(upload_id, JPG) for _ in range(64)))
+    await variant_service.drain()
 
     assert [answer.tier for answer in answers] == [Tier.DERIVED] + [Tier.COLLAPSED] * 63
     assert len({answer.picture.body for answer in answers}) == 1
@@ -102,13 +102,15 @@ async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
 
 
 @pytest.mark.heavy
-async def test_a_warm_up_makes_the_same_bytes_as_requests_do(derivations: Derivations, store: CountingStore) -> None:
+async def test_a_warm_up_makes_the_same_bytes_as_requests_do(
+    variant_service: VariantService, store: CountingStore
+) -> None:
     warmed, requested = [await upload(store, photograph_bytes("rocket.jpg")) for _ in range(2)]
 
-    made = [one.variant async for one in derivations.ensure(warmed, SIZES.standard)]
+    made = [one.variant async for one in variant_service.ensure(warmed, SIZES.standard)]
     for variant in SIZES.standard:
-        await derivations.fetch(requested, variant)
-    await derivations.drain()
+        await variant_service.fetch(requested, variant)
+    await variant_service.drain()
 
     assert sorted(variant.name for variant in made) == sorted(variant.name for variant in SIZES.standard)
     for variant in SIZES.standard:
@@ -123,30 +125,30 @@ async def test_a_warm_up_makes_the_same_bytes_as_requests_do(derivations: Deriva
     ids=["truncated", "text"],
 )
 async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
-    derivations: Derivations, store: CountingStore, pool: RenderPool, body: bytes, failure: type[Exception]
+    variant_service: VariantService, store: CountingStore, pool: RenderPool, body: bytes, failure: type[Exception]
 ) -> None:
     broken, sound = await upload(store, body), await upload(store, photograph_bytes("chelsea.png"))
     [process] = pool._idle
 
     with pytest.raises(failure):
-        await derivations.fetch(broken, JPG)
-    assert (await derivations.fetch(sound, JPG)).tier is Tier.DERIVED
-    await derivations.drain()
+        await variant_service.fetch(broken, JPG)
+    assert (await variant_service.fetch(sound, JPG)).tier is Tier.DERIVED
+    await variant_service.drain()
 
     assert pool._idle == [process]
     assert not await store.keys(f"images/{broken}/")
 
 
 @pytest.mark.heavy
-async def test_a_warm_up_that_is_left_frees_its_process(derivations: Derivations, store: CountingStore) -> None:
+async def test_a_warm_up_that_is_left_frees_its_process(variant_service: VariantService, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
-    warm_up = derivations.ensure(upload_id, SIZES.standard)
+    warm_up = variant_service.ensure(upload_id, SIZES.standard)
     await anext(warm_up)
     await warm_up.aclose()
     await asyncio.sleep(0)
 
-    results = [await derivations.fetch(upload_id, variant) for variant in SIZES.standard]
-    await derivations.drain()
+    results = [await variant_service.fetch(upload_id, variant) for variant in SIZES.standard]
+    await variant_service.drain()
 
     assert {result.tier for result in results} == {Tier.HOT, Tier.DERIVED}
 
@@ -158,8 +160,8 @@ async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
     impatient = WatchedPool()
     await impatient.start()
     settings = {"temporary": temporary, "hot_bytes": 0, "missing_ttl": 60}
-    late = Derivations(store, impatient, recipes, metrics, timeout=0.001, **settings)
-    patient = Derivations(store, impatient, recipes, metrics, timeout=20, **settings)
+    late = VariantService(store, impatient, recipes, metrics, timeout=0.001, **settings)
+    patient = VariantService(store, impatient, recipes, metrics, timeout=20, **settings)
     upload_id = await upload(store, photograph_bytes("retina.jpg"))
 
     with pytest.raises(DerivationTimeout):

@@ -10,13 +10,13 @@ from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
-from proxy.variants.leases.lease_store import NoLock
+from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.results import Tier
-from proxy.variants.variant_service import Derivations
+from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, sample
 from tests.unit.proxy.variants.stale import put_stale
 
-Make = Callable[..., Derivations]
+Make = Callable[..., VariantService]
 
 
 async def stored_recipe(store: CountingStore, upload_id: UploadId, variant: Variant) -> str:
@@ -25,7 +25,7 @@ async def stored_recipe(store: CountingStore, upload_id: UploadId, variant: Vari
 
 async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
     *,
-    derivations: Derivations,
+    variant_service: VariantService,
     store: CountingStore,
     pool: FakePool,
     recipes: Recipes,
@@ -35,7 +35,7 @@ async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
     await put_stale(store, upload_id, variant)
     gate = pool.hold()
 
-    answer = await derivations.fetch(upload_id, variant)
+    answer = await variant_service.fetch(upload_id, variant)
     await gate.reached.wait()
 
     assert answer.tier is Tier.STORED
@@ -43,8 +43,8 @@ async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
     assert answer.picture.recipe == "yesterday"
     assert pool.priorities == [Priority.BACKGROUND]
     gate.open()
-    await derivations.drain()
-    fresh = await derivations.fetch(upload_id, variant)
+    await variant_service.drain()
+    fresh = await variant_service.fetch(upload_id, variant)
     assert fresh.tier is Tier.HOT
     assert fresh.picture.recipe == recipes.fingerprint(variant)
     stored = await store.inner.get(variant_key(upload_id, variant))
@@ -55,15 +55,15 @@ async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
 async def test_it_is_replaced_once_however_many_ask(
     make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
-    derivations = make(hot_bytes=0)  # so that every caller meets the stored one
+    variant_service = make(hot_bytes=0)  # so that every caller meets the stored one
     await put_stale(store, upload_id, variant)
     gate = pool.hold()
 
-    answers = [await derivations.fetch(upload_id, variant) for _ in range(20)]
+    answers = [await variant_service.fetch(upload_id, variant) for _ in range(20)]
     gate.open()
-    await derivations.drain()
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
+    await variant_service.drain()
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
 
     assert {answer.picture.body for answer in answers} == {b"of yesterday"}
     assert pool.renderings == 1
@@ -84,29 +84,29 @@ async def test_a_variant_of_todays_recipe_is_left_alone(
 
 
 async def test_a_refresh_that_fails_leaves_the_stale_one_in_service(
-    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     await put_stale(store, upload_id, variant)
     pool.failure = RenderFailed()
 
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
 
-    assert (await derivations.fetch(upload_id, variant)).picture.body == b"of yesterday"
+    assert (await variant_service.fetch(upload_id, variant)).picture.body == b"of yesterday"
     assert await stored_recipe(store, upload_id, variant) == "yesterday"
 
 
 async def test_a_failed_refresh_is_tried_again_another_time(
     *, make: Make, store: CountingStore, pool: FakePool, recipes: Recipes, upload_id: UploadId, variant: Variant
 ) -> None:
-    derivations = make(hot_bytes=0)
+    variant_service = make(hot_bytes=0)
     await put_stale(store, upload_id, variant)
     store.fail("put")
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
 
-    await derivations.fetch(upload_id, variant)
-    await derivations.drain()
+    await variant_service.fetch(upload_id, variant)
+    await variant_service.drain()
 
     assert await stored_recipe(store, upload_id, variant) == recipes.fingerprint(variant)
 
@@ -115,35 +115,35 @@ async def test_a_refresh_that_gets_no_process_gives_up(
     make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     """Live requests go first, for as long as there are any, and who stops the server waits for it."""
-    derivations = make(timeout=0.05)
+    variant_service = make(timeout=0.05)
     await put_stale(store, upload_id, variant)
     pool.hold_entrance(Priority.BACKGROUND)
 
-    await derivations.fetch(upload_id, variant)
+    await variant_service.fetch(upload_id, variant)
     async with asyncio.timeout(5):
-        await derivations.drain()
+        await variant_service.drain()
 
     assert pool.renderings == 0
     assert await stored_recipe(store, upload_id, variant) == "yesterday"
 
 
 async def test_a_refresh_of_an_upload_deleted_meanwhile_leaves_nothing(
-    derivations: Derivations, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+    variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     await put_stale(store, upload_id, variant)
     gate = pool.hold()
-    await derivations.fetch(upload_id, variant)
+    await variant_service.fetch(upload_id, variant)
     await gate.reached.wait()
 
-    await derivations.purge(upload_id)
+    await variant_service.purge(upload_id)
     gate.open()
-    await derivations.drain()
+    await variant_service.drain()
 
     assert await store.keys() == []
 
 
 async def test_many_stale_variants_asked_for_at_once_are_all_replaced_sooner_or_later(
-    derivations: Derivations, store: CountingStore, recipes: Recipes, upload_id: UploadId
+    variant_service: VariantService, store: CountingStore, recipes: Recipes, upload_id: UploadId
 ) -> None:
     """At most four are in hand at once; the others must get their turn when they are asked for again."""
     variants = [Variant(Size(f"s{side}", side, None, Fit.INSIDE), Format.JPG) for side in range(100, 108)]
@@ -151,8 +151,8 @@ async def test_many_stale_variants_asked_for_at_once_are_all_replaced_sooner_or_
         await put_stale(store, upload_id, variant)
 
     for _ in range(3):
-        await asyncio.gather(*(derivations.fetch(upload_id, variant) for variant in variants))
-        await derivations.drain()
+        await asyncio.gather(*(variant_service.fetch(upload_id, variant) for variant in variants))
+        await variant_service.drain()
 
     stored = {variant.name: await stored_recipe(store, upload_id, variant) for variant in variants}
     assert stored == {variant.name: recipes.fingerprint(variant) for variant in variants}
@@ -194,13 +194,13 @@ async def test_what_becomes_of_a_stale_variant_is_counted(
 
 
 async def test_those_beyond_four_at_once_are_counted_as_deferred(
-    derivations: Derivations, metrics: Metrics, store: CountingStore, pool: FakePool, upload_id: UploadId
+    variant_service: VariantService, metrics: Metrics, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
     gate = pool.hold_entrance(Priority.BACKGROUND)
     for side in range(10, 16):
         variant = Variant(Size(f"s{side}", side, side, Fit.COVER), Format.JPG)
         await put_stale(store, upload_id, variant)
-        await derivations.fetch(upload_id, variant)
+        await variant_service.fetch(upload_id, variant)
 
     deferred = [
         sample(metrics, "darkroom_stale_variants_total", size=f"s{side}", format="jpg", outcome="deferred")
@@ -208,10 +208,10 @@ async def test_those_beyond_four_at_once_are_counted_as_deferred(
     ]
     assert deferred == [0, 0, 0, 0, 1, 1]
     gate.open()
-    await derivations.drain()
+    await variant_service.drain()
 
 
-class TakenLock(NoLock):
+class TakenLock(NoLeases):
     """Another process has every lease."""
 
     @asynccontextmanager

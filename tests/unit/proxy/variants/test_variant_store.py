@@ -12,20 +12,20 @@ from proxy.model import Fit, Format, Size, UploadId, Variant, new_upload_id
 from proxy.storage.disk import DiskStore
 from proxy.storage.object_store import ObjectExists
 from proxy.telemetry import Metrics
-from proxy.variants.encoded_variant import Picture
-from proxy.variants.variant_store import StoredVariants
+from proxy.variants.encoded_variant import EncodedVariant
+from proxy.variants.variant_store import VariantStore
 from tests.fakes import CountingStore
 
 MEDIUM = Size("medium", 400, 400, Fit.COVER)
 
 
-def picture(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> Picture:
-    return Picture.derived(upload_id, variant, body, "a1b2c3")
+def picture(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> EncodedVariant:
+    return EncodedVariant.derived(upload_id, variant, body, "a1b2c3")
 
 
 @pytest.fixture
-def variants(store: CountingStore, metrics: Metrics) -> StoredVariants:
-    return StoredVariants(store, metrics)
+def variants(store: CountingStore, metrics: Metrics) -> VariantStore:
+    return VariantStore(store, metrics)
 
 
 class TestPut:
@@ -34,7 +34,7 @@ class TestPut:
         [("jpg", "image/jpeg"), ("png", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")],
     )
     async def test_the_object_is_as_the_contract_says(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, format: str, media_type: str
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, format: str, media_type: str
     ) -> None:
         variant = Variant(MEDIUM, Format(format), 3)
 
@@ -51,7 +51,7 @@ class TestPut:
         }
 
     async def test_it_replaces_what_stands_unless_told_not_to(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         for body in (b"first", b"second"):
             await variants.put(upload_id, variant, picture(upload_id, variant, body))
@@ -62,7 +62,7 @@ class TestPut:
         assert (await store.inner.get(variant_key(upload_id, variant))).body == b"second"
 
     async def test_after_the_original_is_deleted_nothing_stays(
-        self, variants: StoredVariants, store: CountingStore, variant: Variant
+        self, variants: VariantStore, store: CountingStore, variant: Variant
     ) -> None:
         upload_id = new_upload_id()
 
@@ -73,7 +73,7 @@ class TestPut:
         assert await store.keys() == []
 
     async def test_while_the_original_is_deleted_nothing_stays(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         gate = store.hold("put")
         putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
@@ -89,7 +89,7 @@ class TestPut:
 
     @pytest.mark.parametrize("done", [False, True], ids=["before it is stored", "before it is known to be"])
     async def test_whose_caller_leaves_outlives_no_original(
-        self, *, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant, done: bool
+        self, *, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
         putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
@@ -105,7 +105,7 @@ class TestPut:
         assert await store.keys() == []
 
     async def test_a_store_that_is_away_says_so(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("put")
 
@@ -114,7 +114,7 @@ class TestPut:
 
 
 class TestFind:
-    async def test_what_was_put_is_found(self, variants: StoredVariants, upload_id: UploadId, variant: Variant) -> None:
+    async def test_what_was_put_is_found(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
         await variants.put(upload_id, variant, picture(upload_id, variant))
 
         found = await variants.find(upload_id, variant)
@@ -125,12 +125,12 @@ class TestFind:
         assert info is not None
         assert (info.size, info.metadata["recipe"]) == (9, "a1b2c3")
 
-    async def test_what_was_not_is_none(self, variants: StoredVariants, upload_id: UploadId, variant: Variant) -> None:
+    async def test_what_was_not_is_none(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
         assert await variants.find(upload_id, variant) is None
         assert await variants.info(upload_id, variant) is None
 
     async def test_a_store_that_is_away_is_not_a_variant_that_is_missing(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("get")
         store.fail("head")
@@ -143,7 +143,7 @@ class TestFind:
 
 class TestDelete:
     async def test_removes_those_named_or_all_of_one_upload(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId
     ) -> None:
         other = new_upload_id()
         await store.inner.put(original_key(other), b"", content_type="image/jpeg")
@@ -167,7 +167,7 @@ class TestDamaged:
 
     @pytest.mark.parametrize("damage", [b"a pict", b"a pikture", b""])
     async def test_is_as_good_as_none_and_makes_room_for_another(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant, damage: bytes
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, damage: bytes
     ) -> None:
         right = picture(upload_id, variant)
         await variants.put(upload_id, variant, right)
@@ -182,7 +182,7 @@ class TestDamaged:
         assert found.body == b"a picture"
 
     async def test_is_none_also_where_nothing_can_be_removed(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         metadata = picture(upload_id, variant).metadata
         await store.inner.put(variant_key(upload_id, variant), b"half", content_type="image/webp", metadata=metadata)
@@ -191,7 +191,7 @@ class TestDamaged:
         assert await variants.find(upload_id, variant) is None
 
     async def test_what_was_stored_before_there_were_digests_is_served(
-        self, variants: StoredVariants, store: CountingStore, upload_id: UploadId, variant: Variant
+        self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         await store.inner.put(
             variant_key(upload_id, variant), b"old", content_type="image/webp", metadata={"recipe": "a1b2c3"}
@@ -205,7 +205,7 @@ class TestDamaged:
         self, metrics: Metrics, upload_id: UploadId, variant: Variant, tmp_path: Path
     ) -> None:
         disk = DiskStore(tmp_path)
-        variants = StoredVariants(disk, metrics)
+        variants = VariantStore(disk, metrics)
         await disk.put(original_key(upload_id), b"an original", content_type="image/jpeg")
         right = picture(upload_id, variant)
         await variants.put(upload_id, variant, right)

@@ -12,8 +12,8 @@ from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
-from proxy.variants.encoded_variant import Picture
-from proxy.variants.variant_store import StoredVariants
+from proxy.variants.encoded_variant import EncodedVariant
+from proxy.variants.variant_store import VariantStore
 from tests.fakes import CountingStore, VirtualTimeLoop, sample
 
 
@@ -40,7 +40,7 @@ class Bench:
         self.variant = variant
         self.store = ClockedStore()
         self.metrics = Metrics()
-        self._variants = StoredVariants(self.store, self.metrics)
+        self._variants = VariantStore(self.store, self.metrics)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._runner.run(work)
@@ -51,7 +51,7 @@ class Bench:
         return upload_id
 
     def write_back(self, upload_id: UploadId, body: bytes = b"a picture") -> None:
-        picture = Picture.derived(upload_id, self.variant, body, "a1b2c3")
+        picture = EncodedVariant.derived(upload_id, self.variant, body, "a1b2c3")
         self.run(self._variants.write_back(upload_id, self.variant, picture, AsyncExitStack()))
 
     def stored(self, upload_id: UploadId) -> bytes:

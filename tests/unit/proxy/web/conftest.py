@@ -23,7 +23,7 @@ async def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
     yield make
     for site in made:
-        await site.derivations.drain()
+        await site.variant_service.drain()
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from starlette.applications import Starlette
 
 from proxy.model import UploadId, new_upload_id
 from proxy.recipe import Recipes
-from proxy.services import Origin
+from proxy.services import ProxyServices
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
-from proxy.variants.invalidation.invalidation_bus import NoPurges
-from proxy.variants.leases.lease_store import NoLock
-from proxy.variants.variant_service import Derivations
+from proxy.variants.invalidation.invalidation_bus import NoInvalidation
+from proxy.variants.leases.lease_store import NoLeases
+from proxy.variants.variant_service import VariantService
 from proxy.web.app import EXCEPTION_HANDLERS, require_key, serve_variants
 from proxy.web.health import health_routes
 from tests.fakes import Answer, CountingStore, FakePool, ask
@@ -31,7 +31,7 @@ class Site:
 
     def __post_init__(self) -> None:
         self.recipes = Recipes(self.settings)
-        self.derivations = Derivations(
+        self.variant_service = VariantService(
             self.store,
             self.pool,
             self.recipes,
@@ -41,8 +41,15 @@ class Site:
             hot_bytes=self.settings.hot_cache_mb << 20,
             missing_ttl=self.settings.missing_ttl,
         )
-        self.origin = Origin(
-            self.settings, self.store, self.pool, NoLock(), NoPurges(), self.derivations, self.metrics, Tracing()
+        self.origin = ProxyServices(
+            self.settings,
+            self.store,
+            self.pool,
+            NoLeases(),
+            NoInvalidation(),
+            self.variant_service,
+            self.metrics,
+            Tracing(),
         )
         routes = [*health_routes({"store": self.origin.check_store}, self.metrics)]
         app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)

@@ -12,7 +12,7 @@ from PIL import Image
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
-from proxy.services import compose, open_store
+from proxy.services import build_services, open_store
 from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
 from proxy.storage.s3 import S3Store
@@ -130,7 +130,7 @@ async def test_stopping_finishes_write_backs_and_leaves_no_temporary_file(tmp_pa
 async def test_a_data_folder_that_is_a_file_is_not_ready(tmp_path: Path) -> None:
     occupied = tmp_path / "occupied"
     occupied.touch()
-    origin = compose(Settings(data_dir=occupied))
+    origin = build_services(Settings(data_dir=occupied))
 
     with pytest.raises(StoreUnavailable):
         await origin.check_store()

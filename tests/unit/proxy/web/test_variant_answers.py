@@ -37,7 +37,7 @@ class TestOk:
         body = body_of(site, name)
 
         answer = await site.get(name)
-        await site.derivations.drain()
+        await site.variant_service.drain()
 
         stored = await site.store.inner.head(variant_key(site.upload_id, variant))
         timing = answer.headers.pop("server-timing")
@@ -64,8 +64,8 @@ class TestOk:
     async def test_says_where_it_came_from(self, site: Site) -> None:
         derived = await site.get()
         hot = await site.get()
-        await site.derivations.drain()
-        site.derivations._hot.forget(site.upload_id)
+        await site.variant_service.drain()
+        site.variant_service._hot.forget(site.upload_id)
         stored = await site.get()
 
         statuses = [answer.headers["cache-status"] for answer in (derived, hot, stored)]
@@ -101,8 +101,8 @@ class TestOk:
 
     async def test_is_dated_by_the_store_once_it_is_stored(self, site: Site) -> None:
         await site.get()
-        await site.derivations.drain()
-        site.derivations._hot.forget(site.upload_id)
+        await site.variant_service.drain()
+        site.variant_service._hot.forget(site.upload_id)
 
         answer = await site.get()
 
@@ -193,8 +193,8 @@ class TestNotModified:
 
     async def test_of_a_stored_variant_costs_one_get_and_no_derivation(self, site: Site) -> None:
         whole = await site.get()
-        await site.derivations.drain()
-        site.derivations._hot.forget(site.upload_id)
+        await site.variant_service.drain()
+        site.variant_service._hot.forget(site.upload_id)
         site.store.calls.clear()
 
         answer = await site.get(headers={"If-None-Match": whole.headers["etag"]})

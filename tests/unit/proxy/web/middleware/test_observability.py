@@ -129,8 +129,8 @@ async def test_what_costs_nothing_is_a_line_for_debugging_alone(
     site: Site, lines: list[MutableMapping[str, Any]]
 ) -> None:
     await site.get("small.jpg")
-    await site.derivations.drain()
-    site.derivations._hot.forget(None)
+    await site.variant_service.drain()
+    site.variant_service._hot.forget(None)
     lines.clear()
     for path in ("small.jpg", "huge.jpg", "/healthz", "/readyz", "/metrics"):
         await site.get(path)
@@ -168,7 +168,7 @@ async def test_every_line_that_a_request_causes_has_its_id_and_the_next_has_not(
     site.pool.failure = None
     site.store.fail("put", 1)
     await site.get("small.png", {"X-Request-Id": "other"})
-    await site.derivations.drain()
+    await site.variant_service.drain()
     assert {line["event"] for line in lines} == {"request", "write-back failed"}
     assert {line["request"] for line in lines} == {"other"}
     assert structlog.contextvars.get_contextvars() == {}
