@@ -15,6 +15,7 @@ from proxy.derivation.purges.base import Purges
 from proxy.derivation.purges.file import FilePurges
 from proxy.derivation.purges.redis import RedisPurges
 from proxy.model import UploadId, new_upload_id
+from tests.contracts.locks import end
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 
@@ -24,7 +25,8 @@ class Listener:
         self.heard: asyncio.Queue[UploadId | None] = asyncio.Queue()
 
     async def next(self) -> UploadId | None:
-        return await asyncio.wait_for(self.heard.get(), GUARD)
+        async with asyncio.timeout(GUARD):
+            return await self.heard.get()
 
 
 @asynccontextmanager
@@ -59,6 +61,16 @@ async def test_everybody_hears_each(open_purges: Callable[[], Purges]) -> None:
 
         assert {await hears.next() for _ in ids} == ids
         assert {await hears_too.next() for _ in ids} == ids
+
+
+async def test_listener_cancelled_at_any_step_ends(open_purges: Callable[[], Purges]) -> None:
+    purges = open_purges()
+    for steps in range(60):
+        task = asyncio.create_task(purges.listen(lambda _: None))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await end(task)
+    await purges.close()
 
 
 async def test_a_second_deletion_is_heard_too(open_purges: Callable[[], Purges]) -> None:
