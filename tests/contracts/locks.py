@@ -72,5 +72,7 @@ async def hold_for_ever(lock: LeaseStore, holds: asyncio.Event) -> None:
 
 
 async def end(task: asyncio.Task[Any]) -> None:
+    """Fails where the task has lost the cancellation: Python 3.11's `asyncio.wait_for` may."""
     task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    await asyncio.wait([task], timeout=GUARD)
+    assert task.done(), "the cancellation was lost"

@@ -15,6 +15,7 @@ from proxy.variants.invalidation import redis_bus as over_redis
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import InvalidationBus
 from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
+from tests.contracts.locks import end
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 
@@ -24,7 +25,8 @@ class Listener:
         self.heard: asyncio.Queue[UploadId | None] = asyncio.Queue()
 
     async def next(self) -> UploadId | None:
-        return await asyncio.wait_for(self.heard.get(), GUARD)
+        async with asyncio.timeout(GUARD):
+            return await self.heard.get()
 
 
 @asynccontextmanager
@@ -59,6 +61,16 @@ async def test_everybody_hears_each(open_invalidation: Callable[[], Invalidation
 
         assert {await hears.next() for _ in ids} == ids
         assert {await hears_too.next() for _ in ids} == ids
+
+
+async def test_listener_cancelled_at_any_step_ends(open_invalidation: Callable[[], InvalidationBus]) -> None:
+    invalidation = open_invalidation()
+    for steps in range(60):
+        task = asyncio.create_task(invalidation.subscribe(lambda _: None))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await end(task)
+    await invalidation.close()
 
 
 async def test_a_second_deletion_is_heard_too(open_invalidation: Callable[[], InvalidationBus]) -> None:

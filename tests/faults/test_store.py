@@ -249,7 +249,7 @@ def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
     assert cluster.objects(f"images/{upload_id}") == []
 
 
-@pytest.mark.long  # on a busy machine a warm-up is sometimes stuck: see tests/integration/cluster/test_jobs.py
+@pytest.mark.slow
 def test_warm_ups_wait_for_the_store_and_end(cluster: Cluster, link: S3Link) -> None:
     link.heal()
     with cluster.ingest() as ingest, cluster.worker(S3_ENDPOINT_URL=link.url):

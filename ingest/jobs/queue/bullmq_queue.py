@@ -47,6 +47,7 @@ _PATIENCE = 2.0  # seconds for publishing: an upload waits for it
 _LAST_REPORT = 1.0  # seconds for telling of the progress that a job ended with
 _NUDGE = 0.5  # seconds
 _START_AGAIN = 1.0  # seconds until a worker that Redis turned away tries again
+_BLOCKED = 12  # seconds; BullMQ's workers wait for a job in one command, for up to 10
 _GRACE = 20.0  # seconds for jobs in hand when a worker stops; then they are handed back
 
 
@@ -56,10 +57,9 @@ class BullmqQueue:
     def __init__(self, url: str, *, stalled_seconds: float = _STALLED_SECONDS) -> None:
         self._url = url
         self._recovery = {**_RECOVERY, "stalledInterval": int(stalled_seconds * 1000)}
-        # Of our own making: BullMQ's connections try for minutes, and an upload waits for `publish`.
-        self._redis = Redis.from_url(
-            url, decode_responses=True, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 1)
-        )
+        # Of our own making: BullMQ's connections try for minutes, and an upload waits for `publish`. Without redis-py's
+        # time-out, which can lose a cancellation (see `RedisLeaseStore`): `_PATIENCE` is the deadline.
+        self._redis = Redis.from_url(url, decode_responses=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
         self._queue = Queue(QUEUE, {"connection": self._redis})
 
     async def publish(self, upload_id: UploadId) -> None:
@@ -93,7 +93,12 @@ class BullmqQueue:
         async def process(job: Job, _token: str) -> str | None:
             return await _process(handle, job)
 
-        options = {"connection": self._url, "concurrency": concurrency, "autorun": False, **self._recovery}
+        options = {
+            "connection": for_blocking(self._url),
+            "concurrency": concurrency,
+            "autorun": False,
+            **self._recovery,
+        }
         worker = Worker(QUEUE, process, options)
         worker.on("error", _log_error)
         running = asyncio.create_task(worker.run())
@@ -108,6 +113,11 @@ class BullmqQueue:
     async def close(self) -> None:
         await self._queue.close()
         await self._redis.aclose()
+
+
+def for_blocking(url: str) -> str:
+    """`url` for a connection that waits: redis-py ends a command after 5 seconds, so idle workers kept reconnecting."""
+    return f"{url}{'&' if '?' in url else '?'}socket_timeout={_BLOCKED}"
 
 
 async def _close(worker: Worker) -> None:

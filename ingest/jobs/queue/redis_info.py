@@ -36,7 +36,7 @@ async def redis_clock(url: str) -> datetime:
 
 
 async def _ask(url: str, question: Callable[[Redis], Awaitable[T]]) -> T:
-    redis = Redis.from_url(url, decode_responses=True, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE)
+    redis = Redis.from_url(url, decode_responses=True, socket_timeout=None)
     try:
         async with asyncio.timeout(_PATIENCE), redis:
             return await question(redis)

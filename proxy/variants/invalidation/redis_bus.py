@@ -15,7 +15,8 @@ from proxy.model import UploadId, parse_upload_id
 log = structlog.get_logger()
 
 _CHANNEL = "darkroom:purged"
-_PATIENCE = 0.5  # seconds for one answer of Redis
+_PATIENCE = 0.5
+"""Seconds for one answer of Redis. redis-py's own `socket_timeout` can lose a cancellation (see `RedisLeaseStore`)."""
 _LISTEN_AGAIN = 2.0
 _HEARTBEAT = 15.0  # seconds between looks at a connection that says nothing
 
@@ -26,16 +27,17 @@ class RedisInvalidationBus:
     def __init__(self, url: str) -> None:
         # By default each call would be tried four times, seconds apart, and a deletion waits for `announce`.
         retry = Retry(NoBackoff(), 1)
-        self._speaker = Redis.from_url(url, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE, retry=retry)
-        self._listener = Redis.from_url(
-            url, socket_connect_timeout=_PATIENCE, health_check_interval=_HEARTBEAT, retry=retry
-        )
+        self._speaker = Redis.from_url(url, socket_timeout=None, retry=retry)
+        self._listener = Redis.from_url(url, socket_timeout=None, health_check_interval=_HEARTBEAT, retry=retry)
 
     async def publish(self, upload_id: UploadId) -> None:
         try:
-            await self._speaker.publish(_CHANNEL, upload_id)
+            async with asyncio.timeout(_PATIENCE):
+                await self._speaker.publish(_CHANNEL, upload_id)
         except (RedisError, OSError) as error:
-            log.warning("other processes were not told of a deletion", upload=upload_id, error=str(error))
+            log.warning(
+                "other processes were not told of a deletion", upload=upload_id, error=str(error) or repr(error)
+            )
 
     async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
         while True:
@@ -45,7 +47,8 @@ class RedisInvalidationBus:
 
     async def _follow(self, heard: Callable[[UploadId | None], None]) -> None:
         async with self._listener.pubsub() as channel:
-            await channel.subscribe(_CHANNEL)
+            async with asyncio.timeout(_PATIENCE):
+                await channel.subscribe(_CHANNEL)
             while True:
                 message = await channel.get_message(timeout=_HEARTBEAT)
                 if message is None:

@@ -20,7 +20,13 @@ LEASE_SECONDS = 3.0
 """How long a dead holder delays the others; well below the deadline of who waits."""
 
 _POLL_SECONDS = 0.05  # one process has one waiter for each key, so this is some twenty small commands a second each
-_PATIENCE_SECONDS = 0.5  # for one answer of Redis; slower is as good as away
+_ANSWER_SECONDS = 0.5
+"""Deadline of one command; a slower Redis counts as unavailable.
+
+`asyncio.timeout` enforces it, not redis-py's `socket_timeout`. That uses `asyncio.wait_for`, which in Python 3.11 loses
+a cancellation that arrives together with the result (python/cpython#86296), and a lost one kept a lease and its renewal
+until the process ended.
+"""
 _CONNECTIONS = 32
 _LEAVE_ALONE_SECONDS = 5.0  # after a failure, so that a Redis that is away costs time once and not for each picture
 
@@ -42,9 +48,7 @@ class RedisLeaseStore:
         pool = BlockingConnectionPool.from_url(  # who finds them all in use waits; the other kind of pool would raise
             url,
             max_connections=_CONNECTIONS,
-            timeout=_PATIENCE_SECONDS,
-            socket_timeout=_PATIENCE_SECONDS,
-            socket_connect_timeout=_PATIENCE_SECONDS,
+            socket_timeout=None,  # see _ANSWER_SECONDS
             retry=Retry(NoBackoff(), 1),  # a pooled connection that an old Redis closed; a second failure is a failure
         )
         self._redis = Redis.from_pool(pool)
@@ -57,7 +61,7 @@ class RedisLeaseStore:
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
         # thread_local: the lease is renewed and freed by other tasks than the one that took it
-        lock = self._redis.lock(f"darkroom:{key}", self._lease_seconds, sleep=_POLL_SECONDS, thread_local=False)
+        lock = self._redis.lock(f"darkroom:{key}", self._lease_seconds, thread_local=False)
         held = await self._acquire(lock, wait=wait)
         if held is None:
             yield True
@@ -72,7 +76,8 @@ class RedisLeaseStore:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
             with suppress(RedisError, OSError):  # gone or another's by now: then it ended by itself
-                await lock.release()
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await lock.release()
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -82,18 +87,23 @@ class RedisLeaseStore:
         if monotonic() < self._away_until:
             return None
         try:
-            held: bool = await lock.acquire(blocking=wait)
+            while True:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    held: bool = await lock.acquire(blocking=False)
+                self._note_back()
+                if held or not wait:
+                    return held
+                await asyncio.sleep(_POLL_SECONDS)
         except (RedisError, OSError) as error:
             self._note_away(error)
             return None
-        self._note_back()
-        return held
 
     async def _renew(self, lock: Lock) -> None:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
             try:
-                await lock.reacquire()
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    await lock.reacquire()
             except LockError:
                 return  # expired while this process was stopped, and perhaps another's: the conditional put decides
             except (RedisError, OSError) as error:

@@ -13,6 +13,7 @@ from proxy.variants.leases.lease_store import LeaseStore, NoLeases
 from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLeaseStore
 from tests.contracts.locks import KEY, LEASE, OTHER, Locks, can_have, end, hold_for_ever
 from tests.contracts.waiting import GUARD
+from tests.redis_server import RedisServer
 
 
 @pytest.fixture(params=["file", "file-of-two", "redis", "redis-of-two"])
@@ -125,6 +126,28 @@ class TestFreeing:
             assert [waiter.cancelled() for waiter in waiters] == [True] * 5
             assert await can_have(locks.two) is False
         assert await can_have(locks.two) is True
+
+    async def test_waiter_cancelled_at_any_step_ends(self, locks: Locks) -> None:
+        async with locks.one.hold(KEY):
+            for steps in range(120):
+                waiter = asyncio.create_task(hold_for_ever(locks.two, asyncio.Event()))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                await end(waiter)
+
+    async def test_holder_leaving_at_any_step_of_a_renewal_ends_it(self, redis: RedisServer) -> None:
+        lock = RedisLock(redis.url, Metrics(), lease_seconds=0.09)  # renewed each 30 milliseconds
+
+        async def hold_for(steps: int) -> None:
+            async with lock.hold(KEY):
+                await asyncio.sleep(0.03)
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+
+        async with asyncio.timeout(GUARD):
+            for steps in range(40):
+                await hold_for(steps)
+        await lock.close()
 
     async def test_by_another_task_than_the_one_that_took_it(self, locks: Locks) -> None:
         """As the write-back does for the derivation."""

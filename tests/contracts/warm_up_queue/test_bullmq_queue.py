@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ingest.records.queue import bullmq_queue
+from bullmq.worker import default_maximum_block_timeout
+from redis.asyncio.connection import parse_url
 from structlog.testing import capture_logs
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.bullmq_queue import BullmqQueue
+from ingest.jobs.queue import bullmq_queue
+from ingest.jobs.queue.bullmq_queue import BullmqQueue, for_blocking
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
 from proxy.errors import QueueUnavailable
@@ -27,6 +29,12 @@ from tests.contracts.workshop import (
     take_and_die,
 )
 from tests.redis_server import RedisServer
+
+
+@pytest.mark.parametrize("url", ["redis://redis:6379/1", "rediss://:secret@redis/0?ssl_cert_reqs=none"])
+def test_worker_connection_outlasts_bullmqs_longest_wait(url: str) -> None:
+    assert parse_url(for_blocking(url)) == parse_url(url) | {"socket_timeout": 12.0}
+    assert default_maximum_block_timeout < 12
 
 
 class TestBullmq:

@@ -33,7 +33,7 @@ class TestRedisAway:
                 until(lambda: complete(ingest, *known))
                 tiny.redis.kill()
 
-    @pytest.mark.long  # on a busy machine a warm-up is sometimes stuck: see test_jobs.py
+    @pytest.mark.slow
     def test_hanging_in_the_middle_of_a_warm_up_which_holds_nobody_up(
         self, cluster: Cluster, photograph: bytes
     ) -> None:

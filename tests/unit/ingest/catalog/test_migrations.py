@@ -89,7 +89,8 @@ async def test_database_opened_while_another_process_writes_to_the_new_file_wait
         other.execute("BEGIN IMMEDIATE")
         opening = asyncio.create_task(empty.revision())
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(opening), 0.1)
+            async with asyncio.timeout(0.1):
+                await asyncio.shield(opening)
         other.execute("COMMIT")
 
     assert await opening is None

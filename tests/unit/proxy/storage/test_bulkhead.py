@@ -161,7 +161,8 @@ async def test_who_waits_for_a_place_is_told_as_soon_as_the_store_is_away(lane: 
         await until_inside(store, PLACES - 1)
         crowd = [asyncio.create_task(lane.run("get", away, LONG)) for _ in range(FAILURES)]
         late = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(20)]
-        told = await asyncio.wait_for(outcomes(*crowd, *late), LONG / 2)
+        async with asyncio.timeout(LONG / 2):
+            told = await outcomes(*crowd, *late)
         assert told[:FAILURES] == ["Gone."] * FAILURES
         assert value(metrics, "circuit_open", calls="reads") == 1
         store.let_go()
