@@ -1,4 +1,4 @@
-"""What every KeyLock promises: to its users in one process, in two, and after one has died."""
+"""What every LeaseStore promises: to its users in one process, in two, and after one has died."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -136,7 +136,7 @@ class TestFreeing:
                 await end(waiter)
 
     async def test_holder_leaving_at_any_step_of_a_renewal_ends_it(self, redis: RedisServer) -> None:
-        lock = RedisLock(redis.url, Metrics(), lease_seconds=0.09)  # renewed each 30 milliseconds
+        lock = RedisLeaseStore(redis.url, Metrics(), lease_seconds=0.09)  # renewed each 30 milliseconds
 
         async def hold_for(steps: int) -> None:
             async with lock.hold(KEY):
