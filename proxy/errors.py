@@ -1,37 +1,25 @@
-"""Everything that can go wrong on purpose, and what may be said about it.
+"""The errors that the proxy raises.
 
     ServiceError
     ├── NotFound                  no such thing
     │   ├── UnknownUpload         no original under this id (never uploaded, or deleted)
     │   └── UnknownVariant        no such size or format
-    ├── Refused                   what was sent cannot be accepted
-    │   ├── MissingImage          no `image` field
-    │   ├── Malformed             not a well-formed multipart request
-    │   ├── Aborted               the client left half-way
+    ├── Refused                   the picture cannot be accepted
     │   ├── UnsupportedFormat     not JPEG, PNG or WebP by content
-    │   ├── TooLarge              too many bytes
     │   ├── TooSmall              too few pixels
     │   ├── TooManyPixels         too many pixels
-    │   ├── TooHeavy              takes more memory than there may be
-    │   ├── Undecodable           truncated, corrupt or hostile
-    │   │   └── OriginalDamaged   what is stored is not what was uploaded
-    │   ├── UploadTimeout         the body came too slowly
-    │   └── KeyReused             its Idempotency-Key is another picture's
-    ├── InProgress                its Idempotency-Key is that of an upload under way
-    ├── Unauthorized              no key, or a wrong one
-    ├── CrossSite                 another site's page sent it through a browser
-    ├── Unavailable               a dependency is away
-    │   ├── StoreUnavailable
-    │   ├── CatalogUnavailable
-    │   ├── QueueUnavailable
-    │   └── CdnUnavailable
-    ├── Overloaded                no room to derive in time
+    │   ├── TooHeavy              needs more memory than is allowed
+    │   └── Undecodable           truncated, corrupt or hostile
+    │       └── OriginalDamaged   the stored bytes are not those that were uploaded
+    ├── Unauthorized              no API key, or a wrong one
+    ├── Unavailable               a dependency does not answer
+    │   └── StoreUnavailable
+    ├── Overloaded                no capacity to derive in time
     ├── DerivationTimeout         the derivation passed its deadline
-    └── RenderFailed              a render process died (crash or memory limit)
+    └── RenderFailed              a render worker died (crash or memory limit)
 
-There is no HTTP here: workers raise these too. `web/problems.py` owns the table from error to status.
-The storage port has two signals of its own, `ObjectNotFound` and `ObjectExists` (see `storage/base.py`); they are
-answers to a question, not failures, and never reach a caller.
+`ingest/errors.py` has those of uploads and jobs. Neither knows HTTP: `proxy/web/problems.py` maps codes to statuses.
+The object store's `ObjectNotFound` and `ObjectExists` are answers, not failures, and never reach a client.
 """
 
 
@@ -75,29 +63,9 @@ class Refused(ServiceError):
     title = "The upload was refused"
 
 
-class MissingImage(Refused):
-    code = "missing_image"
-    title = "No image in the request"
-
-
-class Malformed(Refused):
-    code = "malformed"
-    title = "The request is not a well-formed upload"
-
-
-class Aborted(Refused):
-    code = "aborted"
-    title = "The upload broke off"
-
-
 class UnsupportedFormat(Refused):
     code = "unsupported_format"
     title = "Not a JPEG, PNG or WebP picture"
-
-
-class TooLarge(Refused):
-    code = "too_large"
-    title = "The file is too large"
 
 
 class TooSmall(Refused):
@@ -120,40 +88,15 @@ class Undecodable(Refused):
     title = "The picture cannot be decoded"
 
 
-class UploadTimeout(Refused):
-    code = "upload_timeout"
-    title = "The upload was too slow"
-    retryable = True
-
-
-class KeyReused(Refused):
-    code = "key_reused"
-    title = "The idempotency key is another picture's"
-
-
 class OriginalDamaged(Undecodable):
     code = "original_damaged"
     title = "The stored original is damaged"
     report = True
 
 
-class InProgress(ServiceError):
-    code = "in_progress"
-    title = "The same upload is under way"
-    retryable = True
-
-    def __init__(self, detail: str = "", *, retry_after: int | None = 2) -> None:
-        super().__init__(detail, retry_after=retry_after)
-
-
 class Unauthorized(ServiceError):
     code = "unauthorized"
     title = "A valid API key is needed"
-
-
-class CrossSite(ServiceError):
-    code = "cross_site"
-    title = "The page of another site may not upload here"
 
 
 class Unavailable(ServiceError):
@@ -175,21 +118,6 @@ class StoreUnavailable(Unavailable):
     def __init__(self, detail: str = "", *, retry_after: int | None = 5, reason: str = "other") -> None:
         super().__init__(detail, retry_after=retry_after)
         self.reason = reason
-
-
-class CatalogUnavailable(Unavailable):
-    code = "catalog_unavailable"
-    title = "The database is away"
-
-
-class QueueUnavailable(Unavailable):
-    code = "queue_unavailable"
-    title = "The queue is away"
-
-
-class CdnUnavailable(Unavailable):
-    code = "cdn_unavailable"
-    title = "The CDN cannot be told"
 
 
 class Overloaded(ServiceError):

@@ -11,12 +11,13 @@ import anyio
 
 from ingest.commands.installation import opened
 from ingest.commands.progress import Progress
+from ingest.errors import MissingImage
 from ingest.jobs.queue.retries import deliver
 from ingest.records import Job, Upload
 from ingest.services import IngestServices, build_upload_service
 from ingest.uploads.multipart import too_large
 from ingest.web.serializers import Serializer
-from proxy.errors import MissingImage, ServiceError
+from proxy.errors import ServiceError
 from proxy.settings import Settings
 
 STANDARD_INPUT = "-"

@@ -10,7 +10,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from proxy.errors import CdnUnavailable
+from ingest.errors import CdnUnavailable
 
 _BATCH = 1000
 """Tags in one request. CloudFront lets 3,000 items of a distribution be in progress at a time, however split."""

@@ -9,9 +9,10 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.repository import JobRepository
+from ingest.errors import CatalogUnavailable
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
-from proxy.errors import CatalogUnavailable, ServiceError, Unavailable, UnknownUpload
+from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
 from proxy.telemetry.logging import REQUEST

@@ -18,7 +18,8 @@ import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
-from proxy.errors import CatalogUnavailable, StoreUnavailable
+from ingest.errors import CatalogUnavailable
+from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
 from proxy.storage.object_store import ObjectStore, exists

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 
 from ingest.catalog.repository import JobRepository
+from ingest.errors import KeyReused
 from ingest.idempotency_key import IdempotencyKey, fingerprint
 from ingest.records import Upload
 from ingest.uploads.upload_service import UploadService
-from proxy.errors import KeyReused, ServiceError
+from proxy.errors import ServiceError
 from proxy.telemetry import Metrics
 
 

@@ -13,11 +13,12 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
+from ingest.errors import MissingImage
 from ingest.idempotency_key import IdempotencyKey
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting
 from ingest.records import PrivateMetadata, TraceContext, Upload
-from proxy.errors import MissingImage, ServiceError, Unavailable, UnsupportedFormat
+from proxy.errors import ServiceError, Unavailable, UnsupportedFormat
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import sniff
 from proxy.keys import original_key

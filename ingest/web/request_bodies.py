@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from proxy.errors import Aborted, UploadTimeout
+from ingest.errors import Aborted, UploadTimeout
 
 MIN_RATE = 1024
 """Bytes a second that an upload must come by on average, after the first seconds; modems of 1995 sent three times as

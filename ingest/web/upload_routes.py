@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.catalog.repository import JobRepository
+from ingest.errors import CatalogUnavailable, Malformed
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
@@ -24,7 +25,7 @@ from ingest.web.request_bodies import TimedBody
 from ingest.web.schemas import Status
 from ingest.web.serializers import Serializer
 from ingest.web.upload_responses import UPLOAD_PATH, UploadAnswers
-from proxy.errors import CatalogUnavailable, Malformed, ServiceError, UnknownUpload
+from proxy.errors import ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
 from proxy.telemetry import Metrics

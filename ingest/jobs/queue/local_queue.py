@@ -7,9 +7,9 @@ from datetime import timedelta
 import structlog
 
 from ingest.catalog.repository import JobRepository
+from ingest.errors import CatalogUnavailable
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.queue.warm_up_queue import Handler
-from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId
 
 log = structlog.get_logger()

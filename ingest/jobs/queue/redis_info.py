@@ -9,7 +9,7 @@ from typing import TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from proxy.errors import QueueUnavailable
+from ingest.errors import QueueUnavailable
 
 T = TypeVar("T")
 

@@ -9,7 +9,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import anyio.to_thread
 
-from proxy.errors import CdnUnavailable
+from ingest.errors import CdnUnavailable
 
 _PATIENCE = 5.0  # seconds for each wait of a connection
 _MOST = 1 << 20  # bytes of a body that are read

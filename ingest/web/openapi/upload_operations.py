@@ -1,5 +1,17 @@
 """Uploads: sent, read back, followed, listed, deleted."""
 
+from ingest.errors import (
+    Aborted,
+    CatalogUnavailable,
+    CdnUnavailable,
+    CrossSite,
+    InProgress,
+    KeyReused,
+    Malformed,
+    MissingImage,
+    TooLarge,
+    UploadTimeout,
+)
 from ingest.idempotency_key import HEADER, KEY_PATTERN
 from ingest.web.openapi.parts import UPLOAD, Json, answer, call, document, event, parameter, reference
 from ingest.web.upload_routes import FIELD, MAX_PAGE, PAGE
@@ -9,29 +21,29 @@ from proxy.settings import Settings
 from proxy.web.problems import NO_STORE
 
 _REFUSALS = (
-    errors.MissingImage,
-    errors.Malformed,
-    errors.Aborted,
+    MissingImage,
+    Malformed,
+    Aborted,
     errors.UnsupportedFormat,
-    errors.UploadTimeout,
-    errors.TooLarge,
+    UploadTimeout,
+    TooLarge,
     errors.TooSmall,
     errors.TooManyPixels,
     errors.TooHeavy,
     errors.Undecodable,
-    errors.CrossSite,
-    errors.InProgress,
-    errors.KeyReused,
+    CrossSite,
+    InProgress,
+    KeyReused,
 )
 _TROUBLE = (
     errors.Unavailable,
     errors.StoreUnavailable,
-    errors.CatalogUnavailable,
+    CatalogUnavailable,
     errors.Overloaded,
     errors.RenderFailed,
     errors.DerivationTimeout,
 )
-_READING = (errors.UnknownUpload, errors.CatalogUnavailable)
+_READING = (errors.UnknownUpload, CatalogUnavailable)
 _STATUS_EVENT = {"contentMediaType": "application/json", "contentSchema": reference("Status")}
 _EVENT = {"oneOf": [event("status", _STATUS_EVENT), event("deleted", {"const": "{}"})]}
 """Of each event: before OpenAPI 3.2 there is no other place for it."""
@@ -115,7 +127,7 @@ def _newest() -> Json:
             parameter("cursor", "query", {"type": "string"}, "As the page before gave it."),
         ],
         answers={"200": document("A page.", "UploadPage")},
-        problems=(errors.Malformed, errors.CatalogUnavailable),
+        problems=(Malformed, CatalogUnavailable),
     )
 
 
@@ -131,7 +143,7 @@ def _delete() -> Json:
         "Delete an upload",
         tag="Uploads",
         answers={"204": gone},
-        problems=(*_READING, errors.StoreUnavailable, errors.CdnUnavailable),
+        problems=(*_READING, errors.StoreUnavailable, CdnUnavailable),
     )
 
 

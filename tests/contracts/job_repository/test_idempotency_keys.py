@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import upload_jobs
+from ingest.errors import InProgress
 from ingest.idempotency_key import LIFETIME, IdempotencyKey
 from ingest.records import PrivateMetadata
-from proxy.errors import InProgress
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import image_of, upload
 

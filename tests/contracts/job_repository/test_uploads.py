@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from ingest.catalog.repository import JobRepository
+from ingest.errors import CatalogUnavailable
 from ingest.records import Job, JobStatus, VariantState
-from proxy.errors import CatalogUnavailable, UnknownUpload
+from proxy.errors import UnknownUpload
 from proxy.model import new_upload_id
 from tests.contracts.uploads import NOON, PENDING, PROCESSING, image_of, newest_ids, upload
 

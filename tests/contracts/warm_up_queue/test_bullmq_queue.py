@@ -11,11 +11,11 @@ from redis.asyncio.connection import parse_url
 from structlog.testing import capture_logs
 
 from ingest.catalog.repository import JobRepository
+from ingest.errors import QueueUnavailable
 from ingest.jobs.queue import bullmq_queue
 from ingest.jobs.queue.bullmq_queue import BullmqQueue, for_blocking
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
-from proxy.errors import QueueUnavailable
 from tests.contracts.workshop import (
     COMPLETE,
     FAILED,

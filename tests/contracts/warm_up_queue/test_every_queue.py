@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
+from ingest.errors import CatalogUnavailable, QueueUnavailable
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
-from proxy.errors import CatalogUnavailable, QueueUnavailable
 from tests.contracts.workshop import COMPLETE, FAILED, PROCESSING, Workshop
 from tests.redis_server import RedisServer
 

@@ -3,10 +3,10 @@
 import asyncio
 from datetime import timedelta
 
+from ingest.errors import CatalogUnavailable
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.reconciler import Reconciler
 from ingest.records import JobStatus
-from proxy.errors import CatalogUnavailable
 from tests.contracts.waiting import until
 from tests.contracts.workshop import (
     COMPLETE,

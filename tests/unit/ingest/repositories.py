@@ -9,9 +9,10 @@ from typing import Any
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.errors import CatalogUnavailable
 from ingest.idempotency_key import IdempotencyKey
 from ingest.records import NO_TRACE, TRANSITIONS, Job, JobNotClaimable, JobStatus, TraceContext, Upload, WarmedVariant
-from proxy.errors import CatalogUnavailable, UnknownUpload
+from proxy.errors import UnknownUpload
 from proxy.model import UploadId
 from tests.fakes import Gate
 

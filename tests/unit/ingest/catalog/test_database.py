@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.errors import CatalogUnavailable
 from ingest.records import JobStatus
-from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
 from proxy.settings import Settings
 from tests.unit.ingest.examples import accepted

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from ingest.edge.cdn import NoCdn
 from ingest.edge.cloudfront import CloudFront
-from proxy.errors import CdnUnavailable
+from ingest.errors import CdnUnavailable
 
 DISTRIBUTION = "EDFDVBD6EXAMPLE"
 CONFIGURATION = {

@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
+from ingest.errors import CatalogUnavailable
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import JobStatus, Upload, VariantState
 from proxy.errors import (
-    CatalogUnavailable,
     DerivationTimeout,
     Overloaded,
     RenderFailed,

@@ -7,9 +7,9 @@ from pathlib import Path, PosixPath
 
 import pytest
 
+from ingest.errors import CatalogUnavailable, CdnUnavailable
 from ingest.maintenance.garbage_collection import Collector, Garbage, Kind
 from ingest.records import Upload
-from proxy.errors import CatalogUnavailable, CdnUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
 from proxy.variants.encoded_variant import upload_tag

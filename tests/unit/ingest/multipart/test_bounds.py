@@ -2,8 +2,8 @@
 
 import pytest
 
+from ingest.errors import Malformed, MissingImage, TooLarge
 from ingest.uploads.multipart import MAX_OTHER_BYTES, MAX_PARTS, file_field
-from proxy.errors import Malformed, MissingImage, TooLarge
 from tests.unit.ingest.bodies import BOUNDARY, MULTIPART, Pieces, multipart, part, upload_body
 from tests.unit.ingest.multipart.reading import FILE, MIB, NOISE, read, refusal
 

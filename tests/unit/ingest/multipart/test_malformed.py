@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.errors import Malformed, MissingImage
 from ingest.uploads.multipart import file_field
-from proxy.errors import Malformed, MissingImage, ServiceError
+from proxy.errors import ServiceError
 from tests.unit.ingest.bodies import BOUNDARY, MULTIPART, Pieces, multipart, part, upload_body
 from tests.unit.ingest.multipart.reading import FILE, MIB, NOISE, read, refusal
 from tests.unit.ingest.tasks import at_once

@@ -9,8 +9,9 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.edge.cdn import NoCdn
+from ingest.errors import Malformed, MissingImage, TooLarge, UploadTimeout
 from ingest.uploads.upload_service import UploadService
-from proxy.errors import Malformed, MissingImage, Refused, TooLarge, UploadTimeout
+from proxy.errors import Refused
 from proxy.rendering.pool import RenderPool
 from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from ingest.catalog.database import Database
+from ingest.errors import CatalogUnavailable, CdnUnavailable
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.uploads.upload_service import UploadService
-from proxy.errors import CatalogUnavailable, CdnUnavailable, StoreUnavailable, UnknownUpload
+from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.variants.variant_service import VariantService

@@ -9,8 +9,9 @@ import anyio
 import pytest
 
 from ingest.catalog.database import Database
+from ingest.errors import CatalogUnavailable
 from ingest.uploads.upload_service import UploadService
-from proxy.errors import CatalogUnavailable, RenderFailed, StoreUnavailable, Unavailable
+from proxy.errors import RenderFailed, StoreUnavailable, Unavailable
 from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
 from tests.fakes import CountingStore, sample

@@ -5,8 +5,9 @@ from pathlib import Path
 import anyio
 import pytest
 
+from ingest.errors import MissingImage
 from ingest.uploads.upload_service import UploadService
-from proxy.errors import MissingImage, Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy.errors import Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
 from tests import pictures

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from proxy.errors import CatalogUnavailable, StoreUnavailable
+from ingest.errors import CatalogUnavailable
+from proxy.errors import StoreUnavailable
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
 from tests.unit.ingest.examples import picture

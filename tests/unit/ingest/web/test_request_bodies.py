@@ -7,8 +7,8 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
+from ingest.errors import UploadTimeout
 from ingest.web.request_bodies import MIN_RATE, TimedBody
-from proxy.errors import UploadTimeout
 from tests.unit.ingest.tasks import at_once
 
 STALL = 0.4  # seconds

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from starlette.applications import Starlette
 
-from proxy.errors import CatalogUnavailable, StoreUnavailable
+from ingest.errors import CatalogUnavailable
+from proxy.errors import StoreUnavailable
 from proxy.telemetry import Metrics
 from proxy.web.app import EXCEPTION_HANDLERS
 from proxy.web.health import health_routes

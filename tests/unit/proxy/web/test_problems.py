@@ -10,19 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from proxy.errors import (
-    Overloaded,
-    ServiceError,
-    StoreUnavailable,
-    TooLarge,
-    Unauthorized,
-    Undecodable,
-    UnknownUpload,
-    UploadTimeout,
-)
+from ingest.errors import TooLarge, UploadTimeout
+from proxy.errors import Overloaded, ServiceError, StoreUnavailable, Unauthorized, Undecodable, UnknownUpload
 from proxy.web.app import EXCEPTION_HANDLERS
 from proxy.web.problems import STATUS, problem
 from tests.fakes import Answer, ask
+from tests.unit.error_kinds import KINDS
 
 
 def headers_of(response: Response) -> dict[str, str]:
@@ -39,27 +32,27 @@ async def raised(error: Exception) -> Answer:
     return await ask(app, "/")
 
 
-@pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_kind_becomes_its_status_with_the_same_five_members(kind: type[ServiceError]) -> None:
     response = problem(kind("What happened."))
 
-    assert response.status_code == STATUS[kind]
+    assert response.status_code == STATUS[kind.code]
     assert response.headers["content-type"] == "application/problem+json"
     assert response.headers["x-content-type-options"] == "nosniff"
     assert json.loads(response.body) == {
         "type": f"urn:darkroom:problem:{kind.code}",
         "title": kind.title,
-        "status": STATUS[kind],
+        "status": STATUS[kind.code],
         "detail": "What happened.",
         "code": kind.code,
     }
 
 
-@pytest.mark.parametrize("kind", STATUS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_no_cache_keeps_one_unless_it_may_keep_what_will_not_change(kind: type[ServiceError]) -> None:
     assert problem(kind()).headers["cache-control"] == "no-store"
 
-    short = STATUS[kind] in (404, 422)
+    short = STATUS[kind.code] in (404, 422)
     assert problem(kind(), cacheable=True).headers["cache-control"] == ("public, max-age=60" if short else "no-store")
 
 

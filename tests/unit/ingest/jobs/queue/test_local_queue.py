@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from ingest.errors import CatalogUnavailable
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.records import JobStatus
-from proxy.errors import CatalogUnavailable
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import VirtualTimeLoop
 from tests.unit.ingest.examples import accepted

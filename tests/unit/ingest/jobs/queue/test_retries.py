@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from ingest.errors import CatalogUnavailable
 from ingest.jobs.queue.retries import DELAYS, deliver
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
-from proxy.errors import CatalogUnavailable
 from proxy.model import new_upload_id
 from tests.unit.ingest.tasks import at_once
 

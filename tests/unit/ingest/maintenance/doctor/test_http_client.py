@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ingest.errors import CdnUnavailable
 from ingest.maintenance.doctor.http_client import fetch
-from proxy.errors import CdnUnavailable
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from ingest.errors import QueueUnavailable
 from ingest.jobs.queue.redis_info import RedisFacts, redis_clock, redis_facts
 from ingest.maintenance.doctor.findings import Status
 from ingest.maintenance.doctor.queue_checks import judge_redis
-from proxy.errors import QueueUnavailable
 from tests.redis_server import RedisServer
 
 NOBODY = "redis://127.0.0.1:9/0"
