@@ -98,6 +98,19 @@ def build_ingest_services(settings: Settings) -> IngestServices:
     return IngestServices(origin, database, repository, queue, warmup, worker, open_cdn(settings))
 
 
+@asynccontextmanager
+async def open_services(settings: Settings, *, rendering: bool = False) -> AsyncIterator[IngestServices]:
+    """Ingest's services for one command; with `rendering`, render workers are started. Raises CatalogUnavailable.
+
+    The embedded database is migrated first, as a command may be the first process to use it.
+    """
+    services = build_ingest_services(settings)
+    async with services.running() if rendering else services.connected():
+        if settings.database_url is None:
+            await services.database.migrate()
+        yield services
+
+
 def open_queue(settings: Settings, repository: JobRepository) -> WarmUpQueue:
     if settings.redis_url:
         from ingest.jobs.queue.bullmq_queue import BullmqQueue

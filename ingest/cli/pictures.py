@@ -6,7 +6,7 @@ import typer
 
 from ingest.cli.console import AsJson, load, out, parse_id, print_json, run, size, stop
 from ingest.cli.help import examples
-from ingest.cli.progress import progress
+from ingest.cli.progress_bar import progress
 
 
 @examples("darkroom warm --missing", "darkroom warm 8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
@@ -24,10 +24,10 @@ def warm(
         stop("Give upload ids, or --all, or --missing.", code=2)
     upload_ids = [parse_id(text) for text in ids or ()]
     settings = load()
-    from ingest.commands import pictures
+    from ingest.maintenance import bulk_operations
 
     with progress(quiet=as_json) as shown:
-        report = run(pictures.warm(settings, upload_ids, only_missing=missing, progress=shown))
+        report = run(bulk_operations.warm(settings, upload_ids, only_missing=missing, progress=shown))
     if as_json:
         print_json(report)
     else:
@@ -49,10 +49,10 @@ def refresh(
     derived anew when somebody asks for them.
     """
     settings = load()
-    from ingest.commands import pictures
+    from ingest.maintenance import bulk_operations
 
     with progress(quiet=as_json) as shown:
-        work = pictures.find_stale(settings, shown) if dry_run else pictures.refresh(settings, shown)
+        work = bulk_operations.find_stale(settings, shown) if dry_run else bulk_operations.refresh(settings, shown)
         report = run(work)
     failed = report.get("failed", [])
     if as_json:

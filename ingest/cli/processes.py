@@ -45,7 +45,7 @@ def serve(
     except SettingsError as error:
         stop(str(error), code=2)
     if role is not Role.PROXY and settings.database_url is None:
-        _prepare_embedded(settings)
+        run(prepare_embedded(settings))
     _announce(settings, host, port, role)
     try:
         with share_metrics() if workers > 1 else nullcontext():
@@ -54,10 +54,17 @@ def serve(
         raise typer.Exit(1 if error.code else 0) from None
 
 
-def _prepare_embedded(settings: "Settings") -> None:
-    from ingest.commands.processes import prepare_embedded  # of a database, so not for the proxy's role
+async def prepare_embedded(settings: "Settings") -> None:
+    """Migrates the embedded database, and makes the jobs pending again that a stopped server was processing."""
+    from ingest.catalog.database import Database
+    from ingest.catalog.repository import JobRepository
 
-    run(prepare_embedded(settings))
+    database = Database.from_settings(settings)
+    try:
+        await database.migrate()
+        await JobRepository(database).recover()
+    finally:
+        await database.close()
 
 
 def _serve(host: str, port: int, workers: int, role: Role) -> None:
@@ -95,14 +102,38 @@ def worker(
     Until SIGTERM; the jobs in hand are then finished or handed back.
     """
     settings = load(lasting=True)
-    from ingest.commands.processes import work
     from proxy.settings import SettingsError
 
     try:
         settings.check_bind(host)
     except SettingsError as error:
         stop(str(error), code=2)
-    run(work(settings, concurrency, (host, port) if port else None))
+    run(_work(settings, concurrency, (host, port) if port else None))
+
+
+async def _work(settings: "Settings", concurrency: int, address: tuple[str, int] | None) -> None:
+    """Runs a worker until SIGTERM or SIGINT, then finishes or hands back its jobs. `address`: for its health."""
+    import asyncio
+    from contextlib import suppress
+    from signal import SIGINT, SIGTERM
+
+    import structlog
+
+    from ingest.services import open_services
+    from ingest.web.readiness import answering
+
+    task = asyncio.current_task()
+    assert task is not None
+    for signal in (SIGTERM, SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
+    with suppress(asyncio.CancelledError):  # also while the worker starts
+        async with (
+            open_services(settings, rendering=True) as services,
+            answering(services, *address) if address else nullcontext(),
+        ):
+            queue = "BullMQ" if settings.redis_url else "database"
+            structlog.get_logger().info("worker started", concurrency=concurrency, queue=queue)
+            await services.worker.run(concurrency)
 
 
 def _announce(settings: "Settings", host: str, port: int, role: Role) -> None:

@@ -1,13 +1,16 @@
 """Commands that look after an installation."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ingest.cli.console import AsJson, load, out, print_json, print_table, run
 from ingest.cli.help import examples
-from ingest.cli.progress import progress
+from ingest.cli.progress_bar import progress
+
+if TYPE_CHECKING:
+    from proxy.settings import Settings
 
 
 @examples("darkroom gc --dry-run", "darkroom gc")
@@ -21,10 +24,10 @@ def gc(
     is left alone, so it is safe while the service runs.
     """
     settings = load()
-    from ingest.commands import upkeep
+    from ingest.maintenance.garbage_collection import collect_garbage
 
     with progress(quiet=as_json) as shown:
-        found = run(upkeep.collect_garbage(settings, dry_run=dry_run, progress=shown))
+        found = run(collect_garbage(settings, dry_run=dry_run, progress=shown))
     if as_json:
         print_json({"removed": not dry_run, "found": found})
         return
@@ -41,9 +44,9 @@ def doctor(as_json: AsJson = False) -> None:
     something must be mended; a warning is none.
     """
     settings = load()
-    from ingest.commands import upkeep
+    from ingest.maintenance.doctor.checks import diagnose
 
-    findings = run(upkeep.diagnose(settings))
+    findings = run(diagnose(settings))
     if as_json:
         print_json(findings)
     else:
@@ -71,15 +74,26 @@ def migrate(as_json: AsJson = False) -> None:
     Before a new version starts, once, from anywhere. The embedded database does it by itself.
     """
     settings = load()
-    from ingest.commands import tables
-
-    report = run(tables.migrate(settings))
+    report = run(_migrate(settings))
     if as_json:
         print_json(report)
     elif report["before"] == report["after"]:
         out().print(f"The database is up to date, at revision {report['after']}.")
     else:
         out().print(f"The database is up to date: from revision {report['before'] or 'none'} to {report['after']}.")
+
+
+async def _migrate(settings: "Settings") -> dict[str, str | None]:
+    """The revision before, and the one of this version."""
+    from ingest.catalog.database import Database
+
+    database = Database.from_settings(settings)
+    try:
+        before = await database.revision()
+        await database.migrate()
+        return {"before": before, "after": await database.revision()}
+    finally:
+        await database.close()
 
 
 def _shown(value: Any) -> Any:

@@ -6,10 +6,10 @@ import typer
 
 from ingest.cli.console import AsJson, complain, load, out, parse_id, print_json, print_table, run, size
 from ingest.cli.help import examples
-from ingest.cli.progress import progress
+from ingest.cli.progress_bar import progress
 
 if TYPE_CHECKING:
-    from ingest.commands.uploading import Receipt
+    from ingest.maintenance.upload_files import Receipt
 
 
 @examples(
@@ -28,7 +28,7 @@ def upload(
     elsewhere takes uploads by HTTP: curl -F image=@photo.jpg URL/images/upload
     """
     settings = load()
-    from ingest.commands.uploading import upload
+    from ingest.maintenance.upload_files import upload
 
     receipts: list[Receipt] = []
     try:
@@ -53,7 +53,7 @@ def show(
     """
     upload_id = parse_id(id_)
     settings = load()
-    from ingest.commands.showing import show
+    from ingest.maintenance.upload_overview import show
 
     document = run(show(settings, upload_id))
     if as_json:
@@ -78,9 +78,9 @@ def purge(
     """
     upload_ids = [parse_id(text) for text in ids]
     settings = load()
-    from ingest.commands import pictures
+    from ingest.maintenance import bulk_operations
 
-    report = run(pictures.purge(settings, upload_ids))
+    report = run(bulk_operations.purge(settings, upload_ids))
     if as_json:
         print_json(report)
     else:

@@ -33,7 +33,7 @@ class WarmUp:
         self, repository: JobRepository, variant_service: VariantService, sizes: Sizes, tracing: Tracing | None = None
     ) -> None:
         self._repository = repository
-        self._derivations = variant_service
+        self._variant_service = variant_service
         self._sizes = sizes
         self._tracing = tracing or Tracing()
 
@@ -125,7 +125,7 @@ class WarmUp:
         log.error("warm-up failed", upload=image.upload_id, error=error)
         if made:
             with suppress(Unavailable):
-                await self._derivations.delete(image.upload_id, *made)
+                await self._variant_service.delete(image.upload_id, *made)
         fresh = waiting(image.upload_id, self._sizes)
         left = self._known(image) | {variant.name: fresh[variant.name] for variant in made}
         await self._record(image.upload_id, 0, left)
@@ -137,7 +137,7 @@ class WarmUp:
         standard = self._sizes.standard
         variants = self._known(image)
         done = 0
-        async with aclosing(self._derivations.ensure(image.upload_id, standard)) as ensured:
+        async with aclosing(self._variant_service.ensure(image.upload_id, standard)) as ensured:
             async for one in ensured:
                 done += 1
                 known = variants[one.variant.name]

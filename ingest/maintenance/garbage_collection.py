@@ -19,9 +19,13 @@ import anyio.to_thread
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
 from ingest.errors import CatalogUnavailable
+from ingest.progress import Progress
+from ingest.services import open_services
 from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id
+from proxy.settings import Settings
+from proxy.storage.disk import INCOMING
 from proxy.storage.object_store import ObjectStore, exists
 from proxy.variants.encoded_variant import upload_tag
 from proxy.variants.variant_service import VariantService
@@ -30,7 +34,7 @@ MIN_AGE = timedelta(hours=1)
 """Far beyond the longest deadline that an upload (`UPLOAD_TIMEOUT`) or a derivation may have."""
 
 
-class ProblemType(StrEnum):
+class GarbageKind(StrEnum):
     TEMPORARY = "temporary"
     """A file of an upload, a derivation or a lease that a killed process left."""
     HALF_UPLOAD = "half upload"
@@ -45,7 +49,7 @@ class ProblemType(StrEnum):
 class Garbage:
     """One find. `name` is a path for TEMPORARY, an upload's id for the rest."""
 
-    kind: ProblemType
+    kind: GarbageKind
     name: str
 
 
@@ -66,7 +70,7 @@ class Collector:
         """`looked_at` is called for each upload that was, once for each place."""
         self._store = store
         self._repository = repository
-        self._derivations = variant_service
+        self._variant_service = variant_service
         self._cdn = cdn
         self._folders = folders
         self._looked_at = looked_at
@@ -75,34 +79,34 @@ class Collector:
     async def find(self) -> AsyncIterator[Garbage]:
         """Raises StoreUnavailable or CatalogUnavailable."""
         for path in await anyio.to_thread.run_sync(self._old_files):
-            yield Garbage(ProblemType.TEMPORARY, path)
+            yield Garbage(GarbageKind.TEMPORARY, path)
         for upload_id in await self._repository.half_uploads(self._before):
-            yield Garbage(ProblemType.HALF_UPLOAD, upload_id)
+            yield Garbage(GarbageKind.HALF_UPLOAD, upload_id)
         knows_any = any((await self._repository.count()).values())
         if knows_any and not await self._has_any_original():  # far likelier the wrong store than as many lost originals
             raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
         async for image, _ in self._repository.each():
             self._looked_at()
             if image.created_at < self._before and not await exists(self._store, original_key(image.upload_id)):
-                yield Garbage(ProblemType.LOST_ORIGINAL, image.upload_id)
+                yield Garbage(GarbageKind.LOST_ORIGINAL, image.upload_id)
         async for upload_id in self._stored_uploads():
             self._looked_at()
             if not knows_any:  # far likelier the wrong database than a bucket full of orphans
                 raise CatalogUnavailable("The database knows no upload at all, the store some: check DATABASE_URL.")
             if not await self._repository.exists(upload_id):
-                yield Garbage(ProblemType.ORPHAN, upload_id)
+                yield Garbage(GarbageKind.ORPHAN, upload_id)
 
     async def remove(self, garbage: Garbage) -> None:
         """Objects first, then the CDN, rows last, as a delete does: what has rows and stops half-way is found again.
 
         Raises StoreUnavailable, CdnUnavailable or CatalogUnavailable.
         """
-        if garbage.kind is ProblemType.TEMPORARY:
+        if garbage.kind is GarbageKind.TEMPORARY:
             await anyio.to_thread.run_sync(_remove, Path(garbage.name))
             return
         upload_id = UploadId(garbage.name)
-        await self._derivations.purge(upload_id)
-        if garbage.kind is not ProblemType.HALF_UPLOAD:  # of which nobody was ever told
+        await self._variant_service.purge(upload_id)
+        if garbage.kind is not GarbageKind.HALF_UPLOAD:  # of which nobody was ever told
             await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
         await self._repository.delete(upload_id)
 
@@ -140,3 +144,33 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progress) -> list[dict[str, str]]:
+    """Finds what crashes left behind, and removes it unless `dry_run`."""
+    found: list[dict[str, str]] = []
+    looked_at = 0
+
+    def count() -> None:
+        nonlocal looked_at
+        looked_at += 1
+        progress.update(looked_at, f"{len(found)} found")
+
+    async with open_services(settings) as services:
+        folders = (settings.temporary, settings.objects / INCOMING, settings.purges)
+        origin = services.origin
+        collector = Collector(
+            origin.store,
+            services.repository,
+            origin.variant_service,
+            services.cdn,
+            folders=folders,
+            age=MIN_AGE,
+            looked_at=count,
+        )
+        progress.begin("Looking for leftovers")
+        async for garbage in collector.find():
+            if not dry_run:
+                await collector.remove(garbage)
+            found.append({"kind": garbage.kind.value, "name": garbage.name})
+    return found

@@ -66,7 +66,7 @@ class Refresher:
         self._recipes = recipes
         self._sizes = sizes
         self._repository = repository
-        self._derivations = variant_service
+        self._variant_service = variant_service
 
     async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
         """Calls `progress` after each upload that is stale. Raises StoreUnavailable or CatalogUnavailable."""
@@ -96,7 +96,7 @@ class Refresher:
                 if one is None:
                     return
                 try:
-                    async with aclosing(self._derivations.ensure(one.upload_id, one.variants)) as ensured:
+                    async with aclosing(self._variant_service.ensure(one.upload_id, one.variants)) as ensured:
                         async for _ in ensured:
                             pass
                 except ServiceError as error:  # the stale ones go on being served

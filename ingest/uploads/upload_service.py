@@ -61,7 +61,7 @@ class UploadService:
         self._repository = repository
         self._queue = queue
         self._cdn = cdn
-        self._derivations = variant_service
+        self._variant_service = variant_service
         self._sizes = sizes
         self._metrics = metrics
         self._temporary = temporary
@@ -107,7 +107,7 @@ class UploadService:
         The rows go last: if a step fails half-way, the upload is still listed, and the next call finishes the work.
         """
         await self._repository.find(upload_id)
-        await self._derivations.purge(upload_id)
+        await self._variant_service.purge(upload_id)
         await self._cdn.forget([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
@@ -136,7 +136,7 @@ class UploadService:
         return image
 
     async def _inspect(self, path: Path) -> Inspection:
-        await self._derivations.cost(path, self._sizes.standard)  # or what is accepted could never be derived
+        await self._variant_service.cost(path, self._sizes.standard)  # or what is accepted could never be derived
         async with self._pool.process(Priority.LIVE, await self._pool.cost(path)) as process:
             return await process.inspect(path)
 

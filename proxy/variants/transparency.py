@@ -19,7 +19,7 @@ class Transparency:
 
     def __init__(self, store: ObjectStore, variant_service: VariantService) -> None:
         self._store = store
-        self._derivations = variant_service
+        self._variant_service = variant_service
         self._known: LRUCache[tuple[UploadId, str], bool] = LRUCache(_MAX_KNOWN)
 
     async def of(self, upload_id: UploadId, variant: Variant) -> bool:
@@ -37,5 +37,5 @@ class Transparency:
             raise UnknownUpload("No picture was uploaded under this id, or it was deleted.") from None
         if original.content_type == Format.JPG.media_type:
             return False
-        png = await self._derivations.fetch(upload_id, replace(variant, format=Format.PNG))
+        png = await self._variant_service.fetch(upload_id, replace(variant, format=Format.PNG))
         return png.picture.body[_COLOR_TYPE] in _WITH_ALPHA

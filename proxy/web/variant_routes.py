@@ -72,14 +72,14 @@ class Variants:
     ) -> None:
         self._app = app
         self._rest = SecurityHeaders(Observability(self._serve, metrics, tracing))
-        self._derivations = variant_service
+        self._variant_service = variant_service
         self._transparency = transparency
         self._sizes = sizes
         self._parsed = lru_cache(_REMEMBERED)(self._parse)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         named = self._named(scope)
-        if isinstance(named, _Named) and _plain(scope, named) and (hot := self._derivations.hot(*named[:2])):
+        if isinstance(named, _Named) and _plain(scope, named) and (hot := self._variant_service.hot(*named[:2])):
             await send({"type": "http.response.start", "status": 200, "headers": _hot_head(hot, named.variant)})
             await send({"type": "http.response.body", "body": hot.body})
             return
@@ -148,10 +148,10 @@ class Variants:
         upload_id, variant = named.upload_id, named.variant
         if named.auto and (format := new_format(accept)):
             variant = replace(variant, format=format)
-        fetched = await self._derivations.fetch(upload_id, variant)
+        fetched = await self._variant_service.fetch(upload_id, variant)
         if named.auto and variant.format is Format.JPG and await self._transparency.of(upload_id, variant):
             variant = replace(variant, format=Format.PNG)
-            fetched = await self._derivations.fetch(upload_id, variant)
+            fetched = await self._variant_service.fetch(upload_id, variant)
         return variant, fetched
 
     def _spelling(self) -> str:

@@ -74,7 +74,7 @@ def test_server_on_files_and_a_migrated_database_imports_no_driver_it_does_not_u
 
     modules = imported(
         tmp_path,
-        "import asyncio; from ingest.commands.processes import prepare_embedded;"
+        "import asyncio; from ingest.cli.processes import prepare_embedded;"
         "from ingest.web.app import create_app; from proxy.settings import Settings;"
         f"settings = Settings(data_dir={str(tmp_path)!r});"
         "asyncio.run(prepare_embedded(settings)); create_app(settings)",

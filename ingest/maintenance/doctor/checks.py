@@ -2,18 +2,28 @@
 
 import resource
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from ingest.catalog.database import Database
 from ingest.edge.cdn import Cdn
 from ingest.maintenance.doctor import cdn_checks, clock_checks, machine_checks, queue_checks, store_checks
 from ingest.maintenance.doctor.database_checks import tables
-from ingest.maintenance.doctor.findings import Check, CheckResult
+from ingest.maintenance.doctor.findings import Check, CheckResult, examine
 from ingest.maintenance.doctor.http_client import fetch
+from ingest.services import build_ingest_services
 from proxy.imaging import encode, vips
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectStore
 from proxy.system import memory
+
+
+async def diagnose(settings: Settings) -> list[dict[str, Any]]:
+    """The findings of every check. Nothing is changed: the embedded database is not migrated first."""
+    async with build_ingest_services(settings).connected() as services:
+        checks = checks_for(settings, services.origin.store, services.database, services.cdn)
+        return [asdict(finding) for finding in await examine(checks)]
 
 
 def checks_for(settings: Settings, objects: ObjectStore, database: Database, invalidated: Cdn) -> Mapping[str, Check]:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.catalog.repository import JobRepository
-from ingest.commands.installation import opened
 from ingest.records import VariantState, WarmedVariant
+from ingest.services import open_services
 from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
@@ -19,7 +19,7 @@ from proxy.variants.encoded_variant import measured_by
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
     """Raises UnknownUpload."""
-    async with opened(settings) as ingest:
+    async with open_services(settings) as ingest:
         return await Overview(ingest.origin.store, ingest.repository, settings).of(upload_id)
 
 

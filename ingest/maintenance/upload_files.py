@@ -9,12 +9,11 @@ from typing import Any
 
 import anyio
 
-from ingest.commands.installation import opened
-from ingest.commands.progress import Progress
 from ingest.errors import MissingImage
 from ingest.jobs.queue.retries import deliver
+from ingest.progress import Progress
 from ingest.records import Job, Upload
-from ingest.services import IngestServices, build_upload_service
+from ingest.services import IngestServices, build_upload_service, open_services
 from ingest.uploads.multipart import too_large
 from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError
@@ -46,7 +45,7 @@ async def upload(
     A file that is refused is noted, and the next ones are taken all the same. `receipts` grows by one for each: who
     interrupts this finds there what was taken.
     """
-    async with opened(settings, rendering=True) as ingest:
+    async with open_services(settings, rendering=True) as ingest:
         uploader = _Uploader(ingest, wait=wait)
         progress.begin("Uploading", len(files))
         for file in files:

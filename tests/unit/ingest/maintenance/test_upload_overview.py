@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ingest.commands.showing import Overview
+from ingest.maintenance.upload_overview import Overview
 from ingest.records import VariantState, WarmedVariant
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variants_prefix

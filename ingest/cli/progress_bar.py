@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
 
-    from ingest.commands.progress import Progress
+    from ingest.progress import Progress
 
 _EVERY = 30.0  # seconds between lines
 
@@ -19,7 +19,7 @@ _EVERY = 30.0  # seconds between lines
 @contextmanager
 def progress(*, quiet: bool) -> Iterator["Progress"]:
     """`quiet`: nothing is shown, whatever there is to see."""
-    from ingest.commands.progress import Silent
+    from ingest.progress import Silent
 
     console = err()
     if quiet:

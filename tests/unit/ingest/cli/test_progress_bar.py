@@ -6,7 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
-from ingest.cli.progress import Lines, bar, progress
+from ingest.cli.progress_bar import Lines, bar, progress
 
 
 class Clock:

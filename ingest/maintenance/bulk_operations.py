@@ -3,11 +3,10 @@
 import asyncio
 from typing import Any
 
-from ingest.commands.installation import opened
-from ingest.commands.progress import Progress
 from ingest.jobs import warm_many
 from ingest.maintenance.refresh import Findings, Refresher
-from ingest.services import IngestServices
+from ingest.progress import Progress
+from ingest.services import IngestServices, open_services
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
@@ -17,7 +16,7 @@ from proxy.variants.memory_cache import MAX_AGE
 
 async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, progress: Progress) -> dict[str, Any]:
     """Those named, those that lack a variant, or all."""
-    async with opened(settings, rendering=True) as ingest:
+    async with open_services(settings, rendering=True) as ingest:
         repository = ingest.repository
         if ids:
             uploads, total = warm_many.chosen(repository, ids), len(ids)
@@ -36,13 +35,13 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, p
 
 
 async def find_stale(settings: Settings, progress: Progress) -> dict[str, Any]:
-    async with opened(settings) as ingest:
+    async with open_services(settings) as ingest:
         return _shown(await _look(_refresher(ingest), progress))
 
 
 async def refresh(settings: Settings, progress: Progress) -> dict[str, Any]:
     """Derives stale variants anew, then has every memory and the CDN forget those of old."""
-    async with opened(settings, rendering=True) as ingest:
+    async with open_services(settings, rendering=True) as ingest:
         refresher = _refresher(ingest)
         findings = await _look(refresher, progress)
         progress.begin("Refreshing", findings.uploads)
@@ -61,7 +60,7 @@ async def refresh(settings: Settings, progress: Progress) -> dict[str, Any]:
 async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
     """Whatever there is of each; how many had rows. Those go last, as in `Uploads.delete`."""
     known = 0
-    async with opened(settings) as ingest:
+    async with open_services(settings) as ingest:
         for upload_id in ids:
             await ingest.origin.variant_service.purge(upload_id)
         await ingest.cdn.forget([upload_tag(upload_id) for upload_id in ids])

@@ -1,1 +1,0 @@
-"""What the commands do, once `cli` has read the line: each composes what it needs, and closes it."""
