@@ -102,6 +102,7 @@ def test_only_negotiated_answers_vary() -> None:
     assert custom("/images/x/small.auto") == {"Items": [{"Header": "Vary", "Value": "Accept", "Override": True}]}
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("name", ["small.jpg", "small.auto"])
 def test_what_comes_from_the_bucket_is_taken_for_nothing_but_a_picture(name: str) -> None:
     policy = RESOURCES[behaviour(f"/images/x/{name}")["ResponseHeadersPolicyId"]["!Ref"]]

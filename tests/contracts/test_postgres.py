@@ -122,6 +122,7 @@ class TestMigrations:
 
 
 class TestConcurrency:
+    @pytest.mark.promise("E5")
     async def test_of_those_on_several_connections_one_gets_the_job(
         self, postgres: PostgresServer, database: Database
     ) -> None:
@@ -195,6 +196,7 @@ class TestAway:
 
         assert await repository.count() == dict.fromkeys(JobStatus, 0)
 
+    @pytest.mark.promise("E3")
     async def test_so_many_at_once_as_there_are_no_connections_for_wait_their_turn(
         self, postgres: PostgresServer, database: Database
     ) -> None:

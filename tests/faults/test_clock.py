@@ -92,6 +92,7 @@ def keyed_upload(service: Service) -> tuple[int, str]:
 
 
 class TestOneMachineOfSeveral:
+    @pytest.mark.promise("E8")
     @pytest.mark.parametrize("offset", ["+1d", pytest.param("-1d", marks=pytest.mark.long)])
     def test_a_day_off_is_refused_by_the_store_and_harms_nobody(
         self, cluster: Cluster, right: Service, judge: Judge, preload: str, offset: str
@@ -115,6 +116,7 @@ class TestOneMachineOfSeveral:
         assert gc_in_the_middle_of_an_upload(cluster, right, machine) == 201
         assert judge.get(f"{right.url}/images/{upload_id}/small.jpg").status == 200
 
+    @pytest.mark.promise("E8")
     def test_within_what_the_store_takes_all_goes_on(
         self, cluster: Cluster, right: Service, judge: Judge, preload: str
     ) -> None:
@@ -131,6 +133,7 @@ class TestOneMachineOfSeveral:
             swept = darkroom(off.folder, "gc", "--json", **cluster.settings | ahead)
         assert json.loads(swept.stdout) == {"removed": True, "found": []}
 
+    @pytest.mark.promise("E8")
     async def test_a_lease_is_as_long_for_all(self, redis: RedisServer, preload: str) -> None:
         """Redis counts its seconds. Held for longer than it lasts unrenewed, asked for by clocks that are off."""
         lock = RedisLeaseStore(redis.url, Metrics())
@@ -177,6 +180,7 @@ def finish(connection: socket) -> int:
 
 
 class TestSetWhileItRuns:
+    @pytest.mark.promise("E8")
     @pytest.mark.parametrize("offset", [pytest.param("+1d", marks=pytest.mark.long), "-1d"])
     def test_by_a_day(self, tmp_path: Path, judge: Judge, preload: str, offset: str) -> None:
         """In the middle of an upload, with warm-ups under way."""

@@ -12,9 +12,11 @@ pytestmark = pytest.mark.slow
 SECONDS = 3.0
 
 
+@pytest.mark.promise("E11")
 def test_one_server(tmp_path: Path) -> None:
     assert crash_one(tmp_path, SECONDS, seed=1).uploads
 
 
+@pytest.mark.promise("E11")
 def test_a_server_and_a_worker_of_a_cluster(cluster: Cluster) -> None:
     assert crash_cluster(cluster, SECONDS, seed=2).uploads

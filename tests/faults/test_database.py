@@ -57,6 +57,7 @@ def service(running: Service, link: Link) -> Service:
     return running
 
 
+@pytest.mark.promise("E3")
 @pytest.mark.parametrize("fault", by_tier(NETWORK, daily="reset", long=["half closed"]))
 def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
     upload_id = uploaded(service)
@@ -90,6 +91,7 @@ def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge
     until(lambda: complete(service, again))
 
 
+@pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: Service) -> None:
     """More than there are connections in the pool."""
@@ -107,6 +109,7 @@ def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: 
     assert Counter(answer.status_code for answer in answers) == {200: 60}
 
 
+@pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) -> None:
     """As where its disk is full: it reads, and refuses to write. An upload leaves nothing; a deletion, which does
@@ -130,6 +133,7 @@ def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) ->
     until(lambda: complete(service, again))
 
 
+@pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_a_stricter_isolation_by_default_fails_nobody(cluster: Cluster, service: Service) -> None:
     """Left to it, Postgres would fail transactions that meet, also those that take a refused upload back."""
@@ -163,6 +167,7 @@ def execute(cluster: Cluster, statement: str) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_sqlite_locked_by_another_program(tmp_path: Path, judge: Judge) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)

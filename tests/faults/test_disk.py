@@ -64,6 +64,7 @@ def home(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.promise("E3")
 def test_of_the_embedded_service_is_full(home: Path, judge: Judge) -> None:
     """Objects, SQLite and temporary files on one disk. What is there is served; nothing is taken, and nothing lost."""
     with small_disk(home / "data", 8), Service(home, RENDER_PROCESSES="1") as service:
@@ -87,6 +88,7 @@ def test_of_the_embedded_service_is_full(home: Path, judge: Judge) -> None:
         assert not collect(home)
 
 
+@pytest.mark.promise("B12")
 def test_for_the_objects_is_full(home: Path, judge: Judge) -> None:
     """Pictures are derived and served all the same; they are only not kept."""
     with small_disk(home / "data" / "objects", 1), Service(home, WARM_UP="false", RENDER_PROCESSES="1") as service:
@@ -103,6 +105,7 @@ def test_for_the_objects_is_full(home: Path, judge: Judge) -> None:
         assert not collect(home)
 
 
+@pytest.mark.promise("B12")
 def test_for_temporary_files_is_full(cluster: Cluster, judge: Judge) -> None:
     """An upload and a derivation each need a copy of the original."""
     home = cluster.machine("full")
@@ -131,6 +134,7 @@ def recovered(service: Service) -> bool:
     return False
 
 
+@pytest.mark.promise("B13")
 def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
     """`ulimit -n 64`, and 200 who connect and say nothing."""
     with Service(home, RENDER_PROCESSES="1") as service:
@@ -153,6 +157,7 @@ def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
     assert {*collect(home)} <= {Kind.TEMPORARY}
 
 
+@pytest.mark.promise("C9")
 def test_a_variant_that_is_damaged_on_the_disk_is_made_anew(home: Path, judge: Judge) -> None:
     """As a file system may leave it after a power cut: shorter than it was, with zeros in it, or with nothing else."""
     with Service(home, RENDER_PROCESSES="1") as service:

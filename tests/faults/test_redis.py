@@ -103,6 +103,7 @@ def locked(redis: RedisServer) -> Callable[[], None]:
     return undo
 
 
+@pytest.mark.promise("E2")
 def test_one_fault_after_the_other(
     cluster: Cluster, link: Link, services: tuple[Service, Service], judge: Judge
 ) -> None:
@@ -126,6 +127,7 @@ def test_one_fault_after_the_other(
     assert "open-sesame" not in services[0].log() + services[1].log()
 
 
+@pytest.mark.promise("E2")
 def test_silent_when_everything_starts(cluster: Cluster, link: Link, judge: Judge) -> None:
     link.break_(stall=True)
     url = f"redis://127.0.0.1:{link.port}/0"

@@ -36,6 +36,7 @@ class Balancer:
             self.statuses.append(answer.status)
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_nobody_is_failed(cluster: Cluster, judge: Judge, times: int) -> None:

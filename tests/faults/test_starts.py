@@ -35,6 +35,7 @@ def storm(home: Path, instants: Sequence[float]) -> None:
             time.sleep(instant)
 
 
+@pytest.mark.promise("E9")
 @pytest.mark.parametrize("instants", [INSTANTS[1::2], pytest.param(INSTANTS, marks=pytest.mark.long)], ids=len)
 def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge, instants: Sequence[float]) -> None:
     """Also by the first start of all, which makes the tables."""
@@ -53,6 +54,7 @@ def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge, instan
     assert "Traceback" not in service.log()
 
 
+@pytest.mark.promise("E9")
 @pytest.mark.parametrize("away", ["store", "database"])
 def test_before_what_it_needs(cluster: Cluster, judge: Judge, away: str) -> None:
     ports = {"store": cluster.seaweedfs.endpoint_url, "database": cluster.database_url}

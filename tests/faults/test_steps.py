@@ -36,6 +36,7 @@ async def prepare(folder: Path) -> None:
     await life.database.close()
 
 
+@pytest.mark.promise("B10", "C10", "E11")
 def test_killed_at_every_step_in_turn(before: Path, tmp_path: Path) -> None:
     others = asyncio.run(stored(before))
     lives = 0

@@ -97,6 +97,7 @@ def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iter
     assert {answer.status for answer in judge.get_all(urls(service, again, NAMES))} == {200}
 
 
+@pytest.mark.promise("E1")
 @pytest.mark.parametrize("fault", by_tier(AWAY, daily="refused", long=["half closed"]))
 def test_away(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
     with away(cluster, link, service, judge) as upload_id:
@@ -106,6 +107,7 @@ def test_away(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fa
         refused_upload(service, "store_unavailable", within=UPLOAD)
 
 
+@pytest.mark.promise("E1", "E8")
 @pytest.mark.parametrize("code", by_tier({code: code for code in CROSS}, long=CROSS.keys() - {"SlowDown"}))
 def test_cross(cluster: Cluster, link: S3Link, service: Service, judge: Judge, code: str) -> None:
     with away(cluster, link, service, judge) as upload_id:
@@ -117,6 +119,7 @@ def test_cross(cluster: Cluster, link: S3Link, service: Service, judge: Judge, c
         assert service.metric("darkroom_store_errors_total", code=code) >= errors + 5
 
 
+@pytest.mark.promise("E1")
 @pytest.mark.slow
 def test_slow_but_there(link: S3Link, service: Service, judge: Judge) -> None:
     """300 ms for every piece, 100 kB a second: pictures come late, and right."""
@@ -134,6 +137,7 @@ def test_slow_but_there(link: S3Link, service: Service, judge: Judge) -> None:
 class TestCutInTheMiddle:
     CUT = 1500  # bytes of an answer: all of its head, and a part of any picture here
 
+    @pytest.mark.promise("E1")
     def test_an_original_is_never_rendered(
         self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
     ) -> None:
@@ -149,6 +153,7 @@ class TestCutInTheMiddle:
         until(lambda: judge.get(urls(service, upload_id, NAMES)[0]).status == 200, RECOVERED)
         assert {answer.status for answer in judge.get_all(urls(service, upload_id, NAMES))} == {200}
 
+    @pytest.mark.promise("E1")
     def test_a_variant_is_never_served(self, cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> None:
         upload_id = uploaded(service)
         large = [name for name in MORE if len(judge.truth[name]) > 2 * self.CUT]
@@ -164,6 +169,7 @@ class TestCutInTheMiddle:
         link.heal()
         until(lambda: judge.get(urls(service, upload_id, large)[0]).status == 200, RECOVERED)
 
+    @pytest.mark.promise("E1")
     def test_what_is_written_is_whole_or_not_there(
         self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
     ) -> None:
@@ -189,6 +195,7 @@ class TestCutInTheMiddle:
 class TestPilingUp:
     CROWD = 200
 
+    @pytest.mark.promise("E1")
     @pytest.mark.serial
     def test_does_not_happen_when_the_store_says_nothing(self, link: S3Link, service: Service, judge: Judge) -> None:
         upload_ids = [uploaded(service) for _ in range(self.CROWD // len(NAMES))]
@@ -215,6 +222,7 @@ class TestPilingUp:
         assert {answer.status for answer in judge.get_all([service.url + path for path in crowd[:8]])} == {200}
         assert service.metric("darkroom_store_circuit_open") == 0
 
+    @pytest.mark.promise("E1")
     def test_of_writes_holds_up_no_reads(self, cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> None:
         """A bucket that takes nothing is served from all the same, and derived from."""
         upload_id = uploaded(service)
@@ -232,6 +240,7 @@ class TestPilingUp:
         until(lambda: upload(service).status_code == 201, RECOVERED)
 
 
+@pytest.mark.promise("C9")
 @pytest.mark.slow
 def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
     cluster: Cluster, service: Service, judge: Judge
@@ -249,6 +258,7 @@ def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
     assert cluster.objects(f"images/{upload_id}") == []
 
 
+@pytest.mark.promise("E1")
 @pytest.mark.slow
 def test_warm_ups_wait_for_the_store_and_end(cluster: Cluster, link: S3Link) -> None:
     link.heal()

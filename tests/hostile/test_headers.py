@@ -31,6 +31,7 @@ def check(answer: httpx.Response, about: object = None, *, embeddable: bool = Fa
     assert len(headers.get_list("content-security-policy")) == 1, about
 
 
+@pytest.mark.promise("C7")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_route_in_every_method(live: Service, upload_id: str, method: str) -> None:
     known = upload_id if method in ("GET", "HEAD") else UNKNOWN
@@ -39,6 +40,7 @@ def test_every_route_in_every_method(live: Service, upload_id: str, method: str)
             check(answer, path)
 
 
+@pytest.mark.promise("C7")
 def test_every_answer_about_a_variant_is_embeddable(live: Service, upload_id: str) -> None:
     for name, headers, status in (
         ("small.png", {}, 200),

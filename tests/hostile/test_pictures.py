@@ -78,6 +78,7 @@ async def test_all_files_of_odd_structure(tmp_path: Path) -> None:
     assert report.outcomes["accepted"] > 50
 
 
+@pytest.mark.promise("A1", "A2", "A4", "A5", "A11", "B8")
 @pytest.mark.long
 async def test_more_than_a_thousand_invented_files(tmp_path: Path) -> None:
     report = await behaves(tmp_path, corpus())
@@ -87,6 +88,7 @@ async def test_more_than_a_thousand_invented_files(tmp_path: Path) -> None:
     assert report.outcomes["undecodable"] > 500
 
 
+@pytest.mark.promise("A1")
 @pytest.mark.parametrize(
     ("every", "accepted", "unsupported"),
     [pytest.param(20, 10, 25, marks=pytest.mark.slow), pytest.param(1, 300, 500, marks=pytest.mark.long)],

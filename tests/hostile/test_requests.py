@@ -13,6 +13,7 @@ from tests.watch import resident
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 
 
+@pytest.mark.promise("D1", "D5")
 @pytest.mark.parametrize("raw", FRAMING.values(), ids=FRAMING)
 def test_what_two_servers_could_read_differently_is_400_and_the_end(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode("latin-1"))
@@ -32,6 +33,7 @@ def test_nonsense_behind_a_request_is_the_end_and_costs_that_one_nothing(live: S
     assert json.loads(answer.body) == {"status": "ok"}
 
 
+@pytest.mark.promise("D3")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -49,6 +51,7 @@ def test_heads_beyond_the_limits_are_431(live: Service, raw: str) -> None:
     assert not answer.statuses or json.loads(answer.body)["code"] == "headers_too_large"
 
 
+@pytest.mark.promise("D3")
 def test_a_header_of_100_mb_is_not_read(live: Service) -> None:
     before = resident(live.pid)
 
@@ -65,6 +68,7 @@ def test_what_follows_the_last_request_of_a_connection_is_nobodys(live: Service)
     assert answer.statuses == [200]
 
 
+@pytest.mark.promise("D5")
 @pytest.mark.parametrize("headers", [("Upgrade: websocket", "Sec-WebSocket-Key: x"), ("Upgrade: h2c",)])
 def test_no_other_protocol_is_spoken(live: Service, headers: tuple[str, ...]) -> None:
     answer = exchange(live.url, request("GET", "/healthz", "Connection: Upgrade, close", *headers, close=False))
@@ -72,6 +76,7 @@ def test_no_other_protocol_is_spoken(live: Service, headers: tuple[str, ...]) ->
     assert answer.statuses == [200]
 
 
+@pytest.mark.promise("D4")
 @pytest.mark.parametrize(
     "raw",
     [
@@ -88,6 +93,7 @@ def test_the_host_selects_nothing(live: Service, raw: str) -> None:
     assert b"evil" not in answer.received
 
 
+@pytest.mark.promise("D5")
 def test_other_methods_are_405_and_repeat_nothing(live: Service) -> None:
     for path in (f"/images/{UNKNOWN}/small.jpg", "/images/upload", "/healthz", "/"):
         for method in ("TRACE", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"):
@@ -99,6 +105,7 @@ def test_other_methods_are_405_and_repeat_nothing(live: Service) -> None:
 
 
 class TestPaths:
+    @pytest.mark.promise("C1")
     @pytest.mark.parametrize(
         "path",
         [
@@ -150,6 +157,7 @@ class TestPaths:
         for path in (f"/images/{name}{suffix}" for name in names for suffix in ("", "/status", "/events")):
             assert exchange(live.url, request("GET", path)).statuses == [404], path[:100]
 
+    @pytest.mark.promise("C5")
     def test_a_query_makes_no_new_picture(self, live: Service, upload_id: str) -> None:
         url = f"{live.url}/images/{upload_id}/small.webp"
         first = http.get(url)
@@ -162,6 +170,7 @@ class TestPaths:
 
 
 class TestRanges:
+    @pytest.mark.promise("C6")
     @pytest.mark.parametrize(
         "ranges", ["0-0," * 5_000 + "0-0", ",".join(f"{n}-" for n in range(2_000)), "0-1,1-2", "-" * 9_000]
     )
@@ -174,6 +183,7 @@ class TestRanges:
         assert answer.statuses == [200]
         assert answer.body == whole.content
 
+    @pytest.mark.promise("C6")
     def test_a_head_has_no_body_whatever_it_asks_for(self, live: Service, upload_id: str) -> None:
         path = f"/images/{upload_id}/small.jpg"
 
@@ -183,6 +193,7 @@ class TestRanges:
         assert int(answer.headers["content-length"]) == len(http.get(live.url + path).content)
 
 
+@pytest.mark.promise("B8")
 def test_names_and_types_of_a_form_come_back_nowhere(live: Service, picture: bytes) -> None:
     evil = '../canary<script>\r\nX-Canary: canary; type="canary'
 

@@ -50,6 +50,7 @@ def descriptors(service: Service) -> int:
 @pytest.mark.slow
 @pytest.mark.serial
 class TestSlow:
+    @pytest.mark.promise("B5")
     async def test_two_hundred_that_never_finish_their_heads(self, live: Service) -> None:
         """Half of them say nothing; the others a byte a second."""
         before = descriptors(live)
@@ -61,6 +62,7 @@ class TestSlow:
         assert max(health) < HEALTH_SECONDS
         assert descriptors(live) <= before + 5
 
+    @pytest.mark.promise("B5")
     async def test_two_hundred_that_drip_their_uploads(self, live: Service, picture: bytes) -> None:
         """Each sends a byte a second, so that it never stalls, and far too little."""
         head = request("POST", "/images/upload", TYPE, f"Content-Length: {MIB}")
@@ -116,6 +118,7 @@ async def _all(reader: asyncio.StreamReader) -> bytes:
 
 
 class TestWithoutEnd:
+    @pytest.mark.promise("B2")
     def test_a_gigabyte_without_a_length_is_413_after_ten_megabytes(self, live: Service, picture: bytes) -> None:
         before = resident(live.pid)
 
@@ -127,6 +130,7 @@ class TestWithoutEnd:
         assert resident(live.pid) < before + 64 * MIB
         assert_nothing_stays(live)
 
+    @pytest.mark.promise("B6")
     @pytest.mark.parametrize(
         "endless",
         [
@@ -148,6 +152,7 @@ class TestWithoutEnd:
         assert answer.sent < 40 * MIB
         assert resident(live.pid) < before + 64 * MIB
 
+    @pytest.mark.promise("B6")
     def test_ten_thousand_fields(self, live: Service) -> None:
         field = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n'.encode()
         body = field * 10_000 + TAIL
@@ -157,6 +162,7 @@ class TestWithoutEnd:
         assert answer.statuses == [400]
         assert b'"code": "malformed"' in answer.body
 
+    @pytest.mark.promise("B6")
     def test_one_byte_at_a_time_is_an_upload_like_any_other(self, live: Service, picture: bytes) -> None:
         small = picture[:2000]
         pieces = [chunk(bytes([byte])) for byte in HEAD + small + TAIL]
@@ -168,6 +174,7 @@ class TestWithoutEnd:
 
 
 class TestLengths:
+    @pytest.mark.promise("B4")
     def test_who_asks_to_send_fifty_megabytes_is_not_told_to_go_on(self, live: Service) -> None:
         answer = exchange(
             live.url,
@@ -177,6 +184,7 @@ class TestLengths:
         assert answer.statuses == [413]
         assert b"100 Continue" not in answer.received
 
+    @pytest.mark.promise("B3")
     def test_one_that_is_shorter_than_the_body(self, live: Service, picture: bytes) -> None:
         """The rest would be the next request: it is none."""
         raw = upload(picture)
@@ -189,6 +197,7 @@ class TestLengths:
         assert answer.closed
         assert_nothing_stays(live)
 
+    @pytest.mark.promise("B3")
     def test_one_that_is_longer_than_the_body(self, live: Service, picture: bytes) -> None:
         """The picture is all there, but not all that was announced."""
         raw = upload(picture)
@@ -201,6 +210,7 @@ class TestLengths:
         assert leaving.statuses in ([400], [])
         assert_nothing_stays(live)
 
+    @pytest.mark.promise("B3")
     @pytest.mark.parametrize("headers", [(), ("Content-Length: 0",)])
     def test_none_at_all_is_an_empty_body(self, live: Service, headers: tuple[str, ...]) -> None:
         answer = exchange(live.url, request("POST", "/images/upload", TYPE, *headers))
@@ -208,6 +218,7 @@ class TestLengths:
         assert answer.statuses == [400]
 
 
+@pytest.mark.promise("B9")
 def test_who_leaves_half_way_leaves_nothing(live: Service, picture: bytes) -> None:
     raw = upload(picture)
     for cut in (len(raw) // 2, len(raw) - 10, len(raw) - len(TAIL) - 1):
@@ -221,6 +232,7 @@ def test_who_leaves_half_way_leaves_nothing(live: Service, picture: bytes) -> No
 
 @pytest.mark.slow
 class TestNoRoom:
+    @pytest.mark.promise("B12")
     def test_on_the_disk_is_503_and_over_when_there_is_some(self, tmp_path: Path, picture: bytes) -> None:
         """No file may grow beyond a megabyte: what a full disk says, too."""
         large = picture.ljust(3 * MIB, b"\0")

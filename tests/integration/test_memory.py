@@ -42,6 +42,7 @@ def get(service: Service, upload_id: str, name: str) -> httpx.Response:
     return http.get(f"{service.url}/images/{upload_id}/{name}", timeout=60)
 
 
+@pytest.mark.promise("A3")
 async def test_the_largest_originals_of_every_format_all_at_once_stay_inside_the_budget(tmp_path: Path) -> None:
     settings = {
         "WARM_UP": "false",
@@ -75,6 +76,7 @@ async def test_the_largest_originals_of_every_format_all_at_once_stay_inside_the
         assert watch.held() < 3 * RENDER_IDLE_MB << 20
 
 
+@pytest.mark.promise("A3")
 def test_what_the_budget_can_never_take_is_refused_with_the_figures_and_the_setting(tmp_path: Path) -> None:
     with Service(tmp_path, RENDER_MEMORY_MB="500", RENDER_PROCESSES="2") as service:
         answer = http.post(f"{service.url}/images/upload", files={"image": ("photo", flat_webp(SIDE, SIDE))})

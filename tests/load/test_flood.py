@@ -47,6 +47,7 @@ async def overwhelm(service: Service, ids: list[str], seconds: float) -> tuple[f
     return able, seen
 
 
+@pytest.mark.promise("C11")
 @pytest.mark.slow
 @pytest.mark.serial
 def test_a_flood_of_new_variants_is_served_or_told_when_to_come_back(service: Service) -> None:

@@ -10,6 +10,7 @@ from tests.contracts.stores import assert_away, failures
 
 
 class TestDiskFails:
+    @pytest.mark.promise("C1")
     @pytest.mark.parametrize("key", ["", "/etc/passwd", "a//b", "..", "a/../../b", "a/.", ".incoming/x", "a/"])
     async def test_what_is_no_key_is_never_a_path(self, disk: DiskStore, key: str, tmp_path: Path) -> None:
         calls = (
@@ -28,6 +29,7 @@ class TestDiskFails:
 
         await assert_away(DiskStore(root), tmp_path / "target")
 
+    @pytest.mark.promise("C10")
     @pytest.mark.parametrize(
         "damage", [b"", b"\xff\xd8\xff\xe0", b"\x00" * 40_000, b"17\n", b"{}\nx", b'{"else": 1}\nx']
     )

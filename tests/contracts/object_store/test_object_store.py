@@ -74,6 +74,7 @@ class TestRoundTrip:
         assert stored.info.metadata == {"new": "1"}
 
     # Not memory, whose work is over before anything could tick.
+    @pytest.mark.promise("E7")
     @pytest.mark.parametrize("object_store", ["disk", "s3-moto", "s3-seaweedfs"], indirect=True)
     async def test_the_event_loop_runs_meanwhile(self, object_store: ObjectStore, key: str, tmp_path: Path) -> None:
         body = random.Random(8).randbytes(8_000_000)
@@ -122,6 +123,7 @@ class TestPutIfAbsent:
         assert await object_store.get(key) == before
 
     # Not moto, which looks and stores in two steps: slowed down in between, it let nine of 24 win.
+    @pytest.mark.promise("C4")
     @pytest.mark.parametrize("object_store", ["disk", "memory", "s3-seaweedfs"], indirect=True)
     async def test_of_many_racers_one_wins(self, object_store: ObjectStore, key: str) -> None:
         bodies = [bytes([racer]) * 10_000 for racer in range(24)]

@@ -62,6 +62,7 @@ class TestS3Fails:
 
         assert all("bucket does not exist" in sentence for sentence in said)
 
+    @pytest.mark.promise("C9", "E1")
     async def test_a_cut_body_is_never_returned(self, tmp_path: Path) -> None:
         cut = http(200, b"ten bytes.", **OBJECT, content_length="3000000")
         async with s3_that(lambda _: cut) as store:
@@ -87,6 +88,7 @@ class TestS3Fails:
         assert all("no S3 service" in str(error) for error in said[:3])
         assert not (tmp_path / "target").exists()
 
+    @pytest.mark.promise("E1")
     @pytest.mark.parametrize(
         ("status", "code", "advice"),
         [

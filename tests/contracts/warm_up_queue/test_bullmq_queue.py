@@ -96,6 +96,7 @@ class TestBullmq:
         assert [delivery.last for delivery in factory.deliveries] == [False, True]
         assert bullmq_queue.ATTEMPTS == 6
 
+    @pytest.mark.promise("E4")
     async def test_a_job_of_a_dead_worker_is_brought_to_the_next(self, factory: Workshop, redis: RedisServer) -> None:
         upload_id = await factory.upload()
         await factory.queue.publish(upload_id)
@@ -139,6 +140,7 @@ class TestBullmq:
             await factory.do_one()
             redis.refresh()
 
+    @pytest.mark.promise("E6")
     async def test_work_that_takes_too_long_is_cut_short_when_the_worker_stops(
         self, factory: Workshop, monkeypatch: pytest.MonkeyPatch
     ) -> None:

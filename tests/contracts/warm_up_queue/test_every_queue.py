@@ -20,6 +20,7 @@ class TestEveryQueue:
 
         assert workshop.delivered == [upload_id]
 
+    @pytest.mark.promise("E5")
     async def test_a_repeat_is_one_job(self, workshop: Workshop) -> None:
         upload_ids = [await workshop.upload() for _ in range(3)]
         for upload_id in upload_ids * 3:

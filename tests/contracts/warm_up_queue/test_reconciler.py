@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
+
 from ingest.errors import CatalogUnavailable
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.reconciler import Reconciler
@@ -52,6 +54,7 @@ class TestReconciler:
 
         assert factory.delivered == [upload_id]
 
+    @pytest.mark.promise("E4")
     async def test_what_the_queue_gave_up_ends_as_failed(self, factory: Workshop, redis: RedisServer) -> None:
         """Where it stalled too often: left waiting by the catalogue, or in the hand of a worker that died."""
         upload_ids = [await factory.upload() for _ in range(2)]

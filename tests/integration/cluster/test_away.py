@@ -12,6 +12,7 @@ pytestmark = pytest.mark.slow
 
 
 class TestRedisAway:
+    @pytest.mark.promise("E2")
     def test_all_goes_on_and_jobs_follow_when_it_is_back(self, tiny: Cluster) -> None:
         """At the start of everything, and once more after it was there."""
         known: list[str] = []
@@ -49,6 +50,7 @@ class TestRedisAway:
 
 
 class TestPostgresAway:
+    @pytest.mark.promise("E3")
     def test_uploads_are_refused_and_pictures_served(self, tiny: Cluster, postgres: PostgresServer) -> None:
         with tiny.serve() as service, tiny.proxy("proxy") as proxy:
             upload_id = upload(service, small_picture(1))
@@ -77,6 +79,7 @@ class TestPostgresAway:
             until(lambda: complete(service, again))
             assert len(tiny.rows()[0]) == 2
 
+    @pytest.mark.promise("E3")
     def test_a_wrong_password_is_said_and_pictures_are_served(self, tiny: Cluster, postgres: PostgresServer) -> None:
         with tiny.ingest() as ingest:
             upload_id = upload(ingest, small_picture(1))

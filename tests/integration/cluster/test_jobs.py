@@ -13,6 +13,7 @@ from tests.soak.workers import soak
 
 
 class TestNoLostJob:
+    @pytest.mark.promise("E2")
     @pytest.mark.parametrize(
         "uploads", [pytest.param(40, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.long)]
     )
@@ -22,6 +23,7 @@ class TestNoLostJob:
 
         assert soaked.kills >= uploads // 40
 
+    @pytest.mark.promise("E6")
     def test_when_a_worker_is_told_to_stop(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.ingest() as ingest:
             with cluster.worker("first") as first:
@@ -44,6 +46,7 @@ class TestNoLostJob:
             until(lambda: complete(service, *upload_ids))
 
 
+@pytest.mark.promise("C11")
 @pytest.mark.slow
 def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, photograph: bytes) -> None:
     with cluster.serve(RENDER_PROCESSES="2") as service:
@@ -58,6 +61,7 @@ def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, 
         assert status(service, last) == "pending"
 
 
+@pytest.mark.promise("E10")
 @pytest.mark.slow
 def test_on_sigterm_requests_in_flight_are_answered_and_their_variants_stored(
     cluster: Cluster, photograph: bytes

@@ -36,6 +36,7 @@ class TestOneDerivation:
         assert sum(answer.cache_status == "darkroom; fwd=miss; stored" for answer in answers) == 1
         return upload_id
 
+    @pytest.mark.promise("C4")
     def test_of_processes_that_share_a_bucket_and_redis(
         self, cluster: Cluster, photograph: bytes, processes: int, callers: int
     ) -> None:

@@ -30,6 +30,7 @@ class TestBucketFirst:
         with nginx(tmp_path, stub.url, stub.url, bucket_url=f"{seaweedfs.endpoint_url}/{bucket}") as url:
             yield url
 
+    @pytest.mark.promise("C7")
     def test_what_is_stored_costs_no_python(
         self, bucket_edge: str, stub: StubOrigin, seaweedfs: SeaweedServer, bucket: str, path: str
     ) -> None:

@@ -44,6 +44,7 @@ class TestOnce:
         assert len({answer.content for answer in answers}) == 1
         assert darkroom.metric("darkroom_variant_requests_total") == asked + 1
 
+    @pytest.mark.promise("E1")
     def test_what_is_kept_is_served_without_an_origin(self, tmp_path: Path, path: str) -> None:
         need(PROGRAM, "nginx-light")
         with StubOrigin() as origin, nginx(tmp_path, origin.url, origin.url) as url:
@@ -115,6 +116,7 @@ class TestStale:
         assert http.get(stub_edge + path).headers["x-cache-status"] == "HIT"
         assert stub.asked[-1].headers["if-none-match"] == '"a"'
 
+    @pytest.mark.promise("C6")
     def test_a_404_does_not_outlive_its_age(
         self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
     ) -> None:

@@ -10,6 +10,7 @@ from tests.hostile.wire import connect
 from tests.nginx import StubOrigin
 
 
+@pytest.mark.promise("D1", "D2")
 @pytest.mark.slow
 @pytest.mark.parametrize("raw", FRAMING.values(), ids=FRAMING)
 def test_nothing_is_smuggled_past_nginx(stub: StubOrigin, stub_edge: str, raw: str) -> None:

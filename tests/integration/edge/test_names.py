@@ -21,6 +21,7 @@ class TestOneName:
         assert http.get(stub_edge + path).headers["x-cache-status"] == "MISS"
         return stub_edge + path
 
+    @pytest.mark.promise("C5")
     def test_no_header_splits_the_cache_or_goes_around_it(self, kept: str, stub: StubOrigin) -> None:
         for headers in (
             {"Cookie": "session=1"},

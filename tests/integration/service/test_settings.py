@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.service import darkroom
 
 
@@ -11,6 +13,7 @@ def test_an_address_that_others_reach_needs_a_key(tmp_path: Path) -> None:
     assert "API_KEYS" in refused.stderr
 
 
+@pytest.mark.promise("E9")
 def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
     refused = darkroom(tmp_path, "serve", MAX_UPLOAD_MB="many", CDN_URL="cdn", RENDER_PROCESSES="0")
     assert refused.returncode == 2

@@ -116,6 +116,7 @@ async def test_a_watched_gauge_shows_its_value_when_it_is_asked() -> None:
     assert "darkroom_hot_variants 0.0" in (await metrics.exposition()).decode().splitlines()
 
 
+@pytest.mark.promise("E7")
 def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> None:
     metrics = Metrics()
     metrics.watch(metrics.hot_variants, lambda: 7)

@@ -442,6 +442,7 @@ class TestLost:
         assert store.calls == []
         await repository.accept(accepted(upload_id))  # not a trace is left in the way
 
+    @pytest.mark.promise("E5")
     async def test_of_two_at_once_one_has_it(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
     ) -> None:

@@ -100,6 +100,7 @@ class TestWhatMayPass:
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.states == [VariantState.STORED] * len(STANDARD)
 
+    @pytest.mark.promise("E5")
     def test_never_makes_progress_go_back(self) -> None:
         outcome = Outcome(ScriptedVariantService(StoreUnavailable("s"), RenderFailed("r"), after=4)).run()
 

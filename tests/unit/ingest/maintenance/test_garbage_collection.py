@@ -116,6 +116,7 @@ CRASHES = {
 }
 
 
+@pytest.mark.promise("B10")
 @pytest.mark.parametrize(("leave", "kind"), CRASHES.items(), ids=[leave.__name__ for leave in CRASHES])
 async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
     scene: Scene, leave: Callable[[Scene, UploadId], Awaitable[None]], kind: Kind

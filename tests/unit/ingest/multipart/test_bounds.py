@@ -22,6 +22,7 @@ class TestBounds:
         assert type(error) is Malformed
         assert "64 parts" in str(error)
 
+    @pytest.mark.promise("B6")
     async def test_ten_thousand_parts_are_not_read_to_their_end(self) -> None:
         body = Pieces([part(f'name="f{index}"', b"x") for index in range(10_000)])
 

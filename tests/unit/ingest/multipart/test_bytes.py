@@ -50,6 +50,7 @@ class TestBytes:
         )
         assert await read(body, split=split) == NOISE[:1000]
 
+    @pytest.mark.promise("B7")
     async def test_a_nested_multipart_is_bytes_like_any_other(self) -> None:
         inner = b'--inner\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\nX\r\n--inner--\r\n'
         file = part(FILE, inner, "Content-Type: multipart/mixed; boundary=inner")

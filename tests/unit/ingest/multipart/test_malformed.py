@@ -13,6 +13,7 @@ from tests.unit.ingest.tasks import at_once
 
 
 class TestNoMultipart:
+    @pytest.mark.promise("B7")
     @pytest.mark.parametrize(
         "content_type",
         [
@@ -66,6 +67,7 @@ class TestNoMultipart:
 
 
 class TestBroken:
+    @pytest.mark.promise("B7")
     @pytest.mark.heavy
     @pytest.mark.parametrize("split", [1, None])
     def test_cut_anywhere_it_is_never_taken_for_whole(self, split: int | None) -> None:

@@ -82,6 +82,7 @@ class TestNames:
 
         assert type(await refusal(body)) is MissingImage
 
+    @pytest.mark.promise("B7")
     async def test_two_pictures_are_one_too_many(self) -> None:
         error = await refusal(multipart(part(FILE, b"one"), part(FILE, b"two")))
 

@@ -137,6 +137,7 @@ async def test_a_queue_that_is_away_does_not_matter(
     assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
 
 
+@pytest.mark.promise("B11")
 async def test_the_same_file_twice_at_once_is_two_uploads(uploads: UploadService, store: CountingStore) -> None:
     first, second = await asyncio.gather(*(uploads.receive(chunks_of(picture(), 500)) for _ in range(2)))
 

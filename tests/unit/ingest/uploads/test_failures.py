@@ -69,6 +69,7 @@ class TestFailures:
 
         await assert_nothing_left()
 
+    @pytest.mark.promise("B10")
     async def test_a_row_that_cannot_be_taken_back_keeps_its_original(
         self, uploads: UploadService, repository: WatchedRepository, store: CountingStore, temporary: Path
     ) -> None:
@@ -95,6 +96,7 @@ class TestFailures:
         assert await store.keys() == []
         assert await rows(database) == (0, 0)
 
+    @pytest.mark.promise("A14")
     async def test_a_render_process_that_dies(
         self, uploads: UploadService, pool: RenderPool, assert_nothing_left: Check
     ) -> None:

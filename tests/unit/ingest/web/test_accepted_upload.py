@@ -104,6 +104,7 @@ async def test_configured_sizes_are_those_of_the_urls(service: Service) -> None:
     assert list(urls["wide"]) == list(TYPES)
 
 
+@pytest.mark.promise("B8")
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_the_content_decides_what_it_is_whatever_it_is_called(service: Service, format: str) -> None:
     file = part('name="image"; filename="x.php"', picture(format=format), "Content-Type: text/html")
@@ -127,6 +128,7 @@ async def test_the_name_of_the_file_gets_nowhere(service: Service, filename: str
     assert filename not in exchange.answer.decode() + str(exchange.headers)
 
 
+@pytest.mark.promise("B1")
 async def test_one_as_large_as_it_may_be(service: Service) -> None:
     file = picture().ljust(MIB, b"\0")
 

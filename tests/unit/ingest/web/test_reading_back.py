@@ -286,6 +286,7 @@ class TestHealth:
             {"status": "ready", "checks": {"store": "ok", "database": "ok"}},
         )
 
+    @pytest.mark.promise("E9")
     @pytest.mark.heavy
     async def test_without_its_tables_it_is_not_ready_and_says_so(self, service: Service) -> None:
         database = service.ingest.database

@@ -74,6 +74,7 @@ def endless(first: bytes) -> Iterator[bytes]:
 
 
 class TestBodies:
+    @pytest.mark.promise("B1", "B7")
     @pytest.mark.parametrize(("body", "status", "code"), REFUSED.values(), ids=REFUSED)
     @pytest.mark.parametrize("step", [1000, None])
     async def test_is_refused_with_a_reason(
@@ -83,6 +84,7 @@ class TestBodies:
 
         problem(await send(service, Exchange(pieces)), status, code)
 
+    @pytest.mark.promise("B7")
     @pytest.mark.parametrize(
         ("content_type", "code"),
         [
@@ -133,6 +135,7 @@ class TestTooLarge:
         assert exchange.received_before_answer == 0
         assert exchange.headers["connection"] == "close"
 
+    @pytest.mark.promise("B3")
     @pytest.mark.parametrize("declared", ["1" + "0" * 26, str(MIB + (64 << 10) + 1)])
     async def test_however_much_is_declared(self, service: Service, declared: str) -> None:
         problem(await send(service, Exchange([]), content_length=declared), 413, "too_large")
@@ -199,6 +202,7 @@ class TestSlow:
 
 
 class TestHangingUp:
+    @pytest.mark.promise("B9")
     @pytest.mark.parametrize("taken", [0, 1, 12, 150, 160, 600, -1])
     async def test_anywhere_leaves_nothing(self, service: Service, taken: int) -> None:
         body = upload_body(picture())[:taken]

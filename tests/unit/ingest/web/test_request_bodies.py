@@ -34,6 +34,7 @@ async def sizes(body: TimedBody, *, taking: float = 0) -> list[int]:
     return found
 
 
+@pytest.mark.promise("B5")
 def test_one_that_never_stalls_but_comes_too_slowly_is_refused() -> None:
     with pytest.raises(UploadTimeout, match="at 1024 bytes a second or more"):
         at_once(sizes(body([b"x"] * 10_000, 0.01)))

@@ -86,6 +86,7 @@ def shown(original: bytes, format: Format = Format.PNG) -> Color:
     return color_at(picture(original, target(100, 100, format)), 0.5, 0.5)
 
 
+@pytest.mark.promise("A12")
 @pytest.mark.parametrize("color", PATCHES)
 def test_display_p3_becomes_srgb(color: Color) -> None:
     assert shown(png(flat("RGB", color), icc_profile=DISPLAY_P3)) == pytest.approx(
@@ -93,6 +94,7 @@ def test_display_p3_becomes_srgb(color: Color) -> None:
     )
 
 
+@pytest.mark.promise("A12")
 @pytest.mark.parametrize("color", PATCHES)
 def test_adobe_rgb_becomes_srgb(color: Color) -> None:
     assert shown(png(flat("RGB", color), icc_profile=ADOBE_RGB)) == pytest.approx(
@@ -141,6 +143,7 @@ def test_a_grey_profile_is_honoured_and_grey_stays_grey(value: int, gamma: float
     assert image.getextrema() == pytest.approx((expected, expected), abs=FORMULA)
 
 
+@pytest.mark.promise("A12")
 def test_grey_with_alpha_is_converted_by_a_grey_profile() -> None:
     linear = grey_profile("Linear grey", gamma_curve(1.0))
 
@@ -158,6 +161,7 @@ def test_grey_in_a_colour_profile_is_written_as_grey(format: Format) -> None:
 # CMYK
 
 
+@pytest.mark.promise("A12")
 @pytest.mark.parametrize(("inks", "color"), FULL_INK.items())
 @pytest.mark.parametrize("write", [jpeg, unmarked_cmyk_jpeg, ycck_jpeg])
 def test_cmyk_without_a_profile_is_the_right_way_round(
@@ -175,6 +179,7 @@ def test_a_cmyk_photograph_looks_like_itself(write: Callable[[Image.Image], byte
     assert psnr(image, picture(png(original), target(400, 400))) > 35  # an inverted one has less than 10
 
 
+@pytest.mark.promise("A12")
 @pytest.mark.parametrize("inks", INKS)
 @pytest.mark.parametrize("black", [0, 1])
 def test_cmyk_is_what_its_profile_says_of_its_inks(inks: tuple[int, int, int], black: int) -> None:
@@ -212,6 +217,7 @@ def test_cmyk_comes_out_as_rgb_in_every_format(format: Format) -> None:
 # Profiles that say nothing, or nothing that fits
 
 
+@pytest.mark.promise("A12")
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     "profile",

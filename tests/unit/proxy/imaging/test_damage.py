@@ -63,6 +63,7 @@ def test_truncated_files_are_undecodable(original: bytes, decoder: str) -> None:
             inspect(path, LIMITS)
 
 
+@pytest.mark.promise("A6")
 @pytest.mark.heavy
 @pytest.mark.parametrize("files", [5, pytest.param(30, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("original", "decoder"), with_decoders(WHOLE), indirect=["decoder"])
@@ -98,6 +99,7 @@ def test_invented_exif_is_ignored(body: bytes) -> None:
     assert rendered_or_refused(jpeg(Image.new("RGB", (120, 110), "teal"), exif=b"Exif\0\0" + body)) is None
 
 
+@pytest.mark.promise("A13")
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("frames", [2, 2**31])
 def test_an_apng_that_claims_frames_it_has_not_shows_its_picture(frames: int) -> None:
@@ -108,6 +110,7 @@ def test_an_apng_that_claims_frames_it_has_not_shows_its_picture(frames: int) ->
     assert rendered(claims, *WANTED) == rendered(whole, *WANTED)
 
 
+@pytest.mark.promise("A5")
 @pytest.mark.usefixtures("decoder")
 def test_a_text_that_unpacks_to_megabytes_is_refused() -> None:
     whole = png(PHOTOGRAPH)

@@ -61,6 +61,7 @@ PNGS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.promise("A12")
 @pytest.mark.parametrize("name", PNGS)
 def test_a_png_is_the_same_picture_whichever_library_decodes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ours, pillows = both(PNGS[name](), monkeypatch)

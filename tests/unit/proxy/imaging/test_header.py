@@ -227,12 +227,14 @@ def test_as_many_segments_as_cameras_write_are_followed(tmp_path: Path) -> None:
     assert found == Header("jpeg grey", 640, 480)
 
 
+@pytest.mark.promise("A4")
 @pytest.mark.parametrize("name", FLOODS)
 def test_a_flood_of_markers_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(Undecodable, match="more than 500 markers or chunks"):
         header(tmp_path, FLOODS[name])
 
 
+@pytest.mark.promise("A4")
 @pytest.mark.parametrize(
     "flood", [START + b"\xff\xe1\0\2" * 5_000_000, png_header(9, 9) + chunk(b"tEXt", b"") * 2_000_000]
 )

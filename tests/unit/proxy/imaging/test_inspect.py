@@ -48,6 +48,7 @@ def test_formats_are_named_as_the_contract_names_them(original: bytes, format: s
     assert (found.format, found.width, found.height) == (format, 300, 200)
 
 
+@pytest.mark.promise("A10")
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_size_is_that_of_the_upright_picture(orientation: int, format: str) -> None:
@@ -109,6 +110,7 @@ def test_cmyk_is_inspected() -> None:
     assert rgb(inspected(jpeg(red)).color) == pytest.approx((255, 0, 0), abs=AVERAGE)
 
 
+@pytest.mark.promise("A12")
 @pytest.mark.parametrize("side", [100, 512])
 def test_16_bit_grey_is_inspected(side: int) -> None:
     grey = np.full((side, side), 0x8080, np.int64)

@@ -35,6 +35,7 @@ def test_photographs_are_accepted(name: str) -> None:
     assert opened(photograph_path(name).read_bytes()) == expected
 
 
+@pytest.mark.promise("A7")
 @pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "ICO", "PPM", "TGA", "AVIF", "JPEG2000", "PDF"])
 def test_other_formats_are_refused_however_well_they_decode(format: str) -> None:
     with pytest.raises(UnsupportedFormat, match=r"^Send a JPEG, PNG or WebP picture\.$"):
@@ -81,6 +82,7 @@ def test_sniffing_tells_the_three_formats_and_no_other(head: bytes, extension: s
     assert sniff(head) == extension
 
 
+@pytest.mark.promise("A9")
 @pytest.mark.parametrize("write", [jpeg, png, webp])
 @pytest.mark.parametrize("size", [(99, 100), (100, 99), (1, 1), (99, 5000)])
 def test_a_side_below_100_is_too_small(write: object, size: tuple[int, int]) -> None:
@@ -97,6 +99,7 @@ def test_the_limits_themselves_are_accepted(size: tuple[int, int]) -> None:
     assert rendered(png(Image.new("1", size)), SMALL) == rendered(png(Image.new("L", (100, 100))), SMALL)
 
 
+@pytest.mark.promise("A9")
 @pytest.mark.parametrize("size", [(10_001, 100), (100, 10_001), (10_001, 10_001), (20_000, 20_000), (2**31 - 1, 100)])
 def test_a_side_above_10000_is_too_many_pixels_with_none_in_the_file(size: tuple[int, int]) -> None:
     with pytest.raises(TooManyPixels, match="Scale it down to at most 10000 pixels a side"):
@@ -125,6 +128,7 @@ def test_limits_are_those_that_are_given() -> None:
         opened(image, Limits(min_side=48, max_side=63))
 
 
+@pytest.mark.promise("A2")
 def test_too_many_scans_are_refused_before_decoding() -> None:
     bomb = jpeg_of_scans(photograph("coffee.png"), MAX_SCANS + 1)
 
@@ -137,6 +141,7 @@ def test_a_thousand_scans_are_refused_too() -> None:
         opened(jpeg_of_scans(photograph("coffee.png"), 1000))
 
 
+@pytest.mark.promise("A2")
 @pytest.mark.parametrize(("size", "most"), [((10_000, 10_000), 15), ((10_000, 100), 100)])
 def test_the_more_pixels_the_fewer_scans(size: tuple[int, int], most: int) -> None:
     """The largest with 40 scans, of 1.2 MB, took six seconds."""
@@ -167,6 +172,7 @@ def png_of_chunks(chunks: int) -> bytes:
     return whole[:-12] + chunk(b"IDAT", b"") * (chunks - 3) + whole[-12:]
 
 
+@pytest.mark.promise("A4")
 def test_too_many_chunks_are_refused_before_decoding() -> None:
     with pytest.raises(Undecodable, match=r"^The PNG is split into more than 20000 chunks\. Export it again\.$"):
         opened(png_of_chunks(MAX_CHUNKS + 1))
@@ -176,6 +182,7 @@ def test_as_many_chunks_as_are_allowed_are_decoded() -> None:
     assert picture(png_of_chunks(MAX_CHUNKS), SMALL).size == (150, 150)
 
 
+@pytest.mark.promise("A7")
 def test_camera_files_of_several_pictures_are_jpegs() -> None:
     assert opened(animated(photograph("coffee.png"), "MPO"))[1] == (300, 200)
 
@@ -199,6 +206,7 @@ def test_a_damaged_header_is_said_to_be_a_damaged_picture(start: bytes, name: st
         opened(start + b"\x13" * 60)
 
 
+@pytest.mark.promise("A6")
 def test_a_fault_while_the_picture_is_used_is_the_pictures_fault() -> None:
     with on_disk(CAMERA) as path, pytest.raises(Undecodable), open_picture(path, LIMITS):
         raise SyntaxError

@@ -96,6 +96,7 @@ def riff_chunks(file: bytes) -> set[bytes]:
     return kinds
 
 
+@pytest.mark.promise("A11")
 @pytest.mark.parametrize(("original", "decoder"), with_decoders(ORIGINALS), indirect=["decoder"])
 def test_nothing_that_was_said_beside_the_pixels_is_in_the_file(original: bytes, decoder: str) -> None:
     files = rendered(original, *(target(150, 150, format) for format in Format))
@@ -105,6 +106,7 @@ def test_nothing_that_was_said_beside_the_pixels_is_in_the_file(original: bytes,
     ] == []
 
 
+@pytest.mark.promise("A11")
 @pytest.mark.parametrize("original", ORIGINALS.values(), ids=ORIGINALS)
 def test_files_are_made_of_picture_alone(original: bytes) -> None:
     as_jpeg, as_png, as_webp = rendered(
@@ -122,6 +124,7 @@ def test_the_telltales_were_in_the_original(original: bytes) -> None:
     assert GPS_DATE.encode() in original
 
 
+@pytest.mark.promise("A10")
 @pytest.mark.parametrize("format", Format)
 def test_exif_is_kept_where_that_is_wanted_but_not_the_orientation(format: Format) -> None:
     (file,) = rendered(SIDEWAYS, target(150, 150, format, keep_exif=True))

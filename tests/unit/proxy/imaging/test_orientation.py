@@ -18,6 +18,7 @@ SQUARE, WIDE, INSIDE = target(150, 150), target(240, 100), target(200, 200, fit=
 UPRIGHT = photograph("coffee.png")
 
 
+@pytest.mark.promise("A10")
 @pytest.mark.parametrize("wanted", [SQUARE, WIDE, INSIDE], ids=["square", "wide", "inside"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_all_eight_come_out_upright(orientation: int, wanted: Target) -> None:
@@ -57,6 +58,7 @@ def test_sides_of_a_size_are_those_of_the_upright_picture(
     assert picture(oriented(portrait, 6), target(width, height, fit=Fit.INSIDE)).size == size
 
 
+@pytest.mark.promise("A8")
 @pytest.mark.heavy
 def test_a_camera_held_upright_is_decoded_at_a_reduced_scale_and_turned() -> None:
     original = camera_jpeg(6, SCALED)
@@ -71,6 +73,7 @@ def test_orientations_that_do_not_exist_are_ignored(orientation: int) -> None:
     assert picture(oriented(UPRIGHT, orientation, "PNG"), WIDE).tobytes() == picture(png(UPRIGHT), WIDE).tobytes()
 
 
+@pytest.mark.promise("A10")
 def test_an_orientation_that_is_text_is_ignored() -> None:
     text = jpeg(UPRIGHT, exif=exif_with_text_orientation(b"<?php phpinfo();"))
 

@@ -172,6 +172,7 @@ def test_progressive_jpeg_is_the_same_picture() -> None:
     )
 
 
+@pytest.mark.promise("A13")
 @pytest.mark.parametrize("format", ["WEBP", "PNG", "MPO"])
 def test_of_several_frames_the_first_is_shown(format: str) -> None:
     first = photograph("coffee.png")

@@ -104,6 +104,7 @@ async def test_background_uses_what_live_leaves() -> None:
         assert those.entered == ["live", "background"]
 
 
+@pytest.mark.promise("C11")
 async def test_one_too_many_waiting_is_told_at_once_when_to_come_back() -> None:
     async with callers(max_waiting=2) as those:
         for name in "abc":

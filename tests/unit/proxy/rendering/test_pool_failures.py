@@ -54,6 +54,7 @@ async def kill_after_the_first(
             os.kill(process.pid, number)
 
 
+@pytest.mark.promise("A14")
 @pytest.mark.heavy
 async def test_a_process_that_dies_at_work_fails_its_picture_alone(children: RenderPool, tmp_path: Path) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
@@ -79,6 +80,7 @@ async def rendered_by(process: RenderWorker, path: Path) -> list[RenderedFile]:
     return [file async for file in process.render(path, SMALL)]
 
 
+@pytest.mark.promise("A14")
 @pytest.mark.heavy
 @pytest.mark.parametrize("ask", [rendered_by, RenderWorker.inspect])
 async def test_a_picture_past_its_deadline_ends_its_process(

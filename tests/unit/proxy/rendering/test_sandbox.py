@@ -12,6 +12,7 @@ pytestmark = reads("/proc/self/statm")
 MB = 1 << 20
 
 
+@pytest.mark.promise("A6")
 @pytest.mark.heavy
 def test_within_the_block_no_more_is_had_than_is_allowed() -> None:
     with limited_growth(200 * MB):

@@ -97,6 +97,7 @@ async def test_who_has_waited_long_enough_is_told(lane: Bulkhead, metrics: Metri
     assert value(metrics, "errors_total", operation="get", code="late") == 1
 
 
+@pytest.mark.promise("E1")
 async def test_a_call_that_nobody_waits_for_keeps_its_place(lane: Bulkhead) -> None:
     """Its thread is still there."""
     with hanging() as store:

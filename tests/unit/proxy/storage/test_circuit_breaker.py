@@ -61,6 +61,7 @@ def test_so_many_in_a_row_stop_everybody_with_what_was_heard_last(circuit: Circu
     assert caught.value.retry_after == 1
 
 
+@pytest.mark.promise("E1")
 def test_after_a_pause_one_may_try_and_the_others_wait_for_the_next(circuit: CircuitBreaker, clock: Clock) -> None:
     fail(circuit, FAILURES)
     for _ in range(3):

@@ -163,6 +163,7 @@ class TestManyCallers:
         assert first.picture.body != second.picture.body
         assert pool.renderings == 2
 
+    @pytest.mark.promise("C8")
     async def test_who_hangs_up_cancels_nothing_for_the_others(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
@@ -180,6 +181,7 @@ class TestManyCallers:
         assert pool.renderings == 1
         assert tiers(metrics) == {"collapsed": 1}
 
+    @pytest.mark.promise("C8")
     async def test_a_picture_is_finished_and_stored_even_if_all_hang_up(
         self,
         variant_service: VariantService,
@@ -286,6 +288,7 @@ async def test_what_cannot_be_written_back_in_time_is_served_all_the_same(
 
 
 class TestDeadline:
+    @pytest.mark.promise("A14")
     async def test_who_waits_too_long_is_told_and_the_next_call_works(
         self, *, make: Make, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics, temporary: Path
     ) -> None:

@@ -25,6 +25,7 @@ async def refused(variant_service: VariantService, upload_id: UploadId, variant:
     return type(caught.value)
 
 
+@pytest.mark.promise("C3")
 async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
     variant_service: VariantService, store: CountingStore, variant: Variant, metrics: Metrics
 ) -> None:
@@ -42,6 +43,7 @@ async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
     assert sample(metrics, "darkroom_variant_requests_total", tier="refused") == 1000
 
 
+@pytest.mark.promise("C3")
 async def test_a_hundred_unknown_ids_cost_three_small_calls_each_and_no_rendering(
     variant_service: VariantService, store: CountingStore, pool: FakePool, variant: Variant, temporary: Path
 ) -> None:
@@ -64,6 +66,7 @@ async def test_an_unknown_id_is_unknown_in_every_size(
     assert store.calls == []
 
 
+@pytest.mark.promise("C9")
 async def test_what_is_stored_is_served_also_where_the_original_is_known_to_be_gone(
     make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
@@ -104,6 +107,7 @@ async def test_what_is_remembered_expires(make: Make, store: CountingStore, vari
     assert store.count("download") == 2
 
 
+@pytest.mark.promise("C6")
 async def test_what_appears_after_the_memory_expired_is_found(
     make: Make, store: CountingStore, variant: Variant
 ) -> None:
@@ -116,6 +120,7 @@ async def test_what_appears_after_the_memory_expired_is_found(
     assert (await forgetful.fetch(late, variant)).tier is Tier.DERIVED
 
 
+@pytest.mark.promise("C3")
 @pytest.mark.heavy
 async def test_no_more_than_10000_are_remembered(
     variant_service: VariantService, store: CountingStore, variant: Variant

@@ -34,6 +34,7 @@ async def test_two_at_once_are_two_files(store: CountingStore, upload_id: Upload
     assert listing(temporary) == []
 
 
+@pytest.mark.promise("A14")
 async def test_it_goes_away_when_the_block_fails(store: CountingStore, upload_id: UploadId, temporary: Path) -> None:
     with pytest.raises(LookupError):
         async with original_file(store, upload_id, temporary):
@@ -42,6 +43,7 @@ async def test_it_goes_away_when_the_block_fails(store: CountingStore, upload_id
     assert listing(temporary) == []
 
 
+@pytest.mark.promise("C9")
 async def test_an_upload_that_is_not_there_is_unknown(store: CountingStore, temporary: Path) -> None:
     with pytest.raises(UnknownUpload):
         async with original_file(store, new_upload_id(), temporary):
@@ -62,6 +64,7 @@ async def test_a_store_that_is_away_is_not_an_unknown_upload(
     assert listing(temporary) == []
 
 
+@pytest.mark.promise("C9")
 @pytest.mark.parametrize("stored", [b"an 0riginal", b"an origina", b""])
 async def test_what_is_not_what_was_uploaded_is_not_rendered(
     store: CountingStore, upload_id: UploadId, temporary: Path, stored: bytes

@@ -165,6 +165,7 @@ class TestDelete:
 class TestDamaged:
     """Shortened or changed by a disk, or by a hand: it would be in every cache for a year."""
 
+    @pytest.mark.promise("C9")
     @pytest.mark.parametrize("damage", [b"a pict", b"a pikture", b""])
     async def test_is_as_good_as_none_and_makes_room_for_another(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, damage: bytes

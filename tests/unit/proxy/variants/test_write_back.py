@@ -101,6 +101,7 @@ def test_it_is_given_up_after_four_tries_and_raises_nothing(bench: Bench) -> Non
     assert bench.outcomes() == {"failed": 1}
 
 
+@pytest.mark.promise("E1")
 def test_it_waits_longer_before_each_try_and_never_quite_as_long_as_others_do(bench: Bench) -> None:
     bench.store.fail("put", 100)
 

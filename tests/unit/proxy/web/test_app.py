@@ -74,6 +74,7 @@ async def test_a_photograph_is_served_in_every_format(
     ]
 
 
+@pytest.mark.promise("C9")
 async def test_a_corrupt_original_is_422(client: httpx.AsyncClient, folder: Path) -> None:
     upload_id = await upload(folder, photograph_bytes("chelsea.png")[:20_000])
 

@@ -119,6 +119,7 @@ async def connected() -> AsyncIterator[Connect]:
 
 
 class TestHeads:
+    @pytest.mark.promise("D5")
     @pytest.mark.heavy
     async def test_one_that_does_not_come_ends_the_connection(self, connected: Connect) -> None:
         async def ends(sent: bytes) -> bool:
@@ -166,6 +167,7 @@ class TestHeads:
 
             assert [await client.answer() for _ in range(3)] == [(200, b"ok")] * 3
 
+    @pytest.mark.promise("D3")
     @pytest.mark.parametrize(
         "head",
         [
@@ -298,6 +300,7 @@ class TestBodies:
 
 
 class TestReaders:
+    @pytest.mark.promise("B5")
     @pytest.mark.heavy
     async def test_one_that_takes_nothing_is_left(self, connected: Connect) -> None:
         async with connected(Hasty) as client:

@@ -21,6 +21,7 @@ def body_of(site: Site, name: str) -> bytes:
 
 
 class TestOk:
+    @pytest.mark.promise("C7")
     @pytest.mark.parametrize(
         ("name", "media_type"),
         [
@@ -109,6 +110,7 @@ class TestOk:
         stored = await site.store.inner.head(f"{site.path[1:]}/medium.webp")
         assert answer.headers["last-modified"] == http_date(stored.last_modified)
 
+    @pytest.mark.promise("C5")
     async def test_does_not_depend_on_the_query_or_on_headers_that_no_cache_keys(self, site: Site) -> None:
         await site.get()
         plain = await site.get()
@@ -165,6 +167,7 @@ class TestHead:
 
 
 class TestNotModified:
+    @pytest.mark.promise("C6")
     async def test_what_the_client_has_is_not_sent(self, site: Site) -> None:
         whole = await site.get()
 
@@ -205,6 +208,7 @@ class TestNotModified:
 
 
 class TestRange:
+    @pytest.mark.promise("C6")
     async def test_a_part_is_sent_as_a_part(self, site: Site) -> None:
         whole = await site.get()
 

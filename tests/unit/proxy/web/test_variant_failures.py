@@ -84,6 +84,7 @@ async def test_a_store_that_will_not_take_the_picture_is_nobody_elses_business(s
     assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
+@pytest.mark.promise("C6")
 @pytest.mark.parametrize(
     ("failure", "status", "caching", "retry_after"),
     [

@@ -12,6 +12,7 @@ LOWER = UPPER.lower()
 
 
 class TestNotFound:
+    @pytest.mark.promise("C1")
     @pytest.mark.parametrize(
         "upload_part",
         [
@@ -55,6 +56,7 @@ class TestNotFound:
         assert site.pool.priorities == []
         assert answer.headers["content-type"] == "application/problem+json"
 
+    @pytest.mark.promise("C2")
     @pytest.mark.parametrize(
         "name",
         [
@@ -105,6 +107,7 @@ class TestNotFound:
         assert site.pool.priorities == []
         assert answer.headers["cache-control"] == "public, max-age=60"
 
+    @pytest.mark.promise("C1")
     @pytest.mark.parametrize(
         "path",
         [
@@ -135,6 +138,7 @@ class TestNotFound:
         assert site.store.calls == []
         assert answer.headers["content-type"] == "application/problem+json"
 
+    @pytest.mark.promise("C2")
     @pytest.mark.parametrize("name", ["size{}.jpg", "{}x{}.webp", "medium.format{}", "{}", "medium@{}x.png"])
     async def test_hundreds_of_unknown_ones_cost_no_look_up(self, site: Site, name: str) -> None:
         answers = [await site.get(name.replace("{}", str(number + 4))) for number in range(200)]
@@ -143,6 +147,7 @@ class TestNotFound:
         assert site.store.calls == []
         assert site.pool.priorities == []
 
+    @pytest.mark.promise("C2")
     async def test_of_long_ones_none_is_remembered(self, site: Site) -> None:
         variants = site.app
         assert isinstance(variants, Variants)
