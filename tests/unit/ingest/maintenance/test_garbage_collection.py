@@ -8,7 +8,7 @@ from pathlib import Path, PosixPath
 import pytest
 
 from ingest.errors import CatalogUnavailable, CdnUnavailable
-from ingest.maintenance.garbage_collection import Collector, Garbage, Kind
+from ingest.maintenance.garbage_collection import Collector, Garbage, GarbageKind
 from ingest.records import Upload
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
@@ -108,18 +108,18 @@ async def leave_variants_alone(scene: Scene, upload_id: UploadId) -> None:
 
 
 CRASHES = {
-    leave_job_alone: Kind.HALF_UPLOAD,
-    leave_job_and_original: Kind.HALF_UPLOAD,
-    leave_rows_without_original: Kind.LOST_ORIGINAL,
-    leave_original_alone: Kind.ORPHAN,
-    leave_variants_alone: Kind.ORPHAN,
+    leave_job_alone: GarbageKind.HALF_UPLOAD,
+    leave_job_and_original: GarbageKind.HALF_UPLOAD,
+    leave_rows_without_original: GarbageKind.LOST_ORIGINAL,
+    leave_original_alone: GarbageKind.ORPHAN,
+    leave_variants_alone: GarbageKind.ORPHAN,
 }
 
 
 @pytest.mark.promise("B10")
 @pytest.mark.parametrize(("leave", "kind"), CRASHES.items(), ids=[leave.__name__ for leave in CRASHES])
 async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
-    scene: Scene, leave: Callable[[Scene, UploadId], Awaitable[None]], kind: Kind
+    scene: Scene, leave: Callable[[Scene, UploadId], Awaitable[None]], kind: GarbageKind
 ) -> None:
     upload_id = new_upload_id()
     await leave(scene, upload_id)
@@ -133,7 +133,7 @@ async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
     keys = await scene.store.keys()
     assert sorted(keys) == sorted([original_key(scene.whole.upload_id), variant_key(scene.whole.upload_id, VARIANT)])
     assert await rows(scene.repository._database) == (1, 1)
-    assert scene.cdn.forgotten == ([] if kind is Kind.HALF_UPLOAD else [upload_tag(upload_id)])
+    assert scene.cdn.forgotten == ([] if kind is GarbageKind.HALF_UPLOAD else [upload_tag(upload_id)])
 
 
 async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scene: Scene) -> None:
@@ -144,7 +144,7 @@ async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scen
 
     with pytest.raises(CdnUnavailable):
         await scene.collect()
-    assert await scene.find() == [Garbage(Kind.LOST_ORIGINAL, upload_id)]
+    assert await scene.find() == [Garbage(GarbageKind.LOST_ORIGINAL, upload_id)]
 
     scene.cdn.failure = None
     await scene.collect()
@@ -162,7 +162,7 @@ async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
     os.utime(folder, (two_hours_ago, two_hours_ago))
 
     found = await scene.find(timedelta(hours=1))
-    assert found == [Garbage(Kind.TEMPORARY, str(folder))]
+    assert found == [Garbage(GarbageKind.TEMPORARY, str(folder))]
     for garbage in found:
         await scene.collector().remove(garbage)
 
@@ -182,7 +182,7 @@ async def test_a_file_that_its_owner_removes_meanwhile_is_none_of_ours(scene: Sc
 
     collector = scene.collector(-timedelta(minutes=1), folder=Listed(scene.temporary))
 
-    assert [garbage async for garbage in collector.find()] == [Garbage(Kind.TEMPORARY, str(kept))]
+    assert [garbage async for garbage in collector.find()] == [Garbage(GarbageKind.TEMPORARY, str(kept))]
 
 
 async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(scene: Scene) -> None:

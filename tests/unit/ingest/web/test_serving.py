@@ -77,4 +77,4 @@ async def test_of_ingest_alone_too_each_request_has_an_id_that_the_job_keeps(set
     _, job = await JobRepository(database).find(answer.json()["uploadId"])
     await database.close()
 
-    assert answer.headers["x-request-id"] == job.cause.request_id == "of-the-edge.1"
+    assert answer.headers["x-request-id"] == job.trace_context.request_id == "of-the-edge.1"
