@@ -25,7 +25,7 @@ Make = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedVariant:
+class Picture:
     """`group` is what ratios are taken over; `quick` marks what stands for its group when time is short."""
 
     name: str
@@ -155,15 +155,15 @@ EXTREMES = (
 )
 
 
-def pictures(*, quick: bool = False) -> list[EncodedVariant]:
+def pictures(*, quick: bool = False) -> list[Picture]:
     return list(made(recipe for recipe in RECIPES if recipe.quick or not quick))
 
 
-def extremes() -> list[EncodedVariant]:
+def extremes() -> list[Picture]:
     return list(made(EXTREMES))
 
 
-def made(recipes: Iterable[Recipe]) -> Iterator[EncodedVariant]:
+def made(recipes: Iterable[Recipe]) -> Iterator[Picture]:
     """What there is already, or can be made; the rest is named on standard error."""
     for recipe in recipes:
         path = FOLDER / f"{slug(recipe.group)}-{slug(recipe.name)}.{recipe.suffix}"
@@ -175,7 +175,7 @@ def made(recipes: Iterable[Recipe]) -> Iterator[EncodedVariant]:
             begun = path.with_suffix(".part")
             begun.write_bytes(recipe.make(recipe.photograph or ""))
             begun.rename(path)
-        yield EncodedVariant(recipe.name, recipe.group, path, recipe.quick)
+        yield Picture(recipe.name, recipe.group, path, recipe.quick)
 
 
 def slug(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ingest.maintenance.garbage_collection import Kind
+from ingest.maintenance.garbage_collection import GarbageKind
 from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import missing
@@ -154,7 +154,7 @@ def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
         again = uploaded(service)
         until(lambda: complete(service, again))
         service.stop()
-    assert {*collect(home)} <= {Kind.TEMPORARY}
+    assert {*collect(home)} <= {GarbageKind.TEMPORARY}
 
 
 @pytest.mark.promise("C9")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.maintenance.garbage_collection import Kind
+from ingest.maintenance.garbage_collection import GarbageKind
 from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import MARGIN, Judge
@@ -49,7 +49,7 @@ def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge, instan
         until(lambda: complete(service, upload_id))
         assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {200}
         service.stop()
-    assert {*collect(tmp_path)} <= {Kind.TEMPORARY}  # of the warm-ups that were killed
+    assert {*collect(tmp_path)} <= {GarbageKind.TEMPORARY}  # of the warm-ups that were killed
     assert not collect(tmp_path)
     assert "Traceback" not in service.log()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.jobs.queue.warm_up_queue import Delivery
-from ingest.maintenance.garbage_collection import Kind
+from ingest.maintenance.garbage_collection import GarbageKind
 from ingest.records import JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId
@@ -82,7 +82,7 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
         assert {variant.state for variant in image.variants.values()} == {VariantState.STORED}
     await again.database.close()
 
-    assert {*await asyncio.to_thread(collect, folder.parent)} <= {Kind.TEMPORARY, Kind.HALF_UPLOAD}
+    assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.HALF_UPLOAD}
     left = {key: body for key, body in (await stored(folder)).items() if key not in others}
     if uploads and not warmed:  # acknowledged, or killed on the way to saying so: whole
         [upload_id] = uploads

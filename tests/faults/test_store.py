@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.maintenance.garbage_collection import Kind
+from ingest.maintenance.garbage_collection import GarbageKind
 from tests.client import complete, until
 from tests.cluster import Cluster
 from tests.faults.judge import MARGIN, RENDER_TIMEOUT, Judge
@@ -91,7 +91,7 @@ def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iter
     until(lambda: ready(service) is None, RECOVERED)
     assert cluster.rows() == rows
     # A put that was on its way may still arrive, long after it was given up and taken back.
-    assert {*collect(service.folder, **cluster.settings)} <= {Kind.ORPHAN, Kind.TEMPORARY}
+    assert {*collect(service.folder, **cluster.settings)} <= {GarbageKind.ORPHAN, GarbageKind.TEMPORARY}
     assert set(cluster.objects()) - {f"images/{upload_id}/small.webp"} == set(before)
     again = uploaded(service)
     assert {answer.status for answer in judge.get_all(urls(service, again, NAMES))} == {200}

@@ -7,14 +7,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ingest.maintenance.garbage_collection import Collector, Garbage, Kind
+from ingest.maintenance.garbage_collection import Collector, Garbage, GarbageKind
 from ingest.services import build_ingest_services
 from proxy.services import open_store
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
 
 
-def collect(folder: Path, **environment: str) -> Counter[Kind]:
+def collect(folder: Path, **environment: str) -> Counter[GarbageKind]:
     """Removes what a program left that ran in `folder` with these settings; says how much of each kind there was."""
     return Counter(garbage.kind for garbage in asyncio.run(_collect(_settings(folder, environment))))
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from ingest.jobs import warm_many
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_many import WarmReport
-from ingest.records import JobStatus, Upload, VariantState, WarmedVariant, warm_many
+from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId, new_upload_id
 from tests.unit.ingest.examples import SIZES, accepted
