@@ -40,23 +40,23 @@ def behaviour(path: str) -> dict[str, Any]:
     return dict(DISTRIBUTION["DefaultCacheBehavior"])
 
 
-def test_it_can_be_deployed_without_a_bucket_for_templates() -> None:
+def test_template_fits_the_limit_of_direct_deployment() -> None:
     assert PATH.stat().st_size <= 51_200
     assert len(RESOURCES["Edge"]["FunctionCode"].encode()) <= 10_240
 
 
-def test_its_function_is_the_one_that_is_tested() -> None:
+def test_template_contains_the_tested_function() -> None:
     assert RESOURCES["Edge"]["FunctionCode"] == (PATH.parent / "edge.js").read_text()
     assert RESOURCES["Edge"]["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
 
 
-def test_the_command_puts_the_function_of_the_sizes_in_force_into_it() -> None:
+def test_edge_command_fills_the_template_with_configured_sizes() -> None:
     function = rules.cloudfront(Settings.model_construct().sizes)
     assert rules.in_template(PATH.read_text(), function) == PATH.read_text()
 
 
 @pytest.mark.parametrize("path", ["/images/{}/small.jpg", "/images/{}/medium@2x.avif", "/images/{}/large.auto"])
-def test_pictures_come_from_the_bucket_or_else_from_the_proxy(path: str) -> None:
+def test_variants_come_from_the_bucket_then_the_proxy(path: str) -> None:
     chosen = behaviour(path)
     assert chosen["TargetOriginId"] == "bucket-then-proxy"
     assert chosen["AllowedMethods"] == ["GET", "HEAD"]
@@ -69,20 +69,20 @@ def test_pictures_come_from_the_bucket_or_else_from_the_proxy(path: str) -> None
 @pytest.mark.parametrize(
     "path", ["/", "/images", "/images/upload", "/images/{}", "/images/{}/events", "/page/style.css"]
 )
-def test_the_rest_goes_to_ingest_and_is_not_kept(path: str) -> None:
+def test_other_paths_go_to_ingest_uncached(path: str) -> None:
     chosen = behaviour(path)
     assert (chosen["TargetOriginId"], chosen["Compress"]) == ("ingest", False)
     assert chosen["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
     assert {"POST", "DELETE"} <= set(chosen["AllowedMethods"])
 
 
-def test_every_request_passes_the_function() -> None:
+def test_every_request_runs_the_function() -> None:
     for each in (*DISTRIBUTION["CacheBehaviors"], DISTRIBUTION["DefaultCacheBehavior"]):
         [association] = each["FunctionAssociations"]
         assert association["EventType"] == "viewer-request"
 
 
-def test_the_path_alone_is_the_key() -> None:
+def test_cache_key_is_the_path_alone() -> None:
     policy = RESOURCES["Pictures"]["CachePolicyConfig"]
     key = policy["ParametersInCacheKeyAndForwardedToOrigin"]
     assert key["HeadersConfig"] == {"HeaderBehavior": "none"}
@@ -93,7 +93,7 @@ def test_the_path_alone_is_the_key() -> None:
     assert f"max-age={policy['MaxTTL']}" in CACHE_CONTROL
 
 
-def test_only_negotiated_answers_vary() -> None:
+def test_only_negotiated_responses_vary() -> None:
     def custom(path: str) -> Any:
         policy = behaviour(path)["ResponseHeadersPolicyId"]["!Ref"]
         return RESOURCES[policy]["ResponseHeadersPolicyConfig"].get("CustomHeadersConfig")
@@ -104,20 +104,20 @@ def test_only_negotiated_answers_vary() -> None:
 
 @pytest.mark.promise("C7")
 @pytest.mark.parametrize("name", ["small.jpg", "small.auto"])
-def test_what_comes_from_the_bucket_is_taken_for_nothing_but_a_picture(name: str) -> None:
+def test_bucket_responses_carry_nosniff(name: str) -> None:
     policy = RESOURCES[behaviour(f"/images/x/{name}")["ResponseHeadersPolicyId"]["!Ref"]]
     headers = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
     assert headers["ContentTypeOptions"] == {"Override": True}
     assert headers["ContentSecurityPolicy"]["ContentSecurityPolicy"] == "default-src 'none'; sandbox"
 
 
-def test_no_failure_is_kept() -> None:
+def test_failures_are_not_cached() -> None:
     kept = {each["ErrorCode"]: each["ErrorCachingMinTTL"] for each in DISTRIBUTION["CustomErrorResponses"]}
     assert {500, 501, 502, 503, 504, 403, 404} <= kept.keys()
     assert set(kept.values()) == {0}
 
 
-def test_the_distribution_reads_variants_and_nothing_else() -> None:
+def test_distribution_may_read_variants_only() -> None:
     allow, deny = RESOURCES["BucketPolicy"]["PolicyDocument"]["Statement"]
     assert allow["Action"] == "s3:GetObject"
     assert allow["Resource"] == {"!Sub": f"${{Bucket.Arn}}/{VARIANTS_PREFIX}*"}
@@ -126,7 +126,7 @@ def test_the_distribution_reads_variants_and_nothing_else() -> None:
     assert set(RESOURCES["Bucket"]["PublicAccessBlockConfiguration"].values()) == {True}
 
 
-def test_variants_expire_and_originals_never_do() -> None:
+def test_lifecycle_expires_variants_and_never_originals() -> None:
     assert TEMPLATE["Resources"]["Bucket"]["DeletionPolicy"] == "Retain"
     rules = RESOURCES["Bucket"]["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
@@ -134,5 +134,5 @@ def test_variants_expire_and_originals_never_do() -> None:
     assert (expiring, cooling) == ({VARIANTS_PREFIX}, {ORIGINALS_PREFIX})
 
 
-def test_tags_are_read_where_both_origins_send_them() -> None:
+def test_cache_tag_header_is_sent_by_both_origins() -> None:
     assert DISTRIBUTION["CacheTagConfig"] == {"HeaderName": "x-amz-meta-cache-tag"}

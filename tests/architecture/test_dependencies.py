@@ -35,7 +35,7 @@ def test_each_lock_has_the_pins_of_the_one_before() -> None:
     assert dev.items() <= ci.items()
 
 
-def test_the_locks_have_all_that_is_declared() -> None:
+def test_locks_contain_every_declared_dependency() -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, groups = pyproject["project"], pyproject["dependency-groups"]
     server = [
@@ -48,11 +48,11 @@ def test_the_locks_have_all_that_is_declared() -> None:
         assert names - {"darkroom-client"} <= pins(lock).keys()  # that one is in this repository
 
 
-def test_what_is_installed_is_what_is_locked() -> None:
+def test_installed_packages_are_the_locked_ones() -> None:
     assert {name: version(name) for name in pins("requirements-dev.txt")} == pins("requirements-dev.txt")
 
 
-def test_every_licence_is_one_that_was_looked_at() -> None:
+def test_every_licence_is_known() -> None:
     for name in pins("requirements.txt"):
         facts = distribution(name).metadata
         stated = [

@@ -20,13 +20,13 @@ SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "darkroom"}
 
 
-def test_every_part_is_there() -> None:
+def test_compose_file_has_every_part() -> None:
     assert set(SERVICES) == {"nginx", "proxy", "ingest", "worker", "migrate", "redis", "postgres", "s3"}
     assert set(OURS) == {"proxy", "ingest", "worker", "migrate"}
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_a_role_runs_a_command_that_exists_with_settings_that_exist(name: str) -> None:
+def test_compose_commands_and_settings_exist(name: str) -> None:
     command, *options = OURS[name]["command"].split()
     known = typer.main.get_command(app).commands[command]
     flags = {flag for parameter in known.params for flag in parameter.opts}
@@ -34,7 +34,7 @@ def test_a_role_runs_a_command_that_exists_with_settings_that_exist(name: str) -
     assert {setting.lower() for setting in OURS[name]["environment"]} <= Settings.model_fields.keys()
 
 
-def test_the_proxy_is_given_no_database() -> None:
+def test_proxy_role_has_no_database_settings() -> None:
     assert "DATABASE_URL" not in OURS["proxy"]["environment"]
     assert "DATABASE_URL" in OURS["ingest"]["environment"]
 
@@ -52,41 +52,41 @@ def test_only_nginx_is_reachable_and_only_from_this_machine() -> None:
     assert ports == {"nginx": ["127.0.0.1:8080:8080"]}
 
 
-def test_nginx_knows_the_services_by_their_names() -> None:
+def test_nginx_upstreams_are_compose_services() -> None:
     servers = re.findall(r"^\s*server (\w+):(\d+);", (ROOT / "nginx.conf").read_text(), re.MULTILINE)
     assert servers == [("proxy", "8000"), ("ingest", "8000")]
 
 
-def test_the_path_rules_are_those_of_the_default_sizes() -> None:
+def test_path_rules_match_the_default_sizes() -> None:
     sizes = Settings.model_construct().sizes
     assert (ROOT / "deploy" / "variants.conf").read_text() == rules.nginx(sizes)
     assert (ROOT / "deploy" / "edge.js").read_text() == rules.cloudfront(sizes)
 
 
-def test_nginx_lets_the_page_through() -> None:
+def test_nginx_serves_the_upload_page() -> None:
     [pattern] = re.findall(r'"~(\^/\(\?:\(\?:page.*)" "GET, HEAD";', (ROOT / "nginx.conf").read_text())
     assert all(re.search(pattern, path) for path in (*PAGE_PATHS, *DOCS_PATHS))
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_our_containers_can_write_nothing_but_their_own_memory(name: str) -> None:
+def test_containers_have_a_read_only_root(name: str) -> None:
     assert OURS[name]["read_only"]
     assert {each.split(":")[0] for each in OURS[name]["tmpfs"]} == {"/data", "/tmp"}
     assert not OURS[name].get("volumes")
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_a_server_is_asked_whether_it_is_well_and_others_are_not(name: str) -> None:
+def test_only_servers_have_a_health_check(name: str) -> None:
     assert OURS[name].get("healthcheck", {}).get("disable", False) is not OURS[name]["command"].startswith("serve")
 
 
-def test_no_secret_has_a_default() -> None:
+def test_no_secret_has_a_default_value() -> None:
     text = (ROOT / "deploy" / "compose.yaml").read_text()
     for secret in ("API_KEYS", "S3_SECRET", "POSTGRES_PASSWORD"):
         assert set(re.findall(rf"\$\{{{secret}[^}}]*\}}", text)) == {f"${{{secret}:?set {secret}}}"}
 
 
-def test_the_image_installs_from_the_lock_file_and_is_not_root() -> None:
+def test_image_installs_from_the_lock_file_as_non_root() -> None:
     dockerfile = (ROOT / "Dockerfile").read_text()
     assert "--no-deps --require-hashes --no-build-isolation -r requirements.txt" in dockerfile
     assert re.search(r"^USER 10001$", dockerfile, re.MULTILINE)

@@ -25,7 +25,7 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields.keys() - IN_TOML))
-def test_the_readme_has_the_setting_with_its_default(name: str) -> None:
+def test_readme_lists_the_setting_with_its_default(name: str) -> None:
     field = Settings.model_fields[name]
     [default, description] = re.match(
         rf"^\| `{name.upper()}` \| (.*?) ?\| (.*) \|$", _line(name), re.MULTILINE
@@ -46,7 +46,7 @@ def _line(name: str) -> str:
 
 
 @pytest.mark.parametrize("command", sorted(typer.main.get_command(app).commands))
-def test_the_readme_has_the_command(command: str) -> None:
+def test_readme_lists_the_command(command: str) -> None:
     assert f"| `darkroom {command}` |" in README
 
 
@@ -63,7 +63,7 @@ def test_every_decision_is_listed() -> None:
     assert listed == {path.name for path in folder.glob("0*.md")}
 
 
-def test_links_between_documents_lead_somewhere() -> None:
+def test_links_between_documents_exist() -> None:
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -46,7 +46,7 @@ def test_help_imports_no_service(tmp_path: Path) -> None:
     assert modules & (services | {"asyncio", "pydantic", "prometheus_client", "structlog"}) == set()
 
 
-def test_settings_are_shown_without_a_service(tmp_path: Path) -> None:
+def test_config_imports_no_service(tmp_path: Path) -> None:
     modules = imported(tmp_path, "from ingest.cli import app; app()", "config")
 
     assert "pydantic" in modules
@@ -64,7 +64,7 @@ def test_proxy_imports_no_database(tmp_path: Path) -> None:
     assert modules & (DATABASE | AWS | {"ingest", "bullmq", "numpy", "pyvips"}) == set()
 
 
-def test_server_on_files_and_a_migrated_database_imports_no_driver_it_does_not_use(tmp_path: Path) -> None:
+def test_embedded_server_imports_no_unused_driver(tmp_path: Path) -> None:
     async def migrate() -> None:
         database = Database.from_settings(Settings(data_dir=tmp_path))
         await database.migrate()

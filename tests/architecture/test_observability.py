@@ -59,7 +59,7 @@ def names(expression: str) -> set[str]:
     return set(re.findall(r"\b(?:darkroom|process)_\w+", expression))
 
 
-def test_the_guide_has_every_metric_with_its_labels() -> None:
+def test_guide_lists_every_metric_with_its_labels() -> None:
     expected = {name: labels for name, (_, labels) in METRICS.items()}
     expected["darkroom_build_info"] = set()  # "versions"
     assert documented() == expected
@@ -76,7 +76,7 @@ def test_every_metric_is_shown_or_watched() -> None:
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
-def test_an_expression_names_series_and_labels_that_exist(expression: str) -> None:
+def test_expression_uses_existing_series_and_labels(expression: str) -> None:
     known = dict(series())
     assert names(expression) <= known.keys() or expression.startswith("up{")
     assert expression.count("(") == expression.count(")")
@@ -87,7 +87,7 @@ def test_an_expression_names_series_and_labels_that_exist(expression: str) -> No
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
-def test_a_panel_has_a_place_a_unit_and_the_chosen_source(panel: dict[str, Any]) -> None:
+def test_panel_has_a_position_a_unit_and_the_data_source(panel: dict[str, Any]) -> None:
     assert {"x", "y", "w", "h"} == panel["gridPos"].keys()
     assert panel["fieldConfig"]["defaults"]["unit"]
     assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${source}"}
@@ -104,18 +104,18 @@ def test_panels_do_not_overlap() -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
-def test_an_alert_is_complete(rule: dict[str, Any]) -> None:
+def test_alert_is_complete(rule: dict[str, Any]) -> None:
     assert rule.keys() <= {"alert", "expr", "for", "labels", "annotations"}
     assert re.fullmatch(r"\d+[mh]", rule.get("for", "1m"))
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert rule["annotations"]["summary"]
 
 
-def test_the_guide_has_every_alert() -> None:
+def test_guide_lists_every_alert() -> None:
     assert re.findall(r"^\| `(Darkroom\w+)` \|", GUIDE, re.MULTILINE) == [rule["alert"] for rule in RULES]
 
 
-def test_fixed_values_of_labels_are_those_that_the_code_counts() -> None:
+def test_listed_label_values_are_those_of_the_code() -> None:
     """A rule for an outcome that nobody counts would be silent for ever."""
     code = "\n".join(path.read_text() for folder in ("proxy", "ingest") for path in (ROOT / folder).rglob("*.py"))
     for expression in EXPRESSIONS:

@@ -94,7 +94,7 @@ def keyed_upload(service: Service) -> tuple[int, str]:
 class TestOneMachineOfSeveral:
     @pytest.mark.promise("E8")
     @pytest.mark.parametrize("offset", ["+1d", pytest.param("-1d", marks=pytest.mark.long)])
-    def test_a_day_off_is_refused_by_the_store_and_harms_nobody(
+    def test_clock_a_day_off_is_refused_by_the_store_and_harms_no_other(
         self, cluster: Cluster, right: Service, judge: Judge, preload: str, offset: str
     ) -> None:
         upload_id, (_, keyed) = uploaded(right), keyed_upload(right)
@@ -117,7 +117,7 @@ class TestOneMachineOfSeveral:
         assert judge.get(f"{right.url}/images/{upload_id}/small.jpg").status == 200
 
     @pytest.mark.promise("E8")
-    def test_within_what_the_store_takes_all_goes_on(
+    def test_clock_within_the_stores_tolerance_changes_nothing(
         self, cluster: Cluster, right: Service, judge: Judge, preload: str
     ) -> None:
         """Sixty times as far off as a job may be silent, and two hundred times as far as a lease is long."""
@@ -134,7 +134,7 @@ class TestOneMachineOfSeveral:
         assert json.loads(swept.stdout) == {"removed": True, "found": []}
 
     @pytest.mark.promise("E8")
-    async def test_a_lease_is_as_long_for_all(self, redis: RedisServer, preload: str) -> None:
+    async def test_lease_length_does_not_depend_on_the_clock(self, redis: RedisServer, preload: str) -> None:
         """Redis counts its seconds. Held for longer than it lasts unrenewed, asked for by clocks that are off."""
         lock = RedisLeaseStore(redis.url, Metrics())
         async with lock.hold("leased", wait=False):
@@ -182,7 +182,9 @@ def finish(connection: socket) -> int:
 class TestSetWhileItRuns:
     @pytest.mark.promise("E8")
     @pytest.mark.parametrize("offset", [pytest.param("+1d", marks=pytest.mark.long), "-1d"])
-    def test_by_a_day(self, tmp_path: Path, judge: Judge, preload: str, offset: str) -> None:
+    def test_clock_set_by_a_day_during_work_changes_nothing(
+        self, tmp_path: Path, judge: Judge, preload: str, offset: str
+    ) -> None:
         """In the middle of an upload, with warm-ups under way."""
         (tmp_path / "darkroom.toml").write_text(TINY)
         clock = tmp_path / "clock"

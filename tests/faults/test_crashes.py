@@ -13,10 +13,10 @@ SECONDS = 3.0
 
 
 @pytest.mark.promise("E11")
-def test_one_server(tmp_path: Path) -> None:
+def test_one_server_killed_at_random_loses_nothing(tmp_path: Path) -> None:
     assert crash_one(tmp_path, SECONDS, seed=1).uploads
 
 
 @pytest.mark.promise("E11")
-def test_a_server_and_a_worker_of_a_cluster(cluster: Cluster) -> None:
+def test_server_and_worker_killed_at_random_lose_nothing(cluster: Cluster) -> None:
     assert crash_cluster(cluster, SECONDS, seed=2).uploads

@@ -59,7 +59,9 @@ def service(running: Service, link: Link) -> Service:
 
 @pytest.mark.promise("E3")
 @pytest.mark.parametrize("fault", by_tier(NETWORK, daily="reset", long=["half closed"]))
-def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
+def test_database_network_fault_refuses_uploads_and_serves_variants(
+    cluster: Cluster, link: Link, service: Service, judge: Judge, fault: dict[str, Any]
+) -> None:
     upload_id = uploaded(service)
     until(lambda: complete(service, upload_id))
     objects, rows = cluster.objects(), cluster.rows()
@@ -93,7 +95,7 @@ def test_the_network_to_it(cluster: Cluster, link: Link, service: Service, judge
 
 @pytest.mark.promise("E3")
 @pytest.mark.slow
-def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: Service) -> None:
+def test_silent_database_answers_a_crowd_within_its_deadline(link: Link, service: Service) -> None:
     """More than there are connections in the pool."""
     link.break_(stall=True)
     start = time.monotonic()
@@ -111,7 +113,7 @@ def test_a_crowd_finds_it_silent_and_nobody_waits_for_long(link: Link, service: 
 
 @pytest.mark.promise("E3")
 @pytest.mark.slow
-def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) -> None:
+def test_read_only_database_refuses_uploads(cluster: Cluster, service: Service, judge: Judge) -> None:
     """As where its disk is full: it reads, and refuses to write. An upload leaves nothing; a deletion, which does
     not reach the rows, is done by the next call."""
     upload_id = uploaded(service)
@@ -135,7 +137,7 @@ def test_it_takes_no_writes(cluster: Cluster, service: Service, judge: Judge) ->
 
 @pytest.mark.promise("E3")
 @pytest.mark.slow
-def test_a_stricter_isolation_by_default_fails_nobody(cluster: Cluster, service: Service) -> None:
+def test_serializable_default_isolation_changes_nothing(cluster: Cluster, service: Service) -> None:
     """Left to it, Postgres would fail transactions that meet, also those that take a refused upload back."""
     rows = len(cluster.rows()[0])
     execute(cluster, "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'")
@@ -169,7 +171,7 @@ def execute(cluster: Cluster, statement: str) -> None:
 
 @pytest.mark.promise("E3")
 @pytest.mark.slow
-def test_sqlite_locked_by_another_program(tmp_path: Path, judge: Judge) -> None:
+def test_sqlite_locked_by_another_program_refuses_uploads(tmp_path: Path, judge: Judge) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with Service(tmp_path, RENDER_PROCESSES="2") as service:
         upload_id = uploaded(service)

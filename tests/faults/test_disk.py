@@ -65,7 +65,7 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.mark.promise("E3")
-def test_of_the_embedded_service_is_full(home: Path, judge: Judge) -> None:
+def test_full_disk_of_the_embedded_service_serves_stored_variants(home: Path, judge: Judge) -> None:
     """Objects, SQLite and temporary files on one disk. What is there is served; nothing is taken, and nothing lost."""
     with small_disk(home / "data", 8), Service(home, RENDER_PROCESSES="1") as service:
         upload_ids = [uploaded(service) for _ in range(2)]
@@ -89,7 +89,7 @@ def test_of_the_embedded_service_is_full(home: Path, judge: Judge) -> None:
 
 
 @pytest.mark.promise("B12")
-def test_for_the_objects_is_full(home: Path, judge: Judge) -> None:
+def test_full_object_disk_serves_new_variants_unstored(home: Path, judge: Judge) -> None:
     """Pictures are derived and served all the same; they are only not kept."""
     with small_disk(home / "data" / "objects", 1), Service(home, WARM_UP="false", RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)
@@ -106,7 +106,7 @@ def test_for_the_objects_is_full(home: Path, judge: Judge) -> None:
 
 
 @pytest.mark.promise("B12")
-def test_for_temporary_files_is_full(cluster: Cluster, judge: Judge) -> None:
+def test_full_temporary_disk_refuses_uploads_until_there_is_room(cluster: Cluster, judge: Judge) -> None:
     """An upload and a derivation each need a copy of the original."""
     home = cluster.machine("full")
     with small_disk(home / "data" / "tmp", 1), cluster.serve("full", WARM_UP="false") as service:
@@ -135,7 +135,7 @@ def recovered(service: Service) -> bool:
 
 
 @pytest.mark.promise("B13")
-def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
+def test_exhausted_descriptors_recover_when_clients_leave(home: Path, judge: Judge) -> None:
     """`ulimit -n 64`, and 200 who connect and say nothing."""
     with Service(home, RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)
@@ -158,7 +158,7 @@ def test_no_descriptors_are_left(home: Path, judge: Judge) -> None:
 
 
 @pytest.mark.promise("C9")
-def test_a_variant_that_is_damaged_on_the_disk_is_made_anew(home: Path, judge: Judge) -> None:
+def test_damaged_stored_variant_is_derived_again(home: Path, judge: Judge) -> None:
     """As a file system may leave it after a power cut: shorter than it was, with zeros in it, or with nothing else."""
     with Service(home, RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)

@@ -104,7 +104,7 @@ def locked(redis: RedisServer) -> Callable[[], None]:
 
 
 @pytest.mark.promise("E2")
-def test_one_fault_after_the_other(
+def test_redis_faults_delay_jobs_and_refuse_nothing(
     cluster: Cluster, link: Link, services: tuple[Service, Service], judge: Judge
 ) -> None:
     """The jobs of all are waited for together, as each may take its ten seconds."""
@@ -128,7 +128,7 @@ def test_one_fault_after_the_other(
 
 
 @pytest.mark.promise("E2")
-def test_silent_when_everything_starts(cluster: Cluster, link: Link, judge: Judge) -> None:
+def test_silent_redis_at_start_delays_jobs_alone(cluster: Cluster, link: Link, judge: Judge) -> None:
     link.break_(stall=True)
     url = f"redis://127.0.0.1:{link.port}/0"
     with cluster.serve("started", REDIS_URL=url) as service, cluster.worker("early", REDIS_URL=url):

@@ -39,7 +39,7 @@ class Balancer:
 @pytest.mark.promise("E10")
 @pytest.mark.slow
 @pytest.mark.parametrize("times", [1, pytest.param(4, marks=pytest.mark.long)])
-def test_nobody_is_failed(cluster: Cluster, judge: Judge, times: int) -> None:
+def test_rolling_restarts_fail_no_request(cluster: Cluster, judge: Judge, times: int) -> None:
     with cluster.ingest(WARM_UP="false") as ingest:
         wanted = [path for _ in range(10) for path in paths(uploaded(ingest), NAMES + MORE)]
     with cluster.proxy("first") as first, cluster.proxy("second") as second, ThreadPoolExecutor(ASKING) as pool:

@@ -37,7 +37,9 @@ def storm(home: Path, instants: Sequence[float]) -> None:
 
 @pytest.mark.promise("E9")
 @pytest.mark.parametrize("instants", [INSTANTS[1::2], pytest.param(INSTANTS, marks=pytest.mark.long)], ids=len)
-def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge, instants: Sequence[float]) -> None:
+def test_server_killed_during_starts_serves_after_the_next(
+    tmp_path: Path, judge: Judge, instants: Sequence[float]
+) -> None:
     """Also by the first start of all, which makes the tables."""
     (tmp_path / "darkroom.toml").write_text(TINY)
     storm(tmp_path, instants)
@@ -56,7 +58,9 @@ def test_killed_on_its_way_up_over_and_over(tmp_path: Path, judge: Judge, instan
 
 @pytest.mark.promise("E9")
 @pytest.mark.parametrize("away", ["store", "database"])
-def test_before_what_it_needs(cluster: Cluster, judge: Judge, away: str) -> None:
+def test_server_started_before_its_dependencies_serves_once_they_are_up(
+    cluster: Cluster, judge: Judge, away: str
+) -> None:
     ports = {"store": cluster.seaweedfs.endpoint_url, "database": cluster.database_url}
     port = int(ports[away].rpartition(":")[2].partition("/")[0])
     with Link(port) as link:

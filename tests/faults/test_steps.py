@@ -37,7 +37,7 @@ async def prepare(folder: Path) -> None:
 
 
 @pytest.mark.promise("B10", "C10", "E11")
-def test_killed_at_every_step_in_turn(before: Path, tmp_path: Path) -> None:
+def test_process_killed_at_every_step_loses_nothing_acknowledged(before: Path, tmp_path: Path) -> None:
     others = asyncio.run(stored(before))
     lives = 0
     while True:

@@ -99,7 +99,9 @@ def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iter
 
 @pytest.mark.promise("E1")
 @pytest.mark.parametrize("fault", by_tier(AWAY, daily="refused", long=["half closed"]))
-def test_away(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fault: dict[str, Any]) -> None:
+def test_unreachable_store_returns_503_within_the_deadline(
+    cluster: Cluster, link: S3Link, service: Service, judge: Judge, fault: dict[str, Any]
+) -> None:
     with away(cluster, link, service, judge) as upload_id:
         link.break_(**fault)
         answers = judge.get_all(urls(service, upload_id, MORE[:8]))
@@ -109,7 +111,9 @@ def test_away(cluster: Cluster, link: S3Link, service: Service, judge: Judge, fa
 
 @pytest.mark.promise("E1", "E8")
 @pytest.mark.parametrize("code", by_tier({code: code for code in CROSS}, long=CROSS.keys() - {"SlowDown"}))
-def test_cross(cluster: Cluster, link: S3Link, service: Service, judge: Judge, code: str) -> None:
+def test_store_errors_return_503_and_keep_nothing(
+    cluster: Cluster, link: S3Link, service: Service, judge: Judge, code: str
+) -> None:
     with away(cluster, link, service, judge) as upload_id:
         errors = service.metric("darkroom_store_errors_total", code=code)
         link.answer = lambda _method, _path: s3_error(CROSS[code], code)
@@ -121,7 +125,7 @@ def test_cross(cluster: Cluster, link: S3Link, service: Service, judge: Judge, c
 
 @pytest.mark.promise("E1")
 @pytest.mark.slow
-def test_slow_but_there(link: S3Link, service: Service, judge: Judge) -> None:
+def test_slow_store_serves_correct_variants_late(link: S3Link, service: Service, judge: Judge) -> None:
     """300 ms for every piece, 100 kB a second: pictures come late, and right."""
     upload_id = uploaded(service)
     link.break_(delay=0.15, bandwidth=100_000)
@@ -138,7 +142,7 @@ class TestCutInTheMiddle:
     CUT = 1500  # bytes of an answer: all of its head, and a part of any picture here
 
     @pytest.mark.promise("E1")
-    def test_an_original_is_never_rendered(
+    def test_original_cut_off_is_never_rendered(
         self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
     ) -> None:
         upload_id = uploaded(service)
@@ -154,7 +158,9 @@ class TestCutInTheMiddle:
         assert {answer.status for answer in judge.get_all(urls(service, upload_id, NAMES))} == {200}
 
     @pytest.mark.promise("E1")
-    def test_a_variant_is_never_served(self, cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> None:
+    def test_variant_cut_off_is_never_served(
+        self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
+    ) -> None:
         upload_id = uploaded(service)
         large = [name for name in MORE if len(judge.truth[name]) > 2 * self.CUT]
         assert len(large) >= 2
@@ -170,7 +176,7 @@ class TestCutInTheMiddle:
         until(lambda: judge.get(urls(service, upload_id, large)[0]).status == 200, RECOVERED)
 
     @pytest.mark.promise("E1")
-    def test_what_is_written_is_whole_or_not_there(
+    def test_write_cut_off_is_whole_or_absent(
         self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
     ) -> None:
         """Puts are cut off before their answers: kept or not, nobody knows; what is there is right all the same."""
@@ -197,7 +203,7 @@ class TestPilingUp:
 
     @pytest.mark.promise("E1")
     @pytest.mark.serial
-    def test_does_not_happen_when_the_store_says_nothing(self, link: S3Link, service: Service, judge: Judge) -> None:
+    def test_silent_store_bounds_waiting_requests(self, link: S3Link, service: Service, judge: Judge) -> None:
         upload_ids = [uploaded(service) for _ in range(self.CROWD // len(NAMES))]
         crowd = [path for upload_id in upload_ids for path in paths(upload_id, NAMES)]
         resident = process(service, "VmRSS")
@@ -223,7 +229,9 @@ class TestPilingUp:
         assert service.metric("darkroom_store_circuit_open") == 0
 
     @pytest.mark.promise("E1")
-    def test_of_writes_holds_up_no_reads(self, cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> None:
+    def test_blocked_writes_do_not_delay_reads(
+        self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
+    ) -> None:
         """A bucket that takes nothing is served from all the same, and derived from."""
         upload_id = uploaded(service)
         link.answer = lambda method, _path: s3_error(503, "SlowDown") if method == "PUT" else None
@@ -242,9 +250,7 @@ class TestPilingUp:
 
 @pytest.mark.promise("C9")
 @pytest.mark.slow
-def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
-    cluster: Cluster, service: Service, judge: Judge
-) -> None:
+def test_damaged_original_makes_no_variant(cluster: Cluster, service: Service, judge: Judge) -> None:
     """Half of it is gone, and the store knows nothing of that: refused, for a minute, and nothing is stored."""
     upload_id = uploaded(service)
     key = f"originals/{upload_id}"
@@ -260,7 +266,7 @@ def test_an_original_that_is_damaged_in_the_store_makes_no_variant(
 
 @pytest.mark.promise("E1")
 @pytest.mark.slow
-def test_warm_ups_wait_for_the_store_and_end(cluster: Cluster, link: S3Link) -> None:
+def test_warm_ups_complete_after_a_store_outage(cluster: Cluster, link: S3Link) -> None:
     link.heal()
     with cluster.ingest() as ingest, cluster.worker(S3_ENDPOINT_URL=link.url):
         link.break_(stall=True)

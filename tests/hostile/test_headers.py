@@ -33,7 +33,7 @@ def check(answer: httpx.Response, about: object = None, *, embeddable: bool = Fa
 
 @pytest.mark.promise("C7")
 @pytest.mark.parametrize("method", METHODS)
-def test_every_route_in_every_method(live: Service, upload_id: str, method: str) -> None:
+def test_every_route_and_method_has_the_security_headers(live: Service, upload_id: str, method: str) -> None:
     known = upload_id if method in ("GET", "HEAD") else UNKNOWN
     for path in (*PATHS, "/nowhere", "/images/", "/originals/x"):
         with http.stream(method, live.url + path.replace("{uploadId}", known), timeout=30) as answer:
@@ -41,7 +41,7 @@ def test_every_route_in_every_method(live: Service, upload_id: str, method: str)
 
 
 @pytest.mark.promise("C7")
-def test_every_answer_about_a_variant_is_embeddable(live: Service, upload_id: str) -> None:
+def test_variant_responses_are_embeddable(live: Service, upload_id: str) -> None:
     for name, headers, status in (
         ("small.png", {}, 200),
         ("small.png", {"Range": "bytes=0-9"}, 206),
@@ -58,19 +58,19 @@ def test_every_answer_about_a_variant_is_embeddable(live: Service, upload_id: st
             check(answer, (name, headers), embeddable=True)
 
 
-def test_a_refused_upload(live: Service) -> None:
+def test_refused_upload_has_the_security_headers(live: Service) -> None:
     check(http.post(f"{live.url}/images/upload", files={"image": ("x.jpg", b"no picture")}))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("role", "keys"), [("proxy", ""), ("ingest", "key")])
-def test_each_role_alone_and_a_missing_key(tmp_path: Path, role: str, keys: str) -> None:
+def test_roles_and_missing_keys_have_the_security_headers(tmp_path: Path, role: str, keys: str) -> None:
     with Service(tmp_path, "--role", role, RENDER_PROCESSES="1", API_KEYS=keys) as service:
         for path in ("/healthz", "/metrics", "/nowhere", "/images"):
             check(http.get(service.url + path), path)
 
 
-def test_what_never_reaches_a_route(live: Service) -> None:
+def test_responses_before_routing_have_the_security_headers(live: Service) -> None:
     for raw in (b"nonsense\r\n\r\n", request("GET", "/", f"X: {'x' * 40_000}")):
         answer = exchange(live.url, raw)
         check(httpx.Response(answer.statuses[0], headers=answer.headers))

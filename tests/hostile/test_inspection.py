@@ -72,14 +72,16 @@ def check(judge: Judge, path: Path, content: bytes) -> None:
 @pytest.mark.promise("A1")
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(STARTS), st.binary(max_size=400))
-def test_invented_bytes(judge: Judge, tmp_path: Path, start: bytes, rest: bytes) -> None:
+def test_random_bytes_are_refused_or_inspected(judge: Judge, tmp_path: Path, start: bytes, rest: bytes) -> None:
     check(judge, tmp_path / "file", start + rest)
 
 
 @pytest.mark.promise("A1")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(whole=st.sampled_from(WHOLES), seed=st.integers(0, 2**32), edits=st.integers(1, 6))
-def test_bytes_changed_moved_and_doubled(judge: Judge, tmp_path: Path, whole: bytes, seed: int, edits: int) -> None:
+def test_mutated_files_are_refused_or_inspected(
+    judge: Judge, tmp_path: Path, whole: bytes, seed: int, edits: int
+) -> None:
     chance, content = random.Random(seed), bytearray(whole)
     for _ in range(edits):
         at, length = chance.randrange(len(content)), chance.choice([1, 4, 64, 2000])

@@ -10,7 +10,9 @@ KEY = "canary-7d1f0c"
 
 
 @pytest.mark.slow
-def test_it_is_in_no_answer_log_metric_or_file(tmp_path_factory: pytest.TempPathFactory, picture: bytes) -> None:
+def test_api_key_appears_in_no_response_log_metric_or_file(
+    tmp_path_factory: pytest.TempPathFactory, picture: bytes
+) -> None:
     folder = tmp_path_factory.mktemp("locked")
     settings = {"API_KEYS": f"{KEY},another", "WARM_UP": "false", "RENDER_PROCESSES": "1", "LOG_LEVEL": "debug"}
     right = f"Authorization: Bearer {KEY}"

@@ -62,7 +62,7 @@ async def behaves(folder: Path, cases: Iterable[Case]) -> Report:
     return report
 
 
-async def test_a_sample_of_the_invented_files(tmp_path: Path) -> None:
+async def test_sample_of_generated_files_is_judged_correctly(tmp_path: Path) -> None:
     report = await behaves(tmp_path, sampled(corpus(), 40))
 
     assert report.kinds.keys() == CONTAINERS | {"truncated", "bits flipped", "invented", *OTHERS}
@@ -71,7 +71,7 @@ async def test_a_sample_of_the_invented_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_all_files_of_odd_structure(tmp_path: Path) -> None:
+async def test_files_of_odd_structure_are_judged_correctly(tmp_path: Path) -> None:
     report = await behaves(tmp_path, (case for case in corpus() if case.kind in CONTAINERS))
 
     assert report.kinds.keys() == CONTAINERS
@@ -80,7 +80,7 @@ async def test_all_files_of_odd_structure(tmp_path: Path) -> None:
 
 @pytest.mark.promise("A1", "A2", "A4", "A5", "A11", "B8")
 @pytest.mark.long
-async def test_more_than_a_thousand_invented_files(tmp_path: Path) -> None:
+async def test_all_generated_files_are_judged_correctly(tmp_path: Path) -> None:
     report = await behaves(tmp_path, corpus())
 
     assert sum(report.outcomes.values()) > 1500
@@ -93,7 +93,7 @@ async def test_more_than_a_thousand_invented_files(tmp_path: Path) -> None:
     ("every", "accepted", "unsupported"),
     [pytest.param(20, 10, 25, marks=pytest.mark.slow), pytest.param(1, 300, 500, marks=pytest.mark.long)],
 )
-async def test_real_files_of_pillows_test_suite(
+async def test_files_of_pillows_test_suite_are_judged_correctly(
     tmp_path: Path, pillow_folder: Path, every: int, accepted: int, unsupported: int
 ) -> None:
     report = await behaves(tmp_path, real(pillow_folder, every))

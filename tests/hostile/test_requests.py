@@ -15,7 +15,7 @@ UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 
 @pytest.mark.promise("D1", "D5")
 @pytest.mark.parametrize("raw", FRAMING.values(), ids=FRAMING)
-def test_what_two_servers_could_read_differently_is_400_and_the_end(live: Service, raw: str) -> None:
+def test_ambiguous_request_gets_400_and_a_closed_connection(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode("latin-1"))
 
     assert (answer.statuses, answer.closed) == ([400], True)
@@ -24,7 +24,7 @@ def test_what_two_servers_could_read_differently_is_400_and_the_end(live: Servic
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_nonsense_behind_a_request_is_the_end_and_costs_that_one_nothing(live: Service) -> None:
+def test_garbage_after_a_request_closes_the_connection_after_its_response(live: Service) -> None:
     answer = exchange(
         live.url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n\0\1nonsense\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n"
     )
@@ -43,7 +43,7 @@ def test_nonsense_behind_a_request_is_the_end_and_costs_that_one_nothing(live: S
     ],
     ids=["a path of 200 kB", "a header of 200 kB", "5,000 headers"],
 )
-def test_heads_beyond_the_limits_are_431(live: Service, raw: str) -> None:
+def test_too_large_headers_get_431(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode())
 
     assert answer.closed
@@ -52,7 +52,7 @@ def test_heads_beyond_the_limits_are_431(live: Service, raw: str) -> None:
 
 
 @pytest.mark.promise("D3")
-def test_a_header_of_100_mb_is_not_read(live: Service) -> None:
+def test_header_of_100_mb_is_not_read(live: Service) -> None:
     before = resident(live.pid)
 
     answer = exchange(live.url, b"GET /healthz HTTP/1.1\r\nX: ", endless=[b"x" * 1_000_000] * 100)
@@ -62,7 +62,7 @@ def test_a_header_of_100_mb_is_not_read(live: Service) -> None:
     assert resident(live.pid) < before + (16 << 20)
 
 
-def test_what_follows_the_last_request_of_a_connection_is_nobodys(live: Service) -> None:
+def test_bytes_after_connection_close_are_ignored(live: Service) -> None:
     answer = exchange(live.url, request("GET", "/healthz") + SMUGGLED.encode())
 
     assert answer.statuses == [200]
@@ -70,7 +70,7 @@ def test_what_follows_the_last_request_of_a_connection_is_nobodys(live: Service)
 
 @pytest.mark.promise("D5")
 @pytest.mark.parametrize("headers", [("Upgrade: websocket", "Sec-WebSocket-Key: x"), ("Upgrade: h2c",)])
-def test_no_other_protocol_is_spoken(live: Service, headers: tuple[str, ...]) -> None:
+def test_other_protocols_get_400(live: Service, headers: tuple[str, ...]) -> None:
     answer = exchange(live.url, request("GET", "/healthz", "Connection: Upgrade, close", *headers, close=False))
 
     assert answer.statuses == [200]
@@ -85,7 +85,7 @@ def test_no_other_protocol_is_spoken(live: Service, headers: tuple[str, ...]) ->
     ],
     ids=["two hosts", "an absolute URL"],
 )
-def test_the_host_selects_nothing(live: Service, raw: str) -> None:
+def test_host_header_selects_nothing(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode())
 
     assert answer.statuses == [308]
@@ -94,7 +94,7 @@ def test_the_host_selects_nothing(live: Service, raw: str) -> None:
 
 
 @pytest.mark.promise("D5")
-def test_other_methods_are_405_and_repeat_nothing(live: Service) -> None:
+def test_other_methods_get_405_without_an_echo(live: Service) -> None:
     for path in (f"/images/{UNKNOWN}/small.jpg", "/images/upload", "/healthz", "/"):
         for method in ("TRACE", "PUT", "DELETE", "OPTIONS", "PATCH", "PROPFIND"):
             answer = exchange(live.url, request(method, path, "X-Secret: canary"))
@@ -137,7 +137,7 @@ class TestPaths:
             "/page/style.css%00.html",
         ],
     )
-    def test_none_leads_to_an_original_or_a_file(
+    def test_no_path_leads_to_an_original_or_a_file(
         self, live: Service, upload_id: str, path: str, picture: bytes
     ) -> None:
         answer = exchange(live.url, request("GET", path.replace("{}", upload_id)))
@@ -148,17 +148,17 @@ class TestPaths:
         assert picture[:100] not in answer.received
         assert b"script" not in answer.body
 
-    def test_an_upper_case_id_is_another(self, live: Service, upload_id: str) -> None:
+    def test_upper_case_id_is_unknown(self, live: Service, upload_id: str) -> None:
         assert http.get(f"{live.url}/images/{upload_id.upper()}/small.jpg").status_code == 404
         assert http.get(f"{live.url}/images/{upload_id.upper()}").status_code == 404
 
-    def test_a_name_that_is_no_id_is_404(self, live: Service) -> None:
+    def test_malformed_id_gets_404(self, live: Service) -> None:
         names = ("..", "%00", "a%2fb", "x" * 10_000, "%0d%0aX-Evil:1", "'--", "upload%00", "\xa0".encode().hex())
         for path in (f"/images/{name}{suffix}" for name in names for suffix in ("", "/status", "/events")):
             assert exchange(live.url, request("GET", path)).statuses == [404], path[:100]
 
     @pytest.mark.promise("C5")
-    def test_a_query_makes_no_new_picture(self, live: Service, upload_id: str) -> None:
+    def test_query_does_not_change_the_variant(self, live: Service, upload_id: str) -> None:
         url = f"{live.url}/images/{upload_id}/small.webp"
         first = http.get(url)
         derived = live.metric("darkroom_derivations_total")
@@ -174,7 +174,7 @@ class TestRanges:
     @pytest.mark.parametrize(
         "ranges", ["0-0," * 5_000 + "0-0", ",".join(f"{n}-" for n in range(2_000)), "0-1,1-2", "-" * 9_000]
     )
-    def test_several_cost_no_more_than_the_whole(self, live: Service, upload_id: str, ranges: str) -> None:
+    def test_several_ranges_get_the_whole(self, live: Service, upload_id: str, ranges: str) -> None:
         path = f"/images/{upload_id}/small.jpg"
         whole = http.get(live.url + path)
 
@@ -184,7 +184,7 @@ class TestRanges:
         assert answer.body == whole.content
 
     @pytest.mark.promise("C6")
-    def test_a_head_has_no_body_whatever_it_asks_for(self, live: Service, upload_id: str) -> None:
+    def test_head_response_has_no_body(self, live: Service, upload_id: str) -> None:
         path = f"/images/{upload_id}/small.jpg"
 
         answer = exchange(live.url, request("HEAD", path, "Range: bytes=0-9", "Content-Length: 0"))
@@ -194,7 +194,7 @@ class TestRanges:
 
 
 @pytest.mark.promise("B8")
-def test_names_and_types_of_a_form_come_back_nowhere(live: Service, picture: bytes) -> None:
+def test_form_names_and_types_are_echoed_nowhere(live: Service, picture: bytes) -> None:
     evil = '../canary<script>\r\nX-Canary: canary; type="canary'
 
     answer = exchange(live.url, upload(picture, filename=evil))

@@ -51,7 +51,7 @@ def descriptors(service: Service) -> int:
 @pytest.mark.serial
 class TestSlow:
     @pytest.mark.promise("B5")
-    async def test_two_hundred_that_never_finish_their_heads(self, live: Service) -> None:
+    async def test_200_unfinished_headers_do_not_block_others(self, live: Service) -> None:
         """Half of them say nothing; the others a byte a second."""
         before = descriptors(live)
 
@@ -63,7 +63,7 @@ class TestSlow:
         assert descriptors(live) <= before + 5
 
     @pytest.mark.promise("B5")
-    async def test_two_hundred_that_drip_their_uploads(self, live: Service, picture: bytes) -> None:
+    async def test_200_slow_uploads_do_not_block_others(self, live: Service, picture: bytes) -> None:
         """Each sends a byte a second, so that it never stalls, and far too little."""
         head = request("POST", "/images/upload", TYPE, f"Content-Length: {MIB}")
 
@@ -119,7 +119,7 @@ async def _all(reader: asyncio.StreamReader) -> bytes:
 
 class TestWithoutEnd:
     @pytest.mark.promise("B2")
-    def test_a_gigabyte_without_a_length_is_413_after_ten_megabytes(self, live: Service, picture: bytes) -> None:
+    def test_gigabyte_without_a_length_gets_413_after_10_mb(self, live: Service, picture: bytes) -> None:
         before = resident(live.pid)
 
         answer = exchange(live.url, CHUNKED, chunk(HEAD + picture), endless=repeat(chunk(bytes(MIB)), 1024))
@@ -143,7 +143,7 @@ class TestWithoutEnd:
         ],
         ids=["parts", "line ends", "a file's name", "headers", "a field", "an epilogue"],
     )
-    def test_parts_and_all_that_is_beside_the_picture(self, live: Service, endless: bytes) -> None:
+    def test_endless_parts_headers_and_preambles_get_400(self, live: Service, endless: bytes) -> None:
         before = resident(live.pid)
 
         answer = exchange(live.url, CHUNKED, endless=repeat(chunk(endless), 10_000))
@@ -153,7 +153,7 @@ class TestWithoutEnd:
         assert resident(live.pid) < before + 64 * MIB
 
     @pytest.mark.promise("B6")
-    def test_ten_thousand_fields(self, live: Service) -> None:
+    def test_ten_thousand_fields_get_400(self, live: Service) -> None:
         field = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n'.encode()
         body = field * 10_000 + TAIL
 
@@ -163,7 +163,7 @@ class TestWithoutEnd:
         assert b'"code": "malformed"' in answer.body
 
     @pytest.mark.promise("B6")
-    def test_one_byte_at_a_time_is_an_upload_like_any_other(self, live: Service, picture: bytes) -> None:
+    def test_upload_in_single_bytes_is_accepted(self, live: Service, picture: bytes) -> None:
         small = picture[:2000]
         pieces = [chunk(bytes([byte])) for byte in HEAD + small + TAIL]
 
@@ -175,7 +175,7 @@ class TestWithoutEnd:
 
 class TestLengths:
     @pytest.mark.promise("B4")
-    def test_who_asks_to_send_fifty_megabytes_is_not_told_to_go_on(self, live: Service) -> None:
+    def test_expect_100_continue_for_50_mb_gets_413(self, live: Service) -> None:
         answer = exchange(
             live.url,
             request("POST", "/images/upload", TYPE, f"Content-Length: {50 * MIB}", "Expect: 100-continue"),
@@ -185,7 +185,7 @@ class TestLengths:
         assert b"100 Continue" not in answer.received
 
     @pytest.mark.promise("B3")
-    def test_one_that_is_shorter_than_the_body(self, live: Service, picture: bytes) -> None:
+    def test_content_length_below_the_body_stores_nothing(self, live: Service, picture: bytes) -> None:
         """The rest would be the next request: it is none."""
         raw = upload(picture)
         length = len(raw.partition(b"\r\n\r\n")[2])
@@ -198,7 +198,7 @@ class TestLengths:
         assert_nothing_stays(live)
 
     @pytest.mark.promise("B3")
-    def test_one_that_is_longer_than_the_body(self, live: Service, picture: bytes) -> None:
+    def test_content_length_above_the_body_stores_nothing(self, live: Service, picture: bytes) -> None:
         """The picture is all there, but not all that was announced."""
         raw = upload(picture)
         length = len(raw.partition(b"\r\n\r\n")[2])
@@ -212,14 +212,14 @@ class TestLengths:
 
     @pytest.mark.promise("B3")
     @pytest.mark.parametrize("headers", [(), ("Content-Length: 0",)])
-    def test_none_at_all_is_an_empty_body(self, live: Service, headers: tuple[str, ...]) -> None:
+    def test_missing_content_length_is_an_empty_body(self, live: Service, headers: tuple[str, ...]) -> None:
         answer = exchange(live.url, request("POST", "/images/upload", TYPE, *headers))
 
         assert answer.statuses == [400]
 
 
 @pytest.mark.promise("B9")
-def test_who_leaves_half_way_leaves_nothing(live: Service, picture: bytes) -> None:
+def test_client_disconnect_leaves_nothing(live: Service, picture: bytes) -> None:
     raw = upload(picture)
     for cut in (len(raw) // 2, len(raw) - 10, len(raw) - len(TAIL) - 1):
         with connect(live.url) as connection:
@@ -233,7 +233,7 @@ def test_who_leaves_half_way_leaves_nothing(live: Service, picture: bytes) -> No
 @pytest.mark.slow
 class TestNoRoom:
     @pytest.mark.promise("B12")
-    def test_on_the_disk_is_503_and_over_when_there_is_some(self, tmp_path: Path, picture: bytes) -> None:
+    def test_full_temporary_folder_gets_503_until_there_is_room(self, tmp_path: Path, picture: bytes) -> None:
         """No file may grow beyond a megabyte: what a full disk says, too."""
         large = picture.ljust(3 * MIB, b"\0")
         with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service:

@@ -101,14 +101,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("examples", [8, pytest.param(50, marks=pytest.mark.long)])
-def test_every_answer_is_described(folder: Path, examples: int) -> None:
+def test_every_response_matches_the_description(folder: Path, examples: int) -> None:
     with Service(folder, **PATIENT) as service:
         seen = explore(service, examples=examples)
 
     assert seen >= REACHED
 
 
-def test_the_document_says_what_needs_a_key(folder: Path) -> None:
+def test_description_names_the_calls_that_need_a_key(folder: Path) -> None:
     with Service(folder, API_KEYS="first,second", **PATIENT) as service:
         seen = explore(service, "--header", "Authorization: Bearer second", examples=2)
 
@@ -117,7 +117,7 @@ def test_the_document_says_what_needs_a_key(folder: Path) -> None:
 
 
 @pytest.mark.long
-def test_uploads_alone_are_described_as_well(folder: Path) -> None:
+def test_ingest_role_matches_its_description(folder: Path) -> None:
     with Service(folder, "--role", "ingest", **PATIENT) as service:
         seen = explore(service, examples=2)
 

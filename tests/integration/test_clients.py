@@ -40,7 +40,7 @@ def curl(service: Service, *arguments: str) -> tuple[int, dict[str, object]]:
 
 
 @pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect:"])
-def test_curl_with_a_form(service: Service, tmp_path: Path, expect: str) -> None:
+def test_curl_uploads_a_form(service: Service, tmp_path: Path, expect: str) -> None:
     picture = camera_jpeg(size=(400, 300))
     photo = tmp_path / "a photo; of mine.jpg"
     photo.write_bytes(picture)
@@ -53,7 +53,7 @@ def test_curl_with_a_form(service: Service, tmp_path: Path, expect: str) -> None
 
 
 @pytest.mark.parametrize("header", ["Expect: 100-continue", "Expect:", "Transfer-Encoding: chunked"])
-def test_curl_sees_why_a_large_file_is_refused(service: Service, tmp_path: Path, header: str) -> None:
+def test_curl_shows_why_a_large_file_is_refused(service: Service, tmp_path: Path, header: str) -> None:
     large = tmp_path / "large.jpg"
     large.write_bytes(ROCKET.read_bytes().ljust(40 << 20, b"\0"))
 
@@ -63,14 +63,14 @@ def test_curl_sees_why_a_large_file_is_refused(service: Service, tmp_path: Path,
     assert list((service.folder / "data" / "tmp").iterdir()) == []
 
 
-def test_curl_sees_why_another_file_is_refused(service: Service) -> None:
+def test_curl_shows_why_another_format_is_refused(service: Service) -> None:
     status, document = curl(service, "-F", f"image=@{__file__}")
 
     assert (status, document["code"]) == (400, "unsupported_format")
     assert list((service.folder / "data" / "tmp").iterdir()) == []
 
 
-def test_curl_repeats_itself(service: Service) -> None:
+def test_curl_retry_with_an_idempotency_key_uploads_once(service: Service) -> None:
     sent = [curl(service, "-F", f"image=@{ROCKET}", "-H", "Idempotency-Key: curl-1") for _ in range(2)]
 
     assert [status for status, _ in sent] == [201, 201]
@@ -130,13 +130,13 @@ def test_uppy_uploads_from_a_page_of_the_same_origin(service: Service) -> None:
     assert (status, document["originalSize"]) == (201, ROCKET.stat().st_size)
 
 
-def test_uppy_on_another_sites_page_is_told_so(service: Service) -> None:
+def test_uppy_on_another_site_is_refused(service: Service) -> None:
     status, document = uppy(service, "cross-site")
 
     assert (status, document["code"]) == (403, "cross_site")
 
 
-def test_a_browsers_form_gets_a_page_whose_picture_is_there(service: Service) -> None:
+def test_browser_form_without_javascript_gets_a_page_with_the_picture(service: Service) -> None:
     accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     headers = {"Accept": accept, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
     files = {"image": ("rocket.jpg", ROCKET.read_bytes(), "image/jpeg")}
@@ -149,7 +149,7 @@ def test_a_browsers_form_gets_a_page_whose_picture_is_there(service: Service) ->
     assert http.get(f"{service.url}{answer.headers['location']}/large.jpg", timeout=30).status_code == 200
 
 
-def test_a_back_end_makes_the_servers_own_markup_and_urls(service: Service) -> None:
+def test_python_client_makes_the_servers_markup_and_urls(service: Service) -> None:
     document = http.post(f"{service.url}/images/upload", files={"image": ROCKET.read_bytes()}, timeout=30).json()
 
     shown = http.get(f"{service.url}/images/{document['uploadId']}").json()
@@ -160,7 +160,7 @@ def test_a_back_end_makes_the_servers_own_markup_and_urls(service: Service) -> N
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/avif")
 
 
-def test_a_key_whose_upload_died_with_the_server_is_free_again_in_time(service: Service) -> None:
+def test_idempotency_key_of_a_crashed_upload_becomes_free(service: Service) -> None:
     """Killed while an upload came: a repetition is told to wait until that attempt's time is over, then it is taken."""
     repetition = ("-F", f"image=@{ROCKET}", "-H", "Idempotency-Key: died")
     with half_sent(service, "died"):

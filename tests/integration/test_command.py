@@ -43,7 +43,7 @@ def uploaded(folder: Path, *arguments: str, **settings: str) -> list[dict[str, o
     return json.loads(done.stdout)
 
 
-def test_files_are_uploaded_and_those_refused_are_named_with_the_reason(folder: Path) -> None:
+def test_upload_command_names_refused_files_with_the_reason(folder: Path) -> None:
     files = ["rocket.jpg", "notes.txt", "gone.jpg", "huge.jpg", ".", "small.png"]
 
     done = darkroom(folder, "upload", *files, MAX_UPLOAD_MB="1", CDN_URL="https://cdn.example")
@@ -62,7 +62,7 @@ def test_files_are_uploaded_and_those_refused_are_named_with_the_reason(folder: 
     assert list((folder / "data" / "tmp").iterdir()) == []
 
 
-def test_json_is_the_apis_own_answer_and_waiting_is_for_the_worker_that_has_the_job(folder: Path) -> None:
+def test_upload_wait_json_matches_the_api(folder: Path) -> None:
     with Service(folder, PUBLIC_URL="https://pictures.example", **PATIENT) as service:
         [mine, _] = uploaded(folder, "--wait", "rocket.jpg", "small.png", PUBLIC_URL="https://pictures.example")
         shown = http.get(f"{service.url}/images/{mine['uploadId']}").json()
@@ -75,7 +75,7 @@ def test_json_is_the_apis_own_answer_and_waiting_is_for_the_worker_that_has_the_
         assert mine[name] == theirs[name]
 
 
-def test_json_says_of_each_file_what_the_api_says(folder: Path) -> None:
+def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
     """Refused and taken ones, standard input, and a name that is no text."""
     odd = os.fsdecode(b"caf\xe9.jpg")
     (folder / odd).write_bytes(picture())
@@ -106,7 +106,7 @@ def test_json_says_of_each_file_what_the_api_says(folder: Path) -> None:
     assert (given["file"], given["originalSize"]) == ("-", (folder / "rocket.jpg").stat().st_size)
 
 
-def test_a_terminal_is_no_picture(folder: Path) -> None:
+def test_upload_from_a_terminal_is_refused(folder: Path) -> None:
     ours, theirs = os.openpty()
     try:
         done = subprocess.run(
@@ -138,7 +138,7 @@ def heeding_interrupts() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_who_interrupts_is_told_what_was_taken(folder: Path) -> None:
+def test_interrupted_upload_command_lists_accepted_files(folder: Path) -> None:
     with (
         heeding_interrupts(),
         subprocess.Popen(
@@ -165,7 +165,7 @@ def test_who_interrupts_is_told_what_was_taken(folder: Path) -> None:
     assert darkroom(folder, "show", str(document["uploadId"])).returncode == 0
 
 
-def test_an_upload_that_was_waited_for_is_shown_with_what_is_stale_of_it(folder: Path) -> None:
+def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
     [document] = uploaded(folder, "--wait", "rocket.jpg")
     upload_id = document["uploadId"]
     assert document["status"] == "complete"
@@ -194,7 +194,7 @@ def test_an_upload_that_was_waited_for_is_shown_with_what_is_stale_of_it(folder:
         ("../../etc/passwd", 2, "is not an upload's id"),
     ],
 )
-def test_what_cannot_be_shown_says_why(tmp_path: Path, upload_id: str, code: int, reason: str) -> None:
+def test_show_of_an_unknown_id_says_why(tmp_path: Path, upload_id: str, code: int, reason: str) -> None:
     shown = darkroom(tmp_path, "show", upload_id)
 
     assert (shown.returncode, shown.stdout) == (code, "")
@@ -216,14 +216,14 @@ def test_what_cannot_be_shown_says_why(tmp_path: Path, upload_id: str, code: int
         ),
     ],
 )
-def test_a_new_folder_is_an_installation(tmp_path: Path, arguments: list[str]) -> None:
+def test_new_folder_becomes_an_installation(tmp_path: Path, arguments: list[str]) -> None:
     done = darkroom(tmp_path, *arguments)
 
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["doctor", pytest.param("gc", marks=pytest.mark.slow)])
-def test_a_folder_that_cannot_be_is_said_in_words(tmp_path: Path, command: str) -> None:
+def test_unusable_folder_is_reported_without_a_traceback(tmp_path: Path, command: str) -> None:
     (tmp_path / "file").write_bytes(b"")
 
     done = darkroom(tmp_path, command, DATA_DIR="file/data")
@@ -232,7 +232,7 @@ def test_a_folder_that_cannot_be_is_said_in_words(tmp_path: Path, command: str) 
     assert done.stderr == "The database is away: file/data cannot be made (Not a directory): correct DATA_DIR.\n"
 
 
-def test_migrating_says_from_where_to_where(tmp_path: Path) -> None:
+def test_migrate_reports_both_revisions(tmp_path: Path) -> None:
     first, second = darkroom(tmp_path, "migrate", "--json"), darkroom(tmp_path, "migrate")
 
     revision = json.loads(first.stdout)["after"]
@@ -241,7 +241,7 @@ def test_migrating_says_from_where_to_where(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_migrating_again_is_said_in_json_too(tmp_path: Path) -> None:
+def test_repeated_migrate_reports_equal_revisions(tmp_path: Path) -> None:
     first, second = (json.loads(darkroom(tmp_path, "migrate", "--json").stdout) for _ in range(2))
 
     assert second == {"before": first["after"], "after": first["after"]}

@@ -23,7 +23,7 @@ def examined(folder: Path, **settings: str) -> tuple[int, dict[str, tuple[str, s
 
 
 @pytest.mark.slow
-def test_servers_as_they_should_be_and_one_step_before(
+def test_doctor_with_and_without_migrations(
     tmp_path: Path, seaweedfs: SeaweedServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     bucket = f"doctor-{uuid4().hex}"
@@ -56,7 +56,7 @@ def test_servers_as_they_should_be_and_one_step_before(
 
 
 @pytest.mark.slow
-def test_what_is_away_is_named_and_the_rest_examined(tmp_path: Path) -> None:
+def test_doctor_names_what_is_down_and_checks_the_rest(tmp_path: Path) -> None:
     code, found = examined(
         tmp_path,
         S3_BUCKET="bucket",
@@ -79,7 +79,7 @@ def test_what_is_away_is_named_and_the_rest_examined(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cdn_that_asks_darkroom(tmp_path: Path) -> None:
+def test_doctor_checks_a_cdn_in_front_of_darkroom(tmp_path: Path) -> None:
     """The server itself stands in for one: what it sends is what a CDN passes on."""
     with Service(tmp_path, WARM_UP="false", **PATIENT) as service:
         upload_id = http.post(f"{service.url}/images/upload", files={"image": picture()}).json()["uploadId"]
@@ -98,7 +98,7 @@ def test_a_cdn_that_asks_darkroom(tmp_path: Path) -> None:
     assert lost["CDN, stored"][0] == "mend"
 
 
-def test_for_people_it_is_a_table(tmp_path: Path) -> None:
+def test_doctor_prints_a_table(tmp_path: Path) -> None:
     done = darkroom(tmp_path, "doctor")
 
     rows = [line.split() for line in done.stdout.splitlines() if line.strip()]

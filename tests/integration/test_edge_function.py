@@ -74,7 +74,7 @@ def test_auto_is_resolved_as_the_origin_does_it(edge: Edge) -> None:
         assert answer["uri"] == f"{stem}.{new_format(header) or 'auto'}", header
 
 
-def test_zero_is_never_taken_for_yes(edge: Edge) -> None:
+def test_quality_zero_in_accept_means_no(edge: Edge) -> None:
     accepts = ("image/avif; q=0", 'image/avif;p="a,b";q=0', 'text/x;p=",image/webp"', "constructor,__proto__")
     path = f"/images/{UPLOAD}/small.auto"
 
@@ -83,7 +83,7 @@ def test_zero_is_never_taken_for_yes(edge: Edge) -> None:
     assert [answer["uri"] for answer in answers] == [path] * len(accepts)
 
 
-def test_a_header_in_several_lines_is_one(edge: Edge) -> None:
+def test_repeated_accept_headers_are_joined(edge: Edge) -> None:
     several = request(f"/images/{UPLOAD}/small.auto")
     lines = [{"value": "image/webp;q=0.5"}, {"value": "image/avif;q=0.9"}]
     several["headers"]["accept"] = {"value": lines[0]["value"], "multiValue": lines}
@@ -91,7 +91,7 @@ def test_a_header_in_several_lines_is_one(edge: Edge) -> None:
     assert edge.answers(several)[0]["uri"].endswith(".avif")
 
 
-def test_other_paths_go_on_as_they_are(edge: Edge) -> None:
+def test_other_paths_pass_unchanged(edge: Edge) -> None:
     paths = [
         *(f"/images/{UPLOAD}/{name}" for name in ("small.jpg", "medium@2x.webp", "large@3x.avif", "small.png")),
         *(*PAGE_PATHS, *DOCS_PATHS, "/images", "/images/upload", "/healthz", "/readyz"),
@@ -117,7 +117,7 @@ def test_unknown_paths_are_not_found_at_the_edge(edge: Edge) -> None:
         assert json.loads(answer["body"])["code"] == "not_found"
 
 
-def test_jpeg_leads_to_jpg(edge: Edge) -> None:
+def test_jpeg_redirects_to_jpg(edge: Edge) -> None:
     answer = edge.path(f"/images/{UPLOAD}/small@2x.jpeg")
 
     assert (answer["statusCode"], answer["headers"]["location"]["value"]) == (308, f"/images/{UPLOAD}/small@2x.jpg")

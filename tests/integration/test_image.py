@@ -72,13 +72,13 @@ def run(built: Path, *command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_runs_from_what_was_built(built: Path) -> None:
+def test_built_image_runs_the_command(built: Path) -> None:
     helped = run(built, "darkroom", "--help")
     assert helped.returncode == 0, helped.stderr
     assert "serve" in helped.stdout
 
 
-def test_the_package_came_whole_and_is_not_the_work_tree(built: Path) -> None:
+def test_built_package_is_complete_and_not_the_work_tree(built: Path) -> None:
     """Templates, migrations and the page are files that only the wheel's list could have forgotten."""
     for package in (ROOT / "proxy", ROOT / "ingest", ROOT / "clients" / "python" / "src" / "darkroom"):
         for source in (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
@@ -91,18 +91,18 @@ def test_the_package_came_whole_and_is_not_the_work_tree(built: Path) -> None:
     assert run(built, "darkroom", "edge", "nginx").stdout == (ROOT / "deploy" / "variants.conf").read_text()
 
 
-def test_tables_are_made_by_what_was_built(built: Path) -> None:
+def test_built_image_migrates_a_database(built: Path) -> None:
     migrated = run(built, "darkroom", "migrate")
     assert migrated.returncode == 0, migrated.stderr
 
 
-def test_the_health_check_fails_where_nothing_serves(built: Path) -> None:
+def test_health_check_fails_without_a_server(built: Path) -> None:
     [check] = instructions(FINAL, "HEALTHCHECK")
     command = re.findall(r'"([^"]*)"', check.partition(" CMD ")[2])
     broken = [part.replace(":8000", ":1") for part in command]
     assert run(built, *broken).returncode == 1
 
 
-def test_it_runs_as_nobody_in_particular() -> None:
+def test_image_runs_as_any_user() -> None:
     assert instructions(FINAL, "USER") == ["10001"]
     assert "--uid 10001" in instructions(FINAL, "RUN")[0]

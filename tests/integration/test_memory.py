@@ -43,7 +43,7 @@ def get(service: Service, upload_id: str, name: str) -> httpx.Response:
 
 
 @pytest.mark.promise("A3")
-async def test_the_largest_originals_of_every_format_all_at_once_stay_inside_the_budget(tmp_path: Path) -> None:
+async def test_largest_originals_at_once_stay_within_the_memory_budget(tmp_path: Path) -> None:
     settings = {
         "WARM_UP": "false",
         "RENDER_MEMORY_MB": str(BUDGET_MB),
@@ -77,7 +77,7 @@ async def test_the_largest_originals_of_every_format_all_at_once_stay_inside_the
 
 
 @pytest.mark.promise("A3")
-def test_what_the_budget_can_never_take_is_refused_with_the_figures_and_the_setting(tmp_path: Path) -> None:
+def test_picture_beyond_the_memory_budget_is_refused_with_figures(tmp_path: Path) -> None:
     with Service(tmp_path, RENDER_MEMORY_MB="500", RENDER_PROCESSES="2") as service:
         answer = http.post(f"{service.url}/images/upload", files={"image": ("photo", flat_webp(SIDE, SIDE))})
 

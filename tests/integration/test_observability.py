@@ -38,7 +38,7 @@ def lines(program: Service | Worker) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_any_process_answers_for_all_and_for_none_that_is_gone(tmp_path: Path) -> None:
+def test_metrics_of_one_process_sum_all_living_ones(tmp_path: Path) -> None:
     settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0", "TMPDIR": str(tmp_path)}
     with Service(tmp_path / "data", "--workers", "2", **settings) as service:
         until(lambda: service.metric("darkroom_render_processes") == 2)
@@ -86,7 +86,7 @@ class TestWorker:
             worker.stop()
 
     @pytest.mark.parametrize("given", ["from-the-edge", None])
-    def test_an_id_goes_from_the_edge_to_the_worker(self, service: Service, worker: Worker, given: str | None) -> None:
+    def test_request_id_reaches_the_worker_log(self, service: Service, worker: Worker, given: str | None) -> None:
         def of(program: Service | Worker, field: str, value: str) -> list[dict[str, Any]]:
             return [line for line in lines(program) if line.get(field) == value and line.get("upload") == upload_id]
 
@@ -97,7 +97,7 @@ class TestWorker:
         assert taken["request"] == warmed["request"]
         assert given in (None, taken["request"])
 
-    def test_it_is_asked_as_a_server_is(self, service: Service, worker: Worker, port: int) -> None:
+    def test_worker_answers_health_and_metrics(self, service: Service, worker: Worker, port: int) -> None:
         url, key = f"http://127.0.0.1:{port}", {"Authorization": "Bearer key"}
         until(complete(service, upload(service)))
         assert http.get(f"{url}/healthz").status_code == 200
@@ -109,14 +109,14 @@ class TestWorker:
         assert f'darkroom_jobs{{status="complete"}} {count}.0' in metrics.splitlines()
 
 
-def test_a_worker_that_others_could_ask_needs_keys(tmp_path: Path) -> None:
+def test_worker_on_a_public_address_needs_keys(tmp_path: Path) -> None:
     run = darkroom(tmp_path, "worker", "--port", "1024", "--host", "0.0.0.0")
     assert run.returncode == 2
     assert "API_KEYS" in run.stderr
 
 
 @pytest.mark.slow
-def test_one_trace_from_the_caller_to_the_worker_and_one_for_a_derivation(tmp_path: Path) -> None:
+def test_trace_spans_caller_upload_and_worker(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with collecting() as collector:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0"}
@@ -150,7 +150,7 @@ def test_one_trace_from_the_caller_to_the_worker_and_one_for_a_derivation(tmp_pa
 
 
 @pytest.mark.slow
-def test_a_collector_that_is_away_holds_nothing_up(tmp_path: Path) -> None:
+def test_unreachable_collector_delays_nothing(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", OTEL_EXPORTER_OTLP_ENDPOINT=url) as service:
         upload_id = upload(service)

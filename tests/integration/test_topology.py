@@ -16,7 +16,7 @@ from tests.service import PATIENT
 SIZES = "[sizes.small]\nwidth = 24\n[sizes.large]\nwidth = 48\n"
 
 
-def test_uploads_jobs_and_pictures_go_their_ways(
+def test_compose_topology_routes_uploads_jobs_and_variants(
     tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer
 ) -> None:
     need(PROGRAM, "nginx-light")

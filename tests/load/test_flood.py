@@ -50,7 +50,7 @@ async def overwhelm(service: Service, ids: list[str], seconds: float) -> tuple[f
 @pytest.mark.promise("C11")
 @pytest.mark.slow
 @pytest.mark.serial
-def test_a_flood_of_new_variants_is_served_or_told_when_to_come_back(service: Service) -> None:
+def test_flood_of_new_variants_is_served_or_refused_with_retry_after(service: Service) -> None:
     ids = upload(service)
     before = at_rest(service)
     watch = Watch(service.pid, interval=0.05)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 class TestRedisAway:
     @pytest.mark.promise("E2")
-    def test_all_goes_on_and_jobs_follow_when_it_is_back(self, tiny: Cluster) -> None:
+    def test_redis_outage_keeps_uploads_and_jobs_follow_afterwards(self, tiny: Cluster) -> None:
         """At the start of everything, and once more after it was there."""
         known: list[str] = []
         tiny.redis.kill()
@@ -35,9 +35,7 @@ class TestRedisAway:
                 tiny.redis.kill()
 
     @pytest.mark.slow
-    def test_hanging_in_the_middle_of_a_warm_up_which_holds_nobody_up(
-        self, cluster: Cluster, photograph: bytes
-    ) -> None:
+    def test_redis_hanging_during_a_warm_up_delays_no_request(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.serve(RENDER_PROCESSES="2", **PATIENT) as service:  # a job given back would wait for Redis
             upload_id, other = upload(service, photograph), upload(service, photograph)
             until(lambda: "processing" in (status(service, upload_id), status(service, other)))
@@ -51,7 +49,7 @@ class TestRedisAway:
 
 class TestPostgresAway:
     @pytest.mark.promise("E3")
-    def test_uploads_are_refused_and_pictures_served(self, tiny: Cluster, postgres: PostgresServer) -> None:
+    def test_postgres_outage_refuses_uploads_and_serves_variants(self, tiny: Cluster, postgres: PostgresServer) -> None:
         with tiny.serve() as service, tiny.proxy("proxy") as proxy:
             upload_id = upload(service, small_picture(1))
             until(lambda: complete(service, upload_id))
@@ -80,7 +78,9 @@ class TestPostgresAway:
             assert len(tiny.rows()[0]) == 2
 
     @pytest.mark.promise("E3")
-    def test_a_wrong_password_is_said_and_pictures_are_served(self, tiny: Cluster, postgres: PostgresServer) -> None:
+    def test_wrong_database_password_is_reported_and_variants_are_served(
+        self, tiny: Cluster, postgres: PostgresServer
+    ) -> None:
         with tiny.ingest() as ingest:
             upload_id = upload(ingest, small_picture(1))
         wrong = postgres.url(tiny.database_url.rpartition("/")[2], password="open-sesame")

@@ -11,7 +11,7 @@ from tests.http_client import http
 pytestmark = pytest.mark.slow
 
 
-def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photograph: bytes) -> None:
+def test_deletion_during_a_warm_up_leaves_nothing(cluster: Cluster, photograph: bytes) -> None:
     with cluster.ingest() as ingest, cluster.worker("worker", "--concurrency", "2") as worker:
         for delay in (0.0, 0.3, 0.9):
             upload_id = upload(ingest, photograph)
@@ -26,7 +26,7 @@ def test_deleting_while_a_warm_up_runs_leaves_nothing(cluster: Cluster, photogra
         assert cluster.rows() == ([last], [last])
 
 
-def test_a_deleted_picture_is_in_no_memory(tiny: Cluster) -> None:
+def test_deletion_empties_the_memory_cache_of_every_process(tiny: Cluster) -> None:
     with tiny.ingest(WARM_UP="false") as ingest, tiny.proxy("proxy-1") as first, tiny.proxy("proxy-2") as second:
         upload_id = upload(ingest, small_picture(1))
         urls = [f"{proxy.url}/images/{upload_id}/small.jpg" for proxy in (first, second)]

@@ -17,14 +17,14 @@ class TestNoLostJob:
     @pytest.mark.parametrize(
         "uploads", [pytest.param(40, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.long)]
     )
-    def test_though_workers_are_killed_and_redis_forgets_everything(self, impatient: Cluster, uploads: int) -> None:
+    def test_killed_workers_and_an_emptied_redis_lose_no_job(self, impatient: Cluster, uploads: int) -> None:
         """`python -m tests.soak.workers` does it with the workers' deaths alone, too."""
         soaked = soak(impatient, uploads, every=4, empty_redis=True)
 
         assert soaked.kills >= uploads // 40
 
     @pytest.mark.promise("E6")
-    def test_when_a_worker_is_told_to_stop(self, cluster: Cluster, photograph: bytes) -> None:
+    def test_stopping_worker_hands_its_job_to_the_next(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.ingest() as ingest:
             with cluster.worker("first") as first:
                 upload_ids = [upload(ingest, photograph) for _ in range(2)]
@@ -36,7 +36,7 @@ class TestNoLostJob:
                 until(lambda: complete(ingest, *upload_ids))
 
     @pytest.mark.slow
-    def test_when_the_whole_service_is_told_to_stop(self, cluster: Cluster, photograph: bytes) -> None:
+    def test_stopped_service_continues_its_jobs_after_the_next_start(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.serve() as service:
             upload_ids = [upload(service, photograph) for _ in range(2)]
             until(lambda: "processing" in [status(service, upload_id) for upload_id in upload_ids])
@@ -48,7 +48,7 @@ class TestNoLostJob:
 
 @pytest.mark.promise("C11")
 @pytest.mark.slow
-def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, photograph: bytes) -> None:
+def test_live_request_does_not_wait_for_queued_warm_ups(cluster: Cluster, photograph: bytes) -> None:
     with cluster.serve(RENDER_PROCESSES="2") as service:
         upload_ids = [upload(service, photograph) for _ in range(6)]
         last = upload_ids[-1]
@@ -63,9 +63,7 @@ def test_who_asks_for_a_picture_does_not_wait_behind_warm_ups(cluster: Cluster, 
 
 @pytest.mark.promise("E10")
 @pytest.mark.slow
-def test_on_sigterm_requests_in_flight_are_answered_and_their_variants_stored(
-    cluster: Cluster, photograph: bytes
-) -> None:
+def test_sigterm_finishes_requests_in_flight_and_stores_their_variants(cluster: Cluster, photograph: bytes) -> None:
     with cluster.ingest() as ingest:
         upload_id = upload(ingest, photograph)
     names = ["large@2x.avif", "large.avif", "medium@2x.avif", "medium.avif"]

@@ -37,7 +37,7 @@ class TestOneDerivation:
         return upload_id
 
     @pytest.mark.promise("C4")
-    def test_of_processes_that_share_a_bucket_and_redis(
+    def test_processes_sharing_bucket_and_redis_derive_once(
         self, cluster: Cluster, photograph: bytes, processes: int, callers: int
     ) -> None:
         with ExitStack() as stack:
@@ -47,7 +47,7 @@ class TestOneDerivation:
             assert [service.metric("darkroom_lock_fallbacks_total") for service in services] == [0] * processes
         assert cluster.objects("images/") == [f"images/{upload_id}/medium.webp"]
 
-    def test_of_processes_that_share_a_folder_and_no_redis(
+    def test_processes_sharing_a_folder_derive_once(
         self, tmp_path: Path, photograph: bytes, processes: int, callers: int
     ) -> None:
         settings = {"DATA_DIR": str(tmp_path / "data"), "RENDER_PROCESSES": "1", **PATIENT}
@@ -61,7 +61,7 @@ class TestOneDerivation:
 
 
 @pytest.mark.slow
-def test_one_derivation_of_a_warm_up_and_those_who_ask_meanwhile(cluster: Cluster, photograph: bytes) -> None:
+def test_warm_up_and_concurrent_requests_derive_once(cluster: Cluster, photograph: bytes) -> None:
     with cluster.serve() as service, cluster.proxy("proxy") as proxy:
         upload_id = upload(service, photograph)
         until(lambda: status(service, upload_id) != "pending")
@@ -75,7 +75,7 @@ def test_one_derivation_of_a_warm_up_and_those_who_ask_meanwhile(cluster: Cluste
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shared", ["redis", "folder"])
-def test_a_holder_that_is_killed_delays_the_others_by_seconds(cluster: Cluster, photograph: bytes, shared: str) -> None:
+def test_killed_lease_holder_delays_others_by_seconds(cluster: Cluster, photograph: bytes, shared: str) -> None:
     folder = cluster.folder / "shared"
     if shared == "folder":
         settings = {"RENDER_PROCESSES": "1", "DATA_DIR": str(folder), **PATIENT}

@@ -16,7 +16,7 @@ WEIGHED = re.compile(r"image/(avif|webp)[^,]*q=0\.\d*[1-9]", re.IGNORECASE)
 
 
 class TestAuto:
-    def test_accept_chooses(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_accept_header_decides_the_format(self, stub: StubOrigin, stub_edge: str) -> None:
         """Where AVIF or WebP are weighed down, nginx leaves it at the format that all can show."""
         with httpx.Client(verify=False) as client:
             del client.headers["accept"]
@@ -34,14 +34,14 @@ class TestAuto:
                 assert answer.headers["vary"] == "Accept"
         assert len(stub.asked) == len(NEGOTIATION)
 
-    def test_it_chooses_as_the_origin_would_or_not_at_all(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_edge_decides_like_the_origin_or_passes_on(self, stub: StubOrigin, stub_edge: str) -> None:
         with httpx.Client(verify=False) as client:
             for accept in random_accepts(300):
                 client.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept.strip()})
                 assert stub.asked[-1].path.rpartition(".")[2] in ("auto", new_format(accept)), accept
         assert len(stub.paths()) == 300
 
-    def test_zero_is_never_taken_for_yes(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_quality_zero_in_accept_means_no(self, stub: StubOrigin, stub_edge: str) -> None:
         for accept in (
             "image/avif; q=0",
             "image/avif ;q=0.0 , image/webp; q=0",
@@ -54,7 +54,9 @@ class TestAuto:
             http.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept})
             assert stub.asked[-1].path.endswith(".auto"), accept
 
-    def test_it_is_kept_under_the_name_of_what_was_chosen(self, edge: str, darkroom: Service, upload_id: str) -> None:
+    def test_negotiated_variant_is_cached_under_its_own_name(
+        self, edge: str, darkroom: Service, upload_id: str
+    ) -> None:
         stem = f"{edge}/images/{upload_id}/small@2x"
         chosen = http.get(f"{stem}.auto?x", headers={"Accept": "image/webp"})
         asked = darkroom.metric("darkroom_variant_requests_total")
@@ -65,7 +67,7 @@ class TestAuto:
         assert "vary" not in named.headers
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
-    def test_what_all_can_show_is_kept_as_auto(self, edge: str, darkroom: Service, upload_id: str) -> None:
+    def test_fallback_format_is_cached_as_auto(self, edge: str, darkroom: Service, upload_id: str) -> None:
         url = f"{edge}/images/{upload_id}/medium.auto"
         first = http.get(url, headers={"Accept": "image/png,*/*"})
         asked = darkroom.metric("darkroom_variant_requests_total")

@@ -31,7 +31,7 @@ class TestBucketFirst:
             yield url
 
     @pytest.mark.promise("C7")
-    def test_what_is_stored_costs_no_python(
+    def test_stored_variant_comes_from_the_bucket_alone(
         self, bucket_edge: str, stub: StubOrigin, seaweedfs: SeaweedServer, bucket: str, path: str
     ) -> None:
         seaweedfs.put(bucket, path[1:], b"stored", "image/webp", "public, max-age=31536000, immutable")
@@ -44,7 +44,7 @@ class TestBucketFirst:
         assert answers[0].headers["x-content-type-options"] == "nosniff"
         assert stub.asked == []
 
-    def test_what_is_not_comes_from_the_origin_once(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
+    def test_missing_variant_comes_from_the_origin_once(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
         async def herd() -> list[httpx.Response]:
             async with httpx.AsyncClient(timeout=30, verify=False) as client:
                 return await asyncio.gather(*(client.get(bucket_edge + path) for _ in range(20)))
@@ -55,7 +55,7 @@ class TestBucketFirst:
         assert {(answer.status_code, answer.text) for answer in answers} == {(200, "picture")}
         assert stub.paths() == {path: 1}
 
-    def test_the_buckets_403_is_never_kept(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
+    def test_403_of_the_bucket_is_never_cached(self, bucket_edge: str, stub: StubOrigin, path: str) -> None:
         stub.answer = Answer(503, b"{}", {"Cache-Control": "no-store"})
         failed = http.get(bucket_edge + path)
         stub.answer = Answer()
@@ -63,7 +63,7 @@ class TestBucketFirst:
         assert failed.status_code == 503
         assert http.get(bucket_edge + path).text == "picture"
 
-    def test_an_original_is_out_of_reach(self, seaweedfs: SeaweedServer, bucket: str, bucket_edge: str) -> None:
+    def test_original_cannot_be_requested(self, seaweedfs: SeaweedServer, bucket: str, bucket_edge: str) -> None:
         seaweedfs.put(bucket, "originals/1", b"private", "image/jpeg", "no-store")
 
         assert http.get(f"{seaweedfs.endpoint_url}/{bucket}/originals/1").status_code == 403

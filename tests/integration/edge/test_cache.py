@@ -18,9 +18,7 @@ from tests.service import Service
 
 
 class TestOnce:
-    def test_a_second_request_is_a_hit_and_the_origin_is_not_asked(
-        self, edge: str, darkroom: Service, upload_id: str
-    ) -> None:
+    def test_second_request_is_a_hit_without_the_origin(self, edge: str, darkroom: Service, upload_id: str) -> None:
         url = f"{edge}/images/{upload_id}/medium.avif"
         first = http.get(url)
         asked = darkroom.metric("darkroom_variant_requests_total")
@@ -34,7 +32,9 @@ class TestOnce:
         }
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
-    async def test_of_a_herd_one_reaches_the_origin(self, edge: str, darkroom: Service, upload_id: str) -> None:
+    async def test_concurrent_requests_reach_the_origin_once(
+        self, edge: str, darkroom: Service, upload_id: str
+    ) -> None:
         asked = darkroom.metric("darkroom_variant_requests_total")
         limits = httpx.Limits(max_connections=100)
         async with httpx.AsyncClient(base_url=edge, timeout=30, limits=limits, verify=False) as client:
@@ -45,7 +45,7 @@ class TestOnce:
         assert darkroom.metric("darkroom_variant_requests_total") == asked + 1
 
     @pytest.mark.promise("E1")
-    def test_what_is_kept_is_served_without_an_origin(self, tmp_path: Path, path: str) -> None:
+    def test_cached_variant_is_served_while_the_origin_is_down(self, tmp_path: Path, path: str) -> None:
         need(PROGRAM, "nginx-light")
         with StubOrigin() as origin, nginx(tmp_path, origin.url, origin.url) as url:
             http.get(url + path)
@@ -56,7 +56,7 @@ class TestOnce:
         assert (lost.status_code, lost.json()["code"]) == (503, "unavailable")
         assert (lost.headers["cache-control"], lost.headers["retry-after"]) == ("no-store", "5")
 
-    def test_a_picture_is_purged_by_removing_its_file(self, stub: StubOrigin, tmp_path: Path, path: str) -> None:
+    def test_removing_a_cache_file_purges_its_variant(self, stub: StubOrigin, tmp_path: Path, path: str) -> None:
         """As docs/deploy.md says: the file's name is the MD5 of the path."""
         need(PROGRAM, "nginx-light")
         with nginx(tmp_path, stub.url, stub.url) as url:
@@ -82,7 +82,7 @@ class TestStale:
         time.sleep(2)
         return paths.__getitem__
 
-    def test_an_expired_picture_is_served_while_the_origin_fails(
+    def test_expired_variant_is_served_while_the_origin_fails(
         self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
     ) -> None:
         stub.answer = Answer(503, b"{}", {"Cache-Control": "no-store"})
@@ -91,7 +91,7 @@ class TestStale:
 
         assert (stale.status_code, stale.text, stale.headers["x-cache-status"]) == (200, "picture", "STALE")
 
-    def test_an_expired_picture_is_served_while_one_request_renews_it(
+    def test_expired_variant_is_served_while_one_request_renews_it(
         self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
     ) -> None:
         path = expired("herd")
@@ -106,7 +106,7 @@ class TestStale:
         assert stub.paths() == {path: 1}
         assert sorted(answer.text for answer in answers) == ["picture"] * 19 + ["renewed"]
 
-    def test_what_has_not_changed_is_renewed_without_its_bytes(
+    def test_unchanged_variant_is_renewed_by_a_304(
         self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
     ) -> None:
         path = expired("unchanged")
@@ -117,7 +117,7 @@ class TestStale:
         assert stub.asked[-1].headers["if-none-match"] == '"a"'
 
     @pytest.mark.promise("C6")
-    def test_a_404_does_not_outlive_its_age(
+    def test_404_expires_after_its_max_age(
         self, stub: StubOrigin, stub_edge: str, expired: Callable[[str], str]
     ) -> None:
         assert http.get(stub_edge + expired("missing")).text == "picture"
@@ -125,7 +125,7 @@ class TestStale:
 
 class TestFailures:
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
-    def test_they_are_never_kept(self, stub: StubOrigin, stub_edge: str, path: str, status: int) -> None:
+    def test_server_errors_are_never_cached(self, stub: StubOrigin, stub_edge: str, path: str, status: int) -> None:
         stub.answer = Answer(status, b'{"code": "theirs"}', {"Cache-Control": "no-store", "Retry-After": "1"})
         failed = http.get(stub_edge + path)
         stub.answer = Answer()
@@ -133,7 +133,7 @@ class TestFailures:
         assert (failed.status_code, failed.json(), failed.headers["retry-after"]) == (status, {"code": "theirs"}, "1")
         assert http.get(stub_edge + path).text == "picture"
 
-    def test_a_404_of_darkroom_is_kept_for_a_minute(self, edge: str, darkroom: Service) -> None:
+    def test_404_of_the_origin_is_cached_for_a_minute(self, edge: str, darkroom: Service) -> None:
         url = f"{edge}/images/{uuid4()}/small.jpg"
         first = http.get(url)
         asked = darkroom.metric("darkroom_variant_requests_total")
@@ -145,7 +145,7 @@ class TestFailures:
 
 
 class TestParts:
-    def test_a_range_of_a_cold_picture_is_a_part_and_the_whole_is_kept(
+    def test_range_of_an_uncached_variant_is_a_part_and_caches_the_whole(
         self, edge: str, darkroom: Service, upload_id: str
     ) -> None:
         url = f"{edge}/images/{upload_id}/small.png"
@@ -158,7 +158,7 @@ class TestParts:
         assert whole.headers["x-cache-status"] == "HIT"
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
-    def test_ranges_of_a_kept_picture(self, picture: str) -> None:
+    def test_ranges_of_a_cached_variant_are_parts(self, picture: str) -> None:
         whole = http.get(picture).content
         for wanted, expected in {
             "bytes=0-0": (206, whole[:1]),
@@ -172,13 +172,13 @@ class TestParts:
             found = (answer.status_code, answer.content if answer.status_code != 416 else None)
             assert found == expected, wanted
 
-    def test_if_range_sends_the_whole_of_another_version(self, picture: str) -> None:
+    def test_if_range_of_another_version_sends_the_whole(self, picture: str) -> None:
         etag = http.get(picture).headers["etag"]
 
         assert http.get(picture, headers={"Range": "bytes=0-1", "If-Range": etag}).status_code == 206
         assert http.get(picture, headers={"Range": "bytes=0-1", "If-Range": '"other"'}).status_code == 200
 
-    def test_a_head_fetches_the_whole(self, edge: str, upload_id: str) -> None:
+    def test_head_request_caches_the_whole(self, edge: str, upload_id: str) -> None:
         url = f"{edge}/images/{upload_id}/small.avif"
         head = http.head(url)
         get = http.get(url)
@@ -186,7 +186,7 @@ class TestParts:
         assert (head.status_code, head.content, get.headers["x-cache-status"]) == (200, b"", "HIT")
         assert int(head.headers["content-length"]) == len(get.content)
 
-    def test_a_client_that_has_it_is_told_so_at_the_edge(self, picture: str, darkroom: Service) -> None:
+    def test_conditional_request_is_answered_by_the_edge(self, picture: str, darkroom: Service) -> None:
         known = http.get(picture).headers
         asked = darkroom.metric("darkroom_variant_requests_total")
         by_tag = http.get(picture, headers={"If-None-Match": f'W/"x", {known["etag"]}'})
@@ -197,14 +197,14 @@ class TestParts:
         assert http.get(picture, headers={"If-None-Match": '"other"'}).status_code == 200
         assert darkroom.metric("darkroom_variant_requests_total") == asked
 
-    def test_pictures_are_not_compressed(self, picture: str) -> None:
+    def test_variants_are_not_compressed_again(self, picture: str) -> None:
         answer = http.get(picture, headers={"Accept-Encoding": "gzip, br"})
 
         assert "content-encoding" not in answer.headers
         assert int(answer.headers["content-length"]) == len(answer.content)
 
 
-def test_the_log_is_json_and_says_what_the_cache_did(stub: StubOrigin, tmp_path: Path, path: str) -> None:
+def test_access_log_is_json_with_the_cache_status(stub: StubOrigin, tmp_path: Path, path: str) -> None:
     need(PROGRAM, "nginx-light")
     with nginx(tmp_path, stub.url, stub.url) as url:
         http.get(url + path)

@@ -13,7 +13,7 @@ from tests.nginx import StubOrigin
 @pytest.mark.promise("D1", "D2")
 @pytest.mark.slow
 @pytest.mark.parametrize("raw", FRAMING.values(), ids=FRAMING)
-def test_nothing_is_smuggled_past_nginx(stub: StubOrigin, stub_edge: str, raw: str) -> None:
+def test_ambiguous_framing_smuggles_nothing_past_nginx(stub: StubOrigin, stub_edge: str, raw: str) -> None:
     with connect(stub_edge) as connection, contextlib.suppress(OSError):
         connection.sendall(raw.encode("latin-1"))
         connection.settimeout(2)

@@ -22,7 +22,7 @@ class TestOneName:
         return stub_edge + path
 
     @pytest.mark.promise("C5")
-    def test_no_header_splits_the_cache_or_goes_around_it(self, kept: str, stub: StubOrigin) -> None:
+    def test_request_headers_neither_split_nor_bypass_the_cache(self, kept: str, stub: StubOrigin) -> None:
         for headers in (
             {"Cookie": "session=1"},
             {"Authorization": "Bearer key"},
@@ -39,13 +39,13 @@ class TestOneName:
             assert "vary" not in answer.headers
         assert len(stub.asked) == 1
 
-    def test_nor_does_a_query(self, kept: str, stub: StubOrigin) -> None:
+    def test_query_neither_splits_nor_bypasses_the_cache(self, kept: str, stub: StubOrigin) -> None:
         for query in ("?", "?a=1", "?size=large.jpg", "?%00", "??", "?x=/../../originals/1"):
             answer = http.get(kept + query)
             assert (answer.status_code, answer.headers["x-cache-status"], answer.text) == (200, "HIT", "picture"), query
         assert len(stub.asked) == 1
 
-    def test_the_origin_is_told_the_path_alone(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
+    def test_origin_receives_the_path_alone(self, stub: StubOrigin, stub_edge: str, path: str) -> None:
         http.request(
             "GET",
             f"{stub_edge}{path}?a=1",
@@ -65,7 +65,7 @@ class TestOneName:
         assert asked.headers == {"host": "proxy", "x-request-id": asked.headers["x-request-id"]}
         assert re.fullmatch(r"[0-9a-f]{32}", asked.headers["x-request-id"])
 
-    def test_another_spelling_reaches_no_origin(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_other_spellings_do_not_reach_the_origin(self, stub: StubOrigin, stub_edge: str) -> None:
         upload_id = str(uuid4())
         for spelling in (
             "/images/{}%2fsmall.jpg",
@@ -110,14 +110,14 @@ class TestOneName:
             assert raw(stub_edge, target) in (400, 404), spelling
             assert stub.asked == [], spelling
 
-    def test_a_404_of_the_edge_is_a_problem_for_a_minute(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_404_of_the_edge_is_a_problem_document_for_a_minute(self, stub: StubOrigin, stub_edge: str) -> None:
         answer = http.get(f"{stub_edge}/images/{uuid4()}/huge.jpg")
 
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.headers["cache-control"] == "public, max-age=60"
 
-    def test_jpeg_leads_to_jpg_without_the_callers_host(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_jpeg_redirects_to_jpg_without_the_request_host(self, stub: StubOrigin, stub_edge: str) -> None:
         stem = f"/images/{uuid4()}/small@2x"
         answer = http.get(f"{stub_edge}{stem}.jpeg?next=//evil.test", headers={"Host": "evil.test"})
 
@@ -125,7 +125,7 @@ class TestOneName:
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert stub.asked == []
 
-    def test_sizes_of_ones_own(self, tmp_path: Path, stub: StubOrigin) -> None:
+    def test_configured_sizes_are_accepted(self, tmp_path: Path, stub: StubOrigin) -> None:
         need(PROGRAM, "nginx-light")
         variants = (ROOT / "deploy" / "variants.conf").read_text().replace("small|medium|large", "card|column-2")
         with nginx(tmp_path, stub.url, stub.url, variants=variants) as url:
@@ -136,7 +136,7 @@ class TestOneName:
 
 
 class TestMethods:
-    def test_a_variant_is_only_read(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_variant_accepts_get_and_head_only(self, stub: StubOrigin, stub_edge: str) -> None:
         for name in ("small.jpg", "small.jpeg", "small.auto"):
             for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PURGE", "PROPFIND"):
                 answer = http.request(method, f"{stub_edge}/images/{uuid4()}/{name}")
@@ -145,7 +145,7 @@ class TestMethods:
                 assert (answer.headers["allow"], answer.headers["cache-control"]) == ("GET, HEAD", "no-store")
         assert stub.asked == []
 
-    def test_ingest_gets_what_it_knows(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_upload_api_methods_reach_ingest(self, stub: StubOrigin, stub_edge: str) -> None:
         for path, allow in (
             *((path, "GET, HEAD") for path in (*PAGE_PATHS, *DOCS_PATHS)),
             ("/images?limit=1", "GET, HEAD"),

@@ -13,20 +13,20 @@ from tests.nginx import StubOrigin, nginx
 
 
 class TestUploads:
-    def test_one_that_is_too_large_is_a_problem_before_it_is_sent(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_too_large_upload_is_refused_before_it_is_sent(self, stub: StubOrigin, stub_edge: str) -> None:
         answer = http.post(f"{stub_edge}/images/upload", content=bytes(12 << 20))
 
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
         assert answer.headers["content-type"] == "application/problem+json"
         assert stub.asked == []
 
-    def test_between_the_limits_darkroom_answers(self, edge: str) -> None:
+    def test_upload_between_the_limits_is_refused_by_darkroom(self, edge: str) -> None:
         answer = http.post(f"{edge}/images/upload", files={"image": ("a.jpg", b"\xff\xd8\xff" + bytes(10 << 20))})
 
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
         assert "10 MB" in answer.json()["detail"]
 
-    def test_it_is_passed_on_while_it_comes(self, stub: StubOrigin, stub_edge: str, tmp_path: Path) -> None:
+    def test_upload_is_streamed_to_ingest(self, stub: StubOrigin, stub_edge: str, tmp_path: Path) -> None:
         def slowly() -> Iterator[bytes]:
             yield b"first"
             deadline = time.monotonic() + 5
@@ -61,7 +61,7 @@ class TestUploads:
         assert answer.status_code == 201
         assert started.exists()
 
-    def test_the_key_reaches_ingest(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_api_key_reaches_ingest(self, stub: StubOrigin, stub_edge: str) -> None:
         http.get(f"{stub_edge}/images?limit=2", headers={"Authorization": "Bearer key"})
 
         assert stub.asked[0].headers["authorization"] == "Bearer key"

@@ -35,7 +35,7 @@ class TestRoles:
         with Service(ingest.folder, "--role", "proxy", DATABASE_URL=nowhere, **PATIENT) as service:
             yield service
 
-    def test_the_proxy_alone_serves_what_ingest_stored(self, ingest: Service, proxy: Service) -> None:
+    def test_proxy_role_serves_what_ingest_stored(self, ingest: Service, proxy: Service) -> None:
         upload_id = upload(ingest, small_picture(1))
 
         assert http.get(f"{ingest.url}/images/{upload_id}/small.jpg").status_code == 404
@@ -43,7 +43,7 @@ class TestRoles:
         assert http.get(f"{proxy.url}/images/{upload_id}").status_code == 404
         assert http.post(f"{proxy.url}/images/upload").status_code == 404
 
-    def test_what_one_process_deletes_the_others_forget(self, ingest: Service, proxy: Service) -> None:
+    def test_deletion_reaches_the_other_processes(self, ingest: Service, proxy: Service) -> None:
         upload_id = upload(ingest, small_picture(2))
         url = f"{proxy.url}/images/{upload_id}/small.webp"
         assert http.get(url).status_code == 200

@@ -7,21 +7,21 @@ import pytest
 from tests.service import darkroom
 
 
-def test_an_address_that_others_reach_needs_a_key(tmp_path: Path) -> None:
+def test_public_address_without_keys_is_refused(tmp_path: Path) -> None:
     refused = darkroom(tmp_path, "serve", "--host", "0.0.0.0")
     assert refused.returncode == 2
     assert "API_KEYS" in refused.stderr
 
 
 @pytest.mark.promise("E9")
-def test_every_wrong_setting_is_named_at_once(tmp_path: Path) -> None:
+def test_wrong_settings_are_all_reported_at_once(tmp_path: Path) -> None:
     refused = darkroom(tmp_path, "serve", MAX_UPLOAD_MB="many", CDN_URL="cdn", RENDER_PROCESSES="0")
     assert refused.returncode == 2
     for name in ("MAX_UPLOAD_MB", "CDN_URL", "RENDER_PROCESSES"):
         assert name in refused.stderr
 
 
-def test_the_settings_in_force_are_shown_without_their_secrets(tmp_path: Path) -> None:
+def test_config_hides_secrets(tmp_path: Path) -> None:
     shown = darkroom(tmp_path, "config", API_KEYS="open-sesame", CDN_URL="https://cdn.example")
     assert "https://cdn.example" in shown.stdout
     assert "open-sesame" not in shown.stdout

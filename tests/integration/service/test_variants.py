@@ -40,7 +40,7 @@ def straightforward(picture: bytes) -> dict[str, Image.Image]:
     return {name: ImageOps.fit(srgb, (side, side), Image.Resampling.LANCZOS) for name, side in SIZES.items()}
 
 
-def test_a_photograph_goes_in_and_every_variant_comes_out(service: Service) -> None:
+def test_uploaded_photograph_has_every_variant(service: Service) -> None:
     photograph = camera_jpeg(orientation=6)
     expected = straightforward(photograph)
     derived = service.metric("darkroom_derivations_total", outcome="ok")
@@ -71,7 +71,7 @@ def test_a_photograph_goes_in_and_every_variant_comes_out(service: Service) -> N
     assert service.metric("darkroom_variant_requests_total", tier="stored") == 12
 
 
-async def test_sixty_four_at_once_cost_one_derivation(service: Service, photograph: bytes) -> None:
+async def test_64_concurrent_requests_derive_once(service: Service, photograph: bytes) -> None:
     upload_id = upload(service, photograph)
     derived = service.metric("darkroom_derivations_total")
 
@@ -83,7 +83,7 @@ async def test_sixty_four_at_once_cost_one_derivation(service: Service, photogra
     assert service.metric("darkroom_derivations_total") == derived + 1
 
 
-def test_auto_is_what_suits_the_client_and_the_picture(service: Service) -> None:
+def test_auto_negotiates_by_client_and_transparency(service: Service) -> None:
     originals = [png(disc((200, 30, 30))), png(photographs.photograph("coffee.png"))]
     uploads = [upload(service, original) for original in originals]
 
@@ -100,7 +100,7 @@ def test_auto_is_what_suits_the_client_and_the_picture(service: Service) -> None
     assert formats("*/*") == ["image/png", "image/jpeg"]
 
 
-def test_deleting_leaves_nothing(service: Service, photograph: bytes) -> None:
+def test_deletion_leaves_nothing(service: Service, photograph: bytes) -> None:
     upload_id = upload(service, photograph)
     paths = ("/small.jpg", "/large@2x.webp")
     assert [http.get(f"{service.url}/images/{upload_id}{path}").status_code for path in paths] == [200, 200]

@@ -58,9 +58,7 @@ def _run(folder: Path, *arguments: str, **settings: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_a_warm_up_makes_the_bytes_that_a_request_would_make(
-    warming: Service, idle: Service, photograph: bytes
-) -> None:
+def test_warm_up_makes_the_bytes_of_a_request(warming: Service, idle: Service, photograph: bytes) -> None:
     warmed = upload(warming, photograph)
     document = completed(warming, warmed)
     assert document["progress"] == 100
@@ -77,7 +75,7 @@ def test_a_warm_up_makes_the_bytes_that_a_request_would_make(
     assert idle.metric("darkroom_derivations_total") == len(bodies)
 
 
-def test_a_searched_quality_is_shown_with_its_score_and_stays_known(
+def test_automatic_quality_is_reported_with_its_score(
     warming: Service, idle: Service, idle_store: dict[str, str]
 ) -> None:
     warmed = upload(warming, CHELSEA)
@@ -99,7 +97,7 @@ def test_a_searched_quality_is_shown_with_its_score_and_stays_known(
     assert {name: {**known, "milliseconds": None} for name, known in document.items()} == found
 
 
-def test_a_job_that_a_killed_server_left_is_done_after_the_next_start(warming: Service, photograph: bytes) -> None:
+def test_job_of_a_killed_server_completes_after_the_next_start(warming: Service, photograph: bytes) -> None:
     upload_ids = [upload(warming, photograph) for _ in range(4)]
     assert status(warming, upload_ids[-1]) != "complete"
     warming.kill()
@@ -112,7 +110,7 @@ def test_a_job_that_a_killed_server_left_is_done_after_the_next_start(warming: S
     assert answer.headers["cache-status"] == "darkroom; hit"
 
 
-def test_the_command_warms_what_was_left(tmp_path: Path, photograph: bytes) -> None:
+def test_warm_command_completes_what_is_missing(tmp_path: Path, photograph: bytes) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     (tmp_path / "photo.jpg").write_bytes(photograph)
     [document] = _run(tmp_path, "upload", "photo.jpg")
@@ -125,7 +123,7 @@ def test_the_command_warms_what_was_left(tmp_path: Path, photograph: bytes) -> N
 
 
 @pytest.mark.slow
-def test_a_changed_size_makes_variants_stale_and_refresh_makes_them_anew(
+def test_changed_size_makes_variants_stale_until_refresh(
     tmp_path: Path, new_store: NewStore, photograph: bytes
 ) -> None:
     store = new_store()
