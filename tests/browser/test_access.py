@@ -31,7 +31,7 @@ def filled(page: Page) -> None:
     choose(page, "coffee.png", "astronaut.png")
     refused = {"name": f"{'a very long name ' * 6}.txt", "mimeType": "text/plain", "buffer": b"no picture"}
     page.get_by_label("Drop pictures here").set_input_files(refused)
-    expect(page.locator("#queue > [data-state=refused]")).to_have_count(1)
+    expect(page.locator("#queue > [data-state=rejected]")).to_have_count(1)
     warm(page)
 
 
@@ -95,7 +95,7 @@ def test_everything_can_be_done_by_keyboard(page: Page, complaints: Complaints) 
     tab_to(page, page.get_by_role("slider"))
     page.keyboard.press("PageUp")
     expect(page.get_by_role("slider")).not_to_have_value("50")
-    tab_to(page, page.get_by_role("button", name="Copy the snippet"))
+    tab_to(page, page.get_by_role("button", name="Copy snippet"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Copied")
 

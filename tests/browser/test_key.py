@@ -42,13 +42,13 @@ def test_a_wrong_one_is_told_and_the_right_one_opens_everything(
         requests.append(request)
 
     locked.on("request", note)
-    dialog = locked.get_by_role("dialog", name="An API key, please")
+    dialog = locked.get_by_role("dialog", name="API key required")
     expect(locked.get_by_label("API key", exact=True)).to_be_focused()
     expect(dialog.get_by_role("alert")).to_be_hidden()
     screenshot(locked, "key")
 
     give(locked, "wrong")
-    expect(dialog.get_by_role("alert")).to_have_text("The server does not know that key.")
+    expect(dialog.get_by_role("alert")).to_have_text("This key is not valid. Check it and try again.")
     give(locked, KEY)
     expect(dialog).to_be_hidden()
 
@@ -80,7 +80,7 @@ def test_it_outlives_a_reload_but_not_the_tab(locked: Page, open_page: OpenPage)
 
 
 def test_it_can_be_forgotten(locked: Page) -> None:
-    forget = locked.get_by_role("button", name="Forget the key")
+    forget = locked.get_by_role("button", name="Forget API key")
     expect(forget).to_be_hidden()
     give(locked, KEY)
     forget.click()
@@ -98,7 +98,7 @@ def test_without_one_the_page_says_so_and_asks_again(locked: Page) -> None:
     expect(dialog).to_be_visible()
     give(locked, KEY)  # one answer for both uploads
     for name in ("coffee.png", "chelsea.png"):
-        expect(item(locked, name)).to_have_attribute("data-state", "taken")
+        expect(item(locked, name)).to_have_attribute("data-state", "uploaded")
     opened(locked)
     expect(dialog).to_be_hidden()
 
@@ -111,4 +111,4 @@ def test_an_upload_that_nobody_gave_a_key_for_can_be_sent_again(locked: Page) ->
 
     item(locked, "coffee.png").get_by_role("button", name="Try again").click()
     give(locked, KEY)
-    expect(item(locked, "coffee.png")).to_have_attribute("data-state", "taken")
+    expect(item(locked, "coffee.png")).to_have_attribute("data-state", "uploaded")

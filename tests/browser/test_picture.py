@@ -59,7 +59,7 @@ def test_the_gallery_has_what_the_api_says(picture: Page, service: Service, uplo
 
 @pytest.mark.slow
 def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
-    facts = picture.locator("#picture .facts")
+    facts = picture.locator("#details .facts")
     size = len(photograph_bytes("coffee.png"))
 
     expect(facts.locator("[data-part=id]")).to_have_text(upload_id)
@@ -71,15 +71,15 @@ def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
 def test_what_the_answer_says_of_privacy_is_told(page: Page, service: Service, upload_id: str) -> None:
     document = http.get(f"{service.url}/images/{upload_id}").json()
     for privacy, words in (
-        ({"removed": ["location", "author"]}, "Not in the variants: location, author."),
+        ({"removed": ["location", "author"]}, "Removed from the variants: location, author."),
         ({"removed": [], "kept": ["device"]}, "Kept in the variants: device."),
-        ({"removed": []}, "The original carries no private metadata."),
+        ({"removed": []}, "The original has no private metadata."),
     ):
         body = json.dumps(document | {"privacy": privacy})
         page.route(f"**/images/{upload_id}", partial(_fulfill, body))
         page.goto("/")
         page.goto(f"/#{upload_id}")
-        expect(page.locator("#picture [data-part=privacy]")).to_have_text(words)
+        expect(page.locator("#details [data-part=privacy]")).to_have_text(words)
         page.unroute_all()
 
 
@@ -101,7 +101,7 @@ def test_the_slider_compares_by_keyboard(picture: Page, service: Service, upload
 
     saved = variants["large.jpg"]["bytes"] - variants["large.avif"]["bytes"]
     share = round(100 * abs(saved) / max(variants[f"large.{format}"]["bytes"] for format in ("jpg", "avif")))
-    expect(compare).to_contain_text(f"({share}%) against {'JPG' if saved > 0 else 'AVIF'}.")
+    expect(compare).to_contain_text(f"({share}%) compared with {'JPG' if saved > 0 else 'AVIF'}.")
 
 
 @pytest.mark.slow
@@ -113,17 +113,17 @@ def test_size_and_formats_of_the_comparison_can_be_chosen(picture: Page) -> None
 
     for name in ("small.png", "small.webp"):
         developed(compare.get_by_role("img", name=name))
-    expect(compare).to_contain_text(re.compile(r"WEBP saves [\d.]+ kB \(\d\d%\) against PNG\."))
+    expect(compare).to_contain_text(re.compile(r"WEBP saves [\d.]+ kB \(\d\d%\) compared with PNG\."))
     compare.get_by_label("Right").select_option("png")
-    expect(compare).to_contain_text("Choose two formats.")
+    expect(compare).to_contain_text("Choose two different formats.")
 
 
 @pytest.mark.slow
 def test_the_copied_snippet_renders_where_it_is_pasted(picture: Page, service: Service, upload_id: str) -> None:
-    copy = picture.get_by_role("button", name="Copy the snippet")
+    copy = picture.get_by_role("button", name="Copy snippet")
     copy.click()
     expect(picture.get_by_role("status")).to_have_text("Copied")
-    expect(picture.locator("#picture .embed button")).to_have_text("Copied")
+    expect(picture.locator("#details .embed button")).to_have_text("Copied")
     copied = picture.evaluate("navigator.clipboard.readText()")
     document = http.get(f"{service.url}/images/{upload_id}").json()
     assert copied.replace("\n", "") == document["picture"]
@@ -188,8 +188,8 @@ def test_an_upload_that_is_not_there_is_told_in_words(page: Page, complaints: Co
     complaints.expect("404 (Not Found)")
     page.goto("/#8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
 
-    expect(page.locator("#picture .problem")).to_contain_text("No such upload")
-    expect(page.locator("#picture [data-part=content]")).to_be_hidden()
+    expect(page.locator("#details .problem")).to_contain_text("No such upload")
+    expect(page.locator("#details [data-part=content]")).to_be_hidden()
 
 
 @pytest.mark.slow
@@ -198,4 +198,4 @@ def test_going_back_closes_it(page: Page) -> None:
     opened(page)
     page.go_back()
 
-    expect(page.locator("#picture")).to_be_hidden()
+    expect(page.locator("#details")).to_be_hidden()

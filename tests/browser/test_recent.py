@@ -64,7 +64,7 @@ def test_one_is_opened_by_its_link_and_again_after_a_reload(page: Page, service:
     wanted = ids(service)[3]
     tiles(page).nth(3).get_by_role("link").click()
     assert opened(page) == wanted
-    expect(page.get_by_role("heading", name="The picture")).to_be_focused()
+    expect(page.get_by_role("heading", name="Details")).to_be_focused()
 
     page.reload()
     assert opened(page) == wanted
@@ -91,7 +91,7 @@ def test_a_deletion_asks_first(page: Page, service: Service, complaints: Complai
     delete.click()
     dialog.get_by_role("button", name="Delete it").click()
     expect(page.get_by_role("status")).to_have_text("Deleted: the original and every variant.")
-    expect(page.locator("#picture")).to_be_hidden()
+    expect(page.locator("#details")).to_be_hidden()
     expect(page.locator(f'#recent a[href="#{before[0]}"]')).to_have_count(0)
     assert ids(service) == before[1:]
     assert page.url == f"{service.url}/"
@@ -137,7 +137,7 @@ def test_a_deletion_leaves_open_what_was_opened_meanwhile(page: Page, service: S
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
     page.locator(f'#recent a[href="#{other}"]').click()
-    expect(page.locator("#picture [data-part=id]")).to_have_text(other)
+    expect(page.locator("#details [data-part=id]")).to_have_text(other)
     held[0].continue_()
 
     expect(page.get_by_role("status")).to_have_text("Deleted: the original and every variant.")
@@ -155,11 +155,11 @@ def test_what_another_has_deleted_is_told(page: Page, service: Service, complain
     http.delete(f"{service.url}/images/{gone}")
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
-    expect(page.get_by_role("status")).to_have_text("It was deleted already.")
+    expect(page.get_by_role("status")).to_have_text("This upload was already deleted.")
 
     page.goto("/")
     page.goto(f"/#{gone}")
-    expect(page.locator("#picture .problem")).to_contain_text("No such upload")
+    expect(page.locator("#details .problem")).to_contain_text("No such upload")
 
 
 def test_a_deletion_that_fails_leaves_the_picture_and_says_why(
@@ -174,8 +174,8 @@ def test_a_deletion_that_fails_leaves_the_picture_and_says_why(
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
 
-    expect(page.locator("#picture .problem")).to_have_text("The CDN is away. Repeat the call. Try again in 1 second.")
-    expect(page.locator("#picture [data-part=content]")).to_be_visible()
+    expect(page.locator("#details .problem")).to_have_text("The CDN is away. Repeat the call. Try again in 1 second.")
+    expect(page.locator("#details [data-part=content]")).to_be_visible()
 
 
 def test_a_list_that_cannot_be_had_is_told_and_had_later(page: Page, complaints: Complaints) -> None:

@@ -52,8 +52,8 @@ def test_several_go_in_with_preview_and_progress(page: Page, service: Service) -
 
     for name, size in {"coffee.png": "300 × 200", "astronaut.png": "240 × 240", "chelsea.png": "301 × 199"}.items():
         line = item(page, name)
-        expect(line).to_have_attribute("data-state", "taken")
-        expect(line).to_contain_text(f"Taken: PNG, {size}")
+        expect(line).to_have_attribute("data-state", "uploaded")
+        expect(line).to_contain_text(f"Uploaded: PNG, {size}")
         assert line.locator("img").evaluate("image => image.naturalWidth") == int(size.split()[0])
         shares = [share for label, share in page.evaluate("seen") if label == f"Upload of {name}"]
         assert any(0 < share < 1 for share in shares)
@@ -69,7 +69,7 @@ def test_the_first_that_is_taken_is_opened_and_linked(page: Page, service: Servi
 
     assert page.url == f"{service.url}/#{upload_id}"
     assert item(page, "coffee.png").get_by_role("link").get_attribute("href") == f"#{upload_id}"
-    expect(page.get_by_role("status")).to_have_text("coffee.png was taken")
+    expect(page.get_by_role("status")).to_have_text("coffee.png uploaded")
 
 
 def test_a_refusal_is_told_in_the_servers_words(page: Page, complaints: Complaints) -> None:
@@ -85,7 +85,7 @@ def test_a_refusal_is_told_in_the_servers_words(page: Page, complaints: Complain
     expect(item(page, "notes.png")).to_contain_text("Send a JPEG, PNG or WebP picture.")
     expect(item(page, "tiny.png")).to_contain_text("60x40")
     for name in ("notes.png", "tiny.png"):
-        expect(item(page, name)).to_have_attribute("data-state", "refused")
+        expect(item(page, name)).to_have_attribute("data-state", "rejected")
         expect(item(page, name).get_by_role("button")).to_have_count(0)
     expect(page.get_by_role("status")).to_contain_text(".png: ")
     screenshot(page, "refusals")
@@ -100,7 +100,7 @@ def test_a_files_name_is_text_whatever_it_says(page: Page) -> None:
     )
 
     expect(page.locator("#queue [data-part=name]")).to_have_text(name)
-    expect(item(page, name)).to_have_attribute("data-state", "taken")
+    expect(item(page, name)).to_have_attribute("data-state", "uploaded")
     expect(page.locator("#queue img")).to_have_count(1)
 
 
@@ -128,7 +128,7 @@ def test_three_are_sent_at_a_time(page: Page) -> None:
     for route in held[1:]:
         route.continue_()
     page.unroute("**/images/upload")
-    expect(page.locator("#queue > [data-state=taken]")).to_have_count(4)
+    expect(page.locator("#queue > [data-state=uploaded]")).to_have_count(4)
     expect(item(page, "camera.png")).to_contain_text("Cancelled")
 
 
@@ -145,7 +145,7 @@ def test_a_cancelled_one_breaks_off_and_can_be_sent_again(page: Page, service: S
     again = item(page, "coffee.png").get_by_role("button", name="Try again")
     expect(again).to_be_focused()
     again.click()
-    expect(item(page, "coffee.png")).to_have_attribute("data-state", "taken")
+    expect(item(page, "coffee.png")).to_have_attribute("data-state", "uploaded")
 
 
 @pytest.mark.slow
@@ -160,7 +160,7 @@ def test_what_may_succeed_later_says_when_and_is_tried_again(page: Page, complai
     expect(item(page, "coffee.png")).to_contain_text("Too many pictures wait already. Try again in 7 seconds.")
     page.unroute("**/images/upload")
     item(page, "coffee.png").get_by_role("button", name="Try again").click()
-    expect(item(page, "coffee.png")).to_have_attribute("data-state", "taken")
+    expect(item(page, "coffee.png")).to_have_attribute("data-state", "uploaded")
     expect(item(page, "coffee.png")).not_to_contain_text("Too busy")
 
 
@@ -187,7 +187,7 @@ def test_dropping_and_pasting_are_ways_in(page: Page) -> None:
             page.evaluate(
                 "clipboardData => document.dispatchEvent(new ClipboardEvent('paste', {clipboardData}))", transfer
             )
-        expect(item(page, name)).to_have_attribute("data-state", "taken")
+        expect(item(page, name)).to_have_attribute("data-state", "uploaded")
 
 
 def test_without_javascript_the_form_uploads(open_page: OpenPage) -> None:

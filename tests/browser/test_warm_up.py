@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 RECORD_WARM_UP = """() => {
     window.seen = []
-    const progress = document.querySelector("#picture progress")
+    const progress = document.querySelector("#details progress")
     new MutationObserver(() => window.seen.push(progress.value)).observe(progress, {attributeFilter: ["value"]})
 }"""
 
@@ -39,8 +39,8 @@ def test_real_events_bring_progress_to_its_end(page: Page) -> None:
     seen = page.evaluate("seen")
     assert seen == sorted(seen)  # on a busy machine the first event may already be the last
     assert seen[-1] == 100
-    expect(page.locator("#picture [data-part=warmup]")).to_contain_text("Warm: 12 of 12 variants")
-    expect(page.get_by_role("status")).to_contain_text("Warm: 12 of 12 variants")
+    expect(page.locator("#details [data-part=warmup]")).to_contain_text("12 of 12 variants ready")
+    expect(page.get_by_role("status")).to_contain_text("12 of 12 variants ready")
     expect(page.locator("#recent .chip").first).to_have_text("complete")
 
 
@@ -50,7 +50,7 @@ def test_without_events_the_status_is_asked_for(page: Page, complaints: Complain
     choose(page, "astronaut.png")
     warm(page)
 
-    expect(page.locator("#picture [data-part=bytes]").first).not_to_be_empty()
+    expect(page.locator("#details [data-part=bytes]").first).not_to_be_empty()
 
 
 def test_a_stream_that_breaks_off_is_taken_up_by_asking(page: Page, service: Service) -> None:
@@ -72,7 +72,7 @@ def test_a_warm_up_that_failed_says_why_and_every_picture_shows(page: Page, serv
     page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=failed + "\n\n"))
     page.goto(f"/#{upload_id}")
 
-    expect(page.locator("#picture [data-part=warmup]")).to_contain_text("A render process died.")
+    expect(page.locator("#details [data-part=warmup]")).to_contain_text("A render process died.")
     developed(page.get_by_role("img", name="small.avif"))
 
 
@@ -84,10 +84,10 @@ def test_one_that_is_deleted_meanwhile_is_told(page: Page, service: Service) -> 
     )
     page.goto(f"/#{upload_id}")
 
-    expect(page.locator("#picture .problem")).to_have_text(
-        "This upload is gone. It was deleted while you looked at it."
+    expect(page.locator("#details .problem")).to_have_text(
+        "This upload was deleted. Someone deleted it while you viewed it."
     )
-    expect(page.locator("#picture [data-part=content]")).to_be_hidden()
+    expect(page.locator("#details [data-part=content]")).to_be_hidden()
 
 
 class TestWithoutWorkers:
@@ -99,12 +99,12 @@ class TestWithoutWorkers:
 
     def test_looking_at_a_picture_derives_it(self, page: Page, service: Service) -> None:
         choose(page, "coffee.png")
-        frame = page.locator("#picture .card .frame").first
+        frame = page.locator("#details .card .frame").first
         opened(page)
         assert frame.evaluate("frame => getComputedStyle(frame).backgroundImage").startswith('url("data:image/png')
         screenshot(page, "placeholders")
 
-        expect(page.locator("#picture [data-part=warmup]")).to_contain_text("Waits for a worker")
+        expect(page.locator("#details [data-part=warmup]")).to_contain_text("Waiting for a worker")
         developed(page.get_by_role("img", name="small.jpg"))
         assert service.metric("darkroom_derivations_total", size="small", format="jpg") == 1
 
@@ -124,7 +124,7 @@ class TestConfiguredSizes:
         choose(page, "coffee.png")
         upload_id = warm(page)
 
-        expect(page.locator("#picture h4")).to_have_text(["strip", "page"])
+        expect(page.locator("#details h4")).to_have_text(["strip", "page"])
         status = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
         for name, shape in {"strip.webp": "300 × 60", "page.webp": "240 × 160"}.items():
             card = page.locator(".card").filter(has=page.get_by_role("img", name=name))
@@ -133,7 +133,7 @@ class TestConfiguredSizes:
         expect(card.locator("[data-part=quality]")).to_have_text(str(status["page.webp"]["quality"]))
         expect(card.locator("[data-part=score]")).to_have_text(f"{status['page.webp']['score']:.1f}")
         expect(page.locator(".card").first.locator("[data-part=quality]")).to_be_hidden()
-        expect(item(page, "coffee.png")).to_have_attribute("data-state", "taken")
+        expect(item(page, "coffee.png")).to_have_attribute("data-state", "uploaded")
 
 
 def test_another_upload_can_be_opened_meanwhile(open_page: OpenPage, service: Service) -> None:
@@ -142,5 +142,5 @@ def test_another_upload_can_be_opened_meanwhile(open_page: OpenPage, service: Se
     page.goto(f"/#{second}")
     warm(page)
 
-    expect(page.locator("#picture [data-part=id]")).to_have_text(second)
-    expect(page.locator("#picture [data-part=original]")).to_contain_text("301 × 199")
+    expect(page.locator("#details [data-part=id]")).to_have_text(second)
+    expect(page.locator("#details [data-part=original]")).to_contain_text("301 × 199")

@@ -67,13 +67,13 @@ def item(page: Page, name: str) -> Locator:
 
 def opened(page: Page) -> str:
     """The id of the upload that is shown; waits for one."""
-    expect(page.locator("#picture [data-part=id]")).to_have_text(UPLOAD_ID)
-    return page.locator("#picture [data-part=id]").inner_text()
+    expect(page.locator("#details [data-part=id]")).to_have_text(UPLOAD_ID)
+    return page.locator("#details [data-part=id]").inner_text()
 
 
 def warm(page: Page) -> str:
     """The same, once its warm-up has ended well."""
-    expect(page.locator("#picture [data-part=warmup]")).to_have_attribute("data-status", "complete", timeout=60_000)
+    expect(page.locator("#details [data-part=warmup]")).to_have_attribute("data-status", "complete", timeout=60_000)
     return opened(page)
 
 
