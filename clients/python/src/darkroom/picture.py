@@ -58,7 +58,7 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
 
 
 def _of_same_shape(boxes: dict[str, Dimensions], like: Dimensions) -> list[str]:
-    """Names of the sizes with this aspect ratio, up to a pixel's rounding; by width, each width once as HTML demands."""
+    """Names of the sizes with this aspect ratio (up to rounding) by width; HTML allows each width only once."""
     same: dict[int, str] = {}
     for name, box in boxes.items():
         tolerance = max(box["width"], box["height"], like["width"], like["height"])
