@@ -1,4 +1,4 @@
-"""The page is the files that are served, and nothing in it goes around its policy."""
+"""The page serves exactly its files, and none of them evades its policy."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ FILES = {path.name for path in FOLDER.iterdir() if path.is_file()} - {"__init__.
 MODULES = sorted(name for name in FILES if name.endswith(".js"))
 
 
-def test_what_is_served_is_what_is_there() -> None:
+def test_page_serves_exactly_its_files() -> None:
     assert {Path(path).name or "index.html" for path in PAGE_PATHS} == FILES
 
 
@@ -23,14 +23,14 @@ def test_every_module_is_imported_by_another() -> None:
     assert imported == set(MODULES) - {"app.js"}
 
 
-def test_the_markup_has_no_script_style_or_handler_of_its_own() -> None:
+def test_markup_has_no_inline_script_style_or_handler() -> None:
     markup = (FOLDER / "index.html").read_text()
     assert re.findall(r"<script.*", markup) == ['<script type="module" src="/page/app.js"></script>']
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|https?://(?!www\.w3\.org)", markup)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_makes_no_markup_of_text_and_stays_at_one_idea(name: str) -> None:
+def test_module_makes_no_html_from_text_and_stays_short(name: str) -> None:
     text = (FOLDER / name).read_text()
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|localStorage", text
