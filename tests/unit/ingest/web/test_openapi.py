@@ -107,7 +107,7 @@ class TestDocument:
         raised = {(status, code) for code, status in STATUS.items() if code not in NEVER_SENT}
         ours = {(kind.status, kind.code) for kind in (INTERNAL, METHOD_NOT_ALLOWED, UNSATISFIABLE)}
 
-        # 422 for originals that were accepted under other settings or by another version; their upload would be 400 now.
+        # 422 for originals that were accepted under other settings or by another version; as uploads they are 400.
         assert codes(document()) == raised | ours | {(422, "unsupported_format")}
 
     async def test_limits_follow_the_settings(self) -> None:
