@@ -1,5 +1,5 @@
 # One image for every role: `docker run IMAGE serve --role proxy --host 0.0.0.0`, `worker`, `migrate`, ...
-# The first stage is plain commands in a folder, which tests/integration/test_image.py runs as they stand.
+# tests/integration/test_image.py runs the commands of the first stage in a folder.
 FROM python:3.11-slim AS build
 WORKDIR /app
 COPY requirements.txt requirements-build.txt pyproject.toml README.md LICENSE NOTICE ./
@@ -19,7 +19,7 @@ WORKDIR /data
 USER 10001
 VOLUME /data
 EXPOSE 8000
-# Of a server; roles that serve nothing switch it off.
+# For servers; disable it for `worker` and `migrate`, which serve nothing.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 ENTRYPOINT ["darkroom"]

@@ -1,4 +1,4 @@
-// Made by `darkroom edge cloudfront`, from the sizes in darkroom.toml; the template has it as FunctionCode.
+// Printed by `darkroom edge cloudfront` from the sizes in darkroom.toml; FunctionCode in the template.
 // CloudFront runs it for each viewer's request (JavaScript runtime 2.0: ES 5.1, const, let, arrow functions).
 
 const VARIANT = /^(\/images\/%UPLOAD_ID%\/%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
@@ -21,7 +21,7 @@ function handler(event) {
     return request;
 }
 
-// 'avif' or 'webp' where the client wants none of the others more; else 'auto': the origin chooses JPEG or PNG.
+// 'avif' or 'webp' unless the client prefers an older format; else 'auto', for which the origin chooses JPEG or PNG.
 function negotiated(header) {
     const weights = accepted(header);
     const avif = weights['image/avif'] || 0;
@@ -33,7 +33,7 @@ function negotiated(header) {
     return avif >= webp ? 'avif' : 'webp';
 }
 
-// Weights by media range, in lower case. Members that are not to the grammar are ignored; said twice, the first counts.
+// Weights by media range, in lower case. Malformed members are ignored; of duplicates, the first counts.
 function accepted(header) {
     const weights = Object.create(null);
     const text = !header ? '' : header.multiValue ? header.multiValue.map(each => each.value).join() : header.value;
@@ -52,7 +52,7 @@ function accepted(header) {
     return weights;
 }
 
-// Old formats are welcome through wildcards, too; the most specific one counts.
+// Wildcards count for older formats too; the most specific range decides.
 function weight(weights, type) {
     const range = [type, 'image/*', '*/*'].find(each => each in weights);
     return range === undefined ? 0 : weights[range];

@@ -1,4 +1,4 @@
-"""The page is the files that are served, and nothing in it goes around its policy."""
+"""The page serves exactly its files, and none of them evades its policy."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ FILES = {path.name for path in FOLDER.iterdir() if path.is_file()} - {"__init__.
 MODULES = sorted(name for name in FILES if name.endswith(".js"))
 
 
-def test_served_files_are_those_of_the_folder() -> None:
+def test_page_serves_exactly_its_files() -> None:
     assert {Path(path).name or "index.html" for path in PAGE_PATHS} == FILES
 
 
@@ -30,7 +30,7 @@ def test_markup_has_no_inline_script_style_or_handler() -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_module_builds_no_markup_from_text_and_is_short(name: str) -> None:
+def test_module_makes_no_html_from_text_and_stays_short(name: str) -> None:
     text = (FOLDER / name).read_text()
     assert not re.search(
         r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|localStorage", text

@@ -1,4 +1,4 @@
-"""A real browser before real services."""
+"""A real browser and real services."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """For a module, not longer: while it is there, no other event loop may run in this thread."""
+    """One browser for each module: while Playwright runs, no other event loop may run in this thread."""
     need(PROGRAM, "chromium")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS) as browser:
@@ -30,7 +30,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def small_service(folder: Path, **settings: str) -> Service:
-    """With three small sizes, whose warm-up takes no second."""
+    """A service with three small sizes, whose warm-up takes less than a second."""
     sizes = "".join(f"[sizes.{name}]\nwidth = {side}\nheight = {side}\n" for name, side in SIDES.items())
     (folder / "darkroom.toml").write_text(sizes)
     return Service(folder, **PATIENT | settings)
@@ -51,10 +51,10 @@ def complaints(service: Service) -> Iterator[Complaints]:
 
 @pytest.fixture
 def open_page(chromium: Browser, service: Service, complaints: Complaints) -> Iterator[OpenPage]:
-    """`open_page("/", color_scheme="dark")`: in a context of its own, every complaint of which is heard."""
+    """`open_page("/", color_scheme="dark")` opens a page in its own context and collects its browser errors."""
     contexts = []
 
-    def opened(path: str = "/", **options: Any) -> Page:
+    def open_in_context(path: str = "/", **options: Any) -> Page:
         context = chromium.new_context(base_url=service.url, **options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
@@ -64,7 +64,7 @@ def open_page(chromium: Browser, service: Service, complaints: Complaints) -> It
         page.goto(path)
         return page
 
-    yield opened
+    yield open_in_context
     for context in contexts:
         context.close()
 

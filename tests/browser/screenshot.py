@@ -1,6 +1,6 @@
-"""The README's picture: `python -m tests.browser.screenshot PHOTOGRAPH…` writes docs/page.webp.
+"""The README's screenshot: `python -m tests.browser.screenshot PHOTOGRAPH…` writes docs/page.webp.
 
-The last photograph is the one that is opened. Starts a Darkroom of its own, in a temporary folder.
+Opens the last photograph. Starts its own Darkroom in a temporary folder.
 """
 
 import sys
@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.conftest import FLAGS, PROGRAM
-from tests.browser.visits import developed, warm
+from tests.browser.visits import wait_for_image, wait_for_warm_up
 from tests.service import Service
 
 TARGET = Path(__file__).parents[2] / "docs" / "page.webp"
@@ -42,10 +42,10 @@ def upload(service: Service, path: Path) -> None:
 
 def take(page: Page, path: Path) -> None:
     page.locator("#image").set_input_files(path)
-    warm(page)
-    developed(page.get_by_role("region", name="Compare").get_by_role("img").last)
+    wait_for_warm_up(page)
+    wait_for_image(page.get_by_role("region", name="Compare").get_by_role("img").last)
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_timeout(1500)  # pictures develop for as long
+    page.wait_for_timeout(1500)  # for the animation of images
     shot = Image.open(BytesIO(page.screenshot()))
     shot.save(TARGET, quality=82, method=6)
     print(f"{TARGET}: {shot.width}x{shot.height}, {TARGET.stat().st_size // 1000} kB")

@@ -1,4 +1,4 @@
-"""For everybody: by keyboard, by screen reader, on a phone, in the dark."""
+"""Accessibility: keyboard, screen reader, phone, dark mode."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import OpenPage, small_service
-from tests.browser.visits import Complaints, choose, item, screenshot, warm
+from tests.browser.visits import Complaints, choose, item, screenshot, wait_for_warm_up
 from tests.photographs import photograph_bytes
 from tests.service import Service
 
@@ -26,16 +26,16 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
-def filled(page: Page) -> None:
-    """With something of everything: taken and refused uploads, a picture, recent ones."""
+def fill_page(page: Page) -> None:
+    """Fills the page with accepted and rejected uploads, an open upload, and recent ones."""
     choose(page, "coffee.png", "astronaut.png")
     refused = {"name": f"{'a very long name ' * 6}.txt", "mimeType": "text/plain", "buffer": b"no picture"}
     page.get_by_label("Drop pictures here").set_input_files(refused)
-    expect(page.locator("#queue > [data-state=refused]")).to_have_count(1)
-    warm(page)
+    expect(page.locator("#queue > [data-state=rejected]")).to_have_count(1)
+    wait_for_warm_up(page)
 
 
-def test_dark_mode_is_dark_and_light_mode_light(open_page: OpenPage) -> None:
+def test_color_scheme_decides_the_background(open_page: OpenPage) -> None:
     shades = {}
     for scheme in ("dark", "light"):
         page = open_page(color_scheme=scheme)
@@ -54,11 +54,11 @@ def test_dark_mode_is_dark_and_light_mode_light(open_page: OpenPage) -> None:
         pytest.param("light", 360, marks=pytest.mark.long),
     ],
 )
-def test_nothing_that_axe_knows_is_wrong(open_page: OpenPage, complaints: Complaints, scheme: str, width: int) -> None:
+def test_axe_finds_no_violation(open_page: OpenPage, complaints: Complaints, scheme: str, width: int) -> None:
     complaints.expect("400 (Bad Request)")
     page = open_page(color_scheme=scheme, viewport={"width": width, "height": 900}, reduced_motion="reduce")
     assert_accessible(page)
-    filled(page)
+    fill_page(page)
     assert_accessible(page)
     screenshot(page, f"{scheme}-{width}")
     page.get_by_role("button", name="Delete this upload").click()
@@ -70,32 +70,32 @@ def assert_accessible(page: Page) -> None:
     assert results.violations_count == 0, results.generate_report()
 
 
-def test_a_phone_has_nothing_beside_the_screen_and_nothing_too_small_to_touch(
+def test_phone_screen_does_not_scroll_sideways_and_has_large_targets(
     open_page: OpenPage, complaints: Complaints
 ) -> None:
     complaints.expect("400 (Bad Request)")
     page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
-    filled(page)
+    fill_page(page)
 
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     for target in page.locator("button:visible, select:visible, .button:visible, nav a:visible").all():
         assert target.bounding_box()["height"] >= 44, target.inner_text()
 
 
-def test_everything_can_be_done_by_keyboard(page: Page, complaints: Complaints) -> None:
+def test_keyboard_reaches_every_action(page: Page, complaints: Complaints) -> None:
     page.on("filechooser", lambda _: None)  # from now on: what is caught from the key on may come too late
     tab_to(page, page.locator("#image"))
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")
     chooser.value.set_files({"name": "coffee.png", "mimeType": "image/png", "buffer": photograph_bytes("coffee.png")})
-    complaints.allow_missing(warm(page))
+    complaints.allow_missing(wait_for_warm_up(page))
 
     tab_to(page, item(page, "coffee.png").get_by_role("link"))
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_role("slider"))
     page.keyboard.press("PageUp")
     expect(page.get_by_role("slider")).not_to_have_value("50")
-    tab_to(page, page.get_by_role("button", name="Copy the snippet"))
+    tab_to(page, page.get_by_role("button", name="Copy snippet"))
     page.keyboard.press("Enter")
     expect(page.get_by_role("status")).to_have_text("Copied")
 
@@ -123,16 +123,16 @@ def tab_to(page: Page, target: Locator) -> None:
     raise AssertionError(f"the keyboard does not reach {target}")
 
 
-def test_motion_stops_for_those_who_asked(open_page: OpenPage) -> None:
+def test_reduced_motion_disables_animations(open_page: OpenPage) -> None:
     page = open_page(reduced_motion="reduce")
     choose(page, "coffee.png")
-    warm(page)
+    wait_for_warm_up(page)
 
     assert page.evaluate("document.getAnimations().length") == 0
 
 
-def test_live_regions_are_one_and_polite(page: Page) -> None:
+def test_page_has_one_polite_live_region(page: Page) -> None:
     expect(page.locator("[aria-live], [role=status]")).to_have_count(1)
     choose(page, "coffee.png")
-    warm(page)
+    wait_for_warm_up(page)
     expect(page.locator("[aria-live], [role=status]")).to_have_count(1)

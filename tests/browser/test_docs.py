@@ -1,4 +1,4 @@
-"""`/docs` in a real browser: under its policy, from this server alone, for every call."""
+"""`/docs` in a real browser: it obeys its policy, loads from this server only, and shows every call."""
 
 import pytest
 from playwright.sync_api import expect
@@ -7,7 +7,7 @@ from tests.browser.conftest import SIDES, OpenPage
 from tests.photographs import photograph_bytes
 
 
-def test_every_call_is_shown(open_page: OpenPage) -> None:
+def test_docs_show_every_call(open_page: OpenPage) -> None:
     page = open_page("/docs")
     expect(page.get_by_role("heading", name="Darkroom")).to_be_visible()
     described = page.evaluate(
@@ -18,7 +18,7 @@ def test_every_call_is_shown(open_page: OpenPage) -> None:
 
 
 @pytest.mark.slow
-def test_a_call_shows_its_parameters_and_problems(open_page: OpenPage) -> None:
+def test_docs_show_parameters_and_problems_of_a_call(open_page: OpenPage) -> None:
     page = open_page("/docs#/Variants/getVariant")
     call = page.locator("#operations-Variants-getVariant")
 
@@ -27,7 +27,7 @@ def test_a_call_shows_its_parameters_and_problems(open_page: OpenPage) -> None:
 
 
 @pytest.mark.slow
-def test_a_picture_can_be_uploaded_from_it_and_seen(open_page: OpenPage) -> None:
+def test_docs_upload_an_image_and_show_a_variant(open_page: OpenPage) -> None:
     page = open_page("/docs#/Uploads/upload")
     upload = page.locator("#operations-Uploads-upload")
     upload.get_by_role("button", name="Try it out").click()

@@ -1,4 +1,4 @@
-"""Where the server wants a key: asked for once, kept in the tab, sent as a header, found nowhere else."""
+"""The API key: requested once, stored in the tab, sent as a header, and found nowhere else."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.conftest import OpenPage, small_service
-from tests.browser.visits import Complaints, choose, item, opened, screenshot, warm
+from tests.browser.visits import Complaints, choose, item, screenshot, wait_for_upload, wait_for_warm_up
 from tests.service import Service
 
 pytestmark = pytest.mark.slow
@@ -22,7 +22,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def locked(page: Page, complaints: Complaints) -> Page:
-    """The page, which asks for a key at once, as the recent uploads need one."""
+    """The page, which asks for a key at once because the recent uploads need one."""
     complaints.expect("401 (Unauthorized)")
     expect(page.get_by_role("dialog")).to_be_visible()
     return page
@@ -33,27 +33,29 @@ def give(page: Page, key: str) -> None:
     page.keyboard.press("Enter")
 
 
-def test_a_wrong_one_is_told_and_the_right_one_opens_everything(
+def test_wrong_key_is_rejected_and_right_key_unlocks_every_call(
     locked: Page, service: Service, complaints: Complaints
 ) -> None:
     requests: list[Request] = []
 
-    def note(request: Request) -> None:  # Playwright marks what it is given, which it cannot do to `requests.append`
+    def note(
+        request: Request,
+    ) -> None:  # Playwright sets attributes on its handler, which `requests.append` does not allow
         requests.append(request)
 
     locked.on("request", note)
-    dialog = locked.get_by_role("dialog", name="An API key, please")
+    dialog = locked.get_by_role("dialog", name="API key required")
     expect(locked.get_by_label("API key", exact=True)).to_be_focused()
     expect(dialog.get_by_role("alert")).to_be_hidden()
     screenshot(locked, "key")
 
     give(locked, "wrong")
-    expect(dialog.get_by_role("alert")).to_have_text("The server does not know that key.")
+    expect(dialog.get_by_role("alert")).to_have_text("This key is not valid. Check it and try again.")
     give(locked, KEY)
     expect(dialog).to_be_hidden()
 
     choose(locked, "coffee.png")
-    complaints.allow_missing(warm(locked))  # by events, which need the key, too
+    complaints.allow_missing(wait_for_warm_up(locked))  # by events, which need the key, too
     assert any(request.url.endswith("/events") and request.response().status == 200 for request in requests)
     locked.get_by_role("button", name="Delete this upload").click()
     locked.get_by_role("button", name="Delete it").click()
@@ -67,7 +69,7 @@ def test_a_wrong_one_is_told_and_the_right_one_opens_everything(
     assert locked.get_by_label("API key", exact=True).input_value() == ""
 
 
-def test_it_outlives_a_reload_but_not_the_tab(locked: Page, open_page: OpenPage) -> None:
+def test_key_survives_a_reload_but_not_the_tab(locked: Page, open_page: OpenPage) -> None:
     give(locked, KEY)
     expect(locked.get_by_role("dialog")).to_be_hidden()
     locked.reload()
@@ -79,8 +81,8 @@ def test_it_outlives_a_reload_but_not_the_tab(locked: Page, open_page: OpenPage)
     expect(other.get_by_role("dialog")).to_be_visible()
 
 
-def test_it_can_be_forgotten(locked: Page) -> None:
-    forget = locked.get_by_role("button", name="Forget the key")
+def test_key_can_be_forgotten(locked: Page) -> None:
+    forget = locked.get_by_role("button", name="Forget API key")
     expect(forget).to_be_hidden()
     give(locked, KEY)
     forget.click()
@@ -89,7 +91,7 @@ def test_it_can_be_forgotten(locked: Page) -> None:
     assert locked.evaluate("sessionStorage.length") == 0
 
 
-def test_without_one_the_page_says_so_and_asks_again(locked: Page) -> None:
+def test_cancelled_dialog_shows_the_problem_and_next_upload_asks_again(locked: Page) -> None:
     locked.get_by_role("button", name="Cancel").click()
     expect(locked.locator("#recent .problem")).to_contain_text("Send one of the configured API keys")
 
@@ -98,12 +100,12 @@ def test_without_one_the_page_says_so_and_asks_again(locked: Page) -> None:
     expect(dialog).to_be_visible()
     give(locked, KEY)  # one answer for both uploads
     for name in ("coffee.png", "chelsea.png"):
-        expect(item(locked, name)).to_have_attribute("data-state", "taken")
-    opened(locked)
+        expect(item(locked, name)).to_have_attribute("data-state", "uploaded")
+    wait_for_upload(locked)
     expect(dialog).to_be_hidden()
 
 
-def test_an_upload_that_nobody_gave_a_key_for_can_be_sent_again(locked: Page) -> None:
+def test_upload_without_key_can_be_retried(locked: Page) -> None:
     locked.get_by_role("button", name="Cancel").click()
     choose(locked, "coffee.png")
     locked.get_by_role("dialog").get_by_role("button", name="Cancel").click()  # not the upload's own
@@ -111,4 +113,4 @@ def test_an_upload_that_nobody_gave_a_key_for_can_be_sent_again(locked: Page) ->
 
     item(locked, "coffee.png").get_by_role("button", name="Try again").click()
     give(locked, KEY)
-    expect(item(locked, "coffee.png")).to_have_attribute("data-state", "taken")
+    expect(item(locked, "coffee.png")).to_have_attribute("data-state", "uploaded")

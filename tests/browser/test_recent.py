@@ -1,11 +1,11 @@
-"""The overview of recent uploads: pages, views that can be linked, and deletion."""
+"""The recent uploads: pages, links, and deletion."""
 
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.visits import Complaints, opened, screenshot
+from tests.browser.visits import Complaints, screenshot, wait_for_upload
 from tests.http_client import http
 from tests.photographs import photograph
 from tests.pictures import png
@@ -18,7 +18,7 @@ COUNT = 27
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """With two full pages of uploads, and three uploads more."""
+    """A service with two full pages of uploads and three more."""
     with Service(tmp_path_factory.mktemp("many"), WARM_UP="false", **PATIENT) as running:
         picture = png(photograph("chelsea.png").resize((150, 100)))
         for _ in range(COUNT):
@@ -38,7 +38,7 @@ def linked(page: Page) -> list[str]:
     return [link.get_attribute("href")[1:] for link in tiles(page).get_by_role("link").all()]
 
 
-def test_pages_lead_to_the_oldest_and_back(page: Page, service: Service) -> None:
+def test_pages_lead_to_the_oldest_upload_and_back(page: Page, service: Service) -> None:
     older, newer = page.get_by_role("button", name="Older"), page.get_by_role("button", name="Newer")
     all_ids = ids(service)
     expect(tiles(page)).to_have_count(12)
@@ -60,22 +60,22 @@ def test_pages_lead_to_the_oldest_and_back(page: Page, service: Service) -> None
     assert linked(page) == all_ids[:12]
 
 
-def test_one_is_opened_by_its_link_and_again_after_a_reload(page: Page, service: Service) -> None:
+def test_linked_upload_opens_and_stays_open_after_a_reload(page: Page, service: Service) -> None:
     wanted = ids(service)[3]
     tiles(page).nth(3).get_by_role("link").click()
-    assert opened(page) == wanted
-    expect(page.get_by_role("heading", name="The picture")).to_be_focused()
+    assert wait_for_upload(page) == wanted
+    expect(page.get_by_role("heading", name="Details")).to_be_focused()
 
     page.reload()
-    assert opened(page) == wanted
+    assert wait_for_upload(page) == wanted
     assert page.url == f"{service.url}/#{wanted}"
 
 
-def test_a_deletion_asks_first(page: Page, service: Service, complaints: Complaints) -> None:
+def test_deletion_asks_for_confirmation(page: Page, service: Service, complaints: Complaints) -> None:
     before = ids(service)
     complaints.allow_missing(before[0])
     page.goto(f"/#{before[0]}")
-    opened(page)
+    wait_for_upload(page)
     delete = page.get_by_role("button", name="Delete this upload")
     dialog = page.get_by_role("dialog", name="Delete this upload?")
 
@@ -91,13 +91,13 @@ def test_a_deletion_asks_first(page: Page, service: Service, complaints: Complai
     delete.click()
     dialog.get_by_role("button", name="Delete it").click()
     expect(page.get_by_role("status")).to_have_text("Deleted: the original and every variant.")
-    expect(page.locator("#picture")).to_be_hidden()
+    expect(page.locator("#details")).to_be_hidden()
     expect(page.locator(f'#recent a[href="#{before[0]}"]')).to_have_count(0)
     assert ids(service) == before[1:]
     assert page.url == f"{service.url}/"
 
 
-def test_a_page_whose_last_upload_is_deleted_gives_way_to_the_one_before(
+def test_deleting_the_last_upload_of_a_page_shows_the_page_before(
     page: Page, service: Service, complaints: Complaints
 ) -> None:
     older = page.get_by_role("button", name="Older")
@@ -113,7 +113,7 @@ def test_a_page_whose_last_upload_is_deleted_gives_way_to_the_one_before(
     complaints.allow_missing(last)
 
     tiles(page).first.get_by_role("link").click()
-    assert opened(page) == last
+    assert wait_for_upload(page) == last
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
 
@@ -123,62 +123,62 @@ def test_a_page_whose_last_upload_is_deleted_gives_way_to_the_one_before(
     expect(older).to_be_hidden()
 
 
-def test_a_deletion_leaves_open_what_was_opened_meanwhile(page: Page, service: Service, complaints: Complaints) -> None:
+def test_deletion_keeps_another_upload_open(page: Page, service: Service, complaints: Complaints) -> None:
     deleted, other = ids(service)[:2]
     complaints.allow_missing(deleted)
     held: list[Route] = []
 
-    def hold(route: Route) -> None:  # Playwright marks what it is given, which it cannot do to `held.append`
+    def hold(route: Route) -> None:  # Playwright sets attributes on its handler, which `held.append` does not allow
         held.append(route) if route.request.method == "DELETE" else route.continue_()
 
     page.route(f"**/images/{deleted}", hold)
     page.goto(f"/#{deleted}")
-    opened(page)
+    wait_for_upload(page)
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
     page.locator(f'#recent a[href="#{other}"]').click()
-    expect(page.locator("#picture [data-part=id]")).to_have_text(other)
+    expect(page.locator("#details [data-part=id]")).to_have_text(other)
     held[0].continue_()
 
     expect(page.get_by_role("status")).to_have_text("Deleted: the original and every variant.")
     expect(page.locator(f'#recent a[href="#{deleted}"]')).to_have_count(0)
-    assert opened(page) == other
+    assert wait_for_upload(page) == other
     assert page.url == f"{service.url}/#{other}"
 
 
-def test_what_another_has_deleted_is_told(page: Page, service: Service, complaints: Complaints) -> None:
+def test_upload_deleted_by_another_client_is_reported(page: Page, service: Service, complaints: Complaints) -> None:
     complaints.expect("404 (Not Found)")
     gone = ids(service)[0]
-    page.route("**/events", lambda _: None)  # which would tell it first
+    page.route("**/events", lambda _: None)  # which would report the deletion first
     page.goto(f"/#{gone}")
-    opened(page)
+    wait_for_upload(page)
     http.delete(f"{service.url}/images/{gone}")
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
-    expect(page.get_by_role("status")).to_have_text("It was deleted already.")
+    expect(page.get_by_role("status")).to_have_text("This upload was already deleted.")
 
     page.goto("/")
     page.goto(f"/#{gone}")
-    expect(page.locator("#picture .problem")).to_contain_text("No such upload")
+    expect(page.locator("#details .problem")).to_contain_text("No such upload")
 
 
-def test_a_deletion_that_fails_leaves_the_picture_and_says_why(
+def test_failed_deletion_keeps_the_upload_open_and_shows_the_reason(
     page: Page, service: Service, complaints: Complaints
 ) -> None:
     complaints.expect("503 (Service Unavailable)")
     kept = ids(service)[0]
     page.goto(f"/#{kept}")
-    opened(page)
+    wait_for_upload(page)
     answer = '{"title": "The CDN is away", "detail": "Repeat the call."}'
     page.route(f"**/images/{kept}", lambda route: route.fulfill(status=503, body=answer, headers={"Retry-After": "1"}))
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
 
-    expect(page.locator("#picture .problem")).to_have_text("The CDN is away. Repeat the call. Try again in 1 second.")
-    expect(page.locator("#picture [data-part=content]")).to_be_visible()
+    expect(page.locator("#details .problem")).to_have_text("The CDN is away. Repeat the call. Try again in 1 second.")
+    expect(page.locator("#details [data-part=content]")).to_be_visible()
 
 
-def test_a_list_that_cannot_be_had_is_told_and_had_later(page: Page, complaints: Complaints) -> None:
+def test_failed_list_shows_the_problem_and_can_be_retried(page: Page, complaints: Complaints) -> None:
     complaints.expect("503 (Service Unavailable)")
     page.route("**/images?*", lambda route: route.fulfill(status=503, body='{"title": "The database is away"}'))
     page.reload()

@@ -1,4 +1,4 @@
-"""Files go in: chosen, dropped or pasted; each with its progress, or with the reason why not."""
+"""Uploads: chosen, dropped or pasted files, each with its progress or its error."""
 
 import base64
 import json
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.visits import Complaints, choose, item, opened, screenshot
+from tests.browser.visits import Complaints, choose, item, screenshot, wait_for_upload
 from tests.http_client import http
 from tests.photographs import photograph, photograph_bytes
 from tests.pictures import png
@@ -44,7 +44,7 @@ def throttle(page: Page, bytes_per_second: int) -> None:
     client.send("Network.emulateNetworkConditions", conditions)
 
 
-def test_several_go_in_with_preview_and_progress(page: Page, service: Service) -> None:
+def test_several_files_upload_with_preview_and_progress(page: Page, service: Service) -> None:
     before = ids(service)
     page.evaluate(RECORD_PROGRESS)
     throttle(page, 1_500_000)
@@ -52,8 +52,8 @@ def test_several_go_in_with_preview_and_progress(page: Page, service: Service) -
 
     for name, size in {"coffee.png": "300 × 200", "astronaut.png": "240 × 240", "chelsea.png": "301 × 199"}.items():
         line = item(page, name)
-        expect(line).to_have_attribute("data-state", "taken")
-        expect(line).to_contain_text(f"Taken: PNG, {size}")
+        expect(line).to_have_attribute("data-state", "uploaded")
+        expect(line).to_contain_text(f"Uploaded: PNG, {size}")
         assert line.locator("img").evaluate("image => image.naturalWidth") == int(size.split()[0])
         shares = [share for label, share in page.evaluate("seen") if label == f"Upload of {name}"]
         assert any(0 < share < 1 for share in shares)
@@ -63,16 +63,16 @@ def test_several_go_in_with_preview_and_progress(page: Page, service: Service) -
 
 
 @pytest.mark.slow
-def test_the_first_that_is_taken_is_opened_and_linked(page: Page, service: Service) -> None:
+def test_first_upload_is_opened_and_linked(page: Page, service: Service) -> None:
     choose(page, "coffee.png")
-    upload_id = opened(page)
+    upload_id = wait_for_upload(page)
 
     assert page.url == f"{service.url}/#{upload_id}"
     assert item(page, "coffee.png").get_by_role("link").get_attribute("href") == f"#{upload_id}"
-    expect(page.get_by_role("status")).to_have_text("coffee.png was taken")
+    expect(page.get_by_role("status")).to_have_text("coffee.png uploaded")
 
 
-def test_a_refusal_is_told_in_the_servers_words(page: Page, complaints: Complaints) -> None:
+def test_rejection_shows_the_servers_message(page: Page, complaints: Complaints) -> None:
     complaints.expect("400 (Bad Request)")
     complaints.expect("422 (Unprocessable")
     files = [
@@ -85,14 +85,14 @@ def test_a_refusal_is_told_in_the_servers_words(page: Page, complaints: Complain
     expect(item(page, "notes.png")).to_contain_text("Send a JPEG, PNG or WebP picture.")
     expect(item(page, "tiny.png")).to_contain_text("60x40")
     for name in ("notes.png", "tiny.png"):
-        expect(item(page, name)).to_have_attribute("data-state", "refused")
+        expect(item(page, name)).to_have_attribute("data-state", "rejected")
         expect(item(page, name).get_by_role("button")).to_have_count(0)
     expect(page.get_by_role("status")).to_contain_text(".png: ")
     screenshot(page, "refusals")
 
 
 @pytest.mark.slow
-def test_a_files_name_is_text_whatever_it_says(page: Page) -> None:
+def test_file_name_with_markup_is_shown_as_text(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.png"
     page.on("dialog", lambda _: (_ for _ in ()).throw(AssertionError("the name was run")))
     page.get_by_label("Drop pictures here").set_input_files(
@@ -100,15 +100,15 @@ def test_a_files_name_is_text_whatever_it_says(page: Page) -> None:
     )
 
     expect(page.locator("#queue [data-part=name]")).to_have_text(name)
-    expect(item(page, name)).to_have_attribute("data-state", "taken")
+    expect(item(page, name)).to_have_attribute("data-state", "uploaded")
     expect(page.locator("#queue img")).to_have_count(1)
 
 
 @pytest.mark.slow
-def test_three_are_sent_at_a_time(page: Page) -> None:
+def test_three_uploads_run_at_a_time(page: Page) -> None:
     held: list[Route] = []
 
-    def hold(route: Route) -> None:  # Playwright marks what it is given, which it cannot do to `held.append`
+    def hold(route: Route) -> None:  # Playwright sets attributes on its handler, which `held.append` does not allow
         held.append(route)
 
     page.route("**/images/upload", hold)
@@ -128,12 +128,12 @@ def test_three_are_sent_at_a_time(page: Page) -> None:
     for route in held[1:]:
         route.continue_()
     page.unroute("**/images/upload")
-    expect(page.locator("#queue > [data-state=taken]")).to_have_count(4)
+    expect(page.locator("#queue > [data-state=uploaded]")).to_have_count(4)
     expect(item(page, "camera.png")).to_contain_text("Cancelled")
 
 
 @pytest.mark.slow
-def test_a_cancelled_one_breaks_off_and_can_be_sent_again(page: Page, service: Service) -> None:
+def test_cancelled_upload_aborts_and_can_be_retried(page: Page, service: Service) -> None:
     before = ids(service)
     page.route("**/images/upload", lambda _: None)
     choose(page, "coffee.png")
@@ -145,11 +145,11 @@ def test_a_cancelled_one_breaks_off_and_can_be_sent_again(page: Page, service: S
     again = item(page, "coffee.png").get_by_role("button", name="Try again")
     expect(again).to_be_focused()
     again.click()
-    expect(item(page, "coffee.png")).to_have_attribute("data-state", "taken")
+    expect(item(page, "coffee.png")).to_have_attribute("data-state", "uploaded")
 
 
 @pytest.mark.slow
-def test_what_may_succeed_later_says_when_and_is_tried_again(page: Page, complaints: Complaints) -> None:
+def test_503_shows_retry_after_and_can_be_retried(page: Page, complaints: Complaints) -> None:
     complaints.expect("503 (Service Unavailable)")
     body = {"title": "Too busy", "status": 503, "detail": "Too many pictures wait already.", "code": "overloaded"}
     answer = {"status": 503, "headers": {"Retry-After": "7"}, "body": json.dumps(body)}
@@ -160,12 +160,12 @@ def test_what_may_succeed_later_says_when_and_is_tried_again(page: Page, complai
     expect(item(page, "coffee.png")).to_contain_text("Too many pictures wait already. Try again in 7 seconds.")
     page.unroute("**/images/upload")
     item(page, "coffee.png").get_by_role("button", name="Try again").click()
-    expect(item(page, "coffee.png")).to_have_attribute("data-state", "taken")
+    expect(item(page, "coffee.png")).to_have_attribute("data-state", "uploaded")
     expect(item(page, "coffee.png")).not_to_contain_text("Too busy")
 
 
 @pytest.mark.slow
-def test_a_server_that_is_away_is_told_too(page: Page, complaints: Complaints) -> None:
+def test_unreachable_server_is_reported_and_can_be_retried(page: Page, complaints: Complaints) -> None:
     complaints.expect("ERR_CONNECTION_REFUSED")
     page.route("**/images/upload", lambda route: route.abort("connectionrefused"))
     choose(page, "coffee.png")
@@ -175,7 +175,7 @@ def test_a_server_that_is_away_is_told_too(page: Page, complaints: Complaints) -
 
 
 @pytest.mark.slow
-def test_dropping_and_pasting_are_ways_in(page: Page) -> None:
+def test_dropped_and_pasted_files_are_uploaded(page: Page) -> None:
     for kind, name in (("drop", "coffee.png"), ("paste", "chelsea.png")):
         transfer = page.evaluate_handle(FILES_OF, [name, base64.b64encode(photograph_bytes(name)).decode()])
         if kind == "drop":
@@ -187,10 +187,10 @@ def test_dropping_and_pasting_are_ways_in(page: Page) -> None:
             page.evaluate(
                 "clipboardData => document.dispatchEvent(new ClipboardEvent('paste', {clipboardData}))", transfer
             )
-        expect(item(page, name)).to_have_attribute("data-state", "taken")
+        expect(item(page, name)).to_have_attribute("data-state", "uploaded")
 
 
-def test_without_javascript_the_form_uploads(open_page: OpenPage) -> None:
+def test_form_uploads_without_javascript(open_page: OpenPage) -> None:
     page = open_page(java_script_enabled=False)
     page.get_by_label("Drop pictures here").set_input_files(
         {"name": "coffee.png", "mimeType": "image/png", "buffer": photograph_bytes("coffee.png")}

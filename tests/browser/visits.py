@@ -1,4 +1,4 @@
-"""What a visit to the page leaves behind: complaints of the browser, and pictures of what it showed."""
+"""Helpers for visits to the page: collected browser errors, screenshots, and waits."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ UPLOAD_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Complaints:
-    """Errors and warnings of a page, what its policy refused, and calls to anybody but `origin`."""
+    """Collects errors and warnings of a page, violations of its policy, and requests to other origins."""
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
@@ -26,11 +26,11 @@ class Complaints:
         page.on("request", self._request)
 
     def expect(self, text: str) -> None:
-        """The browser writes each refusal of the server to the console, as for this one."""
+        """Expects a message with `text`: the browser writes every error response to the console."""
         self._expected.append(text)
 
     def allow_missing(self, upload_id: str) -> None:
-        """Its pictures may be missing: the upload is deleted, perhaps while the page loads them."""
+        """Allows 404 for the variants of an upload that is deleted, perhaps while the page loads them."""
         self._allowed.append(f"404 (Not Found) {self._origin}/images/{upload_id}/")
 
     def check(self) -> None:
@@ -47,7 +47,7 @@ class Complaints:
 
     def _request(self, request: Request) -> None:
         if request.url.startswith("http") and not request.url.startswith(self._origin + "/"):
-            self._heard.append(f"to a stranger: {request.url}")
+            self._heard.append(f"to another origin: {request.url}")
 
 
 def screenshot(page: Page, name: str) -> None:
@@ -55,30 +55,30 @@ def screenshot(page: Page, name: str) -> None:
 
 
 def choose(page: Page, *names: str) -> None:
-    """Photographs, chosen as a person does it."""
+    """Chooses photographs in the file input."""
     payloads = [{"name": name, "mimeType": "image/png", "buffer": photograph_bytes(name)} for name in names]
     page.get_by_label("Drop pictures here").set_input_files(payloads)
 
 
 def item(page: Page, name: str) -> Locator:
-    """The line in the queue of one file."""
+    """The file's item in the queue."""
     return page.locator("#queue > li").filter(has_text=name)
 
 
-def opened(page: Page) -> str:
-    """The id of the upload that is shown; waits for one."""
-    expect(page.locator("#picture [data-part=id]")).to_have_text(UPLOAD_ID)
-    return page.locator("#picture [data-part=id]").inner_text()
+def wait_for_upload(page: Page) -> str:
+    """Waits until an upload is open and returns its id."""
+    expect(page.locator("#details [data-part=id]")).to_have_text(UPLOAD_ID)
+    return page.locator("#details [data-part=id]").inner_text()
 
 
-def warm(page: Page) -> str:
-    """The same, once its warm-up has ended well."""
-    expect(page.locator("#picture [data-part=warmup]")).to_have_attribute("data-status", "complete", timeout=60_000)
-    return opened(page)
+def wait_for_warm_up(page: Page) -> str:
+    """Waits until the open upload's warm-up is complete and returns its id."""
+    expect(page.locator("#details [data-part=warmup]")).to_have_attribute("data-status", "complete", timeout=60_000)
+    return wait_for_upload(page)
 
 
-def developed(picture: Locator) -> None:
-    """Waits until a picture is there, pixels and all."""
+def wait_for_image(picture: Locator) -> None:
+    """Waits until an image has loaded."""
     picture.scroll_into_view_if_needed()
     expect(picture).to_have_js_property("complete", value=True)
     picture.page.wait_for_function("image => image.naturalWidth > 0", arg=picture.element_handle())

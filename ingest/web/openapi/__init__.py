@@ -1,8 +1,7 @@
-"""The OpenAPI document: every call and answer, for the settings in force.
+"""The OpenAPI document: every call and response, for the settings in force.
 
-Nothing is written down twice: schemas come from the types of what is answered (`ingest/web/schemas.py`), problems from
-the table of `proxy/web/problems.py`, names and limits from the settings. The tests hold it against the routes and a
-live service.
+Schemas come from the response types in `ingest/web/schemas.py`, problems from the table in `proxy/web/problems.py`,
+names and limits from the settings. Tests compare the document with the routes and with a live service.
 """
 
 from importlib.metadata import version
@@ -15,13 +14,13 @@ from ingest.web.openapi.variant_operations import variant_paths
 from proxy.settings import Settings
 
 _ABOUT = (
-    "An image origin: upload a picture once; every size and format of it is derived when it is first asked for. "
-    "`HEAD` works wherever `GET` does. Refusals are `application/problem+json` with a stable `code`."
+    "An image origin: upload an image once; each size and format of it is derived on its first request. "
+    "`HEAD` works wherever `GET` does. Errors are `application/problem+json` with a stable `code`."
 )
 
 
 def describe(settings: Settings, *, variants: bool) -> Json:
-    """`variants`: whether this server has them, or uploads alone."""
+    """The document as JSON. `variants`: whether this server serves variants besides uploads."""
     key: Json = {"bearer": []}
     return {
         "openapi": "3.1.0",
@@ -38,7 +37,7 @@ def describe(settings: Settings, *, variants: bool) -> Json:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "One of `API_KEYS`. Needed once there are any.",
+                    "description": "One of `API_KEYS`. Required if the server has any.",
                 }
             },
         },

@@ -1,4 +1,4 @@
-"""Schemas of the JSON that is answered, from its types."""
+"""JSON schemas of the responses, from their types."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from proxy.model import Format, Sizes
 from proxy.web.health import Health, Readiness
 from proxy.web.problems import Problem
 
-_ANSWERED = (Accepted, Upload, UploadPage, Status, Problem, Health, Readiness)
+_RESPONSES = (Accepted, Upload, UploadPage, Status, Problem, Health, Readiness)
 
 
 class _Untitled(GenerateJsonSchema):
-    """A field's name says it; "Uploadid" does not say it better."""
+    """Omits titles: "Uploadid" adds nothing to the field's name."""
 
     @override
     def field_title_should_be_set(self, schema: object) -> bool:
@@ -24,20 +24,20 @@ class _Untitled(GenerateJsonSchema):
 
 
 def schemas(sizes: Sizes) -> Json:
-    """By name, for the configured sizes."""
+    """Schemas by name, for the configured sizes."""
     types: list[tuple[str, JsonSchemaMode, TypeAdapter[Any]]] = [
-        (kind.__name__, "serialization", TypeAdapter(kind)) for kind in _ANSWERED
+        (response.__name__, "serialization", TypeAdapter(response)) for response in _RESPONSES
     ]
     _, found = TypeAdapter.json_schemas(types, ref_template="#/components/schemas/{model}", schema_generator=_Untitled)
     schemas: Json = found["$defs"]
     inherited = schemas["Accepted"]["properties"]
     inherited["urls"] |= _urls(sizes)
-    schemas["Upload"]["properties"] |= inherited  # pydantic leaves out what docstrings say of inherited ones
+    schemas["Upload"]["properties"] |= inherited  # pydantic omits the docstrings of inherited fields
     return schemas
 
 
 def _urls(sizes: Sizes) -> Json:
-    """Every size in every format."""
+    """A URL for every size in every format."""
     return _closed({name: _closed({format.value: {"type": "string"} for format in Format}) for name in sizes})
 
 

@@ -1,4 +1,4 @@
-"""Uploads: sent, read back, followed, listed, deleted."""
+"""Operations on uploads: create, show, follow, list, delete."""
 
 from ingest.errors import (
     Aborted,
@@ -13,14 +13,14 @@ from ingest.errors import (
     UploadTimeout,
 )
 from ingest.idempotency_key import HEADER, KEY_PATTERN
-from ingest.web.openapi.parts import UPLOAD, Json, answer, call, document, event, parameter, reference
+from ingest.web.openapi.parts import UPLOAD, Json, event, json_response, operation, parameter, reference, response
 from ingest.web.upload_routes import FIELD, MAX_PAGE, PAGE
 from proxy import errors
 from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.settings import Settings
 from proxy.web.problems import NO_STORE
 
-_REFUSALS = (
+_REJECTED = (
     MissingImage,
     Malformed,
     Aborted,
@@ -35,7 +35,7 @@ _REFUSALS = (
     InProgress,
     KeyReused,
 )
-_TROUBLE = (
+_UNAVAILABLE = (
     errors.Unavailable,
     errors.StoreUnavailable,
     CatalogUnavailable,
@@ -46,14 +46,14 @@ _TROUBLE = (
 _READING = (errors.UnknownUpload, CatalogUnavailable)
 _STATUS_EVENT = {"contentMediaType": "application/json", "contentSchema": reference("Status")}
 _EVENT = {"oneOf": [event("status", _STATUS_EVENT), event("deleted", {"const": "{}"})]}
-"""Of each event: before OpenAPI 3.2 there is no other place for it."""
+"""The schema of one event: OpenAPI 3.1 cannot describe a stream."""
 
 
 def upload_paths(settings: Settings, *, variants: bool) -> Json:
-    """`variants`: whether the same document has them, to link to."""
+    """Paths of uploads. `variants`: whether the document has variants to link to."""
     return {
         "/images/upload": {"post": _upload(settings, variants=variants)},
-        "/images": {"get": _newest()},
+        "/images": {"get": _list()},
         "/images/{uploadId}": {"parameters": [UPLOAD], "get": _show(), "delete": _delete()},
         "/images/{uploadId}/status": {"parameters": [UPLOAD], "get": _status()},
         "/images/{uploadId}/events": {"parameters": [UPLOAD], "get": _events()},
@@ -63,40 +63,40 @@ def upload_paths(settings: Settings, *, variants: bool) -> Json:
 def _upload(settings: Settings, *, variants: bool) -> Json:
     names = ["showUpload", "showStatus", "followStatus", "deleteUpload", *(["getVariant"] if variants else [])]
     links = {name: {"operationId": name, "parameters": {"uploadId": "$response.body#/uploadId"}} for name in names}
-    created = document("Taken. Its URLs work at once.", "Accepted", {"Location": {}}, links=links)
+    created = json_response("Accepted. The URLs work at once.", "Accepted", {"Location": {}}, links=links)
     created["headers"]["Idempotent-Replayed"] = {
         "schema": {"const": "true"},
-        "description": "This is the answer to an earlier upload with the same key.",
+        "description": "The response of an earlier upload with the same key.",
     }
     key = parameter(
         HEADER,
         "header",
         {"type": "string", "pattern": KEY_PATTERN},
-        "The same key within 24 hours brings the first answer again, so that repeating is safe.",
+        "Makes retries safe: within 24 hours, the same key gets the first response again.",
     )
-    return _or_page(
-        call(
+    return _with_html(
+        operation(
             "upload",
-            "Upload a picture",
+            "Upload an image",
             tag="Uploads",
             parameters=[key],
-            requestBody=_picture(settings),
-            answers={"201": created},
-            problems=(*_REFUSALS, *_TROUBLE),
+            requestBody=_image(settings),
+            responses={"201": created},
+            problems=(*_REJECTED, *_UNAVAILABLE),
         )
     )
 
 
-def _or_page(upload: Json) -> Json:
-    """A browser that posts a form gets a page instead, but of what is answered before the upload is looked at."""
-    for status, answered in upload["responses"].items():
+def _with_html(upload: Json) -> Json:
+    """Adds the page that a browser gets when it posts a form. 405 and 500 are sent before the form is recognised."""
+    for status, described in upload["responses"].items():
         if status not in ("405", "500"):
-            answered["content"]["text/html"] = {"schema": {"type": "string"}}
-            answered["headers"]["Vary"] = {"required": True, "schema": {"const": "Accept"}}
+            described["content"]["text/html"] = {"schema": {"type": "string"}}
+            described["headers"]["Vary"] = {"required": True, "schema": {"const": "Accept"}}
     return upload
 
 
-def _picture(settings: Settings) -> Json:
+def _image(settings: Settings) -> Json:
     types = [f"image/{name.lower()}" for name in SOURCE_FORMATS]
     schema = {
         "type": "string",
@@ -115,50 +115,54 @@ def _picture(settings: Settings) -> Json:
     }
 
 
-def _newest() -> Json:
+def _list() -> Json:
     limit = {"type": "integer", "default": PAGE}
-    bounds = f"Uploads on a page, 1 to {MAX_PAGE}; another number is brought within these bounds."
-    return call(
+    bounds = f"Uploads on a page, 1 to {MAX_PAGE}; other numbers are clamped."
+    return operation(
         "listUploads",
-        "The newest uploads, by pages",
+        "List uploads, newest first",
         tag="Uploads",
         parameters=[
             parameter("limit", "query", limit, bounds),
-            parameter("cursor", "query", {"type": "string"}, "As the page before gave it."),
+            parameter("cursor", "query", {"type": "string"}, "From the previous page."),
         ],
-        answers={"200": document("A page.", "UploadPage")},
+        responses={"200": json_response("A page.", "UploadPage")},
         problems=(Malformed, CatalogUnavailable),
     )
 
 
 def _show() -> Json:
-    answers = {"200": document("All URLs, and a ready `<picture>` element.", "Upload")}
-    return call("showUpload", "What is known of an upload", tag="Uploads", answers=answers, problems=_READING)
+    responses = {"200": json_response("The upload with all URLs and a complete `<picture>` element.", "Upload")}
+    return operation("showUpload", "Show an upload", tag="Uploads", responses=responses, problems=_READING)
 
 
 def _delete() -> Json:
-    gone = answer("Original, variants and rows are gone.", headers={"Cache-Control": {"const": NO_STORE}})
-    return call(
+    deleted = response(
+        "Original, variants and database rows are deleted.", headers={"Cache-Control": {"const": NO_STORE}}
+    )
+    return operation(
         "deleteUpload",
         "Delete an upload",
         tag="Uploads",
-        answers={"204": gone},
+        responses={"204": deleted},
         problems=(*_READING, errors.StoreUnavailable, CdnUnavailable),
     )
 
 
 def _status() -> Json:
-    answers = {"200": document("How far it is, and every standard variant.", "Status")}
-    return call("showStatus", "The warm-up of an upload", tag="Uploads", answers=answers, problems=_READING)
+    responses = {"200": json_response("The progress, and every standard variant.", "Status")}
+    return operation(
+        "showStatus", "Show the warm-up of an upload", tag="Uploads", responses=responses, problems=_READING
+    )
 
 
 def _events() -> Json:
     caching = {"Cache-Control": {"const": NO_STORE}}
-    stream = answer("One for each change, until the warm-up ends.", {"text/event-stream": _EVENT}, caching)
-    return call(
+    stream = response("One event for each change, until the warm-up ends.", {"text/event-stream": _EVENT}, caching)
+    return operation(
         "followStatus",
-        "The same as Server-Sent Events",
+        "Follow the warm-up by Server-Sent Events",
         tag="Uploads",
-        answers={"200": stream},
+        responses={"200": stream},
         problems=_READING,
     )

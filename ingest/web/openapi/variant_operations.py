@@ -1,6 +1,6 @@
-"""Variants, as the proxy serves them."""
+"""Operations on variants."""
 
-from ingest.web.openapi.parts import UPLOAD, Json, answer, call, parameter
+from ingest.web.openapi.parts import UPLOAD, Json, operation, parameter, response
 from proxy import errors
 from proxy.model import DENSITIES, Format, Size, Sizes, Variant
 from proxy.variants.encoded_variant import CACHE_CONTROL
@@ -22,7 +22,7 @@ _PICTURE: Json = {
     "Content-Security-Policy": {},
     "X-Content-Type-Options": {"const": "nosniff"},
 }
-_UPLOADED = (
+_BAD_ORIGINAL = (
     errors.UnsupportedFormat,
     errors.TooSmall,
     errors.TooManyPixels,
@@ -30,7 +30,7 @@ _UPLOADED = (
     errors.Undecodable,
     errors.OriginalDamaged,
 )
-_TROUBLE = (
+_UNAVAILABLE = (
     errors.Unavailable,
     errors.StoreUnavailable,
     errors.Overloaded,
@@ -38,29 +38,29 @@ _TROUBLE = (
     errors.DerivationTimeout,
 )
 _ABOUT = (
-    "Derived on the first request, kept and served from then on. `auto` answers with what suits `Accept` and the "
-    "picture; `jpeg` redirects to `jpg`. Any other spelling is 404."
+    "Derived on the first request, then stored. `auto` chooses the format by `Accept` and the image's transparency; "
+    "`jpeg` redirects to `jpg`. Any other spelling is 404."
 )
 
 
 def variant_paths(sizes: Sizes) -> Json:
-    get = _call("getVariant", "A variant", _get_answers(), _conditions() + _ranges(), UNSATISFIABLE)
-    head = _call("headVariant", "A variant's headers", _answers(None), _conditions())
+    get = _operation("getVariant", "Get a variant", _get_responses(), _conditions() + _ranges(), UNSATISFIABLE)
+    head = _operation("headVariant", "Get a variant's headers", _responses(None), _conditions())
     return {"/images/{uploadId}/{size}.{format}": {"parameters": _name(sizes), "get": get, "head": head}}
 
 
-def _call(name: str, summary: str, answers: Json, parameters: list[Json], *problems: ProblemType) -> Json:
-    return call(
+def _operation(name: str, summary: str, responses: Json, parameters: list[Json], *problems: ProblemType) -> Json:
+    return operation(
         name,
         summary,
         tag="Variants",
         description=_ABOUT,
         parameters=parameters,
-        answers=answers,
+        responses=responses,
         problems=[
             errors.NotFound,
-            *(ProblemType.of(error)._replace(status=422) for error in _UPLOADED),
-            *_TROUBLE,
+            *(ProblemType.of(error)._replace(status=422) for error in _BAD_ORIGINAL),
+            *_UNAVAILABLE,
             *problems,
         ],
         cacheable=True,
@@ -86,40 +86,40 @@ def _conditions() -> list[Json]:
     text = {"type": "string"}
     return [
         parameter("If-None-Match", "header", text, "ETags that the client has."),
-        parameter("If-Modified-Since", "header", text, "Counts where no ETag is sent."),
+        parameter("If-Modified-Since", "header", text, "Used if no ETag is sent."),
     ]
 
 
 def _ranges() -> list[Json]:
-    """For GET; of other methods a range is ignored (RFC 9110, 14.2)."""
+    """Parameters of GET; other methods ignore ranges (RFC 9110, 14.2)."""
     text = {"type": "string"}
     return [
         parameter("Range", "header", text, "One range, as `bytes=0-99`; anything else is ignored."),
-        parameter("If-Range", "header", text, "The ETag or date for which the range counts."),
+        parameter("If-Range", "header", text, "The ETag or date for which the range is valid."),
     ]
 
 
-def _get_answers() -> Json:
+def _get_responses() -> Json:
     content: Json = {format.media_type: {} for format in Format}
-    part = answer("A part of it.", content, _PICTURE | {"Content-Range": {}})
-    return _answers(content) | {"206": _varying(part)}
+    part = response("A part of the file.", content, _PICTURE | {"Content-Range": {}})
+    return _responses(content) | {"206": _varying(part)}
 
 
-def _answers(content: Json | None) -> Json:
+def _responses(content: Json | None) -> Json:
     length = {"Content-Length": {"type": "integer", "minimum": 1}}
     moved = {"Location": {}, "Cache-Control": {"const": CACHE_CONTROL}}
     return {
-        "200": _varying(answer("The picture.", content, _PICTURE | length)),
-        "304": _varying(answer("The client has it already.", headers=_IDENTITY)),
-        "308": answer("`.jpeg` is spelled `.jpg`.", headers=moved),
+        "200": _varying(response("The variant.", content, _PICTURE | length)),
+        "304": _varying(response("The client's copy is current.", headers=_IDENTITY)),
+        "308": response("`.jpeg` redirects to `.jpg`.", headers=moved),
     }
 
 
-def _varying(answer: Json) -> Json:
-    """With the headers of `.auto` alone."""
-    named = {"schema": {"type": "string"}, "description": "Of `.auto`: the URL of what was chosen."}
-    answer["headers"] |= {
+def _varying(described: Json) -> Json:
+    """Adds the headers that only `.auto` has."""
+    named = {"schema": {"type": "string"}, "description": "Of `.auto`: the URL of the chosen format."}
+    described["headers"] |= {
         "Vary": {"schema": {"const": "Accept"}, "description": "Of `.auto`."},
         "Content-Location": named,
     }
-    return answer
+    return described

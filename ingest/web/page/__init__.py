@@ -1,4 +1,4 @@
-"""The upload page: a known list of files, served as they are, under a policy that lets nothing else run."""
+"""The upload page: a fixed list of static files, served with a strict Content-Security-Policy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,25 +9,26 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 _FOLDER = Path(__file__).parent
-_STYLES = ("style.css", "uploads.css", "picture.css")
+_STYLES = ("style.css", "uploads.css", "details.css")
 _MODULES = (
     "api.js",
     "app.js",
     "card.js",
     "clipboard.js",
     "compare.js",
+    "details.js",
     "dialog.js",
     "dom.js",
     "events.js",
     "facts.js",
+    "files.js",
     "follow.js",
+    "formatting.js",
     "frame.js",
     "gallery.js",
-    "intake.js",
     "item.js",
     "key.js",
-    "lanes.js",
-    "picture.js",
+    "limiter.js",
     "problem.js",
     "recent.js",
     "snippet.js",
@@ -35,7 +36,6 @@ _MODULES = (
     "tile.js",
     "upload.js",
     "warmup.js",
-    "words.js",
 )
 _FILES: Mapping[str, str] = {"/": "index.html"} | {f"/page/{name}": name for name in (*_STYLES, *_MODULES, "icon.svg")}
 _MEDIA_TYPES: Mapping[str, str] = {
@@ -44,13 +44,13 @@ _MEDIA_TYPES: Mapping[str, str] = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-"""Of our own: the system's table differs from machine to machine, and browsers run no module of another type."""
+"""Not from `mimetypes`, whose table differs between systems; browsers run modules only as `text/javascript`."""
 
 PAGE_PATHS = tuple(_FILES)
 
 
 def page_routes(url_base: str) -> list[Route]:
-    """`url_base`: what the variants' URLs begin with, or nothing."""
+    """The page's routes. `url_base`: the prefix of the variants' URLs, or an empty string."""
     headers = {
         "Content-Security-Policy": content_security_policy(url_base),
         "X-Content-Type-Options": "nosniff",
@@ -67,7 +67,7 @@ def page_routes(url_base: str) -> list[Route]:
 
 
 def content_security_policy(url_base: str) -> str:
-    """Files of ours, calls to ourselves, pictures from where the variants are: nothing else. No markup out of text."""
+    """Allows this server's files and calls, and images from the variants' origin. Forbids HTML made from text."""
     return "; ".join(
         (
             "default-src 'none'",
@@ -85,6 +85,6 @@ def content_security_policy(url_base: str) -> str:
 
 
 def where_pictures_are(url_base: str) -> str:
-    """Sources for a policy's `img-src`."""
+    """The `img-src` of a policy: this server and the origin of `url_base`."""
     base = urlsplit(url_base)
     return f"'self' {base.scheme}://{base.netloc}" if base.netloc else "'self'"

@@ -1,6 +1,6 @@
-/** Darkroom's calls, but for the upload itself, whose progress needs another tool (upload.js). */
+/** Calls of Darkroom's API. upload.js has the upload itself, because fetch reports no progress. */
 
-import { Problem, problemOf, unreachable } from "./problem.js";
+import { networkProblem, parseProblem, Problem } from "./problem.js";
 
 /**
  * @typedef {Record<string, Record<string, string>>} Urls by size, then by format
@@ -15,7 +15,7 @@ import { Problem, problemOf, unreachable } from "./problem.js";
  * @typedef {{images: Upload[], cursor: string | null}} Page
  */
 
-const PATIENCE = 30_000; // milliseconds for an answer to begin
+const TIMEOUT = 30_000; // milliseconds until a response begins
 
 export class Api {
   /** @param {import("./key.js").Keyring} keyring */
@@ -42,7 +42,7 @@ export class Api {
   }
 
   /**
-   * The answer of the event stream, still open: EventSource could not send the key.
+   * The open response of the event stream. EventSource cannot send the key.
    * @param {string} id
    * @param {AbortSignal} signal
    */
@@ -55,7 +55,7 @@ export class Api {
    * @param {string | null} cursor
    * @returns {Promise<Page>}
    */
-  async newest(limit, cursor) {
+  async list(limit, cursor) {
     const query = new URLSearchParams({ limit: String(limit), ...(cursor && { cursor }) });
     return this.#json(`/images?${query}`);
   }
@@ -66,7 +66,7 @@ export class Api {
   }
 
   /**
-   * A good answer's document. Throws as #call does, also where it breaks off or is none of ours.
+   * A successful response's JSON. Throws as #call does, and a Problem if the body breaks off or is not JSON.
    * @param {string} path
    * @param {RequestInit} [options]
    */
@@ -75,22 +75,22 @@ export class Api {
       return await (await this.#call(path, options)).json();
     } catch (error) {
       if (error instanceof Problem || options.signal?.aborted) throw error;
-      throw unreachable();
+      throw networkProblem();
     }
   }
 
   /**
-   * A good answer. Throws a Problem, or an AbortError once `signal` says so.
+   * A successful response. Throws a Problem, or an AbortError when `signal` aborts.
    * @param {string} path
    * @param {RequestInit} [options]
    * @returns {Promise<Response>}
    */
   async #call(path, options = {}) {
     const { key, headers } = this.keyring;
-    const response = await answer(path, { ...options, headers: { ...options.headers, ...headers } });
+    const response = await fetchWithTimeout(path, { ...options, headers: { ...options.headers, ...headers } });
     if (response.ok) return response;
-    if (response.status === 401 && (await this.keyring.renew(key))) return this.#call(path, options);
-    throw problemOf(response.status, await response.text(), response.headers.get("Retry-After"));
+    if (response.status === 401 && (await this.keyring.requestKey(key))) return this.#call(path, options);
+    throw parseProblem(response.status, await response.text(), response.headers.get("Retry-After"));
   }
 }
 
@@ -98,15 +98,15 @@ export class Api {
  * @param {string} path
  * @param {RequestInit} options
  */
-async function answer(path, options) {
-  const late = new AbortController();
-  const timer = setTimeout(() => late.abort(), PATIENCE);
-  const signals = options.signal ? [options.signal, late.signal] : [late.signal];
+async function fetchWithTimeout(path, options) {
+  const timeout = new AbortController();
+  const timer = setTimeout(() => timeout.abort(), TIMEOUT);
+  const signals = options.signal ? [options.signal, timeout.signal] : [timeout.signal];
   try {
     return await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.any(signals) });
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    throw unreachable();
+    throw networkProblem();
   } finally {
     clearTimeout(timer);
   }

@@ -1,12 +1,12 @@
-/** The page put together: the one module that knows all others. */
+/** Connects all parts of the page; the only module that imports all others. */
 
 import { Api } from "./api.js";
+import { DetailsView } from "./details.js";
 import { byId } from "./dom.js";
-import { takeFiles } from "./intake.js";
+import { listenForFiles } from "./files.js";
 import { Item } from "./item.js";
 import { Keyring } from "./key.js";
-import { lanes } from "./lanes.js";
-import { PictureView } from "./picture.js";
+import { limitConcurrency } from "./limiter.js";
 import { Recent } from "./recent.js";
 
 const PARALLEL_UPLOADS = 3;
@@ -15,38 +15,38 @@ const UPLOAD_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 class App {
   #keyring = new Keyring(byId("key-dialog"), sessionStorage);
   #api = new Api(this.#keyring);
-  #inTurn = lanes(PARALLEL_UPLOADS);
+  #limit = limitConcurrency(PARALLEL_UPLOADS);
   #recent = new Recent(byId("recent"), { api: this.#api, announce });
-  #view = new PictureView(byId("picture"), {
+  #details = new DetailsView(byId("details"), {
     api: this.#api,
     confirmation: byId("confirm-dialog"),
     announce,
-    onDeleted: (id, words) => this.#deleted(id, words),
+    onDeleted: (id, message) => this.#onDeleted(id, message),
   });
 
   start() {
     byId("origin").textContent = location.origin;
     byId("recent").hidden = false;
-    offerToForget(this.#keyring);
-    takeFiles((files) => this.#take(files));
+    setUpForgetButton(this.#keyring);
+    listenForFiles((files) => this.#upload(files));
     addEventListener("hashchange", () => this.#openLinked());
     this.#recent.refresh();
     this.#openLinked();
   }
 
   /**
-   * Sends files, and opens the first of them that is taken.
+   * Uploads files and opens the first one that is accepted.
    * @param {File[]} files
    */
-  #take(files) {
+  #upload(files) {
     let opened = false;
-    const onTaken = (/** @type {string} */ id) => {
+    const onUploaded = (/** @type {string} */ id) => {
       this.#recent.refresh();
       if (!opened) this.#open(id);
       opened = true;
     };
-    const around = { keyring: this.#keyring, inTurn: this.#inTurn, announce, onTaken };
-    const items = files.map((file) => new Item(file, around));
+    const context = { keyring: this.#keyring, limit: this.#limit, announce, onUploaded };
+    const items = files.map((file) => new Item(file, context));
     byId("queue").prepend(...items.map(({ root }) => root));
     items.forEach((item) => item.start());
   }
@@ -54,49 +54,49 @@ class App {
   /** @param {string} id */
   #open(id) {
     history.pushState(null, "", `#${id}`);
-    this.#view.open(id);
+    this.#details.open(id);
   }
 
-  /** The upload that the address names, in its fragment: so a view can be linked and reloaded. */
+  /** Opens the upload named in the URL's fragment, so that a view can be linked and reloaded. */
   #openLinked() {
     const id = location.hash.slice(1);
-    if (!UPLOAD_ID.test(id)) return this.#view.close();
-    this.#view.open(id);
-    this.#view.focus();
+    if (!UPLOAD_ID.test(id)) return this.#details.close();
+    this.#details.open(id);
+    this.#details.focus();
   }
 
   /**
    * @param {string} id
-   * @param {string} words
+   * @param {string} message
    */
-  #deleted(id, words) {
+  #onDeleted(id, message) {
     this.#recent.refresh();
-    announce(words);
-    if (location.hash !== `#${id}`) return; // another was opened meanwhile
+    announce(message);
+    if (location.hash !== `#${id}`) return; // another upload was opened meanwhile
     history.pushState(null, "", location.pathname);
-    this.#view.close();
+    this.#details.close();
     byId("image").focus();
   }
 }
 
 /**
- * Says something to those who do not see the page.
- * @param {string} words
+ * Announces a message to screen readers.
+ * @param {string} message
  */
-function announce(words) {
-  byId("announcer").textContent = words;
+function announce(message) {
+  byId("announcer").textContent = message;
 }
 
 /**
- * A button to forget the key, while there is one.
+ * Shows the button that forgets the key while there is a key.
  * @param {Keyring} keyring
  */
-function offerToForget(keyring) {
-  const forget = byId("forget-key");
-  const show = () => (forget.hidden = !keyring.key);
-  keyring.addEventListener("change", show);
-  forget.addEventListener("click", () => keyring.forget());
-  show();
+function setUpForgetButton(keyring) {
+  const button = byId("forget-key");
+  const update = () => (button.hidden = !keyring.key);
+  keyring.addEventListener("change", update);
+  button.addEventListener("click", () => keyring.forget());
+  update();
 }
 
 new App().start();

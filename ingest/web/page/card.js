@@ -1,9 +1,9 @@
-/** One variant in the gallery: its picture, its figures, its URL. */
+/** One variant in the gallery: its image, figures and URL. */
 
 import { copyOnClick } from "./clipboard.js";
-import { partsOf, stamp } from "./dom.js";
-import { develop, paint, sizeOf } from "./frame.js";
-import { bytes, milliseconds, pixels } from "./words.js";
+import { cloneTemplate, partsOf } from "./dom.js";
+import { formatBytes, formatMilliseconds, formatPixels } from "./formatting.js";
+import { loadImage, paintPlaceholder, sizeOf } from "./frame.js";
 
 export class Card {
   #url;
@@ -12,61 +12,61 @@ export class Card {
   /**
    * @param {{size: string, format: string, url: string}} variant
    * @param {import("./api.js").Placeholder} placeholder
-   * @param {(words: string) => void} announce
+   * @param {(message: string) => void} announce
    */
   constructor({ size, format, url }, placeholder, announce) {
     this.name = `${size}.${format}`;
-    this.root = stamp("card-template");
+    this.root = cloneTemplate("card-template");
     this.#url = url;
     this.#parts = partsOf(this.root);
-    const { frame, picture, title, copy } = this.#parts;
+    const { frame, image, title, copy } = this.#parts;
     title.textContent = format;
     frame.href = url;
     frame.setAttribute("aria-label", `Open ${this.name}`);
-    paint(frame, placeholder);
-    picture.alt = this.name;
+    paintPlaceholder(frame, placeholder);
+    image.alt = this.name;
     copy.setAttribute("aria-label", `Copy the URL of ${this.name}`);
     copyOnClick(copy, () => new URL(url, location.href).href, announce);
   }
 
   /**
-   * @param {import("./api.js").Variant} known
-   * @param {number} heaviest bytes of the heaviest variant of this size
+   * @param {import("./api.js").Variant} variant
+   * @param {number} largest bytes of the largest variant of this size
    */
-  show(known, heaviest) {
-    this.root.dataset.state = known.state;
-    this.#fill("bytes", known.bytes, bytes);
-    this.#fill("milliseconds", known.milliseconds, milliseconds);
-    this.#fill("quality", known.quality, String);
-    this.#fill("score", known.score, (score) => score.toFixed(1));
-    this.#parts.bar.style.setProperty("--share", String((known.bytes ?? 0) / heaviest));
+  update(variant, largest) {
+    this.root.dataset.state = variant.state;
+    this.#fill("bytes", variant.bytes, formatBytes);
+    this.#fill("milliseconds", variant.milliseconds, formatMilliseconds);
+    this.#fill("quality", variant.quality, String);
+    this.#fill("score", variant.score, (score) => score.toFixed(1));
+    this.#parts.bar.style.setProperty("--share", String((variant.bytes ?? 0) / largest));
   }
 
-  /** Asks for the picture, which derives it if nothing has yet. */
-  reveal() {
-    const { frame, picture } = this.#parts;
-    develop(frame, picture, this.#url, () => this.#write("pixels", pixels(sizeOf(picture))));
+  /** Loads the image. The server derives the variant if it is not stored yet. */
+  load() {
+    const { frame, image } = this.#parts;
+    loadImage(frame, image, this.#url, () => this.#write("pixels", formatPixels(sizeOf(image))));
   }
 
   /**
-   * Writes a figure, if it is known, with its exact value for programs.
+   * Writes a figure, unless it is null. The element's `value` has the exact number.
    * @param {string} name
    * @param {number | null} value
-   * @param {(value: number) => string} words
+   * @param {(value: number) => string} format
    */
-  #fill(name, value, words) {
+  #fill(name, value, format) {
     if (value === null) return;
     this.#parts[name].value = value;
-    this.#write(name, words(value));
+    this.#write(name, format(value));
   }
 
   /**
    * @param {string} name
-   * @param {string} words
+   * @param {string} text
    */
-  #write(name, words) {
+  #write(name, text) {
     const figure = this.#parts[name];
-    figure.textContent = words;
+    figure.textContent = text;
     figure.closest("div").hidden = false;
   }
 }

@@ -1,29 +1,29 @@
-/** Buttons that copy a text. */
+/** Buttons that copy text. */
 
-const CONFIRMED = 2000; // milliseconds that a button says so
+const CONFIRMATION = 2000; // milliseconds that a button shows the result
 
 /**
  * @param {HTMLButtonElement} button
  * @param {() => string} text
- * @param {(words: string) => void} announce
+ * @param {(message: string) => void} announce
  */
 export function copyOnClick(button, text, announce) {
   const label = button.textContent;
   button.addEventListener("click", async () => {
-    const words = (await copied(text())) ? "Copied" : "Copying needs HTTPS or localhost";
-    button.textContent = words;
-    announce(words);
+    const message = (await writeToClipboard(text())) ? "Copied" : "Copying needs HTTPS or localhost";
+    button.textContent = message;
+    announce(message);
     setTimeout(() => {
       button.textContent = label;
-    }, CONFIRMED);
+    }, CONFIRMATION);
   });
 }
 
 /**
  * @param {string} text
- * @returns {Promise<boolean>} false where the browser does not let us
+ * @returns {Promise<boolean>} false if the browser forbids it
  */
-async function copied(text) {
+async function writeToClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

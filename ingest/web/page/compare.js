@@ -1,10 +1,10 @@
-/** Two formats of one size over one another, with a slider between them. */
+/** Compares two formats of one size, one over the other, with a slider between them. */
 
 import { partsOf } from "./dom.js";
-import { develop, paint, sizeOf } from "./frame.js";
-import { comparison } from "./words.js";
+import { compareSizes } from "./formatting.js";
+import { loadImage, paintPlaceholder, sizeOf } from "./frame.js";
 
-/** @typedef {{name: string, format: string, url: string, picture: HTMLImageElement}} Side */
+/** @typedef {{name: string, format: string, url: string, image: HTMLImageElement}} Side */
 
 export class Compare {
   #parts;
@@ -12,7 +12,7 @@ export class Compare {
   #urls = {};
   /** @type {Record<string, import("./api.js").Variant>} */
   #variants = {};
-  #all = false;
+  #loadAll = false;
 
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -23,42 +23,43 @@ export class Compare {
   }
 
   /**
-   * The last size, and its first format against its last: what is oldest against what is newest.
+   * Chooses the last size, and its first format against its last: the oldest against the newest.
    * @param {import("./api.js").Upload} upload
    */
   show({ urls, placeholder }) {
-    const { size, left, right, stage, slider, leftPicture, rightPicture } = this.#parts;
+    const { size, left, right, stage, slider, leftImage, rightImage } = this.#parts;
     const formats = Object.keys(Object.values(urls)[0] ?? {});
     this.#urls = urls;
     this.#variants = {};
-    this.#all = false;
-    offer(size, Object.keys(urls), -1);
-    offer(left, formats, 0);
-    offer(right, formats, -1);
-    for (const picture of [leftPicture, rightPicture]) picture.removeAttribute("src");
-    delete stage.dataset.picture;
-    paint(stage, placeholder);
+    this.#loadAll = false;
+    fillSelect(size, Object.keys(urls), -1);
+    fillSelect(left, formats, 0);
+    fillSelect(right, formats, -1);
+    for (const image of [leftImage, rightImage]) image.removeAttribute("src");
+    delete stage.dataset.image;
+    paintPlaceholder(stage, placeholder);
     slider.value = "50";
     this.#render();
   }
 
   /** @type {import("./gallery.js").Gallery["update"]} */
-  update(variants, all) {
+  update(variants, loadAll) {
     this.#variants = variants;
-    this.#all = all;
+    this.#loadAll = loadAll;
     this.#render();
   }
 
   #render() {
     const { stage, saved } = this.#parts;
     const [left, right] = [this.#side("left"), this.#side("right")];
-    for (const { name, url, picture } of [left, right]) {
-      picture.alt = name;
-      if (this.#all || this.#variants[name]?.state === "stored") develop(stage, picture, url, () => this.#shape(picture));
+    for (const { name, url, image } of [left, right]) {
+      image.alt = name;
+      const ready = this.#loadAll || this.#variants[name]?.state === "stored";
+      if (ready) loadImage(stage, image, url, () => this.#setAspectRatio(image));
     }
     this.#parts.leftTag.textContent = left.format;
     this.#parts.rightTag.textContent = right.format;
-    saved.textContent = this.#savings(left, right);
+    saved.textContent = this.#describeSavings(left, right);
     this.#split();
   }
 
@@ -69,12 +70,12 @@ export class Compare {
   #side(name) {
     const [size, format] = [this.#parts.size.value, this.#parts[name].value];
     const url = this.#urls[size]?.[format] ?? "";
-    return { name: `${size}.${format}`, format, url, picture: this.#parts[`${name}Picture`] };
+    return { name: `${size}.${format}`, format, url, image: this.#parts[`${name}Image`] };
   }
 
-  /** @param {HTMLImageElement} picture that has loaded */
-  #shape(picture) {
-    const { width, height } = sizeOf(picture);
+  /** @param {HTMLImageElement} image that has loaded */
+  #setAspectRatio(image) {
+    const { width, height } = sizeOf(image);
     this.#parts.stage.style.setProperty("--ratio", `${width} / ${height}`);
   }
 
@@ -82,14 +83,14 @@ export class Compare {
    * @param {Side} left
    * @param {Side} right
    */
-  #savings(left, right) {
-    const [one, other] = [left, right].map(({ name, format }) => ({
+  #describeSavings(left, right) {
+    const [first, second] = [left, right].map(({ name, format }) => ({
       name: format.toUpperCase(),
       bytes: this.#variants[name]?.bytes ?? null,
     }));
-    if (left.format === right.format) return "Choose two formats.";
-    if (one.bytes === null || other.bytes === null) return "The bytes are known once both are derived.";
-    return comparison({ ...one, bytes: one.bytes }, { ...other, bytes: other.bytes });
+    if (left.format === right.format) return "Choose two different formats.";
+    if (first.bytes === null || second.bytes === null) return "Sizes appear when both are ready.";
+    return compareSizes({ ...first, bytes: first.bytes }, { ...second, bytes: second.bytes });
   }
 
   #split() {
@@ -100,12 +101,12 @@ export class Compare {
 }
 
 /**
- * Fills a choice, and chooses the option at `index`, from the end where it is negative.
+ * Fills a select element and selects the option at `index`; a negative index counts from the end.
  * @param {HTMLSelectElement} select
  * @param {string[]} names
  * @param {number} index
  */
-function offer(select, names, index) {
+function fillSelect(select, names, index) {
   select.replaceChildren(...names.map((name) => new Option(name, name)));
   select.value = names.at(index) ?? "";
 }

@@ -1,10 +1,10 @@
-/** Questions that have to be answered before anything else. */
+/** Modal dialogs with a yes or no answer. */
 
 /**
- * Opens a dialog with a form, whose button for yes has the value "yes".
+ * Opens a dialog with a form whose button for yes has the value "yes".
  *
- * The answer is taken from the form and from Escape, not from the event `close`: that one comes some time after the
- * dialog has closed, when the next question may be open already.
+ * Reads the answer from the form's submission and from Escape. The event `close` fires later, when the next dialog may
+ * already be open.
  * @param {HTMLDialogElement} dialog
  * @returns {Promise<boolean>} false for any other button and for Escape
  */

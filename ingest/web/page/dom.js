@@ -1,4 +1,4 @@
-/** The way to the markup, which is all in index.html: no module makes HTML out of text. */
+/** Access to the markup, which is all in index.html; no module makes HTML from text. */
 
 /**
  * The element with this id.
@@ -22,10 +22,10 @@ export function partsOf(root) {
 }
 
 /**
- * A fresh copy of a template's one element.
+ * A copy of a template's only element.
  * @param {string} id
  * @returns {HTMLElement}
  */
-export function stamp(id) {
+export function cloneTemplate(id) {
   return byId(id).content.firstElementChild.cloneNode(true);
 }

@@ -1,26 +1,26 @@
-/** Server-Sent Events out of a fetched answer. */
+/** Reads Server-Sent Events from a fetch response. */
 
-const SILENCE = 45_000; // milliseconds; the server sends a comment every 15 seconds
+const TIMEOUT = 45_000; // milliseconds; the server sends a comment every 15 seconds
 
 /**
- * Events as they come, until the stream ends. Throws when it breaks, or when it is silent for too long.
+ * Yields events until the stream ends. Throws if the stream breaks or sends nothing for 45 seconds.
  * @param {Response} response
  * @returns {AsyncGenerator<{name: string, data: string}>}
  */
-export async function* eventsOf(response) {
+export async function* readEvents(response) {
   if (!response.body) return;
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await soon(reader.read());
+      const { done, value } = await withTimeout(reader.read());
       if (done) return;
       const blocks = (rest + value).replaceAll("\r\n", "\n").split("\n\n");
       rest = blocks.pop() ?? "";
       yield* blocks.map(parse).filter(({ data }) => data);
     }
   } finally {
-    await reader.cancel().catch(() => undefined); // a broken stream says again that it broke
+    await reader.cancel().catch(() => undefined); // a broken stream reports its error a second time
   }
 }
 
@@ -36,13 +36,13 @@ function parse(block) {
  * @param {Promise<T>} read
  * @returns {Promise<T>}
  */
-async function soon(read) {
+async function withTimeout(read) {
   let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error("silence")), SILENCE);
+  const timeout = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error("the event stream is silent")), TIMEOUT);
   });
   try {
-    return await Promise.race([read, /** @type {Promise<never>} */ (late)]);
+    return await Promise.race([read, /** @type {Promise<never>} */ (timeout)]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,8 +1,8 @@
-/** What is known of an upload beside its variants. */
+/** The facts about an upload: everything but its variants. */
 
 import { partsOf } from "./dom.js";
-import { paint } from "./frame.js";
-import { bytes, moment, pixels } from "./words.js";
+import { formatBytes, formatPixels, formatTime } from "./formatting.js";
+import { paintPlaceholder } from "./frame.js";
 
 /**
  * @param {HTMLElement} root
@@ -11,21 +11,21 @@ import { bytes, moment, pixels } from "./words.js";
 export function showFacts(root, { uploadId, format, dimensions, originalSize, createdAt, placeholder, privacy }) {
   const parts = partsOf(root);
   parts.id.textContent = uploadId;
-  parts.original.textContent = `${format.toUpperCase()}, ${pixels(dimensions)}, ${bytes(originalSize)}`;
-  parts.created.textContent = moment(createdAt);
+  parts.original.textContent = `${format.toUpperCase()}, ${formatPixels(dimensions)}, ${formatBytes(originalSize)}`;
+  parts.created.textContent = formatTime(createdAt);
   parts.created.dateTime = createdAt;
   parts.color.textContent = placeholder.color;
-  paint(parts.swatch, placeholder);
-  parts.privacy.textContent = privacyWords(privacy);
+  paintPlaceholder(parts.swatch, placeholder);
+  parts.privacy.textContent = describePrivacy(privacy);
   parts.privacy.closest("div").hidden = !privacy;
 }
 
 /** @param {import("./api.js").Privacy | null | undefined} privacy */
-function privacyWords(privacy) {
+function describePrivacy(privacy) {
   const { removed = [], kept = [] } = privacy ?? {};
   const sentences = [
-    removed.length ? `Not in the variants: ${removed.join(", ")}.` : "",
+    removed.length ? `Removed from the variants: ${removed.join(", ")}.` : "",
     kept.length ? `Kept in the variants: ${kept.join(", ")}.` : "",
   ];
-  return sentences.filter(Boolean).join(" ") || "The original carries no private metadata.";
+  return sentences.filter(Boolean).join(" ") || "The original has no private metadata.";
 }

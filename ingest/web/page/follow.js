@@ -1,14 +1,15 @@
-/** The warm-up of one upload, live: by events, and by asking again and again where they do not come through. */
+/** Follows the warm-up of an upload: by events, or by polling if events fail. */
 
-import { eventsOf } from "./events.js";
+import { readEvents } from "./events.js";
 import { Problem } from "./problem.js";
 
-const FIRST_WAIT = 500; // milliseconds between two questions; each is half as long again as the one before,
-const LONGEST_WAIT = 10_000; // up to this
-const PATIENCE = 900_000; // after so long without an end, nobody is warming up
+// Milliseconds between two polls; each wait is 1.5 times the one before.
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 10_000;
+const TIMEOUT = 900_000; // milliseconds; after that, no worker is running
 
 /**
- * Every change of the status, until the job ends. Throws a Problem (404 if the upload is gone), or an AbortError.
+ * Yields each change of the status until the job ends. Throws a Problem (404 if the upload was deleted) or an AbortError.
  * @param {import("./api.js").Api} api
  * @param {string} id
  * @param {AbortSignal} signal
@@ -16,12 +17,12 @@ const PATIENCE = 900_000; // after so long without an end, nobody is warming up
  */
 export async function* follow(api, id, signal) {
   try {
-    for await (const { name, data } of eventsOf(await api.events(id, signal))) {
-      if (name === "deleted") throw gone();
+    for await (const { name, data } of readEvents(await api.events(id, signal))) {
+      if (name === "deleted") throw deletedProblem();
       if (name !== "status") continue;
       const status = JSON.parse(data);
       yield status;
-      if (ended(status)) return;
+      if (hasEnded(status)) return;
     }
   } catch (error) {
     if (signal.aborted || isFinal(error)) throw error;
@@ -30,18 +31,18 @@ export async function* follow(api, id, signal) {
 }
 
 /** @param {{status: string}} job */
-export function ended({ status }) {
+export function hasEnded({ status }) {
   return status === "complete" || status === "failed";
 }
 
 /** @type {typeof follow} */
 async function* poll(api, id, signal) {
-  const deadline = Date.now() + PATIENCE;
+  const deadline = Date.now() + TIMEOUT;
   for (let wait = FIRST_WAIT; Date.now() < deadline; wait = Math.min(wait * 1.5, LONGEST_WAIT)) {
-    const status = await api.status(id, signal).catch(unlessFinal);
+    const status = await api.status(id, signal).catch(nullIfRetryable);
     if (status) yield status;
-    if (status && ended(status)) return;
-    await pause(wait, signal);
+    if (status && hasEnded(status)) return;
+    await sleep(wait, signal);
   }
 }
 
@@ -52,22 +53,22 @@ function isFinal(error) {
 
 /**
  * @param {unknown} error
- * @returns {null} for what may pass
+ * @returns {null} if the error may pass; throws it otherwise
  */
-function unlessFinal(error) {
+function nullIfRetryable(error) {
   if (error instanceof Problem && error.retryable) return null;
   throw error;
 }
 
-function gone() {
-  return new Problem({ title: "This upload is gone", detail: "It was deleted while you looked at it.", status: 404 });
+function deletedProblem() {
+  return new Problem({ title: "This upload was deleted", detail: "Someone deleted it while you viewed it.", status: 404 });
 }
 
 /**
  * @param {number} wait milliseconds
  * @param {AbortSignal} signal
  */
-function pause(wait, signal) {
+function sleep(wait, signal) {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(resolve, wait);
     signal.addEventListener(

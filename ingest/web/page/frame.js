@@ -1,34 +1,34 @@
-/** A picture that develops: its placeholder first, the picture itself once there is one. */
+/** A frame that shows an upload's placeholder until its image has loaded. */
 
 import { thumbhashUrl } from "./thumbhash.js";
 
 /**
- * Paints an upload's placeholder into a frame, which holds one image. Style goes through the CSSOM, which the
+ * Paints an upload's placeholder into a frame with one image. Sets styles through the CSSOM, which the
  * Content-Security-Policy allows.
  * @param {HTMLElement} frame
  * @param {import("./api.js").Placeholder} placeholder
  */
-export function paint(frame, { thumbhash, color }) {
+export function paintPlaceholder(frame, { thumbhash, color }) {
   frame.style.setProperty("--color", color);
   frame.style.setProperty("--thumbhash", `url("${thumbhashUrl(thumbhash)}")`);
 }
 
 /**
- * Loads a picture into its frame, unless it is there already.
+ * Loads an image into its frame, unless it is already there.
  * @param {HTMLElement} frame
  * @param {HTMLImageElement} image
  * @param {string} url
  * @param {() => void} [onLoad]
  */
-export function develop(frame, image, url, onLoad) {
+export function loadImage(frame, image, url, onLoad) {
   if (image.getAttribute("src") === url) return;
-  frame.dataset.picture = "coming";
+  frame.dataset.image = "loading";
   image.onload = () => {
-    frame.dataset.picture = "there";
+    frame.dataset.image = "loaded";
     onLoad?.();
   };
   image.onerror = () => {
-    frame.dataset.picture = "missing";
+    frame.dataset.image = "failed";
   };
   image.src = url;
 }

@@ -1,7 +1,7 @@
-/** All variants of an upload, by size. Sizes and formats are those that the API names. */
+/** All variants of an upload, by size. The API names the sizes and formats. */
 
 import { Card } from "./card.js";
-import { partsOf, stamp } from "./dom.js";
+import { cloneTemplate, partsOf } from "./dom.js";
 
 export class Gallery {
   #root;
@@ -11,7 +11,7 @@ export class Gallery {
 
   /**
    * @param {HTMLElement} root
-   * @param {(words: string) => void} announce
+   * @param {(message: string) => void} announce
    */
   constructor(root, announce) {
     this.#root = root;
@@ -27,20 +27,20 @@ export class Gallery {
       return { size, cards };
     });
     this.#cards = new Map(groups.map(({ size, cards }) => [size, cards]));
-    this.#root.replaceChildren(...groups.map(({ size, cards }) => section(size, cards)));
+    this.#root.replaceChildren(...groups.map(({ size, cards }) => buildSection(size, cards)));
   }
 
   /**
    * @param {Record<string, import("./api.js").Variant>} variants by name
-   * @param {boolean} all whether to ask for those, too, that nothing has derived yet
+   * @param {boolean} loadAll whether to load variants that are not stored yet
    */
-  update(variants, all) {
+  update(variants, loadAll) {
     for (const cards of this.#cards.values()) {
-      const heaviest = Math.max(1, ...cards.map(({ name }) => variants[name]?.bytes ?? 0));
+      const largest = Math.max(1, ...cards.map(({ name }) => variants[name]?.bytes ?? 0));
       for (const card of cards) {
-        const known = variants[card.name];
-        if (known) card.show(known, heaviest);
-        if (all || known?.state === "stored") card.reveal();
+        const variant = variants[card.name];
+        if (variant) card.update(variant, largest);
+        if (loadAll || variant?.state === "stored") card.load();
       }
     }
   }
@@ -50,8 +50,8 @@ export class Gallery {
  * @param {string} size
  * @param {Card[]} cards
  */
-function section(size, cards) {
-  const root = stamp("size-template");
+function buildSection(size, cards) {
+  const root = cloneTemplate("size-template");
   const { title, list } = partsOf(root);
   title.textContent = size;
   list.append(...cards.map((card) => card.root));

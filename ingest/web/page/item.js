@@ -1,115 +1,114 @@
-/** One file on its way: preview, progress, refusal, and what can be done about it. */
+/** One file in the upload queue: preview, progress, errors, and the actions that its state allows. */
 
-import { partsOf, stamp } from "./dom.js";
+import { cloneTemplate, partsOf } from "./dom.js";
+import { formatBytes, formatPixels } from "./formatting.js";
 import { Problem } from "./problem.js";
 import { upload } from "./upload.js";
-import { bytes } from "./words.js";
 
-/** The buttons that each state offers. */
+/** The buttons of each state. */
 const ACTIONS = /** @type {const} */ ({
   waiting: ["cancel"],
   sending: ["cancel"],
   checking: ["cancel"],
-  taken: ["open"],
+  uploaded: ["open"],
   cancelled: ["retry"],
   failed: ["retry"],
-  refused: [],
+  rejected: [],
 });
 
 /**
- * @typedef {object} Surroundings
+ * @typedef {object} Context
  * @property {import("./key.js").Keyring} keyring
- * @property {<T>(task: () => Promise<T>) => Promise<T>} inTurn
- * @property {(words: string) => void} announce
- * @property {(id: string) => void} onTaken
+ * @property {<T>(task: () => Promise<T>) => Promise<T>} limit
+ * @property {(message: string) => void} announce
+ * @property {(id: string) => void} onUploaded
  */
 
 export class Item {
   #file;
-  #around;
+  #context;
   #parts;
   #sending = new AbortController();
 
   /**
    * @param {File} file
-   * @param {Surroundings} around
+   * @param {Context} context
    */
-  constructor(file, around) {
+  constructor(file, context) {
     this.#file = file;
-    this.#around = around;
-    this.root = stamp("item-template");
+    this.#context = context;
+    this.root = cloneTemplate("item-template");
     this.#parts = partsOf(this.root);
     this.#parts.name.textContent = file.name;
-    this.#parts.size.textContent = bytes(file.size);
+    this.#parts.size.textContent = formatBytes(file.size);
     this.#parts.progress.setAttribute("aria-label", `Upload of ${file.name}`);
     this.#parts.cancel.addEventListener("click", () => this.#sending.abort());
     this.#parts.retry.addEventListener("click", () => this.start());
-    this.#preview();
+    this.#showPreview();
   }
 
-  /** Sends the file when it is its turn, and says how that went. */
+  /** Waits for a free slot, uploads the file, and shows the result. */
   async start() {
     const { signal } = (this.#sending = new AbortController());
-    this.#become("waiting", "Waits for its turn");
-    signal.addEventListener("abort", () => this.#become("cancelled", "Cancelled"), { once: true });
+    this.#setState("waiting", "Waiting");
+    signal.addEventListener("abort", () => this.#setState("cancelled", "Cancelled"), { once: true });
     try {
-      const document = await this.#around.inTurn(() => this.#send(signal));
-      this.#taken(document);
+      this.#onUploaded(await this.#context.limit(() => this.#send(signal)));
     } catch (error) {
-      if (!signal.aborted) this.#failed(error);
+      if (!signal.aborted) this.#onError(error);
     }
   }
 
   /** @param {AbortSignal} signal */
   #send(signal) {
     signal.throwIfAborted();
-    const options = { keyring: this.#around.keyring, signal, onProgress: this.#progress };
-    this.#progress(0);
+    const options = { keyring: this.#context.keyring, signal, onProgress: this.#onProgress };
+    this.#onProgress(0);
     return upload(this.#file, options);
   }
 
-  #progress = (/** @type {number} */ share) => {
+  #onProgress = (/** @type {number} */ share) => {
     this.#parts.progress.value = share;
-    if (share < 1) this.#become("sending", `Sending, ${Math.floor(100 * share)}%`);
-    else this.#become("checking", "Sent; the server looks at it");
+    if (share < 1) this.#setState("sending", `Uploading, ${Math.floor(100 * share)}%`);
+    else this.#setState("checking", "The server checks the file");
   };
 
-  /** @param {import("./api.js").Upload} document */
-  #taken({ uploadId, format, dimensions }) {
+  /** @param {import("./api.js").Upload} upload */
+  #onUploaded({ uploadId, format, dimensions }) {
     const { name, open } = this.#parts;
     open.href = `#${uploadId}`;
     open.setAttribute("aria-label", `Open ${name.textContent}`);
-    this.#become("taken", `Taken: ${format.toUpperCase()}, ${dimensions.width} × ${dimensions.height}`);
-    this.#around.announce(`${name.textContent} was taken`);
-    this.#around.onTaken(uploadId);
+    this.#setState("uploaded", `Uploaded: ${format.toUpperCase()}, ${formatPixels(dimensions)}`);
+    this.#context.announce(`${name.textContent} uploaded`);
+    this.#context.onUploaded(uploadId);
   }
 
   /** @param {unknown} error */
-  #failed(error) {
+  #onError(error) {
     if (!(error instanceof Problem)) throw error;
-    const again = error.retryable || error.status === 401;
-    this.#become(again ? "failed" : "refused", error.title, error.detail);
-    this.#around.announce(`${this.#file.name}: ${error.words}`);
+    const canRetry = error.retryable || error.status === 401;
+    this.#setState(canRetry ? "failed" : "rejected", error.title, error.detail);
+    this.#context.announce(`${this.#file.name}: ${error.text}`);
   }
 
   /**
    * @param {keyof typeof ACTIONS} state
-   * @param {string} words
+   * @param {string} text
    * @param {string} [detail]
    */
-  #become(state, words, detail = "") {
+  #setState(state, text, detail = "") {
     const { actions, progress } = this.#parts;
     const focused = actions.contains(document.activeElement);
     this.root.dataset.state = state;
-    this.#parts.words.textContent = words;
+    this.#parts.text.textContent = text;
     this.#parts.detail.textContent = detail;
     progress.hidden = !["waiting", "sending", "checking"].includes(state);
-    const offered = /** @type {readonly string[]} */ (ACTIONS[state]);
-    for (const name of ["cancel", "retry", "open"]) this.#parts[name].hidden = !offered.includes(name);
-    if (focused && offered[0]) this.#parts[offered[0]].focus(); // or the keyboard's place would be lost
+    const shown = /** @type {readonly string[]} */ (ACTIONS[state]);
+    for (const name of ["cancel", "retry", "open"]) this.#parts[name].hidden = !shown.includes(name);
+    if (focused && shown[0]) this.#parts[shown[0]].focus(); // keeps the keyboard's position in the page
   }
 
-  #preview() {
+  #showPreview() {
     const { preview } = this.#parts;
     const url = URL.createObjectURL(this.#file);
     const release = () => URL.revokeObjectURL(url);

@@ -1,9 +1,9 @@
-/** The API key: asked for when a call is refused, sent as a header, kept in this tab and nowhere else. */
+/** The API key: requested after a 401, sent as a header, stored in this tab only. */
 
 import { ask } from "./dialog.js";
 import { partsOf } from "./dom.js";
 
-const SLOT = "darkroom-key";
+const STORAGE_KEY = "darkroom-key";
 
 export class Keyring extends EventTarget {
   #dialog;
@@ -14,7 +14,7 @@ export class Keyring extends EventTarget {
 
   /**
    * @param {HTMLDialogElement} dialog
-   * @param {Storage} storage that of the tab
+   * @param {Storage} storage the tab's sessionStorage
    */
   constructor(dialog, storage) {
     super();
@@ -24,7 +24,7 @@ export class Keyring extends EventTarget {
   }
 
   get key() {
-    return this.#storage.getItem(SLOT);
+    return this.#storage.getItem(STORAGE_KEY);
   }
 
   /** @returns {Record<string, string>} */
@@ -33,31 +33,31 @@ export class Keyring extends EventTarget {
   }
 
   forget() {
-    this.#storage.removeItem(SLOT);
+    this.#storage.removeItem(STORAGE_KEY);
     this.dispatchEvent(new Event("change"));
   }
 
   /**
-   * Asks for another key than the refused one. Calls that are refused at the same time share one question.
-   * @param {string | null} refused
+   * Asks the user for another key than the rejected one. Concurrent calls share one dialog.
+   * @param {string | null} rejected
    * @returns {Promise<boolean>} whether there is another key now
    */
-  async renew(refused) {
-    if (this.key && this.key !== refused) return true;
-    this.#asking ??= this.#question(refused !== null).finally(() => {
+  async requestKey(rejected) {
+    if (this.key && this.key !== rejected) return true;
+    this.#asking ??= this.#prompt(rejected !== null).finally(() => {
       this.#asking = null;
     });
     return this.#asking;
   }
 
-  /** @param {boolean} wrong whether there was a key, which the server did not know */
-  async #question(wrong) {
-    const { input, refusal } = this.#parts;
+  /** @param {boolean} rejected whether the server rejected a key */
+  async #prompt(rejected) {
+    const { input, rejection } = this.#parts;
     input.value = "";
-    refusal.hidden = !wrong;
-    input.setAttribute("aria-invalid", String(wrong));
+    rejection.hidden = !rejected;
+    input.setAttribute("aria-invalid", String(rejected));
     const answered = await ask(this.#dialog);
-    if (answered) this.#storage.setItem(SLOT, input.value.trim());
+    if (answered) this.#storage.setItem(STORAGE_KEY, input.value.trim());
     input.value = "";
     if (answered) this.dispatchEvent(new Event("change"));
     return answered;

@@ -1,17 +1,17 @@
-/** What went wrong with a call, in words: the server's own (RFC 9457) wherever it said any. */
+/** Errors of API calls, as text for people: the server's problem document (RFC 9457) where there is one. */
 
-import { seconds } from "./words.js";
+import { formatSeconds } from "./formatting.js";
 
 const RETRYABLE = new Set([0, 408, 429, 502, 503, 504]);
 
-/** A call that failed. `status` is 0 where no answer came. */
+/** A failed call. `status` is 0 if there was no response. */
 export class Problem extends Error {
-  /** @param {{title: string, detail?: string, status?: number, retryAfter?: number | null}} said */
+  /** @param {{title: string, detail?: string, status?: number, retryAfter?: number | null}} problem */
   constructor({ title, detail = "", status = 0, retryAfter = null }) {
     super(detail);
     this.title = title;
     this.status = status;
-    /** Seconds until trying again makes sense, if the server said so. */
+    /** Seconds until a retry makes sense, if the server gave them. */
     this.retryAfter = retryAfter;
   }
 
@@ -19,37 +19,37 @@ export class Problem extends Error {
     return RETRYABLE.has(this.status);
   }
 
-  /** What to do about it, or why, as one or two sentences. */
+  /** The reason, or what to do, in one or two sentences. */
   get detail() {
-    const when = this.retryAfter === null ? "" : `Try again in ${seconds(this.retryAfter)}.`;
+    const when = this.retryAfter === null ? "" : `Try again in ${formatSeconds(this.retryAfter)}.`;
     return [this.message, when].filter(Boolean).join(" ");
   }
 
-  /** All of it in one line. */
-  get words() {
+  /** Title and detail in one line. */
+  get text() {
     return [this.title, this.detail].filter(Boolean).join(". ");
   }
 }
 
 /**
- * From an answer. Edges and proxies answer in HTML: then there is the status alone.
+ * Reads a problem from a response. Edges and proxies respond in HTML, which leaves only the status.
  * @param {number} status
  * @param {string} body
  * @param {string | null} retryAfter
  */
-export function problemOf(status, body, retryAfter) {
+export function parseProblem(status, body, retryAfter) {
   const wait = Number(retryAfter ?? NaN);
-  const said = parsed(body);
+  const document = parseJson(body);
   return new Problem({
-    title: said.title ?? `The server answered ${status}`,
-    detail: said.detail,
+    title: document.title ?? `The server responded with status ${status}`,
+    detail: document.detail,
     status,
     retryAfter: Number.isFinite(wait) ? wait : null,
   });
 }
 
-/** No answer at all. */
-export function unreachable() {
+/** A call without a response. */
+export function networkProblem() {
   return new Problem({ title: "The server cannot be reached", detail: "Check the connection, then try again." });
 }
 
@@ -57,7 +57,7 @@ export function unreachable() {
  * @param {string} body
  * @returns {{title?: string, detail?: string}}
  */
-function parsed(body) {
+function parseJson(body) {
   try {
     return JSON.parse(body) ?? {};
   } catch {

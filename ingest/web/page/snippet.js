@@ -1,4 +1,4 @@
-/** The `<picture>` element to paste, as the server wrote it. */
+/** The server's `<picture>` element, to copy and paste. */
 
 import { copyOnClick } from "./clipboard.js";
 import { partsOf } from "./dom.js";
@@ -8,7 +8,7 @@ export class Snippet {
 
   /**
    * @param {HTMLElement} root
-   * @param {(words: string) => void} announce
+   * @param {(message: string) => void} announce
    */
   constructor(root, announce) {
     this.#parts = partsOf(root);
@@ -18,7 +18,7 @@ export class Snippet {
   /** @param {import("./api.js").Upload} upload */
   show({ picture, urls }) {
     const { code, hint } = this.#parts;
-    code.textContent = picture.replaceAll("><", ">\n<"); // attributes hold no bare ">", which is escaped
+    code.textContent = picture.replaceAll("><", ">\n<"); // in attributes, ">" is escaped
     const [url] = Object.values(Object.values(urls)[0] ?? {});
     hint.hidden = !url?.startsWith("/");
   }

@@ -1,9 +1,9 @@
-/** ThumbHash (https://evanw.github.io/thumbhash/): a rough picture out of some 25 bytes, painted before any arrives. */
+/** Decodes a ThumbHash (https://evanw.github.io/thumbhash/): a blurred preview in about 25 bytes. */
 
 const SIDE = 32; // pixels of the longer side
 
 /**
- * A data: URL of the picture that a hash stands for.
+ * The decoded image as a data: URL.
  * @param {string} base64
  */
 export function thumbhashUrl(base64) {
@@ -16,7 +16,7 @@ export function thumbhashUrl(base64) {
 }
 
 /**
- * The rough picture, by the inverse cosine transform of the few frequencies that the hash has kept.
+ * Decodes by the inverse cosine transform of the few frequencies in the hash.
  * @param {Uint8Array} hash
  */
 export function decode(hash) {
@@ -40,7 +40,7 @@ export function decode(hash) {
  */
 
 /**
- * The fields of the hash, low bits first. Luminance has `across` x `down` frequencies, which is the picture's shape.
+ * Reads the hash's fields, low bits first. Luminance has `across` x `down` frequencies, in the image's aspect ratio.
  * @param {Uint8Array} hash
  */
 function read(hash) {
@@ -53,8 +53,8 @@ function read(hash) {
   const next = nibbles(hash, hasAlpha ? 6 : 5);
   const channels = [
     channel(next, (head & 63) / 63, ((head >> 18) & 31) / 31, Math.max(3, across), Math.max(3, down)),
-    channel(next, ((head >> 6) & 63) / 31.5 - 1, (1.25 * ((tail >> 3) & 63)) / 63, 3, 3), // colours a little stronger,
-    channel(next, ((head >> 12) & 63) / 31.5 - 1, (1.25 * ((tail >> 9) & 63)) / 63, 3, 3), // for what rounding lost
+    channel(next, ((head >> 6) & 63) / 31.5 - 1, (1.25 * ((tail >> 3) & 63)) / 63, 3, 3), // 1.25 makes colours stronger,
+    channel(next, ((head >> 12) & 63) / 31.5 - 1, (1.25 * ((tail >> 9) & 63)) / 63, 3, 3), // as the reference decoder does
   ];
   if (hasAlpha) channels.push(channel(next, (hash[5] & 15) / 15, (hash[5] >> 4) / 15, 5, 5));
   return { across, down, hasAlpha, channels };
@@ -87,7 +87,7 @@ function channel(next, mean, scale, across, down) {
 }
 
 /**
- * The pairs of horizontal and vertical frequency that are kept, in their order; all but that of the mean.
+ * The pairs of horizontal and vertical frequency in the hash, in order, without the mean's.
  * @param {number} across
  * @param {number} down
  */

@@ -1,24 +1,24 @@
-/** One of the recent uploads: a link to it. */
+/** One recent upload: a link to its details. */
 
-import { partsOf, stamp } from "./dom.js";
-import { develop, paint } from "./frame.js";
-import { moment, pixels } from "./words.js";
+import { cloneTemplate, partsOf } from "./dom.js";
+import { formatPixels, formatTime } from "./formatting.js";
+import { loadImage, paintPlaceholder } from "./frame.js";
 
 export class Tile {
   #parts;
 
   /** @param {import("./api.js").Upload} upload */
   constructor({ uploadId, createdAt, dimensions, placeholder, urls }) {
-    this.root = stamp("tile-template");
+    this.root = cloneTemplate("tile-template");
     this.#parts = partsOf(this.root);
-    const { link, frame, picture, created } = this.#parts;
+    const { link, frame, image, created } = this.#parts;
     const [url] = Object.values(Object.values(urls)[0] ?? {});
     link.href = `#${uploadId}`;
-    created.textContent = moment(createdAt);
+    created.textContent = formatTime(createdAt);
     created.dateTime = createdAt;
-    this.#parts.dimensions.textContent = pixels(dimensions);
-    paint(frame, placeholder);
-    if (url) develop(frame, picture, url);
+    this.#parts.dimensions.textContent = formatPixels(dimensions);
+    paintPlaceholder(frame, placeholder);
+    if (url) loadImage(frame, image, url);
   }
 
   /** @param {import("./api.js").Upload} upload */

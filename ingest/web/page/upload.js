@@ -1,37 +1,37 @@
-/** One upload, by XMLHttpRequest: fetch does not tell how much of a body has gone out. */
+/** Uploads a file by XMLHttpRequest, because fetch reports no progress of a request's body. */
 
-import { problemOf, unreachable } from "./problem.js";
+import { networkProblem, parseProblem } from "./problem.js";
 
-const PATIENCE = 600_000; // milliseconds; the server gives up long before
+const TIMEOUT = 600_000; // milliseconds; the server's own UPLOAD_TIMEOUT is 60 seconds by default
 
 /**
- * Sends a file. Throws a Problem, or what `signal` was aborted with.
+ * Uploads a file. Throws a Problem, or the reason that `signal` was aborted with.
  * @param {File} file
  * @param {object} options
  * @param {import("./key.js").Keyring} options.keyring
  * @param {AbortSignal} options.signal
- * @param {(share: number) => void} options.onProgress 0 to 1 of the body has gone out; 1 comes last
+ * @param {(share: number) => void} options.onProgress called with the sent share of the body, 0 to 1; last with 1
  * @returns {Promise<import("./api.js").Upload>}
  */
 export async function upload(file, options) {
   const { key } = options.keyring;
-  const answer = await post(file, options);
+  const response = await post(file, options);
   options.signal.throwIfAborted();
-  if (answer.status === 201) return JSON.parse(answer.responseText);
-  if (answer.status === 401 && (await options.keyring.renew(key))) return upload(file, options);
-  if (answer.status === 0) throw unreachable();
-  throw problemOf(answer.status, answer.responseText, answer.getResponseHeader("Retry-After"));
+  if (response.status === 201) return JSON.parse(response.responseText);
+  if (response.status === 401 && (await options.keyring.requestKey(key))) return upload(file, options);
+  if (response.status === 0) throw networkProblem();
+  throw parseProblem(response.status, response.responseText, response.getResponseHeader("Retry-After"));
 }
 
 /**
  * @param {File} file
  * @param {Parameters<typeof upload>[1]} options
- * @returns {Promise<XMLHttpRequest>} once it has ended, however it did
+ * @returns {Promise<XMLHttpRequest>} resolves when the request ends, also if it fails
  */
 function post(file, { keyring, signal, onProgress }) {
   const request = new XMLHttpRequest();
   request.open("POST", "/images/upload");
-  request.timeout = PATIENCE;
+  request.timeout = TIMEOUT;
   const headers = Object.entries({ Accept: "application/json", ...keyring.headers });
   headers.forEach(([name, value]) => request.setRequestHeader(name, value));
   request.upload.addEventListener("progress", ({ loaded, total }) => onProgress(loaded / total));

@@ -1,7 +1,7 @@
-/** The warm-up's progress, as a bar and in words. */
+/** The warm-up's progress, as a bar and as text. */
 
 import { partsOf } from "./dom.js";
-import { bytes, milliseconds } from "./words.js";
+import { formatBytes, formatMilliseconds } from "./formatting.js";
 
 export class WarmUpView {
   #root;
@@ -17,24 +17,24 @@ export class WarmUpView {
   update(status) {
     this.#root.dataset.status = status.status;
     this.#parts.progress.value = status.progress;
-    this.#parts.words.textContent = wordsFor(status);
+    this.#parts.text.textContent = describeWarmUp(status);
   }
 }
 
 /** @param {import("./api.js").Status} status */
-export function wordsFor(status) {
+export function describeWarmUp(status) {
   const all = Object.values(status.variants);
   const stored = all.filter(({ state }) => state === "stored");
-  const count = `${stored.length} of ${all.length} variants`;
+  const count = `${stored.length} of ${all.length} variants ready`;
   switch (status.status) {
     case "pending":
-      return "Waits for a worker. Every URL works already.";
+      return "Waiting for a worker. Every URL works already.";
     case "processing":
       return `Warming up: ${count}.`;
     case "complete":
-      return `Warm: ${count}, ${bytes(sum(stored, "bytes"))}, ${milliseconds(sum(stored, "milliseconds"))} of work.`;
+      return `${count}: ${formatBytes(sum(stored, "bytes"))}, derived in ${formatMilliseconds(sum(stored, "milliseconds"))}.`;
     default:
-      return `The warm-up failed after ${count}: ${status.error ?? "no reason was given"}`;
+      return `The warm-up failed with ${count}. ${status.error ?? "The server gave no reason."}`;
   }
 }
 

@@ -1,6 +1,6 @@
-"""For back ends that render pages: URLs of variants, and a picture element from a server's JSON about an upload.
+"""URLs of variants and `<picture>` elements, for back ends that render pages.
 
-Standard library only; the server is not needed.
+Depends on the standard library only, and sends no requests.
 
 >>> variant_url("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", "medium", density=2, base="https://cdn.example.com")
 'https://cdn.example.com/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/medium@2x.auto'

@@ -1,24 +1,24 @@
-"""What this package reads of an upload's document: the answer to `POST /images/upload` or `GET /images/{uploadId}`."""
+"""Types of the JSON of `POST /images/upload` and `GET /images/{uploadId}`, as far as this package reads it."""
 
 from typing import TypedDict
 
 
 class Dimensions(TypedDict):
-    """Pixels."""
+    """Width and height in pixels."""
 
     width: int
     height: int
 
 
 class Placeholder(TypedDict):
-    """`thumbhash` is base64, `color` is `#rrggbb`."""
+    """A ThumbHash in base64, and a colour as `#rrggbb`."""
 
     thumbhash: str
     color: str
 
 
 class Upload(TypedDict):
-    """`sizes`: how large each size shows this picture. `urls`: by size, then by format. The document holds more."""
+    """An upload. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format."""
 
     sizes: dict[str, Dimensions]
     urls: dict[str, dict[str, str]]

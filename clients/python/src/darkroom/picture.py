@@ -1,4 +1,4 @@
-"""A `<picture>` element: AVIF and WebP for whoever can show them, JPEG for the rest, a placeholder until then."""
+"""A `<picture>` element: AVIF and WebP for browsers that support them, else JPEG, with a placeholder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from darkroom.documents import Dimensions, Upload
 from darkroom.placeholder import data_url
 
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
-_SOURCES = {"avif": "image/avif", "webp": "image/webp"}  # what browsers should try first
+_SOURCES = {"avif": "image/avif", "webp": "image/webp"}  # in the order in which browsers should try them
 
 
 def picture_html(
@@ -22,12 +22,12 @@ def picture_html(
     loading: Literal["lazy", "eager"] = "lazy",
     placeholder: bool = True,
 ) -> str:
-    """The element for an upload, as Darkroom's own answers describe it; everything in it is escaped.
+    """Return a `<picture>` element for an upload, from the JSON of Darkroom's API. All values are escaped.
 
-    `sizes` tells the browser how wide the picture will be (HTML's attribute). It chooses among all sizes that have the
-    shape of `size`, by default the largest there is. `placeholder` paints the ThumbHash, and its colour before that, in
-    a `style` attribute: switch it off where the page's Content-Security-Policy allows no inline styles.
-    Raises ValueError for a size that the upload has not, and for a placeholder that is none.
+    `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
+    of `size`, by default the largest. `placeholder` paints the ThumbHash over its colour in a `style` attribute; turn
+    it off if the page's Content-Security-Policy forbids inline styles.
+    Raises ValueError if the upload has no such size, or if its placeholder is not valid.
 
     >>> upload: Upload = {
     ...     "sizes": {"small": {"width": 150, "height": 150}},
@@ -43,7 +43,7 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
     chosen = max(boxes, key=lambda name: boxes[name]["width"]) if size is None else size
     if chosen not in boxes:
         raise ValueError(f"the upload has the sizes {', '.join(boxes)}, not {chosen!r}")
-    family = _of_one_shape(boxes, boxes[chosen])
+    family = _of_same_shape(boxes, boxes[chosen])
     sources = "".join(
         f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
         for format, media_type in _SOURCES.items()
@@ -57,8 +57,8 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
     )
 
 
-def _of_one_shape(boxes: dict[str, Dimensions], like: Dimensions) -> list[str]:
-    """Names by width, each width once, as HTML demands. Shapes may differ by a pixel's rounding."""
+def _of_same_shape(boxes: dict[str, Dimensions], like: Dimensions) -> list[str]:
+    """Names of the sizes with this aspect ratio (up to rounding) by width; HTML allows each width only once."""
     same: dict[int, str] = {}
     for name, box in boxes.items():
         tolerance = max(box["width"], box["height"], like["width"], like["height"])
@@ -73,7 +73,7 @@ def _candidates(upload: Upload, names: list[str], format: str, sizes: str) -> st
 
 
 def _style(upload: Upload) -> str:
-    """The colour at once, over it the ThumbHash; nothing behind what is transparent."""
+    """The colour, and the ThumbHash over it; empty for transparent images, which would let it show through."""
     color = upload["placeholder"]["color"]
     if not _COLOR.fullmatch(color):
         raise ValueError(f"a placeholder's colour is #rrggbb, not {color!r}")

@@ -1,7 +1,7 @@
-"""A ThumbHash as a tiny picture in a `data:` URL, which a page paints without a script.
+"""A ThumbHash as a tiny PNG in a `data:` URL, which a page shows without a script.
 
 The format is Evan Wallace's (https://evanw.github.io/thumbhash/): means and low cosine frequencies of luminance (l) and
-of two colour differences (p: yellow-blue, q: red-green). A browser scales the few pixels up, smoothly.
+of two colour differences (p: yellow-blue, q: red-green). Browsers scale the few pixels up smoothly.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from math import cos, pi
 
-_SIDE = 8  # pixels of the longer side: 300 characters as a PNG, within 5 levels of what 32 would show
-_STRONGER = 1.25  # the format's own decoder makes up for the colour that its coarse steps lose
+_SIDE = 8  # pixels of the longer side: 300 characters as a PNG, within 5 levels of the result with 32
+_COLOR_GAIN = 1.25  # as the reference decoder, which compensates for coarse quantisation
 
 Frequencies = Mapping[tuple[int, int], float]
-"""By how often they swing across and down."""
+"""Amplitudes by horizontal and vertical frequency."""
 
 
 @lru_cache(1024)
 def data_url(thumbhash: str) -> str | None:
-    """What a base64 `thumbhash` describes, as a PNG. Raises ValueError for what is no ThumbHash.
+    """Return the image of a base64 ThumbHash as a PNG in a `data:` URL. Raises ValueError if it is not a ThumbHash.
 
-    None for one with transparency: what is painted behind such a picture stays visible through it.
+    Returns None for a transparent image, because a background would stay visible through it.
     """
     data = b64decode(thumbhash, validate=True)
     if len(data) < 5:
@@ -46,19 +46,19 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _sides(data: bytes) -> tuple[int, int]:
-    """Of the longer one 7 frequencies are kept, of the other as many as its part of that."""
-    across, down = _kept(data)
+    """Width and height: the longer side has 7 frequencies, the other a proportional number."""
+    across, down = _frequency_counts(data)
     return max(1, round(_SIDE * across / 7)), max(1, round(_SIDE * down / 7))
 
 
-def _kept(data: bytes) -> tuple[int, int]:
+def _frequency_counts(data: bytes) -> tuple[int, int]:
     shape = int.from_bytes(data[3:5], "little")
     return (7, shape & 7) if shape >> 15 else (shape & 7, 7)
 
 
 def _pixels(data: bytes, width: int, height: int) -> Iterator[list[bytes]]:
-    """Rows of RGB."""
-    light, yellow_blue, red_green = (_samples(one, width, height) for one in _channels(data))
+    """Rows of RGB pixels."""
+    light, yellow_blue, red_green = (_samples(channel, width, height) for channel in _channels(data))
     for y in range(height):
         yield [_rgb(light[y][x], yellow_blue[y][x], red_green[y][x]) for x in range(width)]
 
@@ -66,19 +66,19 @@ def _pixels(data: bytes, width: int, height: int) -> Iterator[list[bytes]]:
 def _channels(data: bytes) -> Iterator[Frequencies]:
     head, shape = int.from_bytes(data[:3], "little"), int.from_bytes(data[3:5], "little")
     nibbles = (byte >> shift & 15 for byte in data[5:] for shift in (0, 4))
-    across, down = (max(3, kept) for kept in _kept(data))
+    across, down = (max(3, count) for count in _frequency_counts(data))
     yield _channel((head & 63) / 63, (head >> 18 & 31) / 31, across, down, nibbles)
-    yield _channel((head >> 6 & 63) / 31.5 - 1, (shape >> 3 & 63) / 63 * _STRONGER, 3, 3, nibbles)
-    yield _channel((head >> 12 & 63) / 31.5 - 1, (shape >> 9 & 63) / 63 * _STRONGER, 3, 3, nibbles)
+    yield _channel((head >> 6 & 63) / 31.5 - 1, (shape >> 3 & 63) / 63 * _COLOR_GAIN, 3, 3, nibbles)
+    yield _channel((head >> 12 & 63) / 31.5 - 1, (shape >> 9 & 63) / 63 * _COLOR_GAIN, 3, 3, nibbles)
 
 
 def _channel(mean: float, scale: float, across: int, down: int, nibbles: Iterator[int]) -> Frequencies:
-    found = {(0, 0): mean}
+    frequencies = {(0, 0): mean}
     for v in range(down):
         for u in range(0 if v else 1, across):
             if u * down < across * (down - v):
-                found[u, v] = 2 * scale * (next(nibbles, 7.5) / 7.5 - 1)  # 7.5: nothing, where the hash was cut
-    return found
+                frequencies[u, v] = 2 * scale * (next(nibbles, 7.5) / 7.5 - 1)  # 7.5 means 0, for truncated hashes
+    return frequencies
 
 
 def _samples(frequencies: Frequencies, width: int, height: int) -> list[list[float]]:

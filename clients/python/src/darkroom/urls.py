@@ -1,4 +1,4 @@
-"""The URL of a variant, made from what the caller has kept: the upload's id."""
+"""URLs of variants from an upload's id."""
 
 import re
 from typing import Literal, get_args
@@ -13,10 +13,11 @@ _SIZE = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 def variant_url(
     upload_id: str, size: str, format: Format = "auto", *, density: Literal[1, 2, 3] = 1, base: str = ""
 ) -> str:
-    """`size` is one that Darkroom is configured with; `auto` is the format that suits the client.
+    """Return the URL of a variant, or its path without `base`, the server's CDN_URL or PUBLIC_URL.
 
-    `base` is the server's CDN_URL or PUBLIC_URL; without it the URL is a path. Raises ValueError for what could not be
-    a variant, so that nothing a client sent gets into a URL: whether there is such an upload is not looked up.
+    `size` is a configured size; with the format `auto` the server chooses by the client's `Accept`.
+    Raises ValueError for malformed arguments, so that client input cannot change the URL. Does not check that the
+    upload exists.
     """
     if not _UPLOAD_ID.fullmatch(upload_id):
         raise ValueError(f"an upload's id is a lower-case UUID, not {upload_id!r}")

@@ -1,4 +1,4 @@
-"""`/openapi.json` says what the service does: its calls, its problems, and the very form of its answers."""
+"""`/openapi.json` agrees with the service: its calls, its problems and its responses."""
 
 import re
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def described(document: dict[str, Any]) -> dict[str, set[str]]:
 
 
 def codes(document: dict[str, Any]) -> set[tuple[int, str]]:
-    """Every problem that some call is said to answer, with its status."""
+    """Status and code of every problem in the document."""
     found = set()
     for _, _, operation in operations(document):
         for status, answer in operation["responses"].items():
@@ -60,7 +60,7 @@ def codes(document: dict[str, Any]) -> set[tuple[int, str]]:
 
 
 def routes(service: Service, *, variants: bool) -> dict[str, set[str]]:
-    """Calls by path, as the router has them: of routes for one path the first. The pages' own files are no calls."""
+    """The router's methods by path, without the pages' own files. The first route of a path counts."""
     app: Any = ingest_app(service.ingest, warm_up=False, variants=variants)
     while not hasattr(app, "routes"):
         app = app._app
@@ -70,12 +70,12 @@ def routes(service: Service, *, variants: bool) -> dict[str, set[str]]:
 
 
 class TestDocument:
-    async def test_is_valid(self) -> None:
+    async def test_document_is_valid(self) -> None:
         openapi = ci_module("schemathesis").openapi
         openapi.from_dict(document()).validate()
         openapi.from_dict(document(variants=False, api_keys=("first",))).validate()
 
-    async def test_is_what_is_served_and_needs_no_key(self, service: Service) -> None:
+    async def test_document_is_served_without_a_key(self, service: Service) -> None:
         locked = service.configured(api_keys=("first",))
 
         answer = await locked.get("/openapi.json")
@@ -85,8 +85,7 @@ class TestDocument:
         assert answer.json() == describe(locked.ingest.origin.settings, variants=True)
 
     @pytest.mark.parametrize("variants", [True, False])
-    async def test_leads_nowhere_in_vain(self, variants: bool) -> None:
-        """References and links."""
+    async def test_every_link_names_an_operation(self, variants: bool) -> None:
         made = document(variants=variants)
         text = str(made)
         names = [operation["operationId"] for _, _, operation in operations(made)]
@@ -99,19 +98,19 @@ class TestDocument:
         assert ("getVariant" in links) is variants
 
     @pytest.mark.parametrize("variants", [True, False])
-    async def test_has_every_call_and_no_other(self, service: Service, variants: bool) -> None:
+    async def test_document_has_exactly_the_routed_calls(self, service: Service, variants: bool) -> None:
         expected = routes(service, variants=variants) | ({VARIANT: {"GET", "HEAD"}} if variants else {})
 
         assert described(document(variants=variants)) == expected
 
-    async def test_has_every_problem_with_its_status(self) -> None:
+    async def test_document_has_every_problem_with_its_status(self) -> None:
         raised = {(status, code) for code, status in STATUS.items() if code not in NEVER_SENT}
         ours = {(kind.status, kind.code) for kind in (INTERNAL, METHOD_NOT_ALLOWED, UNSATISFIABLE)}
 
-        # What an upload is refused for with 400 is 422 where it was taken under other settings, or by another version.
+        # 422 for originals that were accepted under other settings or by another version; as uploads they are 400.
         assert codes(document()) == raised | ours | {(422, "unsupported_format")}
 
-    async def test_says_what_one_may_send_by_the_settings(self) -> None:
+    async def test_limits_follow_the_settings(self) -> None:
         made = document(max_upload_mb=3, min_side=20, max_side=70, sizes={"tiny": {"width": 9}, "wide": {"width": 90}})
 
         form = made["paths"]["/images/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]
@@ -128,7 +127,7 @@ class TestDocument:
             assert urls["required"] == ["tiny", "wide"]
             assert urls["properties"]["tiny"]["required"] == ["jpg", "png", "webp", "avif"]
 
-    async def test_says_which_calls_need_a_key(self) -> None:
+    async def test_document_says_which_calls_need_a_key(self) -> None:
         locked, unlocked = document(api_keys=("first",)), document()
 
         assert locked["security"] == [{"bearer": []}]
@@ -139,14 +138,14 @@ class TestDocument:
                 assert (operation.get("security") == []) is open_to_all
                 assert ("401" in operation["responses"]) is not open_to_all
 
-    async def test_tells_no_secret(self) -> None:
+    async def test_document_contains_no_secret(self) -> None:
         assert "open-sesame" not in str(document(api_keys=("open-sesame",), redis_url="redis://:open-sesame@cache"))
 
 
-class TestAnswers:
-    """What is answered is what the document says of the call, down to required headers."""
+class TestResponses:
+    """Responses conform to the document, including required headers."""
 
-    async def test_to_an_upload_and_its_calls(self, service: Service) -> None:
+    async def test_responses_about_an_upload_conform(self, service: Service) -> None:
         created = await service.upload(picture())
         upload_id = created.json()["uploadId"]
         await agree(service, created, "/images/upload", 201)
@@ -177,23 +176,25 @@ class TestAnswers:
             ("huge.jpg", {}, 404),
         ],
     )
-    async def test_to_a_variant(self, service: Service, name: str, headers: dict[str, str], status: int) -> None:
+    async def test_responses_about_a_variant_conform(
+        self, service: Service, name: str, headers: dict[str, str], status: int
+    ) -> None:
         path = f"/images/{(await service.upload(picture())).json()['uploadId']}/{name}"
         async with service.client(headers) as client:
             await agree(service, await client.get(path), VARIANT, status)
             if "range" not in headers:
                 await agree(service, await client.head(path), VARIANT, status)
 
-    async def test_about_the_service(self, service: Service) -> None:
+    async def test_responses_about_the_service_conform(self, service: Service) -> None:
         for path in ("/healthz", "/readyz", "/metrics", "/", "/docs", "/openapi.json"):
             await agree(service, await service.get(path), path, 200)
 
-    async def test_without_a_key(self, service: Service) -> None:
+    async def test_responses_without_a_key_conform(self, service: Service) -> None:
         locked = service.configured(api_keys=("first",))
 
         await agree(locked, await locked.get("/images"), "/images", 401)
 
-    async def test_while_the_database_is_away(self, service: Service) -> None:
+    async def test_responses_during_a_database_outage_conform(self, service: Service) -> None:
         await service.ingest.database.migrate("base")
         try:
             ready, listed = await service.get("/readyz"), await service.get("/images")
@@ -205,7 +206,7 @@ class TestAnswers:
 
 
 async def agree(service: Service, answer: httpx.Response, path: str, status: int, method: str | None = None) -> None:
-    """The answer has this status, and is as the document that is served says of it."""
+    """Asserts the response's status and that it conforms to the served document."""
     assert answer.status_code == status
     checks = ci_module("schemathesis.specs.openapi.checks")
     made = ci_module("schemathesis").openapi.from_dict((await service.get("/openapi.json")).json())

@@ -1,4 +1,4 @@
-"""The upload page's files: which there are, for whom, and under which policy."""
+"""The upload page's files, their access and their policy."""
 
 import httpx
 import pytest
@@ -33,7 +33,7 @@ async def get(path: str, url_base: str = "") -> httpx.Response:
 
 
 @pytest.mark.parametrize("path", PAGE_PATHS)
-async def test_every_file_comes_with_its_type_and_the_policy(path: str) -> None:
+async def test_every_file_has_its_media_type_and_the_policy(path: str) -> None:
     answer = await get(path)
 
     assert answer.status_code == 200
@@ -50,20 +50,20 @@ async def test_every_file_comes_with_its_type_and_the_policy(path: str) -> None:
         ("http://cdn.test:8080", "http://cdn.test:8080"),
     ],
 )
-async def test_pictures_may_come_from_where_the_variants_are(url_base: str, origin: str) -> None:
+async def test_policy_allows_images_from_the_variants_origin(url_base: str, origin: str) -> None:
     header = (await get("/", url_base)).headers["content-security-policy"]
 
     assert policy(header) == POLICY | {"img-src": f"'self' {origin} blob: data:"}
 
 
 @pytest.mark.parametrize("path", ["/page/", "/page/__init__.py", "/page/../app.py", "/page/%2e%2e/app.py", "/page/x"])
-async def test_there_is_nothing_else(path: str) -> None:
+async def test_unknown_path_returns_404(path: str) -> None:
     assert (await get(path)).status_code == 404
 
 
 @pytest.mark.heavy
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_page_needs_no_key_and_knows_the_cdn(service: Service) -> None:
+async def test_page_needs_no_key_and_allows_images_from_the_cdn(service: Service) -> None:
     locked = service.configured(api_keys=("key",), cdn_url="https://cdn.test")
 
     for path in PAGE_PATHS:

@@ -1,30 +1,30 @@
-/** The ways in: chosen, dropped or pasted files. */
+/** Files that the user chooses, drops or pastes. */
 
 import { byId } from "./dom.js";
 
 /**
- * Takes the form over, which would work without us, too.
- * @param {(files: File[]) => void} take
+ * Replaces the form's own submission, which works without JavaScript.
+ * @param {(files: File[]) => void} onFiles
  */
-export function takeFiles(take) {
+export function listenForFiles(onFiles) {
   const input = byId("image");
   const zone = byId("drop-zone");
   byId("submit").hidden = true;
   input.multiple = true;
   input.required = false;
   input.addEventListener("change", () => {
-    take([...input.files]);
+    onFiles([...input.files]);
     input.value = ""; // so that the same file can be chosen again
   });
-  document.addEventListener("paste", ({ clipboardData }) => take([...(clipboardData?.files ?? [])]));
+  document.addEventListener("paste", ({ clipboardData }) => onFiles([...(clipboardData?.files ?? [])]));
   document.addEventListener("dragover", (event) => highlight(zone, event));
   document.addEventListener("dragleave", ({ relatedTarget }) => {
-    if (!relatedTarget) delete zone.dataset.over; // out of the window, not from one element to the next
+    if (!relatedTarget) delete zone.dataset.over; // the pointer left the window, not only one element
   });
   document.addEventListener("drop", (event) => {
-    event.preventDefault(); // or the browser would leave the page for the file
+    event.preventDefault(); // otherwise the browser opens the file in place of the page
     delete zone.dataset.over;
-    take([...(event.dataTransfer?.files ?? [])]);
+    onFiles([...(event.dataTransfer?.files ?? [])]);
   });
 }
 

@@ -1,4 +1,4 @@
-"""One upload, opened: what is shown is what the API says, and what is copied works."""
+"""The details of an upload: they show the API's data, and copied text works."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.browser.conftest import SIDES
-from tests.browser.visits import Complaints, choose, developed, opened, screenshot, warm
+from tests.browser.visits import Complaints, choose, screenshot, wait_for_image, wait_for_upload, wait_for_warm_up
 from tests.http_client import http
 from tests.photographs import photograph_bytes
 from tests.service import Service
@@ -16,7 +16,7 @@ from tests.service import Service
 
 @pytest.fixture(scope="module")
 def upload_id(service: Service) -> str:
-    """A photograph, warm."""
+    """A photograph whose warm-up is complete."""
     files = {"image": ("coffee.png", photograph_bytes("coffee.png"))}
     upload_id = str(http.post(f"{service.url}/images/upload", files=files, timeout=30).json()["uploadId"])
     http.get(f"{service.url}/images/{upload_id}/events", timeout=60)  # ends with the job
@@ -25,9 +25,9 @@ def upload_id(service: Service) -> str:
 
 @pytest.fixture
 def picture(page: Page, upload_id: str) -> Page:
-    """The page with that photograph opened."""
+    """The page with that photograph open."""
     page.goto(f"/#{upload_id}")
-    warm(page)
+    wait_for_warm_up(page)
     return page
 
 
@@ -35,7 +35,7 @@ def _fulfill(body: str, route: Route) -> None:
     route.fulfill(body=body, content_type="application/json")
 
 
-def test_the_gallery_has_what_the_api_says(picture: Page, service: Service, upload_id: str) -> None:
+def test_gallery_shows_the_variants_of_the_api(picture: Page, service: Service, upload_id: str) -> None:
     upload = http.get(f"{service.url}/images/{upload_id}").json()
     variants = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
     urls = {f"{size}.{format}": url for size, formats in upload["urls"].items() for format, url in formats.items()}
@@ -43,7 +43,7 @@ def test_the_gallery_has_what_the_api_says(picture: Page, service: Service, uplo
     shown = {}
     for card in picture.locator(".card").all():
         image = card.get_by_role("img")
-        developed(image)
+        wait_for_image(image)
         name = image.get_attribute("alt")
         assert image.get_attribute("src") == card.get_by_role("link").get_attribute("href") == urls[name]
         shown[name] = {
@@ -58,8 +58,8 @@ def test_the_gallery_has_what_the_api_says(picture: Page, service: Service, uplo
 
 
 @pytest.mark.slow
-def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
-    facts = picture.locator("#picture .facts")
+def test_facts_show_the_upload(picture: Page, upload_id: str) -> None:
+    facts = picture.locator("#details .facts")
     size = len(photograph_bytes("coffee.png"))
 
     expect(facts.locator("[data-part=id]")).to_have_text(upload_id)
@@ -68,23 +68,23 @@ def test_the_facts_are_the_uploads(picture: Page, upload_id: str) -> None:
 
 
 @pytest.mark.slow
-def test_what_the_answer_says_of_privacy_is_told(page: Page, service: Service, upload_id: str) -> None:
+def test_privacy_of_the_upload_is_shown_as_text(page: Page, service: Service, upload_id: str) -> None:
     document = http.get(f"{service.url}/images/{upload_id}").json()
     for privacy, words in (
-        ({"removed": ["location", "author"]}, "Not in the variants: location, author."),
+        ({"removed": ["location", "author"]}, "Removed from the variants: location, author."),
         ({"removed": [], "kept": ["device"]}, "Kept in the variants: device."),
-        ({"removed": []}, "The original carries no private metadata."),
+        ({"removed": []}, "The original has no private metadata."),
     ):
         body = json.dumps(document | {"privacy": privacy})
         page.route(f"**/images/{upload_id}", partial(_fulfill, body))
         page.goto("/")
         page.goto(f"/#{upload_id}")
-        expect(page.locator("#picture [data-part=privacy]")).to_have_text(words)
+        expect(page.locator("#details [data-part=privacy]")).to_have_text(words)
         page.unroute_all()
 
 
 @pytest.mark.slow
-def test_the_slider_compares_by_keyboard(picture: Page, service: Service, upload_id: str) -> None:
+def test_slider_works_by_keyboard(picture: Page, service: Service, upload_id: str) -> None:
     variants = http.get(f"{service.url}/images/{upload_id}/status").json()["variants"]
     slider = picture.get_by_role("slider")
     compare = picture.get_by_role("region", name="Compare")
@@ -101,29 +101,29 @@ def test_the_slider_compares_by_keyboard(picture: Page, service: Service, upload
 
     saved = variants["large.jpg"]["bytes"] - variants["large.avif"]["bytes"]
     share = round(100 * abs(saved) / max(variants[f"large.{format}"]["bytes"] for format in ("jpg", "avif")))
-    expect(compare).to_contain_text(f"({share}%) against {'JPG' if saved > 0 else 'AVIF'}.")
+    expect(compare).to_contain_text(f"({share}%) compared with {'JPG' if saved > 0 else 'AVIF'}.")
 
 
 @pytest.mark.slow
-def test_size_and_formats_of_the_comparison_can_be_chosen(picture: Page) -> None:
+def test_comparison_offers_size_and_formats(picture: Page) -> None:
     compare = picture.get_by_role("region", name="Compare")
     compare.get_by_label("Size").select_option("small")
     compare.get_by_label("Left").select_option("png")
     compare.get_by_label("Right").select_option("webp")
 
     for name in ("small.png", "small.webp"):
-        developed(compare.get_by_role("img", name=name))
-    expect(compare).to_contain_text(re.compile(r"WEBP saves [\d.]+ kB \(\d\d%\) against PNG\."))
+        wait_for_image(compare.get_by_role("img", name=name))
+    expect(compare).to_contain_text(re.compile(r"WEBP saves [\d.]+ kB \(\d\d%\) compared with PNG\."))
     compare.get_by_label("Right").select_option("png")
-    expect(compare).to_contain_text("Choose two formats.")
+    expect(compare).to_contain_text("Choose two different formats.")
 
 
 @pytest.mark.slow
-def test_the_copied_snippet_renders_where_it_is_pasted(picture: Page, service: Service, upload_id: str) -> None:
-    copy = picture.get_by_role("button", name="Copy the snippet")
+def test_copied_snippet_renders_on_another_page(picture: Page, service: Service, upload_id: str) -> None:
+    copy = picture.get_by_role("button", name="Copy snippet")
     copy.click()
     expect(picture.get_by_role("status")).to_have_text("Copied")
-    expect(picture.locator("#picture .embed button")).to_have_text("Copied")
+    expect(picture.locator("#details .embed button")).to_have_text("Copied")
     copied = picture.evaluate("navigator.clipboard.readText()")
     document = http.get(f"{service.url}/images/{upload_id}").json()
     assert copied.replace("\n", "") == document["picture"]
@@ -131,14 +131,14 @@ def test_the_copied_snippet_renders_where_it_is_pasted(picture: Page, service: S
     picture.route("**/pasted", lambda route: route.fulfill(content_type="text/html", body=copied))
     picture.goto(f"{service.url}/pasted")
     image = picture.locator("picture > img")
-    developed(image)
+    wait_for_image(image)
     assert image.evaluate("image => image.currentSrc").endswith("/large.avif")
     assert (image.get_attribute("width"), image.get_attribute("height")) == ("120", "120")
     assert "w, " in image.get_attribute("srcset")
 
 
 @pytest.mark.slow
-def test_a_variants_url_is_copied_whole(picture: Page, service: Service, upload_id: str) -> None:
+def test_copied_url_of_a_variant_is_absolute(picture: Page, service: Service, upload_id: str) -> None:
     picture.get_by_role("button", name="Copy the URL of medium.webp").click()
     expect(picture.get_by_role("status")).to_have_text("Copied")
 
@@ -164,7 +164,7 @@ THUMBHASHES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("base64", THUMBHASHES)
-def test_a_thumbhash_is_painted_as_by_the_reference(page: Page, base64: str) -> None:
+def test_thumbhash_decodes_like_the_reference(page: Page, base64: str) -> None:
     (width, height), pixels = THUMBHASHES[base64]
     corners = [(0, 0), (width - 1, 0), (width // 2, height // 2), (0, height - 1), (width - 1, height - 1)]
 
@@ -184,18 +184,18 @@ def test_a_thumbhash_is_painted_as_by_the_reference(page: Page, base64: str) -> 
 
 
 @pytest.mark.slow
-def test_an_upload_that_is_not_there_is_told_in_words(page: Page, complaints: Complaints) -> None:
+def test_unknown_upload_shows_the_problem(page: Page, complaints: Complaints) -> None:
     complaints.expect("404 (Not Found)")
     page.goto("/#8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
 
-    expect(page.locator("#picture .problem")).to_contain_text("No such upload")
-    expect(page.locator("#picture [data-part=content]")).to_be_hidden()
+    expect(page.locator("#details .problem")).to_contain_text("No such upload")
+    expect(page.locator("#details [data-part=content]")).to_be_hidden()
 
 
 @pytest.mark.slow
-def test_going_back_closes_it(page: Page) -> None:
+def test_going_back_closes_the_details(page: Page) -> None:
     choose(page, "chelsea.png")
-    opened(page)
+    wait_for_upload(page)
     page.go_back()
 
-    expect(page.locator("#picture")).to_be_hidden()
+    expect(page.locator("#details")).to_be_hidden()
