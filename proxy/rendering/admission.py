@@ -58,11 +58,11 @@ class Admission:
         return sum(len(queue) for queue in self._queues.values())
 
     @property
-    def charged(self) -> int:
+    def reserved_bytes(self) -> int:
         """Bytes."""
         return sum(turn.cost for turn in self._inside)
 
-    def check(self, priority: Priority) -> None:
+    def raise_if_full(self, priority: Priority) -> None:
         """Raises Overloaded if who comes now would find no place to wait. Costs nothing: ask before what does."""
         free = self._slots - len(self._inside)
         # Of background work there is never more than there are workers.
@@ -70,12 +70,12 @@ class Admission:
             raise self._overloaded(0, "full")
 
     @contextmanager
-    def coming(self, priority: Priority) -> Iterator[None]:
-        """Around what is fetched for a process before `enter`: that takes room and time, too, and counts as waiting.
+    def reserve_place(self, priority: Priority) -> Iterator[None]:
+        """Around what is fetched for a process before `admit`: that takes room and time, too, and counts as waiting.
 
         Raises Overloaded where there would be no place to wait afterwards.
         """
-        self.check(priority)
+        self.raise_if_full(priority)
         live = priority is Priority.LIVE
         self._coming += live
         try:
@@ -83,7 +83,7 @@ class Admission:
         finally:
             self._coming -= live
 
-    async def enter(self, priority: Priority, cost: int) -> Turn:
+    async def admit(self, priority: Priority, cost: int) -> Turn:
         """Returns once there is a slot, and room for `cost` bytes. Whoever enters leaves.
 
         Raises Overloaded, with the seconds until there should be room.
@@ -108,7 +108,7 @@ class Admission:
         self._metrics.render_wait_seconds.labels(priority.name.lower()).observe(turn.entered - turn.arrived)
         return turn
 
-    def leave(self, turn: Turn) -> None:
+    def release(self, turn: Turn) -> None:
         seconds = monotonic() - turn.entered
         self._ended += 1
         self._mean_seconds += max(0.1, 1 / self._ended) * (seconds - self._mean_seconds)
@@ -123,7 +123,7 @@ class Admission:
                     return
                 if turn.granted.done():  # cancelled, and about to give up
                     continue
-                if turn.cost > self._room - self.charged:
+                if turn.cost > self._room - self.reserved_bytes:
                     heavy.append(turn)
                     continue
                 for each in heavy:

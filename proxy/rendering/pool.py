@@ -52,7 +52,7 @@ class RenderPool:
         self._recycle = recycle
         self._metrics = metrics or Metrics()
         room_mb = memory_mb - processes * RENDER_IDLE_MB
-        self._most = min(room_mb, process_mb - RENDER_IDLE_MB) << 20
+        self._max_estimate = min(room_mb, process_mb - RENDER_IDLE_MB) << 20
         # Who has waited for half of the deadline would only be told later that it was missed.
         self.admission = Admission(
             processes, room_mb << 20, max_waiting=max_waiting, patience=timeout / 2, metrics=self._metrics
@@ -62,7 +62,7 @@ class RenderPool:
         self._closed = False
         self._background: set[asyncio.Task[None]] = set()
         self._metrics.watch(self._metrics.waiting, lambda: self.admission.waiting)
-        self._metrics.watch(self._metrics.render_charged_bytes, lambda: self.admission.charged)
+        self._metrics.watch(self._metrics.render_charged_bytes, lambda: self.admission.reserved_bytes)
         self._metrics.watch(self._metrics.render_processes.labels("busy"), lambda: len(self._busy))
         self._metrics.watch(self._metrics.render_processes.labels("idle"), lambda: len(self._idle))
 
@@ -70,7 +70,7 @@ class RenderPool:
         """Has every process running and imported. Raises RenderFailed or DerivationTimeout where they cannot start."""
 
         async def start() -> None:
-            self._idle.append(await self._start_process())
+            self._idle.append(await self._start_worker())
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -92,34 +92,34 @@ class RenderPool:
         while self._background:
             await asyncio.wait(list(self._background))
 
-    def check(self, priority: Priority) -> None:
-        """Raises Overloaded where `coming` would."""
-        self.admission.check(priority)
+    def raise_if_full(self, priority: Priority) -> None:
+        """Raises Overloaded where `reserve_place` would."""
+        self.admission.raise_if_full(priority)
 
-    def coming(self, priority: Priority) -> AbstractContextManager[None]:
+    def reserve_place(self, priority: Priority) -> AbstractContextManager[None]:
         """Around fetching what a process is to work on: who does so has a place in the queue. Raises Overloaded."""
-        return self.admission.coming(priority)
+        return self.admission.reserve_place(priority)
 
-    async def cost(self, path: Path, targets: Sequence[Target] = ()) -> int:
+    async def estimate_memory(self, path: Path, targets: Sequence[Target] = ()) -> int:
         """Bytes that `targets` of the picture at `path` are charged, or its inspection.
 
         What nobody can tell beforehand, or the child will refuse, is charged the most that one picture may take.
         Raises TooHeavy for more than that.
         """
         cost = await anyio.to_thread.run_sync(self._estimate, path, targets)  # a disk may be slow
-        if cost > self._most:
+        if cost > self._max_estimate:
             raise self._too_heavy(cost)
         return cost
 
     def _estimate(self, path: Path, targets: Sequence[Target]) -> int:
         header = read_header(path)
         if header is None or max(header.width, header.height) > self._limits.max_side:
-            return self._most
+            return self._max_estimate
         return estimate(header, path.stat().st_size, targets, by_vips=vips.is_installed())
 
     def _too_heavy(self, cost: int) -> TooHeavy:
         self._metrics.render_refusals.labels("too_heavy").inc()
-        needed, allowed = -(-cost >> 20), self._most >> 20
+        needed, allowed = -(-cost >> 20), self._max_estimate >> 20
         by_budget = allowed < self._process_mb - RENDER_IDLE_MB
         setting = f"RENDER_MEMORY_MB={self._memory_mb}" if by_budget else f"RENDER_PROCESS_MB={self._process_mb}"
         return TooHeavy(
@@ -127,28 +127,28 @@ class RenderPool:
         )
 
     @asynccontextmanager
-    async def process(self, priority: Priority, cost: int) -> AsyncIterator[RenderWorker]:
-        """A process to ask one thing of, and `cost` bytes for it.
+    async def acquire(self, priority: Priority, memory: int) -> AsyncIterator[RenderWorker]:
+        """A process to ask one thing of, and `memory` bytes for it.
 
         If the answer was not read to its end, the process is killed and replaced. Raises Overloaded, RenderFailed or
         DerivationTimeout.
         """
         with step("wait for admission"):
-            turn = await self.admission.enter(priority, cost)
+            turn = await self.admission.admit(priority, memory)
         try:
-            process = self._take_idle() or await self._start_process()
+            process = self._take_idle() or await self._start_worker()
         except BaseException:
-            self.admission.leave(turn)
+            self.admission.release(turn)
             raise
         self._busy.add(process)
-        process.memory = cost
+        process.memory = memory
         try:
             yield process
         finally:
             self._busy.discard(process)
             if process.at_rest and process.requests < self._recycle and not self._closed:
                 self._idle.append(process)
-                self.admission.leave(turn)
+                self.admission.release(turn)
             else:
                 if not process.gone:
                     process.kill()
@@ -175,11 +175,11 @@ class RenderPool:
             if not self._closed:
                 await self._start_another()
         finally:
-            self.admission.leave(turn)
+            self.admission.release(turn)
 
     async def _start_another(self) -> None:
         try:
-            process = await self._start_process()
+            process = await self._start_worker()
         except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports it
             log.error("render process did not start", error=str(error))
             return
@@ -193,5 +193,5 @@ class RenderPool:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _start_process(self) -> RenderWorker:
+    async def _start_worker(self) -> RenderWorker:
         return await RenderWorker.start(self._limits, self._process_mb, self._timeout)

@@ -43,7 +43,7 @@ class RenderWorker:
     def __init__(self, child: asyncio.subprocess.Process, limits: Limits, timeout: float) -> None:
         assert child.stdin is not None
         assert child.stdout is not None
-        self._child, self._stdin, self._stdout = child, child.stdin, child.stdout
+        self._process, self._stdin, self._stdout = child, child.stdin, child.stdout
         self._limits = limits
         self._timeout = timeout
         self.requests = 0
@@ -99,12 +99,12 @@ class RenderWorker:
 
     @property
     def pid(self) -> int:
-        return self._child.pid
+        return self._process.pid
 
     @property
     def alive(self) -> bool:
         """Its pipes tell of its death before the event loop has heard of it."""
-        return self._child.returncode is None and not self._stdin.is_closing() and not self._stdout.at_eof()
+        return self._process.returncode is None and not self._stdin.is_closing() and not self._stdout.at_eof()
 
     @property
     def why_ended(self) -> str:
@@ -112,7 +112,7 @@ class RenderWorker:
         if self._late:
             return "deadline"
         if self.gone:
-            return "killed" if self._child.returncode == -SIGKILL else "died"
+            return "killed" if self._process.returncode == -SIGKILL else "died"
         return "recycled" if self.at_rest else "abandoned"
 
     async def stop(self) -> None:
@@ -120,15 +120,15 @@ class RenderWorker:
         if self.gone:  # a signal sent into its death would hide what it died of
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_BREATH):
-                    await self._child.wait()
+                    await self._process.wait()
         self.kill()
         with contextlib.suppress(RuntimeError):  # somebody else is reading: then they find the end
             await self._stdout.read()
-        await self._child.wait()
+        await self._process.wait()
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            self._child.kill()
+            self._process.kill()
 
     async def _send(self, message: protocol.Message) -> None:
         self.requests += 1

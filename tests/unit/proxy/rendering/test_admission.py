@@ -36,12 +36,12 @@ class Callers:
         await settle()
 
     async def _stay(self, name: str, priority: Priority, cost: int) -> None:
-        turn = await self.admission.enter(priority, cost)
+        turn = await self.admission.admit(priority, cost)
         try:
             self.entered.append(name)
             await self._exits[name].wait()
         finally:
-            self.admission.leave(turn)
+            self.admission.release(turn)
 
 
 async def settle() -> None:
@@ -111,7 +111,7 @@ async def test_one_too_many_waiting_is_told_at_once_when_to_come_back() -> None:
             await those.arrive(name)
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await those.admission.admit(LIVE, 1)
 
         assert raised.value.retry_after is not None
         assert raised.value.retry_after >= 1
@@ -125,7 +125,7 @@ async def test_with_no_room_to_wait_a_free_slot_is_still_given() -> None:
         assert those.entered == ["a"]
 
         with pytest.raises(Overloaded):
-            await those.admission.enter(LIVE, 1)
+            await those.admission.admit(LIVE, 1)
 
         await those.leave("a")
         await those.arrive("b")
@@ -160,7 +160,7 @@ async def test_who_waited_in_vain_is_told_when_to_come_back_and_waits_no_more() 
         await those.arrive("a")
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await those.admission.admit(LIVE, 1)
 
         assert raised.value.retry_after is not None
         assert raised.value.retry_after >= 1
@@ -176,7 +176,7 @@ async def test_retry_after_grows_with_those_who_wait() -> None:
             await those.arrive(str(number))
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await those.admission.admit(LIVE, 1)
 
     assert raised.value.retry_after == 9  # 41 before whoever comes next, at 0.2 seconds each until one has ended
 
@@ -249,7 +249,7 @@ async def test_after_any_coming_and_going_all_slots_are_there() -> None:
         await asyncio.gather(*those.tasks.values(), return_exceptions=True)
 
         assert those.admission.waiting == 0
-        assert those.admission.charged == 0
+        assert those.admission.reserved_bytes == 0
         for name in "abcd":
             await those.arrive(name)
         assert those.entered[-3:] == ["a", "b", "c"]
@@ -263,11 +263,11 @@ async def test_who_does_not_fit_beside_the_others_waits_with_a_slot_free() -> No
         await those.arrive("a", cost=60)
         await those.arrive("b", cost=41)
         assert those.entered == ["a"]
-        assert those.admission.charged == 60
+        assert those.admission.reserved_bytes == 60
 
         await those.leave("a")
         assert those.entered == ["a", "b"]
-        assert those.admission.charged == 41
+        assert those.admission.reserved_bytes == 41
 
 
 async def test_together_they_never_cost_more_than_there_is_room() -> None:
@@ -279,12 +279,12 @@ async def test_together_they_never_cost_more_than_there_is_room() -> None:
                 those.tasks[str(random.randint(0, number))].cancel()
             if number % 2:
                 await those.leave(str(random.randint(0, number)))
-            assert those.admission.charged <= ROOM
+            assert those.admission.reserved_bytes <= ROOM
         for number in range(300):
             await those.leave(str(number))
         await asyncio.gather(*those.tasks.values(), return_exceptions=True)
 
-        assert (those.admission.waiting, those.admission.charged) == (0, 0)
+        assert (those.admission.waiting, those.admission.reserved_bytes) == (0, 0)
 
 
 async def test_a_lighter_one_passes_one_who_waits_for_memory() -> None:
@@ -379,14 +379,14 @@ async def test_room_given_to_one_who_is_just_leaving_is_given_on_exactly() -> No
         await settle()
 
         assert those.entered == ["a", "c"]
-        assert those.admission.charged == 90
+        assert those.admission.reserved_bytes == 90
 
 
 async def test_who_waited_for_memory_in_vain_is_told_when_there_should_be_some() -> None:
     async with callers(slots=9, patience=0.01) as those:
         await those.arrive("a", cost=100)
         with pytest.raises(Overloaded):
-            await those.admission.enter(LIVE, 1)
+            await those.admission.admit(LIVE, 1)
 
         await those.leave("a")
         await those.arrive("b", cost=100)
@@ -399,7 +399,7 @@ async def test_retry_after_counts_who_fits_beside_whom() -> None:
             await those.arrive(name, cost=60)
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 60)
+            await those.admission.admit(LIVE, 60)
 
     assert raised.value.retry_after == 2  # nine before it, one at a time for all the slots, at 0.2 seconds each
 
@@ -411,7 +411,7 @@ async def test_retry_after_learns_from_how_long_those_inside_have_been_there() -
         next(iter(those.admission._inside)).entered -= 4
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await those.admission.admit(LIVE, 1)
 
     assert raised.value.retry_after == 13  # three before it, at four seconds and a little each
 
@@ -419,15 +419,15 @@ async def test_retry_after_learns_from_how_long_those_inside_have_been_there() -
 async def test_waits_and_refusals_are_measured() -> None:
     metrics = Metrics()
     admission = Admission(1, ROOM, max_waiting=1, patience=0.01, metrics=metrics)
-    inside = await admission.enter(BACKGROUND, 1)
-    waiting = asyncio.create_task(admission.enter(LIVE, 1))
+    inside = await admission.admit(BACKGROUND, 1)
+    waiting = asyncio.create_task(admission.admit(LIVE, 1))
     await settle()
     for _ in range(2):
         with pytest.raises(Overloaded):
-            await admission.enter(LIVE, 1)
+            await admission.admit(LIVE, 1)
     with pytest.raises(Overloaded):
         await waiting
-    admission.leave(inside)
+    admission.release(inside)
 
     assert sample(metrics, "darkroom_render_refusals_total", reason="full") == 2
     assert sample(metrics, "darkroom_render_refusals_total", reason="late") == 1
@@ -439,17 +439,17 @@ async def test_who_is_on_the_way_counts_as_waiting() -> None:
     async with callers(slots=1, max_waiting=2) as those:
         with ExitStack() as coming:
             for _ in range(3):  # one for the slot, two who will wait
-                coming.enter_context(those.admission.coming(LIVE))
-            with pytest.raises(Overloaded), those.admission.coming(LIVE):
+                coming.enter_context(those.admission.reserve_place(LIVE))
+            with pytest.raises(Overloaded), those.admission.reserve_place(LIVE):
                 pass
-            with those.admission.coming(BACKGROUND):
+            with those.admission.reserve_place(BACKGROUND):
                 pass
         for name in "abc":
             await those.arrive(name)
-        with pytest.raises(Overloaded), those.admission.coming(LIVE):
+        with pytest.raises(Overloaded), those.admission.reserve_place(LIVE):
             pass
         await those.leave("a")
-        with those.admission.coming(LIVE):
+        with those.admission.reserve_place(LIVE):
             pass
 
         assert those.entered == ["a", "b"]
@@ -460,8 +460,8 @@ async def test_who_is_on_the_way_is_in_the_seconds_that_others_are_told() -> Non
         those.admission._mean_seconds = 2.0
         with ExitStack() as coming:
             for _ in range(41):
-                coming.enter_context(those.admission.coming(LIVE))
-            with pytest.raises(Overloaded) as refused, those.admission.coming(LIVE):
+                coming.enter_context(those.admission.reserve_place(LIVE))
+            with pytest.raises(Overloaded) as refused, those.admission.reserve_place(LIVE):
                 pass
 
         assert refused.value.retry_after == 82
