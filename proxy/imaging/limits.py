@@ -28,6 +28,8 @@ MAX_CHUNKS = 20_000
 """Chunks in a PNG. Encoders make them of 8 KiB and more, so 10 MB are 1,300; Pillow reads a million empty ones for
 seconds."""
 
+MORE_MEMORY_THAN_ESTIMATED = "The picture needs more memory than its header suggests. Scale it down."
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DECODER_ERRORS = (
     OSError,
@@ -88,7 +90,7 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
             raise Undecodable(f"This {known} file is damaged. Export it again.") from error
         raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.") from error
     except MemoryError as error:
-        raise TooHeavy("The picture takes more memory than its header lets expect. Scale it down.") from error
+        raise TooHeavy(MORE_MEMORY_THAN_ESTIMATED) from error
     except _DECODER_ERRORS as error:
         raise Undecodable("The file is truncated or damaged. Export it again.") from error
 

@@ -1,4 +1,4 @@
-"""A render pool of real processes, and what tests ask of it."""
+"""A render pool with real workers, and helpers for its tests."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ STANDARD = [target(side, side, format) for side in SIDES.values() for format in 
 LIVE = Priority.LIVE
 PLENTY = 4096  # MiB
 ROOM = 200 << 20  # bytes: enough for the small pictures that most tests use
-PATIENT = 60  # seconds: for all that is not about deadlines
+PATIENT = 60  # seconds: for tests that are not about deadlines
 
 
 @asynccontextmanager
@@ -58,7 +58,7 @@ async def render(render_pool: RenderPool, path: Path, targets: Sequence[Target] 
     return [file.body for file in files]
 
 
-async def look(render_pool: RenderPool, path: Path) -> Inspection:
+async def inspect_with(render_pool: RenderPool, path: Path) -> Inspection:
     async with render_pool.acquire(LIVE, await render_pool.estimate_memory(path)) as process:
         return await process.inspect(path)
 

@@ -1,4 +1,4 @@
-"""Real render processes: they answer as this one would, are used again, recycled, and gone when closed."""
+"""The render pool with real workers: same results as in this process, reuse, recycling, and closing."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ from tests.unit.proxy.rendering.pools import (
     SMALL,
     STANDARD,
     gone,
-    look,
+    inspect_with,
     pid,
     pool,
     render,
@@ -46,13 +46,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.heavy
-async def test_files_are_those_that_this_process_would_render(render_pool: RenderPool, tmp_path: Path) -> None:
+async def test_worker_renders_the_same_bytes_as_the_pipeline(render_pool: RenderPool, tmp_path: Path) -> None:
     original = camera_jpeg(6, SNAPSHOT)
 
     assert await render(render_pool, written(tmp_path, original), STANDARD) == rendered(original, *STANDARD)
 
 
-async def test_files_come_as_they_are_ready_with_their_timings(render_pool: RenderPool) -> None:
+async def test_files_are_yielded_when_ready_with_timings(render_pool: RenderPool) -> None:
     targets = [target(400, 400), target(150, 150), target(150, 150, Format.JPG)]
     async with render_pool.acquire(LIVE, ROOM) as process:
         files = [file async for file in process.render(ROCKET, targets)]
@@ -66,12 +66,12 @@ async def test_files_come_as_they_are_ready_with_their_timings(render_pool: Rend
     assert all(seconds >= 0 for file in files for seconds in file.timings.values())
 
 
-async def test_inspections_are_those_of_this_process(render_pool: RenderPool) -> None:
-    assert await look(render_pool, ROCKET) == inspect(ROCKET, LIMITS)
+async def test_worker_inspects_as_the_inspector_does(render_pool: RenderPool) -> None:
+    assert await inspect_with(render_pool, ROCKET) == inspect(ROCKET, LIMITS)
 
 
 @pytest.mark.heavy
-async def test_two_processes_work_at_the_same_time() -> None:
+async def test_two_workers_run_at_the_same_time() -> None:
     async with (
         pool(processes=2) as render_pool,
         render_pool.acquire(LIVE, ROOM) as one,
@@ -84,7 +84,7 @@ async def test_two_processes_work_at_the_same_time() -> None:
 
 
 @pytest.mark.heavy
-async def test_many_callers_share_few_processes() -> None:
+async def test_many_requests_share_few_workers() -> None:
     targets = [target(side, side) for side in range(100, 120)]
     async with pool(processes=2, max_waiting=100) as render_pool:
         before = {process.pid for process in render_pool._idle}
@@ -95,7 +95,7 @@ async def test_many_callers_share_few_processes() -> None:
     assert after == before
 
 
-async def test_a_process_is_used_again(render_pool: RenderPool) -> None:
+async def test_worker_is_reused(render_pool: RenderPool) -> None:
     first, before = await pid(render_pool), render_pool._idle[0].requests
     await render(render_pool, ROCKET)
     await render(render_pool, ROCKET)
@@ -110,18 +110,18 @@ def environment_of(process_id: int) -> set[bytes]:
 
 
 @reads("/proc/self/environ")
-async def test_children_inherit_no_environment(render_pool: RenderPool) -> None:
+async def test_workers_inherit_no_environment(render_pool: RenderPool) -> None:
     names = environment_of(await pid(render_pool))
 
     assert names <= {name.encode() for name in ENVIRONMENT} | {b"LC_CTYPE"}  # which Python may set itself
 
 
-async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too(render_pool: RenderPool) -> None:
-    child = await pid(render_pool)
+async def test_workers_have_low_priority_and_their_own_process_group(render_pool: RenderPool) -> None:
+    worker = await pid(render_pool)
 
-    assert os.getpriority(os.PRIO_PROCESS, child) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
-    assert os.getpgid(child) == child  # a terminal interrupts the group of its command
-    assert os.getsid(child) == os.getsid(0)  # Linux shares out processors by session first
+    assert os.getpriority(os.PRIO_PROCESS, worker) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    assert os.getpgid(worker) == worker  # a terminal interrupts the group of its command
+    assert os.getsid(worker) == os.getsid(0)  # Linux shares out processors by session first
 
 
 # Refusals
@@ -155,7 +155,7 @@ async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too(
     ],
     ids=["foreign", "small", "large", "cut", "scans"],
 )
-async def test_a_refusal_arrives_by_name_with_its_text_and_costs_no_process(
+async def test_refusal_keeps_its_type_and_text_and_its_worker(
     render_pool: RenderPool, tmp_path: Path, original: bytes, kind: type[Refused], text: str
 ) -> None:
     refused = written(tmp_path, original)
@@ -164,14 +164,14 @@ async def test_a_refusal_arrives_by_name_with_its_text_and_costs_no_process(
     with pytest.raises(kind) as of_rendering:
         await render(render_pool, refused)
     with pytest.raises(kind) as of_inspection:
-        await look(render_pool, refused)
+        await inspect_with(render_pool, refused)
 
     assert await pid(render_pool) == first
     assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
     assert (str(of_rendering.value), str(of_inspection.value)) == (text, text)
 
 
-async def test_16_bit_grey_does_not_kill_its_process(render_pool: RenderPool, tmp_path: Path) -> None:
+async def test_16_bit_grey_does_not_crash_its_worker(render_pool: RenderPool, tmp_path: Path) -> None:
     grey = written(tmp_path, raw_png(np.full((200, 200), 0x8080), 16))
     first = await pid(render_pool)
 
@@ -185,7 +185,7 @@ async def test_16_bit_grey_does_not_kill_its_process(render_pool: RenderPool, tm
 
 
 @pytest.mark.heavy
-async def test_a_process_is_replaced_after_so_many_requests() -> None:
+async def test_worker_is_replaced_after_its_number_of_requests() -> None:
     async with pool(recycle=3) as render_pool:
         first = await pid(render_pool)
         for _ in range(2):
@@ -200,7 +200,7 @@ async def test_a_process_is_replaced_after_so_many_requests() -> None:
 
 
 @pytest.mark.heavy
-async def test_closing_leaves_no_process() -> None:
+async def test_close_leaves_no_process() -> None:
     async with pool(processes=2) as render_pool:
         await render(render_pool, ROCKET)
         ids = [process.pid for process in render_pool._idle]
@@ -212,16 +212,16 @@ async def test_closing_leaves_no_process() -> None:
 
 
 @pytest.mark.heavy
-async def test_closing_leaves_no_replacement_that_was_on_its_way() -> None:
+async def test_close_leaves_no_replacement_that_was_starting() -> None:
     async with pool(processes=2) as render_pool, render_pool.acquire(LIVE, ROOM) as process:
-        process.at_rest = False  # as after an answer that was not read to its end
+        process.is_idle = False  # as after an answer that was not read completely
 
     assert render_pool._background == set()
     assert render_pool._idle == []
 
 
 @pytest.mark.heavy
-async def test_closing_ends_a_process_that_is_at_work() -> None:
+async def test_close_ends_a_busy_worker() -> None:
     render_pool = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=0)
     await render_pool.start()
     async with render_pool.acquire(LIVE, ROOM) as process:
