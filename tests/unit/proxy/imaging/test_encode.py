@@ -202,7 +202,7 @@ def test_png_of_a_page_of_text_is_smaller_than_by_pillows_utmost() -> None:
 def test_png_of_unfiltered_rows_keeps_pixels_and_exif(mode: str) -> None:
     image = Image.effect_noise((300, 200), 20).quantize(200).convert("RGBA").convert(mode)
 
-    with Image.open(BytesIO(png_module._unfiltered(image, camera_exif(3).tobytes()))) as written:
+    with Image.open(BytesIO(png_module._encode_unfiltered(image, camera_exif(3).tobytes()))) as written:
         assert (written.mode, written.tobytes()) == (mode, image.tobytes())
         assert written.getexif()[0x0112] == 3
 
