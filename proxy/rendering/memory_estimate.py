@@ -13,13 +13,13 @@ from proxy.imaging.header import Header
 from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.resize import (
     DECODE_TIER,
-    MIDDLE,
-    WHOLE,
+    MAX_WHOLE_PIXELS,
+    MIDDLE_SIDE,
     decode_scale,
     decode_size,
     decode_tier,
     place,
-    reduction,
+    reduction_factor,
 )
 from proxy.imaging.target import Target
 from proxy.model import Format
@@ -143,19 +143,19 @@ def _decoding_bytes(header: Header, file_bytes: int, tier: int, *, by_vips: bool
     size = header.width, header.height
     stored, pixels = header.width * header.height, _decoded_pixels(header, tier, by_vips=by_vips)
     if by_vips and (banded := LIBVIPS.get(header.kind)):
-        factor = reduction(size, tier) if header.kind.startswith("png") else 1
+        factor = reduction_factor(size, tier) if header.kind.startswith("png") else 1
         whole = banded.stored + (banded.interlaced if header.interlaced else 0)
         return banded.pixel * pixels + banded.row * factor * header.width + whole * stored + banded.file * file_bytes
     rate = PILLOW[header.kind]
     beside = max(header.coefficients, rate.file * file_bytes)  # the file is closed before coefficients are kept
-    if header.kind.startswith("jpeg") or reduction(size, tier) == 1:
+    if header.kind.startswith("jpeg") or reduction_factor(size, tier) == 1:
         return rate.pixel * pixels + beside
-    band = header.width * min(header.height, BAND * reduction(size, tier))
+    band = header.width * min(header.height, BAND * reduction_factor(size, tier))
     return rate.stored * stored + rate.band * band + 2 * _PLAIN * pixels + beside  # as bands, and joined
 
 
 def _kept_bytes(header: Header, tier: int, *, by_vips: bool) -> float:
-    whole = not (by_vips and header.kind in LIBVIPS) and reduction((header.width, header.height), tier) == 1
+    whole = not (by_vips and header.kind in LIBVIPS) and reduction_factor((header.width, header.height), tier) == 1
     return (PILLOW[header.kind].kept if whole else _PLAIN) * _decoded_pixels(header, tier, by_vips=by_vips)
 
 
@@ -174,7 +174,7 @@ def decoded_size(header: Header, tier: int, *, by_vips: bool) -> tuple[int, int]
     elif by_vips and header.kind in LIBVIPS and header.kind.startswith("webp"):
         factor = 1 / decode_scale(size, tier)
     else:
-        factor = reduction(size, tier)
+        factor = reduction_factor(size, tier)
     return ceil(header.width / factor), ceil(header.height / factor)
 
 
@@ -197,7 +197,7 @@ def _variant_bytes_turned(header: Header, target: Target, *, sideways: bool, by_
     resizing = reduced + narrowed + pixels
     if by_vips and max(by_x, by_y) == 1:  # libvips may resize: it holds a copy, its own result and Pillow's
         resizing = max(resizing, decoded[0] * decoded[1] + 2 * pixels)
-    encoding = ENCODERS[target.format][header.alpha] * pixels
+    encoding = ENCODERS[target.format][header.has_alpha] * pixels
     if target.score is not None:
-        encoding += SEARCHED * (pixels if pixels <= WHOLE else MIDDLE * MIDDLE)
+        encoding += SEARCHED * (pixels if pixels <= MAX_WHOLE_PIXELS else MIDDLE_SIDE * MIDDLE_SIDE)
     return max(_PLAIN * resizing, encoding)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.memory import ORIGINALS
 from proxy.errors import Undecodable
-from proxy.imaging.header import MAX_STEPS, Header, read_header
+from proxy.imaging.header import MAX_MARKERS, Header, read_header
 from tests.camera import camera_exif, camera_jpeg, oriented
 from tests.icc_profiles import DISPLAY_P3
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph, photograph_bytes
@@ -202,11 +202,11 @@ ODD = {
 }
 
 FLOODS = {
-    "a jpeg of markers": START + segment(0xE1) * MAX_STEPS + segment(0xC0, SOUND) + SCAN,
+    "a jpeg of markers": START + segment(0xE1) * MAX_MARKERS + segment(0xC0, SOUND) + SCAN,
     "a jpeg of fill bytes": START + b"\xff" * 100_000 + segment(0xC0, SOUND)[1:] + SCAN,
     "a jpeg of restarts": START + b"\xff\xd0" * 100_000 + segment(0xC0, SOUND) + SCAN,
-    "a png of chunks": png_header(100, 100) + chunk(b"tEXt", b"") * MAX_STEPS + chunk(b"IDAT", b""),
-    "a webp of chunks": save(DISC, "WEBP")[:30] + b"ICCP\0\0\0\0" * MAX_STEPS + save(PHOTOGRAPH, "WEBP")[12:],
+    "a png of chunks": png_header(100, 100) + chunk(b"tEXt", b"") * MAX_MARKERS + chunk(b"IDAT", b""),
+    "a webp of chunks": save(DISC, "WEBP")[:30] + b"ICCP\0\0\0\0" * MAX_MARKERS + save(PHOTOGRAPH, "WEBP")[12:],
 }
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from proxy.imaging.auto_quality import search
-from proxy.imaging.auto_quality.search import ENCODES, QUALITIES, least, tuned
+from proxy.imaging.auto_quality.search import MAX_ENCODES, QUALITIES, encode_with_search, find_lowest_quality
 from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
 from proxy.imaging.encode import encode, flatten
 from proxy.imaging.pipeline import encode_as_wanted, render
-from proxy.imaging.resize import MIDDLE, WHOLE
+from proxy.imaging.resize import MAX_WHOLE_PIXELS, MIDDLE_SIDE
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
 from tests.camera import camera_exif
@@ -35,7 +35,7 @@ def sized(name: str, width: int = 128, height: int = 120) -> Image.Image:
 
 
 def found(image: Image.Image, wanted: Target) -> tuple[bytes, Measured]:
-    file, measured = tuned(image.copy(), wanted, None)
+    file, measured = encode_with_search(image.copy(), wanted, None)
     assert measured is not None
     return file, measured
 
@@ -62,12 +62,12 @@ def test_the_least_quality_is_found_in_few_tries_and_each_is_made_once(
         tried[quality] += 1
         return scores[quality]
 
-    quality = least(score, wanted, first)
+    quality = find_lowest_quality(score, wanted, first)
 
     assert quality == next((each for each in QUALITIES if scores[each] >= wanted), QUALITIES[-1])
     assert tried[quality] == 1
     assert max(tried.values()) == 1
-    assert len(tried) <= ENCODES
+    assert len(tried) <= MAX_ENCODES
 
 
 @pytest.mark.parametrize("needed", [70, 77, 84, 85, 86, 92])
@@ -78,7 +78,7 @@ def test_where_scores_rise_as_usual_it_is_near_at_the_second_try_and_ends_soon(n
         tried.append(quality)
         return 80 + 0.5 * (quality - needed)
 
-    assert least(score, 80, first=85) == needed
+    assert find_lowest_quality(score, 80, first=85) == needed
     assert abs(tried[1] - needed) <= 1
     assert len(tried) <= 4
 
@@ -234,7 +234,7 @@ def test_grey_stays_grey() -> None:
 def test_what_is_too_small_to_be_measured_gets_the_quality_that_is_given(size: tuple[int, int], format: Format) -> None:
     image, wanted = sized("coffee.png", *size), wanting(80, format, size)
 
-    assert tuned(image.copy(), wanted, None) == (encode(image.copy(), wanted, None), None)
+    assert encode_with_search(image.copy(), wanted, None) == (encode(image.copy(), wanted, None), None)
 
 
 class CountedEncodes:
@@ -257,7 +257,7 @@ def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monke
     found(sized("coffee.png", *size), wanting(80, Format.JPG, size))
 
     assert set(encodes.pixels) == {size[0] * size[1]}
-    assert len(encodes.pixels) <= ENCODES
+    assert len(encodes.pixels) <= MAX_ENCODES
 
 
 @pytest.mark.heavy
@@ -282,8 +282,8 @@ def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
     *parts, whole = encodes.pixels
     assert whole == size[0] * size[1]
     assert len(set(parts)) == 1
-    assert 0.95 * MIDDLE * MIDDLE <= parts[0] <= WHOLE
-    assert len(parts) <= ENCODES
+    assert 0.95 * MIDDLE_SIDE * MIDDLE_SIDE <= parts[0] <= MAX_WHOLE_PIXELS
+    assert len(parts) <= MAX_ENCODES
     assert file == at(image, wanted, measured.quality)
 
 
@@ -292,7 +292,7 @@ def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
 def test_the_middle_is_measured_in_the_whole_file(format: Format) -> None:
     size = (1000, 900)
     image, wanted = sized("coffee.png", *size), wanting(80, format, size)
-    box = (176, 128, 176 + MIDDLE, 128 + MIDDLE)
+    box = (176, 128, 176 + MIDDLE_SIDE, 128 + MIDDLE_SIDE)
 
     file, measured = found(image, wanted)
 
@@ -331,7 +331,7 @@ def test_exif_is_kept_where_it_is_to_be_kept() -> None:
     wanted = wanting(80, Format.JPG, (150, 150), keep_exif=True)
     exif = camera_exif().tobytes()
 
-    file, _ = tuned(sized("rocket.jpg", 150, 150), wanted, exif)
+    file, _ = encode_with_search(sized("rocket.jpg", 150, 150), wanted, exif)
 
     assert decoded(file).getexif().tobytes() == exif
 
