@@ -43,13 +43,13 @@ def inspect(path: Path, limits: Limits) -> Inspection:
     original = decode(path, DECODE_TIER, limits)
     width, height = original.upright_size
     small = to_srgb(unpremultiply(_downscale(original.pixels)), original.profile)
-    picture = original.turn_upright(small).convert("RGBA")
+    image = original.turn_upright(small).convert("RGBA")
     return Inspection(
         format=original.format,
         width=width,
         height=height,
-        thumbhash=b64encode(thumbhash(picture)).decode(),
-        color=_mean_color(picture),
+        thumbhash=b64encode(thumbhash(image)).decode(),
+        color=_mean_color(image),
         private=list(private_metadata(path)),
         private_exif=list(private_exif(original.exif_bytes())),
     )
@@ -61,10 +61,10 @@ def _downscale(pixels: Image.Image) -> Image.Image:
     return pixels.resize(size, Image.Resampling.BOX, reducing_gap=REDUCING_GAP)
 
 
-def _mean_color(picture: Image.Image) -> str:
+def _mean_color(image: Image.Image) -> str:
     """Returns the mean colour over white, a background to show before any variant."""
-    canvas = Image.new("RGBA", picture.size, "white")
-    canvas.alpha_composite(picture)
+    canvas = Image.new("RGBA", image.size, "white")
+    canvas.alpha_composite(image)
     pixel = canvas.convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     assert isinstance(pixel, tuple)
     return "#{:02x}{:02x}{:02x}".format(*pixel)

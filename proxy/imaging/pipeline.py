@@ -59,11 +59,11 @@ def render(path: Path, targets: Sequence[Target], limits: Limits) -> Iterator[Re
                 original = decode(path, tier, limits)
         if shape != (shape := _shape(target)):
             with timed(timings, "resize"):
-                picture = resize(original, target)
+                image = resize(original, target)
         with timed(timings, "encode"):
             exif = original.exif_bytes() if target.keep_exif else None
-            body, measured = encode_target(picture, target, exif)
-        yield Rendered(index, body, picture.width, picture.height, timings, measured)
+            body, measured = encode_target(image, target, exif)
+        yield Rendered(index, body, image.width, image.height, timings, measured)
 
 
 def resize(original: Original, target: Target) -> Image.Image:
@@ -78,14 +78,14 @@ def resize(original: Original, target: Target) -> Image.Image:
     return original.turn_upright(small)
 
 
-def encode_target(picture: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
+def encode_target(image: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
     """Returns the file, and the measured quality if it was searched for."""
     if target.score is None:
-        return encode(picture, target, exif), None
+        return encode(image, target, exif), None
     # Importing numpy takes a tenth of a second and 20 MB: only workers that search need it.
     from proxy.imaging.auto_quality.search import encode_with_search  # noqa: PLC0415 - see above
 
-    return encode_with_search(picture, target, exif)
+    return encode_with_search(image, target, exif)
 
 
 def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Image:

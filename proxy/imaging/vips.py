@@ -64,22 +64,22 @@ def decode_png(path: Path, factor: int) -> Image.Image:
     Raises Undecodable.
     """
     with _translate_errors():
-        picture = _library().Image.pngload(str(path), access="sequential", fail_on="error")
-        mode = _MODES[picture.bands]
+        image = _library().Image.pngload(str(path), access="sequential", fail_on="error")
+        mode = _MODES[image.bands]
         if factor == 1:
-            return _to_pillow(picture, mode)
+            return _to_pillow(image, mode)
         if mode.endswith("A"):
-            picture, mode = picture.premultiply(), mode.replace("A", "a")
+            image, mode = image.premultiply(), mode.replace("A", "a")
         # 16 bits, because `shrink` truncates: 8-bit images would darken. Floats need twice the memory.
-        means = (picture * 256).cast("ushort").shrink(factor, factor, ceil=True)
+        means = (image * 256).cast("ushort").shrink(factor, factor, ceil=True)
         return _to_pillow((means / 256).rint().cast("uchar"), mode)
 
 
 def decode_webp(path: Path, scale: float) -> Image.Image:
     """Decodes the WebP at `path` to RGB or RGBA, scaled by libwebp meanwhile. Raises Undecodable."""
     with _translate_errors():
-        picture = _library().Image.webpload(str(path), access="sequential", fail_on="error", scale=scale)
-        return _to_pillow(picture, _MODES[picture.bands])
+        image = _library().Image.webpload(str(path), access="sequential", fail_on="error", scale=scale)
+        return _to_pillow(image, _MODES[image.bands])
 
 
 def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image | None:
@@ -100,8 +100,8 @@ def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image
     return _to_pillow(part.reduce(*reduced, kernel="lanczos3"), image.mode)
 
 
-def _to_pillow(picture: Any, mode: str) -> Image.Image:
-    return Image.frombytes(mode, (picture.width, picture.height), picture.write_to_memory())
+def _to_pillow(image: Any, mode: str) -> Image.Image:
+    return Image.frombytes(mode, (image.width, image.height), image.write_to_memory())
 
 
 @contextmanager

@@ -70,26 +70,26 @@ def find_lowest_quality(score: Callable[[int], float], wanted: float, first: int
     Assumes that scores rise with quality. Interpolates linearly between two known qualities, but always leaves so few
     on either side that bisection would end within MAX_ENCODES.
     """
-    below, reaching = QUALITIES.start - 1, QUALITIES.stop
-    missed = reached = None
+    low, high = QUALITIES.start - 1, QUALITIES.stop
+    low_score = high_score = None
     guess = float(first)
     for left in reversed(range(MAX_ENCODES)):
-        if reaching - below == 1:
+        if high - low == 1:
             break
-        if missed is not None and reached is not None:
-            guess = below + (reaching - below) * (wanted - missed) / (reached - missed)
-        elif missed is not None:
-            guess = below + (wanted - missed) / POINTS_PER_STEP
-        elif reached is not None:
-            guess = reaching - (reached - wanted) / POINTS_PER_STEP
-        room = 1 << left
-        quality = min(max(round(guess), below + 1, reaching - room), reaching - 1, below + room)
+        if low_score is not None and high_score is not None:
+            guess = low + (high - low) * (wanted - low_score) / (high_score - low_score)
+        elif low_score is not None:
+            guess = low + (wanted - low_score) / POINTS_PER_STEP
+        elif high_score is not None:
+            guess = high - (high_score - wanted) / POINTS_PER_STEP
+        reach = 1 << left
+        quality = min(max(round(guess), low + 1, high - reach), high - 1, low + reach)
         found = score(quality)
         if found >= wanted:
-            reaching, reached = quality, found
+            high, high_score = quality, found
         else:
-            below, missed = quality, found
-    return min(reaching, QUALITIES[-1])
+            low, low_score = quality, found
+    return min(high, QUALITIES[-1])
 
 
 class _Views:
