@@ -32,10 +32,10 @@ def decoded(original: bytes, tier: int = TIER) -> Original:
 
 def both(original: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[Original, Original]:
     """Decodes by libvips and by Pillow."""
-    ours = decoded(original)
+    by_vips = decoded(original)
     with monkeypatch.context() as patch:
         patch.setattr(vips, "is_installed", lambda: False)
-        return ours, decoded(original)
+        return by_vips, decoded(original)
 
 
 def transparent(side: int) -> Image.Image:
@@ -64,14 +64,14 @@ PNGS: dict[str, Callable[[], bytes]] = {
 @pytest.mark.promise("A12")
 @pytest.mark.parametrize("name", PNGS)
 def test_png_is_decoded_alike_by_both_libraries(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, pillows = both(PNGS[name](), monkeypatch)
+    by_vips, by_pillow = both(PNGS[name](), monkeypatch)
 
-    assert (ours.pixels.mode, ours.pixels.size, ours.scale) == (
-        pillows.pixels.mode,
-        pillows.pixels.size,
-        pillows.scale,
+    assert (by_vips.pixels.mode, by_vips.pixels.size, by_vips.scale) == (
+        by_pillow.pixels.mode,
+        by_pillow.pixels.size,
+        by_pillow.scale,
     )
-    assert farthest(*[on_grey(original, original.pixels.size) for original in (ours, pillows)]) <= ROUNDING
+    assert farthest(*[on_grey(original, original.pixels.size) for original in (by_vips, by_pillow)]) <= ROUNDING
 
 
 @pytest.mark.parametrize("lossless", [True, False])
@@ -80,10 +80,10 @@ def test_webp_is_decoded_alike_by_both_libraries_but_for_scaling(
     name: str, lossless: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = LARGE if name == "photograph" else transparent(LARGE_SIDE)
-    ours, pillows = both(webp(image, lossless=lossless, method=0), monkeypatch)
+    by_vips, by_pillow = both(webp(image, lossless=lossless, method=0), monkeypatch)
 
-    assert min(ours.pixels.size) == 150
-    assert psnr(*[on_grey(original, (75, 75)) for original in (ours, pillows)]) > SAME_PICTURE
+    assert min(by_vips.pixels.size) == 150
+    assert psnr(*[on_grey(original, (75, 75)) for original in (by_vips, by_pillow)]) > SAME_PICTURE
 
 
 def on_grey(original: Original, size: tuple[int, int]) -> Image.Image:

@@ -122,11 +122,11 @@ def test_png_of_a_photograph_is_lossless(name: str) -> None:
 def test_png_of_colour_photographs_is_no_larger_than_pillows_best(side: int) -> None:
     images = [sized(name, side) for name in COLOR_PHOTOGRAPHS]
 
-    ours = [len(encoded(image, Format.PNG)) for image in images]
-    utmost = [len(png(image, compress_level=9)) for image in images]
+    sizes = [len(encoded(image, Format.PNG)) for image in images]
+    pillows_best = [len(png(image, compress_level=9)) for image in images]
 
-    assert sum(ours) <= SIMILAR * sum(utmost)
-    assert max(our / most for our, most in zip(ours, utmost, strict=True)) <= WORST
+    assert sum(sizes) <= SIMILAR * sum(pillows_best)
+    assert max(size / best for size, best in zip(sizes, pillows_best, strict=True)) <= WORST
 
 
 @pytest.mark.parametrize("name", GREY_PHOTOGRAPHS)

@@ -138,12 +138,12 @@ def test_inside_keeps_every_edge_and_never_enlarges(
 def test_photograph_matches_one_lanczos_pass_over_its_middle(name: str, side: int, decoder: str) -> None:
     original = photograph_bytes(name)
 
-    ours, plain = picture(original, target(side, side)), covered(original, side, side)
+    image, plain = picture(original, target(side, side)), covered(original, side, side)
 
     if decoder == "pillow":
-        assert farthest(ours, plain) <= BOX_FILTER
+        assert farthest(image, plain) <= BOX_FILTER
     else:
-        errors = np.abs(pixels(ours) - pixels(plain))
+        errors = np.abs(pixels(image) - pixels(plain))
         assert errors.mean() < 0.3
         assert np.percentile(errors, 99.9) <= OTHER_ORDER
 
