@@ -20,7 +20,7 @@ from benchmarks import photographs
 from benchmarks.judge import Judge
 from benchmarks.peers import install
 from benchmarks.report import table
-from proxy.imaging.auto_quality.search import tuned
+from proxy.imaging.auto_quality.search import encode_with_search
 from proxy.imaging.auto_quality.ssimulacra2 import Reference
 from proxy.imaging.encode import encode
 from proxy.imaging.target import Target
@@ -129,7 +129,7 @@ def large(paths: list[Path]) -> Iterator[tuple[object, ...]]:
         for format in LOSSY:
             _, plain_ms = timed(picture, fixed(side, format))
             start = time.process_time()
-            file, measured = tuned(picture.copy(), searched(side, format), None)
+            file, measured = encode_with_search(picture.copy(), searched(side, format), None)
             auto_ms = (time.process_time() - start) * 1000
             assert measured is not None
             middle, whole = f"{measured.score:.1f}", f"{reference.score(decoded(file)):.1f}"
@@ -140,7 +140,7 @@ def timed(picture: Image.Image, target: Target) -> tuple[bytes, float]:
     """The file, and the milliseconds of a processor that it took: other work on the machine counts less so."""
     copy = picture.copy()
     start = time.process_time()
-    file = encode(copy, target, None) if target.score is None else tuned(copy, target, None)[0]
+    file = encode(copy, target, None) if target.score is None else encode_with_search(copy, target, None)[0]
     return file, (time.process_time() - start) * 1000
 
 

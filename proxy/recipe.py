@@ -1,4 +1,4 @@
-"""How a variant is made, and the fingerprint that says when a stored one is stale."""
+"""A variant's rendering target, and the fingerprint that tells whether a stored variant is stale."""
 
 import hashlib
 import json
@@ -10,14 +10,14 @@ from proxy.model import Variant
 from proxy.settings import Settings
 
 RENDERING_VERSION = 1
-"""Raised by one with every change of our code that changes a variant's bytes; stored variants are then stale.
+"""Increase it by one with every code change that changes a variant's bytes: it makes stored variants stale.
 
-`tests/unit/proxy/test_golden_renderings.py` fails when bytes change and this number does not.
+`tests/unit/proxy/test_golden_renderings.py` fails if bytes change and this number does not.
 """
 
 
 class Recipes:
-    """From a variant to its rendering target and its recipe."""
+    """Computes rendering targets and fingerprints of variants from the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -38,7 +38,7 @@ class Recipes:
         )
 
     def fingerprint(self, variant: Variant) -> str:
-        """12 hex digits of a hash over all that decides the variant's bytes.
+        """Returns 12 hex digits of a hash of everything that decides the variant's bytes.
 
         That is its target, `RENDERING_VERSION`, and the versions of the codecs that its format depends on.
         """

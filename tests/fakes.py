@@ -131,7 +131,7 @@ class FakePool:
     def __init__(self) -> None:
         self.requests: list[Sequence[Target]] = []
         self.priorities: list[Priority] = []
-        self.costs: list[int] = []
+        self.estimates: list[int] = []
         self.most: int | None = None
         """Bytes; what costs more is too heavy."""
         self.full = False
@@ -150,15 +150,15 @@ class FakePool:
         """A gate before that rendering, counted from 1 over the pool's life."""
         return self._gates.setdefault(rendering, Gate())
 
-    def check(self, priority: Priority) -> None:
+    def raise_if_full(self, priority: Priority) -> None:
         if self.full and priority is Priority.LIVE:
             raise Overloaded(retry_after=3)
 
-    def coming(self, priority: Priority) -> AbstractContextManager[None]:
-        self.check(priority)
+    def reserve_place(self, priority: Priority) -> AbstractContextManager[None]:
+        self.raise_if_full(priority)
         return nullcontext()
 
-    async def cost(self, path: Path, targets: Sequence[Target]) -> int:
+    async def estimate_memory(self, path: Path, targets: Sequence[Target]) -> int:
         """A thousand a target, and what the original has of bytes."""
         cost = 1000 * len(targets) + (await anyio.Path(path).stat()).st_size
         if self.most is not None and cost > self.most:
@@ -166,9 +166,9 @@ class FakePool:
         return cost
 
     @asynccontextmanager
-    async def process(self, priority: Priority, cost: int) -> AsyncIterator["FakePool"]:
+    async def acquire(self, priority: Priority, memory: int) -> AsyncIterator["FakePool"]:
         self.priorities.append(priority)
-        self.costs.append(cost)
+        self.estimates.append(memory)
         if gate := self._entrances.get(priority):
             await gate.wait()
         self.in_use += 1

@@ -137,7 +137,7 @@ class UploadService:
 
     async def _inspect(self, path: Path) -> Inspection:
         await self._variant_service.cost(path, self._sizes.standard)  # or what is accepted could never be derived
-        async with self._pool.process(Priority.LIVE, await self._pool.cost(path)) as process:
+        async with self._pool.acquire(Priority.LIVE, await self._pool.estimate_memory(path)) as process:
             return await process.inspect(path)
 
     async def _undo(self, upload_id: UploadId) -> None:

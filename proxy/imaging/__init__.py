@@ -1,1 +1,1 @@
-"""Decoding, scaling and encoding. The only place that knows Pillow; all of it runs in render processes."""
+"""Decoding, resizing and encoding. The only package that uses Pillow; it runs in render workers."""

@@ -1,19 +1,19 @@
-"""Plain channels: what a file stores as 8-bit L, LA, RGB, RGBA or CMYK, and none that the picture does not need."""
+"""Channels: converts every pixel layout to 8-bit L, LA, RGB, RGBA or CMYK, and drops channels without information."""
 
 from functools import cache
 
 from PIL import Image
 
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
-_KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow widens samples of 2 and 4 bits to 8, and leaves the key as it is stored
+_KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow scales samples of 2 and 4 bits to 8, but not the key
 
 
-def expand(image: Image.Image, stored: str) -> Image.Image:
-    """Palettes, bitmaps, 16 bits and colour keys made plain. `stored` is the raw mode that the file was decoded from.
+def to_plain_channels(image: Image.Image, stored: str) -> Image.Image:
+    """Converts palettes, bitmaps, 16-bit grey and colour keys. `stored` is the raw mode of the file's samples.
 
-    Pillow reads 16-bit colour as 8-bit by itself; 16-bit grey it can neither reduce nor encode.
+    Pillow itself reads 16-bit colour as 8-bit, but can neither reduce nor encode 16-bit grey.
     """
-    key = _stored_key(image.info.get("transparency"), stored)
+    key = _decoded_key(image.info.get("transparency"), stored)
     if image.mode.startswith("I"):
         wide = image.convert("I")
         grey = wide.point(_to_8_bit(), "L")
@@ -32,12 +32,11 @@ def expand(image: Image.Image, stored: str) -> Image.Image:
 
 @cache
 def _to_8_bit() -> list[int]:
-    """For each value of 16 bits."""
     return [(value + 128) // 257 for value in range(65536)]
 
 
 def premultiply(image: Image.Image) -> Image.Image:
-    """Colours weighed by their alpha, as means over several pixels need them."""
+    """Multiplies colours by their alpha, which means over several pixels require."""
     return image.convert(_PREMULTIPLIED[image.mode]) if image.mode in _PREMULTIPLIED else image
 
 
@@ -45,8 +44,8 @@ def unpremultiply(image: Image.Image) -> Image.Image:
     return image.convert(image.mode.upper()) if image.mode in _PREMULTIPLIED.values() else image
 
 
-def without_useless_channels(image: Image.Image) -> Image.Image:
-    """Alpha that is opaque everywhere, and colour that is grey everywhere, only cost bytes."""
+def drop_redundant_channels(image: Image.Image) -> Image.Image:
+    """Drops alpha if all pixels are opaque, and colour if all pixels are grey: they only add bytes."""
     if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert(image.mode[:-1])
     if image.mode == "RGB":
@@ -56,8 +55,8 @@ def without_useless_channels(image: Image.Image) -> Image.Image:
     return image
 
 
-def _stored_key(key: object, stored: str) -> object:
-    """A PNG's transparent colour as the samples have it after decoding."""
+def _decoded_key(key: object, stored: str) -> object:
+    """Converts a PNG's transparent colour to the scale of the decoded samples."""
     if isinstance(key, int):
         return key * _KEY_SCALE.get(stored, 1)
     if isinstance(key, tuple) and stored == "RGB;16B":

@@ -1,30 +1,30 @@
-"""Colours to 8-bit sRGB or grey, as a viewer without colour management shows them."""
+"""Converts colours to 8-bit sRGB or grey, which viewers without colour management show correctly."""
 
 from io import BytesIO
 
 from PIL import Image, ImageCms
 
 _ALPHA = {"RGBA": "RGB", "LA": "L"}
-_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # mode of the pixels: colour space its profile must have
+_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}  # image mode: the colour space that its profile must have
 
 
 def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """`image` (L, LA, RGB, RGBA or CMYK) in sRGB, alpha untouched; grey stays grey.
+    """Converts `image` (L, LA, RGB, RGBA or CMYK) to sRGB. Alpha is unchanged; grey stays grey.
 
-    A profile that is broken or made for other pixels is ignored, as browsers do.
+    Ignores a broken profile, or one for another colour space, as browsers do.
     """
     if image.mode in _ALPHA:
         alpha = image.getchannel("A")
         opaque = to_srgb(image.convert(_ALPHA[image.mode]), profile)
         opaque.putalpha(alpha)
         return opaque
-    converted = _by_profile(image, profile) if profile else None
+    converted = _convert_by_profile(image, profile) if profile else None
     if converted is not None:
         return converted
     return image.convert("RGB") if image.mode == "CMYK" else image
 
 
-def _by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
+def _convert_by_profile(image: Image.Image, profile: bytes) -> Image.Image | None:
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         if source.profile.xcolor_space.strip() != _SPACES[image.mode]:

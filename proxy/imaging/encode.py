@@ -1,4 +1,4 @@
-"""Pixels to files. Each encoder gets 8-bit sRGB or grey and writes nothing but the picture."""
+"""Encodes 8-bit sRGB or grey pixels. The files contain no metadata but the EXIF that the caller passes."""
 
 import zlib
 from io import BytesIO
@@ -6,7 +6,7 @@ from io import BytesIO
 from PIL import Image, ImageStat, features
 
 from proxy.imaging import vips
-from proxy.imaging.alpha import without_useless_channels
+from proxy.imaging.alpha import drop_redundant_channels
 from proxy.imaging.png import save_png
 from proxy.imaging.target import Target
 from proxy.model import Format
@@ -24,16 +24,17 @@ ROBIDOUX = (
 )
 # fmt: on
 """N. Robidoux's quantisation table for ImageMagick, which mozjpeg uses by default (its table 3): at equal SSIMULACRA2
-6.6 % fewer bytes than the standard's. Pillow scales it by the quality, as libjpeg does."""
+6.6 % fewer bytes than the standard table. Pillow scales it by the quality, as libjpeg does."""
 
 AVIF_SPEED = 8
 WEBP_METHOD = 4
 
 
 def versions(format: Format | None = None) -> dict[str, str]:
-    """Versions of the libraries that decide the bytes of a variant of `format`, or of any variant; empty if not there.
+    """Returns the versions of the libraries that decide the bytes of variants of `format`, or of all variants.
 
-    An original of any kind may be behind it, so all decoders count. AVIF is not accepted: it is an encoder alone.
+    A library that is not installed has an empty version. All decoders count, because the original may have any format;
+    AVIF is only an encoder.
     """
     names = ["pil", "libjpeg_turbo", "webp", "zlib", "zlib_ng", "littlecms2"]
     if format in (None, Format.AVIF):
@@ -43,8 +44,8 @@ def versions(format: Format | None = None) -> dict[str, str]:
 
 
 def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
-    """`image` (L, LA, RGB, RGBA) as a file of `target.format`; `exif` is written where given."""
-    image.info = {}  # or the encoders write the original's profile and comments
+    """Encodes `image` (L, LA, RGB, RGBA) in the format of `target`, with `exif` if given."""
+    image.info = {}  # otherwise the encoders write the original's profile and comments
     file = BytesIO()
     options = {"exif": exif} if exif else {}
     match target.format:
@@ -62,39 +63,41 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
         case Format.PNG:
             return save_png(image, exif)
         case Format.WEBP:
-            _without_rim(_colored(image)).save(file, "WEBP", quality=target.quality, method=WEBP_METHOD, **options)
+            _fill_transparent(_to_color(image)).save(
+                file, "WEBP", quality=target.quality, method=WEBP_METHOD, **options
+            )
         case Format.AVIF:
-            # One thread: the pool already keeps every processor busy, and the bytes do not depend on the machine.
-            _without_rim(_colored(image)).save(
+            # One thread: the pool already uses every processor, and the bytes must not depend on the machine.
+            _fill_transparent(_to_color(image)).save(
                 file, "AVIF", quality=target.quality, speed=AVIF_SPEED, subsampling="4:2:0", max_threads=1, **options
             )
     return file.getvalue()
 
 
 def flatten(image: Image.Image, background: str) -> Image.Image:
-    """What is partly transparent, laid over a colour; the rest as it is."""
+    """Composites an image with alpha over the colour `background`; returns any other image unchanged."""
     if image.mode not in ("LA", "RGBA"):
         return image
     canvas = Image.new("RGB", image.size, background)
     canvas.paste(image.convert("RGB"), mask=image.getchannel("A"))
-    return without_useless_channels(canvas)
+    return drop_redundant_channels(canvas)
 
 
-def _colored(image: Image.Image) -> Image.Image:
-    """WebP and AVIF have no grey."""
+def _to_color(image: Image.Image) -> Image.Image:
+    """Converts grey to RGB: WebP and AVIF have no grey."""
     return image.convert({"L": "RGB", "LA": "RGBA"}.get(image.mode, image.mode))
 
 
-def _without_rim(image: Image.Image) -> Image.Image:
-    """The mean colour under what is wholly transparent: lossy codecs would let the black there shine through edges."""
+def _fill_transparent(image: Image.Image) -> Image.Image:
+    """Sets fully transparent pixels to the mean visible colour: lossy codecs would bleed their black into the edges."""
     if image.mode != "RGBA":
         return image
     alpha = image.getchannel("A")
-    shown = alpha.point([0] + [255] * 255)
-    if shown.getbbox() is None:
+    visible = alpha.point([0] + [255] * 255)
+    if visible.getbbox() is None:
         return image
     colors = image.convert("RGB")
-    canvas = Image.new("RGB", image.size, tuple(round(value) for value in ImageStat.Stat(colors, shown).mean))
-    canvas.paste(colors, mask=shown)
+    canvas = Image.new("RGB", image.size, tuple(round(value) for value in ImageStat.Stat(colors, visible).mean))
+    canvas.paste(colors, mask=visible)
     canvas.putalpha(alpha)
     return canvas

@@ -1,9 +1,9 @@
-"""What a picture's file says of itself at its beginning, read in bounded time.
+"""Reads kind and size from the beginning of a JPEG, PNG or WebP in bounded time, without decoding.
 
-For the parent of the render processes. Pillow's own parsers loop over hostile files for seconds and hold the
-interpreter meanwhile; this reader seeks from marker to marker, follows only so many of them, and decodes nothing. What
-it cannot make sense of may still be a picture: judging that is the render process's business. Only a flood of markers
-is refused here, for Pillow would follow it for longer than any deadline.
+The server uses it for memory estimates: Pillow's parsers may loop over hostile files for seconds, holding the GIL. This
+reader seeks from marker to marker and stops after `MAX_MARKERS`. It returns None for a file that it does not
+understand, which the render worker then judges. It refuses only too many markers, which would hold up Pillow past any
+deadline.
 """
 
 import struct
@@ -13,13 +13,13 @@ from typing import BinaryIO
 
 from proxy.errors import Undecodable
 
-MAX_STEPS = 500
-"""Markers or chunks before the pixels. Cameras write some tens; five hundred full ones in a JPEG are 32 MB. EXIF of as
-many parts takes Pillow a second to join, of twice as many four."""
+MAX_MARKERS = 500
+"""Markers or chunks before the pixels. Cameras write some tens; 500 full JPEG segments are 32 MB. Pillow joins EXIF of
+500 segments in one second, and of 1000 in four."""
 
 _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _LOSSLESS_OR_HIERARCHICAL = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
-_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a body
+_WITHOUT_BODY = {0x01, *range(0xD0, 0xD9)}
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _PNG_COLORS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey alpha", 6: "alpha"}
 _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
@@ -27,10 +27,10 @@ _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """`kind` is what decides how it is decoded (see `cost.PILLOW`), sides are pixels as stored.
+    """`kind` decides how the file is decoded (see `memory_estimate.PILLOW`); sides are pixels in stored orientation.
 
-    `coefficients`: bytes that a JPEG decoder keeps of the whole picture, where its scans must be put together.
-    `interlaced`: a PNG's, whose rows are only known at its end.
+    `coefficients`: bytes that a JPEG decoder holds for the whole image, if it has several scans to combine.
+    `interlaced`: a PNG whose rows are complete only at its end.
     """
 
     kind: str
@@ -40,19 +40,19 @@ class Header:
     interlaced: bool = False
 
     @property
-    def alpha(self) -> bool:
-        """Whether its pixels have, or may have, an alpha channel once decoded."""
+    def has_alpha(self) -> bool:
+        """Whether the decoded pixels have, or may have, an alpha channel."""
         return self.kind.endswith(("key", "alpha", "alpha16"))
 
 
-class _OddError(Exception):
-    """Not what this format's files look like."""
+class _UnexpectedStructureError(Exception):
+    pass
 
 
 def read_header(path: Path) -> Header | None:
-    """None for what is no JPEG, PNG or WebP, or an odd one. Reads the file: not for the event loop.
+    """Returns None unless the file is a JPEG, PNG or WebP of the expected structure. Blocks on file I/O.
 
-    Raises Undecodable for more than `MAX_STEPS` markers or chunks before the pixels.
+    Raises Undecodable for more than `MAX_MARKERS` markers or chunks before the pixels.
     """
     try:
         with path.open("rb") as file:
@@ -63,22 +63,22 @@ def read_header(path: Path) -> Header | None:
                 return _png(file)
             if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
                 return _webp(file, head)
-    except (OSError, ValueError, LookupError, struct.error, _OddError):
+    except (OSError, ValueError, LookupError, struct.error, _UnexpectedStructureError):
         pass
     return None
 
 
 def _jpeg(file: BinaryIO) -> Header:
-    """From marker to marker until the first scan begins."""
+    """Follows the markers until the first scan."""
     file.seek(2)
     frame: tuple[int, bytes] | None = None
-    for _ in range(MAX_STEPS):
+    for _ in range(MAX_MARKERS):
         first, marker = file.read(2)
         if first != 0xFF:
             break
         if marker == 0xFF:  # a fill byte
             file.seek(-1, 1)
-        elif marker not in _ALONE:
+        elif marker not in _WITHOUT_BODY:
             (length,) = struct.unpack(">H", file.read(2))
             if length < 2:
                 break
@@ -91,15 +91,15 @@ def _jpeg(file: BinaryIO) -> Header:
             else:
                 file.seek(length - 2, 1)
     else:
-        raise _flood()
-    raise _OddError
+        raise _too_many_markers()
+    raise _UnexpectedStructureError
 
 
 def _jpeg_header(marker: int, frame: bytes, *, channels_in_scan: int) -> Header:
     height, width, channels = struct.unpack(">xHHB", frame[:6])
     factors = [(frame[index] >> 4, frame[index] & 15) for index in range(7, 7 + 3 * channels, 3)]
     if not width or not height or not all(across and down for across, down in factors):
-        raise _OddError
+        raise _UnexpectedStructureError
     most_across, most_down = max(across for across, _ in factors), max(down for _, down in factors)
     columns, rows = -(-width // (8 * most_across)), -(-height // (8 * most_down))
     blocks = columns * rows * sum(across * down for across, down in factors)
@@ -108,11 +108,11 @@ def _jpeg_header(marker: int, frame: bytes, *, channels_in_scan: int) -> Header:
 
 
 def _png(file: BinaryIO) -> Header:
-    """The header at its fixed place; then from chunk to chunk until the pixels begin, for a transparent colour."""
+    """Reads the header, then looks for a transparent colour in the chunks before the pixels."""
     file.seek(8)
     length, name, width, height, depth, color, interlaced = struct.unpack(">I4sIIBBxxB", file.read(21))
     if length != 13 or name != b"IHDR" or not width or not height:
-        raise _OddError
+        raise _UnexpectedStructureError
     kind = "png " + _PNG_COLORS[color]
     if depth == 16:
         kind += "16"
@@ -120,7 +120,7 @@ def _png(file: BinaryIO) -> Header:
         kind = "png bitmap"
     file.seek(8 + 12 + length)
     key = ""
-    for _ in range(MAX_STEPS):
+    for _ in range(MAX_MARKERS):
         length, name = struct.unpack(">I4s", file.read(8))
         if name == b"IDAT":
             return Header(kind + key, width, height, interlaced=interlaced > 0)
@@ -130,12 +130,12 @@ def _png(file: BinaryIO) -> Header:
             key = " key"
         file.seek(length + 4, 1)
     else:
-        raise _flood()
-    raise _OddError
+        raise _too_many_markers()
+    raise _UnexpectedStructureError
 
 
 def _webp(file: BinaryIO, head: bytes) -> Header:
-    """All three kinds have their sides at fixed places: one frame lossy, one frame lossless, and the rest."""
+    """Reads the sides at their fixed places in simple lossy, simple lossless and extended files."""
     match head[12:16]:
         case b"VP8 " if head[23:26] == b"\x9d\x01\x2a":
             width, height = struct.unpack("<HH", head[26:30])
@@ -148,19 +148,19 @@ def _webp(file: BinaryIO, head: bytes) -> Header:
             width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
             header = Header(_extended_webp(file, head[20]), width, height)
         case _:
-            raise _OddError
+            raise _UnexpectedStructureError
     if not header.width or not header.height:
-        raise _OddError
+        raise _UnexpectedStructureError
     return header
 
 
 def _extended_webp(file: BinaryIO, flags: int) -> str:
-    """The kind, from the chunk that has the pixels."""
+    """Finds the kind by the chunk that holds the pixels."""
     alpha = " alpha" if flags & _WEBP_ALPHA else ""
     if flags & _WEBP_ANIMATION:
         return "webp animated" + alpha
     file.seek(30)
-    for _ in range(MAX_STEPS):
+    for _ in range(MAX_MARKERS):
         name, length = struct.unpack("<4sI", file.read(8))
         if name == b"VP8 ":
             return "webp lossy" + alpha
@@ -169,8 +169,8 @@ def _extended_webp(file: BinaryIO, flags: int) -> str:
         if name == b"ALPH":
             alpha = " alpha"
         file.seek(length + length % 2, 1)
-    raise _flood()
+    raise _too_many_markers()
 
 
-def _flood() -> Undecodable:
-    return Undecodable(f"The file has more than {MAX_STEPS} markers or chunks before its pixels. Export it again.")
+def _too_many_markers() -> Undecodable:
+    return Undecodable(f"The file has more than {MAX_MARKERS} markers or chunks before its pixels. Export it again.")

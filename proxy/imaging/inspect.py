@@ -1,4 +1,4 @@
-"""Judges an upload: decodes it once, at a reduced scale, and says what it is."""
+"""Inspects an original: decodes it once, at a reduced scale, and reports its properties."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ _PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What an original is. `width` and `height` are pixels, upright; `thumbhash` is base64, `color` is `#rrggbb`.
+    """Properties of an original. `width` and `height` are upright pixels; `thumbhash` is base64, `color` is `#rrggbb`.
 
-    `private` are the kinds of private metadata that it carries (see `privacy`), `private_exif` those that stay in
-    variants where EXIF is kept.
+    `private` lists the kinds of private metadata in the file (see `privacy`), `private_exif` those that variants keep
+    if EXIF is kept.
     """
 
     format: str
@@ -36,35 +36,35 @@ class Inspection:
 
 
 def inspect(path: Path, limits: Limits) -> Inspection:
-    """Decodes the picture at `path` to the end, so that a truncated or corrupt file is found here.
+    """Inspects the original at `path`. Decodes it to the end, which finds truncated and corrupt files.
 
-    Raises UnsupportedFormat, Undecodable, TooSmall or TooManyPixels.
+    Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
     original = decode(path, DECODE_TIER, limits)
     width, height = original.upright_size
-    small = to_srgb(unpremultiply(_shrink(original.pixels)), original.profile)
-    picture = original.turn_upright(small).convert("RGBA")
+    small = to_srgb(unpremultiply(_downscale(original.pixels)), original.profile)
+    image = original.turn_upright(small).convert("RGBA")
     return Inspection(
         format=original.format,
         width=width,
         height=height,
-        thumbhash=b64encode(thumbhash(picture)).decode(),
-        color=_average(picture),
+        thumbhash=b64encode(thumbhash(image)).decode(),
+        color=_mean_color(image),
         private=list(private_metadata(path)),
         private_exif=list(private_exif(original.exif_bytes())),
     )
 
 
-def _shrink(pixels: Image.Image) -> Image.Image:
+def _downscale(pixels: Image.Image) -> Image.Image:
     scale = _PLACEHOLDER_SIDE / max(pixels.size)
     size = (max(1, round(pixels.width * scale)), max(1, round(pixels.height * scale)))
     return pixels.resize(size, Image.Resampling.BOX, reducing_gap=REDUCING_GAP)
 
 
-def _average(picture: Image.Image) -> str:
-    """The mean colour over white, as a background to paint first."""
-    canvas = Image.new("RGBA", picture.size, "white")
-    canvas.alpha_composite(picture)
+def _mean_color(image: Image.Image) -> str:
+    """Returns the mean colour over white, a background to show before any variant."""
+    canvas = Image.new("RGBA", image.size, "white")
+    canvas.alpha_composite(image)
     pixel = canvas.convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
     assert isinstance(pixel, tuple)
     return "#{:02x}{:02x}{:02x}".format(*pixel)

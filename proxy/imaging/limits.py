@@ -1,4 +1,4 @@
-"""Opens a picture and judges it by its header, before a pixel is decoded."""
+"""Opens an image and checks its header against limits, before a pixel is decoded."""
 
 import mmap
 import re
@@ -15,18 +15,20 @@ from PIL import Image, UnidentifiedImageError
 from proxy.errors import TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 
 SOURCE_FORMATS = ("JPEG", "PNG", "WEBP")
-"""What Pillow may try. Camera files of several frames (MPO) arrive through JPEG."""
+"""The formats that Pillow may try. Pillow opens camera files of several frames (MPO) through JPEG."""
 
 MAX_SCANS = 100
-"""Progressive scans in a JPEG. Encoders write about 10, and each costs a pass over the whole picture, so a small file
-could buy minutes of decoding; libjpeg-turbo's fuzzers cut at 100 and 500."""
+"""Progressive scans in a JPEG. Encoders write about 10. Each is a pass over the whole image, so a small file could take
+minutes to decode; libjpeg-turbo's fuzzers stop at 100 and 500."""
 
-MAX_SCANNED = 1_500_000_000
-"""Pixels, times scans: two to three seconds. Of the largest pictures that leaves 15 scans."""
+MAX_SCANNED_PIXELS = 1_500_000_000
+"""Pixels times scans: two to three seconds of decoding. The largest images may have 15 scans."""
 
 MAX_CHUNKS = 20_000
-"""Chunks in a PNG. Encoders make them of 8 KiB and more, so 10 MB are 1,300; Pillow reads a million empty ones for
-seconds."""
+"""Chunks in a PNG. Encoders write 8 KiB and more in each, so 10 MB are 1,300. Pillow takes seconds for a million empty
+ones."""
+
+MORE_MEMORY_THAN_ESTIMATED = "The picture needs more memory than its header suggests. Scale it down."
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _DECODER_ERRORS = (
@@ -40,7 +42,7 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What Pillow's parsers are known to raise on broken files (its own documentation promises OSError only)."""
+"""What Pillow's parsers raise on broken files; its documentation promises only OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Limits:
 
 
 def sniff(head: bytes) -> str | None:
-    """The extension (`jpg`, `png`, `webp`) that a file's first 12 bytes announce; None for anything else."""
+    """Returns the extension (`jpg`, `png`, `webp`) for a file's first 12 bytes; None for any other format."""
     if head.startswith(b"\xff\xd8\xff"):
         return "jpg"
     if head.startswith(_PNG):
@@ -64,13 +66,13 @@ def sniff(head: bytes) -> str | None:
 
 @contextmanager
 def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
-    """The picture, opened but not decoded, with the decoder's complaints translated for the whole block.
+    """Opens the image without decoding it, and translates the decoder's errors in the whole block.
 
-    Raises UnsupportedFormat, Undecodable, TooSmall or TooManyPixels.
+    Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
     try:
         with warnings.catch_warnings():
-            # Pillow warns of odd but decodable files, and of sizes that are judged right below.
+            # Pillow warns of unusual but decodable files, and of sizes that are checked below.
             warnings.simplefilter("ignore")
             with Image.open(path, formats=SOURCE_FORMATS) as image:
                 _check_sides(image.width, image.height, limits)
@@ -83,12 +85,12 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
         raise TooManyPixels(f"Scale it down to at most {limits.max_side} pixels a side.") from error
     except UnidentifiedImageError as error:
         with path.open("rb") as file:
-            known = sniff(file.read(12))
-        if known:
-            raise Undecodable(f"This {known} file is damaged. Export it again.") from error
+            extension = sniff(file.read(12))
+        if extension:
+            raise Undecodable(f"This {extension} file is damaged. Export it again.") from error
         raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.") from error
     except MemoryError as error:
-        raise TooHeavy("The picture takes more memory than its header lets expect. Scale it down.") from error
+        raise TooHeavy(MORE_MEMORY_THAN_ESTIMATED) from error
     except _DECODER_ERRORS as error:
         raise Undecodable("The file is truncated or damaged. Export it again.") from error
 
@@ -103,10 +105,10 @@ def _check_sides(width: int, height: int, limits: Limits) -> None:
 
 
 def _check_scans(path: Path, pixels: int) -> None:
-    """Counts start-of-scan markers anywhere in the file: what thumbnails and chance add stays far from the limit."""
+    """Counts start-of-scan markers in the whole file. Thumbnails and chance add few, far below the limit."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         scans = sum(1 for _ in re.finditer(rb"\xff\xda\x00", data))
-    most = min(MAX_SCANS, MAX_SCANNED // pixels)
+    most = min(MAX_SCANS, MAX_SCANNED_PIXELS // pixels)
     if scans > most:
         raise Undecodable(f"The JPEG is split into {scans} scans; {most} is the limit. Export it again.")
 

@@ -1,7 +1,7 @@
-"""What a picture's file says beside its pixels: EXIF, XMP, IPTC and text, block by block, in bounded time and memory.
+"""Reads the metadata blocks of a file (EXIF, XMP, IPTC, text) in bounded time and memory.
 
-Pillow shows only what it knows, and of a PNG only what stands before the pixels. This reader seeks from block to block
-of the file itself. It never raises for what is odd: it ends, and what it had found until then counts.
+Pillow reports only the kinds that it knows, and of a PNG only those before the pixels. This reader seeks from block to
+block of the file itself. It raises nothing for a broken structure: it stops there, and keeps the blocks found so far.
 """
 
 import zlib
@@ -12,27 +12,27 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-_MAX_BLOCKS = 10_000  # of a file are looked at; a PNG has one for every 8 KiB of pixels, or fewer
-_MAX_BLOCK = 1 << 20  # bytes of one block, and of what it inflates to; JPEG's have 64 KiB at most
-_MAX_BYTES = 4 << 20  # of all together
+_MAX_BLOCKS = 10_000  # of one file; a PNG has at most one for every 8 KiB of pixels
+_MAX_BLOCK = 1 << 20  # bytes of one block, also when inflated; a JPEG's have 64 KiB at most
+_MAX_BYTES = 4 << 20  # of all blocks together
 _EXIF, _XMP, _MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_ALONE = {0x01, *range(0xD0, 0xD8)}  # JPEG markers without a body
+_WITHOUT_BODY = {0x01, *range(0xD0, 0xD8)}  # JPEG markers
 _PIXELS = {0xDA, 0xD9}  # a JPEG's first scan, or its end
-_RAW_PROFILE = b"raw profile type "  # ImageMagick's way from before PNG had chunks of its own for it
+_RAW_PROFILE = b"raw profile type "  # ImageMagick's keyword, older than PNG's own chunks
 
 
 class Source(StrEnum):
-    """Where a block comes from, which says how it is read."""
+    """The source of a block, which decides how to parse it."""
 
     EXIF = "exif"
-    """TIFF, from its byte order on."""
+    """TIFF data, starting with its byte order."""
     XMP = "xmp"
     PHOTOSHOP = "photoshop"
-    """Image resources, IPTC among them."""
+    """Image resources, including IPTC."""
     COMMENT = "comment"
     TEXT = "text"
-    """A PNG's keyword in lower case, NUL, and text."""
+    """A PNG's keyword in lower case, NUL, and its text."""
     TIME = "time"
 
 
@@ -43,7 +43,7 @@ class Block:
 
 
 def metadata_blocks(path: Path) -> Iterator[Block]:
-    """Of a JPEG, PNG or WebP, in the file's order. Raises OSError where it cannot be read."""
+    """Yields the blocks of a JPEG, PNG or WebP in file order. Raises OSError if the file cannot be read."""
     with path.open("rb", buffering=0) as file:
         head = file.read(12)
         left = _MAX_BYTES
@@ -61,14 +61,14 @@ def metadata_blocks(path: Path) -> Iterator[Block]:
 
 
 def _jpeg(file: BinaryIO) -> Iterator[Block]:
-    """Until the first scan begins."""
+    """Reads the segments before the first scan."""
     position = 2
     for _ in range(_MAX_BLOCKS):
         file.seek(position)
         head = file.read(4)
         if len(head) < 4 or head[0] != 0xFF or head[1] in _PIXELS:
             return
-        if head[1] == 0xFF or head[1] in _ALONE:  # 0xFF: a fill byte
+        if head[1] == 0xFF or head[1] in _WITHOUT_BODY:  # 0xFF: a fill byte
             position += 1 if head[1] == 0xFF else 2
             continue
         length = int.from_bytes(head[2:])
@@ -88,7 +88,7 @@ def _jpeg_block(marker: int, body: bytes) -> Iterator[Block]:
 
 
 def _png(file: BinaryIO) -> Iterator[Block]:
-    """All chunks: it may say more behind the pixels."""
+    """Reads all chunks: metadata may follow the pixels."""
     position = 8
     inflated: set[bytes] = set()
     for _ in range(_MAX_BLOCKS):
@@ -113,15 +113,15 @@ def _png_block(kind: bytes, body: bytes, inflated: set[bytes]) -> Iterator[Block
     keyword = keyword.lower()
     profile = keyword.removeprefix(_RAW_PROFILE) if keyword.startswith(_RAW_PROFILE) else b""
     if keyword != b"xml:com.adobe.xmp" and not profile:
-        yield Block(Source.TEXT, keyword + b"\0" + text)  # what it says is not looked at, so it is not inflated
-    elif keyword not in inflated:  # or many small chunks would inflate to any size
+        yield Block(Source.TEXT, keyword + b"\0" + text)  # only the keyword matters, so the text is not inflated
+    elif keyword not in inflated:  # once per keyword, or many small chunks could inflate to any size
         inflated.add(keyword)
         text = _text(kind, text)
         yield from _raw_profile(profile, text) if profile else [Block(Source.XMP, text)]
 
 
 def _text(kind: bytes, body: bytes) -> bytes:
-    """What follows the keyword, inflated where that is needed."""
+    """Returns the text after the keyword, inflated if it is compressed."""
     if kind == b"zTXt":
         return _inflate(body[1:])
     if kind == b"iTXt":
@@ -131,7 +131,7 @@ def _text(kind: bytes, body: bytes) -> bytes:
 
 
 def _raw_profile(name: bytes, text: bytes) -> Iterator[Block]:
-    """A name and a length on lines of their own, then hexadecimal digits."""
+    """Parses a raw profile: a name line, a length line, then hexadecimal digits."""
     try:
         body = unhexlify(b"".join(text.strip().split()[2:]))
     except ValueError:

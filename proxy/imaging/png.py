@@ -1,4 +1,4 @@
-"""PNG by kind of picture: small, within what a person waits for. Figures: docs/decisions/0003-pipeline.md."""
+"""Encodes PNG with settings by kind of image: small files in little time. Figures: docs/decisions/0003-pipeline.md."""
 
 import zlib
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from io import BytesIO
 
 from PIL import Image
 
-_FEW_COLORS = 4096  # no photograph measured had as few
-_WORTH_SEARCHING = 0.85  # of the bytes that runs alone give; photographs stay above
+_FEW_COLORS = 4096  # every photograph measured had more
+_WORTH_MATCHING = 0.85  # of the bytes of run-length coding; photographs stay above
 _SAMPLE_ROWS, _SAMPLE_STRIPS = 16, 4
 _LEVEL = 6  # of zlib; 9 takes three to ten times as long for 1 to 3 %
 _COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}  # ISO 15948, 11.2.2
@@ -15,27 +15,27 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def save_png(image: Image.Image, exif: bytes | None) -> bytes:
-    """`image` (L, LA, RGB, RGBA) as a PNG of the same pixels."""
+    """Encodes `image` (L, LA, RGB, RGBA) as a lossless PNG."""
     palette = _as_palette(image)
     if palette is not None:
         return _pillow(palette, exif)
     if image.mode != "L" and image.getcolors(_FEW_COLORS) is not None:
-        return min(_unfiltered(image, exif), _filtered(image, exif), key=len)
-    return _way_by_sample(image)(image, exif)
+        return min(_encode_unfiltered(image, exif), _encode_filtered(image, exif), key=len)
+    return _choose_encoder(image)(image, exif)
 
 
-def _runs(image: Image.Image, exif: bytes | None = None) -> bytes:
-    """Runs alone (Z_RLE): a photograph's filtered rows have little else, and a search takes five times as long."""
+def _encode_runs(image: Image.Image, exif: bytes | None = None) -> bytes:
+    """Z_RLE, for photographs: their filtered rows repeat little but runs, and matching takes five times as long."""
     return _pillow(image, exif, compress_type=3)
 
 
-def _filtered(image: Image.Image, exif: bytes | None = None) -> bytes:
+def _encode_filtered(image: Image.Image, exif: bytes | None = None) -> bytes:
     """Z_FILTERED, for smooth gradients."""
     return _pillow(image, exif, compress_type=1, compress_level=_LEVEL, optimize=False)
 
 
-def _unfiltered(image: Image.Image, exif: bytes | None = None) -> bytes:
-    """For text and drawings, whose rows repeat as they are. Pillow cannot but filter them."""
+def _encode_unfiltered(image: Image.Image, exif: bytes | None = None) -> bytes:
+    """For text and drawings, whose unfiltered rows repeat. Written here, because Pillow always filters rows."""
     pixels, stride = image.tobytes(), image.width * len(image.getbands())
     rows = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))
     size = image.width.to_bytes(4) + image.height.to_bytes(4)
@@ -50,18 +50,18 @@ def _unfiltered(image: Image.Image, exif: bytes | None = None) -> bytes:
     )
 
 
-def _way_by_sample(image: Image.Image) -> Callable[[Image.Image, bytes | None], bytes]:
-    """What suits some rows from all over the picture."""
+def _choose_encoder(image: Image.Image) -> Callable[[Image.Image, bytes | None], bytes]:
+    """Returns the encoder that suits a sample of the rows."""
     sample = _sample(image)
     if sample.getcolors(sample.width * sample.height // 4) is None:
-        return _runs  # every fourth pixel is of another colour: a photograph
-    sizes = {way: len(way(sample, None)) for way in (_unfiltered, _filtered)}
-    best = min(sizes, key=lambda way: sizes[way])
-    return best if sizes[best] < _WORTH_SEARCHING * len(_runs(sample)) else _runs
+        return _encode_runs  # more colours than a quarter of the pixels: a photograph
+    sizes = {encode: len(encode(sample, None)) for encode in (_encode_unfiltered, _encode_filtered)}
+    best = min(sizes, key=lambda encode: sizes[encode])
+    return best if sizes[best] < _WORTH_MATCHING * len(_encode_runs(sample)) else _encode_runs
 
 
 def _sample(image: Image.Image) -> Image.Image:
-    """Strips of rows from all over the picture; all of it, if there are few."""
+    """Returns strips of rows from all over the image; the whole image if it is small."""
     if image.height <= _SAMPLE_ROWS * _SAMPLE_STRIPS:
         return image
     sample = Image.new(image.mode, (image.width, _SAMPLE_ROWS * _SAMPLE_STRIPS))
@@ -72,7 +72,7 @@ def _sample(image: Image.Image) -> Image.Image:
 
 
 def _as_palette(image: Image.Image) -> Image.Image | None:
-    """The same pixels by a palette of at most 256 colours; None where that would change one."""
+    """Converts to a palette of at most 256 colours; None if that would change a pixel."""
     if image.mode != "RGB" or image.getcolors(256) is None:
         return None
     palette = image.quantize(256, dither=Image.Dither.NONE)

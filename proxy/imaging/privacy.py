@@ -1,7 +1,7 @@
-"""Which kinds of private metadata a picture carries: the kinds alone, never what it says.
+"""Finds the kinds of private metadata in a file; never its values.
 
-A name that is there counts, also where what follows it is hard to read: better to name a kind too many than too few.
-XMP is searched for its properties' customary names, not parsed: no entity of it is ever expanded.
+A name counts even if its value cannot be read: a false report is better than a missed one. XMP is searched for the
+usual property names and never parsed, so no XML entity is expanded.
 """
 
 import re
@@ -14,11 +14,11 @@ from proxy.imaging.metadata import Block, Source, metadata_blocks
 
 
 class Private(StrEnum):
-    """In the order in which they are told."""
+    """In the order of the report."""
 
     LOCATION = "location"
     SERIAL = "serial"
-    """Of camera or lens. A MakerNote counts: nearly every maker puts one there."""
+    """Of camera or lens. A MakerNote counts, because nearly every maker stores one there."""
     AUTHOR = "author"
     TIME = "time"
     DEVICE = "device"
@@ -26,13 +26,13 @@ class Private(StrEnum):
     COMMENTS = "comments"
     """Titles, captions, keywords, and any other text."""
     THUMBNAIL = "thumbnail"
-    """A small picture, perhaps from before the picture was cropped or retouched."""
+    """A small image, perhaps from before the original was cropped or retouched."""
 
 
 _LOCATION, _SERIAL, _AUTHOR, _TIME, _DEVICE, _COMMENTS, _THUMBNAIL = Private
 
 _MAX_ENTRIES = 1000  # of one directory; cameras write some tens
-_MAX_VALUE = 64  # bytes that are looked at to see whether there are any
+_MAX_VALUE = 64  # bytes of a value that are checked for content
 _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _EXIF_DIRECTORY, _GPS_DIRECTORY = 0x8769, 0x8825
 _USER_COMMENT = 0x9286
@@ -82,13 +82,13 @@ _PNG_KEYWORDS = {
 
 
 def private_metadata(path: Path) -> list[Private]:
-    """The kinds that the file at `path` carries. Raises OSError where it cannot be read."""
-    return _in_order(kind for block in metadata_blocks(path) for kind in _of_block(block))
+    """Returns the kinds in the file at `path`. Raises OSError if it cannot be read."""
+    return _in_order(kind for block in metadata_blocks(path) for kind in _kinds_in_block(block))
 
 
 def private_exif(exif: bytes | None) -> list[Private]:
-    """The kinds in EXIF alone, as an encoder is given it."""
-    return _in_order(_of_exif((exif or b"").removeprefix(b"Exif\0\0")))
+    """Returns the kinds in `exif`, the bytes that an encoder is given."""
+    return _in_order(_kinds_in_exif((exif or b"").removeprefix(b"Exif\0\0")))
 
 
 def _in_order(found: Iterable[Private]) -> list[Private]:
@@ -96,14 +96,14 @@ def _in_order(found: Iterable[Private]) -> list[Private]:
     return [kind for kind in Private if kind in kinds]
 
 
-def _of_block(block: Block) -> Iterable[Private]:
+def _kinds_in_block(block: Block) -> Iterable[Private]:
     match block.source:
         case Source.EXIF:
-            return _of_exif(block.body)
+            return _kinds_in_exif(block.body)
         case Source.XMP:
             return [kind for kind, names in _XMP_NAMES.items() if names.search(block.body)]
         case Source.PHOTOSHOP:
-            return _of_photoshop(block.body)
+            return _kinds_in_photoshop(block.body)
         case Source.TEXT:
             return [_PNG_KEYWORDS.get(block.body.partition(b"\0")[0], _COMMENTS)]
         case Source.TIME:
@@ -112,7 +112,7 @@ def _of_block(block: Block) -> Iterable[Private]:
             return [_COMMENTS] if block.body.strip(b"\0 ") else []
 
 
-def _of_photoshop(body: bytes) -> Iterator[Private]:
+def _kinds_in_photoshop(body: bytes) -> Iterator[Private]:
     for dataset in _IPTC.finditer(body):
         if kind := _IPTC_DATASETS.get(dataset[1][0]):
             yield kind
@@ -120,23 +120,23 @@ def _of_photoshop(body: bytes) -> Iterator[Private]:
         yield _THUMBNAIL
 
 
-def _of_exif(tiff: bytes) -> Iterator[Private]:
-    """Of the first directory and the two that it leads to; of the second one, which is the thumbnail's."""
+def _kinds_in_exif(tiff: bytes) -> Iterator[Private]:
+    """Reads the first directory, the EXIF and GPS directories below it, and the second one, the thumbnail's."""
     if tiff[:2] not in (b"II", b"MM"):
         return
     order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
     first = _Directory(tiff, order, int.from_bytes(tiff[4:8], order))
     for directory, tags in (
         (first, _EXIF_TAGS),
-        (first.below(_EXIF_DIRECTORY), _EXIF_TAGS),
-        (first.below(_GPS_DIRECTORY), _GPS_TAGS),
+        (first.subdirectory(_EXIF_DIRECTORY), _EXIF_TAGS),
+        (first.subdirectory(_GPS_DIRECTORY), _GPS_TAGS),
         (first.next(), _THUMBNAIL_TAGS),
     ):
-        yield from (kind for tag, kind in tags.items() if directory.says(tag))
+        yield from (kind for tag, kind in tags.items() if directory.has_value(tag))
 
 
 class _Directory:
-    """One of a TIFF's: its entries by tag. What lies beyond the end of the data is as if it were empty."""
+    """A TIFF directory: its entries by tag. Data beyond the end of the file reads as empty."""
 
     def __init__(self, tiff: bytes, order: Literal["little", "big"], start: int) -> None:
         self._tiff = tiff
@@ -147,21 +147,21 @@ class _Directory:
             self._number(at, 2): at for at in range(start + 2, start + 2 + 12 * min(count, _MAX_ENTRIES), 12)
         }
 
-    def below(self, tag: int) -> "_Directory":
+    def subdirectory(self, tag: int) -> "_Directory":
         at = self._entries.get(tag)
         return _Directory(self._tiff, self._order, self._number(at + 8, 4) if at else 0)
 
     def next(self) -> "_Directory":
         return _Directory(self._tiff, self._order, self._number(self._end, 4) if self._entries else 0)
 
-    def says(self, tag: int) -> bool:
-        """Whether it has the tag, with more than blanks and zeros: cameras fill in what nobody told them."""
+    def has_value(self, tag: int) -> bool:
+        """Whether the tag has more than blanks and zeros, which cameras write into unset fields."""
         at = self._entries.get(tag)
         if at is None:
             return False
         size = self._number(at + 4, 4) * _TYPE_BYTES.get(self._number(at + 2, 2), 1)
         start = at + 8 if size <= 4 else self._number(at + 8, 4)
-        if tag == _USER_COMMENT:  # after the name of its character set
+        if tag == _USER_COMMENT:  # skip the name of its character set
             start, size = start + 8, size - 8
         return bool(self._tiff[start : start + max(0, min(size, _MAX_VALUE))].strip(b"\0 "))
 

@@ -1,4 +1,4 @@
-"""What to make of an original: everything that decides a variant's pixels and bytes, as plain data."""
+"""The rendering target: everything that decides a variant's pixels and bytes, as plain data."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -8,10 +8,10 @@ from proxy.model import Fit, Format
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Sides are device pixels, `None` for a side left open; `background` is `#rrggbb`.
+    """Sides are device pixels, None for an open side; `background` is `#rrggbb`.
 
-    With a `score` (on SSIMULACRA2's scale) the quality that reaches it is searched for, from `quality` on; a picture
-    too small to be measured gets just that.
+    With a `score` (on SSIMULACRA2's scale), the renderer searches for the lowest quality that reaches it, starting at
+    `quality`. An image that is too small to be measured gets `quality`.
     """
 
     width: int | None
@@ -26,12 +26,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a search for the quality came to: the quality, and what the file scores, on SSIMULACRA2's scale."""
+    """The result of a quality search: the quality, and the file's score on SSIMULACRA2's scale."""
 
     quality: int
     score: float
 
     def __post_init__(self) -> None:
-        """Raises ValueError for what no search finds: it comes back from render processes, and from the store."""
+        """Raises ValueError for impossible values: render workers and the object store are not trusted."""
         if self.quality not in range(1, 101) or not isfinite(self.score):
             raise ValueError("not a quality and its score")

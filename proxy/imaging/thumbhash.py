@@ -1,8 +1,8 @@
-"""ThumbHash: a picture's rough look in about 25 bytes, to paint before any variant arrives.
+"""ThumbHash: a placeholder of about 25 bytes, shown before any variant arrives.
 
 Format: Evan Wallace, https://evanw.github.io/thumbhash/. Averages and low cosine frequencies of luminance (l), two
-colour differences (p: yellow-blue, q: red-green) and alpha. The libraries on PyPI fail on transparent pictures or
-pin an old Pillow, so the encoder is here; the tests hold it against one of them where that one works.
+colour differences (p: yellow-blue, q: red-green) and alpha. The libraries on PyPI fail on transparent images or
+require an old Pillow, so the encoder is here; the tests compare it with one of them where that works.
 """
 
 from collections.abc import Sequence
@@ -12,34 +12,34 @@ from math import cos, floor, pi
 
 from PIL import Image
 
-MAX_SIDE = 100  # pixels; beyond it the format is not defined
+MAX_SIDE = 100  # pixels; the format is undefined above
 
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
-    """`dc` is the mean; `ac` the frequencies, low first, scaled by the largest of them (`scale`) to 0..1."""
+    """`dc` is the mean; `ac` the frequencies, low first, scaled to 0..1 by the largest of them (`scale`)."""
 
     dc: float
     ac: list[float]
     scale: float
 
 
-def thumbhash(picture: Image.Image) -> bytes:
-    """The hash of an RGBA picture of at most 100x100 pixels."""
-    width, height = picture.size
-    assert picture.mode == "RGBA"
+def thumbhash(image: Image.Image) -> bytes:
+    """Hashes an RGBA image of at most 100x100 pixels."""
+    width, height = image.size
+    assert image.mode == "RGBA"
     assert max(width, height) <= MAX_SIDE
-    data = picture.tobytes()
+    data = image.tobytes()
     alpha = [value / 255 for value in data[3::4]]
     opacity = sum(alpha)
-    # Transparent parts take the mean colour of the rest, so that they add no edges of their own.
-    red, green, blue = (_over_mean(data[band::4], alpha, opacity) for band in range(3))
+    # Transparent pixels take the mean colour of the others, so that they add no edges.
+    red, green, blue = (_composite_over_mean(data[band::4], alpha, opacity) for band in range(3))
     has_alpha = opacity < width * height
     limit = 5 if has_alpha else 7
     across, down = (max(1, _round(limit * side / max(width, height))) for side in (width, height))
 
     triples = list(zip(red, green, blue, strict=True))
-    l = _frequencies([(r + g + b) / 3 for r, g, b in triples], width, max(3, across), max(3, down))  # noqa: E741 - the format names it so
+    l = _frequencies([(r + g + b) / 3 for r, g, b in triples], width, max(3, across), max(3, down))  # noqa: E741 - the format's name
     p = _frequencies([(r + g) / 2 - b for r, g, b in triples], width, 3, 3)
     q = _frequencies([r - g for r, g, _ in triples], width, 3, 3)
     a = _frequencies(alpha, width, 5, 5) if has_alpha else None
@@ -62,14 +62,14 @@ def thumbhash(picture: Image.Image) -> bytes:
     return head + bytes(low | high << 4 for low, high in zip(nibbles[::2], nibbles[1::2], strict=True))
 
 
-def _over_mean(band: bytes, alpha: Sequence[float], opacity: float) -> list[float]:
+def _composite_over_mean(band: bytes, alpha: Sequence[float], opacity: float) -> list[float]:
     pairs = [(value / 255, weight) for value, weight in zip(band, alpha, strict=True)]
     mean = sum(value * weight for value, weight in pairs) / opacity if opacity else 0.0
     return [mean * (1 - weight) + value * weight for value, weight in pairs]
 
 
 def _frequencies(values: Sequence[float], width: int, across: int, down: int) -> _Channel:
-    """The cosine transform of one channel, of its upper left triangle of `across` x `down` frequencies."""
+    """Computes the cosine transform of one channel: the upper left triangle of `across` x `down` frequencies."""
     height = len(values) // width
     rows = [values[start : start + width] for start in range(0, len(values), width)]
     dc, ac = 0.0, []
@@ -90,5 +90,5 @@ def _frequencies(values: Sequence[float], width: int, across: int, down: int) ->
 
 
 def _round(value: float) -> int:
-    """Half up, as the format's reference does; Python's own `round` goes to the even neighbour."""
+    """Rounds half up, as the format's reference does; Python's `round` goes to the even neighbour."""
     return floor(value + 0.5)

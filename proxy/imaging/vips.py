@@ -1,6 +1,6 @@
-"""libvips, where it is installed (the extra `vips`): decodes PNG and WebP in bands, and resizes; faster than Pillow.
+"""libvips (the optional extra `vips`): decodes PNG and WebP in bands, and resizes, faster than Pillow.
 
-Why, and figures: docs/decisions/0011-decoders.md.
+Reasons and figures: docs/decisions/0011-decoders.md.
 """
 
 from collections.abc import Iterator
@@ -16,18 +16,18 @@ from PIL import Image
 from proxy.errors import Undecodable
 from proxy.imaging.resize import Box
 
-_MEANS_FIRST = 4  # twice Pillow's reducing gap, as the pipeline sets it
+_MAX_FACTOR = 4  # twice the pipeline's REDUCING_GAP: from here on Pillow averages squares first
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of bands
 
 
 @cache
 def is_installed() -> bool:
-    """Whether its binding is there, and the library beside it. Does not load it."""
+    """Whether binding and library are installed. Does not load them."""
     return all(find_spec(module) for module in ("pyvips", "_libvips"))
 
 
 def version() -> str:
-    """Empty where it is not installed. Does not load it."""
+    """Returns the version; empty if libvips is not installed. Does not load it."""
     if not is_installed():
         return ""
     from importlib import metadata
@@ -37,75 +37,75 @@ def version() -> str:
 
 @cache
 def _library() -> Any:
-    """Loaded where it is used, in render processes: the server's own has nothing to decode."""
+    """Loads the library on first use, so that only render workers load it."""
     pyvips = import_module("pyvips")
-    pyvips.concurrency_set(1)  # the pool already keeps every processor busy
-    pyvips.cache_set_max(0)  # its cache goes by file name, and temporary names tell nothing
+    pyvips.concurrency_set(1)  # the pool already uses every processor
+    pyvips.cache_set_max(0)  # the cache's keys are file names, and temporary names say nothing of the content
     pyvips.block_untrusted_set(True)
     return pyvips
 
 
 def load() -> None:
-    """Ahead of the first picture, so that none waits for it or is charged its memory."""
+    """Loads the library before the first request, so that no request waits for it or counts its memory."""
     if is_installed():
         _library()
 
 
-def takes(image: Image.Image, stored: str) -> bool:
-    """Whether it decodes this picture. 16 bits are few; of animations Pillow knows the first frame."""
+def can_decode(image: Image.Image, stored: str) -> bool:
+    """Whether libvips decodes this image. 16-bit files are rare, and animations need Pillow for their first frame."""
     if not is_installed() or ";16" in stored:
         return False
     return image.format == "PNG" or (image.format == "WEBP" and not getattr(image, "is_animated", False))
 
 
 def decode_png(path: Path, factor: int) -> Image.Image:
-    """The picture at `path` in plain channels, each square of `factor` pixels as their mean (of premultiplied colours).
+    """Decodes the PNG at `path` to plain channels, averaging each square of `factor` pixels (premultiplied).
 
     Raises Undecodable.
     """
-    with _translated():
-        picture = _library().Image.pngload(str(path), access="sequential", fail_on="error")
-        mode = _MODES[picture.bands]
+    with _translate_errors():
+        image = _library().Image.pngload(str(path), access="sequential", fail_on="error")
+        mode = _MODES[image.bands]
         if factor == 1:
-            return _pillow(picture, mode)
+            return _to_pillow(image, mode)
         if mode.endswith("A"):
-            picture, mode = picture.premultiply(), mode.replace("A", "a")
-        # 16 bits, because `shrink` cuts fractions off: in 8 bits pictures would darken. Floats take twice the memory.
-        means = (picture * 256).cast("ushort").shrink(factor, factor, ceil=True)
-        return _pillow((means / 256).rint().cast("uchar"), mode)
+            image, mode = image.premultiply(), mode.replace("A", "a")
+        # 16 bits, because `shrink` truncates: 8-bit images would darken. Floats need twice the memory.
+        means = (image * 256).cast("ushort").shrink(factor, factor, ceil=True)
+        return _to_pillow((means / 256).rint().cast("uchar"), mode)
 
 
 def decode_webp(path: Path, scale: float) -> Image.Image:
-    """The picture at `path`, scaled by libwebp while it decodes: RGB or RGBA. Raises Undecodable."""
-    with _translated():
-        picture = _library().Image.webpload(str(path), access="sequential", fail_on="error", scale=scale)
-        return _pillow(picture, _MODES[picture.bands])
+    """Decodes the WebP at `path` to RGB or RGBA, scaled by libwebp meanwhile. Raises Undecodable."""
+    with _translate_errors():
+        image = _library().Image.webpload(str(path), access="sequential", fail_on="error", scale=scale)
+        return _to_pillow(image, _MODES[image.bands])
 
 
 def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image | None:
-    """The part `box` of `image` (L, La, RGB, RGBa or CMYK) by Lanczos at `width` x `height`.
+    """Resizes the part `box` of `image` (L, La, RGB, RGBa or CMYK) to `width` x `height` by Lanczos.
 
-    None where Pillow does it better: outside of whole pixels, which this cannot, and enlarged or reduced by 4 and more,
-    where means over squares come first. Within 2 levels of Pillow, in a third of its time.
+    Returns None for Pillow's cases: a box of fractional pixels, which libvips cannot crop, an enlargement, and a
+    reduction by 4 or more, where Pillow averages squares first. Within 2 levels of Pillow, in a third of its time.
     """
     left, top, right, bottom = box
     reduced = (right - left) / width, (bottom - top) / height
     whole = all(float(side).is_integer() for side in box)
-    if not is_installed() or not whole or not all(1 <= factor < _MEANS_FIRST for factor in reduced):
+    if not is_installed() or not whole or not all(1 <= factor < _MAX_FACTOR for factor in reduced):
         return None
     pixels = _library().Image.new_from_memory(
         image.tobytes(), image.width, image.height, len(image.getbands()), "uchar"
     )
     part = pixels.crop(int(left), int(top), int(right - left), int(bottom - top))
-    return _pillow(part.reduce(*reduced, kernel="lanczos3"), image.mode)
+    return _to_pillow(part.reduce(*reduced, kernel="lanczos3"), image.mode)
 
 
-def _pillow(picture: Any, mode: str) -> Image.Image:
-    return Image.frombytes(mode, (picture.width, picture.height), picture.write_to_memory())
+def _to_pillow(image: Any, mode: str) -> Image.Image:
+    return Image.frombytes(mode, (image.width, image.height), image.write_to_memory())
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translate_errors() -> Iterator[None]:
     try:
         yield
     except _library().Error as error:

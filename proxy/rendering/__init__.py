@@ -1,1 +1,1 @@
-"""Render worker processes: started ahead, limited in memory and time, replaced when they die."""
+"""The processes that run `proxy.imaging`, limited in memory and time."""

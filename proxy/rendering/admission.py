@@ -1,4 +1,4 @@
-"""Who may use a render process next: live requests before warm-ups, as far as memory goes, and only so many waiting."""
+"""Admission to the render workers: live requests before background work, within a memory budget and a bounded queue."""
 
 import asyncio
 import math
@@ -13,151 +13,156 @@ from proxy.errors import Overloaded
 from proxy.telemetry import Metrics
 
 MAX_PASSES = 8
-"""Lighter ones that may go in before one that waits for memory. Then nobody behind it does until it has gone in."""
+"""How many smaller requests may overtake one that waits for memory. After that, later requests wait behind it."""
 
 
 class Priority(IntEnum):
     LIVE = 0
-    """Somebody is waiting for an answer."""
+    """A client waits for the response."""
     BACKGROUND = 1
-    """Warm-ups and refreshes: they get what live requests leave."""
+    """Warm-ups and refreshes. They get the capacity that live requests leave."""
 
 
 @dataclass(eq=False, slots=True)
-class Turn:
-    """One's place in the queue and then inside. `cost` is bytes; times are seconds of the monotonic clock."""
+class Ticket:
+    """One request, first queued, then admitted. `memory` is bytes; times are seconds of the monotonic clock."""
 
-    cost: int
+    memory: int
     granted: asyncio.Future[None]
-    arrived: float = field(default_factory=monotonic)
-    entered: float = 0
-    passed: int = 0
+    queued_at: float = field(default_factory=monotonic)
+    admitted_at: float = 0
+    passes: int = 0
 
 
 class Admission:
-    """`slots` at a time, who together cost at most `room` bytes.
+    """Admits at most `slots` requests at a time, whose memory estimates together fit into `budget` bytes.
 
-    At most `max_waiting` live requests wait, each at most `patience` seconds. Background work waits as long as it
-    takes: there is never more of it than there are workers.
+    At most `max_waiting` live requests wait, each at most `max_wait` seconds. Background requests wait without a
+    limit: there are never more of them than warm-up workers.
     """
 
-    def __init__(self, slots: int, room: int, *, max_waiting: int, patience: float, metrics: Metrics) -> None:
+    def __init__(self, slots: int, budget: int, *, max_waiting: int, max_wait: float, metrics: Metrics) -> None:
         self._slots = slots
-        self._room = room
+        self._budget = budget
         self._max_waiting = max_waiting
-        self._patience = patience
+        self._max_wait = max_wait
         self._metrics = metrics
-        self._queues: dict[Priority, deque[Turn]] = {priority: deque() for priority in Priority}
-        self._inside: set[Turn] = set()
-        self._coming = 0
-        self._ended = 0
-        self._mean_seconds = 0.2  # of one admission; learnt as they end
+        self._queues: dict[Priority, deque[Ticket]] = {priority: deque() for priority in Priority}
+        self._admitted: set[Ticket] = set()
+        self._reserved_places = 0
+        self._completed = 0
+        self._mean_seconds = 0.2  # between admission and release: a first guess, then a running mean
 
     @property
     def waiting(self) -> int:
         return sum(len(queue) for queue in self._queues.values())
 
     @property
-    def charged(self) -> int:
-        """Bytes."""
-        return sum(turn.cost for turn in self._inside)
+    def reserved_bytes(self) -> int:
+        """The sum of the memory estimates of all admitted requests."""
+        return sum(ticket.memory for ticket in self._admitted)
 
-    def check(self, priority: Priority) -> None:
-        """Raises Overloaded if who comes now would find no place to wait. Costs nothing: ask before what does."""
-        free = self._slots - len(self._inside)
-        # Of background work there is never more than there are workers.
-        if priority is Priority.LIVE and self._coming + len(self._queues[priority]) >= self._max_waiting + free:
+    def raise_if_full(self, priority: Priority) -> None:
+        """Raises Overloaded if the queue for `priority` is full. It is cheap, so call it before expensive work."""
+        free = self._slots - len(self._admitted)
+        waiting = self._reserved_places + len(self._queues[priority])
+        # Background requests need no limit: there are never more of them than warm-up workers.
+        if priority is Priority.LIVE and waiting >= self._max_waiting + free:
             raise self._overloaded(0, "full")
 
     @contextmanager
-    def coming(self, priority: Priority) -> Iterator[None]:
-        """Around what is fetched for a process before `enter`: that takes room and time, too, and counts as waiting.
+    def reserve_place(self, priority: Priority) -> Iterator[None]:
+        """Holds a place in the queue while the caller fetches the original, before it calls `admit`.
 
-        Raises Overloaded where there would be no place to wait afterwards.
+        Raises Overloaded if the queue is full.
         """
-        self.check(priority)
+        self.raise_if_full(priority)
         live = priority is Priority.LIVE
-        self._coming += live
+        self._reserved_places += live
         try:
             yield
         finally:
-            self._coming -= live
+            self._reserved_places -= live
 
-    async def enter(self, priority: Priority, cost: int) -> Turn:
-        """Returns once there is a slot, and room for `cost` bytes. Whoever enters leaves.
+    async def admit(self, priority: Priority, memory: int) -> Ticket:
+        """Waits for a slot and for `memory` free bytes. The caller must `release` the ticket.
 
-        Raises Overloaded, with the seconds until there should be room.
+        Raises Overloaded, with the expected seconds until there is capacity.
         """
-        assert cost <= self._room
-        turn = Turn(cost, asyncio.get_running_loop().create_future())
+        assert memory <= self._budget
+        ticket = Ticket(memory, asyncio.get_running_loop().create_future())
         queue = self._queues[priority]
-        queue.append(turn)
-        self._let_in()
-        if turn in queue and priority is Priority.LIVE and len(queue) > self._max_waiting:
-            queue.remove(turn)
-            raise self._overloaded(cost, "full")
+        queue.append(ticket)
+        self._admit_waiting()
+        if ticket in queue and priority is Priority.LIVE and len(queue) > self._max_waiting:
+            queue.remove(ticket)
+            raise self._overloaded(memory, "full")
         try:
-            async with asyncio.timeout(self._patience if priority is Priority.LIVE else None):
-                await turn.granted
+            async with asyncio.timeout(self._max_wait if priority is Priority.LIVE else None):
+                await ticket.granted
         except TimeoutError:
-            self._give_up(queue, turn)
-            raise self._overloaded(cost, "late") from None
+            self._withdraw(queue, ticket)
+            raise self._overloaded(memory, "late") from None
         except asyncio.CancelledError:
-            self._give_up(queue, turn)
+            self._withdraw(queue, ticket)
             raise
-        self._metrics.render_wait_seconds.labels(priority.name.lower()).observe(turn.entered - turn.arrived)
-        return turn
+        self._metrics.render_wait_seconds.labels(priority.name.lower()).observe(ticket.admitted_at - ticket.queued_at)
+        return ticket
 
-    def leave(self, turn: Turn) -> None:
-        seconds = monotonic() - turn.entered
-        self._ended += 1
-        self._mean_seconds += max(0.1, 1 / self._ended) * (seconds - self._mean_seconds)
-        self._inside.remove(turn)
-        self._let_in()
+    def release(self, ticket: Ticket) -> None:
+        seconds = monotonic() - ticket.admitted_at
+        self._completed += 1
+        self._mean_seconds += max(0.1, 1 / self._completed) * (seconds - self._mean_seconds)
+        self._admitted.remove(ticket)
+        self._admit_waiting()
 
-    def _let_in(self) -> None:
-        heavy: list[Turn] = []  # they wait for memory, and are passed by whom there is room for
+    def _admit_waiting(self) -> None:
+        blocked: list[Ticket] = []  # waiting for memory; smaller requests may overtake them
         for queue in self._queues.values():
-            for turn in [*queue]:
-                if len(self._inside) == self._slots or any(each.passed >= MAX_PASSES for each in heavy):
+            for ticket in [*queue]:
+                if len(self._admitted) == self._slots or any(each.passes >= MAX_PASSES for each in blocked):
                     return
-                if turn.granted.done():  # cancelled, and about to give up
+                if ticket.granted.done():  # cancelled, and not yet withdrawn
                     continue
-                if turn.cost > self._room - self.charged:
-                    heavy.append(turn)
+                if ticket.memory > self._budget - self.reserved_bytes:
+                    blocked.append(ticket)
                     continue
-                for each in heavy:
-                    each.passed += 1
-                queue.remove(turn)
-                self._inside.add(turn)
-                turn.entered = monotonic()
-                turn.granted.set_result(None)
+                for each in blocked:
+                    each.passes += 1
+                queue.remove(ticket)
+                self._admitted.add(ticket)
+                ticket.admitted_at = monotonic()
+                ticket.granted.set_result(None)
 
-    def _give_up(self, queue: deque[Turn], turn: Turn) -> None:
-        if turn in queue:
-            queue.remove(turn)
-        else:  # it was let in in the very moment of leaving
-            self._inside.remove(turn)
-        self._let_in()
+    def _withdraw(self, queue: deque[Ticket], ticket: Ticket) -> None:
+        if ticket in queue:
+            queue.remove(ticket)
+        else:  # admitted between the timeout or cancellation and this call
+            self._admitted.remove(ticket)
+        self._admit_waiting()
 
-    def _overloaded(self, cost: int, reason: str) -> Overloaded:
+    def _overloaded(self, memory: int, reason: str) -> Overloaded:
         self._metrics.render_refusals.labels(reason).inc()
         return Overloaded(
             "Too many pictures are being derived. Try again shortly.",
-            retry_after=max(1, math.ceil(self._rounds_before(cost) * self._seconds_each())),
+            retry_after=max(1, math.ceil(self._rounds_before(memory) * self._expected_seconds())),
         )
 
-    def _rounds_before(self, cost: int) -> int:
-        """Those inside, waiting and coming, and one more of `cost`, seated in order: how often the seats change."""
-        rounds, slots, room = 0, self._slots, self._room
-        for each in [*(turn.cost for turn in (*self._inside, *self._queues[Priority.LIVE])), *[0] * self._coming, cost]:
-            if not slots or each > room:
-                rounds, slots, room = rounds + 1, self._slots, self._room
-            slots, room = slots - 1, room - each
+    def _rounds_before(self, memory: int) -> int:
+        """Estimates how often all slots turn over before a request of `memory` bytes is admitted.
+
+        Fills slots and memory in order with the admitted requests, the live queue, the reserved places and the request.
+        """
+        rounds, slots, free = 0, self._slots, self._budget
+        tickets = (*self._admitted, *self._queues[Priority.LIVE])
+        for each in [*(ticket.memory for ticket in tickets), *[0] * self._reserved_places, memory]:
+            if not slots or each > free:
+                rounds, slots, free = rounds + 1, self._slots, self._budget
+            slots, free = slots - 1, free - each
         return rounds
 
-    def _seconds_each(self) -> float:
-        """What an admission takes on average; those inside at least as long as they have been there."""
+    def _expected_seconds(self) -> float:
+        """The mean duration of the admitted requests; each lasts at least as long as it has been running."""
         now = monotonic()
-        seconds = [max(self._mean_seconds, now - turn.entered) for turn in self._inside]
+        seconds = [max(self._mean_seconds, now - ticket.admitted_at) for ticket in self._admitted]
         return sum(seconds) / len(seconds) if seconds else self._mean_seconds

@@ -1,7 +1,7 @@
-"""What a derivation takes of memory, worked out from the original's header before anything is decoded.
+"""Estimates the memory that a derivation needs from the original's header, before anything is decoded.
 
-All figures are upper bounds of what `python -m benchmarks.memory` measures: the peak of a render process above what it
-holds at rest. After a change of decoders or encoders run it again, and mend the tables here.
+All figures are upper bounds of what `python -m benchmarks.memory` measures: the peak of a render worker above what it
+holds while idle. Run it again after a change of decoders or encoders, and correct the tables here.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from proxy.imaging.header import Header
 from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.resize import (
     DECODE_TIER,
-    MIDDLE,
-    WHOLE,
+    MAX_WHOLE_PIXELS,
+    MIDDLE_SIDE,
     decode_scale,
     decode_size,
     decode_tier,
     place,
-    reduction,
+    reduction_factor,
 )
 from proxy.imaging.target import Target
 from proxy.model import Format
@@ -27,10 +27,11 @@ from proxy.model import Format
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Bytes of a decoder that has the whole picture at once: for each pixel of it, where all of them are wanted.
+    """Bytes that a decoder of whole images needs.
 
-    Where they are reduced: for each pixel as it is `stored` by the decoder, and in a `band` of those that are reduced
-    at a time. `file`: for each byte of the file. `kept`: for each pixel, while the next tier is decoded.
+    Without a reduction: `pixel` for each pixel. With one: `stored` for each pixel that the decoder holds, and `band`
+    for each pixel of the rows that are reduced at a time. `file`: for each byte of the file. `kept`: for each pixel,
+    while the next tier is decoded.
     """
 
     pixel: float
@@ -41,8 +42,8 @@ class Rate:
 
 
 PILLOW = {
-    # RGB takes four bytes a pixel. What has alpha is premultiplied, in a copy, before it is reduced.
-    "jpeg": Rate(4, file=1),  # of the scaled picture; the file is mapped to count its scans
+    # RGB takes four bytes a pixel. Images with alpha are premultiplied, in a copy, before the reduction.
+    "jpeg": Rate(4, file=1),  # of the scaled image; the file is mapped to count its scans
     "jpeg grey": Rate(1, file=1),
     "png bitmap": Rate(2, 1, 2),
     "png bitmap key": Rate(8, 1, 9),
@@ -60,20 +61,22 @@ PILLOW = {
     "png grey alpha16": Rate(8, 4, 8),
     "png alpha": Rate(8, 4, 8),
     "png alpha16": Rate(8, 4, 8),
-    # Over libwebp's animation decoder: two canvases, their bytes and the picture, four bytes a pixel each.
+    # Pillow uses libwebp's animation decoder: two canvases, their bytes and the image, four bytes a pixel each.
     **{
         f"webp {kind}": Rate(16, 16, file=2, kept=13)
-        for each in ("lossy", "lossless", "animated")
-        for kind in (each, f"{each} alpha")
+        for coding in ("lossy", "lossless", "animated")
+        for kind in (coding, f"{coding} alpha")
     },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class BandedRate:
-    """Bytes of a decoder that works in bands of rows: for each `pixel` that comes out, with Pillow's copy of it; for
-    each pixel of a `row` of the file, times what its sides are divided by; for each pixel of the file, if it is
-    `interlaced`, and of any as it is `stored`; and for each byte of the `file`.
+    """Bytes that a decoder of bands of rows needs.
+
+    `pixel`: for each decoded pixel, including Pillow's copy. `row`: for each pixel of a row of the file, times the
+    reduction factor. `interlaced`: for each pixel of an interlaced file. `stored`: for each pixel of any file. `file`:
+    for each byte of the file.
     """
 
     pixel: float
@@ -84,85 +87,85 @@ class BandedRate:
 
 
 LIBVIPS = {
-    # PNG. Bands of one to four bytes a pixel, and of twice that while means are taken.
+    # PNG: bands of one to four bytes a pixel, and twice that during the reduction.
     "png bitmap": BandedRate(3, 240, interlaced=1),
     "png grey": BandedRate(3, 240, interlaced=1),
     **dict.fromkeys(("png bitmap key", "png grey key", "png grey alpha"), BandedRate(9, 420, interlaced=2)),
     **dict.fromkeys(("png palette", "png rgb"), BandedRate(7.5, 780, interlaced=3)),
     **dict.fromkeys(("png palette key", "png rgb key", "png alpha"), BandedRate(10, 1080, interlaced=4)),
-    # WebP. libwebp scales what is lossy row by row, but keeps all of what is lossless, and of alpha. Pillow reads the
-    # file to know its header, libvips maps it.
+    # WebP: libwebp scales lossy images row by row, but holds all of lossless images and of alpha. The file counts
+    # twice: Pillow reads it for its header, and libvips maps it.
     "webp lossy": BandedRate(14, 2500, file=2),
     "webp lossy alpha": BandedRate(14, 2500, stored=2, file=2),
     "webp lossless": BandedRate(14, 1500, stored=4, file=2),
     "webp lossless alpha": BandedRate(14, 1500, stored=4, file=2),
 }
-"""What it does not take is not here."""
+"""Only the kinds that libvips decodes."""
 
 ENCODERS = {Format.JPG: (15, 15), Format.PNG: (15, 15), Format.WEBP: (25, 55), Format.AVIF: (39, 44)}
-"""Bytes for each pixel of a variant while it is converted and encoded: without alpha, and with it. WebP takes the most
-of noise: of photographs two thirds of it."""
+"""Bytes for each pixel of a variant during conversion and encoding: without alpha, with alpha. WebP needs the most for
+noise; photographs need two thirds of it."""
 
 SEARCHED = 95
-"""Bytes for each pixel that is searched for its quality: the planes of two views, and those of a file's."""
+"""Bytes for each pixel in a search for the quality: the planes of two views, and of the encoded file."""
 
 NUMPY = 16 << 20
 
 BASE = 16 << 20
-"""Bytes: codecs that are loaded on their first use, tables, small pictures."""
+"""Bytes: codecs that are loaded on their first use, tables, small images."""
 
 _CANVASES = 8  # bytes a pixel
 _PLAIN = 4  # bytes of a pixel, once decoded
 
 
 def estimate(header: Header, file_bytes: int, targets: Sequence[Target], *, by_vips: bool) -> int:
-    """Bytes that a render process takes, above what it holds at rest, to make `targets` of one original.
+    """Estimates the bytes that a render worker needs, above what it holds while idle, for `targets` of one original.
 
-    Without targets: to inspect it. `by_vips`: whether libvips decodes what it can.
+    Without targets: for its inspection. `by_vips`: whether libvips decodes the kinds that it can.
     """
     *others, last = sorted({decode_tier(target.width, target.height) for target in targets}) or [DECODE_TIER]
-    decoding = _decoding(header, file_bytes, last, by_vips=by_vips)
-    kept = sum(_kept(header, tier, by_vips=by_vips) for tier in others)
-    making = max((_making(header, target, by_vips=by_vips) for target in targets), default=0)
+    decoding = _decoding_bytes(header, file_bytes, last, by_vips=by_vips)
+    kept = sum(_kept_bytes(header, tier, by_vips=by_vips) for tier in others)
+    rendering = max((_variant_bytes(header, target, by_vips=by_vips) for target in targets), default=0)
     numpy = NUMPY if any(target.score is not None for target in targets) else 0
-    return ceil(BASE + decoding + kept + making + numpy)
+    return ceil(BASE + decoding + kept + rendering + numpy)
 
 
-def untouched(header: Header) -> int:
-    """Bytes that decoding maps and never touches: they take no memory, but the kernel counts them.
+def untouched_bytes(header: Header) -> int:
+    """Returns the bytes that decoding maps and never touches: they use no memory, but the kernel counts them.
 
-    Pillow's animation decoder reserves its canvases when it opens a file, though libvips decodes it then.
+    Pillow's animation decoder reserves its canvases when it opens a WebP, even if libvips decodes it afterwards.
     """
     return _CANVASES * header.width * header.height if header.kind.startswith("webp") else 0
 
 
-def _decoding(header: Header, file_bytes: int, tier: int, *, by_vips: bool) -> float:
+def _decoding_bytes(header: Header, file_bytes: int, tier: int, *, by_vips: bool) -> float:
     size = header.width, header.height
-    stored, pixels = header.width * header.height, _pixels(header, tier, by_vips=by_vips)
+    stored, pixels = header.width * header.height, _decoded_pixels(header, tier, by_vips=by_vips)
     if by_vips and (banded := LIBVIPS.get(header.kind)):
-        factor = reduction(size, tier) if header.kind.startswith("png") else 1
+        factor = reduction_factor(size, tier) if header.kind.startswith("png") else 1
         whole = banded.stored + (banded.interlaced if header.interlaced else 0)
         return banded.pixel * pixels + banded.row * factor * header.width + whole * stored + banded.file * file_bytes
     rate = PILLOW[header.kind]
     beside = max(header.coefficients, rate.file * file_bytes)  # the file is closed before coefficients are kept
-    if header.kind.startswith("jpeg") or reduction(size, tier) == 1:
+    if header.kind.startswith("jpeg") or reduction_factor(size, tier) == 1:
         return rate.pixel * pixels + beside
-    band = header.width * min(header.height, BAND * reduction(size, tier))
-    return rate.stored * stored + rate.band * band + 2 * _PLAIN * pixels + beside  # as bands, and put together
+    band = header.width * min(header.height, BAND * reduction_factor(size, tier))
+    return rate.stored * stored + rate.band * band + 2 * _PLAIN * pixels + beside  # as bands, and joined
 
 
-def _kept(header: Header, tier: int, *, by_vips: bool) -> float:
-    whole = not (by_vips and header.kind in LIBVIPS) and reduction((header.width, header.height), tier) == 1
-    return (PILLOW[header.kind].kept if whole else _PLAIN) * _pixels(header, tier, by_vips=by_vips)
+def _kept_bytes(header: Header, tier: int, *, by_vips: bool) -> float:
+    whole = not (by_vips and header.kind in LIBVIPS) and reduction_factor((header.width, header.height), tier) == 1
+    return (PILLOW[header.kind].kept if whole else _PLAIN) * _decoded_pixels(header, tier, by_vips=by_vips)
 
 
-def _pixels(header: Header, tier: int, *, by_vips: bool) -> int:
+def _decoded_pixels(header: Header, tier: int, *, by_vips: bool) -> int:
     width, height = decoded_size(header, tier, by_vips=by_vips)
     return width * height
 
 
 def decoded_size(header: Header, tier: int, *, by_vips: bool) -> tuple[int, int]:
-    """Sides after decoding for a tier. JPEG is scaled meanwhile, by 1, 2, 4 or 8, to no less than the tier needs."""
+    """Returns the sides after decoding for a tier. The JPEG decoder divides them by 1, 2, 4 or 8."""
     size = header.width, header.height
     if header.kind.startswith("jpeg"):
         needed = decode_size(size, tier)
@@ -171,16 +174,16 @@ def decoded_size(header: Header, tier: int, *, by_vips: bool) -> tuple[int, int]
     elif by_vips and header.kind in LIBVIPS and header.kind.startswith("webp"):
         factor = 1 / decode_scale(size, tier)
     else:
-        factor = reduction(size, tier)
+        factor = reduction_factor(size, tier)
     return ceil(header.width / factor), ceil(header.height / factor)
 
 
-def _making(header: Header, target: Target, *, by_vips: bool) -> float:
-    """Of one variant: to resize or to encode, whichever takes more. Nobody knows yet if the original is sideways."""
-    return max(_resize_and_encode(header, target, sideways=sideways, by_vips=by_vips) for sideways in (False, True))
+def _variant_bytes(header: Header, target: Target, *, by_vips: bool) -> float:
+    """The greater need of resizing and encoding one variant. The orientation is still unknown, so both are tried."""
+    return max(_variant_bytes_turned(header, target, sideways=sideways, by_vips=by_vips) for sideways in (False, True))
 
 
-def _resize_and_encode(header: Header, target: Target, *, sideways: bool, by_vips: bool) -> float:
+def _variant_bytes_turned(header: Header, target: Target, *, sideways: bool, by_vips: bool) -> float:
     wanted = (target.height, target.width) if sideways else (target.width, target.height)
     placement = place((header.width, header.height), *wanted, target.fit)
     decoded = decoded_size(header, decode_tier(target.width, target.height), by_vips=by_vips)
@@ -192,9 +195,9 @@ def _resize_and_encode(header: Header, target: Target, *, sideways: bool, by_vip
     narrowed = placement.width * height / by_y  # Pillow resizes across, then down
     pixels = placement.width * placement.height
     resizing = reduced + narrowed + pixels
-    if by_vips and max(by_x, by_y) == 1:  # libvips may do it: of a copy, into its own pixels and Pillow's
+    if by_vips and max(by_x, by_y) == 1:  # libvips may resize: it holds a copy, its own result and Pillow's
         resizing = max(resizing, decoded[0] * decoded[1] + 2 * pixels)
-    encoding = ENCODERS[target.format][header.alpha] * pixels
+    encoding = ENCODERS[target.format][header.has_alpha] * pixels
     if target.score is not None:
-        encoding += SEARCHED * (pixels if pixels <= WHOLE else MIDDLE * MIDDLE)
+        encoding += SEARCHED * (pixels if pixels <= MAX_WHOLE_PIXELS else MIDDLE_SIDE * MIDDLE_SIDE)
     return max(_PLAIN * resizing, encoding)

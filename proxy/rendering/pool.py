@@ -1,6 +1,6 @@
-"""Render processes: started ahead, killed when late, limited in memory, recycled, and replaced when they die.
+"""A pool of render workers: started ahead, killed past a deadline, limited in memory, recycled, replaced when they die.
 
-Why not a library's pool: docs/decisions/0004-render-pool.md. Who gets one when: docs/decisions/0009-admission.md.
+Why not a library's pool: docs/decisions/0004-render-pool.md. Order of admission: docs/decisions/0009-admission.md.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from proxy.imaging import vips
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
-from proxy.rendering.admission import Admission, Priority, Turn
+from proxy.rendering.admission import Admission, Priority, Ticket
 from proxy.rendering.memory_estimate import estimate
 from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import RENDER_IDLE_MB
@@ -27,9 +27,10 @@ log = structlog.get_logger()
 
 
 class RenderPool:
-    """`processes` children. Every picture must come within `timeout` seconds of the last.
+    """Runs `processes` render workers. Each variant must be ready `timeout` seconds after the one before it.
 
-    All of them together hold at most `memory_mb` MiB, idle ones too; each has `process_mb` MiB of address space.
+    All workers together, idle ones included, hold at most `memory_mb` MiB; each has `process_mb` MiB of address space.
+    A worker is replaced after `recycle` requests. At most `max_waiting` live requests wait.
     """
 
     def __init__(
@@ -51,31 +52,31 @@ class RenderPool:
         self._timeout = timeout
         self._recycle = recycle
         self._metrics = metrics or Metrics()
-        room_mb = memory_mb - processes * RENDER_IDLE_MB
-        self._most = min(room_mb, process_mb - RENDER_IDLE_MB) << 20
-        # Who has waited for half of the deadline would only be told later that it was missed.
+        budget_mb = memory_mb - processes * RENDER_IDLE_MB
+        self._max_estimate = min(budget_mb, process_mb - RENDER_IDLE_MB) << 20
+        # A request that has waited for half of its deadline would probably miss it.
         self.admission = Admission(
-            processes, room_mb << 20, max_waiting=max_waiting, patience=timeout / 2, metrics=self._metrics
+            processes, budget_mb << 20, max_waiting=max_waiting, max_wait=timeout / 2, metrics=self._metrics
         )
         self._idle: list[RenderWorker] = []
         self._busy: set[RenderWorker] = set()
         self._closed = False
         self._background: set[asyncio.Task[None]] = set()
         self._metrics.watch(self._metrics.waiting, lambda: self.admission.waiting)
-        self._metrics.watch(self._metrics.render_charged_bytes, lambda: self.admission.charged)
+        self._metrics.watch(self._metrics.render_charged_bytes, lambda: self.admission.reserved_bytes)
         self._metrics.watch(self._metrics.render_processes.labels("busy"), lambda: len(self._busy))
         self._metrics.watch(self._metrics.render_processes.labels("idle"), lambda: len(self._idle))
 
     async def start(self) -> None:
-        """Has every process running and imported. Raises RenderFailed or DerivationTimeout where they cannot start."""
+        """Returns when all workers are ready. Raises RenderFailed or DerivationTimeout, and leaves none behind."""
 
-        async def start() -> None:
-            self._idle.append(await self._start_process())
+        async def start_one() -> None:
+            self._idle.append(await self._start_worker())
 
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._processes):
-                    group.create_task(start())
+                    group.create_task(start_one())
         except BaseExceptionGroup as failures:
             await self.close()
             raise failures.exceptions[0] from None
@@ -84,114 +85,114 @@ class RenderPool:
             raise
 
     async def close(self) -> None:
-        """Leaves no process behind, also none that is at work."""
+        """Stops all workers, busy ones too, and waits for their end."""
         self._closed = True
-        for process in (*self._idle, *self._busy):
-            self._later(process.stop())
+        for worker in (*self._idle, *self._busy):
+            self._run_in_background(worker.stop())
         self._idle = []
         while self._background:
             await asyncio.wait(list(self._background))
 
-    def check(self, priority: Priority) -> None:
-        """Raises Overloaded where `coming` would."""
-        self.admission.check(priority)
+    def raise_if_full(self, priority: Priority) -> None:
+        """Raises Overloaded if `reserve_place` would."""
+        self.admission.raise_if_full(priority)
 
-    def coming(self, priority: Priority) -> AbstractContextManager[None]:
-        """Around fetching what a process is to work on: who does so has a place in the queue. Raises Overloaded."""
-        return self.admission.coming(priority)
+    def reserve_place(self, priority: Priority) -> AbstractContextManager[None]:
+        """Holds a place in the queue while the caller fetches the original. Raises Overloaded."""
+        return self.admission.reserve_place(priority)
 
-    async def cost(self, path: Path, targets: Sequence[Target] = ()) -> int:
-        """Bytes that `targets` of the picture at `path` are charged, or its inspection.
+    async def estimate_memory(self, path: Path, targets: Sequence[Target] = ()) -> int:
+        """Estimates the bytes of memory for rendering `targets` of the original at `path`, or for its inspection.
 
-        What nobody can tell beforehand, or the child will refuse, is charged the most that one picture may take.
-        Raises TooHeavy for more than that.
+        Returns the most that one request may reserve if the header cannot be read, or if the worker will refuse it.
+        Raises TooHeavy if the estimate exceeds that.
         """
-        cost = await anyio.to_thread.run_sync(self._estimate, path, targets)  # a disk may be slow
-        if cost > self._most:
-            raise self._too_heavy(cost)
-        return cost
+        memory = await anyio.to_thread.run_sync(self._estimate, path, targets)  # a disk may be slow
+        if memory > self._max_estimate:
+            raise self._too_heavy(memory)
+        return memory
 
     def _estimate(self, path: Path, targets: Sequence[Target]) -> int:
         header = read_header(path)
         if header is None or max(header.width, header.height) > self._limits.max_side:
-            return self._most
+            return self._max_estimate
         return estimate(header, path.stat().st_size, targets, by_vips=vips.is_installed())
 
-    def _too_heavy(self, cost: int) -> TooHeavy:
+    def _too_heavy(self, memory: int) -> TooHeavy:
         self._metrics.render_refusals.labels("too_heavy").inc()
-        needed, allowed = -(-cost >> 20), self._most >> 20
+        needed, allowed = -(-memory >> 20), self._max_estimate >> 20
         by_budget = allowed < self._process_mb - RENDER_IDLE_MB
         setting = f"RENDER_MEMORY_MB={self._memory_mb}" if by_budget else f"RENDER_PROCESS_MB={self._process_mb}"
         return TooHeavy(
-            f"The picture takes about {needed} MB of memory, and {setting} leaves {allowed} MB for one. Scale it down."
+            f"The picture needs about {needed} MB of memory, and {setting} leaves {allowed} MB for one. Scale it down."
         )
 
     @asynccontextmanager
-    async def process(self, priority: Priority, cost: int) -> AsyncIterator[RenderWorker]:
-        """A process to ask one thing of, and `cost` bytes for it.
+    async def acquire(self, priority: Priority, memory: int) -> AsyncIterator[RenderWorker]:
+        """Yields a worker for one request, with `memory` bytes reserved for it.
 
-        If the answer was not read to its end, the process is killed and replaced. Raises Overloaded, RenderFailed or
+        Kills and replaces the worker if the caller did not read its whole answer. Raises Overloaded, RenderFailed or
         DerivationTimeout.
         """
         with step("wait for admission"):
-            turn = await self.admission.enter(priority, cost)
+            ticket = await self.admission.admit(priority, memory)
         try:
-            process = self._take_idle() or await self._start_process()
+            worker = self._pop_idle() or await self._start_worker()
         except BaseException:
-            self.admission.leave(turn)
+            self.admission.release(ticket)
             raise
-        self._busy.add(process)
-        process.memory = cost
+        self._busy.add(worker)
+        worker.memory = memory
         try:
-            yield process
+            yield worker
         finally:
-            self._busy.discard(process)
-            if process.at_rest and process.requests < self._recycle and not self._closed:
-                self._idle.append(process)
-                self.admission.leave(turn)
+            self._busy.discard(worker)
+            if worker.is_idle and worker.requests < self._recycle and not self._closed:
+                self._idle.append(worker)
+                self.admission.release(ticket)
             else:
-                if not process.gone:
-                    process.kill()
-                self._later(self._replace(process, turn))
+                if not worker.has_died:
+                    worker.kill()
+                self._run_in_background(self._replace(worker, ticket))
 
-    def _take_idle(self) -> RenderWorker | None:
+    def _pop_idle(self) -> RenderWorker | None:
         while self._idle:
-            process = self._idle.pop()
-            if process.alive:
-                return process
-            process.gone = True
-            self._later(self._bury(process))  # killed while it had nothing to do; no picture is to blame
+            worker = self._idle.pop()
+            if worker.is_alive:
+                return worker
+            worker.has_died = True
+            self._run_in_background(self._stop(worker))  # it died while idle, so no request fails
         return None
 
-    async def _bury(self, process: RenderWorker) -> None:
-        await process.stop()
+    async def _stop(self, worker: RenderWorker) -> None:
+        await worker.stop()
         if not self._closed:
-            self._metrics.render_ended.labels(process.why_ended).inc()
+            self._metrics.render_ended.labels(worker.end_reason).inc()
 
-    async def _replace(self, process: RenderWorker, turn: Turn) -> None:
-        """Its memory is free once it has ended, its slot once another has started: so the budget holds meanwhile."""
+    async def _replace(self, worker: RenderWorker, ticket: Ticket) -> None:
+        """Releases the ticket only after the old worker has ended and the new one is ready, to hold the budget."""
         try:
-            await self._bury(process)
+            await self._stop(worker)
             if not self._closed:
-                await self._start_another()
+                await self._add_worker()
         finally:
-            self.admission.leave(turn)
+            self.admission.release(ticket)
 
-    async def _start_another(self) -> None:
+    async def _add_worker(self) -> None:
         try:
-            process = await self._start_process()
-        except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports it
-            log.error("render process did not start", error=str(error))
+            worker = await self._start_worker()
+        except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports the error
+            log.error("render worker start failed", error=str(error))
             return
         if self._closed:
-            await process.stop()
+            await worker.stop()
         else:
-            self._idle.append(process)
+            self._idle.append(worker)
 
-    def _later(self, work: Coroutine[None, None, None]) -> None:
+    def _run_in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    async def _start_process(self) -> RenderWorker:
+    async def _start_worker(self) -> RenderWorker:
         return await RenderWorker.start(self._limits, self._process_mb, self._timeout)

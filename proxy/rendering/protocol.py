@@ -1,6 +1,6 @@
-"""What a render process and its parent say to each other: lines of JSON, and bytes whose length a line announced.
+"""The protocol between the server and its render workers: lines of JSON, and bytes whose length such a line announces.
 
-No pickle: a decoder that a hostile picture has taken over must not be able to make its parent run anything.
+No pickle: a worker that a hostile image has taken over must not make the server execute code.
 """
 
 import json
@@ -17,26 +17,26 @@ from proxy.model import Fit, Format
 
 Message = Mapping[str, Any]
 
-_REFUSALS = {
+_REFUSAL_TYPES = {
     kind.code: kind
     for kind in (errors.UnsupportedFormat, errors.Undecodable, errors.TooSmall, errors.TooManyPixels, errors.TooHeavy)
 }
 
 
-def pack(message: Message) -> bytes:
+def encode_message(message: Message) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 
-def unpack(line: bytes) -> dict[str, Any]:
-    """Raises ValueError for anything but one JSON object."""
+def decode_message(line: bytes) -> dict[str, Any]:
+    """Raises ValueError unless `line` is one JSON object."""
     message = json.loads(line)
     if not isinstance(message, dict):
-        raise ValueError("not an object")  # noqa: TRY004 - one kind of complaint for one kind of fault
+        raise ValueError("not an object")  # noqa: TRY004 - every invalid line raises the same error
     return message
 
 
 def render_request(path: Path, targets: Sequence[Target], limits: Limits, memory: int) -> Message:
-    """`memory`: bytes that it may take."""
+    """`memory`: bytes that the request may use."""
     return inspect_request(path, limits, memory) | {"targets": [asdict(target) for target in targets]}
 
 
@@ -52,15 +52,15 @@ def parse_targets(message: Message) -> list[Target]:
 
 
 def parse_measured(message: Message) -> Measured | None:
-    """Of a rendered file's head; None where the quality was given."""
+    """Returns the quality that the search measured; None if the quality was fixed."""
     measured = message.get("measured")
     return Measured(int(measured["quality"]), float(measured["score"])) if measured else None
 
 
-def refusal(error: ServiceError) -> Message:
+def refusal_message(error: ServiceError) -> Message:
     return {"refused": error.code, "detail": str(error)}
 
 
 def parse_refusal(message: Message) -> ServiceError:
-    kind = _REFUSALS.get(message["refused"])
+    kind = _REFUSAL_TYPES.get(message["refused"])
     return kind(message["detail"]) if kind else RenderFailed()

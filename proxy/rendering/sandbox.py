@@ -1,6 +1,6 @@
-"""How a render process keeps to the memory it is allowed: limits that the kernel holds, and giving back.
+"""Keeps a render worker within its memory: limits that the kernel enforces, and the release of freed memory.
 
-Linux only; elsewhere each does nothing.
+Linux only; elsewhere these functions do nothing.
 """
 
 import ctypes
@@ -10,53 +10,53 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 KEPT = 32 << 20
-"""Bytes beyond those at the start that a process may keep at rest. glibc holds on to freed memory, up to hundreds of
-megabytes after a large picture; handing back all of it every time makes small pictures slower by a tenth."""
+"""Bytes above those at its start that an idle worker may keep. glibc keeps freed memory, up to hundreds of megabytes
+after a large image; releasing all of it after every request makes small images a tenth slower."""
 
 UNTOUCHED = 64 << 20
-"""Bytes that are mapped and hardly touched: the stacks of libvips' threads (up to 40 MB), and what numpy's linear
-algebra reserves (27 MB). They take no memory, but the kernel counts them."""
+"""Bytes that are mapped and hardly touched: the stacks of libvips' threads (up to 40 MB), and the reserve of numpy's
+linear algebra (27 MB). They use no memory, but the kernel counts them."""
 
 ENVIRONMENT = {"PILLOW_BLOCK_SIZE": "64m", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-"""For the process's start. From 32 MB up, glibc maps each block by itself, so that large pictures leave no holes. With
-an arena for each of libvips' threads a process held up to 128 MB at rest, with one for all of them 62. numpy's linear
-algebra, which we do not use, would reserve 40 MB for each processor."""
+"""The whole environment of a render worker. glibc maps each block of 32 MB and more by itself, so that large images
+leave no holes. With an arena for each of libvips' threads an idle worker held up to 128 MB, with a single arena 62.
+numpy's linear algebra, which is not used, would reserve 40 MB for each processor."""
 
 
 def limit_address_space(megabytes: int) -> None:
-    with suppress(ValueError, OSError):  # macOS knows the limit and refuses to set it
+    with suppress(ValueError, OSError):  # macOS refuses to set this limit
         resource.setrlimit(resource.RLIMIT_AS, (megabytes << 20, megabytes << 20))
 
 
 @contextmanager
-def limited_growth(growth: int) -> Iterator[None]:
-    """Within the block, the process grows by so many bytes at most: what no header announced is refused as MemoryError.
+def limit_growth(growth: int) -> Iterator[None]:
+    """Limits the growth of the process to `growth` bytes within the block. More raises MemoryError.
 
-    Counted is what is mapped privately, touched or not.
+    The kernel counts private mappings, touched or not.
     """
     before = resource.getrlimit(resource.RLIMIT_DATA)
     with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_DATA, (_pages(5) + growth + KEPT + UNTOUCHED, before[1]))
+        resource.setrlimit(resource.RLIMIT_DATA, (_statm_bytes(5) + growth + KEPT + UNTOUCHED, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_DATA, before)
 
 
-def resident() -> int:
-    """Bytes of memory that this process holds; 0 where nobody says."""
+def resident_bytes() -> int:
+    """Returns the memory that this process holds; 0 where the system does not report it."""
     with suppress(OSError):
-        return _pages(1)
+        return _statm_bytes(1)
     return 0
 
 
-def give_back(at_start: int) -> None:
-    """Returns freed memory to the system if there is much of it. `at_start`: what was `resident` then."""
-    if resident() > at_start + KEPT:
-        with suppress(OSError, AttributeError):  # glibc's alone
+def release_freed_memory(at_start: int) -> None:
+    """Returns freed memory to the system if there is much of it. `at_start`: the `resident_bytes` at the start."""
+    if resident_bytes() > at_start + KEPT:
+        with suppress(OSError, AttributeError):  # glibc only
             ctypes.CDLL(None).malloc_trim(0)
 
 
-def _pages(column: int) -> int:
-    """Bytes from a column of Linux's statm: 1 is resident, 5 is private and writable, touched or not."""
+def _statm_bytes(column: int) -> int:
+    """Reads a column of Linux's statm: 1 is resident, 5 is private and writable, touched or not."""
     return int(Path("/proc/self/statm").read_text().split()[column]) * resource.getpagesize()

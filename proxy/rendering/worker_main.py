@@ -1,7 +1,7 @@
-"""A render process: takes one request after another on standard input, answers on standard output.
+"""The render worker process: reads requests from standard input and answers them on standard output, one by one.
 
-Started as `python -m proxy.rendering.worker_main LIMIT_MB`. It holds no secret and no connection. The parent kills it
-when it is late, and the kernel refuses it memory beyond its limit and beyond what its request was charged.
+Started as `python -m proxy.rendering.worker_main LIMIT_MB`. It holds no secret and no connection. The server kills it
+past a deadline; the kernel refuses memory beyond its address space limit and beyond the reserve of its request.
 """
 
 import os
@@ -17,66 +17,64 @@ from proxy.errors import Refused, TooHeavy
 from proxy.imaging import vips
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import inspect
-from proxy.imaging.limits import Limits
+from proxy.imaging.limits import MORE_MEMORY_THAN_ESTIMATED, Limits
 from proxy.imaging.pipeline import render
-from proxy.rendering.memory_estimate import untouched
-from proxy.rendering.protocol import Message, pack, parse_targets, refusal, unpack
-from proxy.rendering.sandbox import give_back, limit_address_space, limited_growth, resident
+from proxy.rendering.memory_estimate import untouched_bytes
+from proxy.rendering.protocol import Message, decode_message, encode_message, parse_targets, refusal_message
+from proxy.rendering.sandbox import limit_address_space, limit_growth, release_freed_memory, resident_bytes
 
 _NICENESS = 10
-"""A tenth of what the server gets while both want a processor: answers from memory do not wait for pixels."""
+"""A worker gets a tenth of the server's share of a busy processor, so that rendering delays no cached response."""
 
 
 def main() -> None:
     os.nice(_NICENESS)
     limit_address_space(int(sys.argv[1]))
-    # Pillow's own limit warns where ours refuses; the header is judged in `probe`, before a pixel is decoded.
+    # Pillow's limit only warns; `limits` refuses too large an image by its header, before a pixel is decoded.
     Image.MAX_IMAGE_PIXELS = None
     vips.load()
-    # Its server may be killed: then there is nobody to answer, or to tell.
+    # The pipe breaks if the server was killed; then the worker just ends.
     with suppress(BrokenPipeError), os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # what a library prints must not end up between the answers
+        os.dup2(2, 1)  # keep whatever a library prints out of the answers
         serve(sys.stdin.buffer, answers)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answers each request with messages (a rendered one is followed by its bytes), the last of them `done`."""
-    at_start = resident()
-    answers.write(pack({"ready": True}))
+    """Answers each request with messages, the last of them `done`. The bytes of a rendered file follow its message."""
+    at_start = resident_bytes()
+    answers.write(encode_message({"ready": True}))
     answers.flush()
     for line in requests:
         try:
-            request = unpack(line)
-            with limited_growth(allowed(request)):
+            request = decode_message(line)
+            with limit_growth(memory_limit(request)):
                 answer(request, answers)
         except Refused as error:
-            answers.write(pack(refusal(error)))
+            answers.write(encode_message(refusal_message(error)))
         except MemoryError:
-            answers.write(
-                pack(refusal(TooHeavy("The picture takes more memory than its header lets expect. Scale it down.")))
-            )
-        give_back(at_start)  # before it says so: what it was charged is somebody else's as soon as it is done
-        answers.write(pack({"done": True}))
+            answers.write(encode_message(refusal_message(TooHeavy(MORE_MEMORY_THAN_ESTIMATED))))
+        release_freed_memory(at_start)  # before `done`, which makes the reserved memory available to other requests
+        answers.write(encode_message({"done": True}))
         answers.flush()
 
 
-def allowed(request: Message) -> int:
-    """Bytes that the kernel is to let it have: what it was charged, and what it maps without touching it."""
+def memory_limit(request: Message) -> int:
+    """Returns the bytes that the process may grow by: the reserve of the request, and mappings that stay untouched."""
     header = read_header(Path(request["path"]))
-    charged: int = request["memory"]
-    return charged + (untouched(header) if header else 0)
+    reserve: int = request["memory"]
+    return reserve + (untouched_bytes(header) if header else 0)
 
 
 def answer(request: Message, answers: BinaryIO) -> None:
     path, limits = Path(request["path"]), Limits(**request["limits"])
     if "targets" not in request:
-        answers.write(pack(asdict(inspect(path, limits))))
+        answers.write(encode_message(asdict(inspect(path, limits))))
         return
     for rendered in render(path, parse_targets(request), limits):
         head = {"index": rendered.index, "length": len(rendered.body), "timings": rendered.timings}
         if rendered.measured:
             head["measured"] = asdict(rendered.measured)
-        answers.write(pack(head))
+        answers.write(encode_message(head))
         answers.write(rendered.body)
         answers.flush()
 

@@ -49,7 +49,7 @@ class Deriver:
 
     def check(self, priority: Priority) -> None:
         """Raises Overloaded if there is no place to wait for a process. Costs nothing: ask before what does."""
-        self._pool.check(priority)
+        self._pool.raise_if_full(priority)
 
     async def one(
         self, upload_id: UploadId, variant: Variant, priority: Priority
@@ -68,16 +68,16 @@ class Deriver:
         """
         async with AsyncExitStack() as held:
             # The original first: an id that nothing was uploaded under must not take a process from those that wait.
-            with self._pool.coming(priority):
+            with self._pool.reserve_place(priority):
                 async with self._failing(upload_id, variants):
                     path = await held.enter_async_context(self._original(upload_id))
                     cost = await self.cost(path, variants)
-            process = await held.enter_async_context(self._pool.process(priority, cost))
+            process = await held.enter_async_context(self._pool.acquire(priority, cost))
             yield partial(self._render, process, path, upload_id)
 
     async def cost(self, path: Path, variants: Sequence[Variant]) -> int:
         """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
-        return await self._pool.cost(path, [self._recipes.target(variant) for variant in variants])
+        return await self._pool.estimate_memory(path, [self._recipes.target(variant) for variant in variants])
 
     def count(self, variant: Variant, outcome: str) -> None:
         self._metrics.variant_service.labels(variant.size_name, variant.format, outcome).inc()

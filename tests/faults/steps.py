@@ -35,8 +35,8 @@ CHUNK = 40_000  # bytes; so there are three
 
 
 class Pool(FakePool):
-    async def cost(self, path: Path, targets: Any = ()) -> int:
-        return await super().cost(path, targets)
+    async def estimate_memory(self, path: Path, targets: Any = ()) -> int:
+        return await super().estimate_memory(path, targets)
 
     async def inspect(self, _path: Path) -> Inspection:
         return Inspection("jpeg", 160, 120, "thumb", "#7a6b5c", [], [])

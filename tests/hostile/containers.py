@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
-from proxy.imaging.header import MAX_STEPS
+from proxy.imaging.header import MAX_MARKERS
 from proxy.imaging.limits import MAX_CHUNKS, MAX_SCANS
 from tests import pictures
 from tests.camera import exif_with_text_orientation
@@ -35,7 +35,7 @@ def floods() -> Files:
     yield "deep PNG of as many as may be", deep[:pixels] + empty * (MAX_CHUNKS - 3) + deep[pixels:], "accepted"
     yield "JPEG of 9 MB of fill bytes", whole_jpeg[:2] + b"\xff" * 9_000_000 + whole_jpeg[2:], "undecodable"
     yield "JPEG of two million comments", _before(whole_jpeg, b"\xff\xfe\0\2" * 2_000_000), "undecodable"
-    yield "JPEG of as many EXIF as may be", _before(whole_jpeg, _exif(20_000) * (MAX_STEPS - 10)), "accepted"
+    yield "JPEG of as many EXIF as may be", _before(whole_jpeg, _exif(20_000) * (MAX_MARKERS - 10)), "accepted"
     yield "JPEG of restarts at its end", whole_jpeg[:-2] + b"\xff\xd0" * 4_000_000 + b"\xff\xd9", "accepted"
     yield "JPEG of too many scans", jpeg_of_scans(photograph("coffee.png"), MAX_SCANS + 1), "undecodable"
     yield "JPEG of as many scans as may be", jpeg_of_scans(PLAIN, MAX_SCANS), "accepted"

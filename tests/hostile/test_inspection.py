@@ -39,7 +39,7 @@ class Judge:
 
     async def _judge(self, path: Path) -> Inspection | Refused:
         try:
-            async with self._pool.process(Priority.LIVE, await self._pool.cost(path)) as process:
+            async with self._pool.acquire(Priority.LIVE, await self._pool.estimate_memory(path)) as process:
                 return await process.inspect(path)
         except Refused as error:
             return error

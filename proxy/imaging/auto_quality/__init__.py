@@ -1,1 +1,1 @@
-"""The search for the lowest quality whose variant still looks like the original."""
+"""Searches for the lowest quality at which a variant still looks like its original."""

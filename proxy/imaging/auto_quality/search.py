@@ -1,7 +1,7 @@
-"""`quality = "auto"`: the least quality at which a lossy file scores what its target asks for, on this very picture.
+"""`quality = "auto"`: finds the lowest quality at which a lossy file of this image reaches the score of its target.
 
-The search counts its encodes and never looks at the clock: whoever derives a variant gets the same bytes. Its bounds
-and its cost: docs/decisions/0010-quality-auto.md.
+The search is limited by encodes, not by time, so that every process renders the same bytes. Its limits and its
+performance: docs/decisions/0010-quality-auto.md.
 """
 
 from collections.abc import Callable
@@ -12,114 +12,115 @@ from PIL import Image
 
 from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
 from proxy.imaging.encode import encode, flatten
-from proxy.imaging.resize import MIDDLE, WHOLE
+from proxy.imaging.resize import MAX_WHOLE_PIXELS, MIDDLE_SIDE
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
 
 QUALITIES = range(40, 96)
-"""What is searched. Below, all formats fall apart; above, bytes grow and hardly anything is seen."""
+"""The range of the search. Below, all formats look bad; above, files grow without a visible gain."""
 
-ENCODES = 8
-"""At most. Halving alone takes 6 for 56 qualities, always; guessing, with two to spare, takes 3.7 on average."""
+MAX_ENCODES = 8
+"""Bisection always takes 6 for 56 qualities; interpolation, with two to spare, takes 3.7 on average."""
 
-POINTS = 0.5
-"""What a step of quality is worth, for the second guess: about the median of all formats near their fixed qualities."""
+POINTS_PER_STEP = 0.5
+"""The assumed score of one step of quality, for the second try: about the median of all formats near their fixed
+qualities."""
 
-WORTH_BYTES = 2.0
-"""Points that a higher quality must gain where none reaches the score. Coloured lettering stays smeared at every one of
-them, for three quarters of its colour are gone before the encoder begins."""
+MIN_GAIN = 2.0
+"""Points that a higher quality must gain if no quality reaches the score. Coloured lettering looks smeared at every
+quality, because chroma subsampling drops three quarters of its colour before the encoder begins."""
 
-_BLOCK = 16  # pixels; the middle begins with one, so that JPEG's are those of the whole file
+_BLOCK = 16  # pixels; the middle starts at a multiple, so that its JPEG blocks are those of the whole file
 
 
-def tuned(image: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
-    """`image` (L, LA, RGB, RGBA) as a file of a lossy format, and what was measured.
+def encode_with_search(image: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
+    """Encodes `image` (L, LA, RGB, RGBA) in the lossy format of `target`. Returns the file and its measured quality.
 
-    A picture too small to be measured gets the target's own quality, and nothing is said of it.
+    An image that is too small to be measured gets the target's own quality, and None as the measurement.
     """
-    assert target.quality is not None  # a recipe gives a score to lossy formats only
+    assert target.quality is not None  # only targets of lossy formats have a score
     assert target.score is not None
     if min(image.size) < MIN_SIDE:
         return encode(image, target, exif), None
     if target.format is Format.JPG:
         image = flatten(image, target.background)
-    part = _part(image)
-    seen = _Seen(part)
+    part = _searched_part(image)
+    views = _Views(part)
     files: dict[int, tuple[bytes, float]] = {}
 
     def score(quality: int) -> float:
         file = encode(part, replace(target, quality=quality), exif)
-        files[quality] = file, seen.score(_decoded(file))
+        files[quality] = file, views.score(_decode(file))
         return files[quality][1]
 
-    quality = least(score, target.score, first=target.quality)
+    quality = find_lowest_quality(score, target.score, first=target.quality)
     if files[quality][1] < target.score:
         best = max(found for _, found in files.values())
-        quality = min(tried for tried, (_, found) in files.items() if found > best - WORTH_BYTES)
+        quality = min(tried for tried, (_, found) in files.items() if found > best - MIN_GAIN)
     file, found = files[quality]
     if part.size != image.size:
         file = encode(image, replace(target, quality=quality), exif)
-        found = seen.score(_part(_decoded(file)))
+        found = views.score(_searched_part(_decode(file)))
     return file, Measured(quality, found)
 
 
-def least(score: Callable[[int], float], wanted: float, first: int) -> int:
-    """The least of QUALITIES whose score is at least `wanted`, or the highest where none is; `first` is tried first.
+def find_lowest_quality(score: Callable[[int], float], wanted: float, first: int) -> int:
+    """Returns the lowest of QUALITIES whose score is at least `wanted`, or the highest if none is. Tries `first` first.
 
-    Takes scores to rise with quality. Between two qualities that are known it follows the straight line, but always
-    leaves so few on either side that halving would end within ENCODES.
+    Assumes that scores rise with quality. Interpolates linearly between two known qualities, but always leaves so few
+    on either side that bisection would end within MAX_ENCODES.
     """
-    below, reaching = QUALITIES.start - 1, QUALITIES.stop
-    missed = reached = None
+    low, high = QUALITIES.start - 1, QUALITIES.stop
+    low_score = high_score = None
     guess = float(first)
-    for left in reversed(range(ENCODES)):
-        if reaching - below == 1:
+    for left in reversed(range(MAX_ENCODES)):
+        if high - low == 1:
             break
-        if missed is not None and reached is not None:
-            guess = below + (reaching - below) * (wanted - missed) / (reached - missed)
-        elif missed is not None:
-            guess = below + (wanted - missed) / POINTS
-        elif reached is not None:
-            guess = reaching - (reached - wanted) / POINTS
-        room = 1 << left
-        quality = min(max(round(guess), below + 1, reaching - room), reaching - 1, below + room)
+        if low_score is not None and high_score is not None:
+            guess = low + (high - low) * (wanted - low_score) / (high_score - low_score)
+        elif low_score is not None:
+            guess = low + (wanted - low_score) / POINTS_PER_STEP
+        elif high_score is not None:
+            guess = high - (high_score - wanted) / POINTS_PER_STEP
+        reach = 1 << left
+        quality = min(max(round(guess), low + 1, high - reach), high - 1, low + reach)
         found = score(quality)
         if found >= wanted:
-            reaching, reached = quality, found
+            high, high_score = quality, found
         else:
-            below, missed = quality, found
-    return min(reaching, QUALITIES[-1])
+            low, low_score = quality, found
+    return min(high, QUALITIES[-1])
 
 
-class _Seen:
-    """A picture as it is seen: where it is partly transparent, both over black and over white."""
+class _Views:
+    """The views of an image that are scored: with alpha, one over black and one over white."""
 
     def __init__(self, image: Image.Image) -> None:
         self._mode = "RGBA" if image.mode in ("LA", "RGBA") else "RGB"
         self._references = [Reference(view) for view in self._views(image)]
 
     def score(self, other: Image.Image) -> float:
-        """Of the view that is the least alike."""
-        views = zip(self._references, self._views(other), strict=True)
-        return min(reference.score(view) for reference, view in views)
+        """Returns the score of the least similar view."""
+        pairs = zip(self._references, self._views(other), strict=True)
+        return min(reference.score(view) for reference, view in pairs)
 
     def _views(self, image: Image.Image) -> list[Image.Image]:
         image = image.convert(self._mode)
         return [image] if self._mode == "RGB" else [flatten(image, color) for color in ("#000000", "#ffffff")]
 
 
-def _part(image: Image.Image) -> Image.Image:
-    """What is searched: all of a small picture, and of a large one the middle, as many pixels in any shape."""
+def _searched_part(image: Image.Image) -> Image.Image:
+    """Returns a small image whole, and the middle of a large one, with the same number of pixels in any shape."""
     width, height = image.size
-    if width * height <= WHOLE:
+    if width * height <= MAX_WHOLE_PIXELS:
         return image
-    across = min(width, max(MIDDLE, MIDDLE * MIDDLE // height))
-    down = min(height, max(MIDDLE, MIDDLE * MIDDLE // width))
+    across = min(width, max(MIDDLE_SIDE, MIDDLE_SIDE * MIDDLE_SIDE // height))
+    down = min(height, max(MIDDLE_SIDE, MIDDLE_SIDE * MIDDLE_SIDE // width))
     left, top = ((side - part) // 2 // _BLOCK * _BLOCK for side, part in ((width, across), (height, down)))
     return image.crop((left, top, left + across, top + down))
 
 
-def _decoded(file: bytes) -> Image.Image:
+def _decode(file: bytes) -> Image.Image:
     with Image.open(BytesIO(file)) as image:
         image.load()
         return image

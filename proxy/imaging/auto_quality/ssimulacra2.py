@@ -1,13 +1,13 @@
-"""How alike two pictures look, on the scale of SSIMULACRA2: 100 is the same, 90 hard to tell apart side by side,
-70 good, 50 middling, and what is bad is below 30.
+"""The similarity of two images on the scale of SSIMULACRA2: 100 is identical, 90 hard to tell apart side by side,
+70 good, 50 medium, below 30 bad.
 
 Colour space, error maps, weights and the curve to the score are those of SSIMULACRA2 (J. Sneyers, Cloudinary, 2022,
-https://github.com/cloudinary/ssimulacra2), written anew around its constants. To be quick, weights that hardly ever
-matter are left out (90 of 108), and with them whole planes; and the blur is a cheaper one of nearly the same width.
-How near it comes: docs/decisions/0010-quality-auto.md.
+https://github.com/cloudinary/ssimulacra2), a new implementation with its constants. For speed it omits 90 of the 108
+weights, which hardly ever matter, and with them whole planes, and uses a cheaper blur of nearly the same width.
+Its accuracy: docs/decisions/0010-quality-auto.md.
 
-Up to the last power, which is rounded off, there are only sums, products, quotients and square roots: IEEE 754 rounds
-them alike on every processor, so that machines that share a store find the same quality.
+Before the last power, whose result is rounded, it uses only sums, products, quotients and square roots. IEEE 754 rounds
+these alike on every processor, so machines that share a store find the same quality.
 """
 
 import math
@@ -22,28 +22,28 @@ Plane = NDArray[np.float32]
 """One channel, height x width."""
 
 MIN_SIDE = 100
-"""Pixels. The coarsest of the five scales has a sixteenth of them; with fewer there is nothing left to compare."""
+"""Pixels. The coarsest of the five scales has a sixteenth of them; fewer are too few to compare."""
 
 _LINEAR = np.array(
     [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (byte / 255 for byte in range(256))],
     np.float32,
 )
-"""sRGB's bytes (IEC 61966-2-1) as light."""
+"""Linear light for each byte of sRGB (IEC 61966-2-1)."""
 
 _CONES = {"L": (0.30, 0.622, 0.078), "M": (0.23, 0.692, 0.078), "S": (0.24342269, 0.20476744, 0.55180987)}
-"""How much red, green and blue light each kind of cone takes in: JPEG XL's opsin absorbance matrix."""
-_BIAS = 0.0037930733  # of every cone, before the cube root
+"""The red, green and blue light that each kind of cone absorbs: JPEG XL's opsin absorbance matrix."""
+_BIAS = 0.0037930733  # added to every cone's response, before the cube root
 _BIAS_ROOT = 0.15595420
 
-_STABILIZER = 0.0009  # SSIM's C2: below it, differences in contrast do not count
+_STABILIZER = 0.0009  # SSIM's C2: smaller differences in contrast do not count
 
-_BLUR_STEPS = (2, 2, 1, 1)  # 1 2 3 4 3 2 1: a variance of 2.5 pixels, where SSIMULACRA2 has a Gaussian with 2.25
+_BLUR_STEPS = (2, 2, 1, 1)  # 1 2 3 4 3 2 1: a variance of 2.5 pixels; SSIMULACRA2 has a Gaussian with 2.25
 _BLUR_MARGIN = sum(_BLUR_STEPS) // 2
 
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Of a plane's errors: the mean and the 4-norm of SSIM's, and the 4-norms of detail that was added, and lost."""
+    """Weights of a plane's errors: mean and 4-norm of the SSIM error, 4-norms of added and of lost detail."""
 
     mean: float = 0
     norm: float = 0
@@ -62,11 +62,11 @@ _SCALES: tuple[Mapping[str, _Weights], ...] = (
     },
     {"Y": _Weights(norm=34.779063, added=44.835626), "B": _Weights(mean=95.108050, added=171.26673)},
 )
-"""By scale, each half as large as the one before, and by plane: X is red against green, Y light, B blue against Y."""
+"""By scale, each half as large as the one before, and by plane: X is red minus green, Y light, B blue minus Y."""
 
 
 class Reference:
-    """A picture to hold others of its size against. What depends on it alone is computed once."""
+    """The image that others of its size are compared with. Computes once what depends on it alone."""
 
     def __init__(self, image: Image.Image) -> None:
         self._scales = [
@@ -75,7 +75,7 @@ class Reference:
         ]
 
     def score(self, other: Image.Image) -> float:
-        """Rounded to hundredths; both pictures are taken without their alpha."""
+        """Returns the score, rounded to hundredths. Ignores alpha."""
         error = sum(
             reference[name].error(plane)
             for reference, planes in zip(self._scales, _pyramid(other), strict=True)
@@ -90,14 +90,14 @@ class _ReferencePlane:
     def __init__(self, plane: Plane, weights: _Weights) -> None:
         self._weights = weights
         self._plane = plane
-        self._mean = _blurred(plane)
-        self._variance = _blurred(plane * plane) - self._mean * self._mean
+        self._mean = _blur(plane)
+        self._variance = _blur(plane * plane) - self._mean * self._mean
         self._edges = 1 + np.abs(plane - self._mean)
 
     def error(self, other: Plane) -> float:
         weights = self._weights
-        mean = _blurred(other)
-        unlike = self._unlike(other, mean)
+        mean = _blur(other)
+        unlike = self._ssim_error(other, mean)
         error = weights.mean * float(unlike.mean()) + weights.norm * _norm(unlike)
         if weights.added or weights.lost:
             edges = np.abs(other - mean)
@@ -108,13 +108,13 @@ class _ReferencePlane:
             error += weights.lost * _norm(np.minimum(edges, 0)) if weights.lost else 0
         return error
 
-    def _unlike(self, other: Plane, mean: Plane) -> Plane:
-        """1 - SSIM, where a shift in brightness counts the same in dark places as in light ones."""
-        like = _blurred(self._plane * other)
+    def _ssim_error(self, other: Plane, mean: Plane) -> Plane:
+        """Computes 1 - SSIM, in which a shift in brightness counts the same in dark and in light areas."""
+        like = _blur(self._plane * other)
         like -= self._mean * mean
         like *= 2
         like += _STABILIZER
-        variance = _blurred(other * other)
+        variance = _blur(other * other)
         variance -= mean * mean
         variance += self._variance
         variance += _STABILIZER
@@ -127,24 +127,24 @@ class _ReferencePlane:
 
 
 def _norm(error: Plane) -> float:
-    """The 4-norm: what the worst places are like."""
+    """Computes the 4-norm, which the worst areas dominate."""
     squares = error * error
     squares *= squares
     return math.sqrt(math.sqrt(float(squares.mean())))
 
 
 def _pyramid(image: Image.Image) -> Iterator[dict[str, Plane]]:
-    """The planes that count, by scale. The picture is halved as light, so that its brightness stays."""
+    """Yields the weighted planes by scale. Halves the image in linear light, which keeps its brightness."""
     pixels = np.asarray(image.convert("RGB"))
     light = [_LINEAR[pixels[:, :, band]] for band in range(3)]
     for scale, wanted in enumerate(_SCALES):
         if scale:
-            light = [_halved(plane) for plane in light]
-        yield _opponents(light, wanted)
+            light = [_halve(plane) for plane in light]
+        yield _to_xyb(light, wanted)
 
 
-def _opponents(light: list[Plane], wanted: Mapping[str, _Weights]) -> dict[str, Plane]:
-    """XYB, scaled and shifted as SSIMULACRA2 does to have all of it positive."""
+def _to_xyb(light: list[Plane], wanted: Mapping[str, _Weights]) -> dict[str, Plane]:
+    """Converts to XYB, scaled and shifted as in SSIMULACRA2, so that all values are positive."""
     long, medium = _response(light, "L"), _response(light, "M")
     y = (long + medium) * np.float32(0.5)
     planes = {"Y": y + np.float32(0.01 - _BIAS_ROOT)}
@@ -165,7 +165,7 @@ def _response(light: list[Plane], cone: str) -> Plane:
 
 
 def _cube_root(x: Plane) -> Plane:
-    """Of _BIAS to 1.01, to a millionth: a polynomial of the fourth root, then a step of Newton's."""
+    """Computes the cube root of _BIAS to 1.01, to a millionth: a polynomial of the fourth root, then a Newton step."""
     fourth = np.sqrt(x)
     np.sqrt(fourth, out=fourth)
     root = fourth * np.float32(-0.1419)
@@ -180,8 +180,8 @@ def _cube_root(x: Plane) -> Plane:
     return root
 
 
-def _halved(plane: Plane) -> Plane:
-    """The mean of every 2x2 pixels; an odd side counts its last ones twice."""
+def _halve(plane: Plane) -> Plane:
+    """Averages every 2x2 pixels; an odd side counts its last ones twice."""
     height, width = plane.shape
     if height % 2 or width % 2:
         plane = np.pad(plane, ((0, height % 2), (0, width % 2)), "edge")
@@ -189,10 +189,10 @@ def _halved(plane: Plane) -> Plane:
     return (rows[:, ::2] + rows[:, 1::2]) * np.float32(0.25)
 
 
-def _blurred(plane: Plane) -> Plane:
-    """Around the picture there is nothing, zeros, as in SSIMULACRA2.
+def _blur(plane: Plane) -> Plane:
+    """Blurs the plane. Outside the image are zeros, as in SSIMULACRA2.
 
-    The rows stand behind one another with that margin between them: so each step is one addition of whole arrays.
+    The rows form one array, with a margin between them: so each step is one addition of whole arrays.
     """
     height, width = plane.shape
     stride = width + 2 * _BLUR_MARGIN

@@ -11,7 +11,7 @@ from tests.unit.proxy.rendering.pools import pool
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def children() -> AsyncIterator[RenderPool]:
+async def render_pool() -> AsyncIterator[RenderPool]:
     """One process. Its tests run in the module's event loop."""
     async with pool() as shared:
         yield shared

@@ -1,6 +1,6 @@
-"""The bytes of some renderings are known, so that no change of them goes unnoticed.
+"""Golden digests of some renderings, so that every change of their bytes is noticed.
 
-A stored variant whose bytes would be others today is stale, and only `RENDERING_VERSION` says so.
+If bytes change, stored variants are stale, and only `RENDERING_VERSION` marks them so.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ def samples(width: int = 160, height: int = 120) -> Image.Image:
 
 @cache
 def ramp() -> Image.Image:
-    """Alpha from clear to opaque."""
+    """An alpha channel from transparent to opaque."""
     return Image.fromarray((np.mgrid[:120, :160][1] * 255 // 159).astype(np.uint8))
 
 
@@ -86,7 +86,7 @@ def sources() -> Iterator[tuple[str, bytes]]:
 
 
 def renderings() -> Iterator[tuple[str, bytes, Target]]:
-    """Each kind of original as one thumbnail, then one original of each kind of pixels in many ways."""
+    """A thumbnail of each kind of original, then many targets of two originals: opaque and transparent."""
     for name, original in sources():
         yield name, original, THUMBNAIL
     opaque, clear = jpeg(samples(), exif=camera_exif()), png(with_alpha())
@@ -112,7 +112,7 @@ def digest(folder: Path, original: bytes, target: Target) -> str:
 
 
 def without_deflate(file: bytes) -> bytes:
-    """A PNG with its pixels decompressed: what Python's zlib makes of them differs between machines."""
+    """A PNG with its pixels decompressed: the output of Python's zlib differs between machines."""
     if not file.startswith(b"\x89PNG"):
         return file
     parts, start, packed = [], 8, b""
@@ -122,7 +122,7 @@ def without_deflate(file: bytes) -> bytes:
         packed, body = (packed + body, b"") if kind == b"IDAT" else (packed, body)
         parts.append(kind + body)
         start += 12 + length
-    return b"".join([*parts, packed[:2], zlib.decompress(packed)])  # the two bytes tell the level
+    return b"".join([*parts, packed[:2], zlib.decompress(packed)])  # the first two bytes tell the level
 
 
 def codec_versions() -> dict[str, str]:
@@ -140,6 +140,6 @@ def test_bytes_change_only_with_the_rendering_version(tmp_path: Path) -> None:
     same_recipe = (known["rendering_version"], known["codecs"]) == (RENDERING_VERSION, codec_versions())
     advice = f"raise RENDERING_VERSION to {RENDERING_VERSION + 1}, then " if changed and same_recipe else ""
     assert today == known, (
-        f"the bytes of these renderings changed: {', '.join(changed) or 'none'}. If that is meant, {advice}"
+        f"the bytes of these renderings changed: {', '.join(changed) or 'none'}. If this is intended, {advice}"
         f"paste this into {GOLDEN.name}:\n{json.dumps(today, indent=2)}"
     )

@@ -1,4 +1,4 @@
-"""The fingerprint of everything that decides a variant's bytes, and of nothing else."""
+"""The fingerprint: it depends on everything that decides a variant's bytes, and on nothing else."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ AUTO_BOX = Size("box", 400, 300, Fit.COVER, auto_quality=True)
 
 
 @pytest.fixture(autouse=True)
-def no_files_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def in_empty_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
@@ -27,11 +27,11 @@ def fingerprint(variant: Variant = PLAIN, **settings: Any) -> str:
     return Recipes(Settings(**settings)).fingerprint(variant)
 
 
-def test_it_is_12_hex_digits() -> None:
+def test_fingerprint_is_12_hex_digits() -> None:
     assert re.fullmatch(r"[0-9a-f]{12}", fingerprint())
 
 
-def test_it_is_the_same_in_every_instance_and_every_time() -> None:
+def test_fingerprint_is_the_same_in_every_instance() -> None:
     recipes = Recipes(Settings())
 
     assert recipes.fingerprint(PLAIN) == recipes.fingerprint(PLAIN) == fingerprint()
@@ -53,7 +53,7 @@ def test_it_is_the_same_in_every_instance_and_every_time() -> None:
     ],
     ids=str,
 )
-def test_it_changes_with_what_the_variant_is(variant: Variant) -> None:
+def test_fingerprint_changes_with_the_variant(variant: Variant) -> None:
     assert fingerprint(variant) != fingerprint()
 
 
@@ -62,12 +62,12 @@ def test_it_changes_with_what_the_variant_is(variant: Variant) -> None:
     [{"quality": Quality(jpg=84)}, {"background": "#000000"}, {"strip_metadata": False}],
     ids=["quality", "background", "strip_metadata"],
 )
-def test_it_changes_with_how_the_variant_is_encoded(settings: dict[str, Any]) -> None:
+def test_fingerprint_changes_with_encoding_settings(settings: dict[str, Any]) -> None:
     assert fingerprint(**settings) != fingerprint()
 
 
 @pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
-def test_a_formats_quality_is_its_own_business(format: Format) -> None:
+def test_quality_of_a_format_changes_only_its_own_fingerprints(format: Format) -> None:
     settings = {"quality": Quality(**{format.value: 42})}
     changed = {
         other for other in Format if fingerprint(Variant(BOX, other), **settings) != fingerprint(Variant(BOX, other))
@@ -77,7 +77,7 @@ def test_a_formats_quality_is_its_own_business(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
-def test_it_changes_with_the_score_where_the_quality_is_searched_for(format: Format) -> None:
+def test_score_changes_fingerprints_of_searched_qualities_only(format: Format) -> None:
     searched = Variant(AUTO_BOX, format)
     higher = {"quality": Quality(score=85)}
 
@@ -85,14 +85,14 @@ def test_it_changes_with_the_score_where_the_quality_is_searched_for(format: For
     assert fingerprint(Variant(BOX, format), **higher) == fingerprint(Variant(BOX, format))
 
 
-def test_lossless_variants_have_nothing_to_search_for() -> None:
+def test_score_does_not_change_fingerprints_of_lossless_variants() -> None:
     searched = Variant(AUTO_BOX, Format.PNG)
 
     assert fingerprint(searched) == fingerprint(searched, quality=Quality(score=85))
     assert fingerprint(searched) == fingerprint(Variant(BOX, Format.PNG))
 
 
-def test_it_changes_with_the_rendering_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fingerprint_changes_with_the_rendering_version(monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprint()
     monkeypatch.setattr(recipe, "RENDERING_VERSION", recipe.RENDERING_VERSION + 1)
 
@@ -103,7 +103,7 @@ def test_it_changes_with_the_rendering_version(monkeypatch: pytest.MonkeyPatch) 
     ("library", "formats"),
     [("pil", set(Format)), ("webp", set(Format)), ("libjpeg_turbo", set(Format)), ("avif", {Format.AVIF})],
 )
-def test_it_changes_with_the_codecs_that_the_format_depends_on(
+def test_fingerprint_changes_with_the_codecs_of_its_format(
     monkeypatch: pytest.MonkeyPatch, library: str, formats: set[Format]
 ) -> None:
     before = {format: fingerprint(Variant(BOX, format)) for format in Format}
@@ -113,11 +113,11 @@ def test_it_changes_with_the_codecs_that_the_format_depends_on(
     assert {format for format in Format if fingerprint(Variant(BOX, format)) != before[format]} == formats
 
 
-def test_it_does_not_change_with_the_name_of_the_size() -> None:
+def test_fingerprint_is_independent_of_the_size_name() -> None:
     assert fingerprint(Variant(Size("other", 400, 300, Fit.COVER), Format.JPG)) == fingerprint()
 
 
-def test_a_density_and_a_size_that_come_to_the_same_are_the_same() -> None:
+def test_density_and_size_of_the_same_pixels_have_one_fingerprint() -> None:
     doubled = Variant(Size("double", 800, 600, Fit.COVER), Format.JPG)
 
     assert fingerprint(doubled) == fingerprint(Variant(BOX, Format.JPG, 2))
@@ -136,11 +136,11 @@ def test_a_density_and_a_size_that_come_to_the_same_are_the_same() -> None:
     ],
     ids=str,
 )
-def test_it_does_not_change_with_what_decides_no_byte(settings: dict[str, Any]) -> None:
+def test_fingerprint_is_independent_of_settings_that_change_no_bytes(settings: dict[str, Any]) -> None:
     assert fingerprint(**settings) == fingerprint()
 
 
-def test_a_target_is_the_variant_in_device_pixels_with_the_settings_of_its_format() -> None:
+def test_target_has_device_pixels_and_the_settings_of_its_format() -> None:
     recipes = Recipes(Settings(quality=Quality(webp=33), background="#102030", strip_metadata=False))
 
     assert recipes.target(Variant(BOX, Format.WEBP, 2)) == Target(
@@ -149,7 +149,7 @@ def test_a_target_is_the_variant_in_device_pixels_with_the_settings_of_its_forma
     assert recipes.target(Variant(BOX, Format.PNG)).quality is None
 
 
-def test_a_target_has_a_score_where_its_quality_is_searched_for() -> None:
+def test_target_has_a_score_if_its_quality_is_searched_for() -> None:
     recipes = Recipes(Settings(quality=Quality(score=75)))
 
     assert [recipes.target(Variant(AUTO_BOX, format)).score for format in Format] == [75, None, 75, 75]

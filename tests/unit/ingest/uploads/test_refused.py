@@ -86,7 +86,7 @@ class TestPictures:
     ) -> None:
         path = anyio.Path(tmp_path / "looked-at.jpg")
         await path.write_bytes(JPEG)
-        monkeypatch.setattr(pool, "_most", await pool.cost(Path(path)))
+        monkeypatch.setattr(pool, "_max_estimate", await pool.estimate_memory(Path(path)))
 
         with pytest.raises(TooHeavy):
             await uploads.receive(chunks_of(JPEG))

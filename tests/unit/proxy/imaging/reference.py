@@ -1,4 +1,4 @@
-"""An independent rendering to hold the pipeline against, and the measures by which the two are compared."""
+"""An independent reference rendering, and measures to compare the pipeline with it."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,8 @@ from proxy.imaging.pipeline import render
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 
-SNAPSHOT = (400, 300)  # pixels of a camera's file, where a test looks at something else
-SCALED = (2700, 2000)  # the least, about, of which a JPEG is decoded at half its scale for the standard sizes
+SNAPSHOT = (400, 300)  # pixels of a camera file, in tests that do not depend on its size
+SCALED = (2700, 2000)  # about the smallest JPEG that is decoded at half scale for the standard sizes
 LIMITS = Limits(min_side=100, max_side=10_000)
 SIDES = {"small": 150, "medium": 400, "large": 800}
 QUALITY = {Format.JPG: 82, Format.PNG: None, Format.WEBP: 85, Format.AVIF: 67}
@@ -47,7 +47,7 @@ def on_disk(original: bytes) -> Iterator[Path]:
 
 
 def rendered(original: bytes, *targets: Target) -> list[bytes]:
-    """The files, in the order of their targets."""
+    """Renders the files, in the order of their targets."""
     with on_disk(original) as path:
         files = sorted(render(path, targets, LIMITS), key=lambda file: file.index)
     assert [file.index for file in files] == list(range(len(targets)))
@@ -55,7 +55,7 @@ def rendered(original: bytes, *targets: Target) -> list[bytes]:
 
 
 def picture(original: bytes, wanted: Target) -> Image.Image:
-    """What one target looks like, decoded."""
+    """Renders one target and decodes it."""
     return decoded(rendered(original, wanted)[0])
 
 
@@ -70,7 +70,7 @@ def pixels(image: Image.Image, mode: str = "RGB") -> NDArray[np.float64]:
 
 
 def with_decoders(originals: Mapping[str, bytes]) -> list[Any]:
-    """Parameters `original` and `decoder`: each original with every library that may decode it. JPEG has one alone."""
+    """Parameters `original` and `decoder`: each original with each library that can decode it. JPEG has only one."""
     return [
         pytest.param(original, decoder, id=f"{name}-{decoder}")
         for name, original in originals.items()
@@ -79,7 +79,7 @@ def with_decoders(originals: Mapping[str, bytes]) -> list[Any]:
 
 
 def covered(original: bytes, width: int, height: int) -> Image.Image:
-    """The whole way in the plainest order: decode all, upright, to sRGB, then crop and scale once."""
+    """Renders in the simplest order: decodes in full, turns upright, converts to sRGB, then crops and scales once."""
     return ImageOps.fit(upright_srgb(original), (width, height), Image.Resampling.LANCZOS)
 
 
@@ -103,7 +103,7 @@ def upright_srgb(original: bytes) -> Image.Image:
 
 
 def psnr(one: Image.Image, other: Image.Image, mode: str = "RGB") -> float:
-    """Likeness in decibels: 30 is visibly alike, 40 hard to tell apart, 50 a rounding error."""
+    """The similarity in decibels: 30 looks similar, 40 is hard to tell apart, 50 a rounding error."""
     error = float(np.mean((pixels(one, mode) - pixels(other, mode)) ** 2))
     return 10 * math.log10(255**2 / error) if error else math.inf
 
@@ -114,7 +114,7 @@ def farthest(one: Image.Image, other: Image.Image, mode: str = "RGB") -> float:
 
 
 def color_at(image: Image.Image, x: float, y: float) -> tuple[Any, ...]:
-    """The RGB colour at a place given in parts of the sides."""
+    """The RGB colour at a position in fractions of the sides."""
     color = image.convert("RGB").getpixel((int(x * image.width), int(y * image.height)))
     assert isinstance(color, tuple)
     return color

@@ -1,4 +1,4 @@
-"""What pixels may be made of: bit depths, palettes, colour keys, grey and alpha."""
+"""Pixel layouts: bit depths, palettes, colour keys, grey and alpha."""
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ pytestmark = pytest.mark.usefixtures("decoder")
 
 SAME_COLOR = 3  # levels: a flat colour through a lossy encoder at its quality
 ROUNDING = 1  # level: 16 bits to 8, before scaling or after
-WELL_VISIBLE = 64  # alpha; below it, lossy encoders spend no bits on colour
-RIM = 15  # levels: what halved chroma may take from a red edge; black shining through takes 80
+WELL_VISIBLE = 64  # alpha; below, lossy encoders spend no bits on colour
+RIM = 15  # levels that chroma subsampling may take from a red edge; bleeding black takes 80
 RED = (255, 0, 0)
 
 TRANSPARENT_FORMATS = (Format.PNG, Format.WEBP, Format.AVIF)
@@ -22,7 +22,7 @@ SMALL = target(150, 150)
 
 
 def ramp(depth: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
-    """256x256, black at the left to full at the right."""
+    """256x256 samples, from black at the left to white at the right."""
     return np.tile(np.linspace(0, 2**depth - 1, 256).round().astype(np.int64), (256, 1))
 
 
@@ -49,7 +49,7 @@ def test_16_bit_grey_becomes_8_bit_grey() -> None:
     assert picture(raw_png(ramp(16), 16), SMALL).mode == "L"
 
 
-def test_16_bit_grey_photograph_is_its_8_bit_self() -> None:
+def test_16_bit_grey_photograph_equals_its_8_bit_version() -> None:
     samples = np.asarray(photograph("camera.png"), np.int64)
 
     image = picture(raw_png(samples * 257, 16), SMALL)
@@ -59,7 +59,7 @@ def test_16_bit_grey_photograph_is_its_8_bit_self() -> None:
 
 
 @pytest.mark.heavy
-def test_16_bit_grey_is_not_cut_short_where_it_is_scaled_a_lot() -> None:
+def test_16_bit_grey_keeps_its_range_after_a_strong_reduction() -> None:
     samples = np.tile(np.asarray(photograph("camera.png"), np.int64), (3, 3))
 
     assert farthest(picture(raw_png(samples * 257, 16), SMALL), picture(raw_png(samples, 8), SMALL)) <= ROUNDING
@@ -67,7 +67,7 @@ def test_16_bit_grey_is_not_cut_short_where_it_is_scaled_a_lot() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("channels", [3, 4])
-def test_16_bit_colour_is_its_8_bit_self(channels: int) -> None:
+def test_16_bit_colour_equals_its_8_bit_version(channels: int) -> None:
     samples = np.asarray(photograph("coffee.png").convert("RGB" if channels == 3 else "RGBA"), np.int64)
 
     assert farthest(picture(raw_png(samples * 257, 16), SMALL), picture(raw_png(samples, 8), SMALL)) <= ROUNDING
@@ -83,7 +83,7 @@ def test_16_bit_grey_with_alpha_keeps_both() -> None:
 # Few bits and palettes
 
 
-def test_1_bit_is_black_and_white_and_smooth_between() -> None:
+def test_1_bit_image_is_scaled_with_smooth_edges() -> None:
     bitmap = photograph("camera.png").convert("1")
 
     image = picture(png(bitmap), SMALL)
@@ -93,14 +93,14 @@ def test_1_bit_is_black_and_white_and_smooth_between() -> None:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_grey_of_few_bits_reaches_from_black_to_white(depth: int) -> None:
+def test_grey_of_few_bits_keeps_black_and_white(depth: int) -> None:
     image = picture(halves(0, 2**depth - 1, depth), SMALL)
 
     assert (color_at(image, 0.1, 0.5), color_at(image, 0.9, 0.5)) == ((0, 0, 0), (255, 255, 255))
 
 
 @pytest.mark.heavy
-def test_a_palette_is_scaled_as_the_colours_it_stands_for() -> None:
+def test_palette_is_scaled_by_its_colours() -> None:
     few = photograph("coffee.png").quantize(64)
 
     assert picture(png(few), SMALL).tobytes() == picture(png(few.convert("RGB")), SMALL).tobytes()
@@ -114,7 +114,7 @@ def with_palette(left: tuple[int, ...], right: tuple[int, ...], alpha: bytes) ->
 
 
 @pytest.mark.parametrize("format", TRANSPARENT_FORMATS)
-def test_transparency_of_a_palette_is_kept(format: Format) -> None:
+def test_palette_transparency_is_kept(format: Format) -> None:
     image = picture(with_palette((255, 0, 0), (0, 0, 255), bytes([0, 128])), target(150, 150, format))
 
     assert image.getchannel("A").getpixel((30, 75)) == pytest.approx(0, abs=SAME_COLOR)
@@ -126,7 +126,7 @@ def test_transparency_of_a_palette_is_kept(format: Format) -> None:
     ("#ffffff", (255, 255, 255), (127, 127, 255)),
     ("#204060", (32, 64, 96), (16, 32, 176)),
 ])  # fmt: skip
-def test_transparency_is_laid_over_the_background_in_jpeg(
+def test_transparency_is_composited_over_the_background_in_jpeg(
     background: str, left: tuple[int, ...], right: tuple[int, ...]
 ) -> None:
     original = with_palette((255, 0, 0), (0, 0, 255), bytes([0, 128]))
@@ -150,36 +150,36 @@ def assert_right_half_alone_is_transparent(original: bytes, left: tuple[int, ...
     assert image.getchannel("A").getpixel((120, 75)) == 0
 
 
-def test_a_grey_key_is_transparent() -> None:
+def test_grey_key_is_transparent() -> None:
     assert_right_half_alone_is_transparent(halves(119, 255, 8, key(255)), (119, 119, 119))
 
 
-def test_a_colour_key_is_transparent() -> None:
+def test_colour_key_is_transparent() -> None:
     assert_right_half_alone_is_transparent(halves((119, 0, 0), (0, 255, 7), 8, key(0, 255, 7)), (119, 0, 0))
 
 
 @pytest.mark.parametrize(("keyed", "other"), [(1, 0), (0, 255)])
-def test_a_1_bit_key_is_transparent(keyed: int, other: int) -> None:
+def test_1_bit_key_is_transparent(keyed: int, other: int) -> None:
     assert_right_half_alone_is_transparent(halves(int(not keyed), keyed, 1, key(keyed)), (other,) * 3)
 
 
 @pytest.mark.parametrize(("depth", "left"), [(2, 85), (4, 17)])
-def test_a_key_among_few_greys_is_transparent(depth: int, left: int) -> None:
+def test_key_of_few_bits_is_transparent(depth: int, left: int) -> None:
     top = 2**depth - 1
 
     assert_right_half_alone_is_transparent(halves(1, top, depth, key(top)), (left,) * 3)
 
 
 @pytest.mark.parametrize("keyed", [65535, 0x1234])
-def test_a_16_bit_grey_key_is_transparent(keyed: int) -> None:
+def test_16_bit_grey_key_is_transparent(keyed: int) -> None:
     assert_right_half_alone_is_transparent(halves(0x8080, keyed, 16, key(keyed)), (128, 128, 128))
 
 
-def test_a_16_bit_colour_key_that_8_bits_can_say_is_transparent() -> None:
+def test_16_bit_colour_key_that_fits_8_bits_is_transparent() -> None:
     assert_right_half_alone_is_transparent(halves((0x8080, 0, 0), (0, 65535, 0), 16, key(0, 65535, 0)), (128, 0, 0))
 
 
-def test_a_16_bit_colour_key_is_transparent() -> None:
+def test_16_bit_colour_key_is_transparent() -> None:
     assert_right_half_alone_is_transparent(halves((0x8080, 0, 0), (0, 0x1234, 0), 16, key(0, 0x1234, 0)), (128, 0, 0))
 
 
@@ -187,7 +187,7 @@ def test_a_16_bit_colour_key_is_transparent() -> None:
 
 
 def visible_red(image: Image.Image, least: int) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
-    """The colours of what shows of the disc, which has four fifths of the side."""
+    """The visible colours of the disc, whose diameter is four fifths of the side."""
     everything = pixels(image, "RGBA")
     visible = everything[everything[..., 3] >= least]
     assert len(visible) == pytest.approx(np.pi * (0.4 * image.width) ** 2, rel=0.05)
@@ -195,37 +195,37 @@ def visible_red(image: Image.Image, least: int) -> "np.ndarray[tuple[int, int], 
 
 
 @pytest.mark.parametrize("original", [png(disc(RED)), webp(disc(RED))], ids=["png", "webp"])
-def test_a_red_disc_on_transparent_black_is_red_in_every_visible_pixel(original: bytes) -> None:
+def test_red_disc_on_transparent_black_is_red_in_every_visible_pixel(original: bytes) -> None:
     assert (visible_red(picture(original, SMALL), 8) == RED).all()
 
 
-def test_a_red_disc_has_no_dark_rim_in_webp() -> None:
+def test_red_disc_has_no_dark_rim_in_webp() -> None:
     colors = visible_red(picture(png(disc(RED)), target(150, 150, Format.WEBP)), WELL_VISIBLE)
 
     assert np.abs(colors - RED).max() <= RIM
 
 
-def test_a_red_disc_has_no_dark_rim_in_avif() -> None:
+def test_red_disc_has_no_dark_rim_in_avif() -> None:
     colors = visible_red(picture(png(disc(RED)), target(150, 150, Format.AVIF)), WELL_VISIBLE)
 
     assert np.abs(colors - RED).max() <= RIM
 
 
-def test_a_white_disc_laid_over_white_leaves_no_trace() -> None:
+def test_white_disc_over_white_is_all_white() -> None:
     image = picture(png(disc((255, 255, 255))), target(150, 150, Format.JPG))
 
     assert (pixels(image) == 255).all()
 
 
 @pytest.mark.parametrize("format", Format)
-def test_alpha_that_hides_nothing_is_dropped(format: Format) -> None:
+def test_fully_opaque_alpha_is_dropped(format: Format) -> None:
     image = photograph("coffee.png")
     wanted = target(150, 150, format)
 
     assert rendered(png(image.convert("RGBA")), wanted) == rendered(png(image), wanted)
 
 
-def test_alpha_that_hides_one_pixel_is_kept() -> None:
+def test_alpha_with_one_transparent_pixel_is_kept() -> None:
     image = photograph("coffee.png").convert("RGBA").resize((150, 150))
     image.putpixel((75, 75), (0, 0, 0, 0))
 
@@ -237,7 +237,7 @@ def test_alpha_that_hides_one_pixel_is_kept() -> None:
 
 @pytest.mark.parametrize("format", [Format.JPG, Format.PNG])
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
-def test_what_is_grey_is_written_as_grey(mode: str, format: Format) -> None:
+def test_grey_in_colour_mode_is_written_as_grey(mode: str, format: Format) -> None:
     grey = photograph("camera.png")
 
     image = picture(png(grey.convert(mode)), target(150, 150, format))
@@ -246,14 +246,14 @@ def test_what_is_grey_is_written_as_grey(mode: str, format: Format) -> None:
     assert image.tobytes() == picture(png(grey), target(150, 150, format)).tobytes()
 
 
-def test_one_pixel_of_colour_keeps_all_colour() -> None:
+def test_one_coloured_pixel_keeps_all_channels() -> None:
     image = photograph("camera.png").convert("RGB").resize((150, 150))
     image.putpixel((75, 75), (9, 10, 9))
 
     assert picture(png(image), SMALL).convert("RGB").tobytes() == image.tobytes()
 
 
-def test_a_grey_jpeg_stays_grey() -> None:
+def test_grey_jpeg_stays_grey() -> None:
     image = picture(jpeg(photograph("camera.png")), target(150, 150, Format.JPG))
 
     assert image.mode == "L"

@@ -1,4 +1,4 @@
-"""Colours come out as their profile says, in sRGB; what they must be is computed here from the profile's definition."""
+"""Colour conversion to sRGB. The expected colours are computed here from the definitions of the profiles."""
 
 from collections.abc import Callable
 
@@ -104,20 +104,20 @@ def test_adobe_rgb_becomes_srgb(color: Color) -> None:
 
 @pytest.mark.parametrize("write", [jpeg, webp])
 @pytest.mark.parametrize("format", Format)
-def test_profiles_of_every_file_format_count_in_every_other(write: Callable[..., bytes], format: Format) -> None:
+def test_profile_is_applied_for_every_pair_of_formats(write: Callable[..., bytes], format: Format) -> None:
     color = PATCHES[0]
     original = write(flat("RGB", color), icc_profile=DISPLAY_P3)
 
     assert shown(original, format) == pytest.approx(expected_rgb(color, DISPLAY_P3_XY, srgb_decode), abs=LOSSY)
 
 
-def test_a_photograph_in_display_p3_is_converted_as_a_whole() -> None:
+def test_display_p3_photograph_is_converted() -> None:
     original = jpeg(photograph("chelsea.png"), icc_profile=DISPLAY_P3)
 
     image = picture(original, target(400, 400))
 
-    assert psnr(image, covered(original, 400, 400)) > 45  # scaled before, not after: the order hardly shows
-    assert psnr(image, picture(jpeg(photograph("chelsea.png")), target(400, 400))) < 35  # and it was converted
+    assert psnr(image, covered(original, 400, 400)) > 45  # scaled before the conversion: the order hardly matters
+    assert psnr(image, picture(jpeg(photograph("chelsea.png")), target(400, 400))) < 35  # it was converted
 
 
 def test_alpha_is_not_converted() -> None:
@@ -132,7 +132,7 @@ def test_alpha_is_not_converted() -> None:
 
 @pytest.mark.parametrize("value", [0, 20, 40, 90, 128, 200, 255])
 @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.2])
-def test_a_grey_profile_is_honoured_and_grey_stays_grey(value: int, gamma: float) -> None:
+def test_grey_profile_is_applied_and_grey_stays_grey(value: int, gamma: float) -> None:
     curve = GREY_GAMMA_22 if gamma == 2.2 else grey_profile("Grey", gamma_curve(gamma))
 
     image = picture(png(flat("L", value), icc_profile=curve), target(100, 100))
@@ -154,7 +154,7 @@ def test_grey_with_alpha_is_converted_by_a_grey_profile() -> None:
 
 
 @pytest.mark.parametrize("format", [Format.JPG, Format.PNG])
-def test_grey_in_a_colour_profile_is_written_as_grey(format: Format) -> None:
+def test_grey_with_a_colour_profile_is_written_as_grey(format: Format) -> None:
     assert picture(png(flat("RGB", (77, 77, 77)), icc_profile=DISPLAY_P3), target(100, 100, format)).mode == "L"
 
 
@@ -164,25 +164,25 @@ def test_grey_in_a_colour_profile_is_written_as_grey(format: Format) -> None:
 @pytest.mark.promise("A12")
 @pytest.mark.parametrize(("inks", "color"), FULL_INK.items())
 @pytest.mark.parametrize("write", [jpeg, unmarked_cmyk_jpeg, ycck_jpeg])
-def test_cmyk_without_a_profile_is_the_right_way_round(
+def test_cmyk_without_a_profile_is_not_inverted(
     write: Callable[[Image.Image], bytes], inks: Color, color: Color
 ) -> None:
     assert shown(write(flat("CMYK", inks))) == pytest.approx(color, abs=LOSSY)
 
 
 @pytest.mark.parametrize("write", [jpeg, unmarked_cmyk_jpeg, ycck_jpeg])
-def test_a_cmyk_photograph_looks_like_itself(write: Callable[[Image.Image], bytes]) -> None:
+def test_cmyk_photograph_matches_its_rgb_original(write: Callable[[Image.Image], bytes]) -> None:
     original = photograph("coffee.png")
 
     image = picture(write(original.convert("CMYK")), target(400, 400))
 
-    assert psnr(image, picture(png(original), target(400, 400))) > 35  # an inverted one has less than 10
+    assert psnr(image, picture(png(original), target(400, 400))) > 35  # an inverted image has less than 10
 
 
 @pytest.mark.promise("A12")
 @pytest.mark.parametrize("inks", INKS)
 @pytest.mark.parametrize("black", [0, 1])
-def test_cmyk_is_what_its_profile_says_of_its_inks(inks: tuple[int, int, int], black: int) -> None:
+def test_cmyk_is_converted_by_its_profile(inks: tuple[int, int, int], black: int) -> None:
     cyan, magenta, yellow = (255 * ink for ink in inks)
     original = jpeg(flat("CMYK", (cyan, magenta, yellow, 255 * black)), icc_profile=press_profile())
 
@@ -191,13 +191,13 @@ def test_cmyk_is_what_its_profile_says_of_its_inks(inks: tuple[int, int, int], b
     assert shown(original) == pytest.approx(expected, abs=LOSSY)
 
 
-def test_the_deepest_black_of_a_press_is_black_on_a_screen() -> None:
+def test_darkest_press_black_becomes_screen_black() -> None:
     all_inks = jpeg(flat("CMYK", (255, 255, 255, 255)), icc_profile=press_profile(black_lightness=15.0))
 
     assert shown(all_inks) == pytest.approx((0, 0, 0), abs=LOSSY)  # without compensation: 38
 
 
-def test_yellowish_paper_is_white_on_a_screen() -> None:
+def test_yellowish_paper_becomes_screen_white() -> None:
     paper = press_profile(paper=D50 * [0.85, 0.85, 0.7])
 
     assert shown(jpeg(flat("CMYK", (0, 0, 0, 0)), icc_profile=paper)) == pytest.approx((255, 255, 255), abs=LOSSY)
@@ -205,7 +205,7 @@ def test_yellowish_paper_is_white_on_a_screen() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("format", Format)
-def test_cmyk_comes_out_as_rgb_in_every_format(format: Format) -> None:
+def test_cmyk_becomes_rgb_in_every_format(format: Format) -> None:
     original = jpeg(photograph("coffee.png").convert("CMYK"), icc_profile=press_profile())
 
     image = picture(original, target(150, 150, format))
@@ -214,7 +214,7 @@ def test_cmyk_comes_out_as_rgb_in_every_format(format: Format) -> None:
     assert psnr(image, covered(original, 150, 150)) > 30
 
 
-# Profiles that say nothing, or nothing that fits
+# Profiles that are empty, broken or do not match
 
 
 @pytest.mark.promise("A12")
@@ -225,7 +225,7 @@ def test_cmyk_comes_out_as_rgb_in_every_format(format: Format) -> None:
     ids=["text", "cut", "header", "zeros", "wild"],
 )
 @pytest.mark.parametrize("write", [jpeg, png, webp])
-def test_a_broken_profile_is_ignored(write: Callable[..., bytes], profile: bytes) -> None:
+def test_broken_profile_is_ignored(write: Callable[..., bytes], profile: bytes) -> None:
     image = photograph("coffee.png")
 
     assert picture(write(image, icc_profile=profile), target(150, 150)).tobytes() == (
@@ -244,7 +244,7 @@ def test_a_broken_profile_is_ignored(write: Callable[..., bytes], profile: bytes
         ("CMYK", GREY_GAMMA_22),
     ],
 )
-def test_a_profile_made_for_other_pixels_is_ignored(mode: str, profile: bytes) -> None:
+def test_profile_for_another_colour_space_is_ignored(mode: str, profile: bytes) -> None:
     image = photograph("coffee.png").convert(mode)
 
     assert picture(jpeg(image, icc_profile=profile), target(150, 150)).tobytes() == (
@@ -252,14 +252,14 @@ def test_a_profile_made_for_other_pixels_is_ignored(mode: str, profile: bytes) -
     )
 
 
-def test_what_is_srgb_already_is_left_alone() -> None:
+def test_srgb_profile_changes_no_pixel() -> None:
     image = photograph("coffee.png")
     profile = rgb_profile("sRGB IEC61966-2.1", SRGB_XY, srgb_curve())
 
     assert to_srgb(image, profile).tobytes() == image.tobytes()
 
 
-def test_what_is_srgb_under_another_name_changes_by_rounding_alone() -> None:
+def test_srgb_profile_of_another_name_changes_only_rounding() -> None:
     image = photograph("coffee.png")
     profile = rgb_profile("Of my monitor", SRGB_XY, srgb_curve())
 
@@ -267,7 +267,7 @@ def test_what_is_srgb_under_another_name_changes_by_rounding_alone() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_without_a_profile_nothing_changes(mode: str) -> None:
+def test_image_without_a_profile_is_unchanged(mode: str) -> None:
     image = photograph("coffee.png").convert(mode)
 
     converted = to_srgb(image, None)

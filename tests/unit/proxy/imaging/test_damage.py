@@ -1,4 +1,4 @@
-"""Truncated, flipped and invented files: rendered or refused by name, and nothing else."""
+"""Truncated, corrupted and random files are either rendered or refused with a ServiceError."""
 
 import random
 import zlib
@@ -32,7 +32,7 @@ WHOLE = {
     "animated webp": animated(PHOTOGRAPH, "WEBP"),
 }
 SINGLE = {name: file for name, file in WHOLE.items() if name not in ("apng", "animated webp")}
-"""Those whose pixels all belong to the first frame, so that every byte missing is missed."""
+"""Files whose pixels all belong to the first frame, so that every truncation is detected."""
 
 STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBP", b"RIFF\x40\0\0\0WEBPVP8X"]
 CHUNK_KINDS = [b"tRNS", b"gAMA", b"cHRM", b"iCCP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"PLTE"]
@@ -49,12 +49,12 @@ def rendered_or_refused(original: bytes) -> type[Refused] | None:
 
 
 @pytest.mark.parametrize(("original", "decoder"), with_decoders(WHOLE), indirect=["decoder"])
-def test_whole_files_are_rendered(original: bytes, decoder: str) -> None:
+def test_intact_file_is_rendered(original: bytes, decoder: str) -> None:
     assert rendered_or_refused(original) is None
 
 
 @pytest.mark.parametrize(("original", "decoder"), with_decoders(SINGLE), indirect=["decoder"])
-def test_truncated_files_are_undecodable(original: bytes, decoder: str) -> None:
+def test_truncated_file_raises_undecodable(original: bytes, decoder: str) -> None:
     for part in (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98):
         cut = original[: max(16, int(part * len(original)))]
 
@@ -71,7 +71,7 @@ def test_flipped_bits_are_rendered_or_refused(original: bytes, decoder: str, fil
     chance = random.Random(len(original))
     for _ in range(files):
         damaged = bytearray(original)
-        # most of them in the first bytes, where every one has a meaning
+        # most of them in the first bytes, where every byte matters
         for _ in range(chance.choice([1, 1, 2, 8])):
             reach = chance.choice([64, 1024, len(damaged)])
             damaged[chance.randrange(min(reach, len(damaged)))] ^= 1 << chance.randrange(8)
@@ -81,13 +81,13 @@ def test_flipped_bits_are_rendered_or_refused(original: bytes, decoder: str, fil
 
 @pytest.mark.usefixtures("decoder")
 @given(st.sampled_from(STARTS), st.binary(max_size=300))
-def test_invented_bytes_are_refused(start: bytes, rest: bytes) -> None:
+def test_random_bytes_are_refused(start: bytes, rest: bytes) -> None:
     assert rendered_or_refused(start + rest) is not None
 
 
 @pytest.mark.usefixtures("decoder")
 @given(st.sampled_from(CHUNK_KINDS), st.binary(max_size=40))
-def test_invented_png_chunks_are_ignored_or_refused(kind: bytes, body: bytes) -> None:
+def test_random_png_chunks_are_ignored_or_refused(kind: bytes, body: bytes) -> None:
     whole = png(Image.new("RGB", (120, 110), "teal"))
 
     assert rendered_or_refused(whole[:33] + chunk(kind, body) + whole[33:]) in (None, Undecodable)
@@ -95,14 +95,14 @@ def test_invented_png_chunks_are_ignored_or_refused(kind: bytes, body: bytes) ->
 
 @pytest.mark.heavy
 @given(st.binary(max_size=60))
-def test_invented_exif_is_ignored(body: bytes) -> None:
+def test_random_exif_is_ignored(body: bytes) -> None:
     assert rendered_or_refused(jpeg(Image.new("RGB", (120, 110), "teal"), exif=b"Exif\0\0" + body)) is None
 
 
 @pytest.mark.promise("A13")
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("frames", [2, 2**31])
-def test_an_apng_that_claims_frames_it_has_not_shows_its_picture(frames: int) -> None:
+def test_apng_with_missing_frames_shows_its_first_image(frames: int) -> None:
     whole = png(PHOTOGRAPH)
 
     claims = whole[:33] + chunk(b"acTL", frames.to_bytes(4, "big") + bytes(4)) + whole[33:]
@@ -112,7 +112,7 @@ def test_an_apng_that_claims_frames_it_has_not_shows_its_picture(frames: int) ->
 
 @pytest.mark.promise("A5")
 @pytest.mark.usefixtures("decoder")
-def test_a_text_that_unpacks_to_megabytes_is_refused() -> None:
+def test_text_that_inflates_to_megabytes_is_refused() -> None:
     whole = png(PHOTOGRAPH)
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(4_000_000), 9))
 

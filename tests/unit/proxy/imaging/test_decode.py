@@ -1,4 +1,4 @@
-"""Files to pixels: at which scale, and that both decoders see the same picture."""
+"""Decoding: the scale, and the agreement of both decoders."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -16,11 +16,11 @@ from tests.photographs import photograph
 from tests.pictures import chunk, disc, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import LIMITS, farthest, on_disk, pixels, psnr
 
-TIER = 100  # pixels, so that small pictures are reduced as large ones are for 800
+TIER = 100  # pixels: reduces small images as 800 reduces large ones
 LARGE = photograph("coffee.png").resize((487, 412), Image.Resampling.BICUBIC)
 LARGE_SIDE = LARGE.height
 ROUNDING = 2  # levels
-SAME_PICTURE = 38.0  # dB; libwebp scales luma and chroma apart, we scale colours
+SAME_PICTURE = 38.0  # dB; libwebp scales luma and chroma separately, Pillow scales colours
 FEW_COLORS = LARGE.quantize(60, dither=Image.Dither.NONE)
 FEW_RGB = FEW_COLORS.convert("RGB")
 
@@ -31,15 +31,15 @@ def decoded(original: bytes, tier: int = TIER) -> Original:
 
 
 def both(original: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[Original, Original]:
-    """By libvips and by Pillow."""
-    ours = decoded(original)
+    """Decodes by libvips and by Pillow."""
+    by_vips = decoded(original)
     with monkeypatch.context() as patch:
         patch.setattr(vips, "is_installed", lambda: False)
-        return ours, decoded(original)
+        return by_vips, decoded(original)
 
 
 def transparent(side: int) -> Image.Image:
-    """Half of it half transparent, its rim wholly."""
+    """An image with one half half-transparent, and a fully transparent rim."""
     image = disc((200, 30, 30), side)
     image.putalpha(image.getchannel("A").point(lambda alpha: alpha // 2))
     return image
@@ -63,31 +63,31 @@ PNGS: dict[str, Callable[[], bytes]] = {
 
 @pytest.mark.promise("A12")
 @pytest.mark.parametrize("name", PNGS)
-def test_a_png_is_the_same_picture_whichever_library_decodes_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, pillows = both(PNGS[name](), monkeypatch)
+def test_png_is_decoded_alike_by_both_libraries(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_vips, by_pillow = both(PNGS[name](), monkeypatch)
 
-    assert (ours.pixels.mode, ours.pixels.size, ours.scale) == (
-        pillows.pixels.mode,
-        pillows.pixels.size,
-        pillows.scale,
+    assert (by_vips.pixels.mode, by_vips.pixels.size, by_vips.scale) == (
+        by_pillow.pixels.mode,
+        by_pillow.pixels.size,
+        by_pillow.scale,
     )
-    assert farthest(*[on_grey(original, original.pixels.size) for original in (ours, pillows)]) <= ROUNDING
+    assert farthest(*[on_grey(original, original.pixels.size) for original in (by_vips, by_pillow)]) <= ROUNDING
 
 
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("name", ["photograph", "transparent"])
-def test_a_webp_is_the_same_picture_within_what_scaling_differs(
+def test_webp_is_decoded_alike_by_both_libraries_but_for_scaling(
     name: str, lossless: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = LARGE if name == "photograph" else transparent(LARGE_SIDE)
-    ours, pillows = both(webp(image, lossless=lossless, method=0), monkeypatch)
+    by_vips, by_pillow = both(webp(image, lossless=lossless, method=0), monkeypatch)
 
-    assert min(ours.pixels.size) == 150
-    assert psnr(*[on_grey(original, (75, 75)) for original in (ours, pillows)]) > SAME_PICTURE
+    assert min(by_vips.pixels.size) == 150
+    assert psnr(*[on_grey(original, (75, 75)) for original in (by_vips, by_pillow)]) > SAME_PICTURE
 
 
 def on_grey(original: Original, size: tuple[int, int]) -> Image.Image:
-    """As it is seen: colours under no alpha mean nothing."""
+    """Composites over grey, because the colours of transparent pixels do not matter."""
     image = unpremultiply(original.pixels).convert("RGBA").resize(size, Image.Resampling.LANCZOS)
     canvas = Image.new("RGBA", size, "#808080")
     canvas.alpha_composite(image)
@@ -98,7 +98,7 @@ def on_grey(original: Original, size: tuple[int, int]) -> Image.Image:
 @pytest.mark.parametrize(
     ("side", "tier", "factor"), [(199, 100, 1), (200, 100, 1), (399, 100, 1), (400, 100, 2), (400, 200, 1)]
 )
-def test_a_png_is_reduced_by_whole_numbers_to_twice_the_tier_at_least(side: int, tier: int, factor: int) -> None:
+def test_png_is_reduced_by_an_integer_to_at_least_twice_the_tier(side: int, tier: int, factor: int) -> None:
     original = decoded(png(Image.new("L", (side + 1, side), 7)), tier)
 
     assert original.size == (side + 1, side)
@@ -107,7 +107,7 @@ def test_a_png_is_reduced_by_whole_numbers_to_twice_the_tier_at_least(side: int,
 
 
 @pytest.mark.usefixtures("decoder")
-def test_each_pixel_of_a_reduction_is_the_mean_of_its_square() -> None:
+def test_reduced_pixel_is_the_mean_of_its_square() -> None:
     samples = np.random.default_rng(5).integers(0, 256, (601, 607), np.uint8)
     whole = samples[:600, :606].reshape(200, 3, 202, 3).mean((1, 3))
 
@@ -116,12 +116,12 @@ def test_each_pixel_of_a_reduction_is_the_mean_of_its_square() -> None:
     assert reduced.shape == (201, 203)
     error = reduced[:200, :202].astype(float) - whole
     assert np.abs(error).max() <= 0.56
-    assert abs(error.mean()) < 0.2  # cutting fractions off would take half a level
+    assert abs(error.mean()) < 0.2  # truncation would take half a level
     assert abs(float(reduced[200, 0]) - samples[600, :3].mean()) <= 1
 
 
 @pytest.mark.usefixtures("decoder")
-def test_what_is_transparent_lends_no_colour_to_its_neighbours() -> None:
+def test_transparent_pixels_do_not_colour_their_neighbours() -> None:
     samples = np.zeros((400, 400, 4), np.uint8)
     samples[:, ::2] = (250, 100, 50, 255)  # every other column; green shines in none of the means
     samples[:, 1::2] = (0, 255, 0, 0)
@@ -131,7 +131,7 @@ def test_what_is_transparent_lends_no_colour_to_its_neighbours() -> None:
     assert np.array(pixel) == pytest.approx((250, 100, 50, 128), abs=3)
 
 
-def test_the_scale_of_a_jpeg_is_the_decoders_and_not_that_of_its_rounded_up_sides() -> None:
+def test_jpeg_scale_is_the_decoders_and_not_that_of_the_rounded_sides() -> None:
     original = decoded(jpeg(Image.new("RGB", (501, 375), "grey")))
 
     assert original.pixels.size == (251, 188)
@@ -140,7 +140,7 @@ def test_the_scale_of_a_jpeg_is_the_decoders_and_not_that_of_its_rounded_up_side
 
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("late", [False, True])
-def test_a_png_may_keep_its_exif_behind_its_pixels(late: bool) -> None:
+def test_exif_after_the_pixels_of_a_png_is_read(late: bool) -> None:
     plain = png(photograph("coffee.png"))
     exif = chunk(b"eXIf", camera_exif(6).tobytes().removeprefix(b"Exif\0\0"))
     at = plain.rindex(b"\0\0\0\0IEND") if late else plain.index(b"IDAT") - 4
@@ -153,14 +153,14 @@ def test_a_png_may_keep_its_exif_behind_its_pixels(late: bool) -> None:
 
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("name", ["png", "webp"])
-def test_a_truncated_file_is_refused(name: str) -> None:
+def test_truncated_file_is_refused(name: str) -> None:
     whole = {"png": png, "webp": webp}[name](photograph("coffee.png"))
 
     with pytest.raises(Undecodable, match="truncated or damaged"):
         decoded(whole[: len(whole) * 2 // 3])
 
 
-def test_without_libvips_nothing_of_it_is_touched(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decode_without_libvips_never_loads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vips, "is_installed", lambda: False)
     monkeypatch.setattr(vips, "_library", lambda: pytest.fail("libvips was asked"))
     file = BytesIO(webp(photograph("coffee.png")))

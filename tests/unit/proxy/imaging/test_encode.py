@@ -1,4 +1,4 @@
-"""What the encoders write: their settings, and how near to the pixels they were given."""
+"""The encoders: their settings, and how closely files match the given pixels."""
 
 import zlib
 from io import BytesIO
@@ -18,10 +18,10 @@ from tests.unit.proxy.imaging.reference import decoded, psnr, target
 from tests.unit.proxy.imaging.test_metadata import png_chunks
 
 PHOTOGRAPHS = [*COLOR_PHOTOGRAPHS, *GREY_PHOTOGRAPHS]
-LIKENESS = {Format.JPG: 31, Format.WEBP: 33, Format.AVIF: 33}  # dB at 200x200: the worst photograph has 1 more
-SIMILAR = 1.01  # of the bytes that Pillow's level 9 takes for the same photographs, in a twentieth of its time
-WORST = 1.05  # the same, of a single one: a smooth sky has long runs, which are not looked for
-WORST_OF_OTHERS = 1.03  # the same, of grey photographs and of cut out ones
+LIKENESS = {Format.JPG: 31, Format.WEBP: 33, Format.AVIF: 33}  # dB at 200x200; the worst photograph has 1 more
+SIMILAR = 1.01  # of the bytes of Pillow's level 9 for the same photographs, in a twentieth of its time
+WORST = 1.05  # the same, of one photograph: a smooth sky has long runs, for which there is no search
+WORST_OF_OTHERS = 1.03  # the same, of grey and of cut-out photographs
 DRAWING = 38  # dB: JPEG of a smooth picture
 
 
@@ -45,13 +45,13 @@ def test_jpeg_is_progressive() -> None:
     assert frame[1] == 0xC2
 
 
-def test_jpeg_halves_its_chroma_both_ways() -> None:
+def test_jpeg_chroma_is_subsampled_4_2_0() -> None:
     frame = frame_of(encoded(sized("coffee.png"), Format.JPG))
 
     assert [frame[11 + 3 * component] for component in range(frame[9])] == [0x22, 0x11, 0x11]
 
 
-def test_jpeg_of_grey_has_one_component() -> None:
+def test_grey_jpeg_has_one_component() -> None:
     assert frame_of(encoded(sized("camera.png"), Format.JPG))[9] == 1
 
 
@@ -67,20 +67,20 @@ def test_jpeg_tables_are_scaled_as_libjpeg_scales_for_quality_82(name: str) -> N
     assert len(tables) == (2 if name == "coffee.png" else 1)
 
 
-def test_the_coarsest_steps_of_the_table_are_robidouxs_beyond_255_before_scaling() -> None:
+def test_quantisation_table_keeps_robidouxs_steps_above_255() -> None:
     assert [ROBIDOUX[index] for index in (55, 62, 63)] == [311, 311, 418]  # as in ImageMagick and mozjpeg
 
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 @pytest.mark.parametrize("format", LIKENESS)
-def test_a_photograph_stays_itself(name: str, format: Format) -> None:
+def test_photograph_is_similar_after_encoding(name: str, format: Format) -> None:
     image = sized(name)
 
     assert psnr(decoded(encoded(image, format)), image) > LIKENESS[format]
 
 
 @pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
-def test_alpha_stays_itself(format: Format) -> None:
+def test_alpha_is_similar_after_encoding(format: Format) -> None:
     image = disc((30, 90, 200))
 
     assert psnr(decoded(encoded(image, format)).getchannel("A"), image.getchannel("A"), "L") > DRAWING
@@ -88,7 +88,7 @@ def test_alpha_stays_itself(format: Format) -> None:
 
 @pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
 @pytest.mark.parametrize(("mode", "read_as"), [("L", "RGB"), ("LA", "RGBA"), ("RGB", "RGB"), ("RGBA", "RGBA")])
-def test_modern_formats_take_every_mode(mode: str, read_as: str, format: Format) -> None:
+def test_webp_and_avif_encode_every_mode(mode: str, read_as: str, format: Format) -> None:
     image = sized("camera.png", 150).convert(mode)
     if mode.endswith("A"):
         image.putalpha(disc((0, 0, 0), 150).getchannel("A"))
@@ -96,7 +96,7 @@ def test_modern_formats_take_every_mode(mode: str, read_as: str, format: Format)
     assert decoded(encoded(image, format)).mode == read_as
 
 
-def test_jpeg_lays_transparency_over_the_background() -> None:
+def test_jpeg_composites_transparency_over_the_background() -> None:
     image = Image.new("RGBA", (160, 160), (255, 0, 0, 128))
 
     pixel = decoded(encoded(image, Format.JPG, background="#0000ff")).getpixel((80, 80))
@@ -119,25 +119,25 @@ def test_png_of_a_photograph_is_lossless(name: str) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("side", [100, 200])
-def test_png_of_colour_photographs_is_no_larger_than_by_pillows_utmost(side: int) -> None:
+def test_png_of_colour_photographs_is_no_larger_than_pillows_best(side: int) -> None:
     images = [sized(name, side) for name in COLOR_PHOTOGRAPHS]
 
-    ours = [len(encoded(image, Format.PNG)) for image in images]
-    utmost = [len(png(image, compress_level=9)) for image in images]
+    sizes = [len(encoded(image, Format.PNG)) for image in images]
+    pillows_best = [len(png(image, compress_level=9)) for image in images]
 
-    assert sum(ours) <= SIMILAR * sum(utmost)
-    assert max(our / most for our, most in zip(ours, utmost, strict=True)) <= WORST
+    assert sum(sizes) <= SIMILAR * sum(pillows_best)
+    assert max(size / best for size, best in zip(sizes, pillows_best, strict=True)) <= WORST
 
 
 @pytest.mark.parametrize("name", GREY_PHOTOGRAPHS)
 @pytest.mark.parametrize("side", [100, 200])
-def test_png_of_a_grey_photograph_is_no_larger_than_by_pillows_utmost(name: str, side: int) -> None:
+def test_png_of_a_grey_photograph_is_no_larger_than_pillows_best(name: str, side: int) -> None:
     image = sized(name, side)
 
     assert len(encoded(image, Format.PNG)) <= WORST_OF_OTHERS * len(png(image, compress_level=9))
 
 
-def test_png_of_a_cut_out_photograph_is_no_larger_than_by_pillows_utmost() -> None:
+def test_png_of_a_cut_out_photograph_is_no_larger_than_pillows_best() -> None:
     image = sized("coffee.png")
     image.putalpha(disc((0, 0, 0), 200).getchannel("A"))
 
@@ -177,7 +177,7 @@ def test_png_of_257_colours_is_no_palette_and_lossless() -> None:
     assert decoded(file).tobytes() == image.tobytes()
 
 
-def test_png_of_a_drawing_of_many_colours_is_nearly_as_small_as_by_pillows_utmost() -> None:
+def test_png_of_a_drawing_of_many_colours_is_nearly_as_small_as_pillows_best() -> None:
     white = Image.new("RGB", (400, 400), "white")
     white.paste(disc((20, 60, 200)), mask=disc((20, 60, 200)).getchannel("A"))
     ramp = Image.linear_gradient("L").resize((400, 400))
@@ -188,7 +188,7 @@ def test_png_of_a_drawing_of_many_colours_is_nearly_as_small_as_by_pillows_utmos
 
 
 @pytest.mark.heavy
-def test_png_of_a_page_of_text_is_smaller_than_by_pillows_utmost() -> None:
+def test_png_of_a_page_of_text_is_smaller_than_pillows_best() -> None:
     image = Image.new("RGB", (600, 600), "white")
     draw = ImageDraw.Draw(image)
     for row in range(28):
@@ -202,20 +202,20 @@ def test_png_of_a_page_of_text_is_smaller_than_by_pillows_utmost() -> None:
 def test_png_of_unfiltered_rows_keeps_pixels_and_exif(mode: str) -> None:
     image = Image.effect_noise((300, 200), 20).quantize(200).convert("RGBA").convert(mode)
 
-    with Image.open(BytesIO(png_module._unfiltered(image, camera_exif(3).tobytes()))) as written:
+    with Image.open(BytesIO(png_module._encode_unfiltered(image, camera_exif(3).tobytes()))) as written:
         assert (written.mode, written.tobytes()) == (mode, image.tobytes())
         assert written.getexif()[0x0112] == 3
 
 
 @pytest.mark.parametrize("format", Format)
-def test_the_same_pixels_give_the_same_bytes(format: Format) -> None:
+def test_same_pixels_give_the_same_bytes(format: Format) -> None:
     image = sized("rocket.jpg")
 
     assert encoded(image, format) == encoded(image, format)
 
 
 @pytest.mark.parametrize("format", Format)
-def test_what_the_picture_says_of_itself_is_not_written(format: Format) -> None:
+def test_image_info_is_not_written(format: Format) -> None:
     image = sized("rocket.jpg")
     said = image.copy()
     said.info = {"comment": b"hello", "icc_profile": b"profile", "exif": b"Exif\0\0", "xmp": b"<x/>", "dpi": (300, 300)}
@@ -223,7 +223,7 @@ def test_what_the_picture_says_of_itself_is_not_written(format: Format) -> None:
     assert encoded(said, format) == encoded(image, format)
 
 
-def test_versions_name_every_library_that_decides_about_bytes() -> None:
+def test_versions_list_every_library_that_decides_bytes() -> None:
     named = versions()
 
     assert named["pil"] == PIL.__version__
@@ -237,7 +237,7 @@ def test_versions_name_every_library_that_decides_about_bytes() -> None:
     }
 
 
-def test_files_are_of_their_format() -> None:
+def test_encoded_file_has_the_format_of_its_target() -> None:
     formats = {format: Image.open(BytesIO(encoded(sized("coffee.png", 150), format))).format for format in Format}
 
     assert formats == {Format.JPG: "JPEG", Format.PNG: "PNG", Format.WEBP: "WEBP", Format.AVIF: "AVIF"}

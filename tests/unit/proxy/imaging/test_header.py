@@ -1,4 +1,4 @@
-"""What a file says of itself: as Pillow reads it where the file is sound, and quickly whatever it is."""
+"""The header reader: agrees with Pillow on sound files, and is fast on any file."""
 
 import struct
 from io import BytesIO
@@ -15,7 +15,7 @@ from PIL import Image
 
 from benchmarks.memory import ORIGINALS
 from proxy.errors import Undecodable
-from proxy.imaging.header import MAX_STEPS, Header, read_header
+from proxy.imaging.header import MAX_MARKERS, Header, read_header
 from tests.camera import camera_exif, camera_jpeg, oriented
 from tests.icc_profiles import DISPLAY_P3
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph, photograph_bytes
@@ -102,7 +102,7 @@ def size_by_pillow(content: bytes) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("name", PICTURES)
-def test_kind_and_size_are_those_of_the_picture(tmp_path: Path, name: str) -> None:
+def test_header_has_the_kind_and_size_of_the_image(tmp_path: Path, name: str) -> None:
     kind, picture = PICTURES[name]
 
     found = header(tmp_path, picture)
@@ -113,32 +113,32 @@ def test_kind_and_size_are_those_of_the_picture(tmp_path: Path, name: str) -> No
         assert found.kind == kind
 
 
-def test_an_interlaced_png_is_known() -> None:
+def test_interlaced_png_is_recognized() -> None:
     with on_disk(INTERLACED) as path:
         assert read_header(path) == Header("png rgb", 100, 100, interlaced=True)
 
 
-# What JPEG decoders keep of the whole picture
+# Coefficients that JPEG decoders keep
 
 
 @pytest.mark.parametrize(
     ("subsampling", "samples"), [("4:4:4", 296 * 200 * 3), ("4:2:0", 304 * 208 * 3 // 2), ("4:2:2", 304 * 200 * 2)]
 )
-def test_a_progressive_jpeg_keeps_all_its_coefficients(tmp_path: Path, subsampling: str, samples: int) -> None:
+def test_progressive_jpeg_keeps_all_coefficients(tmp_path: Path, subsampling: str, samples: int) -> None:
     found = header(tmp_path, jpeg(PHOTOGRAPH, progressive=True, subsampling=subsampling))
 
     assert found is not None
     assert found.coefficients == 2 * samples
 
 
-def test_a_jpeg_of_one_scan_keeps_none(tmp_path: Path) -> None:
+def test_jpeg_of_one_scan_keeps_no_coefficients(tmp_path: Path) -> None:
     for picture in (jpeg(PHOTOGRAPH), jpeg(GREY), jpeg(CMYK)):
         found = header(tmp_path, picture)
         assert found is not None
         assert found.coefficients == 0
 
 
-def test_a_jpeg_with_a_scan_for_each_channel_keeps_all(tmp_path: Path) -> None:
+def test_jpeg_with_a_scan_per_channel_keeps_all_coefficients(tmp_path: Path) -> None:
     picture = bytearray(jpeg(PHOTOGRAPH))
     picture[picture.index(b"\xff\xda") + 4] = 1
 
@@ -148,7 +148,7 @@ def test_a_jpeg_with_a_scan_for_each_channel_keeps_all(tmp_path: Path) -> None:
     assert found.coefficients == 2 * 296 * 200 * 3
 
 
-# Odd ones
+# Unexpected structures
 
 
 def segment(marker: int, body: bytes = b"") -> bytes:
@@ -202,24 +202,24 @@ ODD = {
 }
 
 FLOODS = {
-    "a jpeg of markers": START + segment(0xE1) * MAX_STEPS + segment(0xC0, SOUND) + SCAN,
+    "a jpeg of markers": START + segment(0xE1) * MAX_MARKERS + segment(0xC0, SOUND) + SCAN,
     "a jpeg of fill bytes": START + b"\xff" * 100_000 + segment(0xC0, SOUND)[1:] + SCAN,
     "a jpeg of restarts": START + b"\xff\xd0" * 100_000 + segment(0xC0, SOUND) + SCAN,
-    "a png of chunks": png_header(100, 100) + chunk(b"tEXt", b"") * MAX_STEPS + chunk(b"IDAT", b""),
-    "a webp of chunks": save(DISC, "WEBP")[:30] + b"ICCP\0\0\0\0" * MAX_STEPS + save(PHOTOGRAPH, "WEBP")[12:],
+    "a png of chunks": png_header(100, 100) + chunk(b"tEXt", b"") * MAX_MARKERS + chunk(b"IDAT", b""),
+    "a webp of chunks": save(DISC, "WEBP")[:30] + b"ICCP\0\0\0\0" * MAX_MARKERS + save(PHOTOGRAPH, "WEBP")[12:],
 }
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_what_is_odd_is_not_believed(tmp_path: Path, name: str) -> None:
+def test_unexpected_structure_returns_none(tmp_path: Path, name: str) -> None:
     assert header(tmp_path, ODD[name]) is None
 
 
-def test_a_file_that_is_not_there_is_odd(tmp_path: Path) -> None:
+def test_missing_file_returns_none(tmp_path: Path) -> None:
     assert read_header(tmp_path / "nowhere") is None
 
 
-def test_as_many_segments_as_cameras_write_are_followed(tmp_path: Path) -> None:
+def test_segments_up_to_what_cameras_write_are_followed(tmp_path: Path) -> None:
     segments = segment(0xE1, bytes(65533)) * 200
 
     found = header(tmp_path, START + segments + b"\xff\xff\xff" + segment(0xC0, SOUND)[1:] + SCAN)
@@ -229,7 +229,7 @@ def test_as_many_segments_as_cameras_write_are_followed(tmp_path: Path) -> None:
 
 @pytest.mark.promise("A4")
 @pytest.mark.parametrize("name", FLOODS)
-def test_a_flood_of_markers_is_refused(tmp_path: Path, name: str) -> None:
+def test_too_many_markers_raise_undecodable(tmp_path: Path, name: str) -> None:
     with pytest.raises(Undecodable, match="more than 500 markers or chunks"):
         header(tmp_path, FLOODS[name])
 
@@ -238,7 +238,7 @@ def test_a_flood_of_markers_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "flood", [START + b"\xff\xe1\0\2" * 5_000_000, png_header(9, 9) + chunk(b"tEXt", b"") * 2_000_000]
 )
-def test_a_flood_of_markers_takes_no_time(tmp_path: Path, flood: bytes) -> None:
+def test_too_many_markers_are_refused_quickly(tmp_path: Path, flood: bytes) -> None:
     path = tmp_path / "flood"
     path.write_bytes(flood)
 
@@ -250,8 +250,8 @@ def test_a_flood_of_markers_takes_no_time(tmp_path: Path, flood: bytes) -> None:
 
 
 @given(head=st.sampled_from(HEADS), changes=st.dictionaries(st.integers(0, 400), st.integers(0, 255), max_size=4))
-def test_whatever_was_changed_the_size_is_pillows_or_none(tmp_path: Path, head: bytes, changes: dict[int, int]) -> None:
-    """Pillow goes on where a file is odd; but what is believed here, it believes too."""
+def test_changed_header_has_pillows_size_or_none(tmp_path: Path, head: bytes, changes: dict[int, int]) -> None:
+    """Pillow tolerates more than this reader; but it agrees with every size that this reader returns."""
     changed = bytearray(head)
     for place, value in changes.items():
         changed[place % len(changed)] = value
@@ -268,7 +268,7 @@ def test_whatever_was_changed_the_size_is_pillows_or_none(tmp_path: Path, head: 
 
 
 @given(st.sampled_from([b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBPVP8"]), st.binary(max_size=200))
-def test_it_never_fails(tmp_path: Path, signature: bytes, rest: bytes) -> None:
+def test_random_bytes_never_raise(tmp_path: Path, signature: bytes, rest: bytes) -> None:
     found = header(tmp_path, signature + rest)
 
     assert found is None or (found.width > 0 and found.height > 0)

@@ -1,4 +1,4 @@
-"""What is said of an upload: its format, its upright size, its colour and its ThumbHash."""
+"""Inspection of an original: its format, upright size, colour and ThumbHash."""
 
 from base64 import b64decode
 
@@ -42,7 +42,7 @@ def rgb(color: str) -> tuple[int, ...]:
     ],
     ids=["jpeg", "progressive", "mpo", "png", "apng", "webp", "animated webp"],
 )
-def test_formats_are_named_as_the_contract_names_them(original: bytes, format: str) -> None:
+def test_format_has_the_name_of_the_contract(original: bytes, format: str) -> None:
     found = inspected(original)
 
     assert (found.format, found.width, found.height) == (format, 300, 200)
@@ -51,14 +51,14 @@ def test_formats_are_named_as_the_contract_names_them(original: bytes, format: s
 @pytest.mark.promise("A10")
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_size_is_that_of_the_upright_picture(orientation: int, format: str) -> None:
+def test_size_is_upright(orientation: int, format: str) -> None:
     found = inspected(oriented(photograph("coffee.png"), orientation, format))
 
     assert (found.width, found.height) == (300, 200)
 
 
 @pytest.mark.heavy
-def test_the_size_is_that_of_the_file_not_of_its_reduced_decode() -> None:
+def test_size_is_that_of_the_file_and_not_of_the_reduced_decode() -> None:
     as_held, sideways = (inspected(camera_jpeg(orientation, SCALED)) for orientation in (1, 6))
 
     assert (as_held.width, as_held.height) == SCALED
@@ -67,13 +67,13 @@ def test_the_size_is_that_of_the_file_not_of_its_reduced_decode() -> None:
 
 @pytest.mark.parametrize("color", ["#123456", "#ffffff", "#000000", "#7a6b5c"])
 @pytest.mark.parametrize("write", [png, webp])
-def test_the_colour_of_a_flat_picture_is_exact(write: object, color: str) -> None:
+def test_color_of_a_flat_image_is_exact(write: object, color: str) -> None:
     assert callable(write)
     assert inspected(write(Image.new("RGB", (300, 200), color))).color == color
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "rocket.jpg", "coffee.png", "camera.png"])
-def test_the_colour_is_the_mean_of_all_pixels(name: str) -> None:
+def test_color_is_the_mean_of_all_pixels(name: str) -> None:
     image = photograph(name)
 
     expected = np.asarray(image.convert("RGB"), np.float64).mean((0, 1))
@@ -81,12 +81,12 @@ def test_the_colour_is_the_mean_of_all_pixels(name: str) -> None:
     assert rgb(inspected(png(image)).color) == pytest.approx(expected, abs=AVERAGE)
 
 
-def test_the_colour_of_a_transparent_picture_is_seen_over_white() -> None:
+def test_color_of_a_transparent_image_is_composited_over_white() -> None:
     assert inspected(png(Image.new("RGBA", (200, 200), (255, 0, 0, 0)))).color == "#ffffff"
     assert rgb(inspected(png(Image.new("RGBA", (200, 200), (0, 0, 0, 51)))).color) == pytest.approx((204,) * 3, abs=1)
 
 
-def test_the_colour_heeds_the_profile() -> None:
+def test_color_is_converted_by_the_profile() -> None:
     linear = to_xyz_d50(DISPLAY_P3_XY) @ srgb_decode(np.array([200, 120, 80]) / 255)
     expected = srgb_encode(np.asarray(np.linalg.solve(to_xyz_d50(SRGB_XY), linear), np.float64)) * 255
 
@@ -96,7 +96,7 @@ def test_the_colour_heeds_the_profile() -> None:
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "1"])
-def test_every_kind_of_pixels_is_inspected(mode: str) -> None:
+def test_every_mode_is_inspected(mode: str) -> None:
     image = photograph("camera.png").convert(mode)
 
     expected = np.asarray(image.convert("L"), np.float64).mean()
@@ -119,14 +119,14 @@ def test_16_bit_grey_is_inspected(side: int) -> None:
 
 
 def blocks(name: str, size: tuple[int, int], factor: int) -> tuple[Image.Image, Image.Image]:
-    """A small picture, and the same as an upload whose reduction gives the small one back exactly."""
+    """A small image, and an enlargement whose reduction gives exactly the small one."""
     small = photograph(name).convert("RGB").resize(size, Image.Resampling.BOX)
     return small, small.resize((size[0] * factor, size[1] * factor), Image.Resampling.NEAREST)
 
 
 @pytest.mark.parametrize("size", [(32, 32), (32, 24), (24, 32)])
 @pytest.mark.parametrize("name", ["astronaut.png", "rocket.jpg", "retina.jpg"])
-def test_the_thumbhash_is_that_of_the_picture_at_32_pixels(name: str, size: tuple[int, int]) -> None:
+def test_thumbhash_is_that_of_the_image_at_32_pixels(name: str, size: tuple[int, int]) -> None:
     small, upload = blocks(name, size, 8)
 
     expected = bytes(thumbhash.rgba_to_thumb_hash(*size, list(small.convert("RGBA").tobytes())))
@@ -134,7 +134,7 @@ def test_the_thumbhash_is_that_of_the_picture_at_32_pixels(name: str, size: tupl
     assert b64decode(inspected(png(upload)).thumbhash, validate=True) == expected
 
 
-def test_the_thumbhash_is_that_of_the_upright_picture() -> None:
+def test_thumbhash_is_that_of_the_upright_image() -> None:
     small, upload = blocks("astronaut.png", (32, 24), 8)
 
     expected = bytes(thumbhash.rgba_to_thumb_hash(32, 24, list(small.convert("RGBA").tobytes())))
@@ -143,7 +143,7 @@ def test_the_thumbhash_is_that_of_the_upright_picture() -> None:
         assert b64decode(inspected(oriented(upload, orientation, "PNG")).thumbhash) == expected
 
 
-def test_truncated_and_foreign_and_tiny_files_are_refused() -> None:
+def test_truncated_foreign_and_tiny_files_are_refused() -> None:
     whole = jpeg(photograph("coffee.png"))
     with pytest.raises(Undecodable):
         inspected(whole[: len(whole) // 2])

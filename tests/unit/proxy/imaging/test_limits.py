@@ -1,4 +1,4 @@
-"""A picture is judged by its content and its header, before a pixel of it is decoded."""
+"""Limits: an image is accepted or refused by its header, before a pixel is decoded."""
 
 import struct
 
@@ -37,7 +37,7 @@ def test_photographs_are_accepted(name: str) -> None:
 
 @pytest.mark.promise("A7")
 @pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "ICO", "PPM", "TGA", "AVIF", "JPEG2000", "PDF"])
-def test_other_formats_are_refused_however_well_they_decode(format: str) -> None:
+def test_other_formats_raise_unsupported_format(format: str) -> None:
     with pytest.raises(UnsupportedFormat, match=r"^Send a JPEG, PNG or WebP picture\.$"):
         opened(save(photograph("coffee.png").resize((200, 150)), format))
 
@@ -61,7 +61,7 @@ def test_other_formats_are_refused_however_well_they_decode(format: str) -> None
         b"just a text, long enough to be read as any header there is" * 20,
     ],
 )
-def test_what_is_no_picture_is_refused(content: bytes) -> None:
+def test_content_that_is_no_image_raises_unsupported_format(content: bytes) -> None:
     with pytest.raises(UnsupportedFormat):
         opened(content)
 
@@ -78,14 +78,14 @@ def test_what_is_no_picture_is_refused(content: bytes) -> None:
         (b"", None),
     ],
 )
-def test_sniffing_tells_the_three_formats_and_no_other(head: bytes, extension: str | None) -> None:
+def test_sniff_recognizes_only_the_three_formats(head: bytes, extension: str | None) -> None:
     assert sniff(head) == extension
 
 
 @pytest.mark.promise("A9")
 @pytest.mark.parametrize("write", [jpeg, png, webp])
 @pytest.mark.parametrize("size", [(99, 100), (100, 99), (1, 1), (99, 5000)])
-def test_a_side_below_100_is_too_small(write: object, size: tuple[int, int]) -> None:
+def test_side_below_100_raises_too_small(write: object, size: tuple[int, int]) -> None:
     assert callable(write)
     with pytest.raises(
         TooSmall, match=rf"^The picture is {size[0]}x{size[1]} pixels\. Both sides need at least 100\.$"
@@ -94,31 +94,31 @@ def test_a_side_below_100_is_too_small(write: object, size: tuple[int, int]) -> 
 
 
 @pytest.mark.parametrize("size", [(100, 100), (10_000, 100), (100, 10_000)])
-def test_the_limits_themselves_are_accepted(size: tuple[int, int]) -> None:
+def test_sides_at_the_limits_are_accepted(size: tuple[int, int]) -> None:
     assert opened(png(Image.new("1", size)))[1] == size
     assert rendered(png(Image.new("1", size)), SMALL) == rendered(png(Image.new("L", (100, 100))), SMALL)
 
 
 @pytest.mark.promise("A9")
 @pytest.mark.parametrize("size", [(10_001, 100), (100, 10_001), (10_001, 10_001), (20_000, 20_000), (2**31 - 1, 100)])
-def test_a_side_above_10000_is_too_many_pixels_with_none_in_the_file(size: tuple[int, int]) -> None:
+def test_png_header_with_a_side_above_10000_raises_too_many_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(TooManyPixels, match="Scale it down to at most 10000 pixels a side"):
         opened(png_header(*size) + chunk(b"IDAT", b""))
 
 
 @pytest.mark.parametrize("size", [(10_001, 100), (100, 10_001), (20_000, 20_000), (65_500, 65_500)])
-def test_a_jpeg_with_a_side_above_10000_is_too_many_pixels_with_none_in_the_file(size: tuple[int, int]) -> None:
+def test_jpeg_header_with_a_side_above_10000_raises_too_many_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(TooManyPixels, match="Scale it down to at most 10000 pixels a side"):
         opened(jpeg_header(*size))
 
 
 @pytest.mark.parametrize("size", [(10_001, 100), (16_384, 16_384)])
-def test_a_webp_with_a_side_above_10000_is_too_many_pixels(size: tuple[int, int]) -> None:
+def test_webp_with_a_side_above_10000_raises_too_many_pixels(size: tuple[int, int]) -> None:
     with pytest.raises(TooManyPixels, match="Scale it down to at most 10000 pixels a side"):
         opened(flat_webp(*size))
 
 
-def test_limits_are_those_that_are_given() -> None:
+def test_given_limits_are_applied() -> None:
     image = png(Image.new("L", (64, 48)))
 
     assert opened(image, Limits(min_side=48, max_side=64)) == ("PNG", (64, 48))
@@ -136,15 +136,15 @@ def test_too_many_scans_are_refused_before_decoding() -> None:
         opened(bomb)
 
 
-def test_a_thousand_scans_are_refused_too() -> None:
+def test_a_thousand_scans_are_refused() -> None:
     with pytest.raises(Undecodable, match="split into 1000 scans"):
         opened(jpeg_of_scans(photograph("coffee.png"), 1000))
 
 
 @pytest.mark.promise("A2")
 @pytest.mark.parametrize(("size", "most"), [((10_000, 10_000), 15), ((10_000, 100), 100)])
-def test_the_more_pixels_the_fewer_scans(size: tuple[int, int], most: int) -> None:
-    """The largest with 40 scans, of 1.2 MB, took six seconds."""
+def test_scan_limit_falls_with_the_number_of_pixels(size: tuple[int, int], most: int) -> None:
+    """The largest image with 40 scans, a file of 1.2 MB, took six seconds."""
 
     def claiming(scans: int) -> bytes:
         file = bytearray(jpeg_of_scans(Image.new("L", (100, 100)), scans))
@@ -157,11 +157,11 @@ def test_the_more_pixels_the_fewer_scans(size: tuple[int, int], most: int) -> No
         opened(claiming(most + 1))
 
 
-def test_as_many_scans_as_are_allowed_are_decoded() -> None:
+def test_scans_at_the_limit_are_decoded() -> None:
     assert picture(jpeg_of_scans(photograph("coffee.png"), MAX_SCANS), SMALL).size == (150, 150)
 
 
-def test_scans_are_counted_in_jpeg_alone() -> None:
+def test_scans_are_counted_only_in_jpeg() -> None:
     noise = png(photograph("coffee.png"), exif=b"Exif\0\0" + b"\xff\xda\x00" * 200)
 
     assert opened(noise) == ("PNG", (300, 200))
@@ -178,16 +178,16 @@ def test_too_many_chunks_are_refused_before_decoding() -> None:
         opened(png_of_chunks(MAX_CHUNKS + 1))
 
 
-def test_as_many_chunks_as_are_allowed_are_decoded() -> None:
+def test_chunks_at_the_limit_are_decoded() -> None:
     assert picture(png_of_chunks(MAX_CHUNKS), SMALL).size == (150, 150)
 
 
 @pytest.mark.promise("A7")
-def test_camera_files_of_several_pictures_are_jpegs() -> None:
+def test_camera_file_of_several_images_is_a_jpeg() -> None:
     assert opened(animated(photograph("coffee.png"), "MPO"))[1] == (300, 200)
 
 
-def test_a_name_says_nothing() -> None:
+def test_file_name_is_ignored() -> None:
     with on_disk(png(photograph("coffee.png"))) as path:
         misnamed = path.with_suffix(".jpg")
         misnamed.hardlink_to(path)
@@ -201,18 +201,18 @@ def test_a_name_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("start", "name"), [(b"\xff\xd8\xff", "jpg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"RIFF\0\0\0\0WEBP", "webp")]
 )
-def test_a_damaged_header_is_said_to_be_a_damaged_picture(start: bytes, name: str) -> None:
+def test_damaged_header_is_reported_as_a_damaged_file(start: bytes, name: str) -> None:
     with pytest.raises(Undecodable, match=rf"^This {name} file is damaged"):
         opened(start + b"\x13" * 60)
 
 
 @pytest.mark.promise("A6")
-def test_a_fault_while_the_picture_is_used_is_the_pictures_fault() -> None:
+def test_decoder_error_inside_the_block_raises_undecodable() -> None:
     with on_disk(CAMERA) as path, pytest.raises(Undecodable), open_picture(path, LIMITS):
         raise SyntaxError
 
 
-def test_a_refusal_while_the_picture_is_used_stays_what_it_is() -> None:
+def test_refusal_inside_the_block_is_not_translated() -> None:
     with (
         on_disk(CAMERA) as path,
         pytest.raises(Refused, match=r"^mine$"),

@@ -1,4 +1,4 @@
-"""Nothing but the picture leaves: no place, no serial number, no profile, no comment."""
+"""Variants contain no metadata: no location, serial number, profile or comment."""
 
 import struct
 
@@ -64,7 +64,7 @@ ORIGINALS = {
 
 
 def jpeg_segments(file: bytes) -> set[int]:
-    """Kinds of all segments; the file must end with its end marker, and there alone."""
+    """The kinds of all segments. Asserts that the end marker occurs once, at the end of the file."""
     kinds, position = set(), 2
     while (kind := file[position + 1]) != 0xD9:
         assert file[position] == 0xFF
@@ -98,7 +98,7 @@ def riff_chunks(file: bytes) -> set[bytes]:
 
 @pytest.mark.promise("A11")
 @pytest.mark.parametrize(("original", "decoder"), with_decoders(ORIGINALS), indirect=["decoder"])
-def test_nothing_that_was_said_beside_the_pixels_is_in_the_file(original: bytes, decoder: str) -> None:
+def test_variant_contains_no_metadata_of_its_original(original: bytes, decoder: str) -> None:
     files = rendered(original, *(target(150, 150, format) for format in Format))
 
     assert [
@@ -108,7 +108,7 @@ def test_nothing_that_was_said_beside_the_pixels_is_in_the_file(original: bytes,
 
 @pytest.mark.promise("A11")
 @pytest.mark.parametrize("original", ORIGINALS.values(), ids=ORIGINALS)
-def test_files_are_made_of_picture_alone(original: bytes) -> None:
+def test_variant_has_only_segments_of_image_data(original: bytes) -> None:
     as_jpeg, as_png, as_webp = rendered(
         original, *(target(150, 150, format) for format in (Format.JPG, Format.PNG, Format.WEBP))
     )
@@ -119,14 +119,14 @@ def test_files_are_made_of_picture_alone(original: bytes) -> None:
 
 
 @pytest.mark.parametrize("original", ORIGINALS.values(), ids=ORIGINALS)
-def test_the_telltales_were_in_the_original(original: bytes) -> None:
+def test_original_contains_the_telltales(original: bytes) -> None:
     assert SERIAL_NUMBER.encode() in original
     assert GPS_DATE.encode() in original
 
 
 @pytest.mark.promise("A10")
 @pytest.mark.parametrize("format", Format)
-def test_exif_is_kept_where_that_is_wanted_but_not_the_orientation(format: Format) -> None:
+def test_kept_exif_loses_its_orientation(format: Format) -> None:
     (file,) = rendered(SIDEWAYS, target(150, 150, format, keep_exif=True))
 
     exif = decoded(file).getexif()
@@ -139,7 +139,7 @@ def test_exif_is_kept_where_that_is_wanted_but_not_the_orientation(format: Forma
 
 
 @pytest.mark.parametrize("format", Format)
-def test_with_exif_kept_the_rest_still_goes(format: Format) -> None:
+def test_kept_exif_keeps_no_other_metadata(format: Format) -> None:
     (file,) = rendered(CAMERA, target(150, 150, format, keep_exif=True))
 
     assert [
@@ -156,7 +156,7 @@ def test_keeping_exif_changes_no_pixel(format: Format) -> None:
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0\x2a\0\0\0\x08\xff\xff"])
 @pytest.mark.parametrize("format", Format)
-def test_exif_that_cannot_be_written_again_is_dropped(format: Format, exif: bytes) -> None:
+def test_exif_that_cannot_be_written_is_dropped(format: Format, exif: bytes) -> None:
     original = jpeg(COFFEE, exif=exif)
 
     (file,) = rendered(original, target(150, 150, format, keep_exif=True))
@@ -164,7 +164,7 @@ def test_exif_that_cannot_be_written_again_is_dropped(format: Format, exif: byte
     assert len(decoded(file).getexif()) == 0
 
 
-def test_keeping_exif_of_a_picture_without_any_adds_none() -> None:
+def test_keeping_exif_adds_none_to_an_image_without_it() -> None:
     image = png(COFFEE)
 
     assert rendered(image, target(150, 150, keep_exif=True)) == rendered(image, target(150, 150))

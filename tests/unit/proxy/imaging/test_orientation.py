@@ -1,4 +1,4 @@
-"""The picture is turned upright, whatever way its file holds it."""
+"""EXIF orientation: every rendering is upright."""
 
 import pytest
 from PIL import Image
@@ -10,9 +10,9 @@ from tests.photographs import photograph
 from tests.pictures import jpeg, png
 from tests.unit.proxy.imaging.reference import SCALED, covered, picture, psnr, target
 
-ALIKE = 40  # dB: what a JPEG of quality 97 that was stored turned loses, and more
-UNLIKE = 20  # dB: what a photograph has in common with itself, turned the wrong way
-PASS_ORDER = 50  # dB: what is stored sideways is scaled down before across, and each pass rounds and clips
+ALIKE = 40  # dB: less than a JPEG of quality 97 in a turned orientation keeps
+UNLIKE = 20  # dB: the similarity of a photograph to itself, turned wrongly
+PASS_ORDER = 50  # dB: a sideways file is scaled vertically first, and each pass rounds and clips
 
 SQUARE, WIDE, INSIDE = target(150, 150), target(240, 100), target(200, 200, fit=Fit.INSIDE)
 UPRIGHT = photograph("coffee.png")
@@ -21,7 +21,7 @@ UPRIGHT = photograph("coffee.png")
 @pytest.mark.promise("A10")
 @pytest.mark.parametrize("wanted", [SQUARE, WIDE, INSIDE], ids=["square", "wide", "inside"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_all_eight_come_out_upright(orientation: int, wanted: Target) -> None:
+def test_all_eight_orientations_are_rendered_upright(orientation: int, wanted: Target) -> None:
     upright = picture(oriented(UPRIGHT, 1), wanted)
 
     turned = picture(oriented(UPRIGHT, orientation), wanted)
@@ -31,7 +31,7 @@ def test_all_eight_come_out_upright(orientation: int, wanted: Target) -> None:
 
 
 @pytest.mark.parametrize("transpose", Image.Transpose)
-def test_no_wrong_turn_would_pass_for_upright(transpose: Image.Transpose) -> None:
+def test_wrong_turn_is_not_similar_to_upright(transpose: Image.Transpose) -> None:
     upright = picture(oriented(UPRIGHT, 1), SQUARE)
 
     assert psnr(upright.transpose(transpose), upright) < UNLIKE
@@ -40,7 +40,7 @@ def test_no_wrong_turn_would_pass_for_upright(transpose: Image.Transpose) -> Non
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_exif_in_png_and_webp_counts_too(orientation: int, format: str) -> None:
+def test_orientation_in_png_and_webp_is_applied(orientation: int, format: str) -> None:
     wide = target(120, 50)
     upright = UPRIGHT.resize((150, 100))
 
@@ -50,7 +50,7 @@ def test_exif_in_png_and_webp_counts_too(orientation: int, format: str) -> None:
 @pytest.mark.parametrize(
     ("width", "height", "size"), [(100, None, (100, 150)), (None, 150, (100, 150)), (150, 150, (100, 150))]
 )
-def test_sides_of_a_size_are_those_of_the_upright_picture(
+def test_sides_of_a_size_apply_to_the_upright_image(
     width: int | None, height: int | None, size: tuple[int, int]
 ) -> None:
     portrait = UPRIGHT.transpose(Image.Transpose.ROTATE_90)
@@ -60,7 +60,7 @@ def test_sides_of_a_size_are_those_of_the_upright_picture(
 
 @pytest.mark.promise("A8")
 @pytest.mark.heavy
-def test_a_camera_held_upright_is_decoded_at_a_reduced_scale_and_turned() -> None:
+def test_sideways_camera_file_is_decoded_at_a_reduced_scale_and_turned() -> None:
     original = camera_jpeg(6, SCALED)
 
     assert psnr(picture(original, target(400, 400)), covered(original, 400, 400)) > ALIKE
@@ -69,12 +69,12 @@ def test_a_camera_held_upright_is_decoded_at_a_reduced_scale_and_turned() -> Non
 @pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_orientations_that_do_not_exist_are_ignored(orientation: int) -> None:
+def test_invalid_orientation_is_ignored(orientation: int) -> None:
     assert picture(oriented(UPRIGHT, orientation, "PNG"), WIDE).tobytes() == picture(png(UPRIGHT), WIDE).tobytes()
 
 
 @pytest.mark.promise("A10")
-def test_an_orientation_that_is_text_is_ignored() -> None:
+def test_text_orientation_is_ignored() -> None:
     text = jpeg(UPRIGHT, exif=exif_with_text_orientation(b"<?php phpinfo();"))
 
     assert picture(text, WIDE).tobytes() == picture(jpeg(UPRIGHT), WIDE).tobytes()

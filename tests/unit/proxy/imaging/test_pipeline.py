@@ -1,4 +1,4 @@
-"""Sizes, crops and likeness of whole renderings, and that a file does not depend on what it is rendered with."""
+"""Whole renderings: sizes, crops and similarity, and the independence of a file from the other targets."""
 
 from io import BytesIO
 
@@ -25,10 +25,10 @@ from tests.unit.proxy.imaging.reference import (
     target,
 )
 
-OTHER_ORDER = 3  # levels: libvips scales rows first, Pillow columns; where one of them clips, they differ more
-BOX_FILTER = 2  # levels: all that the box filter before Lanczos may change where it runs at all
-REDUCED_DECODE = 42  # dB: JPEG scaled while it is decoded, against a full decode; the eye gives up at 40
-SAME_COLOR = 6  # levels: a flat colour through lossy encoders, not far from an edge that rings
+OTHER_ORDER = 3  # levels: libvips scales rows first, Pillow columns; they differ more where one of them clips
+BOX_FILTER = 2  # levels that the box filter before Lanczos may change
+REDUCED_DECODE = 42  # dB: a JPEG scaled while decoding, against a full decode; 40 is hard to tell apart
+SAME_COLOR = 6  # levels: a flat colour through lossy encoders, near an edge that rings
 
 SMALL = [target(150, 150, format) for format in Format]
 MIXED = [
@@ -44,7 +44,7 @@ EDGES = {"left": "#ff0000", "right": "#00ff00", "top": "#0000ff", "bottom": "#ff
 
 
 def framed(width: int, height: int, thickness: int) -> Image.Image:
-    """A grey picture with bands of four colours along its edges, the left and right ones over the others."""
+    """A grey image with a coloured band along each edge; left and right cover top and bottom."""
     image = Image.new("RGB", (width, height), "#808080")
     image.paste(EDGES["top"], (0, 0, width, thickness))
     image.paste(EDGES["bottom"], (0, height - thickness, width, height))
@@ -64,7 +64,7 @@ def quadrants(width: int, height: int) -> Image.Image:
 @pytest.mark.heavy
 @pytest.mark.parametrize("sides", [(150, 450, 801), pytest.param((1200, 1600, 2400), marks=pytest.mark.slow)])
 @pytest.mark.parametrize("format", Format)
-def test_every_box_is_exact_in_every_format_and_density(format: Format, sides: tuple[int, ...]) -> None:
+def test_cover_has_its_exact_sides_in_every_format_and_density(format: Format, sides: tuple[int, ...]) -> None:
     original = photograph_bytes("retina.jpg")
 
     files = rendered(original, *(target(side, side, format) for side in sides))
@@ -83,14 +83,14 @@ def test_cover_shows_the_middle_of_all_four_quadrants(size: tuple[int, int], for
     expected = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
     for corner, color in zip(corners, expected, strict=True):
         assert corner == pytest.approx(color, abs=SAME_COLOR)
-    # the border between the quadrants is in the very middle
+    # the border between the quadrants is exactly in the middle
     assert color_at(image, 0.45, 0.2) == pytest.approx((255, 0, 0), abs=SAME_COLOR)
     assert color_at(image, 0.55, 0.2) == pytest.approx((0, 255, 0), abs=SAME_COLOR)
     assert color_at(image, 0.2, 0.45) == pytest.approx((255, 0, 0), abs=SAME_COLOR)
     assert color_at(image, 0.2, 0.55) == pytest.approx((0, 0, 255), abs=SAME_COLOR)
 
 
-def test_cover_of_a_landscape_cuts_both_sides_alike_and_keeps_top_and_bottom() -> None:
+def test_cover_of_a_landscape_crops_left_and_right_equally() -> None:
     # 900 wide becomes the 300 in the middle; bands of 310 reach 10 of the source's pixels into them: 5 of 150
     image = picture(png(framed(900, 300, 310)), target(150, 150))
 
@@ -106,7 +106,7 @@ def test_cover_of_a_landscape_cuts_both_sides_alike_and_keeps_top_and_bottom() -
     assert [color_at(thin, x, 0.5) for x in (0.0, 0.99)] == [(128, 128, 128), (128, 128, 128)]
 
 
-def test_cover_of_a_portrait_cuts_top_and_bottom_and_keeps_both_sides() -> None:
+def test_cover_of_a_portrait_crops_top_and_bottom_equally() -> None:
     image = picture(png(framed(300, 900, 20)), target(150, 150))
 
     assert [color_at(image, x, 0.5) for x in (0.01, 0.99)] == [(255, 0, 0), (0, 255, 0)]
@@ -135,15 +135,15 @@ def test_inside_keeps_every_edge_and_never_enlarges(
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", [name for name in COLOR_PHOTOGRAPHS if name.endswith(".png")])
 @pytest.mark.parametrize("side", [100, 150, 400])
-def test_a_photograph_is_what_one_lanczos_pass_over_its_middle_gives(name: str, side: int, decoder: str) -> None:
+def test_photograph_matches_one_lanczos_pass_over_its_middle(name: str, side: int, decoder: str) -> None:
     original = photograph_bytes(name)
 
-    ours, plain = picture(original, target(side, side)), covered(original, side, side)
+    image, plain = picture(original, target(side, side)), covered(original, side, side)
 
     if decoder == "pillow":
-        assert farthest(ours, plain) <= BOX_FILTER
+        assert farthest(image, plain) <= BOX_FILTER
     else:
-        errors = np.abs(pixels(ours) - pixels(plain))
+        errors = np.abs(pixels(image) - pixels(plain))
         assert errors.mean() < 0.3
         assert np.percentile(errors, 99.9) <= OTHER_ORDER
 
@@ -158,13 +158,13 @@ def test_a_photograph_is_what_one_lanczos_pass_over_its_middle_gives(name: str, 
         pytest.param((4032, 3024), 1600, marks=pytest.mark.slow),
     ],
 )
-def test_a_camera_file_decoded_at_a_reduced_scale_looks_like_the_full_decode(size: tuple[int, int], side: int) -> None:
+def test_reduced_decode_of_a_camera_file_matches_the_full_decode(size: tuple[int, int], side: int) -> None:
     original = camera_jpeg(size=size)
 
     assert psnr(picture(original, target(side, side)), covered(original, side, side)) > REDUCED_DECODE
 
 
-def test_progressive_jpeg_is_the_same_picture() -> None:
+def test_progressive_jpeg_renders_as_the_baseline_one() -> None:
     image = photograph("coffee.png")
 
     assert picture(jpeg(image, progressive=True), target(150, 150)).tobytes() == (
@@ -174,7 +174,7 @@ def test_progressive_jpeg_is_the_same_picture() -> None:
 
 @pytest.mark.promise("A13")
 @pytest.mark.parametrize("format", ["WEBP", "PNG", "MPO"])
-def test_of_several_frames_the_first_is_shown(format: str) -> None:
+def test_first_of_several_frames_is_rendered(format: str) -> None:
     first = photograph("coffee.png")
 
     several = picture(animated(first, format), target(150, 150))
@@ -189,7 +189,7 @@ def test_of_several_frames_the_first_is_shown(format: str) -> None:
     [camera_jpeg(6, SCALED), photograph_bytes("rocket.jpg"), png(disc((200, 30, 30), 200))],
     ids=["camera", "photograph", "transparent"],
 )
-def test_a_file_rendered_alone_is_the_file_rendered_with_all_others(original: bytes) -> None:
+def test_one_target_renders_the_same_bytes_as_with_all_others(original: bytes) -> None:
     together = rendered(original, *MIXED)
 
     alone = [rendered(original, one)[0] for one in MIXED]
@@ -197,14 +197,14 @@ def test_a_file_rendered_alone_is_the_file_rendered_with_all_others(original: by
 
 
 @pytest.mark.heavy
-def test_the_order_of_targets_changes_nothing() -> None:
+def test_order_of_targets_changes_no_bytes() -> None:
     original = photograph_bytes("rocket.jpg")
 
     assert rendered(original, *MIXED[::-1])[::-1] == rendered(original, *MIXED)
 
 
 @pytest.mark.heavy
-def test_files_come_one_decode_after_the_other_each_with_its_own_timings() -> None:
+def test_files_are_yielded_by_decode_with_their_own_timings() -> None:
     wanted = [target(1600, 1600), target(150, 150), target(150, 150, Format.JPG), target(400, 400)]
     with on_disk(photograph_bytes("retina.jpg")) as path:
         files = list(render(path, wanted, LIMITS))
@@ -219,18 +219,18 @@ def test_files_come_one_decode_after_the_other_each_with_its_own_timings() -> No
     ]
 
 
-def test_no_targets_no_files() -> None:
+def test_no_targets_yield_no_files() -> None:
     assert rendered(b"not even looked at") == []
 
 
-def test_the_same_picture_from_another_file_format_gives_the_same_file() -> None:
+def test_lossless_formats_of_the_same_image_render_the_same_bytes() -> None:
     image = photograph("chelsea.png")
 
     assert rendered(webp(image), *SMALL) == rendered(png(image), *SMALL)
 
 
 @pytest.mark.heavy
-def test_what_was_rendered_before_does_not_show() -> None:
+def test_earlier_renderings_change_no_bytes() -> None:
     first = rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
     rendered(camera_jpeg(size=SCALED), *SMALL)

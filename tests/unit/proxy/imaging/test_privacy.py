@@ -1,4 +1,4 @@
-"""Which kinds of private metadata are found, in every place that a file has for them; and that nothing odd is fatal."""
+"""Private metadata: the kinds found in every place of a file, and tolerance of broken structures."""
 
 import struct
 import zlib
@@ -58,7 +58,7 @@ def iptc(dataset: int, value: bytes) -> bytes:
 
 
 def hexadecimal(name: str, body: bytes) -> bytes:
-    """As ImageMagick writes it."""
+    """A raw profile as ImageMagick writes it."""
     return f"\n{name}\n{len(body):8d}\n{body.hex()}\n".encode()
 
 
@@ -88,12 +88,12 @@ EXIF = {
 
 
 @pytest.mark.parametrize(("written", "kinds"), EXIF.values(), ids=EXIF)
-def test_exif_in_every_format(written: Image.Exif, kinds: list[Private]) -> None:
+def test_exif_kinds_are_found_in_every_format(written: Image.Exif, kinds: list[Private]) -> None:
     assert [found(write(COFFEE, exif=written)) for write in (jpeg, png, webp)] == [kinds] * 3
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_exif_in_either_byte_order_with_a_thumbnail_in_its_second_directory(order: str) -> None:
+def test_thumbnail_in_the_second_directory_is_found_in_either_byte_order(order: str) -> None:
     entry = struct.pack(order + "HHII", 0x0201, 4, 1, 64)
     first, second = struct.pack(order + "HI", 0, 14), struct.pack(order + "H", 1) + entry + bytes(4)
     tiff = (b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8) + first + second
@@ -119,7 +119,7 @@ XMPS = {
 
 
 @pytest.mark.parametrize(("xmp", "kinds"), XMPS.values(), ids=XMPS)
-def test_xmp_in_every_format(xmp: bytes, kinds: list[Private]) -> None:
+def test_xmp_kinds_are_found_in_every_format(xmp: bytes, kinds: list[Private]) -> None:
     keyword = b"XML:com.adobe.xmp\0"
     files = [
         jpeg(COFFEE, xmp=xmp),
@@ -137,7 +137,7 @@ IPTC = {90: [LOCATION], 80: [AUTHOR], 116: [AUTHOR], 55: [TIME], 65: [DEVICE], 1
 
 
 @pytest.mark.parametrize(("dataset", "kinds"), IPTC.items())
-def test_iptc(dataset: int, kinds: list[Private]) -> None:
+def test_iptc_kinds_are_found(dataset: int, kinds: list[Private]) -> None:
     body = iptc(dataset, b"Ada")
 
     assert found(with_segments(segment(0xED, b"Photoshop 3.0\0" + body))) == kinds
@@ -145,12 +145,12 @@ def test_iptc(dataset: int, kinds: list[Private]) -> None:
     assert found(with_chunks(raw)) == kinds
 
 
-def test_a_thumbnail_among_photoshops_resources() -> None:
+def test_photoshop_thumbnail_is_found() -> None:
     assert found(with_segments(segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x04\x0c\0\0" + bytes(30)))) == [THUMBNAIL]
 
 
 @pytest.mark.parametrize("name", [b"exif", b"APP1"])
-def test_exif_as_text_is_read_too(name: bytes) -> None:
+def test_exif_in_a_raw_profile_is_found(name: bytes) -> None:
     body = b"Exif\0\0" + camera_exif().tobytes().removeprefix(b"Exif\0\0")
     text = chunk(b"zTXt", b"Raw profile type " + name + b"\0\0" + zlib.compress(hexadecimal("exif", body)))
 
@@ -162,7 +162,7 @@ TEXTS = {b"Author": AUTHOR, b"Copyright": AUTHOR, b"Creation Time": TIME, b"Soft
 
 @pytest.mark.parametrize(("keyword", "kind"), TEXTS.items())
 @pytest.mark.parametrize("at_the_end", [False, True])
-def test_text_of_a_png_before_and_behind_its_pixels(keyword: bytes, kind: Private, at_the_end: bool) -> None:
+def test_png_text_is_found_before_and_after_the_pixels(keyword: bytes, kind: Private, at_the_end: bool) -> None:
     kinds = [
         found(with_chunks(chunk(b"tEXt", keyword + b"\0something"), at_the_end=at_the_end)),
         found(with_chunks(chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(b"something")), at_the_end=at_the_end)),
@@ -172,7 +172,7 @@ def test_text_of_a_png_before_and_behind_its_pixels(keyword: bytes, kind: Privat
     assert kinds == [[kind]] * 3
 
 
-def test_the_rest_of_a_png_and_a_jpeg() -> None:
+def test_png_time_and_comments_are_found() -> None:
     assert found(with_chunks(chunk(b"tIME", bytes(7)))) == [TIME]
     assert found(jpeg(COFFEE, comment=b"at home")) == [COMMENTS]
     assert found(jpeg(COFFEE, comment=b" \0")) == []
@@ -185,36 +185,36 @@ def test_the_rest_of_a_png_and_a_jpeg() -> None:
 
 
 @pytest.mark.parametrize("file", [jpeg(COFFEE), png(COFFEE), webp(COFFEE), b"", b"GIF89a", b"RIFF"])
-def test_what_says_nothing_has_none(file: bytes) -> None:
+def test_empty_metadata_is_not_reported(file: bytes) -> None:
     assert found(file) == []
 
 
-class TestOdd:
-    def test_a_file_that_ends_anywhere(self) -> None:
+class TestBrokenMetadata:
+    def test_truncated_file_raises_nothing(self) -> None:
         for file in (CAMERA[:3000], with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + XMP))[:300]):
             for end in range(0, len(file), 7):
                 found(file[:end])
 
     @given(st.binary(max_size=300))
-    def test_any_bytes_for_exif(self, body: bytes) -> None:
+    def test_random_exif_raises_nothing(self, body: bytes) -> None:
         for start in (b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
             assert set(private_exif(start + body)) <= set(Private)
 
     @given(st.sampled_from([b"eXIf", b"zTXt", b"iTXt", b"tEXt"]), st.binary(max_size=200))
-    def test_any_bytes_for_a_chunk(self, kind: bytes, body: bytes) -> None:
+    def test_random_chunk_raises_nothing(self, kind: bytes, body: bytes) -> None:
         for start in (b"", b"XML:com.adobe.xmp\0\1", b"Raw profile type exif\0\0"):
             found(SIGNATURE + chunk(kind, start + body))
 
-    def test_a_directory_that_leads_to_itself(self) -> None:
+    def test_directory_that_points_to_itself_ends(self) -> None:
         entry = struct.pack(">HHII", 0x8769, 4, 1, 8)
         assert private_exif(b"MM\0*\0\0\0\x08" + struct.pack(">H", 1) + entry + struct.pack(">I", 8)) == []
 
-    def test_a_directory_of_65535_entries_and_values_of_4_gigabytes(self) -> None:
+    def test_directory_of_65535_entries_and_huge_values_ends(self) -> None:
         entry = struct.pack(">HHII", BASE.Artist, 2, 0xFFFFFFFF, 8)
         assert private_exif(b"MM\0*\0\0\0\x08\xff\xff" + entry * 65535) == [AUTHOR]
 
     @pytest.mark.heavy
-    def test_text_is_inflated_to_a_megabyte_and_each_kind_of_it_once(self) -> None:
+    def test_text_is_inflated_to_at_most_a_megabyte_and_once_per_keyword(self) -> None:
         def text(body: bytes) -> bytes:
             return chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(body))
 
@@ -222,7 +222,7 @@ class TestOdd:
         assert found(with_chunks(text(bytes(2 << 20) + XMP))) == []
         assert found(with_chunks(text(b""), text(XMP))) == []
 
-    def test_only_the_first_ten_thousand_blocks_are_looked_at(self) -> None:
+    def test_only_the_first_ten_thousand_blocks_are_read(self) -> None:
         empty = chunk(b"prVt", b"")
         assert found(with_chunks(*[empty] * 9_000, chunk(b"tIME", bytes(7)))) == [TIME]
         assert found(with_chunks(*[empty] * 10_000, chunk(b"tIME", bytes(7)))) == []
@@ -233,13 +233,13 @@ class TestOdd:
         assert found(with_chunks(*[padding] * 5, chunk(b"tIME", bytes(7)))) == [COMMENTS]
 
     @pytest.mark.parametrize("body", [b"garbage", b"MM\0*\0\0\0\x08\xff\xff", bytes(60_000)])
-    def test_no_upload_fails_for_it(self, body: bytes) -> None:
+    def test_random_metadata_fails_no_inspection(self, body: bytes) -> None:
         with on_disk(with_segments(segment(0xE1, b"Exif\0\0" + body))) as path:
             assert inspect(path, LIMITS).format == "jpeg"
 
 
 class TestInspection:
-    def test_says_what_there_is_and_what_of_it_is_exif(self) -> None:
+    def test_inspection_lists_private_kinds_and_those_in_exif(self) -> None:
         with on_disk(CAMERA) as path:
             seen = inspect(path, LIMITS)
 
@@ -247,7 +247,7 @@ class TestInspection:
         assert seen.private_exif == ["location", "serial", "time", "device"]
 
     @pytest.mark.parametrize("format", Format)
-    def test_what_it_says_is_kept_is_what_variants_keep(self, format: Format) -> None:
+    def test_private_exif_is_what_variants_keep(self, format: Format) -> None:
         with on_disk(CAMERA) as path:
             seen = inspect(path, LIMITS)
         kept, stripped = rendered(CAMERA, target(150, 150, format, keep_exif=True), target(150, 150, format))

@@ -1,4 +1,4 @@
-"""Which part of a picture becomes which pixels."""
+"""The geometry of targets: crops, sizes and decode tiers."""
 
 import pytest
 from hypothesis import given
@@ -28,15 +28,13 @@ def test_cover_takes_the_middle(source: tuple[int, int], box: tuple[float, ...])
     assert placement.box == pytest.approx(box)
 
 
-def test_cover_of_another_shape_takes_the_middle_too() -> None:
+def test_cover_of_another_aspect_ratio_takes_the_middle() -> None:
     assert place((600, 400), 300, 100, Fit.COVER).box == pytest.approx((0, 100, 600, 300))
     assert place((600, 400), 100, 300, Fit.COVER).box == pytest.approx((300 - 200 / 3, 0, 300 + 200 / 3, 400))
 
 
 @given(source=st.tuples(sides, sides), box=st.tuples(box_sides, box_sides))
-def test_cover_is_exact_centred_undistorted_and_as_large_as_it_can_be(
-    source: tuple[int, int], box: tuple[int, int]
-) -> None:
+def test_cover_is_exact_centred_undistorted_and_maximal(source: tuple[int, int], box: tuple[int, int]) -> None:
     placement = place(source, *box, Fit.COVER)
     left, top, right, bottom = placement.box
 
@@ -63,7 +61,7 @@ def test_cover_is_exact_centred_undistorted_and_as_large_as_it_can_be(
         ((600, 400), None, None, (600, 400)),
     ],
 )
-def test_inside_fits_in_the_sides_that_are_given(
+def test_inside_fits_the_given_sides(
     source: tuple[int, int], width: int | None, height: int | None, expected: tuple[int, int]
 ) -> None:
     placement = place(source, width, height, Fit.INSIDE)
@@ -79,7 +77,7 @@ def test_inside_never_enlarges(width: int | None, height: int | None) -> None:
     assert (placement.width, placement.height) == (600, 400)
 
 
-def test_the_thinnest_picture_keeps_a_pixel() -> None:
+def test_thinnest_image_keeps_one_pixel() -> None:
     placement = place((10_000, 100), 20, None, Fit.INSIDE)
 
     assert (placement.width, placement.height) == (20, 1)
@@ -99,12 +97,12 @@ def test_the_thinnest_picture_keeps_a_pixel() -> None:
         (None, None, 800),
     ],
 )
-def test_targets_share_a_decode_by_doublings_of_800(width: int | None, height: int | None, tier: int) -> None:
+def test_decode_tier_doubles_from_800(width: int | None, height: int | None, tier: int) -> None:
     assert decode_tier(width, height) == tier
 
 
 @given(source=st.tuples(sides, sides), tier=st.sampled_from([800, 1600, 3200]))
-def test_a_scaled_decode_keeps_a_margin_over_the_tier_and_never_enlarges(source: tuple[int, int], tier: int) -> None:
+def test_decode_size_keeps_a_margin_and_never_enlarges(source: tuple[int, int], tier: int) -> None:
     width, height = decode_size(source, tier)
 
     assert width <= source[0]
@@ -112,7 +110,7 @@ def test_a_scaled_decode_keeps_a_margin_over_the_tier_and_never_enlarges(source:
     assert min(width, height) >= min(*source, int(1.25 * tier)) - 1  # rounded down
 
 
-def test_a_scaled_decode_is_as_small_as_the_margin_allows() -> None:
+def test_decode_size_is_as_small_as_the_margin_allows() -> None:
     assert decode_size((4000, 3000), 800) == (1333, 1000)
     assert decode_size((3000, 4000), 1600) == (2000, 2666)
     assert decode_size((1000, 900), 800) == (1000, 900)

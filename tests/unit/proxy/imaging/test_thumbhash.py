@@ -1,4 +1,4 @@
-"""ThumbHashes: as another library makes them where that one works, and by the format's definition where it does not."""
+"""ThumbHashes: equal to another library's where that works, otherwise checked by the format's definition."""
 
 import pytest
 import thumbhash as another
@@ -8,7 +8,7 @@ from proxy.imaging.thumbhash import thumbhash
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph
 from tests.pictures import disc
 
-STEP = 1 / 31.5 + 0.01  # the coarsest step of the averages in the header, in parts of full scale
+STEP = 1 / 31.5 + 0.01  # the coarsest step of the averages in the header, as a fraction of full scale
 
 
 def small(name: str, size: tuple[int, int]) -> Image.Image:
@@ -41,14 +41,14 @@ def average(hashed: bytes) -> tuple[float, ...]:
 @pytest.mark.heavy
 @pytest.mark.parametrize("size", [(32, 32), (32, 21), (3, 32), (100, 75)])
 @pytest.mark.parametrize("name", [*COLOR_PHOTOGRAPHS, *GREY_PHOTOGRAPHS])
-def test_an_opaque_picture_hashes_as_in_another_library(name: str, size: tuple[int, int]) -> None:
+def test_hash_of_an_opaque_image_equals_another_librarys(name: str, size: tuple[int, int]) -> None:
     picture = small(name, size)
 
     assert thumbhash(picture) == another_hash(picture)
 
 
 @pytest.mark.parametrize("color", ["#000000", "#ffffff", "#123456", "#ff0000"])
-def test_a_flat_picture_hashes_to_its_colour(color: str) -> None:
+def test_hash_of_a_flat_image_has_its_colour(color: str) -> None:
     hashed = thumbhash(Image.new("RGBA", (32, 32), color))
 
     assert average(hashed)[:3] == pytest.approx([value / 255 for value in bytes.fromhex(color[1:])], abs=2 * STEP)
@@ -56,7 +56,7 @@ def test_a_flat_picture_hashes_to_its_colour(color: str) -> None:
 
 
 @pytest.mark.parametrize("alpha", [0, 64, 128, 254])
-def test_a_transparent_picture_says_so_and_how_much(alpha: int) -> None:
+def test_hash_of_a_transparent_image_has_its_alpha(alpha: int) -> None:
     picture = Image.new("RGBA", (32, 32), (200, 100, 50, alpha))
 
     hashed = thumbhash(picture)
@@ -65,7 +65,7 @@ def test_a_transparent_picture_says_so_and_how_much(alpha: int) -> None:
     assert average(hashed)[3] == pytest.approx(alpha / 255, abs=1 / 30 + 0.001)
 
 
-def test_what_is_transparent_has_no_part_in_the_average_colour() -> None:
+def test_transparent_pixels_do_not_affect_the_average_colour() -> None:
     hashed = thumbhash(disc((200, 100, 50), 32))  # on transparent black
 
     red, green, blue, alpha = average(hashed)
@@ -77,7 +77,9 @@ def test_what_is_transparent_has_no_part_in_the_average_colour() -> None:
 @pytest.mark.parametrize(
     ("size", "landscape", "other_side"), [((32, 32), False, 1.0), ((32, 16), True, 0.5), ((16, 32), False, 0.5)]
 )
-def test_the_shape_is_told(size: tuple[int, int], landscape: bool, other_side: float, transparent: bool) -> None:
+def test_hash_has_the_aspect_ratio(
+    size: tuple[int, int], landscape: bool, other_side: float, transparent: bool
+) -> None:
     picture = small("coffee.png", size)
     if transparent:
         picture.putpixel((0, 0), (0, 0, 0, 0))
@@ -90,7 +92,7 @@ def test_the_shape_is_told(size: tuple[int, int], landscape: bool, other_side: f
     assert told & 7 == int(most * other_side + 0.5)
 
 
-def test_one_transparent_pixel_changes_the_rest_little() -> None:
+def test_one_transparent_pixel_changes_the_average_little() -> None:
     picture = small("coffee.png", (32, 32))
     opaque = average(thumbhash(picture))
     picture.putpixel((5, 5), (0, 0, 0, 0))
@@ -100,7 +102,7 @@ def test_one_transparent_pixel_changes_the_rest_little() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 100), (100, 1), (100, 100)])
 @pytest.mark.parametrize("alpha", [0, 255])
-def test_the_smallest_and_largest_pictures_have_hashes(size: tuple[int, int], alpha: int) -> None:
+def test_smallest_and_largest_images_have_hashes(size: tuple[int, int], alpha: int) -> None:
     hashed = thumbhash(Image.new("RGBA", size, (10, 20, 30, alpha)))
 
     assert has_alpha(hashed) is (alpha == 0)

@@ -1,4 +1,4 @@
-"""A render pool of real processes, and what tests ask of it."""
+"""A render pool with real workers, and helpers for its tests."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ STANDARD = [target(side, side, format) for side in SIDES.values() for format in 
 LIVE = Priority.LIVE
 PLENTY = 4096  # MiB
 ROOM = 200 << 20  # bytes: enough for the small pictures that most tests use
-PATIENT = 60  # seconds: for all that is not about deadlines
+PATIENT = 60  # seconds: for tests that are not about deadlines
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def pool(
     max_waiting: int = 10,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[RenderPool]:
-    children = RenderPool(
+    render_pool = RenderPool(
         LIMITS,
         processes=processes,
         memory_mb=memory_mb,
@@ -45,26 +45,26 @@ async def pool(
         recycle=recycle,
         metrics=metrics,
     )
-    await children.start()
+    await render_pool.start()
     try:
-        yield children
+        yield render_pool
     finally:
-        await children.close()
+        await render_pool.close()
 
 
-async def render(children: RenderPool, path: Path, targets: Sequence[Target] = SMALL) -> list[bytes]:
-    async with children.process(LIVE, await children.cost(path, targets)) as process:
+async def render(render_pool: RenderPool, path: Path, targets: Sequence[Target] = SMALL) -> list[bytes]:
+    async with render_pool.acquire(LIVE, await render_pool.estimate_memory(path, targets)) as process:
         files = sorted([file async for file in process.render(path, targets)], key=lambda file: file.index)
     return [file.body for file in files]
 
 
-async def look(children: RenderPool, path: Path) -> Inspection:
-    async with children.process(LIVE, await children.cost(path)) as process:
+async def inspect_with(render_pool: RenderPool, path: Path) -> Inspection:
+    async with render_pool.acquire(LIVE, await render_pool.estimate_memory(path)) as process:
         return await process.inspect(path)
 
 
-async def pid(children: RenderPool) -> int:
-    async with children.process(LIVE, ROOM) as process:
+async def pid(render_pool: RenderPool) -> int:
+    async with render_pool.acquire(LIVE, ROOM) as process:
         return process.pid
 
 

@@ -1,4 +1,4 @@
-"""Who may use a render process next, and who is turned away."""
+"""Admission: which request gets a render worker next, and which are refused."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,11 +14,11 @@ from tests.fakes import sample
 
 LIVE, BACKGROUND = Priority.LIVE, Priority.BACKGROUND
 FOREVER = 60  # seconds: more than any test takes
-ROOM = 100  # bytes, of which most callers cost one
+BUDGET = 100  # bytes; most requests reserve one
 
 
 class Callers:
-    """Tasks that enter, say so, and stay until they are told to go."""
+    """Tasks that are admitted, record it, and hold their ticket until `leave`."""
 
     def __init__(self, admission: Admission) -> None:
         self.admission = admission
@@ -26,22 +26,22 @@ class Callers:
         self._exits: dict[str, asyncio.Event] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
-    async def arrive(self, name: str, priority: Priority = LIVE, *, cost: int = 1) -> None:
+    async def arrive(self, name: str, priority: Priority = LIVE, *, memory: int = 1) -> None:
         self._exits[name] = asyncio.Event()
-        self.tasks[name] = asyncio.create_task(self._stay(name, priority, cost))
+        self.tasks[name] = asyncio.create_task(self._stay(name, priority, memory))
         await settle()
 
     async def leave(self, name: str) -> None:
         self._exits[name].set()
         await settle()
 
-    async def _stay(self, name: str, priority: Priority, cost: int) -> None:
-        turn = await self.admission.enter(priority, cost)
+    async def _stay(self, name: str, priority: Priority, memory: int) -> None:
+        ticket = await self.admission.admit(priority, memory)
         try:
             self.entered.append(name)
             await self._exits[name].wait()
         finally:
-            self.admission.leave(turn)
+            self.admission.release(ticket)
 
 
 async def settle() -> None:
@@ -51,383 +51,383 @@ async def settle() -> None:
 
 
 @asynccontextmanager
-async def callers(
-    *, slots: int = 1, room: int = ROOM, max_waiting: int = 10, patience: float = FOREVER
+async def open_callers(
+    *, slots: int = 1, budget: int = BUDGET, max_waiting: int = 10, max_wait: float = FOREVER
 ) -> AsyncIterator[Callers]:
-    those = Callers(Admission(slots, room, max_waiting=max_waiting, patience=patience, metrics=Metrics()))
+    callers = Callers(Admission(slots, budget, max_waiting=max_waiting, max_wait=max_wait, metrics=Metrics()))
     try:
-        yield those
+        yield callers
     finally:
-        for task in those.tasks.values():
+        for task in callers.tasks.values():
             task.cancel()
-        await asyncio.gather(*those.tasks.values(), return_exceptions=True)
+        await asyncio.gather(*callers.tasks.values(), return_exceptions=True)
 
 
-async def test_as_many_enter_as_there_are_slots() -> None:
-    async with callers(slots=2) as those:
+async def test_admission_admits_as_many_as_there_are_slots() -> None:
+    async with open_callers(slots=2) as callers:
         for name in "abc":
-            await those.arrive(name)
+            await callers.arrive(name)
 
-        assert those.entered == ["a", "b"]
-        assert those.admission.waiting == 1
+        assert callers.entered == ["a", "b"]
+        assert callers.admission.waiting == 1
 
 
-async def test_each_who_leaves_lets_the_next_in_first_come_first_served() -> None:
-    async with callers() as those:
+async def test_release_admits_the_next_in_order_of_arrival() -> None:
+    async with open_callers() as callers:
         for name in "abc":
-            await those.arrive(name)
+            await callers.arrive(name)
 
-        await those.leave("a")
-        assert those.entered == ["a", "b"]
-        await those.leave("b")
-        assert those.entered == ["a", "b", "c"]
-        assert those.admission.waiting == 0
-
-
-async def test_live_goes_before_background_whoever_came_first() -> None:
-    async with callers() as those:
-        await those.arrive("a")
-        await those.arrive("background", BACKGROUND)
-        await those.arrive("live")
-
-        await those.leave("a")
-        assert those.entered == ["a", "live"]
-        await those.leave("live")
-        assert those.entered == ["a", "live", "background"]
+        await callers.leave("a")
+        assert callers.entered == ["a", "b"]
+        await callers.leave("b")
+        assert callers.entered == ["a", "b", "c"]
+        assert callers.admission.waiting == 0
 
 
-async def test_background_uses_what_live_leaves() -> None:
-    async with callers(slots=2) as those:
-        await those.arrive("live")
-        await those.arrive("background", BACKGROUND)
+async def test_live_request_is_admitted_before_an_earlier_background_request() -> None:
+    async with open_callers() as callers:
+        await callers.arrive("a")
+        await callers.arrive("background", BACKGROUND)
+        await callers.arrive("live")
 
-        assert those.entered == ["live", "background"]
+        await callers.leave("a")
+        assert callers.entered == ["a", "live"]
+        await callers.leave("live")
+        assert callers.entered == ["a", "live", "background"]
+
+
+async def test_background_request_uses_a_free_slot() -> None:
+    async with open_callers(slots=2) as callers:
+        await callers.arrive("live")
+        await callers.arrive("background", BACKGROUND)
+
+        assert callers.entered == ["live", "background"]
 
 
 @pytest.mark.promise("C11")
-async def test_one_too_many_waiting_is_told_at_once_when_to_come_back() -> None:
-    async with callers(max_waiting=2) as those:
+async def test_full_queue_raises_overloaded_with_retry_after() -> None:
+    async with open_callers(max_waiting=2) as callers:
         for name in "abc":
-            await those.arrive(name)
+            await callers.arrive(name)
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await callers.admission.admit(LIVE, 1)
 
         assert raised.value.retry_after is not None
         assert raised.value.retry_after >= 1
-        assert those.entered == ["a"]
-        assert those.admission.waiting == 2
+        assert callers.entered == ["a"]
+        assert callers.admission.waiting == 2
 
 
-async def test_with_no_room_to_wait_a_free_slot_is_still_given() -> None:
-    async with callers(max_waiting=0) as those:
-        await those.arrive("a")
-        assert those.entered == ["a"]
+async def test_queue_of_no_places_still_admits_to_a_free_slot() -> None:
+    async with open_callers(max_waiting=0) as callers:
+        await callers.arrive("a")
+        assert callers.entered == ["a"]
 
         with pytest.raises(Overloaded):
-            await those.admission.enter(LIVE, 1)
+            await callers.admission.admit(LIVE, 1)
 
-        await those.leave("a")
-        await those.arrive("b")
-        assert those.entered == ["a", "b"]
+        await callers.leave("a")
+        await callers.arrive("b")
+        assert callers.entered == ["a", "b"]
 
 
-async def test_background_waits_in_any_number_and_beyond_all_patience() -> None:
-    async with callers(max_waiting=1, patience=0.01) as those:
-        await those.arrive("a")
+async def test_background_requests_wait_without_limit_of_number_or_time() -> None:
+    async with open_callers(max_waiting=1, max_wait=0.01) as callers:
+        await callers.arrive("a")
         for name in ("b", "c", "d"):
-            await those.arrive(name, BACKGROUND)
+            await callers.arrive(name, BACKGROUND)
         await asyncio.sleep(0.05)
 
-        assert those.admission.waiting == 3
-        await those.leave("a")
-        assert those.entered == ["a", "b"]
+        assert callers.admission.waiting == 3
+        await callers.leave("a")
+        assert callers.entered == ["a", "b"]
 
 
-async def test_background_takes_no_room_to_wait_from_live() -> None:
-    async with callers(max_waiting=1) as those:
-        await those.arrive("a")
-        await those.arrive("b", BACKGROUND)
-        await those.arrive("c", BACKGROUND)
-        await those.arrive("live")
+async def test_background_requests_take_no_place_in_the_live_queue() -> None:
+    async with open_callers(max_waiting=1) as callers:
+        await callers.arrive("a")
+        await callers.arrive("b", BACKGROUND)
+        await callers.arrive("c", BACKGROUND)
+        await callers.arrive("live")
 
-        await those.leave("a")
-        assert those.entered == ["a", "live"]
+        await callers.leave("a")
+        assert callers.entered == ["a", "live"]
 
 
-async def test_who_waited_in_vain_is_told_when_to_come_back_and_waits_no_more() -> None:
-    async with callers(patience=0.01) as those:
-        await those.arrive("a")
+async def test_wait_past_the_limit_raises_overloaded_with_retry_after() -> None:
+    async with open_callers(max_wait=0.01) as callers:
+        await callers.arrive("a")
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await callers.admission.admit(LIVE, 1)
 
         assert raised.value.retry_after is not None
         assert raised.value.retry_after >= 1
-        assert those.admission.waiting == 0
-        await those.leave("a")
-        await those.arrive("b")
-        assert those.entered == ["a", "b"]
+        assert callers.admission.waiting == 0
+        await callers.leave("a")
+        await callers.arrive("b")
+        assert callers.entered == ["a", "b"]
 
 
-async def test_retry_after_grows_with_those_who_wait() -> None:
-    async with callers(max_waiting=40) as those:
+async def test_retry_after_grows_with_the_queue() -> None:
+    async with open_callers(max_waiting=40) as callers:
         for number in range(41):
-            await those.arrive(str(number))
+            await callers.arrive(str(number))
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await callers.admission.admit(LIVE, 1)
 
-    assert raised.value.retry_after == 9  # 41 before whoever comes next, at 0.2 seconds each until one has ended
-
-
-@pytest.mark.parametrize("priority", Priority)
-async def test_who_stops_waiting_frees_their_place_in_the_queue(priority: Priority) -> None:
-    async with callers(max_waiting=1) as those:
-        await those.arrive("a")
-        await those.arrive("b", priority)
-
-        those.tasks["b"].cancel()
-        await settle()
-
-        assert those.admission.waiting == 0
-        await those.arrive("c")
-        await those.leave("a")
-        assert those.entered == ["a", "c"]
+    assert raised.value.retry_after == 9  # 41 before the next, at the initial guess of 0.2 seconds each
 
 
 @pytest.mark.parametrize("priority", Priority)
-async def test_a_slot_given_to_one_who_is_just_leaving_is_not_lost(priority: Priority) -> None:
-    async with callers() as those:
-        await those.arrive("a")
-        await those.arrive("b", priority)
+async def test_cancelled_wait_frees_its_place_in_the_queue(priority: Priority) -> None:
+    async with open_callers(max_waiting=1) as callers:
+        await callers.arrive("a")
+        await callers.arrive("b", priority)
 
-        those._exits["a"].set()
-        await asyncio.sleep(0)  # "a" leaves and hands its slot to "b", which has not run yet
-        those.tasks["b"].cancel()
+        callers.tasks["b"].cancel()
         await settle()
 
-        assert those.tasks["b"].cancelled()
-        await those.arrive("c")
-        assert those.entered == ["a", "c"]
+        assert callers.admission.waiting == 0
+        await callers.arrive("c")
+        await callers.leave("a")
+        assert callers.entered == ["a", "c"]
 
 
-async def test_a_slot_given_to_one_who_is_just_leaving_goes_to_the_next_who_waits() -> None:
-    async with callers() as those:
+@pytest.mark.parametrize("priority", Priority)
+async def test_slot_granted_to_a_cancelled_request_is_not_lost(priority: Priority) -> None:
+    async with open_callers() as callers:
+        await callers.arrive("a")
+        await callers.arrive("b", priority)
+
+        callers._exits["a"].set()
+        await asyncio.sleep(0)  # "a" releases its slot to "b", which has not run yet
+        callers.tasks["b"].cancel()
+        await settle()
+
+        assert callers.tasks["b"].cancelled()
+        await callers.arrive("c")
+        assert callers.entered == ["a", "c"]
+
+
+async def test_slot_granted_to_a_cancelled_request_goes_to_the_next() -> None:
+    async with open_callers() as callers:
         for name in "abc":
-            await those.arrive(name)
+            await callers.arrive(name)
 
-        those._exits["a"].set()
+        callers._exits["a"].set()
         await asyncio.sleep(0)
-        those.tasks["b"].cancel()
+        callers.tasks["b"].cancel()
         await settle()
 
-        assert those.entered == ["a", "c"]
+        assert callers.entered == ["a", "c"]
 
 
-async def test_one_who_leaves_just_before_being_given_a_slot_is_passed_over() -> None:
-    async with callers() as those:
+async def test_request_cancelled_before_the_grant_is_skipped() -> None:
+    async with open_callers() as callers:
         for name in "abc":
-            await those.arrive(name)
+            await callers.arrive(name)
 
-        those._exits["a"].set()
-        those.tasks["b"].cancel()  # when "a" runs and leaves, "b" is cancelled but still in the queue
+        callers._exits["a"].set()
+        callers.tasks["b"].cancel()  # when "a" releases its slot, "b" is cancelled but still in the queue
         await settle()
 
-        assert those.tasks["a"].done()
-        assert those.entered == ["a", "c"]
+        assert callers.tasks["a"].done()
+        assert callers.entered == ["a", "c"]
 
 
-async def test_after_any_coming_and_going_all_slots_are_there() -> None:
-    async with callers(slots=3, max_waiting=100) as those:
+async def test_many_admissions_and_cancellations_leak_no_slot() -> None:
+    async with open_callers(slots=3, max_waiting=100) as callers:
         for number in range(60):
-            await those.arrive(str(number), LIVE if number % 3 else BACKGROUND)
+            await callers.arrive(str(number), LIVE if number % 3 else BACKGROUND)
         for number in range(60):
             if number % 4 == 0:
-                those.tasks[str(number)].cancel()
-            await those.leave(str(number))
-        await asyncio.gather(*those.tasks.values(), return_exceptions=True)
+                callers.tasks[str(number)].cancel()
+            await callers.leave(str(number))
+        await asyncio.gather(*callers.tasks.values(), return_exceptions=True)
 
-        assert those.admission.waiting == 0
-        assert those.admission.charged == 0
+        assert callers.admission.waiting == 0
+        assert callers.admission.reserved_bytes == 0
         for name in "abcd":
-            await those.arrive(name)
-        assert those.entered[-3:] == ["a", "b", "c"]
+            await callers.arrive(name)
+        assert callers.entered[-3:] == ["a", "b", "c"]
 
 
 # Memory
 
 
-async def test_who_does_not_fit_beside_the_others_waits_with_a_slot_free() -> None:
-    async with callers(slots=3) as those:
-        await those.arrive("a", cost=60)
-        await those.arrive("b", cost=41)
-        assert those.entered == ["a"]
-        assert those.admission.charged == 60
+async def test_request_without_memory_waits_though_a_slot_is_free() -> None:
+    async with open_callers(slots=3) as callers:
+        await callers.arrive("a", memory=60)
+        await callers.arrive("b", memory=41)
+        assert callers.entered == ["a"]
+        assert callers.admission.reserved_bytes == 60
 
-        await those.leave("a")
-        assert those.entered == ["a", "b"]
-        assert those.admission.charged == 41
+        await callers.leave("a")
+        assert callers.entered == ["a", "b"]
+        assert callers.admission.reserved_bytes == 41
 
 
-async def test_together_they_never_cost_more_than_there_is_room() -> None:
+async def test_reserved_bytes_never_exceed_the_budget() -> None:
     random = Random(7)
-    async with callers(slots=4, max_waiting=1000) as those:
+    async with open_callers(slots=4, max_waiting=1000) as callers:
         for number in range(300):
-            await those.arrive(str(number), LIVE if number % 3 else BACKGROUND, cost=random.randint(1, ROOM))
+            await callers.arrive(str(number), LIVE if number % 3 else BACKGROUND, memory=random.randint(1, BUDGET))
             if number % 5 == 0:
-                those.tasks[str(random.randint(0, number))].cancel()
+                callers.tasks[str(random.randint(0, number))].cancel()
             if number % 2:
-                await those.leave(str(random.randint(0, number)))
-            assert those.admission.charged <= ROOM
+                await callers.leave(str(random.randint(0, number)))
+            assert callers.admission.reserved_bytes <= BUDGET
         for number in range(300):
-            await those.leave(str(number))
-        await asyncio.gather(*those.tasks.values(), return_exceptions=True)
+            await callers.leave(str(number))
+        await asyncio.gather(*callers.tasks.values(), return_exceptions=True)
 
-        assert (those.admission.waiting, those.admission.charged) == (0, 0)
-
-
-async def test_a_lighter_one_passes_one_who_waits_for_memory() -> None:
-    async with callers(slots=3) as those:
-        await those.arrive("a", cost=60)
-        await those.arrive("heavy", cost=100)
-        await those.arrive("light", cost=40)
-        await those.arrive("light too", cost=1)
-
-        assert those.entered == ["a", "light"]
+        assert (callers.admission.waiting, callers.admission.reserved_bytes) == (0, 0)
 
 
-async def test_one_who_waits_for_memory_is_passed_only_so_often_and_then_goes_first() -> None:
-    async with callers(slots=2, max_waiting=100) as those:
-        await those.arrive("a", cost=10)
-        await those.arrive("heavy", cost=95)
+async def test_smaller_request_overtakes_one_that_waits_for_memory() -> None:
+    async with open_callers(slots=3) as callers:
+        await callers.arrive("a", memory=60)
+        await callers.arrive("heavy", memory=100)
+        await callers.arrive("light", memory=40)
+        await callers.arrive("light too", memory=1)
+
+        assert callers.entered == ["a", "light"]
+
+
+async def test_request_overtaken_max_passes_times_is_admitted_next() -> None:
+    async with open_callers(slots=2, max_waiting=100) as callers:
+        await callers.arrive("a", memory=10)
+        await callers.arrive("heavy", memory=95)
         lights = [f"light {number}" for number in range(MAX_PASSES + 2)]
         for light in lights:
-            await those.arrive(light, cost=10)
-            await those.leave(light)
-        assert those.entered == ["a", *lights[:MAX_PASSES]]
+            await callers.arrive(light, memory=10)
+            await callers.leave(light)
+        assert callers.entered == ["a", *lights[:MAX_PASSES]]
 
-        await those.leave("a")
-        assert those.entered[-1] == "heavy"
-        await those.leave("heavy")
-        assert those.entered[-2:] == lights[MAX_PASSES:]
-
-
-async def test_heavy_ones_do_not_keep_a_light_one_waiting_behind_those_who_came_after_it() -> None:
-    async with callers(slots=2) as those:
-        await those.arrive("a", cost=100)
-        await those.arrive("heavy", cost=100)
-        await those.arrive("light", cost=1)
-        await those.arrive("heavy too", cost=100)
-
-        await those.leave("a")
-        await those.leave("heavy")
-        assert those.entered == ["a", "heavy", "light"]
+        await callers.leave("a")
+        assert callers.entered[-1] == "heavy"
+        await callers.leave("heavy")
+        assert callers.entered[-2:] == lights[MAX_PASSES:]
 
 
-async def test_a_live_one_goes_before_a_background_one_that_has_been_passed_enough() -> None:
-    async with callers(slots=2, max_waiting=100) as those:
-        await those.arrive("a", cost=10)
-        await those.arrive("heavy", BACKGROUND, cost=95)
+async def test_waiting_heavy_requests_do_not_delay_a_light_one() -> None:
+    async with open_callers(slots=2) as callers:
+        await callers.arrive("a", memory=100)
+        await callers.arrive("heavy", memory=100)
+        await callers.arrive("light", memory=1)
+        await callers.arrive("heavy too", memory=100)
+
+        await callers.leave("a")
+        await callers.leave("heavy")
+        assert callers.entered == ["a", "heavy", "light"]
+
+
+async def test_live_request_precedes_an_overtaken_background_request() -> None:
+    async with open_callers(slots=2, max_waiting=100) as callers:
+        await callers.arrive("a", memory=10)
+        await callers.arrive("heavy", BACKGROUND, memory=95)
         for number in range(MAX_PASSES):
-            await those.arrive(str(number), BACKGROUND, cost=10)
-            await those.leave(str(number))
+            await callers.arrive(str(number), BACKGROUND, memory=10)
+            await callers.leave(str(number))
 
-        await those.arrive("background", BACKGROUND)
-        await those.arrive("live")
+        await callers.arrive("background", BACKGROUND)
+        await callers.arrive("live")
 
-        assert those.entered[-1] == "live"
+        assert callers.entered[-1] == "live"
 
 
-async def test_a_background_one_does_not_pass_a_live_one_for_ever() -> None:
-    async with callers(slots=2, max_waiting=100) as those:
-        await those.arrive("a", cost=10)
-        await those.arrive("heavy", cost=95)
+async def test_background_requests_overtake_a_live_one_at_most_max_passes_times() -> None:
+    async with open_callers(slots=2, max_waiting=100) as callers:
+        await callers.arrive("a", memory=10)
+        await callers.arrive("heavy", memory=95)
         for number in range(MAX_PASSES + 1):
-            await those.arrive(str(number), BACKGROUND, cost=10)
-            await those.leave(str(number))
+            await callers.arrive(str(number), BACKGROUND, memory=10)
+            await callers.leave(str(number))
 
-        assert len(those.entered) == 1 + MAX_PASSES
+        assert len(callers.entered) == 1 + MAX_PASSES
 
 
 @pytest.mark.parametrize("priority", Priority)
-async def test_who_gives_up_waiting_for_memory_lets_those_in_whom_it_held_back(priority: Priority) -> None:
-    async with callers(slots=2, max_waiting=100) as those:
-        await those.arrive("a", cost=10)
-        await those.arrive("heavy", priority, cost=95)
+async def test_cancelled_wait_for_memory_admits_those_behind_it(priority: Priority) -> None:
+    async with open_callers(slots=2, max_waiting=100) as callers:
+        await callers.arrive("a", memory=10)
+        await callers.arrive("heavy", priority, memory=95)
         for number in range(MAX_PASSES + 1):
-            await those.arrive(str(number), BACKGROUND, cost=10)
-            await those.leave(str(number))
+            await callers.arrive(str(number), BACKGROUND, memory=10)
+            await callers.leave(str(number))
         last = str(MAX_PASSES)
-        assert last not in those.entered
+        assert last not in callers.entered
 
-        those.tasks["heavy"].cancel()
+        callers.tasks["heavy"].cancel()
         await settle()
 
-        assert those.entered[-1] == last
+        assert callers.entered[-1] == last
 
 
-async def test_room_given_to_one_who_is_just_leaving_is_given_on_exactly() -> None:
-    async with callers(slots=2) as those:
-        await those.arrive("a", cost=100)
-        await those.arrive("b", cost=70)
-        await those.arrive("c", cost=90)
+async def test_memory_granted_to_a_cancelled_request_goes_to_the_next() -> None:
+    async with open_callers(slots=2) as callers:
+        await callers.arrive("a", memory=100)
+        await callers.arrive("b", memory=70)
+        await callers.arrive("c", memory=90)
 
-        those._exits["a"].set()
+        callers._exits["a"].set()
         await asyncio.sleep(0)
-        those.tasks["b"].cancel()
+        callers.tasks["b"].cancel()
         await settle()
 
-        assert those.entered == ["a", "c"]
-        assert those.admission.charged == 90
+        assert callers.entered == ["a", "c"]
+        assert callers.admission.reserved_bytes == 90
 
 
-async def test_who_waited_for_memory_in_vain_is_told_when_there_should_be_some() -> None:
-    async with callers(slots=9, patience=0.01) as those:
-        await those.arrive("a", cost=100)
+async def test_wait_for_memory_past_the_limit_raises_overloaded() -> None:
+    async with open_callers(slots=9, max_wait=0.01) as callers:
+        await callers.arrive("a", memory=100)
         with pytest.raises(Overloaded):
-            await those.admission.enter(LIVE, 1)
+            await callers.admission.admit(LIVE, 1)
 
-        await those.leave("a")
-        await those.arrive("b", cost=100)
-        assert those.entered == ["a", "b"]
+        await callers.leave("a")
+        await callers.arrive("b", memory=100)
+        assert callers.entered == ["a", "b"]
 
 
-async def test_retry_after_counts_who_fits_beside_whom() -> None:
-    async with callers(slots=4, max_waiting=8) as those:
+async def test_retry_after_considers_which_requests_fit_together() -> None:
+    async with open_callers(slots=4, max_waiting=8) as callers:
         for name in "abcdefghi":
-            await those.arrive(name, cost=60)
+            await callers.arrive(name, memory=60)
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 60)
+            await callers.admission.admit(LIVE, 60)
 
-    assert raised.value.retry_after == 2  # nine before it, one at a time for all the slots, at 0.2 seconds each
+    assert raised.value.retry_after == 2  # nine before it, one at a time despite the slots, at 0.2 seconds each
 
 
-async def test_retry_after_learns_from_how_long_those_inside_have_been_there() -> None:
-    async with callers(max_waiting=2) as those:
+async def test_retry_after_considers_how_long_admitted_requests_have_run() -> None:
+    async with open_callers(max_waiting=2) as callers:
         for name in "abc":
-            await those.arrive(name)
-        next(iter(those.admission._inside)).entered -= 4
+            await callers.arrive(name)
+        next(iter(callers.admission._admitted)).admitted_at -= 4
 
         with pytest.raises(Overloaded) as raised:
-            await those.admission.enter(LIVE, 1)
+            await callers.admission.admit(LIVE, 1)
 
     assert raised.value.retry_after == 13  # three before it, at four seconds and a little each
 
 
-async def test_waits_and_refusals_are_measured() -> None:
+async def test_waits_and_refusals_are_counted() -> None:
     metrics = Metrics()
-    admission = Admission(1, ROOM, max_waiting=1, patience=0.01, metrics=metrics)
-    inside = await admission.enter(BACKGROUND, 1)
-    waiting = asyncio.create_task(admission.enter(LIVE, 1))
+    admission = Admission(1, BUDGET, max_waiting=1, max_wait=0.01, metrics=metrics)
+    admitted = await admission.admit(BACKGROUND, 1)
+    waiting = asyncio.create_task(admission.admit(LIVE, 1))
     await settle()
     for _ in range(2):
         with pytest.raises(Overloaded):
-            await admission.enter(LIVE, 1)
+            await admission.admit(LIVE, 1)
     with pytest.raises(Overloaded):
         await waiting
-    admission.leave(inside)
+    admission.release(admitted)
 
     assert sample(metrics, "darkroom_render_refusals_total", reason="full") == 2
     assert sample(metrics, "darkroom_render_refusals_total", reason="late") == 1
@@ -435,33 +435,33 @@ async def test_waits_and_refusals_are_measured() -> None:
     assert sample(metrics, "darkroom_render_wait_seconds_count", priority="live") == 0
 
 
-async def test_who_is_on_the_way_counts_as_waiting() -> None:
-    async with callers(slots=1, max_waiting=2) as those:
-        with ExitStack() as coming:
-            for _ in range(3):  # one for the slot, two who will wait
-                coming.enter_context(those.admission.coming(LIVE))
-            with pytest.raises(Overloaded), those.admission.coming(LIVE):
+async def test_reserved_place_counts_as_waiting() -> None:
+    async with open_callers(slots=1, max_waiting=2) as callers:
+        with ExitStack() as places:
+            for _ in range(3):  # one for the slot, two for the queue
+                places.enter_context(callers.admission.reserve_place(LIVE))
+            with pytest.raises(Overloaded), callers.admission.reserve_place(LIVE):
                 pass
-            with those.admission.coming(BACKGROUND):
+            with callers.admission.reserve_place(BACKGROUND):
                 pass
         for name in "abc":
-            await those.arrive(name)
-        with pytest.raises(Overloaded), those.admission.coming(LIVE):
+            await callers.arrive(name)
+        with pytest.raises(Overloaded), callers.admission.reserve_place(LIVE):
             pass
-        await those.leave("a")
-        with those.admission.coming(LIVE):
+        await callers.leave("a")
+        with callers.admission.reserve_place(LIVE):
             pass
 
-        assert those.entered == ["a", "b"]
+        assert callers.entered == ["a", "b"]
 
 
-async def test_who_is_on_the_way_is_in_the_seconds_that_others_are_told() -> None:
-    async with callers(slots=1, max_waiting=40) as those:
-        those.admission._mean_seconds = 2.0
-        with ExitStack() as coming:
+async def test_reserved_places_increase_retry_after() -> None:
+    async with open_callers(slots=1, max_waiting=40) as callers:
+        callers.admission._mean_seconds = 2.0
+        with ExitStack() as places:
             for _ in range(41):
-                coming.enter_context(those.admission.coming(LIVE))
-            with pytest.raises(Overloaded) as refused, those.admission.coming(LIVE):
+                places.enter_context(callers.admission.reserve_place(LIVE))
+            with pytest.raises(Overloaded) as refused, callers.admission.reserve_place(LIVE):
                 pass
 
         assert refused.value.retry_after == 82

@@ -1,4 +1,4 @@
-"""Real render processes: they answer as this one would, are used again, recycled, and gone when closed."""
+"""The render pool with real workers: same results as in this process, reuse, recycling, and closing."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ from tests.unit.proxy.rendering.pools import (
     SMALL,
     STANDARD,
     gone,
-    look,
+    inspect_with,
     pid,
     pool,
     render,
@@ -46,15 +46,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.heavy
-async def test_files_are_those_that_this_process_would_render(children: RenderPool, tmp_path: Path) -> None:
+async def test_worker_renders_the_same_bytes_as_the_pipeline(render_pool: RenderPool, tmp_path: Path) -> None:
     original = camera_jpeg(6, SNAPSHOT)
 
-    assert await render(children, written(tmp_path, original), STANDARD) == rendered(original, *STANDARD)
+    assert await render(render_pool, written(tmp_path, original), STANDARD) == rendered(original, *STANDARD)
 
 
-async def test_files_come_as_they_are_ready_with_their_timings(children: RenderPool) -> None:
+async def test_files_are_yielded_when_ready_with_timings(render_pool: RenderPool) -> None:
     targets = [target(400, 400), target(150, 150), target(150, 150, Format.JPG)]
-    async with children.process(LIVE, ROOM) as process:
+    async with render_pool.acquire(LIVE, ROOM) as process:
         files = [file async for file in process.render(ROCKET, targets)]
 
     assert [file.index for file in files] == [1, 2, 0]
@@ -66,16 +66,16 @@ async def test_files_come_as_they_are_ready_with_their_timings(children: RenderP
     assert all(seconds >= 0 for file in files for seconds in file.timings.values())
 
 
-async def test_inspections_are_those_of_this_process(children: RenderPool) -> None:
-    assert await look(children, ROCKET) == inspect(ROCKET, LIMITS)
+async def test_worker_inspects_as_the_inspector_does(render_pool: RenderPool) -> None:
+    assert await inspect_with(render_pool, ROCKET) == inspect(ROCKET, LIMITS)
 
 
 @pytest.mark.heavy
-async def test_two_processes_work_at_the_same_time() -> None:
+async def test_two_workers_run_at_the_same_time() -> None:
     async with (
-        pool(processes=2) as children,
-        children.process(LIVE, ROOM) as one,
-        children.process(LIVE, ROOM) as other,
+        pool(processes=2) as render_pool,
+        render_pool.acquire(LIVE, ROOM) as one,
+        render_pool.acquire(LIVE, ROOM) as other,
     ):
         assert one.pid != other.pid
         inspections = await asyncio.gather(one.inspect(ROCKET), other.inspect(ROCKET))
@@ -84,24 +84,24 @@ async def test_two_processes_work_at_the_same_time() -> None:
 
 
 @pytest.mark.heavy
-async def test_many_callers_share_few_processes() -> None:
+async def test_many_requests_share_few_workers() -> None:
     targets = [target(side, side) for side in range(100, 120)]
-    async with pool(processes=2, max_waiting=100) as children:
-        before = {process.pid for process in children._idle}
-        files = await asyncio.gather(*(render(children, ROCKET, [one]) for one in targets))
-        after = {process.pid for process in children._idle}
+    async with pool(processes=2, max_waiting=100) as render_pool:
+        before = {process.pid for process in render_pool._idle}
+        files = await asyncio.gather(*(render(render_pool, ROCKET, [one]) for one in targets))
+        after = {process.pid for process in render_pool._idle}
 
     assert [file for (file,) in files] == rendered(photograph_bytes("rocket.jpg"), *targets)
     assert after == before
 
 
-async def test_a_process_is_used_again(children: RenderPool) -> None:
-    first, before = await pid(children), children._idle[0].requests
-    await render(children, ROCKET)
-    await render(children, ROCKET)
+async def test_worker_is_reused(render_pool: RenderPool) -> None:
+    first, before = await pid(render_pool), render_pool._idle[0].requests
+    await render(render_pool, ROCKET)
+    await render(render_pool, ROCKET)
 
-    assert await pid(children) == first
-    assert children._idle[0].requests == before + 2
+    assert await pid(render_pool) == first
+    assert render_pool._idle[0].requests == before + 2
 
 
 def environment_of(process_id: int) -> set[bytes]:
@@ -110,18 +110,18 @@ def environment_of(process_id: int) -> set[bytes]:
 
 
 @reads("/proc/self/environ")
-async def test_children_inherit_no_environment(children: RenderPool) -> None:
-    names = environment_of(await pid(children))
+async def test_workers_inherit_no_environment(render_pool: RenderPool) -> None:
+    names = environment_of(await pid(render_pool))
 
     assert names <= {name.encode() for name in ENVIRONMENT} | {b"LC_CTYPE"}  # which Python may set itself
 
 
-async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too(children: RenderPool) -> None:
-    child = await pid(children)
+async def test_workers_have_low_priority_and_their_own_process_group(render_pool: RenderPool) -> None:
+    worker = await pid(render_pool)
 
-    assert os.getpriority(os.PRIO_PROCESS, child) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
-    assert os.getpgid(child) == child  # a terminal interrupts the group of its command
-    assert os.getsid(child) == os.getsid(0)  # Linux shares out processors by session first
+    assert os.getpriority(os.PRIO_PROCESS, worker) == min(os.getpriority(os.PRIO_PROCESS, 0) + 10, 19)
+    assert os.getpgid(worker) == worker  # a terminal interrupts the group of its command
+    assert os.getsid(worker) == os.getsid(0)  # Linux shares out processors by session first
 
 
 # Refusals
@@ -155,29 +155,29 @@ async def test_children_leave_the_processors_to_the_server_and_an_interrupt_too(
     ],
     ids=["foreign", "small", "large", "cut", "scans"],
 )
-async def test_a_refusal_arrives_by_name_with_its_text_and_costs_no_process(
-    children: RenderPool, tmp_path: Path, original: bytes, kind: type[Refused], text: str
+async def test_refusal_keeps_its_type_and_text_and_its_worker(
+    render_pool: RenderPool, tmp_path: Path, original: bytes, kind: type[Refused], text: str
 ) -> None:
     refused = written(tmp_path, original)
-    first = await pid(children)
+    first = await pid(render_pool)
 
     with pytest.raises(kind) as of_rendering:
-        await render(children, refused)
+        await render(render_pool, refused)
     with pytest.raises(kind) as of_inspection:
-        await look(children, refused)
+        await inspect_with(render_pool, refused)
 
-    assert await pid(children) == first
-    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await pid(render_pool) == first
+    assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
     assert (str(of_rendering.value), str(of_inspection.value)) == (text, text)
 
 
-async def test_16_bit_grey_does_not_kill_its_process(children: RenderPool, tmp_path: Path) -> None:
+async def test_16_bit_grey_does_not_crash_its_worker(render_pool: RenderPool, tmp_path: Path) -> None:
     grey = written(tmp_path, raw_png(np.full((200, 200), 0x8080), 16))
-    first = await pid(children)
+    first = await pid(render_pool)
 
-    (file,) = await render(children, grey, [target(150, 150, Format.JPG)])
+    (file,) = await render(render_pool, grey, [target(150, 150, Format.JPG)])
 
-    assert await pid(children) == first
+    assert await pid(render_pool) == first
     assert decoded(file).getextrema() == (128, 128)
 
 
@@ -185,25 +185,25 @@ async def test_16_bit_grey_does_not_kill_its_process(children: RenderPool, tmp_p
 
 
 @pytest.mark.heavy
-async def test_a_process_is_replaced_after_so_many_requests() -> None:
-    async with pool(recycle=3) as children:
-        first = await pid(children)
+async def test_worker_is_replaced_after_its_number_of_requests() -> None:
+    async with pool(recycle=3) as render_pool:
+        first = await pid(render_pool)
         for _ in range(2):
-            await render(children, ROCKET)
-        assert await pid(children) == first
+            await render(render_pool, ROCKET)
+        assert await pid(render_pool) == first
 
-        await render(children, ROCKET)
+        await render(render_pool, ROCKET)
 
         assert await gone(first)
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
-        assert await pid(children) != first
+        assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+        assert await pid(render_pool) != first
 
 
 @pytest.mark.heavy
-async def test_closing_leaves_no_process() -> None:
-    async with pool(processes=2) as children:
-        await render(children, ROCKET)
-        ids = [process.pid for process in children._idle]
+async def test_close_leaves_no_process() -> None:
+    async with pool(processes=2) as render_pool:
+        await render(render_pool, ROCKET)
+        ids = [process.pid for process in render_pool._idle]
         assert len(ids) == 2
 
     for process_id in ids:
@@ -212,22 +212,22 @@ async def test_closing_leaves_no_process() -> None:
 
 
 @pytest.mark.heavy
-async def test_closing_leaves_no_replacement_that_was_on_its_way() -> None:
-    async with pool(processes=2) as children, children.process(LIVE, ROOM) as process:
-        process.at_rest = False  # as after an answer that was not read to its end
+async def test_close_leaves_no_replacement_that_was_starting() -> None:
+    async with pool(processes=2) as render_pool, render_pool.acquire(LIVE, ROOM) as process:
+        process.is_idle = False  # as after an answer that was not read completely
 
-    assert children._background == set()
-    assert children._idle == []
+    assert render_pool._background == set()
+    assert render_pool._idle == []
 
 
 @pytest.mark.heavy
-async def test_closing_ends_a_process_that_is_at_work() -> None:
-    children = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=0)
-    await children.start()
-    async with children.process(LIVE, ROOM) as process:
+async def test_close_ends_a_busy_worker() -> None:
+    render_pool = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=0)
+    await render_pool.start()
+    async with render_pool.acquire(LIVE, ROOM) as process:
         at_work = process.pid
-        await children.close()
+        await render_pool.close()
 
     ended = await gone(at_work)
-    await children.close()  # so that this test leaves nothing behind either way
+    await render_pool.close()  # so that this test leaves nothing behind either way
     assert ended

@@ -1,4 +1,4 @@
-"""Render processes that die, hang, take too much memory or are left alone with their work."""
+"""Render workers that die, hang, need too much memory or are abandoned."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ from tests.unit.proxy.rendering.pools import (
     SMALL,
     STANDARD,
     gone,
-    look,
+    inspect_with,
     pid,
     pool,
     render,
@@ -47,33 +47,33 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def kill_after_the_first(
-    children: RenderPool, path: Path, targets: Sequence[Target], number: int = signal.SIGKILL
+    render_pool: RenderPool, path: Path, targets: Sequence[Target], number: int = signal.SIGKILL
 ) -> None:
-    async with children.process(LIVE, ROOM) as process:
+    async with render_pool.acquire(LIVE, ROOM) as process:
         async for _ in process.render(path, targets):
             os.kill(process.pid, number)
 
 
 @pytest.mark.promise("A14")
 @pytest.mark.heavy
-async def test_a_process_that_dies_at_work_fails_its_picture_alone(children: RenderPool, tmp_path: Path) -> None:
+async def test_worker_death_fails_only_its_own_request(render_pool: RenderPool, tmp_path: Path) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
-    killed = await pid(children)
+    killed = await pid(render_pool)
     with pytest.raises(RenderFailed):
-        await kill_after_the_first(children, large, [*SMALL, target(2400, 2400, Format.AVIF)])
+        await kill_after_the_first(render_pool, large, [*SMALL, target(2400, 2400, Format.AVIF)])
 
     assert await gone(killed)
-    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
-    assert await pid(children) != killed
+    assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await pid(render_pool) != killed
 
 
 @pytest.mark.heavy
-async def test_a_process_that_died_while_idle_fails_no_request(children: RenderPool) -> None:
-    killed = await pid(children)
+async def test_death_of_an_idle_worker_fails_no_request(render_pool: RenderPool) -> None:
+    killed = await pid(render_pool)
     os.kill(killed, signal.SIGKILL)
     assert await gone(killed)
 
-    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 async def rendered_by(process: RenderWorker, path: Path) -> list[RenderedFile]:
@@ -83,154 +83,154 @@ async def rendered_by(process: RenderWorker, path: Path) -> list[RenderedFile]:
 @pytest.mark.promise("A14")
 @pytest.mark.heavy
 @pytest.mark.parametrize("ask", [rendered_by, RenderWorker.inspect])
-async def test_a_picture_past_its_deadline_ends_its_process(
-    children: RenderPool, tmp_path: Path, ask: Callable[[RenderWorker, Path], Awaitable[object]]
+async def test_deadline_kills_the_worker(
+    render_pool: RenderPool, tmp_path: Path, ask: Callable[[RenderWorker, Path], Awaitable[object]]
 ) -> None:
     long = written(tmp_path, deep(4000))
-    async with children.process(LIVE, 1 << 30) as process:
+    async with render_pool.acquire(LIVE, 1 << 30) as process:
         process._timeout = 0.05
         with pytest.raises(DerivationTimeout, match=r"^The picture was not ready within 0\.05 seconds\.$"):
             await ask(process, long)
 
     assert await gone(process.pid)
-    assert await pid(children) != process.pid
-    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await pid(render_pool) != process.pid
+    assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 @pytest.mark.heavy
-async def test_a_picture_beyond_the_budget_is_refused_at_once_with_what_it_would_need(tmp_path: Path) -> None:
+async def test_estimate_above_the_budget_raises_too_heavy_with_both_figures(tmp_path: Path) -> None:
     heavy = written(tmp_path, flat_webp(10_000, 10_000))
-    async with pool(processes=2, memory_mb=500) as children, children.process(LIVE, ROOM):
-        for ask in (render, look):
+    async with pool(processes=2, memory_mb=500) as render_pool, render_pool.acquire(LIVE, ROOM):
+        for ask in (render, inspect_with):
             with pytest.raises(
-                TooHeavy, match=r"takes about \d{3,4} MB of memory, and RENDER_MEMORY_MB=500 leaves 372"
+                TooHeavy, match=r"needs about \d{3,4} MB of memory, and RENDER_MEMORY_MB=500 leaves 372"
             ):
-                await ask(children, heavy)
+                await ask(render_pool, heavy)
 
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+        assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 @pytest.mark.heavy
-async def test_a_picture_beyond_one_process_is_refused_with_that_setting(tmp_path: Path) -> None:
+async def test_estimate_above_the_process_limit_names_that_setting(tmp_path: Path) -> None:
     heavy = written(tmp_path, flat_webp(10_000, 10_000))
-    async with pool(memory_mb=3000, process_mb=400) as children:
+    async with pool(memory_mb=3000, process_mb=400) as render_pool:
         with pytest.raises(TooHeavy, match="RENDER_PROCESS_MB=400 leaves 336 MB"):
-            await render(children, heavy)
+            await render(render_pool, heavy)
 
 
 @pytest.mark.heavy
 @reads("/proc/self/statm")
-async def test_a_picture_that_takes_more_than_it_is_charged_fails_alone(children: RenderPool, tmp_path: Path) -> None:
+async def test_use_above_the_reserve_fails_only_its_own_request(render_pool: RenderPool, tmp_path: Path) -> None:
     heavy = written(tmp_path, deep(6500))
     for ask in (RenderWorker.inspect, rendered_by):
-        async with children.process(LIVE, 1 << 20) as process:
+        async with render_pool.acquire(LIVE, 1 << 20) as process:
             with pytest.raises(TooHeavy):
                 await ask(process, heavy)
-            assert process.at_rest
+            assert process.is_idle
 
-    async with children.process(LIVE, 1 << 30) as process:
-        assert (await process.inspect(heavy)).width == 6500  # it is not broken otherwise
-    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    async with render_pool.acquire(LIVE, 1 << 30) as process:
+        assert (await process.inspect(heavy)).width == 6500  # the file is sound
+    assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 @cache
 def deep(side: int) -> bytes:
-    """Black in 16 bits, with a transparent grey: few bytes, but seconds to decode whatever is installed."""
+    """Returns a black 16-bit PNG with a transparent grey: few bytes, but seconds to decode with either library."""
     pixels = zlib.compress(bytes(side * (1 + 2 * side)), 1)
     return png_header(side, side, 16, 0) + chunk(b"tRNS", b"\0\1") + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 @pytest.mark.heavy
-async def test_what_no_header_tells_is_charged_the_most_that_one_picture_may_take(tmp_path: Path) -> None:
-    async with pool(memory_mb=1000, process_mb=500) as children:
+async def test_unreadable_header_is_estimated_at_the_maximum(tmp_path: Path) -> None:
+    async with pool(memory_mb=1000, process_mb=500) as render_pool:
         for odd in (b"", b"GIF89a", jpeg(photograph("coffee.png"))[:100], png_header(10_001, 100)):
-            assert await children.cost(written(tmp_path, odd)) == (500 - RENDER_IDLE_MB) << 20
+            assert await render_pool.estimate_memory(written(tmp_path, odd)) == (500 - RENDER_IDLE_MB) << 20
 
 
 @pytest.mark.heavy
-async def test_leaving_a_rendering_early_ends_its_process(children: RenderPool) -> None:
-    async with children.process(LIVE, ROOM) as process:
+async def test_abandoned_rendering_ends_its_worker(render_pool: RenderPool) -> None:
+    async with render_pool.acquire(LIVE, ROOM) as process:
         async for _ in process.render(ROCKET, STANDARD):
             break
 
     assert await gone(process.pid)
-    assert await pid(children) != process.pid
-    assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+    assert await pid(render_pool) != process.pid
+    assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 @pytest.mark.heavy
-async def test_a_cancelled_caller_ends_its_process_and_gives_its_place_back(tmp_path: Path) -> None:
+async def test_cancelled_request_ends_its_worker_and_releases_its_slot(tmp_path: Path) -> None:
     long = written(tmp_path, flat_webp(8_000, 8_000))
-    async with pool(max_waiting=0) as children:
-        busy = await pid(children)
-        task = asyncio.create_task(render(children, long))
-        await eventually(lambda: children.admission.charged > 0)
+    async with pool(max_waiting=0) as render_pool:
+        busy = await pid(render_pool)
+        task = asyncio.create_task(render(render_pool, long))
+        await eventually(lambda: render_pool.admission.reserved_bytes > 0)
         with pytest.raises(Overloaded):
-            await render(children, ROCKET)
+            await render(render_pool, ROCKET)
 
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
         assert await gone(busy)
-        await asyncio.gather(*children._background)  # whose place it was
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+        await asyncio.gather(*render_pool._background)  # they release the slot
+        assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("failing", [asyncio.CancelledError, RenderFailed])
-async def test_memory_is_free_again_only_when_the_killed_process_has_ended(
-    children: RenderPool, failing: type[BaseException]
+async def test_reserve_is_released_only_after_the_killed_worker_has_ended(
+    render_pool: RenderPool, failing: type[BaseException]
 ) -> None:
     async def fail() -> None:
-        async with children.process(LIVE, ROOM) as process:
-            process.at_rest = False  # as after an answer that was not read to its end
+        async with render_pool.acquire(LIVE, ROOM) as process:
+            process.is_idle = False  # as after an answer that was not read completely
             raise failing
 
-    killed = await pid(children)
+    killed = await pid(render_pool)
     with pytest.raises(failing):
         await fail()
-    assert children.admission.charged == ROOM
+    assert render_pool.admission.reserved_bytes == ROOM
 
-    await asyncio.gather(*children._background)
+    await asyncio.gather(*render_pool._background)
 
-    assert children.admission.charged == 0
+    assert render_pool.admission.reserved_bytes == 0
     with pytest.raises(ProcessLookupError):
         os.kill(killed, 0)
 
 
 @pytest.mark.heavy
-async def test_a_process_that_cannot_be_started_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_worker_start_releases_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse(_: RenderPool) -> RenderWorker:
         raise RenderFailed
 
-    async with pool() as children:
-        os.kill(await pid(children), signal.SIGKILL)
-        await children._idle[0]._child.wait()
+    async with pool() as render_pool:
+        os.kill(await pid(render_pool), signal.SIGKILL)
+        await render_pool._idle[0]._process.wait()
         with monkeypatch.context() as patched:
-            patched.setattr(RenderPool, "_start_process", refuse)
+            patched.setattr(RenderPool, "_start_worker", refuse)
             with pytest.raises(RenderFailed):
-                await pid(children)
+                await pid(render_pool)
 
-        assert children.admission.charged == 0
-        assert await render(children, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
+        assert render_pool.admission.reserved_bytes == 0
+        assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
 @pytest.mark.heavy
-async def test_where_one_process_cannot_start_none_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_pool_start_leaves_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = count()
     started: list[RenderWorker] = []
-    start = RenderPool._start_process
+    start = RenderPool._start_worker
 
-    async def refuse_the_second(children: RenderPool) -> RenderWorker:
+    async def refuse_the_second(render_pool: RenderPool) -> RenderWorker:
         if next(calls) == 1:
-            while len(started) < 2:  # or they would be stopped on their way
+            while len(started) < 2:  # otherwise the group cancels their start
                 await asyncio.sleep(0.01)
             raise RenderFailed
-        started.append(await start(children))
+        started.append(await start(render_pool))
         return started[-1]
 
-    monkeypatch.setattr(RenderPool, "_start_process", refuse_the_second)
+    monkeypatch.setattr(RenderPool, "_start_worker", refuse_the_second)
     with pytest.raises(RenderFailed):
         async with pool(processes=3):
             pass
@@ -239,19 +239,19 @@ async def test_where_one_process_cannot_start_none_stays(monkeypatch: pytest.Mon
 
 
 @pytest.mark.heavy
-async def test_after_failures_in_a_row_no_more_processes_idle_than_configured() -> None:
-    async with pool(processes=2) as children:
+async def test_repeated_failures_never_leave_extra_idle_workers() -> None:
+    async with pool(processes=2) as render_pool:
         for number in range(6):
-            async with children.process(LIVE, ROOM) as process:
+            async with render_pool.acquire(LIVE, ROOM) as process:
                 if number % 2:
-                    process.at_rest = False  # as after an answer that was not read to its end
-        await asyncio.gather(*children._background)
+                    process.is_idle = False  # as after an answer that was not read completely
+        await asyncio.gather(*render_pool._background)
 
-        assert len(children._idle) == 2
+        assert len(render_pool._idle) == 2
 
 
 def ended(metrics: Metrics) -> dict[str, float]:
-    """Render processes that ended, by reason."""
+    """Counts ended render workers by reason."""
     reasons = ("deadline", "killed", "died", "abandoned", "recycled")
     counts = {reason: sample(metrics, "darkroom_render_ended_total", reason=reason) for reason in reasons}
     return {reason: count for reason, count in counts.items() if count}
@@ -259,50 +259,50 @@ def ended(metrics: Metrics) -> dict[str, float]:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "died")])
-async def test_who_ended_by_itself_is_counted_with_the_reason(tmp_path: Path, number: int, reason: str) -> None:
+async def test_dead_workers_are_counted_by_reason(tmp_path: Path, number: int, reason: str) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
     metrics = Metrics()
-    async with pool(metrics=metrics) as children:
+    async with pool(metrics=metrics) as render_pool:
         with pytest.raises(RenderFailed):
-            await kill_after_the_first(children, large, [*SMALL, target(2400, 2400, Format.AVIF)], number)
-        await pid(children)  # once the other has been replaced
+            await kill_after_the_first(render_pool, large, [*SMALL, target(2400, 2400, Format.AVIF)], number)
+        await pid(render_pool)  # returns after the replacement
         assert ended(metrics) == {reason: 1}
 
-        [at_rest] = children._idle
-        os.kill(at_rest.pid, number)
-        await eventually(lambda: not at_rest.alive)
-        await pid(children)
+        [idle] = render_pool._idle
+        os.kill(idle.pid, number)
+        await eventually(lambda: not idle.is_alive)
+        await pid(render_pool)
         await eventually(lambda: ended(metrics) == {reason: 2})
 
 
 @pytest.mark.heavy
-async def test_who_is_late_left_or_old_is_counted_with_the_reason(tmp_path: Path) -> None:
+async def test_killed_and_recycled_workers_are_counted_by_reason(tmp_path: Path) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
     metrics = Metrics()
-    async with pool(metrics=metrics, recycle=1) as children:
-        await render(children, ROCKET)
-        await pid(children)
+    async with pool(metrics=metrics, recycle=1) as render_pool:
+        await render(render_pool, ROCKET)
+        await pid(render_pool)
         assert ended(metrics) == {"recycled": 1}
 
-        async with children.process(LIVE, ROOM) as process:
+        async with render_pool.acquire(LIVE, ROOM) as process:
             async for _ in process.render(large, STANDARD):
                 break
-        await pid(children)
+        await pid(render_pool)
         assert ended(metrics) == {"recycled": 1, "abandoned": 1}
-    assert ended(metrics) == {"recycled": 1, "abandoned": 1}  # a pool that is closed ends them all
+    assert ended(metrics) == {"recycled": 1, "abandoned": 1}  # workers that end because the pool closes are not counted
 
     late = Metrics()
-    async with pool(metrics=late, timeout=0.05) as children:
+    async with pool(metrics=late, timeout=0.05) as render_pool:
         with pytest.raises(DerivationTimeout):
-            await render(children, large, [target(2400, 2400, Format.AVIF)])
+            await render(render_pool, large, [target(2400, 2400, Format.AVIF)])
         await eventually(lambda: ended(late) == {"deadline": 1})
 
 
 @pytest.mark.heavy
-async def test_gauges_show_who_is_at_work() -> None:
+async def test_gauges_report_busy_and_idle_workers_and_reserved_bytes() -> None:
     metrics = Metrics()
-    async with pool(metrics=metrics, processes=2) as children:
-        async with children.process(LIVE, ROOM):
+    async with pool(metrics=metrics, processes=2) as render_pool:
+        async with render_pool.acquire(LIVE, ROOM):
             metrics.sample()
             assert sample(metrics, "darkroom_render_processes", state="busy") == 1
             assert sample(metrics, "darkroom_render_processes", state="idle") == 1

@@ -1,11 +1,11 @@
-"""What keeps a render process to its memory, tried on this process."""
+"""The memory limits of a render worker, applied to this process."""
 
 import platform
 
 import pytest
 
 from proxy.rendering import sandbox
-from proxy.rendering.sandbox import KEPT, UNTOUCHED, give_back, limited_growth, resident
+from proxy.rendering.sandbox import KEPT, UNTOUCHED, limit_growth, release_freed_memory, resident_bytes
 from tests.conftest import reads
 
 pytestmark = reads("/proc/self/statm")
@@ -14,8 +14,8 @@ MB = 1 << 20
 
 @pytest.mark.promise("A6")
 @pytest.mark.heavy
-def test_within_the_block_no_more_is_had_than_is_allowed() -> None:
-    with limited_growth(200 * MB):
+def test_growth_above_the_limit_raises_memory_error() -> None:
+    with limit_growth(200 * MB):
         assert len(bytearray(150 * MB)) == 150 * MB
         with pytest.raises(MemoryError):
             bytearray(400 * MB)
@@ -24,36 +24,36 @@ def test_within_the_block_no_more_is_had_than_is_allowed() -> None:
 
 
 @pytest.mark.heavy
-def test_the_limit_ends_however_the_block_does() -> None:
-    with pytest.raises(MemoryError), limited_growth(0):
+def test_growth_limit_ends_with_the_block_after_an_error() -> None:
+    with pytest.raises(MemoryError), limit_growth(0):
         bytearray(KEPT + UNTOUCHED + 100 * MB)
 
     assert len(bytearray(KEPT + UNTOUCHED + 100 * MB)) == KEPT + UNTOUCHED + 100 * MB
 
 
 @pytest.mark.heavy
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others give back by themselves, or never")
-def test_freed_memory_is_given_back_if_there_is_much_of_it() -> None:
-    at_start = resident()
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="malloc_trim is glibc's")
+def test_freed_memory_is_released_if_there_is_much_of_it() -> None:
+    at_start = resident_bytes()
     blocks = [bytes(2000) for _ in range(100_000)]
     last = blocks[-1]  # above all the others, so that they stay
     blocks.clear()
-    held = resident()
+    held = resident_bytes()
     assert held > at_start + 100 * MB
 
-    give_back(held - KEPT + MB)
-    assert resident() > held - 10 * MB
-    give_back(at_start)
-    assert resident() < at_start + 20 * MB
+    release_freed_memory(held - KEPT + MB)
+    assert resident_bytes() > held - 10 * MB
+    release_freed_memory(at_start)
+    assert resident_bytes() < at_start + 20 * MB
     assert len(last) == 2000
 
 
-def test_where_nobody_says_what_is_held_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_without_statm_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_column: int) -> int:
         raise FileNotFoundError
 
-    monkeypatch.setattr(sandbox, "_pages", missing)
-    assert resident() == 0
-    with limited_growth(0):
+    monkeypatch.setattr(sandbox, "_statm_bytes", missing)
+    assert resident_bytes() == 0
+    with limit_growth(0):
         assert len(bytearray(100 * MB)) == 100 * MB
-    give_back(0)
+    release_freed_memory(0)

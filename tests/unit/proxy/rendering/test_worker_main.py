@@ -1,4 +1,4 @@
-"""A render process: in this process by its two streams, and as a real child for its start, limit and end."""
+"""The render worker: in this process through its two streams, and as a real process for its start, limit and end."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ import pytest
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Format
-from proxy.rendering.protocol import inspect_request, pack, render_request
+from proxy.rendering.protocol import encode_message, inspect_request, render_request
 from proxy.rendering.worker_main import serve
 from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes, photograph_path
@@ -29,7 +29,7 @@ Answer = tuple[dict[str, Any], bytes]
 
 
 def answers(stream: bytes) -> list[Answer]:
-    """Each message with the bytes that it announced."""
+    """Splits `stream` into messages, each with the bytes that follow it."""
     reader, found = BytesIO(stream), []
     while line := reader.readline():
         message = json.loads(line)
@@ -37,23 +37,23 @@ def answers(stream: bytes) -> list[Answer]:
     return found
 
 
-def asked(*requests: bytes) -> list[Answer]:
+def serve_requests(*requests: bytes) -> list[Answer]:
     stream = BytesIO()
     serve(BytesIO(b"".join(requests)), stream)
     return answers(stream.getvalue())
 
 
 def render(path: Path, *targets: Target) -> bytes:
-    return pack(render_request(path, targets, LIMITS, ROOM))
+    return encode_message(render_request(path, targets, LIMITS, ROOM))
 
 
-def test_it_says_that_it_is_ready_before_it_is_asked() -> None:
-    assert asked() == [({"ready": True}, b"")]
+def test_worker_announces_that_it_is_ready() -> None:
+    assert serve_requests() == [({"ready": True}, b"")]
 
 
 @pytest.mark.heavy
-def test_a_rendering_is_announced_sent_and_done() -> None:
-    ready, *files, done = asked(render(ROCKET, *WANTED))
+def test_render_request_is_answered_with_files_and_done() -> None:
+    ready, *files, done = serve_requests(render(ROCKET, *WANTED))
 
     assert (ready, done) == (({"ready": True}, b""), ({"done": True}, b""))
     assert [message["index"] for message, _ in files] == [1, 2, 0]
@@ -62,8 +62,8 @@ def test_a_rendering_is_announced_sent_and_done() -> None:
     assert [set(message) for message, _ in files] == [{"index", "length", "timings"}] * 3
 
 
-def test_a_searched_quality_is_announced_with_its_score() -> None:
-    _, fixed, searched, _ = asked(render(ROCKET, WANTED[1], replace(WANTED[1], score=80)))
+def test_searched_quality_is_reported_with_its_score() -> None:
+    _, fixed, searched, _ = serve_requests(render(ROCKET, WANTED[1], replace(WANTED[1], score=80)))
 
     assert "measured" not in fixed[0]
     assert set(searched[0]["measured"]) == {"quality", "score"}
@@ -72,8 +72,8 @@ def test_a_searched_quality_is_announced_with_its_score() -> None:
 
 
 @pytest.mark.slow
-def test_numpy_is_loaded_by_who_searches_alone() -> None:
-    """It takes a tenth of a second and 20 MB, of every process."""
+def test_numpy_is_imported_only_for_a_quality_search() -> None:
+    """The import takes a tenth of a second and 20 MB in every process."""
     code = "import sys, ingest.cli, ingest.web.app, proxy.rendering.worker_main; sys.exit('numpy' in sys.modules)"
 
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -81,7 +81,7 @@ def test_numpy_is_loaded_by_who_searches_alone() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("memory_mb", [400, 1024])
-def test_a_real_child_searches_within_its_memory(memory_mb: int) -> None:
+def test_worker_process_searches_within_its_memory(memory_mb: int) -> None:
     wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
     environment = {"OPENBLAS_NUM_THREADS": "1"}
 
@@ -95,29 +95,29 @@ def test_a_real_child_searches_within_its_memory(memory_mb: int) -> None:
     assert ran.stderr == b""
 
 
-def test_an_inspection_is_one_message() -> None:
-    _, (inspection, _), done = asked(pack(inspect_request(ROCKET, LIMITS, ROOM)))
+def test_inspect_request_is_answered_with_one_message() -> None:
+    _, (inspection, _), done = serve_requests(encode_message(inspect_request(ROCKET, LIMITS, ROOM)))
 
     assert (inspection["format"], inspection["width"], inspection["height"]) == ("jpeg", 640, 427)
     assert set(inspection) == {"format", "width", "height", "thumbhash", "color", "private", "private_exif"}
     assert done == ({"done": True}, b"")
 
 
-def test_a_refusal_ends_its_request_and_no_other(tmp_path: Path) -> None:
+def test_refusal_ends_only_its_own_request(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     foreign.write_bytes(b"GIF89a")
 
-    _, refused, done, file, done_again = asked(render(foreign, *WANTED), render(ROCKET, WANTED[1]))
+    _, refused, done, file, done_again = serve_requests(render(foreign, *WANTED), render(ROCKET, WANTED[1]))
 
     assert refused == ({"refused": "unsupported_format", "detail": "Send a JPEG, PNG or WebP picture."}, b"")
     assert file[1] == rendered(photograph_bytes("rocket.jpg"), WANTED[1])[0]
     assert done == done_again == ({"done": True}, b"")
 
 
-def test_limits_come_with_the_request() -> None:
+def test_limits_are_taken_from_the_request() -> None:
     strict = Limits(min_side=100, max_side=600)
 
-    _, refused, done = asked(pack(inspect_request(ROCKET, strict, ROOM)))
+    _, refused, done = serve_requests(encode_message(inspect_request(ROCKET, strict, ROOM)))
 
     assert refused[0]["refused"] == "too_many_pixels"
     assert "640x427" in refused[0]["detail"]
@@ -125,7 +125,7 @@ def test_limits_come_with_the_request() -> None:
 
 
 @pytest.mark.heavy
-def test_a_real_child_answers_on_standard_output_and_ends_with_its_input() -> None:
+def test_worker_process_answers_on_standard_output_and_ends_with_its_input() -> None:
     ran = subprocess.run([*COMMAND, "1024"], input=render(ROCKET, WANTED[1]), capture_output=True, env={}, check=True)
 
     _, file, done = answers(ran.stdout)
@@ -135,14 +135,18 @@ def test_a_real_child_answers_on_standard_output_and_ends_with_its_input() -> No
 
 
 @pytest.mark.slow
-def test_a_real_child_takes_pictures_of_more_pixels_than_pillow_likes(tmp_path: Path) -> None:
+def test_worker_process_decodes_images_above_pillows_warning_limit(tmp_path: Path) -> None:
     large = tmp_path / "large.png"
     large.write_bytes(
         png(photograph("camera.png").convert("1").resize((10_000, 9_000)))
     )  # Pillow warns above 89 million
 
     ran = subprocess.run(
-        [*COMMAND, "2048"], input=pack(inspect_request(large, LIMITS, ROOM)), capture_output=True, env={}, check=True
+        [*COMMAND, "2048"],
+        input=encode_message(inspect_request(large, LIMITS, ROOM)),
+        capture_output=True,
+        env={},
+        check=True,
     )
 
     assert [(message.get("width"), message.get("height")) for message, _ in answers(ran.stdout)][1] == (10_000, 9_000)
@@ -151,12 +155,12 @@ def test_a_real_child_takes_pictures_of_more_pixels_than_pillow_likes(tmp_path: 
 
 @pytest.mark.heavy
 @reads("/proc/self/limits")
-def test_a_real_child_limits_its_own_memory() -> None:
-    with subprocess.Popen([*COMMAND, "512"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == pack({"ready": True})
-        limits = Path(f"/proc/{child.pid}/limits").read_text().splitlines()
-        child.kill()
+def test_worker_process_limits_its_address_space() -> None:
+    with subprocess.Popen([*COMMAND, "512"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == encode_message({"ready": True})
+        limits = Path(f"/proc/{worker.pid}/limits").read_text().splitlines()
+        worker.kill()
 
     address_space = next(line for line in limits if line.startswith("Max address space"))
     assert address_space.split()[3:5] == [str(512 << 20)] * 2

@@ -50,7 +50,7 @@ async def test_the_original_is_fetched_once_and_rendered_in_one_request_of_the_b
     assert len(pool.requests[0]) == len(ALL)
     assert store.count("download") == 1
     assert pool.priorities == [Priority.BACKGROUND]
-    assert pool.costs == [len(ALL) * 1000 + len(b"an original")]
+    assert pool.estimates == [len(ALL) * 1000 + len(b"an original")]
     assert pool.in_use == 0
     assert listing(temporary) == []
 

@@ -62,7 +62,7 @@ class TestTiers:
 
         assert store.calls[:2] == [("get", variant_key(upload_id, variant)), ("download", original_key(upload_id))]
         assert pool.priorities == [Priority.LIVE]
-        assert pool.costs == [1000 + len(b"an original")]
+        assert pool.estimates == [1000 + len(b"an original")]
 
     async def test_a_derived_variant_is_written_back(
         self,

@@ -39,9 +39,9 @@ class WatchedPool(RenderPool):
         super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64)
         self.children: list[asyncio.subprocess.Process] = []
 
-    async def _start_process(self) -> RenderWorker:
-        process = await super()._start_process()
-        self.children.append(process._child)
+    async def _start_worker(self) -> RenderWorker:
+        process = await super()._start_worker()
+        self.children.append(process._process)
         return process
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The search for a quality: what it finds, against trying all of them; what it does where there is little to find."""
+"""The quality search: its result against an exhaustive search, and its edge cases."""
 
 from collections import Counter
 from dataclasses import replace
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from proxy.imaging.auto_quality import search
-from proxy.imaging.auto_quality.search import ENCODES, QUALITIES, least, tuned
+from proxy.imaging.auto_quality.search import MAX_ENCODES, QUALITIES, encode_with_search, find_lowest_quality
 from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
 from proxy.imaging.encode import encode, flatten
-from proxy.imaging.pipeline import encode_as_wanted, render
-from proxy.imaging.resize import MIDDLE, WHOLE
+from proxy.imaging.pipeline import encode_target, render
+from proxy.imaging.resize import MAX_WHOLE_PIXELS, MIDDLE_SIDE
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
 from tests.camera import camera_exif
@@ -35,7 +35,7 @@ def sized(name: str, width: int = 128, height: int = 120) -> Image.Image:
 
 
 def found(image: Image.Image, wanted: Target) -> tuple[bytes, Measured]:
-    file, measured = tuned(image.copy(), wanted, None)
+    file, measured = encode_with_search(image.copy(), wanted, None)
     assert measured is not None
     return file, measured
 
@@ -52,9 +52,7 @@ def at(image: Image.Image, wanted: Target, quality: int) -> bytes:
     wanted=st.floats(-10, 10),
     first=st.integers(1, 100),
 )
-def test_the_least_quality_is_found_in_few_tries_and_each_is_made_once(
-    points: list[float], wanted: float, first: int
-) -> None:
+def test_lowest_quality_is_found_in_few_distinct_tries(points: list[float], wanted: float, first: int) -> None:
     scores = dict(zip(QUALITIES, sorted(points), strict=True))
     tried: Counter[int] = Counter()
 
@@ -62,23 +60,23 @@ def test_the_least_quality_is_found_in_few_tries_and_each_is_made_once(
         tried[quality] += 1
         return scores[quality]
 
-    quality = least(score, wanted, first)
+    quality = find_lowest_quality(score, wanted, first)
 
     assert quality == next((each for each in QUALITIES if scores[each] >= wanted), QUALITIES[-1])
     assert tried[quality] == 1
     assert max(tried.values()) == 1
-    assert len(tried) <= ENCODES
+    assert len(tried) <= MAX_ENCODES
 
 
 @pytest.mark.parametrize("needed", [70, 77, 84, 85, 86, 92])
-def test_where_scores_rise_as_usual_it_is_near_at_the_second_try_and_ends_soon(needed: int) -> None:
+def test_typical_scores_need_few_tries(needed: int) -> None:
     tried: list[int] = []
 
     def score(quality: int) -> float:
         tried.append(quality)
         return 80 + 0.5 * (quality - needed)
 
-    assert least(score, 80, first=85) == needed
+    assert find_lowest_quality(score, 80, first=85) == needed
     assert abs(tried[1] - needed) <= 1
     assert len(tried) <= 4
 
@@ -98,7 +96,7 @@ def test_where_scores_rise_as_usual_it_is_near_at_the_second_try_and_ends_soon(n
         pytest.param("chelsea.png", 80, Format.AVIF, marks=pytest.mark.slow),
     ],
 )
-def test_it_is_the_least_quality_that_reaches_the_score(name: str, score: float, format: Format) -> None:
+def test_search_finds_the_lowest_quality_that_reaches_the_score(name: str, score: float, format: Format) -> None:
     image, wanted = sized(name), wanting(score, format)
     reference = Reference(image)
     scores = {quality: reference.score(decoded(at(image, wanted, quality))) for quality in QUALITIES}
@@ -112,7 +110,7 @@ def test_it_is_the_least_quality_that_reaches_the_score(name: str, score: float,
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("format", LOSSY)
-def test_the_quality_that_is_given_only_says_where_to_begin(format: Format) -> None:
+def test_given_quality_does_not_change_the_result(format: Format) -> None:
     image = sized("chelsea.png")
 
     files = {found(image, replace(wanting(80, format), quality=quality)) for quality in (1, 85, 100)}
@@ -122,7 +120,7 @@ def test_the_quality_that_is_given_only_says_where_to_begin(format: Format) -> N
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("format", LOSSY)
-def test_more_is_asked_of_a_higher_score(format: Format) -> None:
+def test_higher_score_gives_larger_files(format: Format) -> None:
     image = sized("coffee.png")
 
     sizes = [len(found(image, wanting(score, format))[0]) for score in (60, 75, 88)]
@@ -131,14 +129,14 @@ def test_more_is_asked_of_a_higher_score(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", LOSSY)
-def test_the_same_pixels_give_the_same_bytes(format: Format) -> None:
+def test_same_pixels_give_the_same_bytes(format: Format) -> None:
     image = sized("rocket.jpg")
 
     assert found(image, wanting(80, format)) == found(image, wanting(80, format))
 
 
 @pytest.mark.parametrize("format", LOSSY)
-def test_a_score_out_of_reach_gets_the_highest_quality_and_says_so(format: Format) -> None:
+def test_unreachable_score_gives_the_highest_quality_and_its_score(format: Format) -> None:
     image = noisy(sized("rocket.jpg"), 40)
 
     file, measured = found(image, wanting(95, format))
@@ -148,8 +146,8 @@ def test_a_score_out_of_reach_gets_the_highest_quality_and_says_so(format: Forma
     assert file == at(image, wanting(95, format), QUALITIES[-1])
 
 
-def test_a_score_out_of_reach_costs_no_bytes_that_buy_nothing() -> None:
-    """Red on blue: WebP's halved colour smears it at every quality."""
+def test_unreachable_score_stops_where_quality_gains_little() -> None:
+    """Red on blue: WebP's chroma subsampling smears it at every quality."""
     image = Image.new("RGB", (160, 160), "#2030c0")
     for left in range(3, 160, 7):
         image.paste("#e02020", (left, 0, left + 2, 160))
@@ -162,20 +160,20 @@ def test_a_score_out_of_reach_costs_no_bytes_that_buy_nothing() -> None:
 
 
 @pytest.mark.parametrize("format", LOSSY)
-def test_one_colour_gets_the_lowest_quality(format: Format) -> None:
+def test_flat_image_gets_the_lowest_quality(format: Format) -> None:
     _, measured = found(Image.new("RGB", (128, 120), "#3060a0"), wanting(80, format))
 
     assert measured.quality == QUALITIES[0]
     assert measured.score > 80
 
 
-# What is seen
+# Views
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_is_judged_over_black_and_over_white(mode: str, format: Format) -> None:
+def test_transparency_is_scored_over_black_and_over_white(mode: str, format: Format) -> None:
     image = sized("coffee.png", 160, 160)
     image.putalpha(disc((0, 0, 0), 160).getchannel("A"))
     image = image.convert(mode)
@@ -191,7 +189,7 @@ def test_transparency_is_judged_over_black_and_over_white(mode: str, format: For
 
 
 @pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
-def test_colours_that_nobody_sees_are_not_judged(format: Format) -> None:
+def test_colours_of_transparent_pixels_are_not_scored(format: Format) -> None:
     shape = disc((0, 0, 0), 160).getchannel("A")
     plain, noise = Image.new("RGB", shape.size, "#808080"), noisy(Image.new("RGB", shape.size, "#808080"), 120)
     plain.putalpha(shape)
@@ -201,7 +199,7 @@ def test_colours_that_nobody_sees_are_not_judged(format: Format) -> None:
     assert found(hidden, wanting(80, format)) == found(plain, wanting(80, format))
 
 
-def test_transparency_in_jpeg_is_judged_over_its_background() -> None:
+def test_transparency_in_jpeg_is_scored_over_its_background() -> None:
     image = sized("coffee.png", 160, 160)
     image.putalpha(disc((0, 0, 0), 160).getchannel("A"))
     wanted = wanting(80, Format.JPG, background="#204060")
@@ -213,7 +211,7 @@ def test_transparency_in_jpeg_is_judged_over_its_background() -> None:
 
 
 @pytest.mark.parametrize("format", LOSSY)
-def test_a_picture_that_is_wholly_transparent_has_a_quality(format: Format) -> None:
+def test_fully_transparent_image_has_a_quality(format: Format) -> None:
     _, measured = found(Image.new("RGBA", (120, 120)), wanting(80, format))
 
     assert measured.quality == QUALITIES[0]
@@ -231,14 +229,14 @@ def test_grey_stays_grey() -> None:
 
 @pytest.mark.parametrize("format", LOSSY)
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (MIN_SIDE - 1, 400)])
-def test_what_is_too_small_to_be_measured_gets_the_quality_that_is_given(size: tuple[int, int], format: Format) -> None:
+def test_image_too_small_to_measure_gets_the_given_quality(size: tuple[int, int], format: Format) -> None:
     image, wanted = sized("coffee.png", *size), wanting(80, format, size)
 
-    assert tuned(image.copy(), wanted, None) == (encode(image.copy(), wanted, None), None)
+    assert encode_with_search(image.copy(), wanted, None) == (encode(image.copy(), wanted, None), None)
 
 
 class CountedEncodes:
-    """Stands in for `encode`, and keeps the pixels of what it was given."""
+    """Replaces `encode`, and records the number of pixels of each call."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pixels: list[int] = []
@@ -251,13 +249,13 @@ class CountedEncodes:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("size", [pytest.param((800, 800), marks=pytest.mark.slow), (6400, 100)])
-def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_image_up_to_800x800_is_searched_whole(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     encodes = CountedEncodes(monkeypatch)
 
     found(sized("coffee.png", *size), wanting(80, Format.JPG, size))
 
     assert set(encodes.pixels) == {size[0] * size[1]}
-    assert len(encodes.pixels) <= ENCODES
+    assert len(encodes.pixels) <= MAX_ENCODES
 
 
 @pytest.mark.heavy
@@ -271,7 +269,7 @@ def test_up_to_800x800_all_of_a_picture_is_searched(size: tuple[int, int], monke
         pytest.param((150, 9000), marks=pytest.mark.slow),
     ],
 )
-def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
+def test_larger_image_is_searched_in_its_middle_and_encoded_whole_once(
     size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encodes = CountedEncodes(monkeypatch)
@@ -282,17 +280,17 @@ def test_of_a_larger_one_the_middle_is_searched_and_all_of_it_encoded_once(
     *parts, whole = encodes.pixels
     assert whole == size[0] * size[1]
     assert len(set(parts)) == 1
-    assert 0.95 * MIDDLE * MIDDLE <= parts[0] <= WHOLE
-    assert len(parts) <= ENCODES
+    assert 0.95 * MIDDLE_SIDE * MIDDLE_SIDE <= parts[0] <= MAX_WHOLE_PIXELS
+    assert len(parts) <= MAX_ENCODES
     assert file == at(image, wanted, measured.quality)
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("format", [Format.JPG, *(pytest.param(one, marks=pytest.mark.slow) for one in LOSSY[1:])])
-def test_the_middle_is_measured_in_the_whole_file(format: Format) -> None:
+def test_score_of_a_large_image_is_measured_in_the_whole_file(format: Format) -> None:
     size = (1000, 900)
     image, wanted = sized("coffee.png", *size), wanting(80, format, size)
-    box = (176, 128, 176 + MIDDLE, 128 + MIDDLE)
+    box = (176, 128, 176 + MIDDLE_SIDE, 128 + MIDDLE_SIDE)
 
     file, measured = found(image, wanted)
 
@@ -304,16 +302,16 @@ def test_the_middle_is_measured_in_the_whole_file(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", Format)
-def test_without_a_score_nothing_is_searched(format: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_without_a_score_is_not_searched(format: Format, monkeypatch: pytest.MonkeyPatch) -> None:
     encodes = CountedEncodes(monkeypatch)
     image = sized("coffee.png")
 
-    assert encode_as_wanted(image.copy(), target(128, 120, format), None)[1] is None
+    assert encode_target(image.copy(), target(128, 120, format), None)[1] is None
     assert encodes.pixels == []
 
 
 @pytest.mark.heavy
-def test_renderings_say_what_was_measured() -> None:
+def test_rendering_reports_the_measured_quality() -> None:
     wanted = [wanting(80, format, (150, 150)) for format in LOSSY] + [target(150, 150, Format.PNG), target(80, 80)]
 
     with on_disk(photograph_bytes("chelsea.png")) as path:
@@ -327,16 +325,16 @@ def test_renderings_say_what_was_measured() -> None:
     assert (files[3].measured, files[4].measured) == (None, None)
 
 
-def test_exif_is_kept_where_it_is_to_be_kept() -> None:
+def test_search_keeps_exif_if_asked() -> None:
     wanted = wanting(80, Format.JPG, (150, 150), keep_exif=True)
     exif = camera_exif().tobytes()
 
-    file, _ = tuned(sized("rocket.jpg", 150, 150), wanted, exif)
+    file, _ = encode_with_search(sized("rocket.jpg", 150, 150), wanted, exif)
 
     assert decoded(file).getexif().tobytes() == exif
 
 
 @pytest.mark.parametrize(("quality", "score"), [(0, 80), (101, 80), (85, float("nan")), (85, float("inf"))])
-def test_nonsense_is_no_measure(quality: int, score: float) -> None:
+def test_invalid_measured_quality_raises_value_error(quality: int, score: float) -> None:
     with pytest.raises(ValueError):
         Measured(quality, score)

@@ -1,4 +1,4 @@
-"""The measure of likeness: against SSIMULACRA2 itself, and for what any such measure must do."""
+"""The similarity score: against SSIMULACRA2 itself, and properties of any such score."""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -24,7 +24,7 @@ def scene() -> Image.Image:
 
 
 def noisy(image: Image.Image, strength: int = 12) -> Image.Image:
-    """By a sequence of our own, the same in every version of every library."""
+    """Adds noise from a fixed sequence, the same in every version of every library."""
     pixels = np.asarray(image).astype(np.int64)
     bits = np.arange(1, pixels.size + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     for _ in range(2):
@@ -34,7 +34,7 @@ def noisy(image: Image.Image, strength: int = 12) -> Image.Image:
 
 
 def blocky(image: Image.Image, strength: float = 0.5) -> Image.Image:
-    """Halfway to one colour for every 8x8 pixels."""
+    """Moves every pixel halfway to the mean of its 8x8 block."""
     blocks = image.reduce(8).resize(image.size, Image.Resampling.NEAREST)
     return Image.blend(image, blocks, strength)
 
@@ -74,9 +74,9 @@ PUBLISHED = {
     "tint 3": 94.96,
     "tint 8": 87.82,
 }
-"""What the package ssimulacra2 0.3.0 says of each."""
-NEAR = {"blocks 0.5": 2.5}  # points; bad pictures are farther apart, and nobody asks for one
-NEARLY = 1.25  # points, of the rest
+"""The scores of the package ssimulacra2 0.3.0."""
+NEAR = {"blocks 0.5": 2.5}  # points; low scores differ more, and are never asked for
+NEARLY = 1.25  # points, for all others
 
 
 def likeness(image: Image.Image, other: Image.Image) -> float:
@@ -88,20 +88,20 @@ def sized(name: str, width: int = 200, height: int = 150) -> Image.Image:
 
 
 @pytest.mark.parametrize("name", DISTORTIONS)
-def test_it_says_what_ssimulacra2_says(name: str) -> None:
+def test_score_is_near_that_of_ssimulacra2(name: str) -> None:
     score = likeness(SCENE, DISTORTIONS[name](SCENE))
 
     assert score == pytest.approx(PUBLISHED[name], abs=NEAR.get(name, NEARLY))
 
 
 @pytest.mark.parametrize("name", [*COLOR_PHOTOGRAPHS, *GREY_PHOTOGRAPHS])
-def test_a_picture_is_like_itself(name: str) -> None:
+def test_image_compared_with_itself_scores_100(name: str) -> None:
     assert likeness(sized(name), sized(name)) == 100
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", [*COLOR_PHOTOGRAPHS, *GREY_PHOTOGRAPHS])
-def test_the_better_the_jpeg_the_more_alike(name: str) -> None:
+def test_score_rises_with_jpeg_quality(name: str) -> None:
     image = sized(name)
     scores = [likeness(image, recoded(image, quality)) for quality in (20, 40, 60, 75, 85, 92, 98)]
 
@@ -121,7 +121,7 @@ def test_the_better_the_jpeg_the_more_alike(name: str) -> None:
     ids=["blur", "noise", "blockiness", "tint"],
 )
 @pytest.mark.parametrize("name", ["chelsea.png", "coffee.png", "camera.png"])
-def test_the_worse_the_damage_the_less_alike(name: str, distort: Callable[[Image.Image, int], Image.Image]) -> None:
+def test_score_falls_with_distortion(name: str, distort: Callable[[Image.Image, int], Image.Image]) -> None:
     image = sized(name)
     scores = [100, *(likeness(image, distort(image, step)) for step in (1, 2, 3))]
 
@@ -130,7 +130,7 @@ def test_the_worse_the_damage_the_less_alike(name: str, distort: Callable[[Image
 
 
 @pytest.mark.parametrize("turn", Image.Transpose)
-def test_it_does_not_matter_which_way_a_picture_is_turned(turn: Image.Transpose) -> None:
+def test_score_is_independent_of_orientation(turn: Image.Transpose) -> None:
     image, other = sized("chelsea.png", 208, 144), recoded(sized("chelsea.png", 208, 144), 60)
 
     turned = likeness(image.transpose(turn), other.transpose(turn))
@@ -147,7 +147,7 @@ def test_every_size_has_a_score(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("color", ["#000000", "#ffffff", "#ff0000", "#0000ff", "#808080"])
-def test_one_colour_has_a_score(color: str) -> None:
+def test_flat_image_has_a_score(color: str) -> None:
     flat = Image.new("RGB", (150, 150), color)
 
     assert likeness(flat, flat) == 100
@@ -155,13 +155,13 @@ def test_one_colour_has_a_score(color: str) -> None:
     assert likeness(flat, SCENE.resize(flat.size)) < 0
 
 
-def test_opposites_have_a_score() -> None:
+def test_opposite_images_have_a_score() -> None:
     black, white = (Image.new("L", (150, 150), level) for level in (0, 255))
 
     assert likeness(black, white) < -50
 
 
-def test_grey_is_compared_as_grey_in_colour_would_be() -> None:
+def test_grey_scores_as_grey_in_rgb() -> None:
     grey = photograph("camera.png").resize((200, 200))
     other = blurred(grey)
 
