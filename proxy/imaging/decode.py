@@ -1,5 +1,6 @@
 """Decodes a file to pixels, at a reduced scale where the targets need no more."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from PIL import Image
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
+from proxy.imaging.containers import TooManyParts, png_chunks, read_body
 from proxy.imaging.limits import Limits, open_picture
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
 
@@ -90,17 +92,10 @@ def read_exif(image: Image.Image, path: Path) -> tuple[Image.Exif, int]:
 
 def _find_exif_chunk(path: Path) -> bytes | None:
     """Finds a PNG's eXIf chunk, which the specification also allows after the pixels."""
-    with path.open("rb", buffering=0) as file:
-        start = 8
-        for _ in range(_MAX_CHUNKS):
-            file.seek(start)
-            head = file.read(8)
-            length = int.from_bytes(head[:4])
-            if head[4:] == b"eXIf":
-                return file.read(min(length, _MAX_EXIF))
-            if len(head) < 8:
-                break
-            start += 12 + length
+    with path.open("rb") as file, suppress(TooManyParts):
+        for chunk in png_chunks(file, _MAX_CHUNKS):
+            if chunk.kind == b"eXIf":
+                return read_body(file, chunk, _MAX_EXIF)
     return None
 
 

@@ -1,17 +1,19 @@
 """Reads kind and size from the beginning of a JPEG, PNG or WebP in bounded time, without decoding.
 
 The server uses it for memory estimates: Pillow's parsers may loop over hostile files for seconds, holding the GIL. This
-reader seeks from marker to marker and stops after `MAX_MARKERS`. It returns None for a file that it does not
+reader follows at most `MAX_MARKERS` markers or chunks. It returns None for a file that it does not
 understand, which the render worker then judges. It refuses only too many markers, which would hold up Pillow past any
 deadline.
 """
 
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from proxy.errors import Undecodable
+from proxy.imaging.containers import START_OF_SCAN, TooManyParts, jpeg_segments, png_chunks, read_body, webp_chunks
 
 MAX_MARKERS = 500
 """Markers or chunks before the pixels. Cameras write some tens; 500 full JPEG segments are 32 MB. Pillow joins EXIF of
@@ -19,8 +21,7 @@ MAX_MARKERS = 500
 
 _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _LOSSLESS_OR_HIERARCHICAL = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
-_WITHOUT_BODY = {0x01, *range(0xD0, 0xD9)}
-_START_OF_SCAN, _END = 0xDA, 0xD9
+_MAX_FRAME_HEADER = 6 + 3 * 255  # bytes: three for each channel, of which there are at most 255
 _PNG_COLORS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey alpha", 6: "alpha"}
 _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
@@ -63,35 +64,26 @@ def read_header(path: Path) -> Header | None:
                 return _png(file)
             if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
                 return _webp(file, head)
+    except TooManyParts:
+        raise Undecodable(
+            f"The file has more than {MAX_MARKERS} markers or chunks before its pixels. Export it again."
+        ) from None
     except (OSError, ValueError, LookupError, struct.error, _UnexpectedStructureError):
         pass
     return None
 
 
 def _jpeg(file: BinaryIO) -> Header:
-    """Follows the markers until the first scan."""
-    file.seek(2)
+    """Finds the frame's header and the first scan's."""
     frame: tuple[int, bytes] | None = None
-    for _ in range(MAX_MARKERS):
-        first, marker = file.read(2)
-        if first != 0xFF:
+    for segment in jpeg_segments(file, MAX_MARKERS):
+        marker = segment.kind[0]
+        if segment.kind == START_OF_SCAN and frame:
+            return _jpeg_header(*frame, channels_in_scan=read_body(file, segment, 1)[0])
+        if marker in _SEQUENTIAL | _PROGRESSIVE and frame is None:
+            frame = marker, read_body(file, segment, _MAX_FRAME_HEADER)
+        elif marker in _LOSSLESS_OR_HIERARCHICAL | _SEQUENTIAL | _PROGRESSIVE:
             break
-        if marker == 0xFF:  # a fill byte
-            file.seek(-1, 1)
-        elif marker not in _WITHOUT_BODY:
-            (length,) = struct.unpack(">H", file.read(2))
-            if length < 2:
-                break
-            if marker == _START_OF_SCAN and frame:
-                return _jpeg_header(*frame, channels_in_scan=file.read(1)[0])
-            if marker in _SEQUENTIAL | _PROGRESSIVE and frame is None:
-                frame = marker, file.read(length - 2)
-            elif marker in {_START_OF_SCAN, _END, 0} | _LOSSLESS_OR_HIERARCHICAL | _SEQUENTIAL | _PROGRESSIVE:
-                break
-            else:
-                file.seek(length - 2, 1)
-    else:
-        raise _too_many_markers()
     raise _UnexpectedStructureError
 
 
@@ -118,19 +110,14 @@ def _png(file: BinaryIO) -> Header:
         kind += "16"
     elif kind == "png grey" and depth == 1:
         kind = "png bitmap"
-    file.seek(8 + 12 + length)
     key = ""
-    for _ in range(MAX_MARKERS):
-        length, name = struct.unpack(">I4s", file.read(8))
-        if name == b"IDAT":
+    for chunk in islice(png_chunks(file, MAX_MARKERS), 1, None):
+        if chunk.kind == b"IDAT":
             return Header(kind + key, width, height, interlaced=interlaced > 0)
-        if name == b"IHDR":
+        if chunk.kind == b"IHDR":
             break
-        if name == b"tRNS" and color in (0, 2, 3):
+        if chunk.kind == b"tRNS" and color in (0, 2, 3):
             key = " key"
-        file.seek(length + 4, 1)
-    else:
-        raise _too_many_markers()
     raise _UnexpectedStructureError
 
 
@@ -159,18 +146,11 @@ def _extended_webp(file: BinaryIO, flags: int) -> str:
     alpha = " alpha" if flags & _WEBP_ALPHA else ""
     if flags & _WEBP_ANIMATION:
         return "webp animated" + alpha
-    file.seek(30)
-    for _ in range(MAX_MARKERS):
-        name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"VP8 ":
+    for chunk in webp_chunks(file, MAX_MARKERS):
+        if chunk.kind == b"VP8 ":
             return "webp lossy" + alpha
-        if name == b"VP8L":
+        if chunk.kind == b"VP8L":
             return "webp lossless" + alpha
-        if name == b"ALPH":
+        if chunk.kind == b"ALPH":
             alpha = " alpha"
-        file.seek(length + length % 2, 1)
-    raise _too_many_markers()
-
-
-def _too_many_markers() -> Undecodable:
-    return Undecodable(f"The file has more than {MAX_MARKERS} markers or chunks before its pixels. Export it again.")
+    raise _UnexpectedStructureError

@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from proxy.errors import TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy.imaging.containers import TooManyParts, png_chunks
 
 SOURCE_FORMATS = ("JPEG", "PNG", "WEBP")
 """The formats that Pillow may try. Pillow opens camera files of several frames (MPO) through JPEG."""
@@ -114,10 +115,9 @@ def _check_scans(path: Path, pixels: int) -> None:
 
 
 def _check_chunks(path: Path) -> None:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = len(_PNG)
-        for _ in range(MAX_CHUNKS + 1):
-            if start + 8 > len(data):
-                return
-            start += 12 + int.from_bytes(data[start : start + 4])
-    raise Undecodable(f"The PNG is split into more than {MAX_CHUNKS} chunks. Export it again.")
+    try:
+        with path.open("rb") as file:
+            for _ in png_chunks(file, MAX_CHUNKS):
+                pass
+    except TooManyParts:
+        raise Undecodable(f"The PNG is split into more than {MAX_CHUNKS} chunks. Export it again.") from None

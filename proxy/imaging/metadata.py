@@ -7,18 +7,22 @@ block of the file itself. It raises nothing for a broken structure: it stops the
 import zlib
 from binascii import unhexlify
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
+
+from proxy.imaging.containers import TooManyParts, jpeg_segments, png_chunks, read_body, webp_chunks
 
 _MAX_BLOCKS = 10_000  # of one file; a PNG has at most one for every 8 KiB of pixels
 _MAX_BLOCK = 1 << 20  # bytes of one block, also when inflated; a JPEG's have 64 KiB at most
 _MAX_BYTES = 4 << 20  # of all blocks together
 _EXIF, _XMP, _MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
-_WITHOUT_BODY = {0x01, *range(0xD0, 0xD8)}  # JPEG markers
-_PIXELS = {0xDA, 0xD9}  # a JPEG's first scan, or its end
+_COMMENT = b"\xfe"
+_JPEG_METADATA = (b"\xe1", b"\xed", _COMMENT)
+_PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME")
 _RAW_PROFILE = b"raw profile type "  # ImageMagick's keyword, older than PNG's own chunks
 
 
@@ -44,7 +48,7 @@ class Block:
 
 def metadata_blocks(path: Path) -> Iterator[Block]:
     """Yields the blocks of a JPEG, PNG or WebP in file order. Raises OSError if the file cannot be read."""
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb") as file:
         head = file.read(12)
         left = _MAX_BYTES
         if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -53,32 +57,23 @@ def metadata_blocks(path: Path) -> Iterator[Block]:
             found = _webp(file)
         else:
             found = _jpeg(file)
-        for block in found:
-            left -= len(block.body)
-            if left < 0:
-                return
-            yield block
+        with suppress(TooManyParts):
+            for block in found:
+                left -= len(block.body)
+                if left < 0:
+                    return
+                yield block
 
 
 def _jpeg(file: BinaryIO) -> Iterator[Block]:
     """Reads the segments before the first scan."""
-    position = 2
-    for _ in range(_MAX_BLOCKS):
-        file.seek(position)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] in _PIXELS:
-            return
-        if head[1] == 0xFF or head[1] in _WITHOUT_BODY:  # 0xFF: a fill byte
-            position += 1 if head[1] == 0xFF else 2
-            continue
-        length = int.from_bytes(head[2:])
-        if head[1] in (0xE1, 0xED, 0xFE):
-            yield from _jpeg_block(head[1], file.read(max(0, length - 2)))
-        position += 2 + length
+    for segment in jpeg_segments(file, _MAX_BLOCKS):
+        if segment.kind in _JPEG_METADATA:
+            yield from _jpeg_block(segment.kind, read_body(file, segment, _MAX_BLOCK))
 
 
-def _jpeg_block(marker: int, body: bytes) -> Iterator[Block]:
-    if marker == 0xFE:
+def _jpeg_block(marker: bytes, body: bytes) -> Iterator[Block]:
+    if marker == _COMMENT:
         yield Block(Source.COMMENT, body)
         return
     kinds = {_EXIF: Source.EXIF, _XMP: Source.XMP, _MORE_XMP: Source.XMP, _PHOTOSHOP: Source.PHOTOSHOP}
@@ -89,17 +84,10 @@ def _jpeg_block(marker: int, body: bytes) -> Iterator[Block]:
 
 def _png(file: BinaryIO) -> Iterator[Block]:
     """Reads all chunks: metadata may follow the pixels."""
-    position = 8
     inflated: set[bytes] = set()
-    for _ in range(_MAX_BLOCKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        length, kind = int.from_bytes(head[:4]), head[4:]
-        if kind in (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME"):
-            yield from _png_block(kind, file.read(min(length, _MAX_BLOCK)), inflated)
-        position += 12 + length
+    for chunk in png_chunks(file, _MAX_BLOCKS):
+        if chunk.kind in _PNG_METADATA:
+            yield from _png_block(chunk.kind, read_body(file, chunk, _MAX_BLOCK), inflated)
 
 
 def _png_block(kind: bytes, body: bytes, inflated: set[bytes]) -> Iterator[Block]:
@@ -152,15 +140,8 @@ def _inflate(data: bytes) -> bytes:
 
 
 def _webp(file: BinaryIO) -> Iterator[Block]:
-    position = 12
-    for _ in range(_MAX_BLOCKS):
-        file.seek(position)
-        head = file.read(8)
-        if len(head) < 8:
-            return
-        kind, length = head[:4], int.from_bytes(head[4:], "little")
-        if kind == b"EXIF":
-            yield Block(Source.EXIF, file.read(min(length, _MAX_BLOCK)).removeprefix(_EXIF))
-        elif kind == b"XMP ":
-            yield Block(Source.XMP, file.read(min(length, _MAX_BLOCK)))
-        position += 8 + length + length % 2
+    for chunk in webp_chunks(file, _MAX_BLOCKS):
+        if chunk.kind == b"EXIF":
+            yield Block(Source.EXIF, read_body(file, chunk, _MAX_BLOCK).removeprefix(_EXIF))
+        elif chunk.kind == b"XMP ":
+            yield Block(Source.XMP, read_body(file, chunk, _MAX_BLOCK))
