@@ -35,7 +35,7 @@ class ProxyServices:
     settings: Settings
     store: ObjectStore
     pool: RenderPool
-    lock: LeaseStore
+    leases: LeaseStore
     invalidation: InvalidationBus
     variant_service: VariantService
     metrics: Metrics
@@ -65,7 +65,7 @@ class ProxyServices:
         try:
             yield
         finally:
-            await self.lock.close()
+            await self.leases.close()
             await self.invalidation.close()
             await self.store.close()
             await anyio.to_thread.run_sync(self.tracing.close)
@@ -91,21 +91,21 @@ def build_services(settings: Settings) -> ProxyServices:
         max_waiting=settings.max_waiting,
         metrics=metrics,
     )
-    lock, invalidation = open_leases(settings, metrics), open_invalidation(settings)
+    leases, invalidation = open_leases(settings, metrics), open_invalidation(settings)
     variant_service = VariantService(
         store,
         pool,
         Recipes(settings),
         metrics,
-        lock,
+        leases,
         invalidation=invalidation,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
-        hot_bytes=settings.hot_cache_mb << 20,
+        memory_cache_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
-    return ProxyServices(settings, store, pool, lock, invalidation, variant_service, metrics, tracing)
+    return ProxyServices(settings, store, pool, leases, invalidation, variant_service, metrics, tracing)
 
 
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:

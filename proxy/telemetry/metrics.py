@@ -26,7 +26,7 @@ class Metrics:
             self._answered = CollectorRegistry()
             self._answered.register(SharedCounts(folder))
         self._watched: dict[Gauge, Callable[[], float]] = {}
-        self.variant_service = Counter(
+        self.derivations = Counter(
             "darkroom_derivations",
             "Variants derived, by outcome (ok, or the error's code)",
             ["size", "format", "outcome"],
@@ -63,8 +63,8 @@ class Metrics:
             "Processes that take the bucket to be away and ask it only now and then, by calls (reads, writes)",
             "calls",
         )
-        self.lock_fallbacks = Counter(
-            "darkroom_lock_fallbacks", "Times that Redis could not be asked for a lease", registry=self.registry
+        self.lease_fallbacks = Counter(
+            "darkroom_lease_fallbacks", "Times that Redis could not be asked for a lease", registry=self.registry
         )
         self.waiting = self._gauge("darkroom_render_waiting", "Work waiting for a render process")
         self.render_charged_bytes = self._gauge(
@@ -122,10 +122,12 @@ class Metrics:
             ["size", "format", "outcome"],
             registry=self.registry,
         )
-        self.hot_bytes = self._gauge("darkroom_hot_bytes", "Memory held by variants that are asked for often")
-        self.hot_variants = self._gauge("darkroom_hot_variants", "Variants in memory")
-        self.hot_evictions = Counter(
-            "darkroom_hot_evictions", "Variants that left memory for want of room", registry=self.registry
+        self.memory_cache_bytes = self._gauge(
+            "darkroom_memory_cache_bytes", "Memory held by variants that are asked for often"
+        )
+        self.memory_cache_variants = self._gauge("darkroom_memory_cache_variants", "Variants in memory")
+        self.memory_cache_evictions = Counter(
+            "darkroom_memory_cache_evictions", "Variants that left memory for want of room", registry=self.registry
         )
         self.write_back_queue = self._gauge(
             "darkroom_write_back_queue",

@@ -71,16 +71,16 @@ class Deriver:
             with self._pool.coming(priority):
                 async with self._failing(upload_id, variants):
                     path = await held.enter_async_context(self._original(upload_id))
-                    cost = await self.cost(path, variants)
+                    cost = await self.estimate_memory(path, variants)
             process = await held.enter_async_context(self._pool.process(priority, cost))
             yield partial(self._render, process, path, upload_id)
 
-    async def cost(self, path: Path, variants: Sequence[Variant]) -> int:
+    async def estimate_memory(self, path: Path, variants: Sequence[Variant]) -> int:
         """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
         return await self._pool.cost(path, [self._recipes.target(variant) for variant in variants])
 
     def count(self, variant: Variant, outcome: str) -> None:
-        self._metrics.variant_service.labels(variant.size_name, variant.format, outcome).inc()
+        self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
 
     @asynccontextmanager
     async def _original(self, upload_id: UploadId) -> AsyncIterator[Path]:

@@ -40,7 +40,7 @@ class EncodedVariant:
         recipe = stored.info.metadata.get("recipe", "")
         modified = stored.info.last_modified.replace(microsecond=0)
         tag = _cache_tag(upload_id, variant, recipe)
-        measured = measured_by(stored.info.metadata)
+        measured = parse_measured(stored.info.metadata)
         return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag, measured)
 
     @property
@@ -56,7 +56,7 @@ class EncodedVariant:
         return metadata
 
 
-def measured_by(metadata: Mapping[str, str]) -> Measured | None:
+def parse_measured(metadata: Mapping[str, str]) -> Measured | None:
     """What a stored variant's own metadata say of its quality; None where they say nothing, or nonsense."""
     try:
         return Measured(int(metadata["quality"]), float(metadata["score"]))

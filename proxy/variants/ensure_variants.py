@@ -11,7 +11,7 @@ from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.storage.object_store import ObjectExists
 from proxy.variants.derive import Deriver
-from proxy.variants.encoded_variant import EncodedVariant, measured_by
+from proxy.variants.encoded_variant import EncodedVariant, parse_measured
 from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
@@ -26,7 +26,7 @@ class VariantEnsurer:
         variants: VariantStore,
         rendering: Deriver,
         recipes: Recipes,
-        lock: LeaseStore,
+        leases: LeaseStore,
         *,
         flights: SingleFlight[tuple[UploadId, Variant], Fetched],
         fetch: Callable[[UploadId, Variant], Awaitable[EncodedVariant]],
@@ -34,7 +34,7 @@ class VariantEnsurer:
         self._variants = variants
         self._rendering = rendering
         self._recipes = recipes
-        self._lock = lock
+        self._leases = leases
         self._flights = flights
         self._fetch = fetch
 
@@ -110,7 +110,7 @@ class VariantEnsurer:
         leases = {}
         for variant in variants:
             lease = await kept.enter_async_context(AsyncExitStack())
-            if await lease.enter_async_context(self._lock.hold(variant_key(upload_id, variant), wait=False)):
+            if await lease.enter_async_context(self._leases.hold(variant_key(upload_id, variant), wait=False)):
                 leases[variant] = lease
         return leases
 
@@ -134,7 +134,7 @@ class VariantEnsurer:
         infos = await asyncio.gather(*(self._variants.info(upload_id, variant) for variant in variants))
         for variant, info in zip(variants, infos, strict=True):
             if info and info.metadata.get("recipe") == self._recipes.fingerprint(variant):
-                ensured.put_nowait(Ensured(variant, info.size, None, measured_by(info.metadata)))
+                ensured.put_nowait(Ensured(variant, info.size, None, parse_measured(info.metadata)))
             else:
                 missing.append(variant)
         return missing

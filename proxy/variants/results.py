@@ -12,7 +12,7 @@ from proxy.variants.encoded_variant import EncodedVariant
 class Tier(StrEnum):
     """Where an answer came from."""
 
-    HOT = "hot"
+    MEMORY = "hot"
     STORED = "stored"
     DERIVED = "derived"
     COLLAPSED = "collapsed"
@@ -22,7 +22,7 @@ class Tier(StrEnum):
 class Fetched:
     """`timings` are seconds by rendering stage; empty where nothing was rendered for this caller."""
 
-    picture: EncodedVariant
+    encoded: EncodedVariant
     tier: Tier
     timings: Mapping[str, float] = field(default_factory=dict)
 

@@ -38,4 +38,4 @@ class Transparency:
         if original.content_type == Format.JPG.media_type:
             return False
         png = await self._variant_service.fetch(upload_id, replace(variant, format=Format.PNG))
-        return png.picture.body[_COLOR_TYPE] in _WITH_ALPHA
+        return png.encoded.body[_COLOR_TYPE] in _WITH_ALPHA

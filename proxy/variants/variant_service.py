@@ -46,35 +46,35 @@ class VariantService:
         pool: RenderPool,
         recipes: Recipes,
         metrics: Metrics,
-        lock: LeaseStore | None = None,
+        leases: LeaseStore | None = None,
         *,
         invalidation: InvalidationBus | None = None,
         temporary: Path,
         timeout: float,
-        hot_bytes: int,
+        memory_cache_bytes: int,
         missing_ttl: float,
     ) -> None:
         self._store = store
         self._variants = VariantStore(store, metrics)
         self._recipes = recipes
         self._metrics = metrics
-        self._lock: LeaseStore = lock or NoLeases()
+        self._leases: LeaseStore = leases or NoLeases()
         self._invalidation: InvalidationBus = invalidation or NoInvalidation()
         self._timeout = timeout
-        self._hot = MemoryCache(hot_bytes, on_eviction=metrics.hot_evictions.inc)
-        self._hot_requests = metrics.variant_requests.labels(Tier.HOT)
+        self._hot = MemoryCache(memory_cache_bytes, on_eviction=metrics.memory_cache_evictions.inc)
+        self._hot_requests = metrics.variant_requests.labels(Tier.MEMORY)
         self._negative_cache = NegativeCache(missing_ttl, timeout)
         self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
         self._rendering = Deriver(
             store, pool, recipes, metrics, hot=self._hot, negative_cache=self._negative_cache, temporary=temporary
         )
         self._ensurer = VariantEnsurer(
-            self._variants, self._rendering, recipes, self._lock, flights=self._flights, fetch=self._from_others
+            self._variants, self._rendering, recipes, self._leases, flights=self._flights, fetch=self._from_others
         )
         self._background: set[asyncio.Task[None]] = set()
         self._refreshing: set[tuple[UploadId, Variant]] = set()
-        metrics.watch(metrics.hot_bytes, lambda: self._hot.bytes)
-        metrics.watch(metrics.hot_variants, lambda: len(self._hot))
+        metrics.watch(metrics.memory_cache_bytes, lambda: self._hot.bytes)
+        metrics.watch(metrics.memory_cache_variants, lambda: len(self._hot))
         metrics.watch(metrics.write_back_queue, lambda: len(self._background))
 
     async def fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
@@ -84,7 +84,7 @@ class VariantService:
         RenderFailed or StoreUnavailable.
         """
         if picture := self.hot(upload_id, variant):
-            return Fetched(picture, Tier.HOT)
+            return Fetched(picture, Tier.MEMORY)
         try:
             fetched = await self._fetch(upload_id, variant)
         except ServiceError:
@@ -111,21 +111,21 @@ class VariantService:
         """
         return self._ensurer.ensure(upload_id, variants)
 
-    async def cost(self, path: Path, variants: Sequence[Variant]) -> int:
+    async def estimate_memory(self, path: Path, variants: Sequence[Variant]) -> int:
         """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
-        return await self._rendering.cost(path, variants)
+        return await self._rendering.estimate_memory(path, variants)
 
-    async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
+    async def delete_variants(self, upload_id: UploadId, *variants: Variant) -> None:
         """Removes stored variants, those named or all of them. Idempotent."""
         self._hot.forget(upload_id)
         await self._variants.delete(upload_id, *variants)
         self._hot.forget(upload_id)  # what was found meanwhile
 
-    async def purge(self, upload_id: UploadId) -> None:
+    async def delete_upload(self, upload_id: UploadId) -> None:
         """Removes an upload from the store: the original first, so that no derivation under way can outlive it."""
         await self._store.delete(original_key(upload_id))
         self._negative_cache.note_deletion(upload_id)  # not before it is true: caches keep for a minute that it is gone
-        await self.delete(upload_id)
+        await self.delete_variants(upload_id)
         await self._invalidation.publish(upload_id)
 
     async def follow_invalidations(self) -> None:
@@ -158,7 +158,7 @@ class VariantService:
         return fetched
 
     async def _from_others(self, upload_id: UploadId, variant: Variant) -> EncodedVariant:
-        return self._hot.get(upload_id, variant) or (await self._fetch(upload_id, variant)).picture
+        return self._hot.get(upload_id, variant) or (await self._fetch(upload_id, variant)).encoded
 
     async def _find_or_derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """One flight. Its deadline is its own; the callers who share it come and go."""
@@ -187,9 +187,9 @@ class VariantService:
         self._rendering.check(Priority.LIVE)  # in a flood, most are told so: that must cost them no lease
         key = variant_key(upload_id, variant)
         async with AsyncExitStack() as lease:
-            if not await lease.enter_async_context(self._lock.hold(key, wait=False)):
+            if not await lease.enter_async_context(self._leases.hold(key, wait=False)):
                 with step("wait for another's derivation"):
-                    await lease.enter_async_context(self._lock.hold(key))
+                    await lease.enter_async_context(self._leases.hold(key))
                 if found := await self._find(upload_id, variant):
                     return replace(found, tier=Tier.COLLAPSED)
             picture, timings = await self._rendering.one(upload_id, variant, Priority.LIVE)
@@ -216,7 +216,7 @@ class VariantService:
         """
         outcome = "failed"
         try:
-            async with self._lock.hold(variant_key(upload_id, variant), wait=False) as held:
+            async with self._leases.hold(variant_key(upload_id, variant), wait=False) as held:
                 outcome = "elsewhere"
                 if held:
                     outcome = "failed"

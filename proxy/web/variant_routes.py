@@ -32,7 +32,7 @@ from proxy.web.problems import http_error, problem, unexpected, unsatisfiable
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
 CACHE_STATUS = {
-    Tier.HOT: "darkroom; hit",
+    Tier.MEMORY: "darkroom; hit",
     Tier.STORED: "darkroom; hit",
     Tier.DERIVED: "darkroom; fwd=miss; stored",
     Tier.COLLAPSED: "darkroom; fwd=miss; collapsed",
@@ -163,7 +163,7 @@ class Variants:
 
 def answer(method: str, request: Headers, variant: Variant, fetched: Fetched, seconds: float) -> Response:
     """200, 206, 304 or 416 for a variant that is here, after `seconds`. The server drops the body of a HEAD."""
-    picture = fetched.picture
+    picture = fetched.encoded
     modified = picture.last_modified
     headers = _identity(picture.etag, modified, picture.cache_tag) | {
         "Cache-Status": CACHE_STATUS[fetched.tier],
@@ -220,7 +220,7 @@ def _prepared(etag: str, modified: datetime, cache_tag: str, name: str, size: in
     """All headers of a picture from memory, as ASGI has them; by values, so as not to keep its bytes."""
     headers = _identity(etag, modified, cache_tag) | _safety(name) | _EMBEDDABLE
     headers |= {
-        "Cache-Status": CACHE_STATUS[Tier.HOT],
+        "Cache-Status": CACHE_STATUS[Tier.MEMORY],
         "Server-Timing": _server_timing({}, 0.0),
         "Content-Type": Format(name.rpartition(".")[2]).media_type,
         "Content-Length": str(size),

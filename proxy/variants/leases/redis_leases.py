@@ -111,7 +111,7 @@ class RedisLeaseStore:
 
     def _note_away(self, error: Exception) -> None:
         self._away_until = monotonic() + self._leave_alone_seconds
-        self._metrics.lock_fallbacks.inc()
+        self._metrics.lease_fallbacks.inc()
         if not self._is_away:
             self._is_away = True
             log.warning("Redis is away: every process derives for itself", error=str(error) or repr(error))

@@ -36,7 +36,7 @@ class Watched:
 
     @property
     def fallbacks(self) -> float:
-        return self.metrics.registry.get_sample_value("darkroom_lock_fallbacks_total") or 0
+        return self.metrics.registry.get_sample_value("darkroom_lease_fallbacks_total") or 0
 
 
 class TestRedisInTrouble:

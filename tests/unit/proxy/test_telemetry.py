@@ -26,7 +26,7 @@ def logging_of_our_own() -> Iterator[None]:
 
 async def test_the_exposition_has_the_names_and_labels_of_the_contract() -> None:
     metrics = Metrics()
-    metrics.variant_service.labels("small", "jpg", "ok").inc()
+    metrics.derivations.labels("small", "jpg", "ok").inc()
     metrics.variant_requests.labels("hot").inc()
     metrics.jobs.labels("pending").set(3)
     metrics.observe_stages({"decode": 0.02})
@@ -109,17 +109,17 @@ def test_logs_for_people_keep_to_the_level(capsys: pytest.CaptureFixture[str]) -
 
 async def test_a_watched_gauge_shows_its_value_when_it_is_asked() -> None:
     metrics, things = Metrics(), [1, 2, 3]
-    metrics.watch(metrics.hot_variants, lambda: len(things))
-    assert "darkroom_hot_variants 3.0" in (await metrics.exposition()).decode().splitlines()
+    metrics.watch(metrics.memory_cache_variants, lambda: len(things))
+    assert "darkroom_memory_cache_variants 3.0" in (await metrics.exposition()).decode().splitlines()
 
     things.clear()
-    assert "darkroom_hot_variants 0.0" in (await metrics.exposition()).decode().splitlines()
+    assert "darkroom_memory_cache_variants 0.0" in (await metrics.exposition()).decode().splitlines()
 
 
 @pytest.mark.promise("E7")
 def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> None:
     metrics = Metrics()
-    metrics.watch(metrics.hot_variants, lambda: 7)
+    metrics.watch(metrics.memory_cache_variants, lambda: 7)
 
     async def live(loop: VirtualTimeLoop) -> None:
         taking = asyncio.create_task(pulse(metrics))
@@ -132,7 +132,7 @@ def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> No
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(live(runner.get_loop()))
 
-    assert sample(metrics, "darkroom_hot_variants") == 7
+    assert sample(metrics, "darkroom_memory_cache_variants") == 7
     assert sample(metrics, "darkroom_tasks") == 2
     assert sample(metrics, "darkroom_event_loop_lag_seconds_count") == 3
     assert sample(metrics, "darkroom_event_loop_lag_seconds_bucket", le="0.3") == 2

@@ -63,7 +63,7 @@ async def make(
     made: list[VariantService] = []
 
     def make(**changes: Any) -> VariantService:
-        options = {"temporary": temporary, "timeout": 5, "hot_bytes": 1 << 20, "missing_ttl": 60} | changes
+        options = {"temporary": temporary, "timeout": 5, "memory_cache_bytes": 1 << 20, "missing_ttl": 60} | changes
         made.append(VariantService(store, changes.pop("pool", pool), recipes, metrics, **options))
         return made[-1]
 

@@ -73,8 +73,8 @@ async def test_a_fetch_afterwards_gets_the_same_bytes_without_deriving(
     hot = await variant_service.fetch(upload_id, ALL[0])
     stored = await make().fetch(upload_id, ALL[0])
 
-    assert (hot.tier, stored.tier) == (Tier.HOT, Tier.STORED)
-    assert hot.picture.body == stored.picture.body
+    assert (hot.tier, stored.tier) == (Tier.MEMORY, Tier.STORED)
+    assert hot.encoded.body == stored.encoded.body
     assert len(pool.requests) == 1
 
 
@@ -86,7 +86,7 @@ async def test_what_is_stored_with_todays_recipe_is_skipped(
 
     result = await ensured(variant_service, upload_id)
     assert set(result) == set(ALL)
-    assert result[ALL[2]] == Ensured(ALL[2], len(fetched.picture.body), None)
+    assert result[ALL[2]] == Ensured(ALL[2], len(fetched.encoded.body), None)
     assert [len(targets) for targets in pool.requests] == [1, len(ALL) - 1]
 
     store.calls.clear()
@@ -121,7 +121,7 @@ async def test_stale_variants_are_derived_anew(
     assert stored.info.metadata["recipe"] == recipes.fingerprint(ALL[0])
     assert stored.body == rendering_of(b"an original", recipes.target(ALL[0]))
     assert result[ALL[0]].seconds is not None
-    assert (await variant_service.fetch(upload_id, ALL[0])).picture.body == stored.body
+    assert (await variant_service.fetch(upload_id, ALL[0])).encoded.body == stored.body
 
 
 async def test_nothing_to_do_is_done_at_once(

@@ -68,7 +68,7 @@ class TestBesideLiveRequests:
 
         assert answer.tier is Tier.DERIVED
         assert set(result) == set(ALL)
-        assert result[ALL[0]] == Ensured(ALL[0], len(answer.picture.body), None, pool.measured)
+        assert result[ALL[0]] == Ensured(ALL[0], len(answer.encoded.body), None, pool.measured)
         assert pool.renderings == len(ALL)
         assert variant_key(upload_id, ALL[0]) in await store.keys()
 
@@ -136,7 +136,7 @@ class TestBesideLiveRequests:
         warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        assert (await variant_service.fetch(upload_id, ALL[-1])).tier is Tier.HOT
+        assert (await variant_service.fetch(upload_id, ALL[-1])).tier is Tier.MEMORY
 
         gate.open()
         await warm_up
@@ -191,7 +191,7 @@ class TestFailures:
 
         assert pool.in_use == 0
         await eventually(lambda: listing(temporary) == [])
-        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.HOT  # rendered, though not stored
+        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.MEMORY  # rendered, though not stored
         assert set(await ensured(variant_service, upload_id)) == set(ALL)
 
     async def test_a_delete_meanwhile_stops_it_and_leaves_nothing(
@@ -201,7 +201,7 @@ class TestFailures:
         warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
         gate.open()
 
         with pytest.raises(UnknownUpload):

@@ -41,11 +41,11 @@ class TestTiers:
         hot = await variant_service.fetch(upload_id, variant)
 
         assert cold.tier is Tier.DERIVED
-        assert cold.picture.body == rendering_of(b"an original", recipes.target(variant))
-        assert cold.picture.recipe == recipes.fingerprint(variant)
+        assert cold.encoded.body == rendering_of(b"an original", recipes.target(variant))
+        assert cold.encoded.recipe == recipes.fingerprint(variant)
         assert cold.timings == {"decode": 0.25, "resize": 0.125, "encode": 0.0625}
-        assert hot.tier is Tier.HOT
-        assert hot.picture is cold.picture
+        assert hot.tier is Tier.MEMORY
+        assert hot.encoded is cold.encoded
         assert hot.timings == {}
         assert tiers(metrics) == {"derived": 1, "hot": 1}
         assert derived(metrics) == 1
@@ -76,8 +76,8 @@ class TestTiers:
         await variant_service.drain()
 
         stored = await store.inner.get(variant_key(upload_id, variant))
-        assert stored.body == fetched.picture.body
-        assert stored.info.metadata == fetched.picture.metadata
+        assert stored.body == fetched.encoded.body
+        assert stored.info.metadata == fetched.encoded.metadata
         assert sample(metrics, "darkroom_write_backs_total", outcome="stored") == 1
 
     async def test_another_process_finds_it_stored_with_one_get_and_nothing_else(
@@ -92,15 +92,15 @@ class TestTiers:
         again = await second.fetch(upload_id, variant)
 
         assert found.tier is Tier.STORED
-        assert again.tier is Tier.HOT
-        assert (found.picture.body, found.picture.etag) == (made.picture.body, made.picture.etag)
+        assert again.tier is Tier.MEMORY
+        assert (found.encoded.body, found.encoded.etag) == (made.encoded.body, made.encoded.etag)
         assert store.calls == [("get", variant_key(upload_id, variant))]
         assert tiers(metrics) == {"derived": 1, "stored": 1, "hot": 1}
 
     async def test_without_memory_every_answer_comes_from_the_store(
         self, make: Make, upload_id: UploadId, variant: Variant
     ) -> None:
-        variant_service = make(hot_bytes=0)
+        variant_service = make(memory_cache_bytes=0)
         await variant_service.fetch(upload_id, variant)
         await variant_service.drain()
 
@@ -146,7 +146,7 @@ class TestManyCallers:
         assert derived(metrics) == 1
         assert [answer.tier for answer in answers] == [Tier.DERIVED] + [Tier.COLLAPSED] * 63
         assert tiers(metrics) == {"derived": 1, "collapsed": 63}
-        assert {answer.picture.body for answer in answers} == {answers[0].picture.body}
+        assert {answer.encoded.body for answer in answers} == {answers[0].encoded.body}
         assert all(answer.timings == {} for answer in answers[1:])
         assert (store.count("get"), store.count("download")) == (1, 1)
 
@@ -160,7 +160,7 @@ class TestManyCallers:
         )
 
         assert first.tier is second.tier is Tier.DERIVED
-        assert first.picture.body != second.picture.body
+        assert first.encoded.body != second.encoded.body
         assert pool.renderings == 2
 
     @pytest.mark.promise("C8")
@@ -199,7 +199,7 @@ class TestManyCallers:
         gate.open()
         await variant_service.drain()
 
-        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.HOT
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.MEMORY
         assert variant_key(upload_id, variant) in await store.keys()
         assert pool.renderings == 1
 
@@ -249,7 +249,7 @@ class TestStoreAway:
 
         assert answer.tier is Tier.DERIVED
         assert store.count("put") == 2
-        assert (await store.inner.get(variant_key(upload_id, variant))).body == answer.picture.body
+        assert (await store.inner.get(variant_key(upload_id, variant))).body == answer.encoded.body
 
     async def test_the_answer_does_not_wait_for_the_write_back(
         self, variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
@@ -261,7 +261,7 @@ class TestStoreAway:
         draining = asyncio.create_task(variant_service.drain())
         again = await variant_service.fetch(upload_id, variant)
 
-        assert (answer.tier, again.tier) == (Tier.DERIVED, Tier.HOT)
+        assert (answer.tier, again.tier) == (Tier.DERIVED, Tier.MEMORY)
         assert not draining.done()
         assert variant_key(upload_id, variant) not in await store.keys()
         gate.open()
@@ -334,7 +334,7 @@ class TestDeadline:
         self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
     ) -> None:
         lock = CountingLock()
-        variant_service = make(lock=lock, hot_bytes=0)
+        variant_service = make(leases=lock, memory_cache_bytes=0)
         await variant_service.fetch(upload_id, variant)
         await variant_service.drain()
         pool.full = True

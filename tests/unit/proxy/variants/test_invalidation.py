@@ -25,11 +25,11 @@ async def test_everything_of_the_upload_is_gone_and_nothing_of_another(
         await variant_service.fetch(owner, Variant(variant.size, variant.format))
     await variant_service.drain()
 
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     assert len(await store.keys()) == 3
     assert all(other in key for key in await store.keys())
-    assert (await variant_service.fetch(other, variant)).tier is Tier.HOT
+    assert (await variant_service.fetch(other, variant)).tier is Tier.MEMORY
 
 
 async def test_a_fetch_afterwards_is_refused_without_asking_the_store(
@@ -37,7 +37,7 @@ async def test_a_fetch_afterwards_is_refused_without_asking_the_store(
 ) -> None:
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
     store.calls.clear()
 
     with pytest.raises(UnknownUpload):
@@ -53,7 +53,7 @@ async def test_the_original_goes_first(
     await variant_service.drain()
     store.calls.clear()
 
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     assert store.calls == [
         ("delete", original_key(upload_id)),
@@ -63,8 +63,8 @@ async def test_the_original_goes_first(
 
 
 async def test_it_may_be_done_twice(variant_service: VariantService, upload_id: UploadId, variant: Variant) -> None:
-    await variant_service.purge(upload_id)
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     with pytest.raises(UnknownUpload):
         await variant_service.fetch(upload_id, variant)
@@ -78,8 +78,8 @@ async def test_a_store_that_is_away_is_said_and_a_second_try_finishes(
     store.fail("list")
 
     with pytest.raises(StoreUnavailable):
-        await variant_service.purge(upload_id)
-    await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     assert await store.keys() == []
 
@@ -90,7 +90,7 @@ async def test_deleting_a_variant_leaves_the_original_which_derives_it_anew(
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
 
-    await variant_service.delete(upload_id, variant)
+    await variant_service.delete_variants(upload_id, variant)
 
     assert await store.keys() == [original_key(upload_id)]
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
@@ -116,7 +116,7 @@ class TestMeanwhile:
         caller = asyncio.create_task(variant_service.fetch(upload_id, variant))
         await gate.reached.wait()
 
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
         gate.open()
 
         assert (await caller).tier is Tier.DERIVED
@@ -135,7 +135,7 @@ class TestMeanwhile:
         caller = asyncio.create_task(second.fetch(upload_id, variant))
         await gate.reached.wait()
 
-        await second.purge(upload_id)
+        await second.delete_upload(upload_id)
         gate.open()
 
         assert (await caller).tier is Tier.STORED
@@ -150,7 +150,7 @@ class TestMeanwhile:
         await variant_service.fetch(upload_id, variant)
         await gate.reached.wait()
 
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
         gate.open()
         await variant_service.drain()
 
@@ -165,7 +165,7 @@ async def test_what_could_not_be_deleted_is_still_there(
     """A cache would keep for a minute that it is not."""
     store.fail("delete")
     with pytest.raises(StoreUnavailable):
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
 
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
-    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.HOT
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.MEMORY

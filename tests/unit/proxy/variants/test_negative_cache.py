@@ -126,9 +126,9 @@ async def test_no_more_than_10000_are_remembered(
     variant_service: VariantService, store: CountingStore, variant: Variant
 ) -> None:
     first = new_upload_id()
-    await variant_service.purge(first)
+    await variant_service.delete_upload(first)
     for _ in range(10_000):
-        await variant_service.purge(new_upload_id())
+        await variant_service.delete_upload(new_upload_id())
     store.calls.clear()
 
     assert await refused(variant_service, first, variant) is UnknownUpload

@@ -64,7 +64,7 @@ def variant_service(
     pool: RenderPool, store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> VariantService:
     return VariantService(
-        store, pool, recipes, metrics, temporary=temporary, timeout=20, hot_bytes=1 << 22, missing_ttl=60
+        store, pool, recipes, metrics, temporary=temporary, timeout=20, memory_cache_bytes=1 << 22, missing_ttl=60
     )
 
 
@@ -82,10 +82,10 @@ async def test_a_photograph_becomes_the_variant_that_was_asked_for(
     answer = await variant_service.fetch(upload_id, JPG)
     await variant_service.drain()
 
-    with Image.open(BytesIO(answer.picture.body)) as image:
+    with Image.open(BytesIO(answer.encoded.body)) as image:
         assert (image.format, image.size) == ("JPEG", (150, 150))
     assert set(answer.timings) == {"decode", "resize", "encode"}
-    assert (await store.inner.get(variant_key(upload_id, JPG))).body == answer.picture.body
+    assert (await store.inner.get(variant_key(upload_id, JPG))).body == answer.encoded.body
 
 
 async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
@@ -97,7 +97,7 @@ async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
     await variant_service.drain()
 
     assert [answer.tier for answer in answers] == [Tier.DERIVED] + [Tier.COLLAPSED] * 63
-    assert len({answer.picture.body for answer in answers}) == 1
+    assert len({answer.encoded.body for answer in answers}) == 1
     assert sample(metrics, "darkroom_derivations_total", size="small", format="jpg", outcome="ok") == 1
 
 
@@ -150,7 +150,7 @@ async def test_a_warm_up_that_is_left_frees_its_process(variant_service: Variant
     results = [await variant_service.fetch(upload_id, variant) for variant in SIZES.standard]
     await variant_service.drain()
 
-    assert {result.tier for result in results} == {Tier.HOT, Tier.DERIVED}
+    assert {result.tier for result in results} == {Tier.MEMORY, Tier.DERIVED}
 
 
 @pytest.mark.heavy
@@ -159,7 +159,7 @@ async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
 ) -> None:
     impatient = WatchedPool()
     await impatient.start()
-    settings = {"temporary": temporary, "hot_bytes": 0, "missing_ttl": 60}
+    settings = {"temporary": temporary, "memory_cache_bytes": 0, "missing_ttl": 60}
     late = VariantService(store, impatient, recipes, metrics, timeout=0.001, **settings)
     patient = VariantService(store, impatient, recipes, metrics, timeout=20, **settings)
     upload_id = await upload(store, photograph_bytes("retina.jpg"))

@@ -39,23 +39,23 @@ async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
     await gate.reached.wait()
 
     assert answer.tier is Tier.STORED
-    assert answer.picture.body == b"of yesterday"
-    assert answer.picture.recipe == "yesterday"
+    assert answer.encoded.body == b"of yesterday"
+    assert answer.encoded.recipe == "yesterday"
     assert pool.priorities == [Priority.BACKGROUND]
     gate.open()
     await variant_service.drain()
     fresh = await variant_service.fetch(upload_id, variant)
-    assert fresh.tier is Tier.HOT
-    assert fresh.picture.recipe == recipes.fingerprint(variant)
+    assert fresh.tier is Tier.MEMORY
+    assert fresh.encoded.recipe == recipes.fingerprint(variant)
     stored = await store.inner.get(variant_key(upload_id, variant))
-    assert stored.body == fresh.picture.body != b"of yesterday"
-    assert stored.info.metadata == fresh.picture.metadata
+    assert stored.body == fresh.encoded.body != b"of yesterday"
+    assert stored.info.metadata == fresh.encoded.metadata
 
 
 async def test_it_is_replaced_once_however_many_ask(
     make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
-    variant_service = make(hot_bytes=0)  # so that every caller meets the stored one
+    variant_service = make(memory_cache_bytes=0)  # so that every caller meets the stored one
     await put_stale(store, upload_id, variant)
     gate = pool.hold()
 
@@ -65,7 +65,7 @@ async def test_it_is_replaced_once_however_many_ask(
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
 
-    assert {answer.picture.body for answer in answers} == {b"of yesterday"}
+    assert {answer.encoded.body for answer in answers} == {b"of yesterday"}
     assert pool.renderings == 1
     assert store.count("put") == 1
 
@@ -92,14 +92,14 @@ async def test_a_refresh_that_fails_leaves_the_stale_one_in_service(
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
 
-    assert (await variant_service.fetch(upload_id, variant)).picture.body == b"of yesterday"
+    assert (await variant_service.fetch(upload_id, variant)).encoded.body == b"of yesterday"
     assert await stored_recipe(store, upload_id, variant) == "yesterday"
 
 
 async def test_a_failed_refresh_is_tried_again_another_time(
     *, make: Make, store: CountingStore, pool: FakePool, recipes: Recipes, upload_id: UploadId, variant: Variant
 ) -> None:
-    variant_service = make(hot_bytes=0)
+    variant_service = make(memory_cache_bytes=0)
     await put_stale(store, upload_id, variant)
     store.fail("put")
     await variant_service.fetch(upload_id, variant)
@@ -135,7 +135,7 @@ async def test_a_refresh_of_an_upload_deleted_meanwhile_leaves_nothing(
     await variant_service.fetch(upload_id, variant)
     await gate.reached.wait()
 
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
     gate.open()
     await variant_service.drain()
 
@@ -175,13 +175,13 @@ async def test_what_becomes_of_a_stale_variant_is_counted(
 
     await put_stale(store, upload_id, variant)
     pool.failure = RenderFailed()
-    failing = make(hot_bytes=0)
+    failing = make(memory_cache_bytes=0)
     await failing.fetch(upload_id, variant)
     await failing.drain()
     assert counted() == {"failed": 1}
 
     pool.failure = None
-    elsewhere = make(lock=TakenLock())
+    elsewhere = make(leases=TakenLock())
     await elsewhere.fetch(upload_id, variant)
     await elsewhere.drain()
     assert counted() == {"failed": 1, "elsewhere": 1}

@@ -52,7 +52,7 @@ async def test_an_unknown_upload_is_404_and_a_flood_for_it_reaches_the_store_onc
 async def test_a_deleted_upload_is_404_at_once(site: Site) -> None:
     await site.get()
     await site.variant_service.drain()
-    await site.variant_service.purge(site.upload_id)
+    await site.variant_service.delete_upload(site.upload_id)
     site.store.calls.clear()
 
     answer = await site.get()
