@@ -136,9 +136,8 @@ class UploadService:
         return image
 
     async def _inspect(self, path: Path) -> Inspection:
-        await self._variant_service.estimate_memory(
-            path, self._sizes.standard
-        )  # or what is accepted could never be derived
+        # Raises TooHeavy: otherwise an upload could be accepted whose variants can never be derived.
+        await self._variant_service.estimate_memory(path, self._sizes.standard)
         async with self._pool.process(Priority.LIVE, await self._pool.cost(path)) as process:
             return await process.inspect(path)
 

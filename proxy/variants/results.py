@@ -1,4 +1,4 @@
-"""What asking for variants brings: the picture and where it came from, or that it is stored."""
+"""Results of fetching and ensuring variants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from proxy.variants.encoded_variant import EncodedVariant
 
 
 class Tier(StrEnum):
-    """Where an answer came from."""
+    """Where an answer came from. The values are labels of `darkroom_variant_requests_total`."""
 
     MEMORY = "hot"
     STORED = "stored"
@@ -20,7 +20,7 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """`timings` are seconds by rendering stage; empty where nothing was rendered for this caller."""
+    """`timings`: seconds by rendering stage; empty unless this call rendered the variant."""
 
     encoded: EncodedVariant
     tier: Tier
@@ -29,9 +29,9 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """A variant that is in the store. `seconds` it took to derive; None if it was there already.
+    """A variant that is stored. `size`: bytes. `seconds`: time to derive it; None if another call or process did.
 
-    `measured` is None where the quality was given.
+    `measured` is None if the quality was fixed instead of searched for.
     """
 
     variant: Variant

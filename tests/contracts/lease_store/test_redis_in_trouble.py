@@ -43,7 +43,7 @@ class TestRedisInTrouble:
     @pytest.fixture
     async def watched(self, redis: RedisServer) -> AsyncIterator[Watched]:
         metrics = Metrics()
-        lock = RedisLeaseStore(redis.url, metrics, lease_seconds=LEASE, leave_alone_seconds=0.5)
+        lock = RedisLeaseStore(redis.url, metrics, lease_seconds=LEASE, backoff_seconds=0.5)
         yield Watched(lock, metrics)
         redis.resume()
         await lock.close()
@@ -81,8 +81,8 @@ class TestRedisInTrouble:
             assert await it_excludes_again()
             assert watched.fallbacks == fallbacks
         assert [(entry["log_level"], entry["event"]) for entry in logs] == [
-            ("warning", "Redis is away: every process derives for itself"),
-            ("info", "Redis is back"),
+            ("warning", "Redis unavailable, leases granted without it"),
+            ("info", "Redis available again"),
         ]
 
     async def test_who_waits_is_let_in(

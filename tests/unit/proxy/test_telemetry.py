@@ -11,7 +11,7 @@ import pytest
 import structlog
 
 from proxy.telemetry import Metrics, configure_logging
-from proxy.telemetry.event_loop import pulse
+from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import open_tracing
 from tests.fakes import VirtualTimeLoop, sample
 
@@ -122,7 +122,7 @@ def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> No
     metrics.watch(metrics.memory_cache_variants, lambda: 7)
 
     async def live(loop: VirtualTimeLoop) -> None:
-        taking = asyncio.create_task(pulse(metrics))
+        taking = asyncio.create_task(sample_periodically(metrics))
         await asyncio.sleep(2.5)
         loop.skipped += 1.0  # as something that blocks for so long
         await asyncio.sleep(0)

@@ -26,7 +26,7 @@ def circuit(clock: Clock) -> CircuitBreaker:
 
 def fail(circuit: CircuitBreaker, times: int) -> None:
     for _ in range(times):
-        circuit.failed(circuit.admit(), "It is away.")
+        circuit.record_failure(circuit.admit(), "It is away.")
 
 
 def refused(circuit: CircuitBreaker) -> bool:
@@ -47,7 +47,7 @@ def test_a_few_failures_stop_nobody(circuit: CircuitBreaker) -> None:
 def test_failures_in_between_answers_stop_nobody(circuit: CircuitBreaker) -> None:
     for _ in range(3):
         fail(circuit, FAILURES - 1)
-        circuit.succeeded()
+        circuit.record_success()
 
     assert not refused(circuit)
 
@@ -86,7 +86,7 @@ def test_an_answer_lets_everybody_in(circuit: CircuitBreaker, clock: Clock) -> N
     fail(circuit, FAILURES)
     clock.now += PAUSE
     circuit.admit()
-    circuit.succeeded()
+    circuit.record_success()
 
     assert not circuit.is_open
     assert [refused(circuit) for _ in range(3)] == [False] * 3
@@ -97,8 +97,8 @@ def test_what_was_asked_before_an_answer_came_says_nothing_any_more(circuit: Cir
     asked = [circuit.admit() for _ in range(FAILURES)]
     clock.now += 1
     circuit.admit()
-    circuit.succeeded()
+    circuit.record_success()
     for each in asked:
-        circuit.failed(each, "It was away.")
+        circuit.record_failure(each, "It was away.")
 
     assert not circuit.is_open

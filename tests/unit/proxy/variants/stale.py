@@ -7,7 +7,7 @@ from tests.fakes import CountingStore
 
 
 async def put_stale(store: CountingStore, upload_id: UploadId, variant: Variant) -> None:
-    stale = EncodedVariant.derived(upload_id, variant, b"of yesterday", "yesterday")
+    stale = EncodedVariant.from_rendering(upload_id, variant, b"of yesterday", "yesterday")
     await store.inner.put(
         variant_key(upload_id, variant),
         stale.body,

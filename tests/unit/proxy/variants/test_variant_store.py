@@ -20,7 +20,7 @@ MEDIUM = Size("medium", 400, 400, Fit.COVER)
 
 
 def picture(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> EncodedVariant:
-    return EncodedVariant.derived(upload_id, variant, body, "a1b2c3")
+    return EncodedVariant.from_rendering(upload_id, variant, body, "a1b2c3")
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ class TestFind:
         await variants.put(upload_id, variant, picture(upload_id, variant))
 
         found = await variants.find(upload_id, variant)
-        info = await variants.info(upload_id, variant)
+        info = await variants.look_up(upload_id, variant)
 
         assert found is not None
         assert (found.body, found.recipe, found.format) == (b"a picture", "a1b2c3", Format.WEBP)
@@ -127,7 +127,7 @@ class TestFind:
 
     async def test_what_was_not_is_none(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
         assert await variants.find(upload_id, variant) is None
-        assert await variants.info(upload_id, variant) is None
+        assert await variants.look_up(upload_id, variant) is None
 
     async def test_a_store_that_is_away_is_not_a_variant_that_is_missing(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
@@ -138,7 +138,7 @@ class TestFind:
         with pytest.raises(StoreUnavailable):
             await variants.find(upload_id, variant)
         with pytest.raises(StoreUnavailable):
-            await variants.info(upload_id, variant)
+            await variants.look_up(upload_id, variant)
 
 
 class TestDelete:
@@ -212,7 +212,7 @@ class TestDamaged:
         await variants.put(upload_id, variant, right)
         (tmp_path / variant_key(upload_id, variant)).write_bytes(bytes(100))
 
-        assert await variants.info(upload_id, variant) is None
+        assert await variants.look_up(upload_id, variant) is None
         assert await variants.find(upload_id, variant) is None
         await variants.put(upload_id, variant, right, if_absent=True)
         assert await variants.find(upload_id, variant) is not None

@@ -51,7 +51,7 @@ class Bench:
         return upload_id
 
     def write_back(self, upload_id: UploadId, body: bytes = b"a picture") -> None:
-        picture = EncodedVariant.derived(upload_id, self.variant, body, "a1b2c3")
+        picture = EncodedVariant.from_rendering(upload_id, self.variant, body, "a1b2c3")
         self.run(self._variants.write_back(upload_id, self.variant, picture, AsyncExitStack()))
 
     def stored(self, upload_id: UploadId) -> bytes:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, not_modified
+from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, is_not_modified
 
 ETAG = '"5d41402abc4b2a76b9719d911017c592"'
 MODIFIED = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -51,7 +51,7 @@ class TestNotModified:
         ],
     )
     def test_an_etag_the_client_has_is_not_sent_again(self, header: str) -> None:
-        assert not_modified(ETAG, MODIFIED, header, None)
+        assert is_not_modified(ETAG, MODIFIED, header, None)
 
     @pytest.mark.parametrize(
         "header",
@@ -70,32 +70,32 @@ class TestNotModified:
         ],
     )
     def test_another_etag_is(self, header: str) -> None:
-        assert not not_modified(ETAG, MODIFIED, header, None)
+        assert not is_not_modified(ETAG, MODIFIED, header, None)
 
     @pytest.mark.parametrize(
         "since", [DATE, LATER, "Wed, 04 Mar 2026 06:06:07 +0100", "Wednesday, 04-Mar-26 05:06:07 GMT"]
     )
     def test_a_date_not_before_the_change_is_enough(self, since: str) -> None:
-        assert not_modified(ETAG, MODIFIED, None, since)
+        assert is_not_modified(ETAG, MODIFIED, None, since)
 
     @pytest.mark.parametrize("since", [EARLIER, *NOT_DATES])
     def test_a_date_before_the_change_or_none_at_all_is_not(self, since: str) -> None:
-        assert not not_modified(ETAG, MODIFIED, None, since)
+        assert not is_not_modified(ETAG, MODIFIED, None, since)
 
     @pytest.mark.parametrize("since", DATES_BEYOND_ALL_CALENDARS)
     def test_a_date_that_no_calendar_has_is_none(self, since: str) -> None:
-        assert not not_modified(ETAG, MODIFIED, None, since)
+        assert not is_not_modified(ETAG, MODIFIED, None, since)
 
     def test_the_date_counts_for_nothing_beside_an_etag(self) -> None:
-        assert not not_modified(ETAG, MODIFIED, '"other"', LATER)
-        assert not not_modified(ETAG, MODIFIED, "", LATER)
-        assert not_modified(ETAG, MODIFIED, ETAG, EARLIER)
+        assert not is_not_modified(ETAG, MODIFIED, '"other"', LATER)
+        assert not is_not_modified(ETAG, MODIFIED, "", LATER)
+        assert is_not_modified(ETAG, MODIFIED, ETAG, EARLIER)
 
     def test_parts_of_a_second_do_not_count(self) -> None:
-        assert not_modified(ETAG, MODIFIED.replace(microsecond=900_000), None, DATE)
+        assert is_not_modified(ETAG, MODIFIED.replace(microsecond=900_000), None, DATE)
 
     def test_without_conditions_it_is_sent(self) -> None:
-        assert not not_modified(ETAG, MODIFIED, None, None)
+        assert not is_not_modified(ETAG, MODIFIED, None, None)
 
 
 def of_ten(header: str | None, if_range: str | None = None) -> tuple[int, int] | None:

@@ -66,7 +66,7 @@ class TestOk:
         derived = await site.get()
         hot = await site.get()
         await site.variant_service.drain()
-        site.variant_service._hot.forget(site.upload_id)
+        site.variant_service._memory_cache.forget(site.upload_id)
         stored = await site.get()
 
         statuses = [answer.headers["cache-status"] for answer in (derived, hot, stored)]
@@ -103,7 +103,7 @@ class TestOk:
     async def test_is_dated_by_the_store_once_it_is_stored(self, site: Site) -> None:
         await site.get()
         await site.variant_service.drain()
-        site.variant_service._hot.forget(site.upload_id)
+        site.variant_service._memory_cache.forget(site.upload_id)
 
         answer = await site.get()
 
@@ -197,7 +197,7 @@ class TestNotModified:
     async def test_of_a_stored_variant_costs_one_get_and_no_derivation(self, site: Site) -> None:
         whole = await site.get()
         await site.variant_service.drain()
-        site.variant_service._hot.forget(site.upload_id)
+        site.variant_service._memory_cache.forget(site.upload_id)
         site.store.calls.clear()
 
         answer = await site.get(headers={"If-None-Match": whole.headers["etag"]})

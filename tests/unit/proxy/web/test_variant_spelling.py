@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from proxy.web.variant_routes import Variants
+from proxy.web.variant_routes import VariantMiddleware
 from tests.unit.proxy.web.site import Site
 
 UPPER = "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A"
@@ -148,13 +148,13 @@ class TestNotFound:
         assert site.pool.priorities == []
 
     @pytest.mark.promise("C2")
-    async def test_of_long_ones_none_is_remembered(self, site: Site) -> None:
+    async def test_long_paths_are_not_cached(self, site: Site) -> None:
         variants = site.app
-        assert isinstance(variants, Variants)
+        assert isinstance(variants, VariantMiddleware)
         for number in range(100):
             await site.get(f"/images/{number}{'x' * 30_000}/medium.jpg")
 
-        assert variants._parsed.cache_info().currsize == 0
+        assert variants._parse_cached.cache_info().currsize == 0
 
     async def test_it_says_how_to_spell_it(self, site: Site) -> None:
         problem = json.loads((await site.get("huge.jpg")).body)

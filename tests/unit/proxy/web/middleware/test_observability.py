@@ -130,7 +130,7 @@ async def test_what_costs_nothing_is_a_line_for_debugging_alone(
 ) -> None:
     await site.get("small.jpg")
     await site.variant_service.drain()
-    site.variant_service._hot.forget(None)
+    site.variant_service._memory_cache.forget(None)
     lines.clear()
     for path in ("small.jpg", "huge.jpg", "/healthz", "/readyz", "/metrics"):
         await site.get(path)
