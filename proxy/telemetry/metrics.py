@@ -64,12 +64,12 @@ class Metrics:
             "calls",
         )
         self.lease_fallbacks = Counter(
-            "darkroom_lease_fallbacks", "Leases granted without Redis, because it failed", registry=self.registry
+            "darkroom_lease_fallbacks", "Failures of Redis while acquiring or renewing leases", registry=self.registry
         )
         self.waiting = self._gauge("darkroom_render_waiting", "Derivations waiting for a render process")
         self.render_charged_bytes = self._gauge(
             "darkroom_render_charged_bytes",
-            "Memory that the pictures in hand may take beside what render processes hold at rest",
+            "Memory reserved for running derivations, in addition to idle render processes",
         )
         self.render_processes = self._gauge(
             "darkroom_render_processes", "Render processes, by state (busy, idle)", "state"
@@ -110,7 +110,8 @@ class Metrics:
         )
         self.jobs = self._shared_gauge("darkroom_jobs", "Warm-up jobs by status", "status")
         self.oldest_job_seconds = self._shared_gauge(
-            "darkroom_oldest_job_seconds", "Seconds since the oldest pending job was created; 0 if none is pending"
+            "darkroom_oldest_job_seconds",
+            "Age of the pending job that has waited longest, in seconds; 0 if none is pending",
         )
         self.queue_jobs = self._shared_gauge(
             "darkroom_queue_jobs", "Jobs in Redis by BullMQ's state (waiting, active, delayed, failed)", "state"

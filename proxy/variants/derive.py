@@ -124,8 +124,8 @@ class Deriver:
             for variant in pending:
                 self.count_outcome(variant, error.code)
             if is_permanent(error):
-                whole = not await self._may_have_stored_variants(upload_id)
-                self._negative_cache.remember(upload_id, requested, error, whole=whole)
+                whole_upload = not await self._may_have_stored_variants(upload_id)
+                self._negative_cache.remember(upload_id, requested, error, whole_upload=whole_upload)
             raise
 
     async def _may_have_stored_variants(self, upload_id: UploadId) -> bool:

@@ -19,7 +19,10 @@ from proxy.variants.variant_store import VariantStore
 
 
 class VariantEnsurer:
-    """`fetch_shared`: gets a variant that another caller or process is deriving, through the shared flights."""
+    """Implements `VariantService.ensure`.
+
+    `fetch_shared`: gets a variant that another caller or process is deriving, through the shared flights.
+    """
 
     def __init__(
         self,
@@ -140,8 +143,9 @@ class VariantEnsurer:
         return missing
 
     async def _await_other(self, upload_id: UploadId, variant: Variant) -> Ensured:
+        """Waits for a variant that another caller or process derives, and makes sure that it is stored."""
         encoded: EncodedVariant | None = None
-        with suppress(Overloaded):  # then derive below, at background priority, which waits for its turn
+        with suppress(Overloaded):  # then derive it here, at background priority
             encoded = await self._fetch_shared(upload_id, variant)
         stale = encoded is not None and encoded.recipe != self._recipes.fingerprint(variant)
         if encoded is None or stale:

@@ -25,15 +25,17 @@ class NegativeCache:
         if error := self._errors.get(upload_id) or self._errors.get((upload_id, variant)):
             raise error.fresh_copy()
 
-    def remember(self, upload_id: UploadId, variants: Sequence[Variant], error: ServiceError, *, whole: bool) -> None:
+    def remember(
+        self, upload_id: UploadId, variants: Sequence[Variant], error: ServiceError, *, whole_upload: bool
+    ) -> None:
         """Remembers a permanent `error` that `variants`, requested together, failed with.
 
-        `whole`: it holds for every variant of the upload. TooHeavy is remembered only for a single variant: of several
-        variants that are too heavy together, each may be light enough alone.
+        `whole_upload`: the error holds for every variant of the upload. TooHeavy is remembered only for a single
+        variant: of several that are too heavy together, each may be light enough alone.
         """
         if not is_permanent(error):
             return
-        if not isinstance(error, TooHeavy) and whole:
+        if not isinstance(error, TooHeavy) and whole_upload:
             self._errors[upload_id] = error.fresh_copy()
         elif not isinstance(error, TooHeavy) or len(variants) == 1:
             for variant in variants:

@@ -31,7 +31,7 @@ from proxy.variants.variant_store import VariantStore
 log = structlog.get_logger()
 
 _MAX_WRITE_BACKS = 256  # concurrent; beyond that a variant is served but not stored, and derived again later
-_MAX_REFRESHES = 4
+_MAX_REFRESHES = 4  # concurrent; further stale variants are refreshed on a later request
 
 
 class VariantService:

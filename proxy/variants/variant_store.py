@@ -133,9 +133,7 @@ class VariantStore:
         """Returns the outcome, as `darkroom_write_backs_total` labels it."""
         try:
             await self._write(upload_id, variant, encoded, if_absent=True)
-        except (
-            ObjectExists
-        ):  # another process stored it first, or an earlier attempt succeeded but its response was lost
+        except ObjectExists:  # another process was faster, or an earlier attempt succeeded but its response was lost
             return "lost_race"
         return "stored"
 

@@ -14,7 +14,7 @@ from proxy.variants.invalidation import file_bus, redis_bus
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import InvalidationBus
 from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
-from tests.contracts.locks import end
+from tests.contracts.locks import cancel
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 
@@ -68,7 +68,7 @@ async def test_subscription_cancelled_at_any_step_ends(open_invalidation: Callab
         task = asyncio.create_task(invalidation.subscribe(lambda _: None))
         for _ in range(steps):
             await asyncio.sleep(0)
-        await end(task)
+        await cancel(task)
     await invalidation.close()
 
 

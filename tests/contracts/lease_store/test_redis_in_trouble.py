@@ -1,4 +1,4 @@
-"""What leases promise while Redis is in trouble: everyone is served."""
+"""RedisLeaseStore while Redis fails: every lease is granted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from proxy.telemetry import Metrics
 from proxy.variants.leases.redis_leases import RedisLeaseStore
-from tests.contracts.locks import KEY, LEASE, SOON, can_have, end, hold_for_ever
+from tests.contracts.locks import KEY, LEASE, SOON, can_acquire, cancel, hold_forever
 from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
 
@@ -51,22 +51,22 @@ class TestRedisInTrouble:
     async def assert_leases_work(self, redis: RedisServer) -> None:
         one, two = (RedisLeaseStore(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with one.hold(KEY):
-            assert await can_have(two) is False
+            assert await can_acquire(two) is False
         await one.close()
         await two.close()
 
-    async def test_everyone_is_served_with_one_warning_until_it_is_back(
+    async def test_leases_are_granted_with_one_warning_until_redis_recovers(
         self, redis: RedisServer, watched: Watched, trouble: Callable[[RedisServer], None]
     ) -> None:
-        if trouble is not RedisServer.kill:  # one that was never there at all is the same
-            assert await can_have(watched.lock) is True
+        if trouble is not RedisServer.kill:  # for `kill`, Redis is down from the first call on
+            assert await can_acquire(watched.lock) is True
             assert watched.fallbacks == 0
         with capture_logs() as logs:
             trouble(redis)
             for wait in (True, False):
                 async with asyncio.timeout(SOON), watched.lock.hold(KEY, wait=wait) as one:
                     assert one is True
-            await asyncio.sleep(0.6)  # it is asked again, and there is no second warning
+            await asyncio.sleep(0.6)  # Redis is asked again, without a second warning
             async with asyncio.timeout(SOON), watched.lock.hold(KEY) as one, watched.lock.hold(KEY) as two:
                 assert (one, two) == (True, True)
             assert watched.fallbacks >= 2
@@ -74,7 +74,7 @@ class TestRedisInTrouble:
 
             async def it_excludes_again() -> bool:
                 async with watched.lock.hold(KEY):
-                    return not await can_have(watched.lock)
+                    return not await can_acquire(watched.lock)
 
             await until(it_excludes_again)
             fallbacks = watched.fallbacks
@@ -85,21 +85,21 @@ class TestRedisInTrouble:
             ("info", "Redis available again"),
         ]
 
-    async def test_who_waits_is_let_in(
+    async def test_waiter_is_granted_the_lease_when_redis_fails(
         self, redis: RedisServer, watched: Watched, trouble: Callable[[RedisServer], None]
     ) -> None:
         holds = asyncio.Event()
         async with watched.lock.hold(KEY):
-            waiter = asyncio.create_task(hold_for_ever(watched.lock, holds))
+            waiter = asyncio.create_task(hold_forever(watched.lock, holds))
             await asyncio.sleep(0.2)
             assert not holds.is_set()
             trouble(redis)
             async with asyncio.timeout(SOON):
                 await holds.wait()
-        await end(waiter)
+        await cancel(waiter)
         assert watched.fallbacks >= 1
 
-    async def test_who_holds_one_notices_nothing(
+    async def test_holder_is_not_affected_when_redis_fails(
         self, redis: RedisServer, watched: Watched, trouble: Callable[[RedisServer], None]
     ) -> None:
         async with asyncio.timeout(LEASE + SOON):
@@ -110,7 +110,7 @@ class TestRedisInTrouble:
         redis.refresh()
         await self.assert_leases_work(redis)
 
-    async def test_a_memory_lost_takes_the_lease_and_nothing_else(self, redis: RedisServer, watched: Watched) -> None:
+    async def test_lease_is_lost_when_redis_loses_its_data(self, redis: RedisServer, watched: Watched) -> None:
         async with watched.lock.hold(KEY):
             redis.empty()
             async with asyncio.timeout(SOON), watched.lock.hold(KEY) as another:
@@ -118,7 +118,7 @@ class TestRedisInTrouble:
         await self.assert_leases_work(redis)
 
     @pytest.mark.serial  # 400 renewals a second that each wait a second at most
-    async def test_a_crowd_is_no_trouble(self, redis: RedisServer) -> None:
+    async def test_hundreds_of_leases_need_no_fallback(self, redis: RedisServer) -> None:
         watched = Watched(RedisLeaseStore(redis.url, metrics := Metrics()), metrics)
         async with asyncio.timeout(GUARD), AsyncExitStack() as leases:
             holds = [watched.lock.hold(f"images/crowd/{number}.jpg") for number in range(400)]
@@ -126,22 +126,22 @@ class TestRedisInTrouble:
         await watched.lock.close()
         assert watched.fallbacks == 0
 
-    async def test_only_its_holder_frees_it(self, redis: RedisServer) -> None:
-        """One whose lease was lost meanwhile does not free the next one's."""
+    async def test_lost_lease_does_not_release_the_next_holders(self, redis: RedisServer) -> None:
+        """A holder whose lease was lost does not release the next holder's."""
         one, two = (RedisLeaseStore(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with AsyncExitStack() as later:
             async with one.hold(KEY):
                 with redis.client() as client:
                     client.flushall()
                 await later.enter_async_context(two.hold(KEY))
-            assert await can_have(one) is False
-            await asyncio.sleep(LEASE / 3 * 1.5)  # nor does it renew what is not its own, or stop its renewal
-            assert await can_have(one) is False
-        assert await can_have(one) is True
+            assert await can_acquire(one) is False
+            await asyncio.sleep(LEASE / 3 * 1.5)  # nor does it renew or release the other lease
+            assert await can_acquire(one) is False
+        assert await can_acquire(one) is True
         await one.close()
         await two.close()
 
-    async def test_a_wrong_password_is_as_good_as_away(self, redis: RedisServer) -> None:
+    async def test_wrong_password_grants_leases_with_one_warning(self, redis: RedisServer) -> None:
         metrics = Metrics()
         lock = RedisLeaseStore(redis.url.replace("//", "//nobody:wrong@"), metrics)
         with capture_logs() as logs:

@@ -1,4 +1,4 @@
-"""Variants that an older version left behind."""
+"""Variants with an outdated recipe."""
 
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant

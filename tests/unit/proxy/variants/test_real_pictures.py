@@ -1,4 +1,4 @@
-"""Derivations over the real render processes and photographs."""
+"""The variant service with real render processes and photographs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ JPG = Variant(SIZES["small"], Format.JPG)
 
 
 class WatchedPool(RenderPool):
-    """Waits for every child's end: the pool forgets those that it kills, and the loop must not close before them."""
+    """Waits for every child to exit: the pool does not wait for those it kills, and the loop must outlive them."""
 
     def __init__(self) -> None:
         super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64)
@@ -74,9 +74,7 @@ async def upload(store: CountingStore, body: bytes) -> UploadId:
     return upload_id
 
 
-async def test_a_photograph_becomes_the_variant_that_was_asked_for(
-    variant_service: VariantService, store: CountingStore
-) -> None:
+async def test_fetch_derives_the_requested_variant(variant_service: VariantService, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
 
     answer = await variant_service.fetch(upload_id, JPG)
@@ -88,7 +86,7 @@ async def test_a_photograph_becomes_the_variant_that_was_asked_for(
     assert (await store.inner.get(variant_key(upload_id, JPG))).body == answer.encoded.body
 
 
-async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
+async def test_concurrent_fetches_share_one_derivation(
     variant_service: VariantService, store: CountingStore, metrics: Metrics
 ) -> None:
     upload_id = await upload(store, photograph_bytes("chelsea.png"))
@@ -102,9 +100,7 @@ async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
 
 
 @pytest.mark.heavy
-async def test_a_warm_up_makes_the_same_bytes_as_requests_do(
-    variant_service: VariantService, store: CountingStore
-) -> None:
+async def test_ensure_and_fetch_produce_the_same_bytes(variant_service: VariantService, store: CountingStore) -> None:
     warmed, requested = [await upload(store, photograph_bytes("rocket.jpg")) for _ in range(2)]
 
     made = [one.variant async for one in variant_service.ensure(warmed, SIZES.standard)]
@@ -124,7 +120,7 @@ async def test_a_warm_up_makes_the_same_bytes_as_requests_do(
     [(photograph_bytes("chelsea.png")[:20_000], Undecodable), (b"not a picture at all", Refused)],
     ids=["truncated", "text"],
 )
-async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
+async def test_corrupt_original_is_refused_and_the_process_is_reused(
     variant_service: VariantService, store: CountingStore, pool: RenderPool, body: bytes, failure: type[Exception]
 ) -> None:
     broken, sound = await upload(store, body), await upload(store, photograph_bytes("chelsea.png"))
@@ -140,7 +136,7 @@ async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
 
 
 @pytest.mark.heavy
-async def test_a_warm_up_that_is_left_frees_its_process(variant_service: VariantService, store: CountingStore) -> None:
+async def test_abandoned_ensure_frees_its_process(variant_service: VariantService, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
     warm_up = variant_service.ensure(upload_id, SIZES.standard)
     await anext(warm_up)
@@ -154,7 +150,7 @@ async def test_a_warm_up_that_is_left_frees_its_process(variant_service: Variant
 
 
 @pytest.mark.heavy
-async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
+async def test_slow_derivation_times_out_and_the_next_succeeds(
     store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> None:
     impatient = WatchedPool()

@@ -1,4 +1,4 @@
-"""Variants in the store: what is written with them, and that none outlives its original."""
+"""VariantStore: headers and metadata, and no variant outlives its original."""
 
 import asyncio
 import hashlib
@@ -33,7 +33,7 @@ class TestPut:
         ("format", "media_type"),
         [("jpg", "image/jpeg"), ("png", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")],
     )
-    async def test_the_object_is_as_the_contract_says(
+    async def test_object_matches_the_contract(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, format: str, media_type: str
     ) -> None:
         variant = Variant(MEDIUM, Format(format), 3)
@@ -50,7 +50,7 @@ class TestPut:
             "md5": hashlib.md5(b"a picture").hexdigest(),
         }
 
-    async def test_it_replaces_what_stands_unless_told_not_to(
+    async def test_put_replaces_unless_if_absent(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         for body in (b"first", b"second"):
@@ -61,7 +61,7 @@ class TestPut:
 
         assert (await store.inner.get(variant_key(upload_id, variant))).body == b"second"
 
-    async def test_after_the_original_is_deleted_nothing_stays(
+    async def test_put_after_the_original_was_deleted_leaves_nothing(
         self, variants: VariantStore, store: CountingStore, variant: Variant
     ) -> None:
         upload_id = new_upload_id()
@@ -72,7 +72,7 @@ class TestPut:
         assert store.count("put", variant_key(upload_id, variant)) == 1
         assert await store.keys() == []
 
-    async def test_while_the_original_is_deleted_nothing_stays(
+    async def test_put_while_the_original_is_deleted_leaves_nothing(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         gate = store.hold("put")
@@ -88,7 +88,7 @@ class TestPut:
         assert await store.keys() == []
 
     @pytest.mark.parametrize("done", [False, True], ids=["before it is stored", "before it is known to be"])
-    async def test_whose_caller_leaves_outlives_no_original(
+    async def test_cancelled_put_does_not_outlive_the_original(
         self, *, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
@@ -104,7 +104,7 @@ class TestPut:
 
         assert await store.keys() == []
 
-    async def test_a_store_that_is_away_says_so(
+    async def test_store_failure_raises(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("put")
@@ -114,7 +114,7 @@ class TestPut:
 
 
 class TestFind:
-    async def test_what_was_put_is_found(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
+    async def test_stored_variant_is_found(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
         await variants.put(upload_id, variant, picture(upload_id, variant))
 
         found = await variants.find(upload_id, variant)
@@ -125,11 +125,11 @@ class TestFind:
         assert info is not None
         assert (info.size, info.metadata["recipe"]) == (9, "a1b2c3")
 
-    async def test_what_was_not_is_none(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
+    async def test_missing_variant_is_none(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
         assert await variants.find(upload_id, variant) is None
         assert await variants.look_up(upload_id, variant) is None
 
-    async def test_a_store_that_is_away_is_not_a_variant_that_is_missing(
+    async def test_store_failure_is_not_a_missing_variant(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("get")
@@ -142,7 +142,7 @@ class TestFind:
 
 
 class TestDelete:
-    async def test_removes_those_named_or_all_of_one_upload(
+    async def test_delete_removes_given_variants_or_all(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId
     ) -> None:
         other = new_upload_id()
@@ -163,11 +163,11 @@ class TestDelete:
 
 
 class TestDamaged:
-    """Shortened or changed by a disk, or by a hand: it would be in every cache for a year."""
+    """Truncated or altered objects, which caches would keep for a year."""
 
     @pytest.mark.promise("C9")
     @pytest.mark.parametrize("damage", [b"a pict", b"a pikture", b""])
-    async def test_is_as_good_as_none_and_makes_room_for_another(
+    async def test_damaged_variant_is_none_and_is_removed(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, damage: bytes
     ) -> None:
         right = picture(upload_id, variant)
@@ -182,7 +182,7 @@ class TestDamaged:
         assert found is not None
         assert found.body == b"a picture"
 
-    async def test_is_none_also_where_nothing_can_be_removed(
+    async def test_damaged_variant_is_none_if_it_cannot_be_removed(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         metadata = picture(upload_id, variant).metadata
@@ -191,7 +191,7 @@ class TestDamaged:
 
         assert await variants.find(upload_id, variant) is None
 
-    async def test_what_was_stored_before_there_were_digests_is_served(
+    async def test_variant_without_digest_is_served(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         await store.inner.put(
@@ -202,7 +202,7 @@ class TestDamaged:
         assert found is not None
         assert found.body == b"old"
 
-    async def test_a_file_that_is_no_object_is_none_too(
+    async def test_malformed_file_is_none(
         self, metrics: Metrics, upload_id: UploadId, variant: Variant, tmp_path: Path
     ) -> None:
         disk = DiskStore(tmp_path)
