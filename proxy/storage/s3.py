@@ -279,10 +279,7 @@ def _translate_client_error(error: boto.ClientError) -> Exception:
     match error.operation_name, _code(error):
         case ("GetObject", "NoSuchKey") | ("HeadObject", "404"):
             return ObjectNotFound(str(error))
-        case (
-            "PutObject",
-            "PreconditionFailed" | "ConditionalRequestConflict",
-        ):  # 412: it exists; 409: a concurrent write
+        case ("PutObject", "PreconditionFailed" | "ConditionalRequestConflict"):  # 412: exists; 409: race
             return ObjectExists(str(error))
         case ("HeadBucket", "404"):
             return _unavailable("NoSuchBucket")

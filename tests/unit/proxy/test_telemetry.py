@@ -17,7 +17,7 @@ from tests.fakes import VirtualTimeLoop, sample
 
 
 @pytest.fixture
-def logging_of_our_own() -> Iterator[None]:
+def restored_logging() -> Iterator[None]:
     handlers = logging.getLogger().handlers
     yield
     logging.getLogger().handlers = handlers
@@ -59,7 +59,7 @@ def test_two_apps_do_not_share_counts() -> None:
     assert sample(second, "darkroom_variant_requests_total", tier="hot") == 0
 
 
-@pytest.mark.usefixtures("logging_of_our_own")
+@pytest.mark.usefixtures("restored_logging")
 def test_json_logs_are_one_object_per_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json", "info")
 
@@ -77,7 +77,7 @@ def test_json_logs_are_one_object_per_line_on_stderr(capsys: pytest.CaptureFixtu
     }
 
 
-@pytest.mark.usefixtures("logging_of_our_own")
+@pytest.mark.usefixtures("restored_logging")
 def test_library_logs_are_routed_through_structlog(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json", "info")
     configure_logging("json", "info")
@@ -94,7 +94,7 @@ def test_library_logs_are_routed_through_structlog(capsys: pytest.CaptureFixture
     assert error["exception"].endswith("ValueError: odd")
 
 
-@pytest.mark.usefixtures("logging_of_our_own")
+@pytest.mark.usefixtures("restored_logging")
 def test_console_logs_respect_the_level(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("console", "error")
 
@@ -170,7 +170,7 @@ print([name for name in sys.modules if name.startswith(wanted)])
 
 
 def test_collector_without_otel_extra_logs_a_warning_and_disables_tracing(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logging_of_our_own: None
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], restored_logging: None
 ) -> None:
     configure_logging("json", "info")
     monkeypatch.setitem(sys.modules, "opentelemetry", None)  # makes the import fail

@@ -19,7 +19,7 @@ from tests.fakes import CountingStore
 MEDIUM = Size("medium", 400, 400, Fit.COVER)
 
 
-def picture(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> EncodedVariant:
+def encoded(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> EncodedVariant:
     return EncodedVariant.from_rendering(upload_id, variant, body, "a1b2c3")
 
 
@@ -38,7 +38,7 @@ class TestPut:
     ) -> None:
         variant = Variant(MEDIUM, Format(format), 3)
 
-        await variants.put(upload_id, variant, picture(upload_id, variant))
+        await variants.put(upload_id, variant, encoded(upload_id, variant))
 
         stored = await store.inner.get(f"images/{upload_id}/medium@3x.{format}")
         assert stored.body == b"a picture"
@@ -54,10 +54,10 @@ class TestPut:
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         for body in (b"first", b"second"):
-            await variants.put(upload_id, variant, picture(upload_id, variant, body))
+            await variants.put(upload_id, variant, encoded(upload_id, variant, body))
 
         with pytest.raises(ObjectExists):
-            await variants.put(upload_id, variant, picture(upload_id, variant, b"third"), if_absent=True)
+            await variants.put(upload_id, variant, encoded(upload_id, variant, b"third"), if_absent=True)
 
         assert (await store.inner.get(variant_key(upload_id, variant))).body == b"second"
 
@@ -67,7 +67,7 @@ class TestPut:
         upload_id = new_upload_id()
 
         with pytest.raises(UnknownUpload):
-            await variants.put(upload_id, variant, picture(upload_id, variant))
+            await variants.put(upload_id, variant, encoded(upload_id, variant))
 
         assert store.count("put", variant_key(upload_id, variant)) == 1
         assert await store.keys() == []
@@ -76,7 +76,7 @@ class TestPut:
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         gate = store.hold("put")
-        putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
+        putting = asyncio.create_task(variants.put(upload_id, variant, encoded(upload_id, variant)))
         await gate.reached.wait()
 
         await store.inner.delete(original_key(upload_id))
@@ -92,7 +92,7 @@ class TestPut:
         self, *, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
-        putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
+        putting = asyncio.create_task(variants.put(upload_id, variant, encoded(upload_id, variant)))
         await gate.reached.wait()
         putting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -110,12 +110,12 @@ class TestPut:
         store.fail("put")
 
         with pytest.raises(StoreUnavailable):
-            await variants.put(upload_id, variant, picture(upload_id, variant))
+            await variants.put(upload_id, variant, encoded(upload_id, variant))
 
 
 class TestFind:
     async def test_stored_variant_is_found(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
-        await variants.put(upload_id, variant, picture(upload_id, variant))
+        await variants.put(upload_id, variant, encoded(upload_id, variant))
 
         found = await variants.find(upload_id, variant)
         info = await variants.look_up(upload_id, variant)
@@ -150,7 +150,7 @@ class TestDelete:
         jpg, png, webp = (Variant(MEDIUM, format) for format in (Format.JPG, Format.PNG, Format.WEBP))
         for owner in (upload_id, other):
             for variant in (jpg, png, webp):
-                await variants.put(owner, variant, picture(owner, variant))
+                await variants.put(owner, variant, encoded(owner, variant))
 
         await variants.delete(upload_id, png)
         assert await store.keys(f"images/{upload_id}") == [variant_key(upload_id, each) for each in (jpg, webp)]
@@ -170,7 +170,7 @@ class TestDamaged:
     async def test_damaged_variant_is_none_and_is_removed(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, damage: bytes
     ) -> None:
-        right = picture(upload_id, variant)
+        right = encoded(upload_id, variant)
         await variants.put(upload_id, variant, right)
         key = variant_key(upload_id, variant)
         await store.inner.put(key, damage, content_type="image/webp", metadata=right.metadata)
@@ -185,7 +185,7 @@ class TestDamaged:
     async def test_damaged_variant_is_none_if_it_cannot_be_removed(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
-        metadata = picture(upload_id, variant).metadata
+        metadata = encoded(upload_id, variant).metadata
         await store.inner.put(variant_key(upload_id, variant), b"half", content_type="image/webp", metadata=metadata)
         store.fail("delete")
 
@@ -208,7 +208,7 @@ class TestDamaged:
         disk = DiskStore(tmp_path)
         variants = VariantStore(disk, metrics)
         await disk.put(original_key(upload_id), b"an original", content_type="image/jpeg")
-        right = picture(upload_id, variant)
+        right = encoded(upload_id, variant)
         await variants.put(upload_id, variant, right)
         (tmp_path / variant_key(upload_id, variant)).write_bytes(bytes(100))
 

@@ -51,8 +51,8 @@ class Bench:
         return upload_id
 
     def write_back(self, upload_id: UploadId, body: bytes = b"a picture") -> None:
-        picture = EncodedVariant.from_rendering(upload_id, self.variant, body, "a1b2c3")
-        self.run(self._variants.write_back(upload_id, self.variant, picture, AsyncExitStack()))
+        encoded = EncodedVariant.from_rendering(upload_id, self.variant, body, "a1b2c3")
+        self.run(self._variants.write_back(upload_id, self.variant, encoded, AsyncExitStack()))
 
     def stored(self, upload_id: UploadId) -> bytes:
         return self.run(self.store.inner.get(variant_key(upload_id, self.variant))).body

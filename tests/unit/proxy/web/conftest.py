@@ -35,7 +35,7 @@ async def site(make_site: Callable[..., Site]) -> Site:
 
 
 @pytest.fixture
-def logging_of_our_own() -> Iterator[None]:
+def restored_logging() -> Iterator[None]:
     """Restores the logging configuration, which `create_app` changes for the whole process."""
     yield
     structlog.reset_defaults()

@@ -20,7 +20,7 @@ from proxy.web.app import create_app
 from tests.fakes import lifespan, listing
 from tests.photographs import photograph_bytes
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("logging_of_our_own")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("restored_logging")]
 
 
 @pytest.fixture(scope="module")
