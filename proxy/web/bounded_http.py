@@ -123,7 +123,7 @@ class BoundedHttp(HttpToolsProtocol):
 
 
 def malformed_http() -> Response:
-    return problem_response(BAD_REQUEST, "The request is not valid HTTP/1.1 (RFC 9112).")
+    return problem_response(BAD_REQUEST, "The request is not valid HTTP (RFC 9112).")
 
 
 def headers_too_large() -> Response:

@@ -14,7 +14,7 @@ from proxy.variants.invalidation import file_bus, redis_bus
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import InvalidationBus
 from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
-from tests.contracts.locks import cancel
+from tests.contracts.leases_under_test import cancel
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 

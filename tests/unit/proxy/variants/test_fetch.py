@@ -333,8 +333,8 @@ class TestDeadline:
     async def test_full_queue_serves_stored_variants_and_rejects_others_before_taking_a_lease(
         self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
     ) -> None:
-        lock = CountingLock()
-        variant_service = make(leases=lock, memory_cache_bytes=0)
+        counting_leases = CountingLeases()
+        variant_service = make(leases=counting_leases, memory_cache_bytes=0)
         await variant_service.fetch(upload_id, variant)
         await variant_service.drain()
         pool.full = True
@@ -345,10 +345,10 @@ class TestDeadline:
             await variant_service.fetch(upload_id, replace(variant, density=3))
 
         assert [call for call, _ in store.calls] == ["get", "get"]
-        assert lock.held == [variant_key(upload_id, variant)]
+        assert counting_leases.held == [variant_key(upload_id, variant)]
 
 
-class CountingLock(NoLeases):
+class CountingLeases(NoLeases):
     def __init__(self) -> None:
         self.held: list[str] = []
 

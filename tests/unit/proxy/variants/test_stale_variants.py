@@ -181,7 +181,7 @@ async def test_refresh_outcomes_are_counted(
     assert counted() == {"failed": 1}
 
     pool.failure = None
-    elsewhere = make(leases=TakenLock())
+    elsewhere = make(leases=TakenLeases())
     await elsewhere.fetch(upload_id, variant)
     await elsewhere.drain()
     assert counted() == {"failed": 1, "elsewhere": 1}
@@ -211,7 +211,7 @@ async def test_refreshes_beyond_four_are_counted_as_deferred(
     await variant_service.drain()
 
 
-class TakenLock(NoLeases):
+class TakenLeases(NoLeases):
     """Leases that another process holds."""
 
     @asynccontextmanager

@@ -37,7 +37,7 @@ asyncio.run(main())
 
 
 @dataclass(frozen=True)
-class Locks:
+class TwoClients:
     """Two users of the same leases; may be the same object."""
 
     one: LeaseStore
@@ -60,13 +60,13 @@ class Locks:
             await process.wait()
 
 
-async def can_acquire(lock: LeaseStore, key: str = KEY) -> bool:
-    async with asyncio.timeout(GUARD), lock.hold(key, wait=False) as held:
+async def can_acquire(leases: LeaseStore, key: str = KEY) -> bool:
+    async with asyncio.timeout(GUARD), leases.hold(key, wait=False) as held:
         return held
 
 
-async def hold_forever(lock: LeaseStore, holds: asyncio.Event) -> None:
-    async with lock.hold(KEY):
+async def hold_forever(leases: LeaseStore, holds: asyncio.Event) -> None:
+    async with leases.hold(KEY):
         holds.set()
         await asyncio.Event().wait()
 
