@@ -23,7 +23,7 @@ class Transparency:
         self._known: LRUCache[tuple[UploadId, str], bool] = LRUCache(_MAX_KNOWN)
 
     async def is_transparent(self, upload_id: UploadId, variant: Variant) -> bool:
-        """Raises as `VariantService.fetch` does."""
+        """Whether the image has transparency. Raises as `VariantService.fetch` does."""
         key = (upload_id, variant.size_name)
         known = self._known.get(key)
         if known is None:

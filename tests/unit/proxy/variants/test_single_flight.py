@@ -161,14 +161,14 @@ class TestDrain:
         await flights.drain()
 
 
-def handed_back() -> Exception:
+def abandoned_error() -> Exception:
     return RuntimeError("handed back")
 
 
 class TestClaim:
     async def test_joiners_get_what_the_block_sets(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
-        with flights.claim(["a", "b"], handed_back) as claimed:
+        with flights.claim(["a", "b"], abandoned_error) as claimed:
             joiner = asyncio.create_task(flights.do("a", work))
             await asyncio.sleep(0)
             claimed["a"].set_result(7)
@@ -182,7 +182,7 @@ class TestClaim:
     async def test_key_is_free_as_soon_as_its_result_is_set(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         work.gate.open()
-        with flights.claim(["a", "b"], handed_back) as claimed:
+        with flights.claim(["a", "b"], abandoned_error) as claimed:
             claimed["a"].set_result(7)
             await asyncio.sleep(0)
 
@@ -194,7 +194,7 @@ class TestClaim:
         work = Work()
         [live] = await callers(flights, work, 1)
 
-        with flights.claim(["key", "free"], handed_back) as claimed:
+        with flights.claim(["key", "free"], abandoned_error) as claimed:
             assert list(claimed) == ["free"]
 
         assert not live.done()
@@ -206,7 +206,7 @@ class TestClaim:
         joiners = []
 
         async def block() -> None:
-            with flights.claim(["a", "b"], handed_back) as claimed:
+            with flights.claim(["a", "b"], abandoned_error) as claimed:
                 joiners.extend(asyncio.create_task(flights.do(key, Work())) for key in ("a", "b"))
                 await asyncio.sleep(0)
                 claimed["a"].set_result(7)
@@ -218,7 +218,7 @@ class TestClaim:
         assert await asyncio.gather(*joiners, return_exceptions=True) == [(7, False), failure]
 
     async def test_joiners_of_unset_flights_get_the_abandoned_error(self, flights: SingleFlight[str, int]) -> None:
-        with flights.claim(["a"], handed_back):
+        with flights.claim(["a"], abandoned_error):
             joiner = asyncio.create_task(flights.do("a", Work()))
             await asyncio.sleep(0)
 
@@ -230,7 +230,7 @@ class TestClaim:
         gate = Gate()
 
         async def block() -> None:
-            with flights.claim(["a"], handed_back):
+            with flights.claim(["a"], abandoned_error):
                 await gate.wait()
 
         task = asyncio.create_task(block())
@@ -244,7 +244,7 @@ class TestClaim:
         assert task.cancelled()
 
     async def test_cancelled_joiner_does_not_complete_the_flight(self, flights: SingleFlight[str, int]) -> None:
-        with flights.claim(["a"], handed_back) as claimed:
+        with flights.claim(["a"], abandoned_error) as claimed:
             first, second = (asyncio.create_task(flights.do("a", Work())) for _ in range(2))
             await asyncio.sleep(0)
             first.cancel()
@@ -257,9 +257,9 @@ class TestClaim:
     async def test_failed_claims_without_joiners_cause_no_warning(
         self, flights: SingleFlight[str, int], warnings_of_the_loop: list[str]
     ) -> None:
-        with flights.claim(["a"], handed_back):
+        with flights.claim(["a"], abandoned_error):
             pass
-        with pytest.raises(LookupError), flights.claim(["b"], handed_back):
+        with pytest.raises(LookupError), flights.claim(["b"], abandoned_error):
             raise LookupError
         await flights.drain()
         gc.collect()
