@@ -6,7 +6,7 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.disk import DiskStore
-from tests.contracts.stores import assert_away, failures
+from tests.contracts.stores import assert_unavailable, failures
 
 
 class TestDiskFails:
@@ -27,7 +27,7 @@ class TestDiskFails:
         root = tmp_path / "root"
         root.write_bytes(b"")
 
-        await assert_away(DiskStore(root), tmp_path / "target")
+        await assert_unavailable(DiskStore(root), tmp_path / "target")
 
     @pytest.mark.promise("C10")
     @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from proxy.storage.s3 import S3Store
 from tests.contracts.stores import (
     BUCKET,
     OBJECT,
-    assert_away,
+    assert_unavailable,
     fake_store,
     fault,
     http,
@@ -26,23 +26,23 @@ class TestS3Fails:
     async def test_closed_port_raises(self, tmp_path: Path, unused_tcp_port: int) -> None:
         store = fake_store(unused_tcp_port)
 
-        said = await assert_away(store, tmp_path / "target")
+        messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("cannot be reached" in sentence for sentence in said)
+        assert all("cannot be reached" in message for message in messages)
 
     async def test_dropped_connection_raises(self, tmp_path: Path) -> None:
         async with s3_that(lambda _: b"") as store:
-            said = await assert_away(store, tmp_path / "target")
+            messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("cannot be reached" in sentence for sentence in said)
+        assert all("cannot be reached" in message for message in messages)
 
     async def test_wrong_secret_raises(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
         store = seaweed_store(seaweedfs, secret="wrong-and-never-to-be-shown")
 
-        said = await assert_away(store, tmp_path / "target")
+        messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("credentials" in sentence for sentence in said)
-        assert not [s for s in said if "never-to-be-shown" in s or seaweedfs.access_key_id in s]
+        assert all("credentials" in message for message in messages)
+        assert not [s for s in messages if "never-to-be-shown" in s or seaweedfs.access_key_id in s]
 
     async def test_missing_credentials_raise(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
@@ -51,16 +51,16 @@ class TestS3Fails:
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
-        said = await assert_away(S3Store(BUCKET, region="us-east-1"), tmp_path / "target")
+        messages = await assert_unavailable(S3Store(BUCKET, region="us-east-1"), tmp_path / "target")
 
-        assert all("No credentials" in sentence for sentence in said)
+        assert all("No credentials" in message for message in messages)
 
     async def test_missing_bucket_is_not_a_missing_key(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
         store = seaweed_store(seaweedfs, bucket="no-such-bucket")
 
-        said = await assert_away(store, tmp_path / "target")
+        messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("bucket does not exist" in sentence for sentence in said)
+        assert all("bucket does not exist" in message for message in messages)
 
     @pytest.mark.promise("C9", "E1")
     async def test_truncated_body_raises(self, tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ class TestS3Fails:
     async def test_non_s3_response_raises(self, tmp_path: Path) -> None:
         async with s3_that(lambda _: http(200, b"<!doctype html><p>Welcome!")) as store:
             reads = store.head("key"), store.get("key"), store.download("key", tmp_path / "target"), keys(store, "")
-            said = await asyncio.gather(*reads, return_exceptions=True)
-        assert [type(error) for error in said] == [StoreUnavailable] * 4
-        assert all("not an S3 service" in str(error) for error in said[:3])
+            errors = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(error) for error in errors] == [StoreUnavailable] * 4
+        assert all("not an S3 service" in str(error) for error in errors[:3])
         assert not (tmp_path / "target").exists()
 
     @pytest.mark.promise("E1")
