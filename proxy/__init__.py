@@ -1,1 +1,1 @@
-"""The origin: one original per upload, every variant derived on its first request."""
+"""The image origin: serves variants and derives each on its first request."""

@@ -1,10 +1,10 @@
 """The errors that the proxy raises.
 
     ServiceError
-    ├── NotFound                  no such thing
+    ├── NotFound
     │   ├── UnknownUpload         no original under this id (never uploaded, or deleted)
     │   └── UnknownVariant        no such size or format
-    ├── Refused                   the picture cannot be accepted
+    ├── Refused                   the upload cannot be accepted
     │   ├── UnsupportedFormat     not JPEG, PNG or WebP by content
     │   ├── TooSmall              too few pixels
     │   ├── TooManyPixels         too many pixels
@@ -12,23 +12,22 @@
     │   └── Undecodable           truncated, corrupt or hostile
     │       └── OriginalDamaged   the stored bytes are not those that were uploaded
     ├── Unauthorized              no API key, or a wrong one
-    ├── Unavailable               a dependency does not answer
+    ├── Unavailable               a dependency does not work
     │   └── StoreUnavailable
     ├── Overloaded                no capacity to derive in time
     ├── DerivationTimeout         the derivation passed its deadline
     └── RenderFailed              a render worker died (crash or memory limit)
 
-`ingest/errors.py` has those of uploads and jobs. Neither knows HTTP: `proxy/web/problems.py` maps codes to statuses.
-The object store's `ObjectNotFound` and `ObjectExists` are answers, not failures, and never reach a client.
+`ingest/errors.py` has the errors of uploads and jobs. `proxy/web/problems.py` maps codes to HTTP statuses.
+`ObjectNotFound` and `ObjectExists` of the object store are results, not failures, and never reach a client.
 """
 
 
 class ServiceError(Exception):
-    """A failure we know by name.
+    """An expected failure.
 
-    `code` is stable and machine-readable; `title` names the kind; `str(error)` is the sentence for the person who
-    meets it and is always safe to show. `retryable`: the same call may succeed later. `report`: an operator should
-    see it in the log as an error.
+    `code`: stable, for programs. `title`: the type of problem. `str(error)`: a message for people that is safe to
+    show. `retryable`: the same call may succeed later. `report`: log it as an error for the operator.
     """
 
     code = "internal"
@@ -40,8 +39,8 @@ class ServiceError(Exception):
         super().__init__(detail or self.title)
         self.retry_after = retry_after  # seconds until trying again makes sense
 
-    def afresh(self) -> "ServiceError":
-        """The same to keep or to raise again: without a traceback, which would keep every frame it passed alive."""
+    def fresh_copy(self) -> "ServiceError":
+        """A copy to cache or raise again, without the traceback, which would keep every frame alive."""
         return type(self)(str(self), retry_after=self.retry_after)
 
 
@@ -96,12 +95,12 @@ class OriginalDamaged(Undecodable):
 
 class Unauthorized(ServiceError):
     code = "unauthorized"
-    title = "A valid API key is needed"
+    title = "A valid API key is required"
 
 
 class Unavailable(ServiceError):
     code = "unavailable"
-    title = "A part of the service is away"
+    title = "Service temporarily unavailable"
     retryable = True
     report = True
 
@@ -110,10 +109,10 @@ class Unavailable(ServiceError):
 
 
 class StoreUnavailable(Unavailable):
-    """`reason` is one of few words, for metrics."""
+    """`reason`: a metric label, from a small fixed set."""
 
     code = "store_unavailable"
-    title = "The object store is away"
+    title = "Object store unavailable"
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 5, reason: str = "other") -> None:
         super().__init__(detail, retry_after=retry_after)
@@ -122,7 +121,7 @@ class StoreUnavailable(Unavailable):
 
 class Overloaded(ServiceError):
     code = "overloaded"
-    title = "No room to derive this picture just now"
+    title = "No capacity to derive this variant"
     retryable = True
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 1) -> None:
@@ -138,7 +137,7 @@ class DerivationTimeout(ServiceError):
 
 class RenderFailed(ServiceError):
     code = "render_failed"
-    title = "A render process died on this picture"
+    title = "The render process died"
     retryable = True
     report = True
 

@@ -1,4 +1,4 @@
-"""Where things are in the object store. A variant's key is its URL's path, so that a CDN can read the bucket first."""
+"""Object store keys. A variant's key is its URL's path, so that a CDN can read the bucket before asking the proxy."""
 
 from proxy.model import UploadId, Variant
 
@@ -15,10 +15,10 @@ def variant_key(upload_id: UploadId, variant: Variant) -> str:
 
 
 def variant_path(upload_id: UploadId, variant: Variant) -> str:
-    """The path of its URL."""
+    """The path of the variant's URL."""
     return f"/{variant_key(upload_id, variant)}"
 
 
 def variants_prefix(upload_id: UploadId) -> str:
-    """The slash ends the id, so that no other upload's keys can begin with it."""
+    """The prefix of an upload's variant keys. The final slash keeps it from matching other uploads."""
     return f"{VARIANTS_PREFIX}{upload_id}/"

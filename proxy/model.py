@@ -1,4 +1,4 @@
-"""The nouns of the origin: UploadId, Format, Size, Variant. Parsing and nothing else."""
+"""Value types of the proxy and their parsing: UploadId, Format, Size, Variant."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import NewType
 from uuid import uuid4
 
 UploadId = NewType("UploadId", str)
-"""A canonical lower-case UUID: the only client-made text that ever becomes part of a key or a path."""
+"""A canonical lower-case UUID. No other text from a client becomes part of a key or a path."""
 
 UPLOAD_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 DENSITIES = (1, 2, 3)
@@ -39,16 +39,16 @@ class Format(StrEnum):
 
 class Fit(StrEnum):
     COVER = "cover"
-    """Exactly width x height: scaled to cover the box, then cropped about the centre."""
+    """Exactly width x height: scaled to cover the box, then cropped around the centre."""
     INSIDE = "inside"
-    """The whole picture within width x height, or within the one that is given; never enlarged."""
+    """The whole image within width x height, or within the one side that is given; never enlarged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A named box in CSS pixels. `cover` has both sides; `inside` may leave one open (None).
+    """A named size in CSS pixels. With `inside`, one side may be None.
 
-    `auto_quality`: each picture gets the quality that it needs, in the formats that have one.
+    `auto_quality`: searches for each variant's quality, in formats that have one.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One rendition: a size at a pixel density in a format."""
+    """A size at a pixel density in a format."""
 
     size: Size
     format: Format
@@ -72,7 +72,7 @@ class Variant:
 
     @property
     def name(self) -> str:
-        """The last segment of its URL and of its key: `medium@2x.webp`."""
+        """The last segment of the URL and of the key, such as `medium@2x.webp`."""
         return f"{self.size_name}.{self.format}"
 
     @property
@@ -85,7 +85,7 @@ class Variant:
 
 
 class Sizes(Mapping[str, Size]):
-    """The configured sizes, and the grammar of variant names over them."""
+    """The configured sizes by name; parses variant names."""
 
     def __init__(self, *sizes: Size) -> None:
         self._sizes = {size.name: size for size in sizes}
@@ -100,7 +100,7 @@ class Sizes(Mapping[str, Size]):
         return len(self._sizes)
 
     def parse(self, name: str) -> Variant | None:
-        """`medium@2x.webp` as a Variant; None for anything not spelled exactly so, or not configured."""
+        """Parses a name such as `medium@2x.webp`; None if it is malformed or the size is not configured."""
         match = _VARIANT_NAME.fullmatch(name)
         if not match or match["size"] not in self._sizes or match["format"] not in set(Format):
             return None
@@ -108,5 +108,5 @@ class Sizes(Mapping[str, Size]):
 
     @property
     def standard(self) -> tuple[Variant, ...]:
-        """What a warm-up makes: every size in every format, at density 1."""
+        """The variants of a warm-up: every size in every format, at density 1."""
         return tuple(Variant(size, format) for size in self.values() for format in Format)

@@ -1,4 +1,4 @@
-"""The origin put together: the one place where the proxy's parts meet their adapters. No HTTP."""
+"""Builds the proxy's services from settings and chooses their adapters. No HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from proxy.settings import Settings, metrics_folder
 from proxy.storage.disk import DiskStore
 from proxy.storage.object_store import ObjectNotFound, ObjectStore
 from proxy.telemetry import Metrics
-from proxy.telemetry.event_loop import pulse
+from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import Tracing, open_tracing
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import InvalidationBus
@@ -30,12 +30,12 @@ from proxy.variants.variant_service import VariantService
 
 @dataclass(frozen=True, slots=True)
 class ProxyServices:
-    """The proxy's parts, for the app, the worker and the command line alike."""
+    """The proxy's services, for the app, the worker and the command line."""
 
     settings: Settings
     store: ObjectStore
     pool: RenderPool
-    lock: LeaseStore
+    leases: LeaseStore
     invalidation: InvalidationBus
     variant_service: VariantService
     metrics: Metrics
@@ -43,35 +43,35 @@ class ProxyServices:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["ProxyServices"]:
-        """Render processes up; at the end, work in hand is finished first."""
+        """Starts render processes and background tasks. On exit, waits for running work before it stops them."""
         async with self.connected():
             await self.pool.start()
-            beside = [
+            background = [
                 asyncio.create_task(self.variant_service.follow_invalidations()),
-                asyncio.create_task(pulse(self.metrics)),
+                asyncio.create_task(sample_periodically(self.metrics)),
             ]
             try:
                 yield self
             finally:
-                for task in beside:
+                for task in background:
                     task.cancel()
-                await asyncio.gather(*beside, return_exceptions=True)
+                await asyncio.gather(*background, return_exceptions=True)
                 await self.variant_service.drain()
                 await self.pool.close()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """For what renders nothing: connections are closed at the end."""
+        """For commands that render nothing: closes all connections on exit."""
         try:
             yield
         finally:
-            await self.lock.close()
+            await self.leases.close()
             await self.invalidation.close()
             await self.store.close()
             await anyio.to_thread.run_sync(self.tracing.close)
 
     async def check_store(self) -> None:
-        """Raises StoreUnavailable."""
+        """Looks up a key that does not exist. Raises StoreUnavailable if the store does not answer."""
         try:
             await self.store.head(original_key(new_upload_id()))
         except ObjectNotFound:
@@ -91,21 +91,21 @@ def build_services(settings: Settings) -> ProxyServices:
         max_waiting=settings.max_waiting,
         metrics=metrics,
     )
-    lock, invalidation = open_leases(settings, metrics), open_invalidation(settings)
+    leases, invalidation = open_leases(settings, metrics), open_invalidation(settings)
     variant_service = VariantService(
         store,
         pool,
         Recipes(settings),
         metrics,
-        lock,
+        leases,
         invalidation=invalidation,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
-        hot_bytes=settings.hot_cache_mb << 20,
+        memory_cache_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
-    return ProxyServices(settings, store, pool, lock, invalidation, variant_service, metrics, tracing)
+    return ProxyServices(settings, store, pool, leases, invalidation, variant_service, metrics, tracing)
 
 
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:

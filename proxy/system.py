@@ -1,4 +1,4 @@
-"""What there is to share out: the machine's memory and processors, or our container's part of them."""
+"""Memory and processors that this process may use, within its container's limits."""
 
 import os
 from collections.abc import Iterator
@@ -6,16 +6,17 @@ from pathlib import Path
 
 
 def processors() -> int:
+    """Processors that this process may run on."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory(root: Path = Path("/")) -> int:
-    """Bytes: the machine's memory, or less where a control group of ours, or one around it, allows less."""
+    """The machine's memory in bytes, or the lowest limit of this process's control groups and their parents."""
     return min((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits(root)))
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Of control groups, version 1 and 2. A container may see its own as the root, or under its name outside."""
+    """Limits of control groups (v1 and v2). A container may see its own group as the root or by its outside path."""
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # not Linux
@@ -36,5 +37,5 @@ def _limits(root: Path) -> Iterator[int]:
 def _limit(file: Path) -> Iterator[int]:
     try:
         yield int(file.read_text())
-    except (OSError, ValueError):  # none of that name, or "max"
+    except (OSError, ValueError):  # no such file, or "max"
         return

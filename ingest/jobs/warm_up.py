@@ -125,7 +125,7 @@ class WarmUp:
         log.error("warm-up failed", upload=image.upload_id, error=error)
         if made:
             with suppress(Unavailable):
-                await self._variant_service.delete(image.upload_id, *made)
+                await self._variant_service.delete_variants(image.upload_id, *made)
         fresh = waiting(image.upload_id, self._sizes)
         left = self._known(image) | {variant.name: fresh[variant.name] for variant in made}
         await self._record(image.upload_id, 0, left)

@@ -62,7 +62,7 @@ async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
     known = 0
     async with open_services(settings) as ingest:
         for upload_id in ids:
-            await ingest.origin.variant_service.purge(upload_id)
+            await ingest.origin.variant_service.delete_upload(upload_id)
         await ingest.cdn.forget([upload_tag(upload_id) for upload_id in ids])
         for upload_id in ids:
             known += await ingest.repository.delete(upload_id)

@@ -105,7 +105,7 @@ class Collector:
             await anyio.to_thread.run_sync(_remove, Path(garbage.name))
             return
         upload_id = UploadId(garbage.name)
-        await self._variant_service.purge(upload_id)
+        await self._variant_service.delete_upload(upload_id)
         if garbage.kind is not GarbageKind.HALF_UPLOAD:  # of which nobody was ever told
             await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
         await self._repository.delete(upload_id)

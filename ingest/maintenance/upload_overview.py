@@ -14,7 +14,7 @@ from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
-from proxy.variants.encoded_variant import measured_by
+from proxy.variants.encoded_variant import parse_measured
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class Overview:
         """`stale` is None for what is not stored; what is of no size today has no URL."""
         variant = self._sizes.parse(name)
         recipe = info.metadata.get("recipe") if info else None
-        measured = measured_by(info.metadata) if info else None
+        measured = parse_measured(info.metadata) if info else None
         return {
             "state": VariantState.STORED if info else VariantState.WAITING,
             "bytes": info.size if info else None,

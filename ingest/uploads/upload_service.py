@@ -107,7 +107,7 @@ class UploadService:
         The rows go last: if a step fails half-way, the upload is still listed, and the next call finishes the work.
         """
         await self._repository.find(upload_id)
-        await self._variant_service.purge(upload_id)
+        await self._variant_service.delete_upload(upload_id)
         await self._cdn.forget([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
@@ -136,7 +136,8 @@ class UploadService:
         return image
 
     async def _inspect(self, path: Path) -> Inspection:
-        await self._variant_service.cost(path, self._sizes.standard)  # or what is accepted could never be derived
+        # Raises TooHeavy: otherwise an upload could be accepted whose variants can never be derived.
+        await self._variant_service.estimate_memory(path, self._sizes.standard)
         async with self._pool.acquire(Priority.LIVE, await self._pool.estimate_memory(path)) as process:
             return await process.inspect(path)
 

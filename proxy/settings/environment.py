@@ -1,4 +1,4 @@
-"""What the environment, `.env` and `darkroom.toml` may say, and what must hold between the values."""
+"""The settings of the environment, `.env` and `darkroom.toml`, with their validation."""
 
 import ipaddress
 import re
@@ -25,9 +25,9 @@ from proxy.model import Sizes
 from proxy.settings.tables import Quality, SizeSettings
 
 RENDER_IDLE_MB = 64
-"""MiB that a render process holds at rest, at most (measured: 17 at the start, 50 at most later)."""
-_LEAST_FOR_PICTURES = 64  # MiB; a 12 megapixel JPEG takes about 40
-_AMPLE = 256  # MiB for each render process of the default number
+"""MiB that an idle render process holds at most. Measured: 17 after its start, up to 50 later."""
+_MIN_FOR_RENDERING_MB = 64  # a 12 megapixel JPEG takes about 40
+_DEFAULT_MB_PER_PROCESS = 256  # decides the default number of render processes
 
 _SCHEMES = {
     "database_url": ("postgresql+asyncpg://", "sqlite+aiosqlite://"),
@@ -37,11 +37,11 @@ _SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 
 class SettingsError(Exception):
-    """The configuration is wrong; one line for each mistake."""
+    """The configuration is invalid. The message has one line for each mistake."""
 
 
 class Settings(BaseSettings):
-    """What is in force. Environment variables carry the fields' names in capitals; sizes live in `darkroom.toml`."""
+    """The settings in force. An environment variable has its field's name in capitals; sizes are in `darkroom.toml`."""
 
     model_config = SettingsConfigDict(
         env_file=".env", env_ignore_empty=True, toml_file="darkroom.toml", extra="ignore", frozen=True
@@ -53,62 +53,75 @@ class Settings(BaseSettings):
     )
     s3_endpoint_url: str | None = Field(None, description="S3 server other than AWS")
     aws_region: str | None = Field(None, description="Region of the bucket")
-    aws_access_key_id: SecretStr | None = Field(None, description="With the next; boto3's credential chain if unset")
-    aws_secret_access_key: SecretStr | None = Field(None, validate_default=True, description="The key's secret")
+    aws_access_key_id: SecretStr | None = Field(
+        None, description="Access key, set together with its secret; boto3's credential chain if unset"
+    )
+    aws_secret_access_key: SecretStr | None = Field(
+        None, validate_default=True, description="Secret of `AWS_ACCESS_KEY_ID`"
+    )
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; SQLite in `DATA_DIR` if unset")
     redis_url: SecretStr | None = Field(
-        None, description="Leases and jobs of several machines; within this one if unset"
+        None,
+        description="Redis URL, for leases and jobs of several machines; local to this one if unset",
     )
-    cdn_url: str | None = Field(None, description="Where the CDN serves variants: every variant's URL begins with it")
+    cdn_url: str | None = Field(None, description="Base URL of the CDN; every variant's URL begins with it")
     cdn_distribution_id: str | None = Field(
-        None, pattern=r"^[A-Z0-9]+$", description="CloudFront distribution that is told of deletions and refreshes"
+        None, pattern=r"^[A-Z0-9]+$", description="CloudFront distribution to invalidate after deletions and refreshes"
     )
-    public_url: str | None = Field(None, description="The same without a CDN; URLs are plain paths if both are unset")
+    public_url: str | None = Field(
+        None, description="Base URL of variants without a CDN; URLs are plain paths if both are unset"
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys; without any, the server binds to loopback only"
+        (), description="Comma-separated keys; without keys, the server binds to loopback only"
     )
 
     max_upload_mb: int = Field(10, ge=1, le=100, description="Largest upload, in MiB")
-    min_side: int = Field(100, ge=1, description="Smallest accepted side, in pixels, once upright")
+    min_side: int = Field(100, ge=1, description="Shortest accepted side, in pixels, after EXIF orientation")
     max_side: int = Field(
-        10_000, le=16_383, validate_default=True, description="Largest accepted side, in pixels, once upright"
+        10_000, le=16_383, validate_default=True, description="Longest accepted side, in pixels, after EXIF orientation"
     )
     upload_timeout: float = Field(60, gt=0, le=1800, description="Seconds a whole upload may take")
-    upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may send nothing")
+    upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may pause")
 
     warm_up: bool = Field(
-        True, description="`false`: this server warms up nothing; workers, `darkroom warm` and requests do"
+        True, description="`false`: this server runs no warm-ups; workers, `darkroom warm` and requests derive variants"
     )
     render_memory_mb: int = Field(
-        default_factory=lambda: max(RENDER_IDLE_MB + _LEAST_FOR_PICTURES, system.memory() // 2 >> 20),
-        ge=RENDER_IDLE_MB + _LEAST_FOR_PICTURES,
-        description="Memory that all render processes of one `darkroom` command may hold together, in MiB: half of the "
-        "machine's, or the container's, by default. Pictures wait until there is room for them",
+        default_factory=lambda: max(RENDER_IDLE_MB + _MIN_FOR_RENDERING_MB, system.memory() // 2 >> 20),
+        ge=RENDER_IDLE_MB + _MIN_FOR_RENDERING_MB,
+        description="Memory for all render processes of one `darkroom` command, in MiB; by default half of the "
+        "machine's or the container's. Derivations wait until enough is free",
     )
     render_processes: int = Field(
-        default_factory=lambda known: max(1, min(system.processors(), known.get("render_memory_mb", 0) // _AMPLE)),
+        default_factory=lambda data: max(
+            1, min(system.processors(), data.get("render_memory_mb", 0) // _DEFAULT_MB_PER_PROCESS)
+        ),
         ge=1,
-        description="Processes that decode and encode; one for each processor by default, fewer below 256 MiB for each",
+        description="Processes that decode and encode; by default one per processor, but at most one per 256 MiB",
     )
     render_process_mb: int = Field(
         2048,
         ge=256,
-        description="Address space of one render process, in MiB: the most that one picture may take, however much of "
+        description="Address space of one render process, in MiB: the limit for one picture, even if more of "
         "`RENDER_MEMORY_MB` is free",
     )
     render_timeout: float = Field(5, gt=0, le=300, description="Seconds a derivation may take, waiting included")
     max_waiting: int = Field(
-        64, ge=1, description="Derivations that may wait for a render process and memory; more get 503"
+        64, ge=1, description="Derivations that may wait for a render process and memory; further ones get 503"
     )
-    hot_cache_mb: int = Field(64, ge=0, description="Memory for variants that are asked for often, in MiB")
-    missing_ttl: float = Field(60, ge=0, description="Seconds a missing upload stays known as missing")
+    hot_cache_mb: int = Field(64, ge=0, description="Memory cache for recently requested variants, in MiB")
+    missing_ttl: float = Field(60, ge=0, description="Seconds for which a missing upload is remembered as missing")
 
-    strip_metadata: bool = Field(True, description="`false` keeps EXIF (upright, so without its orientation)")
-    background: str = Field("#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Laid under transparency in JPEG")
-    log_format: Literal["console", "json"] = Field("console", description="`json` for machines")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
+    strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")
+    background: str = Field(
+        "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Background colour of transparent pictures in JPEG"
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`console` for people, `json` for log collectors"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
     otel_exporter_otlp_endpoint: str | None = Field(
-        None, description="Base URL of an OpenTelemetry collector (OTLP/HTTP) that gets traces; none are made if unset"
+        None, description="Base URL of an OpenTelemetry collector (OTLP/HTTP) for traces; tracing is off if unset"
     )
 
     quality: Annotated[Quality, NoDecode] = Field(
@@ -143,60 +156,60 @@ class Settings(BaseSettings):
 
     @field_validator("cdn_url", "public_url", "s3_endpoint_url", "otel_exporter_otlp_endpoint")
     @classmethod
-    def _base_url(cls, value: str | None) -> str | None:
+    def _validate_base_url(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        # These are shown, some to everybody: a password in one would be no secret.
+        # These URLs are displayed, some publicly, so they must not contain a password.
         if not re.fullmatch(r"https?://[^\s\"'<>?#/@]+(/[^\s\"'<>?#]*)?", value):
             raise ValueError("give an http:// or https:// URL without name, password, query or fragment")
         return value.rstrip("/")
 
     @field_validator("database_url", "redis_url")
     @classmethod
-    def _scheme(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        known = _SCHEMES[str(info.field_name)]
-        if value is not None and not value.get_secret_value().startswith(known):
-            raise ValueError(f"begin it with {' or '.join(known)}")
+    def _validate_scheme(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = _SCHEMES[str(info.field_name)]
+        if value is not None and not value.get_secret_value().startswith(schemes):
+            raise ValueError(f"begin it with {' or '.join(schemes)}")
         return value
 
     @field_validator("size_tables")
     @classmethod
-    def _size_names(cls, value: dict[str, SizeSettings]) -> dict[str, SizeSettings]:
+    def _validate_size_names(cls, value: dict[str, SizeSettings]) -> dict[str, SizeSettings]:
         if not value:
             raise ValueError("at least one size is needed")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
-            raise ValueError(f"lower-case letters, digits and hyphens make a size's name, not {', '.join(wrong)}")
+            raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
         return value
 
-    # Checks between two fields stand on the second one: a model validator would not run beside other mistakes.
+    # Checks of two fields are validators of the second one: a model validator does not run if a field is invalid.
     @field_validator("max_side")
     @classmethod
-    def _sides(cls, value: int, info: ValidationInfo) -> int:
+    def _validate_sides(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("min_side", 1):
             raise ValueError("MIN_SIDE is larger than MAX_SIDE")
         return value
 
     @field_validator("render_processes")
     @classmethod
-    def _memory_at_rest(cls, value: int, info: ValidationInfo) -> int:
-        memory, least = info.data.get("render_memory_mb"), value * RENDER_IDLE_MB + _LEAST_FOR_PICTURES
+    def _validate_idle_memory(cls, value: int, info: ValidationInfo) -> int:
+        memory, least = info.data.get("render_memory_mb"), value * RENDER_IDLE_MB + _MIN_FOR_RENDERING_MB
         if memory is not None and memory < least:
             raise ValueError(
-                f"{value} processes hold {value * RENDER_IDLE_MB} MiB before they have a picture: "
-                f"RENDER_MEMORY_MB={memory} is too little for them, {least} would do"
+                f"{value} idle processes hold {value * RENDER_IDLE_MB} MiB: "
+                f"RENDER_MEMORY_MB={memory} is too little for them, set at least {least}"
             )
         return value
 
     @field_validator("aws_secret_access_key")
     @classmethod
-    def _whole_key(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _validate_key_pair(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if (info.data.get("aws_access_key_id") is None) != (value is None):
-            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come together or not at all")
+            raise ValueError("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither")
         return value
 
     @property
     def sizes(self) -> Sizes:
-        return Sizes(*(table.named(name) for name, table in self.size_tables.items()))
+        return Sizes(*(table.to_size(name) for name, table in self.size_tables.items()))
 
     @property
     def temporary(self) -> Path:
@@ -209,21 +222,21 @@ class Settings(BaseSettings):
 
     @property
     def locks(self) -> Path:
-        """Folder of the leases within this system."""
+        """Folder of the lease files of this machine."""
         return self.data_dir / "locks"
 
     @property
     def purges(self) -> Path:
-        """Folder of the deletions that processes of this machine tell each other of."""
+        """Folder of the invalidation files of this machine."""
         return self.data_dir / "purges"
 
     @property
     def url_base(self) -> str:
-        """What comes before the path in every URL that is handed out; empty for plain paths."""
+        """The prefix of every variant URL; empty for plain paths."""
         return self.cdn_url or self.public_url or ""
 
     def check_bind(self, host: str) -> None:
-        """Raises SettingsError for an open address without keys."""
+        """Raises SettingsError if `host` is reachable from other machines and no API keys are set."""
         try:
             loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
         except ValueError:

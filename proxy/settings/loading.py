@@ -1,4 +1,4 @@
-"""Reading the settings, and saying all that is wrong with them at once."""
+"""Loads the settings and reports all mistakes at once."""
 
 import os
 import tomllib
@@ -13,14 +13,14 @@ from pydantic_settings import TomlConfigSettingsSource
 
 from proxy.settings.environment import Settings, SettingsError
 
-_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client's own, which it reads when it is imported
-_FOLLOWS = "default_factory_not_called"  # a default that is worked out from other settings, of which one is wrong
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when it is imported
+_CONSEQUENTIAL = "default_factory_not_called"  # a default that depends on another setting, which is invalid
 
 
 def share_memory(settings: Settings, servers: int) -> None:
-    """Gives each of several server processes its part of the budget, through the environment that they will read.
+    """Divides RENDER_MEMORY_MB among `servers` processes, through the environment that they will read.
 
-    Raises SettingsError if that is too little.
+    Raises SettingsError if each part is too small.
     """
     part = settings.render_memory_mb // servers
     os.environ["RENDER_MEMORY_MB"] = str(part)
@@ -32,9 +32,9 @@ def share_memory(settings: Settings, servers: int) -> None:
 
 @contextmanager
 def share_metrics() -> Iterator[None]:
-    """Has the server processes that are started meanwhile count together, in a folder that goes at the end.
+    """Lets server processes that start inside the block share their metrics, in a temporary folder.
 
-    Not in `DATA_DIR`: containers that share it have processes of the same numbers.
+    The folder is not in `DATA_DIR`: containers may share that and have processes with equal ids.
     """
     with TemporaryDirectory(prefix="darkroom-metrics-") as folder:
         os.environ[_METRICS_FOLDER] = folder
@@ -45,7 +45,7 @@ def share_metrics() -> Iterator[None]:
 
 
 def metrics_folder() -> Path | None:
-    """Where this process counts together with others; None where it counts alone."""
+    """The folder of shared metrics, or None if this process counts alone."""
     folder = os.environ.get(_METRICS_FOLDER)
     return Path(folder) if folder else None
 
@@ -59,19 +59,19 @@ def load_settings(**overrides: Any) -> Settings:
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        mistakes += [_line(mistake) for mistake in error.errors() if mistake["type"] != _FOLLOWS]
+        mistakes += [_format_mistake(mistake) for mistake in error.errors() if mistake["type"] != _CONSEQUENTIAL]
     if mistakes:
         raise SettingsError("\n".join(mistakes))
     return settings
 
 
 def _unknown_in_toml() -> list[str]:
-    """Misspelt names there. In the environment and in `.env`, other names are other programs' business."""
+    """Unknown names in darkroom.toml. The environment and `.env` may hold variables of other programs."""
     known = {field.alias or name for name, field in Settings.model_fields.items()}
     return sorted(TomlConfigSettingsSource(Settings).toml_data.keys() - known)
 
 
-def _line(mistake: Any) -> str:
+def _format_mistake(mistake: Any) -> str:
     names = [str(part) for part in mistake["loc"]]
     message = str(mistake["msg"]).removeprefix("Value error, ")
     if not names:

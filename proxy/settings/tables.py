@@ -20,24 +20,24 @@ class SizeSettings(BaseModel):
     quality: Literal["auto"] | None = None
 
     @model_validator(mode="after")
-    def _sides(self) -> Self:
+    def _validate_sides(self) -> Self:
         if self.width is None and self.height is None:
             raise ValueError("give a width, a height or both")
         if self.fit is Fit.COVER and None in (self.width, self.height):
             raise ValueError('fit = "cover" needs both a width and a height')
         return self
 
-    def named(self, name: str) -> Size:
+    def to_size(self, name: str) -> Size:
         both = self.width is not None and self.height is not None
         fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
         return Size(name, self.width, self.height, fit, auto_quality=self.quality == "auto")
 
 
 class Quality(BaseModel):
-    """Encoder qualities, 1 to 100. AVIF's scale is its own: at 67 its mean SSIMULACRA2 is that of JPEG at 82,
-    which is above that of mozjpeg's 85 (docs/decisions/0003-pipeline.md).
+    """Encoder qualities, 1 to 100. AVIF's scale differs: at 67 its mean SSIMULACRA2 score is that of JPEG at 82,
+    which is above that of mozjpeg at 85 (docs/decisions/0003-pipeline.md).
 
-    `score`: what sizes with `quality = "auto"` are to reach instead, on SSIMULACRA2's scale.
+    `score`: the target of sizes with `quality = "auto"`, on SSIMULACRA2's scale.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

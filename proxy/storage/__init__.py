@@ -1,1 +1,1 @@
-"""Where originals and variants are kept: the ObjectStore port and its adapters."""
+"""Storage of originals and variants: the ObjectStore port and its adapters."""

@@ -1,7 +1,7 @@
-"""Calls to a store over the network: in threads, so many at a time, each with a deadline, and none while it is away.
+"""Bounds concurrent calls to a remote store: a limited number of threads, deadlines and a circuit breaker.
 
-A thread cannot be stopped, so a call that is given up keeps its place until its driver's own time-outs end it. Without
-that, a store that says nothing would be waited for by ever more threads.
+A thread cannot be stopped. So a call that passed its deadline keeps its slot until the driver's own time-outs end it;
+otherwise a store that hangs would tie up ever more threads.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-LATE = "The object store did not answer in time: look at its load and at the network in between."
+LATE = "The object store did not answer in time. Check its load and the network."
 
 
 class Bulkhead:
-    """One kind of call, with a circuit and places of its own: a store that takes nothing may still give.
+    """Runs one kind of call, with its own slots and circuit breaker: reads may work while writes fail.
 
-    `name` is for metrics and logs.
+    `name`: label for metrics and logs. `slots`: concurrent calls.
     """
 
-    def __init__(self, name: str, places: int, metrics: Metrics) -> None:
+    def __init__(self, name: str, slots: int, metrics: Metrics) -> None:
         self._name = name
-        self._places = anyio.CapacityLimiter(places)
-        self._threads = anyio.CapacityLimiter(places)  # never waited for: who has a place has a thread
+        self._slots = anyio.CapacityLimiter(slots)
+        self._threads = anyio.CapacityLimiter(slots)  # never waited for: a call with a slot has a thread
         self._circuit = CircuitBreaker()
         self._was_open = False
         self._waiting: set[asyncio.Timeout] = set()
@@ -43,57 +43,58 @@ class Bulkhead:
         metrics.watch(metrics.store_circuit_open.labels(name), lambda: self._circuit.is_open)
 
     async def run(self, operation: str, work: Callable[[], T], seconds: float) -> T:
-        """What `work` returns or raises; StoreUnavailable if that takes longer, or if the store is known to be away."""
+        """Runs blocking `work` in a thread. Raises StoreUnavailable after `seconds`, or at once on an open circuit."""
         call = _Call(operation, self._circuit.admit())
         try:
             async with asyncio.timeout(seconds) as deadline:
-                await self._take(call, deadline)
+                await self._acquire_slot(call, deadline)
                 working = asyncio.ensure_future(anyio.to_thread.run_sync(work, limiter=self._threads))
-                working.add_done_callback(partial(self._ended, call))
+                working.add_done_callback(partial(self._on_done, call))
                 return await asyncio.shield(working)
         except TimeoutError:
             late = StoreUnavailable(LATE, reason="late")
-            self._failed(call, late)
+            self._record_failure(call, late)
             raise late from None
 
-    async def _take(self, call: "_Call", deadline: asyncio.Timeout) -> None:
+    async def _acquire_slot(self, call: "_Call", deadline: asyncio.Timeout) -> None:
         self._waiting.add(deadline)
         try:
-            await self._places.acquire_on_behalf_of(call)
+            await self._slots.acquire_on_behalf_of(call)
         finally:
             self._waiting.discard(deadline)
-        call.begun = True
+        call.started = True
 
-    def _ended(self, call: "_Call", working: "asyncio.Future[T]") -> None:
-        """Of every call, also one that nobody waits for any longer."""
-        self._places.release_on_behalf_of(call)
+    def _on_done(self, call: "_Call", working: "asyncio.Future[T]") -> None:
+        """Runs for every call that started, also after its caller timed out."""
+        self._slots.release_on_behalf_of(call)
         error = None if working.cancelled() else working.exception()
         if isinstance(error, StoreUnavailable):
-            self._failed(call, error)
+            self._record_failure(call, error)
         elif error is None or isinstance(error, (ObjectNotFound, ObjectExists)):
-            self._circuit.succeeded()
-            self._tell()
+            self._circuit.record_success()
+            self._on_circuit_change()
 
-    def _failed(self, call: "_Call", error: StoreUnavailable) -> None:
-        """Once for each call: one that was late may fail later. Who got no place says nothing about the store."""
+    def _record_failure(self, call: "_Call", error: StoreUnavailable) -> None:
+        """Counts each call once: a late one may fail again. A call without a slot says nothing about the store."""
         if call.failed:
             return
         call.failed = True
         self._errors.labels(call.operation, error.reason).inc()
-        if call.begun:
-            self._circuit.failed(call.admitted, str(error))
-            self._tell()
+        if call.started:
+            self._circuit.record_failure(call.admitted, str(error))
+            self._on_circuit_change()
 
-    def _tell(self) -> None:
+    def _on_circuit_change(self) -> None:
+        """Logs a state change; on opening, fails the calls that wait for a slot."""
         if self._circuit.is_open == self._was_open:
             return
         self._was_open = self._circuit.is_open
         if not self._was_open:
-            log.info("the object store is back", calls=self._name)
+            log.info("object store circuit closed", calls=self._name)
             return
-        log.error("the object store is away: it is asked only now and then", calls=self._name)
+        log.error("object store circuit opened", calls=self._name)
         now = asyncio.get_running_loop().time()
-        for deadline in self._waiting:  # for a place, that is: those who have one shall hear for themselves
+        for deadline in self._waiting:  # running calls get their own results
             if not deadline.expired():
                 deadline.reschedule(now)
 
@@ -102,5 +103,5 @@ class Bulkhead:
 class _Call:
     operation: str
     admitted: float
-    begun: bool = False
+    started: bool = False
     failed: bool = False

@@ -1,4 +1,4 @@
-"""Whether a store that has just failed, again and again, is to be asked at all."""
+"""Stops calls to a store that keeps failing."""
 
 import math
 import random
@@ -8,49 +8,49 @@ from time import monotonic
 from proxy.errors import StoreUnavailable
 
 FAILURES = 5
-"""In a row, and it is taken to be away. One is a lost packet; a store that is away gives that many within a second."""
+"""Consecutive failures that open the circuit. One may be a lost packet; an outage causes this many within a second."""
 
-PAUSE = 1.0  # seconds between tries at a store that is away, each drawn between half and all of it
+PAUSE = 1.0  # seconds between probes while the circuit is open; jitter takes up to half off
 
 
 class CircuitBreaker:
-    """Closed, everyone may ask. Open, one may each `PAUSE`, and everybody else is told at once what the last one heard.
+    """Closed: admits every call. Open: admits one probe per `PAUSE` and rejects the rest with the last error.
 
-    Not for threads: the event loop is its only user.
+    Not thread-safe: use it from the event loop only.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._failures = 0
-        self._next_try = 0.0
-        self._answered = -math.inf
-        self._heard = ""
+        self._next_probe = 0.0
+        self._last_success = -math.inf
+        self._last_error = ""
 
     @property
     def is_open(self) -> bool:
         return self._failures >= FAILURES
 
     def admit(self) -> float:
-        """The moment that `failed` wants to know. Raises StoreUnavailable, with the seconds until the next try."""
+        """Returns the time of admission, for `record_failure`. Raises StoreUnavailable until the next probe is due."""
         now = self._clock()
         if self.is_open:
-            if now < self._next_try:
-                raise StoreUnavailable(self._heard, retry_after=math.ceil(self._next_try - now))
-            self._wait(now)  # this one tries; who comes meanwhile does not
+            if now < self._next_probe:
+                raise StoreUnavailable(self._last_error, retry_after=math.ceil(self._next_probe - now))
+            self._schedule_probe(now)  # this call is the probe
         return now
 
-    def succeeded(self) -> None:
-        """It answered, if only that there is no such object."""
+    def record_success(self) -> None:
+        """The store answered; "no such object" counts as an answer."""
         self._failures = 0
-        self._answered = self._clock()
+        self._last_success = self._clock()
 
-    def failed(self, admitted: float, heard: str) -> None:
-        """What was asked before the store last answered says nothing about it as it is now."""
-        if admitted < self._answered:
+    def record_failure(self, admitted: float, error: str) -> None:
+        """Ignores a call admitted before the last success: its failure says nothing about the store's present state."""
+        if admitted < self._last_success:
             return
         self._failures += 1
-        self._heard = heard
-        self._wait(self._clock())
+        self._last_error = error
+        self._schedule_probe(self._clock())
 
-    def _wait(self, now: float) -> None:
-        self._next_try = now + PAUSE * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+    def _schedule_probe(self, now: float) -> None:
+        self._next_probe = now + PAUSE * random.uniform(0.5, 1.0)  # noqa: S311 - jitter

@@ -1,7 +1,7 @@
-"""Objects as files: the embedded default.
+"""The default object store: files on a local disk.
 
-One object is one file: a line of JSON (what a bucket would keep as headers and metadata), then the bytes. So both
-appear, and change, in a single rename; a separate file of metadata could be left beside another version's bytes.
+One object is one file: a line of JSON with the headers and metadata, then the bytes. A single rename replaces both at
+once; with two files, metadata could end up beside another version's bytes.
 """
 
 import json
@@ -24,9 +24,9 @@ from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, Object
 T = TypeVar("T")
 
 INCOMING = ".incoming"
-"""Where objects are written before they get their names; what a killed process left here, `darkroom gc` removes."""
+"""Folder where objects are written before they are renamed. `darkroom gc` removes what a killed process left in it."""
 
-_MAX_HEADER = 16 * 1024  # bytes; twice what S3 lets an object's metadata weigh, with room for the content type
+_MAX_HEADER = 16 * 1024  # bytes; twice S3's limit for an object's metadata, with room for the content type
 _LIST_PAGE = 500
 
 
@@ -115,12 +115,12 @@ class DiskStore:
         pass
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """Runs blocking file work in a thread and translates what the disk complains of, here and nowhere else."""
+        """Runs blocking file work in a thread and translates OSError; the only place that does."""
 
         def run() -> T:
-            # Either would look like any key that is not there.
+            # Without this check, every key would look like a missing one.
             if any(folder.exists() and not folder.is_dir() for folder in (self._root.parent, self._root)):
-                raise StoreUnavailable("The data folder is a file.")
+                raise StoreUnavailable("DATA_DIR, or its folder `objects`, is a file. Replace it by a folder.")
             return work()
 
         try:
@@ -155,7 +155,7 @@ class DiskStore:
             yield info, file
 
     def _publish(self, incoming: Path, path: Path, *, if_absent: bool) -> None:
-        """Gives a finished file its name. `link` fails where the name is taken; `replace` takes it over."""
+        """Renames a finished file to its key. `link` fails if the name exists; `replace` overwrites it."""
         while True:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -165,11 +165,11 @@ class DiskStore:
                     incoming.replace(path)
             except FileNotFoundError:
                 if not incoming.exists():
-                    raise StoreUnavailable("The data folder was cleared while it was written to.") from None
-                continue  # a delete pruned the folder between the lines above
+                    raise StoreUnavailable("The data folder was cleared during a write. Try again.") from None
+                continue  # a concurrent delete pruned the folder after mkdir
             break
-        for folder in (path.parent, path.parent.parent):  # the name itself must survive a power cut
-            with suppress(FileNotFoundError):  # deleted and pruned already
+        for folder in (path.parent, path.parent.parent):  # makes the new name durable
+            with suppress(FileNotFoundError):  # already deleted and pruned
                 descriptor = os.open(folder, os.O_RDONLY)
                 try:
                     os.fsync(descriptor)
@@ -177,16 +177,16 @@ class DiskStore:
                     os.close(descriptor)
 
     def _prune(self, folder: Path) -> None:
-        """Removes the empty folders that an object leaves behind."""
+        """Removes folders that a deletion left empty, upwards."""
         while folder != self._root:
             try:
                 folder.rmdir()
-            except OSError:  # not empty, or gone already
+            except OSError:  # not empty, or already removed
                 return
             folder = folder.parent
 
     def _keys(self, prefix: str) -> Iterator[str]:
-        """Keys in order. Only the folder that the prefix names is walked."""
+        """Keys with `prefix`, in order. Walks only the folder that the prefix names."""
         base = self._root / prefix.rpartition("/")[0]
         for folder, folders, files in os.walk(base):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -196,8 +196,8 @@ class DiskStore:
                 if key.startswith(prefix):
                     yield key
 
-    def _listed(self, key: str) -> ObjectInfo:
-        """Also of a damaged one: what is not listed is never removed."""
+    def _listing_entry(self, key: str) -> ObjectInfo:
+        """Lists damaged objects too: objects that are not listed are never removed."""
         try:
             with self._open(key) as (info, _):
                 return info
@@ -208,12 +208,12 @@ class DiskStore:
     def _page(self, keys: Iterator[str]) -> Sequence[ObjectInfo]:
         page = []
         for key in keys:
-            with suppress(FileNotFoundError):  # deleted since it was listed
-                page.append(self._listed(key))
+            with suppress(FileNotFoundError):  # deleted since the walk
+                page.append(self._listing_entry(key))
             if len(page) == _LIST_PAGE:
                 break
         return page
 
 
 def _changed(key: str) -> StoreUnavailable:
-    return StoreUnavailable(f"The object {key} changed while it was read; try again.")
+    return StoreUnavailable(f"The object {key} changed while it was read. Try again.")

@@ -1,4 +1,4 @@
-"""Local files that adapters download to."""
+"""Local files for downloads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ from typing import BinaryIO
 
 @contextmanager
 def new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is whole or not there."""
+    """Opens a new file for writing; removes it if the block raises."""
     with path.open("xb") as file:
         try:
             yield file
-            file.flush()  # or a full disk would tell of itself in closing it, behind our back
+            file.flush()  # raises here if the disk is full; on close, the file would be left behind
         except BaseException:
             path.unlink(missing_ok=True)
             raise

@@ -1,4 +1,4 @@
-"""The store for tests: what passes the contract, and nothing more."""
+"""An object store in memory, for tests."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime

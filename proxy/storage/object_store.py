@@ -1,4 +1,4 @@
-"""The object store port. `tests/contracts/object_store` is its definition; every adapter passes it."""
+"""The object store port. Every adapter passes the tests in `tests/contracts/object_store`."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import Protocol
 from proxy.errors import StoreUnavailable
 
 DAMAGED = "damaged"
-"""Why StoreUnavailable is raised for what is stored, but is no whole object: who can make it anew may remove it."""
+"""`reason` of StoreUnavailable for a stored but damaged object. Callers that can recreate it may delete it."""
 
 
 class ObjectNotFound(Exception):
@@ -17,12 +17,12 @@ class ObjectNotFound(Exception):
 
 
 class ObjectExists(Exception):
-    """A conditional put met an object, or a rival writer: somebody else's object stands."""
+    """A conditional put found an object, or lost to a concurrent put. The existing object is unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
-    """What is known of an object without its bytes. A listing may leave `content_type` and `metadata` empty."""
+    """An object's size in bytes, headers and metadata. Listings may leave all after `last_modified` empty."""
 
     key: str
     size: int
@@ -34,26 +34,26 @@ class ObjectInfo:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object with all its bytes: `len(body) == info.size`, or the adapter raises StoreUnavailable."""
+    """An object with all its bytes: `len(body) == info.size`; the adapter raises StoreUnavailable otherwise."""
 
     info: ObjectInfo
     body: bytes
 
 
 class ObjectStore(Protocol):
-    """Keys are slash-separated relative paths made by `proxy.keys`; metadata is ASCII, its keys lower-case.
+    """Keys are slash-separated relative paths, made by `proxy.keys`. Metadata is ASCII, with lower-case keys.
 
-    Every method raises StoreUnavailable when the store is away or answers nonsense, and none blocks the event loop.
+    Every method raises StoreUnavailable if the store fails or its response is invalid. None blocks the event loop.
     """
 
     async def head(self, key: str) -> ObjectInfo:
-        """Raises ObjectNotFound."""
+        """The object without its bytes. Raises ObjectNotFound."""
 
     async def get(self, key: str) -> StoredObject:
-        """The whole object, in memory: for variants. Raises ObjectNotFound."""
+        """The whole object, in memory; meant for variants. Raises ObjectNotFound."""
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
-        """The object's bytes as a new file at `path`, never whole in memory: for originals. Raises ObjectNotFound."""
+        """Streams the object to a new file at `path`; meant for originals. Raises ObjectNotFound."""
 
     async def put(
         self,
@@ -65,10 +65,10 @@ class ObjectStore(Protocol):
         metadata: Mapping[str, str] | None = None,
         if_absent: bool = False,
     ) -> None:
-        """Durable and all-or-nothing when it returns. With `if_absent`, raises ObjectExists and changes nothing."""
+        """Stores an object atomically and durably. `if_absent`: raises ObjectExists instead of overwriting one."""
 
     async def delete(self, *keys: str) -> None:
-        """Idempotent: a key that is not there is no error."""
+        """Deletes objects. Idempotent: a missing key is not an error."""
 
     def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Every object whose key starts with `prefix`, in key order."""
@@ -78,7 +78,7 @@ class ObjectStore(Protocol):
 
 
 async def look_up(store: ObjectStore, key: str) -> ObjectInfo | None:
-    """`head`, or None where nothing is stored under this key, or nothing whole. Raises StoreUnavailable."""
+    """`head`, or None if the object is missing or damaged. Raises StoreUnavailable."""
     try:
         return await store.head(key)
     except ObjectNotFound:
@@ -90,7 +90,7 @@ async def look_up(store: ObjectStore, key: str) -> ObjectInfo | None:
 
 
 async def exists(store: ObjectStore, key: str) -> bool:
-    """Whether anything is stored under this key, whole or not. Raises StoreUnavailable."""
+    """Whether an object is stored under this key, intact or damaged. Raises StoreUnavailable."""
     try:
         await store.head(key)
     except ObjectNotFound:

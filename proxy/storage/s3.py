@@ -1,7 +1,7 @@
-"""Objects in a bucket, on S3 or what speaks like it (boto3).
+"""Objects in a bucket on S3 or a compatible service (boto3).
 
-Every bucket needs s3:GetObject, s3:PutObject and s3:DeleteObject on its objects and s3:ListBucket on itself: without
-the last, S3 answers 403 for a key that is not there, and no variant could ever be missed and then derived.
+The credentials need s3:GetObject, s3:PutObject and s3:DeleteObject on the objects and s3:ListBucket on the bucket.
+Without the last, S3 answers 403 instead of 404 for a missing key, so no missing variant would ever be derived.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -23,50 +23,52 @@ from proxy.storage.files import new_file
 from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.telemetry import Metrics
 
-if TYPE_CHECKING:  # stubs: not there when the service runs
+if TYPE_CHECKING:  # stubs, which production does not install
     from types_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, PutObjectRequestTypeDef
 
 T = TypeVar("T")
 
-_PAGE = 1000  # keys: the most that one answer lists, and that one DeleteObjects takes
-_READERS, _WRITERS = 24, 8  # at a time, each with a connection
+_PAGE = 1000  # keys: S3's limit for one listing and one DeleteObjects
+_READERS, _WRITERS = 24, 8  # concurrent calls, each with a connection
 
-# Seconds that a caller waits. botocore's time-outs are for one silence; a store that sends drop by drop has none.
-_SHORT = 4.0  # for a variant, or a word about it: less than a derivation may take, or its deadline would hide the cause
-_LONG = 30.0  # for an original, which may be large and the store slow
+# Deadlines of a call in seconds. botocore's time-outs apply to each read, so a store that trickles never exceeds them.
+_SHORT = 4.0  # for variants and heads; below RENDER_TIMEOUT, whose error would hide the cause
+_LONG = 30.0  # for originals, which may be large, and for writes
 _CHUNK = 64 * 1024
 
 _DENIED = (
-    "The object store refuses these credentials: check the keys, this machine's clock, and that they allow "
+    "The object store refuses these credentials. Check the keys, this machine's clock, and that they allow "
     "s3:GetObject, s3:PutObject and s3:DeleteObject on the bucket's objects and s3:ListBucket on the bucket."
 )
-_BAD_KEYS = "The object store does not know these credentials: check the access key and its secret."
-_EXPIRED = "The credentials for the object store have expired: renew them."
-_WRONG_REGION = "The bucket is in another region: correct the region in the settings."
+_BAD_KEYS = "The object store does not know these credentials. Check the access key and its secret."
+_EXPIRED = "The credentials for the object store have expired. Renew them."
+_WRONG_REGION = "The bucket is in another region. Correct AWS_REGION."
 
 _ANSWERS = {
-    "403": _DENIED,  # the answer to a HEAD has no body, hence no code: any of the reasons below may be behind it
+    "403": _DENIED,  # a response to HEAD has no body with a code, so this covers all reasons below
     "AccessDenied": _DENIED,
     "InvalidAccessKeyId": _BAD_KEYS,
     "SignatureDoesNotMatch": _BAD_KEYS,
     "ExpiredToken": _EXPIRED,
     "InvalidToken": _EXPIRED,
-    "NoSuchBucket": "The bucket does not exist: create it, or correct its name in the settings.",
-    "RequestTimeTooSkewed": "This machine's clock differs from the object store's by minutes: set it by NTP.",
+    "NoSuchBucket": "The bucket does not exist. Create it, or correct S3_BUCKET.",
+    "RequestTimeTooSkewed": "This machine's clock differs from the object store's by minutes. Synchronize it by NTP.",
     "301": _WRONG_REGION,
     "PermanentRedirect": _WRONG_REGION,
     "AuthorizationHeaderMalformed": _WRONG_REGION,
 }
 
-_NO_KEYS = "No credentials for the object store were found: set the access key and its secret, or give a role."
-_NOT_S3 = "What answers at the endpoint is no S3 service: correct the endpoint in the settings."
-_GONE = "The object store cannot be reached: check that it runs, and the endpoint's host and port."
-_CUT = "The object store broke off in the middle of an object: try again."
+_NO_KEYS = "No credentials for the object store were found. Set the access key and its secret, or assign a role."
+_NOT_S3 = "The endpoint is not an S3 service. Correct S3_ENDPOINT_URL."
+_UNREACHABLE = "The object store cannot be reached. Check that it runs, and the endpoint's host and port."
+_CUT = "The object store closed the connection in the middle of an object. Try again."
 
-_CERTIFICATE = "The object store's certificate was not accepted: check the endpoint's name and this machine's CAs."
+_CERTIFICATE = (
+    "The object store's certificate was not accepted. Check the endpoint's name and this machine's CA certificates."
+)
 
 _FAILURES: Mapping[type[Exception], tuple[str, str]] = {
-    # With a word for metrics. In this order: the ConnectionError of botocore is the parent of others.
+    # Message and metric label. The order matters: botocore's ConnectionError is the parent of others.
     boto.NoCredentialsError: (_NO_KEYS, "credentials"),
     boto.PartialCredentialsError: (_NO_KEYS, "credentials"),
     boto.CredentialRetrievalError: (_NO_KEYS, "credentials"),
@@ -76,16 +78,16 @@ _FAILURES: Mapping[type[Exception], tuple[str, str]] = {
     boto.ResponseStreamingError: (_CUT, "cut"),
     boto.FlexibleChecksumError: (_CUT, "cut"),
     boto.SSLError: (_CERTIFICATE, "certificate"),
-    boto.ConnectionError: (_GONE, "unreachable"),
-    boto.ConnectionClosedError: (_GONE, "unreachable"),
+    boto.ConnectionError: (_UNREACHABLE, "unreachable"),
+    boto.ConnectionClosedError: (_UNREACHABLE, "unreachable"),
 }
 
 _REASONS = frozenset({*_ANSWERS, "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "503"})
-"""S3's codes that metrics know by name; what else a server makes up must not become a series of its own."""
+"""S3's error codes that become metric labels. Others count as `other`, so that a server cannot create series."""
 
 
 class S3Store:
-    """Keeps objects in one bucket, over one pool of connections."""
+    """Stores objects in one bucket, over one connection pool."""
 
     def __init__(
         self,
@@ -98,19 +100,18 @@ class S3Store:
         metrics: Metrics | None = None,
         page: int = _PAGE,
     ) -> None:
-        """Sends nothing, but blocks for some 0.2 s while botocore reads its models: to be called at start.
+        """Opens no connection, but blocks for about 0.2 s while botocore loads its models: call it at start-up.
 
-        Without keys, boto3 looks for credentials where it always does: environment, profile, role.
+        Without keys, boto3's credential chain applies (environment, profile, role). `page`: keys for each request.
         """
         config = Config(
             connect_timeout=1,
-            read_timeout=2,  # of silence. Twice that and a pause must fit into what a caller waits
-            # `standard` draws the pause before the second try at random, and has a budget: when most first tries fail,
-            # there are no second ones.
+            read_timeout=2,  # for each read; two attempts and the pause must fit into _SHORT
+            # `standard` adds jitter to the pause and has a retry budget: it stops retrying when most attempts fail.
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=_READERS + _WRITERS,
         )
-        if endpoint_url:  # S3 alone is sure to know buckets by host name, and the checksums that botocore adds unasked
+        if endpoint_url:  # only AWS is sure to support bucket host names and botocore's default checksums
             config = config.merge(
                 Config(
                     s3={"addressing_style": "path"},
@@ -155,7 +156,7 @@ class S3Store:
         metadata: Mapping[str, str] | None = None,
         if_absent: bool = False,
     ) -> None:
-        """A conditional put that is sent twice may meet its own first try, and call its own bytes ObjectExists."""
+        """A retried conditional put may find the object of its own first attempt, and raise ObjectExists for it."""
         request: PutObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key, "ContentType": content_type}
         request["Metadata"] = dict(metadata or {})
         if cache_control is not None:
@@ -174,8 +175,8 @@ class S3Store:
             except boto.ClientError as error:
                 if not (if_absent and _code(error) == "NotImplemented"):
                     raise
-                # An older server, without conditional puts. A rival may write between the two lines below and lose its
-                # object to ours: wasteful, but right, for two who race for one key carry the same picture.
+                # An older server without conditional puts. A concurrent writer may be overwritten between the head and
+                # the put. That is harmless: writers of one key write the same variant.
                 with suppress(ObjectNotFound):
                     self._head(key)
                     raise ObjectExists(key) from error
@@ -207,18 +208,18 @@ class S3Store:
         await anyio.to_thread.run_sync(self._client.close)
 
     async def _read(self, operation: str, work: Callable[[], T], seconds: float = _SHORT) -> T:
-        return await self._reads.run(operation, _translated()(work), seconds)
+        return await self._reads.run(operation, _translate_errors()(work), seconds)
 
     async def _write(self, operation: str, work: Callable[[], None]) -> None:
-        await self._writes.run(operation, _translated()(work), _LONG)
+        await self._writes.run(operation, _translate_errors()(work), _LONG)
 
     def _head(self, key: str) -> ObjectInfo:
-        with _translated():
+        with _translate_errors():
             try:
                 return _info(key, self._client.head_object(Bucket=self._bucket, Key=key))
             except boto.ClientError as error:
-                # The answer to a HEAD has no body, so a 404 may mean the key or the bucket. To ask for the bucket costs
-                # a request on each miss; to take a lost bucket for a miss would tell every CDN that no image exists.
+                # A response to HEAD has no body, so a 404 may mean the key or the bucket. Checking the bucket costs a
+                # request on each miss; without it, a missing bucket would make CDNs cache 404s for every image.
                 if _code(error) == "404":
                     self._client.head_bucket(Bucket=self._bucket)
                 raise
@@ -232,9 +233,9 @@ class S3Store:
 
 
 def _chunks(body: StreamingBody, end: float) -> Iterator[bytes]:
-    """The body counts itself against Content-Length when it is read to its end: a cut one raises there.
+    """Reads the body in chunks until `end` (monotonic seconds), when the caller has timed out.
 
-    By `end` the caller has left; this thread need not go on either.
+    botocore compares the length with Content-Length at the end, so a truncated body raises.
     """
     while chunk := body.read(_CHUNK):
         if monotonic() > end:
@@ -257,28 +258,28 @@ def _info(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") 
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
-    """The one place where botocore's exceptions become ours. What it says of itself may hold names and addresses.
+def _translate_errors() -> Iterator[None]:
+    """Translates botocore's exceptions, whose texts may contain names and addresses; the only place that does.
 
-    In the thread already: so the lane knows how a call ended that its caller has left.
+    Runs inside the thread, so that the bulkhead sees the result of a call whose caller has timed out.
     """
     try:
         yield
-    except boto.ParamValidationError as error:  # refused before anything was sent: the caller's mistake
+    except boto.ParamValidationError as error:  # raised before sending: a mistake of the caller
         raise ValueError(str(error)) from error
     except boto.ClientError as error:
-        raise _answered(error) from error
-    except (boto.BotoCoreError, HTTPError) as error:  # urllib3's own HTTPError: TLS that breaks in the middle of a body
+        raise _translate_client_error(error) from error
+    except (boto.BotoCoreError, HTTPError) as error:  # HTTPError: urllib3's, when TLS fails in the middle of a body
         unknown = f"The object store cannot be used: {type(error).__name__}.", "other"
         advice, reason = next((known for kind, known in _FAILURES.items() if isinstance(error, kind)), unknown)
         raise StoreUnavailable(advice, reason=reason) from error
 
 
-def _answered(error: boto.ClientError) -> Exception:
+def _translate_client_error(error: boto.ClientError) -> Exception:
     match error.operation_name, _code(error):
         case ("GetObject", "NoSuchKey") | ("HeadObject", "404"):
             return ObjectNotFound(str(error))
-        case ("PutObject", "PreconditionFailed" | "ConditionalRequestConflict"):  # 412: it is there; 409: a race is on
+        case ("PutObject", "PreconditionFailed" | "ConditionalRequestConflict"):  # 412: exists; 409: race
             return ObjectExists(str(error))
         case ("HeadBucket", "404"):
             return _unavailable("NoSuchBucket")
@@ -287,7 +288,7 @@ def _answered(error: boto.ClientError) -> Exception:
 
 
 def _code(error: boto.ClientError) -> str:
-    """S3's name for what went wrong; the bare status where the answer had no body."""
+    """S3's error code; the HTTP status if the response had no body."""
     return error.response["Error"].get("Code", "no code")
 
 

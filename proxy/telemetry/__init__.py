@@ -1,4 +1,4 @@
-"""What an operator sees: metrics, logs, traces. docs/observability.md says what to make of them."""
+"""Metrics, logs and traces. docs/observability.md explains each."""
 
 from proxy.telemetry.logging import configure_logging
 from proxy.telemetry.metrics import Metrics

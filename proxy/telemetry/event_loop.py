@@ -1,4 +1,4 @@
-"""Once a second: how late the event loop is, and what the gauges show."""
+"""Measures the event loop's lag and samples the gauges, once a second."""
 
 import asyncio
 
@@ -7,8 +7,8 @@ from proxy.telemetry.metrics import Metrics
 _PERIOD = 1.0  # seconds
 
 
-async def pulse(metrics: Metrics) -> None:
-    """Until it is cancelled."""
+async def sample_periodically(metrics: Metrics) -> None:
+    """Runs until it is cancelled."""
     loop = asyncio.get_running_loop()
     metrics.watch(metrics.tasks, lambda: len(asyncio.all_tasks(loop)))
     while True:

@@ -7,12 +7,12 @@ import structlog
 from typing_extensions import override
 
 REQUEST = "request"
-"""The key under which every line that a request causes has its id, in whatever process."""
+"""Log key of the request id, in every process that works for the request."""
 
 
 def configure_logging(log_format: str, level: str) -> None:
     """Logs to standard error: for people (`console`), or a JSON object a line (`json`)."""
-    # Tracebacks without the frames' variables, which hold headers and keys.
+    # Plain tracebacks: the variables of frames may hold headers and keys.
     console = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
@@ -26,7 +26,7 @@ def configure_logging(log_format: str, level: str) -> None:
         processors.append(structlog.processors.format_exc_info)
     root = logging.getLogger()
     root.handlers = [*(handler for handler in root.handlers if not isinstance(handler, _Structured)), _Structured()]
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # broken bodies are answered, not logged
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # a malformed body gets a 400, not a log line
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -36,18 +36,18 @@ def configure_logging(log_format: str, level: str) -> None:
 
 
 class _Structured(logging.Handler):
-    """What libraries have to say goes the same way: uvicorn of requests, asyncio of tasks."""
+    """Routes warnings of the standard library's logging (uvicorn, asyncio, ...) through structlog."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        level = record.levelno // 10 * 10  # structlog knows no levels in between
+        level = record.levelno // 10 * 10  # structlog supports only the standard levels
         structlog.get_logger().log(level, record.getMessage(), library=record.name, exc_info=record.exc_info)
 
 
 def request_id() -> str | None:
-    """Of the request in hand."""
+    """The id of the current request, or None outside of one."""
     known: str | None = structlog.contextvars.get_contextvars().get(REQUEST)
     return known

@@ -1,4 +1,4 @@
-"""Prometheus metrics. Names and labels are part of the contract; docs/observability.md has all of them."""
+"""Prometheus metrics. Names and labels are public; docs/observability.md lists all of them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,26 +7,26 @@ from pathlib import Path
 import anyio.to_thread
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from proxy.telemetry.multiprocess import SharedCounts, make_room
+from proxy.telemetry.multiprocess import SharedCounts, preallocate_files
 
 
 class Metrics:
-    """The metrics of one process. The registry is ours, so that two apps in one test do not share counts.
+    """The metrics of one process, in a registry of its own, so that two apps in one test do not share counts.
 
-    `folder`: where the server processes of one command count together, each answering for all.
+    `folder`: where the server processes of one command share their counts, so that each can answer for all.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.registry = CollectorRegistry()
-        self._answered = self.registry
+        self._exposed = self.registry
         if folder is None:
             ProcessCollector(registry=self.registry)
         else:
-            make_room(folder)
-            self._answered = CollectorRegistry()
-            self._answered.register(SharedCounts(folder))
+            preallocate_files(folder)
+            self._exposed = CollectorRegistry()
+            self._exposed.register(SharedCounts(folder))
         self._watched: dict[Gauge, Callable[[], float]] = {}
-        self.variant_service = Counter(
+        self.derivations = Counter(
             "darkroom_derivations",
             "Variants derived, by outcome (ok, or the error's code)",
             ["size", "format", "outcome"],
@@ -40,7 +40,7 @@ class Metrics:
         )
         self.stage_seconds = Histogram(
             "darkroom_stage_seconds",
-            "Seconds spent by stage of a derivation (fetch, decode, resize, encode, store)",
+            "Seconds by stage of a derivation (fetch, decode, resize, encode, store)",
             ["stage"],
             buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10),
             registry=self.registry,
@@ -60,16 +60,16 @@ class Metrics:
         )
         self.store_circuit_open = self._gauge(
             "darkroom_store_circuit_open",
-            "Processes that take the bucket to be away and ask it only now and then, by calls (reads, writes)",
+            "Processes whose circuit breaker for the bucket is open, by calls (reads, writes)",
             "calls",
         )
-        self.lock_fallbacks = Counter(
-            "darkroom_lock_fallbacks", "Times that Redis could not be asked for a lease", registry=self.registry
+        self.lease_fallbacks = Counter(
+            "darkroom_lease_fallbacks", "Failures of Redis while acquiring or renewing leases", registry=self.registry
         )
-        self.waiting = self._gauge("darkroom_render_waiting", "Work waiting for a render process")
+        self.waiting = self._gauge("darkroom_render_waiting", "Derivations waiting for a render process")
         self.render_charged_bytes = self._gauge(
             "darkroom_render_charged_bytes",
-            "Memory that the pictures in hand may take beside what render processes hold at rest",
+            "Memory reserved for running derivations, in addition to idle render processes",
         )
         self.render_processes = self._gauge(
             "darkroom_render_processes", "Render processes, by state (busy, idle)", "state"
@@ -89,7 +89,7 @@ class Metrics:
         )
         self.render_refusals = Counter(
             "darkroom_render_refusals",
-            "Work not let in, by reason (full: too many wait, late: waited in vain, too_heavy: beyond the budget)",
+            "Derivations refused, by reason (full: queue full, late: deadline passed, too_heavy: beyond the budget)",
             ["reason"],
             registry=self.registry,
         )
@@ -108,56 +108,60 @@ class Metrics:
             buckets=(0.03, 0.1, 0.3, 1, 3, 10, 30),
             registry=self.registry,
         )
-        self.jobs = self._fact("darkroom_jobs", "Warm-up jobs by status", "status")
-        self.oldest_job_seconds = self._fact(
-            "darkroom_oldest_job_seconds", "Age of the pending job that has waited longest; 0 if none waits"
+        self.jobs = self._shared_gauge("darkroom_jobs", "Warm-up jobs by status", "status")
+        self.oldest_job_seconds = self._shared_gauge(
+            "darkroom_oldest_job_seconds",
+            "Age of the pending job that has waited longest, in seconds; 0 if none is pending",
         )
-        self.queue_jobs = self._fact(
+        self.queue_jobs = self._shared_gauge(
             "darkroom_queue_jobs", "Jobs in Redis by BullMQ's state (waiting, active, delayed, failed)", "state"
         )
         self.stale_variants = Counter(
             "darkroom_stale_variants",
-            "Variants of another recipe that were served, by what became of them "
-            "(refreshed, failed, elsewhere: in another process's hands, deferred: too many in hand)",
+            "Stale variants that were served, by the outcome of their refresh (refreshed, failed, "
+            "elsewhere: another process refreshes it, deferred: too many refreshes already run)",
             ["size", "format", "outcome"],
             registry=self.registry,
         )
-        self.hot_bytes = self._gauge("darkroom_hot_bytes", "Memory held by variants that are asked for often")
-        self.hot_variants = self._gauge("darkroom_hot_variants", "Variants in memory")
-        self.hot_evictions = Counter(
-            "darkroom_hot_evictions", "Variants that left memory for want of room", registry=self.registry
+        self.memory_cache_bytes = self._gauge("darkroom_memory_cache_bytes", "Bytes of the memory cache")
+        self.memory_cache_variants = self._gauge("darkroom_memory_cache_variants", "Variants in the memory cache")
+        self.memory_cache_evictions = Counter(
+            "darkroom_memory_cache_evictions",
+            "Variants evicted from the memory cache to make room",
+            registry=self.registry,
         )
         self.write_back_queue = self._gauge(
             "darkroom_write_back_queue",
-            "Write-backs and refreshes in hand; past 256, variants are served and not stored",
+            "Running write-backs and refreshes; beyond 256, variants are served but not stored",
         )
         self.request_seconds = Histogram(
             "darkroom_request_seconds",
-            "Seconds until a request was answered to its end, by route, method and status; not those from memory",
+            "Seconds until a response was sent completely, by route, method and status; not of memory cache hits",
             ["route", "method", "status"],
             buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
             registry=self.registry,
         )
         self.event_streams = self._gauge("darkroom_event_streams", "Clients that follow a job by Server-Sent Events")
-        self.tasks = self._gauge("darkroom_tasks", "Tasks of the event loop: a dozen at rest")
+        self.tasks = self._gauge("darkroom_tasks", "Tasks of the event loop; about a dozen when idle")
         self.loop_lag_seconds = Histogram(
             "darkroom_event_loop_lag_seconds",
-            "How much later than asked for the event loop wakes up, looked at each second",
+            "Seconds that the event loop wakes up late, sampled once a second",
             buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3),
             registry=self.registry,
         )
 
     def describe_build(self, versions: Mapping[str, str]) -> None:
-        """`versions` by name: ours, and those of what decides the variants' bytes."""
+        """Exposes `versions` by name: Darkroom's, and those of the libraries that decide the variants' bytes."""
         labels = {re.sub(r"\W", "_", name): version for name, version in versions.items()}
-        gauge = self._fact("darkroom_build_info", "Always 1; the labels are the versions in use", *labels)
+        gauge = self._shared_gauge("darkroom_build_info", "Always 1; the labels are the versions in use", *labels)
         gauge.labels(**labels).set(1)
 
     def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
-        """Has `gauge` show `value`, as of the last second or of the moment when this process is asked."""
+        """Sets `gauge` to `value()` once a second and before each scrape of this process."""
         self._watched[gauge] = value
 
     def sample(self) -> None:
+        """Updates the watched gauges."""
         for gauge, value in self._watched.items():
             gauge.set(value())
 
@@ -166,14 +170,14 @@ class Metrics:
             self.stage_seconds.labels(stage).observe(seconds)
 
     async def exposition(self) -> bytes:
-        """In a thread: to read the files of several processes takes tens of milliseconds."""
-        self.sample()  # here: what gauges look at is the event loop's
-        return await anyio.to_thread.run_sync(generate_latest, self._answered)
+        """Prometheus' text format. In a thread: reading the files of several processes takes tens of milliseconds."""
+        self.sample()  # on the event loop, which owns the state that the gauges read
+        return await anyio.to_thread.run_sync(generate_latest, self._exposed)
 
     def _gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
-        """Of something that each process has a part of."""
+        """A gauge that is summed over the living processes."""
         return Gauge(name, documentation, labels, registry=self.registry, multiprocess_mode="livesum")
 
-    def _fact(self, name: str, documentation: str, *labels: str) -> Gauge:
-        """Of something that is the same for all processes, whichever has looked last."""
+    def _shared_gauge(self, name: str, documentation: str, *labels: str) -> Gauge:
+        """A gauge whose value is the same for all processes; the most recent one counts."""
         return Gauge(name, documentation, labels, registry=self.registry, multiprocess_mode="mostrecent")

@@ -1,7 +1,7 @@
-"""The counts of all server processes of one command (`darkroom serve --workers`), whichever of them is asked.
+"""Metrics of all server processes of one command (`darkroom serve --workers`), from whichever process is scraped.
 
-prometheus_client's multiprocess mode: each process counts in files of its own, mapped into memory. What it lacks is
-here: processes that were killed, and the process metrics. docs/decisions/0020-seen-from-outside.md
+Based on prometheus_client's multiprocess mode, where each process counts in memory-mapped files of its own. Adds what
+that lacks: killed processes and the process metrics. docs/decisions/0020-seen-from-outside.md
 """
 
 import os
@@ -17,24 +17,24 @@ from prometheus_client.registry import Collector
 
 _KINDS = ("counter", "histogram", "gauge_livesum", "gauge_mostrecent")
 _TRIES = 5
-_FILE_BYTES = 1 << 20  # what the library begins with: room for some 5000 series, of which there are a few hundred
+_FILE_BYTES = 1 << 20  # the library's initial size: room for some 5000 series, of which a few hundred exist
 
 
-def make_room(folder: Path) -> None:
-    """This process's files, before the library makes them: those of a process that has died, whose counts go on in
-    them, or new ones with all their bytes. So there are no more of them than processes live at a time.
+def preallocate_files(folder: Path) -> None:
+    """Creates this process's files before the library does, or takes over those of a dead process with their counts.
 
-    The library would make them sparse; and a write that finds the disk full is no error in a mapped file, but SIGBUS.
+    Taking over keeps the number of files at the number of processes that live at a time. Writing all bytes avoids the
+    library's sparse files: in a mapped sparse file, a full disk is not an exception but SIGBUS.
     """
-    _living(folder)  # which removes the gauges of the dead: they are nothing to go on with
+    _living(folder)  # also removes the gauges of dead processes, which must not be taken over
     for kind in _KINDS:
         path = folder / f"{kind}_{os.getpid()}.db"
-        if not path.exists() and not _inherited(folder, kind, path):
+        if not path.exists() and not _take_over(folder, kind, path):
             path.write_bytes(bytes(_FILE_BYTES))
 
 
 class SharedCounts(Collector):
-    """Sums over processes: counters over all that there ever were, gauges over those that live."""
+    """Sums counters over all processes, dead or alive, and gauges over the living ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -46,7 +46,7 @@ class SharedCounts(Collector):
         yield from _processes(living)
 
     def _collected(self) -> Iterable[Metric]:
-        """Again where a file was renamed while it was looked for: another process has inherited it."""
+        """Retries if a file was renamed meanwhile because another process took it over."""
         for _ in range(_TRIES - 1):
             with suppress(FileNotFoundError):
                 return list(self._counts.collect())
@@ -54,7 +54,7 @@ class SharedCounts(Collector):
 
 
 def _processes(pids: list[int]) -> Iterator[Metric]:
-    """What `ProcessCollector` says of one, summed; the oldest start."""
+    """The process metrics, summed over `pids`; of start times, the oldest."""
     by_name: dict[str, list[Metric]] = {}
     for pid in pids:
         for metric in ProcessCollector(pid=partial(int, pid), registry=None).collect():
@@ -67,22 +67,22 @@ def _processes(pids: list[int]) -> Iterator[Metric]:
 
 
 def _living(folder: Path) -> list[int]:
-    """Processes that count here. Of those that have died, the gauges are removed."""
+    """Process ids of the living processes. Removes the gauges of dead ones."""
     living = []
     for pid in {_pid(path) for path in folder.glob("*.db")}:
-        if _lives(pid):
+        if _is_alive(pid):
             living.append(pid)
         else:
-            with suppress(FileNotFoundError):  # another process has just removed them
+            with suppress(FileNotFoundError):  # another process removed them first
                 mark_process_dead(pid, str(folder))
     return living
 
 
-def _inherited(folder: Path, kind: str, path: Path) -> bool:
-    """Whether a dead process's file of this kind is at `path` now."""
+def _take_over(folder: Path, kind: str, path: Path) -> bool:
+    """Renames a dead process's file of this kind to `path`; False if none was left."""
     for left in folder.glob(f"{kind}_*.db"):
-        if not _lives(_pid(left)):
-            with suppress(FileNotFoundError):  # another process has just taken it
+        if not _is_alive(_pid(left)):
+            with suppress(FileNotFoundError):  # another process took it first
                 left.rename(path)
                 return True
     return False
@@ -92,9 +92,9 @@ def _pid(path: Path) -> int:
     return int(path.stem.rpartition("_")[2])
 
 
-def _lives(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError):  # nobody's number, or that of another user's process by now
+    except (ProcessLookupError, PermissionError):  # no such process, or the number now belongs to another user's
         return False
     return True

@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry, over OTLP/HTTP. Imported only when they are on.
+"""Tracing by OpenTelemetry, over OTLP/HTTP. Imported only if tracing is on.
 
-Sampling, headers, resource attributes: by the standard's own `OTEL_` variables, which the SDK reads.
+The SDK reads the standard `OTEL_` variables for sampling, headers and resource attributes.
 """
 
 import logging
@@ -16,52 +16,54 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from proxy.telemetry.tracing import Facts, Kind, Tracing
+from proxy.telemetry.tracing import Kind, SpanAttributes, Tracing
 
 log = structlog.get_logger()
 
-_TIMEOUT = 3  # seconds for one batch; a collector that is away must not hold up a server that stops
+_TIMEOUT = 3  # seconds for one batch; an unavailable collector must not delay a server that stops
 _W3C = TraceContextTextMapPropagator()
 
 
-class _Complaints(logging.Handler):
-    """What the SDK has to say goes into our log, in its format."""
+class _SdkLogHandler(logging.Handler):
+    """Routes the SDK's log messages through structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.warning("traces are not sent", reason=record.getMessage())
+        log.warning("trace export failed", reason=record.getMessage())
 
 
 class OpenTelemetry(Tracing):
-    """A provider of its own, not the process's global one: two apps in one test send to two collectors."""
+    """Uses its own tracer provider, not the global one, so that two apps in one test can send to two collectors."""
 
     def __init__(self, endpoint: str, version: str) -> None:
         library = logging.getLogger("opentelemetry")
-        library.handlers, library.propagate = [_Complaints()], False
-        ours = Resource.create({"service.name": "darkroom", "service.version": version})
-        self._provider = TracerProvider(resource=ours.merge(OTELResourceDetector().detect()), shutdown_on_exit=False)
-        # Bounded: 2048 spans wait at most, and more are dropped.
+        library.handlers, library.propagate = [_SdkLogHandler()], False
+        resource = Resource.create({"service.name": "darkroom", "service.version": version})
+        self._provider = TracerProvider(
+            resource=resource.merge(OTELResourceDetector().detect()), shutdown_on_exit=False
+        )
+        # The queue is bounded: beyond 2048 waiting spans, new ones are dropped.
         exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=_TIMEOUT)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("darkroom", version)
 
     @contextmanager
-    def begin(self, name: str, parent: str | None, kind: Kind) -> Iterator[Facts]:
-        above = _W3C.extract({"traceparent": parent} if parent else {})
-        facts: Facts = {}
-        kind_of_span = trace.SpanKind[kind.upper()]
-        with self._tracer.start_as_current_span(name, above, kind_of_span) as span, self._holding():
+    def begin(self, name: str, parent: str | None, kind: Kind) -> Iterator[SpanAttributes]:
+        context = _W3C.extract({"traceparent": parent} if parent else {})
+        attributes: SpanAttributes = {}
+        span_kind = trace.SpanKind[kind.upper()]
+        with self._tracer.start_as_current_span(name, context, span_kind) as span, self._active():
             try:
-                yield facts
+                yield attributes
             finally:
-                span.update_name(str(facts.pop("name", name)))
-                if "failed" in facts:
-                    span.set_status(trace.StatusCode.ERROR, str(facts.pop("failed")))
-                span.set_attributes(facts)
+                span.update_name(str(attributes.pop("name", name)))
+                if "failed" in attributes:
+                    span.set_status(trace.StatusCode.ERROR, str(attributes.pop("failed")))
+                span.set_attributes(attributes)
 
     def step(self, name: str) -> AbstractContextManager[object]:
         return self._tracer.start_as_current_span(name)
 
-    def stages(self, timings: Mapping[str, float], variant: str) -> None:
+    def record_stages(self, timings: Mapping[str, float], variant: str) -> None:
         start = time_ns() - int(sum(timings.values()) * 1e9)
         for name, seconds in timings.items():
             end = start + int(seconds * 1e9)

@@ -1,7 +1,7 @@
-"""Traces: what took how long, from the edge to the worker. Off, and nothing imported, unless a collector is named.
+"""Tracing from the edge to the worker. Off, with nothing imported, unless a collector is configured.
 
-A root span (`Tracing.begin`) is begun by those who are given the `Tracing`; the steps below need none: `step` finds
-the work in hand by itself, also in the tasks that it starts, and does nothing where none is traced.
+`Tracing.begin` starts a root span. `step` adds a child span to the current trace, which a context variable carries into
+tasks too; without a current trace it does nothing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,44 +13,44 @@ import structlog
 
 log = structlog.get_logger()
 
-Facts = dict[str, str | int | float]
-"""Of a root span: what is put in before it ends becomes its attributes. `name`: what it is called then. `failed`: why
-it did."""
+SpanAttributes = dict[str, str | int | float]
+"""Attributes of a root span, which the caller fills before it ends. Two keys are special: `name` renames the span,
+`failed` marks it as failed for that reason."""
 
 Kind = Literal["server", "consumer"]
 
 
 class Tracing:
-    """Off; and what `otel.OpenTelemetry` does when it is on."""
+    """Tracing that is off, and the interface of `otel.OpenTelemetry`."""
 
-    def begin(self, name: str, parent: str | None, kind: Kind) -> AbstractContextManager[Facts]:  # noqa: ARG002 - off, it needs none
-        """A root span, or one below `parent`: a `traceparent` (W3C), from whoever caused it."""
+    def begin(self, name: str, parent: str | None, kind: Kind) -> AbstractContextManager[SpanAttributes]:  # noqa: ARG002 - interface
+        """Starts a root span, or a child of `parent`, a W3C `traceparent`."""
         return nullcontext({})
 
-    def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002 - off, it needs none
+    def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002 - interface
         return nullcontext()
 
-    def stages(self, timings: Mapping[str, float], variant: str) -> None:
-        """Steps that have just ended, one after another, each after so many seconds."""
+    def record_stages(self, timings: Mapping[str, float], variant: str) -> None:
+        """Records consecutive steps that have just ended. `timings`: seconds by name, in order."""
 
     def traceparent(self) -> str | None:
         return None
 
     def close(self) -> None:
-        """Sends what is still to be sent, for a few seconds at most. Blocks."""
+        """Sends pending spans. Blocks for a few seconds at most."""
 
     @contextmanager
-    def _holding(self) -> Iterator[None]:
-        token = _in_hand.set(self)
+    def _active(self) -> Iterator[None]:
+        token = _current.set(self)
         try:
             yield
         finally:
-            _in_hand.reset(token)
+            _current.reset(token)
 
 
 OFF = Tracing()
 
-_in_hand: ContextVar[Tracing] = ContextVar("tracing", default=OFF)
+_current: ContextVar[Tracing] = ContextVar("tracing", default=OFF)
 
 
 def open_tracing(endpoint: str | None, version: str) -> Tracing:
@@ -58,23 +58,23 @@ def open_tracing(endpoint: str | None, version: str) -> Tracing:
     if endpoint is None:
         return OFF
     try:
-        from proxy.telemetry.otel import OpenTelemetry  # noqa: PLC0415 - an extra, and not to be paid for when off
+        from proxy.telemetry.otel import OpenTelemetry  # noqa: PLC0415 - an optional extra
     except ImportError:
-        log.warning("OTEL_EXPORTER_OTLP_ENDPOINT is set, but no traces are sent: install darkroom-origin[otel]")
+        log.warning("tracing is off: OTEL_EXPORTER_OTLP_ENDPOINT is set, but darkroom-origin[otel] is not installed")
         return OFF
     return OpenTelemetry(endpoint, version)
 
 
 def step(name: str) -> AbstractContextManager[object]:
-    """A part of the work in hand."""
-    return _in_hand.get().step(name)
+    """A child span of the current trace."""
+    return _current.get().step(name)
 
 
-def stages(timings: Mapping[str, float], variant: str) -> None:
-    """Parts of the work in hand that have just ended, in this order; seconds each."""
-    _in_hand.get().stages(timings, variant)
+def record_stages(timings: Mapping[str, float], variant: str) -> None:
+    """Records consecutive steps of the current trace that have just ended. `timings`: seconds by name, in order."""
+    _current.get().record_stages(timings, variant)
 
 
 def traceparent() -> str | None:
-    """Of the step in hand, for whoever goes on with it elsewhere."""
-    return _in_hand.get().traceparent()
+    """The W3C `traceparent` of the current span, to continue the trace in another process."""
+    return _current.get().traceparent()

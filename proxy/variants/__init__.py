@@ -1,1 +1,1 @@
-"""Finding a variant, or deriving and storing it: once, however many ask."""
+"""Finds a variant, or derives and stores it once for all concurrent requests."""

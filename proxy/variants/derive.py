@@ -1,4 +1,4 @@
-"""From a stored original to its variants: a copy in a file, a process with the memory for it, and what comes of it."""
+"""Derives variants from a stored original: download, admission, render worker, memory cache."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -15,18 +15,18 @@ from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderedFile, RenderWorker
 from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
-from proxy.telemetry.tracing import stages, step
+from proxy.telemetry.tracing import record_stages, step
 from proxy.variants.encoded_variant import EncodedVariant
 from proxy.variants.memory_cache import MemoryCache
-from proxy.variants.negative_cache import NegativeCache, lasts
+from proxy.variants.negative_cache import NegativeCache, is_permanent
 from proxy.variants.originals import original_file
 
 Rendered = tuple[EncodedVariant, Variant, dict[str, float]]
-"""With the seconds by stage."""
+"""An encoded variant, which variant it is, and the seconds by stage."""
 
 
 class Deriver:
-    """Counts and remembers what it renders, and what cannot be rendered."""
+    """Renders variants, counts the outcomes, and fills the memory cache and the negative cache."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class Deriver:
         recipes: Recipes,
         metrics: Metrics,
         *,
-        hot: MemoryCache,
+        memory_cache: MemoryCache,
         negative_cache: NegativeCache,
         temporary: Path,
     ) -> None:
@@ -43,44 +43,46 @@ class Deriver:
         self._pool = pool
         self._recipes = recipes
         self._metrics = metrics
-        self._hot = hot
+        self._memory_cache = memory_cache
         self._negative_cache = negative_cache
         self._temporary = temporary
 
-    def check(self, priority: Priority) -> None:
-        """Raises Overloaded if there is no place to wait for a process. Costs nothing: ask before what does."""
+    def raise_if_full(self, priority: Priority) -> None:
+        """Raises Overloaded if the queue for render processes is full. Does no I/O: call it before expensive steps."""
         self._pool.raise_if_full(priority)
 
-    async def one(
+    async def derive_one(
         self, upload_id: UploadId, variant: Variant, priority: Priority
     ) -> tuple[EncodedVariant, dict[str, float]]:
-        async with self.begin(upload_id, [variant], priority) as render:
-            [(picture, _, timings)] = [rendered async for rendered in render([variant])]
-        return picture, timings
+        """Derives one variant; returns it with the seconds by stage. Raises as `open_renderer` does."""
+        async with self.open_renderer(upload_id, [variant], priority) as render:
+            [(encoded, _, timings)] = [rendered async for rendered in render([variant])]
+        return encoded, timings
 
     @asynccontextmanager
-    async def begin(
+    async def open_renderer(
         self, upload_id: UploadId, variants: Sequence[Variant], priority: Priority
     ) -> AsyncIterator[Callable[[Sequence[Variant]], AsyncIterator[Rendered]]]:
-        """What renders any of `variants` from one decode: a process, with the memory that all of them may take.
+        """Reserves a render process with the memory for all of `variants`; yields a function that renders any of them.
 
-        Raises UnknownUpload, Undecodable (or another refusal of the original), TooHeavy, Overloaded, Unavailable.
+        That function decodes the original once. Raises UnknownUpload, Undecodable (or another refusal of the original),
+        TooHeavy, Overloaded, Unavailable.
         """
         async with AsyncExitStack() as held:
-            # The original first: an id that nothing was uploaded under must not take a process from those that wait.
+            # Download the original first: an unknown id must not take a process from requests that wait for one.
             with self._pool.reserve_place(priority):
-                async with self._failing(upload_id, variants):
+                async with self._recording_failures(upload_id, variants):
                     path = await held.enter_async_context(self._original(upload_id))
-                    cost = await self.cost(path, variants)
+                    cost = await self.estimate_memory(path, variants)
             process = await held.enter_async_context(self._pool.acquire(priority, cost))
             yield partial(self._render, process, path, upload_id)
 
-    async def cost(self, path: Path, variants: Sequence[Variant]) -> int:
+    async def estimate_memory(self, path: Path, variants: Sequence[Variant]) -> int:
         """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
         return await self._pool.estimate_memory(path, [self._recipes.target(variant) for variant in variants])
 
-    def count(self, variant: Variant, outcome: str) -> None:
-        self._metrics.variant_service.labels(variant.size_name, variant.format, outcome).inc()
+    def count_outcome(self, variant: Variant, outcome: str) -> None:
+        self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
 
     @asynccontextmanager
     async def _original(self, upload_id: UploadId) -> AsyncIterator[Path]:
@@ -94,39 +96,40 @@ class Deriver:
     async def _render(
         self, process: RenderWorker, path: Path, upload_id: UploadId, variants: Sequence[Variant]
     ) -> AsyncIterator[Rendered]:
-        waiting = list(variants)
-        async with self._failing(upload_id, waiting):
+        pending = list(variants)
+        async with self._recording_failures(upload_id, pending):
             async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
                 variant = variants[file.index]
-                waiting.remove(variant)
-                yield self._derived(upload_id, variant, file), variant, file.timings
+                pending.remove(variant)
+                yield self._on_rendered(upload_id, variant, file), variant, file.timings
 
-    def _derived(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
+    def _on_rendered(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
         recipe = self._recipes.fingerprint(variant)
-        picture = EncodedVariant.derived(upload_id, variant, file.body, recipe, file.measured)
-        if not self._negative_cache.is_deleted(upload_id):  # deleted meanwhile: who waits gets it, nobody after
-            self._hot.put(upload_id, variant, picture)
-        self.count(variant, "ok")
+        encoded = EncodedVariant.from_rendering(upload_id, variant, file.body, recipe, file.measured)
+        # After a deletion, callers that already wait still get the variant; later requests must not.
+        if not self._negative_cache.is_deleted(upload_id):
+            self._memory_cache.put(upload_id, variant, encoded)
+        self.count_outcome(variant, "ok")
         self._metrics.observe_stages(file.timings)
-        stages(file.timings, variant.name)
-        return picture
+        record_stages(file.timings, variant.name)
+        return encoded
 
     @asynccontextmanager
-    async def _failing(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncIterator[None]:
-        """Counts the failure of those that `variants` holds by then, and remembers it."""
-        together = list(variants)
+    async def _recording_failures(self, upload_id: UploadId, pending: Sequence[Variant]) -> AsyncIterator[None]:
+        """Counts a failure for each variant still in `pending`; caches a permanent one for all that were in it."""
+        requested = list(pending)
         try:
             yield
         except ServiceError as error:
-            for variant in variants:
-                self.count(variant, error.code)
-            if lasts(error):
-                whole = not await self._any_stored(upload_id)
-                self._negative_cache.remember(upload_id, together, error, whole=whole)
+            for variant in pending:
+                self.count_outcome(variant, error.code)
+            if is_permanent(error):
+                whole_upload = not await self._may_have_stored_variants(upload_id)
+                self._negative_cache.remember(upload_id, requested, error, whole_upload=whole_upload)
             raise
 
-    async def _any_stored(self, upload_id: UploadId) -> bool:
-        """Whether there is any variant: those go on being served, whatever has become of their original."""
+    async def _may_have_stored_variants(self, upload_id: UploadId) -> bool:
+        """True if the store cannot tell. Stored variants are served even if their original is missing or damaged."""
         with suppress(StoreUnavailable):
             async for _ in self._store.list(variants_prefix(upload_id)):
                 return True

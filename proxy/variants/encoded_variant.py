@@ -1,4 +1,4 @@
-"""A variant's bytes with what a response and the store need to know of them."""
+"""A variant's bytes, with the headers and metadata that responses and the store need."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from proxy.model import Format, UploadId, Variant
 from proxy.storage.object_store import StoredObject
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
-"""A year. The URL names an upload that never changes; a purge goes by tag."""
+"""One year. An upload never changes under its URL; a CDN purges by tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedVariant:
-    """`etag` is the MD5 of the bytes, quoted: what S3 answers for the same object, so that a CDN may ask either.
+    """`etag` is the quoted MD5 of the bytes, as S3 computes it, so a CDN can revalidate with either.
 
-    `measured` is None where the quality was given.
+    `measured` is None if the quality was fixed instead of searched for.
     """
 
     body: bytes
@@ -29,18 +29,18 @@ class EncodedVariant:
     measured: Measured | None = None
 
     @classmethod
-    def derived(
+    def from_rendering(
         cls, upload_id: UploadId, variant: Variant, body: bytes, recipe: str, measured: Measured | None = None
     ) -> "EncodedVariant":
         now = datetime.now(UTC).replace(microsecond=0)
         return cls(body, variant.format, _etag(body), now, recipe, _cache_tag(upload_id, variant, recipe), measured)
 
     @classmethod
-    def stored(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "EncodedVariant":
+    def from_store(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "EncodedVariant":
         recipe = stored.info.metadata.get("recipe", "")
         modified = stored.info.last_modified.replace(microsecond=0)
         tag = _cache_tag(upload_id, variant, recipe)
-        measured = measured_by(stored.info.metadata)
+        measured = parse_measured(stored.info.metadata)
         return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag, measured)
 
     @property
@@ -56,8 +56,8 @@ class EncodedVariant:
         return metadata
 
 
-def measured_by(metadata: Mapping[str, str]) -> Measured | None:
-    """What a stored variant's own metadata say of its quality; None where they say nothing, or nonsense."""
+def parse_measured(metadata: Mapping[str, str]) -> Measured | None:
+    """The quality and score in a stored variant's metadata; None if they are missing or malformed."""
     try:
         return Measured(int(metadata["quality"]), float(metadata["score"]))
     except (KeyError, ValueError):

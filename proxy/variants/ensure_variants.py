@@ -1,4 +1,4 @@
-"""Variants made before they are asked for: all that are missing, from one decode, beside whoever makes some of them."""
+"""Derives and stores all missing variants of an upload from one decode, alongside other callers and processes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -11,7 +11,7 @@ from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.storage.object_store import ObjectExists
 from proxy.variants.derive import Deriver
-from proxy.variants.encoded_variant import EncodedVariant, measured_by
+from proxy.variants.encoded_variant import EncodedVariant, parse_measured
 from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
@@ -19,54 +19,57 @@ from proxy.variants.variant_store import VariantStore
 
 
 class VariantEnsurer:
-    """`fetch`: how a variant is got that somebody else is making."""
+    """Implements `VariantService.ensure`.
+
+    `fetch_shared`: gets a variant that another caller or process is deriving, through the shared flights.
+    """
 
     def __init__(
         self,
         variants: VariantStore,
-        rendering: Deriver,
+        deriver: Deriver,
         recipes: Recipes,
-        lock: LeaseStore,
+        leases: LeaseStore,
         *,
         flights: SingleFlight[tuple[UploadId, Variant], Fetched],
-        fetch: Callable[[UploadId, Variant], Awaitable[EncodedVariant]],
+        fetch_shared: Callable[[UploadId, Variant], Awaitable[EncodedVariant]],
     ) -> None:
         self._variants = variants
-        self._rendering = rendering
+        self._deriver = deriver
         self._recipes = recipes
-        self._lock = lock
+        self._leases = leases
         self._flights = flights
-        self._fetch = fetch
+        self._fetch_shared = fetch_shared
 
     async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncGenerator[Ensured]:
-        """As `VariantService.ensure`."""
-        ensured: asyncio.Queue[Ensured | None] = asyncio.Queue()  # never holds more than `variants`
+        """See `VariantService.ensure`."""
+        results: asyncio.Queue[Ensured | None] = asyncio.Queue()  # at most one for each of `variants`; None ends it
 
         async def work() -> None:
             try:
-                await self._ensure(upload_id, variants, ensured)
+                await self._ensure(upload_id, variants, results)
             finally:
-                ensured.put_nowait(None)
+                results.put_nowait(None)
 
         task = asyncio.create_task(work())
         try:
-            while (one := await ensured.get()) is not None:
-                yield one
+            while (ensured := await results.get()) is not None:
+                yield ensured
             await task
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def _ensure(
-        self, upload_id: UploadId, variants: Sequence[Variant], ensured: asyncio.Queue[Ensured | None]
+        self, upload_id: UploadId, variants: Sequence[Variant], results: asyncio.Queue[Ensured | None]
     ) -> None:
-        missing = await self._not_stored(upload_id, variants, ensured)
+        missing = await self._not_stored(upload_id, variants, results)
         if not missing:
             return
         writes: list[asyncio.Task[None]] = []
         async with AsyncExitStack() as leases:
             try:
-                left = await self._make(upload_id, missing, ensured, leases, writes)
+                remaining = await self._derive_missing(upload_id, missing, results, leases, writes)
             except asyncio.CancelledError:
                 for write in writes:
                     write.cancel()
@@ -76,81 +79,82 @@ class VariantEnsurer:
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        for variant in left:
-            ensured.put_nowait(await self._from_others(upload_id, variant))
+        for variant in remaining:
+            results.put_nowait(await self._await_other(upload_id, variant))
 
-    async def _make(
+    async def _derive_missing(
         self,
         upload_id: UploadId,
         missing: Sequence[Variant],
-        ensured: asyncio.Queue[Ensured | None],
-        kept: AsyncExitStack,
+        results: asyncio.Queue[Ensured | None],
+        held: AsyncExitStack,
         writes: list[asyncio.Task[None]],
     ) -> list[Variant]:
-        """Renders what nobody else is making, and begins to write it; returns what somebody else is making."""
-        async with self._rendering.begin(upload_id, missing, Priority.BACKGROUND) as render:
-            # Only now, with a process in hand: a live request must not end up waiting behind a queued warm-up.
-            leases = await self._lease(upload_id, missing, kept)
-            free = await self._not_stored(upload_id, list(leases), ensured)
-            with self._flights.claim([(upload_id, variant) for variant in free], _handed_back) as flights:
-                made = [variant for variant in free if (upload_id, variant) in flights]
-                if made:
-                    async for picture, variant, timings in render(made):
-                        flights[upload_id, variant].set_result(Fetched(picture, Tier.DERIVED, timings))
-                        # Beside the rendering: who waits for the next variant does not wait for this one's write.
-                        done = Ensured(variant, len(picture.body), sum(timings.values()), picture.measured)
-                        write = self._put(upload_id, picture, done, leases[variant], ensured)
+        """Derives the variants that no other caller is deriving and starts to store them; returns the others."""
+        async with self._deriver.open_renderer(upload_id, missing, Priority.BACKGROUND) as render:
+            # Take leases only after a process is reserved: a live request must not wait for a queued warm-up.
+            leases = await self._lease(upload_id, missing, held)
+            free = await self._not_stored(upload_id, list(leases), results)
+            with self._flights.claim([(upload_id, variant) for variant in free], _stopped_error) as flights:
+                claimed = [variant for variant in free if (upload_id, variant) in flights]
+                if claimed:
+                    async for encoded, variant, timings in render(claimed):
+                        flights[upload_id, variant].set_result(Fetched(encoded, Tier.DERIVED, timings))
+                        # Store concurrently, so that waiting for the next variant does not include this write.
+                        ensured = Ensured(variant, len(encoded.body), sum(timings.values()), encoded.measured)
+                        write = self._store_variant(upload_id, encoded, ensured, leases[variant], results)
                         writes.append(asyncio.create_task(write))
-        return [variant for variant in missing if variant not in leases or (variant in free and variant not in made)]
+        return [variant for variant in missing if variant not in leases or (variant in free and variant not in claimed)]
 
     async def _lease(
-        self, upload_id: UploadId, variants: Sequence[Variant], kept: AsyncExitStack
+        self, upload_id: UploadId, variants: Sequence[Variant], held: AsyncExitStack
     ) -> dict[Variant, AsyncExitStack]:
-        """Those whose leases are free, each with its own, to be closed as soon as the variant is stored."""
+        """The variants whose leases were free, each with its lease, which is released once the variant is stored."""
         leases = {}
         for variant in variants:
-            lease = await kept.enter_async_context(AsyncExitStack())
-            if await lease.enter_async_context(self._lock.hold(variant_key(upload_id, variant), wait=False)):
+            lease = await held.enter_async_context(AsyncExitStack())
+            if await lease.enter_async_context(self._leases.hold(variant_key(upload_id, variant), wait=False)):
                 leases[variant] = lease
         return leases
 
-    async def _put(
+    async def _store_variant(
         self,
         upload_id: UploadId,
-        picture: EncodedVariant,
-        done: Ensured,
+        encoded: EncodedVariant,
+        ensured: Ensured,
         lease: AsyncExitStack,
-        ensured: asyncio.Queue[Ensured | None],
+        results: asyncio.Queue[Ensured | None],
     ) -> None:
         async with lease:
-            await self._variants.put(upload_id, done.variant, picture)
-        ensured.put_nowait(done)
+            await self._variants.put(upload_id, ensured.variant, encoded)
+        results.put_nowait(ensured)
 
     async def _not_stored(
-        self, upload_id: UploadId, variants: Sequence[Variant], ensured: asyncio.Queue[Ensured | None]
+        self, upload_id: UploadId, variants: Sequence[Variant], results: asyncio.Queue[Ensured | None]
     ) -> list[Variant]:
-        """Those that are not stored, or stale; the others are done."""
+        """The variants that are missing or stale; reports the others as done."""
         missing = []
-        infos = await asyncio.gather(*(self._variants.info(upload_id, variant) for variant in variants))
+        infos = await asyncio.gather(*(self._variants.look_up(upload_id, variant) for variant in variants))
         for variant, info in zip(variants, infos, strict=True):
             if info and info.metadata.get("recipe") == self._recipes.fingerprint(variant):
-                ensured.put_nowait(Ensured(variant, info.size, None, measured_by(info.metadata)))
+                results.put_nowait(Ensured(variant, info.size, None, parse_measured(info.metadata)))
             else:
                 missing.append(variant)
         return missing
 
-    async def _from_others(self, upload_id: UploadId, variant: Variant) -> Ensured:
-        picture: EncodedVariant | None = None
-        with suppress(Overloaded):  # in a flood it waits its turn, here
-            picture = await self._fetch(upload_id, variant)
-        stale = picture is not None and picture.recipe != self._recipes.fingerprint(variant)
-        if picture is None or stale:
-            picture, _ = await self._rendering.one(upload_id, variant, Priority.BACKGROUND)
+    async def _await_other(self, upload_id: UploadId, variant: Variant) -> Ensured:
+        """Waits for a variant that another caller or process derives, and makes sure that it is stored."""
+        encoded: EncodedVariant | None = None
+        with suppress(Overloaded):  # then derive it here, at background priority
+            encoded = await self._fetch_shared(upload_id, variant)
+        stale = encoded is not None and encoded.recipe != self._recipes.fingerprint(variant)
+        if encoded is None or stale:
+            encoded, _ = await self._deriver.derive_one(upload_id, variant, Priority.BACKGROUND)
         with suppress(ObjectExists):
-            await self._variants.put(upload_id, variant, picture, if_absent=not stale)
-        return Ensured(variant, len(picture.body), None, picture.measured)
+            await self._variants.put(upload_id, variant, encoded, if_absent=not stale)
+        return Ensured(variant, len(encoded.body), None, encoded.measured)
 
 
-def _handed_back() -> RenderFailed:
-    """For those who joined a warm-up that was stopped: their next try derives the variant itself."""
-    return RenderFailed("The warm-up that was making this picture was stopped. Try again.", retry_after=1)
+def _stopped_error() -> RenderFailed:
+    """For requests that joined a warm-up which was stopped; a retry derives the variant itself."""
+    return RenderFailed("The warm-up that was deriving this variant was stopped. Try again.", retry_after=1)

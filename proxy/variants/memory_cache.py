@@ -1,4 +1,4 @@
-"""The variants that are asked for often, in memory, bounded in bytes and in age."""
+"""Recently requested variants in memory, bounded in bytes and in age."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -10,14 +10,15 @@ from proxy.model import UploadId, Variant
 from proxy.variants.encoded_variant import EncodedVariant
 
 MAX_AGE = 60.0
-"""Seconds. Another process may delete an upload; unless it is told (`purges`), this one finds out by then, at one look
-into the store a minute."""
+"""Seconds. Bounds how long a variant is served after another process deleted its upload, if the invalidation is lost.
 
-_OVERHEAD = 1024  # bytes; what an entry weighs beside its body
+The cost is one store read a minute for each cached variant."""
+
+_OVERHEAD = 1024  # bytes of an entry besides its body
 
 
 class _Cache(TLRUCache[tuple[UploadId, Variant], EncodedVariant]):
-    """Tells of those that have to go for want of room."""
+    """Calls `on_eviction` for each entry that is removed to make room."""
 
     def __init__(self, on_eviction: Callable[[], None], *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -29,34 +30,34 @@ class _Cache(TLRUCache[tuple[UploadId, Variant], EncodedVariant]):
 
 
 class MemoryCache:
-    """Least recently used goes first. Not for threads: the event loop is its only user."""
+    """A least-recently-used cache. Not thread-safe: use it from the event loop only."""
 
     def __init__(
         self, max_bytes: int, clock: Callable[[], float] = monotonic, *, on_eviction: Callable[[], None] = lambda: None
     ) -> None:
-        self._pictures = _Cache(
+        self._variants = _Cache(
             on_eviction,
             max_bytes,
-            ttu=lambda _key, _picture, now: now + MAX_AGE,
+            ttu=lambda _key, _variant, now: now + MAX_AGE,
             timer=clock,
-            getsizeof=lambda picture: len(picture.body) + _OVERHEAD,
+            getsizeof=lambda encoded: len(encoded.body) + _OVERHEAD,
         )
 
     @property
     def bytes(self) -> int:
-        return int(self._pictures.currsize)
+        return int(self._variants.currsize)
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._variants)
 
     def get(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
-        return self._pictures.get((upload_id, variant))
+        return self._variants.get((upload_id, variant))
 
-    def put(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant) -> None:
-        if len(picture.body) + _OVERHEAD <= self._pictures.maxsize:
-            self._pictures[upload_id, variant] = picture
+    def put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> None:
+        if len(encoded.body) + _OVERHEAD <= self._variants.maxsize:
+            self._variants[upload_id, variant] = encoded
 
     def forget(self, upload_id: UploadId | None) -> None:
-        """All of one upload, or all of all."""
-        for key in [key for key in self._pictures if upload_id in (key[0], None)]:
-            self._pictures.pop(key, None)
+        """Removes one upload's variants, or everything if `upload_id` is None."""
+        for key in [key for key in self._variants if upload_id in (key[0], None)]:
+            self._variants.pop(key, None)

@@ -1,4 +1,4 @@
-"""What is known to be in vain: originals missing or not to be rendered, variants too heavy, uploads deleted."""
+"""Remembers failures that a retry would repeat: missing or undecodable originals, too heavy variants, deletions."""
 
 from collections.abc import Sequence
 
@@ -7,41 +7,47 @@ from cachetools import TTLCache
 from proxy.errors import NotFound, Refused, ServiceError, TooHeavy, UnknownUpload
 from proxy.model import UploadId, Variant
 
-_MAX = 10_000  # of each kind; an entry weighs about a kilobyte
+_MAX_ENTRIES = 10_000  # for each of the two caches; an entry takes about a kilobyte
 
 
 class NegativeCache:
-    """`ttl`: seconds for which a refusal is remembered. `longest`: seconds that a derivation under way may take."""
+    """`ttl`: seconds for which a failure is remembered. `derivation_timeout`: seconds that a derivation may take."""
 
-    def __init__(self, ttl: float, longest: float) -> None:
-        self._negative_cache: TTLCache[UploadId | tuple[UploadId, Variant], ServiceError] = TTLCache(_MAX, ttl)
-        # Longer than any derivation under way, so that none brings a deleted upload back into memory.
-        self._deleted: TTLCache[UploadId, bool] = TTLCache(_MAX, max(ttl, 2 * longest))
+    def __init__(self, ttl: float, derivation_timeout: float) -> None:
+        self._errors: TTLCache[UploadId | tuple[UploadId, Variant], ServiceError] = TTLCache(_MAX_ENTRIES, ttl)
+        # Outlasts any running derivation, which would otherwise put a deleted upload back into the memory cache.
+        self._deleted: TTLCache[UploadId, bool] = TTLCache(_MAX_ENTRIES, max(ttl, 2 * derivation_timeout))
 
-    def check(self, upload_id: UploadId, variant: Variant) -> None:
-        """Raises what is known to come of asking for it."""
+    def raise_if_cached(self, upload_id: UploadId, variant: Variant) -> None:
+        """Raises the remembered error for this variant or its upload."""
         if self.is_deleted(upload_id):
-            raise UnknownUpload("This picture was deleted.")
-        if refusal := self._negative_cache.get(upload_id) or self._negative_cache.get((upload_id, variant)):
-            raise refusal.afresh()
+            raise UnknownUpload("This upload was deleted.")
+        if error := self._errors.get(upload_id) or self._errors.get((upload_id, variant)):
+            raise error.fresh_copy()
 
-    def remember(self, upload_id: UploadId, variants: Sequence[Variant], error: ServiceError, *, whole: bool) -> None:
-        """Remembers, if it lasts, what came of asking for `variants` together: of these, or of the `whole` upload."""
-        if not lasts(error):
+    def remember(
+        self, upload_id: UploadId, variants: Sequence[Variant], error: ServiceError, *, whole_upload: bool
+    ) -> None:
+        """Remembers a permanent `error` that `variants`, requested together, failed with.
+
+        `whole_upload`: the error holds for every variant of the upload. TooHeavy is remembered only for a single
+        variant: of several that are too heavy together, each may be light enough alone.
+        """
+        if not is_permanent(error):
             return
-        if not isinstance(error, TooHeavy) and whole:
-            self._negative_cache[upload_id] = error.afresh()
-        elif not isinstance(error, TooHeavy) or len(variants) == 1:  # or each may well be light enough by itself
+        if not isinstance(error, TooHeavy) and whole_upload:
+            self._errors[upload_id] = error.fresh_copy()
+        elif not isinstance(error, TooHeavy) or len(variants) == 1:
             for variant in variants:
-                self._negative_cache[upload_id, variant] = error.afresh()
+                self._errors[upload_id, variant] = error.fresh_copy()
 
-    def note_deletion(self, upload_id: UploadId) -> None:
+    def mark_deleted(self, upload_id: UploadId) -> None:
         self._deleted[upload_id] = True
 
     def is_deleted(self, upload_id: UploadId) -> bool:
         return upload_id in self._deleted
 
 
-def lasts(error: ServiceError) -> bool:
-    """Whether asking again will not change it."""
+def is_permanent(error: ServiceError) -> bool:
+    """Whether retrying cannot succeed."""
     return isinstance(error, (NotFound, Refused)) and not error.retryable

@@ -1,4 +1,4 @@
-"""An original as a file that a render process can open."""
+"""Downloads an original to a file that a render process can open."""
 
 import asyncio
 import hashlib
@@ -16,24 +16,24 @@ from proxy.model import UploadId
 from proxy.storage.object_store import DAMAGED, ObjectNotFound, ObjectStore
 
 DIGEST = "sha256"
-"""Of an original's bytes, in hexadecimal, in its metadata. What came of a damaged one would be kept for a year."""
+"""Metadata key of an original's SHA-256, in hexadecimal. Variants of a damaged original would be cached for a year."""
 
-_DAMAGED = "It is not what was uploaded any more. Restore it, or upload the picture again."
+_DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the picture again."
 
 
 def digest(path: Path) -> str:
-    """Of a file's bytes. Blocks for 6 ms with 10 MB."""
+    """The SHA-256 of a file, in hexadecimal. Blocks: 6 ms for 10 MB."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @asynccontextmanager
 async def original_file(store: ObjectStore, upload_id: UploadId, folder: Path) -> AsyncIterator[Path]:
-    """A copy in `folder` for as long as the block runs. Raises UnknownUpload, OriginalDamaged, Unavailable."""
+    """A copy of the original in `folder`, removed on exit. Raises UnknownUpload, OriginalDamaged, Unavailable."""
     path = folder / f"original-{uuid4().hex}"
     download = asyncio.create_task(_download(store, upload_id, path))
     try:
-        # A download goes on in its thread when its caller is cancelled, and would write the file after its removal.
+        # A cancelled caller does not stop the download's thread, which would create the file after its removal.
         await asyncio.shield(download)
         yield path
     finally:
@@ -57,9 +57,9 @@ async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> None
             raise
         raise OriginalDamaged(_DAMAGED) from error
     except OSError as error:
-        raise Unavailable("There is no room for temporary files just now. Try again later.") from error
+        raise Unavailable("Temporary files cannot be written: the disk may be full. Try again later.") from error
 
 
 def _remove(path: Path) -> None:
-    """One system call on a local disk: not worth a thread."""
+    """Runs on the event loop: one system call on a local disk is not worth a thread."""
     path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What asking for variants brings: the picture and where it came from, or that it is stored."""
+"""Results of fetching and ensuring variants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from proxy.variants.encoded_variant import EncodedVariant
 
 
 class Tier(StrEnum):
-    """Where an answer came from."""
+    """Where an answer came from. The values are labels of `darkroom_variant_requests_total`."""
 
-    HOT = "hot"
+    MEMORY = "hot"
     STORED = "stored"
     DERIVED = "derived"
     COLLAPSED = "collapsed"
@@ -20,18 +20,18 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """`timings` are seconds by rendering stage; empty where nothing was rendered for this caller."""
+    """`timings`: seconds by rendering stage; empty unless this call rendered the variant."""
 
-    picture: EncodedVariant
+    encoded: EncodedVariant
     tier: Tier
     timings: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """A variant that is in the store. `seconds` it took to derive; None if it was there already.
+    """A variant that is stored. `size`: bytes. `seconds`: time to derive it; None if another call or process did.
 
-    `measured` is None where the quality was given.
+    `measured` is None if the quality was fixed instead of searched for.
     """
 
     variant: Variant

@@ -1,4 +1,4 @@
-"""One piece of work per key at a time, however many want its result."""
+"""Runs one piece of work per key at a time and shares its result among concurrent callers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class SingleFlight(Generic[K, V]):
-    """Flights by key. A flight is nobody's own: a caller that leaves cancels nothing."""
+    """A flight is one running piece of work. Cancelling a caller does not cancel its flight."""
 
     def __init__(self) -> None:
         self._flights: dict[K, asyncio.Future[V]] = {}
@@ -20,26 +20,28 @@ class SingleFlight(Generic[K, V]):
         return flight is not None and not flight.done()
 
     async def do(self, key: K, work: Callable[[], Awaitable[V]]) -> tuple[V, bool]:
-        """The result of `work`, and whether this call began it. Raises what `work` raised, for everyone alike."""
+        """The result of `work`, and whether this call started it. Every caller gets what `work` raises."""
         flight = self._flights.get(key)
-        leads = flight is None or flight.done()
+        is_leader = flight is None or flight.done()
         if flight is None or flight.done():
             flight = asyncio.ensure_future(work())
-            self._launch(key, flight)
-        return await asyncio.shield(flight), leads
+            self._add(key, flight)
+        return await asyncio.shield(flight), is_leader
 
     @contextmanager
-    def claim(self, keys: Sequence[K], otherwise: Callable[[], Exception]) -> Iterator[dict[K, asyncio.Future[V]]]:
-        """Flights that the caller itself lands, for those keys that are not in the air yet.
+    def claim(
+        self, keys: Sequence[K], make_abandoned_error: Callable[[], Exception]
+    ) -> Iterator[dict[K, asyncio.Future[V]]]:
+        """Opens flights that the caller completes itself, for those keys that have no flight yet.
 
-        Whoever joins one waits for `set_result`; those that the block leaves open fail with its exception, or with
-        what `otherwise` makes if it ended without one or was cancelled.
+        Callers of `do` that join one wait for `set_result`. Flights that are still open when the block ends fail with
+        its exception, or with `make_abandoned_error()` if it ended without one or was cancelled.
         """
         claimed: dict[K, asyncio.Future[V]] = {}
         for key in keys:
             if key not in self:
                 claimed[key] = asyncio.get_running_loop().create_future()
-                self._launch(key, claimed[key])
+                self._add(key, claimed[key])
         failure: Exception | None = None
         try:
             yield claimed
@@ -49,19 +51,19 @@ class SingleFlight(Generic[K, V]):
         finally:
             for flight in claimed.values():
                 if not flight.done():
-                    flight.set_exception(failure or otherwise())
+                    flight.set_exception(failure or make_abandoned_error())
 
-    def _launch(self, key: K, flight: asyncio.Future[V]) -> None:
+    def _add(self, key: K, flight: asyncio.Future[V]) -> None:
         self._flights[key] = flight
-        flight.add_done_callback(lambda done: self._land(key, done))
+        flight.add_done_callback(lambda done: self._on_done(key, done))
 
-    def _land(self, key: K, flight: asyncio.Future[V]) -> None:
-        if self._flights.get(key) is flight:  # landed flights may be followed before they are cleared away
+    def _on_done(self, key: K, flight: asyncio.Future[V]) -> None:
+        if self._flights.get(key) is flight:  # a new flight may have replaced a completed one before this callback runs
             del self._flights[key]
         if not flight.cancelled():
-            flight.exception()  # seen: a flight whose callers have all left must not warn of it
+            flight.exception()  # marks it as retrieved: all callers may have been cancelled
 
     async def drain(self) -> None:
-        """Waits until every flight has landed."""
+        """Waits until every flight has completed."""
         while self._flights:
             await asyncio.wait(list(self._flights.values()))

@@ -1,4 +1,4 @@
-"""Whether a picture shows what is behind it, for those who take neither AVIF nor WebP."""
+"""Whether an upload has transparency: decides between PNG and JPEG for clients without AVIF and WebP."""
 
 from dataclasses import replace
 
@@ -10,27 +10,27 @@ from proxy.model import Format, UploadId, Variant
 from proxy.storage.object_store import ObjectNotFound, ObjectStore
 from proxy.variants.variant_service import VariantService
 
-_MAX_KNOWN = 10_000  # an entry weighs some hundred bytes
-_COLOR_TYPE, _WITH_ALPHA = 25, (4, 6)  # of a PNG's header (ISO 15948, 11.2.2): where it stands, and its values
+_MAX_KNOWN = 10_000  # entries of some hundred bytes each
+_COLOR_TYPE, _WITH_ALPHA = 25, (4, 6)  # offset in a PNG's IHDR, and the values with alpha (ISO 15948, 11.2.2)
 
 
 class Transparency:
-    """Asks the store once for each upload: a JPEG hides everything, and of others the PNG variant tells."""
+    """Remembers the result for each upload and size: a JPEG is opaque; of others, the PNG variant's header is read."""
 
     def __init__(self, store: ObjectStore, variant_service: VariantService) -> None:
         self._store = store
         self._variant_service = variant_service
         self._known: LRUCache[tuple[UploadId, str], bool] = LRUCache(_MAX_KNOWN)
 
-    async def of(self, upload_id: UploadId, variant: Variant) -> bool:
-        """Raises what `VariantService.fetch` raises."""
+    async def is_transparent(self, upload_id: UploadId, variant: Variant) -> bool:
+        """Whether the image has transparency. Raises as `VariantService.fetch` does."""
         key = (upload_id, variant.size_name)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = await self._look(upload_id, variant)
+            known = self._known[key] = await self._inspect(upload_id, variant)
         return known
 
-    async def _look(self, upload_id: UploadId, variant: Variant) -> bool:
+    async def _inspect(self, upload_id: UploadId, variant: Variant) -> bool:
         try:
             original = await self._store.head(original_key(upload_id))
         except ObjectNotFound:
@@ -38,4 +38,4 @@ class Transparency:
         if original.content_type == Format.JPG.media_type:
             return False
         png = await self._variant_service.fetch(upload_id, replace(variant, format=Format.PNG))
-        return png.picture.body[_COLOR_TYPE] in _WITH_ALPHA
+        return png.encoded.body[_COLOR_TYPE] in _WITH_ALPHA

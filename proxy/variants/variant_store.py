@@ -1,4 +1,4 @@
-"""Variants in the object store: found, written (a variant never outlives its original), removed."""
+"""Reads, writes and deletes variants in the object store. A variant never outlives its original."""
 
 import asyncio
 import random
@@ -17,7 +17,7 @@ from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant
 
 log = structlog.get_logger()
 
-_RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry, each drawn between half and all of it
+_RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry; jitter takes up to half off
 
 
 class VariantStore:
@@ -29,7 +29,7 @@ class VariantStore:
         self._putting: set[asyncio.Task[None]] = set()
 
     async def find(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
-        """A damaged one is removed, and as good as none: its bytes would stay in caches for a year."""
+        """The stored variant, or None. Deletes a damaged one: its bytes would stay in caches for a year."""
         try:
             stored = await self._store.get(variant_key(upload_id, variant))
         except ObjectNotFound:
@@ -39,82 +39,82 @@ class VariantStore:
                 raise
             await self._remove_damaged(upload_id, variant)
             return None
-        picture = EncodedVariant.stored(upload_id, variant, stored)
-        if stored.info.metadata.get("md5", picture.md5) != picture.md5:
+        encoded = EncodedVariant.from_store(upload_id, variant, stored)
+        if stored.info.metadata.get("md5", encoded.md5) != encoded.md5:
             await self._remove_damaged(upload_id, variant)
             return None
-        return picture
+        return encoded
 
     async def _remove_damaged(self, upload_id: UploadId, variant: Variant) -> None:
-        log.error("a stored variant is damaged", upload=upload_id, variant=variant.name)
+        log.error("stored variant damaged", upload=upload_id, variant=variant.name)
         self._metrics.store_errors.labels("get", DAMAGED).inc()
-        with suppress(StoreUnavailable):  # it takes no deletions: then it will not take the right one either
+        with suppress(StoreUnavailable):  # the next read tries again
             await self.delete(upload_id, variant)
 
-    async def info(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
+    async def look_up(self, upload_id: UploadId, variant: Variant) -> ObjectInfo | None:
         return await look_up(self._store, variant_key(upload_id, variant))
 
     async def put(
-        self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, *, if_absent: bool = False
+        self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool = False
     ) -> None:
-        """Raises UnknownUpload, with nothing left behind, if the original went away meanwhile; ObjectExists.
+        """Stores a variant. Raises UnknownUpload if the original was deleted meanwhile; with `if_absent`, ObjectExists.
 
-        A delete removes the original first and lists the variants then; so either its list has this variant, or the
-        look-up below finds no original. In neither order does the variant outlive its upload: nor where the caller
-        leaves, for a put goes on in its thread, and the look-up must follow.
+        A deletion removes the original first and then lists the variants. So either its list has this variant, or the
+        look-up after the write finds no original and deletes the variant again. The two run as one shielded task: a
+        cancelled caller does not stop the write's thread, and the look-up must follow it.
         """
-        putting = asyncio.create_task(self._put(upload_id, variant, picture, if_absent=if_absent))
+        putting = asyncio.create_task(self._put(upload_id, variant, encoded, if_absent=if_absent))
         self._putting.add(putting)
-        putting.add_done_callback(self._put_ended)
+        putting.add_done_callback(self._on_put_done)
         await asyncio.shield(putting)
 
     async def drain(self) -> None:
-        """Waits for what is being put."""
+        """Waits for running writes."""
         while self._putting:
             await asyncio.wait(list(self._putting))
 
-    async def _put(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, *, if_absent: bool) -> None:
-        await self._write(upload_id, variant, picture, if_absent=if_absent)
-        await self._keep_only_with_original(upload_id, variant)
+    async def _put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
+        await self._write(upload_id, variant, encoded, if_absent=if_absent)
+        await self._delete_if_orphaned(upload_id, variant)
 
-    def _put_ended(self, putting: asyncio.Task[None]) -> None:
+    def _on_put_done(self, putting: asyncio.Task[None]) -> None:
         self._putting.discard(putting)
         if not putting.cancelled():
-            putting.exception()  # seen: its caller may have left
+            putting.exception()  # marks it as retrieved: the caller may have been cancelled
 
-    async def _write(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, *, if_absent: bool) -> None:
+    async def _write(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
         start = monotonic()
         with step("store variant"):
             await self._store.put(
                 variant_key(upload_id, variant),
-                picture.body,
-                content_type=picture.format.media_type,
+                encoded.body,
+                content_type=encoded.format.media_type,
                 cache_control=CACHE_CONTROL,
-                metadata=picture.metadata,
+                metadata=encoded.metadata,
                 if_absent=if_absent,
             )
         self._metrics.observe_stages({"store": monotonic() - start})
 
-    async def _keep_only_with_original(self, upload_id: UploadId, variant: Variant) -> None:
+    async def _delete_if_orphaned(self, upload_id: UploadId, variant: Variant) -> None:
         try:
             await self._store.head(original_key(upload_id))
         except ObjectNotFound:
             await self._store.delete(variant_key(upload_id, variant))
-            raise UnknownUpload("The picture was deleted while this variant was made.") from None
+            raise UnknownUpload("The upload was deleted while this variant was derived.") from None
 
     async def write_back(
-        self, upload_id: UploadId, variant: Variant, picture: EncodedVariant, lease: AsyncExitStack
+        self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, lease: AsyncExitStack
     ) -> None:
-        """Puts a variant that has been served already: retried, counted, logged, and never raises.
+        """Stores a variant that was served already. Retries, counts and logs; never raises.
 
-        `lease` is closed after the first try: others must not wait for a store that takes nothing.
+        `lease` is released after the first failure: other processes must not wait for a store that rejects writes.
         """
         written, outcome = "", "failed"
         async with lease:
             for delay in (*_RETRY_DELAYS, None):
                 try:
-                    written = written or await self._write_first(upload_id, variant, picture)
-                    await self._keep_only_with_original(upload_id, variant)
+                    written = written or await self._write_if_absent(upload_id, variant, encoded)
+                    await self._delete_if_orphaned(upload_id, variant)
                     outcome = written
                 except UnknownUpload:
                     outcome = "gone"
@@ -129,16 +129,16 @@ class VariantStore:
                 break
         self._metrics.write_backs.labels(outcome).inc()
 
-    async def _write_first(self, upload_id: UploadId, variant: Variant, picture: EncodedVariant) -> str:
-        """The metric's word for what came of it."""
+    async def _write_if_absent(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> str:
+        """Returns the outcome, as `darkroom_write_backs_total` labels it."""
         try:
-            await self._write(upload_id, variant, picture, if_absent=True)
-        except ObjectExists:  # another process was faster, or a try of ours came through whose answer did not
+            await self._write(upload_id, variant, encoded, if_absent=True)
+        except ObjectExists:  # another process was faster, or an earlier attempt succeeded but its response was lost
             return "lost_race"
         return "stored"
 
     async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
-        """Removes those named, or all. Idempotent."""
+        """Deletes the given variants, or all. Idempotent."""
         if variants:
             keys = [variant_key(upload_id, variant) for variant in variants]
         else:

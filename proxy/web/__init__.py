@@ -1,1 +1,1 @@
-"""HTTP. The only layer that knows Starlette."""
+"""The HTTP layer; the only one that uses Starlette."""

@@ -1,4 +1,4 @@
-"""The origin over HTTP."""
+"""The proxy's ASGI application."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -18,27 +18,27 @@ from proxy.variants.transparency import Transparency
 from proxy.web import problems
 from proxy.web.health import health_routes
 from proxy.web.middleware.api_keys import RequireApiKey, problem_for_all
-from proxy.web.variant_routes import Variants
+from proxy.web.variant_routes import VariantMiddleware
 
 OPEN_PATHS = ("/healthz", "/readyz")
 EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
-    ServiceError: problems.service_error,
-    HTTPException: problems.http_error,
-    Exception: problems.unexpected,
+    ServiceError: problems.on_service_error,
+    HTTPException: problems.on_http_error,
+    Exception: problems.on_unexpected_error,
 }
 
 
 def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) -> Starlette:
-    """Routes that answer every error as a problem document."""
+    """A Starlette app that returns every error as a problem document."""
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
-    app.router.redirect_slashes = False  # the redirect would repeat the caller's Host
+    app.router.redirect_slashes = False  # such a redirect would echo the client's Host header
     return app
 
 
 def serve_variants(origin: ProxyServices, app: ASGIApp) -> ASGIApp:
-    """Variants, which need no key, before everything else; and the headers that every answer carries."""
+    """Wraps `app`: serves variants first, without a key, and adds logging and security headers to everything."""
     transparency = Transparency(origin.store, origin.variant_service)
-    return Variants(
+    return VariantMiddleware(
         app,
         origin.variant_service,
         transparency,
@@ -58,7 +58,7 @@ def require_key(
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
-    """`darkroom serve --role proxy`: variants, health and metrics. Knows no database."""
+    """The app of `darkroom serve --role proxy`: variants, health checks and metrics, without a database."""
     settings = settings or load_settings()
     configure_logging(settings.log_format, settings.log_level)
     origin = build_services(settings)

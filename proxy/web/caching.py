@@ -9,15 +9,15 @@ _ETAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 class UnsatisfiableRange(Exception):
-    """The range begins behind the end."""
+    """The range starts after the last byte."""
 
 
 def http_date(moment: datetime) -> str:
     return format_datetime(moment.astimezone(UTC), usegmt=True)
 
 
-def not_modified(etag: str, modified: datetime, if_none_match: str | None, if_modified_since: str | None) -> bool:
-    """Whether the client has it already. The date counts only where no ETag is sent (RFC 9110, 13.2.2)."""
+def is_not_modified(etag: str, modified: datetime, if_none_match: str | None, if_modified_since: str | None) -> bool:
+    """Whether the client's copy is current. The date counts only without an ETag (RFC 9110, 13.2.2)."""
     if if_none_match is not None:
         return if_none_match.strip() == "*" or etag in _ETAG.findall(if_none_match)
     since = _date(if_modified_since)
@@ -27,13 +27,13 @@ def not_modified(etag: str, modified: datetime, if_none_match: str | None, if_mo
 def byte_range(
     size: int, etag: str, modified: datetime, range_header: str | None, if_range: str | None
 ) -> tuple[int, int] | None:
-    """The one range to send, as (first, past the last); None for the whole.
+    """The range to send, as (first byte, byte after the last); None for the whole body.
 
-    Whole too where the header is malformed, names several ranges (RFC 9110 lets a server ignore it) or `If-Range` no
-    longer holds. Raises UnsatisfiableRange.
+    None also if the header is malformed or names several ranges (RFC 9110 lets a server ignore it), or if `If-Range`
+    does not match. Raises UnsatisfiableRange.
     """
     match = _RANGE.fullmatch(range_header.strip()) if range_header else None
-    if not match or match.groups() == ("", "") or not _same(etag, modified, if_range):
+    if not match or match.groups() == ("", "") or not _matches_if_range(etag, modified, if_range):
         return None
     first, last = match.groups()
     if not first:  # the last N bytes
@@ -47,8 +47,8 @@ def byte_range(
     return start, stop
 
 
-def _same(etag: str, modified: datetime, if_range: str | None) -> bool:
-    """`If-Range` needs a strong match: the very ETag, or the very date."""
+def _matches_if_range(etag: str, modified: datetime, if_range: str | None) -> bool:
+    """`If-Range` needs an exact match of the ETag or the date (RFC 9110, 13.1.5)."""
     if if_range is None:
         return True
     return if_range.strip() == etag or _date(if_range) == modified.replace(microsecond=0)
@@ -57,6 +57,6 @@ def _same(etag: str, modified: datetime, if_range: str | None) -> bool:
 def _date(text: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(text) if text else None
-    except (ValueError, OverflowError):  # OverflowError: numbers no calendar has
+    except (ValueError, OverflowError):  # OverflowError: a field out of a C integer's range
         return None
     return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment

@@ -1,4 +1,4 @@
-"""`/healthz`: alive. `/readyz`: able to serve, or 503 naming what is missing. `/metrics`: Prometheus."""
+"""`/healthz`: alive. `/readyz`: able to serve, or 503 with the failed checks. `/metrics`: Prometheus."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +14,7 @@ from proxy.errors import ServiceError
 from proxy.telemetry import Metrics
 
 Check = Callable[[], Awaitable[None]]
-"""Raises a ServiceError whose text says what is wrong."""
+"""Raises a ServiceError if the dependency is not usable."""
 
 _CHECK_TIMEOUT = 3  # seconds; load balancers give up at 5
 
@@ -24,34 +24,34 @@ class Health(TypedDict):
 
 
 class Readiness(TypedDict):
-    """`checks`: `ok`, or what is wrong, for each part that is needed."""
+    """`checks`: for each dependency `ok`, or what is wrong."""
 
     status: Literal["ready", "not ready"]
     checks: dict[str, str]
 
 
 def health_routes(checks: Mapping[str, Check], metrics: Metrics, *collect: Check) -> list[Route]:
-    """The three routes. `collect` runs before metrics are read, for gauges that must be asked for."""
+    """The three routes. `collect`: called before metrics are exposed, to update gauges that need I/O."""
 
     async def healthz(_request: Request) -> Response:
         return JSONResponse(Health(status="ok"))
 
     async def readyz(_request: Request) -> Response:
-        results = dict(zip(checks, await asyncio.gather(*map(_result, checks.values())), strict=True))
+        results = dict(zip(checks, await asyncio.gather(*map(_run_check, checks.values())), strict=True))
         ready = not any(results.values())
         checked = {name: result or "ok" for name, result in results.items()}
         body = Readiness(status="ready" if ready else "not ready", checks=checked)
         return JSONResponse(body, 200 if ready else 503)
 
     async def exposition(_request: Request) -> Response:
-        await asyncio.gather(*map(_result, collect))  # a gauge that cannot be read must not hide the others
+        await asyncio.gather(*map(_run_check, collect))  # a failed update must not hide the other metrics
         return Response(await metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
 
 
-async def _result(check: Check) -> str | None:
-    """None, or what is wrong."""
+async def _run_check(check: Check) -> str | None:
+    """Runs a check; returns what is wrong, or None."""
     try:
         async with asyncio.timeout(_CHECK_TIMEOUT):
             await check()

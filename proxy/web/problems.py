@@ -1,4 +1,4 @@
-"""From errors to answers: the one table, as `application/problem+json` (RFC 9457)."""
+"""Maps errors to responses: `application/problem+json` (RFC 9457)."""
 
 import json
 from collections.abc import Mapping
@@ -43,11 +43,11 @@ STATUS: dict[str, int] = {
     "derivation_timeout": 504,
     "render_failed": 503,
 }
-"""By the code of an error: those of `ingest`, too, which the proxy does not import."""
+"""HTTP status by error code. Includes the codes of `ingest`, which the proxy does not import."""
 
 
 class Problem(TypedDict):
-    """A refusal (RFC 9457): `detail` is for the person who meets it, `code` is stable and for programs."""
+    """A problem document (RFC 9457). `detail` is for people; `code` is stable and for programs."""
 
     type: str
     title: str
@@ -57,7 +57,7 @@ class Problem(TypedDict):
 
 
 class ProblemType(NamedTuple):
-    """What every problem of one kind has in common."""
+    """The members that all problems of one type share."""
 
     status: int
     code: str
@@ -69,7 +69,7 @@ class ProblemType(NamedTuple):
 
     @classmethod
     def of_status(cls, status: int) -> "ProblemType":
-        """Where HTTP's own name says it all."""
+        """A problem type named by HTTP's reason phrase."""
         phrase = HTTPStatus(status).phrase
         return cls(status, phrase.lower().replace(" ", "_"), phrase)
 
@@ -83,15 +83,15 @@ HEADERS_TOO_LARGE = ProblemType(431, "headers_too_large", "Headers too large")
 MEDIA_TYPE = "application/problem+json"
 NO_STORE = "no-store"
 SHORT = "public, max-age=60"
-"""For a variant that cannot be: long enough to stop a flood, short enough for a racing upload."""
+"""For missing or undecodable variants: long enough to absorb a flood, short enough for an upload in progress."""
 
-_REMEMBERED = {404, 422}
+_CACHEABLE = {404, 422}
 
 
 def problem(error: ServiceError, *, cacheable: bool = False, status: int | None = None) -> Response:
-    """The answer to an error. `cacheable`: the edge may keep what asking again will not change, for a minute."""
-    kind = ProblemType.of(type(error))
-    status = status or kind.status
+    """The response to an error. `cacheable`: caches may keep a 404 or 422 for a minute. `status` overrides `STATUS`."""
+    problem_type = ProblemType.of(type(error))
+    status = status or problem_type.status
     if error.report:
         log.error("request failed", code=error.code, detail=str(error), cause=repr(error.__cause__))
     headers = {}
@@ -99,47 +99,51 @@ def problem(error: ServiceError, *, cacheable: bool = False, status: int | None 
         headers["Retry-After"] = str(error.retry_after)
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="darkroom"'
-    caching = SHORT if cacheable and status in _REMEMBERED else NO_STORE
-    return document(kind._replace(status=status), str(error), headers=headers, caching=caching)
+    caching = SHORT if cacheable and status in _CACHEABLE else NO_STORE
+    return problem_response(problem_type._replace(status=status), str(error), headers=headers, caching=caching)
 
 
 def unsatisfiable(size: int) -> Response:
-    """416, and nothing that a cache may keep: no cache keys by `Range`."""
+    """A 416 response. Not cacheable: caches do not key by `Range`."""
     headers = {"Content-Range": f"bytes */{size}"}
-    return document(UNSATISFIABLE, f"The picture has {size} bytes.", headers=headers)
+    return problem_response(UNSATISFIABLE, f"The variant has {size} bytes.", headers=headers)
 
 
-async def service_error(_request: Request, error: Exception) -> Response:
+async def on_service_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     return problem(error)
 
 
-async def http_error(_request: Request, error: Exception) -> Response:
-    """What the router raises: no such path, or another method."""
+async def on_http_error(_request: Request, error: Exception) -> Response:
+    """Handles what the router raises: 404 and 405."""
     assert isinstance(error, HTTPException)
-    return document(ProblemType.of_status(error.status_code), error.detail, headers=error.headers or {})
+    return problem_response(ProblemType.of_status(error.status_code), error.detail, headers=error.headers or {})
 
 
-async def unexpected(_request: Request, error: Exception) -> Response:
-    """A defect of ours. Its text stays in the log: it may say what is nobody's business."""
+async def on_unexpected_error(_request: Request, error: Exception) -> Response:
+    """Logs an unhandled exception and returns 500 without details, which may be confidential."""
     log.error("unexpected error", exc_info=error)
-    return document(INTERNAL, "This is a defect of the server; it was logged.")
+    return problem_response(INTERNAL, "The server failed unexpectedly. The error was logged.")
 
 
-def document(
-    kind: ProblemType, detail: str, *, headers: Mapping[str, str] = MappingProxyType({}), caching: str = NO_STORE
+def problem_response(
+    problem_type: ProblemType,
+    detail: str,
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    caching: str = NO_STORE,
 ) -> Response:
-    """A problem document as RFC 9457 has it, with our stable `code`."""
+    """A problem document (RFC 9457) with Darkroom's stable `code`."""
     body: Problem = {
-        "type": f"urn:darkroom:problem:{kind.code}",
-        "title": kind.title,
-        "status": kind.status,
+        "type": f"urn:darkroom:problem:{problem_type.code}",
+        "title": problem_type.title,
+        "status": problem_type.status,
         "detail": detail,
-        "code": kind.code,
+        "code": problem_type.code,
     }
     return Response(
         json.dumps(body),
-        kind.status,
+        problem_type.status,
         {"Cache-Control": caching, "X-Content-Type-Options": "nosniff", **headers},
         media_type=MEDIA_TYPE,
     )

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
 IN_TOML = {"quality", "size_tables"}
-COMPUTED = {"render_memory_mb": "half of the memory", "render_processes": "one a processor"}
+COMPUTED = {"render_memory_mb": "half of the memory", "render_processes": "one per processor"}
 
 
 def rows(text: str) -> dict[str, list[str]]:

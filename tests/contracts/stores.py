@@ -39,8 +39,8 @@ async def keys(store: ObjectStore, prefix: str) -> list[str]:
     return [info.key async for info in store.list(prefix)]
 
 
-async def assert_away(store: ObjectStore, target: Path) -> list[str]:
-    """Every method says StoreUnavailable. Returns what they say."""
+async def assert_unavailable(store: ObjectStore, target: Path) -> list[str]:
+    """Checks that every method raises StoreUnavailable; returns the messages."""
     calls = (
         store.head("originals/key"),
         store.get("originals/key"),

@@ -90,7 +90,7 @@ class Life:
             metrics,
             temporary=settings.temporary,
             timeout=60,
-            hot_bytes=0,
+            memory_cache_bytes=0,
             missing_ttl=0,
         )
         self.uploads = UploadService(

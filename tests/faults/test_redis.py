@@ -1,6 +1,6 @@
 """Redis slow, silent, cut off or cross. It only saves work and tells of jobs: uploads and pictures go on.
 
-What it does to a lease alone: tests/contracts/lease_store/test_redis_in_trouble.py; to the queue alone:
+What it does to a lease alone: tests/contracts/lease_store/test_redis_lease_failures.py; to the queue alone:
 tests/contracts/warmup_queue; killed, and at the start: tests/integration/cluster.
 """
 

@@ -1,1 +1,1 @@
-"""Announcements of deleted uploads: the port and its adapters."""
+"""Tells other processes of deleted uploads: the InvalidationBus port and its adapters."""

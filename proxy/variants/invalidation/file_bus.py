@@ -1,4 +1,4 @@
-"""Deletions announced between the processes of one machine, by files in the data folder."""
+"""Invalidations among the processes of one machine, by files in the data folder."""
 
 import asyncio
 import time
@@ -12,12 +12,12 @@ from proxy.model import UploadId, parse_upload_id
 
 log = structlog.get_logger()
 
-_LOOK_EVERY = 0.5  # seconds
-_KEPT = 120  # seconds; whoever has not looked for so long has forgotten the picture by itself (hot.MAX_AGE)
+_POLL_SECONDS = 0.5
+_KEEP_SECONDS = 120  # longer than memory_cache.MAX_AGE, after which no cache has the upload anyway
 
 
 class FileInvalidationBus:
-    """An empty file for each deletion, named by the upload. Who listens looks for new ones, and removes old ones."""
+    """Publishes an empty file named by the upload. Subscribers poll for new files and remove old ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -26,23 +26,23 @@ class FileInvalidationBus:
         try:
             await anyio.to_thread.run_sync(self._touch, upload_id)
         except OSError as error:
-            log.warning("other processes were not told of a deletion", upload=upload_id, error=str(error))
+            log.warning("invalidation not published", upload=upload_id, error=str(error))
 
-    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
-        seen: dict[str, int] | None = None  # times of change, in nanoseconds, by name
+    async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
+        seen: dict[str, int] | None = None  # modification times, in nanoseconds, by name
         while True:
             try:
-                found = await anyio.to_thread.run_sync(self._look)
-            except OSError:  # a full or failing disk, of which the store complains
+                found = await anyio.to_thread.run_sync(self._scan)
+            except OSError:  # a full or failing disk, which the object store reports
                 seen = None
             else:
                 if seen is None:
-                    heard(None)
+                    on_invalidation(None)
                 else:
-                    for name in found.keys() - {name for name, at in seen.items() if found.get(name) == at}:
-                        heard(parse_upload_id(name))
+                    for name in found.keys() - {name for name, changed in seen.items() if found.get(name) == changed}:
+                        on_invalidation(parse_upload_id(name))
                 seen = found
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_POLL_SECONDS)
 
     async def close(self) -> None:
         pass
@@ -51,10 +51,10 @@ class FileInvalidationBus:
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / upload_id).touch()
 
-    def _look(self) -> dict[str, int]:
+    def _scan(self) -> dict[str, int]:
         self._folder.mkdir(parents=True, exist_ok=True)
         found = {}
-        oldest = time.time_ns() - _KEPT * 10**9
+        oldest = time.time_ns() - _KEEP_SECONDS * 10**9
         for path in self._folder.iterdir():
             try:
                 changed = path.lstat().st_mtime_ns
@@ -62,6 +62,6 @@ class FileInvalidationBus:
                     path.unlink()
                 elif parse_upload_id(path.name):
                     found[path.name] = changed
-            except FileNotFoundError:  # another listener has removed it
+            except FileNotFoundError:  # another subscriber removed it
                 continue
         return found

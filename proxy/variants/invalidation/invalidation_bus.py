@@ -1,4 +1,4 @@
-"""Tells every process that an upload was deleted, so that no memory serves it any longer."""
+"""The port that tells every process of a deleted upload, so that none serves it from memory."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,21 +8,21 @@ from proxy.model import UploadId
 
 class InvalidationBus(Protocol):
     async def publish(self, upload_id: UploadId) -> None:
-        """Never raises: who hears nothing forgets within a minute (hot.MAX_AGE)."""
+        """Tells all subscribers. Does not raise: without the message, caches expire anyway (memory_cache.MAX_AGE)."""
 
-    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
-        """Calls `heard` for each, until it is cancelled; with None where some may have been missed."""
+    async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
+        """Calls `on_invalidation` for each deleted upload, with None if some may be missed. Runs until cancelled."""
 
     async def close(self) -> None: ...
 
 
 class NoInvalidation:
-    """For one process."""
+    """Does nothing. For a single process."""
 
     async def publish(self, upload_id: UploadId) -> None:
         pass
 
-    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
         pass
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Deletions announced to every process of several machines, by a channel of Redis."""
+"""Invalidations among several machines, by a Redis pub/sub channel."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,49 +15,49 @@ from proxy.model import UploadId, parse_upload_id
 log = structlog.get_logger()
 
 _CHANNEL = "darkroom:purged"
-_PATIENCE = 0.5
-"""Seconds for one answer of Redis. redis-py's own `socket_timeout` can lose a cancellation (see `RedisLeaseStore`)."""
-_LISTEN_AGAIN = 2.0
-_HEARTBEAT = 15.0  # seconds between looks at a connection that says nothing
+_ANSWER_SECONDS = 0.5
+"""Deadline of one command. redis-py's own `socket_timeout` can lose a cancellation (see `RedisLeaseStore`)."""
+_RECONNECT_SECONDS = 2.0
+_HEARTBEAT_SECONDS = 15.0  # between checks of a silent connection
 
 
 class RedisInvalidationBus:
-    """Redis away: announcements are lost, and everything is forgotten when it is back."""
+    """While Redis is unavailable, messages are lost; subscribers clear their caches on reconnecting."""
 
     def __init__(self, url: str) -> None:
-        # By default each call would be tried four times, seconds apart, and a deletion waits for `announce`.
+        # One retry: redis-py's four tries, seconds apart, would delay deletions, which wait for `publish`.
         retry = Retry(NoBackoff(), 1)
-        self._speaker = Redis.from_url(url, socket_timeout=None, retry=retry)
-        self._listener = Redis.from_url(url, socket_timeout=None, health_check_interval=_HEARTBEAT, retry=retry)
+        self._publisher = Redis.from_url(url, socket_timeout=None, retry=retry)
+        self._subscriber = Redis.from_url(
+            url, socket_timeout=None, health_check_interval=_HEARTBEAT_SECONDS, retry=retry
+        )
 
     async def publish(self, upload_id: UploadId) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await self._speaker.publish(_CHANNEL, upload_id)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await self._publisher.publish(_CHANNEL, upload_id)
         except (RedisError, OSError) as error:
-            log.warning(
-                "other processes were not told of a deletion", upload=upload_id, error=str(error) or repr(error)
-            )
+            log.warning("invalidation not published", upload=upload_id, error=str(error) or repr(error))
 
-    async def subscribe(self, heard: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
         while True:
-            with suppress(RedisError, OSError):  # the lease and the queue complain of Redis; this would say it again
-                await self._follow(heard)
-            await asyncio.sleep(_LISTEN_AGAIN)
+            with suppress(RedisError, OSError):  # leases and the queue log it already
+                await self._listen(on_invalidation)
+            await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _follow(self, heard: Callable[[UploadId | None], None]) -> None:
-        async with self._listener.pubsub() as channel:
-            async with asyncio.timeout(_PATIENCE):
+    async def _listen(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
+        async with self._subscriber.pubsub() as channel:
+            async with asyncio.timeout(_ANSWER_SECONDS):
                 await channel.subscribe(_CHANNEL)
             while True:
-                message = await channel.get_message(timeout=_HEARTBEAT)
+                message = await channel.get_message(timeout=_HEARTBEAT_SECONDS)
                 if message is None:
                     await channel.ping()
                 elif message["type"] == "subscribe":
-                    heard(None)
+                    on_invalidation(None)
                 elif message["type"] == "message" and (upload_id := parse_upload_id(message["data"].decode("latin-1"))):
-                    heard(upload_id)
+                    on_invalidation(upload_id)
 
     async def close(self) -> None:
-        await self._speaker.aclose()
-        await self._listener.aclose()
+        await self._publisher.aclose()
+        await self._subscriber.aclose()

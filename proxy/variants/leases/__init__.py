@@ -1,1 +1,1 @@
-"""One derivation for each variant across processes: the KeyLock port and its adapters."""
+"""Leases, so that one process at a time derives a variant: the LeaseStore port and its adapters."""

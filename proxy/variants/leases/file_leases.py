@@ -1,4 +1,4 @@
-"""Leases between the processes of one machine, through files in the data folder (filelock)."""
+"""Leases among the processes of one machine, by lock files in the data folder (filelock)."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -11,14 +11,14 @@ from filelock import AsyncFileLock, Timeout
 
 log = structlog.get_logger()
 
-_DIGITS = 4  # 65,536 slots: two of 64 derivations at once meet in 3 of 100 cases
-_POLL = 0.02  # seconds between attempts; an attempt is one system call
+_HEX_DIGITS = 4  # 65,536 slots: among 64 concurrent derivations, two share a slot in 3 of 100 cases
+_POLL_SECONDS = 0.02  # an attempt is one system call
 
 
 class FileLeaseStore:
-    """A file for each of many slots that keys share by chance, so that there is an end of files.
+    """Locks one file per slot. Keys are hashed to slots, which bounds the number of files.
 
-    Two keys that meet wait for each other, which costs them time alone. The kernel frees a dead holder's lock at once.
+    Two keys in one slot wait for each other, which only costs time. The kernel frees a dead holder's lock at once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,8 +26,8 @@ class FileLeaseStore:
 
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
-        slot = hashlib.sha256(key.encode()).hexdigest()[:_DIGITS]
-        lock = AsyncFileLock(self._folder / f"{slot}.lock", poll_interval=_POLL)
+        slot = hashlib.sha256(key.encode()).hexdigest()[:_HEX_DIGITS]
+        lock = AsyncFileLock(self._folder / f"{slot}.lock", poll_interval=_POLL_SECONDS)
         held = True
         try:
             await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)
@@ -35,7 +35,7 @@ class FileLeaseStore:
         except Timeout:
             held = False
         except OSError as error:
-            log.warning("no lock files: derivations may be made twice", error=str(error))
+            log.warning("lock file unusable", error=str(error))
         try:
             yield held
         finally:

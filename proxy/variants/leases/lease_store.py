@@ -1,4 +1,4 @@
-"""The lease port, and its adapter for a process that is alone."""
+"""The lease port, and its adapter for a single process."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -6,23 +6,23 @@ from typing import Protocol
 
 
 class LeaseStore(Protocol):
-    """A lease by key. It saves work; it is not what keeps the result right: conditional puts and equal bytes are."""
+    """Leases by key. They only save work: conditional puts and deterministic bytes keep the result correct."""
 
     def hold(self, key: str, *, wait: bool = True) -> AbstractAsyncContextManager[bool]:
-        """Holds `key` for the block; True once it does. With `wait=False`, False at once where another holds it.
+        """Holds the lease on `key` for the block and yields True. With `wait=False`, yields False if it is taken.
 
-        Only the holder frees it. A holder that dies is found out within seconds. Never raises for reasons of its own:
-        where leases cannot be had, it answers True, and two may do the same work.
+        Only the holder can release it. The lease of a dead holder ends within seconds. Does not raise: if the lease
+        store fails, it yields True, and two processes may do the same work.
         """
 
     async def close(self) -> None: ...
 
 
 class NoLeases:
-    """For one process, whose flights are enough."""
+    """Grants every lease. For a single process, where `SingleFlight` suffices."""
 
     @asynccontextmanager
-    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:  # noqa: ARG002 - the interface has it
+    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:  # noqa: ARG002 - interface
         yield True
 
     async def close(self) -> None:

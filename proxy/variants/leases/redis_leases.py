@@ -1,4 +1,4 @@
-"""Leases between machines, in Redis (redis-py's Lock: a token, a time limit, freed by its holder alone)."""
+"""Leases among machines, in Redis (redis-py's Lock: a token, a time limit, released by its holder only)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,24 +17,25 @@ from proxy.telemetry import Metrics
 log = structlog.get_logger()
 
 LEASE_SECONDS = 3.0
-"""How long a dead holder delays the others; well below the deadline of who waits."""
+"""How long a dead holder delays the others. Well below `RENDER_TIMEOUT`, the deadline of waiting requests."""
 
-_POLL_SECONDS = 0.05  # one process has one waiter for each key, so this is some twenty small commands a second each
+_POLL_SECONDS = 0.05  # at most twenty commands a second for each key: a process has one waiter for a key
 _ANSWER_SECONDS = 0.5
 """Deadline of one command; a slower Redis counts as unavailable.
 
 `asyncio.timeout` enforces it, not redis-py's `socket_timeout`. That uses `asyncio.wait_for`, which in Python 3.11 loses
-a cancellation that arrives together with the result (python/cpython#86296), and a lost one kept a lease and its renewal
-until the process ended.
+a cancellation that arrives together with the result (python/cpython#86296). A lost cancellation kept a lease and its
+renewal until the process ended.
 """
 _CONNECTIONS = 32
-_LEAVE_ALONE_SECONDS = 5.0  # after a failure, so that a Redis that is away costs time once and not for each picture
+_BACKOFF_SECONDS = 5.0  # after a failure, so that an outage does not delay every derivation
 
 
 class RedisLeaseStore:
-    """Redis away, slow or full: leases are granted unseen (each process still derives once), with one warning.
+    """While Redis is unavailable, slow or full, grants every lease and logs once; each process still derives once.
 
-    `leave_alone_seconds`: for how long Redis is not asked again after it has failed.
+    `lease_seconds`: time limit of a lease, which is renewed while it is held. `backoff_seconds`: pause after a failure
+    of Redis, during which leases are granted without asking it.
     """
 
     def __init__(
@@ -43,24 +44,24 @@ class RedisLeaseStore:
         metrics: Metrics,
         *,
         lease_seconds: float = LEASE_SECONDS,
-        leave_alone_seconds: float = _LEAVE_ALONE_SECONDS,
+        backoff_seconds: float = _BACKOFF_SECONDS,
     ) -> None:
-        pool = BlockingConnectionPool.from_url(  # who finds them all in use waits; the other kind of pool would raise
+        pool = BlockingConnectionPool.from_url(  # waits for a free connection; ConnectionPool would raise
             url,
             max_connections=_CONNECTIONS,
             socket_timeout=None,  # see _ANSWER_SECONDS
-            retry=Retry(NoBackoff(), 1),  # a pooled connection that an old Redis closed; a second failure is a failure
+            retry=Retry(NoBackoff(), 1),  # once: Redis may have closed a pooled connection
         )
         self._redis = Redis.from_pool(pool)
         self._metrics = metrics
         self._lease_seconds = lease_seconds
-        self._leave_alone_seconds = leave_alone_seconds
-        self._away_until = 0.0
-        self._is_away = False
+        self._backoff_seconds = backoff_seconds
+        self._backoff_until = 0.0
+        self._is_unavailable = False
 
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
-        # thread_local: the lease is renewed and freed by other tasks than the one that took it
+        # thread_local=False: the token must not depend on the thread, as other tasks renew and release the lease
         lock = self._redis.lock(f"darkroom:{key}", self._lease_seconds, thread_local=False)
         held = await self._acquire(lock, wait=wait)
         if held is None:
@@ -75,7 +76,7 @@ class RedisLeaseStore:
         finally:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
-            with suppress(RedisError, OSError):  # gone or another's by now: then it ended by itself
+            with suppress(RedisError, OSError):  # expired, or Redis failed: the time limit ends it
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     await lock.release()
 
@@ -83,19 +84,19 @@ class RedisLeaseStore:
         await self._redis.aclose()
 
     async def _acquire(self, lock: Lock, *, wait: bool) -> bool | None:
-        """None where Redis cannot say."""
-        if monotonic() < self._away_until:
+        """Whether the lease was acquired; None if Redis failed."""
+        if monotonic() < self._backoff_until:
             return None
         try:
             while True:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     held: bool = await lock.acquire(blocking=False)
-                self._note_back()
+                self._on_success()
                 if held or not wait:
                     return held
                 await asyncio.sleep(_POLL_SECONDS)
         except (RedisError, OSError) as error:
-            self._note_away(error)
+            self._on_failure(error)
             return None
 
     async def _renew(self, lock: Lock) -> None:
@@ -105,18 +106,18 @@ class RedisLeaseStore:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     await lock.reacquire()
             except LockError:
-                return  # expired while this process was stopped, and perhaps another's: the conditional put decides
+                return  # expired, for example while this process was suspended; the conditional put decides a race
             except (RedisError, OSError) as error:
-                self._note_away(error)
+                self._on_failure(error)
 
-    def _note_away(self, error: Exception) -> None:
-        self._away_until = monotonic() + self._leave_alone_seconds
-        self._metrics.lock_fallbacks.inc()
-        if not self._is_away:
-            self._is_away = True
-            log.warning("Redis is away: every process derives for itself", error=str(error) or repr(error))
+    def _on_failure(self, error: Exception) -> None:
+        self._backoff_until = monotonic() + self._backoff_seconds
+        self._metrics.lease_fallbacks.inc()
+        if not self._is_unavailable:
+            self._is_unavailable = True
+            log.warning("Redis unavailable, leases granted without it", error=str(error) or repr(error))
 
-    def _note_back(self) -> None:
-        if self._is_away:
-            self._is_away = False
-            log.info("Redis is back")
+    def _on_success(self) -> None:
+        if self._is_unavailable:
+            self._is_unavailable = False
+            log.info("Redis available again")

@@ -12,9 +12,9 @@ from proxy.web.problems import problem
 
 
 class RequireApiKey:
-    """Lets a request to `app` through with one of `keys`, or to one of the `open_paths` without. No keys: no lock.
+    """Requires one of `keys` for requests to `app`, except to `open_paths`. Without keys, lets everything through.
 
-    `refuse` makes the answer to any other.
+    `refuse` makes the response to other requests.
     """
 
     def __init__(
@@ -30,21 +30,26 @@ class RequireApiKey:
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and self._keys and scope["path"] not in self._open and not self._knows(scope):
+        if (
+            scope["type"] == "http"
+            and self._keys
+            and scope["path"] not in self._open
+            and not self._has_valid_key(scope)
+        ):
             refusal = Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
             await self._refuse(scope, refusal)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
-    def _knows(self, scope: Scope) -> bool:
+    def _has_valid_key(self, scope: Scope) -> bool:
         token = bearer_token(Headers(scope=scope))
-        # Every key is compared, so that the time does not tell which one came near.
+        # Compare with every key, so that the duration does not reveal which one was close.
         matches = [hmac.compare_digest(token, key) for key in self._keys]
         return any(matches)
 
 
 def bearer_token(headers: Headers) -> bytes:
-    """What `Authorization: Bearer` gives; empty where it gives nothing."""
+    """The token of `Authorization: Bearer`; empty without one."""
     scheme, _, given = headers.get("authorization", "").partition(" ")
     return given.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 

@@ -1,6 +1,6 @@
-"""What each request leaves behind: an id, a line in the log, its seconds, a trace.
+"""Gives each request an id, a log line, a duration metric and a trace.
 
-Not those that are answered from memory, in tens of microseconds: they are counted, and nothing else.
+Memory cache hits bypass this: they take tens of microseconds and are only counted.
 """
 
 import re
@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from proxy.errors import Overloaded
 from proxy.telemetry import Metrics
 from proxy.telemetry.logging import REQUEST
-from proxy.telemetry.tracing import OFF, Facts, Tracing
+from proxy.telemetry.tracing import OFF, SpanAttributes, Tracing
 
 log = structlog.get_logger()
 
@@ -30,17 +30,17 @@ VARIANT_ROUTE = "/images/{upload_id}/{variant}"
 
 
 def note(scope: MutableMapping[str, Any], **facts: str) -> None:
-    """Something about the request in hand that its line and its trace should say. Nothing that is secret."""
+    """Adds facts to the request's log line and trace. Pass no secrets."""
     scope.setdefault(_NOTES, {}).update(facts)
 
 
-def route_is(scope: MutableMapping[str, Any], template: str) -> None:
-    """For what no router has found."""
+def set_route(scope: MutableMapping[str, Any], template: str) -> None:
+    """Names the route of a request that did not go through Starlette's router."""
     scope[_ROUTE] = template
 
 
 class Observability:
-    """Around `app`. The request's id is the edge's `X-Request-Id`, if it is a plain one, or a new one."""
+    """Observes the requests to `app`. The request id is a well-formed `X-Request-Id` of the edge, or a new one."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:
         self._app = app
@@ -52,8 +52,8 @@ class Observability:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        request_id = _known(headers.get("x-request-id")) or uuid4().hex
-        answer = _Answer(request_id, send)
+        request_id = _valid_request_id(headers.get("x-request-id")) or uuid4().hex
+        recorder = _ResponseRecorder(request_id, send)
         tracing = OFF if scope["path"] in _QUIET else self._tracing
         start = monotonic()
         with (
@@ -61,30 +61,30 @@ class Observability:
             tracing.begin("request", headers.get("traceparent"), "server") as span,
         ):
             try:
-                await self._app(scope, receive, answer.send)
+                await self._app(scope, receive, recorder.send)
             finally:
-                self._record(scope, answer, monotonic() - start, span)
+                self._record(scope, recorder, monotonic() - start, span)
 
-    def _record(self, scope: Scope, answer: "_Answer", seconds: float, span: Facts) -> None:
+    def _record(self, scope: Scope, recorder: "_ResponseRecorder", seconds: float, span: SpanAttributes) -> None:
         method = scope["method"] if scope["method"] in _METHODS else "other"
-        route, status, notes = _route(scope), answer.status, scope.get(_NOTES, {})
+        route, status, notes = _route(scope), recorder.status, scope.get(_NOTES, {})
         self._metrics.request_seconds.labels(route, method, status).observe(seconds)
-        facts = {"status": status, "seconds": round(seconds, 4), "bytes": answer.bytes, **notes}
-        (log.debug if _quiet(route, status, notes) else log.info)("request", method=method, route=route, **facts)
+        facts = {"status": status, "seconds": round(seconds, 4), "bytes": recorder.bytes, **notes}
+        (log.debug if _is_routine(route, status, notes) else log.info)("request", method=method, route=route, **facts)
         span |= {
             "name": f"{method} {route}",
             "http.request.method": method,  # OpenTelemetry's names
             "http.route": route,
             "http.response.status_code": status,
-            "darkroom.request_id": answer.request_id,
+            "darkroom.request_id": recorder.request_id,
             **{f"darkroom.{name}": value for name, value in notes.items()},
         }
         if status >= 500:
             span["failed"] = HTTPStatus(status).phrase
 
 
-class _Answer:
-    """What goes to the client, and passes on: its status, 0 until it has begun, and its bytes."""
+class _ResponseRecorder:
+    """Forwards the response and records its status (0 until it starts) and its bytes. Adds the request id."""
 
     def __init__(self, request_id: str, send: Send) -> None:
         self.request_id = request_id
@@ -95,31 +95,31 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            if not _shared(message):  # a cache would go on giving this id to others, for a year
+            if not _is_publicly_cacheable(message):  # a cache would serve this id to other clients, for a year
                 message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
         elif message["type"] == "http.response.body":
-            self.bytes += len(message.get("body", b""))  # also of a HEAD, where the server drops them
+            self.bytes += len(message.get("body", b""))  # counted for HEAD too, where the server drops the body
         await self._send(message)
 
 
-def _shared(start: Message) -> bool:
+def _is_publicly_cacheable(start: Message) -> bool:
     return any(name == b"cache-control" and value.startswith(b"public") for name, value in start["headers"])
 
 
-def _known(given: str | None) -> str | None:
+def _valid_request_id(given: str | None) -> str | None:
     return given if given and _REQUEST_ID.fullmatch(given) else None
 
 
 def _route(scope: Scope) -> str:
-    """The template of it, never the path: of paths there is no end."""
+    """The route's template, never the path: metric labels must stay few."""
     if _ROUTE in scope:
         return str(scope[_ROUTE])
     route = scope.get("route")  # Starlette's
     return route.path if isinstance(route, Route) else "none"
 
 
-def _quiet(route: str, status: int, notes: dict[str, str]) -> bool:
-    """Whether it is one of many: a health check, a variant that cost nothing or is not, or one too many in a flood."""
+def _is_routine(route: str, status: int, notes: dict[str, str]) -> bool:
+    """Whether to log at debug level: health checks, and variants found, not found or rejected as overload."""
     if route == VARIANT_ROUTE:
         return notes.get("tier") != "derived" and (status < 500 or notes.get("code") == Overloaded.code)
     return route in _QUIET

@@ -1,4 +1,4 @@
-"""Headers that every answer carries, whoever gave it, unless it says otherwise itself."""
+"""Default security headers for every response."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ _DEFAULTS: tuple[Header, ...] = (
 
 
 class SecurityHeaders:
-    """Puts them on all that `app` answers: no route can forget them."""
+    """Adds the default headers to every response of `app`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,6 +30,7 @@ class SecurityHeaders:
 
 
 def secured(headers: Iterable[Header]) -> list[Header]:
+    """`headers` with the defaults for those that it lacks."""
     headers = list(headers)
     own = {name for name, _ in headers}
     return [*headers, *(default for default in _DEFAULTS if default[0] not in own)]

@@ -1,4 +1,4 @@
-"""Every adapter of the object store, and a key of its own for each test."""
+"""Every ObjectStore adapter, and a new key for each test."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ async def memory() -> AsyncIterator[MemoryStore]:
 
 @pytest.fixture(scope="module")
 def moto_store() -> Iterator[S3Store]:
-    """Made once, as its twin below, for a client costs 0.2 s."""
+    """Built once per module, because a client takes 0.2 s."""
     store = S3Store(BUCKET, region="eu-central-1", access_key_id="moto", secret_access_key="moto", page=PAGE)
     yield store
     anyio.run(store.close)
@@ -41,7 +41,7 @@ def moto_store() -> Iterator[S3Store]:
 
 @pytest.fixture
 def moto(moto_store: S3Store) -> Iterator[S3Store]:
-    """moto answers in this process, in place of every botocore client there is: for this one test, no longer."""
+    """Patches all botocore clients of this process with moto, for one test."""
     with mock_aws():
         moto_store._client.create_bucket(
             Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
@@ -66,7 +66,7 @@ def object_store(request: pytest.FixtureRequest) -> ObjectStore:
 
 @pytest.fixture
 def upload_id() -> UploadId:
-    """A new one for every test: the bucket outlives them."""
+    """A new id for every test: the bucket is shared."""
     return new_upload_id()
 
 

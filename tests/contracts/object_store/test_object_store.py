@@ -1,4 +1,4 @@
-"""What every ObjectStore promises."""
+"""The contract of every ObjectStore."""
 
 import asyncio
 import random
@@ -20,7 +20,7 @@ BODIES = {"empty": b"", "one byte": b"\x00", "3 MB": random.Random(3).randbytes(
 class TestRoundTrip:
     @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
     @pytest.mark.parametrize("from_file", [False, True], ids=["bytes", "file"])
-    async def test_bytes_come_back(
+    async def test_bytes_round_trip(
         self, object_store: ObjectStore, key: str, tmp_path: Path, body: bytes, from_file: bool
     ) -> None:
         source, target = tmp_path / "source", tmp_path / "target"
@@ -35,7 +35,7 @@ class TestRoundTrip:
         assert await object_store.download(key, target) == stored.info
         assert target.read_bytes() == body
 
-    async def test_what_is_said_of_them_comes_back(self, object_store: ObjectStore, key: str) -> None:
+    async def test_headers_and_metadata_round_trip(self, object_store: ObjectStore, key: str) -> None:
         metadata = {"recipe": "a1b2c3", "source-sha256": "0" * 64}
 
         await object_store.put(
@@ -48,7 +48,7 @@ class TestRoundTrip:
         assert info.cache_control == "public, max-age=60"
         assert info.metadata == metadata
 
-    async def test_what_was_not_said_stays_unsaid(self, object_store: ObjectStore, key: str) -> None:
+    async def test_omitted_headers_and_metadata_stay_empty(self, object_store: ObjectStore, key: str) -> None:
         await object_store.put(key, b"x", content_type="image/jpeg")
 
         info = await object_store.head(key)
@@ -63,7 +63,7 @@ class TestRoundTrip:
             assert info.last_modified.tzinfo is not None
             assert abs(datetime.now(UTC) - info.last_modified) < timedelta(minutes=1)
 
-    async def test_a_put_replaces_all_that_was(self, object_store: ObjectStore, key: str) -> None:
+    async def test_put_replaces_bytes_headers_and_metadata(self, object_store: ObjectStore, key: str) -> None:
         await object_store.put(key, b"old and longer", content_type="image/png", metadata={"old": "1"})
 
         await object_store.put(key, b"new", content_type="image/jpeg", metadata={"new": "1"})
@@ -73,10 +73,10 @@ class TestRoundTrip:
         assert stored.info.content_type == "image/jpeg"
         assert stored.info.metadata == {"new": "1"}
 
-    # Not memory, whose work is over before anything could tick.
+    # Not for MemoryStore, which never yields to the event loop.
     @pytest.mark.promise("E7")
     @pytest.mark.parametrize("object_store", ["disk", "s3-moto", "s3-seaweedfs"], indirect=True)
-    async def test_the_event_loop_runs_meanwhile(self, object_store: ObjectStore, key: str, tmp_path: Path) -> None:
+    async def test_event_loop_is_not_blocked(self, object_store: ObjectStore, key: str, tmp_path: Path) -> None:
         body = random.Random(8).randbytes(8_000_000)
 
         assert await ticks_during(object_store.put(key, body, content_type="image/png"))
@@ -101,13 +101,13 @@ async def ticks_during(work: Awaitable[object]) -> int:
 
 
 class TestPutIfAbsent:
-    async def test_stores_what_is_not_there(self, object_store: ObjectStore, key: str) -> None:
+    async def test_put_if_absent_stores_a_missing_object(self, object_store: ObjectStore, key: str) -> None:
         await object_store.put(key, b"first", content_type="image/png", if_absent=True)
 
         assert (await object_store.get(key)).body == b"first"
 
     @pytest.mark.parametrize("from_file", [False, True], ids=["bytes", "file"])
-    async def test_refused_leaves_what_is_there(
+    async def test_put_if_absent_keeps_an_existing_object(
         self, object_store: ObjectStore, key: str, tmp_path: Path, from_file: bool
     ) -> None:
         await object_store.put(key, b"first", content_type="image/png", metadata={"by": "first"})
@@ -122,10 +122,10 @@ class TestPutIfAbsent:
 
         assert await object_store.get(key) == before
 
-    # Not moto, which looks and stores in two steps: slowed down in between, it let nine of 24 win.
+    # Not for moto, whose conditional put is not atomic: slowed down, it let nine of 24 succeed.
     @pytest.mark.promise("C4")
     @pytest.mark.parametrize("object_store", ["disk", "memory", "s3-seaweedfs"], indirect=True)
-    async def test_of_many_racers_one_wins(self, object_store: ObjectStore, key: str) -> None:
+    async def test_one_of_concurrent_puts_wins(self, object_store: ObjectStore, key: str) -> None:
         bodies = [bytes([racer]) * 10_000 for racer in range(24)]
 
         results = await asyncio.gather(
@@ -139,7 +139,7 @@ class TestPutIfAbsent:
 
 
 class TestMissing:
-    async def test_is_told(self, object_store: ObjectStore, key: str, tmp_path: Path) -> None:
+    async def test_missing_object_raises(self, object_store: ObjectStore, key: str, tmp_path: Path) -> None:
         target = tmp_path / "target"
 
         assert (
@@ -148,18 +148,18 @@ class TestMissing:
         )
         assert not target.exists()
 
-    async def test_a_prefix_is_no_key(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_prefix_is_not_a_key(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         key, prefix = f"images/{upload_id}/medium.webp", f"images/{upload_id}"
         await object_store.put(key, b"x", content_type="image/webp")
 
         assert await failures(object_store.head(prefix), object_store.get(prefix)) == [ObjectNotFound] * 2
 
-    async def test_nothing_is_listed(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_listing_without_matches_is_empty(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         assert await keys(object_store, variants_prefix(upload_id)) == []
 
 
 class TestDelete:
-    async def test_is_idempotent(self, object_store: ObjectStore, key: str) -> None:
+    async def test_delete_is_idempotent(self, object_store: ObjectStore, key: str) -> None:
         await object_store.put(key, b"x", content_type="image/png")
 
         for _ in range(2):
@@ -168,10 +168,10 @@ class TestDelete:
         with pytest.raises(ObjectNotFound):
             await object_store.get(key)
 
-    async def test_of_no_keys_does_nothing(self, object_store: ObjectStore) -> None:
+    async def test_delete_without_keys_does_nothing(self, object_store: ObjectStore) -> None:
         await object_store.delete()
 
-    async def test_takes_the_named_and_no_others(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_delete_removes_only_the_given_keys(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         one, two, three = (f"images/{upload_id}/{name}" for name in ("one.png", "two.png", "three.png"))
         for each in (one, two, three):
             await object_store.put(each, b"x", content_type="image/png")
@@ -180,7 +180,7 @@ class TestDelete:
 
         assert await keys(object_store, variants_prefix(upload_id)) == [three]
 
-    async def test_makes_room_for_another(self, object_store: ObjectStore, key: str) -> None:
+    async def test_deleted_key_can_be_stored_again(self, object_store: ObjectStore, key: str) -> None:
         await object_store.put(key, b"old", content_type="image/png")
         await object_store.delete(key)
 
@@ -190,7 +190,7 @@ class TestDelete:
 
 
 class TestList:
-    async def test_sizes_are_right_and_keys_in_order(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_list_has_sizes_and_ordered_keys(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         sizes = {f"images/{upload_id}/{name}": size for name, size in (("b@2x.png", 2), ("a.webp", 0), ("b.png", 7))}
         for each, size in sizes.items():
             await object_store.put(each, bytes(size), content_type="image/png")
@@ -199,7 +199,7 @@ class TestList:
 
         assert found == sorted(sizes.items())
 
-    async def test_a_prefix_is_text_and_may_end_anywhere(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_list_prefix_may_end_anywhere(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         begins_alike = [UploadId(f"{upload_id[:-4]}{end}") for end in ("0a0a", "0b0b", "ffff")]
         for each in begins_alike:
             await object_store.put(f"images/{each}/small.png", b"x", content_type="image/png")
@@ -209,19 +209,19 @@ class TestList:
             f"images/{each}/{name}.png" for each in begins_alike[:2] for name in ("large", "small")
         ]
 
-    async def test_an_id_does_not_match_another_that_it_begins(
-        self, object_store: ObjectStore, upload_id: UploadId
-    ) -> None:
+    async def test_list_of_an_id_excludes_longer_ids(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         await object_store.put(f"images/{upload_id}/small.png", b"x", content_type="image/png")
         await object_store.put(f"images/{upload_id}0/small.png", b"x", content_type="image/png")
 
         assert await keys(object_store, variants_prefix(upload_id)) == [f"images/{upload_id}/small.png"]
 
-    async def test_more_than_a_page_deleted_while_listed(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_list_of_several_pages_deleted_meanwhile(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
         await delete_while_listing(object_store, upload_id, OVER_A_PAGE)
 
     @pytest.mark.slow
-    async def test_more_than_a_page_of_s3s_own_size_deleted_while_listed(
+    async def test_list_of_several_full_s3_pages_deleted_meanwhile(
         self, seaweed: None, seaweedfs: SeaweedServer, upload_id: UploadId
     ) -> None:
         store = seaweed_store(seaweedfs)

@@ -19,14 +19,14 @@ class TestRedisAway:
         tiny.redis.kill()
         with tiny.ingest() as ingest, tiny.proxy("proxy") as proxy, tiny.worker():
             for seed in (1, 2):
-                fallbacks = proxy.metric("darkroom_lock_fallbacks_total")
+                fallbacks = proxy.metric("darkroom_lease_fallbacks_total")
                 known.append(upload(ingest, small_picture(seed)))
                 for upload_id in known:
                     url = f"{proxy.url}/images/{upload_id}/small.webp"
                     assert http.get(url, timeout=GUARD).status_code == 200
                 assert http.get(f"{proxy.url}/readyz").status_code == 200
                 assert http.get(f"{ingest.url}/readyz").status_code == 200
-                assert proxy.metric("darkroom_lock_fallbacks_total") > fallbacks
+                assert proxy.metric("darkroom_lease_fallbacks_total") > fallbacks
 
                 tiny.redis.start()
                 until(lambda: complete(ingest, *known))

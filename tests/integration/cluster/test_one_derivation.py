@@ -44,7 +44,7 @@ class TestOneDerivation:
             services = [stack.enter_context(cluster.serve(WARM_UP="false"))]
             services += [stack.enter_context(cluster.proxy(f"proxy-{number}")) for number in range(1, processes)]
             upload_id = self.assert_one(services, callers, photograph)
-            assert [service.metric("darkroom_lock_fallbacks_total") for service in services] == [0] * processes
+            assert [service.metric("darkroom_lease_fallbacks_total") for service in services] == [0] * processes
         assert cluster.objects("images/") == [f"images/{upload_id}/medium.webp"]
 
     def test_processes_sharing_a_folder_derive_once(

@@ -70,7 +70,7 @@ async def variant_service(
 ) -> AsyncIterator[VariantService]:
     recipes = Recipes(Settings(data_dir=tmp_path))
     variant_service = VariantService(
-        store, pool, recipes, metrics, temporary=temporary, timeout=20, hot_bytes=0, missing_ttl=60
+        store, pool, recipes, metrics, temporary=temporary, timeout=20, memory_cache_bytes=0, missing_ttl=60
     )
     yield variant_service
     await variant_service.drain()

@@ -35,7 +35,7 @@ class ScriptedVariantService(VariantService):
             yield Ensured(variant, 1000 + number, None if variant in self.stored else 0.25)
             self.stored.add(variant)
 
-    async def delete(self, upload_id: UploadId, *variants: Variant) -> None:
+    async def delete_variants(self, upload_id: UploadId, *variants: Variant) -> None:
         self.deleted += variants
         self.stored.difference_update(variants)
 

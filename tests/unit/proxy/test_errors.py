@@ -1,4 +1,4 @@
-"""Every failure has a name, a code, a title, a status and a place in the drawing."""
+"""Every error type has a code, a title, a status and a place in the docstring's tree."""
 
 import re
 from http import HTTPStatus
@@ -12,8 +12,8 @@ from proxy.web.problems import STATUS
 from tests.unit.error_kinds import KINDS
 
 
-def drawn() -> dict[str, str]:
-    """From each name in the modules' drawings to the name it hangs from."""
+def documented_parents() -> dict[str, str]:
+    """The parent of each class in the trees of the modules' docstrings."""
     parents: dict[str, str] = {}
     branch: list[str] = []
     for line in f"{proxy_errors.__doc__}{ingest_errors.__doc__}".splitlines():
@@ -29,20 +29,20 @@ def drawn() -> dict[str, str]:
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
-def test_there_are_kinds_to_look_at() -> None:
+def test_error_types_are_found() -> None:
     assert proxy_errors.DerivationTimeout in KINDS
     assert len(KINDS) >= 19
 
 
 @each_kind
-def test_every_kind_has_a_status_of_its_own_that_is_no_defect(kind: type[ServiceError]) -> None:
+def test_every_error_type_has_a_status_other_than_500(kind: type[ServiceError]) -> None:
     assert kind.code in STATUS
     assert HTTPStatus(STATUS[kind.code]) >= 400
     assert STATUS[kind.code] != 500
 
 
 @each_kind
-def test_every_kind_has_a_code_and_a_title_of_its_own(kind: type[ServiceError]) -> None:
+def test_every_error_type_has_a_code_and_a_title(kind: type[ServiceError]) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
     assert kind.code != ServiceError.code
     assert "code" in vars(kind) or kind.code == "not_found"
@@ -50,19 +50,19 @@ def test_every_kind_has_a_code_and_a_title_of_its_own(kind: type[ServiceError]) 
 
 
 @each_kind
-def test_every_kind_speaks_its_title_where_nothing_else_is_said(kind: type[ServiceError]) -> None:
+def test_error_without_detail_shows_its_title(kind: type[ServiceError]) -> None:
     assert str(kind()) == kind.title
     assert str(kind("Say this.")) == "Say this."
 
 
 @each_kind
-def test_every_kind_invites_another_try_if_it_is_retryable(kind: type[ServiceError]) -> None:
+def test_retryable_error_has_retry_after(kind: type[ServiceError]) -> None:
     assert kind("x", retry_after=7).retry_after == 7
     assert (kind().retry_after is not None) == (STATUS[kind.code] in (409, 503))
     assert kind.retryable == (STATUS[kind.code] in (408, 409, 503, 504))
 
 
-def test_codes_and_titles_name_one_kind_each() -> None:
+def test_codes_and_titles_are_unique() -> None:
     codes = [kind.code for kind in KINDS if "code" in vars(kind)]
     titles = [kind.title for kind in KINDS]
 
@@ -70,15 +70,15 @@ def test_codes_and_titles_name_one_kind_each() -> None:
     assert sorted(set(titles)) == sorted(titles)
 
 
-def test_the_table_has_no_row_for_what_is_not_a_kind() -> None:
+def test_status_table_has_exactly_the_error_codes() -> None:
     assert set(STATUS) == {kind.code for kind in KINDS}
 
 
-def test_the_drawing_shows_each_kind_below_its_parent() -> None:
-    assert drawn() == {kind.__name__: kind.__bases__[0].__name__ for kind in KINDS}
+def test_docstring_trees_match_the_class_hierarchy() -> None:
+    assert documented_parents() == {kind.__name__: kind.__bases__[0].__name__ for kind in KINDS}
 
 
-def test_statuses_are_those_of_the_contract() -> None:
+def test_statuses_match_the_contract() -> None:
     ours = {kind.__name__: STATUS[kind.code] for kind in KINDS}
 
     assert ours == {

@@ -1,4 +1,4 @@
-"""Where things are in the bucket."""
+"""Object store keys."""
 
 from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import Fit, Format, Size, UploadId, Variant
@@ -7,16 +7,16 @@ UPLOAD_ID = UploadId("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
 MEDIUM = Size("medium", 400, 400, Fit.COVER)
 
 
-def test_an_original_is_under_the_prefix_that_no_url_serves() -> None:
+def test_original_key_has_the_private_prefix() -> None:
     assert original_key(UPLOAD_ID) == "originals/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 
 
-def test_a_variants_key_is_the_path_of_its_url() -> None:
+def test_variant_key_is_the_path_of_its_url() -> None:
     key = variant_key(UPLOAD_ID, Variant(MEDIUM, Format.WEBP, 2))
 
     assert key == "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/medium@2x.webp"
 
 
-def test_the_prefix_of_an_uploads_variants_ends_its_id() -> None:
+def test_variants_prefix_ends_with_a_slash() -> None:
     assert variants_prefix(UPLOAD_ID) == "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/"
     assert variant_key(UPLOAD_ID, Variant(MEDIUM, Format.JPG)).startswith(variants_prefix(UPLOAD_ID))

@@ -1,4 +1,4 @@
-"""What may be a part of a URL and of a key, to the letter."""
+"""Parsing of upload ids and variant names."""
 
 import pytest
 
@@ -12,10 +12,10 @@ SIZES = Sizes(SMALL, HERO)
 
 class TestUploadId:
     @pytest.mark.parametrize("text", [UPLOAD_ID, "0" * 8 + "-0000-0000-0000-" + "0" * 12, "f" * 8 + UPLOAD_ID[8:]])
-    def test_a_canonical_uuid_is_one(self, text: str) -> None:
+    def test_canonical_uuid_is_accepted(self, text: str) -> None:
         assert parse_upload_id(text) == text
 
-    def test_a_new_one_is_one_and_differs_from_the_next(self) -> None:
+    def test_new_upload_ids_are_valid_and_unique(self) -> None:
         first, second = new_upload_id(), new_upload_id()
 
         assert parse_upload_id(first) == first
@@ -50,7 +50,7 @@ class TestUploadId:
             UPLOAD_ID * 300,
         ],
     )
-    def test_nothing_else_is(self, text: str) -> None:
+    def test_other_text_is_rejected(self, text: str) -> None:
         assert parse_upload_id(text) is None
 
 
@@ -124,10 +124,10 @@ class TestVariantNames:
             "small\u200b.jpg",
         ],
     )
-    def test_no_other_spelling_is_known(self, name: str) -> None:
+    def test_other_spellings_are_rejected(self, name: str) -> None:
         assert SIZES.parse(name) is None
 
-    def test_a_name_of_any_length_is_refused_alike(self) -> None:
+    def test_long_names_are_rejected(self) -> None:
         assert SIZES.parse("a" * 100_000 + ".jpg") is None
         assert SIZES.parse("small." + "j" * 100_000) is None
 
@@ -137,7 +137,7 @@ class TestVariant:
         assert (Variant(SMALL, Format.JPG).width, Variant(SMALL, Format.JPG).height) == (150, 150)
         assert (Variant(SMALL, Format.JPG, 3).width, Variant(SMALL, Format.JPG, 3).height) == (450, 450)
 
-    def test_an_open_side_stays_open(self) -> None:
+    def test_missing_side_stays_missing(self) -> None:
         assert (Variant(HERO, Format.JPG, 2).width, Variant(HERO, Format.JPG, 2).height) == (3200, None)
 
     @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ class TestSizes:
             "hero-2.avif",
         ]
 
-    def test_they_are_a_mapping_in_configured_order(self) -> None:
+    def test_sizes_keep_the_configured_order(self) -> None:
         assert list(SIZES) == ["small", "hero-2"]
         assert SIZES["hero-2"] is HERO
         assert len(SIZES) == 2

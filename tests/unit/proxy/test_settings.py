@@ -1,4 +1,4 @@
-"""Settings from the environment, `.env` and `darkroom.toml`, and what is said of mistakes."""
+"""Settings from the environment, `.env` and `darkroom.toml`, and messages about mistakes."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ def mistakes() -> list[str]:
 
 
 class TestDefaults:
-    def test_are_those_of_the_contract(self) -> None:
+    def test_defaults_match_the_contract(self) -> None:
         settings = load_settings()
 
         assert settings.data_dir == Path("data")
@@ -49,14 +49,14 @@ class TestDefaults:
         assert settings.aws_secret_access_key is None
         assert settings.database_url is None
 
-    def test_have_one_render_process_for_each_processor_we_may_use(self) -> None:
+    def test_render_processes_default_to_usable_processors(self) -> None:
         assert load_settings(render_memory_mb=1 << 20).render_processes == len(os.sched_getaffinity(0))
 
     @pytest.mark.parametrize(
         ("memory_mb", "budget_mb", "processes"),
         [(64_000, 32_000, 8), (3000, 1500, 5), (1024, 512, 2), (700, 350, 1), (64, 128, 1)],
     )
-    def test_give_half_of_the_memory_to_as_many_render_processes_as_it_has_room_for(
+    def test_render_memory_defaults_to_half_and_limits_the_processes(
         self, monkeypatch: pytest.MonkeyPatch, memory_mb: int, budget_mb: int, processes: int
     ) -> None:
         monkeypatch.setattr(system, "memory", lambda: memory_mb << 20)
@@ -66,7 +66,7 @@ class TestDefaults:
 
         assert (settings.render_memory_mb, settings.render_processes) == (budget_mb, processes)
 
-    def test_sizes_are_three_covered_squares(self) -> None:
+    def test_default_sizes_are_three_cover_squares(self) -> None:
         assert list(load_settings().sizes.values()) == [
             Size("small", 150, 150, Fit.COVER),
             Size("medium", 400, 400, Fit.COVER),
@@ -75,7 +75,7 @@ class TestDefaults:
 
 
 class TestSources:
-    def test_the_environment_beats_dotenv_which_beats_the_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_environment_overrides_dotenv_which_overrides_toml(self, monkeypatch: pytest.MonkeyPatch) -> None:
         toml('max_waiting = 1\nmin_side = 1\nmax_side = 1000\npublic_url = "https://toml.test"')
         Path(".env").write_text("MAX_WAITING=2\nMIN_SIDE=2\n", encoding="utf-8")
         monkeypatch.setenv("MAX_WAITING", "3")
@@ -85,25 +85,25 @@ class TestSources:
         assert (settings.max_waiting, settings.min_side, settings.max_side) == (3, 2, 1000)
         assert settings.public_url == "https://toml.test"
 
-    def test_an_override_beats_them_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_arguments_override_all_sources(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MAX_WAITING", "3")
 
         assert load_settings(max_waiting=4).max_waiting == 4
 
     @pytest.mark.parametrize("name", ["DATA_DIR", "S3_BUCKET", "MAX_WAITING", "API_KEYS", "CDN_URL", "LOG_LEVEL"])
-    def test_an_empty_variable_is_one_that_is_not_set(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_empty_variable_counts_as_unset(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.setenv(name, "")
 
         assert load_settings() == Settings()
         assert getattr(load_settings(), name.lower()) == Settings.model_fields[name.lower()].default
 
-    def test_an_empty_aws_pair_leaves_the_credential_chain(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_empty_aws_key_pair_counts_as_unset(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "")
 
         assert load_settings().aws_access_key_id is None
 
-    def test_variables_of_other_programs_are_none_of_our_business(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_unknown_variables_are_ignored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("EDITOR", "ed")
         Path(".env").write_text("COMPOSE_PROJECT_NAME=x\n", encoding="utf-8")
 
@@ -111,7 +111,7 @@ class TestSources:
 
 
 class TestSizes:
-    def test_of_the_file_replace_the_defaults(self) -> None:
+    def test_sizes_in_toml_replace_the_defaults(self) -> None:
         toml("[sizes.hero]\nwidth = 1600\nheight = 900\n[sizes.tiny]\nwidth = 32\nheight = 32")
 
         assert list(load_settings().sizes) == ["hero", "tiny"]
@@ -129,7 +129,7 @@ class TestSizes:
             ('width = 30\nquality = "auto"', Size("x", 30, None, Fit.INSIDE, auto_quality=True)),
         ],
     )
-    def test_cover_where_both_sides_are_given_and_fit_inside_otherwise(self, table: str, size: Size) -> None:
+    def test_fit_defaults_to_cover_with_both_sides_and_to_inside_otherwise(self, table: str, size: Size) -> None:
         toml(f"[sizes.x]\n{table}")
 
         assert load_settings().sizes["x"] == size
@@ -150,7 +150,7 @@ class TestSizes:
             ("width = 3\nquality = 80", "sizes.x.quality", "'auto'"),
         ],
     )
-    def test_a_wrong_one_is_named_with_its_reason(self, table: str, where: str, reason: str) -> None:
+    def test_invalid_size_is_reported_with_name_and_reason(self, table: str, where: str, reason: str) -> None:
         toml(f"[sizes.x]\n{table}")
 
         with pytest.raises(SettingsError) as caught:
@@ -161,14 +161,14 @@ class TestSizes:
         assert "\n" not in str(caught.value)
 
     @pytest.mark.parametrize("name", ["Small", "2x", "-a", "a_b", "a.b", "a b", "a@2x", "a/b", "..", "", "é", "a" * 33])
-    def test_a_name_that_no_url_could_carry_is_refused(self, name: str) -> None:
+    def test_invalid_size_name_is_rejected(self, name: str) -> None:
         toml(f'[sizes."{name}"]\nwidth = 3')
 
         with pytest.raises(SettingsError, match=r"^sizes: .*lower-case letters, digits and hyphens"):
             load_settings()
 
     @pytest.mark.parametrize("name", ["a", "a-2", "hero", "a" * 32])
-    def test_a_name_of_letters_digits_and_hyphens_makes_a_url(self, name: str) -> None:
+    def test_valid_size_name_is_accepted(self, name: str) -> None:
         toml(f"[sizes.{name}]\nwidth = 3")
 
         variant = load_settings().sizes.parse(f"{name}@3x.webp")
@@ -176,7 +176,7 @@ class TestSizes:
         assert variant is not None
         assert variant.name == f"{name}@3x.webp"
 
-    def test_their_quality_is_fixed_unless_they_say_otherwise(self) -> None:
+    def test_quality_is_fixed_by_default(self) -> None:
         toml('[sizes.one]\nwidth = 3\n[sizes.two]\nwidth = 3\nquality = "auto"\n[quality]\nscore = 72.5')
 
         settings = load_settings()
@@ -188,13 +188,13 @@ class TestSizes:
         ("score", "reason"),
         [("49", "greater than or equal to 50"), ("96", "less than or equal to 95"), ('"high"', "number")],
     )
-    def test_a_score_that_no_file_should_have_is_named_with_its_reason(self, score: str, reason: str) -> None:
+    def test_score_out_of_range_is_reported_with_reason(self, score: str, reason: str) -> None:
         toml(f"[quality]\nscore = {score}")
 
         with pytest.raises(SettingsError, match=rf"^quality\.score: .*{reason}"):
             load_settings()
 
-    def test_there_is_at_least_one(self) -> None:
+    def test_empty_size_table_is_rejected(self) -> None:
         toml("[sizes]")
 
         assert mistakes() == ["sizes"]
@@ -202,7 +202,7 @@ class TestSizes:
 
 class TestUrls:
     @pytest.mark.parametrize("name", ["CDN_URL", "PUBLIC_URL", "S3_ENDPOINT_URL"])
-    def test_lose_their_last_slash(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_trailing_slash_is_removed(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.setenv(name, "https://cdn.test/pictures/")
 
         assert getattr(load_settings(), name.lower()) == "https://cdn.test/pictures"
@@ -222,19 +222,17 @@ class TestUrls:
             'https://"',
         ],
     )
-    def test_that_would_make_broken_links_are_refused(
-        self, monkeypatch: pytest.MonkeyPatch, name: str, url: str
-    ) -> None:
+    def test_malformed_base_url_is_rejected(self, monkeypatch: pytest.MonkeyPatch, name: str, url: str) -> None:
         monkeypatch.setenv(name, url)
 
         assert mistakes() == [name]
 
-    def test_without_a_host_are_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_url_without_host_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CDN_URL", "https:///")
 
         assert mistakes() == ["CDN_URL"]
 
-    def test_begin_with_the_cdn_where_there_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_cdn_url_takes_precedence_over_public_url(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PUBLIC_URL", "https://origin.test/")
         assert load_settings().url_base == "https://origin.test"
 
@@ -247,26 +245,24 @@ class TestKeys:
         ("text", "keys"),
         [("a", ["a"]), ("a,b", ["a", "b"]), (" a , b c ,,", ["a", "b c"]), (",", []), (" ", []), ('["a"]', ['["a"]'])],
     )
-    def test_are_split_at_commas(self, monkeypatch: pytest.MonkeyPatch, text: str, keys: list[str]) -> None:
+    def test_api_keys_are_split_at_commas(self, monkeypatch: pytest.MonkeyPatch, text: str, keys: list[str]) -> None:
         monkeypatch.setenv("API_KEYS", text)
 
         assert [key.get_secret_value() for key in load_settings().api_keys] == keys
 
-    def test_may_be_a_list_in_the_file(self) -> None:
+    def test_api_keys_may_be_a_list_in_toml(self) -> None:
         toml('api_keys = ["a", "b"]')
 
         assert load_settings().api_keys == (SecretStr("a"), SecretStr("b"))
 
     @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
-    def test_half_an_aws_pair_is_a_mistake(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    def test_incomplete_aws_key_pair_is_rejected(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.setenv(name, "half")
 
-        with pytest.raises(
-            SettingsError, match=r"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY come together or not at all"
-        ):
+        with pytest.raises(SettingsError, match=r"set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"):
             load_settings()
 
-    def test_no_secret_is_shown_by_repr_or_str_or_dump(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_secrets_are_hidden_in_repr_str_and_dump(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("API_KEYS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "hunter2")
         monkeypatch.setenv("DATABASE_URL", "postgresql+asyncpg://user:hunter2@db/darkroom")
@@ -277,7 +273,7 @@ class TestKeys:
             assert "hunter2" not in shown
         assert settings.api_keys[0].get_secret_value() == "hunter2"
 
-    def test_no_secret_is_shown_by_a_complaint(self) -> None:
+    def test_secrets_are_hidden_in_error_messages(self) -> None:
         toml('api_keys = [["hunter2"]]\ndatabase_url = ["hunter2"]')
 
         with pytest.raises(SettingsError) as caught:
@@ -288,7 +284,7 @@ class TestKeys:
 
 
 class TestMistakes:
-    def test_are_all_listed_at_once_a_line_for_each(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_all_mistakes_are_listed_one_per_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = {
             "MAX_UPLOAD_MB": "0",
             "MAX_SIDE": "20000",
@@ -306,7 +302,7 @@ class TestMistakes:
 
         assert mistakes() == sorted([*wrong, "quality.jpg", "sizes.x.width"])
 
-    def test_between_two_variables_are_listed_beside_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_mistakes_between_two_settings_are_listed_with_the_others(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MIN_SIDE", "500")
         monkeypatch.setenv("MAX_SIDE", "400")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "half")
@@ -318,7 +314,7 @@ class TestMistakes:
         for name in ("MIN_SIDE", "AWS_SECRET_ACCESS_KEY", "MAX_WAITING"):
             assert name in str(caught.value)
 
-    def test_sides_in_the_wrong_order_are_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_min_side_above_max_side_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MIN_SIDE", "500")
         monkeypatch.setenv("MAX_SIDE", "499")
 
@@ -326,14 +322,14 @@ class TestMistakes:
             load_settings()
 
     @pytest.mark.parametrize("text", ["[sizes", "width == 3", "\x00"])
-    def test_in_the_files_grammar_are_named_with_the_file(self, text: str) -> None:
+    def test_toml_syntax_error_names_the_file(self, text: str) -> None:
         toml(text)
 
         with pytest.raises(SettingsError, match=r"darkroom\.toml"):
             load_settings()
 
     @pytest.mark.parametrize("name", ["QUALITY", "SIZES"])
-    def test_in_a_table_given_by_the_environment_are_named_with_the_variable(
+    def test_mistake_in_table_from_environment_names_the_variable(
         self, monkeypatch: pytest.MonkeyPatch, name: str
     ) -> None:
         monkeypatch.setenv(name, "high")
@@ -343,9 +339,7 @@ class TestMistakes:
 
 
 class TestMemory:
-    def test_too_little_for_the_render_processes_is_a_mistake_that_says_what_would_do(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_too_little_render_memory_is_reported_with_the_minimum(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RENDER_MEMORY_MB", "500")
         monkeypatch.setenv("RENDER_PROCESSES", "8")
         monkeypatch.setenv("MAX_WAITING", "0")
@@ -353,22 +347,20 @@ class TestMemory:
         with pytest.raises(SettingsError) as caught:
             load_settings()
 
-        assert "8 processes hold 512 MiB before they have a picture: RENDER_MEMORY_MB=500 is too little" in str(
-            caught.value
-        )
-        assert "576 would do" in str(caught.value)
+        assert "8 idle processes hold 512 MiB: RENDER_MEMORY_MB=500 is too little" in str(caught.value)
+        assert "set at least 576" in str(caught.value)
         assert mistakes() == ["MAX_WAITING", "RENDER_PROCESSES"]
 
         monkeypatch.setenv("MAX_WAITING", "1")
         monkeypatch.setenv("RENDER_MEMORY_MB", "576")
         assert load_settings().render_memory_mb == 576
 
-    def test_that_is_no_number_is_one_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_non_numeric_render_memory_is_a_single_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RENDER_MEMORY_MB", "plenty")
 
         assert mistakes() == ["RENDER_MEMORY_MB"]
 
-    def test_is_shared_out_among_server_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_render_memory_is_divided_among_server_processes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RENDER_MEMORY_MB", "1000")
         monkeypatch.setattr(system, "processors", lambda: 8)
 
@@ -377,7 +369,7 @@ class TestMemory:
         settings = load_settings()
         assert (settings.render_memory_mb, settings.render_processes) == (333, 1)
 
-    def test_too_little_to_share_out_is_a_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_little_render_memory_per_server_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RENDER_MEMORY_MB", "1000")
         monkeypatch.setenv("RENDER_PROCESSES", "4")
         settings = load_settings()
@@ -392,7 +384,7 @@ class TestBind:
         load_settings().check_bind(host)
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "darkroom.test", "localhost.test", ""])
-    def test_any_other_address_needs_one(self, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    def test_other_addresses_need_a_key(self, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
         with pytest.raises(SettingsError, match="API_KEYS"):
             load_settings().check_bind(host)
 

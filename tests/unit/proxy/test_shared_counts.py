@@ -1,4 +1,4 @@
-"""Server processes of one command count in one folder. Each here is one of its own: its number names its files."""
+"""Shared metrics of server processes. Each test starts real processes, since the process id names the files."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def count_and_die(folder: Path) -> list[str]:
-    """What it answered."""
+    """The output of a process."""
     run = subprocess.run(
         [sys.executable, "-c", COUNTING],
         env={"PROMETHEUS_MULTIPROC_DIR": str(folder)},
@@ -39,7 +39,7 @@ def count_and_die(folder: Path) -> list[str]:
 
 
 @pytest.mark.heavy
-def test_who_comes_in_place_of_the_dead_goes_on_with_their_counts_and_not_with_their_gauges(folder: Path) -> None:
+def test_new_process_takes_over_counters_but_not_gauges_of_a_dead_one(folder: Path) -> None:
     for _ in range(3):
         lines = count_and_die(folder)
 
@@ -50,7 +50,7 @@ def test_who_comes_in_place_of_the_dead_goes_on_with_their_counts_and_not_with_t
 
 
 @pytest.mark.heavy
-def test_however_many_die_there_are_the_files_of_one(folder: Path) -> None:
+def test_files_do_not_accumulate_when_processes_die(folder: Path) -> None:
     count_and_die(folder)
     first = sorted(path.name.rpartition("_")[0] for path in folder.iterdir())
 
@@ -61,7 +61,7 @@ def test_however_many_die_there_are_the_files_of_one(folder: Path) -> None:
 
 
 @pytest.mark.heavy
-def test_the_counts_of_the_living_are_left_to_them(folder: Path) -> None:
+def test_files_of_living_processes_are_not_taken_over(folder: Path) -> None:
     mine = folder / f"counter_{os.getpid()}.db"
     mine.write_bytes(bytes(1 << 20))
 

@@ -1,4 +1,4 @@
-"""Memory as the machine and its control groups have it, and processors."""
+"""Available memory and processors."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ MB = 1 << 20
 
 
 def root_with(root: Path, groups: str, **files: str) -> Path:
-    """A file system with these control groups; `files` by their path under /sys/fs/cgroup."""
+    """A root folder with these control groups; `files`: contents by path below /sys/fs/cgroup."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(groups)
     for name, content in files.items():
@@ -22,7 +22,7 @@ def root_with(root: Path, groups: str, **files: str) -> Path:
     return root
 
 
-def test_without_control_groups_it_is_all_that_the_machine_has(tmp_path: Path) -> None:
+def test_memory_without_control_groups_is_the_machines(tmp_path: Path) -> None:
     assert system.memory(tmp_path) == ALL
 
 
@@ -40,7 +40,9 @@ def test_without_control_groups_it_is_all_that_the_machine_has(tmp_path: Path) -
         ("0::/\n", {"memory.max": f"{ALL * 2}"}, ALL),
     ],
 )
-def test_version_2(tmp_path: Path, groups: str, files: dict[str, str], expected: int) -> None:
+def test_memory_with_cgroup_v2_is_the_lowest_limit(
+    tmp_path: Path, groups: str, files: dict[str, str], expected: int
+) -> None:
     assert system.memory(root_with(tmp_path, groups, **files)) == expected
 
 
@@ -56,15 +58,17 @@ def test_version_2(tmp_path: Path, groups: str, files: dict[str, str], expected:
         ("4:memory:/\n0::/\n", {"memory/memory.limit_in_bytes": f"{128 * MB}", "memory.max": f"{64 * MB}"}, 64 * MB),
     ],
 )
-def test_version_1_and_both_at_once(tmp_path: Path, groups: str, files: dict[str, str], expected: int) -> None:
+def test_memory_with_cgroup_v1_or_both_is_the_lowest_limit(
+    tmp_path: Path, groups: str, files: dict[str, str], expected: int
+) -> None:
     assert system.memory(root_with(tmp_path, groups, **files)) == expected
 
 
-def test_here_it_is_something() -> None:
+def test_memory_of_this_machine_is_positive() -> None:
     assert 64 * MB < system.memory() <= ALL
 
 
-def test_processors_are_those_we_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processors_follow_the_cpu_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
     assert system.processors() == len(os.sched_getaffinity(0))
 
     monkeypatch.delattr(os, "sched_getaffinity")

@@ -1,4 +1,4 @@
-"""Metrics by the contract's names, and logs that machines can read."""
+"""Metrics, logs and tracing."""
 
 import asyncio
 import json
@@ -11,22 +11,22 @@ import pytest
 import structlog
 
 from proxy.telemetry import Metrics, configure_logging
-from proxy.telemetry.event_loop import pulse
+from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import open_tracing
 from tests.fakes import VirtualTimeLoop, sample
 
 
 @pytest.fixture
-def logging_of_our_own() -> Iterator[None]:
+def restored_logging() -> Iterator[None]:
     handlers = logging.getLogger().handlers
     yield
     logging.getLogger().handlers = handlers
     structlog.reset_defaults()
 
 
-async def test_the_exposition_has_the_names_and_labels_of_the_contract() -> None:
+async def test_exposition_has_the_names_and_labels_of_the_contract() -> None:
     metrics = Metrics()
-    metrics.variant_service.labels("small", "jpg", "ok").inc()
+    metrics.derivations.labels("small", "jpg", "ok").inc()
     metrics.variant_requests.labels("hot").inc()
     metrics.jobs.labels("pending").set(3)
     metrics.observe_stages({"decode": 0.02})
@@ -59,8 +59,8 @@ def test_two_apps_do_not_share_counts() -> None:
     assert sample(second, "darkroom_variant_requests_total", tier="hot") == 0
 
 
-@pytest.mark.usefixtures("logging_of_our_own")
-def test_json_logs_are_an_object_a_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("restored_logging")
+def test_json_logs_are_one_object_per_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json", "info")
 
     structlog.get_logger().info("something happened", upload="8f14")
@@ -77,8 +77,8 @@ def test_json_logs_are_an_object_a_line_on_standard_error(capsys: pytest.Capture
     }
 
 
-@pytest.mark.usefixtures("logging_of_our_own")
-def test_what_libraries_say_is_an_object_a_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("restored_logging")
+def test_library_logs_are_routed_through_structlog(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("json", "info")
     configure_logging("json", "info")
     library = logging.getLogger("some.library")
@@ -94,8 +94,8 @@ def test_what_libraries_say_is_an_object_a_line_too(capsys: pytest.CaptureFixtur
     assert error["exception"].endswith("ValueError: odd")
 
 
-@pytest.mark.usefixtures("logging_of_our_own")
-def test_logs_for_people_keep_to_the_level(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("restored_logging")
+def test_console_logs_respect_the_level(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("console", "error")
 
     structlog.get_logger().warning("not this")
@@ -107,24 +107,24 @@ def test_logs_for_people_keep_to_the_level(capsys: pytest.CaptureFixture[str]) -
     assert "not this" not in output.err
 
 
-async def test_a_watched_gauge_shows_its_value_when_it_is_asked() -> None:
+async def test_watched_gauge_is_sampled_on_exposition() -> None:
     metrics, things = Metrics(), [1, 2, 3]
-    metrics.watch(metrics.hot_variants, lambda: len(things))
-    assert "darkroom_hot_variants 3.0" in (await metrics.exposition()).decode().splitlines()
+    metrics.watch(metrics.memory_cache_variants, lambda: len(things))
+    assert "darkroom_memory_cache_variants 3.0" in (await metrics.exposition()).decode().splitlines()
 
     things.clear()
-    assert "darkroom_hot_variants 0.0" in (await metrics.exposition()).decode().splitlines()
+    assert "darkroom_memory_cache_variants 0.0" in (await metrics.exposition()).decode().splitlines()
 
 
 @pytest.mark.promise("E7")
-def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> None:
+def test_event_loop_lag_is_sampled_once_a_second() -> None:
     metrics = Metrics()
-    metrics.watch(metrics.hot_variants, lambda: 7)
+    metrics.watch(metrics.memory_cache_variants, lambda: 7)
 
     async def live(loop: VirtualTimeLoop) -> None:
-        taking = asyncio.create_task(pulse(metrics))
+        taking = asyncio.create_task(sample_periodically(metrics))
         await asyncio.sleep(2.5)
-        loop.skipped += 1.0  # as something that blocks for so long
+        loop.skipped += 1.0  # simulates a blocked loop
         await asyncio.sleep(0)
         await asyncio.sleep(0.1)
         taking.cancel()
@@ -132,14 +132,14 @@ def test_the_pulse_is_taken_each_second_and_sees_a_loop_that_was_held_up() -> No
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(live(runner.get_loop()))
 
-    assert sample(metrics, "darkroom_hot_variants") == 7
+    assert sample(metrics, "darkroom_memory_cache_variants") == 7
     assert sample(metrics, "darkroom_tasks") == 2
     assert sample(metrics, "darkroom_event_loop_lag_seconds_count") == 3
     assert sample(metrics, "darkroom_event_loop_lag_seconds_bucket", le="0.3") == 2
     assert 0.4 < sample(metrics, "darkroom_event_loop_lag_seconds_sum") < 0.7
 
 
-async def test_the_build_is_described_by_labels_that_prometheus_takes() -> None:
+async def test_build_info_has_valid_label_names() -> None:
     metrics = Metrics()
     metrics.describe_build({"version": "1.2.3", "zlib in Python": "1.3"})
 
@@ -149,12 +149,12 @@ async def test_the_build_is_described_by_labels_that_prometheus_takes() -> None:
     )
 
 
-def test_the_process_is_described() -> None:
+def test_process_metrics_are_exposed() -> None:
     assert sample(Metrics(), "process_resident_memory_bytes") > 1_000_000
 
 
 @pytest.mark.slow
-def test_without_a_collector_no_tracing_is_imported() -> None:
+def test_opentelemetry_is_not_imported_without_a_collector() -> None:
     program = """
 import sys
 from ingest.web.app import create_app
@@ -169,11 +169,11 @@ print([name for name in sys.modules if name.startswith(wanted)])
     assert (run.stdout.strip(), run.returncode) == ("[]", 0), run.stderr
 
 
-def test_a_collector_without_the_extra_is_a_warning_and_no_traces(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logging_of_our_own: None
+def test_collector_without_otel_extra_logs_a_warning_and_disables_tracing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], restored_logging: None
 ) -> None:
     configure_logging("json", "info")
-    monkeypatch.setitem(sys.modules, "opentelemetry", None)  # what Python takes for not installed
+    monkeypatch.setitem(sys.modules, "opentelemetry", None)  # makes the import fail
     monkeypatch.delitem(sys.modules, "proxy.telemetry.otel", raising=False)
 
     tracing = open_tracing("http://127.0.0.1:1", "1")

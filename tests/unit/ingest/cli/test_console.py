@@ -41,7 +41,7 @@ def test_a_failure_is_said_in_words_on_standard_error(capsys: pytest.CaptureFixt
         run(away())
 
     assert ended.value.exit_code == 1
-    assert capsys.readouterr() == ("", "The object store is away: The bucket [main] does not exist.\n")
+    assert capsys.readouterr() == ("", "Object store unavailable: The bucket [main] does not exist.\n")
 
 
 def test_failures_of_several_tasks_are_all_said(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +51,7 @@ def test_failures_of_several_tasks_are_all_said(capsys: pytest.CaptureFixture[st
     with pytest.raises(typer.Exit):
         run(both())
 
-    assert capsys.readouterr().err == "The object store is away: one\nNo such upload: two\n"
+    assert capsys.readouterr().err == "Object store unavailable: one\nNo such upload: two\n"
 
 
 def test_a_defect_among_them_is_a_traceback() -> None:

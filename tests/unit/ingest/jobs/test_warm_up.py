@@ -89,8 +89,8 @@ class TestComplete:
             fetched = await variant_service.fetch(asked.upload_id, variant)
             assert fetched.tier is Tier.DERIVED
             stored = await store.inner.get(variant_key(image.upload_id, variant))
-            assert stored.body == fetched.picture.body
-            assert stored.info.metadata["recipe"] == fetched.picture.recipe
+            assert stored.body == fetched.encoded.body
+            assert stored.info.metadata["recipe"] == fetched.encoded.recipe
             assert stored.info.content_type == variant.format.media_type
 
     @pytest.mark.heavy
@@ -396,10 +396,10 @@ class TestLeases:
             pool,
             Recipes(Settings(data_dir=tmp_path)),
             Metrics(),
-            lock=lock,
+            leases=lock,
             temporary=tmp_path,
             timeout=20,
-            hot_bytes=0,
+            memory_cache_bytes=0,
             missing_ttl=60,
         )
 
@@ -514,7 +514,14 @@ class TestWhileTheDatabaseIsAway:
         await pool.start()
         settings = Settings(data_dir=tmp_path)
         variant_service = VariantService(
-            store, pool, Recipes(settings), Metrics(), temporary=tmp_path, timeout=3, hot_bytes=0, missing_ttl=60
+            store,
+            pool,
+            Recipes(settings),
+            Metrics(),
+            temporary=tmp_path,
+            timeout=3,
+            memory_cache_bytes=0,
+            missing_ttl=60,
         )
         yield variant_service
         await variant_service.drain()

@@ -329,7 +329,7 @@ def with_store(service: Service, store: CountingStore) -> Service:
         origin.metrics,
         temporary=origin.settings.temporary,
         timeout=5,
-        hot_bytes=0,
+        memory_cache_bytes=0,
         missing_ttl=0.001,
     )
     return service.made_of(origin=replace(origin, store=store, variant_service=variant_service))

@@ -1,4 +1,4 @@
-"""Calls in threads: so many at a time, each with a deadline, and none while the store is away."""
+"""Bulkhead: limited concurrency, deadlines, and no calls on an open circuit."""
 
 import asyncio
 import threading
@@ -13,12 +13,12 @@ from proxy.storage.circuit_breaker import FAILURES
 from proxy.storage.object_store import ObjectExists, ObjectNotFound
 from proxy.telemetry import Metrics
 
-PLACES = 3
+SLOTS = 3
 LONG = 30.0  # seconds; no test waits for it
 
 
 class Store:
-    """Blocks each thread until the test lets go."""
+    """Blocks each thread until `let_go`."""
 
     def __init__(self) -> None:
         self.inside = self.most = 0
@@ -44,8 +44,8 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def lane(metrics: Metrics) -> Bulkhead:
-    return Bulkhead("reads", PLACES, metrics)
+def bulkhead(metrics: Metrics) -> Bulkhead:
+    return Bulkhead("reads", SLOTS, metrics)
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def raising(error: Exception) -> str:
     raise error
 
 
-def away() -> str:
+def fail() -> str:
     raise StoreUnavailable("Gone.", reason="unreachable")
 
 
@@ -82,86 +82,86 @@ async def until_inside(store: Store, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_no_more_at_a_time_than_there_are_places(lane: Bulkhead) -> None:
+async def test_concurrent_calls_are_limited_to_the_slots(bulkhead: Bulkhead) -> None:
     with hanging() as store:
-        calls = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(10)]
-        await until_inside(store, PLACES)
+        calls = [asyncio.create_task(bulkhead.run("get", store.hang, LONG)) for _ in range(10)]
+        await until_inside(store, SLOTS)
         store.let_go()
         assert await asyncio.gather(*calls) == ["answer"] * 10
-    assert store.most <= PLACES
+    assert store.most <= SLOTS
 
 
-async def test_who_has_waited_long_enough_is_told(lane: Bulkhead, metrics: Metrics) -> None:
+async def test_call_past_its_deadline_raises(bulkhead: Bulkhead, metrics: Metrics) -> None:
     with hanging() as store, pytest.raises(StoreUnavailable, match="in time"):
-        await lane.run("get", store.hang, 0.01)
+        await bulkhead.run("get", store.hang, 0.01)
     assert value(metrics, "errors_total", operation="get", code="late") == 1
 
 
 @pytest.mark.promise("E1")
-async def test_a_call_that_nobody_waits_for_keeps_its_place(lane: Bulkhead) -> None:
-    """Its thread is still there."""
+async def test_cancelled_call_keeps_its_slot(bulkhead: Bulkhead) -> None:
+    """Its thread still runs."""
     with hanging() as store:
-        given_up = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(PLACES)]
-        await until_inside(store, PLACES)
+        given_up = [asyncio.create_task(bulkhead.run("get", store.hang, LONG)) for _ in range(SLOTS)]
+        await until_inside(store, SLOTS)
         for call in given_up:
             call.cancel()
         await asyncio.gather(*given_up, return_exceptions=True)
         with pytest.raises(StoreUnavailable):
-            await lane.run("get", lambda: "answer", 0.02)
-        assert store.inside == PLACES
+            await bulkhead.run("get", lambda: "answer", 0.02)
+        assert store.inside == SLOTS
         store.let_go()
-        assert await lane.run("get", lambda: "answer", LONG) == "answer"
+        assert await bulkhead.run("get", lambda: "answer", LONG) == "answer"
 
 
-async def test_a_call_that_is_late_and_fails_later_has_failed_once(lane: Bulkhead, metrics: Metrics) -> None:
+async def test_late_call_that_fails_later_counts_once(bulkhead: Bulkhead, metrics: Metrics) -> None:
     with hanging() as store:
 
         def hang_then_fail() -> str:
             store.hang()
-            return away()
+            return fail()
 
-        late = await outcomes(*(lane.run("get", hang_then_fail, 0.01) for _ in range(PLACES)))
+        late = await outcomes(*(bulkhead.run("get", hang_then_fail, 0.01) for _ in range(SLOTS)))
         store.let_go()
-        assert await lane.run("get", lambda: "answer", LONG) == "answer"  # with a place that is free again
-    assert late == [LATE] * PLACES
-    assert value(metrics, "errors_total", operation="get", code="late") == PLACES
+        assert await bulkhead.run("get", lambda: "answer", LONG) == "answer"  # in a slot that is free again
+    assert late == [LATE] * SLOTS
+    assert value(metrics, "errors_total", operation="get", code="late") == SLOTS
     assert value(metrics, "errors_total", operation="get", code="unreachable") is None
 
 
-async def test_who_waits_for_a_place_in_vain_says_nothing_about_the_store(lane: Bulkhead, metrics: Metrics) -> None:
-    """Which is busy with what takes long, and answers it."""
+async def test_call_without_a_slot_does_not_open_the_circuit(bulkhead: Bulkhead, metrics: Metrics) -> None:
+    """The store is only busy with slow calls."""
     with hanging() as store:
-        holders = [asyncio.create_task(lane.run("download", store.hang, LONG)) for _ in range(PLACES)]
-        await until_inside(store, PLACES)
-        late = await outcomes(*(lane.run("get", lambda: "answer", 0.01) for _ in range(2 * FAILURES)))
+        holders = [asyncio.create_task(bulkhead.run("download", store.hang, LONG)) for _ in range(SLOTS)]
+        await until_inside(store, SLOTS)
+        late = await outcomes(*(bulkhead.run("get", lambda: "answer", 0.01) for _ in range(2 * FAILURES)))
         store.let_go()
-        assert await asyncio.gather(*holders) == ["answer"] * PLACES
+        assert await asyncio.gather(*holders) == ["answer"] * SLOTS
     assert late == [LATE] * 2 * FAILURES
     assert value(metrics, "errors_total", operation="get", code="late") == 2 * FAILURES
     assert value(metrics, "circuit_open", calls="reads") == 0
 
 
-async def test_who_gives_up_waiting_for_a_place_takes_none(lane: Bulkhead) -> None:
+async def test_cancelled_waiter_takes_no_slot(bulkhead: Bulkhead) -> None:
     with hanging() as store:
-        holders = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(PLACES)]
-        await until_inside(store, PLACES)
-        waiting = asyncio.create_task(lane.run("get", store.hang, LONG))
+        holders = [asyncio.create_task(bulkhead.run("get", store.hang, LONG)) for _ in range(SLOTS)]
+        await until_inside(store, SLOTS)
+        waiting = asyncio.create_task(bulkhead.run("get", store.hang, LONG))
         await asyncio.sleep(0.01)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
         store.let_go()
         await asyncio.gather(*holders)
-    assert await outcomes(*(lane.run("get", lambda: "answer", LONG) for _ in range(9))) == ["answer"] * 9
-    assert store.most == PLACES
+    assert await outcomes(*(bulkhead.run("get", lambda: "answer", LONG) for _ in range(9))) == ["answer"] * 9
+    assert store.most == SLOTS
 
 
-async def test_who_waits_for_a_place_is_told_as_soon_as_the_store_is_away(lane: Bulkhead, metrics: Metrics) -> None:
+async def test_waiters_fail_as_soon_as_the_circuit_opens(bulkhead: Bulkhead, metrics: Metrics) -> None:
     with hanging() as store:
-        holders = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(PLACES - 1)]
-        await until_inside(store, PLACES - 1)
-        crowd = [asyncio.create_task(lane.run("get", away, LONG)) for _ in range(FAILURES)]
-        late = [asyncio.create_task(lane.run("get", store.hang, LONG)) for _ in range(20)]
+        holders = [asyncio.create_task(bulkhead.run("get", store.hang, LONG)) for _ in range(SLOTS - 1)]
+        await until_inside(store, SLOTS - 1)
+        crowd = [asyncio.create_task(bulkhead.run("get", fail, LONG)) for _ in range(FAILURES)]
+        late = [asyncio.create_task(bulkhead.run("get", store.hang, LONG)) for _ in range(20)]
         async with asyncio.timeout(LONG / 2):
             told = await outcomes(*crowd, *late)
         assert told[:FAILURES] == ["Gone."] * FAILURES
@@ -170,33 +170,35 @@ async def test_who_waits_for_a_place_is_told_as_soon_as_the_store_is_away(lane: 
         await asyncio.gather(*holders)
 
 
-async def test_a_store_that_is_away_is_left_alone(lane: Bulkhead, metrics: Metrics) -> None:
+async def test_open_circuit_stops_calls(bulkhead: Bulkhead, metrics: Metrics) -> None:
     calls = 0
 
     def counted() -> str:
         nonlocal calls
         calls += 1
-        return away()
+        return fail()
 
     for _ in range(FAILURES + 20):
-        assert await outcomes(lane.run("head", counted, LONG)) == ["Gone."]
+        assert await outcomes(bulkhead.run("head", counted, LONG)) == ["Gone."]
     assert calls == FAILURES
     assert value(metrics, "errors_total", operation="head", code="unreachable") == FAILURES
     assert value(metrics, "circuit_open", calls="reads") == 1
 
 
 @pytest.mark.parametrize("answer", [ObjectNotFound("key"), ObjectExists("key")])
-async def test_no_such_object_is_an_answer(lane: Bulkhead, metrics: Metrics, answer: Exception) -> None:
+async def test_missing_or_existing_object_counts_as_success(
+    bulkhead: Bulkhead, metrics: Metrics, answer: Exception
+) -> None:
     for _ in range(FAILURES):
-        await outcomes(*(lane.run("get", away, LONG) for _ in range(FAILURES - 1)))
+        await outcomes(*(bulkhead.run("get", fail, LONG) for _ in range(FAILURES - 1)))
         with pytest.raises(type(answer)):
-            await lane.run("get", lambda: raising(answer), LONG)
+            await bulkhead.run("get", lambda: raising(answer), LONG)
     assert value(metrics, "circuit_open", calls="reads") == 0
 
 
-async def test_a_full_disk_of_ours_says_nothing_about_the_store(lane: Bulkhead, metrics: Metrics) -> None:
+async def test_local_disk_error_does_not_open_the_circuit(bulkhead: Bulkhead, metrics: Metrics) -> None:
     for _ in range(2 * FAILURES):
         with pytest.raises(OSError, match="full"):
-            await lane.run("download", lambda: raising(OSError("full")), LONG)
-    assert await lane.run("download", lambda: "answer", LONG) == "answer"
+            await bulkhead.run("download", lambda: raising(OSError("full")), LONG)
+    assert await bulkhead.run("download", lambda: "answer", LONG) == "answer"
     assert value(metrics, "circuit_open", calls="reads") == 0

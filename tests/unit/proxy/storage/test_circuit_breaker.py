@@ -1,4 +1,4 @@
-"""A store that is away is asked now and then, by one at a time, and by all again as soon as it has answered."""
+"""CircuitBreaker: opens on failures, admits probes, closes on success."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def circuit(clock: Clock) -> CircuitBreaker:
 
 def fail(circuit: CircuitBreaker, times: int) -> None:
     for _ in range(times):
-        circuit.failed(circuit.admit(), "It is away.")
+        circuit.record_failure(circuit.admit(), "The store failed.")
 
 
 def refused(circuit: CircuitBreaker) -> bool:
@@ -37,40 +37,40 @@ def refused(circuit: CircuitBreaker) -> bool:
     return False
 
 
-def test_a_few_failures_stop_nobody(circuit: CircuitBreaker) -> None:
+def test_few_failures_keep_the_circuit_closed(circuit: CircuitBreaker) -> None:
     fail(circuit, FAILURES - 1)
 
     assert not circuit.is_open
     assert not refused(circuit)
 
 
-def test_failures_in_between_answers_stop_nobody(circuit: CircuitBreaker) -> None:
+def test_failures_between_successes_keep_the_circuit_closed(circuit: CircuitBreaker) -> None:
     for _ in range(3):
         fail(circuit, FAILURES - 1)
-        circuit.succeeded()
+        circuit.record_success()
 
     assert not refused(circuit)
 
 
-def test_so_many_in_a_row_stop_everybody_with_what_was_heard_last(circuit: CircuitBreaker) -> None:
+def test_consecutive_failures_open_the_circuit_with_the_last_error(circuit: CircuitBreaker) -> None:
     fail(circuit, FAILURES)
 
     assert circuit.is_open
-    with pytest.raises(StoreUnavailable, match="It is away") as caught:
+    with pytest.raises(StoreUnavailable, match="The store failed") as caught:
         circuit.admit()
     assert caught.value.retry_after == 1
 
 
 @pytest.mark.promise("E1")
-def test_after_a_pause_one_may_try_and_the_others_wait_for_the_next(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_open_circuit_admits_one_probe_per_pause(circuit: CircuitBreaker, clock: Clock) -> None:
     fail(circuit, FAILURES)
     for _ in range(3):
         clock.now += PAUSE
         assert [refused(circuit) for _ in range(3)] == [False, True, True]
 
 
-def test_pauses_are_not_all_alike(clock: Clock) -> None:
-    """Or all processes would ask in the same moment."""
+def test_pauses_have_jitter(clock: Clock) -> None:
+    """Without jitter, all processes would probe at the same time."""
     pauses = set()
     for _ in range(20):
         circuit = CircuitBreaker(clock)
@@ -82,23 +82,23 @@ def test_pauses_are_not_all_alike(clock: Clock) -> None:
     assert PAUSE / 2 <= min(pauses) < max(pauses) <= PAUSE + 0.02
 
 
-def test_an_answer_lets_everybody_in(circuit: CircuitBreaker, clock: Clock) -> None:
+def test_success_closes_the_circuit(circuit: CircuitBreaker, clock: Clock) -> None:
     fail(circuit, FAILURES)
     clock.now += PAUSE
     circuit.admit()
-    circuit.succeeded()
+    circuit.record_success()
 
     assert not circuit.is_open
     assert [refused(circuit) for _ in range(3)] == [False] * 3
 
 
-def test_what_was_asked_before_an_answer_came_says_nothing_any_more(circuit: CircuitBreaker, clock: Clock) -> None:
-    """Calls that hung while the store was away fail long after it is back."""
+def test_failures_admitted_before_a_success_are_ignored(circuit: CircuitBreaker, clock: Clock) -> None:
+    """Calls that hung during an outage fail long after the store recovered."""
     asked = [circuit.admit() for _ in range(FAILURES)]
     clock.now += 1
     circuit.admit()
-    circuit.succeeded()
+    circuit.record_success()
     for each in asked:
-        circuit.failed(each, "It was away.")
+        circuit.record_failure(each, "The store failed.")
 
     assert not circuit.is_open

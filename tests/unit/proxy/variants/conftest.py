@@ -1,4 +1,4 @@
-"""One upload in a store that counts, a pool that renders sentences, and Derivations over both."""
+"""One upload in a counting store, a fake render pool, and variant services over both."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def pool() -> FakePool:
 
 @pytest.fixture
 async def upload_id(store: CountingStore) -> UploadId:
-    """Of an upload whose original is stored."""
+    """The id of an upload whose original is stored."""
     upload_id = new_upload_id()
     await store.inner.put(original_key(upload_id), ORIGINAL, content_type="image/jpeg")
     return upload_id
@@ -59,11 +59,11 @@ def temporary(tmp_path: Path) -> Path:
 async def make(
     store: CountingStore, pool: FakePool, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> AsyncIterator[Callable[..., VariantService]]:
-    """Makes Derivations as a process of its own would have them; at the end all have finished their work."""
+    """Makes variant services, each like that of a separate process; drains all at the end."""
     made: list[VariantService] = []
 
     def make(**changes: Any) -> VariantService:
-        options = {"temporary": temporary, "timeout": 5, "hot_bytes": 1 << 20, "missing_ttl": 60} | changes
+        options = {"temporary": temporary, "timeout": 5, "memory_cache_bytes": 1 << 20, "missing_ttl": 60} | changes
         made.append(VariantService(store, changes.pop("pool", pool), recipes, metrics, **options))
         return made[-1]
 

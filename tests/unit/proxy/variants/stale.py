@@ -1,4 +1,4 @@
-"""Variants that an older version left behind."""
+"""Variants with an outdated recipe."""
 
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant
@@ -7,7 +7,7 @@ from tests.fakes import CountingStore
 
 
 async def put_stale(store: CountingStore, upload_id: UploadId, variant: Variant) -> None:
-    stale = EncodedVariant.derived(upload_id, variant, b"of yesterday", "yesterday")
+    stale = EncodedVariant.from_rendering(upload_id, variant, b"of yesterday", "yesterday")
     await store.inner.put(
         variant_key(upload_id, variant),
         stale.body,

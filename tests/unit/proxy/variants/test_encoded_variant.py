@@ -1,4 +1,4 @@
-"""What a response and the store are told of a variant's bytes."""
+"""EncodedVariant: ETag, metadata and dates."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -18,27 +18,27 @@ MOMENT = datetime(2026, 3, 4, 5, 6, 7, 890_000, tzinfo=UTC)
 
 def stored(metadata: dict[str, str], body: bytes = BODY) -> EncodedVariant:
     info = ObjectInfo("key", len(body), MOMENT, "image/webp", CACHE_CONTROL, metadata)
-    return EncodedVariant.stored(UPLOAD_ID, VARIANT, StoredObject(info, body))
+    return EncodedVariant.from_store(UPLOAD_ID, VARIANT, StoredObject(info, body))
 
 
-def test_the_etag_is_the_quoted_md5_as_s3_would_answer() -> None:
+def test_etag_is_the_quoted_md5_as_in_s3() -> None:
     quoted = f'"{hashlib.md5(BODY, usedforsecurity=False).hexdigest()}"'
 
-    assert EncodedVariant.derived(UPLOAD_ID, VARIANT, BODY, "recipe").etag == quoted
+    assert EncodedVariant.from_rendering(UPLOAD_ID, VARIANT, BODY, "recipe").etag == quoted
     assert stored({"recipe": "recipe"}).etag == quoted
     assert stored({}, b"another").etag != quoted
 
 
-def test_its_metadata_are_the_recipe_and_the_tag_to_purge_it_by() -> None:
+def test_metadata_has_recipe_cache_tag_and_md5() -> None:
     tag = "upload-8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a,size-medium@2x,recipe-a1b2c3"
-    derived = EncodedVariant.derived(UPLOAD_ID, VARIANT, BODY, "a1b2c3")
+    derived = EncodedVariant.from_rendering(UPLOAD_ID, VARIANT, BODY, "a1b2c3")
 
     assert derived.metadata == {"recipe": "a1b2c3", "cache-tag": tag, "md5": derived.etag[1:-1]}
     assert stored({"recipe": "a1b2c3"}).metadata == derived.metadata
 
 
-def test_what_was_measured_is_in_its_metadata_and_is_read_from_them() -> None:
-    derived = EncodedVariant.derived(UPLOAD_ID, VARIANT, BODY, "a1b2c3", Measured(83, 80.25))
+def test_measured_quality_round_trips_through_metadata() -> None:
+    derived = EncodedVariant.from_rendering(UPLOAD_ID, VARIANT, BODY, "a1b2c3", Measured(83, 80.25))
 
     assert {name: derived.metadata[name] for name in ("quality", "score")} == {"quality": "83", "score": "80.25"}
     assert stored(derived.metadata).measured == derived.measured
@@ -58,32 +58,32 @@ def test_what_was_measured_is_in_its_metadata_and_is_read_from_them() -> None:
     ],
     ids=str,
 )
-def test_metadata_without_a_measure_have_none(metadata: dict[str, str]) -> None:
+def test_malformed_or_missing_measure_is_none(metadata: dict[str, str]) -> None:
     assert stored({"recipe": "a1b2c3"} | metadata).measured is None
 
 
-def test_a_stored_one_keeps_its_own_recipe() -> None:
+def test_stored_variant_keeps_its_recipe() -> None:
     assert stored({"recipe": "old"}).recipe == "old"
     assert stored({"recipe": "old"}).cache_tag.endswith(",recipe-old")
 
 
-def test_a_stored_one_that_somebody_else_wrote_has_no_recipe() -> None:
+def test_stored_variant_without_metadata_has_no_recipe() -> None:
     assert stored({}).recipe == ""
 
 
-def test_times_have_whole_seconds_as_http_has() -> None:
+def test_last_modified_has_whole_seconds() -> None:
     before = datetime.now(UTC).replace(microsecond=0)
-    derived = EncodedVariant.derived(UPLOAD_ID, VARIANT, BODY, "recipe")
+    derived = EncodedVariant.from_rendering(UPLOAD_ID, VARIANT, BODY, "recipe")
 
     assert stored({}).last_modified == datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
     assert derived.last_modified.microsecond == 0
     assert before <= derived.last_modified <= datetime.now(UTC)
 
 
-def test_it_has_the_format_of_its_variant() -> None:
-    assert EncodedVariant.derived(UPLOAD_ID, VARIANT, BODY, "recipe").format is Format.WEBP
+def test_format_is_that_of_the_variant() -> None:
+    assert EncodedVariant.from_rendering(UPLOAD_ID, VARIANT, BODY, "recipe").format is Format.WEBP
     assert stored({}).format is Format.WEBP
 
 
-def test_caches_keep_it_for_a_year() -> None:
+def test_cache_control_allows_a_year() -> None:
     assert CACHE_CONTROL == "public, max-age=31536000, immutable"

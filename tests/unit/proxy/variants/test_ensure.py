@@ -1,4 +1,4 @@
-"""The warm-up's door: every variant stored, from one decode, and shared with whoever asks meanwhile."""
+"""VariantService.ensure: stores every variant from one decode."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ ALL = SIZES.standard
 async def ensured(
     variant_service: VariantService, upload_id: UploadId, variants: Sequence[Variant] = ALL
 ) -> dict[Variant, Ensured]:
-    """By variant; each may come once only."""
+    """Results by variant; fails if one comes twice."""
     found = [one async for one in variant_service.ensure(upload_id, variants)]
     assert len({one.variant for one in found}) == len(found)
     return {one.variant: one for one in found}
@@ -41,7 +41,7 @@ async def test_every_variant_is_stored_with_todays_recipe(
         assert one == Ensured(variant, len(stored.body), 0.4375)
 
 
-async def test_the_original_is_fetched_once_and_rendered_in_one_request_of_the_background(
+async def test_ensure_downloads_once_and_renders_once_at_background_priority(
     variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, temporary: Path
 ) -> None:
     await ensured(variant_service, upload_id)
@@ -65,7 +65,7 @@ async def test_derivations_are_counted(variant_service: VariantService, upload_i
     assert counts == [1] * len(ALL)
 
 
-async def test_a_fetch_afterwards_gets_the_same_bytes_without_deriving(
+async def test_fetch_after_ensure_does_not_derive(
     variant_service: VariantService, make: Make, pool: FakePool, upload_id: UploadId
 ) -> None:
     await ensured(variant_service, upload_id)
@@ -73,8 +73,8 @@ async def test_a_fetch_afterwards_gets_the_same_bytes_without_deriving(
     hot = await variant_service.fetch(upload_id, ALL[0])
     stored = await make().fetch(upload_id, ALL[0])
 
-    assert (hot.tier, stored.tier) == (Tier.HOT, Tier.STORED)
-    assert hot.picture.body == stored.picture.body
+    assert (hot.tier, stored.tier) == (Tier.MEMORY, Tier.STORED)
+    assert hot.encoded.body == stored.encoded.body
     assert len(pool.requests) == 1
 
 
@@ -86,7 +86,7 @@ async def test_what_is_stored_with_todays_recipe_is_skipped(
 
     result = await ensured(variant_service, upload_id)
     assert set(result) == set(ALL)
-    assert result[ALL[2]] == Ensured(ALL[2], len(fetched.picture.body), None)
+    assert result[ALL[2]] == Ensured(ALL[2], len(fetched.encoded.body), None)
     assert [len(targets) for targets in pool.requests] == [1, len(ALL) - 1]
 
     store.calls.clear()
@@ -96,7 +96,7 @@ async def test_what_is_stored_with_todays_recipe_is_skipped(
     assert len(pool.priorities) == 2
 
 
-async def test_what_was_measured_is_told_of_the_derived_and_of_the_stored(
+async def test_ensured_has_the_measured_quality_if_derived_or_stored(
     variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
     pool.measured = Measured(83, 80.25)
@@ -110,7 +110,7 @@ async def test_what_was_measured_is_told_of_the_derived_and_of_the_stored(
     assert (info.metadata["quality"], info.metadata["score"]) == ("83", "80.25")
 
 
-async def test_stale_variants_are_derived_anew(
+async def test_ensure_replaces_stale_variants(
     variant_service: VariantService, store: CountingStore, recipes: Recipes, upload_id: UploadId
 ) -> None:
     await put_stale(store, upload_id, ALL[0])
@@ -121,10 +121,10 @@ async def test_stale_variants_are_derived_anew(
     assert stored.info.metadata["recipe"] == recipes.fingerprint(ALL[0])
     assert stored.body == rendering_of(b"an original", recipes.target(ALL[0]))
     assert result[ALL[0]].seconds is not None
-    assert (await variant_service.fetch(upload_id, ALL[0])).picture.body == stored.body
+    assert (await variant_service.fetch(upload_id, ALL[0])).encoded.body == stored.body
 
 
-async def test_nothing_to_do_is_done_at_once(
+async def test_ensure_without_variants_ends_at_once(
     variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
     assert await ensured(variant_service, upload_id, []) == {}
@@ -132,7 +132,7 @@ async def test_nothing_to_do_is_done_at_once(
     assert pool.priorities == []
 
 
-async def test_it_does_not_ask_for_the_original_of_what_is_all_stored(
+async def test_ensure_of_stored_variants_does_not_read_the_original(
     variant_service: VariantService, make: Make, store: CountingStore, upload_id: UploadId
 ) -> None:
     await ensured(variant_service, upload_id)
@@ -143,7 +143,7 @@ async def test_it_does_not_ask_for_the_original_of_what_is_all_stored(
     assert store.count("download", original_key(upload_id)) == 0
 
 
-async def test_formats_of_one_size_do_not_get_mixed_up(
+async def test_formats_of_one_size_are_not_mixed_up(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId
 ) -> None:
     variants = [Variant(SIZES["small"], format) for format in (Format.AVIF, Format.JPG)]

@@ -1,4 +1,4 @@
-"""The warm-up beside live requests, in trouble, and stopped half-way."""
+"""VariantService.ensure beside live requests, on failures, and when it is stopped."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -27,14 +27,14 @@ ALL = SIZES.standard
 async def ensured(
     variant_service: VariantService, upload_id: UploadId, variants: Sequence[Variant] = ALL
 ) -> dict[Variant, Ensured]:
-    """By variant; each may come once only."""
+    """Results by variant; fails if one comes twice."""
     found = [one async for one in variant_service.ensure(upload_id, variants)]
     assert len({one.variant for one in found}) == len(found)
     return {one.variant: one for one in found}
 
 
 class TestBesideLiveRequests:
-    async def test_who_asks_for_a_variant_in_the_making_gets_it_from_here(
+    async def test_fetch_joins_a_running_ensure(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(3)
@@ -51,7 +51,7 @@ class TestBesideLiveRequests:
         assert len(pool.requests) == 1
         assert pool.renderings == len(ALL)
 
-    async def test_a_variant_that_a_live_request_is_making_is_not_made_twice(
+    async def test_ensure_joins_a_running_fetch(
         self, variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
     ) -> None:
         pool.measured = Measured(83, 80.25)
@@ -68,11 +68,11 @@ class TestBesideLiveRequests:
 
         assert answer.tier is Tier.DERIVED
         assert set(result) == set(ALL)
-        assert result[ALL[0]] == Ensured(ALL[0], len(answer.picture.body), None, pool.measured)
+        assert result[ALL[0]] == Ensured(ALL[0], len(answer.encoded.body), None, pool.measured)
         assert pool.renderings == len(ALL)
         assert variant_key(upload_id, ALL[0]) in await store.keys()
 
-    async def test_a_stale_variant_that_a_live_request_is_reading_is_derived_anew_all_the_same(
+    async def test_ensure_replaces_a_stale_variant_that_a_fetch_is_reading(
         self,
         *,
         variant_service: VariantService,
@@ -85,7 +85,7 @@ class TestBesideLiveRequests:
         for each in (*others, variant):
             await put_stale(store, upload_id, each)
         gates = [pool.hold(number) for number in (1, 2, 3, 4)]
-        for other in others:  # as many refreshes as there may be, so that none will help
+        for other in others:  # uses up all refreshes
             await variant_service.fetch(upload_id, other)
         await asyncio.gather(*(gate.reached.wait() for gate in gates))
         reading = store.hold("get")
@@ -102,7 +102,7 @@ class TestBesideLiveRequests:
             gate.open()
         assert stored.metadata["recipe"] == recipes.fingerprint(variant)
 
-    async def test_nothing_is_rendered_for_a_variant_that_a_live_request_is_making(
+    async def test_ensure_renders_nothing_if_a_fetch_derives_the_variant(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(1)
@@ -110,13 +110,15 @@ class TestBesideLiveRequests:
         await gate.reached.wait()
 
         warm_up = asyncio.create_task(ensured(variant_service, upload_id, ALL[:1]))
-        await eventually(lambda: len(pool.priorities) == 2 and pool.in_use == 1)  # it came, and found nothing to do
+        await eventually(
+            lambda: len(pool.priorities) == 2 and pool.in_use == 1
+        )  # it got its process and found nothing to do
         gate.open()
         await asyncio.gather(live, warm_up)
 
         assert pool.renderings == 1
 
-    async def test_no_live_request_waits_behind_a_warm_up_that_waits_for_a_process(
+    async def test_fetch_does_not_wait_for_an_ensure_that_waits_for_a_process(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         entrance = pool.hold_entrance(Priority.BACKGROUND)
@@ -129,21 +131,21 @@ class TestBesideLiveRequests:
 
         assert {answer.tier for answer in answers} == {Tier.DERIVED}
 
-    async def test_a_variant_is_served_as_soon_as_it_is_made(
+    async def test_variant_is_served_before_ensure_ends(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(2)
         warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        assert (await variant_service.fetch(upload_id, ALL[-1])).tier is Tier.HOT
+        assert (await variant_service.fetch(upload_id, ALL[-1])).tier is Tier.MEMORY
 
         gate.open()
         await warm_up
 
 
 class TestFailures:
-    async def test_an_unknown_upload_is_said(
+    async def test_unknown_upload_raises(
         self, variant_service: VariantService, pool: FakePool, temporary: Path
     ) -> None:
         with pytest.raises(UnknownUpload):
@@ -153,7 +155,7 @@ class TestFailures:
         assert listing(temporary) == []
 
     @pytest.mark.parametrize("failure", [Undecodable("Broken."), RenderFailed()], ids=["corrupt", "crash"])
-    async def test_what_the_original_does_wrong_reaches_the_warm_up_and_whoever_joined_it(
+    async def test_undecodable_original_fails_ensure_and_joined_fetches(
         self,
         variant_service: VariantService,
         pool: FakePool,
@@ -176,7 +178,7 @@ class TestFailures:
         labels = {"size": ALL[3].size_name, "format": ALL[3].format, "outcome": failure.code}
         assert sample(metrics, "darkroom_derivations_total", **labels) == 1
 
-    async def test_a_store_that_goes_away_fails_it_and_releases_everything(
+    async def test_store_failure_fails_ensure_and_releases_everything(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -191,17 +193,17 @@ class TestFailures:
 
         assert pool.in_use == 0
         await eventually(lambda: listing(temporary) == [])
-        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.HOT  # rendered, though not stored
+        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.MEMORY  # rendered, but not stored
         assert set(await ensured(variant_service, upload_id)) == set(ALL)
 
-    async def test_a_delete_meanwhile_stops_it_and_leaves_nothing(
+    async def test_concurrent_deletion_stops_ensure_and_leaves_nothing(
         self, variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(3)
         warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
         gate.open()
 
         with pytest.raises(UnknownUpload):
@@ -212,7 +214,7 @@ class TestFailures:
 
 
 class TestAbandoned:
-    async def test_closing_it_releases_everything(
+    async def test_closing_the_generator_releases_everything(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -230,7 +232,7 @@ class TestAbandoned:
         assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
         await eventually(lambda: listing(temporary) == [])
 
-    async def test_whoever_waited_for_it_is_told_to_try_again(
+    async def test_joined_fetch_of_abandoned_ensure_is_told_to_retry(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate: Gate = pool.hold(2)
@@ -245,7 +247,7 @@ class TestAbandoned:
         assert caught.value.retry_after == 1
         assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
 
-    async def test_cancelling_it_releases_everything(
+    async def test_cancelling_ensure_releases_everything(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, temporary: Path
     ) -> None:
         gate: Gate = pool.hold(2)

@@ -1,4 +1,4 @@
-"""Fetching a variant: from memory, from the store, or derived once for all who ask."""
+"""VariantService.fetch: from memory, from the store, or derived once for all callers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ Make = Callable[..., VariantService]
 
 
 def tiers(metrics: Metrics) -> dict[str, float]:
-    """Requests by where their answers came from; without the tiers that served none."""
+    """Requests by tier, without tiers that served none."""
     names = ("hot", "stored", "derived", "collapsed", "refused")
     counts = {name: sample(metrics, "darkroom_variant_requests_total", tier=name) for name in names}
     return {name: count for name, count in counts.items() if count}
@@ -34,23 +34,23 @@ def derived(metrics: Metrics, outcome: str = "ok") -> float:
 
 
 class TestTiers:
-    async def test_a_cold_variant_is_derived_then_it_is_hot(
+    async def test_first_fetch_derives_and_second_is_from_memory(
         self, variant_service: VariantService, recipes: Recipes, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
         cold = await variant_service.fetch(upload_id, variant)
         hot = await variant_service.fetch(upload_id, variant)
 
         assert cold.tier is Tier.DERIVED
-        assert cold.picture.body == rendering_of(b"an original", recipes.target(variant))
-        assert cold.picture.recipe == recipes.fingerprint(variant)
+        assert cold.encoded.body == rendering_of(b"an original", recipes.target(variant))
+        assert cold.encoded.recipe == recipes.fingerprint(variant)
         assert cold.timings == {"decode": 0.25, "resize": 0.125, "encode": 0.0625}
-        assert hot.tier is Tier.HOT
-        assert hot.picture is cold.picture
+        assert hot.tier is Tier.MEMORY
+        assert hot.encoded is cold.encoded
         assert hot.timings == {}
         assert tiers(metrics) == {"derived": 1, "hot": 1}
         assert derived(metrics) == 1
 
-    async def test_a_cold_variant_costs_one_look_and_one_download_and_waits_in_the_live_queue(
+    async def test_missing_variant_costs_one_get_and_one_download_at_live_priority(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -64,7 +64,7 @@ class TestTiers:
         assert pool.priorities == [Priority.LIVE]
         assert pool.estimates == [1000 + len(b"an original")]
 
-    async def test_a_derived_variant_is_written_back(
+    async def test_derived_variant_is_written_back(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -76,11 +76,11 @@ class TestTiers:
         await variant_service.drain()
 
         stored = await store.inner.get(variant_key(upload_id, variant))
-        assert stored.body == fetched.picture.body
-        assert stored.info.metadata == fetched.picture.metadata
+        assert stored.body == fetched.encoded.body
+        assert stored.info.metadata == fetched.encoded.metadata
         assert sample(metrics, "darkroom_write_backs_total", outcome="stored") == 1
 
-    async def test_another_process_finds_it_stored_with_one_get_and_nothing_else(
+    async def test_other_process_finds_stored_variant_with_one_get(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
         first, second = make(), make()
@@ -92,15 +92,15 @@ class TestTiers:
         again = await second.fetch(upload_id, variant)
 
         assert found.tier is Tier.STORED
-        assert again.tier is Tier.HOT
-        assert (found.picture.body, found.picture.etag) == (made.picture.body, made.picture.etag)
+        assert again.tier is Tier.MEMORY
+        assert (found.encoded.body, found.encoded.etag) == (made.encoded.body, made.encoded.etag)
         assert store.calls == [("get", variant_key(upload_id, variant))]
         assert tiers(metrics) == {"derived": 1, "stored": 1, "hot": 1}
 
-    async def test_without_memory_every_answer_comes_from_the_store(
+    async def test_fetch_without_memory_cache_reads_the_store(
         self, make: Make, upload_id: UploadId, variant: Variant
     ) -> None:
-        variant_service = make(hot_bytes=0)
+        variant_service = make(memory_cache_bytes=0)
         await variant_service.fetch(upload_id, variant)
         await variant_service.drain()
 
@@ -116,7 +116,7 @@ class TestTiers:
         assert sample(metrics, "darkroom_stage_seconds_sum", stage="decode") == 0.25
         assert sample(metrics, "darkroom_stage_seconds_sum", stage="encode") == 0.0625
 
-    async def test_no_copy_of_the_original_stays_behind(
+    async def test_downloaded_original_is_removed(
         self, variant_service: VariantService, upload_id: UploadId, variant: Variant, temporary: Path
     ) -> None:
         await variant_service.fetch(upload_id, variant)
@@ -125,7 +125,7 @@ class TestTiers:
 
 
 class TestManyCallers:
-    async def test_64_who_ask_for_one_cold_variant_cost_one_derivation(
+    async def test_concurrent_fetches_of_a_missing_variant_cost_one_derivation(
         self,
         *,
         variant_service: VariantService,
@@ -146,11 +146,11 @@ class TestManyCallers:
         assert derived(metrics) == 1
         assert [answer.tier for answer in answers] == [Tier.DERIVED] + [Tier.COLLAPSED] * 63
         assert tiers(metrics) == {"derived": 1, "collapsed": 63}
-        assert {answer.picture.body for answer in answers} == {answers[0].picture.body}
+        assert {answer.encoded.body for answer in answers} == {answers[0].encoded.body}
         assert all(answer.timings == {} for answer in answers[1:])
         assert (store.count("get"), store.count("download")) == (1, 1)
 
-    async def test_other_variants_are_other_derivations(
+    async def test_different_variants_are_derived_separately(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
     ) -> None:
         single = Variant(variant.size, variant.format)
@@ -160,11 +160,11 @@ class TestManyCallers:
         )
 
         assert first.tier is second.tier is Tier.DERIVED
-        assert first.picture.body != second.picture.body
+        assert first.encoded.body != second.encoded.body
         assert pool.renderings == 2
 
     @pytest.mark.promise("C8")
-    async def test_who_hangs_up_cancels_nothing_for_the_others(
+    async def test_cancelled_callers_do_not_cancel_the_derivation(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
         gate = pool.hold()
@@ -182,7 +182,7 @@ class TestManyCallers:
         assert tiers(metrics) == {"collapsed": 1}
 
     @pytest.mark.promise("C8")
-    async def test_a_picture_is_finished_and_stored_even_if_all_hang_up(
+    async def test_derivation_is_completed_and_stored_if_all_callers_are_cancelled(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -199,13 +199,13 @@ class TestManyCallers:
         gate.open()
         await variant_service.drain()
 
-        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.HOT
+        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.MEMORY
         assert variant_key(upload_id, variant) in await store.keys()
         assert pool.renderings == 1
 
 
 class TestStoreAway:
-    async def test_on_reading_is_said_and_not_remembered(
+    async def test_failed_read_raises_and_is_not_cached(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -221,7 +221,7 @@ class TestStoreAway:
         assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
         assert tiers(metrics) == {"refused": 1, "derived": 1}
 
-    async def test_on_downloading_is_said_counted_and_not_remembered(
+    async def test_failed_download_raises_is_counted_and_not_cached(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -239,7 +239,7 @@ class TestStoreAway:
         assert derived(metrics) == 1
 
     @pytest.mark.heavy
-    async def test_on_writing_back_is_no_business_of_who_asked(
+    async def test_failed_write_back_does_not_affect_the_caller(
         self, variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("put", 1)
@@ -249,9 +249,9 @@ class TestStoreAway:
 
         assert answer.tier is Tier.DERIVED
         assert store.count("put") == 2
-        assert (await store.inner.get(variant_key(upload_id, variant))).body == answer.picture.body
+        assert (await store.inner.get(variant_key(upload_id, variant))).body == answer.encoded.body
 
-    async def test_the_answer_does_not_wait_for_the_write_back(
+    async def test_fetch_does_not_wait_for_the_write_back(
         self, variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         gate = store.hold("put")
@@ -261,7 +261,7 @@ class TestStoreAway:
         draining = asyncio.create_task(variant_service.drain())
         again = await variant_service.fetch(upload_id, variant)
 
-        assert (answer.tier, again.tier) == (Tier.DERIVED, Tier.HOT)
+        assert (answer.tier, again.tier) == (Tier.DERIVED, Tier.MEMORY)
         assert not draining.done()
         assert variant_key(upload_id, variant) not in await store.keys()
         gate.open()
@@ -270,10 +270,10 @@ class TestStoreAway:
 
 
 @pytest.mark.heavy
-async def test_what_cannot_be_written_back_in_time_is_served_all_the_same(
+async def test_variants_beyond_the_write_back_limit_are_served_but_not_stored(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId, metrics: Metrics
 ) -> None:
-    """At most 256 write-backs are in hand; they hold their bodies in memory."""
+    """At most 256 write-backs run at once, since each holds a body in memory."""
     variants = [Variant(Size(f"s{side}", side, None, Fit.INSIDE), Format.JPG) for side in range(100, 358)]
     gate = store.hold("put")
 
@@ -289,7 +289,7 @@ async def test_what_cannot_be_written_back_in_time_is_served_all_the_same(
 
 class TestDeadline:
     @pytest.mark.promise("A14")
-    async def test_who_waits_too_long_is_told_and_the_next_call_works(
+    async def test_timeout_raises_and_the_next_call_succeeds(
         self, *, make: Make, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics, temporary: Path
     ) -> None:
         variant_service = make(timeout=0.05)
@@ -306,7 +306,7 @@ class TestDeadline:
         assert derived(metrics, "derivation_timeout") == 1
         assert tiers(metrics) == {"refused": 1, "derived": 1, "stored": 1}
 
-    async def test_a_store_that_hangs_is_late_too(
+    async def test_hanging_store_raises_derivation_timeout(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         variant_service = make(timeout=0.05)
@@ -318,7 +318,7 @@ class TestDeadline:
 
         assert (await make().fetch(upload_id, variant)).tier is Tier.DERIVED
 
-    async def test_no_room_is_said_and_not_remembered(
+    async def test_overload_raises_and_is_not_cached(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant, metrics: Metrics
     ) -> None:
         pool.failure = Overloaded(retry_after=3)
@@ -330,11 +330,11 @@ class TestDeadline:
         assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
         assert derived(metrics, "overloaded") == 1
 
-    async def test_one_too_many_gets_what_is_stored_and_else_is_refused_before_it_takes_anything(
+    async def test_full_queue_serves_stored_variants_and_rejects_others_before_taking_a_lease(
         self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
     ) -> None:
-        lock = CountingLock()
-        variant_service = make(lock=lock, hot_bytes=0)
+        counting_leases = CountingLeases()
+        variant_service = make(leases=counting_leases, memory_cache_bytes=0)
         await variant_service.fetch(upload_id, variant)
         await variant_service.drain()
         pool.full = True
@@ -345,10 +345,10 @@ class TestDeadline:
             await variant_service.fetch(upload_id, replace(variant, density=3))
 
         assert [call for call, _ in store.calls] == ["get", "get"]
-        assert lock.held == [variant_key(upload_id, variant)]
+        assert counting_leases.held == [variant_key(upload_id, variant)]
 
 
-class CountingLock(NoLeases):
+class CountingLeases(NoLeases):
     def __init__(self) -> None:
         self.held: list[str] = []
 

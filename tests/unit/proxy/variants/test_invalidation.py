@@ -1,4 +1,4 @@
-"""Deleting: the original, every variant, and what is remembered of them; no derivation outlives it."""
+"""Deletion of uploads and variants, also during derivations."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from tests.fakes import CountingStore, FakePool
 Make = Callable[..., VariantService]
 
 
-async def test_everything_of_the_upload_is_gone_and_nothing_of_another(
+async def test_delete_upload_removes_everything_of_that_upload_only(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
     other = new_upload_id()
@@ -25,19 +25,19 @@ async def test_everything_of_the_upload_is_gone_and_nothing_of_another(
         await variant_service.fetch(owner, Variant(variant.size, variant.format))
     await variant_service.drain()
 
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     assert len(await store.keys()) == 3
     assert all(other in key for key in await store.keys())
-    assert (await variant_service.fetch(other, variant)).tier is Tier.HOT
+    assert (await variant_service.fetch(other, variant)).tier is Tier.MEMORY
 
 
-async def test_a_fetch_afterwards_is_refused_without_asking_the_store(
+async def test_fetch_after_deletion_does_not_reach_the_store(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
     store.calls.clear()
 
     with pytest.raises(UnknownUpload):
@@ -46,14 +46,14 @@ async def test_a_fetch_afterwards_is_refused_without_asking_the_store(
     assert store.calls == []
 
 
-async def test_the_original_goes_first(
+async def test_delete_upload_removes_the_original_first(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
     store.calls.clear()
 
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     assert store.calls == [
         ("delete", original_key(upload_id)),
@@ -62,15 +62,17 @@ async def test_the_original_goes_first(
     ]
 
 
-async def test_it_may_be_done_twice(variant_service: VariantService, upload_id: UploadId, variant: Variant) -> None:
-    await variant_service.purge(upload_id)
-    await variant_service.purge(upload_id)
+async def test_delete_upload_is_idempotent(
+    variant_service: VariantService, upload_id: UploadId, variant: Variant
+) -> None:
+    await variant_service.delete_upload(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     with pytest.raises(UnknownUpload):
         await variant_service.fetch(upload_id, variant)
 
 
-async def test_a_store_that_is_away_is_said_and_a_second_try_finishes(
+async def test_store_failure_raises_and_a_retry_completes_the_deletion(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
     await variant_service.fetch(upload_id, variant)
@@ -78,19 +80,19 @@ async def test_a_store_that_is_away_is_said_and_a_second_try_finishes(
     store.fail("list")
 
     with pytest.raises(StoreUnavailable):
-        await variant_service.purge(upload_id)
-    await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
+    await variant_service.delete_upload(upload_id)
 
     assert await store.keys() == []
 
 
-async def test_deleting_a_variant_leaves_the_original_which_derives_it_anew(
+async def test_deleted_variant_is_derived_again(
     variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
 
-    await variant_service.delete(upload_id, variant)
+    await variant_service.delete_variants(upload_id, variant)
 
     assert await store.keys() == [original_key(upload_id)]
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
@@ -99,9 +101,9 @@ async def test_deleting_a_variant_leaves_the_original_which_derives_it_anew(
 
 @pytest.mark.parametrize("missing_ttl", [60, 0])
 class TestMeanwhile:
-    """Whatever was under way; also where missing uploads are not remembered (`MISSING_TTL=0`)."""
+    """Deletion during other work; also without caching of missing uploads (`MISSING_TTL=0`)."""
 
-    async def test_a_derivation_serves_who_waits_and_leaves_nothing(
+    async def test_running_derivation_serves_its_callers_and_leaves_nothing(
         self,
         *,
         make: Make,
@@ -116,7 +118,7 @@ class TestMeanwhile:
         caller = asyncio.create_task(variant_service.fetch(upload_id, variant))
         await gate.reached.wait()
 
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
         gate.open()
 
         assert (await caller).tier is Tier.DERIVED
@@ -125,7 +127,7 @@ class TestMeanwhile:
         with pytest.raises(UnknownUpload):
             await variant_service.fetch(upload_id, variant)
 
-    async def test_a_look_into_the_store_leaves_nothing_in_memory(
+    async def test_running_store_read_leaves_nothing_in_memory(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, missing_ttl: int
     ) -> None:
         first, second = make(), make(missing_ttl=missing_ttl)
@@ -135,14 +137,14 @@ class TestMeanwhile:
         caller = asyncio.create_task(second.fetch(upload_id, variant))
         await gate.reached.wait()
 
-        await second.purge(upload_id)
+        await second.delete_upload(upload_id)
         gate.open()
 
         assert (await caller).tier is Tier.STORED
         with pytest.raises(UnknownUpload):
             await second.fetch(upload_id, variant)
 
-    async def test_a_write_back_leaves_nothing(
+    async def test_running_write_back_leaves_nothing(
         self, make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, missing_ttl: int
     ) -> None:
         variant_service = make(missing_ttl=missing_ttl)
@@ -150,7 +152,7 @@ class TestMeanwhile:
         await variant_service.fetch(upload_id, variant)
         await gate.reached.wait()
 
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
         gate.open()
         await variant_service.drain()
 
@@ -159,13 +161,13 @@ class TestMeanwhile:
             await variant_service.fetch(upload_id, variant)
 
 
-async def test_what_could_not_be_deleted_is_still_there(
+async def test_failed_deletion_keeps_serving(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
-    """A cache would keep for a minute that it is not."""
+    """A 404 would be cached for a minute."""
     store.fail("delete")
     with pytest.raises(StoreUnavailable):
-        await variant_service.purge(upload_id)
+        await variant_service.delete_upload(upload_id)
 
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
-    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.HOT
+    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.MEMORY

@@ -1,4 +1,4 @@
-"""The memory of variants: bounded in bytes, least recently used goes first."""
+"""MemoryCache: bounded in bytes, evicts the least recently used."""
 
 from datetime import UTC, datetime
 
@@ -12,109 +12,109 @@ JPG, PNG, WEBP = (Variant(SIZE, format) for format in (Format.JPG, Format.PNG, F
 ONE, OTHER = new_upload_id(), new_upload_id()
 
 
-def picture(kilobytes: int = 1) -> EncodedVariant:
-    """It weighs a kilobyte more than its body."""
+def encoded(kilobytes: int = 1) -> EncodedVariant:
+    """A variant that takes `kilobytes` and one more in the cache."""
     return EncodedVariant(b"x" * KILOBYTE * kilobytes, Format.JPG, '"e"', datetime.now(UTC), "recipe", "tag")
 
 
-def held(hot: MemoryCache, *keys: tuple[UploadId, Variant]) -> list[bool]:
-    return [hot.get(*key) is not None for key in keys]
+def held(cache: MemoryCache, *keys: tuple[UploadId, Variant]) -> list[bool]:
+    return [cache.get(*key) is not None for key in keys]
 
 
-def test_what_is_put_comes_back_the_same() -> None:
-    hot, kept = MemoryCache(10 * KILOBYTE), picture()
+def test_get_returns_what_was_put() -> None:
+    cache, kept = MemoryCache(10 * KILOBYTE), encoded()
 
-    hot.put(ONE, JPG, kept)
+    cache.put(ONE, JPG, kept)
 
-    assert hot.get(ONE, JPG) is kept
-    assert hot.get(ONE, PNG) is None
-    assert hot.get(OTHER, JPG) is None
-
-
-def test_the_bound_counts_bytes_and_a_kilobyte_for_each_entry() -> None:
-    hot = MemoryCache(4 * KILOBYTE)
-
-    hot.put(ONE, JPG, picture())
-    hot.put(ONE, PNG, picture())
-    assert held(hot, (ONE, JPG), (ONE, PNG)) == [True, True]
-
-    hot.put(ONE, WEBP, picture(0))
-    assert (len(hot), hot.bytes) == (2, 3 * KILOBYTE)
-    assert held(hot, (ONE, JPG), (ONE, PNG), (ONE, WEBP)) == [False, True, True]
+    assert cache.get(ONE, JPG) is kept
+    assert cache.get(ONE, PNG) is None
+    assert cache.get(OTHER, JPG) is None
 
 
-def test_a_large_one_drives_out_as_many_as_it_needs() -> None:
-    hot = MemoryCache(6 * KILOBYTE)
+def test_size_counts_bodies_and_a_kilobyte_per_entry() -> None:
+    cache = MemoryCache(4 * KILOBYTE)
+
+    cache.put(ONE, JPG, encoded())
+    cache.put(ONE, PNG, encoded())
+    assert held(cache, (ONE, JPG), (ONE, PNG)) == [True, True]
+
+    cache.put(ONE, WEBP, encoded(0))
+    assert (len(cache), cache.bytes) == (2, 3 * KILOBYTE)
+    assert held(cache, (ONE, JPG), (ONE, PNG), (ONE, WEBP)) == [False, True, True]
+
+
+def test_large_entry_evicts_as_many_as_needed() -> None:
+    cache = MemoryCache(6 * KILOBYTE)
     for variant in (JPG, PNG, WEBP):
-        hot.put(ONE, variant, picture())
+        cache.put(ONE, variant, encoded())
 
-    hot.put(OTHER, JPG, picture(3))
+    cache.put(OTHER, JPG, encoded(3))
 
-    assert held(hot, (ONE, JPG), (ONE, PNG), (ONE, WEBP), (OTHER, JPG)) == [False, False, True, True]
-
-
-def test_what_was_asked_for_last_stays_longest() -> None:
-    hot = MemoryCache(4 * KILOBYTE)
-    hot.put(ONE, JPG, picture())
-    hot.put(ONE, PNG, picture())
-
-    hot.get(ONE, JPG)
-    hot.put(ONE, WEBP, picture())
-
-    assert held(hot, (ONE, JPG), (ONE, PNG), (ONE, WEBP)) == [True, False, True]
+    assert held(cache, (ONE, JPG), (ONE, PNG), (ONE, WEBP), (OTHER, JPG)) == [False, False, True, True]
 
 
-def test_one_that_fills_it_exactly_is_kept_and_one_larger_than_the_whole_drives_nothing_out() -> None:
-    hot = MemoryCache(4 * KILOBYTE)
+def test_least_recently_used_entry_is_evicted_first() -> None:
+    cache = MemoryCache(4 * KILOBYTE)
+    cache.put(ONE, JPG, encoded())
+    cache.put(ONE, PNG, encoded())
 
-    hot.put(ONE, JPG, picture(3))
-    hot.put(ONE, PNG, picture(4))
+    cache.get(ONE, JPG)
+    cache.put(ONE, WEBP, encoded())
 
-    assert held(hot, (ONE, JPG), (ONE, PNG)) == [True, False]
-
-
-def test_a_newer_picture_takes_the_older_ones_place() -> None:
-    hot, newer = MemoryCache(4 * KILOBYTE), picture(2)
-    hot.put(ONE, JPG, picture())
-
-    hot.put(ONE, JPG, newer)
-
-    assert hot.get(ONE, JPG) is newer
+    assert held(cache, (ONE, JPG), (ONE, PNG), (ONE, WEBP)) == [True, False, True]
 
 
-def test_forgetting_an_upload_forgets_all_of_it_and_nothing_else() -> None:
-    hot = MemoryCache(100 * KILOBYTE)
+def test_entry_of_the_maximum_size_is_kept_and_a_larger_one_is_ignored() -> None:
+    cache = MemoryCache(4 * KILOBYTE)
+
+    cache.put(ONE, JPG, encoded(3))
+    cache.put(ONE, PNG, encoded(4))
+
+    assert held(cache, (ONE, JPG), (ONE, PNG)) == [True, False]
+
+
+def test_put_replaces_an_older_entry() -> None:
+    cache, newer = MemoryCache(4 * KILOBYTE), encoded(2)
+    cache.put(ONE, JPG, encoded())
+
+    cache.put(ONE, JPG, newer)
+
+    assert cache.get(ONE, JPG) is newer
+
+
+def test_forget_removes_all_variants_of_one_upload() -> None:
+    cache = MemoryCache(100 * KILOBYTE)
     for variant in (JPG, PNG):
-        hot.put(ONE, variant, picture())
-        hot.put(OTHER, variant, picture())
+        cache.put(ONE, variant, encoded())
+        cache.put(OTHER, variant, encoded())
 
-    hot.forget(ONE)
-    hot.forget(new_upload_id())
+    cache.forget(ONE)
+    cache.forget(new_upload_id())
 
-    assert held(hot, (ONE, JPG), (ONE, PNG), (OTHER, JPG), (OTHER, PNG)) == [False, False, True, True]
-
-
-def test_without_memory_nothing_is_kept() -> None:
-    hot = MemoryCache(0)
-
-    hot.put(ONE, JPG, picture(0))
-
-    assert held(hot, (ONE, JPG)) == [False]
+    assert held(cache, (ONE, JPG), (ONE, PNG), (OTHER, JPG), (OTHER, PNG)) == [False, False, True, True]
 
 
-def test_it_tells_of_those_that_went_for_want_of_room_alone() -> None:
+def test_cache_without_memory_keeps_nothing() -> None:
+    cache = MemoryCache(0)
+
+    cache.put(ONE, JPG, encoded(0))
+
+    assert held(cache, (ONE, JPG)) == [False]
+
+
+def test_on_eviction_is_called_only_for_evicted_entries() -> None:
     now, evicted = 0.0, []
-    hot = MemoryCache(4 * KILOBYTE, lambda: now, on_eviction=lambda: evicted.append(now))
-    hot.put(ONE, JPG, picture())
-    hot.put(ONE, PNG, picture())
-    hot.forget(OTHER)
+    cache = MemoryCache(4 * KILOBYTE, lambda: now, on_eviction=lambda: evicted.append(now))
+    cache.put(ONE, JPG, encoded())
+    cache.put(ONE, PNG, encoded())
+    cache.forget(OTHER)
     assert evicted == []
 
-    hot.put(ONE, WEBP, picture())
+    cache.put(ONE, WEBP, encoded())
     assert evicted == [0.0]
 
-    hot.forget(ONE)
-    hot.put(ONE, JPG, picture())
+    cache.forget(ONE)
+    cache.put(ONE, JPG, encoded())
     now = MAX_AGE + 1
-    hot.put(ONE, PNG, picture(3))
+    cache.put(ONE, PNG, encoded(3))
     assert evicted == [0.0]

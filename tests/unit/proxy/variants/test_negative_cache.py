@@ -1,4 +1,4 @@
-"""What asking again will not change is remembered: for a while, and for so many."""
+"""Permanent failures are cached, bounded in time and number."""
 
 import asyncio
 import gc
@@ -26,7 +26,7 @@ async def refused(variant_service: VariantService, upload_id: UploadId, variant:
 
 
 @pytest.mark.promise("C3")
-async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
+async def test_unknown_id_requested_1000_times_reaches_the_store_once(
     variant_service: VariantService, store: CountingStore, variant: Variant, metrics: Metrics
 ) -> None:
     unknown = new_upload_id()
@@ -38,13 +38,13 @@ async def test_an_unknown_id_asked_for_1000_times_reaches_the_store_once(
     assert store.calls == [
         ("get", variant_key(unknown, variant)),
         ("download", original_key(unknown)),
-        ("list", f"images/{unknown}/"),  # or what is left of an upload would not be served
+        ("list", f"images/{unknown}/"),  # finds stored variants, which must still be served
     ]
     assert sample(metrics, "darkroom_variant_requests_total", tier="refused") == 1000
 
 
 @pytest.mark.promise("C3")
-async def test_a_hundred_unknown_ids_cost_three_small_calls_each_and_no_rendering(
+async def test_unknown_ids_cost_three_store_calls_each_and_no_rendering(
     variant_service: VariantService, store: CountingStore, pool: FakePool, variant: Variant, temporary: Path
 ) -> None:
     answers = await asyncio.gather(*(refused(variant_service, new_upload_id(), variant) for _ in range(100)))
@@ -55,7 +55,7 @@ async def test_a_hundred_unknown_ids_cost_three_small_calls_each_and_no_renderin
     assert list(temporary.iterdir()) == []
 
 
-async def test_an_unknown_id_is_unknown_in_every_size(
+async def test_unknown_id_is_cached_for_every_size(
     variant_service: VariantService, store: CountingStore, variant: Variant
 ) -> None:
     unknown = new_upload_id()
@@ -67,10 +67,10 @@ async def test_an_unknown_id_is_unknown_in_every_size(
 
 
 @pytest.mark.promise("C9")
-async def test_what_is_stored_is_served_also_where_the_original_is_known_to_be_gone(
+async def test_stored_variant_is_served_after_its_original_was_found_missing(
     make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
-    """A bucket's originals may be lost: what is left of them goes on being served."""
+    """If a bucket loses originals, their stored variants are still served."""
     first, second = make(), make()
     await first.fetch(upload_id, variant)
     await first.drain()
@@ -80,7 +80,7 @@ async def test_what_is_stored_is_served_also_where_the_original_is_known_to_be_g
     assert (await second.fetch(upload_id, variant)).tier is Tier.STORED
 
 
-async def test_another_id_is_another_matter(
+async def test_other_ids_are_not_affected(
     variant_service: VariantService, upload_id: UploadId, variant: Variant
 ) -> None:
     await refused(variant_service, new_upload_id(), variant)
@@ -88,7 +88,7 @@ async def test_another_id_is_another_matter(
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
 
 
-async def test_an_unknown_id_takes_no_rendering(
+async def test_unknown_id_takes_no_render_process(
     variant_service: VariantService, pool: FakePool, variant: Variant
 ) -> None:
     await refused(variant_service, new_upload_id(), variant)
@@ -97,7 +97,7 @@ async def test_an_unknown_id_takes_no_rendering(
     assert pool.in_use == 0
 
 
-async def test_what_is_remembered_expires(make: Make, store: CountingStore, variant: Variant) -> None:
+async def test_cached_error_expires(make: Make, store: CountingStore, variant: Variant) -> None:
     unknown = new_upload_id()
     forgetful = make(missing_ttl=0)
 
@@ -108,7 +108,7 @@ async def test_what_is_remembered_expires(make: Make, store: CountingStore, vari
 
 
 @pytest.mark.promise("C6")
-async def test_what_appears_after_the_memory_expired_is_found(
+async def test_upload_is_found_after_the_cached_error_expired(
     make: Make, store: CountingStore, variant: Variant
 ) -> None:
     late = new_upload_id()
@@ -122,13 +122,13 @@ async def test_what_appears_after_the_memory_expired_is_found(
 
 @pytest.mark.promise("C3")
 @pytest.mark.heavy
-async def test_no_more_than_10000_are_remembered(
+async def test_negative_cache_holds_at_most_10000_entries(
     variant_service: VariantService, store: CountingStore, variant: Variant
 ) -> None:
     first = new_upload_id()
-    await variant_service.purge(first)
+    await variant_service.delete_upload(first)
     for _ in range(10_000):
-        await variant_service.purge(new_upload_id())
+        await variant_service.delete_upload(new_upload_id())
     store.calls.clear()
 
     assert await refused(variant_service, first, variant) is UnknownUpload
@@ -136,8 +136,8 @@ async def test_no_more_than_10000_are_remembered(
 
 
 @pytest.mark.heavy
-async def test_remembering_keeps_nothing_else_alive(variant_service: VariantService, variant: Variant) -> None:
-    """A traceback holds the frames it went through, and these hold requests and their bodies."""
+async def test_cached_error_keeps_no_frames_alive(variant_service: VariantService, variant: Variant) -> None:
+    """A traceback keeps frames alive, and with them requests and their bodies."""
 
     class Request:
         pass
@@ -154,14 +154,14 @@ async def test_remembering_keeps_nothing_else_alive(variant_service: VariantServ
 
     unknown = new_upload_id()
     requests = [await handle(), await handle()]
-    await asyncio.sleep(0)  # the loop holds what it runs
+    await asyncio.sleep(0)  # the loop holds a reference to the running callback
     gc.collect()
 
     assert [request() for request in requests] == [None, None]
 
 
 @pytest.mark.parametrize("failure", [Undecodable("Broken."), TooManyPixels("Too large.")], ids=["corrupt", "too large"])
-async def test_an_original_that_cannot_be_rendered_is_tried_once(
+async def test_undecodable_original_is_rendered_once(
     *,
     variant_service: VariantService,
     store: CountingStore,
@@ -183,7 +183,7 @@ async def test_an_original_that_cannot_be_rendered_is_tried_once(
     assert variant_key(upload_id, variant) not in await store.keys()
 
 
-async def test_a_render_process_that_died_may_not_die_again(
+async def test_render_failure_is_not_cached(
     variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     pool.failure = RenderFailed()
@@ -194,18 +194,18 @@ async def test_a_render_process_that_died_may_not_die_again(
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
 
 
-async def test_what_is_too_heavy_in_one_size_is_derived_in_another(
+async def test_too_heavy_size_does_not_affect_other_sizes(
     variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     pool.most = 0
     assert await refused(variant_service, upload_id, variant) is TooHeavy
-    pool.most = None  # as for a lighter one
+    pool.most = None  # as if the variant were lighter
 
     assert (await variant_service.fetch(upload_id, Variant(variant.size, variant.format))).tier is Tier.DERIVED
     assert pool.in_use == 0
 
 
-async def test_what_is_too_heavy_is_tried_once_in_that_size(
+async def test_too_heavy_variant_is_tried_once(
     *,
     variant_service: VariantService,
     store: CountingStore,
@@ -223,7 +223,7 @@ async def test_what_is_too_heavy_is_tried_once_in_that_size(
     assert sample(metrics, "darkroom_derivations_total", size="medium@2x", format="webp", outcome="too_heavy") == 1
 
 
-async def test_what_is_too_heavy_together_may_be_light_enough_alone(
+async def test_variants_too_heavy_together_are_derived_alone(
     variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     pool.most = 1500

@@ -1,4 +1,4 @@
-"""A temporary copy of an original, for as long as somebody renders from it."""
+"""Temporary copies of originals."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from proxy.variants.originals import original_file
 from tests.fakes import CountingStore, listing
 
 
-async def test_it_is_a_file_of_the_originals_bytes_until_the_block_ends(
+async def test_original_file_exists_until_the_block_ends(
     store: CountingStore, upload_id: UploadId, temporary: Path
 ) -> None:
     async with original_file(store, upload_id, temporary) as path:
@@ -24,7 +24,9 @@ async def test_it_is_a_file_of_the_originals_bytes_until_the_block_ends(
     assert store.calls == [("download", original_key(upload_id))]
 
 
-async def test_two_at_once_are_two_files(store: CountingStore, upload_id: UploadId, temporary: Path) -> None:
+async def test_concurrent_downloads_are_separate_files(
+    store: CountingStore, upload_id: UploadId, temporary: Path
+) -> None:
     async with (
         original_file(store, upload_id, temporary) as first,
         original_file(store, upload_id, temporary) as second,
@@ -35,7 +37,9 @@ async def test_two_at_once_are_two_files(store: CountingStore, upload_id: Upload
 
 
 @pytest.mark.promise("A14")
-async def test_it_goes_away_when_the_block_fails(store: CountingStore, upload_id: UploadId, temporary: Path) -> None:
+async def test_original_file_is_removed_if_the_block_fails(
+    store: CountingStore, upload_id: UploadId, temporary: Path
+) -> None:
     with pytest.raises(LookupError):
         async with original_file(store, upload_id, temporary):
             raise LookupError
@@ -44,7 +48,7 @@ async def test_it_goes_away_when_the_block_fails(store: CountingStore, upload_id
 
 
 @pytest.mark.promise("C9")
-async def test_an_upload_that_is_not_there_is_unknown(store: CountingStore, temporary: Path) -> None:
+async def test_missing_original_is_an_unknown_upload(store: CountingStore, temporary: Path) -> None:
     with pytest.raises(UnknownUpload):
         async with original_file(store, new_upload_id(), temporary):
             pass
@@ -52,7 +56,7 @@ async def test_an_upload_that_is_not_there_is_unknown(store: CountingStore, temp
     assert listing(temporary) == []
 
 
-async def test_a_store_that_is_away_is_not_an_unknown_upload(
+async def test_store_failure_is_not_an_unknown_upload(
     store: CountingStore, upload_id: UploadId, temporary: Path
 ) -> None:
     store.fail("download")
@@ -66,7 +70,7 @@ async def test_a_store_that_is_away_is_not_an_unknown_upload(
 
 @pytest.mark.promise("C9")
 @pytest.mark.parametrize("stored", [b"an 0riginal", b"an origina", b""])
-async def test_what_is_not_what_was_uploaded_is_not_rendered(
+async def test_digest_mismatch_raises_original_damaged(
     store: CountingStore, upload_id: UploadId, temporary: Path, stored: bytes
 ) -> None:
     sha256 = hashlib.sha256(b"an original").hexdigest()
@@ -83,7 +87,7 @@ async def test_what_is_not_what_was_uploaded_is_not_rendered(
     assert listing(temporary) == []
 
 
-async def test_a_file_that_is_no_object_is_damaged_not_a_store_that_is_away(tmp_path: Path, temporary: Path) -> None:
+async def test_malformed_file_is_a_damaged_original(tmp_path: Path, temporary: Path) -> None:
     disk, upload_id = DiskStore(tmp_path / "store"), new_upload_id()
     await disk.put(original_key(upload_id), b"an original", content_type="image/jpeg")
     (tmp_path / "store" / original_key(upload_id)).write_bytes(b"junk\n")

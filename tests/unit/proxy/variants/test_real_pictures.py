@@ -1,4 +1,4 @@
-"""Derivations over the real render processes and photographs."""
+"""The variant service with real render processes and photographs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ JPG = Variant(SIZES["small"], Format.JPG)
 
 
 class WatchedPool(RenderPool):
-    """Waits for every child's end: the pool forgets those that it kills, and the loop must not close before them."""
+    """Waits for every child to exit: the pool does not wait for those it kills, and the loop must outlive them."""
 
     def __init__(self) -> None:
         super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64)
@@ -64,7 +64,7 @@ def variant_service(
     pool: RenderPool, store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> VariantService:
     return VariantService(
-        store, pool, recipes, metrics, temporary=temporary, timeout=20, hot_bytes=1 << 22, missing_ttl=60
+        store, pool, recipes, metrics, temporary=temporary, timeout=20, memory_cache_bytes=1 << 22, missing_ttl=60
     )
 
 
@@ -74,21 +74,19 @@ async def upload(store: CountingStore, body: bytes) -> UploadId:
     return upload_id
 
 
-async def test_a_photograph_becomes_the_variant_that_was_asked_for(
-    variant_service: VariantService, store: CountingStore
-) -> None:
+async def test_fetch_derives_the_requested_variant(variant_service: VariantService, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
 
     answer = await variant_service.fetch(upload_id, JPG)
     await variant_service.drain()
 
-    with Image.open(BytesIO(answer.picture.body)) as image:
+    with Image.open(BytesIO(answer.encoded.body)) as image:
         assert (image.format, image.size) == ("JPEG", (150, 150))
     assert set(answer.timings) == {"decode", "resize", "encode"}
-    assert (await store.inner.get(variant_key(upload_id, JPG))).body == answer.picture.body
+    assert (await store.inner.get(variant_key(upload_id, JPG))).body == answer.encoded.body
 
 
-async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
+async def test_concurrent_fetches_share_one_derivation(
     variant_service: VariantService, store: CountingStore, metrics: Metrics
 ) -> None:
     upload_id = await upload(store, photograph_bytes("chelsea.png"))
@@ -97,14 +95,12 @@ async def test_many_who_ask_at_once_get_the_same_bytes_from_one_derivation(
     await variant_service.drain()
 
     assert [answer.tier for answer in answers] == [Tier.DERIVED] + [Tier.COLLAPSED] * 63
-    assert len({answer.picture.body for answer in answers}) == 1
+    assert len({answer.encoded.body for answer in answers}) == 1
     assert sample(metrics, "darkroom_derivations_total", size="small", format="jpg", outcome="ok") == 1
 
 
 @pytest.mark.heavy
-async def test_a_warm_up_makes_the_same_bytes_as_requests_do(
-    variant_service: VariantService, store: CountingStore
-) -> None:
+async def test_ensure_and_fetch_produce_the_same_bytes(variant_service: VariantService, store: CountingStore) -> None:
     warmed, requested = [await upload(store, photograph_bytes("rocket.jpg")) for _ in range(2)]
 
     made = [one.variant async for one in variant_service.ensure(warmed, SIZES.standard)]
@@ -124,7 +120,7 @@ async def test_a_warm_up_makes_the_same_bytes_as_requests_do(
     [(photograph_bytes("chelsea.png")[:20_000], Undecodable), (b"not a picture at all", Refused)],
     ids=["truncated", "text"],
 )
-async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
+async def test_corrupt_original_is_refused_and_the_process_is_reused(
     variant_service: VariantService, store: CountingStore, pool: RenderPool, body: bytes, failure: type[Exception]
 ) -> None:
     broken, sound = await upload(store, body), await upload(store, photograph_bytes("chelsea.png"))
@@ -140,7 +136,7 @@ async def test_a_broken_original_is_refused_and_the_process_serves_the_next(
 
 
 @pytest.mark.heavy
-async def test_a_warm_up_that_is_left_frees_its_process(variant_service: VariantService, store: CountingStore) -> None:
+async def test_abandoned_ensure_frees_its_process(variant_service: VariantService, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
     warm_up = variant_service.ensure(upload_id, SIZES.standard)
     await anext(warm_up)
@@ -150,16 +146,16 @@ async def test_a_warm_up_that_is_left_frees_its_process(variant_service: Variant
     results = [await variant_service.fetch(upload_id, variant) for variant in SIZES.standard]
     await variant_service.drain()
 
-    assert {result.tier for result in results} == {Tier.HOT, Tier.DERIVED}
+    assert {result.tier for result in results} == {Tier.MEMORY, Tier.DERIVED}
 
 
 @pytest.mark.heavy
-async def test_a_picture_that_takes_too_long_is_given_up_and_the_next_is_not(
+async def test_slow_derivation_times_out_and_the_next_succeeds(
     store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> None:
     impatient = WatchedPool()
     await impatient.start()
-    settings = {"temporary": temporary, "hot_bytes": 0, "missing_ttl": 60}
+    settings = {"temporary": temporary, "memory_cache_bytes": 0, "missing_ttl": 60}
     late = VariantService(store, impatient, recipes, metrics, timeout=0.001, **settings)
     patient = VariantService(store, impatient, recipes, metrics, timeout=20, **settings)
     upload_id = await upload(store, photograph_bytes("retina.jpg"))

@@ -1,4 +1,4 @@
-"""One piece of work per key, however many want it and however they leave."""
+"""SingleFlight: one piece of work per key, with many and with cancelled callers."""
 
 import asyncio
 import gc
@@ -35,7 +35,7 @@ def flights() -> SingleFlight[str, int]:
 
 @pytest.fixture
 async def warnings_of_the_loop() -> list[str]:
-    """What asyncio would complain of: exceptions that nobody saw."""
+    """Collects what asyncio reports about exceptions that were never retrieved."""
     messages: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: messages.append(context["message"]))
     return messages
@@ -48,7 +48,7 @@ async def callers(flights: SingleFlight[str, int], work: Work, number: int) -> l
 
 
 class TestDo:
-    async def test_many_callers_share_one_run_that_one_of_them_began(self, flights: SingleFlight[str, int]) -> None:
+    async def test_concurrent_callers_share_one_run(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         tasks = await callers(flights, work, 20)
 
@@ -57,7 +57,7 @@ class TestDo:
         assert await asyncio.gather(*tasks) == [(1, True)] + [(1, False)] * 19
         assert work.runs == 1
 
-    async def test_another_key_is_another_run(self, flights: SingleFlight[str, int]) -> None:
+    async def test_different_keys_run_separately(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         work.gate.open()
 
@@ -65,7 +65,7 @@ class TestDo:
 
         assert sorted(results) == [(1, True), (2, True)]
 
-    async def test_a_failure_reaches_all(self, flights: SingleFlight[str, int]) -> None:
+    async def test_failure_reaches_all_callers(self, flights: SingleFlight[str, int]) -> None:
         failure = LookupError("no")
         work = Work(failure)
         tasks = await callers(flights, work, 5)
@@ -76,7 +76,7 @@ class TestDo:
         assert work.runs == 1
 
     @pytest.mark.parametrize("failure", [None, LookupError("no")], ids=["success", "failure"])
-    async def test_the_key_is_free_again_afterwards(
+    async def test_key_is_free_after_completion(
         self, flights: SingleFlight[str, int], failure: Exception | None
     ) -> None:
         work = Work(failure)
@@ -91,7 +91,9 @@ class TestDo:
         assert again == [failure or (2, True)]
 
     @pytest.mark.parametrize("leaving", [0, 2], ids=["the leader", "a joiner"])
-    async def test_a_caller_that_leaves_cancels_nothing(self, flights: SingleFlight[str, int], leaving: int) -> None:
+    async def test_cancelled_caller_does_not_cancel_the_work(
+        self, flights: SingleFlight[str, int], leaving: int
+    ) -> None:
         work = Work()
         tasks = await callers(flights, work, 3)
 
@@ -106,7 +108,7 @@ class TestDo:
         assert isinstance(results[leaving], asyncio.CancelledError)
         assert work.finished == 1
 
-    async def test_the_work_is_completed_even_if_all_have_left(self, flights: SingleFlight[str, int]) -> None:
+    async def test_work_completes_if_all_callers_are_cancelled(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         tasks = await callers(flights, work, 3)
 
@@ -120,7 +122,7 @@ class TestDo:
         assert work.finished == 1
 
     @pytest.mark.heavy
-    async def test_a_failure_that_nobody_waits_for_any_more_warns_nobody(
+    async def test_unobserved_failure_causes_no_warning(
         self, flights: SingleFlight[str, int], warnings_of_the_loop: list[str]
     ) -> None:
         work = Work(LookupError("no"))
@@ -139,9 +141,7 @@ class TestDo:
 
 
 class TestDrain:
-    async def test_waits_for_what_is_in_the_air_and_for_what_takes_off_meanwhile(
-        self, flights: SingleFlight[str, int]
-    ) -> None:
+    async def test_drain_waits_for_running_and_new_flights(self, flights: SingleFlight[str, int]) -> None:
         first, second = Work(), Work()
         tasks = await callers(flights, first, 1)
         draining = asyncio.create_task(flights.drain())
@@ -157,18 +157,18 @@ class TestDrain:
         assert first.finished == second.finished == 1
         await asyncio.gather(*tasks)
 
-    async def test_ends_at_once_if_nothing_flies(self, flights: SingleFlight[str, int]) -> None:
+    async def test_drain_without_flights_ends_at_once(self, flights: SingleFlight[str, int]) -> None:
         await flights.drain()
 
 
-def handed_back() -> Exception:
+def abandoned_error() -> Exception:
     return RuntimeError("handed back")
 
 
 class TestClaim:
     async def test_joiners_get_what_the_block_sets(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
-        with flights.claim(["a", "b"], handed_back) as claimed:
+        with flights.claim(["a", "b"], abandoned_error) as claimed:
             joiner = asyncio.create_task(flights.do("a", work))
             await asyncio.sleep(0)
             claimed["a"].set_result(7)
@@ -179,10 +179,10 @@ class TestClaim:
         assert "a" not in flights
         assert "b" not in flights
 
-    async def test_a_key_is_free_as_soon_as_it_is_landed(self, flights: SingleFlight[str, int]) -> None:
+    async def test_key_is_free_as_soon_as_its_result_is_set(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         work.gate.open()
-        with flights.claim(["a", "b"], handed_back) as claimed:
+        with flights.claim(["a", "b"], abandoned_error) as claimed:
             claimed["a"].set_result(7)
             await asyncio.sleep(0)
 
@@ -190,23 +190,23 @@ class TestClaim:
             assert "b" in flights
             claimed["b"].set_result(8)
 
-    async def test_what_flies_already_is_left_alone(self, flights: SingleFlight[str, int]) -> None:
+    async def test_claim_skips_keys_with_running_flights(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         [live] = await callers(flights, work, 1)
 
-        with flights.claim(["key", "free"], handed_back) as claimed:
+        with flights.claim(["key", "free"], abandoned_error) as claimed:
             assert list(claimed) == ["free"]
 
         assert not live.done()
         work.gate.open()
         assert await live == (1, True)
 
-    async def test_joiners_of_what_is_left_open_get_the_blocks_exception(self, flights: SingleFlight[str, int]) -> None:
+    async def test_joiners_of_unset_flights_get_the_blocks_exception(self, flights: SingleFlight[str, int]) -> None:
         failure = LookupError("no")
         joiners = []
 
         async def block() -> None:
-            with flights.claim(["a", "b"], handed_back) as claimed:
+            with flights.claim(["a", "b"], abandoned_error) as claimed:
                 joiners.extend(asyncio.create_task(flights.do(key, Work())) for key in ("a", "b"))
                 await asyncio.sleep(0)
                 claimed["a"].set_result(7)
@@ -217,8 +217,8 @@ class TestClaim:
 
         assert await asyncio.gather(*joiners, return_exceptions=True) == [(7, False), failure]
 
-    async def test_joiners_of_what_the_block_forgot_get_the_otherwise(self, flights: SingleFlight[str, int]) -> None:
-        with flights.claim(["a"], handed_back):
+    async def test_joiners_of_unset_flights_get_the_abandoned_error(self, flights: SingleFlight[str, int]) -> None:
+        with flights.claim(["a"], abandoned_error):
             joiner = asyncio.create_task(flights.do("a", Work()))
             await asyncio.sleep(0)
 
@@ -226,11 +226,11 @@ class TestClaim:
             await joiner
         assert "a" not in flights
 
-    async def test_joiners_of_a_cancelled_block_get_the_otherwise(self, flights: SingleFlight[str, int]) -> None:
+    async def test_joiners_of_a_cancelled_block_get_the_abandoned_error(self, flights: SingleFlight[str, int]) -> None:
         gate = Gate()
 
         async def block() -> None:
-            with flights.claim(["a"], handed_back):
+            with flights.claim(["a"], abandoned_error):
                 await gate.wait()
 
         task = asyncio.create_task(block())
@@ -243,8 +243,8 @@ class TestClaim:
             await joiner
         assert task.cancelled()
 
-    async def test_a_joiner_that_leaves_does_not_land_the_flight(self, flights: SingleFlight[str, int]) -> None:
-        with flights.claim(["a"], handed_back) as claimed:
+    async def test_cancelled_joiner_does_not_complete_the_flight(self, flights: SingleFlight[str, int]) -> None:
+        with flights.claim(["a"], abandoned_error) as claimed:
             first, second = (asyncio.create_task(flights.do("a", Work())) for _ in range(2))
             await asyncio.sleep(0)
             first.cancel()
@@ -254,12 +254,12 @@ class TestClaim:
             assert await second == (7, False)
 
     @pytest.mark.heavy
-    async def test_claims_that_fail_unjoined_warn_nobody(
+    async def test_failed_claims_without_joiners_cause_no_warning(
         self, flights: SingleFlight[str, int], warnings_of_the_loop: list[str]
     ) -> None:
-        with flights.claim(["a"], handed_back):
+        with flights.claim(["a"], abandoned_error):
             pass
-        with pytest.raises(LookupError), flights.claim(["b"], handed_back):
+        with pytest.raises(LookupError), flights.claim(["b"], abandoned_error):
             raise LookupError
         await flights.drain()
         gc.collect()

@@ -23,7 +23,7 @@ async def stored_recipe(store: CountingStore, upload_id: UploadId, variant: Vari
     return (await store.inner.head(variant_key(upload_id, variant))).metadata["recipe"]
 
 
-async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
+async def test_stale_variant_is_served_and_refreshed_in_the_background(
     *,
     variant_service: VariantService,
     store: CountingStore,
@@ -39,23 +39,23 @@ async def test_a_stale_variant_is_served_at_once_and_replaced_in_the_background(
     await gate.reached.wait()
 
     assert answer.tier is Tier.STORED
-    assert answer.picture.body == b"of yesterday"
-    assert answer.picture.recipe == "yesterday"
+    assert answer.encoded.body == b"of yesterday"
+    assert answer.encoded.recipe == "yesterday"
     assert pool.priorities == [Priority.BACKGROUND]
     gate.open()
     await variant_service.drain()
     fresh = await variant_service.fetch(upload_id, variant)
-    assert fresh.tier is Tier.HOT
-    assert fresh.picture.recipe == recipes.fingerprint(variant)
+    assert fresh.tier is Tier.MEMORY
+    assert fresh.encoded.recipe == recipes.fingerprint(variant)
     stored = await store.inner.get(variant_key(upload_id, variant))
-    assert stored.body == fresh.picture.body != b"of yesterday"
-    assert stored.info.metadata == fresh.picture.metadata
+    assert stored.body == fresh.encoded.body != b"of yesterday"
+    assert stored.info.metadata == fresh.encoded.metadata
 
 
-async def test_it_is_replaced_once_however_many_ask(
+async def test_concurrent_fetches_refresh_a_stale_variant_once(
     make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
-    variant_service = make(hot_bytes=0)  # so that every caller meets the stored one
+    variant_service = make(memory_cache_bytes=0)  # so that every caller reads the stored variant
     await put_stale(store, upload_id, variant)
     gate = pool.hold()
 
@@ -65,12 +65,12 @@ async def test_it_is_replaced_once_however_many_ask(
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
 
-    assert {answer.picture.body for answer in answers} == {b"of yesterday"}
+    assert {answer.encoded.body for answer in answers} == {b"of yesterday"}
     assert pool.renderings == 1
     assert store.count("put") == 1
 
 
-async def test_a_variant_of_todays_recipe_is_left_alone(
+async def test_variant_with_current_recipe_is_not_refreshed(
     make: Make, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     first, second = make(), make()
@@ -83,7 +83,7 @@ async def test_a_variant_of_todays_recipe_is_left_alone(
     assert pool.renderings == 1
 
 
-async def test_a_refresh_that_fails_leaves_the_stale_one_in_service(
+async def test_failed_refresh_keeps_the_stale_variant(
     variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     await put_stale(store, upload_id, variant)
@@ -92,14 +92,14 @@ async def test_a_refresh_that_fails_leaves_the_stale_one_in_service(
     await variant_service.fetch(upload_id, variant)
     await variant_service.drain()
 
-    assert (await variant_service.fetch(upload_id, variant)).picture.body == b"of yesterday"
+    assert (await variant_service.fetch(upload_id, variant)).encoded.body == b"of yesterday"
     assert await stored_recipe(store, upload_id, variant) == "yesterday"
 
 
-async def test_a_failed_refresh_is_tried_again_another_time(
+async def test_failed_refresh_is_retried_on_a_later_fetch(
     *, make: Make, store: CountingStore, pool: FakePool, recipes: Recipes, upload_id: UploadId, variant: Variant
 ) -> None:
-    variant_service = make(hot_bytes=0)
+    variant_service = make(memory_cache_bytes=0)
     await put_stale(store, upload_id, variant)
     store.fail("put")
     await variant_service.fetch(upload_id, variant)
@@ -111,10 +111,10 @@ async def test_a_failed_refresh_is_tried_again_another_time(
     assert await stored_recipe(store, upload_id, variant) == recipes.fingerprint(variant)
 
 
-async def test_a_refresh_that_gets_no_process_gives_up(
+async def test_refresh_without_a_process_times_out(
     make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
-    """Live requests go first, for as long as there are any, and who stops the server waits for it."""
+    """Live requests go first, and a stopping server waits for the refresh."""
     variant_service = make(timeout=0.05)
     await put_stale(store, upload_id, variant)
     pool.hold_entrance(Priority.BACKGROUND)
@@ -127,7 +127,7 @@ async def test_a_refresh_that_gets_no_process_gives_up(
     assert await stored_recipe(store, upload_id, variant) == "yesterday"
 
 
-async def test_a_refresh_of_an_upload_deleted_meanwhile_leaves_nothing(
+async def test_refresh_of_a_deleted_upload_leaves_nothing(
     variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
 ) -> None:
     await put_stale(store, upload_id, variant)
@@ -135,17 +135,17 @@ async def test_a_refresh_of_an_upload_deleted_meanwhile_leaves_nothing(
     await variant_service.fetch(upload_id, variant)
     await gate.reached.wait()
 
-    await variant_service.purge(upload_id)
+    await variant_service.delete_upload(upload_id)
     gate.open()
     await variant_service.drain()
 
     assert await store.keys() == []
 
 
-async def test_many_stale_variants_asked_for_at_once_are_all_replaced_sooner_or_later(
+async def test_many_stale_variants_are_all_refreshed_eventually(
     variant_service: VariantService, store: CountingStore, recipes: Recipes, upload_id: UploadId
 ) -> None:
-    """At most four are in hand at once; the others must get their turn when they are asked for again."""
+    """At most four refreshes run at once; the others are refreshed on a later fetch."""
     variants = [Variant(Size(f"s{side}", side, None, Fit.INSIDE), Format.JPG) for side in range(100, 108)]
     for variant in variants:
         await put_stale(store, upload_id, variant)
@@ -158,7 +158,7 @@ async def test_many_stale_variants_asked_for_at_once_are_all_replaced_sooner_or_
     assert stored == {variant.name: recipes.fingerprint(variant) for variant in variants}
 
 
-async def test_what_becomes_of_a_stale_variant_is_counted(
+async def test_refresh_outcomes_are_counted(
     *,
     make: Make,
     metrics: Metrics,
@@ -175,13 +175,13 @@ async def test_what_becomes_of_a_stale_variant_is_counted(
 
     await put_stale(store, upload_id, variant)
     pool.failure = RenderFailed()
-    failing = make(hot_bytes=0)
+    failing = make(memory_cache_bytes=0)
     await failing.fetch(upload_id, variant)
     await failing.drain()
     assert counted() == {"failed": 1}
 
     pool.failure = None
-    elsewhere = make(lock=TakenLock())
+    elsewhere = make(leases=TakenLeases())
     await elsewhere.fetch(upload_id, variant)
     await elsewhere.drain()
     assert counted() == {"failed": 1, "elsewhere": 1}
@@ -193,7 +193,7 @@ async def test_what_becomes_of_a_stale_variant_is_counted(
     assert counted() == {"failed": 1, "elsewhere": 1, "refreshed": 1}
 
 
-async def test_those_beyond_four_at_once_are_counted_as_deferred(
+async def test_refreshes_beyond_four_are_counted_as_deferred(
     variant_service: VariantService, metrics: Metrics, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
     gate = pool.hold_entrance(Priority.BACKGROUND)
@@ -211,8 +211,8 @@ async def test_those_beyond_four_at_once_are_counted_as_deferred(
     await variant_service.drain()
 
 
-class TakenLock(NoLeases):
-    """Another process has every lease."""
+class TakenLeases(NoLeases):
+    """Leases that another process holds."""
 
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:

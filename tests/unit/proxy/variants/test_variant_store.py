@@ -1,4 +1,4 @@
-"""Variants in the store: what is written with them, and that none outlives its original."""
+"""VariantStore: headers and metadata, and no variant outlives its original."""
 
 import asyncio
 import hashlib
@@ -19,8 +19,8 @@ from tests.fakes import CountingStore
 MEDIUM = Size("medium", 400, 400, Fit.COVER)
 
 
-def picture(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> EncodedVariant:
-    return EncodedVariant.derived(upload_id, variant, body, "a1b2c3")
+def encoded(upload_id: UploadId, variant: Variant, body: bytes = b"a picture") -> EncodedVariant:
+    return EncodedVariant.from_rendering(upload_id, variant, body, "a1b2c3")
 
 
 @pytest.fixture
@@ -33,12 +33,12 @@ class TestPut:
         ("format", "media_type"),
         [("jpg", "image/jpeg"), ("png", "image/png"), ("webp", "image/webp"), ("avif", "image/avif")],
     )
-    async def test_the_object_is_as_the_contract_says(
+    async def test_object_matches_the_contract(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, format: str, media_type: str
     ) -> None:
         variant = Variant(MEDIUM, Format(format), 3)
 
-        await variants.put(upload_id, variant, picture(upload_id, variant))
+        await variants.put(upload_id, variant, encoded(upload_id, variant))
 
         stored = await store.inner.get(f"images/{upload_id}/medium@3x.{format}")
         assert stored.body == b"a picture"
@@ -50,33 +50,33 @@ class TestPut:
             "md5": hashlib.md5(b"a picture").hexdigest(),
         }
 
-    async def test_it_replaces_what_stands_unless_told_not_to(
+    async def test_put_replaces_unless_if_absent(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         for body in (b"first", b"second"):
-            await variants.put(upload_id, variant, picture(upload_id, variant, body))
+            await variants.put(upload_id, variant, encoded(upload_id, variant, body))
 
         with pytest.raises(ObjectExists):
-            await variants.put(upload_id, variant, picture(upload_id, variant, b"third"), if_absent=True)
+            await variants.put(upload_id, variant, encoded(upload_id, variant, b"third"), if_absent=True)
 
         assert (await store.inner.get(variant_key(upload_id, variant))).body == b"second"
 
-    async def test_after_the_original_is_deleted_nothing_stays(
+    async def test_put_after_the_original_was_deleted_leaves_nothing(
         self, variants: VariantStore, store: CountingStore, variant: Variant
     ) -> None:
         upload_id = new_upload_id()
 
         with pytest.raises(UnknownUpload):
-            await variants.put(upload_id, variant, picture(upload_id, variant))
+            await variants.put(upload_id, variant, encoded(upload_id, variant))
 
         assert store.count("put", variant_key(upload_id, variant)) == 1
         assert await store.keys() == []
 
-    async def test_while_the_original_is_deleted_nothing_stays(
+    async def test_put_while_the_original_is_deleted_leaves_nothing(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         gate = store.hold("put")
-        putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
+        putting = asyncio.create_task(variants.put(upload_id, variant, encoded(upload_id, variant)))
         await gate.reached.wait()
 
         await store.inner.delete(original_key(upload_id))
@@ -88,11 +88,11 @@ class TestPut:
         assert await store.keys() == []
 
     @pytest.mark.parametrize("done", [False, True], ids=["before it is stored", "before it is known to be"])
-    async def test_whose_caller_leaves_outlives_no_original(
+    async def test_cancelled_put_does_not_outlive_the_original(
         self, *, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
-        putting = asyncio.create_task(variants.put(upload_id, variant, picture(upload_id, variant)))
+        putting = asyncio.create_task(variants.put(upload_id, variant, encoded(upload_id, variant)))
         await gate.reached.wait()
         putting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -104,32 +104,32 @@ class TestPut:
 
         assert await store.keys() == []
 
-    async def test_a_store_that_is_away_says_so(
+    async def test_store_failure_raises(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("put")
 
         with pytest.raises(StoreUnavailable):
-            await variants.put(upload_id, variant, picture(upload_id, variant))
+            await variants.put(upload_id, variant, encoded(upload_id, variant))
 
 
 class TestFind:
-    async def test_what_was_put_is_found(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
-        await variants.put(upload_id, variant, picture(upload_id, variant))
+    async def test_stored_variant_is_found(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
+        await variants.put(upload_id, variant, encoded(upload_id, variant))
 
         found = await variants.find(upload_id, variant)
-        info = await variants.info(upload_id, variant)
+        info = await variants.look_up(upload_id, variant)
 
         assert found is not None
         assert (found.body, found.recipe, found.format) == (b"a picture", "a1b2c3", Format.WEBP)
         assert info is not None
         assert (info.size, info.metadata["recipe"]) == (9, "a1b2c3")
 
-    async def test_what_was_not_is_none(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
+    async def test_missing_variant_is_none(self, variants: VariantStore, upload_id: UploadId, variant: Variant) -> None:
         assert await variants.find(upload_id, variant) is None
-        assert await variants.info(upload_id, variant) is None
+        assert await variants.look_up(upload_id, variant) is None
 
-    async def test_a_store_that_is_away_is_not_a_variant_that_is_missing(
+    async def test_store_failure_is_not_a_missing_variant(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         store.fail("get")
@@ -138,11 +138,11 @@ class TestFind:
         with pytest.raises(StoreUnavailable):
             await variants.find(upload_id, variant)
         with pytest.raises(StoreUnavailable):
-            await variants.info(upload_id, variant)
+            await variants.look_up(upload_id, variant)
 
 
 class TestDelete:
-    async def test_removes_those_named_or_all_of_one_upload(
+    async def test_delete_removes_given_variants_or_all(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId
     ) -> None:
         other = new_upload_id()
@@ -150,7 +150,7 @@ class TestDelete:
         jpg, png, webp = (Variant(MEDIUM, format) for format in (Format.JPG, Format.PNG, Format.WEBP))
         for owner in (upload_id, other):
             for variant in (jpg, png, webp):
-                await variants.put(owner, variant, picture(owner, variant))
+                await variants.put(owner, variant, encoded(owner, variant))
 
         await variants.delete(upload_id, png)
         assert await store.keys(f"images/{upload_id}") == [variant_key(upload_id, each) for each in (jpg, webp)]
@@ -163,14 +163,14 @@ class TestDelete:
 
 
 class TestDamaged:
-    """Shortened or changed by a disk, or by a hand: it would be in every cache for a year."""
+    """Truncated or altered objects, which caches would keep for a year."""
 
     @pytest.mark.promise("C9")
     @pytest.mark.parametrize("damage", [b"a pict", b"a pikture", b""])
-    async def test_is_as_good_as_none_and_makes_room_for_another(
+    async def test_damaged_variant_is_none_and_is_removed(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant, damage: bytes
     ) -> None:
-        right = picture(upload_id, variant)
+        right = encoded(upload_id, variant)
         await variants.put(upload_id, variant, right)
         key = variant_key(upload_id, variant)
         await store.inner.put(key, damage, content_type="image/webp", metadata=right.metadata)
@@ -182,16 +182,16 @@ class TestDamaged:
         assert found is not None
         assert found.body == b"a picture"
 
-    async def test_is_none_also_where_nothing_can_be_removed(
+    async def test_damaged_variant_is_none_if_it_cannot_be_removed(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
-        metadata = picture(upload_id, variant).metadata
+        metadata = encoded(upload_id, variant).metadata
         await store.inner.put(variant_key(upload_id, variant), b"half", content_type="image/webp", metadata=metadata)
         store.fail("delete")
 
         assert await variants.find(upload_id, variant) is None
 
-    async def test_what_was_stored_before_there_were_digests_is_served(
+    async def test_variant_without_digest_is_served(
         self, variants: VariantStore, store: CountingStore, upload_id: UploadId, variant: Variant
     ) -> None:
         await store.inner.put(
@@ -202,17 +202,17 @@ class TestDamaged:
         assert found is not None
         assert found.body == b"old"
 
-    async def test_a_file_that_is_no_object_is_none_too(
+    async def test_malformed_file_is_none(
         self, metrics: Metrics, upload_id: UploadId, variant: Variant, tmp_path: Path
     ) -> None:
         disk = DiskStore(tmp_path)
         variants = VariantStore(disk, metrics)
         await disk.put(original_key(upload_id), b"an original", content_type="image/jpeg")
-        right = picture(upload_id, variant)
+        right = encoded(upload_id, variant)
         await variants.put(upload_id, variant, right)
         (tmp_path / variant_key(upload_id, variant)).write_bytes(bytes(100))
 
-        assert await variants.info(upload_id, variant) is None
+        assert await variants.look_up(upload_id, variant) is None
         assert await variants.find(upload_id, variant) is None
         await variants.put(upload_id, variant, right, if_absent=True)
         assert await variants.find(upload_id, variant) is not None

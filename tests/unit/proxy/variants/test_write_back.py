@@ -1,4 +1,4 @@
-"""What happens to a variant after it has been served. The retries are seconds apart: this clock jumps over them."""
+"""Write-backs of served variants. The retries are seconds apart, so the clock here skips the waiting."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -18,7 +18,7 @@ from tests.fakes import CountingStore, VirtualTimeLoop, sample
 
 
 class ClockedStore(CountingStore):
-    """Notes when it was asked to put. The answers to the first `lost_answers` are lost."""
+    """Records the times of puts. Loses the responses of the first `lost_answers`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ClockedStore(CountingStore):
 
 
 class Bench:
-    """A store, its uploads, and a clock of their own."""
+    """A store with one upload, and a clock that skips waiting."""
 
     def __init__(self, runner: asyncio.Runner, variant: Variant) -> None:
         self._runner = runner
@@ -51,14 +51,14 @@ class Bench:
         return upload_id
 
     def write_back(self, upload_id: UploadId, body: bytes = b"a picture") -> None:
-        picture = EncodedVariant.derived(upload_id, self.variant, body, "a1b2c3")
-        self.run(self._variants.write_back(upload_id, self.variant, picture, AsyncExitStack()))
+        encoded = EncodedVariant.from_rendering(upload_id, self.variant, body, "a1b2c3")
+        self.run(self._variants.write_back(upload_id, self.variant, encoded, AsyncExitStack()))
 
     def stored(self, upload_id: UploadId) -> bytes:
         return self.run(self.store.inner.get(variant_key(upload_id, self.variant))).body
 
     def outcomes(self) -> dict[str, float]:
-        """How write-backs ended, without those ends that none came to."""
+        """Write-backs by outcome, without zero counts."""
         kinds = ("stored", "lost_race", "gone", "failed", "skipped")
         counts = {kind: sample(self.metrics, "darkroom_write_backs_total", outcome=kind) for kind in kinds}
         return {kind: count for kind, count in counts.items() if count}
@@ -70,7 +70,7 @@ def bench(variant: Variant) -> Iterator[Bench]:
         yield Bench(runner, variant)
 
 
-def test_it_is_stored_and_counted(bench: Bench) -> None:
+def test_write_back_is_stored_and_counted(bench: Bench) -> None:
     upload_id = bench.upload()
 
     bench.write_back(upload_id)
@@ -81,7 +81,7 @@ def test_it_is_stored_and_counted(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3])
-def test_it_is_tried_again_while_the_store_is_away(bench: Bench, failures: int) -> None:
+def test_write_back_is_retried_while_the_store_fails(bench: Bench, failures: int) -> None:
     upload_id = bench.upload()
     bench.store.fail("put", failures)
 
@@ -92,7 +92,7 @@ def test_it_is_tried_again_while_the_store_is_away(bench: Bench, failures: int) 
     assert bench.outcomes() == {"stored": 1}
 
 
-def test_it_is_given_up_after_four_tries_and_raises_nothing(bench: Bench) -> None:
+def test_write_back_gives_up_after_four_attempts_without_raising(bench: Bench) -> None:
     bench.store.fail("put", 100)
 
     bench.write_back(bench.upload())
@@ -102,19 +102,19 @@ def test_it_is_given_up_after_four_tries_and_raises_nothing(bench: Bench) -> Non
 
 
 @pytest.mark.promise("E1")
-def test_it_waits_longer_before_each_try_and_never_quite_as_long_as_others_do(bench: Bench) -> None:
+def test_write_back_retries_have_growing_delays_with_jitter(bench: Bench) -> None:
     bench.store.fail("put", 100)
 
     bench.write_back(bench.upload())
 
     [first, second, third] = [later - sooner for sooner, later in pairwise(bench.store.puts)]
-    slack = 0.05  # what the machine took itself
+    slack = 0.05  # for the machine's own delays
     assert 0.1 <= first <= 0.2 + slack
     assert 0.5 <= second <= 1.0 + slack
     assert 2.0 <= third <= 4.0 + slack
 
 
-def test_a_faster_process_has_its_way(bench: Bench) -> None:
+def test_write_back_keeps_the_variant_of_a_faster_process(bench: Bench) -> None:
     upload_id = bench.upload()
     bench.write_back(upload_id)
 
@@ -124,14 +124,14 @@ def test_a_faster_process_has_its_way(bench: Bench) -> None:
     assert bench.outcomes() == {"stored": 1, "lost_race": 1}
 
 
-def test_nothing_stays_of_a_deleted_upload(bench: Bench) -> None:
+def test_write_back_of_a_deleted_upload_leaves_nothing(bench: Bench) -> None:
     bench.write_back(new_upload_id())
 
     assert bench.run(bench.store.keys()) == []
     assert bench.outcomes() == {"gone": 1}
 
 
-def test_nothing_stays_of_a_deleted_upload_if_the_look_up_of_its_original_fails_at_first(bench: Bench) -> None:
+def test_write_back_of_a_deleted_upload_leaves_nothing_if_the_first_look_up_fails(bench: Bench) -> None:
     bench.store.fail("head")
 
     bench.write_back(new_upload_id())
@@ -140,7 +140,7 @@ def test_nothing_stays_of_a_deleted_upload_if_the_look_up_of_its_original_fails_
     assert bench.outcomes() == {"gone": 1}
 
 
-def test_nothing_stays_of_a_deleted_upload_if_the_first_try_came_through_and_its_answer_did_not(bench: Bench) -> None:
+def test_write_back_of_a_deleted_upload_leaves_nothing_if_the_first_response_is_lost(bench: Bench) -> None:
     bench.store.lost_answers = 1
 
     bench.write_back(new_upload_id())
@@ -150,7 +150,7 @@ def test_nothing_stays_of_a_deleted_upload_if_the_first_try_came_through_and_its
     assert bench.outcomes() == {"gone": 1}
 
 
-def test_it_is_no_lost_race_if_the_look_up_of_the_original_fails_at_first(bench: Bench) -> None:
+def test_write_back_is_not_a_lost_race_if_the_first_look_up_fails(bench: Bench) -> None:
     bench.store.fail("head")
 
     bench.write_back(bench.upload())

@@ -1,4 +1,4 @@
-"""Sites to ask, and the logs put back as they were."""
+"""Sites, and restored logging configuration."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.unit.proxy.web.site import Site
 
 @pytest.fixture
 async def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Site]]:
-    monkeypatch.chdir(tmp_path)  # no `.env` or `darkroom.toml` of ours
+    monkeypatch.chdir(tmp_path)  # without the repository's `.env` or `darkroom.toml`
     made: list[Site] = []
 
     def make(**settings: Any) -> Site:
@@ -28,14 +28,14 @@ async def make_site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
 
 @pytest.fixture
 async def site(make_site: Callable[..., Site]) -> Site:
-    """With one upload."""
+    """A site with one upload."""
     site = make_site()
     await site.store.inner.put(original_key(site.upload_id), b"an original", content_type="image/jpeg")
     return site
 
 
 @pytest.fixture
-def logging_of_our_own() -> Iterator[None]:
-    """For those who compose the app: it configures the logs of the whole process."""
+def restored_logging() -> Iterator[None]:
+    """Restores the logging configuration, which `create_app` changes for the whole process."""
     yield
     structlog.reset_defaults()

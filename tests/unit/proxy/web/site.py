@@ -1,4 +1,4 @@
-"""The origin as it is composed for serving, over a store that counts and a pool that renders sentences."""
+"""The proxy's app over a counting store and a fake render pool."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from tests.fakes import Answer, CountingStore, FakePool, ask
 
 @dataclass
 class Site:
-    """Everything behind one app, and a client for it."""
+    """An app with its services and a client."""
 
     settings: Settings
     upload_id: UploadId = field(default_factory=new_upload_id)
@@ -38,7 +38,7 @@ class Site:
             self.metrics,
             temporary=self.settings.temporary,
             timeout=self.settings.render_timeout,
-            hot_bytes=self.settings.hot_cache_mb << 20,
+            memory_cache_bytes=self.settings.hot_cache_mb << 20,
             missing_ttl=self.settings.missing_ttl,
         )
         self.origin = ProxyServices(
@@ -67,6 +67,6 @@ class Site:
         method: str = "GET",
         query: str = "",
     ) -> Answer:
-        """A variant of the upload, by its last segment; or anything, by a whole path."""
+        """Requests a variant of the upload by name, or any absolute path."""
         path = name if name.startswith("/") else f"{self.path}/{name}"
         return await ask(self.app, path, method=method, headers=headers, query=query)

@@ -1,4 +1,4 @@
-"""The whole origin as `darkroom serve --role proxy` runs it: files, render processes and photographs."""
+"""The app of `darkroom serve --role proxy`, with files, render processes and photographs."""
 
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -20,7 +20,7 @@ from proxy.web.app import create_app
 from tests.fakes import lifespan, listing
 from tests.photographs import photograph_bytes
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("logging_of_our_own")]
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("restored_logging")]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ async def upload(folder: Path, body: bytes) -> UploadId:
         ("small.avif", "AVIF", 150),
     ],
 )
-async def test_a_photograph_is_served_in_every_format(
+async def test_variant_is_served_in_every_format(
     client: httpx.AsyncClient, folder: Path, name: str, format: str, side: int
 ) -> None:
     upload_id = await upload(folder, photograph_bytes("rocket.jpg"))
@@ -89,7 +89,7 @@ async def test_an_unknown_upload_is_404(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/images/{new_upload_id()}/small.jpg")).status_code == 404
 
 
-async def test_a_redirect_leads_to_the_picture(client: httpx.AsyncClient, folder: Path) -> None:
+async def test_jpeg_redirect_leads_to_the_variant(client: httpx.AsyncClient, folder: Path) -> None:
     upload_id = await upload(folder, photograph_bytes("rocket.jpg"))
 
     answer = await client.get(f"/images/{upload_id}/small.jpeg", follow_redirects=True)
@@ -99,7 +99,7 @@ async def test_a_redirect_leads_to_the_picture(client: httpx.AsyncClient, folder
     assert answer.url.path == f"/images/{upload_id}/small.jpg"
 
 
-async def test_health_and_metrics_are_served_beside(client: httpx.AsyncClient) -> None:
+async def test_health_and_metrics_are_served(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     assert (await client.get("/readyz")).json() == {"status": "ready", "checks": {"store": "ok"}}
     assert "darkroom_render_waiting 0.0" in (await client.get("/metrics")).text
@@ -107,7 +107,7 @@ async def test_health_and_metrics_are_served_beside(client: httpx.AsyncClient) -
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/readyz/", "/metrics/"])
-async def test_no_answer_repeats_the_host_that_the_caller_chose(client: httpx.AsyncClient, path: str) -> None:
+async def test_response_does_not_echo_the_host_header(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path, headers={"Host": "evil.test"})
 
     assert "evil.test" not in answer.headers.get("location", "")
@@ -115,7 +115,7 @@ async def test_no_answer_repeats_the_host_that_the_caller_chose(client: httpx.As
 
 
 @pytest.mark.heavy
-async def test_stopping_finishes_write_backs_and_leaves_no_temporary_file(tmp_path: Path) -> None:
+async def test_shutdown_finishes_write_backs_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     app = create_app(Settings(data_dir=tmp_path, render_processes=1, render_timeout=20))
     upload_id = await upload(tmp_path, photograph_bytes("rocket.jpg"))
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
@@ -128,7 +128,7 @@ async def test_stopping_finishes_write_backs_and_leaves_no_temporary_file(tmp_pa
     assert listing(tmp_path / "tmp") == []
 
 
-async def test_a_data_folder_that_is_a_file_is_not_ready(tmp_path: Path) -> None:
+async def test_readyz_fails_if_the_data_folder_is_a_file(tmp_path: Path) -> None:
     occupied = tmp_path / "occupied"
     occupied.touch()
     origin = build_services(Settings(data_dir=occupied))
@@ -138,7 +138,7 @@ async def test_a_data_folder_that_is_a_file_is_not_ready(tmp_path: Path) -> None
 
 
 @pytest.mark.heavy
-async def test_files_keep_the_objects_unless_there_is_a_bucket(tmp_path: Path) -> None:
+async def test_open_store_uses_files_without_a_bucket(tmp_path: Path) -> None:
     assert isinstance(open_store(Settings(data_dir=tmp_path)), DiskStore)
 
     bucket = open_store(

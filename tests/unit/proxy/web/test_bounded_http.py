@@ -1,4 +1,4 @@
-"""The bounds of a connection, held by a real uvicorn against clients that send and read as they like."""
+"""Connection limits, tested on a real uvicorn."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 SOON = 0.4  # seconds
 LARGE = 30 << 20
-"""Bytes that no kernel keeps for a client that does not read."""
+"""More bytes than the kernel buffers for a client that does not read."""
 
 
 class Hasty(BoundedHttp):
@@ -57,7 +57,7 @@ class App:
 
 
 class Client:
-    """A connection, byte by byte."""
+    """A raw connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -68,13 +68,13 @@ class Client:
             await self.writer.drain()
 
     async def answer(self) -> tuple[int, bytes]:
-        """Status and body of one answer."""
+        """Reads one response; returns status and body."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
         return int(head.split()[1]), await self.reader.readexactly(int(length.split(b":")[1]))
 
     async def closed(self) -> bool:
-        """Waits until the server has closed it; False if it does not within a time that is long enough."""
+        """Waits until the server closes the connection; False after a time-out."""
         with suppress(ConnectionError):
             try:
                 async with asyncio.timeout(20 * SOON):
@@ -90,7 +90,7 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 @asynccontextmanager
 async def served(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
-    """Its port."""
+    """Runs a server; yields its port."""
     config = uvicorn.Config(App(), port=0, http=protocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
@@ -103,7 +103,7 @@ async def served(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def connected() -> AsyncIterator[Connect]:
-    """Connects to one of two servers: with the deadlines of every day, or with short ones."""
+    """Connects to a server with the default deadlines or to one with short ones."""
     async with served(BoundedHttp) as patient, served(Hasty) as hasty:
 
         @asynccontextmanager
@@ -121,7 +121,7 @@ async def connected() -> AsyncIterator[Connect]:
 class TestHeads:
     @pytest.mark.promise("D5")
     @pytest.mark.heavy
-    async def test_one_that_does_not_come_ends_the_connection(self, connected: Connect) -> None:
+    async def test_missing_head_closes_the_connection(self, connected: Connect) -> None:
         async def ends(sent: bytes) -> bool:
             async with connected(Hasty) as client:
                 await client.send(sent)
@@ -130,7 +130,7 @@ class TestHeads:
         assert await asyncio.gather(*map(ends, (b"", b"G", GET, b"\r\n\r\n", GET + b"X-Long: "))) == [True] * 5
 
     @pytest.mark.heavy
-    async def test_one_that_drips_is_no_reason_to_wait_longer(self, connected: Connect) -> None:
+    async def test_slow_head_does_not_extend_the_deadline(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
 
             async def drip() -> None:
@@ -144,7 +144,7 @@ class TestHeads:
             dripping.cancel()
 
     @pytest.mark.heavy
-    async def test_the_second_is_waited_for_no_longer_than_the_first(self, connected: Connect) -> None:
+    async def test_second_head_has_the_same_deadline(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(GET + b"\r\n")
             assert await client.answer() == (200, b"ok")
@@ -153,7 +153,7 @@ class TestHeads:
             assert await client.closed()
 
     @pytest.mark.heavy
-    async def test_between_two_there_may_be_silence_and_line_ends(self, connected: Connect) -> None:
+    async def test_idle_connection_and_blank_lines_between_requests_are_allowed(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(GET + b"\r\n\r\n\r\n")
             assert await client.answer() == (200, b"ok")
@@ -161,7 +161,7 @@ class TestHeads:
             await client.send(GET + b"\r\n")
             assert await client.answer() == (200, b"ok")
 
-    async def test_several_may_come_at_once(self, connected: Connect) -> None:
+    async def test_pipelined_requests_are_answered(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send((GET + b"\r\n") * 3)
 
@@ -176,7 +176,7 @@ class TestHeads:
             GET + b"X: y\r\n" * HEAD_LINES + b"\r\n",
         ],
     )
-    async def test_one_beyond_the_limits_is_431(self, connected: Connect, head: bytes) -> None:
+    async def test_head_beyond_the_limits_is_431(self, connected: Connect, head: bytes) -> None:
         async with connected() as client:
             await client.send(head)
 
@@ -191,14 +191,14 @@ class TestHeads:
             GET + b"X: y\r\n" * (HEAD_LINES - 1) + b"\r\n",
         ],
     )
-    async def test_one_within_the_limits_is_taken_in_whatever_pieces(self, connected: Connect, head: bytes) -> None:
+    async def test_head_within_the_limits_is_accepted_in_any_pieces(self, connected: Connect, head: bytes) -> None:
         async with connected() as client:
             for start in range(0, len(head), 1000):
                 await client.send(head[start : start + 1000])
 
             assert await client.answer() == (200, b"ok")
 
-    async def test_one_without_end_is_not_read_to_its_end(self, connected: Connect) -> None:
+    async def test_endless_head_is_cut_off(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(GET + b"X-Long: ")
             sent = 0
@@ -210,10 +210,10 @@ class TestHeads:
                     break
 
             assert (await client.answer())[0] == 431
-            assert sent < 10 << 20  # what fits into the kernel's buffers, and our 32 KiB
+            assert sent < 10 << 20  # the kernel's buffers and 32 KiB
 
     @pytest.mark.parametrize("then", [GET + b"X-Long: " + b"x" * HEAD_BYTES * 20, b"nonsense\r\n\r\n"])
-    async def test_behind_a_request_that_is_being_answered_they_are_no_part_of_that_answer(
+    async def test_bad_request_after_a_started_response_aborts_the_connection(
         self, connected: Connect, then: bytes
     ) -> None:
         async with connected() as client:
@@ -225,7 +225,7 @@ class TestHeads:
             with suppress(ConnectionError):
                 assert await client.reader.read(1) == b""
 
-    async def test_what_is_no_http_is_400(self, connected: Connect) -> None:
+    async def test_malformed_http_is_400(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03")
 
@@ -234,7 +234,7 @@ class TestHeads:
             assert await client.closed()
 
     @pytest.mark.parametrize("garbage", [b"--BB\r\nfoo: bar\r\n\r\n", b"\0" * 100, b"GET / HTTP/2.0\r\n\r\n"])
-    async def test_what_follows_a_whole_request_costs_that_one_nothing(
+    async def test_malformed_data_after_a_complete_request_does_not_affect_it(
         self, connected: Connect, garbage: bytes, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with connected() as client:
@@ -244,7 +244,7 @@ class TestHeads:
             assert await client.closed()
         assert "Traceback" not in caplog.text
 
-    async def test_a_body_that_is_none_ends_what_waits_for_it(
+    async def test_malformed_body_disconnects_the_app(
         self, connected: Connect, caplog: pytest.LogCaptureFixture
     ) -> None:
         async with connected() as client:
@@ -257,7 +257,7 @@ class TestHeads:
 
 class TestBodies:
     @pytest.mark.heavy
-    async def test_one_that_still_comes_after_the_answer_ends_the_connection(self, connected: Connect) -> None:
+    async def test_unfinished_body_after_the_response_closes_the_connection(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(POST + b"Content-Length: 1000\r\n\r\nx")
             assert await client.answer() == (200, b"ok")
@@ -272,7 +272,7 @@ class TestBodies:
             dripping.cancel()
 
     @pytest.mark.heavy
-    async def test_one_that_ends_after_the_answer_does_not(self, connected: Connect) -> None:
+    async def test_body_that_ends_after_the_response_keeps_the_connection(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(POST + b"Content-Length: 2\r\n\r\nx")
             assert await client.answer() == (200, b"ok")
@@ -282,7 +282,7 @@ class TestBodies:
             assert await client.answer() == (200, b"ok")
 
     @pytest.mark.heavy
-    async def test_one_that_is_waited_for_has_the_deadlines_of_who_waits(self, connected: Connect) -> None:
+    async def test_body_being_read_has_no_head_deadline(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n")
             for _ in range(3):
@@ -292,7 +292,7 @@ class TestBodies:
             assert await client.answer() == (200, b"3")
 
     @pytest.mark.heavy
-    async def test_a_large_one_is_no_large_head(self, connected: Connect) -> None:
+    async def test_large_body_is_not_counted_as_head(self, connected: Connect) -> None:
         async with connected() as client:
             await client.send(b"POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % LARGE + bytes(LARGE))
 
@@ -302,7 +302,7 @@ class TestBodies:
 class TestReaders:
     @pytest.mark.promise("B5")
     @pytest.mark.heavy
-    async def test_one_that_takes_nothing_is_left(self, connected: Connect) -> None:
+    async def test_stalled_reader_is_disconnected(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             await asyncio.sleep(4 * SOON)
@@ -311,7 +311,7 @@ class TestReaders:
                 await client.answer()
 
     @pytest.mark.heavy
-    async def test_one_that_is_slow_gets_it_all(self, connected: Connect) -> None:
+    async def test_slow_reader_gets_the_whole_response(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             await client.reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Alive, able to serve, and counted."""
+"""Health checks and metrics."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ def app_with(checks: dict[str, Callable[[], Awaitable[None]]], *collect: Callabl
     return Starlette(routes=[*health_routes(checks, Metrics(), *collect)], exception_handlers=EXCEPTION_HANDLERS)
 
 
-async def test_alive_asks_nobody(site: Site) -> None:
+async def test_healthz_checks_no_dependency(site: Site) -> None:
     site.store.fail("head", 100)
 
     answer = await site.get("/healthz")
@@ -41,7 +41,7 @@ async def test_alive_asks_nobody(site: Site) -> None:
     assert site.store.calls == []
 
 
-async def test_ready_is_that_the_store_answers_even_if_it_has_nothing(site: Site) -> None:
+async def test_readyz_is_200_with_an_empty_store(site: Site) -> None:
     answer = await site.get("/readyz")
 
     assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready", "checks": {"store": "ok"}})
@@ -50,7 +50,7 @@ async def test_ready_is_that_the_store_answers_even_if_it_has_nothing(site: Site
     assert key.startswith("originals/")
 
 
-async def test_not_ready_names_what_is_missing(site: Site) -> None:
+async def test_readyz_is_503_and_names_the_failed_check(site: Site) -> None:
     site.store.fail("head")
 
     answer = await site.get("/readyz")
@@ -60,7 +60,7 @@ async def test_not_ready_names_what_is_missing(site: Site) -> None:
     assert (await site.get("/readyz")).status == 200
 
 
-async def test_every_part_is_named_beside_the_others() -> None:
+async def test_readyz_names_every_check() -> None:
     answer = await ask(app_with({"store": store_away, "queue": well, "database": database_away}), "/readyz")
 
     assert answer.status == 503
@@ -71,7 +71,7 @@ async def test_every_part_is_named_beside_the_others() -> None:
     }
 
 
-async def test_parts_are_asked_at_the_same_time() -> None:
+async def test_readyz_runs_checks_concurrently() -> None:
     first, second = asyncio.Event(), asyncio.Event()
 
     async def waits_for_second() -> None:
@@ -85,7 +85,7 @@ async def test_parts_are_asked_at_the_same_time() -> None:
     assert (await ask(app_with({"a": waits_for_second, "b": waits_for_first}), "/readyz")).status == 200
 
 
-def test_a_part_that_does_not_answer_is_missing_after_three_seconds() -> None:
+def test_readyz_check_times_out_after_three_seconds() -> None:
     async def hangs() -> None:
         await asyncio.Event().wait()
 
@@ -96,14 +96,14 @@ def test_a_part_that_does_not_answer_is_missing_after_three_seconds() -> None:
     assert json.loads(answer.body)["checks"] == {"store": "no answer within 3 seconds", "queue": "ok"}
 
 
-async def test_a_gauge_that_cannot_be_read_does_not_hide_the_others() -> None:
+async def test_metrics_are_exposed_if_a_gauge_fails() -> None:
     answer = await ask(app_with({}, store_away), "/metrics")
 
     assert answer.status == 200
     assert b"darkroom_render_waiting" in answer.body
 
 
-async def test_metrics_are_an_exposition_with_the_names_of_the_contract(site: Site) -> None:
+async def test_metrics_have_the_names_of_the_contract(site: Site) -> None:
     await site.get("medium@2x.webp")
     await site.get("medium@2x.webp")
 
@@ -119,7 +119,7 @@ async def test_metrics_are_an_exposition_with_the_names_of_the_contract(site: Si
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
-async def test_they_are_read_only(site: Site, path: str) -> None:
+async def test_health_routes_are_read_only(site: Site, path: str) -> None:
     answer = await site.get(path, method="POST")
 
     assert answer.status == 405

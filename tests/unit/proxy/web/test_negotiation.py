@@ -1,4 +1,4 @@
-"""`.auto`: the format that suits a client."""
+"""`.auto` variants: the format by `Accept`."""
 
 import json
 from pathlib import Path
@@ -16,18 +16,18 @@ AVIF_AND_WEBP = "image/avif,image/webp,*/*;q=0.8"
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[str(row["accept"]) for row in TABLE])
-def test_new_formats_are_for_those_who_name_them(row: dict[str, Any]) -> None:
+def test_modern_formats_need_an_explicit_accept(row: dict[str, Any]) -> None:
     assert (new_format(row["accept"]) or "legacy") == row["format"], row["why"]
 
 
-def test_a_header_without_end_costs_little() -> None:
+def test_huge_accept_header_is_parsed_quickly() -> None:
     assert new_format("image/avif," * 100_000) == "avif"
     assert new_format("a/b," * 100_000 + "image/avif") is None
 
 
 class TestAnswers:
     @pytest.mark.parametrize("format", ["avif", "webp"])
-    async def test_are_the_variants_own_and_say_what_they_depend_on(self, site: Site, format: str) -> None:
+    async def test_auto_response_is_the_variants_with_vary_and_content_location(self, site: Site, format: str) -> None:
         named = await site.get(f"medium@2x.{format}", {"Range": "bytes=x"})
         auto = await site.get("medium@2x.auto", {"Accept": f"image/{format}"})
 
@@ -39,7 +39,7 @@ class TestAnswers:
         assert auto.headers == named.headers
         assert auto.headers["content-type"] == f"image/{format}"
 
-    async def test_are_conditional_and_partial_as_the_variants(self, site: Site) -> None:
+    async def test_auto_response_supports_conditions_and_ranges(self, site: Site) -> None:
         whole = await site.get("small.auto", {"Accept": AVIF_AND_WEBP})
 
         known = await site.get("small.auto", {"Accept": AVIF_AND_WEBP, "If-None-Match": whole.headers["etag"]})
@@ -49,20 +49,20 @@ class TestAnswers:
         assert (part.status, part.body, part.headers["vary"]) == (206, whole.body[1:4], "Accept")
 
     @pytest.mark.parametrize("name", ["unknown.auto", "small@4x.auto", "small.auto.jpg", "small.AUTO", ".auto"])
-    async def test_of_no_variant_are_404_without_a_look_up(self, site: Site, name: str) -> None:
+    async def test_unknown_auto_variant_is_404_without_a_look_up(self, site: Site, name: str) -> None:
         assert (await site.get(name)).status == 404
         assert site.store.calls == []
 
-    async def test_of_no_upload_reach_the_store_once(self, site: Site) -> None:
+    async def test_unknown_upload_reaches_the_store_once(self, site: Site) -> None:
         await site.store.inner.delete(original_key(site.upload_id))
 
         answers = [await site.get("small.auto") for _ in range(5)]
 
         assert {answer.status for answer in answers} == {404}
-        assert len(site.store.calls) == 3  # the variant, then the original, then whether any other variant is left
+        assert len(site.store.calls) == 3  # variant, original, list of stored variants
 
-    async def test_that_are_refusals_of_a_format_are_for_those_who_name_it(self, site: Site) -> None:
-        """The lighter JPEG of the same picture may be fine, and a cache keeps this for a minute."""
+    async def test_refused_format_affects_only_clients_that_accept_it(self, site: Site) -> None:
+        """JPEG may need less memory, and caches keep this response for a minute."""
         site.pool.failure = TooHeavy()
 
         refused = await site.get("small.auto", {"Accept": "image/avif"})
@@ -73,7 +73,7 @@ class TestAnswers:
 
 
 class TestOldClients:
-    async def test_get_jpeg_of_what_was_a_jpeg(self, site: Site) -> None:
+    async def test_jpeg_original_is_served_as_jpeg(self, site: Site) -> None:
         answer = await site.get("small.auto", {"Accept": "*/*"})
 
         assert answer.headers["content-type"] == "image/jpeg"

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problems."""
+"""Errors as problem documents (RFC 9457)."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ def headers_of(response: Response) -> dict[str, str]:
 
 
 async def raised(error: Exception) -> Answer:
-    """What an app answers whose route raises it."""
+    """The response of an app whose route raises `error`."""
 
     async def route(_request: Request) -> Response:
         raise error
@@ -33,7 +33,7 @@ async def raised(error: Exception) -> Answer:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_kind_becomes_its_status_with_the_same_five_members(kind: type[ServiceError]) -> None:
+def test_every_error_becomes_its_status_with_five_members(kind: type[ServiceError]) -> None:
     response = problem(kind("What happened."))
 
     assert response.status_code == STATUS[kind.code]
@@ -49,14 +49,14 @@ def test_every_kind_becomes_its_status_with_the_same_five_members(kind: type[Ser
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_no_cache_keeps_one_unless_it_may_keep_what_will_not_change(kind: type[ServiceError]) -> None:
+def test_problems_are_uncacheable_except_permanent_ones_on_request(kind: type[ServiceError]) -> None:
     assert problem(kind()).headers["cache-control"] == "no-store"
 
     short = STATUS[kind.code] in (404, 422)
     assert problem(kind(), cacheable=True).headers["cache-control"] == ("public, max-age=60" if short else "no-store")
 
 
-def test_some_say_when_to_try_again() -> None:
+def test_retry_after_is_set_from_the_error() -> None:
     assert headers_of(problem(StoreUnavailable()))["retry-after"] == "5"
     assert headers_of(problem(Overloaded(retry_after=9)))["retry-after"] == "9"
     assert headers_of(problem(Overloaded(retry_after=0)))["retry-after"] == "0"
@@ -64,12 +64,12 @@ def test_some_say_when_to_try_again() -> None:
         assert "retry-after" not in headers_of(problem(error))
 
 
-def test_only_a_missing_key_asks_for_one() -> None:
+def test_only_401_has_www_authenticate() -> None:
     assert headers_of(problem(Unauthorized()))["www-authenticate"] == 'Bearer realm="darkroom"'
     assert "www-authenticate" not in headers_of(problem(TooLarge()))
 
 
-async def test_what_a_route_raises_by_name_becomes_its_problem() -> None:
+async def test_service_error_becomes_its_problem() -> None:
     answer = await raised(Undecodable("Broken."))
 
     assert answer.status == 422
@@ -77,7 +77,7 @@ async def test_what_a_route_raises_by_name_becomes_its_problem() -> None:
     assert json.loads(answer.body)["detail"] == "Broken."
 
 
-async def test_what_the_router_raises_becomes_a_problem_with_its_headers() -> None:
+async def test_http_exception_becomes_a_problem_with_its_headers() -> None:
     answer = await raised(HTTPException(405, headers={"Allow": "GET"}))
 
     assert answer.status == 405
@@ -92,7 +92,7 @@ async def test_what_the_router_raises_becomes_a_problem_with_its_headers() -> No
 
 
 @pytest.mark.heavy
-async def test_a_defect_of_ours_tells_nothing_of_itself() -> None:
+async def test_unexpected_error_reveals_no_details() -> None:
     messages = []
 
     async def route(_request: Request) -> Response:
@@ -103,7 +103,7 @@ async def test_a_defect_of_ours_tells_nothing_of_itself() -> None:
 
     app = Starlette(routes=[Route("/", route)], exception_handlers=EXCEPTION_HANDLERS)
     scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "headers": [], "query_string": b""}
-    with pytest.raises(LookupError):  # Starlette answers, then lets the server know
+    with pytest.raises(LookupError):  # Starlette responds, then re-raises to the server
         await app(scope, None, send)
 
     start, end = messages

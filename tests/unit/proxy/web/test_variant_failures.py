@@ -1,4 +1,4 @@
-"""What a variant is answered with when it is not there and cannot be made."""
+"""Responses for variants that are missing and cannot be derived."""
 
 import json
 
@@ -22,7 +22,7 @@ SHORT = "public, max-age=60"
 
 
 def problem_of(answer: Answer) -> dict[str, object]:
-    """The body of a problem, once its shape is checked."""
+    """The problem document of a response, after checking its members."""
     body = json.loads(answer.body)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -37,7 +37,7 @@ def problem_of(answer: Answer) -> dict[str, object]:
 
 
 @pytest.mark.heavy
-async def test_an_unknown_upload_is_404_and_a_flood_for_it_reaches_the_store_once(site: Site) -> None:
+async def test_unknown_upload_is_404_and_repeated_requests_reach_the_store_once(site: Site) -> None:
     path = f"/images/{new_upload_id()}"
 
     answers = [await site.get(f"{path}/{name}") for name in ("small.jpg", "medium.webp", "large@2x.avif") * 100]
@@ -52,7 +52,7 @@ async def test_an_unknown_upload_is_404_and_a_flood_for_it_reaches_the_store_onc
 async def test_a_deleted_upload_is_404_at_once(site: Site) -> None:
     await site.get()
     await site.variant_service.drain()
-    await site.variant_service.purge(site.upload_id)
+    await site.variant_service.delete_upload(site.upload_id)
     site.store.calls.clear()
 
     answer = await site.get()
@@ -62,7 +62,7 @@ async def test_a_deleted_upload_is_404_at_once(site: Site) -> None:
     assert site.store.calls == []
 
 
-async def test_a_store_that_is_away_is_503_and_over_as_soon_as_it_is_back(site: Site) -> None:
+async def test_store_outage_is_503_until_the_store_recovers(site: Site) -> None:
     site.store.fail("get", 2)
 
     answers = [await site.get() for _ in range(2)]
@@ -75,7 +75,7 @@ async def test_a_store_that_is_away_is_503_and_over_as_soon_as_it_is_back(site: 
     assert (await site.get()).status == 200
 
 
-async def test_a_store_that_will_not_take_the_picture_is_nobody_elses_business(site: Site) -> None:
+async def test_failed_write_back_does_not_affect_the_response(site: Site) -> None:
     site.store.fail("put")
 
     answer = await site.get()
@@ -97,7 +97,7 @@ async def test_a_store_that_will_not_take_the_picture_is_nobody_elses_business(s
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, ServiceError) else None,
 )
-async def test_every_failure_has_its_status_and_says_for_how_long(
+async def test_every_failure_has_its_status_and_caching(
     *, site: Site, failure: ServiceError, status: int, caching: str, retry_after: str | None
 ) -> None:
     site.pool.failure = failure
@@ -116,7 +116,7 @@ async def test_every_failure_has_its_status_and_says_for_how_long(
     }
 
 
-async def test_an_original_that_is_no_picture_is_a_refusal_and_not_a_defect(site: Site) -> None:
+async def test_undecodable_original_is_422(site: Site) -> None:
     site.pool.failure = UnsupportedFormat("Send a JPEG, PNG or WebP picture.")
 
     answer = await site.get()
@@ -146,7 +146,7 @@ async def test_head_fails_as_get_does(site: Site) -> None:
     assert head.headers == get.headers
 
 
-async def test_a_condition_does_not_turn_a_failure_into_304(site: Site) -> None:
+async def test_conditional_request_does_not_turn_a_failure_into_304(site: Site) -> None:
     answer = await site.get(f"/images/{new_upload_id()}/small.jpg", headers={"If-None-Match": "*", "Range": "bytes=0-"})
 
     assert answer.status == 404

@@ -1,10 +1,10 @@
-"""One spelling for each variant. Any other is 404, or a redirect for `.jpeg`, and costs the store nothing."""
+"""Each variant has one spelling. Others are 404, or a redirect for `.jpeg`, without a store call."""
 
 import json
 
 import pytest
 
-from proxy.web.variant_routes import Variants
+from proxy.web.variant_routes import VariantMiddleware
 from tests.unit.proxy.web.site import Site
 
 UPPER = "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A"
@@ -48,7 +48,7 @@ class TestNotFound:
             "0",
         ],
     )
-    async def test_an_id_in_any_other_spelling_costs_no_look_up(self, site: Site, upload_part: str) -> None:
+    async def test_misspelt_id_is_404_without_a_look_up(self, site: Site, upload_part: str) -> None:
         answer = await site.get(f"/images/{upload_part}/medium.webp")
 
         assert answer.status == 404
@@ -99,7 +99,7 @@ class TestNotFound:
             "x" * 10_000 + ".jpg",
         ],
     )
-    async def test_a_size_or_format_in_any_other_spelling_costs_no_look_up(self, site: Site, name: str) -> None:
+    async def test_misspelt_size_or_format_is_404_without_a_look_up(self, site: Site, name: str) -> None:
         answer = await site.get(f"{site.path}/{name}")
 
         assert answer.status == 404
@@ -131,7 +131,7 @@ class TestNotFound:
             "/",
         ],
     )
-    async def test_no_other_path_leads_to_a_variant_or_an_original(self, site: Site, path: str) -> None:
+    async def test_other_paths_serve_no_variant_or_original(self, site: Site, path: str) -> None:
         answer = await site.get(path.replace("{}", site.upload_id))
 
         assert answer.status == 404
@@ -140,7 +140,7 @@ class TestNotFound:
 
     @pytest.mark.promise("C2")
     @pytest.mark.parametrize("name", ["size{}.jpg", "{}x{}.webp", "medium.format{}", "{}", "medium@{}x.png"])
-    async def test_hundreds_of_unknown_ones_cost_no_look_up(self, site: Site, name: str) -> None:
+    async def test_many_unknown_variants_cost_no_look_up(self, site: Site, name: str) -> None:
         answers = [await site.get(name.replace("{}", str(number + 4))) for number in range(200)]
 
         assert {answer.status for answer in answers} == {404}
@@ -148,15 +148,15 @@ class TestNotFound:
         assert site.pool.priorities == []
 
     @pytest.mark.promise("C2")
-    async def test_of_long_ones_none_is_remembered(self, site: Site) -> None:
+    async def test_long_paths_are_not_cached(self, site: Site) -> None:
         variants = site.app
-        assert isinstance(variants, Variants)
+        assert isinstance(variants, VariantMiddleware)
         for number in range(100):
             await site.get(f"/images/{number}{'x' * 30_000}/medium.jpg")
 
-        assert variants._parsed.cache_info().currsize == 0
+        assert variants._parse_cached.cache_info().currsize == 0
 
-    async def test_it_says_how_to_spell_it(self, site: Site) -> None:
+    async def test_not_found_explains_the_path(self, site: Site) -> None:
         problem = json.loads((await site.get("huge.jpg")).body)
 
         assert problem.pop("detail").startswith("Variants are /images/{uploadId}/{size}.{format}")
@@ -167,12 +167,12 @@ class TestNotFound:
             "code": "not_found",
         }
 
-    async def test_it_repeats_nothing_of_what_was_sent(self, site: Site) -> None:
+    async def test_not_found_does_not_echo_the_path(self, site: Site) -> None:
         answer = await site.get("<script>.jpg")
 
         assert b"script" not in answer.body
 
-    async def test_a_name_in_the_query_is_no_name(self, site: Site) -> None:
+    async def test_query_does_not_name_a_variant(self, site: Site) -> None:
         assert (await site.get("huge.jpg", query="size=medium.jpg")).status == 404
         assert site.store.calls == []
 
@@ -183,16 +183,14 @@ class TestJpeg:
         [("medium.jpeg", "medium.jpg"), ("small@2x.jpeg", "small@2x.jpg"), ("large@3x.jpeg", "large@3x.jpg")],
     )
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
-    async def test_redirects_for_good_to_the_one_spelling(
-        self, site: Site, method: str, name: str, canonical: str
-    ) -> None:
+    async def test_jpeg_redirects_permanently_to_jpg(self, site: Site, method: str, name: str, canonical: str) -> None:
         answer = await site.get(name, method=method)
 
         assert answer.status == 308
         assert answer.headers["location"] == f"{site.path}/{canonical}"
         assert site.store.calls == []
 
-    async def test_does_not_let_the_caller_choose_the_target(self, site: Site) -> None:
+    async def test_redirect_target_ignores_the_host_and_query(self, site: Site) -> None:
         headers = {"Host": "evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "gopher"}
 
         answer = await site.get("medium.jpeg", headers=headers, query="next=//evil.test")
@@ -211,14 +209,14 @@ class TestJpeg:
             "medium.jpeg%0a",
         ],
     )
-    async def test_of_an_unknown_size_is_not_found(self, site: Site, name: str) -> None:
+    async def test_jpeg_of_unknown_size_is_404(self, site: Site, name: str) -> None:
         answer = await site.get(name)
 
         assert answer.status == 404
         assert "location" not in answer.headers
         assert site.store.calls == []
 
-    async def test_of_an_id_in_another_spelling_is_not_found(self, site: Site) -> None:
+    async def test_jpeg_of_misspelt_id_is_404(self, site: Site) -> None:
         assert (await site.get(f"/images/{UPPER}/medium.jpeg")).status == 404
 
 
@@ -227,7 +225,7 @@ class TestMethods:
         "method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get", "PURGE"]
     )
     @pytest.mark.parametrize("name", ["medium.jpg", "medium.jpeg", "unknown.jpg"])
-    async def test_any_but_get_and_head_is_405_with_allow(self, site: Site, method: str, name: str) -> None:
+    async def test_other_methods_are_405_with_allow(self, site: Site, method: str, name: str) -> None:
         answer = await site.get(name, method=method)
 
         assert answer.status == 405

@@ -1,4 +1,4 @@
-"""API keys: who needs one, and who does not."""
+"""API keys: which paths need one, and which are accepted."""
 
 import json
 from collections.abc import Callable
@@ -19,12 +19,12 @@ async def status(site: Site, path: str = "/metrics", **headers: str) -> int:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-async def test_the_health_checks_are_open(locked: Site, path: str) -> None:
+async def test_health_checks_need_no_key(locked: Site, path: str) -> None:
     assert await status(locked, path) == 200
     assert await status(locked, path, Authorization="Bearer wrong") == 200
 
 
-async def test_variants_are_open(locked: Site) -> None:
+async def test_variants_need_no_key(locked: Site) -> None:
     await locked.store.inner.put(original_key(locked.upload_id), b"an original", content_type="image/jpeg")
 
     assert await status(locked, f"{locked.path}/small.jpg") == 200
@@ -35,7 +35,7 @@ async def test_variants_are_open(locked: Site) -> None:
 @pytest.mark.parametrize(
     "path", ["/metrics", "/images", "/images/upload", "/", "/healthz/", "/healthz/x", "/HEALTHZ", "/nowhere"]
 )
-async def test_everything_else_is_locked(locked: Site, path: str) -> None:
+async def test_other_paths_need_a_key(locked: Site, path: str) -> None:
     answer = await locked.get(path)
 
     assert answer.status == 401
@@ -46,7 +46,7 @@ async def test_everything_else_is_locked(locked: Site, path: str) -> None:
 
 @pytest.mark.parametrize("key", ["first key", "second"])
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-async def test_any_of_the_keys_opens(locked: Site, scheme: str, key: str) -> None:
+async def test_any_configured_key_is_accepted(locked: Site, scheme: str, key: str) -> None:
     assert await status(locked, Authorization=f"{scheme} {key}") == 200
     assert await status(locked, Authorization=f"{scheme}   {key}  ") == 200
 
@@ -70,15 +70,15 @@ async def test_any_of_the_keys_opens(locked: Site, scheme: str, key: str) -> Non
         "Bearer: second",
     ],
 )
-async def test_nothing_else_does(locked: Site, header: str) -> None:
+async def test_other_credentials_are_rejected(locked: Site, header: str) -> None:
     assert await status(locked, Authorization=header) == 401
 
 
-async def test_a_key_in_the_query_opens_nothing(locked: Site) -> None:
+async def test_key_in_the_query_is_rejected(locked: Site) -> None:
     assert (await locked.get("/metrics", query="key=second&access_token=second")).status == 401
 
 
-async def test_the_answer_does_not_tell_the_keys(locked: Site) -> None:
+async def test_response_does_not_reveal_the_keys(locked: Site) -> None:
     answer = await locked.get("/metrics", {"Authorization": "Bearer guess"})
 
     assert b"first key" not in answer.body
@@ -86,12 +86,12 @@ async def test_the_answer_does_not_tell_the_keys(locked: Site) -> None:
     assert b"guess" not in answer.body
 
 
-async def test_without_keys_nothing_is_locked(site: Site) -> None:
+async def test_no_key_is_needed_without_configured_keys(site: Site) -> None:
     assert await status(site) == 200
     assert await status(site, Authorization="Bearer whatever") == 200
 
 
-async def test_a_key_with_an_accent_opens_as_it_is_sent_by_curl(make_site: Callable[..., Site]) -> None:
+async def test_non_ascii_key_sent_as_utf8_is_accepted(make_site: Callable[..., Site]) -> None:
     site = make_site(api_keys=("cl\u00e9",))
 
     assert await status(site, Authorization="Bearer " + "cl\u00e9".encode().decode("latin-1")) == 200

@@ -1,4 +1,4 @@
-"""What a request leaves behind: its id, a line, its seconds. And what it does not."""
+"""Request ids, log lines and durations of requests."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ VARIANT = "/images/{upload_id}/{variant}"
 
 @pytest.fixture
 def lines() -> Iterator[list[MutableMapping[str, Any]]]:
-    """Log lines as they are written, with what is bound to the request."""
+    """Captured log lines, with the bound context variables."""
     capture = LogCapture()
     structlog.configure(processors=[structlog.contextvars.merge_contextvars, capture])
     yield capture.entries
@@ -34,25 +34,25 @@ def counted(site: Site, route: str, status: int, method: str = "GET") -> float:
 
 
 @pytest.mark.parametrize("given", ["a", "my-request.1", "A_b-9." * 10 + "four", "0af7651916cd43dd8448eb211c80319c"])
-async def test_the_edges_id_is_kept_and_given_back(site: Site, given: str) -> None:
+async def test_request_id_of_the_edge_is_kept_and_returned(site: Site, given: str) -> None:
     assert (await site.get("/healthz", {"X-Request-Id": given})).headers[ID] == given
 
 
 @pytest.mark.parametrize("given", ["", "a" * 65, "a b", "a,b", "a\tb", '"a"', "\xe9", "{}", "a/b"])
-async def test_an_id_that_is_none_is_replaced(site: Site, given: str) -> None:
+async def test_malformed_request_id_is_replaced(site: Site, given: str) -> None:
     assert NEW.fullmatch((await site.get("/healthz", {"X-Request-Id": given})).headers[ID])
 
 
-async def test_each_request_without_one_gets_another(site: Site) -> None:
+async def test_each_request_without_id_gets_a_new_one(site: Site) -> None:
     assert len({(await site.get("/healthz")).headers[ID] for _ in range(3)}) == 3
 
 
-async def test_answers_that_a_shared_cache_keeps_carry_no_id(site: Site) -> None:
+async def test_publicly_cacheable_response_has_no_request_id(site: Site) -> None:
     given = {"X-Request-Id": "mine"}
     derived = await site.get("small.jpg", given)
     answers = [
         derived,
-        await site.get("small.jpg", given),  # from memory
+        await site.get("small.jpg", given),  # a memory cache hit
         await site.get("small.jpg", given | {"Range": "bytes=0-1"}),
         await site.get("small.jpg", given | {"If-None-Match": derived.headers["etag"]}),
         await site.get("small.jpeg", given),
@@ -65,7 +65,7 @@ async def test_answers_that_a_shared_cache_keeps_carry_no_id(site: Site) -> None
     assert not any(ID in answer.headers for answer in answers)
 
 
-async def test_answers_that_nobody_keeps_carry_it(site: Site) -> None:
+async def test_uncacheable_response_has_the_request_id(site: Site) -> None:
     site.store.fail("get")
     failed = await site.get("small.jpg", {"X-Request-Id": "mine"})
     wrong = await site.get("small.jpg", {"X-Request-Id": "mine"}, method="POST")
@@ -74,7 +74,7 @@ async def test_answers_that_nobody_keeps_carry_it(site: Site) -> None:
     assert (wrong.status, wrong.headers[ID]) == (405, "mine")
 
 
-async def test_seconds_go_by_the_routes_template_never_by_the_path(site: Site) -> None:
+async def test_request_seconds_are_labelled_by_route_template(site: Site) -> None:
     await site.get("small.jpg")
     await site.get("large.jpg")
     await site.get("huge.jpg")
@@ -89,9 +89,7 @@ async def test_seconds_go_by_the_routes_template_never_by_the_path(site: Site) -
     assert counted(site, "/healthz", 405, "other") == 1
 
 
-async def test_variants_from_memory_are_counted_by_tier_and_leave_nothing_else(
-    site: Site, lines: list[MutableMapping[str, Any]]
-) -> None:
+async def test_memory_cache_hits_are_only_counted(site: Site, lines: list[MutableMapping[str, Any]]) -> None:
     await site.get("small.jpg")
     lines.clear()
     for _ in range(3):
@@ -102,9 +100,7 @@ async def test_variants_from_memory_are_counted_by_tier_and_leave_nothing_else(
     assert sample(site.metrics, "darkroom_variant_requests_total", tier="hot") == 3
 
 
-async def test_a_line_says_what_was_asked_and_what_came_of_it(
-    site: Site, lines: list[MutableMapping[str, Any]]
-) -> None:
+async def test_log_line_has_request_and_result(site: Site, lines: list[MutableMapping[str, Any]]) -> None:
     answer = await site.get(
         "small.jpg", {"X-Request-Id": "mine", "Authorization": "Bearer s3cret"}, query="token=s3cret"
     )
@@ -125,12 +121,10 @@ async def test_a_line_says_what_was_asked_and_what_came_of_it(
     }
 
 
-async def test_what_costs_nothing_is_a_line_for_debugging_alone(
-    site: Site, lines: list[MutableMapping[str, Any]]
-) -> None:
+async def test_routine_requests_are_logged_at_debug_level(site: Site, lines: list[MutableMapping[str, Any]]) -> None:
     await site.get("small.jpg")
     await site.variant_service.drain()
-    site.variant_service._hot.forget(None)
+    site.variant_service._memory_cache.forget(None)
     lines.clear()
     for path in ("small.jpg", "huge.jpg", "/healthz", "/readyz", "/metrics"):
         await site.get(path)
@@ -142,7 +136,7 @@ async def test_what_costs_nothing_is_a_line_for_debugging_alone(
     assert [line["log_level"] for line in lines] == ["info"]
 
 
-async def test_a_flood_is_counted_and_fills_no_log_while_other_failures_are_told(
+async def test_overload_is_counted_but_not_logged_unlike_other_failures(
     site: Site, lines: list[MutableMapping[str, Any]]
 ) -> None:
     for failure in (Overloaded(retry_after=1), RenderFailed()):
@@ -155,9 +149,7 @@ async def test_a_flood_is_counted_and_fills_no_log_while_other_failures_are_told
 
 
 @pytest.mark.heavy
-async def test_every_line_that_a_request_causes_has_its_id_and_the_next_has_not(
-    site: Site, lines: list[MutableMapping[str, Any]]
-) -> None:
+async def test_all_log_lines_of_a_request_have_its_id(site: Site, lines: list[MutableMapping[str, Any]]) -> None:
     site.pool.failure = RenderFailed()
     await site.get("small.jpg", {"X-Request-Id": "mine"})
     assert [line["event"] for line in lines] == ["request failed", "request"]
@@ -174,7 +166,7 @@ async def test_every_line_that_a_request_causes_has_its_id_and_the_next_has_not(
     assert structlog.contextvars.get_contextvars() == {}
 
 
-async def test_a_client_that_leaves_before_any_answer_is_status_0(
+async def test_client_that_disconnects_before_the_response_is_status_0(
     site: Site, lines: list[MutableMapping[str, Any]]
 ) -> None:
     gate = site.pool.hold()

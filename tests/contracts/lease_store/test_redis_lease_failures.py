@@ -1,4 +1,4 @@
-"""What leases promise while Redis is in trouble: everyone is served."""
+"""RedisLeaseStore while Redis fails: every lease is granted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from proxy.telemetry import Metrics
 from proxy.variants.leases.redis_leases import RedisLeaseStore
-from tests.contracts.locks import KEY, LEASE, SOON, can_have, end, hold_for_ever
+from tests.contracts.leases_under_test import KEY, LEASE, SOON, can_acquire, cancel, hold_forever
 from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
 
@@ -31,122 +31,122 @@ def trouble(request: pytest.FixtureRequest) -> Callable[[RedisServer], None]:
 class Watched:
     """A RedisLeaseStore and its count of fallbacks."""
 
-    lock: RedisLeaseStore
+    leases: RedisLeaseStore
     metrics: Metrics
 
     @property
     def fallbacks(self) -> float:
-        return self.metrics.registry.get_sample_value("darkroom_lock_fallbacks_total") or 0
+        return self.metrics.registry.get_sample_value("darkroom_lease_fallbacks_total") or 0
 
 
-class TestRedisInTrouble:
+class TestRedisFailures:
     @pytest.fixture
     async def watched(self, redis: RedisServer) -> AsyncIterator[Watched]:
         metrics = Metrics()
-        lock = RedisLeaseStore(redis.url, metrics, lease_seconds=LEASE, leave_alone_seconds=0.5)
-        yield Watched(lock, metrics)
+        leases = RedisLeaseStore(redis.url, metrics, lease_seconds=LEASE, backoff_seconds=0.5)
+        yield Watched(leases, metrics)
         redis.resume()
-        await lock.close()
+        await leases.close()
 
     async def assert_leases_work(self, redis: RedisServer) -> None:
         one, two = (RedisLeaseStore(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with one.hold(KEY):
-            assert await can_have(two) is False
+            assert await can_acquire(two) is False
         await one.close()
         await two.close()
 
-    async def test_everyone_is_served_with_one_warning_until_it_is_back(
+    async def test_leases_are_granted_with_one_warning_until_redis_recovers(
         self, redis: RedisServer, watched: Watched, trouble: Callable[[RedisServer], None]
     ) -> None:
-        if trouble is not RedisServer.kill:  # one that was never there at all is the same
-            assert await can_have(watched.lock) is True
+        if trouble is not RedisServer.kill:  # for `kill`, Redis is down from the first call on
+            assert await can_acquire(watched.leases) is True
             assert watched.fallbacks == 0
         with capture_logs() as logs:
             trouble(redis)
             for wait in (True, False):
-                async with asyncio.timeout(SOON), watched.lock.hold(KEY, wait=wait) as one:
+                async with asyncio.timeout(SOON), watched.leases.hold(KEY, wait=wait) as one:
                     assert one is True
-            await asyncio.sleep(0.6)  # it is asked again, and there is no second warning
-            async with asyncio.timeout(SOON), watched.lock.hold(KEY) as one, watched.lock.hold(KEY) as two:
+            await asyncio.sleep(0.6)  # Redis is asked again, without a second warning
+            async with asyncio.timeout(SOON), watched.leases.hold(KEY) as one, watched.leases.hold(KEY) as two:
                 assert (one, two) == (True, True)
             assert watched.fallbacks >= 2
             redis.refresh()
 
             async def it_excludes_again() -> bool:
-                async with watched.lock.hold(KEY):
-                    return not await can_have(watched.lock)
+                async with watched.leases.hold(KEY):
+                    return not await can_acquire(watched.leases)
 
             await until(it_excludes_again)
             fallbacks = watched.fallbacks
             assert await it_excludes_again()
             assert watched.fallbacks == fallbacks
         assert [(entry["log_level"], entry["event"]) for entry in logs] == [
-            ("warning", "Redis is away: every process derives for itself"),
-            ("info", "Redis is back"),
+            ("warning", "Redis unavailable, leases granted without it"),
+            ("info", "Redis available again"),
         ]
 
-    async def test_who_waits_is_let_in(
+    async def test_waiter_is_granted_the_lease_when_redis_fails(
         self, redis: RedisServer, watched: Watched, trouble: Callable[[RedisServer], None]
     ) -> None:
         holds = asyncio.Event()
-        async with watched.lock.hold(KEY):
-            waiter = asyncio.create_task(hold_for_ever(watched.lock, holds))
+        async with watched.leases.hold(KEY):
+            waiter = asyncio.create_task(hold_forever(watched.leases, holds))
             await asyncio.sleep(0.2)
             assert not holds.is_set()
             trouble(redis)
             async with asyncio.timeout(SOON):
                 await holds.wait()
-        await end(waiter)
+        await cancel(waiter)
         assert watched.fallbacks >= 1
 
-    async def test_who_holds_one_notices_nothing(
+    async def test_holder_is_not_affected_when_redis_fails(
         self, redis: RedisServer, watched: Watched, trouble: Callable[[RedisServer], None]
     ) -> None:
         async with asyncio.timeout(LEASE + SOON):
-            async with watched.lock.hold(KEY) as held:
+            async with watched.leases.hold(KEY) as held:
                 assert held is True
                 trouble(redis)
                 await asyncio.sleep(LEASE / 3 + 0.2)
         redis.refresh()
         await self.assert_leases_work(redis)
 
-    async def test_a_memory_lost_takes_the_lease_and_nothing_else(self, redis: RedisServer, watched: Watched) -> None:
-        async with watched.lock.hold(KEY):
+    async def test_lease_is_lost_when_redis_loses_its_data(self, redis: RedisServer, watched: Watched) -> None:
+        async with watched.leases.hold(KEY):
             redis.empty()
-            async with asyncio.timeout(SOON), watched.lock.hold(KEY) as another:
+            async with asyncio.timeout(SOON), watched.leases.hold(KEY) as another:
                 assert another is True
         await self.assert_leases_work(redis)
 
     @pytest.mark.serial  # 400 renewals a second that each wait a second at most
-    async def test_a_crowd_is_no_trouble(self, redis: RedisServer) -> None:
+    async def test_hundreds_of_leases_need_no_fallback(self, redis: RedisServer) -> None:
         watched = Watched(RedisLeaseStore(redis.url, metrics := Metrics()), metrics)
         async with asyncio.timeout(GUARD), AsyncExitStack() as leases:
-            holds = [watched.lock.hold(f"images/crowd/{number}.jpg") for number in range(400)]
+            holds = [watched.leases.hold(f"images/crowd/{number}.jpg") for number in range(400)]
             assert await asyncio.gather(*(leases.enter_async_context(hold) for hold in holds)) == [True] * 400
-        await watched.lock.close()
+        await watched.leases.close()
         assert watched.fallbacks == 0
 
-    async def test_only_its_holder_frees_it(self, redis: RedisServer) -> None:
-        """One whose lease was lost meanwhile does not free the next one's."""
+    async def test_lost_lease_does_not_release_the_next_holders(self, redis: RedisServer) -> None:
+        """A holder whose lease was lost does not release the next holder's."""
         one, two = (RedisLeaseStore(redis.url, Metrics(), lease_seconds=LEASE) for _ in range(2))
         async with AsyncExitStack() as later:
             async with one.hold(KEY):
                 with redis.client() as client:
                     client.flushall()
                 await later.enter_async_context(two.hold(KEY))
-            assert await can_have(one) is False
-            await asyncio.sleep(LEASE / 3 * 1.5)  # nor does it renew what is not its own, or stop its renewal
-            assert await can_have(one) is False
-        assert await can_have(one) is True
+            assert await can_acquire(one) is False
+            await asyncio.sleep(LEASE / 3 * 1.5)  # nor does it renew or release the other lease
+            assert await can_acquire(one) is False
+        assert await can_acquire(one) is True
         await one.close()
         await two.close()
 
-    async def test_a_wrong_password_is_as_good_as_away(self, redis: RedisServer) -> None:
+    async def test_wrong_password_grants_leases_with_one_warning(self, redis: RedisServer) -> None:
         metrics = Metrics()
-        lock = RedisLeaseStore(redis.url.replace("//", "//nobody:wrong@"), metrics)
+        leases = RedisLeaseStore(redis.url.replace("//", "//nobody:wrong@"), metrics)
         with capture_logs() as logs:
-            async with asyncio.timeout(SOON), lock.hold(KEY) as one, lock.hold(KEY) as two:
+            async with asyncio.timeout(SOON), leases.hold(KEY) as one, leases.hold(KEY) as two:
                 assert (one, two) == (True, True)
         assert [entry["log_level"] for entry in logs] == ["warning"]
         assert "wrong" not in str(logs)
-        await lock.close()
+        await leases.close()

@@ -1,4 +1,4 @@
-"""What a variant is answered with when it is there or can be made."""
+"""Responses for variants that are stored or can be derived."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ class TestOk:
             ("small@3x.jpg", "image/jpeg"),
         ],
     )
-    async def test_has_every_header_of_the_contract_and_no_other(self, site: Site, name: str, media_type: str) -> None:
+    async def test_ok_has_exactly_the_headers_of_the_contract(self, site: Site, name: str, media_type: str) -> None:
         variant = site.settings.sizes.parse(name)
         assert variant is not None
         body = body_of(site, name)
@@ -62,11 +62,11 @@ class TestOk:
         assert re.fullmatch(r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d GMT", modified)
         assert re.fullmatch(r"fetch;dur=\d+\.\d, decode;dur=250\.0, resize;dur=125\.0, encode;dur=62\.5", timing)
 
-    async def test_says_where_it_came_from(self, site: Site) -> None:
+    async def test_cache_status_names_the_source(self, site: Site) -> None:
         derived = await site.get()
         hot = await site.get()
         await site.variant_service.drain()
-        site.variant_service._hot.forget(site.upload_id)
+        site.variant_service._memory_cache.forget(site.upload_id)
         stored = await site.get()
 
         statuses = [answer.headers["cache-status"] for answer in (derived, hot, stored)]
@@ -74,7 +74,7 @@ class TestOk:
         assert derived.body == hot.body == stored.body
         assert re.fullmatch(r"fetch;dur=\d+\.\d", hot.headers["server-timing"])
 
-    async def test_from_memory_is_the_same_answer(self, site: Site) -> None:
+    async def test_memory_cache_hit_gives_the_same_response(self, site: Site) -> None:
         await site.get("small.jpg")
         hot, whole_as_a_range = await site.get("small.jpg"), await site.get("small.jpg", {"Range": "bytes=x"})
 
@@ -84,7 +84,7 @@ class TestOk:
         assert hot.headers == whole_as_a_range.headers
         assert site.metrics.variant_requests.labels("hot")._value.get() == 2
 
-    async def test_says_who_waited_for_anothers_derivation(self, site: Site) -> None:
+    async def test_cache_status_marks_collapsed_requests(self, site: Site) -> None:
         gate = site.pool.hold()
         requests = [asyncio.create_task(site.get()) for _ in range(10)]
         await gate.reached.wait()
@@ -100,10 +100,10 @@ class TestOk:
         }
         assert site.pool.renderings == 1
 
-    async def test_is_dated_by_the_store_once_it_is_stored(self, site: Site) -> None:
+    async def test_last_modified_is_the_stores_once_stored(self, site: Site) -> None:
         await site.get()
         await site.variant_service.drain()
-        site.variant_service._hot.forget(site.upload_id)
+        site.variant_service._memory_cache.forget(site.upload_id)
 
         answer = await site.get()
 
@@ -111,7 +111,7 @@ class TestOk:
         assert answer.headers["last-modified"] == http_date(stored.last_modified)
 
     @pytest.mark.promise("C5")
-    async def test_does_not_depend_on_the_query_or_on_headers_that_no_cache_keys(self, site: Site) -> None:
+    async def test_response_ignores_query_and_unkeyed_headers(self, site: Site) -> None:
         await site.get()
         plain = await site.get()
         unkeyed = {
@@ -142,7 +142,7 @@ class TestOk:
 
 
 class TestHead:
-    async def test_is_get_without_the_body(self, site: Site) -> None:
+    async def test_head_is_get_without_the_body(self, site: Site) -> None:
         await site.get()
         get = await site.get()
 
@@ -152,14 +152,14 @@ class TestHead:
         assert without_timing(head.headers) == without_timing(get.headers)
         assert head.headers["content-length"] == str(len(get.body))
 
-    async def test_knows_no_ranges(self, site: Site) -> None:
+    async def test_head_ignores_ranges(self, site: Site) -> None:
         whole = await site.get(method="HEAD")
         part = await site.get(headers={"Range": "bytes=2-4"}, method="HEAD")
 
         assert part.status == 200
         assert part.headers["content-length"] == whole.headers["content-length"]
 
-    async def test_derives_as_get_does(self, site: Site) -> None:
+    async def test_head_derives_as_get_does(self, site: Site) -> None:
         head = await site.get(method="HEAD")
 
         assert head.headers["cache-status"] == "darkroom; fwd=miss; stored"
@@ -168,7 +168,7 @@ class TestHead:
 
 class TestNotModified:
     @pytest.mark.promise("C6")
-    async def test_what_the_client_has_is_not_sent(self, site: Site) -> None:
+    async def test_current_copy_is_304(self, site: Site) -> None:
         whole = await site.get()
 
         for headers in (
@@ -185,7 +185,7 @@ class TestNotModified:
             assert "content-type" not in answer.headers
         assert (await site.get(method="HEAD", headers={"If-None-Match": whole.headers["etag"]})).status == 304
 
-    async def test_what_has_changed_is(self, site: Site) -> None:
+    async def test_outdated_copy_is_200(self, site: Site) -> None:
         whole = await site.get()
 
         answer = await site.get(
@@ -194,10 +194,10 @@ class TestNotModified:
 
         assert (answer.status, answer.body) == (200, whole.body)
 
-    async def test_of_a_stored_variant_costs_one_get_and_no_derivation(self, site: Site) -> None:
+    async def test_not_modified_of_a_stored_variant_costs_one_get(self, site: Site) -> None:
         whole = await site.get()
         await site.variant_service.drain()
-        site.variant_service._hot.forget(site.upload_id)
+        site.variant_service._memory_cache.forget(site.upload_id)
         site.store.calls.clear()
 
         answer = await site.get(headers={"If-None-Match": whole.headers["etag"]})
@@ -209,7 +209,7 @@ class TestNotModified:
 
 class TestRange:
     @pytest.mark.promise("C6")
-    async def test_a_part_is_sent_as_a_part(self, site: Site) -> None:
+    async def test_range_is_206(self, site: Site) -> None:
         whole = await site.get()
 
         answer = await site.get(headers={"Range": "bytes=3-6"})
@@ -221,7 +221,7 @@ class TestRange:
             assert answer.headers[name] == whole.headers[name]
 
     @pytest.mark.parametrize(("header", "part"), [("bytes=-4", slice(-4, None)), ("bytes=5-", slice(5, None))])
-    async def test_open_ends_are_closed(self, site: Site, header: str, part: slice) -> None:
+    async def test_open_ended_ranges_are_206(self, site: Site, header: str, part: slice) -> None:
         whole = await site.get()
 
         answer = await site.get(headers={"Range": header})
@@ -231,7 +231,7 @@ class TestRange:
     @pytest.mark.parametrize(
         "headers", [{"Range": "bytes=0-1,3-4"}, {"Range": "lines=1-2"}, {"Range": "bytes=0-1", "If-Range": '"other"'}]
     )
-    async def test_what_is_no_part_of_this_picture_is_the_whole(self, site: Site, headers: dict[str, str]) -> None:
+    async def test_invalid_range_is_200(self, site: Site, headers: dict[str, str]) -> None:
         whole = await site.get()
 
         answer = await site.get(headers=headers)
@@ -239,14 +239,14 @@ class TestRange:
         assert (answer.status, answer.body) == (200, whole.body)
         assert "content-range" not in answer.headers
 
-    async def test_a_part_of_the_picture_the_client_has_is_a_part(self, site: Site) -> None:
+    async def test_range_with_matching_if_range_is_206(self, site: Site) -> None:
         whole = await site.get()
 
         for condition in (whole.headers["etag"], whole.headers["last-modified"]):
             answer = await site.get(headers={"Range": "bytes=0-1", "If-Range": condition})
             assert (answer.status, answer.body) == (206, whole.body[:2])
 
-    async def test_behind_the_end_is_416_with_the_size(self, site: Site) -> None:
+    async def test_range_past_the_end_is_416_with_the_size(self, site: Site) -> None:
         size = len((await site.get()).body)
 
         answer = await site.get(headers={"Range": f"bytes={size}-"})
@@ -255,8 +255,8 @@ class TestRange:
         assert answer.headers["content-range"] == f"bytes */{size}"
         assert "immutable" not in answer.headers["cache-control"]
 
-    async def test_behind_the_end_is_a_problem_that_no_cache_keeps(self, site: Site) -> None:
-        """No cache keys by `Range`: one that kept this would answer it to those who ask for the whole."""
+    async def test_unsatisfiable_range_is_an_uncacheable_problem(self, site: Site) -> None:
+        """Caches do not key by `Range`: a cached 416 would be served to requests for the whole."""
         answer = await site.get(headers={"Range": "bytes=999999-"})
 
         assert answer.headers["cache-control"] == "no-store"
@@ -264,7 +264,7 @@ class TestRange:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
     @pytest.mark.parametrize("name", ["Range", "If-Modified-Since", "If-Range"])
-    async def test_headers_with_numbers_beyond_all_bounds_are_no_error_of_ours(self, site: Site, name: str) -> None:
+    async def test_huge_numbers_in_headers_cause_no_500(self, site: Site, name: str) -> None:
         numbers = {
             "Range": {"Range": "bytes=0-" + "9" * 5000},
             "If-Modified-Since": {"If-Modified-Since": "Wed, 04 Mar 99999999999999999999 05:06:07 GMT"},

@@ -1,4 +1,4 @@
-"""Leases to test with, also one that another process holds."""
+"""Leases for tests, including one that another process holds."""
 
 import asyncio
 import subprocess
@@ -11,7 +11,7 @@ from typing import Any
 from proxy.variants.leases.lease_store import LeaseStore
 from tests.contracts.waiting import GUARD
 
-SOON = 4  # seconds; Redis in trouble may cost two of them
+SOON = 4  # seconds; a failing Redis may take two of them
 LEASE = 1.0  # seconds; renewed every third of it
 KEY, OTHER = "images/8f14e45f/small.jpg", "images/8f14e45f/large.jpg"
 
@@ -37,8 +37,8 @@ asyncio.run(main())
 
 
 @dataclass(frozen=True)
-class Locks:
-    """Two users of one set of leases; they may be one and the same object."""
+class TwoClients:
+    """Two users of the same leases; may be the same object."""
 
     one: LeaseStore
     two: LeaseStore
@@ -46,7 +46,7 @@ class Locks:
 
     @asynccontextmanager
     async def held_elsewhere(self, key: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        """Another process, which holds `key` until it is killed."""
+        """Starts another process that holds `key` until it is killed."""
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", HOLDER, *self.place, key, str(LEASE), stdout=subprocess.PIPE
         )
@@ -60,19 +60,19 @@ class Locks:
             await process.wait()
 
 
-async def can_have(lock: LeaseStore, key: str = KEY) -> bool:
-    async with asyncio.timeout(GUARD), lock.hold(key, wait=False) as held:
+async def can_acquire(leases: LeaseStore, key: str = KEY) -> bool:
+    async with asyncio.timeout(GUARD), leases.hold(key, wait=False) as held:
         return held
 
 
-async def hold_for_ever(lock: LeaseStore, holds: asyncio.Event) -> None:
-    async with lock.hold(KEY):
+async def hold_forever(leases: LeaseStore, holds: asyncio.Event) -> None:
+    async with leases.hold(KEY):
         holds.set()
         await asyncio.Event().wait()
 
 
-async def end(task: asyncio.Task[Any]) -> None:
-    """Fails where the task has lost the cancellation: Python 3.11's `asyncio.wait_for` may."""
+async def cancel(task: asyncio.Task[Any]) -> None:
+    """Cancels the task; fails if the cancellation is lost, as by `asyncio.wait_for` in Python 3.11."""
     task.cancel()
     await asyncio.wait([task], timeout=GUARD)
     assert task.done(), "the cancellation was lost"

@@ -1,4 +1,4 @@
-"""What the store on S3 promises when S3 is away, says no, or does less than it should."""
+"""S3Store on failures, refusals and incomplete S3 implementations."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from proxy.storage.s3 import S3Store
 from tests.contracts.stores import (
     BUCKET,
     OBJECT,
-    assert_away,
+    assert_unavailable,
     fake_store,
     fault,
     http,
@@ -23,56 +23,56 @@ from tests.seaweedfs import SeaweedServer
 
 
 class TestS3Fails:
-    async def test_nobody_listens(self, tmp_path: Path, unused_tcp_port: int) -> None:
+    async def test_closed_port_raises(self, tmp_path: Path, unused_tcp_port: int) -> None:
         store = fake_store(unused_tcp_port)
 
-        said = await assert_away(store, tmp_path / "target")
+        messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("cannot be reached" in sentence for sentence in said)
+        assert all("cannot be reached" in message for message in messages)
 
-    async def test_it_hangs_up(self, tmp_path: Path) -> None:
+    async def test_dropped_connection_raises(self, tmp_path: Path) -> None:
         async with s3_that(lambda _: b"") as store:
-            said = await assert_away(store, tmp_path / "target")
+            messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("cannot be reached" in sentence for sentence in said)
+        assert all("cannot be reached" in message for message in messages)
 
-    async def test_a_wrong_secret(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
+    async def test_wrong_secret_raises(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
         store = seaweed_store(seaweedfs, secret="wrong-and-never-to-be-shown")
 
-        said = await assert_away(store, tmp_path / "target")
+        messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("credentials" in sentence for sentence in said)
-        assert not [s for s in said if "never-to-be-shown" in s or seaweedfs.access_key_id in s]
+        assert all("credentials" in message for message in messages)
+        assert not [s for s in messages if "never-to-be-shown" in s or seaweedfs.access_key_id in s]
 
-    async def test_no_credentials(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_missing_credentials_raise(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
-        said = await assert_away(S3Store(BUCKET, region="us-east-1"), tmp_path / "target")
+        messages = await assert_unavailable(S3Store(BUCKET, region="us-east-1"), tmp_path / "target")
 
-        assert all("No credentials" in sentence for sentence in said)
+        assert all("No credentials" in message for message in messages)
 
-    async def test_a_missing_bucket_is_not_a_missing_key(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
+    async def test_missing_bucket_is_not_a_missing_key(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
         store = seaweed_store(seaweedfs, bucket="no-such-bucket")
 
-        said = await assert_away(store, tmp_path / "target")
+        messages = await assert_unavailable(store, tmp_path / "target")
 
-        assert all("bucket does not exist" in sentence for sentence in said)
+        assert all("bucket does not exist" in message for message in messages)
 
     @pytest.mark.promise("C9", "E1")
-    async def test_a_cut_body_is_never_returned(self, tmp_path: Path) -> None:
+    async def test_truncated_body_raises(self, tmp_path: Path) -> None:
         cut = http(200, b"ten bytes.", **OBJECT, content_length="3000000")
         async with s3_that(lambda _: cut) as store:
-            with pytest.raises(StoreUnavailable, match="broke off"):
+            with pytest.raises(StoreUnavailable, match="closed the connection"):
                 await store.get("key")
-            with pytest.raises(StoreUnavailable, match="broke off"):
+            with pytest.raises(StoreUnavailable, match="closed the connection"):
                 await store.download("key", tmp_path / "target")
         assert not (tmp_path / "target").exists()
 
-    async def test_a_file_in_the_way_of_a_download_stays(self, tmp_path: Path) -> None:
+    async def test_download_does_not_replace_an_existing_file(self, tmp_path: Path) -> None:
         target = tmp_path / "target"
         target.write_bytes(b"somebody's")
         async with s3_that(lambda _: http(200, b"x", **OBJECT)) as store:
@@ -80,12 +80,12 @@ class TestS3Fails:
                 await store.download("key", target)
         assert target.read_bytes() == b"somebody's"
 
-    async def test_something_else_answers(self, tmp_path: Path) -> None:
+    async def test_non_s3_response_raises(self, tmp_path: Path) -> None:
         async with s3_that(lambda _: http(200, b"<!doctype html><p>Welcome!")) as store:
             reads = store.head("key"), store.get("key"), store.download("key", tmp_path / "target"), keys(store, "")
-            said = await asyncio.gather(*reads, return_exceptions=True)
-        assert [type(error) for error in said] == [StoreUnavailable] * 4
-        assert all("no S3 service" in str(error) for error in said[:3])
+            errors = await asyncio.gather(*reads, return_exceptions=True)
+        assert [type(error) for error in errors] == [StoreUnavailable] * 4
+        assert all("not an S3 service" in str(error) for error in errors[:3])
         assert not (tmp_path / "target").exists()
 
     @pytest.mark.promise("E1")
@@ -101,23 +101,23 @@ class TestS3Fails:
             (503, "SlowDown", "SlowDown"),
         ],
     )
-    async def test_says_what_to_do(self, status: int, code: str, advice: str) -> None:
+    async def test_error_message_says_what_to_do(self, status: int, code: str, advice: str) -> None:
         async with s3_that(lambda _: fault(status, code)) as store:
             with pytest.raises(StoreUnavailable, match=advice):
                 await store.get("key")
 
-    async def test_a_key_that_cannot_be_deleted(self) -> None:
+    async def test_failed_deletion_raises(self) -> None:
         answer = "<DeleteResult><Error><Key>key</Key><Code>AccessDenied</Code></Error></DeleteResult>"
         async with s3_that(lambda _: http(200, answer.encode())) as store:
             with pytest.raises(StoreUnavailable, match="s3:DeleteObject"):
                 await store.delete("key")
 
-    async def test_a_race_that_is_called_off_is_lost(self) -> None:
+    async def test_conflicting_put_raises_object_exists(self) -> None:
         async with s3_that(lambda _: fault(409, "ConditionalRequestConflict")) as store:
             with pytest.raises(ObjectExists):
                 await store.put("key", b"x", content_type="image/png", if_absent=True)
 
-    async def test_metadata_that_no_header_can_carry(self) -> None:
+    async def test_non_ascii_metadata_raises_value_error(self) -> None:
         async with s3_that(lambda _: http(200)) as store:
             with pytest.raises(ValueError, match="ascii"):
                 await store.put("key", b"x", content_type="image/png", metadata={"name": "Größe"})
@@ -127,7 +127,7 @@ class TestS3WithoutConditionalPuts:
     """Servers that answer 501 to If-None-Match."""
 
     @pytest.mark.parametrize("from_file", [False, True], ids=["bytes", "file"])
-    async def test_what_is_absent_is_put(self, tmp_path: Path, from_file: bool) -> None:
+    async def test_put_if_absent_stores_a_missing_object(self, tmp_path: Path, from_file: bool) -> None:
         source = tmp_path / "source"
         source.write_bytes(b"picture")
         puts = []
@@ -149,7 +149,7 @@ class TestS3WithoutConditionalPuts:
         (put,) = puts
         assert put.endswith("\r\n\r\npicture")
 
-    async def test_what_is_there_stays(self) -> None:
+    async def test_put_if_absent_keeps_an_existing_object(self) -> None:
         def answer(request: str) -> bytes:
             assert request.startswith("HEAD") or "if-none-match: *" in request.lower()
             return http(200, b"", **OBJECT) if request.startswith("HEAD") else fault(501, "NotImplemented")
@@ -158,7 +158,7 @@ class TestS3WithoutConditionalPuts:
             with pytest.raises(ObjectExists):
                 await store.put("key", b"picture", content_type="image/png", if_absent=True)
 
-    async def test_a_plain_put_has_nothing_to_fall_back_to(self) -> None:
+    async def test_plain_put_has_no_fallback(self) -> None:
         async with s3_that(lambda _: fault(501, "NotImplemented")) as store:
             with pytest.raises(StoreUnavailable, match="NotImplemented"):
                 await store.put("key", b"picture", content_type="image/png")
