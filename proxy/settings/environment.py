@@ -22,7 +22,7 @@ from typing_extensions import override
 
 from proxy import system
 from proxy.model import Sizes
-from proxy.settings.tables import Quality, SizeSettings
+from proxy.settings.toml_tables import Quality, SizeSettings
 
 RENDER_IDLE_MB = 64
 """MiB that an idle render process holds at most. Measured: 17 after its start, up to 50 later."""
