@@ -59,7 +59,7 @@ async def warm(
             if upload is None:
                 return
             image, _ = upload
-            status = await deliver(warmup.run, image.upload_id, again=True)
+            status = await deliver(warmup.run, image.upload_id, force=True)
             if status is JobStatus.COMPLETE:
                 report.complete += 1
             elif status is JobStatus.FAILED:

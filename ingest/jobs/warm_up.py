@@ -56,7 +56,7 @@ class WarmUp:
             bound_contextvars(**{REQUEST: job.trace_context.request_id} if job.trace_context.request_id else {}),
             # What an operator begins is no part of what happened when the picture came.
             self._tracing.begin(
-                "warm-up", None if delivery.again else job.trace_context.traceparent, "consumer"
+                "warm-up", None if delivery.force else job.trace_context.traceparent, "consumer"
             ) as span,
         ):
             span["darkroom.upload"] = image.upload_id
@@ -82,9 +82,9 @@ class WarmUp:
     async def _claim(self, delivery: Delivery) -> tuple[Upload, Job]:
         image, job = await self._repository.find(delivery.upload_id)
         claimable = {JobStatus.PENDING}
-        if delivery.alone or (delivery.again and job.unseen):  # whoever had it is dead
+        if delivery.exclusive or (delivery.force and job.unseen):  # whoever had it is dead
             claimable.add(JobStatus.PROCESSING)
-        if delivery.again:
+        if delivery.force:
             claimable |= {JobStatus.COMPLETE, JobStatus.FAILED}
         if job.status not in claimable:
             raise JobNotClaimable(delivery.upload_id)
@@ -106,11 +106,11 @@ class WarmUp:
         """None, or why it failed for good."""
         known = self._known(image)
         # What an earlier try of this job has stored is its own, too; not what an operator's run finds.
-        made = [] if delivery.again else [v for v in self._sizes.standard if known[v.name].state is VariantState.STORED]
+        made = [] if delivery.force else [v for v in self._sizes.standard if known[v.name].state is VariantState.STORED]
         try:
             await self._ensure(image, job, made, delivery.report)
         except ServiceError as error:
-            if error.retryable and not delivery.last:
+            if error.retryable and not delivery.final_attempt:
                 raise TryAgain(str(error)) from error
             return await self._give_up(image, made, str(error))
         except JobNotClaimable:

@@ -81,7 +81,7 @@ class _Uploader:
             image, job = await self._ingest.repository.find(image.upload_id)
             if job.status.ended:
                 return image, job
-            if await deliver(self._ingest.warmup.run, image.upload_id, again=job.unseen) is None:
+            if await deliver(self._ingest.warmup.run, image.upload_id, force=job.unseen) is None:
                 await asyncio.sleep(_LOOK_AGAIN)
 
     def _warmed(self, name: str, image: Upload, job: Job) -> Receipt:

@@ -61,7 +61,7 @@ class Workshop:
     async def handle(self, delivery: Delivery) -> JobStatus | None:
         status = await self.status(delivery.upload_id)
         try:
-            if status is not PENDING and not (delivery.alone and status is PROCESSING):
+            if status is not PENDING and not (delivery.exclusive and status is PROCESSING):
                 return None
             await self.repository.advance(delivery.upload_id, expect=status, to=PROCESSING)
         except JobNotClaimable:

@@ -145,9 +145,9 @@ async def _process(handle: Handler, job: Job) -> str | None:
         raise UnrecoverableError("the job's id is not an upload's")
 
     reports = _Reports(job)
-    last = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
+    final_attempt = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
     try:
-        status = await handle(Delivery(upload_id, last=last, alone=True, report=reports.add))
+        status = await handle(Delivery(upload_id, final_attempt=final_attempt, exclusive=True, report=reports.add))
     except (TryAgain, CatalogUnavailable) as error:
         raise RuntimeError(str(error)) from error
     finally:

@@ -18,13 +18,13 @@ Drawn up to a quarter shorter or longer, or all jobs that met the same fault wou
 """
 
 
-async def deliver(handle: Handler, upload_id: UploadId, *, again: bool = False) -> JobStatus | None:
+async def deliver(handle: Handler, upload_id: UploadId, *, force: bool = False) -> JobStatus | None:
     """What `handle` made of the job, after as many tries as it took."""
     for delay in DELAYS:
         try:
-            return await handle(Delivery(upload_id, again=again))
+            return await handle(Delivery(upload_id, force=force))
         except TryAgain as reason:
             seconds = round(delay * random.uniform(0.75, 1.25), 2)  # noqa: S311 - jitter
             log.warning("warm-up will be tried again", upload=upload_id, reason=str(reason), seconds=seconds)
             await asyncio.sleep(seconds)
-    return await handle(Delivery(upload_id, again=again, last=True))
+    return await handle(Delivery(upload_id, force=force, final_attempt=True))

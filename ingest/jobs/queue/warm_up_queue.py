@@ -18,17 +18,17 @@ async def _nobody(_progress: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One try at a job.
+    """One attempt at a job.
 
-    `last`: there will be no other. `alone`: the queue vouches that no living worker has this job, so one that stands
-    as `processing` was left by a dead one. `again`: an operator wants it done even if it has ended. `report` tells
-    the queue the progress, 0 to 100.
+    `final_attempt`: no other attempt follows. `exclusive`: the queue guarantees that no living worker has this job, so
+    a job that is `processing` was left by a dead worker. `force`: run the job even if it has ended. `report` tells the
+    queue the progress, 0 to 100.
     """
 
     upload_id: UploadId
-    last: bool = False
-    alone: bool = False
-    again: bool = False
+    final_attempt: bool = False
+    exclusive: bool = False
+    force: bool = False
     report: Callable[[int], Awaitable[None]] = _nobody
 
 

@@ -68,7 +68,7 @@ class TestBullmq:
             await queue.add("resize", data, {"jobId": upload_id})
             await factory.until(COMPLETE, upload_id)
 
-        assert [(delivery.upload_id, delivery.last) for delivery in factory.deliveries] == [(upload_id, True)]
+        assert [(delivery.upload_id, delivery.final_attempt) for delivery in factory.deliveries] == [(upload_id, True)]
 
     @pytest.mark.parametrize("job_id", ["1", "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", "../originals"])
     async def test_a_job_whose_id_is_no_uploads_fails_for_good(
@@ -83,7 +83,7 @@ class TestBullmq:
 
     async def test_the_last_try_is_said_to_be_the_last(self, factory: Workshop, redis: RedisServer) -> None:
         async def never(delivery: Delivery) -> JobStatus:
-            if delivery.last:
+            if delivery.final_attempt:
                 return FAILED
             raise TryAgain("the store is away")
 
@@ -93,7 +93,7 @@ class TestBullmq:
             await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 2})
             await factory.until(FAILED, upload_id)
 
-        assert [delivery.last for delivery in factory.deliveries] == [False, True]
+        assert [delivery.final_attempt for delivery in factory.deliveries] == [False, True]
         assert bullmq_queue.ATTEMPTS == 6
 
     @pytest.mark.promise("E4")
@@ -106,7 +106,7 @@ class TestBullmq:
         async with factory.open():
             await factory.until(COMPLETE, upload_id)
 
-        assert [(delivery.upload_id, delivery.alone) for delivery in factory.deliveries] == [(upload_id, True)]
+        assert [(delivery.upload_id, delivery.exclusive) for delivery in factory.deliveries] == [(upload_id, True)]
 
     async def test_a_job_that_redis_forgot_meanwhile_ends_all_the_same(
         self, factory: Workshop, redis: RedisServer

@@ -68,7 +68,9 @@ class TestEveryQueue:
         async with workshop.open():
             upload_id = await workshop.do_one()
 
-        assert [(delivery.upload_id, delivery.last) for delivery in workshop.deliveries] == [(upload_id, False)] * 2
+        assert [(delivery.upload_id, delivery.final_attempt) for delivery in workshop.deliveries] == [
+            (upload_id, False)
+        ] * 2
 
     async def test_what_failed_is_not_tried_again(self, workshop: Workshop) -> None:
         async def fail(_delivery: Delivery) -> JobStatus:

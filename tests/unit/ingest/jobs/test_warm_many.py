@@ -27,7 +27,7 @@ class ScriptedWarmUp:
         self.at_once = self._now = 0
 
     async def run(self, delivery: Delivery) -> JobStatus | None:
-        assert delivery.again
+        assert delivery.force
         self._now += 1
         self.at_once = max(self.at_once, self._now)
         await asyncio.sleep(0)

@@ -183,7 +183,7 @@ class TestAgain:
         known = (await repository.find(image.upload_id))[0].variants
         before = store.count("put"), store.count("download"), pool._idle[0].requests
 
-        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id, force=True) is COMPLETE
 
         assert (store.count("put"), store.count("download"), pool._idle[0].requests) == before
         assert (await repository.find(image.upload_id))[0].variants == known
@@ -197,7 +197,7 @@ class TestAgain:
         await store.inner.delete(f"images/{image.upload_id}/tiny.webp")
         store.calls.clear()
 
-        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id, force=True) is COMPLETE
 
         assert [key for method, key in store.calls if method == "put"] == [f"images/{image.upload_id}/tiny.webp"]
         again = (await repository.find(image.upload_id))[0].variants
@@ -213,7 +213,7 @@ class TestAgain:
         assert await deliver(warmup.run, image.upload_id) is FAILED
         await store.inner.put(original_key(image.upload_id), original, content_type="image/png")
 
-        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
+        assert await deliver(warmup.run, image.upload_id, force=True) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
 
@@ -338,7 +338,7 @@ class TestClaims:
     ) -> None:
         await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
-        assert await warmup.run(Delivery(image.upload_id, alone=True)) is COMPLETE
+        assert await warmup.run(Delivery(image.upload_id, exclusive=True)) is COMPLETE
 
         assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
         assert repository.progress == sorted(repository.progress)
@@ -352,7 +352,7 @@ class TestClaims:
         await repository.advance(image.upload_id, expect=PROCESSING, to=found)
         store.calls.clear()
 
-        assert await warmup.run(Delivery(image.upload_id, alone=True)) is None
+        assert await warmup.run(Delivery(image.upload_id, exclusive=True)) is None
 
         assert store.calls == []
 
@@ -361,10 +361,10 @@ class TestClaims:
     ) -> None:
         await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
-        assert await warmup.run(Delivery(image.upload_id, again=True)) is None
+        assert await warmup.run(Delivery(image.upload_id, force=True)) is None
         monkeypatch.setattr("ingest.records.UNSEEN", timedelta(0))
         assert await warmup.run(Delivery(image.upload_id)) is None
-        assert await warmup.run(Delivery(image.upload_id, again=True)) is COMPLETE
+        assert await warmup.run(Delivery(image.upload_id, force=True)) is COMPLETE
 
     async def test_the_queue_hears_of_every_step(self, warmup: WarmUp, image: Upload) -> None:
         heard: list[int] = []

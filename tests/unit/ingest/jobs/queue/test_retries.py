@@ -40,7 +40,9 @@ def test_a_first_success_is_the_only_try() -> None:
     handler = Handler(0)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
-    assert [(one.upload_id, one.last, one.alone, one.again) for one in handler.given] == [(ID, False, False, False)]
+    assert [(one.upload_id, one.final_attempt, one.exclusive, one.force) for one in handler.given] == [
+        (ID, False, False, False)
+    ]
 
 
 def test_each_further_try_comes_later() -> None:
@@ -69,7 +71,7 @@ def test_the_last_is_told_so_and_no_other() -> None:
     handler = Handler(5)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
-    assert [one.last for one in handler.given] == [False] * 5 + [True]
+    assert [one.final_attempt for one in handler.given] == [False] * 5 + [True]
     assert_about(handler.pauses, DELAYS)
     assert sum(DELAYS) == 31
 
@@ -77,9 +79,9 @@ def test_the_last_is_told_so_and_no_other() -> None:
 def test_an_operators_wish_is_told_each_time() -> None:
     handler = Handler(5)
 
-    at_once(deliver(handler, ID, again=True))
+    at_once(deliver(handler, ID, force=True))
 
-    assert [one.again for one in handler.given] == [True] * 6
+    assert [one.force for one in handler.given] == [True] * 6
 
 
 @pytest.mark.parametrize("error", [CatalogUnavailable("away"), RuntimeError("a defect")])
