@@ -58,22 +58,22 @@ class JobRepository:
             else:
                 await idempotency_keys.begin(connection, key, values)
 
-    async def accept(self, image: Upload, fingerprint: str | None = None) -> None:
+    async def accept(self, upload: Upload, fingerprint: str | None = None) -> None:
         """The original is stored: from now on the upload exists and its job may be taken.
 
         `fingerprint` is that of an upload with a key. Raises InProgress if the claim was taken over meanwhile.
         """
-        query = update(upload_jobs).where(upload_jobs.c.upload_id == image.upload_id)
+        query = update(upload_jobs).where(upload_jobs.c.upload_id == upload.upload_id)
         if fingerprint is not None:
             query = query.where(upload_jobs.c.idempotency_key.is_not(None))
-        moment = image.created_at
+        moment = upload.created_at
         async with self._database.transaction() as connection:
             result = await connection.execute(
                 query.values(created_at=moment, updated_at=moment, fingerprint=fingerprint)
             )
             if fingerprint is not None and result.rowcount == 0:
                 raise idempotency_keys.in_progress()
-            await connection.execute(insert(images).values(asdict(image)))
+            await connection.execute(insert(images).values(asdict(upload)))
 
     async def first_under(self, key: IdempotencyKey) -> tuple[Upload, str] | None:
         """The upload that was accepted under it and its fingerprint, if there is one that still counts.
@@ -82,7 +82,7 @@ class JobRepository:
         """
         async with self._database.transaction() as connection:
             row = await idempotency_keys.find(connection, key)
-        return row and (_image(row), row.fingerprint)
+        return row and (_upload(row), row.fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
         """Removes both rows. False if there were none."""
@@ -97,7 +97,7 @@ class JobRepository:
             row = (await connection.execute(_joined().where(images.c.upload_id == upload_id))).first()
         if row is None:
             raise UnknownUpload("No picture was uploaded under this id, or it was deleted.")
-        return _image(row), _job(row)
+        return _upload(row), _job(row)
 
     async def exists(self, upload_id: UploadId) -> bool:
         """Whether there is any row of it, of an upload under way too."""
@@ -124,7 +124,7 @@ class JobRepository:
             query = query.where(_before(*_parse_cursor(cursor)))
         async with self._database.transaction() as connection:
             rows = (await connection.execute(query)).all()
-        uploads = [(_image(row), _job(row)) for row in rows[:limit]]
+        uploads = [(_upload(row), _job(row)) for row in rows[:limit]]
         return Page(uploads, _cursor(uploads[-1][0]) if len(rows) > limit else None)
 
     async def each(self) -> AsyncIterator[tuple[Upload, Job]]:
@@ -132,8 +132,8 @@ class JobRepository:
         cursor = None
         while True:
             page = await self.newest(_PAGE, cursor)
-            for upload in page.uploads:
-                yield upload
+            for entry in page.uploads:
+                yield entry
             if (cursor := page.cursor) is None:
                 return
 
@@ -242,7 +242,7 @@ def _joined() -> Any:
     return select(images, *job_columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
 
 
-def _image(row: Row[Any]) -> Upload:
+def _upload(row: Row[Any]) -> Upload:
     variants = {
         name: WarmedVariant(**known | {"state": VariantState(known["state"])}) for name, known in row.variants.items()
     }
@@ -276,8 +276,8 @@ def _before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:
     return or_(images.c.created_at < moment, and_(images.c.created_at == moment, images.c.upload_id < upload_id))
 
 
-def _cursor(image: Upload) -> str:
-    return base64.urlsafe_b64encode(f"{image.created_at.isoformat()} {image.upload_id}".encode()).decode()
+def _cursor(upload: Upload) -> str:
+    return base64.urlsafe_b64encode(f"{upload.created_at.isoformat()} {upload.upload_id}".encode()).decode()
 
 
 def _parse_cursor(cursor: str) -> tuple[datetime, UploadId]:

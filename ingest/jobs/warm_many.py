@@ -39,10 +39,10 @@ async def chosen(repository: JobRepository, ids: Sequence[UploadId]) -> Uploads:
 async def missing(repository: JobRepository, sizes: Sizes) -> Uploads:
     """Uploads of which the catalogue does not know every variant that is standard today as stored."""
     standard = {variant.name for variant in sizes.standard}
-    async for image, job in repository.each():
-        stored = {name for name, known in image.variants.items() if known.state is VariantState.STORED}
+    async for upload, job in repository.each():
+        stored = {name for name, known in upload.variants.items() if known.state is VariantState.STORED}
         if not standard <= stored:
-            yield image, job
+            yield upload, job
 
 
 async def warm(
@@ -55,15 +55,15 @@ async def warm(
     async def work() -> None:
         while True:
             async with turn:
-                upload = await anext(uploads, None)
-            if upload is None:
+                entry = await anext(uploads, None)
+            if entry is None:
                 return
-            image, _ = upload
-            status = await deliver(warmup.run, image.upload_id, force=True)
+            upload, _ = entry
+            status = await deliver(warmup.run, upload.upload_id, force=True)
             if status is JobStatus.COMPLETE:
                 report.complete += 1
             elif status is JobStatus.FAILED:
-                report.failed.append(image.upload_id)
+                report.failed.append(upload.upload_id)
             else:
                 report.skipped += 1
             progress(report)

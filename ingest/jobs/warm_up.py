@@ -44,7 +44,7 @@ class WarmUp:
         back likewise. Raises CatalogUnavailable only before it has begun.
         """
         try:
-            image, job = await self._claim(delivery)
+            upload, job = await self._claim(delivery)
         except (JobNotClaimable, UnknownUpload):
             return None
         except CatalogUnavailable:
@@ -59,28 +59,28 @@ class WarmUp:
                 "warm-up", None if delivery.force else job.trace_context.traceparent, "consumer"
             ) as span,
         ):
-            span["darkroom.upload"] = image.upload_id
-            status = await self._run(image, job, delivery)
+            span["darkroom.upload"] = upload.upload_id
+            status = await self._run(upload, job, delivery)
             if status:
-                log.info("warm-up ended", upload=image.upload_id, status=status)
+                log.info("warm-up ended", upload=upload.upload_id, status=status)
                 span["darkroom.status"] = status.value
             return status
 
-    async def _run(self, image: Upload, job: Job, delivery: Delivery) -> JobStatus | None:
+    async def _run(self, upload: Upload, job: Job, delivery: Delivery) -> JobStatus | None:
         try:
-            error = await self._ensure_all(image, job, delivery)
+            error = await self._ensure_all(upload, job, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE
-            await _until_written(lambda: self._end(image.upload_id, to, error))
+            await _until_written(lambda: self._end(upload.upload_id, to, error))
         except JobNotClaimable:
             return None
         except (TryAgain, asyncio.CancelledError):
             with suppress(JobNotClaimable, CatalogUnavailable):
-                await self._end(image.upload_id, JobStatus.PENDING)
+                await self._end(upload.upload_id, JobStatus.PENDING)
             raise
         return to
 
     async def _claim(self, delivery: Delivery) -> tuple[Upload, Job]:
-        image, job = await self._repository.find(delivery.upload_id)
+        upload, job = await self._repository.find(delivery.upload_id)
         claimable = {JobStatus.PENDING}
         if delivery.exclusive or (delivery.force and job.unseen):  # whoever had it is dead
             claimable.add(JobStatus.PROCESSING)
@@ -91,7 +91,7 @@ class WarmUp:
         if job.status.ended:  # begins from the start
             job = replace(job, progress=0)
         await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=job.progress)
-        return image, job
+        return upload, job
 
     async def _end_unbegun(self, upload_id: UploadId) -> JobStatus | None:
         try:
@@ -102,42 +102,42 @@ class WarmUp:
             return None
         return JobStatus.FAILED
 
-    async def _ensure_all(self, image: Upload, job: Job, delivery: Delivery) -> str | None:
+    async def _ensure_all(self, upload: Upload, job: Job, delivery: Delivery) -> str | None:
         """None, or why it failed for good."""
-        known = self._known(image)
+        known = self._known(upload)
         # What an earlier try of this job has stored is its own, too; not what an operator's run finds.
         made = [] if delivery.force else [v for v in self._sizes.standard if known[v.name].state is VariantState.STORED]
         try:
-            await self._ensure(image, job, made, delivery.report)
+            await self._ensure(upload, job, made, delivery.report)
         except ServiceError as error:
             if error.retryable and not delivery.final_attempt:
                 raise TryAgain(str(error)) from error
-            return await self._give_up(image, made, str(error))
+            return await self._give_up(upload, made, str(error))
         except JobNotClaimable:
             raise
         except Exception:  # a defect of ours; an accepted job ends all the same
-            log.exception("unexpected error in a warm-up", upload=image.upload_id)
-            return await self._give_up(image, made, _UNEXPECTED)
+            log.exception("unexpected error in a warm-up", upload=upload.upload_id)
+            return await self._give_up(upload, made, _UNEXPECTED)
         return None
 
-    async def _give_up(self, image: Upload, made: list[Variant], error: str) -> str:
+    async def _give_up(self, upload: Upload, made: list[Variant], error: str) -> str:
         """Removes what this run has stored: a failed job leaves no partial output."""
-        log.error("warm-up failed", upload=image.upload_id, error=error)
+        log.error("warm-up failed", upload=upload.upload_id, error=error)
         if made:
             with suppress(Unavailable):
-                await self._variant_service.delete(image.upload_id, *made)
-        fresh = waiting(image.upload_id, self._sizes)
-        left = self._known(image) | {variant.name: fresh[variant.name] for variant in made}
-        await self._record(image.upload_id, 0, left)
+                await self._variant_service.delete(upload.upload_id, *made)
+        fresh = waiting(upload.upload_id, self._sizes)
+        left = self._known(upload) | {variant.name: fresh[variant.name] for variant in made}
+        await self._record(upload.upload_id, 0, left)
         return error
 
     async def _ensure(
-        self, image: Upload, job: Job, made: list[Variant], report: Callable[[int], Awaitable[None]]
+        self, upload: Upload, job: Job, made: list[Variant], report: Callable[[int], Awaitable[None]]
     ) -> None:
         standard = self._sizes.standard
-        variants = self._known(image)
+        variants = self._known(upload)
         done = 0
-        async with aclosing(self._variant_service.ensure(image.upload_id, standard)) as ensured:
+        async with aclosing(self._variant_service.ensure(upload.upload_id, standard)) as ensured:
             async for one in ensured:
                 done += 1
                 known = variants[one.variant.name]
@@ -147,13 +147,13 @@ class WarmUp:
                 elif known == variants[one.variant.name] and done < len(standard):
                     continue  # nothing to write down: thousands of such uploads are looked through in one run
                 progress = max(job.progress, 100 * done // len(standard))  # another try repeats what it finds stored
-                await self._record(image.upload_id, progress, variants)
+                await self._record(upload.upload_id, progress, variants)
                 await report(progress)
 
-    def _known(self, image: Upload) -> dict[str, WarmedVariant]:
+    def _known(self, upload: Upload) -> dict[str, WarmedVariant]:
         """Today's standard variants, as far as the catalogue knows them."""
-        fresh = waiting(image.upload_id, self._sizes)
-        return {name: image.variants.get(name, fresh[name]) for name in fresh}
+        fresh = waiting(upload.upload_id, self._sizes)
+        return {name: upload.variants.get(name, fresh[name]) for name in fresh}
 
     async def _record(self, upload_id: UploadId, progress: int, variants: dict[str, WarmedVariant]) -> None:
         await _until_written(lambda: self._repository.record(upload_id, progress, variants))

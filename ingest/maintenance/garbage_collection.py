@@ -85,10 +85,10 @@ class Collector:
         knows_any = any((await self._repository.count()).values())
         if knows_any and not await self._has_any_original():  # far likelier the wrong store than as many lost originals
             raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
-        async for image, _ in self._repository.each():
+        async for upload, _ in self._repository.each():
             self._looked_at()
-            if image.created_at < self._before and not await exists(self._store, original_key(image.upload_id)):
-                yield Garbage(GarbageKind.LOST_ORIGINAL, image.upload_id)
+            if upload.created_at < self._before and not await exists(self._store, original_key(upload.upload_id)):
+                yield Garbage(GarbageKind.LOST_ORIGINAL, upload.upload_id)
         async for upload_id in self._stored_uploads():
             self._looked_at()
             if not knows_any:  # far likelier the wrong database than a bucket full of orphans

@@ -148,8 +148,8 @@ class Refresher:
         """Mean seconds by variant's name, as warm-ups of late have measured them; their mean for names they lack."""
         measured: defaultdict[str, list[float]] = defaultdict(list)
         seen = 0
-        async for image, _ in self._repository.each():
-            for name, known in image.variants.items():
+        async for upload, _ in self._repository.each():
+            for name, known in upload.variants.items():
                 if known.milliseconds is not None:
                     measured[name].append(known.milliseconds / 1000)
             seen += 1

@@ -67,27 +67,27 @@ class _Uploader:
         name = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in file)
         try:
             async with aclosing(_chunks(file, self._most)) as chunks:
-                image = await self._uploads.receive(chunks)
+                upload = await self._uploads.receive(chunks)
             if self._wait:
-                return self._warmed(name, *await self._warm(image))
+                return self._warmed(name, *await self._warm(upload))
         except ServiceError as error:
             problem = {"code": error.code, "title": error.title, "detail": str(error)}
             return Receipt(name, {"file": name} | problem, failure=str(error))
-        return Receipt(name, {"file": name} | self._documents.created(image), self._documents.largest(image))
+        return Receipt(name, {"file": name} | self._documents.created(upload), self._documents.largest(upload))
 
-    async def _warm(self, image: Upload) -> tuple[Upload, Job]:
+    async def _warm(self, upload: Upload) -> tuple[Upload, Job]:
         """Warms it up here, unless a worker has it already; if that one dies, here after all."""
         while True:
-            image, job = await self._ingest.repository.find(image.upload_id)
+            upload, job = await self._ingest.repository.find(upload.upload_id)
             if job.status.ended:
-                return image, job
-            if await deliver(self._ingest.warmup.run, image.upload_id, force=job.unseen) is None:
+                return upload, job
+            if await deliver(self._ingest.warmup.run, upload.upload_id, force=job.unseen) is None:
                 await asyncio.sleep(_LOOK_AGAIN)
 
-    def _warmed(self, name: str, image: Upload, job: Job) -> Receipt:
-        document = {"file": name} | self._documents.upload(image, job)
+    def _warmed(self, name: str, upload: Upload, job: Job) -> Receipt:
+        document = {"file": name} | self._documents.upload(upload, job)
         failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
-        return Receipt(name, document, self._documents.largest(image), failure)
+        return Receipt(name, document, self._documents.largest(upload), failure)
 
 
 async def _chunks(file: str, most: int) -> AsyncGenerator[bytes]:

@@ -42,14 +42,14 @@ class Overview:
         original = await look_up(self._store, original_key(upload_id))
         known: dict[str, WarmedVariant] = {}
         try:
-            image, job = await self._repository.find(upload_id)
+            upload, job = await self._repository.find(upload_id)
         except UnknownUpload:
             if original is None:
                 raise
             document = _of_store(upload_id, original) | {"database": False}
         else:
-            document = {**self._documents.upload(image, job), **self._documents.status(image, job), "database": True}
-            known = image.variants
+            document = {**self._documents.upload(upload, job), **self._documents.status(upload, job), "database": True}
+            known = upload.variants
         variants = await self._variants(upload_id, known)
         return document | {"original": original is not None, "variants": variants}
 

@@ -35,10 +35,10 @@ class IdempotentUploads:
             found = await self._repository.first_under(key)
             if found is None:
                 return None
-            image, known = found
+            upload, known = found
             if await fingerprint(chunks) != known:
                 raise KeyReused("This `Idempotency-Key` is another picture's. Make a new one for each picture.")
         except ServiceError as error:
             self._metrics.uploads.labels(error.code).inc()
             raise
-        return image
+        return upload

@@ -83,7 +83,7 @@ class UploadService:
             await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
             with step("receive"):
                 await _save(path, head, chunks)
-            image = await self._accept(upload_id, path, key)
+            upload = await self._accept(upload_id, path, key)
         except BaseException as error:
             if begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -92,14 +92,14 @@ class UploadService:
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
         self._metrics.uploads.labels("ok").inc()
-        self._metrics.upload_bytes.observe(image.original_size)
+        self._metrics.upload_bytes.observe(upload.original_size)
         self._metrics.upload_seconds.observe(monotonic() - start)
         try:
             with step("publish"):
                 await self._queue.publish(upload_id)
         except Unavailable as error:  # the job is in the database, where workers look for it, too
             log.warning("warm-up not announced", upload=upload_id, error=str(error))
-        return image
+        return upload
 
     async def delete(self, upload_id: UploadId) -> None:
         """Removes original, variants and rows, and what the CDN holds. Raises UnknownUpload, CdnUnavailable.
@@ -119,7 +119,7 @@ class UploadService:
             media_type = f"image/{inspection.format}"
             put = self._store.put(original_key(upload_id), path, content_type=media_type, metadata={DIGEST: sha256})
             await _run_to_completion(put)
-        image = Upload(
+        upload = Upload(
             upload_id,
             inspection.format,
             (await anyio.Path(path).stat()).st_size,
@@ -132,8 +132,8 @@ class UploadService:
             PrivateMetadata(inspection.private, inspection.private_exif),
         )
         with step("record"):
-            await _run_to_completion(self._repository.accept(image, sha256 if key else None))
-        return image
+            await _run_to_completion(self._repository.accept(upload, sha256 if key else None))
+        return upload
 
     async def _inspect(self, path: Path) -> Inspection:
         await self._variant_service.cost(path, self._sizes.standard)  # or what is accepted could never be derived

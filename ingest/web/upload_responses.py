@@ -21,15 +21,15 @@ class UploadAnswers:
         self._documents = documents
         self._pages = pages
 
-    def taken(self, headers: Headers, image: Upload, *, repeated: bool) -> Response:
+    def taken(self, headers: Headers, upload: Upload, *, repeated: bool) -> Response:
         """The same whether it was taken just now or `repeated`, but for a header that tells."""
-        document = self._documents.created(image)
+        document = self._documents.created(upload)
         if prefers_page(headers.get("accept")):
             response = self._pages.uploaded(document)
         else:
             response = JSONResponse(document, 201, {"Cache-Control": "no-store"})
         response.headers["Vary"] = "Accept"
-        response.headers["Location"] = f"/images/{image.upload_id}"
+        response.headers["Location"] = f"/images/{upload.upload_id}"
         if repeated:
             response.headers["Idempotent-Replayed"] = "true"
         return response

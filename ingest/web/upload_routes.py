@@ -83,11 +83,11 @@ class Endpoints:
         try:
             self._check_head(request)
             chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
-            image, repeated = await self._repeats.receive(chunks, self._claim(request.headers))
+            upload, repeated = await self._repeats.receive(chunks, self._claim(request.headers))
         except ServiceError as error:
             return body.answer(self._answers.refused(request.headers, error))
-        note(request.scope, upload=image.upload_id)
-        return self._answers.taken(request.headers, image, repeated=repeated)
+        note(request.scope, upload=upload.upload_id)
+        return self._answers.taken(request.headers, upload, repeated=repeated)
 
     def _check_head(self, request: Request) -> None:
         """Raises CrossSite, TooLarge."""
@@ -105,12 +105,12 @@ class Endpoints:
         return await (self.delete(request) if request.method == "DELETE" else self.show(request))
 
     async def show(self, request: Request) -> Response:
-        image, job = await self._repository.find(_upload_id(request))
-        return JSONResponse(self._documents.upload(image, job), headers=_NO_STORE)
+        upload, job = await self._repository.find(_upload_id(request))
+        return JSONResponse(self._documents.upload(upload, job), headers=_NO_STORE)
 
     async def status(self, request: Request) -> Response:
-        image, job = await self._repository.find(_upload_id(request))
-        return JSONResponse(self._documents.status(image, job), headers=_NO_STORE)
+        upload, job = await self._repository.find(_upload_id(request))
+        return JSONResponse(self._documents.status(upload, job), headers=_NO_STORE)
 
     async def events(self, request: Request) -> Response:
         upload_id = _upload_id(request)
@@ -148,13 +148,13 @@ class Endpoints:
         end = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
         while asyncio.get_running_loop().time() < end:
             try:
-                image, job = await self._repository.find(upload_id)
+                upload, job = await self._repository.find(upload_id)
             except UnknownUpload:
                 yield {"event": "deleted", "data": "{}"}
                 return
             except CatalogUnavailable:
                 return  # the client comes back by itself
-            document = self._documents.status(image, job)
+            document = self._documents.status(upload, job)
             if document != last:
                 yield {"event": "status", "data": json.dumps(document)}
                 last = document

@@ -14,7 +14,7 @@ from ingest.errors import InProgress
 from ingest.idempotency_key import LIFETIME, IdempotencyKey
 from ingest.records import PrivateMetadata
 from proxy.model import UploadId, new_upload_id
-from tests.contracts.uploads import image_of, upload
+from tests.contracts.uploads import accept_upload, upload_of
 
 CLAIM = IdempotencyKey("a" * 64, timedelta(minutes=2))
 OTHER = IdempotencyKey("b" * 64, timedelta(minutes=2))
@@ -28,7 +28,7 @@ def now() -> datetime:
 async def taken(repository: JobRepository, key: IdempotencyKey = CLAIM, created_at: datetime | None = None) -> UploadId:
     upload_id = new_upload_id()
     await repository.begin(upload_id, key)
-    await repository.accept(image_of(upload_id, created_at or now()), PRINT)
+    await repository.accept(upload_of(upload_id, created_at or now()), PRINT)
     return upload_id
 
 
@@ -46,7 +46,7 @@ async def keys(database: Database) -> dict[UploadId, str | None]:
 
 
 async def test_a_key_that_nobody_had_has_nothing(repository: JobRepository) -> None:
-    await upload(repository)
+    await accept_upload(repository)
 
     assert await repository.first_under(CLAIM) is None
 
@@ -96,7 +96,7 @@ async def test_a_deletion_frees_the_key(repository: JobRepository, accepted: boo
     upload_id = new_upload_id()
     await repository.begin(upload_id, CLAIM)
     if accepted:
-        await repository.accept(image_of(upload_id, now()), PRINT)
+        await repository.accept(upload_of(upload_id, now()), PRINT)
 
     await repository.delete(upload_id)
 
@@ -139,12 +139,12 @@ class TestDeadAttempts:
         second = await taken(repository)
 
         with pytest.raises(InProgress):
-            await repository.accept(image_of(slow, now()), PRINT)
+            await repository.accept(upload_of(slow, now()), PRINT)
 
         found = await repository.first_under(CLAIM)
         assert found
         assert found[0].upload_id == second
-        assert [image.upload_id async for image, _ in repository.each()] == [second]
+        assert [upload.upload_id async for upload, _ in repository.each()] == [second]
 
     async def test_an_attempt_that_ends_while_it_is_taken_over_keeps_its_key_or_loses_it(
         self, repository: JobRepository, database: Database
@@ -158,7 +158,7 @@ class TestDeadAttempts:
         await repository.begin(slow, CLAIM)
         await begun_before(database, slow, CLAIM.patience + timedelta(seconds=1))
         ends, begins = await asyncio.gather(
-            repository.accept(image_of(slow, now()), PRINT), repository.begin(other, CLAIM), return_exceptions=True
+            repository.accept(upload_of(slow, now()), PRINT), repository.begin(other, CLAIM), return_exceptions=True
         )
         assert sorted([type(ends).__name__, type(begins).__name__]) == ["InProgress", "NoneType"]
         assert list((await keys(database)).values()).count(CLAIM.digest) == 1
@@ -193,9 +193,9 @@ class TestPrivateMetadata:
     async def test_is_found_as_it_was_written(self, repository: JobRepository, private: PrivateMetadata) -> None:
         upload_id = new_upload_id()
         await repository.begin(upload_id)
-        await repository.accept(replace(image_of(upload_id), private=private))
+        await repository.accept(replace(upload_of(upload_id), private=private))
 
         assert (await repository.find(upload_id))[0].private == private
 
     async def test_of_older_uploads_is_unknown(self, repository: JobRepository) -> None:
-        assert (await repository.find(await upload(repository)))[0].private is None
+        assert (await repository.find(await accept_upload(repository)))[0].private is None

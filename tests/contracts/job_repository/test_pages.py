@@ -13,21 +13,21 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
 from proxy.model import UploadId
-from tests.contracts.uploads import FAILED, NOON, PENDING, image_of, upload
+from tests.contracts.uploads import FAILED, NOON, PENDING, accept_upload, upload_of
 
 
 class TestPages:
     async def uploads(self, repository: JobRepository, number: int = 25) -> Sequence[UploadId]:
         """In the order of a listing. Of every five, three have come in the same microsecond."""
         moments = [NOON + timedelta(microseconds=index // 5 * 5 + max(0, index % 5 - 2)) for index in range(number)]
-        made = [(moment, await upload(repository, created_at=moment)) for moment in moments]
+        made = [(moment, await accept_upload(repository, created_at=moment)) for moment in moments]
         return [upload_id for _, upload_id in sorted(made, reverse=True)]
 
     async def walk(self, repository: JobRepository, limit: int) -> list[list[UploadId]]:
         pages, cursor = [], None
         while True:
             page = await repository.newest(limit, cursor)
-            pages.append([image.upload_id for image, _ in page.uploads])
+            pages.append([upload.upload_id for upload, _ in page.uploads])
             if (cursor := page.cursor) is None:
                 return pages
 
@@ -51,7 +51,7 @@ class TestPages:
         assert await self.walk(repository, 10) == [[]]
 
     async def test_uploads_come_with_their_jobs(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository, FAILED)
+        upload_id = await accept_upload(repository, FAILED)
 
         assert (await repository.newest(1)).uploads == [await repository.find(upload_id)]
 
@@ -59,11 +59,11 @@ class TestPages:
         ids = await self.uploads(repository)
         first = await repository.newest(10)
         for second in range(5):
-            await upload(repository, created_at=NOON + timedelta(seconds=1 + second))
+            await accept_upload(repository, created_at=NOON + timedelta(seconds=1 + second))
 
         second_page = await repository.newest(10, first.cursor)
 
-        assert [image.upload_id for image, _ in second_page.uploads] == ids[10:20]
+        assert [upload.upload_id for upload, _ in second_page.uploads] == ids[10:20]
 
     async def test_what_goes_meanwhile_shifts_no_page(self, repository: JobRepository) -> None:
         ids = await self.uploads(repository)
@@ -73,20 +73,22 @@ class TestPages:
 
         second_page = await repository.newest(10, first.cursor)
 
-        assert [image.upload_id for image, _ in second_page.uploads] == ids[11:21]
+        assert [upload.upload_id for upload, _ in second_page.uploads] == ids[11:21]
 
     async def test_each_walks_through_all_of_many(self, repository: JobRepository, database: Database) -> None:
-        made = [image_of(UploadId(str(UUID(int=index))), NOON + timedelta(seconds=index // 3)) for index in range(1203)]
+        made = [
+            upload_of(UploadId(str(UUID(int=index))), NOON + timedelta(seconds=index // 3)) for index in range(1203)
+        ]
         async with database.transaction() as connection:
             jobs = [
                 {"upload_id": one.upload_id, "status": PENDING, "created_at": NOON, "updated_at": NOON} for one in made
             ]
             await connection.execute(insert(upload_jobs), jobs)
-            await connection.execute(insert(images), [asdict(image) for image in made])
+            await connection.execute(insert(images), [asdict(upload) for upload in made])
 
-        listed = [image.upload_id async for image, _ in repository.each()]
+        listed = [upload.upload_id async for upload, _ in repository.each()]
 
-        assert listed == [image.upload_id for image in reversed(made)]
+        assert listed == [upload.upload_id for upload in reversed(made)]
 
 
 def encoded(text: str) -> str:
@@ -115,7 +117,7 @@ BAD_CURSORS = {
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS.values(), ids=BAD_CURSORS)
 async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(repository: JobRepository, cursor: str) -> None:
-    await upload(repository)
+    await accept_upload(repository)
 
     with pytest.raises(ValueError, match="not a cursor"):
         await repository.newest(10, cursor)
@@ -125,7 +127,7 @@ async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(reposito
 async def test_a_cursor_from_beyond_the_calendar_is_a_mistake_of_the_caller(
     repository: JobRepository, moment: str
 ) -> None:
-    await upload(repository)
+    await accept_upload(repository)
 
     with pytest.raises(ValueError, match="not a cursor"):
         await repository.newest(10, encoded(f"{moment} {ID}"))

@@ -23,7 +23,7 @@ def picture(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
 
 def accepted(upload_id: UploadId | None = None, **changes: Any) -> Upload:
     """An upload as `Uploads` describes it, with a moment of its own."""
-    image = Upload(
+    upload = Upload(
         upload_id or new_upload_id(),
         "jpeg",
         4711,
@@ -34,7 +34,7 @@ def accepted(upload_id: UploadId | None = None, **changes: Any) -> Upload:
         {},
         now(),
     )
-    return replace(image, **changes)
+    return replace(upload, **changes)
 
 
 def now() -> datetime:

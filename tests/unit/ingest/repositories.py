@@ -57,9 +57,9 @@ class WatchedRepository(JobRepository):
         await self._enter("begin", upload_id)
         await super().begin(upload_id, key, trace_context)
 
-    async def accept(self, image: Upload, fingerprint: str | None = None) -> None:
-        await self._enter("accept", image.upload_id)
-        await super().accept(image, fingerprint)
+    async def accept(self, upload: Upload, fingerprint: str | None = None) -> None:
+        await self._enter("accept", upload.upload_id)
+        await super().accept(upload, fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
         await self._enter("delete", upload_id)
@@ -84,10 +84,10 @@ class MemoryRepository(JobRepository):
     """Jobs in a dictionary, for loops whose time is virtual: a real database answers from a thread."""
 
     def __init__(self, *uploads: Upload) -> None:
-        self.images = {image.upload_id: image for image in uploads}
-        self.status = dict.fromkeys(self.images, JobStatus.PENDING)
-        self.progress = dict.fromkeys(self.images, 0)
-        self.errors: dict[UploadId, str | None] = dict.fromkeys(self.images)
+        self.uploads = {upload.upload_id: upload for upload in uploads}
+        self.status = dict.fromkeys(self.uploads, JobStatus.PENDING)
+        self.progress = dict.fromkeys(self.uploads, 0)
+        self.errors: dict[UploadId, str | None] = dict.fromkeys(self.uploads)
         self.looked = 0
         self.failures: Counter[str] = Counter()
         self.recorded: list[int] = []
@@ -105,12 +105,12 @@ class MemoryRepository(JobRepository):
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         self._enter("find")
-        if upload_id not in self.images:
+        if upload_id not in self.uploads:
             raise UnknownUpload
-        image = self.images[upload_id]
-        moment = image.created_at
+        upload = self.uploads[upload_id]
+        moment = upload.created_at
         job = Job(upload_id, self.status[upload_id], self.progress[upload_id], self.errors[upload_id], moment, moment)
-        return image, job
+        return upload, job
 
     async def advance(
         self,
@@ -145,4 +145,4 @@ class MemoryRepository(JobRepository):
             raise JobNotClaimable(upload_id)
         self.recorded.append(progress)
         self.progress[upload_id] = progress
-        self.images[upload_id] = replace(self.images[upload_id], variants=dict(variants))
+        self.uploads[upload_id] = replace(self.uploads[upload_id], variants=dict(variants))

@@ -83,9 +83,9 @@ class TestSqlite:
         await JobRepository(database).accept(accepted(upload_id))
 
         async with opened(tmp_path / "catalog.db") as other:
-            image, _ = await JobRepository(other).find(upload_id)
+            upload, _ = await JobRepository(other).find(upload_id)
 
-        assert image.upload_id == upload_id
+        assert upload.upload_id == upload_id
 
 
 class TestTransaction:

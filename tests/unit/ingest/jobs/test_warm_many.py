@@ -36,11 +36,11 @@ class ScriptedWarmUp:
         return self._ends.get(delivery.upload_id, JobStatus.COMPLETE)
 
 
-async def stored(repository: WatchedRepository, images: Sequence[Upload]) -> list[UploadId]:
-    for image in images:
-        await repository.begin(image.upload_id)
-        await repository.accept(image)
-    return [image.upload_id for image in images]
+async def stored(repository: WatchedRepository, uploads: Sequence[Upload]) -> list[UploadId]:
+    for upload in uploads:
+        await repository.begin(upload.upload_id)
+        await repository.accept(upload)
+    return [upload.upload_id for upload in uploads]
 
 
 async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Upload, None]]:
@@ -102,7 +102,7 @@ async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repo
         ],
     )
 
-    found = {image.upload_id async for image, _ in warm_many.missing(repository, SIZES)}
+    found = {upload.upload_id async for upload, _ in warm_many.missing(repository, SIZES)}
 
     assert found == {unwarmed.upload_id, added.upload_id}
 

@@ -33,9 +33,9 @@ class Outcome:
     """One run of a warm-up over an upload of its own, and all that can be seen of it afterwards."""
 
     def __init__(self, variant_service: ScriptedVariantService, **failures: int) -> None:
-        self.image: Upload = accepted()
+        self.upload: Upload = accepted()
         self.variant_service = variant_service
-        self.repository = MemoryRepository(self.image)
+        self.repository = MemoryRepository(self.upload)
         self.repository.failures.update(failures)
         self.ended: JobStatus | None = None
         self.waited = 0.0
@@ -47,22 +47,22 @@ class Outcome:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
-        self.ended = await deliver(WarmUp(self.repository, self.variant_service, SIZES).run, self.image.upload_id)
+        self.ended = await deliver(WarmUp(self.repository, self.variant_service, SIZES).run, self.upload.upload_id)
         self.waited = loop.skipped
 
     @property
     def job(self) -> tuple[JobStatus, int, str | None]:
-        upload_id = self.image.upload_id
+        upload_id = self.upload.upload_id
         return self.repository.status[upload_id], self.repository.progress[upload_id], self.repository.errors[upload_id]
 
     @property
     def states(self) -> list[VariantState]:
-        variants = self.repository.images[self.image.upload_id].variants
+        variants = self.repository.uploads[self.upload.upload_id].variants
         return [variants[variant.name].state for variant in STANDARD]
 
     @property
     def milliseconds(self) -> list[float | None]:
-        variants = self.repository.images[self.image.upload_id].variants
+        variants = self.repository.uploads[self.upload.upload_id].variants
         return [variants[variant.name].milliseconds for variant in STANDARD]
 
 

@@ -54,7 +54,7 @@ def work(repository: MemoryRepository, variant_service: ScriptedVariantService, 
 
 
 def statuses(repository: MemoryRepository, uploads: Iterable[Upload]) -> list[JobStatus]:
-    return [repository.status[image.upload_id] for image in uploads]
+    return [repository.status[upload.upload_id] for upload in uploads]
 
 
 def test_it_takes_one_job_after_another() -> None:
@@ -77,23 +77,23 @@ def test_a_job_that_fails_is_not_the_last() -> None:
 
 
 def test_a_job_that_fails_for_a_while_ends_complete() -> None:
-    image = accepted()
-    repository = MemoryRepository(image)
+    upload = accepted()
+    repository = MemoryRepository(upload)
 
     work(repository, variant_service := ScriptedVariantService(*[StoreUnavailable("s")] * 3))
 
-    assert statuses(repository, [image]) == [COMPLETE]
+    assert statuses(repository, [upload]) == [COMPLETE]
     assert variant_service.attempts == 4
 
 
 def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
-    image = accepted()
-    repository = MemoryRepository(image)
+    upload = accepted()
+    repository = MemoryRepository(upload)
     repository.failures.update(advance=10, next_pending=10, overdue=10, recover=3)
 
     work(repository, ScriptedVariantService())
 
-    assert statuses(repository, [image]) == [COMPLETE]
+    assert statuses(repository, [upload]) == [COMPLETE]
     assert repository.looked <= 150
 
 
@@ -118,19 +118,19 @@ def test_a_job_that_always_breaks_keeps_no_other_waiting() -> None:
 
 
 def test_stopped_it_ends_and_the_job_in_hand_is_pending_again() -> None:
-    image = accepted()
-    repository = MemoryRepository(image)
+    upload = accepted()
+    repository = MemoryRepository(upload)
     repository.failures["record"] = 1_000_000
 
     async def story() -> None:
         worker = asyncio.create_task(worker_over(repository, ScriptedVariantService()).run())
         await asyncio.sleep(10)
-        assert statuses(repository, [image]) == [PROCESSING]
+        assert statuses(repository, [upload]) == [PROCESSING]
 
         await eventually(worker)
 
         assert worker.cancelled()
-        assert statuses(repository, [image]) == [PENDING]
+        assert statuses(repository, [upload]) == [PENDING]
 
     at_once(story())
 

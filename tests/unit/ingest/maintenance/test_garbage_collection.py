@@ -46,11 +46,11 @@ class Scene:
     async def put(self, key: str) -> None:
         await self.store.put(key, b"bytes", content_type="image/jpeg")
 
-    async def upload(self, image: Upload) -> None:
-        await self.put(original_key(image.upload_id))
-        await self.put(variant_key(image.upload_id, VARIANT))
-        await self.repository.begin(image.upload_id)
-        await self.repository.accept(image)
+    async def upload(self, upload: Upload) -> None:
+        await self.put(original_key(upload.upload_id))
+        await self.put(variant_key(upload.upload_id, VARIANT))
+        await self.repository.begin(upload.upload_id)
+        await self.repository.accept(upload)
 
     def collector(
         self, age: timedelta = NOW, *, folder: Path | None = None, looked_at: Callable[[], None] = lambda: None

@@ -29,9 +29,9 @@ def refresher(store: CountingStore, repository: JobRepository, variant_service: 
 
 
 async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
-    image = await uploads.receive(chunks_of(picture()))
-    await deliver(warmup.run, image.upload_id)
-    return image.upload_id
+    upload = await uploads.receive(chunks_of(picture()))
+    await deliver(warmup.run, upload.upload_id)
+    return upload.upload_id
 
 
 async def make_stale(store: ObjectStore, upload_id: UploadId, *variants: Variant) -> int:

@@ -48,8 +48,8 @@ async def put(store: CountingStore, upload_id: UploadId, name: str, body: bytes,
 async def test_the_catalogue_and_the_store_are_put_together(
     overview: Overview, store: CountingStore, repository: WatchedRepository, settings: Settings
 ) -> None:
-    image = accepted()
-    upload_id = image.upload_id
+    upload = accepted()
+    upload_id = upload.upload_id
     known = {"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5), "tiny.png": WarmedVariant("")}
     await repository.begin(upload_id)
     await repository.accept(accepted(upload_id, variants=known))
@@ -64,7 +64,7 @@ async def test_the_catalogue_and_the_store_are_put_together(
     assert document["uploadId"] == upload_id
     assert (document["database"], document["original"]) == (True, True)
     assert (document["status"], document["progress"], document["error"]) == ("pending", 0, None)
-    assert document["dimensions"] == {"width": image.width, "height": image.height}
+    assert document["dimensions"] == {"width": upload.width, "height": upload.height}
     assert document["urls"]["tiny"]["avif"] == f"{CDN}/images/{upload_id}/tiny.avif"
     variants = document["variants"]
     assert list(variants) == [*(f"tiny.{format}" for format in Format), "bygone.jpg", "tiny@2x.webp"]
@@ -91,11 +91,11 @@ async def test_the_catalogue_and_the_store_are_put_together(
 async def test_what_the_catalogue_calls_stored_and_the_store_has_not_is_waiting(
     overview: Overview, repository: WatchedRepository
 ) -> None:
-    image = accepted(variants={"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5)})
-    await repository.begin(image.upload_id)
-    await repository.accept(image)
+    upload = accepted(variants={"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5)})
+    await repository.begin(upload.upload_id)
+    await repository.accept(upload)
 
-    document = await overview.of(image.upload_id)
+    document = await overview.of(upload.upload_id)
 
     assert (document["database"], document["original"]) == (True, False)
     assert document["variants"]["tiny.jpg"]["state"] == "waiting"

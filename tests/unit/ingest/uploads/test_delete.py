@@ -24,9 +24,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
-    image = await uploads.receive(chunks_of(picture()))
-    await deliver(warmup.run, image.upload_id)
-    return image.upload_id
+    upload = await uploads.receive(chunks_of(picture()))
+    await deliver(warmup.run, upload.upload_id)
+    return upload.upload_id
 
 
 @pytest.mark.heavy

@@ -47,9 +47,9 @@ class Element(HTMLParser):
 
 
 def picture_of(sizes: Sizes = DEFAULT, *, base: str = "", width: int = 640, height: int = 427) -> Element:
-    image = accepted(ID, width=width, height=height)
-    job = Job(ID, JobStatus.PENDING, 0, None, image.created_at, image.created_at)
-    return Element(Serializer(sizes, base).upload(image, job)["picture"])
+    upload = accepted(ID, width=width, height=height)
+    job = Job(ID, JobStatus.PENDING, 0, None, upload.created_at, upload.created_at)
+    return Element(Serializer(sizes, base).upload(upload, job)["picture"])
 
 
 def candidates(srcset: str | None) -> list[tuple[str, int]]:
@@ -155,10 +155,10 @@ class TestPicture:
     ids=lambda size: size.name,
 )
 def test_a_size_is_announced_as_it_is_rendered(size: Size, sides: tuple[int, int]) -> None:
-    image = accepted(width=sides[0], height=sides[1])
+    upload = accepted(width=sides[0], height=sides[1])
     rendered = place(sides, size.width, size.height, size.fit)
 
-    assert shown(size, image) == (rendered.width, rendered.height)
+    assert shown(size, upload) == (rendered.width, rendered.height)
 
 
 def test_a_status_says_what_was_measured_of_a_variant() -> None:

@@ -62,7 +62,7 @@ def seconds() -> float:
 def add(repository: MemoryRepository) -> UploadId:
     """A job that somebody else has made."""
     upload_id = new_upload_id()
-    repository.images[upload_id] = accepted(upload_id)
+    repository.uploads[upload_id] = accepted(upload_id)
     repository.status[upload_id] = JobStatus.PENDING
     return upload_id
 
