@@ -29,7 +29,7 @@ _RESTART_SECONDS = 5
 class IngestServices:
     """Ingest's parts, for the app, the worker and the command line alike."""
 
-    origin: ProxyServices
+    proxy: ProxyServices
     database: Database
     repository: JobRepository
     queue: WarmUpQueue
@@ -39,13 +39,13 @@ class IngestServices:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["IngestServices"]:
-        async with self._closing(), self.origin.running():
+        async with self._closing(), self.proxy.running():
             yield self
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["IngestServices"]:
         """For what renders nothing."""
-        async with self._closing(), self.origin.connected():
+        async with self._closing(), self.proxy.connected():
             yield self
 
     @asynccontextmanager
@@ -68,7 +68,7 @@ class IngestServices:
                 await worker
 
     async def _work(self) -> None:
-        concurrency = max(1, self.origin.settings.render_processes - 1)  # one process is left to those who wait
+        concurrency = max(1, self.proxy.settings.render_processes - 1)  # one process is left to those who wait
         while True:
             try:
                 await self.worker.run(concurrency)
@@ -78,24 +78,24 @@ class IngestServices:
 
     async def collect_jobs(self) -> None:
         for status, count in (await self.repository.count()).items():
-            self.origin.metrics.jobs.labels(status).set(count)
+            self.proxy.metrics.jobs.labels(status).set(count)
         oldest = await self.repository.oldest_pending()
         age = datetime.now(UTC) - oldest if oldest else timedelta(0)
-        self.origin.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
+        self.proxy.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
 
     async def collect_queue(self) -> None:
         for state, count in (await self.queue.lengths()).items():
-            self.origin.metrics.queue_jobs.labels(state).set(count)
+            self.proxy.metrics.queue_jobs.labels(state).set(count)
 
 
 def build_ingest_services(settings: Settings) -> IngestServices:
-    origin = build_services(settings)
+    proxy = build_services(settings)
     database = Database.from_settings(settings)
     repository = JobRepository(database)
-    warmup = WarmUp(repository, origin.variant_service, settings.sizes, origin.tracing)
+    warmup = WarmUp(repository, proxy.variant_service, settings.sizes, proxy.tracing)
     queue = open_queue(settings, repository)
     worker = Worker(queue, warmup, Reconciler(repository, queue))
-    return IngestServices(origin, database, repository, queue, warmup, worker, open_cdn(settings))
+    return IngestServices(proxy, database, repository, queue, warmup, worker, open_cdn(settings))
 
 
 @asynccontextmanager
@@ -133,15 +133,15 @@ def open_cdn(settings: Settings) -> Cdn:
 
 
 def build_upload_service(ingest: IngestServices) -> UploadService:
-    origin = ingest.origin
+    proxy = ingest.proxy
     return UploadService(
-        store=origin.store,
-        pool=origin.pool,
+        store=proxy.store,
+        pool=proxy.pool,
         repository=ingest.repository,
         queue=ingest.queue,
         cdn=ingest.cdn,
-        variant_service=origin.variant_service,
-        sizes=origin.settings.sizes,
-        metrics=origin.metrics,
-        temporary=origin.settings.temporary,
+        variant_service=proxy.variant_service,
+        sizes=proxy.settings.sizes,
+        metrics=proxy.metrics,
+        temporary=proxy.settings.temporary,
     )

@@ -62,7 +62,7 @@ async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
     known = 0
     async with open_services(settings) as ingest:
         for upload_id in ids:
-            await ingest.origin.variant_service.purge(upload_id)
+            await ingest.proxy.variant_service.purge(upload_id)
         await ingest.cdn.forget([upload_tag(upload_id) for upload_id in ids])
         for upload_id in ids:
             known += await ingest.repository.delete(upload_id)
@@ -75,9 +75,9 @@ async def _look(refresher: Refresher, progress: Progress) -> Findings:
 
 
 def _refresher(ingest: IngestServices) -> Refresher:
-    origin = ingest.origin
-    recipes = Recipes(origin.settings)
-    return Refresher(origin.store, recipes, origin.settings.sizes, ingest.repository, origin.variant_service)
+    proxy = ingest.proxy
+    recipes = Recipes(proxy.settings)
+    return Refresher(proxy.store, recipes, proxy.settings.sizes, ingest.repository, proxy.variant_service)
 
 
 def _shown(findings: Findings) -> dict[str, Any]:

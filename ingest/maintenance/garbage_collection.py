@@ -158,11 +158,11 @@ async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progre
 
     async with open_services(settings) as services:
         folders = (settings.temporary, settings.objects / INCOMING, settings.purges)
-        origin = services.origin
+        proxy = services.proxy
         collector = Collector(
-            origin.store,
+            proxy.store,
             services.repository,
-            origin.variant_service,
+            proxy.variant_service,
             services.cdn,
             folders=folders,
             age=MIN_AGE,

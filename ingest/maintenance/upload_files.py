@@ -56,7 +56,7 @@ async def upload(
 
 class _Uploader:
     def __init__(self, ingest: IngestServices, *, wait: bool) -> None:
-        settings = ingest.origin.settings
+        settings = ingest.proxy.settings
         self._ingest = ingest
         self._wait = wait
         self._uploads = build_upload_service(ingest)

@@ -20,7 +20,7 @@ from proxy.variants.encoded_variant import measured_by
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
     """Raises UnknownUpload."""
     async with open_services(settings) as ingest:
-        return await Overview(ingest.origin.store, ingest.repository, settings).of(upload_id)
+        return await Overview(ingest.proxy.store, ingest.repository, settings).of(upload_id)
 
 
 class Overview:

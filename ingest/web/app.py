@@ -28,7 +28,7 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
     """`darkroom serve`: everything on one port, warm-up in this process."""
     settings = _configured(settings)
     ingest = build_ingest_services(settings)
-    return serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up))
+    return serve_variants(ingest.proxy, ingest_app(ingest, warm_up=settings.warm_up))
 
 
 def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
@@ -37,14 +37,14 @@ def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
     warm_up = settings.warm_up and settings.redis_url is None
     ingest = build_ingest_services(settings)
     app = ingest_app(ingest, warm_up=warm_up, variants=False)
-    return SecurityHeaders(Observability(app, ingest.origin.metrics, ingest.origin.tracing))
+    return SecurityHeaders(Observability(app, ingest.proxy.metrics, ingest.proxy.tracing))
 
 
 def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) -> ASGIApp:
     """`warm_up`: here, in this process. `variants`: they are served beside it, so `/docs` shows them too."""
-    origin, settings = ingest.origin, ingest.origin.settings
+    proxy, settings = ingest.proxy, ingest.proxy.settings
     uploads = build_upload_service(ingest)
-    repeats = IdempotentUploads(uploads, ingest.repository, origin.metrics)
+    repeats = IdempotentUploads(uploads, ingest.repository, proxy.metrics)
     documents = Serializer.of(settings)
     answers = UploadAnswers(documents, FormPages(settings.url_base))
     endpoints = Endpoints(
@@ -54,7 +54,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         repository=ingest.repository,
         documents=documents,
         answers=answers,
-        metrics=origin.metrics,
+        metrics=proxy.metrics,
     )
 
     def describe() -> Mapping[str, Any]:
@@ -79,8 +79,8 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
 
 def ingest_health_routes(ingest: IngestServices) -> list[Route]:
     """Of a server, and of a worker that is asked."""
-    checks = {"store": ingest.origin.check_store, "database": ingest.database.check}
-    return health_routes(checks, ingest.origin.metrics, ingest.collect_jobs, ingest.collect_queue)
+    checks = {"store": ingest.proxy.check_store, "database": ingest.database.check}
+    return health_routes(checks, ingest.proxy.metrics, ingest.collect_jobs, ingest.collect_queue)
 
 
 def _configured(settings: Settings | None) -> Settings:

@@ -24,7 +24,7 @@ class _Server(uvicorn.Server):
 async def answering(ingest: IngestServices, host: str, port: int) -> AsyncIterator[None]:
     """Under the rules of a server: the same keys, open only with them."""
     health = starlette_app(ingest_health_routes(ingest), _running_already)
-    app = SecurityHeaders(require_key(health, ingest.origin.settings))
+    app = SecurityHeaders(require_key(health, ingest.proxy.settings))
     config = uvicorn.Config(
         app,
         host=host,

@@ -22,7 +22,7 @@ from proxy.system import memory
 async def diagnose(settings: Settings) -> list[dict[str, Any]]:
     """The findings of every check. Nothing is changed: the embedded database is not migrated first."""
     async with build_ingest_services(settings).connected() as services:
-        checks = checks_for(settings, services.origin.store, services.database, services.cdn)
+        checks = checks_for(settings, services.proxy.store, services.database, services.cdn)
         return [asdict(finding) for finding in await examine(checks)]
 
 

@@ -142,7 +142,7 @@ async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
 
 @pytest.mark.heavy
 async def test_followers_are_counted_while_they_follow(service: Service) -> None:
-    metrics = service.ingest.origin.metrics
+    metrics = service.ingest.proxy.metrics
     upload_id = await upload(service)
     following = await follow(service, upload_id)
     assert sample(metrics, "darkroom_event_streams") == 1

@@ -203,7 +203,7 @@ class TestDelete:
         self, service: Service, created: dict[str, object]
     ) -> None:
         path = f"/images/{created['uploadId']}"
-        broken = with_store(service, store := CountingStore(service.ingest.origin.store))
+        broken = with_store(service, store := CountingStore(service.ingest.proxy.store))
         store.fail("delete")
 
         exchange = await Exchange().run(broken.app, "DELETE", path)
@@ -321,15 +321,15 @@ async def advance(ingest: IngestServices, upload_id: str, to: JobStatus, error: 
 
 def with_store(service: Service, store: CountingStore) -> Service:
     """Over another store, down to the derivations."""
-    origin = service.ingest.origin
+    proxy = service.ingest.proxy
     variant_service = VariantService(
         store,
-        origin.pool,
-        Recipes(origin.settings),
-        origin.metrics,
-        temporary=origin.settings.temporary,
+        proxy.pool,
+        Recipes(proxy.settings),
+        proxy.metrics,
+        temporary=proxy.settings.temporary,
         timeout=5,
         hot_bytes=0,
         missing_ttl=0.001,
     )
-    return service.made_of(origin=replace(origin, store=store, variant_service=variant_service))
+    return service.made_of(proxy=replace(proxy, store=store, variant_service=variant_service))

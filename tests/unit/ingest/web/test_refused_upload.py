@@ -219,9 +219,9 @@ class TestHangingUp:
 
 class TestAway:
     async def test_the_store(self, service: Service) -> None:
-        store = CountingStore(service.ingest.origin.store)
+        store = CountingStore(service.ingest.proxy.store)
         store.fail("put")
-        broken = service.made_of(origin=replace(service.ingest.origin, store=store))
+        broken = service.made_of(proxy=replace(service.ingest.proxy, store=store))
 
         exchange = await send(broken, Exchange([upload_body(picture())]))
 
