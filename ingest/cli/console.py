@@ -23,7 +23,7 @@ T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 _PIPED_WIDTH = 10_000  # columns: what reads a pipe wants each row on one line
-_STYLES = {"ok": "green", "warning": "yellow", "mend": "bold red", "stale": "yellow", "failed": "red"}
+_STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "yellow"}
 
 
 def load(*, lasting: bool = False) -> "Settings":

@@ -52,7 +52,7 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         rows = ((finding["verdict"], finding["name"], finding["remark"]) for finding in findings)
         print_table(("Verdict", "Part", "Finding"), rows)
-    raise typer.Exit(1 if any(finding["verdict"] == "mend" for finding in findings) else 0)
+    raise typer.Exit(1 if any(finding["verdict"] == "failed" for finding in findings) else 0)
 
 
 @examples("darkroom config", "CDN_URL=https://cdn.example darkroom config --json")

@@ -40,7 +40,7 @@ def test_servers_as_they_should_be_and_one_step_before(
     code, found = examined(tmp_path, **servers)
 
     assert code == 1
-    assert [name for name, (verdict, _) in found.items() if verdict == "mend"] == ["database"]
+    assert [name for name, (verdict, _) in found.items() if verdict == "failed"] == ["database"]
     assert "lacks 0001 (Upload jobs and images), 0002 (" in found["database"][1]
     assert found["database"][1].endswith("run `darkroom migrate`.")
     assert darkroom(tmp_path, "migrate", **servers).returncode == 0
@@ -68,7 +68,7 @@ def test_what_is_away_is_named_and_the_rest_examined(tmp_path: Path) -> None:
         CDN_URL=f"http://{NOBODY}",
     )
 
-    away = {name for name, (verdict, _) in found.items() if verdict == "mend"}
+    away = {name for name, (verdict, _) in found.items() if verdict == "failed"}
     assert code == 1
     assert away == {
         "object store", "listing", "conditional writes", "database", "queue", "CDN, missing", "CDN, stored"
@@ -95,7 +95,7 @@ def test_a_cdn_that_asks_darkroom(tmp_path: Path) -> None:
     assert found["CDN, stored"] == ("ok", "a stored variant arrives as it should, for a year")
     assert found["CDN, missing"][0] == "warning"  # for want of TLS
     assert "https://" in found["CDN, missing"][1]
-    assert lost["CDN, stored"][0] == "mend"
+    assert lost["CDN, stored"][0] == "failed"
 
 
 def test_for_people_it_is_a_table(tmp_path: Path) -> None:

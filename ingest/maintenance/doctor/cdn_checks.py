@@ -4,7 +4,7 @@ import re
 from uuid import uuid4
 
 from ingest.edge.cdn import Cdn
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from ingest.maintenance.doctor.http_client import Answer, Fetch
 from proxy.keys import VARIANTS_PREFIX, variant_path
 from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
@@ -20,39 +20,39 @@ async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResu
     url = cdn_url + variant_path(new_upload_id(), sizes.standard[0])
     answer = await fetch(url)
     if 300 <= answer.status < 400:
-        return mend(f"{cdn_url} redirects to {answer.headers.get('Location')}: set CDN_URL to where the pictures are.")
+        return failed(f"{cdn_url} redirects to {answer.headers.get('Location')}: set CDN_URL to where the pictures are.")
     if answer.status != 404:
-        return mend(
+        return failed(
             f"For a picture that never was, the CDN answers {answer.status}, not 404: it must ask Darkroom for what "
             f"the bucket lacks (403 and 404). {_ADVICE}"
         )
     if answer.headers.get_content_type() != "application/problem+json":
-        return mend(f"Something other than Darkroom answers 404 through the CDN: point it at the proxy. {_ADVICE}")
+        return failed(f"Something other than Darkroom answers 404 through the CDN: point it at the proxy. {_ADVICE}")
     if (age := _max_age(answer)) > _LONGEST_404:
-        return mend(f"The CDN has its callers keep a 404 for {age} s, and new pictures stay broken so long. {_ADVICE}")
+        return failed(f"The CDN has its callers keep a 404 for {age} s, and new pictures stay broken so long. {_ADVICE}")
     if cdn_url.startswith("http://"):
         return warning("asks Darkroom, but without TLS: pages on https:// will not show its pictures. Use https://.")
-    return fine("asks Darkroom for what is missing")
+    return ok("asks Darkroom for what is missing")
 
 
 async def stored_picture(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: Fetch) -> CheckResult:
     """One that is stored: its headers arrive, and a query changes nothing. Raises StoreUnavailable, CdnUnavailable."""
     found = await _any_variant(store, sizes)
     if found is None:
-        return fine("no variant is stored yet that could be looked at")
+        return ok("no variant is stored yet that could be looked at")
     path, variant = found
     answer, queried = await fetch(cdn_url + path), await fetch(f"{cdn_url}{path}?doctor={uuid4().hex}")
     if wrong := _wrong(answer, variant):
-        return mend(f"{path} through the CDN: {'; '.join(wrong)}. {_ADVICE}")
+        return failed(f"{path} through the CDN: {'; '.join(wrong)}. {_ADVICE}")
     if (queried.status, queried.body) != (answer.status, answer.body):
-        return mend(f"{path} is another answer with a query: the CDN must leave queries out of its key. {_ADVICE}")
-    return fine("a stored variant arrives as it should, for a year")
+        return failed(f"{path} is another answer with a query: the CDN must leave queries out of its key. {_ADVICE}")
+    return ok("a stored variant arrives as it should, for a year")
 
 
 async def invalidations(cdn: Cdn) -> CheckResult:
     """Tells it to forget a tag that nothing carries. Raises CdnUnavailable."""
     await cdn.forget([f"doctor-{uuid4().hex}"])
-    return fine("takes invalidations by tag")
+    return ok("takes invalidations by tag")
 
 
 async def _any_variant(store: ObjectStore, sizes: Sizes) -> tuple[str, Variant] | None:

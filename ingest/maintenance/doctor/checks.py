@@ -10,7 +10,7 @@ from ingest.catalog.database import Database
 from ingest.edge.cdn import Cdn
 from ingest.maintenance.doctor import cdn_checks, clock_checks, machine_checks, queue_checks, store_checks
 from ingest.maintenance.doctor.database_checks import tables
-from ingest.maintenance.doctor.findings import Check, CheckResult, examine
+from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
 from ingest.maintenance.doctor.http_client import fetch
 from ingest.services import build_ingest_services
 from proxy.imaging import encode, vips
@@ -23,7 +23,7 @@ async def diagnose(settings: Settings) -> list[dict[str, Any]]:
     """The findings of every check. Nothing is changed: the embedded database is not migrated first."""
     async with build_ingest_services(settings).connected() as services:
         checks = checks_for(settings, services.proxy.store, services.database, services.cdn)
-        return [asdict(finding) for finding in await examine(checks)]
+        return [asdict(finding) for finding in await run_checks(checks)]
 
 
 def checks_for(settings: Settings, objects: ObjectStore, database: Database, invalidated: Cdn) -> Mapping[str, Check]:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy.errors import ServiceError
 
 Clock = Callable[[], Awaitable[datetime]]
@@ -17,7 +17,7 @@ _PATIENCE = 10.0  # seconds for each
 async def clocks(others: Mapping[str, Clock]) -> CheckResult:
     """`others` by name. One that does not answer is left out: its own check says why."""
     if not others:
-        return fine("nothing to compare it with: all is on this machine")
+        return ok("nothing to compare it with: all is on this machine")
     asked = await asyncio.gather(*(_ahead(clock) for clock in others.values()))
     ahead = {name: seconds for name, seconds in zip(others, asked, strict=True) if seconds is not None}
     if not ahead:
@@ -25,10 +25,10 @@ async def clocks(others: Mapping[str, Clock]) -> CheckResult:
     worst = max(map(abs, ahead.values()))
     compared = ", ".join(f"{name} {seconds:+.1f} s" for name, seconds in ahead.items())
     if worst > _WRONG:
-        return mend(f"The clocks differ ({compared}): set this machine's and theirs by NTP.")
+        return failed(f"The clocks differ ({compared}): set this machine's and theirs by NTP.")
     if worst > _NOTABLE:
         return warning(f"The clocks differ ({compared}): set this machine's and theirs by NTP.")
-    return fine(compared)
+    return ok(compared)
 
 
 async def _ahead(clock: Clock) -> float | None:

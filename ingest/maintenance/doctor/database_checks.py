@@ -1,7 +1,7 @@
 """The database: it answers, and its tables are this version's."""
 
 from ingest.catalog.database import Database, migrations_after
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 
 
 async def tables(database: Database, *, embedded: bool) -> CheckResult:
@@ -9,13 +9,13 @@ async def tables(database: Database, *, embedded: bool) -> CheckResult:
     revision = await database.revision()
     missing = migrations_after(revision)
     if missing is None:
-        return mend(
+        return failed(
             f"The database is at revision {revision}, which this version does not know: a newer Darkroom has migrated "
             "it. Run that version here, too."
         )
     if not missing:
-        return fine(f"answers; at revision {revision}, this version's")
+        return ok(f"answers; at revision {revision}, this version's")
     lacks = f"The database is at revision {revision or 'none'} and lacks {', '.join(missing)}"
     if embedded:
         return warning(f"{lacks}: `darkroom serve` adds it by itself.")
-    return mend(f"{lacks}: run `darkroom migrate`.")
+    return failed(f"{lacks}: run `darkroom migrate`.")

@@ -14,12 +14,12 @@ log = structlog.get_logger()
 DEADLINE = 15.0  # seconds for one check; an S3 that hangs is given up after ten
 
 
-class Status(StrEnum):
+class Verdict(StrEnum):
     OK = "ok"
     """Nothing to do; the remark may say what is done without."""
     WARNING = "warning"
     """It works, and will not always."""
-    MEND = "mend"
+    FAILED = "failed"
     """Something that Darkroom promises does not work."""
 
 
@@ -27,7 +27,7 @@ class Status(StrEnum):
 class CheckResult:
     """`remark` says what was found and, unless all is well, what to do."""
 
-    verdict: Status
+    verdict: Verdict
     remark: str
 
 
@@ -36,7 +36,7 @@ class Finding:
     """What came of the check of that name."""
 
     name: str
-    verdict: Status
+    verdict: Verdict
     remark: str
 
 
@@ -44,19 +44,19 @@ Check = Callable[[], Awaitable[CheckResult]]
 """May raise a ServiceError whose text says what to mend."""
 
 
-def fine(remark: str) -> CheckResult:
-    return CheckResult(Status.OK, remark)
+def ok(remark: str) -> CheckResult:
+    return CheckResult(Verdict.OK, remark)
 
 
 def warning(remark: str) -> CheckResult:
-    return CheckResult(Status.WARNING, remark)
+    return CheckResult(Verdict.WARNING, remark)
 
 
-def mend(remark: str) -> CheckResult:
-    return CheckResult(Status.MEND, remark)
+def failed(remark: str) -> CheckResult:
+    return CheckResult(Verdict.FAILED, remark)
 
 
-async def examine(checks: Mapping[str, Check], deadline: float = DEADLINE) -> list[Finding]:
+async def run_checks(checks: Mapping[str, Check], deadline: float = DEADLINE) -> list[Finding]:
     """A finding for each check, in their order. `deadline` is seconds."""
     judgements = await asyncio.gather(*(_judged(check, deadline) for check in checks.values()))
     return [Finding(name, each.verdict, each.remark) for name, each in zip(checks, judgements, strict=True)]
@@ -67,11 +67,11 @@ async def _judged(check: Check, deadline: float) -> CheckResult:
         async with asyncio.timeout(deadline):
             return await check()
     except ServiceError as error:
-        return mend(str(error))
+        return failed(str(error))
     except TimeoutError:
-        return mend(f"No answer within {deadline:g} seconds: look at its load and at the network in between.")
+        return failed(f"No answer within {deadline:g} seconds: look at its load and at the network in between.")
     except Exception as error:  # a defect of ours must not hide what the other checks find
         log.exception("a check broke")
-        return mend(
+        return failed(
             f"The check itself broke ({type(error).__name__}), which is a defect of Darkroom: the log says more."
         )

@@ -8,7 +8,7 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy.settings import Settings
 
 _AMPLE = 0.8  # of the memory; the rest is for the servers themselves and for the system
@@ -21,15 +21,15 @@ def memory(settings: Settings, total: int, address_space: int | None) -> CheckRe
     total_mb, wanted = total >> 20, settings.render_memory_mb + settings.hot_cache_mb
     budget = f"RENDER_MEMORY_MB={settings.render_memory_mb} and HOT_CACHE_MB={settings.hot_cache_mb}"
     if wanted > total_mb:
-        return mend(f"{budget} are more than the {total_mb} MiB that there are: the kernel will kill. Lower them.")
+        return failed(f"{budget} are more than the {total_mb} MiB that there are: the kernel will kill. Lower them.")
     if address_space is not None and address_space >> 20 < settings.render_process_mb:
-        return mend(
+        return failed(
             f"RENDER_PROCESS_MB={settings.render_process_mb} is more than a process may have here "
             f"({address_space >> 20} MiB, by `ulimit -v`): raise that, or lower RENDER_PROCESS_MB."
         )
     if wanted > _AMPLE * total_mb:
         return warning(f"{budget} leave little of {total_mb} MiB for all else: lower them, or give the machine more.")
-    return fine(f"{settings.render_memory_mb} of {total_mb} MiB for {settings.render_processes} render processes")
+    return ok(f"{settings.render_memory_mb} of {total_mb} MiB for {settings.render_processes} render processes")
 
 
 async def temporary_files(settings: Settings) -> CheckResult:
@@ -38,7 +38,7 @@ async def temporary_files(settings: Settings) -> CheckResult:
     try:
         free = await anyio.to_thread.run_sync(_written, folder)
     except OSError as error:
-        return mend(f"{folder} cannot be written to ({error.strerror}): mend its owner or its disk, or set DATA_DIR.")
+        return failed(f"{folder} cannot be written to ({error.strerror}): mend its owner or its disk, or set DATA_DIR.")
     return room(folder, free >> 20, settings)
 
 
@@ -48,34 +48,34 @@ def room(folder: Path, free_mb: int, settings: Settings) -> CheckResult:
         (settings.render_processes + settings.max_waiting) * settings.max_upload_mb,
     )
     if free_mb < least:
-        return mend(f"{folder} has {free_mb} MiB left, too little for two uploads: free some, or set DATA_DIR.")
+        return failed(f"{folder} has {free_mb} MiB left, too little for two uploads: free some, or set DATA_DIR.")
     if free_mb < ample:
         return warning(f"{folder} has {free_mb} MiB left; a busy hour may take {ample}: free some, or set DATA_DIR.")
-    return fine(f"{folder}, {free_mb} MiB free")
+    return ok(f"{folder}, {free_mb} MiB free")
 
 
 def file_descriptors(limit: int | None) -> CheckResult:
     """`limit`: files and connections that a process may have open, None for any number."""
     if limit is None:
-        return fine("as many as a process likes")
+        return ok("as many as a process likes")
     if limit < _TOO_FEW_FILES:
-        return mend(f"A process may open {limit} files and connections: raise `ulimit -n` to {_FEW_FILES} or more.")
+        return failed(f"A process may open {limit} files and connections: raise `ulimit -n` to {_FEW_FILES} or more.")
     if limit < _FEW_FILES:
         return warning(f"A process may open {limit} files and connections: raise `ulimit -n`, clients need one each.")
-    return fine(f"{limit} for each process")
+    return ok(f"{limit} for each process")
 
 
 def codecs(versions: Mapping[str, str]) -> CheckResult:
     """`versions`: of Pillow's libraries, empty for one that it lacks."""
     if lacking := [what for library, what in _LIBRARIES.items() if not versions.get(library)]:
-        return mend(f"Pillow comes without {', '.join(lacking)} here: install its wheel, which has all of them.")
-    return fine(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")
+        return failed(f"Pillow comes without {', '.join(lacking)} here: install its wheel, which has all of them.")
+    return ok(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")
 
 
 def libvips(version: str) -> CheckResult:
     if version:
-        return fine(f"libvips {version} decodes PNG and WebP")
-    return fine("not installed, and not needed: large PNG and WebP take longer and more memory (darkroom-origin[vips])")
+        return ok(f"libvips {version} decodes PNG and WebP")
+    return ok("not installed, and not needed: large PNG and WebP take longer and more memory (darkroom-origin[vips])")
 
 
 def _written(folder: Path) -> int:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 
 if TYPE_CHECKING:  # the module imports Redis's client, and most installations have none
     from ingest.jobs.queue.redis_info import RedisFacts
@@ -13,9 +13,9 @@ _LEAST, _ADVISED = (5, 0), (6, 2)  # BullMQ's own words
 def judge_redis(facts: "RedisFacts") -> CheckResult:
     version = _version(facts.version)
     if version < _LEAST:
-        return mend(f"Redis {facts.version} is too old: BullMQ needs 5.0, better 6.2 or later.")
+        return failed(f"Redis {facts.version} is too old: BullMQ needs 5.0, better 6.2 or later.")
     if facts.policy != "noeviction":
-        return mend(
+        return failed(
             f"Redis may throw jobs and leases away (maxmemory-policy is {facts.policy or 'unknown'}): "
             "set maxmemory-policy noeviction."
         )
@@ -27,11 +27,11 @@ def judge_redis(facts: "RedisFacts") -> CheckResult:
             "database: set appendonly yes."
         )
     kept = "persistent" if facts.persistent else "whether it is persistent it does not tell"
-    return fine(f"Redis {facts.version}, noeviction, {kept}")
+    return ok(f"Redis {facts.version}, noeviction, {kept}")
 
 
 async def local() -> CheckResult:
-    return fine("REDIS_URL is unset: jobs and leases of this machine alone")
+    return ok("REDIS_URL is unset: jobs and leases of this machine alone")
 
 
 def _version(text: str) -> tuple[int, ...]:

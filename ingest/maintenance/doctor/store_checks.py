@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variants_prefix
 from proxy.model import new_upload_id
@@ -44,10 +44,10 @@ async def round_trip(store: ObjectStore) -> CheckResult:
         async with _stored(store, key):
             stored = await store.get(key)
         if stored.body != _BODY or stored.info.metadata.get("recipe") != _METADATA["recipe"]:
-            return mend(f"It gives back other bytes or metadata than it was given, under {key.split('/')[0]}/.")
+            return failed(f"It gives back other bytes or metadata than it was given, under {key.split('/')[0]}/.")
         if await look_up(store, key):
-            return mend("It still has an object that was deleted: it is not consistent enough to rely on.")
-    return fine("writes, reads and deletes")
+            return failed("It still has an object that was deleted: it is not consistent enough to rely on.")
+    return ok("writes, reads and deletes")
 
 
 async def listing(store: ObjectStore) -> CheckResult:
@@ -57,15 +57,15 @@ async def listing(store: ObjectStore) -> CheckResult:
             listed = [info.key async for info in store.list(key)]
             missed = not await look_up(store, _original())
         except StoreUnavailable as error:
-            return mend(
+            return failed(
                 f"{error} Without s3:ListBucket on the bucket, S3 answers 403 and not 404 for a key that is not there; "
                 "then no variant is ever missed, and none derived."
             )
     if listed != [key]:
-        return mend("It does not list an object that was just stored: it is not consistent enough to rely on.")
+        return failed("It does not list an object that was just stored: it is not consistent enough to rely on.")
     if not missed:
-        return mend("It claims to have an object that was never stored.")
-    return fine("lists, and answers 404 for what is not there")
+        return failed("It claims to have an object that was never stored.")
+    return ok("lists, and answers 404 for what is not there")
 
 
 async def conditional_writes(store: ObjectStore) -> CheckResult:
@@ -75,7 +75,7 @@ async def conditional_writes(store: ObjectStore) -> CheckResult:
         try:
             await store.put(key, b"second", content_type=_TYPE, if_absent=True)
         except ObjectExists:
-            return fine("honoured")
+            return ok("honoured")
     finally:
         await store.delete(key)
     return warning(

@@ -7,7 +7,7 @@ from email.message import Message
 import pytest
 
 from ingest.maintenance.doctor import cdn_checks as checks
-from ingest.maintenance.doctor.findings import CheckResult, Status
+from ingest.maintenance.doctor.findings import CheckResult, Verdict
 from ingest.maintenance.doctor.http_client import Answer
 from proxy.model import new_upload_id, parse_upload_id
 from proxy.storage.memory import MemoryStore
@@ -49,7 +49,7 @@ async def test_a_picture_that_never_was_is_asked_for_by_a_name_that_could_be() -
 
     judged = await checks.missing_picture(URL, SIZES, cdn)
 
-    assert judged.verdict is Status.OK
+    assert judged.verdict is Verdict.OK
     [asked] = cdn.asked
     prefix, upload_id, name = asked.rsplit("/", 2)
     assert prefix == f"{URL}/images"
@@ -60,7 +60,7 @@ async def test_a_picture_that_never_was_is_asked_for_by_a_name_that_could_be() -
 async def test_without_tls_it_works_and_is_warned_of() -> None:
     judged = await missing(answer(404, PROBLEM), "http://cdn.example")
 
-    assert judged.verdict is Status.WARNING
+    assert judged.verdict is Verdict.WARNING
     assert "https://" in judged.remark
 
 
@@ -78,7 +78,7 @@ async def test_without_tls_it_works_and_is_warned_of() -> None:
 async def test_what_is_wrong_with_a_missing_picture_is_said(plain: Answer, words: str) -> None:
     judged = await missing(plain)
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert words in judged.remark
 
 
@@ -93,7 +93,7 @@ async def stored(cdn: FakeCdn, *, name: str = "small.webp") -> CheckResult:
 async def test_a_stored_variant_is_asked_for_with_a_query_and_without() -> None:
     cdn = FakeCdn(answer(200, PICTURE, b"picture"))
 
-    assert (await stored(cdn)).verdict is Status.OK
+    assert (await stored(cdn)).verdict is Verdict.OK
     plain, queried = cdn.asked
     assert plain.endswith("/small.webp")
     assert plain.startswith(f"{URL}/images/")
@@ -103,7 +103,7 @@ async def test_a_stored_variant_is_asked_for_with_a_query_and_without() -> None:
 async def test_the_order_and_the_case_of_what_may_be_kept_do_not_matter() -> None:
     headers = PICTURE | {"Cache-Control": "Immutable,  max-age=31536000,public"}
 
-    assert (await stored(FakeCdn(answer(200, headers)))).verdict is Status.OK
+    assert (await stored(FakeCdn(answer(200, headers)))).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ async def test_the_order_and_the_case_of_what_may_be_kept_do_not_matter() -> Non
 async def test_what_is_wrong_with_a_stored_one_is_said(plain: Answer, words: str) -> None:
     judged = await stored(FakeCdn(plain))
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert words in judged.remark
     assert "docs/deploy.md" in judged.remark
 
@@ -127,7 +127,7 @@ async def test_what_is_wrong_with_a_stored_one_is_said(plain: Answer, words: str
 async def test_a_query_must_change_nothing(queried: Answer) -> None:
     judged = await stored(FakeCdn(answer(200, PICTURE, b"picture"), queried))
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "leave queries out" in judged.remark
 
 
@@ -136,7 +136,7 @@ async def test_where_no_variant_of_todays_is_stored_nothing_is_asked() -> None:
 
     judged = await stored(cdn, name="bygone.jpg")
 
-    assert judged.verdict is Status.OK
+    assert judged.verdict is Verdict.OK
     assert "no variant is stored yet" in judged.remark
     assert cdn.asked == []
 
@@ -144,6 +144,6 @@ async def test_where_no_variant_of_todays_is_stored_nothing_is_asked() -> None:
 async def test_a_tag_that_nothing_carries_is_invalidated() -> None:
     cdn = RecordingCdn()
 
-    assert (await checks.invalidations(cdn)).verdict is Status.OK
+    assert (await checks.invalidations(cdn)).verdict is Verdict.OK
     [tag] = cdn.forgotten
     assert tag.startswith("doctor-")

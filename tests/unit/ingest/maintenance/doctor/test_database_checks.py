@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from ingest.catalog.database import Database
 from ingest.maintenance.doctor.database_checks import tables
-from ingest.maintenance.doctor.findings import Status, fine
+from ingest.maintenance.doctor.findings import Verdict
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -24,13 +24,13 @@ async def empty(tmp_path: Path) -> AsyncIterator[Database]:
 async def test_this_versions_tables_are_fine(empty: Database) -> None:
     await empty.migrate()
 
-    assert await tables(empty, embedded=False) == fine("answers; at revision 0003, this version's")
+    assert await tables(empty, embedded=False) == ok("answers; at revision 0003, this version's")
 
 
 async def test_what_is_missing_is_named_with_the_command_that_adds_it(empty: Database) -> None:
     judged = await tables(empty, embedded=False)
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "at revision none and lacks 0001 (Upload jobs and images)" in judged.remark
     assert judged.remark.endswith("run `darkroom migrate`.")
 
@@ -38,7 +38,7 @@ async def test_what_is_missing_is_named_with_the_command_that_adds_it(empty: Dat
 async def test_the_embedded_one_is_migrated_by_serve(empty: Database) -> None:
     judged = await tables(empty, embedded=True)
 
-    assert judged.verdict is Status.WARNING
+    assert judged.verdict is Verdict.WARNING
     assert "0001" in judged.remark
     assert "darkroom serve" in judged.remark
 
@@ -51,6 +51,6 @@ async def test_a_newer_versions_tables_want_the_newer_version(empty: Database, e
 
     judged = await tables(empty, embedded=embedded)
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "revision 9999" in judged.remark
     assert "newer Darkroom" in judged.remark

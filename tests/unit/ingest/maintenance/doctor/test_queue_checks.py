@@ -7,7 +7,7 @@ import pytest
 
 from ingest.errors import QueueUnavailable
 from ingest.jobs.queue.redis_info import RedisFacts, redis_clock, redis_facts
-from ingest.maintenance.doctor.findings import Status
+from ingest.maintenance.doctor.findings import Verdict
 from ingest.maintenance.doctor.queue_checks import judge_redis
 from tests.redis_server import RedisServer
 
@@ -17,18 +17,18 @@ NOBODY = "redis://127.0.0.1:9/0"
 @pytest.mark.parametrize(
     ("facts", "verdict", "words"),
     [
-        (RedisFacts("7.2.4", "noeviction", True), Status.OK, "Redis 7.2.4, noeviction, persistent"),
-        (RedisFacts("7.2.4", "noeviction", None), Status.OK, "it does not tell"),
-        (RedisFacts("6.2.0", "noeviction", True), Status.OK, "6.2.0"),
-        (RedisFacts("10.0.1", "noeviction", True), Status.OK, "10.0.1"),
-        (RedisFacts("7.2.4", "noeviction", False), Status.WARNING, "set appendonly yes"),
-        (RedisFacts("6.0.16", "noeviction", True), Status.WARNING, "6.2 or later"),
-        (RedisFacts("7.2.4", "allkeys-lru", True), Status.MEND, "set maxmemory-policy noeviction"),
-        (RedisFacts("7.2.4", "volatile-ttl", False), Status.MEND, "volatile-ttl"),
-        (RedisFacts("4.0.14", "noeviction", True), Status.MEND, "too old"),
+        (RedisFacts("7.2.4", "noeviction", True), Verdict.OK, "Redis 7.2.4, noeviction, persistent"),
+        (RedisFacts("7.2.4", "noeviction", None), Verdict.OK, "it does not tell"),
+        (RedisFacts("6.2.0", "noeviction", True), Verdict.OK, "6.2.0"),
+        (RedisFacts("10.0.1", "noeviction", True), Verdict.OK, "10.0.1"),
+        (RedisFacts("7.2.4", "noeviction", False), Verdict.WARNING, "set appendonly yes"),
+        (RedisFacts("6.0.16", "noeviction", True), Verdict.WARNING, "6.2 or later"),
+        (RedisFacts("7.2.4", "allkeys-lru", True), Verdict.FAILED, "set maxmemory-policy noeviction"),
+        (RedisFacts("7.2.4", "volatile-ttl", False), Verdict.FAILED, "volatile-ttl"),
+        (RedisFacts("4.0.14", "noeviction", True), Verdict.FAILED, "too old"),
     ],
 )
-def test_how_it_is_judged(facts: RedisFacts, verdict: Status, words: str) -> None:
+def test_how_it_is_judged(facts: RedisFacts, verdict: Verdict, words: str) -> None:
     judged = judge_redis(facts)
 
     assert judged.verdict is verdict

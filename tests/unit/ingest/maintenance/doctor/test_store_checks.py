@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.maintenance.doctor import store_checks as checks
-from ingest.maintenance.doctor.findings import Status
+from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.model import Sizes, parse_upload_id
@@ -83,7 +83,7 @@ class SecretlyUnlisted(Unlisted):
 async def test_a_sound_store_has_nothing_to_mend_and_nothing_left(check: object) -> None:
     store = MemoryStore()
 
-    assert (await check(store)).verdict is Status.OK
+    assert (await check(store)).verdict is Verdict.OK
     assert [info async for info in store.list("")] == []
 
 
@@ -114,14 +114,14 @@ async def test_what_a_killed_doctor_leaves_is_an_orphan_to_gc_and_no_variant_to_
 async def test_a_store_that_loses_metadata_is_to_be_mended() -> None:
     judged = await checks.round_trip(Forgetful())
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "metadata" in judged.remark
 
 
 async def test_a_store_that_keeps_what_was_deleted_is_to_be_mended() -> None:
     judged = await checks.round_trip(Undying())
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "deleted" in judged.remark
 
 
@@ -135,7 +135,7 @@ async def test_a_store_that_lacks_what_was_just_stored_is_named_so(check: object
 async def test_without_the_right_to_list_a_missing_key_is_403_and_the_doctor_says_so(store: MemoryStore) -> None:
     judged = await checks.listing(store)
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "refuses these credentials" in judged.remark
     assert "s3:ListBucket" in judged.remark
     assert "403 and not 404" in judged.remark
@@ -146,7 +146,7 @@ async def test_a_store_without_conditional_writes_is_right_but_warned_of() -> No
 
     judged = await checks.conditional_writes(store)
 
-    assert judged.verdict is Status.WARNING
+    assert judged.verdict is Verdict.WARNING
     assert "leases alone" in judged.remark
     assert [info async for info in store.list("")] == []
 
