@@ -91,8 +91,8 @@ def test_a_cdn_that_asks_darkroom(tmp_path: Path) -> None:
         _, lost = examined(tmp_path, CDN_URL=f"{service.url}/elsewhere")
 
     assert code == 0
-    assert empty["CDN, stored"] == ("ok", "no variant is stored yet that could be looked at")
-    assert found["CDN, stored"] == ("ok", "a stored variant arrives as it should, for a year")
+    assert empty["CDN, stored"] == ("ok", "not checked: no variant is stored yet")
+    assert found["CDN, stored"] == ("ok", "serves a stored variant with the right headers")
     assert found["CDN, missing"][0] == "warning"  # for want of TLS
     assert "https://" in found["CDN, missing"][1]
     assert lost["CDN, stored"][0] == "failed"

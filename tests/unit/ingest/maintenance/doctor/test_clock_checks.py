@@ -1,4 +1,4 @@
-"""This machine's clock against the others'."""
+"""This machine's clock compared with others."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,7 +33,7 @@ async def away() -> datetime:
         (-900, Verdict.FAILED),
     ],
 )
-async def test_seconds_are_warned_of_and_minutes_mended(seconds: float, verdict: Verdict) -> None:
+async def test_clock_difference_warns_from_5_s_and_fails_from_60_s(seconds: float, verdict: Verdict) -> None:
     judged = await clocks({"Redis": ahead(0), "store": ahead(seconds)})
 
     assert judged.verdict is verdict
@@ -42,18 +42,18 @@ async def test_seconds_are_warned_of_and_minutes_mended(seconds: float, verdict:
     assert ("NTP" in judged.remark) is (verdict is not Verdict.OK)
 
 
-async def test_one_that_is_away_is_left_to_its_own_check() -> None:
+async def test_unavailable_clock_is_left_out() -> None:
     judged = await clocks({"store": away, "database": ahead(70)})
 
     assert judged.verdict is Verdict.FAILED
     assert "store" not in judged.remark
 
 
-async def test_all_away_is_no_clean_bill() -> None:
+async def test_no_readable_clock_warns() -> None:
     assert (await clocks({"store": away})).verdict is Verdict.WARNING
 
 
-async def test_alone_there_is_nothing_to_compare() -> None:
+async def test_no_other_clock_is_ok() -> None:
     judged = await clocks({})
 
     assert judged.verdict is Verdict.OK

@@ -11,7 +11,7 @@ async def well() -> CheckResult:
     return ok("as it should be")
 
 
-async def test_each_check_has_its_finding_in_their_order() -> None:
+async def test_run_checks_returns_findings_in_order() -> None:
     async def odd() -> CheckResult:
         return warning("not for ever")
 
@@ -25,14 +25,14 @@ async def test_each_check_has_its_finding_in_their_order() -> None:
     ]
 
 
-async def test_what_the_service_would_say_is_what_is_to_mend() -> None:
+async def test_service_error_is_a_failed_finding() -> None:
     async def away() -> CheckResult:
         raise StoreUnavailable("The bucket does not exist.")
 
     assert await run_checks({"store": away}) == [Finding("store", Verdict.FAILED, "The bucket does not exist.")]
 
 
-async def test_a_check_that_never_ends_is_ended_and_the_rest_are_found() -> None:
+async def test_hanging_check_fails_at_the_deadline() -> None:
     async def hung() -> CheckResult:
         await Gate().wait()
         return ok("never")
@@ -44,7 +44,7 @@ async def test_a_check_that_never_ends_is_ended_and_the_rest_are_found() -> None
     assert other == Finding("other", Verdict.OK, "as it should be")
 
 
-async def test_a_defect_in_a_check_is_named_as_one() -> None:
+async def test_crashed_check_fails_as_a_bug() -> None:
     async def defective() -> CheckResult:
         raise KeyError("version")
 
@@ -52,11 +52,11 @@ async def test_a_defect_in_a_check_is_named_as_one() -> None:
 
     assert found.verdict is Verdict.FAILED
     assert "KeyError" in found.remark
-    assert "defect of Darkroom" in found.remark
+    assert "bug of Darkroom" in found.remark
     assert other.verdict is Verdict.OK
 
 
-async def test_they_run_side_by_side() -> None:
+async def test_checks_run_concurrently() -> None:
     together = asyncio.Barrier(2)
 
     async def meets() -> CheckResult:
