@@ -1,4 +1,4 @@
-"""Ingest put together around the proxy's origin. No HTTP."""
+"""Builds ingest's services from the settings and the proxy's services. No HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ _RESTART_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class IngestServices:
-    """Ingest's parts, for the app, the worker and the command line alike."""
+    """Ingest's services, used by the app, the worker and the command line."""
 
     proxy: ProxyServices
     database: Database
@@ -44,7 +44,7 @@ class IngestServices:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["IngestServices"]:
-        """For what renders nothing."""
+        """Opens connections without starting render workers."""
         async with self._closing(), self.proxy.connected():
             yield self
 
@@ -58,7 +58,7 @@ class IngestServices:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """A worker in this process; at the end its job is finished or handed back."""
+        """Runs a worker in this process. At the end its jobs are finished or handed back."""
         worker = asyncio.create_task(self._work())
         try:
             yield
@@ -68,12 +68,12 @@ class IngestServices:
                 await worker
 
     async def _work(self) -> None:
-        concurrency = max(1, self.proxy.settings.render_processes - 1)  # one process is left to those who wait
+        concurrency = max(1, self.proxy.settings.render_processes - 1)  # leave one process to waiting requests
         while True:
             try:
                 await self.worker.run(concurrency)
-            except Exception:  # a server that takes uploads and warms up none must not go unnoticed, nor stay so
-                log.exception("the worker ended; it is started again")
+            except Exception:  # a server that accepts uploads must keep warming them up
+                log.exception("worker crashed, restarting", seconds=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)
 
     async def collect_jobs(self) -> None:
@@ -100,9 +100,9 @@ def build_ingest_services(settings: Settings) -> IngestServices:
 
 @asynccontextmanager
 async def open_services(settings: Settings, *, rendering: bool = False) -> AsyncIterator[IngestServices]:
-    """Ingest's services for one command; with `rendering`, render workers are started. Raises CatalogUnavailable.
+    """Opens ingest's services for one command; `rendering` also starts render workers. Raises CatalogUnavailable.
 
-    The embedded database is migrated first, as a command may be the first process to use it.
+    Migrates the embedded database first, because a command may be the first process to use it.
     """
     services = build_ingest_services(settings)
     async with services.running() if rendering else services.connected():

@@ -19,9 +19,9 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, p
     async with open_services(settings, rendering=True) as ingest:
         repository = ingest.repository
         if ids:
-            uploads, total = warm_many.chosen(repository, ids), len(ids)
+            uploads, total = warm_many.find_each(repository, ids), len(ids)
         elif only_missing:
-            uploads, total = warm_many.missing(repository, settings.sizes), None
+            uploads, total = warm_many.find_unwarmed(repository, settings.sizes), None
         else:
             uploads, total = repository.each(), sum((await repository.count()).values())
         progress.begin("Warming", total)

@@ -80,7 +80,7 @@ class Collector:
         """Raises StoreUnavailable or CatalogUnavailable."""
         for path in await anyio.to_thread.run_sync(self._old_files):
             yield Garbage(GarbageKind.TEMPORARY, path)
-        for upload_id in await self._repository.half_uploads(self._before):
+        for upload_id in await self._repository.find_incomplete(self._before):
             yield Garbage(GarbageKind.HALF_UPLOAD, upload_id)
         knows_any = any((await self._repository.count()).values())
         if knows_any and not await self._has_any_original():  # far likelier the wrong store than as many lost originals

@@ -79,9 +79,9 @@ class _Uploader:
         """Warms it up here, unless a worker has it already; if that one dies, here after all."""
         while True:
             upload, job = await self._ingest.repository.find(upload.upload_id)
-            if job.status.ended:
+            if job.status.has_ended:
                 return upload, job
-            if await deliver(self._ingest.warmup.run, upload.upload_id, force=job.unseen) is None:
+            if await deliver(self._ingest.warmup.run, upload.upload_id, force=job.is_stalled) is None:
                 await asyncio.sleep(_LOOK_AGAIN)
 
     def _warmed(self, name: str, upload: Upload, job: Job) -> Receipt:

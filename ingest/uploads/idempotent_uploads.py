@@ -32,7 +32,7 @@ class IdempotentUploads:
 
     async def _first(self, chunks: AsyncIterator[bytes], key: IdempotencyKey) -> Upload | None:
         try:
-            found = await self._repository.first_under(key)
+            found = await self._repository.find_by_key(key)
             if found is None:
                 return None
             upload, known = found

@@ -158,7 +158,7 @@ class Endpoints:
             if document != last:
                 yield {"event": "status", "data": json.dumps(document)}
                 last = document
-            if job.status.ended:
+            if job.status.has_ended:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 

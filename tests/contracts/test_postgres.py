@@ -167,7 +167,7 @@ class TestAway:
         async with asyncio.timeout(AWAY):
             with pytest.raises(CatalogUnavailable) as caught:
                 await repository.count()
-        assert str(caught.value) == "The database does not answer as it should; the log says more."
+        assert str(caught.value) == "The database failed or did not answer in time. See the log."
 
     @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
     async def test_is_said_and_passes_by_itself(

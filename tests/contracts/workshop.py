@@ -104,7 +104,7 @@ class Workshop:
 
 
 async def given_up(workshop: Workshop, upload_id: UploadId) -> bool:
-    return await workshop.queue.gave_up(upload_id) is not None
+    return await workshop.queue.failure_reason(upload_id) is not None
 
 
 @asynccontextmanager

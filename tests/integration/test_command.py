@@ -229,7 +229,7 @@ def test_a_folder_that_cannot_be_is_said_in_words(tmp_path: Path, command: str) 
     done = darkroom(tmp_path, command, DATA_DIR="file/data")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "The database is away: file/data cannot be made (Not a directory): correct DATA_DIR.\n"
+    assert done.stderr == "Database unavailable: Cannot create file/data (Not a directory): correct DATA_DIR.\n"
 
 
 def test_migrating_says_from_where_to_where(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async def clocks(others: Mapping[str, Clock]) -> CheckResult:
 
 
 async def _ahead(clock: Clock) -> float | None:
-    """Returns the seconds that the other clock is ahead, less what the round trip may explain; None without an answer."""
+    """Returns the seconds that the other clock is ahead, beyond what the round trip explains; None if it is unknown."""
     before = datetime.now(UTC)
     with suppress(ServiceError, TimeoutError):
         async with asyncio.timeout(_TIMEOUT):

@@ -48,7 +48,7 @@ async def keys(database: Database) -> dict[UploadId, str | None]:
 async def test_a_key_that_nobody_had_has_nothing(repository: JobRepository) -> None:
     await accept_upload(repository)
 
-    assert await repository.first_under(CLAIM) is None
+    assert await repository.find_by_key(CLAIM) is None
 
 
 async def test_what_was_accepted_is_found_with_its_fingerprint_and_under_no_other_key(
@@ -56,17 +56,17 @@ async def test_what_was_accepted_is_found_with_its_fingerprint_and_under_no_othe
 ) -> None:
     upload_id = await taken(repository)
 
-    found = await repository.first_under(CLAIM)
+    found = await repository.find_by_key(CLAIM)
 
     assert found == ((await repository.find(upload_id))[0], PRINT)
-    assert await repository.first_under(OTHER) is None
+    assert await repository.find_by_key(OTHER) is None
 
 
 async def test_while_it_comes_the_key_is_in_progress_for_everybody_else(repository: JobRepository) -> None:
     await repository.begin(new_upload_id(), CLAIM)
 
     with pytest.raises(InProgress):
-        await repository.first_under(CLAIM)
+        await repository.find_by_key(CLAIM)
     with pytest.raises(InProgress):
         await repository.begin(new_upload_id(), CLAIM)
     await repository.begin(new_upload_id(), OTHER)
@@ -100,9 +100,9 @@ async def test_a_deletion_frees_the_key(repository: JobRepository, accepted: boo
 
     await repository.delete(upload_id)
 
-    assert await repository.first_under(CLAIM) is None
+    assert await repository.find_by_key(CLAIM) is None
     second = await taken(repository)
-    found = await repository.first_under(CLAIM)
+    found = await repository.find_by_key(CLAIM)
     assert found
     assert found[0].upload_id == second
 
@@ -117,7 +117,7 @@ class TestDeadAttempts:
             await repository.begin(new_upload_id(), CLAIM)
 
         await begun_before(database, dead, CLAIM.patience + timedelta(seconds=1))
-        assert await repository.first_under(CLAIM) is None
+        assert await repository.find_by_key(CLAIM) is None
         second = await taken(repository)
         assert await keys(database) == {dead: None, second: CLAIM.digest}
 
@@ -141,7 +141,7 @@ class TestDeadAttempts:
         with pytest.raises(InProgress):
             await repository.accept(upload_of(slow, now()), PRINT)
 
-        found = await repository.first_under(CLAIM)
+        found = await repository.find_by_key(CLAIM)
         assert found
         assert found[0].upload_id == second
         assert [upload.upload_id async for upload, _ in repository.each()] == [second]
@@ -172,7 +172,7 @@ class TestLifetime:
     ) -> None:
         old = await taken(repository, created_at=now() - LIFETIME - timedelta(seconds=1))
 
-        assert await repository.first_under(CLAIM) is None
+        assert await repository.find_by_key(CLAIM) is None
         second = await taken(repository)
 
         assert await keys(database) == {old: None, second: CLAIM.digest}
@@ -181,7 +181,7 @@ class TestLifetime:
     async def test_until_then_it_stays(self, repository: JobRepository) -> None:
         upload_id = await taken(repository, created_at=now() - LIFETIME + timedelta(minutes=1))
 
-        found = await repository.first_under(CLAIM)
+        found = await repository.find_by_key(CLAIM)
         assert found
         assert found[0].upload_id == upload_id
         with pytest.raises(InProgress):

@@ -67,18 +67,18 @@ class TestForWorkers:
             await accept_upload(repository, status, created_at=datetime.now(UTC) - timedelta(hours=1))
         await repository.begin(new_upload_id())
 
-        overdue = await repository.overdue(timedelta(minutes=1))
+        stalled = await repository.find_stalled(timedelta(minutes=1))
 
-        assert overdue == [await job_of(repository, long_ago[index]) for index in (1, 2, 0)]
+        assert stalled == [await job_of(repository, long_ago[index]) for index in (1, 2, 0)]
 
     async def test_of_all_that_are_unseen_those_that_have_ended_are_not_overdue(
         self, repository: JobRepository
     ) -> None:
         uploads = {await accept_upload(repository, status): status for status in JobStatus}
 
-        overdue = await repository.overdue(timedelta(0))
+        stalled = await repository.find_stalled(timedelta(0))
 
-        assert {job.upload_id for job in overdue} == {
+        assert {job.upload_id for job in stalled} == {
             one for one, status in uploads.items() if status in (PENDING, PROCESSING)
         }
 

@@ -119,7 +119,7 @@ BAD_CURSORS = {
 async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(repository: JobRepository, cursor: str) -> None:
     await accept_upload(repository)
 
-    with pytest.raises(ValueError, match="not a cursor"):
+    with pytest.raises(ValueError, match="invalid cursor"):
         await repository.newest(10, cursor)
 
 
@@ -129,5 +129,5 @@ async def test_a_cursor_from_beyond_the_calendar_is_a_mistake_of_the_caller(
 ) -> None:
     await accept_upload(repository)
 
-    with pytest.raises(ValueError, match="not a cursor"):
+    with pytest.raises(ValueError, match="invalid cursor"):
         await repository.newest(10, encoded(f"{moment} {ID}"))

@@ -142,5 +142,5 @@ class TestForTheGarbageCollector:
             await repository.begin(upload_id)
         await accept_upload(repository)
 
-        assert await repository.half_uploads(datetime.now(UTC) - timedelta(minutes=1)) == []
-        assert await repository.half_uploads(datetime.now(UTC)) == half
+        assert await repository.find_incomplete(datetime.now(UTC) - timedelta(minutes=1)) == []
+        assert await repository.find_incomplete(datetime.now(UTC)) == half

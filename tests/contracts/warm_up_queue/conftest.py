@@ -19,7 +19,7 @@ def repository(sqlite: Database) -> JobRepository:
 
 @pytest.fixture
 async def local(repository: JobRepository) -> LocalQueue:
-    return LocalQueue(repository, look_again=0.5)
+    return LocalQueue(repository, poll_seconds=0.5)
 
 
 @pytest.fixture

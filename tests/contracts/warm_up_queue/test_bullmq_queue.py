@@ -78,7 +78,7 @@ class TestBullmq:
             await queue.add("resize", {}, {"jobId": job_id if job_id != "1" else None, "attempts": 5})
             await state(queue, job_id, "failed")
             job = await queue.getJob(job_id)
-        assert job.failedReason == "the job's id is not an upload's"
+        assert job.failedReason == "the job id is not an upload id"
         assert factory.deliveries == []
 
     async def test_the_last_try_is_said_to_be_the_last(self, factory: Workshop, redis: RedisServer) -> None:
@@ -183,7 +183,7 @@ class TestRedisAway:
         if trouble is not RedisServer.fill:  # it still reads
             async with asyncio.timeout(SOON):
                 with pytest.raises(QueueUnavailable):
-                    await factory.queue.gave_up(before)
+                    await factory.queue.failure_reason(before)
 
         redis.refresh()
 
@@ -208,7 +208,7 @@ class TestRedisAway:
                 with redis.client() as client:
                     client.acl_setuser("worker", enabled=True, commands=["+@all"])
                 await workshop.until(COMPLETE, upload_id)
-        assert "the queue complains" in [entry["event"] for entry in logs]
+        assert "queue error" in [entry["event"] for entry in logs]
         await queue.close()
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])

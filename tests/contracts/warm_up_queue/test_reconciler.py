@@ -27,7 +27,7 @@ from tests.redis_server import RedisServer
 class TestReconciler:
     async def reconcile(self, factory: Workshop) -> None:
         reconciler = Reconciler(factory.repository, factory.queue)
-        for job in await factory.repository.overdue(timedelta(0)):
+        for job in await factory.repository.find_stalled(timedelta(0)):
             await reconciler.reconcile(job)
 
     async def test_what_redis_forgot_is_published_again(self, factory: Workshop, redis: RedisServer) -> None:
@@ -60,16 +60,16 @@ class TestReconciler:
         upload_ids = [await factory.upload() for _ in range(2)]
         await factory.repository.advance(upload_ids[0], expect=PENDING, to=PROCESSING)
         for upload_id in upload_ids:
-            assert await factory.queue.gave_up(upload_id) is None
+            assert await factory.queue.failure_reason(upload_id) is None
             await factory.queue.publish(upload_id)
-            assert await factory.queue.gave_up(upload_id) is None
+            assert await factory.queue.failure_reason(upload_id) is None
             await take_and_die(redis, upload_id)
             with redis.client() as client:
                 client.hset(f"bull:image-processing:{upload_id}", "stc", 3)
         async with factory.open():
             for upload_id in upload_ids:
                 await until(lambda upload_id=upload_id: given_up(factory, upload_id))
-            assert "stalled more than allowable limit" in str(await factory.queue.gave_up(upload_ids[0]))
+            assert "stalled more than allowable limit" in str(await factory.queue.failure_reason(upload_ids[0]))
 
             for _ in range(2):
                 await self.reconcile(factory)
@@ -77,7 +77,10 @@ class TestReconciler:
         assert factory.deliveries == []
         for upload_id in upload_ids:
             _, job = await factory.repository.find(upload_id)
-            assert (job.status, job.error) == (FAILED, "The warm-up was given up: it broke its worker several times.")
+            assert (job.status, job.error) == (
+                FAILED,
+                "The warm-up was stopped: its worker crashed several times.",
+            )
 
     async def test_what_failed_for_want_of_the_database_is_done_after_all(
         self, factory: Workshop, redis: RedisServer

@@ -66,7 +66,7 @@ class RecordingQueue:
             raise self.failure
         self.published.append(upload_id)
 
-    async def gave_up(self, upload_id: UploadId) -> str | None:
+    async def failure_reason(self, upload_id: UploadId) -> str | None:
         if self.failure:
             raise self.failure
         return self.given_up.get(upload_id)

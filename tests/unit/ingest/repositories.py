@@ -126,18 +126,18 @@ class MemoryRepository(JobRepository):
         if self.status.get(upload_id) is not expect:
             raise JobNotClaimable(upload_id)
         self.status[upload_id], self.errors[upload_id] = to, error
-        if to.ended:
+        if to.has_ended:
             self.ended.set()
         if progress is not None:
             self.progress[upload_id] = progress
 
-    async def recover(self, unseen: timedelta = timedelta(0)) -> int:
+    async def recover(self, idle: timedelta = timedelta(0)) -> int:
         self._enter("recover")
         return 0
 
-    async def overdue(self, unseen: timedelta) -> list[Job]:
-        self._enter("overdue")
-        return [(await self.find(one))[1] for one, status in self.status.items() if not status.ended]
+    async def find_stalled(self, idle: timedelta) -> list[Job]:
+        self._enter("find_stalled")
+        return [(await self.find(one))[1] for one, status in self.status.items() if not status.has_ended]
 
     async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
         self._enter("record")

@@ -30,8 +30,8 @@ def test_only_a_job_in_processing_moves_to_itself_when_it_is_taken_over(status: 
 
 @pytest.mark.parametrize("status", JobStatus)
 def test_no_way_leads_to_an_end_but_through_processing(status: JobStatus) -> None:
-    assert (status is JobStatus.PROCESSING) == any(move.ended for move in TRANSITIONS[status])
+    assert (status is JobStatus.PROCESSING) == any(move.has_ended for move in TRANSITIONS[status])
 
 
 def test_complete_and_failed_are_ends() -> None:
-    assert {status for status in JobStatus if status.ended} == {JobStatus.COMPLETE, JobStatus.FAILED}
+    assert {status for status in JobStatus if status.has_ended} == {JobStatus.COMPLETE, JobStatus.FAILED}

@@ -59,7 +59,7 @@ async def assert_away(database: Database) -> None:
     )
     errors = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(error) for error in errors] == [CatalogUnavailable] * len(calls)
-    assert {str(error) for error in errors} == {"The database does not answer as it should; the log says more."}
+    assert {str(error) for error in errors} == {"The database failed or did not answer in time. See the log."}
 
 
 class TestSqlite:

@@ -71,7 +71,7 @@ def test_one_that_has_ended_meanwhile_is_left_alone(ended: JobStatus) -> None:
     assert repository.errors[seen.upload_id] is None
 
 
-@pytest.mark.parametrize("failing", ["overdue", "advance"])
+@pytest.mark.parametrize("failing", ["find_stalled", "advance"])
 def test_it_outlives_a_database_that_is_away(failing: str) -> None:
     repository = MemoryRepository(accepted())
     chosen = job(repository, PROCESSING)

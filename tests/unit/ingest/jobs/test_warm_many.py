@@ -102,7 +102,7 @@ async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repo
         ],
     )
 
-    found = {upload.upload_id async for upload, _ in warm_many.missing(repository, SIZES)}
+    found = {upload.upload_id async for upload, _ in warm_many.find_unwarmed(repository, SIZES)}
 
     assert found == {unwarmed.upload_id, added.upload_id}
 
@@ -111,7 +111,7 @@ async def test_an_id_that_is_none_is_named(repository: WatchedRepository) -> Non
     [known] = await stored(repository, [accepted()])
     unknown = new_upload_id()
 
-    uploads = warm_many.chosen(repository, [known, unknown])
+    uploads = warm_many.find_each(repository, [known, unknown])
 
     assert (await anext(uploads))[0].upload_id == known
     with pytest.raises(UnknownUpload, match=unknown):

@@ -362,7 +362,7 @@ class TestClaims:
         await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
         assert await warmup.run(Delivery(upload.upload_id, force=True)) is None
-        monkeypatch.setattr("ingest.records.UNSEEN", timedelta(0))
+        monkeypatch.setattr("ingest.records.STALLED_AFTER", timedelta(0))
         assert await warmup.run(Delivery(upload.upload_id)) is None
         assert await warmup.run(Delivery(upload.upload_id, force=True)) is COMPLETE
 

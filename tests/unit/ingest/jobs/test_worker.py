@@ -89,7 +89,7 @@ def test_a_job_that_fails_for_a_while_ends_complete() -> None:
 def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
     upload = accepted()
     repository = MemoryRepository(upload)
-    repository.failures.update(advance=10, next_pending=10, overdue=10, recover=3)
+    repository.failures.update(advance=10, next_pending=10, find_stalled=10, recover=3)
 
     work(repository, ScriptedVariantService())
 

@@ -169,7 +169,7 @@ def test_a_job_that_could_not_be_begun_is_offered_again_after_a_while(failure: E
 
 def test_it_gives_no_job_up() -> None:
     async def test(bench: Bench) -> None:
-        assert await bench.queue.gave_up(add(bench.repository)) is None
+        assert await bench.queue.failure_reason(add(bench.repository)) is None
 
     story(test)
 
