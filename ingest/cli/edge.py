@@ -31,6 +31,6 @@ def cloudfront(
         typer.echo(function, nl=False)
         return
     try:
-        typer.echo(rules.in_template(template.read_text(), function), nl=False)
+        typer.echo(rules.insert_function(template.read_text(), function), nl=False)
     except ValueError as error:
         stop(f"{template}: {error}", code=2)

@@ -52,7 +52,7 @@ def test_its_function_is_the_one_that_is_tested() -> None:
 
 def test_the_command_puts_the_function_of_the_sizes_in_force_into_it() -> None:
     function = rules.cloudfront(Settings.model_construct().sizes)
-    assert rules.in_template(PATH.read_text(), function) == PATH.read_text()
+    assert rules.insert_function(PATH.read_text(), function) == PATH.read_text()
 
 
 @pytest.mark.parametrize("path", ["/images/{}/small.jpg", "/images/{}/medium@2x.avif", "/images/{}/large.auto"])

@@ -56,9 +56,9 @@ def test_files_are_uploaded_and_those_refused_are_named_with_the_reason(folder: 
     refused = dict(line.split(": ", 1) for line in done.stderr.splitlines())
     assert list(refused) == ["notes.txt", "gone.jpg", "huge.jpg", "."]
     assert refused["notes.txt"] == "Send a JPEG, PNG or WebP picture."
-    assert refused["gone.jpg"] == "It cannot be read: No such file or directory."
+    assert refused["gone.jpg"] == "The file cannot be read: No such file or directory."
     assert refused["huge.jpg"].startswith("The picture may have at most 1 MB.")
-    assert refused["."] == "It cannot be read: Is a directory."
+    assert refused["."] == "The file cannot be read: Is a directory."
     assert list((folder / "data" / "tmp").iterdir()) == []
 
 
@@ -124,7 +124,7 @@ def test_a_terminal_is_no_picture(folder: Path) -> None:
         os.close(theirs)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "-: Standard input is a terminal: give it a picture by < or |.\n"
+    assert done.stderr == "-: Standard input is a terminal. Redirect a picture to it with < or |.\n"
 
 
 @contextmanager

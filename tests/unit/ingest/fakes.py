@@ -1,4 +1,4 @@
-"""Stand-ins for ingest's neighbours: derivations, the CDN, the queue."""
+"""Fakes of what ingest depends on: derivations, the CDN, the queue."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -42,20 +42,20 @@ class ScriptedVariantService(VariantService):
 
 @dataclass
 class RecordingCdn:
-    """Keeps what it was told to forget, and fails if told to."""
+    """Records invalidated tags. Raises `failure` if set."""
 
     failure: ServiceError | None = None
-    forgotten: list[str] = field(default_factory=list)
+    invalidated: list[str] = field(default_factory=list)
 
-    async def forget(self, tags: Sequence[str]) -> None:
+    async def invalidate(self, tags: Sequence[str]) -> None:
         if self.failure:
             raise self.failure
-        self.forgotten += tags
+        self.invalidated += tags
 
 
 @dataclass
 class RecordingQueue:
-    """Keeps what is published, and fails if told to; `consume` hands all of it over, once, and ends."""
+    """Records published jobs. Raises `failure` if set. `consume` delivers each job once and returns."""
 
     failure: ServiceError | None = None
     published: list[UploadId] = field(default_factory=list)

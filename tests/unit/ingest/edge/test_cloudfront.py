@@ -46,7 +46,7 @@ async def test_every_tag_is_invalidated() -> None:
         distribution = client.create_distribution(DistributionConfig=CONFIGURATION)["Distribution"]["Id"]
         cloudfront = CloudFront(distribution, **KEYS)
 
-        await cloudfront.forget(["upload-1", "recipe-2"])
+        await cloudfront.invalidate(["upload-1", "recipe-2"])
 
         [made] = client.list_invalidations(DistributionId=distribution)["InvalidationList"]["Items"]
         batch = client.get_invalidation(DistributionId=distribution, Id=made["Id"])["Invalidation"]["InvalidationBatch"]
@@ -59,7 +59,7 @@ async def test_many_go_in_batches_within_the_quota(cloudfront: CloudFront, stub:
     for batch in (tags[:1000], tags[1000:2000], tags[2000:]):
         answer(stub, [f"#{tag}" for tag in batch])
 
-    await cloudfront.forget(tags)
+    await cloudfront.invalidate(tags)
 
 
 @pytest.mark.parametrize("code", ["TooManyInvalidationsInProgress", "Throttling", "ServiceUnavailable"])
@@ -68,7 +68,7 @@ async def test_what_passes_is_tried_again(cloudfront: CloudFront, stub: Stubber,
     stub.add_client_error("create_invalidation", code)
     answer(stub)
 
-    await cloudfront.forget(["upload-1"])
+    await cloudfront.invalidate(["upload-1"])
 
 
 async def test_what_does_not_pass_is_given_up_after_some_tries(cloudfront: CloudFront, stub: Stubber) -> None:
@@ -76,7 +76,7 @@ async def test_what_does_not_pass_is_given_up_after_some_tries(cloudfront: Cloud
         stub.add_client_error("create_invalidation", "TooManyInvalidationsInProgress")
 
     with pytest.raises(CdnUnavailable, match="TooManyInvalidationsInProgress"):
-        await cloudfront.forget(["upload-1"])
+        await cloudfront.invalidate(["upload-1"])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ async def test_what_an_operator_must_mend_is_said_at_once(
     stub.add_client_error("create_invalidation", code)
 
     with pytest.raises(CdnUnavailable, match=advice):
-        await cloudfront.forget(["upload-1"])
+        await cloudfront.invalidate(["upload-1"])
 
 
 @pytest.mark.heavy
@@ -97,11 +97,11 @@ async def test_a_network_that_is_away_is_the_cdn_away() -> None:
     cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9", delays=(0.0,))
 
     with pytest.raises(CdnUnavailable, match="EndpointConnectionError"):
-        await cloudfront.forget(["upload-1"])
+        await cloudfront.invalidate(["upload-1"])
     cloudfront._client.close()
 
 
 async def test_nothing_is_asked_for_nothing(cloudfront: CloudFront, stub: Stubber) -> None:
-    await cloudfront.forget([])
-    await NoCdn().forget(["upload-1"])
+    await cloudfront.invalidate([])
+    await NoCdn().invalidate(["upload-1"])
     assert stub

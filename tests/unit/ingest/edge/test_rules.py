@@ -54,11 +54,11 @@ def test_nothing_is_left_to_fill_in() -> None:
 def test_a_function_takes_the_place_of_another_in_a_template() -> None:
     template = "Resources:\n  Edge:\n    FunctionCode: |\n      old();\n\n      old();\n    Name: x\n"
 
-    filled = yaml.safe_load(rules.in_template(template, "new();\n\nnew();\n"))
+    filled = yaml.safe_load(rules.insert_function(template, "new();\n\nnew();\n"))
 
     assert filled == {"Resources": {"Edge": {"FunctionCode": "new();\n\nnew();\n", "Name": "x"}}}
 
 
 def test_a_template_without_a_function_is_refused() -> None:
     with pytest.raises(ValueError, match="FunctionCode"):
-        rules.in_template("Resources: {}\n", "new();")
+        rules.insert_function("Resources: {}\n", "new();")

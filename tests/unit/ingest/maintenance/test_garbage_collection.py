@@ -53,11 +53,11 @@ class Scene:
         await self.repository.accept(upload)
 
     def collector(
-        self, age: timedelta = NOW, *, folder: Path | None = None, looked_at: Callable[[], None] = lambda: None
+        self, age: timedelta = NOW, *, folder: Path | None = None, on_upload: Callable[[], None] = lambda: None
     ) -> Collector:
         folders = [folder or self.temporary]
         parts = self.store, self.repository, self.variant_service, self.cdn
-        return Collector(*parts, folders=folders, age=age, looked_at=looked_at)
+        return Collector(*parts, folders=folders, age=age, on_upload=on_upload)
 
     async def find(self, age: timedelta = NOW) -> list[Garbage]:
         return [garbage async for garbage in self.collector(age).find()]
@@ -133,7 +133,7 @@ async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
     keys = await scene.store.keys()
     assert sorted(keys) == sorted([original_key(scene.whole.upload_id), variant_key(scene.whole.upload_id, VARIANT)])
     assert await rows(scene.repository._database) == (1, 1)
-    assert scene.cdn.forgotten == ([] if kind is GarbageKind.HALF_UPLOAD else [upload_tag(upload_id)])
+    assert scene.cdn.invalidated == ([] if kind is GarbageKind.HALF_UPLOAD else [upload_tag(upload_id)])
 
 
 async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scene: Scene) -> None:
@@ -148,7 +148,7 @@ async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scen
 
     scene.cdn.failure = None
     await scene.collect()
-    assert scene.cdn.forgotten == [upload_tag(upload_id)]
+    assert scene.cdn.invalidated == [upload_tag(upload_id)]
     assert await scene.find() == []
 
 
@@ -193,11 +193,11 @@ async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(
     assert len(await scene.store.keys()) == 2
 
 
-async def test_each_upload_that_is_looked_at_is_told(scene: Scene) -> None:
+async def test_each_upload_that_is_on_upload_is_told(scene: Scene) -> None:
     """Its row, its original and its variants; whoever waits sees that it goes on where nothing is found."""
     await scene.upload(accepted())
     looked: list[None] = []
-    collector = scene.collector(looked_at=lambda: looked.append(None))
+    collector = scene.collector(on_upload=lambda: looked.append(None))
 
     assert [garbage async for garbage in collector.find()] == []
     assert len(looked) == 3 * sum((await scene.repository.count()).values())

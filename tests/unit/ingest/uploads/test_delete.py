@@ -164,6 +164,6 @@ async def test_the_cdn_is_told_before_the_rows_go(
     cdn.failure = None
     await uploads.delete(upload_id)
 
-    assert cdn.forgotten == [f"upload-{upload_id}"]
+    assert cdn.invalidated == [f"upload-{upload_id}"]
     with pytest.raises(UnknownUpload):
         await repository.find(upload_id)

@@ -89,7 +89,7 @@ class TestFailures:
     ) -> None:
         await anyio.Path(temporary).write_bytes(b"")
 
-        with pytest.raises(Unavailable, match="no room") as caught:
+        with pytest.raises(Unavailable, match="cannot write") as caught:
             await uploads.receive(chunks_of(JPEG))
 
         assert type(caught.value) is Unavailable

@@ -145,5 +145,5 @@ async def test_invalidation_uses_an_unused_tag() -> None:
     cdn = RecordingCdn()
 
     assert (await checks.invalidations(cdn)).verdict is Verdict.OK
-    [tag] = cdn.forgotten
+    [tag] = cdn.invalidated
     assert tag.startswith("doctor-")
