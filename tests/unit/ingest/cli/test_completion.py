@@ -85,7 +85,7 @@ def test_zsh_and_fish_are_told_what_each_command_does() -> None:
         _TYPER_COMPLETE_FISH_ACTION="get-args",
     )
 
-    summary = "Check all that Darkroom depends on, and say what to mend."
+    summary = "Check everything Darkroom depends on, and say what to fix."
     assert f'"doctor":"{summary}"' in zsh
     assert fish == f"doctor\t{summary}\n"
 

@@ -3,7 +3,7 @@
 import pytest
 import typer
 
-from ingest.cli.console import print_table, run, size, stop
+from ingest.cli.console import format_size, print_table, run, stop
 from proxy.errors import StoreUnavailable, UnknownUpload
 
 LONG = "https://cdn.example/" + "long/" * 100 + "picture.jpg"
@@ -30,7 +30,7 @@ def test_what_others_wrote_moves_no_cursor_and_is_no_markup(capsys: pytest.Captu
     ("count", "shown"), [(None, ""), (0, "0 bytes"), (999, "999 bytes"), (112_525, "112.5 kB"), (3_521_004, "3.5 MB")]
 )
 def test_bytes_for_people(count: int | None, shown: str) -> None:
-    assert size(count) == shown
+    assert format_size(count) == shown
 
 
 def test_a_failure_is_said_in_words_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,5 +153,5 @@ def test_the_first_page_groups_the_commands_and_names_settings_and_exit_codes(
     listed = re.findall(r"^│ ([a-z]+) ", page, re.MULTILINE)
     assert sorted(listed) == sorted(ROOT.commands)
     text = " ".join(page.split())
-    assert "Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the" in text
+    assert "Exit codes: 0 success; 1 something failed, and the output says what; 2 the command or the" in text
     assert "environment variables, then .env, then darkroom.toml" in text
