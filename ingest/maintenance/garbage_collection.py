@@ -67,7 +67,7 @@ class Collector:
         age: timedelta,
         on_upload: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_upload` is called for each examined upload, once in the database and once for each prefix of the store."""
+        """`on_upload` is called for each upload examined: once in the database, once under each prefix of the store."""
         self._store = store
         self._repository = repository
         self._variant_service = variant_service

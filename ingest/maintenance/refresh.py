@@ -69,7 +69,7 @@ class Refresher:
         self._variant_service = variant_service
 
     async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
-        """Counts stale variants. Calls `progress` after each stale upload. Raises StoreUnavailable, CatalogUnavailable."""
+        """Counts stale variants, upload by upload (`progress`). Raises StoreUnavailable or CatalogUnavailable."""
         findings = Findings()
         costs = await self._mean_seconds()
         seconds = 0.0

@@ -60,7 +60,7 @@ class _Uploader:
         self._ingest = ingest
         self._wait = wait
         self._uploads = build_upload_service(ingest)
-        self._serializer = Serializer.of(settings)
+        self._serializer = Serializer.from_settings(settings)
         self._max_bytes = settings.max_upload_mb << 20
 
     async def upload(self, file: str) -> Receipt:
@@ -73,7 +73,7 @@ class _Uploader:
         except ServiceError as error:
             problem = {"code": error.code, "title": error.title, "detail": str(error)}
             return Receipt(name, {"file": name} | problem, failure=str(error))
-        return Receipt(name, {"file": name} | self._serializer.created(upload), self._serializer.largest(upload))
+        return Receipt(name, {"file": name} | self._serializer.created(upload), self._serializer.largest_url(upload))
 
     async def _warm(self, upload: Upload) -> tuple[Upload, Job]:
         """Warms up the upload here, unless a living worker has its job. Returns when the job has ended."""
@@ -87,7 +87,7 @@ class _Uploader:
     def _warmed_receipt(self, name: str, upload: Upload, job: Job) -> Receipt:
         document = {"file": name} | self._serializer.upload(upload, job)
         failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
-        return Receipt(name, document, self._serializer.largest(upload), failure)
+        return Receipt(name, document, self._serializer.largest_url(upload), failure)
 
 
 async def _chunks(file: str, max_bytes: int) -> AsyncGenerator[bytes]:

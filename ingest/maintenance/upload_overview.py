@@ -32,7 +32,7 @@ class Overview:
         self._sizes = settings.sizes
         self._base = settings.url_base
         self._recipes = Recipes(settings)
-        self._serializer = Serializer.of(settings)
+        self._serializer = Serializer.from_settings(settings)
 
     async def of(self, upload_id: UploadId) -> dict[str, Any]:
         """Returns the overview. If only one of `database` and `original` is true, a crash left it for `darkroom gc`.

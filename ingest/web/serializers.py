@@ -1,4 +1,4 @@
-"""The JSON that callers see, and the `<picture>` that they may paste. Shapes only; no decisions."""
+"""Builds the API's JSON and the ready `<picture>` element."""
 
 from darkroom import picture_html
 from ingest.catalog.repository import Page
@@ -11,9 +11,9 @@ from proxy.settings import Settings
 
 
 class Serializer:
-    """Renders uploads for the configured sizes. URLs begin with `base`, or are paths where it is empty.
+    """Serializes uploads for the configured sizes. URLs begin with `base`; an empty `base` makes them plain paths.
 
-    `strip_metadata`: variants keep none; otherwise their EXIF.
+    `strip_metadata`: whether variants carry no metadata; otherwise they keep EXIF.
     """
 
     def __init__(self, sizes: Sizes, base: str, *, strip_metadata: bool = True) -> None:
@@ -22,7 +22,7 @@ class Serializer:
         self._strip_metadata = strip_metadata
 
     @classmethod
-    def of(cls, settings: Settings) -> "Serializer":
+    def from_settings(cls, settings: Settings) -> "Serializer":
         return cls(settings.sizes, settings.url_base, strip_metadata=settings.strip_metadata)
 
     def created(self, upload: Upload) -> Accepted:
@@ -33,7 +33,7 @@ class Serializer:
             "format": upload.format,
             "status": JobStatus.PENDING,
             "statusUrl": f"/images/{upload.upload_id}/status",
-            "sizes": self._shown(upload),
+            "sizes": self._displayed_sizes(upload),
             "urls": self._urls(upload.upload_id),
             "placeholder": {"thumbhash": upload.thumbhash, "color": upload.color},
             "privacy": self._privacy(upload.private),
@@ -71,21 +71,21 @@ class Serializer:
             },
         }
 
-    def largest(self, upload: Upload) -> str:
-        """The URL of the size that shows most of it, as JPEG."""
-        size = max(self._sizes.values(), key=lambda size: shown(size, upload)[0])
+    def largest_url(self, upload: Upload) -> str:
+        """Returns the URL of the widest size, as JPEG."""
+        size = max(self._sizes.values(), key=lambda size: displayed_size(size, upload)[0])
         return self._url(upload.upload_id, Variant(size, Format.JPG))
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
-        """Kinds of private metadata that variants lose and keep, under the settings of now; None where unknown."""
+        """Returns the kinds of private metadata that variants lose and keep with these settings; None if unknown."""
         if private is None:
             return None
         kept = [] if self._strip_metadata else private.in_exif
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
-    def _shown(self, upload: Upload) -> dict[str, Dimensions]:
-        """How large each size shows this picture."""
-        boxes = {name: shown(size, upload) for name, size in self._sizes.items()}
+    def _displayed_sizes(self, upload: Upload) -> dict[str, Dimensions]:
+        """Returns the displayed dimensions of this picture in each size."""
+        boxes = {name: displayed_size(size, upload) for name, size in self._sizes.items()}
         return {name: {"width": width, "height": height} for name, (width, height) in boxes.items()}
 
     def _urls(self, upload_id: UploadId) -> dict[str, dict[str, str]]:
@@ -98,8 +98,8 @@ class Serializer:
         return self._base + variant_path(upload_id, variant)
 
 
-def shown(size: Size, upload: Upload) -> tuple[int, int]:
-    """Width and height, in pixels, at which a size shows this picture."""
+def displayed_size(size: Size, upload: Upload) -> tuple[int, int]:
+    """Returns width and height in pixels at which a size displays this picture."""
     if size.fit is Fit.COVER and size.width and size.height:
         return size.width, size.height
     scale = min(1.0, (size.width or upload.width) / upload.width, (size.height or upload.height) / upload.height)

@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.placeholder import data_url
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
-from ingest.web.serializers import Serializer, shown
+from ingest.web.serializers import Serializer, displayed_size
 from proxy.imaging.resize import place
 from proxy.model import Fit, Size, Sizes, Variant
 from tests.unit.ingest.examples import accepted
@@ -158,7 +158,7 @@ def test_a_size_is_announced_as_it_is_rendered(size: Size, sides: tuple[int, int
     upload = accepted(width=sides[0], height=sides[1])
     rendered = place(sides, size.width, size.height, size.fit)
 
-    assert shown(size, upload) == (rendered.width, rendered.height)
+    assert displayed_size(size, upload) == (rendered.width, rendered.height)
 
 
 def test_a_status_says_what_was_measured_of_a_variant() -> None:
