@@ -57,7 +57,7 @@ class TimedBody:
             self._has_finished = True
             raise Aborted("The connection closed before the whole picture had arrived.") from None
 
-    def wrap(self, response: Response) -> Response:
+    def wrap_response(self, response: Response) -> Response:
         """Returns a response that also reaches a client that is still sending."""
         if self._has_finished:
             return response

@@ -85,7 +85,7 @@ class UploadRoutes:
             chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
             upload, repeated = await self._idempotent_uploads.receive(chunks, self._parse_key(request.headers))
         except ServiceError as error:
-            return body.wrap(self._responses.refused(request.headers, error))
+            return body.wrap_response(self._responses.refused(request.headers, error))
         note(request.scope, upload=upload.upload_id)
         return self._responses.accepted(request.headers, upload, repeated=repeated)
 
