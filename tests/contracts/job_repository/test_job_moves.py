@@ -28,7 +28,7 @@ class TestAdvancing:
     @pytest.mark.parametrize(
         ("expect", "to"), [(expect, to) for expect in TRANSITIONS for to in sorted(TRANSITIONS[expect])]
     )
-    async def test_a_legal_move_from_where_the_job_is(
+    async def test_legal_transition_changes_the_status(
         self, repository: JobRepository, expect: JobStatus, to: JobStatus
     ) -> None:
         upload_id = await accept_upload(repository, expect)
@@ -40,7 +40,7 @@ class TestAdvancing:
     @pytest.mark.parametrize(
         ("expect", "to"), [(expect, to) for expect in JobStatus for to in JobStatus if to not in TRANSITIONS[expect]]
     )
-    async def test_an_illegal_move_is_a_mistake(
+    async def test_illegal_transition_raises_value_error(
         self, repository: JobRepository, expect: JobStatus, to: JobStatus
     ) -> None:
         upload_id = await accept_upload(repository, expect)
@@ -54,7 +54,7 @@ class TestAdvancing:
     @pytest.mark.parametrize(
         ("status", "expect"), [(status, expect) for status in JobStatus for expect in JobStatus if status != expect]
     )
-    async def test_a_job_that_is_elsewhere_is_lost(
+    async def test_unexpected_status_raises_job_not_claimable(
         self, repository: JobRepository, status: JobStatus, expect: JobStatus
     ) -> None:
         upload_id = await accept_upload(repository, status)
@@ -66,11 +66,11 @@ class TestAdvancing:
 
         assert await job_of(repository, upload_id) == before
 
-    async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
+    async def test_unknown_job_raises_job_not_claimable(self, repository: JobRepository) -> None:
         with pytest.raises(JobNotClaimable):
             await repository.advance(new_upload_id(), expect=PENDING, to=PROCESSING)
 
-    async def test_of_twenty_who_want_it_one_gets_it(self, repository: JobRepository) -> None:
+    async def test_concurrent_claims_let_one_win(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
 
         claims = [repository.advance(upload_id, expect=PENDING, to=PROCESSING) for _ in range(20)]
@@ -79,14 +79,14 @@ class TestAdvancing:
         assert results.count(None) == 1
         assert [type(result) for result in results if result is not None] == [JobNotClaimable] * 19
 
-    async def test_only_the_job_meant_moves(self, repository: JobRepository) -> None:
+    async def test_other_jobs_keep_their_status(self, repository: JobRepository) -> None:
         upload_id, other = await accept_upload(repository), await accept_upload(repository)
 
         await repository.advance(upload_id, expect=PENDING, to=PROCESSING, progress=7, error="hm")
 
         assert await job_of(repository, other) == Job(other, PENDING, 0, None, NOON, NOON)
 
-    async def test_progress_stays_where_none_is_given(self, repository: JobRepository) -> None:
+    async def test_transition_without_progress_keeps_progress(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository, PROCESSING)
         await repository.record(upload_id, 42, {})
 
@@ -96,7 +96,7 @@ class TestAdvancing:
         await repository.advance(upload_id, expect=COMPLETE, to=PROCESSING, progress=0)
         assert (await job_of(repository, upload_id)).progress == 0
 
-    async def test_an_error_lasts_until_the_next_move(self, repository: JobRepository) -> None:
+    async def test_error_is_cleared_by_the_next_transition(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository, PROCESSING)
 
         await repository.advance(upload_id, expect=PROCESSING, to=FAILED, error="The file is “damaged”.")
@@ -107,7 +107,7 @@ class TestAdvancing:
 
 
 class TestRecording:
-    async def test_progress_and_variants_are_found_as_they_were_written(self, repository: JobRepository) -> None:
+    async def test_recorded_progress_and_variants_are_read_back(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository, PROCESSING)
         variants = {
             "tiny.webp": WarmedVariant("https://cdn.test/ü.webp", VariantState.STORED, 0, 0.1),
@@ -121,7 +121,7 @@ class TestRecording:
         assert upload == replace(upload_of(upload_id), variants=variants)
         assert (job.status, job.progress, job.error) == (PROCESSING, 50, None)
 
-    async def test_variants_written_before_qualities_were_searched_for_are_read(
+    async def test_variants_without_quality_and_score_are_read(
         self, repository: JobRepository, database: Database
     ) -> None:
         upload_id = await accept_upload(repository, PROCESSING)
@@ -134,7 +134,7 @@ class TestRecording:
         assert upload.variants == {"small.jpg": WarmedVariant("/a", VariantState.STORED, 7, 1.5, None, None)}
 
     @pytest.mark.parametrize("status", [PENDING, COMPLETE, FAILED])
-    async def test_a_job_that_nobody_works_on_takes_no_record(
+    async def test_recording_a_job_that_is_not_processing_raises(
         self, repository: JobRepository, status: JobStatus
     ) -> None:
         upload_id = await accept_upload(repository, status)
@@ -145,12 +145,12 @@ class TestRecording:
 
         assert await repository.find(upload_id) == before
 
-    async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
+    async def test_unknown_job_raises_job_not_claimable(self, repository: JobRepository) -> None:
         with pytest.raises(JobNotClaimable):
             await repository.record(new_upload_id(), 50, {})
 
     @pytest.mark.parametrize("progress", [0, 100])
-    async def test_progress_reaches_from_none_to_all(self, repository: JobRepository, progress: int) -> None:
+    async def test_progress_may_be_0_to_100(self, repository: JobRepository, progress: int) -> None:
         upload_id = await accept_upload(repository, PROCESSING)
 
         await repository.record(upload_id, progress, {})
@@ -158,7 +158,7 @@ class TestRecording:
         assert (await job_of(repository, upload_id)).progress == progress
 
     @pytest.mark.parametrize("progress", [-1, 101])
-    async def test_progress_beyond_that_changes_nothing(self, repository: JobRepository, progress: int) -> None:
+    async def test_progress_out_of_range_changes_nothing(self, repository: JobRepository, progress: int) -> None:
         upload_id = await accept_upload(repository, PROCESSING)
         before = await repository.find(upload_id)
 

@@ -11,7 +11,7 @@ from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING,
 
 
 class TestForWorkers:
-    async def test_the_one_that_waited_longest_comes_first(self, repository: JobRepository) -> None:
+    async def test_next_pending_is_the_oldest(self, repository: JobRepository) -> None:
         late = await accept_upload(repository, created_at=NOON + timedelta(seconds=2))
         early = await accept_upload(repository, created_at=NOON)
         middle = await accept_upload(repository, created_at=NOON + timedelta(seconds=1))
@@ -23,18 +23,18 @@ class TestForWorkers:
 
         assert order == [early, middle, late]
 
-    async def test_looking_takes_nothing(self, repository: JobRepository) -> None:
+    async def test_next_pending_does_not_claim(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
 
         assert [await repository.next_pending() for _ in range(3)] == [upload_id] * 3
 
     @pytest.mark.parametrize("status", [PROCESSING, COMPLETE, FAILED])
-    async def test_a_job_that_does_not_wait_is_not_offered(self, repository: JobRepository, status: JobStatus) -> None:
+    async def test_only_pending_jobs_are_offered(self, repository: JobRepository, status: JobStatus) -> None:
         await accept_upload(repository, status)
 
         assert await repository.next_pending() is None
 
-    async def test_recovering_makes_pending_what_was_in_hand(self, repository: JobRepository) -> None:
+    async def test_recover_makes_processing_jobs_pending(self, repository: JobRepository) -> None:
         uploads = {status: [await accept_upload(repository, status) for _ in range(2)] for status in JobStatus}
 
         assert await repository.recover() == 2
@@ -43,7 +43,7 @@ class TestForWorkers:
         after = {status: [(await job_of(repository, one)).status for one in ids] for status, ids in uploads.items()}
         assert after == {status: [PENDING if status is PROCESSING else status] * 2 for status in JobStatus}
 
-    async def test_recovering_leaves_who_has_shown_a_sign_of_life(self, repository: JobRepository) -> None:
+    async def test_recover_keeps_recently_updated_jobs(self, repository: JobRepository) -> None:
         at_work = await accept_upload(repository, PROCESSING)
 
         assert await repository.recover(timedelta(minutes=2)) == 0
@@ -55,9 +55,7 @@ class TestForWorkers:
         assert recovered.status is PENDING
         assert recovered.updated_at >= before
 
-    async def test_overdue_are_those_unended_without_a_sign_of_life_the_oldest_first(
-        self, repository: JobRepository
-    ) -> None:
+    async def test_find_stalled_returns_idle_jobs_oldest_first(self, repository: JobRepository) -> None:
         long_ago = [
             await accept_upload(repository, created_at=datetime.now(UTC) - timedelta(minutes=minutes))
             for minutes in (5, 9, 7)
@@ -71,9 +69,7 @@ class TestForWorkers:
 
         assert stalled == [await job_of(repository, long_ago[index]) for index in (1, 2, 0)]
 
-    async def test_of_all_that_are_unseen_those_that_have_ended_are_not_overdue(
-        self, repository: JobRepository
-    ) -> None:
+    async def test_find_stalled_omits_ended_jobs(self, repository: JobRepository) -> None:
         uploads = {await accept_upload(repository, status): status for status in JobStatus}
 
         stalled = await repository.find_stalled(timedelta(0))
@@ -82,13 +78,13 @@ class TestForWorkers:
             one for one, status in uploads.items() if status in (PENDING, PROCESSING)
         }
 
-    async def test_each_status_is_counted_even_if_it_is_nobodys(self, repository: JobRepository) -> None:
+    async def test_count_has_every_status(self, repository: JobRepository) -> None:
         for status in (PENDING, PENDING, PENDING, PROCESSING, FAILED):
             await accept_upload(repository, status)
 
         assert await repository.count() == {PENDING: 3, PROCESSING: 1, COMPLETE: 0, FAILED: 1}
 
-    async def test_the_oldest_that_waits_is_known_by_its_age(self, repository: JobRepository) -> None:
+    async def test_oldest_pending_returns_its_time(self, repository: JobRepository) -> None:
         assert await repository.oldest_pending() is None
         await accept_upload(repository, PROCESSING, created_at=NOON)
         await repository.begin(new_upload_id())  # still being uploaded: it waits for its bytes
@@ -98,7 +94,7 @@ class TestForWorkers:
         await accept_upload(repository, created_at=NOON + timedelta(seconds=1))
         assert await repository.oldest_pending() == NOON + timedelta(seconds=1)
 
-    async def test_a_job_keeps_what_caused_it(self, repository: JobRepository) -> None:
+    async def test_job_keeps_its_trace_context(self, repository: JobRepository) -> None:
         trace_context = TraceContext("f" * 64, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
         upload_id = new_upload_id()
         await repository.begin(upload_id, trace_context=trace_context)

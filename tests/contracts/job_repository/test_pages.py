@@ -32,7 +32,7 @@ class TestPages:
                 return pages
 
     @pytest.mark.parametrize("limit", [1, 3, 10, 24])
-    async def test_they_hold_every_upload_once_newest_first(self, repository: JobRepository, limit: int) -> None:
+    async def test_pages_list_each_upload_once_newest_first(self, repository: JobRepository, limit: int) -> None:
         ids = await self.uploads(repository)
 
         pages = await self.walk(repository, limit)
@@ -42,20 +42,20 @@ class TestPages:
         assert 0 < len(pages[-1]) <= limit
 
     @pytest.mark.parametrize("limit", [25, 26, 100])
-    async def test_one_page_that_holds_all_leads_nowhere(self, repository: JobRepository, limit: int) -> None:
+    async def test_single_page_has_no_cursor(self, repository: JobRepository, limit: int) -> None:
         ids = await self.uploads(repository)
 
         assert await self.walk(repository, limit) == [ids]
 
-    async def test_nothing_is_one_empty_page(self, repository: JobRepository) -> None:
+    async def test_no_uploads_give_one_empty_page(self, repository: JobRepository) -> None:
         assert await self.walk(repository, 10) == [[]]
 
-    async def test_uploads_come_with_their_jobs(self, repository: JobRepository) -> None:
+    async def test_pages_list_uploads_with_their_jobs(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository, FAILED)
 
         assert (await repository.newest(1)).uploads == [await repository.find(upload_id)]
 
-    async def test_what_comes_meanwhile_shifts_no_page(self, repository: JobRepository) -> None:
+    async def test_new_uploads_do_not_shift_pages(self, repository: JobRepository) -> None:
         ids = await self.uploads(repository)
         first = await repository.newest(10)
         for second in range(5):
@@ -65,7 +65,7 @@ class TestPages:
 
         assert [upload.upload_id for upload, _ in second_page.uploads] == ids[10:20]
 
-    async def test_what_goes_meanwhile_shifts_no_page(self, repository: JobRepository) -> None:
+    async def test_deleted_uploads_do_not_shift_pages(self, repository: JobRepository) -> None:
         ids = await self.uploads(repository)
         first = await repository.newest(10)
         for gone in (ids[3], ids[9], ids[10]):  # the cursor's own upload is among them
@@ -75,7 +75,7 @@ class TestPages:
 
         assert [upload.upload_id for upload, _ in second_page.uploads] == ids[11:21]
 
-    async def test_each_walks_through_all_of_many(self, repository: JobRepository, database: Database) -> None:
+    async def test_each_yields_every_upload(self, repository: JobRepository, database: Database) -> None:
         made = [
             upload_of(UploadId(str(UUID(int=index))), NOON + timedelta(seconds=index // 3)) for index in range(1203)
         ]
@@ -116,7 +116,7 @@ BAD_CURSORS = {
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS.values(), ids=BAD_CURSORS)
-async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(repository: JobRepository, cursor: str) -> None:
+async def test_invalid_cursor_raises_value_error(repository: JobRepository, cursor: str) -> None:
     await accept_upload(repository)
 
     with pytest.raises(ValueError, match="invalid cursor"):
@@ -124,9 +124,7 @@ async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(reposito
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_a_cursor_from_beyond_the_calendar_is_a_mistake_of_the_caller(
-    repository: JobRepository, moment: str
-) -> None:
+async def test_cursor_with_impossible_date_raises_value_error(repository: JobRepository, moment: str) -> None:
     await accept_upload(repository)
 
     with pytest.raises(ValueError, match="invalid cursor"):

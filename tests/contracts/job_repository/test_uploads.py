@@ -14,7 +14,7 @@ from tests.contracts.uploads import NOON, PENDING, PROCESSING, accept_upload, ne
 
 
 class TestAccepting:
-    async def test_what_was_accepted_is_found_as_it_was(self, repository: JobRepository) -> None:
+    async def test_accepted_upload_is_read_back(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()
         await repository.begin(upload_id)
         await repository.accept(upload_of(upload_id))
@@ -27,11 +27,11 @@ class TestAccepting:
         assert type(job.status) is JobStatus
         assert {type(variant.state) for variant in upload.variants.values()} == {VariantState}
 
-    async def test_an_unknown_id_is_said_to_be_unknown(self, repository: JobRepository) -> None:
+    async def test_unknown_id_raises_unknown_upload(self, repository: JobRepository) -> None:
         with pytest.raises(UnknownUpload, match="deleted"):
             await repository.find(new_upload_id())
 
-    async def test_an_upload_still_coming_does_not_exist_for_anybody(self, repository: JobRepository) -> None:
+    async def test_upload_in_progress_is_not_visible(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()
 
         await repository.begin(upload_id)
@@ -67,14 +67,14 @@ class TestAccepting:
 
 
 class TestTimes:
-    async def test_they_are_aware_and_in_utc_to_the_microsecond(self, repository: JobRepository) -> None:
+    async def test_times_are_aware_utc_with_microseconds(self, repository: JobRepository) -> None:
         upload, job = await repository.find(await accept_upload(repository))
 
         for moment in (upload.created_at, job.created_at, job.updated_at):
             assert moment == NOON
             assert moment.tzinfo is UTC
 
-    async def test_another_zone_is_turned_into_utc(self, repository: JobRepository) -> None:
+    async def test_times_of_other_zones_become_utc(self, repository: JobRepository) -> None:
         in_delhi = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
 
         upload, _ = await repository.find(await accept_upload(repository, created_at=in_delhi))
@@ -82,7 +82,7 @@ class TestTimes:
         assert upload.created_at == NOON
         assert upload.created_at.tzinfo is UTC
 
-    async def test_a_change_moves_the_update_and_nothing_else(self, repository: JobRepository) -> None:
+    async def test_transition_changes_only_updated_at(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
         before = datetime.now(UTC)
 
@@ -95,7 +95,7 @@ class TestTimes:
 
 class TestDeleting:
     @pytest.mark.parametrize("status", JobStatus)
-    async def test_both_rows_go_whatever_the_job_does(self, repository: JobRepository, status: JobStatus) -> None:
+    async def test_delete_removes_both_rows_in_every_status(self, repository: JobRepository, status: JobStatus) -> None:
         upload_id, other = await accept_upload(repository, status), await accept_upload(repository, status)
 
         assert await repository.delete(upload_id) is True
@@ -106,14 +106,14 @@ class TestDeleting:
         assert sum((await repository.count()).values()) == 1
         await repository.begin(upload_id)  # not a trace is left in the way
 
-    async def test_a_second_time_there_is_nothing(self, repository: JobRepository) -> None:
+    async def test_second_delete_returns_false(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
         await repository.delete(upload_id)
 
         assert await repository.delete(upload_id) is False
         assert await repository.delete(new_upload_id()) is False
 
-    async def test_an_upload_still_coming_can_be_taken_back(self, repository: JobRepository) -> None:
+    async def test_upload_in_progress_can_be_deleted(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()
         await repository.begin(upload_id)
 
@@ -134,9 +134,7 @@ class TestForTheGarbageCollector:
         await repository.delete(upload_id)
         assert await repository.exists(upload_id) is False
 
-    async def test_half_uploads_are_those_begun_long_ago_whose_image_never_came(
-        self, repository: JobRepository
-    ) -> None:
+    async def test_find_incomplete_returns_old_unaccepted_uploads(self, repository: JobRepository) -> None:
         half = [new_upload_id() for _ in range(3)]
         for upload_id in half:
             await repository.begin(upload_id)

@@ -38,7 +38,7 @@ def test_worker_connection_outlasts_bullmqs_longest_wait(url: str) -> None:
 
 
 class TestBullmq:
-    async def test_the_job_is_where_dashboards_look_for_it(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_job_is_visible_to_dashboards(self, factory: Workshop, redis: RedisServer) -> None:
         upload_id = await factory.upload()
         await factory.queue.publish(upload_id)
 
@@ -47,7 +47,7 @@ class TestBullmq:
             job = await connection.hgetall(f"bull:image-processing:{upload_id}")
         assert json.loads(job["data"]) == {"uploadId": upload_id}
 
-    async def test_progress_is_in_its_hash(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_progress_is_stored_in_the_job_hash(self, factory: Workshop, redis: RedisServer) -> None:
         async def report(delivery: Delivery) -> JobStatus:
             for progress in (0, 50, 100):
                 await delivery.report(progress)
@@ -62,7 +62,7 @@ class TestBullmq:
         assert (job["progress"], json.loads(job["returnvalue"])) == ("100", "complete")
 
     @pytest.mark.parametrize("data", [{}, {"uploadId": "another"}, ["any"], "text", None])
-    async def test_a_job_by_any_producer_is_done(self, factory: Workshop, redis: RedisServer, data: Any) -> None:
+    async def test_job_of_another_producer_is_delivered(self, factory: Workshop, redis: RedisServer, data: Any) -> None:
         upload_id = await factory.upload()
         async with factory.open(), opened(redis) as (queue, _):
             await queue.add("resize", data, {"jobId": upload_id})
@@ -71,7 +71,7 @@ class TestBullmq:
         assert [(delivery.upload_id, delivery.final_attempt) for delivery in factory.deliveries] == [(upload_id, True)]
 
     @pytest.mark.parametrize("job_id", ["1", "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", "../originals"])
-    async def test_a_job_whose_id_is_no_uploads_fails_for_good(
+    async def test_job_with_invalid_id_fails_without_retry(
         self, factory: Workshop, redis: RedisServer, job_id: str
     ) -> None:
         async with factory.open(), opened(redis) as (queue, _):
@@ -81,7 +81,7 @@ class TestBullmq:
         assert job.failedReason == "the job id is not an upload id"
         assert factory.deliveries == []
 
-    async def test_the_last_try_is_said_to_be_the_last(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_last_delivery_is_the_final_attempt(self, factory: Workshop, redis: RedisServer) -> None:
         async def never(delivery: Delivery) -> JobStatus:
             if delivery.final_attempt:
                 return FAILED
@@ -97,7 +97,7 @@ class TestBullmq:
         assert bullmq_queue.ATTEMPTS == 6
 
     @pytest.mark.promise("E4")
-    async def test_a_job_of_a_dead_worker_is_brought_to_the_next(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_job_of_dead_worker_is_delivered_again(self, factory: Workshop, redis: RedisServer) -> None:
         upload_id = await factory.upload()
         await factory.queue.publish(upload_id)
         await take_and_die(redis, upload_id)
@@ -108,9 +108,7 @@ class TestBullmq:
 
         assert [(delivery.upload_id, delivery.exclusive) for delivery in factory.deliveries] == [(upload_id, True)]
 
-    async def test_a_job_that_redis_forgot_meanwhile_ends_all_the_same(
-        self, factory: Workshop, redis: RedisServer
-    ) -> None:
+    async def test_job_lost_by_redis_during_work_still_ends(self, factory: Workshop, redis: RedisServer) -> None:
         async def report(delivery: Delivery) -> JobStatus:
             redis.empty()
             for progress in (50, 100):
@@ -125,7 +123,7 @@ class TestBullmq:
         assert factory.delivered == [upload_id]
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
-    async def test_work_in_hand_does_not_wait_for_redis(
+    async def test_running_work_does_not_wait_for_redis(
         self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
     ) -> None:
         async def report(delivery: Delivery) -> JobStatus:
@@ -141,9 +139,7 @@ class TestBullmq:
             redis.refresh()
 
     @pytest.mark.promise("E6")
-    async def test_work_that_takes_too_long_is_cut_short_when_the_worker_stops(
-        self, factory: Workshop, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    async def test_stopping_worker_cancels_long_work(self, factory: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bullmq_queue, "_GRACE", 1.0)
         begun = asyncio.Event()
 
@@ -171,7 +167,7 @@ class TestRedisAway:
         [RedisServer.kill, RedisServer.pause, RedisServer.fill],
         ids=["killed", "paused", "full"],
     )
-    async def test_publishing_says_so_and_works_again_by_itself(
+    async def test_publish_during_outage_raises_and_recovers(
         self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
     ) -> None:
         before, after = await factory.upload(), await factory.upload()
@@ -191,9 +187,7 @@ class TestRedisAway:
         async with factory.open():
             await factory.until(COMPLETE, after)
 
-    async def test_a_worker_that_was_turned_away_goes_on_when_it_is_let_in(
-        self, repository: JobRepository, redis: RedisServer
-    ) -> None:
+    async def test_rejected_worker_resumes_when_accepted(self, repository: JobRepository, redis: RedisServer) -> None:
         """As by a Redis whose rights are mended while we run, or that was away for longer than BullMQ has patience."""
         with redis.client() as client:
             client.acl_setuser("worker", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-client"])
@@ -212,7 +206,7 @@ class TestRedisAway:
         await queue.close()
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
-    async def test_a_worker_goes_on_when_it_is_back(
+    async def test_worker_resumes_after_outage(
         self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
     ) -> None:
         upload_id = await factory.upload()

@@ -13,7 +13,7 @@ from tests.redis_server import RedisServer
 
 
 class TestEveryQueue:
-    async def test_what_is_published_is_brought_once(self, workshop: Workshop) -> None:
+    async def test_published_job_is_delivered_once(self, workshop: Workshop) -> None:
         async with workshop.open():
             upload_id = await workshop.do_one()
             await asyncio.sleep(0.3)
@@ -21,7 +21,7 @@ class TestEveryQueue:
         assert workshop.delivered == [upload_id]
 
     @pytest.mark.promise("E5")
-    async def test_a_repeat_is_one_job(self, workshop: Workshop) -> None:
+    async def test_publishing_twice_is_one_job(self, workshop: Workshop) -> None:
         upload_ids = [await workshop.upload() for _ in range(3)]
         for upload_id in upload_ids * 3:
             await workshop.queue.publish(upload_id)
@@ -35,7 +35,7 @@ class TestEveryQueue:
 
         assert sorted(workshop.delivered) == sorted(upload_ids)
 
-    async def test_what_was_published_before_anybody_worked_is_brought(self, workshop: Workshop) -> None:
+    async def test_job_published_before_workers_start_is_delivered(self, workshop: Workshop) -> None:
         upload_ids = [await workshop.upload() for _ in range(5)]
         for upload_id in upload_ids:
             await workshop.queue.publish(upload_id)
@@ -44,7 +44,7 @@ class TestEveryQueue:
 
         assert sorted(workshop.delivered) == sorted(upload_ids)
 
-    async def test_no_more_at_a_time_than_there_are_hands(self, workshop: Workshop) -> None:
+    async def test_concurrency_limits_deliveries(self, workshop: Workshop) -> None:
         async def slowly(_delivery: Delivery) -> JobStatus:
             await asyncio.sleep(0.1)
             return COMPLETE
@@ -58,7 +58,7 @@ class TestEveryQueue:
 
         assert 2 <= workshop.most <= 3
 
-    async def test_what_may_pass_is_tried_again(self, workshop: Workshop) -> None:
+    async def test_try_again_is_retried(self, workshop: Workshop) -> None:
         async def at_the_second(_delivery: Delivery) -> JobStatus:
             if len(workshop.deliveries) == 1:
                 raise TryAgain("the store is away")
@@ -72,7 +72,7 @@ class TestEveryQueue:
             (upload_id, False)
         ] * 2
 
-    async def test_what_failed_is_not_tried_again(self, workshop: Workshop) -> None:
+    async def test_failed_job_is_not_retried(self, workshop: Workshop) -> None:
         async def fail(_delivery: Delivery) -> JobStatus:
             return FAILED
 
@@ -85,7 +85,7 @@ class TestEveryQueue:
         assert workshop.delivered == [upload_id]
         assert await workshop.status(upload_id) is FAILED
 
-    async def test_who_stops_leaves_nothing_in_hand_and_loses_nothing(self, workshop: Workshop) -> None:
+    async def test_stopping_worker_hands_its_jobs_back(self, workshop: Workshop) -> None:
         begun = asyncio.Event()
 
         async def slowly(_delivery: Delivery) -> JobStatus:
@@ -106,7 +106,7 @@ class TestEveryQueue:
         async with workshop.open(concurrency=3):
             await workshop.until(COMPLETE, *upload_ids)
 
-    async def test_a_database_that_is_away_for_a_while_costs_no_job(self, workshop: Workshop) -> None:
+    async def test_database_outage_loses_no_job(self, workshop: Workshop) -> None:
         times = 0
 
         async def away_at_first(delivery: Delivery) -> JobStatus | None:
@@ -122,9 +122,7 @@ class TestEveryQueue:
         assert times == 2
 
 
-async def test_lengths_are_redis_own_word_and_the_database_has_none(
-    local: LocalQueue, factory: Workshop, redis: RedisServer
-) -> None:
+async def test_lengths_come_from_redis_only(local: LocalQueue, factory: Workshop, redis: RedisServer) -> None:
     assert await local.lengths() == {}
     assert await factory.queue.lengths() == {"waiting": 0, "active": 0, "delayed": 0, "failed": 0}
     for _ in range(2):

@@ -30,7 +30,7 @@ class TestReconciler:
         for job in await factory.repository.find_stalled(timedelta(0)):
             await reconciler.reconcile(job)
 
-    async def test_what_redis_forgot_is_published_again(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_job_lost_by_redis_is_republished(self, factory: Workshop, redis: RedisServer) -> None:
         upload_ids = [await factory.upload() for _ in range(3)]
         for upload_id in upload_ids:
             await factory.queue.publish(upload_id)
@@ -42,7 +42,7 @@ class TestReconciler:
             await factory.until(COMPLETE, *upload_ids)
         assert sorted(factory.delivered) == sorted(upload_ids)
 
-    async def test_what_only_waits_is_none_the_worse_for_it(self, factory: Workshop) -> None:
+    async def test_waiting_job_is_delivered_once(self, factory: Workshop) -> None:
         upload_id = await factory.upload()
         await factory.queue.publish(upload_id)
         for _ in range(3):
@@ -55,7 +55,7 @@ class TestReconciler:
         assert factory.delivered == [upload_id]
 
     @pytest.mark.promise("E4")
-    async def test_what_the_queue_gave_up_ends_as_failed(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_job_abandoned_by_the_queue_fails(self, factory: Workshop, redis: RedisServer) -> None:
         """Where it stalled too often: left waiting by the catalogue, or in the hand of a worker that died."""
         upload_ids = [await factory.upload() for _ in range(2)]
         await factory.repository.advance(upload_ids[0], expect=PENDING, to=PROCESSING)
@@ -82,9 +82,7 @@ class TestReconciler:
                 "The warm-up was stopped: its worker crashed several times.",
             )
 
-    async def test_what_failed_for_want_of_the_database_is_done_after_all(
-        self, factory: Workshop, redis: RedisServer
-    ) -> None:
+    async def test_job_that_failed_in_database_outage_completes(self, factory: Workshop, redis: RedisServer) -> None:
         """A database that was away for longer than all tries took is no fault of the picture."""
         upload_id = await factory.upload()
 

@@ -60,7 +60,7 @@ def in_bash(lines: Iterable[str]) -> list[list[str]]:
     ],
     ids=["few", "more"],
 )
-def test_bash_completes_commands_options_and_values_and_leaves_files_to_itself(offered: dict[str, list[str]]) -> None:
+def test_bash_completes_commands_options_and_values(offered: dict[str, list[str]]) -> None:
     assert in_bash(offered) == [*offered.values()]
 
 
@@ -68,7 +68,7 @@ def test_bash_completes_commands_options_and_values_and_leaves_files_to_itself(o
 @pytest.mark.parametrize(
     ("shell", "registers"), [("zsh", "compdef _darkroom_completion darkroom"), ("fish", "complete --command darkroom")]
 )
-def test_other_shells_have_a_script_that_asks_the_command(shell: str, registers: str) -> None:
+def test_other_shells_have_a_completion_script(shell: str, registers: str) -> None:
     script = run("darkroom", _DARKROOM_COMPLETE=f"source_{shell}")
 
     assert registers in script
@@ -76,7 +76,7 @@ def test_other_shells_have_a_script_that_asks_the_command(shell: str, registers:
 
 
 @pytest.mark.slow
-def test_zsh_and_fish_are_told_what_each_command_does() -> None:
+def test_zsh_and_fish_show_command_summaries() -> None:
     zsh = run("darkroom", _DARKROOM_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="darkroom do")
     fish = run(
         "darkroom",
@@ -102,7 +102,7 @@ finally:
 
 
 @pytest.mark.heavy
-def test_nothing_heavy_is_imported_for_it() -> None:
+def test_completion_imports_nothing_heavy() -> None:
     tab = {"_DARKROOM_COMPLETE": "complete_bash", "COMP_WORDS": "darkroom wa", "COMP_CWORD": "1"}
 
     offered, *_, modules = run(sys.executable, "-c", PROGRAM, **tab).splitlines()

@@ -71,20 +71,18 @@ def pages() -> dict[tuple[str, ...], str]:
 
 
 @pytest.mark.slow
-def test_the_program_prints_the_same_page(pages: dict[tuple[str, ...], str]) -> None:
+def test_program_prints_the_same_help(pages: dict[tuple[str, ...], str]) -> None:
     assert printed(PROGRAM, "serve", "--help") == pages["serve",]
 
 
 @pytest.mark.parametrize("words", ALL)
-def test_a_page_fits_eighty_columns_and_needs_no_colour(
-    pages: dict[tuple[str, ...], str], words: tuple[str, ...]
-) -> None:
+def test_help_fits_80_columns_without_colour(pages: dict[tuple[str, ...], str], words: tuple[str, ...]) -> None:
     assert max(map(len, pages[words].splitlines())) <= 80
     assert "\x1b" not in pages[words]
 
 
 @pytest.mark.heavy
-def test_colour_is_for_terminals_that_want_it() -> None:
+def test_colour_is_for_terminals_only() -> None:
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
 
     assert "\x1b[" in printed(PROGRAM, "--help", **terminal)
@@ -92,9 +90,7 @@ def test_colour_is_for_terminals_that_want_it() -> None:
 
 
 @pytest.mark.parametrize("words", ALL)
-def test_its_examples_are_whole_lines_of_commands_and_options_that_exist(
-    pages: dict[tuple[str, ...], str], words: tuple[str, ...]
-) -> None:
+def test_examples_use_existing_commands_and_options(pages: dict[tuple[str, ...], str], words: tuple[str, ...]) -> None:
     page = pages[words]
     examples = [line.strip() for line in page[page.index("Examples:") :].splitlines() if line.startswith(" $ ")]
     assert examples
@@ -124,7 +120,7 @@ def known(line: str) -> set[str]:
 
 
 @pytest.mark.parametrize("words", LEAVES)
-def test_it_says_what_the_command_does_and_what_each_option_is(words: tuple[str, ...]) -> None:
+def test_every_command_and_option_has_help(words: tuple[str, ...]) -> None:
     command = find(words)
     summary = command.help.split("\n\n")[0]
     assert len(summary) <= 68, "it is cut or folded in the list of commands"
@@ -133,7 +129,7 @@ def test_it_says_what_the_command_does_and_what_each_option_is(words: tuple[str,
 
 
 @pytest.mark.parametrize("words", LEAVES)
-def test_whatever_prints_a_result_prints_it_as_json_too(words: tuple[str, ...]) -> None:
+def test_every_result_is_available_as_json(words: tuple[str, ...]) -> None:
     names = {name for parameter in find(words).params for name in parameter.opts}
     assert ("--json" in names) is (words not in RUNNING | FILES)
 
@@ -144,7 +140,7 @@ def test_defaults_are_shown(pages: dict[tuple[str, ...], str]) -> None:
     assert "[default: 1]" in pages["worker",]
 
 
-def test_the_first_page_groups_the_commands_and_names_settings_and_exit_codes(
+def test_main_help_groups_commands_and_names_settings_and_exit_codes(
     pages: dict[tuple[str, ...], str],
 ) -> None:
     page = pages[()]

@@ -49,7 +49,7 @@ async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Upload, 
         yield accepted(), None
 
 
-async def test_each_is_done_once_and_no_more_than_asked_at_a_time() -> None:
+async def test_each_upload_is_warmed_once_within_concurrency() -> None:
     warmup = ScriptedWarmUp()
     progress: list[int] = []
 
@@ -63,7 +63,7 @@ async def test_each_is_done_once_and_no_more_than_asked_at_a_time() -> None:
     assert progress == list(range(1, 101))
 
 
-async def test_no_more_are_taken_than_can_be_done() -> None:
+async def test_uploads_are_read_lazily() -> None:
     """However many there are, what is in memory is what is in hand."""
     taken: list[int] = []
     ahead: list[int] = []
@@ -78,7 +78,7 @@ async def test_no_more_are_taken_than_can_be_done() -> None:
     assert max(ahead) <= 2
 
 
-async def test_failures_are_named_and_what_was_not_to_be_had_is_counted(repository: WatchedRepository) -> None:
+async def test_report_names_failures_and_counts_skipped(repository: WatchedRepository) -> None:
     fine, broken, elsewhere = await stored(repository, [accepted() for _ in range(3)])
     warmup = ScriptedWarmUp(**{broken: JobStatus.FAILED, elsewhere: None})
 
@@ -88,7 +88,7 @@ async def test_failures_are_named_and_what_was_not_to_be_had_is_counted(reposito
     assert set(warmup.done) == {fine, broken, elsewhere}
 
 
-async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repository: WatchedRepository) -> None:
+async def test_find_unwarmed_yields_uploads_that_lack_a_standard_variant(repository: WatchedRepository) -> None:
     everything = {v.name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for v in SIZES.standard}
     first = SIZES.standard[0].name
     whole = accepted()
@@ -107,7 +107,7 @@ async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repo
     assert found == {unwarmed.upload_id, added.upload_id}
 
 
-async def test_an_id_that_is_none_is_named(repository: WatchedRepository) -> None:
+async def test_unknown_id_is_named(repository: WatchedRepository) -> None:
     [known] = await stored(repository, [accepted()])
     unknown = new_upload_id()
 

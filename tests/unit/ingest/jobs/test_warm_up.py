@@ -56,12 +56,12 @@ async def sizes_in(store: CountingStore, upload_id: UploadId) -> dict[str, int]:
 
 
 class TestComplete:
-    async def test_the_job_ends_complete(self, warmup: WarmUp, repository: WatchedRepository, upload: Upload) -> None:
+    async def test_job_completes(self, warmup: WarmUp, repository: WatchedRepository, upload: Upload) -> None:
         assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
         assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
 
-    async def test_every_standard_variant_is_stored_and_known_as_it_is(
+    async def test_every_standard_variant_is_stored_and_recorded(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         await deliver(warmup.run, upload.upload_id)
@@ -74,7 +74,7 @@ class TestComplete:
         assert all(0 < variant.milliseconds < 20_000 for variant in known.values() if variant.milliseconds is not None)
         assert None not in {variant.milliseconds for variant in known.values()}
 
-    async def test_a_warmed_variant_and_a_requested_one_are_the_same_bytes(
+    async def test_warmed_and_requested_variants_have_the_same_bytes(
         self,
         warmup: WarmUp,
         uploads: UploadService,
@@ -94,7 +94,7 @@ class TestComplete:
             assert stored.info.content_type == variant.format.media_type
 
     @pytest.mark.heavy
-    async def test_progress_grows_variant_by_variant(
+    async def test_progress_grows_with_each_variant(
         self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
         await deliver(warmup.run, upload.upload_id)
@@ -106,7 +106,7 @@ class TestComplete:
         waiting = [v for seen in repository.recorded for v in seen.values() if v.state is VariantState.WAITING]
         assert {(variant.bytes, variant.milliseconds) for variant in waiting} == {(None, None)}
 
-    async def test_what_is_recorded_as_stored_is_in_the_store(
+    async def test_recorded_variants_are_in_the_store(
         self, database: Database, variant_service: VariantService, store: CountingStore, upload: Upload
     ) -> None:
         class Suspicious(JobRepository):
@@ -120,7 +120,7 @@ class TestComplete:
 
         assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-    async def test_the_original_is_fetched_and_decoded_once(
+    async def test_original_is_fetched_and_decoded_once(
         self, warmup: WarmUp, store: CountingStore, pool: RenderPool, upload: Upload
     ) -> None:
         before = pool._idle[0].requests
@@ -130,7 +130,7 @@ class TestComplete:
         assert store.count("download") == 1
         assert pool._idle[0].requests == before + 1
 
-    async def test_variants_that_a_request_had_made_are_counted_in(
+    async def test_variants_made_by_requests_count(
         self,
         warmup: WarmUp,
         variant_service: VariantService,
@@ -152,7 +152,7 @@ class TestComplete:
         assert store.count("put") == puts + len(NAMES) - 1
 
     @pytest.mark.heavy
-    async def test_what_was_measured_is_known_whoever_derived_the_variant(
+    async def test_measured_quality_is_recorded_for_any_variant(
         self, variant_service: VariantService, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         sizes = Sizes(Size("card", 110, 100, Fit.COVER, auto_quality=True))
@@ -176,7 +176,7 @@ class TestComplete:
 
 class TestAgain:
     @pytest.mark.heavy
-    async def test_a_complete_one_renders_nothing_and_keeps_what_is_known(
+    async def test_complete_upload_renders_nothing_and_keeps_records(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, upload: Upload
     ) -> None:
         await deliver(warmup.run, upload.upload_id)
@@ -189,7 +189,7 @@ class TestAgain:
         assert (await repository.find(upload.upload_id))[0].variants == known
         assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
 
-    async def test_only_what_is_missing_is_made(
+    async def test_only_missing_variants_are_derived(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         await deliver(warmup.run, upload.upload_id)
@@ -205,7 +205,7 @@ class TestAgain:
             name: known[name] for name in NAMES if name != "tiny.webp"
         }
 
-    async def test_a_failed_one_can_be_mended(
+    async def test_failed_job_can_be_repeated(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         original = (await store.inner.get(original_key(upload.upload_id))).body
@@ -219,7 +219,7 @@ class TestAgain:
 
 
 class TestFailed:
-    async def test_a_corrupt_original_fails_with_its_sentence(
+    async def test_corrupt_original_fails_with_its_message(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         await store.inner.put(original_key(upload.upload_id), picture()[:-700], content_type="image/jpeg")
@@ -231,7 +231,7 @@ class TestFailed:
         assert (await repository.find(upload.upload_id))[0].variants == upload.variants
         assert await store.keys() == [original_key(upload.upload_id)]
 
-    async def test_an_original_that_was_lost_fails_too(
+    async def test_missing_original_fails(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         await store.inner.delete(original_key(upload.upload_id))  # not by way of our delete: the rows stay
@@ -243,7 +243,7 @@ class TestFailed:
         assert sentence
         assert await store.keys() == []
 
-    async def test_what_a_request_had_made_before_stays(
+    async def test_variants_made_by_requests_are_kept(
         self, warmup: WarmUp, variant_service: VariantService, store: CountingStore, upload: Upload
     ) -> None:
         await variant_service.fetch(upload.upload_id, SIZES.standard[5])
@@ -258,7 +258,7 @@ class TestFailed:
 class TestRetried:
     @pytest.mark.heavy
     @pytest.mark.parametrize("method", ["put", "download", "head"])
-    async def test_a_store_that_fails_once_costs_a_second_and_nothing_else(
+    async def test_single_store_error_is_retried(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload, method: str
     ) -> None:
         store.fail(method)
@@ -271,7 +271,7 @@ class TestRetried:
 
 class TestStopped:
     @pytest.mark.heavy
-    async def test_cancelled_it_hands_the_job_back(
+    async def test_cancelled_job_is_pending_again(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("put", done=True)
@@ -287,7 +287,7 @@ class TestStopped:
         gate.open()
         assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-    async def test_cancelled_before_it_has_the_job_it_takes_nothing_from_another_worker(
+    async def test_cancelled_before_claim_leaves_the_job_alone(
         self, warmup: WarmUp, repository: WatchedRepository, database: Database, upload: Upload
     ) -> None:
         gate = repository.hold("advance")
@@ -302,7 +302,7 @@ class TestStopped:
 
         assert (await status(repository, upload.upload_id))[0] is PROCESSING
 
-    async def test_cancelled_after_the_job_was_taken_away_it_ends_all_the_same(
+    async def test_cancelled_after_losing_the_job_ends(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("put")
@@ -317,7 +317,7 @@ class TestStopped:
         assert await status(repository, upload.upload_id) == (PENDING, 0, None)
         gate.open()
 
-    async def test_cancelled_while_the_database_is_away_it_ends_all_the_same(
+    async def test_cancelled_during_database_outage_ends(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("put")
@@ -333,7 +333,7 @@ class TestStopped:
 
 class TestClaims:
     @pytest.mark.heavy
-    async def test_a_job_whose_worker_has_died_can_be_taken_over(
+    async def test_exclusive_delivery_takes_over_processing_job(
         self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
         await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=40)
@@ -345,7 +345,7 @@ class TestClaims:
         assert repository.progress[0] == 40
 
     @pytest.mark.parametrize("found", [COMPLETE, FAILED])
-    async def test_one_that_has_ended_is_not_even_if_nobody_has_it(
+    async def test_exclusive_delivery_does_not_repeat_ended_job(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload, found: JobStatus
     ) -> None:
         await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING)
@@ -356,7 +356,7 @@ class TestClaims:
 
         assert store.calls == []
 
-    async def test_an_operators_run_takes_over_what_nobody_was_seen_at(
+    async def test_forced_delivery_takes_over_stalled_job(
         self, warmup: WarmUp, repository: WatchedRepository, upload: Upload, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=40)
@@ -366,7 +366,7 @@ class TestClaims:
         assert await warmup.run(Delivery(upload.upload_id)) is None
         assert await warmup.run(Delivery(upload.upload_id, force=True)) is COMPLETE
 
-    async def test_the_queue_hears_of_every_step(self, warmup: WarmUp, upload: Upload) -> None:
+    async def test_progress_is_reported_to_the_queue(self, warmup: WarmUp, upload: Upload) -> None:
         heard: list[int] = []
 
         async def report(progress: int) -> None:
@@ -379,7 +379,7 @@ class TestClaims:
 
 class TestLeases:
     @pytest.mark.heavy
-    async def test_variants_of_one_upload_never_take_each_other_for_somebody_elses(
+    async def test_variants_of_one_upload_do_not_block_each_other(
         self, pool: RenderPool, repository: WatchedRepository, store: CountingStore, tmp_path: Path
     ) -> None:
         """Whatever the lock makes of keys, two of one warm-up must not meet there and cost it a second decode."""
@@ -413,7 +413,7 @@ class TestLeases:
 
 class TestLost:
     @pytest.mark.parametrize("found", [PROCESSING, COMPLETE, FAILED])
-    async def test_a_job_that_is_not_where_it_was_believed_is_left_alone(
+    async def test_unclaimable_job_is_left_alone(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload, found: JobStatus
     ) -> None:
         await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=42)
@@ -427,11 +427,11 @@ class TestLost:
         assert await repository.find(upload.upload_id) == before
         assert store.calls == []
 
-    async def test_an_unknown_upload_is_nobodys(self, warmup: WarmUp, store: CountingStore) -> None:
+    async def test_unknown_upload_returns_none(self, warmup: WarmUp, store: CountingStore) -> None:
         assert await deliver(warmup.run, new_upload_id()) is None
         assert store.calls == []
 
-    async def test_one_that_is_still_coming_is_left_alone(
+    async def test_upload_in_progress_returns_none(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore
     ) -> None:
         upload_id = new_upload_id()
@@ -443,7 +443,7 @@ class TestLost:
         await repository.accept(accepted(upload_id))  # not a trace is left in the way
 
     @pytest.mark.promise("E5")
-    async def test_of_two_at_once_one_has_it(
+    async def test_concurrent_runs_let_one_claim(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         results = await asyncio.gather(*(deliver(warmup.run, upload.upload_id) for _ in range(2)))
@@ -452,7 +452,7 @@ class TestLost:
         assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
         assert store.count("download") == 1
 
-    async def test_taken_away_in_the_middle_it_is_let_go(
+    async def test_job_lost_during_work_is_abandoned(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = repository.hold("record")
@@ -468,7 +468,7 @@ class TestLost:
 
 
 class TestDeletedMeanwhile:
-    async def test_while_it_records(
+    async def test_deleted_while_recording_leaves_nothing(
         self,
         warmup: WarmUp,
         uploads: UploadService,
@@ -486,7 +486,7 @@ class TestDeletedMeanwhile:
         assert await store.keys() == []
 
     @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-    async def test_while_it_stores(
+    async def test_deleted_while_storing_leaves_nothing(
         self, warmup: WarmUp, uploads: UploadService, store: CountingStore, upload: Upload, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
@@ -498,7 +498,7 @@ class TestDeletedMeanwhile:
         assert await run is None
         assert await store.keys() == []
 
-    async def test_while_it_fetches_the_original(
+    async def test_deleted_while_fetching_leaves_nothing(
         self, warmup: WarmUp, uploads: UploadService, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("download")
@@ -526,7 +526,7 @@ class TestWhileTheDatabaseIsAway:
         await pool.close()
 
     @pytest.mark.heavy
-    async def test_a_warm_up_that_cannot_record_keeps_no_request_waiting_for_its_render_process(
+    async def test_blocked_recording_holds_no_render_process(
         self, impatient: VariantService, uploads: UploadService, repository: WatchedRepository, upload: Upload
     ) -> None:
         other = await uploads.receive(chunks_of(picture()))
@@ -544,7 +544,7 @@ class TestWhileTheDatabaseIsAway:
             await eventually(run)
 
     @pytest.mark.heavy
-    async def test_it_ends_once_the_database_is_back(
+    async def test_job_ends_once_the_database_is_back(
         self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
         repository.fail("record", 1)

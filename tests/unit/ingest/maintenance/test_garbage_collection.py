@@ -81,7 +81,7 @@ async def scene(
     return scene
 
 
-async def test_a_whole_upload_is_no_garbage(scene: Scene) -> None:
+async def test_complete_upload_is_not_garbage(scene: Scene) -> None:
     assert await scene.find() == []
 
 
@@ -118,7 +118,7 @@ CRASHES = {
 
 @pytest.mark.promise("B10")
 @pytest.mark.parametrize(("leave", "kind"), CRASHES.items(), ids=[leave.__name__ for leave in CRASHES])
-async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
+async def test_leftovers_of_a_crash_are_found_and_removed(
     scene: Scene, leave: Callable[[Scene, UploadId], Awaitable[None]], kind: GarbageKind
 ) -> None:
     upload_id = new_upload_id()
@@ -136,7 +136,7 @@ async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
     assert scene.cdn.invalidated == ([] if kind is GarbageKind.HALF_UPLOAD else [upload_tag(upload_id)])
 
 
-async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scene: Scene) -> None:
+async def test_cdn_failure_keeps_rows_to_be_found_again(scene: Scene) -> None:
     """A delete that stopped at the CDN has left them, and with them went the last word of what it still holds."""
     upload_id = new_upload_id()
     await leave_rows_without_original(scene, upload_id)
@@ -152,7 +152,7 @@ async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scen
     assert await scene.find() == []
 
 
-async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
+async def test_only_old_temporary_files_are_removed(scene: Scene) -> None:
     folder = scene.temporary / new_upload_id()
     folder.mkdir(parents=True)
     (folder / "original.jpg").write_bytes(b"half")
@@ -169,7 +169,7 @@ async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
     assert list(scene.temporary.iterdir()) == [young]
 
 
-async def test_a_file_that_its_owner_removes_meanwhile_is_none_of_ours(scene: Scene) -> None:
+async def test_file_removed_meanwhile_is_ignored(scene: Scene) -> None:
     kept, gone = scene.temporary / "kept", scene.temporary / "gone"
     scene.temporary.mkdir()
     kept.write_bytes(b"half")
@@ -185,7 +185,7 @@ async def test_a_file_that_its_owner_removes_meanwhile_is_none_of_ours(scene: Sc
     assert [garbage async for garbage in collector.find()] == [Garbage(GarbageKind.TEMPORARY, str(kept))]
 
 
-async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(scene: Scene) -> None:
+async def test_empty_database_with_full_store_raises(scene: Scene) -> None:
     await scene.repository.delete(scene.whole.upload_id)
 
     with pytest.raises(CatalogUnavailable, match="DATABASE_URL"):
@@ -193,7 +193,7 @@ async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(
     assert len(await scene.store.keys()) == 2
 
 
-async def test_each_upload_that_is_on_upload_is_told(scene: Scene) -> None:
+async def test_on_upload_is_called_for_each_upload(scene: Scene) -> None:
     """Its row, its original and its variants; whoever waits sees that it goes on where nothing is found."""
     await scene.upload(accepted())
     looked: list[None] = []

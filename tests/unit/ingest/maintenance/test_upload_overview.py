@@ -45,7 +45,7 @@ async def put(store: CountingStore, upload_id: UploadId, name: str, body: bytes,
     await store.put(variants_prefix(upload_id) + name, body, content_type="image/jpeg", metadata=metadata)
 
 
-async def test_the_catalogue_and_the_store_are_put_together(
+async def test_overview_combines_catalog_and_store(
     overview: Overview, store: CountingStore, repository: WatchedRepository, settings: Settings
 ) -> None:
     upload = accepted()
@@ -88,9 +88,7 @@ async def test_the_catalogue_and_the_store_are_put_together(
     assert (variants["bygone.jpg"]["stale"], variants["bygone.jpg"]["url"]) == (True, None)
 
 
-async def test_what_the_catalogue_calls_stored_and_the_store_has_not_is_waiting(
-    overview: Overview, repository: WatchedRepository
-) -> None:
+async def test_variant_missing_in_the_store_is_waiting(overview: Overview, repository: WatchedRepository) -> None:
     upload = accepted(variants={"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5)})
     await repository.begin(upload.upload_id)
     await repository.accept(upload)
@@ -101,9 +99,7 @@ async def test_what_the_catalogue_calls_stored_and_the_store_has_not_is_waiting(
     assert document["variants"]["tiny.jpg"]["state"] == "waiting"
 
 
-async def test_one_that_only_the_store_knows_is_shown_as_far_as_it_goes(
-    overview: Overview, store: CountingStore
-) -> None:
+async def test_upload_known_to_the_store_only_is_shown(overview: Overview, store: CountingStore) -> None:
     upload_id = new_upload_id()
     await store.put(original_key(upload_id), b"original", content_type="image/png")
     await put(store, upload_id, "tiny.jpg", b"12345", recipe="of old")
@@ -115,9 +111,7 @@ async def test_one_that_only_the_store_knows_is_shown_as_far_as_it_goes(
     assert document["variants"]["tiny.jpg"]["stale"] is True
 
 
-async def test_one_that_nobody_knows_is_unknown_whatever_variants_were_left(
-    overview: Overview, store: CountingStore
-) -> None:
+async def test_upload_with_leftover_variants_only_is_unknown(overview: Overview, store: CountingStore) -> None:
     upload_id = new_upload_id()
     await put(store, upload_id, "tiny.jpg", b"12345")
 

@@ -81,7 +81,7 @@ async def test_each_event_is_a_change_and_progress_only_grows(service: Service) 
 
 
 @pytest.mark.parametrize("end", [JobStatus.COMPLETE, JobStatus.FAILED])
-async def test_one_that_has_ended_already_is_one_event(service: Service, end: JobStatus) -> None:
+async def test_ended_job_is_one_event(service: Service, end: JobStatus) -> None:
     upload_id = await upload(service)
     repository = service.ingest.repository
     await repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
@@ -95,7 +95,7 @@ async def test_one_that_has_ended_already_is_one_event(service: Service, end: Jo
 
 
 @pytest.mark.heavy
-async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> None:
+async def test_deleted_upload_sends_deleted_and_ends(service: Service) -> None:
     upload_id = await upload(service)
     following = await follow(service, upload_id)
     assert (await service.delete(f"/images/{upload_id}")).status_code == 204
@@ -107,7 +107,7 @@ async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> N
 
 
 @pytest.mark.heavy
-async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_back(service: Service) -> None:
+async def test_database_outage_ends_the_stream(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
     transport = httpx.ASGITransport(service.made_of(repository=repository).app)  # raises what the app raises
@@ -120,7 +120,7 @@ async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_
         assert [event.name for event in events(await following)] == ["status"]
 
 
-async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> None:
+async def test_unknown_upload_is_404(service: Service) -> None:
     answer = await service.get("/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/events")
 
     assert answer.status_code == 404
@@ -128,7 +128,7 @@ async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> 
 
 
 @pytest.mark.heavy
-async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
+async def test_disconnected_client_is_not_followed(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
     following = await follow(service, upload_id, repository)
@@ -141,7 +141,7 @@ async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
 
 
 @pytest.mark.heavy
-async def test_followers_are_counted_while_they_follow(service: Service) -> None:
+async def test_open_streams_are_counted(service: Service) -> None:
     metrics = service.ingest.proxy.metrics
     upload_id = await upload(service)
     following = await follow(service, upload_id)

@@ -36,7 +36,7 @@ class Handler:
         return [later - sooner for sooner, later in pairwise(self.moments)]
 
 
-def test_a_first_success_is_the_only_try() -> None:
+def test_success_is_not_retried() -> None:
     handler = Handler(0)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
@@ -45,7 +45,7 @@ def test_a_first_success_is_the_only_try() -> None:
     ]
 
 
-def test_each_further_try_comes_later() -> None:
+def test_delays_grow() -> None:
     handler = Handler(3)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
@@ -58,7 +58,7 @@ def assert_about(pauses: list[float], delays: Sequence[float]) -> None:
         assert 0.74 * delay <= pause <= 1.26 * delay
 
 
-def test_jobs_that_fail_together_do_not_come_back_together() -> None:
+def test_delays_are_randomised() -> None:
     handlers = [Handler(1) for _ in range(10)]
 
     for handler in handlers:
@@ -67,7 +67,7 @@ def test_jobs_that_fail_together_do_not_come_back_together() -> None:
     assert len({handler.pauses[0] for handler in handlers}) > 5
 
 
-def test_the_last_is_told_so_and_no_other() -> None:
+def test_only_the_last_attempt_is_final() -> None:
     handler = Handler(5)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
@@ -76,7 +76,7 @@ def test_the_last_is_told_so_and_no_other() -> None:
     assert sum(DELAYS) == 31
 
 
-def test_an_operators_wish_is_told_each_time() -> None:
+def test_force_is_passed_to_every_attempt() -> None:
     handler = Handler(5)
 
     at_once(deliver(handler, ID, force=True))
@@ -85,7 +85,7 @@ def test_an_operators_wish_is_told_each_time() -> None:
 
 
 @pytest.mark.parametrize("error", [CatalogUnavailable("away"), RuntimeError("a defect")])
-def test_another_exception_is_not_tried_again(error: Exception) -> None:
+def test_other_exceptions_are_not_retried(error: Exception) -> None:
     async def handler(_delivery: Delivery) -> JobStatus:
         raise error
 
