@@ -37,9 +37,9 @@ MIN_AGE = timedelta(hours=1)
 class GarbageKind(StrEnum):
     TEMPORARY = "temporary"
     """A file of an upload, a derivation or a lease that a killed process left."""
-    HALF_UPLOAD = "half upload"
+    INCOMPLETE_UPLOAD = "incomplete upload"
     """A job row without image row: the upload was never acknowledged."""
-    LOST_ORIGINAL = "lost original"
+    MISSING_ORIGINAL = "missing original"
     """Rows without original: an interrupted delete."""
     ORPHAN = "orphan"
     """An original or variants without rows."""
@@ -81,14 +81,14 @@ class Collector:
         for path in await anyio.to_thread.run_sync(self._old_files):
             yield Garbage(GarbageKind.TEMPORARY, path)
         for upload_id in await self._repository.find_incomplete(self._before):
-            yield Garbage(GarbageKind.HALF_UPLOAD, upload_id)
+            yield Garbage(GarbageKind.INCOMPLETE_UPLOAD, upload_id)
         has_uploads = any((await self._repository.count()).values())
-        if has_uploads and not await self._has_any_original():  # probably the wrong store, not lost originals
+        if has_uploads and not await self._has_any_original():  # probably the wrong store, not missing originals
             raise StoreUnavailable("The database has uploads but the store has no originals: check S3_BUCKET.")
         async for upload, _ in self._repository.each():
             self._on_upload()
             if upload.created_at < self._before and not await exists(self._store, original_key(upload.upload_id)):
-                yield Garbage(GarbageKind.LOST_ORIGINAL, upload.upload_id)
+                yield Garbage(GarbageKind.MISSING_ORIGINAL, upload.upload_id)
         async for upload_id in self._stored_uploads():
             self._on_upload()
             if not has_uploads:  # probably the wrong database, not a bucket full of orphans
@@ -106,7 +106,7 @@ class Collector:
             return
         upload_id = UploadId(garbage.name)
         await self._variant_service.purge(upload_id)
-        if garbage.kind is not GarbageKind.HALF_UPLOAD:  # never acknowledged, so no CDN has it
+        if garbage.kind is not GarbageKind.INCOMPLETE_UPLOAD:  # never acknowledged, so no CDN has it
             await self._cdn.invalidate([upload_tag(upload_id)])  # the delete may have stopped before this step
         await self._repository.delete(upload_id)
 

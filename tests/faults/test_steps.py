@@ -82,7 +82,7 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
         assert {variant.state for variant in image.variants.values()} == {VariantState.STORED}
     await again.database.close()
 
-    assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.HALF_UPLOAD}
+    assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.INCOMPLETE_UPLOAD}
     left = {key: body for key, body in (await stored(folder)).items() if key not in others}
     if uploads and not warmed:  # acknowledged, or killed on the way to saying so: whole
         [upload_id] = uploads

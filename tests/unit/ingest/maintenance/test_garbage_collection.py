@@ -1,4 +1,4 @@
-"""What each crash leaves is found and removed; what is whole, or under way, is not touched."""
+"""Leftovers of crashes are found and removed; complete uploads and uploads in progress are kept."""
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,7 +29,7 @@ VARIANT = SIZES.standard[0]
 
 
 class Scene:
-    """One whole upload, and what a test adds to it."""
+    """One complete upload, and what a test adds."""
 
     def __init__(
         self,
@@ -108,9 +108,9 @@ async def leave_variants_alone(scene: Scene, upload_id: UploadId) -> None:
 
 
 CRASHES = {
-    leave_job_alone: GarbageKind.HALF_UPLOAD,
-    leave_job_and_original: GarbageKind.HALF_UPLOAD,
-    leave_rows_without_original: GarbageKind.LOST_ORIGINAL,
+    leave_job_alone: GarbageKind.INCOMPLETE_UPLOAD,
+    leave_job_and_original: GarbageKind.INCOMPLETE_UPLOAD,
+    leave_rows_without_original: GarbageKind.MISSING_ORIGINAL,
     leave_original_alone: GarbageKind.ORPHAN,
     leave_variants_alone: GarbageKind.ORPHAN,
 }
@@ -133,18 +133,18 @@ async def test_leftovers_of_a_crash_are_found_and_removed(
     keys = await scene.store.keys()
     assert sorted(keys) == sorted([original_key(scene.whole.upload_id), variant_key(scene.whole.upload_id, VARIANT)])
     assert await rows(scene.repository._database) == (1, 1)
-    assert scene.cdn.invalidated == ([] if kind is GarbageKind.HALF_UPLOAD else [upload_tag(upload_id)])
+    assert scene.cdn.invalidated == ([] if kind is GarbageKind.INCOMPLETE_UPLOAD else [upload_tag(upload_id)])
 
 
 async def test_cdn_failure_keeps_rows_to_be_found_again(scene: Scene) -> None:
-    """A delete that stopped at the CDN has left them, and with them went the last word of what it still holds."""
+    """A delete that failed at the CDN left them. Without the rows, nothing would say what the CDN still holds."""
     upload_id = new_upload_id()
     await leave_rows_without_original(scene, upload_id)
     scene.cdn.failure = CdnUnavailable("away")
 
     with pytest.raises(CdnUnavailable):
         await scene.collect()
-    assert await scene.find() == [Garbage(GarbageKind.LOST_ORIGINAL, upload_id)]
+    assert await scene.find() == [Garbage(GarbageKind.MISSING_ORIGINAL, upload_id)]
 
     scene.cdn.failure = None
     await scene.collect()
@@ -175,7 +175,7 @@ async def test_file_removed_meanwhile_is_ignored(scene: Scene) -> None:
     kept.write_bytes(b"half")
 
     class Listed(PosixPath):
-        """A folder as it was a moment ago."""
+        """A folder whose listing is out of date."""
 
         def iterdir(self) -> Iterator[Path]:
             return iter([gone, kept])
@@ -194,7 +194,7 @@ async def test_empty_database_with_full_store_raises(scene: Scene) -> None:
 
 
 async def test_on_upload_is_called_for_each_upload(scene: Scene) -> None:
-    """Its row, its original and its variants; whoever waits sees that it goes on where nothing is found."""
+    """Once each for row, original and variants, so that progress is visible even if nothing is found."""
     await scene.upload(accepted())
     looked: list[None] = []
     collector = scene.collector(on_upload=lambda: looked.append(None))
