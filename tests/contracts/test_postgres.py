@@ -1,4 +1,4 @@
-"""What is Postgres' own: its types, its migrations, and how it says that it is away."""
+"""Postgres specifics: types, migrations, concurrency and outages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ from tests.service import darkroom
 from tests.unit.ingest.examples import accepted
 
 DEADLINE = 1.0  # seconds for a transaction
-AWAY = 20  # seconds until a server that hangs must have been given up
+AWAY = 20  # seconds within which calls to a hanging server must fail
 TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
     "stopped": PostgresServer.stop,
     "killed": PostgresServer.kill,
@@ -33,7 +33,7 @@ TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
 
 @pytest.fixture
 async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
-    """Empty: not migrated either."""
+    """Empty and not migrated."""
     url = postgres.create_database()
     database = Database(url)
     yield database
@@ -43,7 +43,7 @@ async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def impatient(postgres: PostgresServer, database: Database) -> AsyncIterator[Database]:
-    """The same database, migrated, by connections that give up soon."""
+    """The same database, migrated, with short deadlines."""
     await database.migrate()
     impatient = Database(database.engine.url, deadline=DEADLINE)
     yield impatient
@@ -84,7 +84,7 @@ class TestMigrations:
 
     @pytest.mark.slow  # two programs to start
     async def test_concurrent_migrations_succeed(self, database: Database, tmp_path: Path) -> None:
-        """As when two machines are brought up together: one of them may be told that it came second."""
+        """Two machines start together; one of them may report that it was second."""
         url = database.engine.url.render_as_string(hide_password=False)
         commands = [asyncio.to_thread(darkroom, tmp_path, "migrate", DATABASE_URL=url) for _ in range(2)]
         done = await asyncio.gather(*commands)
@@ -141,7 +141,7 @@ class TestConcurrency:
             await other.close()
 
     async def test_delete_during_work_does_not_deadlock(self, database: Database) -> None:
-        """A record locks the job and then the image. A deletion in the other order would meet it head-on."""
+        """`record` locks the job row, then the image row. Deleting in the other order could deadlock."""
         await database.migrate()
         repository = JobRepository(database)
 
@@ -174,7 +174,7 @@ class TestAway:
         self, postgres: PostgresServer, impatient: Database, trouble: Callable[[PostgresServer], None]
     ) -> None:
         repository = JobRepository(impatient)
-        await asyncio.gather(*(repository.count() for _ in range(10)))  # connections to lose
+        await asyncio.gather(*(repository.count() for _ in range(10)))  # open connections that the restart closes
         trouble(postgres)
         await self.assert_away(repository)
 

@@ -1,4 +1,4 @@
-"""Uploads for a catalogue, and what it says of them."""
+"""Helpers that create and read uploads in a repository."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from proxy.model import UploadId, new_upload_id
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 NOON = datetime(2025, 11, 2, 12, 0, 0, 123456, tzinfo=UTC)
 WAYS = {PENDING: (), PROCESSING: (PROCESSING,), COMPLETE: (PROCESSING, COMPLETE), FAILED: (PROCESSING, FAILED)}
-"""How a pending job gets there."""
+"""Transitions from pending to each status."""
 
 
 def upload_of(upload_id: UploadId, created_at: datetime = NOON) -> Upload:
@@ -26,7 +26,7 @@ def upload_of(upload_id: UploadId, created_at: datetime = NOON) -> Upload:
 async def accept_upload(
     repository: JobRepository, status: JobStatus = PENDING, *, created_at: datetime = NOON, upload_id: str = ""
 ) -> UploadId:
-    """An accepted upload whose job has come to `status`."""
+    """Accepts an upload and brings its job to `status`."""
     chosen = UploadId(upload_id or new_upload_id())
     await repository.begin(chosen)
     await repository.accept(upload_of(chosen, created_at))

@@ -1,4 +1,4 @@
-"""What the catalogue promises of idempotency keys: one upload under each, whoever asks and whatever dies."""
+"""Idempotency keys: one upload for each, despite concurrency and crashes."""
 
 import asyncio
 from dataclasses import replace
@@ -149,7 +149,7 @@ class TestDeadAttempts:
     async def test_accept_during_takeover_either_wins_or_loses(
         self, repository: JobRepository, database: Database
     ) -> None:
-        """Whoever comes first; never two uploads under one key."""
+        """Either may win; there are never two uploads with one key."""
         for _ in range(30):
             await self.race(repository, database)
 

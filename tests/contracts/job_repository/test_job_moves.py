@@ -1,4 +1,4 @@
-"""What the catalogue promises of a job: legal moves, made once, and what is recorded with them."""
+"""Job transitions and records: legal only, and made once."""
 
 import asyncio
 from dataclasses import replace

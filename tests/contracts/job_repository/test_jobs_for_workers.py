@@ -1,4 +1,4 @@
-"""What the catalogue promises to workers: the oldest first, nothing forgotten."""
+"""The repository for workers: oldest jobs first, none lost."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -61,7 +61,7 @@ class TestForWorkers:
             for minutes in (5, 9, 7)
         ]
         await accept_upload(repository, created_at=datetime.now(UTC))
-        for status in (PROCESSING, COMPLETE, FAILED):  # whose last sign of life is their last move, just now
+        for status in (PROCESSING, COMPLETE, FAILED):  # updated just now by their last transition
             await accept_upload(repository, status, created_at=datetime.now(UTC) - timedelta(hours=1))
         await repository.begin(new_upload_id())
 
@@ -87,7 +87,7 @@ class TestForWorkers:
     async def test_oldest_pending_returns_its_time(self, repository: JobRepository) -> None:
         assert await repository.oldest_pending() is None
         await accept_upload(repository, PROCESSING, created_at=NOON)
-        await repository.begin(new_upload_id())  # still being uploaded: it waits for its bytes
+        await repository.begin(new_upload_id())  # an upload in progress
         assert await repository.oldest_pending() is None
 
         await accept_upload(repository, created_at=NOON + timedelta(seconds=2))

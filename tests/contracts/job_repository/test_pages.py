@@ -1,4 +1,4 @@
-"""What the catalogue promises of its pages: every upload once, whatever comes and goes."""
+"""Pages of uploads: each upload once, despite concurrent changes."""
 
 import base64
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the catalogue promises of an upload: from its first byte to its deletion."""
+"""The repository's uploads, from the first byte to deletion."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -104,7 +104,7 @@ class TestDeleting:
             await repository.find(upload_id)
         assert await newest_ids(repository) == [other]
         assert sum((await repository.count()).values()) == 1
-        await repository.begin(upload_id)  # not a trace is left in the way
+        await repository.begin(upload_id)  # the first upload left no row
 
     async def test_second_delete_returns_false(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)

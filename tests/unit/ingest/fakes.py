@@ -12,9 +12,9 @@ from proxy.variants.variant_service import VariantService
 
 
 class ScriptedVariantService(VariantService):
-    """What a warm-up sees of Derivations. Attempts end as `script` says, after `after` variants; then all succeed.
+    """Fakes derivations. Attempts raise the exceptions of `script` after `after` variants; later attempts succeed.
 
-    As with the real ones, what an earlier attempt has stored is there already, and its seconds are not known any more.
+    As in the real service, variants of earlier attempts are stored already and have no seconds.
     """
 
     def __init__(self, *script: Exception, after: int = 1, during: Callable[[], None] | None = None) -> None:

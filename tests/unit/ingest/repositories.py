@@ -18,7 +18,7 @@ from tests.fakes import Gate
 
 
 class WatchedRepository(JobRepository):
-    """The real one, keeping a record of calls; told to, it fails or waits before a call has any effect."""
+    """A real repository that records calls and can fail or block before a call takes effect."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -30,16 +30,16 @@ class WatchedRepository(JobRepository):
         self._called: dict[str, asyncio.Event] = {}
 
     def fail(self, method: str, times: int = 1_000_000) -> None:
-        """The next `times` calls of `method` raise CatalogUnavailable and change nothing; 0 mends it."""
+        """Makes the next `times` calls of `method` raise CatalogUnavailable without effect; 0 ends that."""
         self._failures[method] = times
 
     def hold(self, method: str) -> Gate:
-        """Calls of `method` wait at the gate before they do anything."""
+        """Makes calls of `method` wait at the returned gate before they take effect."""
         self._gates[method] = Gate()
         return self._gates[method]
 
     async def called(self, method: str) -> None:
-        """Returns once `method` was called after this."""
+        """Returns after the next call of `method`."""
         await self._called.setdefault(method, asyncio.Event()).wait()
 
     async def _enter(self, method: str, upload_id: UploadId) -> None:
@@ -81,7 +81,7 @@ class WatchedRepository(JobRepository):
 
 
 class MemoryRepository(JobRepository):
-    """Jobs in a dictionary, for loops whose time is virtual: a real database answers from a thread."""
+    """Jobs in a dictionary, for tests in virtual time: a real database answers from a thread."""
 
     def __init__(self, *uploads: Upload) -> None:
         self.uploads = {upload.upload_id: upload for upload in uploads}

@@ -1,4 +1,4 @@
-"""What is a key, and what is kept of it."""
+"""Parsing and storing idempotency keys."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The states of a job and their legal moves."""
+"""Job states and transitions."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Opening the database: how durable it is, whether its tables are those we need, and how it says that it is away."""
+"""Opening the database: durability, the check of its tables, and failures."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def overwrite(folder: Path) -> None:
 
 
 async def assert_away(database: Database) -> None:
-    """Every call says CatalogUnavailable, with a sentence that gives nothing away."""
+    """Every call raises CatalogUnavailable with a message without details."""
     repository = JobRepository(database)
     calls = (
         database.check(),

@@ -1,4 +1,4 @@
-"""The tables as the migrations make them are those that the code believes in; and there is a way back."""
+"""Migrations create the tables that the code uses, and can be undone."""
 
 import asyncio
 import sqlite3
@@ -48,7 +48,7 @@ def differences(connection: Connection) -> Any:
 
 
 def constraints(connection: Connection) -> dict[str, Any]:
-    """What Alembic does not compare."""
+    """Constraints, which Alembic does not compare."""
     inspector = inspect(connection)
     return {
         table: (
@@ -72,7 +72,7 @@ async def test_migrated_tables_match_the_code(empty: Database) -> None:
 
 @pytest.mark.heavy
 async def test_concurrent_migrations_take_turns(empty: Database) -> None:
-    """Each reads the tables before it changes them: of those that had read, SQLite would refuse all but the first."""
+    """Each migration reads before it writes. SQLite would reject all but the first concurrent writer."""
     others = [Database(empty.engine.url) for _ in range(3)]
 
     await asyncio.gather(*(database.migrate() for database in others))
@@ -83,7 +83,7 @@ async def test_concurrent_migrations_take_turns(empty: Database) -> None:
 
 
 async def test_database_opened_while_another_process_writes_to_the_new_file_waits_for_it(empty: Database) -> None:
-    """SQLite refuses the switch to WAL at once then, without its busy timeout."""
+    """SQLite then rejects the switch to WAL without its busy timeout."""
     assert empty.engine.url.database is not None
     with closing(sqlite3.connect(empty.engine.url.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

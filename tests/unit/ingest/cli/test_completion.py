@@ -1,4 +1,4 @@
-"""Pressing Tab: what is offered, by the shells' own scripts, and that nothing heavy is imported for it."""
+"""Shell completion: what it offers, and that it imports nothing heavy."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 
 BIN = Path(sys.executable).parent
 HEAVY = {"anyio", "boto3", "numpy", "PIL", "prometheus_client", "redis", "rich", "sqlalchemy", "structlog", "uvicorn"}
-"""Together they take longer than all else. (pydantic is Typer's own.)"""
+"""Their imports take longer than everything else. (Typer itself imports pydantic.)"""
 
 
 def run(*command: str, **environment: str) -> str:
@@ -27,7 +27,7 @@ def run(*command: str, **environment: str) -> str:
 
 
 def in_bash(lines: Iterable[str]) -> list[list[str]]:
-    """What bash offers at the end of each line, after the script that `--show-completion` prints there."""
+    """Returns what bash offers at the end of each line, using the script of `--show-completion`."""
     program = """
         source <(darkroom --show-completion)
         [ "$(complete -p darkroom)" = "complete -o default -F _darkroom_completion darkroom" ] || exit 1

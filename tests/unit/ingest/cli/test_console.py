@@ -1,4 +1,4 @@
-"""What commands print: rows that scripts can read, and nothing that moves a terminal's cursor."""
+"""Output of commands: rows that scripts can read, and no control characters."""
 
 import pytest
 import typer

@@ -1,4 +1,4 @@
-"""`--help` of every command: what it does, an example that works, and nothing that a narrow terminal would break."""
+"""`--help` of every command: summary, working examples, 80 columns."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from ingest.cli import app
 
 PROGRAM = str(Path(sys.executable).with_name("darkroom"))
 RUNNING = {("serve",), ("worker",)}
-"""They run until they are stopped, and print a log."""
+"""Commands that run until stopped and print a log."""
 FILES = {("edge", "nginx"), ("edge", "cloudfront")}
-"""They print a file for another program, in that program's own language."""
+"""Commands that print a configuration file of another program."""
 
 ROOT = typer.main.get_command(app)
 
@@ -37,7 +37,7 @@ def find(words: tuple[str, ...]) -> object:
 
 
 def printed(*command: str, **environment: str) -> str:
-    """By 80 columns, as a pipe gets it."""
+    """Returns the output of a command in a pipe, at 80 columns."""
     done = subprocess.run(
         command,
         env={"PATH": os.defpath, "HOME": "/nonexistent", "LANG": "C.UTF-8", **environment},
@@ -64,7 +64,7 @@ for words in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def pages() -> dict[tuple[str, ...], str]:
-    """All of them, by one process."""
+    """All help pages, printed by one process."""
     *texts, rest = printed(sys.executable, "-c", PAGES, json.dumps(ALL)).split("end of page\n")
     assert rest == ""
     return dict(zip(ALL, texts, strict=True))
@@ -110,7 +110,7 @@ def options(line: str) -> list[str]:
 
 
 def known(line: str) -> set[str]:
-    """The options of the command that a line begins with."""
+    """Returns the options of the command that a line calls."""
     command: object = ROOT
     for word in line.split():
         if word not in getattr(command, "commands", {}):

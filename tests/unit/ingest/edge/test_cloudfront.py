@@ -1,4 +1,4 @@
-"""Invalidations at CloudFront: against moto, and against botocore's own stub for what moto never answers."""
+"""CloudFront invalidations: against moto, and against botocore's stub for errors that moto never returns."""
 
 from collections.abc import Iterator
 from contextlib import closing

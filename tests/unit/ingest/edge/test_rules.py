@@ -1,4 +1,4 @@
-"""The edge's path rules, read back out of what is printed: they know what the origin knows, and nothing else."""
+"""The printed path rules accept exactly the paths that the origin serves."""
 
 import re
 from uuid import uuid4

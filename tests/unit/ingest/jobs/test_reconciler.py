@@ -1,4 +1,4 @@
-"""An accepted job ends, whatever the queue has forgotten or given up. In virtual time."""
+"""The reconciler ends jobs that the queue lost or abandoned. In virtual time."""
 
 import asyncio
 

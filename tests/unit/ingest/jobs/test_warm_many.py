@@ -1,4 +1,4 @@
-"""Warming many: each once, a few at a time, a page in memory, and what went wrong named at the end."""
+"""Warming up many uploads: each once, with limited concurrency and memory, and failures reported."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class ScriptedWarmUp:
-    """Ends each job as `ends` says, and keeps count of how many were in hand at once."""
+    """Ends each job as `ends` says, and records the greatest concurrency."""
 
     def __init__(self, **ends: JobStatus | None) -> None:
         self._ends = ends
@@ -64,7 +64,7 @@ async def test_each_upload_is_warmed_once_within_concurrency() -> None:
 
 
 async def test_uploads_are_read_lazily() -> None:
-    """However many there are, what is in memory is what is in hand."""
+    """Only uploads that are being warmed up are in memory."""
     taken: list[int] = []
     ahead: list[int] = []
 

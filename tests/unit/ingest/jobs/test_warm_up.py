@@ -234,7 +234,7 @@ class TestFailed:
     async def test_missing_original_fails(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        await store.inner.delete(original_key(upload.upload_id))  # not by way of our delete: the rows stay
+        await store.inner.delete(original_key(upload.upload_id))  # directly in the store, so the rows stay
 
         assert await deliver(warmup.run, upload.upload_id) is FAILED
 
@@ -382,7 +382,7 @@ class TestLeases:
     async def test_variants_of_one_upload_do_not_block_each_other(
         self, pool: RenderPool, repository: WatchedRepository, store: CountingStore, tmp_path: Path
     ) -> None:
-        """Whatever the lock makes of keys, two of one warm-up must not meet there and cost it a second decode."""
+        """Lease keys of one warm-up must not collide, which would cost a second decode."""
         lock = FileLeaseStore(tmp_path / "locks")
         upload_id = new_upload_id()
         async with AsyncExitStack() as leases:
@@ -440,7 +440,7 @@ class TestLost:
         assert await deliver(warmup.run, upload_id) is None
 
         assert store.calls == []
-        await repository.accept(accepted(upload_id))  # not a trace is left in the way
+        await repository.accept(accepted(upload_id))  # the first upload left no row
 
     @pytest.mark.promise("E5")
     async def test_concurrent_runs_let_one_claim(
@@ -464,7 +464,7 @@ class TestLost:
 
         assert await run is None
         assert await status(repository, upload.upload_id) == (PENDING, 0, None)
-        assert before <= set(await sizes_in(store, upload.upload_id))  # what is stored is right, whoever goes on
+        assert before <= set(await sizes_in(store, upload.upload_id))  # what is stored is valid for the next worker
 
 
 class TestDeletedMeanwhile:
@@ -514,7 +514,7 @@ class TestDeletedMeanwhile:
 class TestWhileTheDatabaseIsAway:
     @pytest_asyncio.fixture(loop_scope="module")
     async def impatient(self, store: CountingStore, tmp_path) -> AsyncIterator[VariantService]:
-        """Over the one render process of a pool of its own, where a request waits for a second and a half."""
+        """A service with one render process, whose requests wait 1.5 seconds at most."""
         pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=3, max_waiting=8)
         await pool.start()
         settings = Settings(data_dir=tmp_path)

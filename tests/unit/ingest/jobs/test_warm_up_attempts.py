@@ -1,4 +1,4 @@
-"""What a warm-up does when its attempts fail: in virtual time, as it waits up to half a minute."""
+"""Warm-ups whose attempts fail. In virtual time, because retries wait up to half a minute."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,7 +30,7 @@ PASSING = [StoreUnavailable("s"), Overloaded("o"), RenderFailed("r"), Derivation
 
 
 class Outcome:
-    """One run of a warm-up over an upload of its own, and all that can be seen of it afterwards."""
+    """Runs one warm-up of a new upload and keeps everything observable."""
 
     def __init__(self, variant_service: ScriptedVariantService, **failures: int) -> None:
         self.upload: Upload = accepted()
@@ -82,7 +82,7 @@ class TestWhatMayPass:
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 2
         assert outcome.variant_service.deleted == []
-        assert 0.75 <= outcome.waited < 1.35  # a quarter shorter or longer, as chance has it
+        assert 0.75 <= outcome.waited < 1.35  # randomised by a quarter
 
     def test_retries_back_off_and_then_fail(self) -> None:
         outcome = Outcome(ScriptedVariantService(*[StoreUnavailable("The store is on holiday.")] * 10, after=3)).run()
@@ -166,7 +166,7 @@ class TestTheDatabaseIsAway:
         try:
             outcome.run()
         except CatalogUnavailable:
-            assert outcome.job[0] is JobStatus.PENDING  # somebody else may take it
+            assert outcome.job[0] is JobStatus.PENDING  # another worker may claim it
         else:
             assert outcome.job == (JobStatus.COMPLETE, 100, None)
 

@@ -1,4 +1,4 @@
-"""A worker over the embedded queue goes on: whatever becomes of one job, the next is taken. In virtual time."""
+"""A worker on the embedded queue: no failure of a job stops it. In virtual time."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 
 
 class Broken(MemoryRepository):
-    """Raises what nobody has foreseen, as often as told, whenever its first upload is looked up."""
+    """Raises an unexpected exception the given number of times when its first upload is looked up."""
 
     def __init__(self, *uploads: Upload, times: int) -> None:
         super().__init__(*uploads)
@@ -41,7 +41,7 @@ def worker_over(repository: MemoryRepository, variant_service: ScriptedVariantSe
 
 
 def work(repository: MemoryRepository, variant_service: ScriptedVariantService, *, seconds: float = 600) -> None:
-    """Lets a worker run for so long, and stops it."""
+    """Runs a worker for the given time, then stops it."""
 
     async def story() -> None:
         worker = asyncio.create_task(worker_over(repository, variant_service).run())

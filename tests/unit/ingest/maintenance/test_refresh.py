@@ -1,4 +1,4 @@
-"""Stale variants: found, weighed and derived anew, and nothing else touched."""
+"""Stale variants are found, estimated and derived anew; others are kept."""
 
 import pytest
 
@@ -35,7 +35,7 @@ async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
 
 
 async def make_stale(store: ObjectStore, upload_id: UploadId, *variants: Variant) -> int:
-    """What they weigh."""
+    """Returns their bytes."""
     for variant in variants:
         metadata = {"recipe": f"of-{variant.format}", "cache-tag": "old"}
         key = variant_key(upload_id, variant)

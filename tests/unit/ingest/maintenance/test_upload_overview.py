@@ -1,4 +1,4 @@
-"""All that is known of an upload, from whoever knows it."""
+"""The overview of an upload from catalog and store."""
 
 from collections.abc import Mapping
 from pathlib import Path

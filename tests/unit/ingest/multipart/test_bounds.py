@@ -1,4 +1,4 @@
-"""Nothing in a body is without end: parts, headers, names, what is around them, the file."""
+"""Limits on parts, headers, names, preamble, epilogue and file."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The file comes out byte for byte, whatever is around it and however it is cut."""
+"""The file's bytes are unchanged, whatever surrounds it and however it is chunked."""
 
 from itertools import pairwise
 

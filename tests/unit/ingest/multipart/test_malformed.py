@@ -1,4 +1,4 @@
-"""What is no multipart body, or a broken one: a refusal that says why, never a part of a file."""
+"""Malformed bodies are refused with a reason and never yield a partial file."""
 
 import pytest
 from hypothesis import given
@@ -80,7 +80,7 @@ class TestBroken:
         assert at_once(cut_everywhere()) == {Malformed}
 
     def test_missing_byte_never_changes_the_picture_silently(self) -> None:
-        """Where the frame loses a byte, the file may not grow by what was frame."""
+        """If the framing loses a byte, framing bytes must not become part of the file."""
         whole = upload_body(b"picture")
 
         async def without(index: int) -> bytes:

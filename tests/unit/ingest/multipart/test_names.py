@@ -1,4 +1,4 @@
-"""Which part is the picture, and that what its file is called does not matter."""
+"""Field names select the picture; file names do not matter."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An upload that is taken: what is stored of it, what is written down, and what can be seen while it comes."""
+"""Accepted uploads: what is stored, recorded and visible meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""An upload that breaks off, by its client or by a cancellation: nothing of it is left anywhere."""
+"""Uploads interrupted by the client or a cancellation leave nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ JPEG = picture()
 
 
 class SlowDisk(DiskStore):
-    """Waits before a finished file gets its name: where a power cut, or a cancellation, has most time to come."""
+    """Waits before renaming a finished file, where a cancellation is most likely."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -100,7 +100,7 @@ class TestBreakingOff:
     async def test_cancelled_while_writing_to_disk_leaves_nothing(
         self, pool: RenderPool, repository: WatchedRepository, variant_service: VariantService, tmp_path: Path
     ) -> None:
-        """A thread cannot be cancelled: what it writes after the undoing is nobody's."""
+        """A thread cannot be cancelled: what it writes after the undo would be orphaned."""
         disk = SlowDisk(tmp_path / "objects")
         uploads = UploadService(
             store=disk,
@@ -117,7 +117,7 @@ class TestBreakingOff:
         await asyncio.to_thread(disk.writing.wait, 10)
 
         upload.cancel()
-        await asyncio.wait([upload], timeout=0.5)  # until it ends, or for long enough to have undone all it knows of
+        await asyncio.wait([upload], timeout=0.5)  # until it ends, or long enough to have undone everything
         disk.go_on.set()
         await asyncio.gather(upload, return_exceptions=True)
         await asyncio.to_thread(disk.written.wait, 10)
@@ -128,6 +128,6 @@ class TestBreakingOff:
         upload = asyncio.create_task(uploads.receive(body))
         await reached(gate, upload)
         upload.cancel()
-        asyncio.get_running_loop().call_later(0.05, gate.open)  # what was begun when it was cancelled ends after that
+        asyncio.get_running_loop().call_later(0.05, gate.open)  # the running write ends after the cancellation
         with pytest.raises(asyncio.CancelledError):
             await upload

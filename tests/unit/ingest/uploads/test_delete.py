@@ -1,4 +1,4 @@
-"""The end of an upload: original, variants and rows, in an order that can be taken up again."""
+"""Deleting an upload: original, variants and rows, in an order that can be resumed."""
 
 import asyncio
 

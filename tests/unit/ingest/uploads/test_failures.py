@@ -1,4 +1,4 @@
-"""An upload that meets a failure of ours: it says so, and no promise is left that cannot be kept."""
+"""Uploads that meet a failure of the service leave nothing behind."""
 
 import asyncio
 import os
@@ -73,7 +73,7 @@ class TestFailures:
     async def test_row_that_cannot_be_removed_keeps_its_original(
         self, uploads: UploadService, repository: WatchedRepository, store: CountingStore, temporary: Path
     ) -> None:
-        """Whether the row was committed is not known then, and a row without its original is a broken promise."""
+        """The row may have been committed, and a row must not be without original."""
         repository.fail("accept")
         repository.fail("delete")
 
@@ -101,7 +101,7 @@ class TestFailures:
         self, uploads: UploadService, pool: RenderPool, assert_nothing_left: Check
     ) -> None:
         [process] = pool._idle
-        os.kill(process.pid, signal.SIGSTOP)  # or it might answer before it is killed
+        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot answer before it is killed
         receiving = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
         while process in pool._idle:  # until it has the picture
             await asyncio.sleep(0)

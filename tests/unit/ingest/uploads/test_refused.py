@@ -1,4 +1,4 @@
-"""A picture that is not taken: the upload says why, and nothing of it is left anywhere."""
+"""Refused pictures: the upload raises the reason and leaves nothing."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The whole service, put together as `darkroom serve` does it, for as long as a module; its worker only on demand."""
+"""The whole service as `darkroom serve` builds it, one per module; its worker only on demand."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class Service:
         return cls(ingest, serve_variants(ingest.proxy, ingest_app(ingest, warm_up=False)))
 
     def configured(self, **changes: Any) -> "Service":
-        """The same service, store and database under other settings, but for those that its pool was started with."""
+        """The same service, store and database with other settings; its pool keeps the original ones."""
         settings = Settings(**_arguments(self.ingest.proxy.settings) | changes)
         return self.made_of(proxy=replace(self.ingest.proxy, settings=settings))
 
@@ -54,7 +54,7 @@ class Service:
             return await client.delete(path)
 
     async def holdings(self) -> tuple[object, ...]:
-        """All that there is: stored objects, temporary files, rows."""
+        """Returns stored objects, temporary files and rows."""
         settings = self.ingest.proxy.settings
         objects = [name for name in files_below(settings.data_dir / "objects") if name.count("/")]
         return objects, files_below(settings.temporary), await rows(self.ingest.database)

@@ -1,4 +1,4 @@
-"""`POST /images/upload`: what a caller gets for a picture that is taken."""
+"""`POST /images/upload`: responses to accepted pictures."""
 
 import re
 from io import BytesIO

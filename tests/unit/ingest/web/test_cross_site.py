@@ -1,4 +1,4 @@
-"""An upload that a browser sends for another site's page is refused where there are no keys."""
+"""Without API keys, cross-site uploads are refused."""
 
 import pytest
 
@@ -66,7 +66,7 @@ async def test_api_key_suffices(service: Service, headers: dict[str, str]) -> No
 
 
 async def test_cors_is_not_allowed(service: Service) -> None:
-    """No CORS: a browser shows foreign pages no answer, and asks in vain whether they may send more than a form."""
+    """Without CORS headers, browsers hide responses from other sites, and preflight requests fail."""
     async with service.client({"origin": THEIRS, "access-control-request-method": "POST"}) as client:
         asked = await client.options("/images/upload")
 

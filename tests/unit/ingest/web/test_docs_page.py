@@ -1,4 +1,4 @@
-"""`/docs`: Swagger UI, every file of it from here, in a policy that lets nothing else run."""
+"""`/docs`: Swagger UI, with all files from this server and a policy that allows nothing else."""
 
 import re
 from html.parser import HTMLParser
@@ -18,7 +18,7 @@ TYPES = {
 
 
 class Sources(HTMLParser):
-    """What a page loads by itself, and its inline scripts."""
+    """Returns what a page loads, and its inline scripts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""`GET /images/{uploadId}/events`: the status as Server-Sent Events, until there is nothing more to come."""
+"""`GET /images/{uploadId}/events`: the status as Server-Sent Events, until the job ends."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ class Event:
 
 
 def events(answer: httpx.Response) -> list[Event]:
-    """Parsed as a browser does; comments are left out."""
+    """Parses events as a browser does; omits comments."""
     found = []
     for block in answer.text.replace("\r\n", "\n").split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))
@@ -42,10 +42,10 @@ async def upload(service: Service) -> UploadId:
 async def follow(
     service: Service, upload_id: UploadId, repository: WatchedRepository | None = None
 ) -> asyncio.Task[httpx.Response]:
-    """Somebody who has had the first event."""
+    """A client that has received the first event."""
     repository = repository or WatchedRepository(service.ingest.database)
     following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
-    for _ in range(3):  # to answer at all, for the first event, and to see whether there is another
+    for _ in range(3):  # for the response, the first event, and the look for the next one
         await repository.called("find")
     return following
 
@@ -136,7 +136,7 @@ async def test_disconnected_client_is_not_followed(service: Service) -> None:
     await eventually(following)
 
     asked = len(repository.calls)
-    await asyncio.sleep(0.4)  # in which it would have been asked again
+    await asyncio.sleep(0.4)  # long enough for another poll
     assert len(repository.calls) == asked
 
 

@@ -1,4 +1,4 @@
-"""A browser that posts the form without JavaScript gets a page; everyone else JSON."""
+"""A browser that posts the form without JavaScript gets a page; other clients get JSON."""
 
 import re
 from dataclasses import dataclass, field

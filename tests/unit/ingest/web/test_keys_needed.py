@@ -1,4 +1,4 @@
-"""Once there are keys, every call needs one but variants, the health checks and the page."""
+"""With API keys, every call needs one except variants, health checks and the page."""
 
 import pytest
 import pytest_asyncio

@@ -1,4 +1,4 @@
-"""What the calls beside the upload answer: one upload, its status, its pages, its end."""
+"""The routes other than upload: show, status, list, delete, health."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -232,7 +232,7 @@ class TestUnknown:
 
     @pytest.mark.parametrize("path", ["/images/", f"/images/{UNKNOWN}/", "/images/upload/", "/healthz/"])
     async def test_trailing_slash_is_404(self, service: Service, path: str) -> None:
-        """A redirect would repeat the request's own Host to whoever has it in a cache."""
+        """A cached redirect would repeat the request's Host header to others."""
         async with service.client({"host": "evil.test"}) as client:
             answer = await client.get(path)
 
@@ -298,7 +298,7 @@ class TestHealth:
 
 
 class EmptyRepository(JobRepository):
-    """Keeps how much it was asked for."""
+    """Records the limits of its calls."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -316,7 +316,7 @@ async def advance(ingest: IngestServices, upload_id: str, to: JobStatus, error: 
 
 
 def with_store(service: Service, store: CountingStore) -> Service:
-    """Over another store, down to the derivations."""
+    """The same service with another store, for derivations too."""
     proxy = service.ingest.proxy
     variant_service = VariantService(
         store,

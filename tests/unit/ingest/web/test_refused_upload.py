@@ -1,4 +1,4 @@
-"""`POST /images/upload`: every refusal as the contract has it, nothing left behind, and no more read than needed."""
+"""`POST /images/upload`: every refusal matches the contract, leaves nothing, and reads no more than necessary."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
 
 
 def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
-    """The document of a refusal, checked in every respect but its words."""
+    """Returns the problem document, after checking everything but its text."""
     document: dict[str, Any] = json.loads(exchange.answer)
     assert (exchange.status, document["status"], document["code"]) == (status, status, code)
     assert set(document) == {"type", "title", "status", "detail", "code"}
@@ -60,7 +60,7 @@ def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
 
 
 async def send(service: Service, exchange: Exchange, **headers: str) -> Exchange:
-    """Posts it, and sees that nothing of it was left behind."""
+    """Posts it and checks that nothing is left."""
     before = await service.holdings()
     async with asyncio.timeout(20):
         await exchange.run(service.app, "POST", "/images/upload", **{"content_type": MULTIPART} | headers)
@@ -118,7 +118,7 @@ class TestBodies:
 
     @pytest.mark.parametrize("name", ["too small", "an empty file", "half a picture"])
     async def test_response_after_a_complete_body_is_immediate(self, service: Service, name: str) -> None:
-        """A server's `receive` then only returns once the client hangs up: the answer would end seconds late."""
+        """`receive` then returns only when the client disconnects, so the response would end seconds late."""
         body, status, code = REFUSED[name]
 
         exchange = await send(service, Exchange([body]))
@@ -160,7 +160,7 @@ class TestTooLarge:
         assert 16 <= dropped * len(CHUNK) / MIB <= 65
 
     async def test_remaining_body_after_100_continue_is_discarded(self, service: Service) -> None:
-        """`Expect: 100-continue` was answered with the first read: there are bytes under way like any others."""
+        """The first read answered `Expect: 100-continue`, so bytes are on their way."""
         exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])), expect="100-continue")
 
         problem(exchange, 413, "too_large")

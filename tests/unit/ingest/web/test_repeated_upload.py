@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same upload sent again gets the first answer, and there is one upload."""
+"""`Idempotency-Key`: a repeated upload gets the first response and creates no second upload."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The `<picture>` that callers paste, and the widths that it announces."""
+"""The ready `<picture>` element and the JSON of uploads."""
 
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -21,7 +21,7 @@ ID = IMAGE.upload_id
 
 @dataclass
 class Element(HTMLParser):
-    """Tags with their attributes, in order; fails where one is not closed as it was opened."""
+    """Returns tags with their attributes, in order. Fails on unbalanced tags."""
 
     text: str
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
@@ -53,7 +53,7 @@ def picture_of(sizes: Sizes = DEFAULT, *, base: str = "", width: int = 640, heig
 
 
 def candidates(srcset: str | None) -> list[tuple[str, int]]:
-    """URLs with their widths, as a browser reads them where no URL has a comma."""
+    """Parses a srcset to URLs with widths; no URL may contain a comma."""
     assert srcset
     pairs = [candidate.split() for candidate in srcset.split(", ")]
     assert all(width.endswith("w") for _, width in pairs)
@@ -132,7 +132,7 @@ class TestPicture:
         assert (element.tags[-1][1]["width"], element.tags[-1][1]["height"]) == ("600", "400")
 
     def test_no_width_is_listed_twice(self) -> None:
-        """Two sizes larger than the picture both show it as it is; HTML allows no two candidates of one width."""
+        """Two sizes larger than the picture have its width. HTML allows one candidate per width."""
         sizes = Sizes(Size("page", 1000, None, Fit.INSIDE), Size("poster", 2000, None, Fit.INSIDE))
         widths = [width for _, width in candidates(picture_of(sizes).tags[-1][1]["srcset"])]
 

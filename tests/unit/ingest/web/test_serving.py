@@ -1,4 +1,4 @@
-"""The app as a server runs it: started, a picture uploaded and warmed, stopped."""
+"""The app as a server runs it: start, upload, warm-up, stop."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.unit.ingest.leftovers import files_below
 
 @pytest.fixture
 def logging():
-    """The app configures logging; the next test finds it as it was."""
+    """Restores logging, which the app configures."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)

@@ -1,4 +1,4 @@
-"""The jobs table as a queue: a bell for what happens here, another look for what happens elsewhere. Virtual time."""
+"""The jobs table as a queue: woken by this process, polling for others. In virtual time."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.unit.ingest.tasks import at_once, eventually
 
 
 class Bench:
-    """A queue with one consumer that ends every job; `failures` are what its first tries raise."""
+    """A queue with one consumer that ends every job. Its first attempts raise `failures`."""
 
     def __init__(self, repository: MemoryRepository, *failures: Exception) -> None:
         self.repository = repository
@@ -53,14 +53,14 @@ class Bench:
 
 
 def seconds() -> float:
-    """That have passed without anything to do."""
+    """Seconds that passed idle."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     return loop.skipped
 
 
 def add(repository: MemoryRepository) -> UploadId:
-    """A job that somebody else has made."""
+    """Adds a job without publishing it."""
     upload_id = new_upload_id()
     repository.uploads[upload_id] = accepted(upload_id)
     repository.status[upload_id] = JobStatus.PENDING
@@ -68,7 +68,7 @@ def add(repository: MemoryRepository) -> UploadId:
 
 
 async def settle() -> None:
-    """Lets whoever can run, run."""
+    """Lets other tasks run."""
     for _ in range(50):
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Tries at a job: when they come, and what the handler is told of them. In virtual time."""
+"""Retries of a job: their delays and deliveries. In virtual time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ ID = new_upload_id()
 
 
 class Handler:
-    """Fails so many times, and keeps what it was given, and when."""
+    """Fails the given number of times. Records deliveries and their times."""
 
     def __init__(self, failures: int) -> None:
         self._failures = failures
