@@ -1,4 +1,4 @@
-"""The errors that uploads, jobs and their dependencies raise, beside those of `proxy/errors.py`.
+"""The errors that uploads, jobs and their dependencies raise, in addition to those of `proxy/errors.py`.
 
     Refused
     ├── MissingImage              no `image` field
@@ -6,10 +6,10 @@
     ├── Aborted                   the client closed the connection before the end
     ├── TooLarge                  too many bytes
     ├── UploadTimeout             the body arrived too slowly
-    └── KeyReused                 the Idempotency-Key belongs to another picture
+    └── KeyReused                 the Idempotency-Key was used for another picture
     ServiceError
-    ├── InProgress                an upload with this Idempotency-Key is under way
-    └── CrossSite                 a browser sent it for a page of another site
+    ├── InProgress                an upload with this Idempotency-Key is in progress
+    └── CrossSite                 a browser sent it on behalf of another site
     Unavailable
     ├── CatalogUnavailable
     ├── QueueUnavailable
@@ -33,7 +33,7 @@ class Malformed(Refused):
 
 class Aborted(Refused):
     code = "aborted"
-    title = "The upload broke off"
+    title = "The upload was interrupted"
 
 
 class TooLarge(Refused):
@@ -49,12 +49,12 @@ class UploadTimeout(Refused):
 
 class KeyReused(Refused):
     code = "key_reused"
-    title = "The idempotency key is another picture's"
+    title = "The idempotency key was used for another picture"
 
 
 class InProgress(ServiceError):
     code = "in_progress"
-    title = "The same upload is under way"
+    title = "The same upload is in progress"
     retryable = True
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 2) -> None:
@@ -63,19 +63,19 @@ class InProgress(ServiceError):
 
 class CrossSite(ServiceError):
     code = "cross_site"
-    title = "The page of another site may not upload here"
+    title = "Other sites may not upload here"
 
 
 class CatalogUnavailable(Unavailable):
     code = "catalog_unavailable"
-    title = "The database is away"
+    title = "Database unavailable"
 
 
 class QueueUnavailable(Unavailable):
     code = "queue_unavailable"
-    title = "The queue is away"
+    title = "Queue unavailable"
 
 
 class CdnUnavailable(Unavailable):
     code = "cdn_unavailable"
-    title = "The CDN cannot be told"
+    title = "CDN unavailable"

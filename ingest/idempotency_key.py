@@ -1,6 +1,6 @@
-"""`Idempotency-Key`: a caller's name for one upload, so that sending it again does no harm.
+"""`Idempotency-Key`: a caller's name for one upload, which makes sending it again safe.
 
-The header is that of draft-ietf-httpapi-idempotency-key-header; what we promise of it: docs/decisions/0014.
+The header follows draft-ietf-httpapi-idempotency-key-header; docs/decisions/0014 says what Darkroom guarantees.
 """
 
 import hashlib
@@ -14,16 +14,16 @@ from ingest.errors import Malformed
 
 HEADER = "Idempotency-Key"
 LIFETIME = timedelta(hours=24)
-"""How long the first answer is given again; afterwards the key names another upload."""
+"""How long a repeat gets the first response. Afterwards the key can name another upload."""
 
 KEY_PATTERN = "^[!-~]{1,255}$"
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A key as it is kept: `digest` stands for the key and its caller, and gives neither away.
+    """A key as it is stored. `digest` identifies the key and its caller without revealing either.
 
-    An attempt that is older than `patience` and has not ended is taken for dead.
+    An unfinished attempt older than `patience` counts as dead.
     """
 
     digest: str
@@ -31,19 +31,20 @@ class IdempotencyKey:
 
 
 def parse_idempotency_key(values: Sequence[str], caller: bytes, patience: timedelta) -> IdempotencyKey | None:
-    """The claim of a request with these headers, None without any. `caller` is its API key, or empty.
+    """Parses the values of a request's `Idempotency-Key` headers. Returns None if there is no such header.
 
-    Raises Malformed for more than one, and for what is not 1 to 255 visible ASCII characters.
+    `caller` is the API key, or empty. Raises Malformed for several values, and unless the value is 1 to 255 visible
+    ASCII characters.
     """
     if not values:
         return None
     if len(values) > 1 or not re.fullmatch(KEY_PATTERN, values[0]):
-        raise Malformed(f"`{HEADER}` is 1 to 255 visible ASCII characters, once; a UUID does well.")
+        raise Malformed(f"Send `{HEADER}` once, with 1 to 255 visible ASCII characters, for instance a UUID.")
     return IdempotencyKey(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), patience)
 
 
 async def fingerprint(chunks: AsyncIterator[bytes]) -> str:
-    """SHA-256 of all of them, in hexadecimal. Raises what `chunks` raises."""
+    """Returns the SHA-256 of all chunks, in hexadecimal. Raises what `chunks` raises."""
     digest = hashlib.sha256()
     async for chunk in chunks:
         digest.update(chunk)

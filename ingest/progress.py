@@ -1,21 +1,21 @@
-"""How long work tells how far it is, whoever shows it."""
+"""The interface through which long-running work reports its progress."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
     def begin(self, title: str, total: int | None = None) -> None:
-        """A new stretch of work; `total` is None where nobody knows beforehand."""
+        """Starts a new phase; `total` is None if unknown."""
 
     def update(self, done: int, note: str = "") -> None:
-        """`done` of the total so far; `note` is shown beside it."""
+        """Reports that `done` items of the total are finished; `note` is shown beside the number."""
 
     def say(self, text: str) -> None:
-        """What is worth a line of its own."""
+        """Prints a line of its own."""
 
 
 class Silent:
-    """For those who want the result alone."""
+    """Shows nothing."""
 
     def begin(self, title: str, total: int | None = None) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Job: the progress of one upload's warm-up. Its states and their legal moves."""
+"""Records of the catalog: uploads, their warm-up jobs, and the legal job state transitions."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,40 +9,40 @@ from proxy.model import UploadId
 
 class JobStatus(StrEnum):
     PENDING = "pending"
-    """Waits for a worker."""
+    """Waiting for a worker."""
     PROCESSING = "processing"
-    """A worker has it."""
+    """A worker is running it."""
     COMPLETE = "complete"
-    """Every standard variant is in the store."""
+    """Every standard variant is stored."""
     FAILED = "failed"
-    """Ended with an error; `error` says which. Variants are still derived on request, if they can be."""
+    """Ended with an error, given in `error`. Variants are still derived on request where possible."""
 
     @property
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self in (JobStatus.COMPLETE, JobStatus.FAILED)
 
 
 TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING}),
-    # Back to pending: a stopping worker hands its job back. To itself: a worker takes over from a dead one.
+    # To pending: a stopping worker hands its job back. To processing: a worker takes over from a dead one.
     JobStatus.PROCESSING: frozenset({JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.FAILED}),
-    # An operator's `darkroom warm` begins again, for instance after a size was added.
+    # `darkroom warm` runs a job again, for instance after a size was added.
     JobStatus.COMPLETE: frozenset({JobStatus.PROCESSING}),
     JobStatus.FAILED: frozenset({JobStatus.PROCESSING}),
 }
 
 
 class JobNotClaimable(Exception):
-    """The job is not in the expected state: another worker has it, or the upload was deleted. Let go of it."""
+    """The job is not in the expected state: another worker has it, or the upload was deleted. Stop working on it."""
 
 
-UNSEEN = timedelta(seconds=10)
-"""Without a sign of life for so long, a job's worker may have died: twice the time that one variant may take."""
+STALLED_AFTER = timedelta(seconds=10)
+"""Time without an update after which a job's worker may have died: twice the time limit for one variant."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceContext:
-    """The request that began a job, for the log and the trace of whoever does it: its id, and its W3C `traceparent`."""
+    """The request that created a job: its id and W3C `traceparent`, for the worker's log and trace."""
 
     request_id: str | None = None
     traceparent: str | None = None
@@ -53,7 +53,7 @@ NO_TRACE = TraceContext()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`progress` is 0 to 100; `error` is a sentence for people, set while the status is `failed`."""
+    """The warm-up of one upload. `progress` is 0 to 100; `error` is readable text, set while the status is `failed`."""
 
     upload_id: UploadId
     status: JobStatus
@@ -64,21 +64,21 @@ class Job:
     trace_context: TraceContext = NO_TRACE
 
     @property
-    def unseen(self) -> bool:
-        return datetime.now(UTC) - self.updated_at > UNSEEN
+    def is_stalled(self) -> bool:
+        return datetime.now(UTC) - self.updated_at > STALLED_AFTER
 
 
 class VariantState(StrEnum):
     WAITING = "waiting"
-    """Not warmed yet. Its URL works all the same."""
+    """Not derived by the warm-up yet. Its URL works anyway."""
     STORED = "stored"
 
 
 @dataclass(frozen=True, slots=True)
 class WarmedVariant:
-    """What the catalogue knows of one standard variant. `milliseconds` its derivation took; None if unknown.
+    """The catalog's record of one standard variant. `milliseconds`: how long its derivation took; None if unknown.
 
-    `quality` and `score` are what a search for the quality came to; None where the quality was given.
+    `quality` and `score` are the result of the quality search; None if the quality is fixed.
     """
 
     url: str
@@ -91,7 +91,7 @@ class WarmedVariant:
 
 @dataclass(frozen=True, slots=True)
 class PrivateMetadata:
-    """Kinds of it (`proxy/imaging/privacy.py`): `found` in the original, and `in_exif`, which may be kept."""
+    """Kinds of private metadata (`proxy/imaging/privacy.py`) in the original; those `in_exif` may be kept."""
 
     found: list[str]
     in_exif: list[str]
@@ -99,9 +99,10 @@ class PrivateMetadata:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An accepted upload. `format` is jpeg, png or webp; sides are upright pixels; `variants` go by name.
+    """An accepted upload.
 
-    `private` is None for uploads from before it was looked at.
+    `format` is jpeg, png or webp. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
+    by name. `private` is None for uploads that predate its inspection.
     """
 
     upload_id: UploadId

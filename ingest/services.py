@@ -1,4 +1,4 @@
-"""Ingest put together around the proxy's origin. No HTTP."""
+"""Builds ingest's services from the settings and the proxy's services. No HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,9 +27,9 @@ _RESTART_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class IngestServices:
-    """Ingest's parts, for the app, the worker and the command line alike."""
+    """Ingest's services, used by the app, the worker and the command line."""
 
-    origin: ProxyServices
+    proxy: ProxyServices
     database: Database
     repository: JobRepository
     queue: WarmUpQueue
@@ -39,13 +39,13 @@ class IngestServices:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["IngestServices"]:
-        async with self._closing(), self.origin.running():
+        async with self._closing(), self.proxy.running():
             yield self
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["IngestServices"]:
-        """For what renders nothing."""
-        async with self._closing(), self.origin.connected():
+        """Opens connections without starting render workers."""
+        async with self._closing(), self.proxy.connected():
             yield self
 
     @asynccontextmanager
@@ -58,7 +58,7 @@ class IngestServices:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """A worker in this process; at the end its job is finished or handed back."""
+        """Runs a worker in this process. At the end its jobs are finished or handed back."""
         worker = asyncio.create_task(self._work())
         try:
             yield
@@ -68,41 +68,41 @@ class IngestServices:
                 await worker
 
     async def _work(self) -> None:
-        concurrency = max(1, self.origin.settings.render_processes - 1)  # one process is left to those who wait
+        concurrency = max(1, self.proxy.settings.render_processes - 1)  # leave one process to waiting requests
         while True:
             try:
                 await self.worker.run(concurrency)
-            except Exception:  # a server that takes uploads and warms up none must not go unnoticed, nor stay so
-                log.exception("the worker ended; it is started again")
+            except Exception:  # a server that accepts uploads must keep warming them up
+                log.exception("worker crashed, restarting", seconds=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)
 
     async def collect_jobs(self) -> None:
         for status, count in (await self.repository.count()).items():
-            self.origin.metrics.jobs.labels(status).set(count)
+            self.proxy.metrics.jobs.labels(status).set(count)
         oldest = await self.repository.oldest_pending()
         age = datetime.now(UTC) - oldest if oldest else timedelta(0)
-        self.origin.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
+        self.proxy.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
 
     async def collect_queue(self) -> None:
         for state, count in (await self.queue.lengths()).items():
-            self.origin.metrics.queue_jobs.labels(state).set(count)
+            self.proxy.metrics.queue_jobs.labels(state).set(count)
 
 
 def build_ingest_services(settings: Settings) -> IngestServices:
-    origin = build_services(settings)
+    proxy = build_services(settings)
     database = Database.from_settings(settings)
     repository = JobRepository(database)
-    warmup = WarmUp(repository, origin.variant_service, settings.sizes, origin.tracing)
+    warmup = WarmUp(repository, proxy.variant_service, settings.sizes, proxy.tracing)
     queue = open_queue(settings, repository)
     worker = Worker(queue, warmup, Reconciler(repository, queue))
-    return IngestServices(origin, database, repository, queue, warmup, worker, open_cdn(settings))
+    return IngestServices(proxy, database, repository, queue, warmup, worker, open_cdn(settings))
 
 
 @asynccontextmanager
 async def open_services(settings: Settings, *, rendering: bool = False) -> AsyncIterator[IngestServices]:
-    """Ingest's services for one command; with `rendering`, render workers are started. Raises CatalogUnavailable.
+    """Opens ingest's services for one command; `rendering` also starts render workers. Raises CatalogUnavailable.
 
-    The embedded database is migrated first, as a command may be the first process to use it.
+    Migrates the embedded database first, because a command may be the first process to use it.
     """
     services = build_ingest_services(settings)
     async with services.running() if rendering else services.connected():
@@ -133,15 +133,15 @@ def open_cdn(settings: Settings) -> Cdn:
 
 
 def build_upload_service(ingest: IngestServices) -> UploadService:
-    origin = ingest.origin
+    proxy = ingest.proxy
     return UploadService(
-        store=origin.store,
-        pool=origin.pool,
+        store=proxy.store,
+        pool=proxy.pool,
         repository=ingest.repository,
         queue=ingest.queue,
         cdn=ingest.cdn,
-        variant_service=origin.variant_service,
-        sizes=origin.settings.sizes,
-        metrics=origin.metrics,
-        temporary=origin.settings.temporary,
+        variant_service=proxy.variant_service,
+        sizes=proxy.settings.sizes,
+        metrics=proxy.metrics,
+        temporary=proxy.settings.temporary,
     )

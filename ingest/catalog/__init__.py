@@ -1,1 +1,1 @@
-"""The database: which uploads there are and how far their jobs have come. The proxy never reads it."""
+"""The catalog: the database of uploads and their jobs. The proxy never reads it."""

@@ -1,4 +1,4 @@
-"""Opening the database, and the one edge where its drivers' exceptions are translated."""
+"""Opens the database and translates its drivers' exceptions. No other module sees them."""
 
 import asyncio
 import sqlite3
@@ -19,17 +19,17 @@ from proxy.settings import Settings
 log = structlog.get_logger()
 
 LATEST_REVISION = "0003"
-"""The one that this version needs: the last in `migrations/`. Alembic could tell, and takes 0.1 s to import."""
+"""The revision that this version needs, the last in `migrations/`. A constant, as importing Alembic takes 0.1 s."""
 
-_BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another
-_MIGRATION_TIMEOUT = 600  # the same, while another brings the tables up to date
+_BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another writer
+_MIGRATION_TIMEOUT = 600  # the same, while another process migrates
 _DEADLINE = 6.0  # seconds
 
 
 class Database:
-    """Connections to one database. Every failure of it leaves here as CatalogUnavailable.
+    """Connections to one database. Raises every failure as CatalogUnavailable.
 
-    `deadline`: seconds for a whole transaction: the wait for a connection, a look whether it lives, a new one.
+    `deadline`: seconds for a whole transaction, including waiting for a connection, testing it and reconnecting.
     """
 
     def __init__(self, url: str | URL, *, deadline: float = _DEADLINE) -> None:
@@ -38,26 +38,26 @@ class Database:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":
-        """Raises CatalogUnavailable where the embedded one has no folder to be in."""
+        """Raises CatalogUnavailable if the folder of the embedded database cannot be created."""
         if settings.database_url:
             return cls(settings.database_url.get_secret_value())
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CatalogUnavailable(
-                f"{settings.data_dir} cannot be made ({error.strerror}): correct DATA_DIR."
+                f"Cannot create {settings.data_dir} ({error.strerror}): correct DATA_DIR."
             ) from error
         return cls(URL.create("sqlite+aiosqlite", database=str(settings.data_dir / "darkroom.db")))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """Committed and durable when the block ends; rolled back if it raises, or takes too long."""
+        """Commits durably when the block ends. Rolls back if it raises or passes the deadline."""
         with _translated():
             async with asyncio.timeout(self._deadline), self.engine.begin() as connection:
                 yield connection
 
     async def migrate(self, revision: str = "head") -> None:
-        """Brings the tables to `revision`; an empty database gets all of them. Of a large one it takes its time."""
+        """Migrates the tables to `revision`. Has no deadline, as a large database takes long."""
         if revision == "head" and await self.revision() == LATEST_REVISION:
             return
         from ingest.catalog.upgrade import CommandError, upgrade
@@ -71,7 +71,7 @@ class Database:
             await engine.dispose()
 
     async def check(self) -> None:
-        """Raises CatalogUnavailable, also where the tables are not those that this version needs."""
+        """Raises CatalogUnavailable if the database does not answer or is not at this version's revision."""
         current = await self.revision()
         if current != LATEST_REVISION:
             raise CatalogUnavailable(
@@ -79,7 +79,7 @@ class Database:
             )
 
     async def revision(self) -> str | None:
-        """That of its tables; None where there are none yet."""
+        """Returns the revision of the tables, None for an empty database."""
         async with self.transaction() as connection:
             if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
                 return None
@@ -94,12 +94,12 @@ class Database:
 
 
 async def now(connection: AsyncConnection) -> datetime:
-    """By the database's clock, which all machines share; in SQLite that is this machine's, in whole seconds."""
+    """Returns the time of the database's clock, which all machines share. SQLite: this machine's, in whole seconds."""
     return (await connection.execute(select(func.now(type_=UtcDateTime())))).scalar_one()
 
 
 def migrations_after(revision: str | None) -> list[str] | None:
-    """Those that are missing there, oldest first, in words; None for a revision that this version does not know."""
+    """Describes the migrations after `revision`, oldest first. Returns None for an unknown revision."""
     if revision == LATEST_REVISION:
         return []
     from ingest.catalog.upgrade import migrations_between
@@ -113,17 +113,17 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
     try:
         yield
     except failures as error:
-        log.error("the database failed", cause=repr(error))
-        raise CatalogUnavailable("The database does not answer as it should; the log says more.") from error
+        log.error("database error", cause=repr(error))
+        raise CatalogUnavailable("The database failed or did not answer in time. See the log.") from error
 
 
 def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bool = False) -> AsyncEngine:
-    """`migrating`: a statement takes as long as it takes, and who migrates at the same time waits for it to end."""
+    """`migrating`: statements have no time limit, and concurrent migrations wait for each other."""
     if make_url(url).get_backend_name() != "sqlite":
         # Seconds to connect, and for one statement.
         patience = {"timeout": deadline / 2, "command_timeout": None if migrating else 10}
-        # The level is what the statements are made for, which compare and set. A stricter one, set as the server's
-        # default, would fail transactions that meet, among them those that take a refused upload back.
+        # The compare-and-set statements are written for this level. A stricter server default would fail concurrent
+        # transactions, among them those that undo a refused upload.
         return create_async_engine(
             url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=5, connect_args=patience
         )
@@ -134,18 +134,18 @@ def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bo
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    # Left to itself, Python's driver commits before each CREATE TABLE, so that a migration could break off half-way.
+    # By default Python's driver commits before each CREATE TABLE, so a failed migration would stay half done.
     connection.isolation_level = None
     connection.run_async(_switch_to_wal)
     cursor = connection.cursor()
-    # In WAL mode the default would let a power cut take back commits that were acknowledged.
+    # With WAL's default, a power cut could lose acknowledged commits.
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
 
 
 async def _switch_to_wal(connection: Any) -> None:
-    """Retries while SQLite is busy: when two processes open a new file at once, one is refused without any wait."""
+    """Retries while SQLite is busy: when two processes open a new file at once, SQLite rejects one without waiting."""
     for attempts_left in reversed(range(500)):
         try:
             await (await connection.execute("PRAGMA journal_mode = WAL")).close()
@@ -162,5 +162,5 @@ def _begin(connection: Connection) -> None:
 
 
 def _begin_writing(connection: Connection) -> None:
-    # What has read the tables before another changes them may not change them any more, and would fail at once.
+    # A transaction that has only read cannot write after another one has changed the tables: it fails at once.
     connection.exec_driver_sql("BEGIN IMMEDIATE")

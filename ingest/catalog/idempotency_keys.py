@@ -1,6 +1,6 @@
-"""Idempotency keys in SQL. A key lives in its upload's row, so it ends with it, and nothing grows but the uploads.
+"""Idempotency keys in SQL. A key is a column of its upload's row, so deleting the upload frees the key.
 
-Its age is told by the database: a machine whose clock is a day ahead would free the keys of all the others.
+Ages are measured by the database's clock: a machine whose clock is a day ahead would expire every key.
 """
 
 from typing import Any
@@ -16,9 +16,9 @@ from ingest.idempotency_key import LIFETIME, IdempotencyKey
 
 
 async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:
-    """Inserts a job that has the key. Raises InProgress if another has it. Dead attempts and old uploads lose it."""
+    """Inserts a job with the key. First frees a key whose attempt is dead or old. Raises InProgress if it is taken."""
     moment = await now(connection)
-    # Whether an attempt has ended is asked of its own row: a look at `images` would be from before a wait for its lock.
+    # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
     dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.patience)
     old = upload_jobs.c.created_at < moment - LIFETIME
     await connection.execute(
@@ -33,7 +33,7 @@ async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str,
 
 
 async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
-    """The image's row and its `fingerprint`. Raises InProgress; None where the key is free, or will be by `begin`."""
+    """Returns the upload's row with its `fingerprint`, None if `begin` could have the key. Raises InProgress."""
     moment = await now(connection)
     columns = upload_jobs.c.fingerprint, upload_jobs.c.created_at.label("begun_at")
     query = (
@@ -52,4 +52,4 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
 
 
 def in_progress() -> InProgress:
-    return InProgress("An upload under this `Idempotency-Key` is just being taken. Send it again in a while.")
+    return InProgress("An upload with this `Idempotency-Key` is in progress. Send it again later.")

@@ -1,4 +1,4 @@
-"""Jobs and images in SQL."""
+"""Uploads and jobs in SQL."""
 
 import base64
 import binascii
@@ -33,14 +33,14 @@ _PAGE = 500
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Uploads with their jobs, newest first; `cursor` leads to the next page, None at the end."""
+    """Uploads with their jobs, newest first. `cursor` leads to the next page; None on the last."""
 
     uploads: list[tuple[Upload, Job]]
     cursor: str | None
 
 
 class JobRepository:
-    """Every method is one transaction, and raises CatalogUnavailable when the database is away."""
+    """Stores uploads and jobs. Every method is one transaction and raises CatalogUnavailable if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -48,7 +48,7 @@ class JobRepository:
     async def begin(
         self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
     ) -> None:
-        """The first byte has come: a pending job, without an image yet. Raises InProgress if the key is another's."""
+        """Inserts a pending job, at an upload's first byte. Raises InProgress if another upload has the key."""
         now = datetime.now(UTC)
         values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0, **asdict(trace_context)}
         values |= {"created_at": now, "updated_at": now}
@@ -58,55 +58,55 @@ class JobRepository:
             else:
                 await idempotency_keys.begin(connection, key, values)
 
-    async def accept(self, image: Upload, fingerprint: str | None = None) -> None:
-        """The original is stored: from now on the upload exists and its job may be taken.
+    async def accept(self, upload: Upload, fingerprint: str | None = None) -> None:
+        """Records an upload whose original is stored. From now on it exists and its job is claimable.
 
-        `fingerprint` is that of an upload with a key. Raises InProgress if the claim was taken over meanwhile.
+        `fingerprint`: only for an upload with an idempotency key. Raises InProgress if another upload took the key.
         """
-        query = update(upload_jobs).where(upload_jobs.c.upload_id == image.upload_id)
+        query = update(upload_jobs).where(upload_jobs.c.upload_id == upload.upload_id)
         if fingerprint is not None:
             query = query.where(upload_jobs.c.idempotency_key.is_not(None))
-        moment = image.created_at
+        moment = upload.created_at
         async with self._database.transaction() as connection:
             result = await connection.execute(
                 query.values(created_at=moment, updated_at=moment, fingerprint=fingerprint)
             )
             if fingerprint is not None and result.rowcount == 0:
                 raise idempotency_keys.in_progress()
-            await connection.execute(insert(images).values(asdict(image)))
+            await connection.execute(insert(images).values(asdict(upload)))
 
-    async def first_under(self, key: IdempotencyKey) -> tuple[Upload, str] | None:
-        """The upload that was accepted under it and its fingerprint, if there is one that still counts.
+    async def find_by_key(self, key: IdempotencyKey) -> tuple[Upload, str] | None:
+        """Returns the upload accepted with the key and its fingerprint, None if the key is free or expired.
 
-        Raises InProgress while there is one under way.
+        Raises InProgress while an upload with the key is in progress.
         """
         async with self._database.transaction() as connection:
             row = await idempotency_keys.find(connection, key)
-        return row and (_image(row), row.fingerprint)
+        return row and (_upload(row), row.fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
-        """Removes both rows. False if there were none."""
+        """Removes both rows. Returns False if there were none."""
         async with self._database.transaction() as connection:
-            # The image's row goes with it, by its foreign key. That row first, and `record` would meet us head-on.
+            # The foreign key cascades to `images`. Deleting that row first could deadlock with `record`.
             result = await connection.execute(delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id))
             return result.rowcount > 0
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
-        """Raises UnknownUpload; a picture that is still being uploaded is unknown, too."""
+        """Returns the upload and its job. Raises UnknownUpload, also for an upload that is still in progress."""
         async with self._database.transaction() as connection:
             row = (await connection.execute(_joined().where(images.c.upload_id == upload_id))).first()
         if row is None:
             raise UnknownUpload("No picture was uploaded under this id, or it was deleted.")
-        return _image(row), _job(row)
+        return _upload(row), _job(row)
 
     async def exists(self, upload_id: UploadId) -> bool:
-        """Whether there is any row of it, of an upload under way too."""
+        """Returns whether there is a row for it; uploads in progress count."""
         query = select(upload_jobs.c.upload_id).where(upload_jobs.c.upload_id == upload_id)
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def half_uploads(self, before: datetime) -> list[UploadId]:
-        """Jobs begun before then whose image never came; the oldest, a page of them."""
+    async def find_incomplete(self, before: datetime) -> list[UploadId]:
+        """Returns uploads that began before then and were never accepted; the oldest, at most one page."""
         query = (
             select(upload_jobs.c.upload_id)
             .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
@@ -118,27 +118,27 @@ class JobRepository:
             return [UploadId(row.upload_id) for row in await connection.execute(query)]
 
     async def newest(self, limit: int, cursor: str | None = None) -> Page:
-        """Raises ValueError for a cursor that is not one of ours."""
+        """Returns a page of accepted uploads. Raises ValueError for an invalid cursor."""
         query = _joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)
         if cursor is not None:
-            query = query.where(_before(*_parse_cursor(cursor)))
+            query = query.where(_is_before(*_parse_cursor(cursor)))
         async with self._database.transaction() as connection:
             rows = (await connection.execute(query)).all()
-        uploads = [(_image(row), _job(row)) for row in rows[:limit]]
+        uploads = [(_upload(row), _job(row)) for row in rows[:limit]]
         return Page(uploads, _cursor(uploads[-1][0]) if len(rows) > limit else None)
 
     async def each(self) -> AsyncIterator[tuple[Upload, Job]]:
-        """Every upload, newest first, a page in memory at a time."""
+        """Yields every upload with its job, newest first. Holds one page in memory at a time."""
         cursor = None
         while True:
             page = await self.newest(_PAGE, cursor)
-            for upload in page.uploads:
-                yield upload
+            for entry in page.uploads:
+                yield entry
             if (cursor := page.cursor) is None:
                 return
 
     async def count(self) -> dict[JobStatus, int]:
-        """Accepted uploads by the status of their jobs."""
+        """Counts accepted uploads by job status."""
         query = (
             select(upload_jobs.c.status, func.count())
             .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
@@ -149,7 +149,7 @@ class JobRepository:
         return {status: counted.get(status, 0) for status in JobStatus}
 
     async def oldest_pending(self) -> datetime | None:
-        """When the job that has waited longest was accepted; None if none waits."""
+        """Returns when the oldest pending job was accepted; None if no job is pending."""
         query = (
             select(func.min(upload_jobs.c.created_at))
             .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
@@ -160,7 +160,7 @@ class JobRepository:
         return oldest
 
     async def next_pending(self) -> UploadId | None:
-        """The job that has waited longest."""
+        """Returns the oldest pending job, None if there is no pending job."""
         query = (
             select(upload_jobs.c.upload_id)
             .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
@@ -171,23 +171,23 @@ class JobRepository:
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).scalar()
 
-    async def recover(self, unseen: timedelta = timedelta(0)) -> int:
-        """Makes jobs pending again that stand as processing without a sign of life for so long; how many."""
+    async def recover(self, idle: timedelta = timedelta(0)) -> int:
+        """Makes processing jobs pending again that had no update for `idle`. Returns how many."""
         now = datetime.now(UTC)
         async with self._database.transaction() as connection:
             result = await connection.execute(
                 update(upload_jobs)
-                .where(upload_jobs.c.status == JobStatus.PROCESSING, upload_jobs.c.updated_at <= now - unseen)
+                .where(upload_jobs.c.status == JobStatus.PROCESSING, upload_jobs.c.updated_at <= now - idle)
                 .values(status=JobStatus.PENDING, updated_at=now)
             )
             return result.rowcount
 
-    async def overdue(self, unseen: timedelta) -> list[Job]:
-        """Accepted jobs that have not ended and show no sign of life for so long; the oldest, a page of them."""
+    async def find_stalled(self, idle: timedelta) -> list[Job]:
+        """Returns unfinished jobs of accepted uploads without an update for `idle`; the oldest, at most one page."""
         query = (
             _joined()
             .where(upload_jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
-            .where(upload_jobs.c.updated_at <= datetime.now(UTC) - unseen)
+            .where(upload_jobs.c.updated_at <= datetime.now(UTC) - idle)
             .order_by(upload_jobs.c.updated_at)
             .limit(_PAGE)
         )
@@ -203,19 +203,19 @@ class JobRepository:
         progress: int | None = None,
         error: str | None = None,
     ) -> None:
-        """Moves a job, if it is where the caller believes: compare and set. Raises LostJob otherwise.
+        """Changes a job's status from `expect` to `to` (compare-and-set).
 
-        Raises ValueError for a move that is not in `TRANSITIONS`.
+        Raises JobNotClaimable if the status is not `expect`, ValueError for a change that is not in `TRANSITIONS`.
         """
         if to not in TRANSITIONS[expect]:
-            raise ValueError(f"a job does not go from {expect} to {to}")
+            raise ValueError(f"no transition from {expect} to {to}")
         values: dict[str, Any] = {"status": to, "error": error}
         if progress is not None:
             values["progress"] = progress
         await self._update(upload_id, expect, values)
 
     async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
-        """Notes how far a job in processing has come. Raises LostJob if it is not."""
+        """Records the progress of a processing job. Raises JobNotClaimable if the job is not processing."""
         states = {name: asdict(variant) for name, variant in variants.items()}
         await self._update(upload_id, JobStatus.PROCESSING, {"progress": progress}, states)
 
@@ -242,7 +242,7 @@ def _joined() -> Any:
     return select(images, *job_columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
 
 
-def _image(row: Row[Any]) -> Upload:
+def _upload(row: Row[Any]) -> Upload:
     variants = {
         name: WarmedVariant(**known | {"state": VariantState(known["state"])}) for name, known in row.variants.items()
     }
@@ -272,12 +272,12 @@ def _job(row: Row[Any]) -> Job:
     )
 
 
-def _before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:
+def _is_before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:
     return or_(images.c.created_at < moment, and_(images.c.created_at == moment, images.c.upload_id < upload_id))
 
 
-def _cursor(image: Upload) -> str:
-    return base64.urlsafe_b64encode(f"{image.created_at.isoformat()} {image.upload_id}".encode()).decode()
+def _cursor(upload: Upload) -> str:
+    return base64.urlsafe_b64encode(f"{upload.created_at.isoformat()} {upload.upload_id}".encode()).decode()
 
 
 def _parse_cursor(cursor: str) -> tuple[datetime, UploadId]:
@@ -285,9 +285,9 @@ def _parse_cursor(cursor: str) -> tuple[datetime, UploadId]:
         moment, _, text = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
         upload_id = parse_upload_id(text)
         created_at = datetime.fromisoformat(moment)
-        created_at.astimezone(UTC)  # or the driver would find out that it leads beyond the calendar
+        created_at.astimezone(UTC)  # the driver would fail on a date outside the calendar
     except (binascii.Error, ValueError, OverflowError) as error:
-        raise ValueError("not a cursor") from error
+        raise ValueError("invalid cursor") from error
     if upload_id is None or created_at.tzinfo is None:
-        raise ValueError("not a cursor")
+        raise ValueError("invalid cursor")
     return created_at, upload_id

@@ -1,4 +1,4 @@
-"""The two tables. Migrations make them; this is what the code believes they look like, and a test compares both."""
+"""The two tables as the code uses them. Migrations create them, and a test compares both."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ metadata = MetaData()
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment, in UTC. SQLite keeps no zone: what comes back bare is UTC, for nothing else goes in."""
+    """An aware datetime in UTC. SQLite stores no zone, and only UTC is stored, so naive results are UTC."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -48,8 +48,8 @@ upload_jobs = Table(
     Column("error", Text),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
-    Column("idempotency_key", String(64)),  # the digest of one; the upload's end is its end
-    Column("fingerprint", String(64)),  # SHA-256 of what was accepted under it; until then none
+    Column("idempotency_key", String(64)),  # its digest
+    Column("fingerprint", String(64)),  # SHA-256 of the file accepted with the key; NULL until then
     Column("request_id", String(64)),
     Column("traceparent", String(55)),
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),

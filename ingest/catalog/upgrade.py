@@ -1,4 +1,4 @@
-"""Migrations, run by Alembic. Imported only where one is due: Alembic takes 0.1 s to import."""
+"""Runs migrations with Alembic. Imported only when needed, because importing Alembic takes 0.1 s."""
 
 from pathlib import Path
 
@@ -16,10 +16,10 @@ _LOCK = 0x6461726B726F6F6D  # "darkroom"
 
 
 def upgrade(connection: Connection, revision: str) -> None:
-    """Brings the tables to `revision`, in the transaction of `connection`. Raises CommandError or SQLAlchemyError."""
+    """Migrates the tables to `revision` in the transaction of `connection`. Raises CommandError or SQLAlchemyError."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS))
-    if connection.dialect.name == "postgresql":  # two servers that start at once take turns
+    if connection.dialect.name == "postgresql":  # servers that start at the same time take turns
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     if revision == "base":
         command.downgrade(config, revision)
@@ -28,7 +28,7 @@ def upgrade(connection: Connection, revision: str) -> None:
 
 
 def migrations_between(revision: str | None, latest: str) -> list[str] | None:
-    """Those after `revision` (None: all) up to `latest`, oldest first, in words; None for an unknown revision."""
+    """Describes migrations after `revision` (None: all) up to `latest`, oldest first. Returns None if it is unknown."""
     try:
         missing = ScriptDirectory(str(MIGRATIONS)).iterate_revisions(latest, revision or "base")
         return [f"{script.revision} ({script.doc.rstrip('.')})" for script in missing][::-1]

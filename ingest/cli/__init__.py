@@ -1,6 +1,6 @@
 """The `darkroom` command.
 
-Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the settings are wrong.
+Exit codes: 0 success; 1 something failed, and the output says what; 2 the command or the settings are wrong.
 """
 
 import typer
@@ -13,12 +13,12 @@ _HELP = text(
 
     Settings come from environment variables, then .env, then darkroom.toml in this folder; darkroom config shows them.
 
-    Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the settings are wrong.
+    Exit codes: 0 success; 1 something failed, and the output says what; 2 the command or the settings are wrong.
     """,
     ["darkroom serve", "darkroom upload --wait photo.jpg", "darkroom doctor"],
 )
 _EDGE_HELP = text(
-    "Print the edge's path rules for exactly the sizes in force.", ["darkroom edge nginx > variants.conf"]
+    "Print the edge's path rules for exactly the configured sizes.", ["darkroom edge nginx > variants.conf"]
 )
 
 GROUPS = {
@@ -30,7 +30,7 @@ GROUPS = {
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, help=_HELP)
 for group, commands in GROUPS.items():
     for command in commands:
-        summary = (command.__doc__ or "").partition("\n")[0]  # or Typer would cut it for the shells
+        summary = (command.__doc__ or "").partition("\n")[0]  # Typer would truncate its own for shell completion
         app.command(rich_help_panel=group, short_help=summary)(command)
 
 edge_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=_EDGE_HELP)

@@ -1,6 +1,6 @@
-"""What all commands share: settings, output for people and for machines, and failures in words.
+"""Shared by all commands: loading settings, printing text, tables and JSON, reporting errors.
 
-Heavy imports stand in functions, here and in every module beside this one: pressing Tab runs this package, too.
+Heavy imports are inside functions, in this module and its siblings: shell completion imports this package on every Tab.
 """
 
 import json
@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
-_PIPED_WIDTH = 10_000  # columns: what reads a pipe wants each row on one line
-_STYLES = {"ok": "green", "warning": "yellow", "mend": "bold red", "stale": "yellow", "failed": "red"}
+_PIPED_WIDTH = 10_000  # columns: programs that read a pipe expect each row on one line
+_STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "yellow"}
 
 
-def load(*, lasting: bool = False) -> "Settings":
-    """`lasting`: it runs until it is stopped, and its log is what it says. Others log trouble alone."""
+def load(*, long_running: bool = False) -> "Settings":
+    """Loads the settings and configures logging. Unless `long_running`, the default level logs warnings only."""
     from proxy.settings import SettingsError, load_settings
     from proxy.telemetry import configure_logging
 
@@ -35,25 +35,26 @@ def load(*, lasting: bool = False) -> "Settings":
         settings = load_settings()
     except SettingsError as error:
         stop(f"The settings are wrong:\n{error}", code=2)
-    quiet = settings.log_level == "info" and not lasting
+    quiet = settings.log_level == "info" and not long_running
     configure_logging(settings.log_format, "warning" if quiet else settings.log_level)
     return settings
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a command's work. A ServiceError is printed and exits with 1."""
     import asyncio
 
     try:
         return asyncio.run(work)
     except ServiceError as error:
         failures = [error]
-    except BaseExceptionGroup as group:  # of the tasks that warm several at once
+    except BaseExceptionGroup as group:  # from concurrent tasks
         failures = _leaves(group)
     return stop("\n".join(f"{error.title}: {error}" for error in failures))
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[ServiceError]:
-    """The known failures in it. Anything else goes on as it is: it is a defect, and its traceback is wanted."""
+    """Returns the ServiceErrors of a group. Raises the group if it has any other exception: that is a bug."""
     known, others = group.split(ServiceError)
     if known is None or others is not None:
         raise group
@@ -67,7 +68,7 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[ServiceError]:
 def parse_id(text: str) -> UploadId:
     upload_id = parse_upload_id(text)
     if upload_id is None:
-        stop(f"{text!r} is not an upload's id, which is a lower-case UUID.", code=2)
+        stop(f"{text!r} is not an upload id. Give a lower-case UUID.", code=2)
     return upload_id
 
 
@@ -84,7 +85,7 @@ def err() -> "Console":
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, numbers: Iterable[str] = ()) -> None:
-    """`numbers` names the columns that are flush right. In a terminal long cells are folded, in a pipe none are."""
+    """Prints a table. `numbers`: columns to align right. Folds long cells in a terminal but not in a pipe."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -100,12 +101,12 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, number
 
 
 def _printable(cell: str) -> str:
-    """Without what moves a terminal's cursor, or worse: a CDN's headers are in it."""
+    """Removes control characters, which could manipulate the terminal: cells may contain a CDN's headers."""
     return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in cell)
 
 
-def size(count: int | None) -> str:
-    """Bytes, for people."""
+def format_size(count: int | None) -> str:
+    """Formats a number of bytes."""
     from rich.filesize import decimal
 
     return "" if count is None else decimal(count)
@@ -115,10 +116,11 @@ def print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2))
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     err().print(message, style="red")
 
 
 def stop(message: str, code: int = 1) -> NoReturn:
-    complain(message)
+    """Prints `message` to standard error and exits with `code`."""
+    print_error(message)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""Commands that print what the edge needs."""
+"""Commands that print the edge's configuration."""
 
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +12,7 @@ from ingest.edge import rules
 
 @examples("darkroom edge nginx > variants.conf")
 def nginx() -> None:
-    """Print what nginx.conf includes."""
+    """Print the variants.conf that nginx.conf includes."""
     typer.echo(rules.nginx(load().sizes), nl=False)
 
 
@@ -31,6 +31,6 @@ def cloudfront(
         typer.echo(function, nl=False)
         return
     try:
-        typer.echo(rules.in_template(template.read_text(), function), nl=False)
+        typer.echo(rules.insert_function(template.read_text(), function), nl=False)
     except ValueError as error:
         stop(f"{template}: {error}", code=2)

@@ -1,4 +1,4 @@
-"""The text behind `--help`."""
+"""Texts for `--help`."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 def examples(*lines: str) -> Callable[[Command], Command]:
-    """Shows `lines` below the command's docstring."""
+    """Decorates a command: adds `lines` as examples to its help."""
 
     def with_examples(command: Command) -> Command:
         command.__doc__ = text(command.__doc__ or "", lines)
@@ -18,6 +18,6 @@ def examples(*lines: str) -> Callable[[Command], Command]:
 
 
 def text(prose: str, lines: Sequence[str]) -> str:
-    """Paragraphs in one line each, for Typer keeps line breaks and terminals are of any width; then the examples."""
+    """Joins the lines of each paragraph, because Typer keeps line breaks, and appends the examples."""
     paragraphs = [" ".join(paragraph.split("\n")) for paragraph in inspect.cleandoc(prose).split("\n\n")]
     return "\n\n".join([*paragraphs, "\n".join(["Examples:", *(f"$ {line}" for line in lines)])])

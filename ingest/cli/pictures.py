@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.console import AsJson, load, out, parse_id, print_json, run, size, stop
+from ingest.cli.console import AsJson, format_size, load, out, parse_id, print_json, run, stop
 from ingest.cli.help import examples
 from ingest.cli.progress_bar import progress
 
@@ -18,7 +18,7 @@ def warm(
 ) -> None:
     """Derive the standard variants early.
 
-    What is stored already is left alone, so a run that was stopped goes on where it was.
+    Skips stored variants, so an interrupted run continues where it stopped.
     """
     if bool(ids) + all_ + missing != 1:
         stop("Give upload ids, or --all, or --missing.", code=2)
@@ -26,8 +26,8 @@ def warm(
     settings = load()
     from ingest.maintenance import bulk_operations
 
-    with progress(quiet=as_json) as shown:
-        report = run(bulk_operations.warm(settings, upload_ids, only_missing=missing, progress=shown))
+    with progress(quiet=as_json) as reporter:
+        report = run(bulk_operations.warm(settings, upload_ids, only_missing=missing, progress=reporter))
     if as_json:
         print_json(report)
     else:
@@ -38,21 +38,21 @@ def warm(
 
 @examples("darkroom refresh --dry-run", "darkroom refresh")
 def refresh(
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say how many there are and what they will cost.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them and estimate the cost.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Derive stale variants anew, and tell the CDN.
+    """Derive stale variants anew, and invalidate them in the CDN.
 
-    Stale are those of another size, encoder option or codec than today's. Until then they are served as they are, and
-    derived anew when somebody asks for them.
+    A variant is stale if it was made with another size, encoder option or codec version than the current ones. Stale
+    variants are still served; a request for one also derives it anew.
     """
     settings = load()
     from ingest.maintenance import bulk_operations
 
-    with progress(quiet=as_json) as shown:
-        work = bulk_operations.find_stale(settings, shown) if dry_run else bulk_operations.refresh(settings, shown)
+    with progress(quiet=as_json) as reporter:
+        work = (
+            bulk_operations.find_stale(settings, reporter) if dry_run else bulk_operations.refresh(settings, reporter)
+        )
         report = run(work)
     failed = report.get("failed", [])
     if as_json:
@@ -62,7 +62,7 @@ def refresh(
         verb = "stale" if dry_run else "refreshed"
         out().print(
             f"{report['variants']} variants of {report['uploads']} uploads {verb}, "
-            f"{size(report['bytes'])}, {cost} of one processor"
+            f"{format_size(report['bytes'])}, {cost} of one processor"
         )
         _print_failed(failed)
     raise typer.Exit(1 if failed else 0)

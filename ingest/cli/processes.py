@@ -1,4 +1,4 @@
-"""Commands that run until they are stopped: the servers and the worker."""
+"""Commands that run until stopped: the servers and the worker."""
 
 import shlex
 from contextlib import nullcontext
@@ -35,7 +35,7 @@ def serve(
     role: Annotated[Role, typer.Option(help="Variants, uploads and jobs, or both.")] = Role.ALL,
 ) -> None:
     """Start the service."""
-    settings = load(lasting=True)
+    settings = load(long_running=True)
     from proxy.settings import SettingsError, share_memory, share_metrics
 
     try:
@@ -50,12 +50,12 @@ def serve(
     try:
         with share_metrics() if workers > 1 else nullcontext():
             _serve(host, port, workers, role)
-    except SystemExit as error:  # uvicorn has said why; its own codes are not ours
+    except SystemExit as error:  # uvicorn printed the reason; translate its exit code
         raise typer.Exit(1 if error.code else 0) from None
 
 
 async def prepare_embedded(settings: "Settings") -> None:
-    """Migrates the embedded database, and makes the jobs pending again that a stopped server was processing."""
+    """Migrates the embedded database and makes jobs that a stopped server was processing pending again."""
     from ingest.catalog.database import Database
     from ingest.catalog.repository import JobRepository
 
@@ -79,12 +79,12 @@ def _serve(host: str, port: int, workers: int, role: Role) -> None:
         http="proxy.web.bounded_http:BoundedHttp",
         ws="none",
         loop="uvloop",
-        log_config=None,  # by `configure_logging`
+        log_config=None,  # `configure_logging` does it
         log_level="warning",
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=75,  # longer than nginx and CloudFront keep theirs, so that we never hang up on them
+        timeout_keep_alive=75,  # longer than nginx and CloudFront, so that they close connections first
         timeout_graceful_shutdown=30,
     )
 
@@ -97,11 +97,11 @@ def worker(
     ] = None,
     host: Annotated[str, typer.Option(help="Address for --port; other than loopback needs API_KEYS.")] = "127.0.0.1",
 ) -> None:
-    """Warm up uploads as they come.
+    """Warm up uploads as they arrive.
 
-    Until SIGTERM; the jobs in hand are then finished or handed back.
+    Runs until SIGTERM, then finishes or hands back its jobs.
     """
-    settings = load(lasting=True)
+    settings = load(long_running=True)
     from proxy.settings import SettingsError
 
     try:
@@ -112,7 +112,7 @@ def worker(
 
 
 async def _work(settings: "Settings", concurrency: int, address: tuple[str, int] | None) -> None:
-    """Runs a worker until SIGTERM or SIGINT, then finishes or hands back its jobs. `address`: for its health."""
+    """Runs a worker until SIGTERM or SIGINT, then finishes or hands back its jobs. `address`: for health checks."""
     import asyncio
     from contextlib import suppress
     from signal import SIGINT, SIGTERM
@@ -120,16 +120,16 @@ async def _work(settings: "Settings", concurrency: int, address: tuple[str, int]
     import structlog
 
     from ingest.services import open_services
-    from ingest.web.readiness import answering
+    from ingest.web.readiness import serve_health
 
     task = asyncio.current_task()
     assert task is not None
     for signal in (SIGTERM, SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
-    with suppress(asyncio.CancelledError):  # also while the worker starts
+    with suppress(asyncio.CancelledError):  # may happen while the worker starts
         async with (
             open_services(settings, rendering=True) as services,
-            answering(services, *address) if address else nullcontext(),
+            serve_health(services, *address) if address else nullcontext(),
         ):
             queue = "BullMQ" if settings.redis_url else "database"
             structlog.get_logger().info("worker started", concurrency=concurrency, queue=queue)

@@ -1,4 +1,4 @@
-"""Progress on standard error: a bar in a terminal; elsewhere a line now and then, which suits a log."""
+"""Shows progress on standard error: a bar in a terminal, otherwise a line every half minute."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
     from ingest.progress import Progress
 
-_EVERY = 30.0  # seconds between lines
+_INTERVAL = 30.0  # seconds between lines
 
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator["Progress"]:
-    """`quiet`: nothing is shown, whatever there is to see."""
+    """Shows progress during the block. `quiet`: shows nothing."""
     from ingest.progress import Silent
 
     console = err()
@@ -48,7 +48,7 @@ def bar(console: "Console") -> Iterator["Bar"]:
 
 
 class Bar:
-    """One bar at a time: how many of how many, the rate, and the time left."""
+    """Shows one bar at a time, with count, rate and remaining time."""
 
     def __init__(self, shown: "RichProgress") -> None:
         self._shown = shown
@@ -68,7 +68,7 @@ class Bar:
 
 
 class Lines:
-    """The same in words, at most every half minute. `clock` is seconds."""
+    """Prints count, rate and remaining time as a line, at most every half minute. `clock` returns seconds."""
 
     def __init__(self, say: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
         self.say = say
@@ -81,7 +81,7 @@ class Lines:
 
     def update(self, done: int, note: str = "") -> None:
         now = self._clock()
-        if now - self._last < _EVERY:
+        if now - self._last < _INTERVAL:
             return
         self._last = now
         rate = done / (now - self._begun)

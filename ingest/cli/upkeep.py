@@ -1,4 +1,4 @@
-"""Commands that look after an installation."""
+"""Maintenance commands."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
 
 @examples("darkroom gc --dry-run", "darkroom gc")
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Remove what crashes left behind.
 
-    That is: temporary files, half-made uploads, objects and rows without the other. Whatever is younger than an hour
-    is left alone, so it is safe while the service runs.
+    Removes temporary files, incomplete uploads, objects without rows and rows without objects. Skips everything younger
+    than an hour, so it is safe while the service runs.
     """
     settings = load()
     from ingest.maintenance.garbage_collection import collect_garbage
 
-    with progress(quiet=as_json) as shown:
-        found = run(collect_garbage(settings, dry_run=dry_run, progress=shown))
+    with progress(quiet=as_json) as reporter:
+        found = run(collect_garbage(settings, dry_run=dry_run, progress=reporter))
     if as_json:
         print_json({"removed": not dry_run, "found": found})
         return
-    for one in found:
-        out().print(f"{one['kind']}: {one['name']}")
+    for garbage in found:
+        out().print(f"{garbage['kind']}: {garbage['name']}")
     out().print(f"{len(found)} {'found' if dry_run else 'removed'}")
 
 
 @examples("darkroom doctor", "darkroom doctor --json")
 def doctor(as_json: AsJson = False) -> None:
-    """Check all that Darkroom depends on, and say what to mend.
+    """Check everything Darkroom depends on, and say what to fix.
 
-    That is: store, database, queue, CDN, clock, memory, disk and codecs, as Darkroom uses them. Exit code 1 if
-    something must be mended; a warning is none.
+    Checks store, database, queue, CDN, clock, memory, disk and codecs in the way Darkroom uses them. Exits with 1 if a
+    check failed; warnings do not count.
     """
     settings = load()
     from ingest.maintenance.doctor.checks import diagnose
@@ -52,15 +52,15 @@ def doctor(as_json: AsJson = False) -> None:
     else:
         rows = ((finding["verdict"], finding["name"], finding["remark"]) for finding in findings)
         print_table(("Verdict", "Part", "Finding"), rows)
-    raise typer.Exit(1 if any(finding["verdict"] == "mend" for finding in findings) else 0)
+    raise typer.Exit(1 if any(finding["verdict"] == "failed" for finding in findings) else 0)
 
 
 @examples("darkroom config", "CDN_URL=https://cdn.example darkroom config --json")
 def config(as_json: AsJson = False) -> None:
-    """Show the settings in force; secrets are hidden."""
+    """Show the current settings; secrets are hidden."""
     settings = load()
-    values = {name.upper(): _shown(value) for name, value in settings.model_dump().items() if name != "size_tables"}
-    values["SIZES"] = {name: _shown(size.model_dump()) for name, size in settings.size_tables.items()}
+    values = {name.upper(): _to_json(value) for name, value in settings.model_dump().items() if name != "size_tables"}
+    values["SIZES"] = {name: _to_json(size.model_dump()) for name, size in settings.size_tables.items()}
     if as_json:
         print_json(values)
     else:
@@ -69,9 +69,9 @@ def config(as_json: AsJson = False) -> None:
 
 @examples("darkroom migrate")
 def migrate(as_json: AsJson = False) -> None:
-    """Bring the tables of DATABASE_URL to this version's.
+    """Migrate the tables of DATABASE_URL to this version.
 
-    Before a new version starts, once, from anywhere. The embedded database does it by itself.
+    Run it once, on any machine, before a new version starts. The embedded database is migrated automatically.
     """
     settings = load()
     report = run(_migrate(settings))
@@ -84,7 +84,7 @@ def migrate(as_json: AsJson = False) -> None:
 
 
 async def _migrate(settings: "Settings") -> dict[str, str | None]:
-    """The revision before, and the one of this version."""
+    """Migrates the database. Returns the revisions before and after."""
     from ingest.catalog.database import Database
 
     database = Database.from_settings(settings)
@@ -96,16 +96,16 @@ async def _migrate(settings: "Settings") -> dict[str, str | None]:
         await database.close()
 
 
-def _shown(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     from pydantic import SecretStr
 
     match value:
         case SecretStr():
             return "(hidden)"
         case dict():
-            return {name: _shown(one) for name, one in value.items()}
+            return {name: _to_json(item) for name, item in value.items()}
         case list() | tuple():
-            return [_shown(one) for one in value]
+            return [_to_json(item) for item in value]
         case bool() | int() | float() | None:
             return value
         case _:

@@ -1,10 +1,10 @@
-"""Commands for uploads: bring them in, look at them, delete them."""
+"""Commands that create, show and delete uploads."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.cli.console import AsJson, complain, load, out, parse_id, print_json, print_table, run, size
+from ingest.cli.console import AsJson, format_size, load, out, parse_id, print_error, print_json, print_table, run
 from ingest.cli.help import examples
 from ingest.cli.progress_bar import progress
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     "curl -s https://example.com/photo.jpg | darkroom upload -",
 )
 def upload(
-    files: Annotated[list[str], typer.Argument(help="Pictures; - is standard input.", metavar="FILE")],
+    files: Annotated[list[str], typer.Argument(help="Pictures; - reads standard input.", metavar="FILE")],
     wait: Annotated[bool, typer.Option("--wait", help="Return once the standard variants are derived.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Upload pictures into this installation; no server is needed.
+    """Upload pictures into this installation, without a server.
 
-    What the service would refuse is refused in the same words, and the other files are taken all the same. A server
-    elsewhere takes uploads by HTTP: curl -F image=@photo.jpg URL/images/upload
+    A file that the service would refuse is refused with the same message; the other files are still uploaded. To upload
+    to a server elsewhere, use HTTP: curl -F image=@photo.jpg URL/images/upload
     """
     settings = load()
     from ingest.maintenance.upload_files import upload
 
     receipts: list[Receipt] = []
     try:
-        with progress(quiet=as_json) as shown:
-            run(upload(settings, files, receipts, wait=wait, progress=shown))
-    finally:  # interrupted, too: what was taken is taken
+        with progress(quiet=as_json) as reporter:
+            run(upload(settings, files, receipts, wait=wait, progress=reporter))
+    finally:  # after an interrupt, too
         _print_receipts(receipts, as_json=as_json)
     raise typer.Exit(1 if any(receipt.failure for receipt in receipts) else 0)
 
@@ -43,13 +43,13 @@ def upload(
     "darkroom show 8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", "darkroom show 8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a --json"
 )
 def show(
-    id_: Annotated[str, typer.Argument(help="An upload's id.", metavar="ID")],
+    id_: Annotated[str, typer.Argument(help="Upload id.", metavar="ID")],
     as_json: AsJson = False,
 ) -> None:
-    """Show all that is known of an upload, and what is stored of it.
+    """Show everything known about an upload and its stored variants.
 
-    Stored variants are served at once, waiting ones derived on their first request. A stale one is of another size,
-    quality or codec than today's: darkroom refresh derives it anew.
+    Stored variants are served at once, waiting ones are derived on their first request. A stale variant was made with
+    another size, quality or codec version than the current ones: darkroom refresh derives it anew.
     """
     upload_id = parse_id(id_)
     settings = load()
@@ -72,9 +72,9 @@ def purge(
     ids: Annotated[list[str], typer.Argument(help="Upload ids.", metavar="ID")],
     as_json: AsJson = False,
 ) -> None:
-    """Delete uploads for good.
+    """Delete uploads permanently.
 
-    Originals, variants and rows, also where one of them is gone already; then every process and the CDN are told.
+    Deletes originals, variants and rows, also if some of them are gone already, and invalidates caches and the CDN.
     """
     upload_ids = [parse_id(text) for text in ids]
     settings = load()
@@ -84,42 +84,45 @@ def purge(
     if as_json:
         print_json(report)
     else:
-        out().print(f"{report['purged']} purged, {report['unknown']} that no row knew")
+        out().print(f"{report['purged']} purged, {report['unknown']} unknown to the database")
 
 
 def _print_receipts(receipts: "list[Receipt]", *, as_json: bool) -> None:
     if as_json:
         print_json([receipt.document for receipt in receipts])
         return
-    taken = [(receipt.file, receipt.document, receipt.url) for receipt in receipts if receipt.url]
-    if taken:
-        rows = ((file, size(it["originalSize"]), it["format"], f"{it['uploadId']}\n{url}") for file, it, url in taken)
+    accepted = [(receipt.file, receipt.document, receipt.url) for receipt in receipts if receipt.url]
+    if accepted:
+        rows = (
+            (file, format_size(doc["originalSize"]), doc["format"], f"{doc['uploadId']}\n{url}")
+            for file, doc, url in accepted
+        )
         print_table(("File", "Size", "Format", "Id, and URL of the largest size"), rows, numbers={"Size"})
     for receipt in receipts:
         if receipt.failure:
-            complain(f"{receipt.file}: {receipt.failure}")
+            print_error(f"{receipt.file}: {receipt.failure}")
 
 
 def _summary(document: dict[str, Any]) -> list[str]:
     sides = "{width}x{height} ".format(**document["dimensions"]) if document["database"] else ""
     lines = [
         f"Upload    {document['uploadId']}",
-        f"Original  {sides}{document['format']}, {size(document['originalSize'])}, of {document['createdAt']}",
+        f"Original  {sides}{document['format']}, {format_size(document['originalSize'])}, of {document['createdAt']}",
     ]
     if not document["original"]:
-        lines.append("          It is gone from the store: what a delete leaves that stopped half-way (darkroom gc)")
+        lines.append("          Missing in the store, after an interrupted delete. Run darkroom gc.")
     if not document["database"]:
-        return [*lines, "Status    unknown to the database: what a crash leaves (darkroom gc)"]
+        return [*lines, "Status    unknown to the database, after a crash. Run darkroom gc."]
     lines.append(f"Status    {document['status']}, {document['progress']} %")
     return [*lines, f"Error     {document['error']}"] if document["error"] else lines
 
 
 def _row(known: dict[str, Any]) -> tuple[str, ...]:
-    recipe = {None: "", False: "today's", True: "stale"}[known["stale"]]
+    recipe = {None: "", False: "current", True: "stale"}[known["stale"]]
     if known["url"] is None:
-        recipe = "of no size today"
+        recipe = "size not configured"
     milliseconds, quality, score = (_number(known[name]) for name in ("milliseconds", "quality", "score"))
-    return known["state"], size(known["bytes"]), milliseconds, quality, score, recipe
+    return known["state"], format_size(known["bytes"]), milliseconds, quality, score, recipe
 
 
 def _number(value: float | None) -> str:

@@ -1,1 +1,1 @@
-"""The edge before the origin: CloudFront and nginx."""
+"""The edge in front of the origin: CloudFront and nginx."""

@@ -1,16 +1,16 @@
-"""Makes the CDN forget what it holds, by the tags that every variant carries (proxy/variants/encoded_variant.py)."""
+"""CDN invalidation by the tags that every variant carries (proxy/variants/encoded_variant.py)."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 
 class Cdn(Protocol):
-    async def forget(self, tags: Sequence[str]) -> None:
-        """Everything that carries one of these. Idempotent. Raises CdnUnavailable."""
+    async def invalidate(self, tags: Sequence[str]) -> None:
+        """Invalidates everything that carries one of `tags`. Idempotent. Raises CdnUnavailable."""
 
 
 class NoCdn:
-    """Nothing is told, for nothing is configured."""
+    """Does nothing: no CDN is configured."""
 
-    async def forget(self, tags: Sequence[str]) -> None:
+    async def invalidate(self, tags: Sequence[str]) -> None:
         pass

@@ -1,4 +1,4 @@
-"""CloudFront as the CDN that forgets (boto3)."""
+"""Invalidations in CloudFront (boto3)."""
 
 import random
 import time
@@ -13,15 +13,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ingest.errors import CdnUnavailable
 
 _BATCH = 1000
-"""Tags in one request. CloudFront lets 3,000 items of a distribution be in progress at a time, however split."""
+"""Tags in one request. CloudFront allows 3,000 items in progress per distribution, in any number of requests."""
 
 _RETRIED = {"TooManyInvalidationsInProgress", "Throttling", "ThrottlingException", "ServiceUnavailable"}
-_DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry, each drawn between half and all of it
+_DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry, randomised down to half
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 1, 4
 
 
 class CloudFront:
-    """One distribution, whose `CacheTagConfig` names the header that the tags are in (deploy/cloudfront.yaml)."""
+    """One distribution. Its `CacheTagConfig` names the header with the tags (deploy/cloudfront.yaml)."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class CloudFront:
         endpoint_url: str | None = None,
         delays: Sequence[float] = _DELAYS,
     ) -> None:
-        """Sends nothing, but blocks while botocore reads its models: to be called at start."""
+        """Sends nothing, but blocks while botocore loads its models: create it at startup."""
         self._distribution_id = distribution_id
         self._delays = delays
-        # The region of every call to CloudFront; its endpoint is one for the world.
+        # CloudFront has one global endpoint, in this region.
         self._client = Session(access_key_id, secret_access_key, region_name="us-east-1").client(
             "cloudfront",
             endpoint_url=endpoint_url,
@@ -44,13 +44,13 @@ class CloudFront:
             ),
         )
 
-    async def forget(self, tags: Sequence[str]) -> None:
+    async def invalidate(self, tags: Sequence[str]) -> None:
         for start in range(0, len(tags), _BATCH):
-            await anyio.to_thread.run_sync(self._invalidate, tags[start : start + _BATCH])
+            await anyio.to_thread.run_sync(self._send, tags[start : start + _BATCH])
 
-    def _invalidate(self, tags: Sequence[str]) -> None:
-        items = [f"#{tag}" for tag in tags]  # what begins with # is a tag, anything else a path
-        reference = str(uuid4())  # the same in every try: what got through is not begun twice
+    def _send(self, tags: Sequence[str]) -> None:
+        items = [f"#{tag}" for tag in tags]  # a leading # marks a tag; other items are paths
+        reference = str(uuid4())  # the same in every attempt, so CloudFront detects repeats
         for delay in (*self._delays, None):
             try:
                 self._client.create_invalidation(
@@ -58,22 +58,21 @@ class CloudFront:
                     InvalidationBatch={"Paths": {"Quantity": len(items), "Items": items}, "CallerReference": reference},
                 )
             except (ClientError, BotoCoreError) as error:
-                if delay is None or not _passes(error):
+                if delay is None or not _is_retryable(error):
                     raise CdnUnavailable(_advice(error)) from error
                 time.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             else:
                 return
 
 
-def _passes(error: Exception) -> bool:
-    """Whether another try may succeed."""
+def _is_retryable(error: Exception) -> bool:
     return not isinstance(error, ClientError) or error.response["Error"]["Code"] in _RETRIED
 
 
 def _advice(error: Exception) -> str:
     code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
     if code == "NoSuchDistribution":
-        return "CloudFront knows no such distribution: correct CDN_DISTRIBUTION_ID."
+        return "CloudFront has no such distribution: correct CDN_DISTRIBUTION_ID."
     if code == "AccessDenied":
-        return "CloudFront refuses: allow these credentials cloudfront:CreateInvalidation on the distribution."
-    return f"CloudFront does not take the invalidation ({code}). Try again."
+        return "CloudFront denies access: allow these credentials cloudfront:CreateInvalidation on the distribution."
+    return f"CloudFront does not accept the invalidation ({code}). Try again."

@@ -38,7 +38,7 @@ function accepted(header) {
     const weights = Object.create(null);
     const text = !header ? '' : header.multiValue ? header.multiValue.map(each => each.value).join() : header.value;
     if (text.includes('"')) {
-        return weights; // a quoted parameter may hide commas, and no browser sends one
+        return weights; // a quoted parameter may contain commas, and no browser sends one
     }
     text.toLowerCase().split(',').forEach(member => {
         const parts = member.split(';').map(part => part.trim());

@@ -1,6 +1,6 @@
 """The edge's path rules for exactly the configured sizes and formats: an nginx include, a CloudFront function.
 
-Both refuse every other spelling before the origin hears of it, and resolve `.auto` from `Accept`.
+Both reject every other spelling at the edge and resolve `.auto` from `Accept`.
 """
 
 import re
@@ -13,27 +13,27 @@ _CODE = re.compile(r"^( *)FunctionCode: \|\n(?:\1 +.*\n|\n)+", re.MULTILINE)
 
 
 def nginx(sizes: Sizes) -> str:
-    """What `nginx.conf` includes."""
-    return _filled("variants.conf", sizes)
+    """Returns the file that `nginx.conf` includes."""
+    return _fill("variants.conf", sizes)
 
 
 def cloudfront(sizes: Sizes) -> str:
-    """The function that CloudFront runs for each viewer's request."""
-    return _filled("function.js", sizes)
+    """Returns the function that CloudFront runs for each viewer request."""
+    return _fill("function.js", sizes)
 
 
-def in_template(template: str, function: str) -> str:
-    """A CloudFormation template with `function` for the code that stands in it."""
+def insert_function(template: str, function: str) -> str:
+    """Returns the CloudFormation template with its `FunctionCode` replaced. Raises ValueError if it has none."""
     match = _CODE.search(template)
     if match is None:
-        raise ValueError("no `FunctionCode: |` in it")
+        raise ValueError("the template has no `FunctionCode: |`")
     indent = match[1] + "  "
     lines = (f"{indent}{line}" if line else "" for line in function.splitlines())
     block = f"{match[1]}FunctionCode: |\n" + "\n".join(lines) + "\n"
     return template[: match.start()] + block + template[match.end() :]
 
 
-def _filled(name: str, sizes: Sizes) -> str:
+def _fill(name: str, sizes: Sizes) -> str:
     densities = "".join(str(density) for density in DENSITIES if density > 1)
     values = {
         "UPLOAD_ID": UPLOAD_ID,

@@ -1,1 +1,1 @@
-"""Warm-up jobs: their states, the work, and who does it."""
+"""Warm-up jobs: the queue, the work and the worker."""

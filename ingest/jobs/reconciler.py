@@ -1,4 +1,4 @@
-"""Makes sure that an accepted job ends, whatever the queue has forgotten. The database is the truth."""
+"""Republishes unfinished jobs that the queue has lost. The database is the source of truth."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
-from ingest.records import UNSEEN, Job, JobNotClaimable, JobStatus
+from ingest.records import STALLED_AFTER, Job, JobNotClaimable, JobStatus
 from proxy.errors import Unavailable
 
 log = structlog.get_logger()
@@ -15,30 +15,31 @@ _ROUND_SECONDS = 5.0
 
 
 class Reconciler:
-    """Runs until it is cancelled, in every process that has a worker; two at once do no harm."""
+    """Runs in every process that has a worker. Several at once are safe."""
 
     def __init__(self, repository: JobRepository, queue: WarmUpQueue) -> None:
         self._repository = repository
         self._queue = queue
 
     async def run(self) -> None:
-        while True:  # at once, then round by round: of workers that die young each does its share
+        """Reconciles jobs, now and every few seconds, until cancelled."""
+        while True:  # the first round is immediate, so that even workers that crash early do some
             try:
-                for job in await self._repository.overdue(UNSEEN):  # one that merely waits is none the worse for it
+                for job in await self._repository.find_stalled(STALLED_AFTER):  # republishing a waiting job is harmless
                     await self.reconcile(job)
             except Unavailable as error:
-                log.warning("cannot reconcile jobs", error=str(error))
-            except Exception:  # BullMQ raises plain ones; no job may depend on this loop having ended
-                log.exception("unexpected error in reconciling jobs")
+                log.warning("job reconciliation failed", error=str(error))
+            except Exception:  # BullMQ raises plain exceptions, and this loop must not end
+                log.exception("unhandled error in job reconciliation")
             await asyncio.sleep(_ROUND_SECONDS)
 
     async def reconcile(self, job: Job) -> None:
-        """Publishes a job again, or ends it where the queue has given it up."""
-        reason = await self._queue.gave_up(job.upload_id)
+        """Republishes a job, or marks it failed if the queue will not deliver it again."""
+        reason = await self._queue.failure_reason(job.upload_id)
         if reason is None:
             await self._queue.publish(job.upload_id)
             return
-        log.error("the queue gave a job up", upload=job.upload_id, reason=reason)
+        log.error("job abandoned by the queue", upload=job.upload_id, reason=reason)
         try:
             if job.status is JobStatus.PENDING:
                 await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING)
@@ -46,7 +47,7 @@ class Reconciler:
                 job.upload_id,
                 expect=JobStatus.PROCESSING,
                 to=JobStatus.FAILED,
-                error="The warm-up was given up: it broke its worker several times.",
+                error="The warm-up was stopped: its worker crashed several times.",
             )
         except JobNotClaimable:
             return

@@ -1,4 +1,4 @@
-"""What the command line does to many uploads at once, in bounded memory."""
+"""Warms up many uploads in bounded memory, for the command line."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -16,7 +16,7 @@ Uploads = AsyncIterator[tuple[Upload, Job]]
 
 @dataclass(slots=True)
 class WarmReport:
-    """How a run of `darkroom warm` went. `skipped`: another worker had them in hand, or they were deleted."""
+    """Result of a run of `darkroom warm`. `skipped`: another worker had the job, or the upload was deleted."""
 
     complete: int = 0
     skipped: int = 0
@@ -27,8 +27,8 @@ class WarmReport:
         return self.complete + self.skipped + len(self.failed)
 
 
-async def chosen(repository: JobRepository, ids: Sequence[UploadId]) -> Uploads:
-    """Raises UnknownUpload for an id that is none."""
+async def find_each(repository: JobRepository, ids: Sequence[UploadId]) -> Uploads:
+    """Yields the uploads with these ids. Raises UnknownUpload."""
     for upload_id in ids:
         try:
             yield await repository.find(upload_id)
@@ -36,34 +36,34 @@ async def chosen(repository: JobRepository, ids: Sequence[UploadId]) -> Uploads:
             raise UnknownUpload(f"{upload_id}: no such upload.") from None
 
 
-async def missing(repository: JobRepository, sizes: Sizes) -> Uploads:
-    """Uploads of which the catalogue does not know every variant that is standard today as stored."""
+async def find_unwarmed(repository: JobRepository, sizes: Sizes) -> Uploads:
+    """Yields uploads for which the catalog does not record every current standard variant as stored."""
     standard = {variant.name for variant in sizes.standard}
-    async for image, job in repository.each():
-        stored = {name for name, known in image.variants.items() if known.state is VariantState.STORED}
+    async for upload, job in repository.each():
+        stored = {name for name, known in upload.variants.items() if known.state is VariantState.STORED}
         if not standard <= stored:
-            yield image, job
+            yield upload, job
 
 
 async def warm(
     uploads: Uploads, warmup: WarmUp, *, concurrency: int, progress: Callable[[WarmReport], None]
 ) -> WarmReport:
-    """Warms each of `uploads`, `concurrency` at a time; calls `progress` after every one."""
+    """Warms up `uploads`, `concurrency` at a time. Calls `progress` after each."""
     report = WarmReport()
-    turn = asyncio.Lock()  # an async generator serves one caller at a time
+    lock = asyncio.Lock()  # an async generator serves one caller at a time
 
     async def work() -> None:
         while True:
-            async with turn:
-                upload = await anext(uploads, None)
-            if upload is None:
+            async with lock:
+                entry = await anext(uploads, None)
+            if entry is None:
                 return
-            image, _ = upload
-            status = await deliver(warmup.run, image.upload_id, again=True)
+            upload, _ = entry
+            status = await deliver(warmup.run, upload.upload_id, force=True)
             if status is JobStatus.COMPLETE:
                 report.complete += 1
             elif status is JobStatus.FAILED:
-                report.failed.append(image.upload_id)
+                report.failed.append(upload.upload_id)
             else:
                 report.skipped += 1
             progress(report)

@@ -1,4 +1,4 @@
-"""A worker: jobs from the queue to the warm-up, and the reconciler beside it."""
+"""A worker: passes jobs from the queue to the warm-up and runs the reconciler."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from ingest.jobs.warm_up import WarmUp
 
 
 class Worker:
-    """Runs until it is cancelled; jobs in hand are then finished or handed back."""
+    """Runs jobs until cancelled; running jobs are then finished or handed back."""
 
     def __init__(self, queue: WarmUpQueue, warmup: WarmUp, reconciler: Reconciler) -> None:
         self._queue = queue

@@ -1,1 +1,1 @@
-"""What operators run: checks, garbage collection, refreshing stale variants."""
+"""Operator tasks: checks, garbage collection, refreshing stale variants."""

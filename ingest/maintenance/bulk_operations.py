@@ -1,4 +1,4 @@
-"""Variants of many uploads: warmed, refreshed, purged."""
+"""Warms up, refreshes and purges many uploads."""
 
 import asyncio
 from typing import Any
@@ -15,13 +15,13 @@ from proxy.variants.memory_cache import MAX_AGE
 
 
 async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, progress: Progress) -> dict[str, Any]:
-    """Those named, those that lack a variant, or all."""
+    """Warms up the uploads `ids`, or else those that lack a variant (`only_missing`), or else all."""
     async with open_services(settings, rendering=True) as ingest:
         repository = ingest.repository
         if ids:
-            uploads, total = warm_many.chosen(repository, ids), len(ids)
+            uploads, total = warm_many.find_each(repository, ids), len(ids)
         elif only_missing:
-            uploads, total = warm_many.missing(repository, settings.sizes), None
+            uploads, total = warm_many.find_unwarmed(repository, settings.sizes), None
         else:
             uploads, total = repository.each(), sum((await repository.count()).values())
         progress.begin("Warming", total)
@@ -36,51 +36,51 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, p
 
 async def find_stale(settings: Settings, progress: Progress) -> dict[str, Any]:
     async with open_services(settings) as ingest:
-        return _shown(await _look(_refresher(ingest), progress))
+        return _to_json(await _find_stale(_build_refresher(ingest), progress))
 
 
 async def refresh(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """Derives stale variants anew, then has every memory and the CDN forget those of old."""
+    """Derives stale variants anew, then invalidates the old ones in the CDN."""
     async with open_services(settings, rendering=True) as ingest:
-        refresher = _refresher(ingest)
-        findings = await _look(refresher, progress)
+        refresher = _build_refresher(ingest)
+        findings = await _find_stale(refresher, progress)
         progress.begin("Refreshing", findings.uploads)
         report = await refresher.refresh(
             concurrency=settings.render_processes,
             progress=lambda so_far: progress.update(so_far.uploads, f"{len(so_far.failed)} failed"),
         )
         if findings.recipes and settings.cdn_distribution_id:
-            # Or the CDN would fetch a stale one again, from a server that has it in memory, and keep it for a year.
-            progress.say(f"Waiting {MAX_AGE:.0f} s, until no server has a stale variant in memory.")
+            # Otherwise the CDN could fetch a stale variant from a server's memory again and keep it for a year.
+            progress.say(f"Waiting {MAX_AGE:.0f} s until no server has a stale variant in memory.")
             await asyncio.sleep(MAX_AGE)
-            await ingest.cdn.forget([recipe_tag(recipe) for recipe in sorted(findings.recipes)])
-    return _shown(findings) | {"failed": report.failed}
+            await ingest.cdn.invalidate([recipe_tag(recipe) for recipe in sorted(findings.recipes)])
+    return _to_json(findings) | {"failed": report.failed}
 
 
 async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
-    """Whatever there is of each; how many had rows. Those go last, as in `Uploads.delete`."""
+    """Deletes what is left of each upload. Returns how many had rows. Rows go last, as in `UploadService.delete`."""
     known = 0
     async with open_services(settings) as ingest:
         for upload_id in ids:
-            await ingest.origin.variant_service.delete_upload(upload_id)
-        await ingest.cdn.forget([upload_tag(upload_id) for upload_id in ids])
+            await ingest.proxy.variant_service.delete_upload(upload_id)
+        await ingest.cdn.invalidate([upload_tag(upload_id) for upload_id in ids])
         for upload_id in ids:
             known += await ingest.repository.delete(upload_id)
     return {"purged": known, "unknown": len(ids) - known}
 
 
-async def _look(refresher: Refresher, progress: Progress) -> Findings:
+async def _find_stale(refresher: Refresher, progress: Progress) -> Findings:
     progress.begin("Looking for stale variants")
     return await refresher.examine(lambda so_far: progress.update(so_far.uploads, f"{so_far.variants} variants"))
 
 
-def _refresher(ingest: IngestServices) -> Refresher:
-    origin = ingest.origin
-    recipes = Recipes(origin.settings)
-    return Refresher(origin.store, recipes, origin.settings.sizes, ingest.repository, origin.variant_service)
+def _build_refresher(ingest: IngestServices) -> Refresher:
+    proxy = ingest.proxy
+    recipes = Recipes(proxy.settings)
+    return Refresher(proxy.store, recipes, proxy.settings.sizes, ingest.repository, proxy.variant_service)
 
 
-def _shown(findings: Findings) -> dict[str, Any]:
+def _to_json(findings: Findings) -> dict[str, Any]:
     return {
         "uploads": findings.uploads,
         "variants": findings.variants,

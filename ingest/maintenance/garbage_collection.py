@@ -1,8 +1,8 @@
-"""What crashes leave behind: found, and removed if asked to. Safe while the service runs.
+"""Finds and removes what crashes left behind. Safe while the service runs.
 
-An upload goes: job row, temporary file, original, image row. A crash between two steps leaves a job without image,
-perhaps with an original; one between a delete's steps, variants without original or rows without it. Everything
-younger than `age` is left alone: it may be under way.
+An upload creates, in this order: job row, temporary file, original, image row. A crash between two steps leaves a job
+row without image row, perhaps with an original. A crash during a delete leaves variants or rows without original.
+Everything younger than `age` is left alone, because it may be in progress.
 """
 
 import math
@@ -31,30 +31,30 @@ from proxy.variants.encoded_variant import upload_tag
 from proxy.variants.variant_service import VariantService
 
 MIN_AGE = timedelta(hours=1)
-"""Far beyond the longest deadline that an upload (`UPLOAD_TIMEOUT`) or a derivation may have."""
+"""Far longer than any upload (`UPLOAD_TIMEOUT`) or derivation may take."""
 
 
 class GarbageKind(StrEnum):
     TEMPORARY = "temporary"
     """A file of an upload, a derivation or a lease that a killed process left."""
-    HALF_UPLOAD = "half upload"
-    """A job without image: the upload was never acknowledged."""
-    LOST_ORIGINAL = "lost original"
-    """Rows without original: a delete that stopped half-way."""
+    INCOMPLETE_UPLOAD = "incomplete upload"
+    """A job row without image row: the upload was never acknowledged."""
+    MISSING_ORIGINAL = "missing original"
+    """Rows without original: an interrupted delete."""
     ORPHAN = "orphan"
     """An original or variants without rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """One find. `name` is a path for TEMPORARY, an upload's id for the rest."""
+    """One finding. `name` is a path for TEMPORARY, otherwise an upload id."""
 
     kind: GarbageKind
     name: str
 
 
 class Collector:
-    """Finds garbage and removes it, one find after another."""
+    """Finds and removes garbage."""
 
     def __init__(
         self,
@@ -65,39 +65,39 @@ class Collector:
         *,
         folders: Sequence[Path],
         age: timedelta,
-        looked_at: Callable[[], None] = lambda: None,
+        on_upload: Callable[[], None] = lambda: None,
     ) -> None:
-        """`looked_at` is called for each upload that was, once for each place."""
+        """`on_upload` is called for each upload examined: once in the database, once under each prefix of the store."""
         self._store = store
         self._repository = repository
         self._variant_service = variant_service
         self._cdn = cdn
         self._folders = folders
-        self._looked_at = looked_at
+        self._on_upload = on_upload
         self._before = datetime.now(UTC) - age
 
     async def find(self) -> AsyncIterator[Garbage]:
-        """Raises StoreUnavailable or CatalogUnavailable."""
+        """Yields everything left behind. Raises StoreUnavailable or CatalogUnavailable."""
         for path in await anyio.to_thread.run_sync(self._old_files):
             yield Garbage(GarbageKind.TEMPORARY, path)
-        for upload_id in await self._repository.half_uploads(self._before):
-            yield Garbage(GarbageKind.HALF_UPLOAD, upload_id)
-        knows_any = any((await self._repository.count()).values())
-        if knows_any and not await self._has_any_original():  # far likelier the wrong store than as many lost originals
-            raise StoreUnavailable("The database knows uploads, the store has no original at all: check S3_BUCKET.")
-        async for image, _ in self._repository.each():
-            self._looked_at()
-            if image.created_at < self._before and not await exists(self._store, original_key(image.upload_id)):
-                yield Garbage(GarbageKind.LOST_ORIGINAL, image.upload_id)
+        for upload_id in await self._repository.find_incomplete(self._before):
+            yield Garbage(GarbageKind.INCOMPLETE_UPLOAD, upload_id)
+        has_uploads = any((await self._repository.count()).values())
+        if has_uploads and not await self._has_any_original():  # probably the wrong store, not missing originals
+            raise StoreUnavailable("The database has uploads but the store has no originals: check S3_BUCKET.")
+        async for upload, _ in self._repository.each():
+            self._on_upload()
+            if upload.created_at < self._before and not await exists(self._store, original_key(upload.upload_id)):
+                yield Garbage(GarbageKind.MISSING_ORIGINAL, upload.upload_id)
         async for upload_id in self._stored_uploads():
-            self._looked_at()
-            if not knows_any:  # far likelier the wrong database than a bucket full of orphans
-                raise CatalogUnavailable("The database knows no upload at all, the store some: check DATABASE_URL.")
+            self._on_upload()
+            if not has_uploads:  # probably the wrong database, not a bucket full of orphans
+                raise CatalogUnavailable("The store has uploads but the database has none: check DATABASE_URL.")
             if not await self._repository.exists(upload_id):
                 yield Garbage(GarbageKind.ORPHAN, upload_id)
 
     async def remove(self, garbage: Garbage) -> None:
-        """Objects first, then the CDN, rows last, as a delete does: what has rows and stops half-way is found again.
+        """Removes objects, CDN copies, then rows, as a delete does: an interrupted removal is found again by its rows.
 
         Raises StoreUnavailable, CdnUnavailable or CatalogUnavailable.
         """
@@ -106,14 +106,14 @@ class Collector:
             return
         upload_id = UploadId(garbage.name)
         await self._variant_service.delete_upload(upload_id)
-        if garbage.kind is not GarbageKind.HALF_UPLOAD:  # of which nobody was ever told
-            await self._cdn.forget([upload_tag(upload_id)])  # whose silence may be what stopped a delete
+        if garbage.kind is not GarbageKind.INCOMPLETE_UPLOAD:  # never acknowledged, so no CDN has it
+            await self._cdn.invalidate([upload_tag(upload_id)])  # the delete may have stopped before this step
         await self._repository.delete(upload_id)
 
     def _old_files(self) -> list[str]:
         before = self._before.timestamp()
         paths = (path for folder in self._folders if folder.is_dir() for path in sorted(folder.iterdir()))
-        return [str(path) for path in paths if _changed(path) < before]
+        return [str(path) for path in paths if _modified_at(path) < before]
 
     async def _has_any_original(self) -> bool:
         async for _ in self._store.list(ORIGINALS_PREFIX):
@@ -121,7 +121,7 @@ class Collector:
         return False
 
     async def _stored_uploads(self) -> AsyncIterator[UploadId]:
-        """Every id under which something old is stored, once for each of the two prefixes."""
+        """Yields ids with stored objects older than `age`, once for each of the two prefixes."""
         for prefix in (ORIGINALS_PREFIX, VARIANTS_PREFIX):
             last = None
             async for info in self._store.list(prefix):
@@ -131,8 +131,8 @@ class Collector:
                     yield upload_id
 
 
-def _changed(path: Path) -> float:
-    """In seconds of the epoch; never, for what its owner has just removed."""
+def _modified_at(path: Path) -> float:
+    """Returns the modification time in epoch seconds, infinity for a file that was just removed."""
     try:
         return path.lstat().st_mtime
     except FileNotFoundError:
@@ -149,24 +149,24 @@ def _remove(path: Path) -> None:
 async def collect_garbage(settings: Settings, *, dry_run: bool, progress: Progress) -> list[dict[str, str]]:
     """Finds what crashes left behind, and removes it unless `dry_run`."""
     found: list[dict[str, str]] = []
-    looked_at = 0
+    examined = 0
 
     def count() -> None:
-        nonlocal looked_at
-        looked_at += 1
-        progress.update(looked_at, f"{len(found)} found")
+        nonlocal examined
+        examined += 1
+        progress.update(examined, f"{len(found)} found")
 
     async with open_services(settings) as services:
         folders = (settings.temporary, settings.objects / INCOMING, settings.purges)
-        origin = services.origin
+        proxy = services.proxy
         collector = Collector(
-            origin.store,
+            proxy.store,
             services.repository,
-            origin.variant_service,
+            proxy.variant_service,
             services.cdn,
             folders=folders,
             age=MIN_AGE,
-            looked_at=count,
+            on_upload=count,
         )
         progress.begin("Looking for leftovers")
         async for garbage in collector.find():

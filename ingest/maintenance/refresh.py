@@ -1,4 +1,4 @@
-"""Stale variants, whose recipe is no longer today's: found, weighed, and derived anew."""
+"""Finds stale variants, whose recipe differs from the current one, estimates their cost, and derives them anew."""
 
 import asyncio
 from collections import defaultdict
@@ -19,12 +19,12 @@ from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
 
-_SAMPLE = 200  # uploads whose measured derivations tell what others will cost
+_SAMPLE = 200  # uploads whose measured derivation times predict the others
 
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """What is stale of one upload; `size` in bytes, `recipes` those of old."""
+    """The stale variants of one upload. `size`: their bytes. `recipes`: the recipes they were made with."""
 
     upload_id: UploadId
     variants: list[Variant]
@@ -34,7 +34,7 @@ class Stale:
 
 @dataclass(slots=True)
 class Findings:
-    """`seconds` of one processor that deriving them anew should take; None if none was ever measured."""
+    """Totals of all stale variants. `seconds`: expected processor time to derive them; None without measurements."""
 
     uploads: int = 0
     variants: int = 0
@@ -45,14 +45,14 @@ class Findings:
 
 @dataclass(slots=True)
 class RefreshReport:
-    """`failed`: ids of uploads of which something is still stale."""
+    """Result of a refresh. `failed`: ids of uploads that still have stale variants."""
 
     uploads: int = 0
     failed: list[str] = field(default_factory=list)
 
 
 class Refresher:
-    """Goes through the store's variants, an upload at a time, in bounded memory."""
+    """Examines and refreshes the stored variants, one upload at a time, in bounded memory."""
 
     def __init__(
         self,
@@ -69,9 +69,9 @@ class Refresher:
         self._variant_service = variant_service
 
     async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
-        """Calls `progress` after each upload that is stale. Raises StoreUnavailable or CatalogUnavailable."""
+        """Counts stale variants, upload by upload (`progress`). Raises StoreUnavailable or CatalogUnavailable."""
         findings = Findings()
-        costs = await self._costs()
+        costs = await self._mean_seconds()
         seconds = 0.0
         async for stale in self.find():
             findings.uploads += 1
@@ -84,24 +84,24 @@ class Refresher:
         return findings
 
     async def refresh(self, *, concurrency: int, progress: Callable[[RefreshReport], None]) -> RefreshReport:
-        """Derives everything stale anew, `concurrency` uploads at a time; calls `progress` after each."""
+        """Derives all stale variants anew, `concurrency` uploads at a time; calls `progress` after each."""
         report = RefreshReport()
         stale = self.find()
-        turn = asyncio.Lock()  # an async generator serves one caller at a time
+        lock = asyncio.Lock()  # an async generator serves one caller at a time
 
         async def work() -> None:
             while True:
-                async with turn:
-                    one = await anext(stale, None)
-                if one is None:
+                async with lock:
+                    upload = await anext(stale, None)
+                if upload is None:
                     return
                 try:
-                    async with aclosing(self._variant_service.ensure(one.upload_id, one.variants)) as ensured:
+                    async with aclosing(self._variant_service.ensure(upload.upload_id, upload.variants)) as ensured:
                         async for _ in ensured:
                             pass
-                except ServiceError as error:  # the stale ones go on being served
-                    log.warning("not refreshed", upload=one.upload_id, error=str(error))
-                    report.failed.append(one.upload_id)
+                except ServiceError as error:  # the stale variants are still served
+                    log.warning("refresh failed", upload=upload.upload_id, error=str(error))
+                    report.failed.append(upload.upload_id)
                 report.uploads += 1
                 progress(report)
 
@@ -111,8 +111,8 @@ class Refresher:
         return report
 
     async def find(self) -> AsyncIterator[Stale]:
-        """Raises StoreUnavailable."""
-        async for upload_id, variants in self._stored():
+        """Yields uploads with stale variants. Raises StoreUnavailable."""
+        async for upload_id, variants in self._stored_variants():
             infos = await asyncio.gather(*(look_up(self._store, variant_key(upload_id, one)) for one in variants))
             stale = [
                 (variant, info)
@@ -127,8 +127,8 @@ class Refresher:
                     {info.metadata.get("recipe", "") for _, info in stale},
                 )
 
-    async def _stored(self) -> AsyncIterator[tuple[UploadId, list[Variant]]]:
-        """Variants of today's sizes, by upload: a listing has them side by side."""
+    async def _stored_variants(self) -> AsyncIterator[tuple[UploadId, list[Variant]]]:
+        """Yields the stored variants of configured sizes by upload; a listing has an upload's objects in a row."""
         last: UploadId | None = None
         variants: list[Variant] = []
         async for info in self._store.list(VARIANTS_PREFIX):
@@ -144,12 +144,12 @@ class Refresher:
         if last and variants:
             yield last, variants
 
-    async def _costs(self) -> defaultdict[str, float] | None:
-        """Mean seconds by variant's name, as warm-ups of late have measured them; their mean for names they lack."""
+    async def _mean_seconds(self) -> defaultdict[str, float] | None:
+        """Returns mean seconds by variant name, from recent warm-ups; the overall mean for other names."""
         measured: defaultdict[str, list[float]] = defaultdict(list)
         seen = 0
-        async for image, _ in self._repository.each():
-            for name, known in image.variants.items():
+        async for upload, _ in self._repository.each():
+            for name, known in upload.variants.items():
                 if known.milliseconds is not None:
                     measured[name].append(known.milliseconds / 1000)
             seen += 1

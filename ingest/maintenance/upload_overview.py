@@ -1,4 +1,4 @@
-"""All that is known of one upload: what the catalogue has written down, and what the store has."""
+"""Everything known about one upload, from the catalog and the store."""
 
 import asyncio
 from collections.abc import Mapping
@@ -18,13 +18,13 @@ from proxy.variants.encoded_variant import parse_measured
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
-    """Raises UnknownUpload."""
+    """Returns the overview of an upload. Raises UnknownUpload."""
     async with open_services(settings) as ingest:
-        return await Overview(ingest.origin.store, ingest.repository, settings).of(upload_id)
+        return await Overview(ingest.proxy.store, ingest.repository, settings).of(upload_id)
 
 
 class Overview:
-    """The API's documents of an upload, and for each variant what is stored of it just now."""
+    """Combines the API's JSON for an upload with the current state of each stored variant."""
 
     def __init__(self, store: ObjectStore, repository: JobRepository, settings: Settings) -> None:
         self._store = store
@@ -32,29 +32,33 @@ class Overview:
         self._sizes = settings.sizes
         self._base = settings.url_base
         self._recipes = Recipes(settings)
-        self._documents = Serializer.of(settings)
+        self._serializer = Serializer.from_settings(settings)
 
     async def of(self, upload_id: UploadId) -> dict[str, Any]:
-        """`database` and `original` say who knows it: one alone is what a crash leaves behind, until `darkroom gc`.
+        """Returns the overview. If only one of `database` and `original` is true, a crash left it for `darkroom gc`.
 
-        Raises UnknownUpload if neither does, StoreUnavailable or CatalogUnavailable.
+        Raises UnknownUpload if neither knows the upload, StoreUnavailable or CatalogUnavailable.
         """
         original = await look_up(self._store, original_key(upload_id))
         known: dict[str, WarmedVariant] = {}
         try:
-            image, job = await self._repository.find(upload_id)
+            upload, job = await self._repository.find(upload_id)
         except UnknownUpload:
             if original is None:
                 raise
-            document = _of_store(upload_id, original) | {"database": False}
+            document = _describe_original(upload_id, original) | {"database": False}
         else:
-            document = {**self._documents.upload(image, job), **self._documents.status(image, job), "database": True}
-            known = image.variants
+            document = {
+                **self._serializer.upload(upload, job),
+                **self._serializer.status(upload, job),
+                "database": True,
+            }
+            known = upload.variants
         variants = await self._variants(upload_id, known)
         return document | {"original": original is not None, "variants": variants}
 
     async def _variants(self, upload_id: UploadId, known: Mapping[str, WarmedVariant]) -> dict[str, dict[str, Any]]:
-        """The standard ones, then what else is stored."""
+        """Returns the standard variants, then other stored objects, by name."""
         prefix = variants_prefix(upload_id)
         listed = [info.key async for info in self._store.list(prefix)]
         infos = dict(zip(listed, await asyncio.gather(*(look_up(self._store, key) for key in listed)), strict=True))
@@ -64,7 +68,7 @@ class Overview:
     def _variant(
         self, upload_id: UploadId, name: str, info: ObjectInfo | None, known: WarmedVariant | None
     ) -> dict[str, Any]:
-        """`stale` is None for what is not stored; what is of no size today has no URL."""
+        """`stale` is None if it is not stored; `url` is None if its size is not configured."""
         variant = self._sizes.parse(name)
         recipe = info.metadata.get("recipe") if info else None
         measured = parse_measured(info.metadata) if info else None
@@ -80,7 +84,7 @@ class Overview:
         }
 
 
-def _of_store(upload_id: UploadId, original: ObjectInfo) -> dict[str, Any]:
+def _describe_original(upload_id: UploadId, original: ObjectInfo) -> dict[str, Any]:
     return {
         "uploadId": upload_id,
         "status": None,

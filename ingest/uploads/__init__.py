@@ -1,1 +1,1 @@
-"""Uploads: received, validated, stored, recorded and deleted."""
+"""Uploads: receiving, validating, storing, recording and deleting them."""

@@ -1,4 +1,4 @@
-"""Uploads under an `Idempotency-Key`: the first is taken, the same again gets its answer."""
+"""Uploads with an `Idempotency-Key`: a repeat returns the first upload."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ from proxy.telemetry import Metrics
 
 
 class IdempotentUploads:
-    """Stands before `UploadService`, which alone takes pictures."""
+    """Wraps `UploadService` and detects repeats."""
 
     def __init__(self, uploads: UploadService, repository: JobRepository, metrics: Metrics) -> None:
         self._uploads = uploads
@@ -20,25 +20,27 @@ class IdempotentUploads:
         self._metrics = metrics
 
     async def receive(self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None) -> tuple[Upload, bool]:
-        """The upload, and whether it was there already; then the bytes were read, compared and dropped.
+        """Returns the upload and whether it is a repeat. The bytes of a repeat are compared and discarded.
 
-        Raises InProgress while the first attempt is being taken, KeyReused for other bytes, and what
-        `UploadService.receive` raises; the key of an attempt that fails is free again.
+        Raises InProgress while the first attempt is in progress, KeyReused for different bytes, and what
+        `UploadService.receive` raises. The key of a failed attempt is free again.
         """
-        if key and (first := await self._first(chunks, key)):
+        if key and (first := await self._find_first(chunks, key)):
             self._metrics.uploads.labels("repeated").inc()
             return first, True
         return await self._uploads.receive(chunks, key), False
 
-    async def _first(self, chunks: AsyncIterator[bytes], key: IdempotencyKey) -> Upload | None:
+    async def _find_first(self, chunks: AsyncIterator[bytes], key: IdempotencyKey) -> Upload | None:
         try:
-            found = await self._repository.first_under(key)
+            found = await self._repository.find_by_key(key)
             if found is None:
                 return None
-            image, known = found
+            upload, known = found
             if await fingerprint(chunks) != known:
-                raise KeyReused("This `Idempotency-Key` is another picture's. Make a new one for each picture.")
+                raise KeyReused(
+                    "This `Idempotency-Key` was used for another picture. Create a new key for each picture."
+                )
         except ServiceError as error:
             self._metrics.uploads.labels(error.code).inc()
             raise
-        return image
+        return upload

@@ -1,7 +1,7 @@
-"""One file field out of a multipart body, as a stream: never whole in memory, and bounded in every part.
+"""Streams one file field out of a multipart body, with limits on every part.
 
-Starlette's `form()` puts no limit to files and takes a body without its closing boundary for an empty form; so this
-drives the parser that Starlette itself uses (python-multipart, which bounds headers) directly.
+Starlette's `form()` does not limit files and treats a body without closing boundary as an empty form. So this drives
+Starlette's parser (python-multipart, which limits headers) directly.
 """
 
 from collections.abc import AsyncIterator
@@ -12,18 +12,18 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ingest.errors import Malformed, MissingImage, TooLarge
 
-if TYPE_CHECKING:  # its shape, for the type checker alone
+if TYPE_CHECKING:  # needed by the type checker alone
     from python_multipart.multipart import MultipartCallbacks
 
 MAX_PARTS = 64
 MAX_OTHER_BYTES = 64 * 1024
-"""All that is not the file: other fields, headers, boundaries."""
+"""Limit for everything but the file: other fields, headers, boundaries."""
 
 
 async def file_field(body: AsyncIterator[bytes], content_type: str, field: str, max_bytes: int) -> AsyncIterator[bytes]:
-    """The bytes of the one file part named `field`, in chunks; ends only once the whole body was read and sound.
+    """Yields the bytes of the file part named `field`. Ends once the whole body was read and is well-formed.
 
-    Raises Malformed, MissingImage, or TooLarge as soon as the file passes `max_bytes`.
+    Raises Malformed, MissingImage, or TooLarge as soon as the file exceeds `max_bytes`.
     """
     media_type, options = parse_options_header(content_type)
     if media_type != b"multipart/form-data" or not options.get(b"boundary"):
@@ -33,94 +33,96 @@ async def file_field(body: AsyncIterator[bytes], content_type: str, field: str, 
         parser = MultipartParser(options[b"boundary"], parts.callbacks())
         async for data in body:
             parser.write(data)
-            parts.charge(len(data))
-            if chunk := parts.take():
+            parts.count_bytes(len(data))
+            if chunk := parts.pop_bytes():
                 yield chunk
         parser.finalize()
     except FormParserError as error:
-        raise Malformed("The multipart body is broken.") from error
-    if not parts.ended:
+        raise Malformed(
+            "The multipart body is malformed. Use an HTTP client that sends multipart/form-data."
+        ) from error
+    if not parts.has_ended:
         raise Malformed("The body ends before its closing boundary. Send it again.")
     if not parts.found:
-        raise parts.missing()
+        raise parts.missing_image()
 
 
 class _Parts:
-    """What the parser calls. Keeps the file's bytes of one write, and the headers of one part."""
+    """The parser's callbacks. Holds the file's bytes of one write and the headers of one part."""
 
     def __init__(self, field: str, max_bytes: int) -> None:
         self._field = field.encode()
         self._max_bytes = max_bytes
-        self._file_bytes = self._body_bytes = self._count = 0
+        self._file_bytes = self._body_bytes = self._part_count = 0
         self._name = self._value = b""
         self._disposition = b""
         self._wanted = False
         self._chunks: list[bytes] = []
-        self.found = self.ended = False
+        self.found = self.has_ended = False
 
     def callbacks(self) -> "MultipartCallbacks":
         return {
-            "on_part_begin": self._begin,
-            "on_header_field": self._header_name,
-            "on_header_value": self._header_value,
-            "on_header_end": self._header_end,
-            "on_headers_finished": self._headers_finished,
-            "on_part_data": self._data,
-            "on_end": self._end,
+            "on_part_begin": self._on_part_begin,
+            "on_header_field": self._on_header_name,
+            "on_header_value": self._on_header_value,
+            "on_header_end": self._on_header_end,
+            "on_headers_finished": self._on_headers_finished,
+            "on_part_data": self._on_data,
+            "on_end": self._on_end,
         }
 
-    def take(self) -> bytes:
+    def pop_bytes(self) -> bytes:
         chunk, self._chunks = b"".join(self._chunks), []
         return chunk
 
-    def charge(self, size: int) -> None:
+    def count_bytes(self, size: int) -> None:
         self._body_bytes += size
         if self._body_bytes - self._file_bytes > MAX_OTHER_BYTES:
             if not self.found:
-                raise self.missing()
-            raise Malformed(f"The request holds more than {MAX_OTHER_BYTES // 1024} KiB besides the picture.")
+                raise self.missing_image()
+            raise Malformed(
+                f"The request has more than {MAX_OTHER_BYTES // 1024} KiB besides the picture. Send fewer fields."
+            )
 
-    def missing(self) -> MissingImage:
-        return MissingImage(
-            f"Put the picture into a file field named `{self._field.decode()}`, before any other field that is large."
-        )
+    def missing_image(self) -> MissingImage:
+        return MissingImage(f"Put the picture in a file field named `{self._field.decode()}`, before any large field.")
 
-    def _begin(self) -> None:
-        self._count += 1
+    def _on_part_begin(self) -> None:
+        self._part_count += 1
         self._wanted, self._disposition = False, b""
-        if self._count > MAX_PARTS:
+        if self._part_count > MAX_PARTS:
             raise Malformed(f"The request has more than {MAX_PARTS} parts.")
 
-    def _header_name(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
 
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
 
-    def _header_end(self) -> None:
+    def _on_header_end(self) -> None:
         if self._name.lower() == b"content-disposition":
             self._disposition = self._value
         self._name = self._value = b""
 
-    def _headers_finished(self) -> None:
+    def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         if options.get(b"name") != self._field:
             return
         if b"filename" not in options:
             raise MissingImage(f"The field `{self._field.decode()}` is text. Send the picture as a file.")
         if self.found:
-            raise Malformed(f"Send one picture for each request; there are two `{self._field.decode()}` fields.")
+            raise Malformed(f"The request has two `{self._field.decode()}` fields. Send one picture per request.")
         self._wanted = self.found = True
 
-    def _data(self, data: bytes, start: int, end: int) -> None:
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._wanted:
             self._file_bytes += end - start
             if self._file_bytes > self._max_bytes:
                 raise too_large(self._max_bytes)
             self._chunks.append(data[start:end])
 
-    def _end(self) -> None:
-        self.ended = True
+    def _on_end(self) -> None:
+        self.has_ended = True
 
 
 def too_large(max_bytes: int) -> TooLarge:

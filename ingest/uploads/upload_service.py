@@ -1,4 +1,4 @@
-"""Receive, validate, store, record, enqueue. An upload that is refused or breaks off leaves nothing behind."""
+"""Receives, validates, stores, records and enqueues uploads. A refused or interrupted upload leaves nothing behind."""
 
 import asyncio
 import shutil
@@ -36,12 +36,12 @@ from proxy.variants.variant_service import VariantService
 log = structlog.get_logger()
 
 _SNIFF_BYTES = 12
-_END_TIMEOUT = 35  # seconds; longer than any store or database takes to give up
-_WRITE_BYTES = 256 * 1024  # bytes gathered for each write, as each costs a hop to a thread
+_COMPLETION_TIMEOUT = 35  # seconds; longer than the timeouts of store and database
+_WRITE_BYTES = 256 * 1024  # buffered for each write, because each write switches to a thread
 
 
 class UploadService:
-    """The life of an upload, from its first byte to its deletion."""
+    """Receives and deletes uploads."""
 
     def __init__(
         self,
@@ -67,48 +67,48 @@ class UploadService:
         self._temporary = temporary
 
     async def receive(self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None = None) -> Upload:
-        """Takes the file's bytes; returns once the original and its rows are durable, under `claim` if there is one.
+        """Receives a file and returns once the original and its rows are durable. `key`: recorded with the upload.
 
-        Raises what `chunks` raises, a Refused for a picture that we do not take, InProgress, Unavailable, Overloaded,
-        DerivationTimeout or RenderFailed; then nothing of it is left in any store, and its key is free.
+        Raises what `chunks` raises, a Refused for an unacceptable picture, InProgress, Unavailable, Overloaded,
+        DerivationTimeout or RenderFailed. Then nothing of it is left in any store, and the key is free.
         """
         upload_id = new_upload_id()
         folder = self._temporary / upload_id
-        begun = False
+        has_begun = False
         try:
-            head, extension = await _first_bytes(chunks)
-            begun = True
+            head, extension = await _read_head(chunks)
+            has_begun = True
             start = monotonic()
             path = folder / f"original.{extension}"
             await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
             with step("receive"):
                 await _save(path, head, chunks)
-            image = await self._accept(upload_id, path, key)
+            upload = await self._accept(upload_id, path, key)
         except BaseException as error:
-            if begun:
+            if has_begun:
                 await asyncio.shield(self._undo(upload_id))
             self._metrics.uploads.labels(error.code if isinstance(error, ServiceError) else "aborted").inc()
             raise
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
         self._metrics.uploads.labels("ok").inc()
-        self._metrics.upload_bytes.observe(image.original_size)
+        self._metrics.upload_bytes.observe(upload.original_size)
         self._metrics.upload_seconds.observe(monotonic() - start)
         try:
             with step("publish"):
                 await self._queue.publish(upload_id)
-        except Unavailable as error:  # the job is in the database, where workers look for it, too
-            log.warning("warm-up not announced", upload=upload_id, error=str(error))
-        return image
+        except Unavailable as error:  # workers find the job in the database as well
+            log.warning("warm-up publish failed", upload=upload_id, error=str(error))
+        return upload
 
     async def delete(self, upload_id: UploadId) -> None:
-        """Removes original, variants and rows, and what the CDN holds. Raises UnknownUpload, CdnUnavailable.
+        """Deletes original, variants, CDN copies and rows. Raises UnknownUpload or Unavailable.
 
-        The rows go last: if a step fails half-way, the upload is still listed, and the next call finishes the work.
+        The rows go last: if a step fails, the upload is still listed and another call finishes the work.
         """
         await self._repository.find(upload_id)
         await self._variant_service.delete_upload(upload_id)
-        await self._cdn.forget([upload_tag(upload_id)])
+        await self._cdn.invalidate([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
     async def _accept(self, upload_id: UploadId, path: Path, key: IdempotencyKey | None) -> Upload:
@@ -119,7 +119,7 @@ class UploadService:
             media_type = f"image/{inspection.format}"
             put = self._store.put(original_key(upload_id), path, content_type=media_type, metadata={DIGEST: sha256})
             await _run_to_completion(put)
-        image = Upload(
+        upload = Upload(
             upload_id,
             inspection.format,
             (await anyio.Path(path).stat()).st_size,
@@ -132,26 +132,25 @@ class UploadService:
             PrivateMetadata(inspection.private, inspection.private_exif),
         )
         with step("record"):
-            await _run_to_completion(self._repository.accept(image, sha256 if key else None))
-        return image
+            await _run_to_completion(self._repository.accept(upload, sha256 if key else None))
+        return upload
 
     async def _inspect(self, path: Path) -> Inspection:
-        # Raises TooHeavy: otherwise an upload could be accepted whose variants can never be derived.
-        await self._variant_service.estimate_memory(path, self._sizes.standard)
+        await self._variant_service.estimate_memory(path, self._sizes.standard)  # refuse what could never be derived
         async with self._pool.acquire(Priority.LIVE, await self._pool.estimate_memory(path)) as process:
             return await process.inspect(path)
 
     async def _undo(self, upload_id: UploadId) -> None:
-        """Rows first: an original without rows is an orphan, a row without original a broken promise."""
+        """Removes rows first: a failure then leaves an orphan for gc, never a row without original."""
         try:
             await self._repository.delete(upload_id)
             await self._store.delete(original_key(upload_id))
         except Unavailable as error:
-            log.error("a refused upload may have left something behind", upload=upload_id, error=str(error))
+            log.error("upload clean-up failed", upload=upload_id, error=str(error))
 
 
-async def _first_bytes(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:
-    """Enough of the file to know its type, and the extension of that; or it is refused at once."""
+async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:
+    """Returns the first bytes of the file and its extension by content. Raises MissingImage or UnsupportedFormat."""
     head = bytearray()
     async for chunk in chunks:
         head += chunk
@@ -166,27 +165,27 @@ async def _first_bytes(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:
 
 
 async def _save(path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> None:
-    """The file, under a name of our own making, in a folder of its own."""
-    gathered = bytearray(head)
+    """Writes the file to `path`, whose folder it creates. Raises Unavailable."""
+    buffer = bytearray(head)
     try:
         await anyio.Path(path.parent).mkdir(parents=True)
         async with await anyio.open_file(path, "xb") as file:
             async for chunk in chunks:
-                gathered += chunk
-                if len(gathered) >= _WRITE_BYTES:
-                    await file.write(bytes(gathered))
-                    gathered.clear()
-            await file.write(bytes(gathered))
+                buffer += chunk
+                if len(buffer) >= _WRITE_BYTES:
+                    await file.write(bytes(buffer))
+                    buffer.clear()
+            await file.write(bytes(buffer))
     except OSError as error:
-        raise Unavailable("There is no room for uploads just now. Try again later.") from error
+        raise Unavailable("The server cannot write temporary files. Try again later.") from error
 
 
 async def _run_to_completion(work: Coroutine[None, None, None]) -> None:
-    """Work that goes on in a thread when its caller is cancelled: what is undone after that must know that it ended."""
+    """Waits for `work` even if cancelled: its thread goes on, and undoing it is safe only after it has ended."""
     task = asyncio.create_task(work)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task], timeout=_END_TIMEOUT)
+        await asyncio.wait([task], timeout=_COMPLETION_TIMEOUT)
         task.cancel()
         raise

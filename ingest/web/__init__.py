@@ -1,1 +1,1 @@
-"""The HTTP side of ingest."""
+"""Ingest over HTTP."""

@@ -1,4 +1,4 @@
-"""The whole service over HTTP: ingest around the proxy's origin."""
+"""The ASGI applications: the whole service, and ingest alone."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -14,8 +14,8 @@ from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
 from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.web.serializers import Serializer
-from ingest.web.upload_responses import UploadAnswers
-from ingest.web.upload_routes import Endpoints
+from ingest.web.upload_responses import UploadResponses
+from ingest.web.upload_routes import UploadRoutes
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import OPEN_PATHS, require_key, serve_variants, starlette_app
@@ -25,36 +25,36 @@ from proxy.web.middleware.security_headers import SecurityHeaders
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
-    """`darkroom serve`: everything on one port, warm-up in this process."""
+    """Creates the app of `darkroom serve`: everything on one port, with warm-ups in this process."""
     settings = _configured(settings)
     ingest = build_ingest_services(settings)
-    return serve_variants(ingest.origin, ingest_app(ingest, warm_up=settings.warm_up))
+    return serve_variants(ingest.proxy, ingest_app(ingest, warm_up=settings.warm_up))
 
 
 def create_ingest_app(settings: Settings | None = None) -> ASGIApp:
-    """`darkroom serve --role ingest`: uploads and jobs; variants are others', warm-ups too if there is a queue."""
+    """Creates the app of `darkroom serve --role ingest`: uploads and jobs. Without Redis it also warms up."""
     settings = _configured(settings)
     warm_up = settings.warm_up and settings.redis_url is None
     ingest = build_ingest_services(settings)
     app = ingest_app(ingest, warm_up=warm_up, variants=False)
-    return SecurityHeaders(Observability(app, ingest.origin.metrics, ingest.origin.tracing))
+    return SecurityHeaders(Observability(app, ingest.proxy.metrics, ingest.proxy.tracing))
 
 
 def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) -> ASGIApp:
-    """`warm_up`: here, in this process. `variants`: they are served beside it, so `/docs` shows them too."""
-    origin, settings = ingest.origin, ingest.origin.settings
+    """Ingest's routes. `warm_up`: run a worker in this process. `variants`: `/docs` also describes variant requests."""
+    proxy, settings = ingest.proxy, ingest.proxy.settings
     uploads = build_upload_service(ingest)
-    repeats = IdempotentUploads(uploads, ingest.repository, origin.metrics)
-    documents = Serializer.of(settings)
-    answers = UploadAnswers(documents, FormPages(settings.url_base))
-    endpoints = Endpoints(
+    idempotent_uploads = IdempotentUploads(uploads, ingest.repository, proxy.metrics)
+    serializer = Serializer.from_settings(settings)
+    responses = UploadResponses(serializer, FormPages(settings.url_base))
+    upload_routes = UploadRoutes(
         settings,
         uploads=uploads,
-        repeats=repeats,
+        idempotent_uploads=idempotent_uploads,
         repository=ingest.repository,
-        documents=documents,
-        answers=answers,
-        metrics=origin.metrics,
+        serializer=serializer,
+        responses=responses,
+        metrics=proxy.metrics,
     )
 
     def describe() -> Mapping[str, Any]:
@@ -70,17 +70,17 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     routes = [
         *page_routes(settings.url_base),
         *docs_routes(describe),
-        *endpoints.routes(),
+        *upload_routes.routes(),
         *ingest_health_routes(ingest),
     ]
     app = starlette_app(routes, lifespan)
-    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), answers.without_key)
+    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), responses.unauthorized)
 
 
 def ingest_health_routes(ingest: IngestServices) -> list[Route]:
-    """Of a server, and of a worker that is asked."""
-    checks = {"store": ingest.origin.check_store, "database": ingest.database.check}
-    return health_routes(checks, ingest.origin.metrics, ingest.collect_jobs, ingest.collect_queue)
+    """Health and metrics routes of a server or a worker."""
+    checks = {"store": ingest.proxy.check_store, "database": ingest.database.check}
+    return health_routes(checks, ingest.proxy.metrics, ingest.collect_jobs, ingest.collect_queue)
 
 
 def _configured(settings: Settings | None) -> Settings:

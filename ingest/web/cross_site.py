@@ -1,7 +1,7 @@
-"""Uploads that a browser sends for the page of another site, without its user's knowledge (CSRF).
+"""Rejects uploads that a browser sends on behalf of another site (CSRF).
 
-A form needs nobody's leave to be sent to 127.0.0.1, and a server without keys takes what comes. Where there are keys,
-no other site's page has one. Reading needs no such check: without CORS, browsers show foreign pages no answer.
+Any site can send a form to 127.0.0.1, and a server without API keys would accept it. With API keys no check is needed:
+another site has none. Reading needs no check either: without CORS, browsers hide responses from other sites.
 """
 
 from urllib.parse import urlsplit
@@ -12,17 +12,16 @@ from ingest.errors import CrossSite
 
 
 def refuse_cross_site(headers: Headers, public_url: str | None) -> None:
-    """Raises CrossSite. What is no browser, and sends neither header, goes through.
+    """Raises CrossSite. Requests without either header pass: they do not come from a browser.
 
-    `Sec-Fetch-Site` is the browser's own word; it is missing in old browsers, and where the server is reached over
-    plain HTTP under a name. There `Origin` must be the host that was asked for, or that of `public_url`: proxies
-    rewrite `Host`.
+    Old browsers, and all browsers over plain HTTP to a named host, send no `Sec-Fetch-Site`. Then `Origin` must match
+    `Host`, or the host of `public_url`, because proxies rewrite `Host`.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
-        foreign = site == "cross-site"
+        is_cross_site = site == "cross-site"
     else:
-        ours = {headers.get("host"), urlsplit(public_url or "").netloc} - {""}
-        foreign = origin is not None and origin.partition("://")[2] not in ours
-    if foreign:
-        raise CrossSite("A browser sent this for the page of another site. Use a page of this server, or a back end.")
+        own_hosts = {headers.get("host"), urlsplit(public_url or "").netloc} - {""}
+        is_cross_site = origin is not None and origin.partition("://")[2] not in own_hosts
+    if is_cross_site:
+        raise CrossSite("A page of another site sent this upload. Upload from this server's page or from a back end.")

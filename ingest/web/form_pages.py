@@ -1,4 +1,4 @@
-"""What a browser gets that posts the form without JavaScript: a page in place of JSON, also for a refusal."""
+"""HTML responses for browsers that post the upload form without JavaScript."""
 
 from collections.abc import Mapping
 from html import escape
@@ -11,7 +11,7 @@ from ingest.web.schemas import Accepted
 from proxy.errors import ServiceError
 from proxy.web.problems import problem
 
-_WIDTH = "36rem"  # of the page's column, for the choice among the picture's sizes
+_WIDTH = "36rem"  # of the page's column, for the picture's `sizes` attribute
 _PRIVATE = {
     "location": "where it was taken",
     "serial": "serial numbers",
@@ -24,7 +24,7 @@ _PRIVATE = {
 
 
 class FormPages:
-    """Pages under a policy that lets them show the server's pictures and style sheet, and run nothing."""
+    """Builds the pages. Their policy allows the server's pictures and style sheet, and no scripts."""
 
     def __init__(self, url_base: str) -> None:
         self._headers: Mapping[str, str] = {
@@ -35,7 +35,7 @@ class FormPages:
         }
 
     def uploaded(self, document: Accepted) -> Response:
-        """For the document that others get as JSON."""
+        """Returns the page for an accepted upload."""
         picture = picture_html(
             document,
             f"(min-width: {_WIDTH}) {_WIDTH}, 100vw",
@@ -47,7 +47,7 @@ class FormPages:
         return self._page("Uploaded", content, 201, {})
 
     def refused(self, error: ServiceError) -> Response:
-        """With the status and the headers of the problem document that others get."""
+        """Returns the page for a refused upload, with the status and headers of its problem response."""
         answer = problem(error)
         kept = {name: value for name, value in answer.headers.items() if name in ("retry-after", "www-authenticate")}
         content = f"<h1>{escape(error.title)}</h1>\n<p>{escape(str(error))}</p>\n<p>Status {answer.status_code}</p>\n"
@@ -73,7 +73,7 @@ class FormPages:
 
 
 def _privacy(document: Accepted) -> str:
-    """One line for what the variants will not carry, one for what they will."""
+    """Lists the private metadata that variants do not carry, and that they keep."""
     privacy = document["privacy"] or {"removed": [], "kept": []}
     lines = {"Variants do not carry": privacy["removed"], "Variants keep": privacy["kept"]}
     return "".join(
@@ -91,4 +91,4 @@ def _variants(document: Accepted) -> str:
         for size, box in document["sizes"].items()
     )
     head = '<tr><th scope="col">Size</th><th scope="col">Pixels</th><th scope="col">Format</th></tr>'
-    return f"<table>\n<caption>Its variants</caption>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
+    return f"<table>\n<caption>All variants</caption>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n"

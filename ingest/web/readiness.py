@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `/metrics` of a worker, which answers nothing else."""
+"""Serves `/healthz`, `/readyz` and `/metrics` of a worker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -16,15 +16,15 @@ from proxy.web.middleware.security_headers import SecurityHeaders
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """They are the worker's: this server ends with it."""
+        """Leaves signals to the worker, which stops this server."""
         yield
 
 
 @asynccontextmanager
-async def answering(ingest: IngestServices, host: str, port: int) -> AsyncIterator[None]:
-    """Under the rules of a server: the same keys, open only with them."""
-    health = starlette_app(ingest_health_routes(ingest), _running_already)
-    app = SecurityHeaders(require_key(health, ingest.origin.settings))
+async def serve_health(ingest: IngestServices, host: str, port: int) -> AsyncIterator[None]:
+    """Serves the health routes during the block, with the API keys of the settings."""
+    health = starlette_app(ingest_health_routes(ingest), _no_lifespan)
+    app = SecurityHeaders(require_key(health, ingest.proxy.settings))
     config = uvicorn.Config(
         app,
         host=host,
@@ -47,5 +47,5 @@ async def answering(ingest: IngestServices, host: str, port: int) -> AsyncIterat
 
 
 @asynccontextmanager
-async def _running_already(_app: Starlette) -> AsyncIterator[None]:
+async def _no_lifespan(_app: Starlette) -> AsyncIterator[None]:
     yield

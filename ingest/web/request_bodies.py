@@ -1,4 +1,4 @@
-"""Request bodies with deadlines, and answers to those that are still coming."""
+"""Request bodies with deadlines, and responses to bodies that are still arriving."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,36 +12,38 @@ from typing_extensions import override
 from ingest.errors import Aborted, UploadTimeout
 
 MIN_RATE = 1024
-"""Bytes a second that an upload must come by on average, after the first seconds; modems of 1995 sent three times as
-many. Without it, a byte now and then would keep an upload open for all of its time."""
+"""Minimum average bytes per second of an upload, after the stall time; a third of a modem's rate in 1995. Without it, a
+client could keep an upload open for the whole timeout by sending a byte now and then."""
 _LINGER_SECONDS = 5
 _LINGER_BYTES = 64 << 20
 
 
 class TimedBody:
-    """The chunks of a request's body; iterating raises UploadTimeout after `total` seconds, `stall` seconds without
-    a byte, or so many more than `MIN_RATE` allows for the bytes that came, and Aborted when the client hangs up.
+    """The chunks of a request's body.
+
+    Iterating raises UploadTimeout after `total` seconds, after `stall` seconds without a byte, or once the wait exceeds
+    what `MIN_RATE` allows by `stall` seconds. It raises Aborted when the client disconnects.
     """
 
     def __init__(self, request: Request, *, total: float, stall: float) -> None:
         self._request = request
         self._total = total
         self._stall = stall
-        self._begun = self._finished = False
+        self._has_begun = self._has_finished = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         stream = self._request.stream()
         clock = asyncio.get_running_loop().time
         end = clock() + self._total
-        allowed = self._stall  # seconds of waiting for the client; what is done with its bytes is not its fault
-        self._begun = True
+        allowed = self._stall  # seconds of waiting for the client; processing time does not count
+        self._has_begun = True
         try:
             while True:
                 start = clock()
                 async with asyncio.timeout(min(self._stall, allowed, end - start)):
                     chunk = await anext(stream, None)
                 if chunk is None:
-                    self._finished = True
+                    self._has_finished = True
                     return
                 allowed += len(chunk) / MIN_RATE - (clock() - start)
                 if chunk:
@@ -52,23 +54,23 @@ class TimedBody:
                 f"at {MIN_RATE} bytes a second or more."
             ) from None
         except ClientDisconnect:
-            self._finished = True
-            raise Aborted("The connection closed before the whole picture had come.") from None
+            self._has_finished = True
+            raise Aborted("The connection closed before the whole picture had arrived.") from None
 
-    def answer(self, response: Response) -> Response:
-        """`response`, in a way that also reaches a client who is still sending."""
-        if self._finished:
+    def wrap_response(self, response: Response) -> Response:
+        """Returns a response that also reaches a client that is still sending."""
+        if self._has_finished:
             return response
-        # Who waits for `100 Continue` has sent nothing, and reading would tell it to go on.
-        waits = self._request.headers.get("expect", "").lower() == "100-continue" and not self._begun
-        return EarlyAnswer(response, linger=not waits)
+        # A client that waits for `100 Continue` has sent nothing, and reading would ask it to send.
+        is_waiting = self._request.headers.get("expect", "").lower() == "100-continue" and not self._has_begun
+        return EarlyResponse(response, linger=not is_waiting)
 
 
-class EarlyAnswer(Response):
-    """An answer given while the client is still sending: sent at once, then the connection is closed, gently.
+class EarlyResponse(Response):
+    """A response sent while the client is still sending. Closes the connection afterwards.
 
-    Closing a socket with unread bytes makes the kernel reset it, and the client may never see the answer; so what
-    comes is read and dropped for a while.
+    Closing a socket with unread bytes makes the kernel reset it, and the client may never see the response. So this
+    reads and discards incoming bytes for a while.
     """
 
     def __init__(self, response: Response, *, linger: bool) -> None:

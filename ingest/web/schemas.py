@@ -1,4 +1,4 @@
-"""The JSON that callers see, as types. `documents.py` builds it; `openapi/` describes it from here."""
+"""Types of the API's JSON. `serializers.py` builds it; `openapi/` generates its description from these types."""
 
 from typing import Annotated
 
@@ -28,17 +28,17 @@ class Dimensions(TypedDict):
 
 @_described
 class Placeholder(TypedDict):
-    """What a page may show until the picture is there."""
+    """What a page may show until the picture has loaded."""
 
     thumbhash: str
     """Base64."""
     color: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
-    """The picture's mean."""
+    """The picture's mean colour."""
 
 
 @_described
 class Privacy(TypedDict):
-    """Kinds of private metadata that the original carries; never what they say."""
+    """Kinds of private metadata in the original, never their content."""
 
     removed: list[_Private]
     """Not in any variant."""
@@ -48,29 +48,29 @@ class Privacy(TypedDict):
 
 @_described
 class Accepted(TypedDict):
-    """An upload that was taken."""
+    """An accepted upload."""
 
     uploadId: _Id
     originalSize: Annotated[int, Field(ge=1)]
     """Bytes."""
     dimensions: Dimensions
     format: _SourceFormat
-    """By content, whatever its name said."""
+    """By content, not by file name."""
     status: JobStatus
-    """Of the warm-up. The URLs work whatever it is."""
+    """Of the warm-up. The URLs work in every status."""
     statusUrl: _Path
     sizes: dict[str, Dimensions]
-    """How large each size shows this picture."""
+    """The displayed dimensions of this picture in each size."""
     urls: dict[str, dict[str, str]]
     """By size, then by format. They work at once."""
     placeholder: Placeholder
     privacy: Privacy | None
-    """Null for uploads from before this was looked for."""
+    """Null for uploads that predate this field."""
 
 
 @_described
 class Upload(Accepted):
-    """What is known of an upload."""
+    """An upload with its warm-up status."""
 
     createdAt: _Time
     picture: str
@@ -79,7 +79,7 @@ class Upload(Accepted):
 
 @_described
 class UploadPage(TypedDict):
-    """Uploads, the newest first."""
+    """Uploads, newest first."""
 
     images: list[Upload]
     cursor: str | None
@@ -88,16 +88,16 @@ class UploadPage(TypedDict):
 
 @_described
 class VariantStatus(TypedDict):
-    """What is known of one standard variant; null where it is not."""
+    """One standard variant. Unknown values are null."""
 
     state: VariantState
     bytes: int | None
     milliseconds: float | None
-    """That its derivation took."""
+    """Duration of its derivation."""
     quality: int | None
-    """That a search for the quality came to; null where it was given."""
+    """Result of the quality search; null if the quality is fixed."""
     score: float | None
-    """That this quality reaches, on SSIMULACRA2's scale."""
+    """Score of that quality, on SSIMULACRA2's scale."""
 
 
 @_described
@@ -109,8 +109,8 @@ class Status(TypedDict):
     progress: Annotated[int, Field(ge=0, le=100)]
     """Percent."""
     error: str | None
-    """Why it failed, for people."""
+    """Why it failed, as readable text."""
     createdAt: _Time
     updatedAt: _Time
     variants: dict[str, VariantStatus]
-    """The standard ones, by name: `medium.webp`."""
+    """The standard variants by name, such as `medium.webp`."""

@@ -1,4 +1,4 @@
-"""The JSON that callers see, and the `<picture>` that they may paste. Shapes only; no decisions."""
+"""Builds the API's JSON and the ready `<picture>` element."""
 
 from darkroom import picture_html
 from ingest.catalog.repository import Page
@@ -11,9 +11,9 @@ from proxy.settings import Settings
 
 
 class Serializer:
-    """Renders uploads for the configured sizes. URLs begin with `base`, or are paths where it is empty.
+    """Serializes uploads for the configured sizes. URLs begin with `base`; an empty `base` makes them plain paths.
 
-    `strip_metadata`: variants keep none; otherwise their EXIF.
+    `strip_metadata`: whether variants carry no metadata; otherwise they keep EXIF.
     """
 
     def __init__(self, sizes: Sizes, base: str, *, strip_metadata: bool = True) -> None:
@@ -22,25 +22,25 @@ class Serializer:
         self._strip_metadata = strip_metadata
 
     @classmethod
-    def of(cls, settings: Settings) -> "Serializer":
+    def from_settings(cls, settings: Settings) -> "Serializer":
         return cls(settings.sizes, settings.url_base, strip_metadata=settings.strip_metadata)
 
-    def created(self, image: Upload) -> Accepted:
+    def created(self, upload: Upload) -> Accepted:
         return {
-            "uploadId": image.upload_id,
-            "originalSize": image.original_size,
-            "dimensions": {"width": image.width, "height": image.height},
-            "format": image.format,
+            "uploadId": upload.upload_id,
+            "originalSize": upload.original_size,
+            "dimensions": {"width": upload.width, "height": upload.height},
+            "format": upload.format,
             "status": JobStatus.PENDING,
-            "statusUrl": f"/images/{image.upload_id}/status",
-            "sizes": self._shown(image),
-            "urls": self._urls(image.upload_id),
-            "placeholder": {"thumbhash": image.thumbhash, "color": image.color},
-            "privacy": self._privacy(image.private),
+            "statusUrl": f"/images/{upload.upload_id}/status",
+            "sizes": self._displayed_sizes(upload),
+            "urls": self._urls(upload.upload_id),
+            "placeholder": {"thumbhash": upload.thumbhash, "color": upload.color},
+            "privacy": self._privacy(upload.private),
         }
 
-    def upload(self, image: Upload, job: Job) -> schemas.Upload:
-        created = self.created(image)
+    def upload(self, upload: Upload, job: Job) -> schemas.Upload:
+        created = self.created(upload)
         return {
             **created,
             "status": job.status,
@@ -49,11 +49,11 @@ class Serializer:
         }
 
     def page(self, page: Page) -> UploadPage:
-        return {"images": [self.upload(image, job) for image, job in page.uploads], "cursor": page.cursor}
+        return {"images": [self.upload(upload, job) for upload, job in page.uploads], "cursor": page.cursor}
 
-    def status(self, image: Upload, job: Job) -> Status:
+    def status(self, upload: Upload, job: Job) -> Status:
         return {
-            "uploadId": image.upload_id,
+            "uploadId": upload.upload_id,
             "status": job.status,
             "progress": job.progress,
             "error": job.error,
@@ -67,25 +67,25 @@ class Serializer:
                     "quality": known.quality,
                     "score": known.score,
                 }
-                for name, known in image.variants.items()
+                for name, known in upload.variants.items()
             },
         }
 
-    def largest(self, image: Upload) -> str:
-        """The URL of the size that shows most of it, as JPEG."""
-        size = max(self._sizes.values(), key=lambda size: shown(size, image)[0])
-        return self._url(image.upload_id, Variant(size, Format.JPG))
+    def largest_url(self, upload: Upload) -> str:
+        """Returns the URL of the widest size, as JPEG."""
+        size = max(self._sizes.values(), key=lambda size: displayed_size(size, upload)[0])
+        return self._url(upload.upload_id, Variant(size, Format.JPG))
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
-        """Kinds of private metadata that variants lose and keep, under the settings of now; None where unknown."""
+        """Returns the kinds of private metadata that variants lose and keep with these settings; None if unknown."""
         if private is None:
             return None
         kept = [] if self._strip_metadata else private.in_exif
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
-    def _shown(self, image: Upload) -> dict[str, Dimensions]:
-        """How large each size shows this picture."""
-        boxes = {name: shown(size, image) for name, size in self._sizes.items()}
+    def _displayed_sizes(self, upload: Upload) -> dict[str, Dimensions]:
+        """Returns the displayed dimensions of this picture in each size."""
+        boxes = {name: displayed_size(size, upload) for name, size in self._sizes.items()}
         return {name: {"width": width, "height": height} for name, (width, height) in boxes.items()}
 
     def _urls(self, upload_id: UploadId) -> dict[str, dict[str, str]]:
@@ -98,9 +98,9 @@ class Serializer:
         return self._base + variant_path(upload_id, variant)
 
 
-def shown(size: Size, image: Upload) -> tuple[int, int]:
-    """Width and height, in pixels, at which a size shows this picture."""
+def displayed_size(size: Size, upload: Upload) -> tuple[int, int]:
+    """Returns width and height in pixels at which a size displays this picture."""
     if size.fit is Fit.COVER and size.width and size.height:
         return size.width, size.height
-    scale = min(1.0, (size.width or image.width) / image.width, (size.height or image.height) / image.height)
-    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    scale = min(1.0, (size.width or upload.width) / upload.width, (size.height or upload.height) / upload.height)
+    return max(1, round(upload.width * scale)), max(1, round(upload.height * scale))

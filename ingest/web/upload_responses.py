@@ -1,4 +1,4 @@
-"""The answer to an upload: a page for a browser that posts a form, JSON for everyone else."""
+"""Responses to uploads: a page for a browser that posts a form, otherwise JSON."""
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
@@ -14,22 +14,22 @@ from proxy.web.problems import problem
 UPLOAD_PATH = "/images/upload"
 
 
-class UploadAnswers:
-    """Goes by the request's `Accept`, and says so."""
+class UploadResponses:
+    """Chooses between page and JSON by the request's `Accept` header."""
 
-    def __init__(self, documents: Serializer, pages: FormPages) -> None:
-        self._documents = documents
+    def __init__(self, serializer: Serializer, pages: FormPages) -> None:
+        self._serializer = serializer
         self._pages = pages
 
-    def taken(self, headers: Headers, image: Upload, *, repeated: bool) -> Response:
-        """The same whether it was taken just now or `repeated`, but for a header that tells."""
-        document = self._documents.created(image)
+    def accepted(self, headers: Headers, upload: Upload, *, repeated: bool) -> Response:
+        """Returns the 201 response. A `repeated` upload differs only in the `Idempotent-Replayed` header."""
+        document = self._serializer.created(upload)
         if prefers_page(headers.get("accept")):
             response = self._pages.uploaded(document)
         else:
             response = JSONResponse(document, 201, {"Cache-Control": "no-store"})
         response.headers["Vary"] = "Accept"
-        response.headers["Location"] = f"/images/{image.upload_id}"
+        response.headers["Location"] = f"/images/{upload.upload_id}"
         if repeated:
             response.headers["Idempotent-Replayed"] = "true"
         return response
@@ -40,6 +40,6 @@ class UploadAnswers:
         response.headers["Vary"] = "Accept"
         return response
 
-    def without_key(self, scope: Scope, error: ServiceError) -> Response:
-        """For any path."""
+    def unauthorized(self, scope: Scope, error: ServiceError) -> Response:
+        """Returns the response to a request for any path without a valid API key."""
         return self.refused(Headers(scope=scope), error) if scope["path"] == UPLOAD_PATH else problem(error)

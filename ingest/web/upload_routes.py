@@ -1,4 +1,4 @@
-"""The calls of ingest: upload, read back, follow, list, delete."""
+"""Ingest's HTTP routes: upload, show, status, events, list, delete."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from ingest.web.cross_site import refuse_cross_site
 from ingest.web.request_bodies import TimedBody
 from ingest.web.schemas import Status
 from ingest.web.serializers import Serializer
-from ingest.web.upload_responses import UPLOAD_PATH, UploadAnswers
+from ingest.web.upload_responses import UPLOAD_PATH, UploadResponses
 from proxy.errors import ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
@@ -38,21 +38,21 @@ _POLL_SECONDS = 0.25
 _FOLLOW_SECONDS = 600
 _STORING_SECONDS = 30
 PAGE, MAX_PAGE = 20, 100
-"""Uploads that `GET /images` lists, unless asked for another number; and at most."""
+"""Default and maximum number of uploads on a page of `GET /images`."""
 
 
-class Endpoints:
-    """One method for each call."""
+class UploadRoutes:
+    """One method for each route."""
 
     def __init__(
         self,
         settings: Settings,
         *,
         uploads: UploadService,
-        repeats: IdempotentUploads,
+        idempotent_uploads: IdempotentUploads,
         repository: JobRepository,
-        documents: Serializer,
-        answers: UploadAnswers,
+        serializer: Serializer,
+        responses: UploadResponses,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -60,17 +60,17 @@ class Endpoints:
         self._total = settings.upload_timeout
         self._stall = settings.upload_stall_timeout
         self._uploads = uploads
-        self._repeats = repeats
+        self._idempotent_uploads = idempotent_uploads
         self._repository = repository
-        self._documents = documents
-        self._answers = answers
+        self._serializer = serializer
+        self._responses = responses
         self._streams = metrics.event_streams
         self._outcomes = metrics.uploads
 
     def routes(self) -> list[Route]:
         return [
             Route(UPLOAD_PATH, self.upload, methods=["POST"]),
-            Route(UPLOAD_PATH, _upload_only, methods=["GET", "DELETE"]),  # or it would pass for an upload's id
+            Route(UPLOAD_PATH, _upload_only, methods=["GET", "DELETE"]),  # otherwise it would match as an upload id
             Route("/images", self.newest, methods=["GET"]),
             Route("/images/{upload_id}", self.show_or_delete, methods=["GET", "DELETE"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
@@ -78,43 +78,43 @@ class Endpoints:
         ]
 
     async def upload(self, request: Request) -> Response:
-        """The body is never taken at its word: bytes are counted as they come, whatever Content-Length says."""
+        """Receives an upload. Counts bytes as they arrive, because Content-Length may be wrong."""
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
             self._check_head(request)
             chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
-            image, repeated = await self._repeats.receive(chunks, self._claim(request.headers))
+            upload, repeated = await self._idempotent_uploads.receive(chunks, self._parse_key(request.headers))
         except ServiceError as error:
-            return body.answer(self._answers.refused(request.headers, error))
-        note(request.scope, upload=image.upload_id)
-        return self._answers.taken(request.headers, image, repeated=repeated)
+            return body.wrap_response(self._responses.refused(request.headers, error))
+        note(request.scope, upload=upload.upload_id)
+        return self._responses.accepted(request.headers, upload, repeated=repeated)
 
     def _check_head(self, request: Request) -> None:
-        """Raises CrossSite, TooLarge."""
+        """Checks the headers before the body. Raises CrossSite or TooLarge."""
         try:
             if not self._settings.api_keys:
                 refuse_cross_site(request.headers, self._settings.public_url)
-            if _declared(request) > self._max_bytes + MAX_OTHER_BYTES:
+            if _content_length(request) > self._max_bytes + MAX_OTHER_BYTES:
                 raise too_large(self._max_bytes)
         except ServiceError as error:
             self._outcomes.labels(error.code).inc()
             raise
 
     async def show_or_delete(self, request: Request) -> Response:
-        """One route, so that a 405 names both."""
+        """One route for both methods, so that a 405 response allows both."""
         return await (self.delete(request) if request.method == "DELETE" else self.show(request))
 
     async def show(self, request: Request) -> Response:
-        image, job = await self._repository.find(_upload_id(request))
-        return JSONResponse(self._documents.upload(image, job), headers=_NO_STORE)
+        upload, job = await self._repository.find(_upload_id(request))
+        return JSONResponse(self._serializer.upload(upload, job), headers=_NO_STORE)
 
     async def status(self, request: Request) -> Response:
-        image, job = await self._repository.find(_upload_id(request))
-        return JSONResponse(self._documents.status(image, job), headers=_NO_STORE)
+        upload, job = await self._repository.find(_upload_id(request))
+        return JSONResponse(self._serializer.status(upload, job), headers=_NO_STORE)
 
     async def events(self, request: Request) -> Response:
         upload_id = _upload_id(request)
-        await self._repository.find(upload_id)  # a 404 is an answer, not an event
+        await self._repository.find(upload_id)  # respond with 404 before the stream begins
         return EventSourceResponse(self._counted(self._follow(upload_id)), headers=_NO_STORE)
 
     async def newest(self, request: Request) -> Response:
@@ -124,15 +124,15 @@ class Endpoints:
                 min(max(limit, 1), MAX_PAGE), request.query_params.get("cursor") or None
             )
         except ValueError:
-            raise Malformed("`limit` is a number, `cursor` one that an earlier page gave.") from None
-        return JSONResponse(self._documents.page(page), headers=_NO_STORE)
+            raise Malformed("`limit` must be a number, `cursor` the `cursor` of an earlier page.") from None
+        return JSONResponse(self._serializer.page(page), headers=_NO_STORE)
 
     async def delete(self, request: Request) -> Response:
         await self._uploads.delete(_upload_id(request))
         return Response(status_code=204, headers=_NO_STORE)
 
-    def _claim(self, headers: Headers) -> IdempotencyKey | None:
-        """Raises Malformed. The longest that an attempt takes: to come, to be judged, to be stored."""
+    def _parse_key(self, headers: Headers) -> IdempotencyKey | None:
+        """Raises Malformed. An attempt takes at most the time to arrive, to be inspected and to be stored."""
         seconds = self._total + 2 * self._settings.render_timeout + _STORING_SECONDS
         return parse_idempotency_key(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
 
@@ -143,22 +143,22 @@ class Endpoints:
                     yield event
 
     async def _follow(self, upload_id: UploadId) -> AsyncGenerator[dict[str, Any]]:
-        """An event for each change, until the job ends or the upload goes."""
+        """Yields an event for each change, until the job ends or the upload is deleted."""
         last: Status | None = None
         end = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
         while asyncio.get_running_loop().time() < end:
             try:
-                image, job = await self._repository.find(upload_id)
+                upload, job = await self._repository.find(upload_id)
             except UnknownUpload:
                 yield {"event": "deleted", "data": "{}"}
                 return
             except CatalogUnavailable:
-                return  # the client comes back by itself
-            document = self._documents.status(image, job)
+                return  # the client reconnects automatically
+            document = self._serializer.status(upload, job)
             if document != last:
                 yield {"event": "status", "data": json.dumps(document)}
                 last = document
-            if job.status.ended:
+            if job.status.has_ended:
                 return
             await asyncio.sleep(_POLL_SECONDS)
 
@@ -170,12 +170,12 @@ async def _upload_only(_request: Request) -> Response:
 def _upload_id(request: Request) -> UploadId:
     upload_id = parse_upload_id(request.path_params["upload_id"])
     if upload_id is None:
-        raise UnknownUpload("An upload's id is a lower-case UUID.")
+        raise UnknownUpload("An upload id must be a lower-case UUID.")
     note(request.scope, upload=upload_id)
     return upload_id
 
 
-def _declared(request: Request) -> int:
+def _content_length(request: Request) -> int:
     try:
         return int(request.headers.get("content-length", "0"))
     except ValueError:

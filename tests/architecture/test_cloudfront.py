@@ -52,7 +52,7 @@ def test_template_contains_the_tested_function() -> None:
 
 def test_edge_command_fills_the_template_with_configured_sizes() -> None:
     function = rules.cloudfront(Settings.model_construct().sizes)
-    assert rules.in_template(PATH.read_text(), function) == PATH.read_text()
+    assert rules.insert_function(PATH.read_text(), function) == PATH.read_text()
 
 
 @pytest.mark.parametrize("path", ["/images/{}/small.jpg", "/images/{}/medium@2x.avif", "/images/{}/large.auto"])

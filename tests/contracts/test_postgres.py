@@ -1,4 +1,4 @@
-"""What is Postgres' own: its types, its migrations, and how it says that it is away."""
+"""Postgres specifics: types, migrations, concurrency and outages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ from tests.service import darkroom
 from tests.unit.ingest.examples import accepted
 
 DEADLINE = 1.0  # seconds for a transaction
-AWAY = 20  # seconds until a server that hangs must have been given up
+AWAY = 20  # seconds within which calls to a hanging server must fail
 TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
     "stopped": PostgresServer.stop,
     "killed": PostgresServer.kill,
@@ -33,7 +33,7 @@ TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
 
 @pytest.fixture
 async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
-    """Empty: not migrated either."""
+    """Empty and not migrated."""
     url = postgres.create_database()
     database = Database(url)
     yield database
@@ -43,7 +43,7 @@ async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def impatient(postgres: PostgresServer, database: Database) -> AsyncIterator[Database]:
-    """The same database, migrated, by connections that give up soon."""
+    """The same database, migrated, with short deadlines."""
     await database.migrate()
     impatient = Database(database.engine.url, deadline=DEADLINE)
     yield impatient
@@ -66,14 +66,14 @@ def differences(connection: Connection) -> Any:
 
 
 class TestMigrations:
-    async def test_up_from_empty_there_is_no_difference_to_the_code(self, database: Database) -> None:
+    async def test_migrated_tables_match_the_code(self, database: Database) -> None:
         await database.migrate()
 
         assert await ask(database, differences) == []
         assert await ask(database, tables) == {"alembic_version", "upload_jobs", "images"}
         await database.check()
 
-    async def test_down_nothing_is_left_and_up_again_all_is_there(self, database: Database) -> None:
+    async def test_downgrade_and_upgrade_restore_the_tables(self, database: Database) -> None:
         await database.migrate()
         await database.migrate("base")
         assert await ask(database, tables) == {"alembic_version"}
@@ -83,8 +83,8 @@ class TestMigrations:
         assert await ask(database, differences) == []
 
     @pytest.mark.slow  # two programs to start
-    async def test_two_at_once_end_with_the_tables_there(self, database: Database, tmp_path: Path) -> None:
-        """As when two machines are brought up together: one of them may be told that it came second."""
+    async def test_concurrent_migrations_succeed(self, database: Database, tmp_path: Path) -> None:
+        """Two machines start together; one of them may report that it was second."""
         url = database.engine.url.render_as_string(hide_password=False)
         commands = [asyncio.to_thread(darkroom, tmp_path, "migrate", DATABASE_URL=url) for _ in range(2)]
         done = await asyncio.gather(*commands)
@@ -93,11 +93,11 @@ class TestMigrations:
         await database.check()
         assert await ask(database, differences) == []
 
-    async def test_one_that_was_never_migrated_does_not_pass_the_check(self, database: Database) -> None:
+    async def test_unmigrated_database_fails_the_check(self, database: Database) -> None:
         with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0003: run `darkroom migrate`"):
             await database.check()
 
-    async def test_ids_moments_and_variants_have_types_of_their_own(self, database: Database) -> None:
+    async def test_columns_use_uuid_timestamptz_and_jsonb(self, database: Database) -> None:
         await database.migrate()
 
         columns = await ask(database, lambda connection: inspect(connection).get_columns("images"))
@@ -108,7 +108,7 @@ class TestMigrations:
         assert type(types["created_at"]) is TIMESTAMP
         assert types["created_at"].timezone is True
 
-    async def test_variants_can_be_asked_for_by_their_state(self, database: Database) -> None:
+    async def test_variants_can_be_queried_by_state(self, database: Database) -> None:
         await database.migrate()
         repository = JobRepository(database)
         upload_id = new_upload_id()
@@ -123,7 +123,7 @@ class TestMigrations:
 
 class TestConcurrency:
     @pytest.mark.promise("E5")
-    async def test_of_those_on_several_connections_one_gets_the_job(
+    async def test_concurrent_claims_on_several_connections_let_one_win(
         self, postgres: PostgresServer, database: Database
     ) -> None:
         await database.migrate()
@@ -140,8 +140,8 @@ class TestConcurrency:
         for other in others:
             await other.close()
 
-    async def test_deleting_what_is_being_worked_on_is_never_in_its_way(self, database: Database) -> None:
-        """A record locks the job and then the image. A deletion in the other order would meet it head-on."""
+    async def test_delete_during_work_does_not_deadlock(self, database: Database) -> None:
+        """`record` locks the job row, then the image row. Deleting in the other order could deadlock."""
         await database.migrate()
         repository = JobRepository(database)
 
@@ -167,14 +167,14 @@ class TestAway:
         async with asyncio.timeout(AWAY):
             with pytest.raises(CatalogUnavailable) as caught:
                 await repository.count()
-        assert str(caught.value) == "The database does not answer as it should; the log says more."
+        assert str(caught.value) == "The database failed or did not answer in time. See the log."
 
     @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-    async def test_is_said_and_passes_by_itself(
+    async def test_outage_raises_and_recovers(
         self, postgres: PostgresServer, impatient: Database, trouble: Callable[[PostgresServer], None]
     ) -> None:
         repository = JobRepository(impatient)
-        await asyncio.gather(*(repository.count() for _ in range(10)))  # connections to lose
+        await asyncio.gather(*(repository.count() for _ in range(10)))  # open connections that the restart closes
         trouble(postgres)
         await self.assert_away(repository)
 
@@ -185,9 +185,7 @@ class TestAway:
             counts = await asyncio.gather(*(repository.count() for _ in range(10)))
         assert counts == [dict.fromkeys(JobStatus, 0)] * 10
 
-    async def test_a_restart_between_two_calls_is_not_noticed(
-        self, postgres: PostgresServer, database: Database
-    ) -> None:
+    async def test_restart_between_two_calls_is_transparent(self, postgres: PostgresServer, database: Database) -> None:
         await database.migrate()
         repository = JobRepository(database)
         await repository.count()
@@ -197,9 +195,7 @@ class TestAway:
         assert await repository.count() == dict.fromkeys(JobStatus, 0)
 
     @pytest.mark.promise("E3")
-    async def test_so_many_at_once_as_there_are_no_connections_for_wait_their_turn(
-        self, postgres: PostgresServer, database: Database
-    ) -> None:
+    async def test_more_calls_than_connections_wait(self, postgres: PostgresServer, database: Database) -> None:
         await database.migrate()
         repository = JobRepository(database)
 
@@ -209,7 +205,7 @@ class TestAway:
         assert counts == [dict.fromkeys(JobStatus, 0)] * 100
 
     @pytest.mark.parametrize("mistake", ["password", "database", "port", "host"])
-    async def test_a_wrong_address_is_said_and_gives_nothing_away(self, postgres: PostgresServer, mistake: str) -> None:
+    async def test_wrong_address_raises_without_secrets(self, postgres: PostgresServer, mistake: str) -> None:
         url = {
             "password": postgres.url("postgres", password="open-sesame"),
             "database": postgres.url("nowhere"),

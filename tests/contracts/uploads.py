@@ -1,4 +1,4 @@
-"""Uploads for a catalogue, and what it says of them."""
+"""Helpers that create and read uploads in a repository."""
 
 from datetime import UTC, datetime
 
@@ -9,10 +9,10 @@ from proxy.model import UploadId, new_upload_id
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 NOON = datetime(2025, 11, 2, 12, 0, 0, 123456, tzinfo=UTC)
 WAYS = {PENDING: (), PROCESSING: (PROCESSING,), COMPLETE: (PROCESSING, COMPLETE), FAILED: (PROCESSING, FAILED)}
-"""How a pending job gets there."""
+"""Transitions from pending to each status."""
 
 
-def image_of(upload_id: UploadId, created_at: datetime = NOON) -> Upload:
+def upload_of(upload_id: UploadId, created_at: datetime = NOON) -> Upload:
     variants = {
         "small.jpg": WarmedVariant(f"/images/{upload_id}/small.jpg"),
         "small.avif": WarmedVariant(f"/images/{upload_id}/small.avif", VariantState.STORED, 3511, 12.5),
@@ -23,13 +23,13 @@ def image_of(upload_id: UploadId, created_at: datetime = NOON) -> Upload:
     )
 
 
-async def upload(
+async def accept_upload(
     repository: JobRepository, status: JobStatus = PENDING, *, created_at: datetime = NOON, upload_id: str = ""
 ) -> UploadId:
-    """An accepted upload whose job has come to `status`."""
+    """Accepts an upload and brings its job to `status`."""
     chosen = UploadId(upload_id or new_upload_id())
     await repository.begin(chosen)
-    await repository.accept(image_of(chosen, created_at))
+    await repository.accept(upload_of(chosen, created_at))
     before = PENDING
     for step in WAYS[status]:
         await repository.advance(chosen, expect=before, to=step)
@@ -42,4 +42,4 @@ async def job_of(repository: JobRepository, upload_id: UploadId) -> Job:
 
 
 async def newest_ids(repository: JobRepository, limit: int = 100) -> list[UploadId]:
-    return [image.upload_id for image, _ in (await repository.newest(limit)).uploads]
+    return [upload.upload_id for upload, _ in (await repository.newest(limit)).uploads]

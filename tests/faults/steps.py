@@ -110,7 +110,7 @@ class Life:
         """Uploaded, warmed up, deleted; each acknowledgement is written down, as a client would."""
         image = await self.uploads.receive(self.chunks())
         self._note("acknowledged", image.upload_id)
-        await self.warmup.run(Delivery(image.upload_id, alone=True))
+        await self.warmup.run(Delivery(image.upload_id, exclusive=True))
         self._note("warmed", image.upload_id)
         await self.uploads.delete(image.upload_id)
         self._note("deleted", image.upload_id)

@@ -32,7 +32,7 @@ async def prepare(folder: Path) -> None:
     life = Life(folder, Steps(NEVER))
     await life.database.migrate()
     image = await life.uploads.receive(life.chunks())
-    await life.warmup.run(Delivery(image.upload_id, alone=True))
+    await life.warmup.run(Delivery(image.upload_id, exclusive=True))
     await life.database.close()
 
 
@@ -69,7 +69,7 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
         assert uploads == [acknowledged]
         assert f"originals/{acknowledged}" in objects
     while (pending := await again.repository.next_pending()) is not None:  # the next start's worker
-        status = await again.warmup.run(Delivery(pending, last=True))
+        status = await again.warmup.run(Delivery(pending, final_attempt=True))
         gone = f"originals/{pending}" not in objects
         assert status is (JobStatus.FAILED if gone else JobStatus.COMPLETE)
     if warmed and not deleted:  # the delete under way may be asked for again
@@ -82,7 +82,7 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
         assert {variant.state for variant in image.variants.values()} == {VariantState.STORED}
     await again.database.close()
 
-    assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.HALF_UPLOAD}
+    assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.INCOMPLETE_UPLOAD}
     left = {key: body for key, body in (await stored(folder)).items() if key not in others}
     if uploads and not warmed:  # acknowledged, or killed on the way to saying so: whole
         [upload_id] = uploads

@@ -40,9 +40,9 @@ async def _digests(settings: Settings) -> dict[str, str]:
 
 async def _collect(settings: Settings) -> list[Garbage]:
     async with build_ingest_services(settings).connected() as ingest:
-        origin = ingest.origin
+        proxy = ingest.proxy
         folders = (settings.temporary, settings.objects / INCOMING)  # those of leases stay, whatever happens
-        parts = origin.store, ingest.repository, origin.variant_service, ingest.cdn
+        parts = proxy.store, ingest.repository, proxy.variant_service, ingest.cdn
         collector = Collector(*parts, folders=folders, age=timedelta(0))
         found = []
         async for garbage in collector.find():

@@ -56,9 +56,9 @@ def test_upload_command_names_refused_files_with_the_reason(folder: Path) -> Non
     refused = dict(line.split(": ", 1) for line in done.stderr.splitlines())
     assert list(refused) == ["notes.txt", "gone.jpg", "huge.jpg", "."]
     assert refused["notes.txt"] == "Send a JPEG, PNG or WebP picture."
-    assert refused["gone.jpg"] == "It cannot be read: No such file or directory."
+    assert refused["gone.jpg"] == "The file cannot be read: No such file or directory."
     assert refused["huge.jpg"].startswith("The picture may have at most 1 MB.")
-    assert refused["."] == "It cannot be read: Is a directory."
+    assert refused["."] == "The file cannot be read: Is a directory."
     assert list((folder / "data" / "tmp").iterdir()) == []
 
 
@@ -124,7 +124,7 @@ def test_upload_from_a_terminal_is_refused(folder: Path) -> None:
         os.close(theirs)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "-: Standard input is a terminal: give it a picture by < or |.\n"
+    assert done.stderr == "-: Standard input is a terminal. Redirect a picture to it with < or |.\n"
 
 
 @contextmanager
@@ -179,9 +179,9 @@ def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     assert f"Upload    {upload_id}\nOriginal  640x427 jpeg, 61.2 kB, of " in shown.stdout
     assert "Status    complete, 100 %\n" in shown.stdout
-    rows = dict(re.findall(r"^ ?(\w+\.\w+) +stored +.* (today's|stale) *$", shown.stdout, re.MULTILINE))
+    rows = dict(re.findall(r"^ ?(\w+\.\w+) +stored +.* (current|stale) *$", shown.stdout, re.MULTILINE))
     assert rows == {
-        f"{size}.{format}": recipe for size, recipe in (("tiny", "today's"), ("thumb", "stale")) for format in FORMATS
+        f"{size}.{format}": recipe for size, recipe in (("tiny", "current"), ("thumb", "stale")) for format in FORMATS
     }
     assert shown.stdout.endswith(f"URLs: https://cdn.example/images/{upload_id}/VARIANT\n")
 
@@ -190,8 +190,8 @@ def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
     ("upload_id", "code", "reason"),
     [
         ("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", 1, "No such upload: No picture was uploaded under this id"),
-        pytest.param("8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", 2, "is not an upload's id", marks=pytest.mark.slow),
-        ("../../etc/passwd", 2, "is not an upload's id"),
+        pytest.param("8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", 2, "is not an upload id", marks=pytest.mark.slow),
+        ("../../etc/passwd", 2, "is not an upload id"),
     ],
 )
 def test_show_of_an_unknown_id_says_why(tmp_path: Path, upload_id: str, code: int, reason: str) -> None:
@@ -229,7 +229,7 @@ def test_unusable_folder_is_reported_without_a_traceback(tmp_path: Path, command
     done = darkroom(tmp_path, command, DATA_DIR="file/data")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "The database is away: file/data cannot be made (Not a directory): correct DATA_DIR.\n"
+    assert done.stderr == "Database unavailable: Cannot create file/data (Not a directory): correct DATA_DIR.\n"
 
 
 def test_migrate_reports_both_revisions(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_doctor_with_and_without_migrations(
     code, found = examined(tmp_path, **servers)
 
     assert code == 1
-    assert [name for name, (verdict, _) in found.items() if verdict == "mend"] == ["database"]
+    assert [name for name, (verdict, _) in found.items() if verdict == "failed"] == ["database"]
     assert "lacks 0001 (Upload jobs and images), 0002 (" in found["database"][1]
     assert found["database"][1].endswith("run `darkroom migrate`.")
     assert darkroom(tmp_path, "migrate", **servers).returncode == 0
@@ -68,7 +68,7 @@ def test_doctor_names_what_is_down_and_checks_the_rest(tmp_path: Path) -> None:
         CDN_URL=f"http://{NOBODY}",
     )
 
-    away = {name for name, (verdict, _) in found.items() if verdict == "mend"}
+    away = {name for name, (verdict, _) in found.items() if verdict == "failed"}
     assert code == 1
     assert away == {
         "object store", "listing", "conditional writes", "database", "queue", "CDN, missing", "CDN, stored"
@@ -91,11 +91,11 @@ def test_doctor_checks_a_cdn_in_front_of_darkroom(tmp_path: Path) -> None:
         _, lost = examined(tmp_path, CDN_URL=f"{service.url}/elsewhere")
 
     assert code == 0
-    assert empty["CDN, stored"] == ("ok", "no variant is stored yet that could be looked at")
-    assert found["CDN, stored"] == ("ok", "a stored variant arrives as it should, for a year")
+    assert empty["CDN, stored"] == ("ok", "not checked: no variant is stored yet")
+    assert found["CDN, stored"] == ("ok", "serves a stored variant with the right headers")
     assert found["CDN, missing"][0] == "warning"  # for want of TLS
     assert "https://" in found["CDN, missing"][1]
-    assert lost["CDN, stored"][0] == "mend"
+    assert lost["CDN, stored"][0] == "failed"
 
 
 def test_doctor_prints_a_table(tmp_path: Path) -> None:

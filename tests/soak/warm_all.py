@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from ingest.records import UNSEEN, JobStatus
+from ingest.records import STALLED_AFTER, JobStatus
 from tests.cluster import TINY, Cluster
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
@@ -59,7 +59,7 @@ def soak(cluster: Cluster, uploads: int) -> None:
         watch(cluster, warm, until=uploads // 5)
     say(f"killed at {cluster.statuses()[JobStatus.COMPLETE]} complete", start)
 
-    time.sleep(UNSEEN.total_seconds())  # or what it had in hand would count as somebody's
+    time.sleep(STALLED_AFTER.total_seconds())  # or what it had in hand would count as somebody's
     start = time.monotonic()
     with warm:
         memory = watch(cluster, warm, until=None)

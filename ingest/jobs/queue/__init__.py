@@ -1,1 +1,1 @@
-"""How a worker learns of jobs: the WarmupQueue port and its adapters."""
+"""The WarmUpQueue port, which delivers jobs to workers, and its adapters."""

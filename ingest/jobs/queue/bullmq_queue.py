@@ -1,6 +1,6 @@
-"""Jobs through Redis, on BullMQ's queue `image-processing`: its dashboards and Node producers work with it.
+"""Jobs in Redis, in BullMQ's queue `image-processing`, so BullMQ dashboards and Node producers work with it.
 
-The job's id is the upload's, so that a repeat is one job. Where Redis forgets, the reconciler publishes again.
+The job id is the upload id, so publishing twice creates one job. The reconciler republishes jobs that Redis has lost.
 """
 
 import asyncio
@@ -31,51 +31,51 @@ ATTEMPTS = len(DELAYS) + 1
 _OPTIONS: dict[str, Any] = {
     "attempts": ATTEMPTS,
     "backoff": {"type": "exponential", "delay": DELAYS[0] * 1000},
-    "removeOnComplete": {"count": 1000},  # for dashboards; more would be Redis' memory for nothing
+    "removeOnComplete": {"count": 1000},  # for dashboards; keeping more would waste Redis memory
     "removeOnFail": {"count": 1000},
 }
 _RECOVERY: dict[str, Any] = {
-    # A dead worker is found out after 5 seconds, not the default's 59 (docs/decisions/0008-bullmq.md). Decoding never
-    # runs in this event loop, so the lock is renewed in time.
+    # Detects a dead worker after 5 seconds, not the default 59 (docs/decisions/0008-bullmq.md). Decoding never runs in
+    # this event loop, so the lock is renewed in time.
     "lockDuration": 5000,
-    "maxStalledCount": 3,  # a picture that kills its worker each time is given up
+    "maxStalledCount": 3,  # then a job that keeps killing its worker fails
     "runRetryDelay": 1000,
 }
-_STALLED_SECONDS = 2.0  # between looks for jobs whose lock has run out: at the second look one is taken over
+_STALLED_SECONDS = 2.0  # between checks for jobs with an expired lock; the second check takes a job over
 _STATES = ("waiting", "active", "delayed", "failed")
-_PATIENCE = 2.0  # seconds for publishing: an upload waits for it
-_LAST_REPORT = 1.0  # seconds for telling of the progress that a job ended with
-_NUDGE = 0.5  # seconds
-_START_AGAIN = 1.0  # seconds until a worker that Redis turned away tries again
-_BLOCKED = 12  # seconds; BullMQ's workers wait for a job in one command, for up to 10
-_GRACE = 20.0  # seconds for jobs in hand when a worker stops; then they are handed back
+_PUBLISH_TIMEOUT = 2.0  # seconds: an upload waits for it
+_REPORT_TIMEOUT = 1.0  # seconds for reporting the final progress of a job
+_CANCEL_INTERVAL = 0.5  # seconds
+_RESTART_DELAY = 1.0  # seconds until a worker that Redis rejected tries again
+_BLOCKING_TIMEOUT = 12  # seconds; BullMQ's workers block in one command for up to 10
+_GRACE = 20.0  # seconds for a stopping worker to finish its jobs, which are then handed back
 
 
 class BullmqQueue:
-    """`url` as in `REDIS_URL`."""
+    """The WarmUpQueue in Redis. `url`: as in `REDIS_URL`. `stalled_seconds`: between checks for stalled jobs."""
 
     def __init__(self, url: str, *, stalled_seconds: float = _STALLED_SECONDS) -> None:
         self._url = url
         self._recovery = {**_RECOVERY, "stalledInterval": int(stalled_seconds * 1000)}
-        # Of our own making: BullMQ's connections try for minutes, and an upload waits for `publish`. Without redis-py's
-        # time-out, which can lose a cancellation (see `RedisLeaseStore`): `_PATIENCE` is the deadline.
+        # Not BullMQ's own connection, which retries for minutes while an upload waits for `publish`. redis-py's timeout
+        # is off because it can lose a cancellation (see `RedisLeaseStore`): `_PUBLISH_TIMEOUT` is the deadline.
         self._redis = Redis.from_url(url, decode_responses=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
         self._queue = Queue(QUEUE, {"connection": self._redis})
 
     async def publish(self, upload_id: UploadId) -> None:
         async with _translated():
-            # One that has ended is kept for dashboards, and would hide this one.
+            # An ended job with this id is kept for dashboards. Adding would be ignored while it exists.
             if await self._queue.getJobState(upload_id) in ("completed", "failed"):
                 await self._queue.remove(upload_id)
             await self._queue.add(JOB_NAME, {"uploadId": upload_id}, {"jobId": upload_id, **_OPTIONS})
 
-    async def gave_up(self, upload_id: UploadId) -> str | None:
+    async def failure_reason(self, upload_id: UploadId) -> str | None:
         async with _translated():
             job = await self._queue.getJob(upload_id)
             failed = job is not None and await self._queue.getJobState(upload_id) == "failed"
-        # One that failed otherwise and has not ended in the database failed for want of it: that passes.
-        broke = failed and job.stalledCounter > _RECOVERY["maxStalledCount"]
-        return (job.failedReason or "The queue gave the job up.") if broke else None
+        # Otherwise failed, and unfinished in the database: the database was unavailable. A new attempt may succeed.
+        has_stalled = failed and job.stalledCounter > _RECOVERY["maxStalledCount"]
+        return (job.failedReason or "The job stalled too often.") if has_stalled else None
 
     async def lengths(self) -> dict[str, int]:
         async with _translated():
@@ -85,9 +85,9 @@ class BullmqQueue:
         while True:
             try:
                 await self._consume(handle, concurrency)
-            except (RedisError, OSError) as error:  # BullMQ has given up; we do not
+            except (RedisError, OSError) as error:  # BullMQ stops the worker on these
                 _log_error(error)
-            await asyncio.sleep(_START_AGAIN)
+            await asyncio.sleep(_RESTART_DELAY)
 
     async def _consume(self, handle: Handler, concurrency: int) -> None:
         async def process(job: Job, _token: str) -> str | None:
@@ -116,20 +116,20 @@ class BullmqQueue:
 
 
 def for_blocking(url: str) -> str:
-    """`url` for a connection that waits: redis-py ends a command after 5 seconds, so idle workers kept reconnecting."""
-    return f"{url}{'&' if '?' in url else '?'}socket_timeout={_BLOCKED}"
+    """Returns `url` with a longer socket timeout: redis-py's 5 seconds make idle workers reconnect all the time."""
+    return f"{url}{'&' if '?' in url else '?'}socket_timeout={_BLOCKING_TIMEOUT}"
 
 
 async def _close(worker: Worker) -> None:
-    """Lets jobs in hand finish, for a while.
+    """Waits up to `_GRACE` seconds for running jobs, then closes by force.
 
-    BullMQ's own `close` waits however long they take, and is not to be cancelled. It ends the wait for a next job, but
-    not one that begins in the same moment: hence the nudges.
+    BullMQ's `close` has no time limit and cannot be cancelled. It ends the wait for the next job, but not a wait that
+    begins at the same moment, so this cancels the wait repeatedly.
     """
     closing = asyncio.create_task(worker.close())
     deadline = monotonic() + _GRACE
     while monotonic() < deadline:
-        await asyncio.wait([closing], timeout=_NUDGE)
+        await asyncio.wait([closing], timeout=_CANCEL_INTERVAL)
         if closing.done():
             return
         if worker.waiting is not None:
@@ -139,27 +139,29 @@ async def _close(worker: Worker) -> None:
 
 
 async def _process(handle: Handler, job: Job) -> str | None:
-    """BullMQ knows three ends: a result, an error to try again after, and one that is final."""
+    """Runs one job and translates the outcome to BullMQ's: a result, a retryable error or a final error."""
     upload_id = parse_upload_id(str(job.id))
     if upload_id is None:
-        raise UnrecoverableError("the job's id is not an upload's")
+        raise UnrecoverableError("the job id is not an upload id")
 
-    reports = _Reports(job)
-    last = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
+    reporter = _ProgressReporter(job)
+    final_attempt = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
     try:
-        status = await handle(Delivery(upload_id, last=last, alone=True, report=reports.add))
+        status = await handle(Delivery(upload_id, final_attempt=final_attempt, exclusive=True, report=reporter.report))
     except (TryAgain, CatalogUnavailable) as error:
         raise RuntimeError(str(error)) from error
     finally:
-        await reports.close()
+        await reporter.close()
     if status is JobStatus.FAILED:
         raise UnrecoverableError("the warm-up failed; the upload's status says why")
     return status
 
 
-class _Reports:
-    """Tells BullMQ a job's progress beside the work, which must neither wait for a Redis that is away nor fail for one
-    that has forgotten the job. The database has it anyway.
+class _ProgressReporter:
+    """Reports a job's progress to BullMQ in the background and ignores failures.
+
+    The work must neither wait for an unavailable Redis nor fail because Redis lost the job. The database has the
+    progress anyway.
     """
 
     def __init__(self, job: Job) -> None:
@@ -167,33 +169,33 @@ class _Reports:
         self._progress = 0
         self._sending: asyncio.Task[None] | None = None
 
-    async def add(self, progress: int) -> None:
+    async def report(self, progress: int) -> None:
         self._progress = progress
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
 
     async def close(self) -> None:
         if self._sending is not None:
-            await asyncio.wait([self._sending], timeout=_LAST_REPORT)
+            await asyncio.wait([self._sending], timeout=_REPORT_TIMEOUT)
             self._sending.cancel()
 
     async def _send(self) -> None:
         sent = None
-        with suppress(Exception):  # BullMQ raises plain ones
+        with suppress(Exception):  # BullMQ raises plain exceptions
             while sent != self._progress:
                 sent = self._progress
                 await self._job.updateProgress(sent)
 
 
 def _log_error(error: Exception, *_job: Any) -> None:
-    log.warning("the queue complains", error=str(error) or repr(error))
+    log.warning("queue error", error=str(error) or repr(error))
 
 
 @asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_PUBLISH_TIMEOUT):
             yield
     except (RedisError, OSError, TimeoutError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
-        raise QueueUnavailable(f"Redis does not answer as it should: {reason}.") from error
+        raise QueueUnavailable(f"Redis failed or did not answer in time: {reason}.") from error

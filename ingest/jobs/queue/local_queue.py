@@ -1,4 +1,4 @@
-"""The queue of the embedded default: the jobs table itself, and a bell that rings in this process."""
+"""The queue without Redis: polls the jobs table; an event wakes the workers of this process early."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,25 +14,25 @@ from proxy.model import UploadId
 
 log = structlog.get_logger()
 
-_LOOK_AGAIN = 5.0  # seconds
-_ABANDONED = timedelta(minutes=2)  # without a sign of life; a job at work shows one with every variant
+_POLL_SECONDS = 5.0
+_ABANDONED = timedelta(minutes=2)  # without an update; a running job is updated with every variant
 
 
 class LocalQueue:
-    """Nothing is kept here, so that nothing grows and nothing is lost.
+    """Holds no jobs itself, so it loses none.
 
-    `look_again`: seconds by which that is found what another process published, or a stopped one left.
+    `poll_seconds`: how soon it finds jobs that another process published or left unfinished.
     """
 
-    def __init__(self, repository: JobRepository, *, look_again: float = _LOOK_AGAIN) -> None:
+    def __init__(self, repository: JobRepository, *, poll_seconds: float = _POLL_SECONDS) -> None:
         self._repository = repository
-        self._look_again = look_again
-        self._bell = asyncio.Event()
+        self._poll_seconds = poll_seconds
+        self._wake = asyncio.Event()
 
     async def publish(self, upload_id: UploadId) -> None:  # noqa: ARG002 - the job is in the table already
-        self._bell.set()
+        self._wake.set()
 
-    async def gave_up(self, upload_id: UploadId) -> str | None:  # noqa: ARG002 - the interface has it
+    async def failure_reason(self, upload_id: UploadId) -> str | None:  # noqa: ARG002 - part of the interface
         return None
 
     async def lengths(self) -> dict[str, int]:
@@ -51,28 +51,28 @@ class LocalQueue:
             try:
                 await deliver(handle, upload_id)
             except CatalogUnavailable as error:
-                log.warning("cannot begin a job", upload=upload_id, error=str(error))
-                await asyncio.sleep(self._look_again)
-            except Exception:  # a defect of ours, in one job; the next ones are none the worse for it
-                log.exception("unexpected error in a job", upload=upload_id)
-                await asyncio.sleep(self._look_again)
+                log.warning("job start failed", upload=upload_id, error=str(error))
+                await asyncio.sleep(self._poll_seconds)
+            except Exception:  # an unhandled error in one job must not stop the others
+                log.exception("unhandled error in job", upload=upload_id)
+                await asyncio.sleep(self._poll_seconds)
 
     async def _pending(self) -> AsyncIterator[UploadId]:
-        """Jobs to do, for ever. Two consumers may be given the same one; claiming it decides who has it."""
+        """Yields pending jobs without end. Two consumers may get the same job; only one can claim it."""
         while True:
-            self._bell.clear()
+            self._wake.clear()
             try:
                 upload_id = await self._repository.next_pending()
                 if upload_id is None:
                     await self._repository.recover(_ABANDONED)
             except CatalogUnavailable as error:
-                log.warning("cannot look for jobs", error=str(error))
+                log.warning("job lookup failed", error=str(error))
                 upload_id = None
             if upload_id is not None:
                 yield upload_id
                 continue
             try:
-                async with asyncio.timeout(self._look_again):
-                    await self._bell.wait()
+                async with asyncio.timeout(self._poll_seconds):
+                    await self._wake.wait()
             except TimeoutError:
                 continue

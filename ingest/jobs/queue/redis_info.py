@@ -1,4 +1,4 @@
-"""What a Redis says of itself, as far as it matters to jobs and leases."""
+"""Facts about a Redis server that matter to jobs and leases."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,12 +13,12 @@ from ingest.errors import QueueUnavailable
 
 T = TypeVar("T")
 
-_PATIENCE = 5.0  # seconds for all of it
+_TIMEOUT = 5.0  # seconds for all commands together
 
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """`policy` is its `maxmemory-policy`. `persistent`: whether a restart keeps its data; None if it does not say."""
+    """`policy` is its `maxmemory-policy`. `persistent`: whether a restart keeps its data; None if unknown."""
 
     version: str
     policy: str
@@ -26,41 +26,41 @@ class RedisFacts:
 
 
 async def redis_facts(url: str) -> RedisFacts:
-    """Raises QueueUnavailable."""
-    return await _ask(url, _facts)
+    """Reads version, eviction policy and persistence. Raises QueueUnavailable."""
+    return await _run(url, _read_facts)
 
 
 async def redis_clock(url: str) -> datetime:
-    """Raises QueueUnavailable."""
-    return await _ask(url, _time)
+    """Reads the server's clock. Raises QueueUnavailable."""
+    return await _run(url, _read_time)
 
 
-async def _ask(url: str, question: Callable[[Redis], Awaitable[T]]) -> T:
+async def _run(url: str, command: Callable[[Redis], Awaitable[T]]) -> T:
     redis = Redis.from_url(url, decode_responses=True, socket_timeout=None)
     try:
-        async with asyncio.timeout(_PATIENCE), redis:
-            return await question(redis)
+        async with asyncio.timeout(_TIMEOUT), redis:
+            return await command(redis)
     except (RedisError, OSError, TimeoutError) as error:
         reason = str(error).rstrip(".") or type(error).__name__
         raise QueueUnavailable(
-            f"Redis does not answer as it should: {reason}. Check REDIS_URL, and that it runs."
+            f"Redis failed or did not answer in time: {reason}. Check REDIS_URL, and that Redis runs."
         ) from error
 
 
-async def _facts(redis: Redis) -> RedisFacts:
+async def _read_facts(redis: Redis) -> RedisFacts:
     info = await redis.info()
-    persistent = True if info.get("aof_enabled") else await _saves(redis)
+    persistent = True if info.get("aof_enabled") else await _has_snapshots(redis)
     return RedisFacts(str(info["redis_version"]), str(info.get("maxmemory_policy", "")), persistent)
 
 
-async def _saves(redis: Redis) -> bool | None:
-    """Whether it writes snapshots. Managed ones keep their configuration to themselves."""
+async def _has_snapshots(redis: Redis) -> bool | None:
+    """Returns whether it writes snapshots, None for managed servers that forbid CONFIG."""
     try:
         return bool((await redis.config_get("save")).get("save"))
     except ResponseError:
         return None
 
 
-async def _time(redis: Redis) -> datetime:
+async def _read_time(redis: Redis) -> datetime:
     seconds, microseconds = await redis.time()
     return datetime.fromtimestamp(seconds + microseconds / 1e6, UTC)

@@ -1,4 +1,4 @@
-"""The queue port."""
+"""The WarmUpQueue port."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,46 +9,46 @@ from proxy.model import UploadId
 
 
 class TryAgain(Exception):
-    """This try failed for a reason that may pass; the queue decides when the next one comes."""
+    """This attempt failed for a temporary reason. The queue schedules the next one."""
 
 
-async def _nobody(_progress: int) -> None:
+async def _ignore_progress(_progress: int) -> None:
     pass
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One try at a job.
+    """One attempt at a job.
 
-    `last`: there will be no other. `alone`: the queue vouches that no living worker has this job, so one that stands
-    as `processing` was left by a dead one. `again`: an operator wants it done even if it has ended. `report` tells
-    the queue the progress, 0 to 100.
+    `final_attempt`: no other attempt follows. `exclusive`: the queue guarantees that no living worker has this job, so
+    a job that is `processing` was left by a dead worker. `force`: run the job even if it has ended. `report` tells the
+    queue the progress, 0 to 100.
     """
 
     upload_id: UploadId
-    last: bool = False
-    alone: bool = False
-    again: bool = False
-    report: Callable[[int], Awaitable[None]] = _nobody
+    final_attempt: bool = False
+    exclusive: bool = False
+    force: bool = False
+    report: Callable[[int], Awaitable[None]] = _ignore_progress
 
 
 Handler = Callable[[Delivery], Awaitable[JobStatus | None]]
-"""Does the job; raises TryAgain, unless the delivery is the last."""
+"""Runs the job. May raise TryAgain, but not on the final attempt."""
 
 
 class WarmUpQueue(Protocol):
-    """Brings jobs to workers. The database stays the truth: a queue that forgets loses no job."""
+    """Delivers jobs to workers. The database is the source of truth: a queue that loses jobs delays them only."""
 
     async def publish(self, upload_id: UploadId) -> None:
-        """Idempotent by id: a repeat is one job. Raises QueueUnavailable."""
+        """Publishes a job. Idempotent by upload id. Raises QueueUnavailable."""
 
-    async def gave_up(self, upload_id: UploadId) -> str | None:
-        """Why the queue will not bring this job again, if so. Raises QueueUnavailable."""
+    async def failure_reason(self, upload_id: UploadId) -> str | None:
+        """Returns why the queue will not deliver the job again, None if it will. Raises QueueUnavailable."""
 
     async def lengths(self) -> dict[str, int]:
-        """Jobs by state, as the queue itself counts them; empty where it is the database. Raises QueueUnavailable."""
+        """Counts the queue's jobs by state; empty if the database is the queue. Raises QueueUnavailable."""
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
-        """Hands jobs to `handle` until cancelled; then lets those in hand finish for a while."""
+        """Passes jobs to `handle` until cancelled, then gives running jobs some time to finish."""
 
     async def close(self) -> None: ...

@@ -1,1 +1,1 @@
-"""Checks what Darkroom depends on, as it depends on it, and says what to mend. One file for each thing examined."""
+"""`darkroom doctor`: checks the dependencies in the way Darkroom uses them. One module per dependency."""

@@ -1,62 +1,62 @@
-"""The CDN: that it asks Darkroom for what is missing, passes headers on, ignores queries, and takes invalidations."""
+"""The CDN: it requests missing variants from Darkroom, keeps headers, ignores query strings, accepts invalidations."""
 
 import re
 from uuid import uuid4
 
 from ingest.edge.cdn import Cdn
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from ingest.maintenance.doctor.http_client import Answer, Fetch
 from proxy.keys import VARIANTS_PREFIX, variant_path
 from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
 from proxy.storage.object_store import ObjectStore
 from proxy.variants.encoded_variant import CACHE_CONTROL
 
-_LONGEST_404 = 300  # seconds; Darkroom says 60
+_MAX_404_AGE = 300  # seconds; Darkroom sends 60
 _ADVICE = "See docs/deploy.md."
 
 
 async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResult:
-    """A picture that never was: the CDN asks Darkroom, shows its 404, and forgets it soon. Raises CdnUnavailable."""
+    """Checks that the CDN passes on Darkroom's 404 for an unknown upload, briefly cached. Raises CdnUnavailable."""
     url = cdn_url + variant_path(new_upload_id(), sizes.standard[0])
     answer = await fetch(url)
     if 300 <= answer.status < 400:
-        return mend(f"{cdn_url} redirects to {answer.headers.get('Location')}: set CDN_URL to where the pictures are.")
+        return failed(f"{cdn_url} redirects to {answer.headers.get('Location')}: set CDN_URL to the redirect's target.")
     if answer.status != 404:
-        return mend(
-            f"For a picture that never was, the CDN answers {answer.status}, not 404: it must ask Darkroom for what "
-            f"the bucket lacks (403 and 404). {_ADVICE}"
+        return failed(
+            f"For an unknown upload, the CDN answers {answer.status}, not 404: it must request from Darkroom what the "
+            f"bucket does not have (403 and 404). {_ADVICE}"
         )
     if answer.headers.get_content_type() != "application/problem+json":
-        return mend(f"Something other than Darkroom answers 404 through the CDN: point it at the proxy. {_ADVICE}")
-    if (age := _max_age(answer)) > _LONGEST_404:
-        return mend(f"The CDN has its callers keep a 404 for {age} s, and new pictures stay broken so long. {_ADVICE}")
+        return failed(f"The CDN's 404 comes from something other than Darkroom: point the CDN at the proxy. {_ADVICE}")
+    if (age := _max_age(answer)) > _MAX_404_AGE:
+        return failed(f"The CDN lets browsers keep a 404 for {age} s, so new pictures stay broken that long. {_ADVICE}")
     if cdn_url.startswith("http://"):
-        return warning("asks Darkroom, but without TLS: pages on https:// will not show its pictures. Use https://.")
-    return fine("asks Darkroom for what is missing")
+        return warning("CDN_URL is plain HTTP: pages on https:// will not show its pictures. Use https://.")
+    return ok("requests missing variants from Darkroom")
 
 
 async def stored_picture(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: Fetch) -> CheckResult:
-    """One that is stored: its headers arrive, and a query changes nothing. Raises StoreUnavailable, CdnUnavailable."""
+    """Checks that the CDN keeps headers and ignores query strings. Raises StoreUnavailable, CdnUnavailable."""
     found = await _any_variant(store, sizes)
     if found is None:
-        return fine("no variant is stored yet that could be looked at")
+        return ok("not checked: no variant is stored yet")
     path, variant = found
     answer, queried = await fetch(cdn_url + path), await fetch(f"{cdn_url}{path}?doctor={uuid4().hex}")
-    if wrong := _wrong(answer, variant):
-        return mend(f"{path} through the CDN: {'; '.join(wrong)}. {_ADVICE}")
+    if faults := _find_faults(answer, variant):
+        return failed(f"{path} through the CDN: {'; '.join(faults)}. {_ADVICE}")
     if (queried.status, queried.body) != (answer.status, answer.body):
-        return mend(f"{path} is another answer with a query: the CDN must leave queries out of its key. {_ADVICE}")
-    return fine("a stored variant arrives as it should, for a year")
+        return failed(f"{path} differs with a query string: the CDN must leave queries out of its cache key. {_ADVICE}")
+    return ok("serves a stored variant with the right headers")
 
 
 async def invalidations(cdn: Cdn) -> CheckResult:
-    """Tells it to forget a tag that nothing carries. Raises CdnUnavailable."""
-    await cdn.forget([f"doctor-{uuid4().hex}"])
-    return fine("takes invalidations by tag")
+    """Invalidates a tag that no object carries. Raises CdnUnavailable."""
+    await cdn.invalidate([f"doctor-{uuid4().hex}"])
+    return ok("accepts invalidations by tag")
 
 
 async def _any_variant(store: ObjectStore, sizes: Sizes) -> tuple[str, Variant] | None:
-    """Its path; of the first thousand objects, lest a bucket full of other sizes takes minutes."""
+    """Finds a variant of a configured size among the first thousand objects: a longer search may take minutes."""
     seen = 0
     async for info in store.list(VARIANTS_PREFIX):
         upload_id, _, name = info.key.removeprefix(VARIANTS_PREFIX).partition("/")
@@ -67,7 +67,7 @@ async def _any_variant(store: ObjectStore, sizes: Sizes) -> tuple[str, Variant] 
     return None
 
 
-def _wrong(answer: Answer, variant: Variant) -> list[str]:
+def _find_faults(answer: Answer, variant: Variant) -> list[str]:
     if answer.status != 200:
         return [f"it answers {answer.status}"]
     expected = {
@@ -84,11 +84,11 @@ def _wrong(answer: Answer, variant: Variant) -> list[str]:
 
 
 def _words(value: str | None) -> set[str]:
-    """A header's list, whatever its order and spacing."""
+    """Splits a header's list. Order, case and spacing do not matter."""
     return {word.strip().lower() for word in (value or "").split(",")}
 
 
 def _max_age(answer: Answer) -> int:
-    """Seconds; 0 where nothing is said."""
+    """Returns the max-age in seconds; 0 without one."""
     match = re.search(r"max-age=(\d+)", answer.headers.get("Cache-Control", ""))
     return int(match[1]) if match else 0

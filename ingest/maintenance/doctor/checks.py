@@ -1,4 +1,4 @@
-"""Which checks an installation needs, by its settings."""
+"""Selects the checks that the settings call for, and runs them."""
 
 import resource
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from ingest.catalog.database import Database
 from ingest.edge.cdn import Cdn
 from ingest.maintenance.doctor import cdn_checks, clock_checks, machine_checks, queue_checks, store_checks
 from ingest.maintenance.doctor.database_checks import tables
-from ingest.maintenance.doctor.findings import Check, CheckResult, examine
+from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
 from ingest.maintenance.doctor.http_client import fetch
 from ingest.services import build_ingest_services
 from proxy.imaging import encode, vips
@@ -20,31 +20,31 @@ from proxy.system import memory
 
 
 async def diagnose(settings: Settings) -> list[dict[str, Any]]:
-    """The findings of every check. Nothing is changed: the embedded database is not migrated first."""
+    """Runs every check and returns the findings. Does not migrate the embedded database first."""
     async with build_ingest_services(settings).connected() as services:
-        checks = checks_for(settings, services.origin.store, services.database, services.cdn)
-        return [asdict(finding) for finding in await examine(checks)]
+        checks = checks_for(settings, services.proxy.store, services.database, services.cdn)
+        return [asdict(finding) for finding in await run_checks(checks)]
 
 
-def checks_for(settings: Settings, objects: ObjectStore, database: Database, invalidated: Cdn) -> Mapping[str, Check]:
-    """By name, in the order in which things are mended."""
+def checks_for(settings: Settings, objects: ObjectStore, database: Database, cdn: Cdn) -> Mapping[str, Check]:
+    """Returns the checks by name, in the order in which to fix their findings."""
     return {
         "object store": partial(store_checks.round_trip, objects),
         "listing": partial(store_checks.listing, objects),
         "conditional writes": partial(store_checks.conditional_writes, objects),
         "database": partial(tables, database, embedded=settings.database_url is None),
-        "queue": _queue(settings),
-        **_cdn(settings, objects, invalidated),
+        "queue": _queue_check(settings),
+        **_cdn_checks(settings, objects, cdn),
         "clock": partial(clock_checks.clocks, _clocks(settings, objects, database)),
-        "memory": _plain(lambda: machine_checks.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
+        "memory": _as_async(lambda: machine_checks.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
         "temporary files": partial(machine_checks.temporary_files, settings),
-        "file descriptors": _plain(lambda: machine_checks.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
-        "codecs": _plain(lambda: machine_checks.codecs(encode.versions())),
-        "libvips": _plain(lambda: machine_checks.libvips(vips.version())),
+        "file descriptors": _as_async(lambda: machine_checks.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
+        "codecs": _as_async(lambda: machine_checks.codecs(encode.versions())),
+        "libvips": _as_async(lambda: machine_checks.libvips(vips.version())),
     }
 
 
-def _queue(settings: Settings) -> Check:
+def _queue_check(settings: Settings) -> Check:
     if settings.redis_url is None:
         return queue_checks.local
     from ingest.jobs.queue.redis_info import redis_facts
@@ -57,18 +57,18 @@ def _queue(settings: Settings) -> Check:
     return redis
 
 
-def _cdn(settings: Settings, objects: ObjectStore, invalidated: Cdn) -> Mapping[str, Check]:
+def _cdn_checks(settings: Settings, objects: ObjectStore, cdn: Cdn) -> Mapping[str, Check]:
     found: dict[str, Check] = {}
     if settings.cdn_url is not None:
         found["CDN, missing"] = partial(cdn_checks.missing_picture, settings.cdn_url, settings.sizes, fetch)
         found["CDN, stored"] = partial(cdn_checks.stored_picture, settings.cdn_url, settings.sizes, objects, fetch)
     if settings.cdn_distribution_id is not None:
-        found["CDN, purging"] = partial(cdn_checks.invalidations, invalidated)
+        found["CDN, purging"] = partial(cdn_checks.invalidations, cdn)
     return found
 
 
 def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Mapping[str, clock_checks.Clock]:
-    """Those of other machines, as far as one can know."""
+    """Returns the clocks of other machines that can be read."""
     found: dict[str, clock_checks.Clock] = {}
     if settings.s3_bucket is not None:
         found["store"] = partial(store_checks.clock, objects)
@@ -81,7 +81,7 @@ def _clocks(settings: Settings, objects: ObjectStore, database: Database) -> Map
     return found
 
 
-def _plain(judge: Callable[[], CheckResult]) -> Check:
+def _as_async(judge: Callable[[], CheckResult]) -> Check:
     async def check() -> CheckResult:
         return judge()
 

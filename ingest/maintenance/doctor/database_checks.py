@@ -1,21 +1,21 @@
-"""The database: it answers, and its tables are this version's."""
+"""The database: it answers, and its tables match this version."""
 
 from ingest.catalog.database import Database, migrations_after
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 
 
 async def tables(database: Database, *, embedded: bool) -> CheckResult:
-    """Raises CatalogUnavailable."""
+    """Checks the revision of the tables. Raises CatalogUnavailable."""
     revision = await database.revision()
     missing = migrations_after(revision)
     if missing is None:
-        return mend(
-            f"The database is at revision {revision}, which this version does not know: a newer Darkroom has migrated "
-            "it. Run that version here, too."
+        return failed(
+            f"The database is at revision {revision}, which this version does not know: a newer Darkroom migrated it. "
+            "Run that version here too."
         )
     if not missing:
-        return fine(f"answers; at revision {revision}, this version's")
+        return ok(f"answers; up to date at revision {revision}")
     lacks = f"The database is at revision {revision or 'none'} and lacks {', '.join(missing)}"
     if embedded:
-        return warning(f"{lacks}: `darkroom serve` adds it by itself.")
-    return mend(f"{lacks}: run `darkroom migrate`.")
+        return warning(f"{lacks}: `darkroom serve` migrates it at start.")
+    return failed(f"{lacks}: run `darkroom migrate`.")

@@ -1,4 +1,4 @@
-"""A check's answer, and how checks are run: side by side, each to its own deadline, none able to break another."""
+"""Check results, and running checks concurrently: each has its own deadline, and none can break another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,67 +11,65 @@ from proxy.errors import ServiceError
 
 log = structlog.get_logger()
 
-DEADLINE = 15.0  # seconds for one check; an S3 that hangs is given up after ten
+DEADLINE = 15.0  # seconds for one check; calls to S3 time out after ten
 
 
-class Status(StrEnum):
+class Verdict(StrEnum):
     OK = "ok"
-    """Nothing to do; the remark may say what is done without."""
+    """Nothing to do."""
     WARNING = "warning"
-    """It works, and will not always."""
-    MEND = "mend"
-    """Something that Darkroom promises does not work."""
+    """It works now but may not under all conditions."""
+    FAILED = "failed"
+    """Something that Darkroom needs does not work."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`remark` says what was found and, unless all is well, what to do."""
+    """`remark` says what was found and, unless the verdict is ok, what to do."""
 
-    verdict: Status
+    verdict: Verdict
     remark: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of the check of that name."""
+    """The result of the check `name`."""
 
     name: str
-    verdict: Status
+    verdict: Verdict
     remark: str
 
 
 Check = Callable[[], Awaitable[CheckResult]]
-"""May raise a ServiceError whose text says what to mend."""
+"""May raise a ServiceError whose text says what to fix; that is a failed check."""
 
 
-def fine(remark: str) -> CheckResult:
-    return CheckResult(Status.OK, remark)
+def ok(remark: str) -> CheckResult:
+    return CheckResult(Verdict.OK, remark)
 
 
 def warning(remark: str) -> CheckResult:
-    return CheckResult(Status.WARNING, remark)
+    return CheckResult(Verdict.WARNING, remark)
 
 
-def mend(remark: str) -> CheckResult:
-    return CheckResult(Status.MEND, remark)
+def failed(remark: str) -> CheckResult:
+    return CheckResult(Verdict.FAILED, remark)
 
 
-async def examine(checks: Mapping[str, Check], deadline: float = DEADLINE) -> list[Finding]:
-    """A finding for each check, in their order. `deadline` is seconds."""
-    judgements = await asyncio.gather(*(_judged(check, deadline) for check in checks.values()))
-    return [Finding(name, each.verdict, each.remark) for name, each in zip(checks, judgements, strict=True)]
+async def run_checks(checks: Mapping[str, Check], deadline: float = DEADLINE) -> list[Finding]:
+    """Runs all checks and returns one finding for each, in their order. `deadline`: seconds for each check."""
+    results = await asyncio.gather(*(_run_check(check, deadline) for check in checks.values()))
+    return [Finding(name, each.verdict, each.remark) for name, each in zip(checks, results, strict=True)]
 
 
-async def _judged(check: Check, deadline: float) -> CheckResult:
+async def _run_check(check: Check, deadline: float) -> CheckResult:
     try:
         async with asyncio.timeout(deadline):
             return await check()
     except ServiceError as error:
-        return mend(str(error))
+        return failed(str(error))
     except TimeoutError:
-        return mend(f"No answer within {deadline:g} seconds: look at its load and at the network in between.")
-    except Exception as error:  # a defect of ours must not hide what the other checks find
-        log.exception("a check broke")
-        return mend(
-            f"The check itself broke ({type(error).__name__}), which is a defect of Darkroom: the log says more."
-        )
+        return failed(f"No answer within {deadline:g} seconds: check its load and the network.")
+    except Exception as error:  # a bug in one check must not hide the other findings
+        log.exception("doctor check crashed")
+        return failed(f"The check itself crashed ({type(error).__name__}): report this bug of Darkroom with the log.")

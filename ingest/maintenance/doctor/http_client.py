@@ -1,4 +1,4 @@
-"""One look at a URL, as it is: no redirect is followed. The standard library does, for a few requests by hand."""
+"""Fetches a URL without following redirects. The standard library suffices for a few requests."""
 
 import http.client
 from collections.abc import Awaitable, Callable
@@ -11,13 +11,13 @@ import anyio.to_thread
 
 from ingest.errors import CdnUnavailable
 
-_PATIENCE = 5.0  # seconds for each wait of a connection
-_MOST = 1 << 20  # bytes of a body that are read
+_TIMEOUT = 5.0  # seconds for each blocking socket operation
+_MAX_BODY = 1 << 20  # bytes of a body that are read
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Header names in any case."""
+    """A response. Header names are case-insensitive."""
 
     status: int
     headers: Message
@@ -37,20 +37,18 @@ _opener = build_opener(_NoRedirects)
 
 
 async def fetch(url: str) -> Answer:
-    # Left alone when the check's deadline passes: it ends by its own.
+    # When the check's deadline passes, the thread goes on until its own timeout.
     return await anyio.to_thread.run_sync(_fetch, url, abandon_on_cancel=True)
 
 
 def _fetch(url: str) -> Answer:
     request = Request(url, headers={"User-Agent": "darkroom doctor", "Accept": "image/*"})  # noqa: S310 - settings allow http and https alone
     try:
-        with _opener.open(request, timeout=_PATIENCE) as answer:
-            return Answer(answer.status, answer.headers, answer.read(_MOST))
-    except HTTPError as error:  # an answer, too
+        with _opener.open(request, timeout=_TIMEOUT) as answer:
+            return Answer(answer.status, answer.headers, answer.read(_MAX_BODY))
+    except HTTPError as error:  # a response like any other
         with error:
-            return Answer(error.code, error.headers, error.read(_MOST))
+            return Answer(error.code, error.headers, error.read(_MAX_BODY))
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise CdnUnavailable(
-            f"{url} cannot be fetched ({reason}): check CDN_URL, its DNS and its certificate."
-        ) from error
+        raise CdnUnavailable(f"Cannot fetch {url} ({reason}): check CDN_URL, its DNS and its certificate.") from error

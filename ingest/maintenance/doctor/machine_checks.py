@@ -8,37 +8,37 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy.settings import Settings
 
-_AMPLE = 0.8  # of the memory; the rest is for the servers themselves and for the system
+_MAX_SHARE = 0.8  # of the memory; the rest is for the servers themselves and for the system
 _LIBRARIES = {"webp": "WebP", "avif": "AVIF", "littlecms2": "colour profiles"}
 _FEW_FILES, _TOO_FEW_FILES = 1024, 256
 
 
 def memory(settings: Settings, total: int, address_space: int | None) -> CheckResult:
-    """`total`: bytes of the machine or container. `address_space`: bytes that a process may have, None for any."""
+    """`total`: bytes of the machine or container. `address_space`: bytes allowed to one process, None if unlimited."""
     total_mb, wanted = total >> 20, settings.render_memory_mb + settings.hot_cache_mb
     budget = f"RENDER_MEMORY_MB={settings.render_memory_mb} and HOT_CACHE_MB={settings.hot_cache_mb}"
     if wanted > total_mb:
-        return mend(f"{budget} are more than the {total_mb} MiB that there are: the kernel will kill. Lower them.")
+        return failed(f"{budget} exceed the {total_mb} MiB of memory: the kernel will kill processes. Lower them.")
     if address_space is not None and address_space >> 20 < settings.render_process_mb:
-        return mend(
-            f"RENDER_PROCESS_MB={settings.render_process_mb} is more than a process may have here "
-            f"({address_space >> 20} MiB, by `ulimit -v`): raise that, or lower RENDER_PROCESS_MB."
+        return failed(
+            f"RENDER_PROCESS_MB={settings.render_process_mb} exceeds this machine's limit for a process "
+            f"({address_space >> 20} MiB, `ulimit -v`): raise the limit, or lower RENDER_PROCESS_MB."
         )
-    if wanted > _AMPLE * total_mb:
-        return warning(f"{budget} leave little of {total_mb} MiB for all else: lower them, or give the machine more.")
-    return fine(f"{settings.render_memory_mb} of {total_mb} MiB for {settings.render_processes} render processes")
+    if wanted > _MAX_SHARE * total_mb:
+        return warning(f"{budget} leave little of {total_mb} MiB for everything else: lower them, or add memory.")
+    return ok(f"{settings.render_memory_mb} of {total_mb} MiB for {settings.render_processes} render processes")
 
 
 async def temporary_files(settings: Settings) -> CheckResult:
-    """The folder can be written to, and has room for what may be under way: uploads, and copies of originals."""
+    """Checks that the folder is writable and has room for concurrent uploads and copies of originals."""
     folder = settings.temporary
     try:
-        free = await anyio.to_thread.run_sync(_written, folder)
+        free = await anyio.to_thread.run_sync(_try_to_write, folder)
     except OSError as error:
-        return mend(f"{folder} cannot be written to ({error.strerror}): mend its owner or its disk, or set DATA_DIR.")
+        return failed(f"Cannot write to {folder} ({error.strerror}): fix its permissions or its disk, or set DATA_DIR.")
     return room(folder, free >> 20, settings)
 
 
@@ -48,38 +48,38 @@ def room(folder: Path, free_mb: int, settings: Settings) -> CheckResult:
         (settings.render_processes + settings.max_waiting) * settings.max_upload_mb,
     )
     if free_mb < least:
-        return mend(f"{folder} has {free_mb} MiB left, too little for two uploads: free some, or set DATA_DIR.")
+        return failed(f"{folder} has {free_mb} MiB left, too little for two uploads: free space, or set DATA_DIR.")
     if free_mb < ample:
-        return warning(f"{folder} has {free_mb} MiB left; a busy hour may take {ample}: free some, or set DATA_DIR.")
-    return fine(f"{folder}, {free_mb} MiB free")
+        return warning(f"{folder} has {free_mb} MiB left; peak load may need {ample}: free space, or set DATA_DIR.")
+    return ok(f"{folder}, {free_mb} MiB free")
 
 
 def file_descriptors(limit: int | None) -> CheckResult:
-    """`limit`: files and connections that a process may have open, None for any number."""
+    """`limit`: files and connections that a process may have open, None if unlimited."""
     if limit is None:
-        return fine("as many as a process likes")
+        return ok("unlimited")
     if limit < _TOO_FEW_FILES:
-        return mend(f"A process may open {limit} files and connections: raise `ulimit -n` to {_FEW_FILES} or more.")
+        return failed(f"A process may open {limit} files and connections: raise `ulimit -n` to {_FEW_FILES} or more.")
     if limit < _FEW_FILES:
-        return warning(f"A process may open {limit} files and connections: raise `ulimit -n`, clients need one each.")
-    return fine(f"{limit} for each process")
+        return warning(f"A process may open {limit} files and connections, one per client: raise `ulimit -n`.")
+    return ok(f"{limit} per process")
 
 
 def codecs(versions: Mapping[str, str]) -> CheckResult:
-    """`versions`: of Pillow's libraries, empty for one that it lacks."""
+    """`versions`: of Pillow's libraries, empty for a missing one."""
     if lacking := [what for library, what in _LIBRARIES.items() if not versions.get(library)]:
-        return mend(f"Pillow comes without {', '.join(lacking)} here: install its wheel, which has all of them.")
-    return fine(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")
+        return failed(f"This Pillow lacks {', '.join(lacking)}: install its wheel, which includes them.")
+    return ok(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")
 
 
 def libvips(version: str) -> CheckResult:
     if version:
-        return fine(f"libvips {version} decodes PNG and WebP")
-    return fine("not installed, and not needed: large PNG and WebP take longer and more memory (darkroom-origin[vips])")
+        return ok(f"libvips {version} decodes PNG and WebP")
+    return ok("optional, not installed: large PNG and WebP take more time and memory (install darkroom-origin[vips])")
 
 
-def _written(folder: Path) -> int:
-    """Bytes that are free where a file could just be written."""
+def _try_to_write(folder: Path) -> int:
+    """Writes and removes a file. Returns the free bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"doctor-{uuid4().hex}"
     path.write_bytes(b"trial")

@@ -2,36 +2,36 @@
 
 from typing import TYPE_CHECKING
 
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 
-if TYPE_CHECKING:  # the module imports Redis's client, and most installations have none
+if TYPE_CHECKING:  # the module imports the Redis client, which many installations do not need
     from ingest.jobs.queue.redis_info import RedisFacts
 
-_LEAST, _ADVISED = (5, 0), (6, 2)  # BullMQ's own words
+_MIN_VERSION, _ADVISED = (5, 0), (6, 2)  # from BullMQ's documentation
 
 
 def judge_redis(facts: "RedisFacts") -> CheckResult:
     version = _version(facts.version)
-    if version < _LEAST:
-        return mend(f"Redis {facts.version} is too old: BullMQ needs 5.0, better 6.2 or later.")
+    if version < _MIN_VERSION:
+        return failed(f"Redis {facts.version} is too old: BullMQ needs 5.0 and recommends 6.2 or later. Upgrade it.")
     if facts.policy != "noeviction":
-        return mend(
-            f"Redis may throw jobs and leases away (maxmemory-policy is {facts.policy or 'unknown'}): "
+        return failed(
+            f"Redis may evict jobs and leases (maxmemory-policy is {facts.policy or 'unknown'}): "
             "set maxmemory-policy noeviction."
         )
     if version < _ADVISED:
-        return warning(f"Redis {facts.version} answers; BullMQ advises 6.2 or later.")
+        return warning(f"Redis {facts.version} answers; BullMQ recommends 6.2 or later.")
     if facts.persistent is False:
         return warning(
-            f"Redis {facts.version} forgets its jobs when it restarts, until they are published again from the "
-            "database: set appendonly yes."
+            f"Redis {facts.version} loses its jobs on a restart, until they are republished from the database: set "
+            "appendonly yes."
         )
-    kept = "persistent" if facts.persistent else "whether it is persistent it does not tell"
-    return fine(f"Redis {facts.version}, noeviction, {kept}")
+    kept = "persistent" if facts.persistent else "persistence unknown"
+    return ok(f"Redis {facts.version}, noeviction, {kept}")
 
 
 async def local() -> CheckResult:
-    return fine("REDIS_URL is unset: jobs and leases of this machine alone")
+    return ok("REDIS_URL is unset: jobs and leases are shared on this machine only")
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -1,13 +1,13 @@
-"""The object store: every right that Darkroom needs, under both of its prefixes.
+"""The object store: every permission that Darkroom needs, under both of its prefixes.
 
-Trial objects bear the key of an upload that never was, so that `darkroom gc` removes what a killed doctor leaves.
+Test objects use keys of unknown uploads, so `darkroom gc` removes what a killed doctor leaves behind.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from ingest.maintenance.doctor.findings import CheckResult, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variants_prefix
 from proxy.model import new_upload_id
@@ -21,7 +21,7 @@ def _original() -> str:
 
 
 def _variant() -> str:
-    """A name that no edge lets through, and no listing takes for a variant."""
+    """Returns a key that no edge serves and no listing takes for a variant."""
     return f"{variants_prefix(new_upload_id())}doctor"
 
 
@@ -32,40 +32,40 @@ async def _stored(store: ObjectStore, key: str) -> AsyncIterator[None]:
         yield
     except ObjectNotFound as error:
         raise StoreUnavailable(
-            "It lacks an object that was just stored: it is not consistent enough to rely on."
+            "It lacks an object that was just stored: use a store with read-after-write consistency."
         ) from error
     finally:
         await store.delete(key)
 
 
 async def round_trip(store: ObjectStore) -> CheckResult:
-    """Writes, reads and deletes."""
+    """Checks that writing, reading and deleting work."""
     for key in (_original(), _variant()):
         async with _stored(store, key):
             stored = await store.get(key)
         if stored.body != _BODY or stored.info.metadata.get("recipe") != _METADATA["recipe"]:
-            return mend(f"It gives back other bytes or metadata than it was given, under {key.split('/')[0]}/.")
+            return failed(f"It returns bytes or metadata that differ from what was stored under {key.split('/')[0]}/.")
         if await look_up(store, key):
-            return mend("It still has an object that was deleted: it is not consistent enough to rely on.")
-    return fine("writes, reads and deletes")
+            return failed("It still has an object that was deleted: use a store with read-after-write consistency.")
+    return ok("writes, reads and deletes")
 
 
 async def listing(store: ObjectStore) -> CheckResult:
-    """Lists, and says 404 for what is not there: two things that S3 grants by one right."""
+    """Checks that listing works and that a missing key gets 404: S3 grants both with one permission."""
     async with _stored(store, key := _variant()):
         try:
             listed = [info.key async for info in store.list(key)]
             missed = not await look_up(store, _original())
         except StoreUnavailable as error:
-            return mend(
-                f"{error} Without s3:ListBucket on the bucket, S3 answers 403 and not 404 for a key that is not there; "
-                "then no variant is ever missed, and none derived."
+            return failed(
+                f"{error} Grant s3:ListBucket on the bucket: without it, S3 answers 403 and not 404 for a missing key, "
+                "and Darkroom derives no variants."
             )
     if listed != [key]:
-        return mend("It does not list an object that was just stored: it is not consistent enough to rely on.")
+        return failed("It does not list an object that was just stored: use a store with read-after-write consistency.")
     if not missed:
-        return mend("It claims to have an object that was never stored.")
-    return fine("lists, and answers 404 for what is not there")
+        return failed("It reports an object that was never stored.")
+    return ok("lists, and answers 404 for a missing key")
 
 
 async def conditional_writes(store: ObjectStore) -> CheckResult:
@@ -75,16 +75,16 @@ async def conditional_writes(store: ObjectStore) -> CheckResult:
         try:
             await store.put(key, b"second", content_type=_TYPE, if_absent=True)
         except ObjectExists:
-            return fine("honoured")
+            return ok("supported")
     finally:
         await store.delete(key)
     return warning(
-        "This store ignores If-None-Match: leases alone keep work from being done twice, and pictures stay right. "
-        "A newer version of it may know better."
+        "This store ignores If-None-Match: leases alone prevent duplicate work; variants stay correct. "
+        "A newer version may support it."
     )
 
 
 async def clock(store: ObjectStore) -> datetime:
-    """The store's time, in whole seconds, by what it writes down of a new object."""
+    """Returns the store's time in whole seconds: the modification time of a new object."""
     async with _stored(store, key := _original()):
         return (await store.head(key)).last_modified

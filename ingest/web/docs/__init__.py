@@ -1,4 +1,4 @@
-"""`/openapi.json`, and `/docs`, which shows it: Swagger UI, all of it served from here."""
+"""Serves `/openapi.json`, and Swagger UI for it at `/docs`."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 _FOLDER = Path(__file__).parent
-# Located without importing: that would read all nine megabytes of the package into memory, twice over.
+# Located without importing, which would read the package's nine megabytes into memory twice.
 _SWAGGER = Path(str(distribution("offapi").locate_file("offapi")))
 _FILES: Mapping[str, tuple[Path, str]] = {
     "/docs": (_FOLDER / "index.html", "text/html"),
@@ -22,7 +22,7 @@ _FILES: Mapping[str, tuple[Path, str]] = {
     "/docs/swagger-ui.css": (_SWAGGER / "swagger_style.css", "text/css"),
 }
 _HEADERS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-# `data:` are icons in Swagger UI's style sheet, `blob:` the pictures that a call answers.
+# `data:` is for icons in Swagger UI's style sheet, `blob:` for pictures in responses.
 _POLICY: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -32,7 +32,7 @@ DOCS_PATHS = ("/openapi.json", *_FILES)
 
 
 def docs_routes(describe: Callable[[], Mapping[str, Any]]) -> list[Route]:
-    """`describe` returns the document. It runs on the first request, in a thread: it takes 0.1 s or more."""
+    """`describe` returns the OpenAPI document. It runs in a thread on the first request, as it takes 0.1 s or more."""
 
     @cache
     def body() -> bytes:

@@ -1,4 +1,4 @@
-"""The catalogue, on every database that it runs on."""
+"""The repository on every supported database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +13,7 @@ from tests.postgres import PostgresServer
 
 @pytest.fixture(scope="module")
 def migrated(postgres_server: PostgresServer) -> Iterator[str]:
-    """The URL of a database that the tests of a module use in turn: to empty it is faster than to make another."""
+    """The URL of a module's database. Emptying it is faster than creating another."""
 
     async def migrate() -> None:
         database = Database(url)

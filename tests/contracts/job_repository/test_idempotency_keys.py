@@ -1,4 +1,4 @@
-"""What the catalogue promises of idempotency keys: one upload under each, whoever asks and whatever dies."""
+"""Idempotency keys: one upload for each, despite concurrency and crashes."""
 
 import asyncio
 from dataclasses import replace
@@ -14,9 +14,9 @@ from ingest.errors import InProgress
 from ingest.idempotency_key import LIFETIME, IdempotencyKey
 from ingest.records import PrivateMetadata
 from proxy.model import UploadId, new_upload_id
-from tests.contracts.uploads import image_of, upload
+from tests.contracts.uploads import accept_upload, upload_of
 
-CLAIM = IdempotencyKey("a" * 64, timedelta(minutes=2))
+KEY = IdempotencyKey("a" * 64, timedelta(minutes=2))
 OTHER = IdempotencyKey("b" * 64, timedelta(minutes=2))
 PRINT = "f" * 64
 
@@ -25,10 +25,10 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-async def taken(repository: JobRepository, key: IdempotencyKey = CLAIM, created_at: datetime | None = None) -> UploadId:
+async def taken(repository: JobRepository, key: IdempotencyKey = KEY, created_at: datetime | None = None) -> UploadId:
     upload_id = new_upload_id()
     await repository.begin(upload_id, key)
-    await repository.accept(image_of(upload_id, created_at or now()), PRINT)
+    await repository.accept(upload_of(upload_id, created_at or now()), PRINT)
     return upload_id
 
 
@@ -45,157 +45,155 @@ async def keys(database: Database) -> dict[UploadId, str | None]:
         return {UploadId(row.upload_id): row.idempotency_key for row in rows}
 
 
-async def test_a_key_that_nobody_had_has_nothing(repository: JobRepository) -> None:
-    await upload(repository)
+async def test_unused_key_finds_nothing(repository: JobRepository) -> None:
+    await accept_upload(repository)
 
-    assert await repository.first_under(CLAIM) is None
+    assert await repository.find_by_key(KEY) is None
 
 
-async def test_what_was_accepted_is_found_with_its_fingerprint_and_under_no_other_key(
+async def test_accepted_upload_is_found_by_its_key_only(
     repository: JobRepository,
 ) -> None:
     upload_id = await taken(repository)
 
-    found = await repository.first_under(CLAIM)
+    found = await repository.find_by_key(KEY)
 
     assert found == ((await repository.find(upload_id))[0], PRINT)
-    assert await repository.first_under(OTHER) is None
+    assert await repository.find_by_key(OTHER) is None
 
 
-async def test_while_it_comes_the_key_is_in_progress_for_everybody_else(repository: JobRepository) -> None:
-    await repository.begin(new_upload_id(), CLAIM)
+async def test_key_of_unfinished_upload_raises_in_progress(repository: JobRepository) -> None:
+    await repository.begin(new_upload_id(), KEY)
 
     with pytest.raises(InProgress):
-        await repository.first_under(CLAIM)
+        await repository.find_by_key(KEY)
     with pytest.raises(InProgress):
-        await repository.begin(new_upload_id(), CLAIM)
+        await repository.begin(new_upload_id(), KEY)
     await repository.begin(new_upload_id(), OTHER)
     await repository.begin(new_upload_id())
 
 
-async def test_the_key_of_an_accepted_upload_takes_no_second(repository: JobRepository, database: Database) -> None:
+async def test_key_of_accepted_upload_cannot_begin_another(repository: JobRepository, database: Database) -> None:
     upload_id = await taken(repository)
 
     with pytest.raises(InProgress):
-        await repository.begin(new_upload_id(), CLAIM)
+        await repository.begin(new_upload_id(), KEY)
 
-    assert await keys(database) == {upload_id: CLAIM.digest}
+    assert await keys(database) == {upload_id: KEY.digest}
 
 
-async def test_of_twenty_who_begin_at_once_one_does(repository: JobRepository, database: Database) -> None:
-    attempts = [repository.begin(new_upload_id(), CLAIM) for _ in range(20)]
+async def test_concurrent_begins_with_one_key_let_one_win(repository: JobRepository, database: Database) -> None:
+    attempts = [repository.begin(new_upload_id(), KEY) for _ in range(20)]
     results = await asyncio.gather(*attempts, return_exceptions=True)
 
     assert results.count(None) == 1
     assert [type(result) for result in results if result is not None] == [InProgress] * 19
-    assert list((await keys(database)).values()) == [CLAIM.digest]
+    assert list((await keys(database)).values()) == [KEY.digest]
 
 
 @pytest.mark.parametrize("accepted", [False, True])
-async def test_a_deletion_frees_the_key(repository: JobRepository, accepted: bool) -> None:
+async def test_deletion_frees_the_key(repository: JobRepository, accepted: bool) -> None:
     upload_id = new_upload_id()
-    await repository.begin(upload_id, CLAIM)
+    await repository.begin(upload_id, KEY)
     if accepted:
-        await repository.accept(image_of(upload_id, now()), PRINT)
+        await repository.accept(upload_of(upload_id, now()), PRINT)
 
     await repository.delete(upload_id)
 
-    assert await repository.first_under(CLAIM) is None
+    assert await repository.find_by_key(KEY) is None
     second = await taken(repository)
-    found = await repository.first_under(CLAIM)
+    found = await repository.find_by_key(KEY)
     assert found
     assert found[0].upload_id == second
 
 
 class TestDeadAttempts:
-    async def test_are_taken_over_once_their_time_is_over(self, repository: JobRepository, database: Database) -> None:
+    async def test_key_is_free_after_patience(self, repository: JobRepository, database: Database) -> None:
         dead = new_upload_id()
-        await repository.begin(dead, CLAIM)
+        await repository.begin(dead, KEY)
 
-        await begun_before(database, dead, CLAIM.patience - timedelta(seconds=5))
+        await begun_before(database, dead, KEY.patience - timedelta(seconds=5))
         with pytest.raises(InProgress):
-            await repository.begin(new_upload_id(), CLAIM)
+            await repository.begin(new_upload_id(), KEY)
 
-        await begun_before(database, dead, CLAIM.patience + timedelta(seconds=1))
-        assert await repository.first_under(CLAIM) is None
+        await begun_before(database, dead, KEY.patience + timedelta(seconds=1))
+        assert await repository.find_by_key(KEY) is None
         second = await taken(repository)
-        assert await keys(database) == {dead: None, second: CLAIM.digest}
+        assert await keys(database) == {dead: None, second: KEY.digest}
 
-    async def test_by_one_of_twenty(self, repository: JobRepository, database: Database) -> None:
+    async def test_concurrent_takeovers_let_one_win(self, repository: JobRepository, database: Database) -> None:
         dead = new_upload_id()
-        await repository.begin(dead, CLAIM)
-        await begun_before(database, dead, CLAIM.patience + timedelta(seconds=1))
+        await repository.begin(dead, KEY)
+        await begun_before(database, dead, KEY.patience + timedelta(seconds=1))
 
-        attempts = [repository.begin(new_upload_id(), CLAIM) for _ in range(20)]
+        attempts = [repository.begin(new_upload_id(), KEY) for _ in range(20)]
         results = await asyncio.gather(*attempts, return_exceptions=True)
 
         assert results.count(None) == 1
         assert [type(result) for result in results if result is not None] == [InProgress] * 19
 
-    async def test_that_were_only_slow_find_their_key_gone(self, repository: JobRepository, database: Database) -> None:
+    async def test_slow_attempt_loses_its_key(self, repository: JobRepository, database: Database) -> None:
         slow = new_upload_id()
-        await repository.begin(slow, CLAIM)
-        await begun_before(database, slow, CLAIM.patience + timedelta(seconds=1))
+        await repository.begin(slow, KEY)
+        await begun_before(database, slow, KEY.patience + timedelta(seconds=1))
         second = await taken(repository)
 
         with pytest.raises(InProgress):
-            await repository.accept(image_of(slow, now()), PRINT)
+            await repository.accept(upload_of(slow, now()), PRINT)
 
-        found = await repository.first_under(CLAIM)
+        found = await repository.find_by_key(KEY)
         assert found
         assert found[0].upload_id == second
-        assert [image.upload_id async for image, _ in repository.each()] == [second]
+        assert [upload.upload_id async for upload, _ in repository.each()] == [second]
 
-    async def test_an_attempt_that_ends_while_it_is_taken_over_keeps_its_key_or_loses_it(
+    async def test_accept_during_takeover_either_wins_or_loses(
         self, repository: JobRepository, database: Database
     ) -> None:
-        """Whoever comes first; never two uploads under one key."""
+        """Either may win; there are never two uploads with one key."""
         for _ in range(30):
             await self.race(repository, database)
 
     async def race(self, repository: JobRepository, database: Database) -> None:
         slow, other = new_upload_id(), new_upload_id()
-        await repository.begin(slow, CLAIM)
-        await begun_before(database, slow, CLAIM.patience + timedelta(seconds=1))
+        await repository.begin(slow, KEY)
+        await begun_before(database, slow, KEY.patience + timedelta(seconds=1))
         ends, begins = await asyncio.gather(
-            repository.accept(image_of(slow, now()), PRINT), repository.begin(other, CLAIM), return_exceptions=True
+            repository.accept(upload_of(slow, now()), PRINT), repository.begin(other, KEY), return_exceptions=True
         )
         assert sorted([type(ends).__name__, type(begins).__name__]) == ["InProgress", "NoneType"]
-        assert list((await keys(database)).values()).count(CLAIM.digest) == 1
+        assert list((await keys(database)).values()).count(KEY.digest) == 1
         await repository.delete(slow)
         await repository.delete(other)
 
 
 class TestLifetime:
-    async def test_after_a_day_the_key_names_another_upload(
-        self, repository: JobRepository, database: Database
-    ) -> None:
+    async def test_key_is_free_after_a_day(self, repository: JobRepository, database: Database) -> None:
         old = await taken(repository, created_at=now() - LIFETIME - timedelta(seconds=1))
 
-        assert await repository.first_under(CLAIM) is None
+        assert await repository.find_by_key(KEY) is None
         second = await taken(repository)
 
-        assert await keys(database) == {old: None, second: CLAIM.digest}
+        assert await keys(database) == {old: None, second: KEY.digest}
         assert (await repository.find(old))[0].upload_id == old
 
-    async def test_until_then_it_stays(self, repository: JobRepository) -> None:
+    async def test_key_is_kept_for_a_day(self, repository: JobRepository) -> None:
         upload_id = await taken(repository, created_at=now() - LIFETIME + timedelta(minutes=1))
 
-        found = await repository.first_under(CLAIM)
+        found = await repository.find_by_key(KEY)
         assert found
         assert found[0].upload_id == upload_id
         with pytest.raises(InProgress):
-            await repository.begin(new_upload_id(), CLAIM)
+            await repository.begin(new_upload_id(), KEY)
 
 
 class TestPrivateMetadata:
     @pytest.mark.parametrize("private", [PrivateMetadata([], []), PrivateMetadata(["location", "time"], ["time"])])
-    async def test_is_found_as_it_was_written(self, repository: JobRepository, private: PrivateMetadata) -> None:
+    async def test_private_metadata_is_read_back(self, repository: JobRepository, private: PrivateMetadata) -> None:
         upload_id = new_upload_id()
         await repository.begin(upload_id)
-        await repository.accept(replace(image_of(upload_id), private=private))
+        await repository.accept(replace(upload_of(upload_id), private=private))
 
         assert (await repository.find(upload_id))[0].private == private
 
-    async def test_of_older_uploads_is_unknown(self, repository: JobRepository) -> None:
-        assert (await repository.find(await upload(repository)))[0].private is None
+    async def test_private_metadata_of_older_uploads_is_none(self, repository: JobRepository) -> None:
+        assert (await repository.find(await accept_upload(repository)))[0].private is None

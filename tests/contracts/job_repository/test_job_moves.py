@@ -1,4 +1,4 @@
-"""What the catalogue promises of a job: legal moves, made once, and what is recorded with them."""
+"""Job transitions and records: legal only, and made once."""
 
 import asyncio
 from dataclasses import replace
@@ -18,9 +18,9 @@ from tests.contracts.uploads import (
     NOON,
     PENDING,
     PROCESSING,
-    image_of,
+    accept_upload,
     job_of,
-    upload,
+    upload_of,
 )
 
 
@@ -28,10 +28,10 @@ class TestAdvancing:
     @pytest.mark.parametrize(
         ("expect", "to"), [(expect, to) for expect in TRANSITIONS for to in sorted(TRANSITIONS[expect])]
     )
-    async def test_a_legal_move_from_where_the_job_is(
+    async def test_legal_transition_changes_the_status(
         self, repository: JobRepository, expect: JobStatus, to: JobStatus
     ) -> None:
-        upload_id = await upload(repository, expect)
+        upload_id = await accept_upload(repository, expect)
 
         await repository.advance(upload_id, expect=expect, to=to)
 
@@ -40,10 +40,10 @@ class TestAdvancing:
     @pytest.mark.parametrize(
         ("expect", "to"), [(expect, to) for expect in JobStatus for to in JobStatus if to not in TRANSITIONS[expect]]
     )
-    async def test_an_illegal_move_is_a_mistake(
+    async def test_illegal_transition_raises_value_error(
         self, repository: JobRepository, expect: JobStatus, to: JobStatus
     ) -> None:
-        upload_id = await upload(repository, expect)
+        upload_id = await accept_upload(repository, expect)
         before = await job_of(repository, upload_id)
 
         with pytest.raises(ValueError, match=f"from {expect} to {to}"):
@@ -54,10 +54,10 @@ class TestAdvancing:
     @pytest.mark.parametrize(
         ("status", "expect"), [(status, expect) for status in JobStatus for expect in JobStatus if status != expect]
     )
-    async def test_a_job_that_is_elsewhere_is_lost(
+    async def test_unexpected_status_raises_job_not_claimable(
         self, repository: JobRepository, status: JobStatus, expect: JobStatus
     ) -> None:
-        upload_id = await upload(repository, status)
+        upload_id = await accept_upload(repository, status)
         before = await job_of(repository, upload_id)
 
         for to in TRANSITIONS[expect]:
@@ -66,12 +66,12 @@ class TestAdvancing:
 
         assert await job_of(repository, upload_id) == before
 
-    async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
+    async def test_unknown_job_raises_job_not_claimable(self, repository: JobRepository) -> None:
         with pytest.raises(JobNotClaimable):
             await repository.advance(new_upload_id(), expect=PENDING, to=PROCESSING)
 
-    async def test_of_twenty_who_want_it_one_gets_it(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository)
+    async def test_concurrent_claims_let_one_win(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository)
 
         claims = [repository.advance(upload_id, expect=PENDING, to=PROCESSING) for _ in range(20)]
         results = await asyncio.gather(*claims, return_exceptions=True)
@@ -79,15 +79,15 @@ class TestAdvancing:
         assert results.count(None) == 1
         assert [type(result) for result in results if result is not None] == [JobNotClaimable] * 19
 
-    async def test_only_the_job_meant_moves(self, repository: JobRepository) -> None:
-        upload_id, other = await upload(repository), await upload(repository)
+    async def test_other_jobs_keep_their_status(self, repository: JobRepository) -> None:
+        upload_id, other = await accept_upload(repository), await accept_upload(repository)
 
         await repository.advance(upload_id, expect=PENDING, to=PROCESSING, progress=7, error="hm")
 
         assert await job_of(repository, other) == Job(other, PENDING, 0, None, NOON, NOON)
 
-    async def test_progress_stays_where_none_is_given(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository, PROCESSING)
+    async def test_transition_without_progress_keeps_progress(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
         await repository.record(upload_id, 42, {})
 
         await repository.advance(upload_id, expect=PROCESSING, to=COMPLETE)
@@ -96,8 +96,8 @@ class TestAdvancing:
         await repository.advance(upload_id, expect=COMPLETE, to=PROCESSING, progress=0)
         assert (await job_of(repository, upload_id)).progress == 0
 
-    async def test_an_error_lasts_until_the_next_move(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository, PROCESSING)
+    async def test_error_is_cleared_by_the_next_transition(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
 
         await repository.advance(upload_id, expect=PROCESSING, to=FAILED, error="The file is “damaged”.")
         assert (await job_of(repository, upload_id)).error == "The file is “damaged”."
@@ -107,8 +107,8 @@ class TestAdvancing:
 
 
 class TestRecording:
-    async def test_progress_and_variants_are_found_as_they_were_written(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository, PROCESSING)
+    async def test_recorded_progress_and_variants_are_read_back(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
         variants = {
             "tiny.webp": WarmedVariant("https://cdn.test/ü.webp", VariantState.STORED, 0, 0.1),
             "tiny.jpg": WarmedVariant("/b", VariantState.WAITING, None, None),
@@ -117,27 +117,27 @@ class TestRecording:
 
         await repository.record(upload_id, 50, variants)
 
-        image, job = await repository.find(upload_id)
-        assert image == replace(image_of(upload_id), variants=variants)
+        upload, job = await repository.find(upload_id)
+        assert upload == replace(upload_of(upload_id), variants=variants)
         assert (job.status, job.progress, job.error) == (PROCESSING, 50, None)
 
-    async def test_variants_written_before_qualities_were_searched_for_are_read(
+    async def test_variants_without_quality_and_score_are_read(
         self, repository: JobRepository, database: Database
     ) -> None:
-        upload_id = await upload(repository, PROCESSING)
+        upload_id = await accept_upload(repository, PROCESSING)
         row = {"small.jpg": {"url": "/a", "state": "stored", "bytes": 7, "milliseconds": 1.5}}
         async with database.transaction() as connection:
             await connection.execute(update(images).where(images.c.upload_id == upload_id).values(variants=row))
 
-        image, _ = await repository.find(upload_id)
+        upload, _ = await repository.find(upload_id)
 
-        assert image.variants == {"small.jpg": WarmedVariant("/a", VariantState.STORED, 7, 1.5, None, None)}
+        assert upload.variants == {"small.jpg": WarmedVariant("/a", VariantState.STORED, 7, 1.5, None, None)}
 
     @pytest.mark.parametrize("status", [PENDING, COMPLETE, FAILED])
-    async def test_a_job_that_nobody_works_on_takes_no_record(
+    async def test_recording_a_job_that_is_not_processing_raises(
         self, repository: JobRepository, status: JobStatus
     ) -> None:
-        upload_id = await upload(repository, status)
+        upload_id = await accept_upload(repository, status)
         before = await repository.find(upload_id)
 
         with pytest.raises(JobNotClaimable):
@@ -145,21 +145,21 @@ class TestRecording:
 
         assert await repository.find(upload_id) == before
 
-    async def test_an_unknown_job_is_lost(self, repository: JobRepository) -> None:
+    async def test_unknown_job_raises_job_not_claimable(self, repository: JobRepository) -> None:
         with pytest.raises(JobNotClaimable):
             await repository.record(new_upload_id(), 50, {})
 
     @pytest.mark.parametrize("progress", [0, 100])
-    async def test_progress_reaches_from_none_to_all(self, repository: JobRepository, progress: int) -> None:
-        upload_id = await upload(repository, PROCESSING)
+    async def test_progress_may_be_0_to_100(self, repository: JobRepository, progress: int) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
 
         await repository.record(upload_id, progress, {})
 
         assert (await job_of(repository, upload_id)).progress == progress
 
     @pytest.mark.parametrize("progress", [-1, 101])
-    async def test_progress_beyond_that_changes_nothing(self, repository: JobRepository, progress: int) -> None:
-        upload_id = await upload(repository, PROCESSING)
+    async def test_progress_out_of_range_changes_nothing(self, repository: JobRepository, progress: int) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
         before = await repository.find(upload_id)
 
         with pytest.raises(CatalogUnavailable):

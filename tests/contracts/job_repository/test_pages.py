@@ -1,4 +1,4 @@
-"""What the catalogue promises of its pages: every upload once, whatever comes and goes."""
+"""Pages of uploads: each upload once, despite concurrent changes."""
 
 import base64
 from collections.abc import Sequence
@@ -13,26 +13,26 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
 from proxy.model import UploadId
-from tests.contracts.uploads import FAILED, NOON, PENDING, image_of, upload
+from tests.contracts.uploads import FAILED, NOON, PENDING, accept_upload, upload_of
 
 
 class TestPages:
     async def uploads(self, repository: JobRepository, number: int = 25) -> Sequence[UploadId]:
         """In the order of a listing. Of every five, three have come in the same microsecond."""
         moments = [NOON + timedelta(microseconds=index // 5 * 5 + max(0, index % 5 - 2)) for index in range(number)]
-        made = [(moment, await upload(repository, created_at=moment)) for moment in moments]
+        made = [(moment, await accept_upload(repository, created_at=moment)) for moment in moments]
         return [upload_id for _, upload_id in sorted(made, reverse=True)]
 
     async def walk(self, repository: JobRepository, limit: int) -> list[list[UploadId]]:
         pages, cursor = [], None
         while True:
             page = await repository.newest(limit, cursor)
-            pages.append([image.upload_id for image, _ in page.uploads])
+            pages.append([upload.upload_id for upload, _ in page.uploads])
             if (cursor := page.cursor) is None:
                 return pages
 
     @pytest.mark.parametrize("limit", [1, 3, 10, 24])
-    async def test_they_hold_every_upload_once_newest_first(self, repository: JobRepository, limit: int) -> None:
+    async def test_pages_list_each_upload_once_newest_first(self, repository: JobRepository, limit: int) -> None:
         ids = await self.uploads(repository)
 
         pages = await self.walk(repository, limit)
@@ -42,30 +42,30 @@ class TestPages:
         assert 0 < len(pages[-1]) <= limit
 
     @pytest.mark.parametrize("limit", [25, 26, 100])
-    async def test_one_page_that_holds_all_leads_nowhere(self, repository: JobRepository, limit: int) -> None:
+    async def test_single_page_has_no_cursor(self, repository: JobRepository, limit: int) -> None:
         ids = await self.uploads(repository)
 
         assert await self.walk(repository, limit) == [ids]
 
-    async def test_nothing_is_one_empty_page(self, repository: JobRepository) -> None:
+    async def test_no_uploads_give_one_empty_page(self, repository: JobRepository) -> None:
         assert await self.walk(repository, 10) == [[]]
 
-    async def test_uploads_come_with_their_jobs(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository, FAILED)
+    async def test_pages_list_uploads_with_their_jobs(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository, FAILED)
 
         assert (await repository.newest(1)).uploads == [await repository.find(upload_id)]
 
-    async def test_what_comes_meanwhile_shifts_no_page(self, repository: JobRepository) -> None:
+    async def test_new_uploads_do_not_shift_pages(self, repository: JobRepository) -> None:
         ids = await self.uploads(repository)
         first = await repository.newest(10)
         for second in range(5):
-            await upload(repository, created_at=NOON + timedelta(seconds=1 + second))
+            await accept_upload(repository, created_at=NOON + timedelta(seconds=1 + second))
 
         second_page = await repository.newest(10, first.cursor)
 
-        assert [image.upload_id for image, _ in second_page.uploads] == ids[10:20]
+        assert [upload.upload_id for upload, _ in second_page.uploads] == ids[10:20]
 
-    async def test_what_goes_meanwhile_shifts_no_page(self, repository: JobRepository) -> None:
+    async def test_deleted_uploads_do_not_shift_pages(self, repository: JobRepository) -> None:
         ids = await self.uploads(repository)
         first = await repository.newest(10)
         for gone in (ids[3], ids[9], ids[10]):  # the cursor's own upload is among them
@@ -73,20 +73,22 @@ class TestPages:
 
         second_page = await repository.newest(10, first.cursor)
 
-        assert [image.upload_id for image, _ in second_page.uploads] == ids[11:21]
+        assert [upload.upload_id for upload, _ in second_page.uploads] == ids[11:21]
 
-    async def test_each_walks_through_all_of_many(self, repository: JobRepository, database: Database) -> None:
-        made = [image_of(UploadId(str(UUID(int=index))), NOON + timedelta(seconds=index // 3)) for index in range(1203)]
+    async def test_each_yields_every_upload(self, repository: JobRepository, database: Database) -> None:
+        made = [
+            upload_of(UploadId(str(UUID(int=index))), NOON + timedelta(seconds=index // 3)) for index in range(1203)
+        ]
         async with database.transaction() as connection:
             jobs = [
                 {"upload_id": one.upload_id, "status": PENDING, "created_at": NOON, "updated_at": NOON} for one in made
             ]
             await connection.execute(insert(upload_jobs), jobs)
-            await connection.execute(insert(images), [asdict(image) for image in made])
+            await connection.execute(insert(images), [asdict(upload) for upload in made])
 
-        listed = [image.upload_id async for image, _ in repository.each()]
+        listed = [upload.upload_id async for upload, _ in repository.each()]
 
-        assert listed == [image.upload_id for image in reversed(made)]
+        assert listed == [upload.upload_id for upload in reversed(made)]
 
 
 def encoded(text: str) -> str:
@@ -114,18 +116,16 @@ BAD_CURSORS = {
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS.values(), ids=BAD_CURSORS)
-async def test_a_cursor_that_is_none_of_ours_is_a_mistake_of_the_caller(repository: JobRepository, cursor: str) -> None:
-    await upload(repository)
+async def test_invalid_cursor_raises_value_error(repository: JobRepository, cursor: str) -> None:
+    await accept_upload(repository)
 
-    with pytest.raises(ValueError, match="not a cursor"):
+    with pytest.raises(ValueError, match="invalid cursor"):
         await repository.newest(10, cursor)
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_a_cursor_from_beyond_the_calendar_is_a_mistake_of_the_caller(
-    repository: JobRepository, moment: str
-) -> None:
-    await upload(repository)
+async def test_cursor_with_impossible_date_raises_value_error(repository: JobRepository, moment: str) -> None:
+    await accept_upload(repository)
 
-    with pytest.raises(ValueError, match="not a cursor"):
+    with pytest.raises(ValueError, match="invalid cursor"):
         await repository.newest(10, encoded(f"{moment} {ID}"))

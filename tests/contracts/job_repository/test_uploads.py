@@ -1,4 +1,4 @@
-"""What the catalogue promises of an upload: from its first byte to its deletion."""
+"""The repository's uploads, from the first byte to deletion."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -10,28 +10,28 @@ from ingest.errors import CatalogUnavailable
 from ingest.records import Job, JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import new_upload_id
-from tests.contracts.uploads import NOON, PENDING, PROCESSING, image_of, newest_ids, upload
+from tests.contracts.uploads import NOON, PENDING, PROCESSING, accept_upload, newest_ids, upload_of
 
 
 class TestAccepting:
-    async def test_what_was_accepted_is_found_as_it_was(self, repository: JobRepository) -> None:
+    async def test_accepted_upload_is_read_back(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()
         await repository.begin(upload_id)
-        await repository.accept(image_of(upload_id))
+        await repository.accept(upload_of(upload_id))
 
-        image, job = await repository.find(upload_id)
+        upload, job = await repository.find(upload_id)
 
-        assert image == image_of(upload_id)
+        assert upload == upload_of(upload_id)
         assert job == Job(upload_id, PENDING, 0, None, NOON, NOON)
-        assert type(image.upload_id) is str
+        assert type(upload.upload_id) is str
         assert type(job.status) is JobStatus
-        assert {type(variant.state) for variant in image.variants.values()} == {VariantState}
+        assert {type(variant.state) for variant in upload.variants.values()} == {VariantState}
 
-    async def test_an_unknown_id_is_said_to_be_unknown(self, repository: JobRepository) -> None:
+    async def test_unknown_id_raises_unknown_upload(self, repository: JobRepository) -> None:
         with pytest.raises(UnknownUpload, match="deleted"):
             await repository.find(new_upload_id())
 
-    async def test_an_upload_still_coming_does_not_exist_for_anybody(self, repository: JobRepository) -> None:
+    async def test_upload_in_progress_is_not_visible(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()
 
         await repository.begin(upload_id)
@@ -44,59 +44,59 @@ class TestAccepting:
         assert [one async for one in repository.each()] == []
 
     async def test_an_upload_cannot_begin_twice(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository)
+        upload_id = await accept_upload(repository)
 
         with pytest.raises(CatalogUnavailable):
             await repository.begin(upload_id)
 
-        assert (await repository.find(upload_id))[0] == image_of(upload_id)
+        assert (await repository.find(upload_id))[0] == upload_of(upload_id)
 
     async def test_an_upload_that_never_began_cannot_be_accepted(self, repository: JobRepository) -> None:
         with pytest.raises(CatalogUnavailable):
-            await repository.accept(image_of(new_upload_id()))
+            await repository.accept(upload_of(new_upload_id()))
 
         assert await newest_ids(repository) == []
 
     async def test_an_upload_cannot_be_accepted_twice(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository)
+        upload_id = await accept_upload(repository)
 
         with pytest.raises(CatalogUnavailable):
-            await repository.accept(replace(image_of(upload_id), format="png"))
+            await repository.accept(replace(upload_of(upload_id), format="png"))
 
-        assert (await repository.find(upload_id))[0] == image_of(upload_id)
+        assert (await repository.find(upload_id))[0] == upload_of(upload_id)
 
 
 class TestTimes:
-    async def test_they_are_aware_and_in_utc_to_the_microsecond(self, repository: JobRepository) -> None:
-        image, job = await repository.find(await upload(repository))
+    async def test_times_are_aware_utc_with_microseconds(self, repository: JobRepository) -> None:
+        upload, job = await repository.find(await accept_upload(repository))
 
-        for moment in (image.created_at, job.created_at, job.updated_at):
+        for moment in (upload.created_at, job.created_at, job.updated_at):
             assert moment == NOON
             assert moment.tzinfo is UTC
 
-    async def test_another_zone_is_turned_into_utc(self, repository: JobRepository) -> None:
+    async def test_times_of_other_zones_become_utc(self, repository: JobRepository) -> None:
         in_delhi = NOON.astimezone(timezone(timedelta(hours=5, minutes=30)))
 
-        image, _ = await repository.find(await upload(repository, created_at=in_delhi))
+        upload, _ = await repository.find(await accept_upload(repository, created_at=in_delhi))
 
-        assert image.created_at == NOON
-        assert image.created_at.tzinfo is UTC
+        assert upload.created_at == NOON
+        assert upload.created_at.tzinfo is UTC
 
-    async def test_a_change_moves_the_update_and_nothing_else(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository)
+    async def test_transition_changes_only_updated_at(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository)
         before = datetime.now(UTC)
 
         await repository.advance(upload_id, expect=PENDING, to=PROCESSING)
 
-        image, job = await repository.find(upload_id)
+        upload, job = await repository.find(upload_id)
         assert before <= job.updated_at <= datetime.now(UTC)
-        assert (image.created_at, job.created_at) == (NOON, NOON)
+        assert (upload.created_at, job.created_at) == (NOON, NOON)
 
 
 class TestDeleting:
     @pytest.mark.parametrize("status", JobStatus)
-    async def test_both_rows_go_whatever_the_job_does(self, repository: JobRepository, status: JobStatus) -> None:
-        upload_id, other = await upload(repository, status), await upload(repository, status)
+    async def test_delete_removes_both_rows_in_every_status(self, repository: JobRepository, status: JobStatus) -> None:
+        upload_id, other = await accept_upload(repository, status), await accept_upload(repository, status)
 
         assert await repository.delete(upload_id) is True
 
@@ -104,16 +104,16 @@ class TestDeleting:
             await repository.find(upload_id)
         assert await newest_ids(repository) == [other]
         assert sum((await repository.count()).values()) == 1
-        await repository.begin(upload_id)  # not a trace is left in the way
+        await repository.begin(upload_id)  # the first upload left no row
 
-    async def test_a_second_time_there_is_nothing(self, repository: JobRepository) -> None:
-        upload_id = await upload(repository)
+    async def test_second_delete_returns_false(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository)
         await repository.delete(upload_id)
 
         assert await repository.delete(upload_id) is False
         assert await repository.delete(new_upload_id()) is False
 
-    async def test_an_upload_still_coming_can_be_taken_back(self, repository: JobRepository) -> None:
+    async def test_upload_in_progress_can_be_deleted(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()
         await repository.begin(upload_id)
 
@@ -128,19 +128,17 @@ class TestForTheGarbageCollector:
 
         await repository.begin(upload_id)
         assert await repository.exists(upload_id) is True
-        await repository.accept(image_of(upload_id))
+        await repository.accept(upload_of(upload_id))
         assert await repository.exists(upload_id) is True
 
         await repository.delete(upload_id)
         assert await repository.exists(upload_id) is False
 
-    async def test_half_uploads_are_those_begun_long_ago_whose_image_never_came(
-        self, repository: JobRepository
-    ) -> None:
+    async def test_find_incomplete_returns_old_unaccepted_uploads(self, repository: JobRepository) -> None:
         half = [new_upload_id() for _ in range(3)]
         for upload_id in half:
             await repository.begin(upload_id)
-        await upload(repository)
+        await accept_upload(repository)
 
-        assert await repository.half_uploads(datetime.now(UTC) - timedelta(minutes=1)) == []
-        assert await repository.half_uploads(datetime.now(UTC)) == half
+        assert await repository.find_incomplete(datetime.now(UTC) - timedelta(minutes=1)) == []
+        assert await repository.find_incomplete(datetime.now(UTC)) == half

@@ -1,4 +1,4 @@
-"""Every queue, each with a catalogue."""
+"""Every queue, each with a repository."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.bullmq_queue import BullmqQueue
 from ingest.jobs.queue.local_queue import LocalQueue
-from tests.contracts.workshop import Workshop
+from tests.contracts.queue_harness import QueueHarness
 from tests.redis_server import RedisServer
 
 
@@ -19,7 +19,7 @@ def repository(sqlite: Database) -> JobRepository:
 
 @pytest.fixture
 async def local(repository: JobRepository) -> LocalQueue:
-    return LocalQueue(repository, look_again=0.5)
+    return LocalQueue(repository, poll_seconds=0.5)
 
 
 @pytest.fixture
@@ -31,11 +31,11 @@ async def bullmq_queue(redis: RedisServer) -> AsyncIterator[BullmqQueue]:
 
 
 @pytest.fixture(params=["local", "bullmq_queue"])
-def workshop(request: pytest.FixtureRequest, repository: JobRepository) -> Workshop:
-    return Workshop(request.getfixturevalue(request.param), repository)
+def harness(request: pytest.FixtureRequest, repository: JobRepository) -> QueueHarness:
+    return QueueHarness(request.getfixturevalue(request.param), repository)
 
 
 @pytest.fixture
-def factory(bullmq_queue: BullmqQueue, repository: JobRepository) -> Workshop:
-    """A workshop with BullMQ."""
-    return Workshop(bullmq_queue, repository)
+def bullmq(bullmq_queue: BullmqQueue, repository: JobRepository) -> QueueHarness:
+    """A harness with BullMQ."""
+    return QueueHarness(bullmq_queue, repository)

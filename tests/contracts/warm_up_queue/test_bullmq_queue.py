@@ -1,4 +1,4 @@
-"""What is BullMQ in the queue: its jobs, its repeats, and Redis away."""
+"""BullMQ specifics: its jobs, its retries, and Redis outages."""
 
 import asyncio
 import json
@@ -16,13 +16,13 @@ from ingest.jobs.queue import bullmq_queue
 from ingest.jobs.queue.bullmq_queue import BullmqQueue, for_blocking
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
-from tests.contracts.workshop import (
+from tests.contracts.queue_harness import (
     COMPLETE,
     FAILED,
     PENDING,
     PROCESSING,
     SOON,
-    Workshop,
+    QueueHarness,
     opened,
     state,
     succeed,
@@ -38,79 +38,79 @@ def test_worker_connection_outlasts_bullmqs_longest_wait(url: str) -> None:
 
 
 class TestBullmq:
-    async def test_the_job_is_where_dashboards_look_for_it(self, factory: Workshop, redis: RedisServer) -> None:
-        upload_id = await factory.upload()
-        await factory.queue.publish(upload_id)
+    async def test_job_is_visible_to_dashboards(self, bullmq: QueueHarness, redis: RedisServer) -> None:
+        upload_id = await bullmq.upload()
+        await bullmq.queue.publish(upload_id)
 
         async with opened(redis) as (queue, connection):
             assert await queue.getJobState(upload_id) == "waiting"
             job = await connection.hgetall(f"bull:image-processing:{upload_id}")
         assert json.loads(job["data"]) == {"uploadId": upload_id}
 
-    async def test_progress_is_in_its_hash(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_progress_is_stored_in_the_job_hash(self, bullmq: QueueHarness, redis: RedisServer) -> None:
         async def report(delivery: Delivery) -> JobStatus:
             for progress in (0, 50, 100):
                 await delivery.report(progress)
             return COMPLETE
 
-        factory.act = report
-        async with factory.open():
-            upload_id = await factory.do_one()
+        bullmq.act = report
+        async with bullmq.open():
+            upload_id = await bullmq.do_one()
             async with opened(redis) as (queue, connection):
                 await state(queue, upload_id, "completed")
                 job = await connection.hgetall(f"bull:image-processing:{upload_id}")
         assert (job["progress"], json.loads(job["returnvalue"])) == ("100", "complete")
 
     @pytest.mark.parametrize("data", [{}, {"uploadId": "another"}, ["any"], "text", None])
-    async def test_a_job_by_any_producer_is_done(self, factory: Workshop, redis: RedisServer, data: Any) -> None:
-        upload_id = await factory.upload()
-        async with factory.open(), opened(redis) as (queue, _):
+    async def test_job_of_another_producer_is_delivered(
+        self, bullmq: QueueHarness, redis: RedisServer, data: Any
+    ) -> None:
+        upload_id = await bullmq.upload()
+        async with bullmq.open(), opened(redis) as (queue, _):
             await queue.add("resize", data, {"jobId": upload_id})
-            await factory.until(COMPLETE, upload_id)
+            await bullmq.until(COMPLETE, upload_id)
 
-        assert [(delivery.upload_id, delivery.last) for delivery in factory.deliveries] == [(upload_id, True)]
+        assert [(delivery.upload_id, delivery.final_attempt) for delivery in bullmq.deliveries] == [(upload_id, True)]
 
     @pytest.mark.parametrize("job_id", ["1", "8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", "../originals"])
-    async def test_a_job_whose_id_is_no_uploads_fails_for_good(
-        self, factory: Workshop, redis: RedisServer, job_id: str
+    async def test_job_with_invalid_id_fails_without_retry(
+        self, bullmq: QueueHarness, redis: RedisServer, job_id: str
     ) -> None:
-        async with factory.open(), opened(redis) as (queue, _):
+        async with bullmq.open(), opened(redis) as (queue, _):
             await queue.add("resize", {}, {"jobId": job_id if job_id != "1" else None, "attempts": 5})
             await state(queue, job_id, "failed")
             job = await queue.getJob(job_id)
-        assert job.failedReason == "the job's id is not an upload's"
-        assert factory.deliveries == []
+        assert job.failedReason == "the job id is not an upload id"
+        assert bullmq.deliveries == []
 
-    async def test_the_last_try_is_said_to_be_the_last(self, factory: Workshop, redis: RedisServer) -> None:
+    async def test_last_delivery_is_the_final_attempt(self, bullmq: QueueHarness, redis: RedisServer) -> None:
         async def never(delivery: Delivery) -> JobStatus:
-            if delivery.last:
+            if delivery.final_attempt:
                 return FAILED
             raise TryAgain("the store is away")
 
-        factory.act = never
-        upload_id = await factory.upload()
-        async with factory.open(), opened(redis) as (queue, _):
+        bullmq.act = never
+        upload_id = await bullmq.upload()
+        async with bullmq.open(), opened(redis) as (queue, _):
             await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 2})
-            await factory.until(FAILED, upload_id)
+            await bullmq.until(FAILED, upload_id)
 
-        assert [delivery.last for delivery in factory.deliveries] == [False, True]
+        assert [delivery.final_attempt for delivery in bullmq.deliveries] == [False, True]
         assert bullmq_queue.ATTEMPTS == 6
 
     @pytest.mark.promise("E4")
-    async def test_a_job_of_a_dead_worker_is_brought_to_the_next(self, factory: Workshop, redis: RedisServer) -> None:
-        upload_id = await factory.upload()
-        await factory.queue.publish(upload_id)
+    async def test_job_of_dead_worker_is_delivered_again(self, bullmq: QueueHarness, redis: RedisServer) -> None:
+        upload_id = await bullmq.upload()
+        await bullmq.queue.publish(upload_id)
         await take_and_die(redis, upload_id)
-        await factory.repository.advance(upload_id, expect=PENDING, to=PROCESSING)
+        await bullmq.repository.advance(upload_id, expect=PENDING, to=PROCESSING)
 
-        async with factory.open():
-            await factory.until(COMPLETE, upload_id)
+        async with bullmq.open():
+            await bullmq.until(COMPLETE, upload_id)
 
-        assert [(delivery.upload_id, delivery.alone) for delivery in factory.deliveries] == [(upload_id, True)]
+        assert [(delivery.upload_id, delivery.exclusive) for delivery in bullmq.deliveries] == [(upload_id, True)]
 
-    async def test_a_job_that_redis_forgot_meanwhile_ends_all_the_same(
-        self, factory: Workshop, redis: RedisServer
-    ) -> None:
+    async def test_job_lost_by_redis_during_work_still_ends(self, bullmq: QueueHarness, redis: RedisServer) -> None:
         async def report(delivery: Delivery) -> JobStatus:
             redis.empty()
             for progress in (50, 100):
@@ -118,15 +118,15 @@ class TestBullmq:
                 await asyncio.sleep(0.1)
             return COMPLETE
 
-        factory.act = report
-        async with factory.open():
-            upload_id = await factory.do_one()
+        bullmq.act = report
+        async with bullmq.open():
+            upload_id = await bullmq.do_one()
 
-        assert factory.delivered == [upload_id]
+        assert bullmq.delivered == [upload_id]
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
-    async def test_work_in_hand_does_not_wait_for_redis(
-        self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
+    async def test_running_work_does_not_wait_for_redis(
+        self, bullmq: QueueHarness, redis: RedisServer, trouble: Callable[[RedisServer], None]
     ) -> None:
         async def report(delivery: Delivery) -> JobStatus:
             trouble(redis)
@@ -135,14 +135,14 @@ class TestBullmq:
                     await delivery.report(progress)
             return COMPLETE
 
-        factory.act = report
-        async with factory.open():
-            await factory.do_one()
+        bullmq.act = report
+        async with bullmq.open():
+            await bullmq.do_one()
             redis.refresh()
 
     @pytest.mark.promise("E6")
-    async def test_work_that_takes_too_long_is_cut_short_when_the_worker_stops(
-        self, factory: Workshop, monkeypatch: pytest.MonkeyPatch
+    async def test_stopping_worker_cancels_long_work(
+        self, bullmq: QueueHarness, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bullmq_queue, "_GRACE", 1.0)
         begun = asyncio.Event()
@@ -152,17 +152,17 @@ class TestBullmq:
             await asyncio.Event().wait()
             return COMPLETE
 
-        factory.act = for_ever
-        upload_id = await factory.upload()
-        async with factory.open():
-            await factory.queue.publish(upload_id)
+        bullmq.act = for_ever
+        upload_id = await bullmq.upload()
+        async with bullmq.open():
+            await bullmq.queue.publish(upload_id)
             await begun.wait()
 
-        assert factory.in_hand == 0
-        assert await factory.status(upload_id) is PENDING
-        factory.act = succeed
-        async with factory.open():
-            await factory.until(COMPLETE, upload_id)
+        assert bullmq.in_hand == 0
+        assert await bullmq.status(upload_id) is PENDING
+        bullmq.act = succeed
+        async with bullmq.open():
+            await bullmq.until(COMPLETE, upload_id)
 
 
 class TestRedisAway:
@@ -171,56 +171,54 @@ class TestRedisAway:
         [RedisServer.kill, RedisServer.pause, RedisServer.fill],
         ids=["killed", "paused", "full"],
     )
-    async def test_publishing_says_so_and_works_again_by_itself(
-        self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
+    async def test_publish_during_outage_raises_and_recovers(
+        self, bullmq: QueueHarness, redis: RedisServer, trouble: Callable[[RedisServer], None]
     ) -> None:
-        before, after = await factory.upload(), await factory.upload()
-        await factory.queue.publish(before)
+        before, after = await bullmq.upload(), await bullmq.upload()
+        await bullmq.queue.publish(before)
         trouble(redis)
         async with asyncio.timeout(SOON):
             with pytest.raises(QueueUnavailable):
-                await factory.queue.publish(after)
+                await bullmq.queue.publish(after)
         if trouble is not RedisServer.fill:  # it still reads
             async with asyncio.timeout(SOON):
                 with pytest.raises(QueueUnavailable):
-                    await factory.queue.gave_up(before)
+                    await bullmq.queue.failure_reason(before)
 
         redis.refresh()
 
-        await factory.queue.publish(after)
-        async with factory.open():
-            await factory.until(COMPLETE, after)
+        await bullmq.queue.publish(after)
+        async with bullmq.open():
+            await bullmq.until(COMPLETE, after)
 
-    async def test_a_worker_that_was_turned_away_goes_on_when_it_is_let_in(
-        self, repository: JobRepository, redis: RedisServer
-    ) -> None:
-        """As by a Redis whose rights are mended while we run, or that was away for longer than BullMQ has patience."""
+    async def test_rejected_worker_resumes_when_accepted(self, repository: JobRepository, redis: RedisServer) -> None:
+        """Redis rejects the worker at first, or is unavailable for longer than BullMQ retries."""
         with redis.client() as client:
             client.acl_setuser("worker", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-client"])
         queue = BullmqQueue(redis.url.replace("//", "//worker:secret@"))
-        workshop = Workshop(queue, repository)
-        upload_id = await workshop.upload()
+        harness = QueueHarness(queue, repository)
+        upload_id = await harness.upload()
         await queue.publish(upload_id)
         with capture_logs() as logs:
-            async with workshop.open():
+            async with harness.open():
                 await asyncio.sleep(0.5)
-                assert workshop.deliveries == []
+                assert harness.deliveries == []
                 with redis.client() as client:
                     client.acl_setuser("worker", enabled=True, commands=["+@all"])
-                await workshop.until(COMPLETE, upload_id)
-        assert "the queue complains" in [entry["event"] for entry in logs]
+                await harness.until(COMPLETE, upload_id)
+        assert "queue error" in [entry["event"] for entry in logs]
         await queue.close()
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])
-    async def test_a_worker_goes_on_when_it_is_back(
-        self, factory: Workshop, redis: RedisServer, trouble: Callable[[RedisServer], None]
+    async def test_worker_resumes_after_outage(
+        self, bullmq: QueueHarness, redis: RedisServer, trouble: Callable[[RedisServer], None]
     ) -> None:
-        upload_id = await factory.upload()
+        upload_id = await bullmq.upload()
         with capture_logs():
-            async with factory.open():
+            async with bullmq.open():
                 await asyncio.sleep(0.2)
                 trouble(redis)
                 await asyncio.sleep(2)
                 redis.refresh()
-                await factory.queue.publish(upload_id)
-                await factory.until(COMPLETE, upload_id)
+                await bullmq.queue.publish(upload_id)
+                await bullmq.until(COMPLETE, upload_id)

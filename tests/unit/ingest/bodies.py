@@ -1,4 +1,4 @@
-"""Bodies that clients send: in pieces, with an end or without, and as multipart."""
+"""Request bodies: in chunks, complete or not, and as multipart."""
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ MULTIPART = f"multipart/form-data; boundary={BOUNDARY}"
 
 
 async def chunks_of(data: bytes, size: int | None = None) -> AsyncIterator[bytes]:
-    """`data` in pieces of `size` bytes, or whole."""
+    """Yields `data` in chunks of `size` bytes, or whole."""
     step = size or max(1, len(data))
     for start in range(0, len(data), step):
         yield data[start : start + step]
@@ -16,7 +16,7 @@ async def chunks_of(data: bytes, size: int | None = None) -> AsyncIterator[bytes
 
 @dataclass
 class Pieces:
-    """A body that counts what was taken of it, and may end in an exception."""
+    """A body that counts the chunks read and may end in an exception."""
 
     pieces: Iterable[bytes]
     end: Exception | None = None

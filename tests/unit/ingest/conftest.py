@@ -1,4 +1,4 @@
-"""Ingest's parts over a store in memory and a database in a file; the render processes live as long as a module."""
+"""Ingest's services with a memory store and a database file. Render processes live as long as a module."""
 
 import shutil
 from collections.abc import AsyncIterator

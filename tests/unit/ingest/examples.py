@@ -1,4 +1,4 @@
-"""Sizes, pictures and uploads that ingest's tests begin with."""
+"""Sizes, pictures and uploads for ingest's tests."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,19 +11,19 @@ from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
 from tests import pictures
 
 SIZES = Sizes(Size("tiny", 24, 24, Fit.COVER), Size("small", 48, 48, Fit.COVER))
-"""Two small sizes, eight variants: a warm-up of them takes a tenth of a second."""
+"""Two small sizes, eight variants: their warm-up takes a tenth of a second."""
 
 
 def picture(width: int = 120, height: int = 110, format: str = "jpeg") -> bytes:
-    """A small picture with something in it, valid in every respect."""
+    """A small, valid picture with some content."""
     image = Picture.linear_gradient("L").resize((width, height))
     image = Picture.merge("RGB", (image, image.transpose(Picture.Transpose.ROTATE_180), image))
     return {"jpeg": pictures.jpeg, "png": pictures.png, "webp": pictures.webp}[format](image)
 
 
 def accepted(upload_id: UploadId | None = None, **changes: Any) -> Upload:
-    """An upload as `Uploads` describes it, with a moment of its own."""
-    image = Upload(
+    """An accepted upload, created now."""
+    upload = Upload(
         upload_id or new_upload_id(),
         "jpeg",
         4711,
@@ -34,7 +34,7 @@ def accepted(upload_id: UploadId | None = None, **changes: Any) -> Upload:
         {},
         now(),
     )
-    return replace(image, **changes)
+    return replace(upload, **changes)
 
 
 def now() -> datetime:

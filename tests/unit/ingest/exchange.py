@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message
 
 @dataclass
 class Exchange:
-    """One request and what came of it, seen from the server's side of the ASGI interface.
+    """One request and its response, from the server's side of ASGI.
 
     Each of `body` is one message, the last of them the end if `ends`; after that the client waits for ever, or hangs
     up where `hangs_up`. It hangs up anyway once the answer is complete.
@@ -47,7 +47,7 @@ class Exchange:
         answered = asyncio.Event()
 
         async def receive() -> Message:
-            await asyncio.sleep(0)  # as a server's does
+            await asyncio.sleep(0)  # as a server's `receive` does
             self.received += 1
             if not self.status:
                 self.received_before_answer += 1
@@ -55,7 +55,7 @@ class Exchange:
                 return message
             if self.ends:
                 self.received_after_end += 1
-            if self.hangs_up or self.status:  # who has an answer that says `close` goes away
+            if self.hangs_up or self.status:  # a client disconnects after a response with `close`
                 return {"type": "http.disconnect"}
             await answered.wait()
             return {"type": "http.disconnect"}

@@ -1,4 +1,4 @@
-"""Stand-ins for ingest's neighbours: derivations, the CDN, the queue."""
+"""Fakes of what ingest depends on: derivations, the CDN, the queue."""
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from proxy.variants.variant_service import VariantService
 
 
 class ScriptedVariantService(VariantService):
-    """What a warm-up sees of Derivations. Attempts end as `script` says, after `after` variants; then all succeed.
+    """Fakes derivations. Attempts raise the exceptions of `script` after `after` variants; later attempts succeed.
 
-    As with the real ones, what an earlier attempt has stored is there already, and its seconds are not known any more.
+    As in the real service, variants of earlier attempts are stored already and have no seconds.
     """
 
     def __init__(self, *script: Exception, after: int = 1, during: Callable[[], None] | None = None) -> None:
@@ -42,20 +42,20 @@ class ScriptedVariantService(VariantService):
 
 @dataclass
 class RecordingCdn:
-    """Keeps what it was told to forget, and fails if told to."""
+    """Records invalidated tags. Raises `failure` if set."""
 
     failure: ServiceError | None = None
-    forgotten: list[str] = field(default_factory=list)
+    invalidated: list[str] = field(default_factory=list)
 
-    async def forget(self, tags: Sequence[str]) -> None:
+    async def invalidate(self, tags: Sequence[str]) -> None:
         if self.failure:
             raise self.failure
-        self.forgotten += tags
+        self.invalidated += tags
 
 
 @dataclass
 class RecordingQueue:
-    """Keeps what is published, and fails if told to; `consume` hands all of it over, once, and ends."""
+    """Records published jobs. Raises `failure` if set. `consume` delivers each job once and returns."""
 
     failure: ServiceError | None = None
     published: list[UploadId] = field(default_factory=list)
@@ -66,7 +66,7 @@ class RecordingQueue:
             raise self.failure
         self.published.append(upload_id)
 
-    async def gave_up(self, upload_id: UploadId) -> str | None:
+    async def failure_reason(self, upload_id: UploadId) -> str | None:
         if self.failure:
             raise self.failure
         return self.given_up.get(upload_id)

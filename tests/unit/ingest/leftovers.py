@@ -1,4 +1,4 @@
-"""What there is after an upload: rows in the database, files in a folder."""
+"""What an upload leaves: rows in the database, files in a folder."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -9,11 +9,11 @@ from ingest.catalog.database import Database
 from ingest.catalog.tables import images, upload_jobs
 
 Check = Callable[[], Awaitable[None]]
-"""Fails where anything is left."""
+"""Fails if anything is left."""
 
 
 async def rows(database: Database) -> tuple[int, int]:
-    """How many rows there are: jobs, images. Uploads that are still coming have the first alone."""
+    """Counts the rows of both tables. Uploads in progress have a job row only."""
     async with database.transaction() as connection:
         counts = [
             (await connection.execute(select(func.count()).select_from(table))).scalar_one()
@@ -23,5 +23,5 @@ async def rows(database: Database) -> tuple[int, int]:
 
 
 def files_below(folder: Path) -> list[str]:
-    """Whatever there is in `folder`, by relative path; folders count, too."""
+    """Lists files and folders below `folder`, by relative path."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

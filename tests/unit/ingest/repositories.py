@@ -18,7 +18,7 @@ from tests.fakes import Gate
 
 
 class WatchedRepository(JobRepository):
-    """The real one, keeping a record of calls; told to, it fails or waits before a call has any effect."""
+    """A real repository that records calls and can fail or block before a call takes effect."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -30,16 +30,16 @@ class WatchedRepository(JobRepository):
         self._called: dict[str, asyncio.Event] = {}
 
     def fail(self, method: str, times: int = 1_000_000) -> None:
-        """The next `times` calls of `method` raise CatalogUnavailable and change nothing; 0 mends it."""
+        """Makes the next `times` calls of `method` raise CatalogUnavailable without effect; 0 ends that."""
         self._failures[method] = times
 
     def hold(self, method: str) -> Gate:
-        """Calls of `method` wait at the gate before they do anything."""
+        """Makes calls of `method` wait at the returned gate before they take effect."""
         self._gates[method] = Gate()
         return self._gates[method]
 
     async def called(self, method: str) -> None:
-        """Returns once `method` was called after this."""
+        """Returns after the next call of `method`."""
         await self._called.setdefault(method, asyncio.Event()).wait()
 
     async def _enter(self, method: str, upload_id: UploadId) -> None:
@@ -57,9 +57,9 @@ class WatchedRepository(JobRepository):
         await self._enter("begin", upload_id)
         await super().begin(upload_id, key, trace_context)
 
-    async def accept(self, image: Upload, fingerprint: str | None = None) -> None:
-        await self._enter("accept", image.upload_id)
-        await super().accept(image, fingerprint)
+    async def accept(self, upload: Upload, fingerprint: str | None = None) -> None:
+        await self._enter("accept", upload.upload_id)
+        await super().accept(upload, fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
         await self._enter("delete", upload_id)
@@ -81,13 +81,13 @@ class WatchedRepository(JobRepository):
 
 
 class MemoryRepository(JobRepository):
-    """Jobs in a dictionary, for loops whose time is virtual: a real database answers from a thread."""
+    """Jobs in a dictionary, for tests in virtual time: a real database answers from a thread."""
 
     def __init__(self, *uploads: Upload) -> None:
-        self.images = {image.upload_id: image for image in uploads}
-        self.status = dict.fromkeys(self.images, JobStatus.PENDING)
-        self.progress = dict.fromkeys(self.images, 0)
-        self.errors: dict[UploadId, str | None] = dict.fromkeys(self.images)
+        self.uploads = {upload.upload_id: upload for upload in uploads}
+        self.status = dict.fromkeys(self.uploads, JobStatus.PENDING)
+        self.progress = dict.fromkeys(self.uploads, 0)
+        self.errors: dict[UploadId, str | None] = dict.fromkeys(self.uploads)
         self.looked = 0
         self.failures: Counter[str] = Counter()
         self.recorded: list[int] = []
@@ -105,12 +105,12 @@ class MemoryRepository(JobRepository):
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         self._enter("find")
-        if upload_id not in self.images:
+        if upload_id not in self.uploads:
             raise UnknownUpload
-        image = self.images[upload_id]
-        moment = image.created_at
+        upload = self.uploads[upload_id]
+        moment = upload.created_at
         job = Job(upload_id, self.status[upload_id], self.progress[upload_id], self.errors[upload_id], moment, moment)
-        return image, job
+        return upload, job
 
     async def advance(
         self,
@@ -126,18 +126,18 @@ class MemoryRepository(JobRepository):
         if self.status.get(upload_id) is not expect:
             raise JobNotClaimable(upload_id)
         self.status[upload_id], self.errors[upload_id] = to, error
-        if to.ended:
+        if to.has_ended:
             self.ended.set()
         if progress is not None:
             self.progress[upload_id] = progress
 
-    async def recover(self, unseen: timedelta = timedelta(0)) -> int:
+    async def recover(self, idle: timedelta = timedelta(0)) -> int:
         self._enter("recover")
         return 0
 
-    async def overdue(self, unseen: timedelta) -> list[Job]:
-        self._enter("overdue")
-        return [(await self.find(one))[1] for one, status in self.status.items() if not status.ended]
+    async def find_stalled(self, idle: timedelta) -> list[Job]:
+        self._enter("find_stalled")
+        return [(await self.find(one))[1] for one, status in self.status.items() if not status.has_ended]
 
     async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
         self._enter("record")
@@ -145,4 +145,4 @@ class MemoryRepository(JobRepository):
             raise JobNotClaimable(upload_id)
         self.recorded.append(progress)
         self.progress[upload_id] = progress
-        self.images[upload_id] = replace(self.images[upload_id], variants=dict(variants))
+        self.uploads[upload_id] = replace(self.uploads[upload_id], variants=dict(variants))

@@ -1,4 +1,4 @@
-"""Running what a test starts: in virtual time, up to a gate, and to its end."""
+"""Runs tasks in virtual time, up to a gate, and to their end."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 
 def at_once(work: Coroutine[Any, Any, T]) -> T:
-    """Runs `work` in virtual time: seconds of waiting pass at once."""
+    """Runs `work` in virtual time: waits take no real time."""
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         return runner.run(work)
 
 
 async def reached(gate: Gate, work: asyncio.Task[Any]) -> None:
-    """Waits until somebody has come to the gate; fails where `work` ends without coming there."""
+    """Waits until a task reaches the gate. Fails if `work` ends before."""
     waiting = asyncio.create_task(gate.reached.wait())
     await asyncio.wait([waiting, work], return_when=asyncio.FIRST_COMPLETED)
     if not gate.reached.is_set():
@@ -25,7 +25,7 @@ async def reached(gate: Gate, work: asyncio.Task[Any]) -> None:
 
 
 async def eventually(*tasks: asyncio.Task[Any]) -> None:
-    """Cancels what a test has started, and sees it end."""
+    """Cancels a task and waits for its end."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What is a key, and what is kept of it."""
+"""Parsing and storing idempotency keys."""
 
 from datetime import timedelta
 
@@ -19,29 +19,29 @@ def digest(key: str, caller: bytes = b"") -> str:
 
 
 @pytest.mark.parametrize("key", ["k", "8e03978e-40d5-43e1-bc93-6894a57f9324", '"quoted"', "!" * 255, "~"])
-def test_a_key_is_kept_as_a_digest_of_it_and_its_caller(key: str) -> None:
+def test_key_is_stored_as_digest_of_key_and_caller(key: str) -> None:
     assert digest(key) == digest(key)
     assert len({digest(key), digest(key, b"caller"), digest(key, b"other"), digest(key[:-1] + "x")}) == 4
     assert len(digest(key)) == 64
     assert key not in digest(key) or len(key) == 1
 
 
-def test_a_key_and_its_caller_do_not_run_together() -> None:
+def test_key_and_caller_are_separated() -> None:
     assert digest("bc", b"a") != digest("c", b"ab")
 
 
-def test_without_a_header_there_is_no_claim() -> None:
+def test_no_header_returns_none() -> None:
     assert parse_idempotency_key([], b"caller", MINUTE) is None
 
 
 @pytest.mark.parametrize("values", [[""], ["a b"], ["a" * 256], ["ü"], ["a\x7f"], ["a\n"], ["a", "a"], ["a, b"]])
-def test_anything_else_is_refused(values: list[str]) -> None:
+def test_invalid_key_is_malformed(values: list[str]) -> None:
     with pytest.raises(Malformed, match="visible ASCII"):
         parse_idempotency_key(values, b"", MINUTE)
 
 
 @pytest.mark.parametrize("split", [1, 3, None])
-async def test_a_fingerprint_is_that_of_the_bytes_however_they_come(split: int | None) -> None:
+async def test_fingerprint_does_not_depend_on_chunking(split: int | None) -> None:
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4, its example for "abc"
 
     assert await fingerprint(chunks_of(b"abc", split)) == known

@@ -1,4 +1,4 @@
-"""The request that began a job: for the log and the trace of whoever does it."""
+"""Trace context of the request that created a job."""
 
 import sqlalchemy as sa
 from alembic import op

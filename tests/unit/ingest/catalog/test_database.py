@@ -1,4 +1,4 @@
-"""Opening the database: how durable it is, whether its tables are those we need, and how it says that it is away."""
+"""Opening the database: durability, the check of its tables, and failures."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def overwrite(folder: Path) -> None:
 
 
 async def assert_away(database: Database) -> None:
-    """Every call says CatalogUnavailable, with a sentence that gives nothing away."""
+    """Every call raises CatalogUnavailable with a message without details."""
     repository = JobRepository(database)
     calls = (
         database.check(),
@@ -59,7 +59,7 @@ async def assert_away(database: Database) -> None:
     )
     errors = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(error) for error in errors] == [CatalogUnavailable] * len(calls)
-    assert {str(error) for error in errors} == {"The database does not answer as it should; the log says more."}
+    assert {str(error) for error in errors} == {"The database failed or did not answer in time. See the log."}
 
 
 class TestSqlite:
@@ -67,29 +67,27 @@ class TestSqlite:
         ("pragma", "expected"),
         [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 5000)],
     )
-    async def test_is_set_up_to_keep_what_it_acknowledged(
-        self, database: Database, pragma: str, expected: object
-    ) -> None:
+    async def test_sqlite_is_durable(self, database: Database, pragma: str, expected: object) -> None:
         assert await value(database, f"PRAGMA {pragma}") == expected
 
-    async def test_every_connection_is_set_up_and_not_the_first_alone(self, database: Database) -> None:
+    async def test_every_sqlite_connection_is_configured(self, database: Database) -> None:
         async with database.transaction(), database.transaction() as second:
             assert (await second.execute(text("PRAGMA synchronous"))).scalar() == 2
             assert (await second.execute(text("PRAGMA foreign_keys"))).scalar() == 1
 
-    async def test_another_process_sees_what_was_committed(self, database: Database, tmp_path: Path) -> None:
+    async def test_commits_are_visible_to_other_processes(self, database: Database, tmp_path: Path) -> None:
         upload_id = new_upload_id()
         await JobRepository(database).begin(upload_id)
         await JobRepository(database).accept(accepted(upload_id))
 
         async with opened(tmp_path / "catalog.db") as other:
-            image, _ = await JobRepository(other).find(upload_id)
+            upload, _ = await JobRepository(other).find(upload_id)
 
-        assert image.upload_id == upload_id
+        assert upload.upload_id == upload_id
 
 
 class TestTransaction:
-    async def test_what_raises_leaves_nothing(self, database: Database) -> None:
+    async def test_exception_rolls_back(self, database: Database) -> None:
         insert = text(
             "INSERT INTO upload_jobs (upload_id, status, progress, created_at, updated_at) "
             "VALUES ('00', 'pending', 0, '2025-01-01', '2025-01-01')"
@@ -105,7 +103,7 @@ class TestTransaction:
 
         assert await value(database, "SELECT count(*) FROM upload_jobs") == 0
 
-    async def test_a_fault_of_the_database_is_kept_as_the_cause(self, database: Database) -> None:
+    async def test_driver_exception_is_the_cause(self, database: Database) -> None:
         with pytest.raises(CatalogUnavailable) as caught:
             await value(database, "SELECT * FROM no_such_table")
 
@@ -114,7 +112,7 @@ class TestTransaction:
 
 
 class TestSettings:
-    async def test_without_a_url_there_is_a_file_in_the_data_folder(self, tmp_path: Path) -> None:
+    async def test_default_database_is_a_file_in_data_dir(self, tmp_path: Path) -> None:
         settings = Settings(data_dir=tmp_path / "not" / "there" / "yet")
         database = Database.from_settings(settings)
         await database.migrate()
@@ -122,7 +120,7 @@ class TestSettings:
 
         assert (settings.data_dir / "darkroom.db").is_file()
 
-    async def test_a_url_is_taken_as_it_is(self, tmp_path: Path) -> None:
+    async def test_database_url_is_used(self, tmp_path: Path) -> None:
         settings = Settings(data_dir=tmp_path, database_url=f"sqlite+aiosqlite:///{tmp_path}/mine.db")
         database = Database.from_settings(settings)
         await database.migrate()
@@ -132,7 +130,7 @@ class TestSettings:
         assert not (tmp_path / "darkroom.db").exists()
 
     @pytest.mark.parametrize("name", ["photos?", "100% #1", "with space", "ü"])
-    async def test_a_data_folder_may_have_any_name(self, tmp_path: Path, name: str) -> None:
+    async def test_data_dir_may_have_special_characters(self, tmp_path: Path, name: str) -> None:
         settings = Settings(data_dir=tmp_path / name)
         database = Database.from_settings(settings)
         await database.migrate()
@@ -142,31 +140,31 @@ class TestSettings:
 
 
 class TestAway:
-    async def test_its_folder_is_missing(self, tmp_path: Path) -> None:
+    async def test_missing_folder_raises(self, tmp_path: Path) -> None:
         async with opened(tmp_path / "missing" / "catalog.db") as database:
             await assert_away(database)
 
-    async def test_a_folder_is_in_its_place(self, tmp_path: Path) -> None:
+    async def test_folder_in_place_of_the_file_raises(self, tmp_path: Path) -> None:
         (tmp_path / "catalog.db").mkdir()
 
         async with opened(tmp_path / "catalog.db") as database:
             await assert_away(database)
 
     @pytest.mark.parametrize("content", [b"no database at all " * 1000, b"SQLite format 3\0" + bytes(4096)])
-    async def test_its_file_is_something_else(self, tmp_path: Path, content: bytes) -> None:
+    async def test_file_of_another_type_raises(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "catalog.db").write_bytes(content)
 
         async with opened(tmp_path / "catalog.db") as database:
             await assert_away(database)
 
-    async def test_its_file_breaks_while_it_is_open(self, database: Database, tmp_path: Path) -> None:
+    async def test_corrupted_open_file_raises(self, database: Database, tmp_path: Path) -> None:
         repository = JobRepository(database)
         await repository.count()
         overwrite(tmp_path)
 
         await assert_away(database)
 
-    async def test_it_comes_back_by_itself(self, tmp_path: Path) -> None:
+    async def test_database_recovers(self, tmp_path: Path) -> None:
         folder = tmp_path / "later"
         async with opened(folder / "catalog.db") as database:
             with pytest.raises(CatalogUnavailable):

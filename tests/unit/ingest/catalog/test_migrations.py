@@ -1,4 +1,4 @@
-"""The tables as the migrations make them are those that the code believes in; and there is a way back."""
+"""Migrations create the tables that the code uses, and can be undone."""
 
 import asyncio
 import sqlite3
@@ -48,7 +48,7 @@ def differences(connection: Connection) -> Any:
 
 
 def constraints(connection: Connection) -> dict[str, Any]:
-    """What Alembic does not compare."""
+    """Constraints, which Alembic does not compare."""
     inspector = inspect(connection)
     return {
         table: (
@@ -63,7 +63,7 @@ def constraints(connection: Connection) -> dict[str, Any]:
     }
 
 
-async def test_up_from_nothing_there_is_no_difference_to_the_code(empty: Database) -> None:
+async def test_migrated_tables_match_the_code(empty: Database) -> None:
     await empty.migrate()
 
     assert await ask(empty, differences) == []
@@ -71,8 +71,8 @@ async def test_up_from_nothing_there_is_no_difference_to_the_code(empty: Databas
 
 
 @pytest.mark.heavy
-async def test_servers_that_start_at_once_take_turns(empty: Database) -> None:
-    """Each reads the tables before it changes them: of those that had read, SQLite would refuse all but the first."""
+async def test_concurrent_migrations_take_turns(empty: Database) -> None:
+    """Each migration reads before it writes. SQLite would reject all but the first concurrent writer."""
     others = [Database(empty.engine.url) for _ in range(3)]
 
     await asyncio.gather(*(database.migrate() for database in others))
@@ -83,7 +83,7 @@ async def test_servers_that_start_at_once_take_turns(empty: Database) -> None:
 
 
 async def test_database_opened_while_another_process_writes_to_the_new_file_waits_for_it(empty: Database) -> None:
-    """SQLite refuses the switch to WAL at once then, without its busy timeout."""
+    """SQLite then rejects the switch to WAL without its busy timeout."""
     assert empty.engine.url.database is not None
     with closing(sqlite3.connect(empty.engine.url.database, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -96,11 +96,11 @@ async def test_database_opened_while_another_process_writes_to_the_new_file_wait
     assert await opening is None
 
 
-async def test_the_revision_that_the_code_needs_is_that_of_the_last_migration() -> None:
+async def test_latest_revision_is_the_last_migration() -> None:
     assert ScriptDirectory(str(MIGRATIONS)).get_current_head() == LATEST_REVISION
 
 
-async def test_constraints_are_those_of_the_code_too(empty: Database) -> None:
+async def test_constraints_match_the_code(empty: Database) -> None:
     await empty.migrate()
     migrated = await ask(empty, constraints)
     await empty.migrate("base")
@@ -111,7 +111,7 @@ async def test_constraints_are_those_of_the_code_too(empty: Database) -> None:
     assert migrated["images"][2] == [(["upload_id"], "upload_jobs", {"ondelete": "CASCADE"})]
 
 
-async def test_down_to_the_base_nothing_is_left(empty: Database) -> None:
+async def test_downgrade_to_base_removes_all_tables(empty: Database) -> None:
     await empty.migrate()
 
     await empty.migrate("base")
@@ -121,7 +121,7 @@ async def test_down_to_the_base_nothing_is_left(empty: Database) -> None:
 
 
 @pytest.mark.heavy
-async def test_up_again_all_is_there_again(empty: Database) -> None:
+async def test_upgrade_after_downgrade_restores_all_tables(empty: Database) -> None:
     for revision in ("head", "base", "head"):
         await empty.migrate(revision)
 
@@ -129,7 +129,7 @@ async def test_up_again_all_is_there_again(empty: Database) -> None:
     await empty.check()
 
 
-async def test_uploads_of_the_first_version_stay_and_say_nothing_of_what_it_did_not_know(empty: Database) -> None:
+async def test_uploads_of_revision_0001_are_kept_with_empty_new_columns(empty: Database) -> None:
     await empty.migrate("0001")
     upload_id = new_upload_id()
     moment = "'2025-11-02 12:00:00.000000'"
@@ -146,25 +146,25 @@ async def test_uploads_of_the_first_version_stay_and_say_nothing_of_what_it_did_
     assert (found.width, found.private) == (300, None)
 
 
-async def test_up_twice_changes_nothing(database: Database) -> None:
+async def test_second_upgrade_changes_nothing(database: Database) -> None:
     await database.migrate()
 
     assert await ask(database, differences) == []
 
 
-async def test_one_that_was_never_migrated_does_not_pass_the_check(empty: Database) -> None:
+async def test_unmigrated_database_fails_the_check(empty: Database) -> None:
     with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0003: run `darkroom migrate`"):
         await empty.check()
 
 
-async def test_one_that_was_taken_down_does_not_pass_the_check(database: Database) -> None:
+async def test_downgraded_database_fails_the_check(database: Database) -> None:
     await database.migrate("base")
 
     with pytest.raises(CatalogUnavailable, match="darkroom migrate"):
         await database.check()
 
 
-async def test_a_migrated_one_passes_the_check(database: Database) -> None:
+async def test_migrated_database_passes_the_check(database: Database) -> None:
     await database.check()
 
 
@@ -172,21 +172,21 @@ async def newer(database: Database) -> None:
     await ask(database, lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
 
 
-async def test_one_of_a_newer_version_does_not_pass_the_check(database: Database) -> None:
+async def test_newer_database_fails_the_check(database: Database) -> None:
     await newer(database)
 
     with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0003"):
         await database.check()
 
 
-async def test_migrating_one_of_a_newer_version_is_refused_as_a_fault_of_the_database(database: Database) -> None:
+async def test_migrating_a_newer_database_raises_catalog_unavailable(database: Database) -> None:
     await newer(database)
 
     with pytest.raises(CatalogUnavailable):
         await database.migrate()
 
 
-async def test_a_migration_that_breaks_off_leaves_nothing_in_the_way_of_the_next(empty: Database) -> None:
+async def test_failed_migration_rolls_back(empty: Database) -> None:
     await ask(empty, lambda connection: connection.execute(text("CREATE TABLE images (in_the_way INTEGER)")))
     with pytest.raises(CatalogUnavailable):
         await empty.migrate()

@@ -1,4 +1,4 @@
-"""Pressing Tab: what is offered, by the shells' own scripts, and that nothing heavy is imported for it."""
+"""Shell completion: what it offers, and that it imports nothing heavy."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 
 BIN = Path(sys.executable).parent
 HEAVY = {"anyio", "boto3", "numpy", "PIL", "prometheus_client", "redis", "rich", "sqlalchemy", "structlog", "uvicorn"}
-"""Together they take longer than all else. (pydantic is Typer's own.)"""
+"""Their imports take longer than everything else. (Typer itself imports pydantic.)"""
 
 
 def run(*command: str, **environment: str) -> str:
@@ -27,7 +27,7 @@ def run(*command: str, **environment: str) -> str:
 
 
 def in_bash(lines: Iterable[str]) -> list[list[str]]:
-    """What bash offers at the end of each line, after the script that `--show-completion` prints there."""
+    """Returns what bash offers at the end of each line, using the script of `--show-completion`."""
     program = """
         source <(darkroom --show-completion)
         [ "$(complete -p darkroom)" = "complete -o default -F _darkroom_completion darkroom" ] || exit 1
@@ -60,7 +60,7 @@ def in_bash(lines: Iterable[str]) -> list[list[str]]:
     ],
     ids=["few", "more"],
 )
-def test_bash_completes_commands_options_and_values_and_leaves_files_to_itself(offered: dict[str, list[str]]) -> None:
+def test_bash_completes_commands_options_and_values(offered: dict[str, list[str]]) -> None:
     assert in_bash(offered) == [*offered.values()]
 
 
@@ -68,7 +68,7 @@ def test_bash_completes_commands_options_and_values_and_leaves_files_to_itself(o
 @pytest.mark.parametrize(
     ("shell", "registers"), [("zsh", "compdef _darkroom_completion darkroom"), ("fish", "complete --command darkroom")]
 )
-def test_other_shells_have_a_script_that_asks_the_command(shell: str, registers: str) -> None:
+def test_other_shells_have_a_completion_script(shell: str, registers: str) -> None:
     script = run("darkroom", _DARKROOM_COMPLETE=f"source_{shell}")
 
     assert registers in script
@@ -76,7 +76,7 @@ def test_other_shells_have_a_script_that_asks_the_command(shell: str, registers:
 
 
 @pytest.mark.slow
-def test_zsh_and_fish_are_told_what_each_command_does() -> None:
+def test_zsh_and_fish_show_command_summaries() -> None:
     zsh = run("darkroom", _DARKROOM_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS="darkroom do")
     fish = run(
         "darkroom",
@@ -85,7 +85,7 @@ def test_zsh_and_fish_are_told_what_each_command_does() -> None:
         _TYPER_COMPLETE_FISH_ACTION="get-args",
     )
 
-    summary = "Check all that Darkroom depends on, and say what to mend."
+    summary = "Check everything Darkroom depends on, and say what to fix."
     assert f'"doctor":"{summary}"' in zsh
     assert fish == f"doctor\t{summary}\n"
 
@@ -102,7 +102,7 @@ finally:
 
 
 @pytest.mark.heavy
-def test_nothing_heavy_is_imported_for_it() -> None:
+def test_completion_imports_nothing_heavy() -> None:
     tab = {"_DARKROOM_COMPLETE": "complete_bash", "COMP_WORDS": "darkroom wa", "COMP_CWORD": "1"}
 
     offered, *_, modules = run(sys.executable, "-c", PROGRAM, **tab).splitlines()

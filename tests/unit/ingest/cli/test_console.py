@@ -1,15 +1,15 @@
-"""What commands print: rows that scripts can read, and nothing that moves a terminal's cursor."""
+"""Output of commands: rows that scripts can read, and no control characters."""
 
 import pytest
 import typer
 
-from ingest.cli.console import print_table, run, size, stop
+from ingest.cli.console import format_size, print_table, run, stop
 from proxy.errors import StoreUnavailable, UnknownUpload
 
 LONG = "https://cdn.example/" + "long/" * 100 + "picture.jpg"
 
 
-def test_in_a_pipe_each_row_is_one_line_however_long(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_in_a_pipe_has_one_line_per_row(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("Size", "URL"), [("1", LONG), ("200", "short")], numbers={"Size"})
 
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
@@ -17,7 +17,7 @@ def test_in_a_pipe_each_row_is_one_line_however_long(capsys: pytest.CaptureFixtu
     assert lines[2].startswith("    1 ")
 
 
-def test_what_others_wrote_moves_no_cursor_and_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_cells_are_neither_control_characters_nor_markup(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("File",), [("\x1b[2Jgone\r",), ("[bold]name[/bold]",)])
 
     printed = capsys.readouterr().out
@@ -29,11 +29,11 @@ def test_what_others_wrote_moves_no_cursor_and_is_no_markup(capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("count", "shown"), [(None, ""), (0, "0 bytes"), (999, "999 bytes"), (112_525, "112.5 kB"), (3_521_004, "3.5 MB")]
 )
-def test_bytes_for_people(count: int | None, shown: str) -> None:
-    assert size(count) == shown
+def test_format_size(count: int | None, shown: str) -> None:
+    assert format_size(count) == shown
 
 
-def test_a_failure_is_said_in_words_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_service_error_is_printed_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     async def away() -> None:
         raise StoreUnavailable("The bucket [main] does not exist.")
 
@@ -44,7 +44,7 @@ def test_a_failure_is_said_in_words_on_standard_error(capsys: pytest.CaptureFixt
     assert capsys.readouterr() == ("", "Object store unavailable: The bucket [main] does not exist.\n")
 
 
-def test_failures_of_several_tasks_are_all_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_of_several_tasks_are_all_printed(capsys: pytest.CaptureFixture[str]) -> None:
     async def both() -> None:
         raise ExceptionGroup("", [StoreUnavailable("one"), ExceptionGroup("", [UnknownUpload("two")])])
 
@@ -54,7 +54,7 @@ def test_failures_of_several_tasks_are_all_said(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().err == "Object store unavailable: one\nNo such upload: two\n"
 
 
-def test_a_defect_among_them_is_a_traceback() -> None:
+def test_unexpected_error_among_them_is_raised() -> None:
     async def defective() -> None:
         raise ExceptionGroup("", [StoreUnavailable("one"), KeyError("two")])
 
@@ -62,7 +62,7 @@ def test_a_defect_among_them_is_a_traceback() -> None:
         run(defective())
 
 
-def test_a_mistake_in_the_command_is_another_code(capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_error_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as ended:
         stop("Give upload ids.", code=2)
 

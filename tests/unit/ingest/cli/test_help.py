@@ -1,4 +1,4 @@
-"""`--help` of every command: what it does, an example that works, and nothing that a narrow terminal would break."""
+"""`--help` of every command: summary, working examples, 80 columns."""
 
 import json
 import os
@@ -16,9 +16,9 @@ from ingest.cli import app
 
 PROGRAM = str(Path(sys.executable).with_name("darkroom"))
 RUNNING = {("serve",), ("worker",)}
-"""They run until they are stopped, and print a log."""
+"""Commands that run until stopped and print a log."""
 FILES = {("edge", "nginx"), ("edge", "cloudfront")}
-"""They print a file for another program, in that program's own language."""
+"""Commands that print a configuration file of another program."""
 
 ROOT = typer.main.get_command(app)
 
@@ -37,7 +37,7 @@ def find(words: tuple[str, ...]) -> object:
 
 
 def printed(*command: str, **environment: str) -> str:
-    """By 80 columns, as a pipe gets it."""
+    """Returns the output of a command in a pipe, at 80 columns."""
     done = subprocess.run(
         command,
         env={"PATH": os.defpath, "HOME": "/nonexistent", "LANG": "C.UTF-8", **environment},
@@ -64,27 +64,25 @@ for words in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def pages() -> dict[tuple[str, ...], str]:
-    """All of them, by one process."""
+    """All help pages, printed by one process."""
     *texts, rest = printed(sys.executable, "-c", PAGES, json.dumps(ALL)).split("end of page\n")
     assert rest == ""
     return dict(zip(ALL, texts, strict=True))
 
 
 @pytest.mark.slow
-def test_the_program_prints_the_same_page(pages: dict[tuple[str, ...], str]) -> None:
+def test_program_prints_the_same_help(pages: dict[tuple[str, ...], str]) -> None:
     assert printed(PROGRAM, "serve", "--help") == pages["serve",]
 
 
 @pytest.mark.parametrize("words", ALL)
-def test_a_page_fits_eighty_columns_and_needs_no_colour(
-    pages: dict[tuple[str, ...], str], words: tuple[str, ...]
-) -> None:
+def test_help_fits_80_columns_without_colour(pages: dict[tuple[str, ...], str], words: tuple[str, ...]) -> None:
     assert max(map(len, pages[words].splitlines())) <= 80
     assert "\x1b" not in pages[words]
 
 
 @pytest.mark.heavy
-def test_colour_is_for_terminals_that_want_it() -> None:
+def test_colour_is_for_terminals_only() -> None:
     terminal = {"FORCE_COLOR": "1", "TERM": "xterm-256color"}
 
     assert "\x1b[" in printed(PROGRAM, "--help", **terminal)
@@ -92,9 +90,7 @@ def test_colour_is_for_terminals_that_want_it() -> None:
 
 
 @pytest.mark.parametrize("words", ALL)
-def test_its_examples_are_whole_lines_of_commands_and_options_that_exist(
-    pages: dict[tuple[str, ...], str], words: tuple[str, ...]
-) -> None:
+def test_examples_use_existing_commands_and_options(pages: dict[tuple[str, ...], str], words: tuple[str, ...]) -> None:
     page = pages[words]
     examples = [line.strip() for line in page[page.index("Examples:") :].splitlines() if line.startswith(" $ ")]
     assert examples
@@ -114,7 +110,7 @@ def options(line: str) -> list[str]:
 
 
 def known(line: str) -> set[str]:
-    """The options of the command that a line begins with."""
+    """Returns the options of the command that a line calls."""
     command: object = ROOT
     for word in line.split():
         if word not in getattr(command, "commands", {}):
@@ -124,7 +120,7 @@ def known(line: str) -> set[str]:
 
 
 @pytest.mark.parametrize("words", LEAVES)
-def test_it_says_what_the_command_does_and_what_each_option_is(words: tuple[str, ...]) -> None:
+def test_every_command_and_option_has_help(words: tuple[str, ...]) -> None:
     command = find(words)
     summary = command.help.split("\n\n")[0]
     assert len(summary) <= 68, "it is cut or folded in the list of commands"
@@ -133,7 +129,7 @@ def test_it_says_what_the_command_does_and_what_each_option_is(words: tuple[str,
 
 
 @pytest.mark.parametrize("words", LEAVES)
-def test_whatever_prints_a_result_prints_it_as_json_too(words: tuple[str, ...]) -> None:
+def test_every_result_is_available_as_json(words: tuple[str, ...]) -> None:
     names = {name for parameter in find(words).params for name in parameter.opts}
     assert ("--json" in names) is (words not in RUNNING | FILES)
 
@@ -144,7 +140,7 @@ def test_defaults_are_shown(pages: dict[tuple[str, ...], str]) -> None:
     assert "[default: 1]" in pages["worker",]
 
 
-def test_the_first_page_groups_the_commands_and_names_settings_and_exit_codes(
+def test_main_help_groups_commands_and_names_settings_and_exit_codes(
     pages: dict[tuple[str, ...], str],
 ) -> None:
     page = pages[()]
@@ -153,5 +149,5 @@ def test_the_first_page_groups_the_commands_and_names_settings_and_exit_codes(
     listed = re.findall(r"^│ ([a-z]+) ", page, re.MULTILINE)
     assert sorted(listed) == sorted(ROOT.commands)
     text = " ".join(page.split())
-    assert "Exit codes: 0 all is well; 1 something failed, and the output says what; 2 the command or the" in text
+    assert "Exit codes: 0 success; 1 something failed, and the output says what; 2 the command or the" in text
     assert "environment variables, then .env, then darkroom.toml" in text

@@ -17,7 +17,7 @@ class Clock:
         return self.seconds
 
 
-def test_a_bar_has_how_many_of_how_many_the_rate_and_the_time_left() -> None:
+def test_bar_shows_count_rate_and_time_left() -> None:
     screen = io.StringIO()
     clock = Clock()
     console = Console(file=screen, force_terminal=True, width=80, no_color=True, get_time=clock)
@@ -36,7 +36,7 @@ def test_a_bar_has_how_many_of_how_many_the_rate_and_the_time_left() -> None:
     assert len(last) <= 80
 
 
-def test_a_bar_of_unknown_length_counts_and_says_what_it_is_told() -> None:
+def test_bar_of_unknown_length_shows_count_and_notes() -> None:
     screen = io.StringIO()
     with bar(Console(file=screen, force_terminal=True, width=80, no_color=True)) as shown:
         shown.begin("Looking for leftovers")
@@ -50,7 +50,7 @@ def test_a_bar_of_unknown_length_counts_and_says_what_it_is_told() -> None:
     assert "Waiting a minute." in drawn
 
 
-def test_a_second_stretch_of_work_takes_the_place_of_the_first() -> None:
+def test_second_phase_replaces_the_first() -> None:
     screen = io.StringIO()
     with bar(Console(file=screen, force_terminal=True, width=80, no_color=True)) as shown:
         shown.begin("Looking", 4)
@@ -60,7 +60,7 @@ def test_a_second_stretch_of_work_takes_the_place_of_the_first() -> None:
         assert [(task.description, task.completed, task.total) for task in shown._shown.tasks] == [("Refreshing", 1, 2)]
 
 
-def test_in_a_log_there_is_a_line_every_half_minute() -> None:
+def test_log_has_a_line_every_half_minute() -> None:
     said: list[str] = []
     clock = Clock()
     lines = Lines(said.append, clock)
@@ -76,7 +76,7 @@ def test_in_a_log_there_is_a_line_every_half_minute() -> None:
     ]
 
 
-def test_in_a_log_a_length_that_nobody_knows_is_left_out() -> None:
+def test_log_omits_unknown_length() -> None:
     said: list[str] = []
     clock = Clock()
     lines = Lines(said.append, clock)
@@ -88,7 +88,7 @@ def test_in_a_log_a_length_that_nobody_knows_is_left_out() -> None:
     assert said == ["Looking: 30, 0.5/s"]
 
 
-def test_what_is_short_says_nothing_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+def test_short_work_logs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(quiet=False) as shown:
         shown.begin("Warming", 2)
         shown.update(1)
@@ -97,7 +97,7 @@ def test_what_is_short_says_nothing_in_a_log(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == ("", "")
 
 
-def test_where_json_is_wanted_nothing_is_said_at_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(quiet=True) as shown:
         shown.begin("Refreshing", 2)
         shown.update(2)

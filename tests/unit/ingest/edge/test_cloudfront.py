@@ -1,4 +1,4 @@
-"""Invalidations at CloudFront: against moto, and against botocore's own stub for what moto never answers."""
+"""CloudFront invalidations: against moto, and against botocore's stub for errors that moto never returns."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -46,7 +46,7 @@ async def test_every_tag_is_invalidated() -> None:
         distribution = client.create_distribution(DistributionConfig=CONFIGURATION)["Distribution"]["Id"]
         cloudfront = CloudFront(distribution, **KEYS)
 
-        await cloudfront.forget(["upload-1", "recipe-2"])
+        await cloudfront.invalidate(["upload-1", "recipe-2"])
 
         [made] = client.list_invalidations(DistributionId=distribution)["InvalidationList"]["Items"]
         batch = client.get_invalidation(DistributionId=distribution, Id=made["Id"])["Invalidation"]["InvalidationBatch"]
@@ -54,54 +54,54 @@ async def test_every_tag_is_invalidated() -> None:
         cloudfront._client.close()
 
 
-async def test_many_go_in_batches_within_the_quota(cloudfront: CloudFront, stub: Stubber) -> None:
+async def test_many_tags_are_sent_in_batches(cloudfront: CloudFront, stub: Stubber) -> None:
     tags = [f"upload-{number}" for number in range(2001)]
     for batch in (tags[:1000], tags[1000:2000], tags[2000:]):
         answer(stub, [f"#{tag}" for tag in batch])
 
-    await cloudfront.forget(tags)
+    await cloudfront.invalidate(tags)
 
 
 @pytest.mark.parametrize("code", ["TooManyInvalidationsInProgress", "Throttling", "ServiceUnavailable"])
-async def test_what_passes_is_tried_again(cloudfront: CloudFront, stub: Stubber, code: str) -> None:
+async def test_retryable_error_is_retried(cloudfront: CloudFront, stub: Stubber, code: str) -> None:
     stub.add_client_error("create_invalidation", code)
     stub.add_client_error("create_invalidation", code)
     answer(stub)
 
-    await cloudfront.forget(["upload-1"])
+    await cloudfront.invalidate(["upload-1"])
 
 
-async def test_what_does_not_pass_is_given_up_after_some_tries(cloudfront: CloudFront, stub: Stubber) -> None:
+async def test_persistent_error_raises_after_retries(cloudfront: CloudFront, stub: Stubber) -> None:
     for _ in range(3):
         stub.add_client_error("create_invalidation", "TooManyInvalidationsInProgress")
 
     with pytest.raises(CdnUnavailable, match="TooManyInvalidationsInProgress"):
-        await cloudfront.forget(["upload-1"])
+        await cloudfront.invalidate(["upload-1"])
 
 
 @pytest.mark.parametrize(
     ("code", "advice"),
     [("NoSuchDistribution", "CDN_DISTRIBUTION_ID"), ("AccessDenied", "cloudfront:CreateInvalidation")],
 )
-async def test_what_an_operator_must_mend_is_said_at_once(
+async def test_configuration_error_raises_without_retry(
     cloudfront: CloudFront, stub: Stubber, code: str, advice: str
 ) -> None:
     stub.add_client_error("create_invalidation", code)
 
     with pytest.raises(CdnUnavailable, match=advice):
-        await cloudfront.forget(["upload-1"])
+        await cloudfront.invalidate(["upload-1"])
 
 
 @pytest.mark.heavy
-async def test_a_network_that_is_away_is_the_cdn_away() -> None:
+async def test_network_error_raises_cdn_unavailable() -> None:
     cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9", delays=(0.0,))
 
     with pytest.raises(CdnUnavailable, match="EndpointConnectionError"):
-        await cloudfront.forget(["upload-1"])
+        await cloudfront.invalidate(["upload-1"])
     cloudfront._client.close()
 
 
-async def test_nothing_is_asked_for_nothing(cloudfront: CloudFront, stub: Stubber) -> None:
-    await cloudfront.forget([])
-    await NoCdn().forget(["upload-1"])
+async def test_no_tags_send_no_request(cloudfront: CloudFront, stub: Stubber) -> None:
+    await cloudfront.invalidate([])
+    await NoCdn().invalidate(["upload-1"])
     assert stub

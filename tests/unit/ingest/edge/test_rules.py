@@ -1,4 +1,4 @@
-"""The edge's path rules, read back out of what is printed: they know what the origin knows, and nothing else."""
+"""The printed path rules accept exactly the paths that the origin serves."""
 
 import re
 from uuid import uuid4
@@ -29,7 +29,7 @@ def function_pattern() -> re.Pattern[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_both_know_what_the_origin_knows(name: str) -> None:
+def test_rules_accept_every_variant_of_the_origin(name: str) -> None:
     path = f"/images/{UPLOAD}/{name}"
     known = SIZES.parse(name) is not None
 
@@ -38,7 +38,7 @@ def test_both_know_what_the_origin_knows(name: str) -> None:
 
 
 @pytest.mark.parametrize("extension", ["auto", "jpeg"])
-def test_both_know_the_extensions_that_are_resolved_at_the_edge(extension: str) -> None:
+def test_rules_accept_auto_and_jpeg(extension: str) -> None:
     path = f"/images/{UPLOAD}/card@2x.{extension}"
 
     variable = {"auto": r"variant_stem.\$negotiated", "jpeg": r"jpeg_stem.jpg"}[extension]
@@ -46,19 +46,19 @@ def test_both_know_the_extensions_that_are_resolved_at_the_edge(extension: str) 
     assert function_pattern().search(path)
 
 
-def test_nothing_is_left_to_fill_in() -> None:
+def test_no_placeholder_is_left() -> None:
     for text in (rules.nginx(SIZES), rules.cloudfront(SIZES)):
         assert not re.search(r"%[A-Z_]+%", text)
 
 
-def test_a_function_takes_the_place_of_another_in_a_template() -> None:
+def test_insert_function_replaces_the_code() -> None:
     template = "Resources:\n  Edge:\n    FunctionCode: |\n      old();\n\n      old();\n    Name: x\n"
 
-    filled = yaml.safe_load(rules.in_template(template, "new();\n\nnew();\n"))
+    filled = yaml.safe_load(rules.insert_function(template, "new();\n\nnew();\n"))
 
     assert filled == {"Resources": {"Edge": {"FunctionCode": "new();\n\nnew();\n", "Name": "x"}}}
 
 
-def test_a_template_without_a_function_is_refused() -> None:
+def test_template_without_function_code_raises() -> None:
     with pytest.raises(ValueError, match="FunctionCode"):
-        rules.in_template("Resources: {}\n", "new();")
+        rules.insert_function("Resources: {}\n", "new();")

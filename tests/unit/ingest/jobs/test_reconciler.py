@@ -1,4 +1,4 @@
-"""An accepted job ends, whatever the queue has forgotten or given up. In virtual time."""
+"""The reconciler ends jobs that the queue lost or abandoned. In virtual time."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ def job(repository: MemoryRepository, status: JobStatus) -> Job:
 
 
 @pytest.mark.parametrize("status", [PENDING, PROCESSING])
-def test_a_job_that_shows_no_sign_of_life_is_published_again(status: JobStatus) -> None:
+def test_stalled_job_is_republished(status: JobStatus) -> None:
     repository, queue = MemoryRepository(accepted()), RecordingQueue()
     [upload_id] = repository.status
     repository.status[upload_id] = status
@@ -44,7 +44,7 @@ def test_a_job_that_shows_no_sign_of_life_is_published_again(status: JobStatus) 
 
 
 @pytest.mark.parametrize("status", [PENDING, PROCESSING])
-def test_one_that_the_queue_has_given_up_ends_as_failed(status: JobStatus) -> None:
+def test_job_abandoned_by_the_queue_fails(status: JobStatus) -> None:
     repository = MemoryRepository(accepted())
     chosen = job(repository, status)
     queue = RecordingQueue(given_up={chosen.upload_id: "secret: a stack trace"})
@@ -59,7 +59,7 @@ def test_one_that_the_queue_has_given_up_ends_as_failed(status: JobStatus) -> No
 
 
 @pytest.mark.parametrize("ended", [COMPLETE, FAILED])
-def test_one_that_has_ended_meanwhile_is_left_alone(ended: JobStatus) -> None:
+def test_job_that_ended_meanwhile_is_unchanged(ended: JobStatus) -> None:
     repository = MemoryRepository(accepted())
     seen = job(repository, PROCESSING)
     job(repository, ended)
@@ -71,8 +71,8 @@ def test_one_that_has_ended_meanwhile_is_left_alone(ended: JobStatus) -> None:
     assert repository.errors[seen.upload_id] is None
 
 
-@pytest.mark.parametrize("failing", ["overdue", "advance"])
-def test_it_outlives_a_database_that_is_away(failing: str) -> None:
+@pytest.mark.parametrize("failing", ["find_stalled", "advance"])
+def test_reconciler_survives_database_outage(failing: str) -> None:
     repository = MemoryRepository(accepted())
     chosen = job(repository, PROCESSING)
     repository.failures[failing] = 3
@@ -82,7 +82,7 @@ def test_it_outlives_a_database_that_is_away(failing: str) -> None:
     assert repository.status[chosen.upload_id] is FAILED
 
 
-def test_it_outlives_a_queue_that_is_away() -> None:
+def test_reconciler_survives_queue_outage() -> None:
     repository, queue = MemoryRepository(accepted()), RecordingQueue(failure=queue_away())
     assert isinstance(queue.failure, Unavailable)
 

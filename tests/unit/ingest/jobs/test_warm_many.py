@@ -1,4 +1,4 @@
-"""Warming many: each once, a few at a time, a page in memory, and what went wrong named at the end."""
+"""Warming up many uploads: each once, with limited concurrency and memory, and failures reported."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class ScriptedWarmUp:
-    """Ends each job as `ends` says, and keeps count of how many were in hand at once."""
+    """Ends each job as `ends` says, and records the greatest concurrency."""
 
     def __init__(self, **ends: JobStatus | None) -> None:
         self._ends = ends
@@ -27,7 +27,7 @@ class ScriptedWarmUp:
         self.at_once = self._now = 0
 
     async def run(self, delivery: Delivery) -> JobStatus | None:
-        assert delivery.again
+        assert delivery.force
         self._now += 1
         self.at_once = max(self.at_once, self._now)
         await asyncio.sleep(0)
@@ -36,11 +36,11 @@ class ScriptedWarmUp:
         return self._ends.get(delivery.upload_id, JobStatus.COMPLETE)
 
 
-async def stored(repository: WatchedRepository, images: Sequence[Upload]) -> list[UploadId]:
-    for image in images:
-        await repository.begin(image.upload_id)
-        await repository.accept(image)
-    return [image.upload_id for image in images]
+async def stored(repository: WatchedRepository, uploads: Sequence[Upload]) -> list[UploadId]:
+    for upload in uploads:
+        await repository.begin(upload.upload_id)
+        await repository.accept(upload)
+    return [upload.upload_id for upload in uploads]
 
 
 async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Upload, None]]:
@@ -49,7 +49,7 @@ async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Upload, 
         yield accepted(), None
 
 
-async def test_each_is_done_once_and_no_more_than_asked_at_a_time() -> None:
+async def test_each_upload_is_warmed_once_within_concurrency() -> None:
     warmup = ScriptedWarmUp()
     progress: list[int] = []
 
@@ -63,8 +63,8 @@ async def test_each_is_done_once_and_no_more_than_asked_at_a_time() -> None:
     assert progress == list(range(1, 101))
 
 
-async def test_no_more_are_taken_than_can_be_done() -> None:
-    """However many there are, what is in memory is what is in hand."""
+async def test_uploads_are_read_lazily() -> None:
+    """Only uploads that are being warmed up are in memory."""
     taken: list[int] = []
     ahead: list[int] = []
 
@@ -78,7 +78,7 @@ async def test_no_more_are_taken_than_can_be_done() -> None:
     assert max(ahead) <= 2
 
 
-async def test_failures_are_named_and_what_was_not_to_be_had_is_counted(repository: WatchedRepository) -> None:
+async def test_report_names_failures_and_counts_skipped(repository: WatchedRepository) -> None:
     fine, broken, elsewhere = await stored(repository, [accepted() for _ in range(3)])
     warmup = ScriptedWarmUp(**{broken: JobStatus.FAILED, elsewhere: None})
 
@@ -88,7 +88,7 @@ async def test_failures_are_named_and_what_was_not_to_be_had_is_counted(reposito
     assert set(warmup.done) == {fine, broken, elsewhere}
 
 
-async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repository: WatchedRepository) -> None:
+async def test_find_unwarmed_yields_uploads_that_lack_a_standard_variant(repository: WatchedRepository) -> None:
     everything = {v.name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for v in SIZES.standard}
     first = SIZES.standard[0].name
     whole = accepted()
@@ -102,16 +102,16 @@ async def test_missing_are_those_that_lack_a_variant_that_is_standard_today(repo
         ],
     )
 
-    found = {image.upload_id async for image, _ in warm_many.missing(repository, SIZES)}
+    found = {upload.upload_id async for upload, _ in warm_many.find_unwarmed(repository, SIZES)}
 
     assert found == {unwarmed.upload_id, added.upload_id}
 
 
-async def test_an_id_that_is_none_is_named(repository: WatchedRepository) -> None:
+async def test_unknown_id_is_named(repository: WatchedRepository) -> None:
     [known] = await stored(repository, [accepted()])
     unknown = new_upload_id()
 
-    uploads = warm_many.chosen(repository, [known, unknown])
+    uploads = warm_many.find_each(repository, [known, unknown])
 
     assert (await anext(uploads))[0].upload_id == known
     with pytest.raises(UnknownUpload, match=unknown):

@@ -40,7 +40,7 @@ NAMES = [variant.name for variant in SIZES.standard]
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def image(uploads: UploadService) -> Upload:
+async def upload(uploads: UploadService) -> Upload:
     return await uploads.receive(chunks_of(picture(format="png")))
 
 
@@ -56,48 +56,48 @@ async def sizes_in(store: CountingStore, upload_id: UploadId) -> dict[str, int]:
 
 
 class TestComplete:
-    async def test_the_job_ends_complete(self, warmup: WarmUp, repository: WatchedRepository, image: Upload) -> None:
-        assert await deliver(warmup.run, image.upload_id) is COMPLETE
+    async def test_job_completes(self, warmup: WarmUp, repository: WatchedRepository, upload: Upload) -> None:
+        assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
 
-    async def test_every_standard_variant_is_stored_and_known_as_it_is(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_every_standard_variant_is_stored_and_recorded(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        await deliver(warmup.run, image.upload_id)
+        await deliver(warmup.run, upload.upload_id)
 
-        known = (await repository.find(image.upload_id))[0].variants
+        known = (await repository.find(upload.upload_id))[0].variants
         assert sorted(known) == sorted(NAMES)
-        assert {name: variant.bytes for name, variant in known.items()} == await sizes_in(store, image.upload_id)
+        assert {name: variant.bytes for name, variant in known.items()} == await sizes_in(store, upload.upload_id)
         assert {variant.state for variant in known.values()} == {VariantState.STORED}
-        assert [known[name].url for name in NAMES] == [f"/images/{image.upload_id}/{name}" for name in NAMES]
+        assert [known[name].url for name in NAMES] == [f"/images/{upload.upload_id}/{name}" for name in NAMES]
         assert all(0 < variant.milliseconds < 20_000 for variant in known.values() if variant.milliseconds is not None)
         assert None not in {variant.milliseconds for variant in known.values()}
 
-    async def test_a_warmed_variant_and_a_requested_one_are_the_same_bytes(
+    async def test_warmed_and_requested_variants_have_the_same_bytes(
         self,
         warmup: WarmUp,
         uploads: UploadService,
         variant_service: VariantService,
         store: CountingStore,
-        image: Upload,
+        upload: Upload,
     ) -> None:
         asked = await uploads.receive(chunks_of(picture(format="png")))
-        await deliver(warmup.run, image.upload_id)
+        await deliver(warmup.run, upload.upload_id)
 
         for variant in SIZES.standard:
             fetched = await variant_service.fetch(asked.upload_id, variant)
             assert fetched.tier is Tier.DERIVED
-            stored = await store.inner.get(variant_key(image.upload_id, variant))
+            stored = await store.inner.get(variant_key(upload.upload_id, variant))
             assert stored.body == fetched.encoded.body
             assert stored.info.metadata["recipe"] == fetched.encoded.recipe
             assert stored.info.content_type == variant.format.media_type
 
     @pytest.mark.heavy
-    async def test_progress_grows_variant_by_variant(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Upload
+    async def test_progress_grows_with_each_variant(
+        self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
-        await deliver(warmup.run, image.upload_id)
+        await deliver(warmup.run, upload.upload_id)
 
         assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
         stored = [{n for n, v in seen.items() if v.state is VariantState.STORED} for seen in repository.recorded]
@@ -106,8 +106,8 @@ class TestComplete:
         waiting = [v for seen in repository.recorded for v in seen.values() if v.state is VariantState.WAITING]
         assert {(variant.bytes, variant.milliseconds) for variant in waiting} == {(None, None)}
 
-    async def test_what_is_recorded_as_stored_is_in_the_store(
-        self, database: Database, variant_service: VariantService, store: CountingStore, image: Upload
+    async def test_recorded_variants_are_in_the_store(
+        self, database: Database, variant_service: VariantService, store: CountingStore, upload: Upload
     ) -> None:
         class Suspicious(JobRepository):
             async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
@@ -118,53 +118,53 @@ class TestComplete:
 
         warmup = WarmUp(Suspicious(database), variant_service, SIZES)
 
-        assert await deliver(warmup.run, image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-    async def test_the_original_is_fetched_and_decoded_once(
-        self, warmup: WarmUp, store: CountingStore, pool: RenderPool, image: Upload
+    async def test_original_is_fetched_and_decoded_once(
+        self, warmup: WarmUp, store: CountingStore, pool: RenderPool, upload: Upload
     ) -> None:
         before = pool._idle[0].requests
 
-        await deliver(warmup.run, image.upload_id)
+        await deliver(warmup.run, upload.upload_id)
 
         assert store.count("download") == 1
         assert pool._idle[0].requests == before + 1
 
-    async def test_variants_that_a_request_had_made_are_counted_in(
+    async def test_variants_made_by_requests_count(
         self,
         warmup: WarmUp,
         variant_service: VariantService,
         repository: WatchedRepository,
         store: CountingStore,
-        image: Upload,
+        upload: Upload,
     ) -> None:
         variant = SIZES.standard[3]
-        await variant_service.fetch(image.upload_id, variant)
+        await variant_service.fetch(upload.upload_id, variant)
         await variant_service.drain()
         puts = store.count("put")
 
-        assert await deliver(warmup.run, image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-        known = (await repository.find(image.upload_id))[0].variants
+        known = (await repository.find(upload.upload_id))[0].variants
         assert known[variant.name].state is VariantState.STORED
         assert known[variant.name].milliseconds is None
-        assert known[variant.name].bytes == (await sizes_in(store, image.upload_id))[variant.name]
+        assert known[variant.name].bytes == (await sizes_in(store, upload.upload_id))[variant.name]
         assert store.count("put") == puts + len(NAMES) - 1
 
     @pytest.mark.heavy
-    async def test_what_was_measured_is_known_whoever_derived_the_variant(
-        self, variant_service: VariantService, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_measured_quality_is_recorded_for_any_variant(
+        self, variant_service: VariantService, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         sizes = Sizes(Size("card", 110, 100, Fit.COVER, auto_quality=True))
         asked = next(variant for variant in sizes.standard if variant.format is Format.WEBP)
-        await variant_service.fetch(image.upload_id, asked)
+        await variant_service.fetch(upload.upload_id, asked)
         await variant_service.drain()
 
-        assert await deliver(WarmUp(repository, variant_service, sizes).run, image.upload_id) is COMPLETE
+        assert await deliver(WarmUp(repository, variant_service, sizes).run, upload.upload_id) is COMPLETE
 
-        known = (await repository.find(image.upload_id))[0].variants
+        known = (await repository.find(upload.upload_id))[0].variants
         for variant in sizes.standard:
-            metadata = (await store.inner.head(variant_key(image.upload_id, variant))).metadata
+            metadata = (await store.inner.head(variant_key(upload.upload_id, variant))).metadata
             measured = (known[variant.name].quality, known[variant.name].score)
             if variant.format is Format.PNG:
                 assert measured == (None, None)
@@ -176,137 +176,137 @@ class TestComplete:
 
 class TestAgain:
     @pytest.mark.heavy
-    async def test_a_complete_one_renders_nothing_and_keeps_what_is_known(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, image: Upload
+    async def test_complete_upload_renders_nothing_and_keeps_records(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, pool: RenderPool, upload: Upload
     ) -> None:
-        await deliver(warmup.run, image.upload_id)
-        known = (await repository.find(image.upload_id))[0].variants
+        await deliver(warmup.run, upload.upload_id)
+        known = (await repository.find(upload.upload_id))[0].variants
         before = store.count("put"), store.count("download"), pool._idle[0].requests
 
-        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id, force=True) is COMPLETE
 
         assert (store.count("put"), store.count("download"), pool._idle[0].requests) == before
-        assert (await repository.find(image.upload_id))[0].variants == known
-        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert (await repository.find(upload.upload_id))[0].variants == known
+        assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
 
-    async def test_only_what_is_missing_is_made(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_only_missing_variants_are_derived(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        await deliver(warmup.run, image.upload_id)
-        known = (await repository.find(image.upload_id))[0].variants
-        await store.inner.delete(f"images/{image.upload_id}/tiny.webp")
+        await deliver(warmup.run, upload.upload_id)
+        known = (await repository.find(upload.upload_id))[0].variants
+        await store.inner.delete(f"images/{upload.upload_id}/tiny.webp")
         store.calls.clear()
 
-        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id, force=True) is COMPLETE
 
-        assert [key for method, key in store.calls if method == "put"] == [f"images/{image.upload_id}/tiny.webp"]
-        again = (await repository.find(image.upload_id))[0].variants
+        assert [key for method, key in store.calls if method == "put"] == [f"images/{upload.upload_id}/tiny.webp"]
+        again = (await repository.find(upload.upload_id))[0].variants
         assert {name: again[name] for name in NAMES if name != "tiny.webp"} == {
             name: known[name] for name in NAMES if name != "tiny.webp"
         }
 
-    async def test_a_failed_one_can_be_mended(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_failed_job_can_be_repeated(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        original = (await store.inner.get(original_key(image.upload_id))).body
-        await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/png")
-        assert await deliver(warmup.run, image.upload_id) is FAILED
-        await store.inner.put(original_key(image.upload_id), original, content_type="image/png")
+        original = (await store.inner.get(original_key(upload.upload_id))).body
+        await store.inner.put(original_key(upload.upload_id), b"damaged", content_type="image/png")
+        assert await deliver(warmup.run, upload.upload_id) is FAILED
+        await store.inner.put(original_key(upload.upload_id), original, content_type="image/png")
 
-        assert await deliver(warmup.run, image.upload_id, again=True) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id, force=True) is COMPLETE
 
-        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
 
 
 class TestFailed:
-    async def test_a_corrupt_original_fails_with_its_sentence(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_corrupt_original_fails_with_its_message(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        await store.inner.put(original_key(image.upload_id), picture()[:-700], content_type="image/jpeg")
+        await store.inner.put(original_key(upload.upload_id), picture()[:-700], content_type="image/jpeg")
 
-        assert await deliver(warmup.run, image.upload_id) is FAILED
+        assert await deliver(warmup.run, upload.upload_id) is FAILED
 
         sentence = "The file is truncated or damaged. Export it again."
-        assert await status(repository, image.upload_id) == (FAILED, 0, sentence)
-        assert (await repository.find(image.upload_id))[0].variants == image.variants
-        assert await store.keys() == [original_key(image.upload_id)]
+        assert await status(repository, upload.upload_id) == (FAILED, 0, sentence)
+        assert (await repository.find(upload.upload_id))[0].variants == upload.variants
+        assert await store.keys() == [original_key(upload.upload_id)]
 
-    async def test_an_original_that_was_lost_fails_too(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_missing_original_fails(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        await store.inner.delete(original_key(image.upload_id))  # not by way of our delete: the rows stay
+        await store.inner.delete(original_key(upload.upload_id))  # directly in the store, so the rows stay
 
-        assert await deliver(warmup.run, image.upload_id) is FAILED
+        assert await deliver(warmup.run, upload.upload_id) is FAILED
 
-        status_, progress, sentence = await status(repository, image.upload_id)
+        status_, progress, sentence = await status(repository, upload.upload_id)
         assert (status_, progress) == (FAILED, 0)
         assert sentence
         assert await store.keys() == []
 
-    async def test_what_a_request_had_made_before_stays(
-        self, warmup: WarmUp, variant_service: VariantService, store: CountingStore, image: Upload
+    async def test_variants_made_by_requests_are_kept(
+        self, warmup: WarmUp, variant_service: VariantService, store: CountingStore, upload: Upload
     ) -> None:
-        await variant_service.fetch(image.upload_id, SIZES.standard[5])
+        await variant_service.fetch(upload.upload_id, SIZES.standard[5])
         await variant_service.drain()
-        await store.inner.put(original_key(image.upload_id), b"damaged", content_type="image/jpeg")
+        await store.inner.put(original_key(upload.upload_id), b"damaged", content_type="image/jpeg")
 
-        assert await deliver(warmup.run, image.upload_id) is FAILED
+        assert await deliver(warmup.run, upload.upload_id) is FAILED
 
-        assert list(await sizes_in(store, image.upload_id)) == [NAMES[5]]
+        assert list(await sizes_in(store, upload.upload_id)) == [NAMES[5]]
 
 
 class TestRetried:
     @pytest.mark.heavy
     @pytest.mark.parametrize("method", ["put", "download", "head"])
-    async def test_a_store_that_fails_once_costs_a_second_and_nothing_else(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload, method: str
+    async def test_single_store_error_is_retried(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload, method: str
     ) -> None:
         store.fail(method)
 
-        assert await deliver(warmup.run, image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
-        assert sorted(await sizes_in(store, image.upload_id)) == sorted(NAMES)
+        assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
+        assert sorted(await sizes_in(store, upload.upload_id)) == sorted(NAMES)
 
 
 class TestStopped:
     @pytest.mark.heavy
-    async def test_cancelled_it_hands_the_job_back(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_cancelled_job_is_pending_again(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("put", done=True)
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
         run.cancel()
 
         with pytest.raises(asyncio.CancelledError):
             await run
 
-        assert await status(repository, image.upload_id) == (PENDING, 0, None)
-        assert await repository.next_pending() == image.upload_id
+        assert await status(repository, upload.upload_id) == (PENDING, 0, None)
+        assert await repository.next_pending() == upload.upload_id
         gate.open()
-        assert await deliver(warmup.run, image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-    async def test_cancelled_before_it_has_the_job_it_takes_nothing_from_another_worker(
-        self, warmup: WarmUp, repository: WatchedRepository, database: Database, image: Upload
+    async def test_cancelled_before_claim_leaves_the_job_alone(
+        self, warmup: WarmUp, repository: WatchedRepository, database: Database, upload: Upload
     ) -> None:
         gate = repository.hold("advance")
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
-        await JobRepository(database).advance(image.upload_id, expect=PENDING, to=PROCESSING)
+        await JobRepository(database).advance(upload.upload_id, expect=PENDING, to=PROCESSING)
         run.cancel()
         gate.open()
 
         with pytest.raises(asyncio.CancelledError):
             await run
 
-        assert (await status(repository, image.upload_id))[0] is PROCESSING
+        assert (await status(repository, upload.upload_id))[0] is PROCESSING
 
-    async def test_cancelled_after_the_job_was_taken_away_it_ends_all_the_same(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_cancelled_after_losing_the_job_ends(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("put")
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
         await repository.recover()
         run.cancel()
@@ -314,14 +314,14 @@ class TestStopped:
         with pytest.raises(asyncio.CancelledError):
             await run
 
-        assert await status(repository, image.upload_id) == (PENDING, 0, None)
+        assert await status(repository, upload.upload_id) == (PENDING, 0, None)
         gate.open()
 
-    async def test_cancelled_while_the_database_is_away_it_ends_all_the_same(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_cancelled_during_database_outage_ends(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("put")
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
         repository.fail("advance")
         run.cancel()
@@ -333,56 +333,56 @@ class TestStopped:
 
 class TestClaims:
     @pytest.mark.heavy
-    async def test_a_job_whose_worker_has_died_can_be_taken_over(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Upload
+    async def test_exclusive_delivery_takes_over_processing_job(
+        self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
-        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
+        await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
-        assert await warmup.run(Delivery(image.upload_id, alone=True)) is COMPLETE
+        assert await warmup.run(Delivery(upload.upload_id, exclusive=True)) is COMPLETE
 
-        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
         assert repository.progress == sorted(repository.progress)
         assert repository.progress[0] == 40
 
     @pytest.mark.parametrize("found", [COMPLETE, FAILED])
-    async def test_one_that_has_ended_is_not_even_if_nobody_has_it(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload, found: JobStatus
+    async def test_exclusive_delivery_does_not_repeat_ended_job(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload, found: JobStatus
     ) -> None:
-        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING)
-        await repository.advance(image.upload_id, expect=PROCESSING, to=found)
+        await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING)
+        await repository.advance(upload.upload_id, expect=PROCESSING, to=found)
         store.calls.clear()
 
-        assert await warmup.run(Delivery(image.upload_id, alone=True)) is None
+        assert await warmup.run(Delivery(upload.upload_id, exclusive=True)) is None
 
         assert store.calls == []
 
-    async def test_an_operators_run_takes_over_what_nobody_was_seen_at(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Upload, monkeypatch: pytest.MonkeyPatch
+    async def test_forced_delivery_takes_over_stalled_job(
+        self, warmup: WarmUp, repository: WatchedRepository, upload: Upload, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=40)
+        await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
-        assert await warmup.run(Delivery(image.upload_id, again=True)) is None
-        monkeypatch.setattr("ingest.records.UNSEEN", timedelta(0))
-        assert await warmup.run(Delivery(image.upload_id)) is None
-        assert await warmup.run(Delivery(image.upload_id, again=True)) is COMPLETE
+        assert await warmup.run(Delivery(upload.upload_id, force=True)) is None
+        monkeypatch.setattr("ingest.records.STALLED_AFTER", timedelta(0))
+        assert await warmup.run(Delivery(upload.upload_id)) is None
+        assert await warmup.run(Delivery(upload.upload_id, force=True)) is COMPLETE
 
-    async def test_the_queue_hears_of_every_step(self, warmup: WarmUp, image: Upload) -> None:
+    async def test_progress_is_reported_to_the_queue(self, warmup: WarmUp, upload: Upload) -> None:
         heard: list[int] = []
 
         async def report(progress: int) -> None:
             heard.append(progress)
 
-        await warmup.run(Delivery(image.upload_id, report=report))
+        await warmup.run(Delivery(upload.upload_id, report=report))
 
         assert heard == [12, 25, 37, 50, 62, 75, 87, 100]
 
 
 class TestLeases:
     @pytest.mark.heavy
-    async def test_variants_of_one_upload_never_take_each_other_for_somebody_elses(
+    async def test_variants_of_one_upload_do_not_block_each_other(
         self, pool: RenderPool, repository: WatchedRepository, store: CountingStore, tmp_path: Path
     ) -> None:
-        """Whatever the lock makes of keys, two of one warm-up must not meet there and cost it a second decode."""
+        """Lease keys of one warm-up must not collide, which would cost a second decode."""
         lock = FileLeaseStore(tmp_path / "locks")
         upload_id = new_upload_id()
         async with AsyncExitStack() as leases:
@@ -413,25 +413,25 @@ class TestLeases:
 
 class TestLost:
     @pytest.mark.parametrize("found", [PROCESSING, COMPLETE, FAILED])
-    async def test_a_job_that_is_not_where_it_was_believed_is_left_alone(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload, found: JobStatus
+    async def test_unclaimable_job_is_left_alone(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload, found: JobStatus
     ) -> None:
-        await repository.advance(image.upload_id, expect=PENDING, to=PROCESSING, progress=42)
+        await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=42)
         if found is not PROCESSING:
-            await repository.advance(image.upload_id, expect=PROCESSING, to=found)
-        before = await repository.find(image.upload_id)
+            await repository.advance(upload.upload_id, expect=PROCESSING, to=found)
+        before = await repository.find(upload.upload_id)
         store.calls.clear()
 
-        assert await deliver(warmup.run, image.upload_id) is None
+        assert await deliver(warmup.run, upload.upload_id) is None
 
-        assert await repository.find(image.upload_id) == before
+        assert await repository.find(upload.upload_id) == before
         assert store.calls == []
 
-    async def test_an_unknown_upload_is_nobodys(self, warmup: WarmUp, store: CountingStore) -> None:
+    async def test_unknown_upload_returns_none(self, warmup: WarmUp, store: CountingStore) -> None:
         assert await deliver(warmup.run, new_upload_id()) is None
         assert store.calls == []
 
-    async def test_one_that_is_still_coming_is_left_alone(
+    async def test_upload_in_progress_returns_none(
         self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore
     ) -> None:
         upload_id = new_upload_id()
@@ -440,66 +440,71 @@ class TestLost:
         assert await deliver(warmup.run, upload_id) is None
 
         assert store.calls == []
-        await repository.accept(accepted(upload_id))  # not a trace is left in the way
+        await repository.accept(accepted(upload_id))  # the first upload left no row
 
     @pytest.mark.promise("E5")
-    async def test_of_two_at_once_one_has_it(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_concurrent_runs_let_one_claim(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        results = await asyncio.gather(*(deliver(warmup.run, image.upload_id) for _ in range(2)))
+        results = await asyncio.gather(*(deliver(warmup.run, upload.upload_id) for _ in range(2)))
 
         assert sorted(results, key=str) == [None, COMPLETE]
         assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
         assert store.count("download") == 1
 
-    async def test_taken_away_in_the_middle_it_is_let_go(
-        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_job_lost_during_work_is_abandoned(
+        self, warmup: WarmUp, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
         gate = repository.hold("record")
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
-        before = set(await sizes_in(store, image.upload_id))
+        before = set(await sizes_in(store, upload.upload_id))
         await repository.recover()
         gate.open()
 
         assert await run is None
-        assert await status(repository, image.upload_id) == (PENDING, 0, None)
-        assert before <= set(await sizes_in(store, image.upload_id))  # what is stored is right, whoever goes on
+        assert await status(repository, upload.upload_id) == (PENDING, 0, None)
+        assert before <= set(await sizes_in(store, upload.upload_id))  # what is stored is valid for the next worker
 
 
 class TestDeletedMeanwhile:
-    async def test_while_it_records(
-        self, warmup: WarmUp, uploads: UploadService, repository: WatchedRepository, store: CountingStore, image: Upload
+    async def test_deleted_while_recording_leaves_nothing(
+        self,
+        warmup: WarmUp,
+        uploads: UploadService,
+        repository: WatchedRepository,
+        store: CountingStore,
+        upload: Upload,
     ) -> None:
         gate = repository.hold("record")
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
-        await uploads.delete(image.upload_id)
+        await uploads.delete(upload.upload_id)
         gate.open()
 
         assert await run is None
         assert await store.keys() == []
 
     @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-    async def test_while_it_stores(
-        self, warmup: WarmUp, uploads: UploadService, store: CountingStore, image: Upload, done: bool
+    async def test_deleted_while_storing_leaves_nothing(
+        self, warmup: WarmUp, uploads: UploadService, store: CountingStore, upload: Upload, done: bool
     ) -> None:
         gate = store.hold("put", done=done)
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
-        await uploads.delete(image.upload_id)
+        await uploads.delete(upload.upload_id)
         gate.open()
 
         assert await run is None
         assert await store.keys() == []
 
-    async def test_while_it_fetches_the_original(
-        self, warmup: WarmUp, uploads: UploadService, store: CountingStore, image: Upload
+    async def test_deleted_while_fetching_leaves_nothing(
+        self, warmup: WarmUp, uploads: UploadService, store: CountingStore, upload: Upload
     ) -> None:
         gate = store.hold("download")
-        run = asyncio.create_task(deliver(warmup.run, image.upload_id))
+        run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
-        await uploads.delete(image.upload_id)
+        await uploads.delete(upload.upload_id)
         gate.open()
 
         assert await run is None
@@ -509,7 +514,7 @@ class TestDeletedMeanwhile:
 class TestWhileTheDatabaseIsAway:
     @pytest_asyncio.fixture(loop_scope="module")
     async def impatient(self, store: CountingStore, tmp_path) -> AsyncIterator[VariantService]:
-        """Over the one render process of a pool of its own, where a request waits for a second and a half."""
+        """A service with one render process, whose requests wait 1.5 seconds at most."""
         pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=3, max_waiting=8)
         await pool.start()
         settings = Settings(data_dir=tmp_path)
@@ -528,12 +533,12 @@ class TestWhileTheDatabaseIsAway:
         await pool.close()
 
     @pytest.mark.heavy
-    async def test_a_warm_up_that_cannot_record_keeps_no_request_waiting_for_its_render_process(
-        self, impatient: VariantService, uploads: UploadService, repository: WatchedRepository, image: Upload
+    async def test_blocked_recording_holds_no_render_process(
+        self, impatient: VariantService, uploads: UploadService, repository: WatchedRepository, upload: Upload
     ) -> None:
         other = await uploads.receive(chunks_of(picture()))
         repository.fail("record")
-        run = asyncio.create_task(deliver(WarmUp(repository, impatient, SIZES).run, image.upload_id))
+        run = asyncio.create_task(deliver(WarmUp(repository, impatient, SIZES).run, upload.upload_id))
         try:
             await repository.called("record")
 
@@ -546,12 +551,12 @@ class TestWhileTheDatabaseIsAway:
             await eventually(run)
 
     @pytest.mark.heavy
-    async def test_it_ends_once_the_database_is_back(
-        self, warmup: WarmUp, repository: WatchedRepository, image: Upload
+    async def test_job_ends_once_the_database_is_back(
+        self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
         repository.fail("record", 1)
 
-        assert await deliver(warmup.run, image.upload_id) is COMPLETE
+        assert await deliver(warmup.run, upload.upload_id) is COMPLETE
 
-        assert await status(repository, image.upload_id) == (COMPLETE, 100, None)
+        assert await status(repository, upload.upload_id) == (COMPLETE, 100, None)
         assert repository.progress[-1] == 100

@@ -1,4 +1,4 @@
-"""What a warm-up does when its attempts fail: in virtual time, as it waits up to half a minute."""
+"""Warm-ups whose attempts fail. In virtual time, because retries wait up to half a minute."""
 
 import asyncio
 from collections.abc import Callable
@@ -30,12 +30,12 @@ PASSING = [StoreUnavailable("s"), Overloaded("o"), RenderFailed("r"), Derivation
 
 
 class Outcome:
-    """One run of a warm-up over an upload of its own, and all that can be seen of it afterwards."""
+    """Runs one warm-up of a new upload and keeps everything observable."""
 
     def __init__(self, variant_service: ScriptedVariantService, **failures: int) -> None:
-        self.image: Upload = accepted()
+        self.upload: Upload = accepted()
         self.variant_service = variant_service
-        self.repository = MemoryRepository(self.image)
+        self.repository = MemoryRepository(self.upload)
         self.repository.failures.update(failures)
         self.ended: JobStatus | None = None
         self.waited = 0.0
@@ -47,26 +47,26 @@ class Outcome:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualTimeLoop)
-        self.ended = await deliver(WarmUp(self.repository, self.variant_service, SIZES).run, self.image.upload_id)
+        self.ended = await deliver(WarmUp(self.repository, self.variant_service, SIZES).run, self.upload.upload_id)
         self.waited = loop.skipped
 
     @property
     def job(self) -> tuple[JobStatus, int, str | None]:
-        upload_id = self.image.upload_id
+        upload_id = self.upload.upload_id
         return self.repository.status[upload_id], self.repository.progress[upload_id], self.repository.errors[upload_id]
 
     @property
     def states(self) -> list[VariantState]:
-        variants = self.repository.images[self.image.upload_id].variants
+        variants = self.repository.uploads[self.upload.upload_id].variants
         return [variants[variant.name].state for variant in STANDARD]
 
     @property
     def milliseconds(self) -> list[float | None]:
-        variants = self.repository.images[self.image.upload_id].variants
+        variants = self.repository.uploads[self.upload.upload_id].variants
         return [variants[variant.name].milliseconds for variant in STANDARD]
 
 
-def test_a_time_is_in_milliseconds() -> None:
+def test_time_is_recorded_in_milliseconds() -> None:
     outcome = Outcome(ScriptedVariantService()).run()
 
     assert outcome.milliseconds == [250.0] * len(STANDARD)
@@ -75,16 +75,16 @@ def test_a_time_is_in_milliseconds() -> None:
 
 class TestWhatMayPass:
     @pytest.mark.parametrize("error", PASSING, ids=lambda error: error.code)
-    def test_is_tried_again_and_ends_complete(self, error: ServiceError) -> None:
+    def test_retryable_error_is_retried_to_complete(self, error: ServiceError) -> None:
         outcome = Outcome(ScriptedVariantService(error)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 2
         assert outcome.variant_service.deleted == []
-        assert 0.75 <= outcome.waited < 1.35  # a quarter shorter or longer, as chance has it
+        assert 0.75 <= outcome.waited < 1.35  # randomised by a quarter
 
-    def test_is_tried_again_ever_more_patiently_until_it_counts_as_failed(self) -> None:
+    def test_retries_back_off_and_then_fail(self) -> None:
         outcome = Outcome(ScriptedVariantService(*[StoreUnavailable("The store is on holiday.")] * 10, after=3)).run()
 
         assert outcome.ended is JobStatus.FAILED
@@ -94,20 +94,20 @@ class TestWhatMayPass:
         assert sorted(outcome.variant_service.deleted, key=STANDARD.index) == list(STANDARD[:3])
         assert outcome.states == [VariantState.WAITING] * len(STANDARD)
 
-    def test_at_its_last_attempt_it_may_still_succeed(self) -> None:
+    def test_final_attempt_may_succeed(self) -> None:
         outcome = Outcome(ScriptedVariantService(*[Overloaded("o")] * 5)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.states == [VariantState.STORED] * len(STANDARD)
 
     @pytest.mark.promise("E5")
-    def test_never_makes_progress_go_back(self) -> None:
+    def test_retry_never_decreases_progress(self) -> None:
         outcome = Outcome(ScriptedVariantService(StoreUnavailable("s"), RenderFailed("r"), after=4)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.repository.recorded == sorted(outcome.repository.recorded)
 
-    def test_forgets_no_time_that_an_earlier_attempt_took(self) -> None:
+    def test_retry_keeps_recorded_times(self) -> None:
         outcome = Outcome(ScriptedVariantService(StoreUnavailable("s"), after=4)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
@@ -118,7 +118,7 @@ class TestWhatWillNotPass:
     @pytest.mark.parametrize(
         "error", [Undecodable("Export it again."), TooManyPixels("Scale it down."), UnknownUpload("It is gone.")]
     )
-    def test_fails_at_once_with_its_sentence(self, error: ServiceError) -> None:
+    def test_permanent_error_fails_at_once_with_its_message(self, error: ServiceError) -> None:
         outcome = Outcome(ScriptedVariantService(error, after=5)).run()
 
         assert outcome.ended is JobStatus.FAILED
@@ -128,7 +128,7 @@ class TestWhatWillNotPass:
         assert outcome.states == [VariantState.WAITING] * len(STANDARD)
         assert outcome.waited == 0
 
-    def test_removes_nothing_where_nothing_was_made(self) -> None:
+    def test_failure_without_variants_removes_nothing(self) -> None:
         variant_service = ScriptedVariantService(Undecodable("Export it again."), after=2)
         variant_service.stored = set(STANDARD[:2])
 
@@ -138,7 +138,7 @@ class TestWhatWillNotPass:
         assert variant_service.deleted == []  # no names would mean all of them
 
     @pytest.mark.heavy
-    def test_a_defect_of_ours_fails_with_a_sentence_that_says_nothing_of_it(self) -> None:
+    def test_unexpected_error_fails_without_details(self) -> None:
         outcome = Outcome(ScriptedVariantService(RuntimeError("secret: hunter2"), after=2)).run()
 
         assert outcome.ended is JobStatus.FAILED
@@ -151,7 +151,7 @@ class TestWhatWillNotPass:
 
 
 class TestTheDatabaseIsAway:
-    def test_before_it_has_begun_the_job_is_left_pending(self) -> None:
+    def test_outage_before_claim_leaves_job_pending(self) -> None:
         outcome = Outcome(ScriptedVariantService(), advance=1)
 
         with pytest.raises(CatalogUnavailable):
@@ -160,24 +160,24 @@ class TestTheDatabaseIsAway:
         assert outcome.job == (JobStatus.PENDING, 0, None)
         assert outcome.variant_service.attempts == 0
 
-    def test_right_after_the_claim_the_job_does_not_stay_in_nobodys_hands(self) -> None:
+    def test_outage_after_claim_does_not_strand_the_job(self) -> None:
         outcome = Outcome(ScriptedVariantService(), find=1)
 
         try:
             outcome.run()
         except CatalogUnavailable:
-            assert outcome.job[0] is JobStatus.PENDING  # somebody else may take it
+            assert outcome.job[0] is JobStatus.PENDING  # another worker may claim it
         else:
             assert outcome.job == (JobStatus.COMPLETE, 100, None)
 
-    def test_while_it_records_it_waits_and_nothing_is_derived_twice(self) -> None:
+    def test_outage_while_recording_waits_without_deriving_twice(self) -> None:
         outcome = Outcome(ScriptedVariantService(), record=100).run()
 
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 1
         assert outcome.states == [VariantState.STORED] * len(STANDARD)
 
-    def test_while_it_ends_it_waits(self) -> None:
+    def test_outage_at_the_end_waits(self) -> None:
         self.ends_after_failures(lambda outcome: outcome.repository.failures.update(advance=50))
 
     def ends_after_failures(self, during: Callable[[Outcome], object]) -> None:
@@ -188,14 +188,14 @@ class TestTheDatabaseIsAway:
         assert outcome.repository.failures["advance"] == 0
         assert 25 <= outcome.waited <= 100
 
-    def test_while_it_fails_the_sentence_is_not_lost(self) -> None:
+    def test_outage_while_failing_keeps_the_message(self) -> None:
         outcome = Outcome(ScriptedVariantService(Undecodable("Export it again.")))
         outcome.variant_service._during = lambda: outcome.repository.failures.update(advance=20, record=20)
         outcome.run()
 
         assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
 
-    def test_a_worker_that_stops_then_is_not_held_up(self) -> None:
+    def test_stopping_worker_does_not_wait_for_the_database(self) -> None:
         outcome = Outcome(ScriptedVariantService(), record=1_000_000)
 
         async def stop() -> None:

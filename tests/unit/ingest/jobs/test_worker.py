@@ -1,4 +1,4 @@
-"""A worker over the embedded queue goes on: whatever becomes of one job, the next is taken. In virtual time."""
+"""A worker on the embedded queue: no failure of a job stops it. In virtual time."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 
 
 class Broken(MemoryRepository):
-    """Raises what nobody has foreseen, as often as told, whenever its first upload is looked up."""
+    """Raises an unexpected exception the given number of times when its first upload is looked up."""
 
     def __init__(self, *uploads: Upload, times: int) -> None:
         super().__init__(*uploads)
@@ -41,7 +41,7 @@ def worker_over(repository: MemoryRepository, variant_service: ScriptedVariantSe
 
 
 def work(repository: MemoryRepository, variant_service: ScriptedVariantService, *, seconds: float = 600) -> None:
-    """Lets a worker run for so long, and stops it."""
+    """Runs a worker for the given time, then stops it."""
 
     async def story() -> None:
         worker = asyncio.create_task(worker_over(repository, variant_service).run())
@@ -54,10 +54,10 @@ def work(repository: MemoryRepository, variant_service: ScriptedVariantService, 
 
 
 def statuses(repository: MemoryRepository, uploads: Iterable[Upload]) -> list[JobStatus]:
-    return [repository.status[image.upload_id] for image in uploads]
+    return [repository.status[upload.upload_id] for upload in uploads]
 
 
-def test_it_takes_one_job_after_another() -> None:
+def test_worker_runs_jobs_in_turn() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = MemoryRepository(*uploads)
 
@@ -67,7 +67,7 @@ def test_it_takes_one_job_after_another() -> None:
     assert variant_service.attempts == 3
 
 
-def test_a_job_that_fails_is_not_the_last() -> None:
+def test_failed_job_does_not_stop_the_worker() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = MemoryRepository(*uploads)
 
@@ -76,29 +76,29 @@ def test_a_job_that_fails_is_not_the_last() -> None:
     assert statuses(repository, uploads) == [FAILED, COMPLETE, COMPLETE]
 
 
-def test_a_job_that_fails_for_a_while_ends_complete() -> None:
-    image = accepted()
-    repository = MemoryRepository(image)
+def test_job_with_temporary_errors_completes() -> None:
+    upload = accepted()
+    repository = MemoryRepository(upload)
 
     work(repository, variant_service := ScriptedVariantService(*[StoreUnavailable("s")] * 3))
 
-    assert statuses(repository, [image]) == [COMPLETE]
+    assert statuses(repository, [upload]) == [COMPLETE]
     assert variant_service.attempts == 4
 
 
-def test_a_database_that_is_away_is_not_asked_a_thousand_times() -> None:
-    image = accepted()
-    repository = MemoryRepository(image)
-    repository.failures.update(advance=10, next_pending=10, overdue=10, recover=3)
+def test_database_outage_is_polled_slowly() -> None:
+    upload = accepted()
+    repository = MemoryRepository(upload)
+    repository.failures.update(advance=10, next_pending=10, find_stalled=10, recover=3)
 
     work(repository, ScriptedVariantService())
 
-    assert statuses(repository, [image]) == [COMPLETE]
+    assert statuses(repository, [upload]) == [COMPLETE]
     assert repository.looked <= 150
 
 
 @pytest.mark.heavy
-def test_an_exception_that_nobody_has_foreseen_is_not_the_end_of_the_worker() -> None:
+def test_unexpected_exception_does_not_stop_the_worker() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = Broken(*uploads, times=1)
 
@@ -108,7 +108,7 @@ def test_an_exception_that_nobody_has_foreseen_is_not_the_end_of_the_worker() ->
 
 
 @pytest.mark.heavy
-def test_a_job_that_always_breaks_keeps_no_other_waiting() -> None:
+def test_job_that_always_fails_does_not_block_others() -> None:
     uploads = [accepted() for _ in range(3)]
     repository = Broken(*uploads, times=1_000_000)
 
@@ -117,29 +117,29 @@ def test_a_job_that_always_breaks_keeps_no_other_waiting() -> None:
     assert statuses(repository, uploads[1:]) == [COMPLETE] * 2
 
 
-def test_stopped_it_ends_and_the_job_in_hand_is_pending_again() -> None:
-    image = accepted()
-    repository = MemoryRepository(image)
+def test_stopped_worker_makes_its_job_pending() -> None:
+    upload = accepted()
+    repository = MemoryRepository(upload)
     repository.failures["record"] = 1_000_000
 
     async def story() -> None:
         worker = asyncio.create_task(worker_over(repository, ScriptedVariantService()).run())
         await asyncio.sleep(10)
-        assert statuses(repository, [image]) == [PROCESSING]
+        assert statuses(repository, [upload]) == [PROCESSING]
 
         await eventually(worker)
 
         assert worker.cancelled()
-        assert statuses(repository, [image]) == [PENDING]
+        assert statuses(repository, [upload]) == [PENDING]
 
     at_once(story())
 
 
-def test_idle_it_ends_when_it_is_stopped() -> None:
+def test_idle_worker_stops() -> None:
     work(MemoryRepository(), ScriptedVariantService())
 
 
-def test_several_at_once_share_what_there_is() -> None:
+def test_concurrent_consumers_share_jobs() -> None:
     uploads = [accepted() for _ in range(10)]
     repository = MemoryRepository(*uploads)
     variant_service = ScriptedVariantService()

@@ -1,4 +1,4 @@
-"""What each crash leaves is found and removed; what is whole, or under way, is not touched."""
+"""Leftovers of crashes are found and removed; complete uploads and uploads in progress are kept."""
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,7 +29,7 @@ VARIANT = SIZES.standard[0]
 
 
 class Scene:
-    """One whole upload, and what a test adds to it."""
+    """One complete upload, and what a test adds."""
 
     def __init__(
         self,
@@ -46,18 +46,18 @@ class Scene:
     async def put(self, key: str) -> None:
         await self.store.put(key, b"bytes", content_type="image/jpeg")
 
-    async def upload(self, image: Upload) -> None:
-        await self.put(original_key(image.upload_id))
-        await self.put(variant_key(image.upload_id, VARIANT))
-        await self.repository.begin(image.upload_id)
-        await self.repository.accept(image)
+    async def upload(self, upload: Upload) -> None:
+        await self.put(original_key(upload.upload_id))
+        await self.put(variant_key(upload.upload_id, VARIANT))
+        await self.repository.begin(upload.upload_id)
+        await self.repository.accept(upload)
 
     def collector(
-        self, age: timedelta = NOW, *, folder: Path | None = None, looked_at: Callable[[], None] = lambda: None
+        self, age: timedelta = NOW, *, folder: Path | None = None, on_upload: Callable[[], None] = lambda: None
     ) -> Collector:
         folders = [folder or self.temporary]
         parts = self.store, self.repository, self.variant_service, self.cdn
-        return Collector(*parts, folders=folders, age=age, looked_at=looked_at)
+        return Collector(*parts, folders=folders, age=age, on_upload=on_upload)
 
     async def find(self, age: timedelta = NOW) -> list[Garbage]:
         return [garbage async for garbage in self.collector(age).find()]
@@ -81,7 +81,7 @@ async def scene(
     return scene
 
 
-async def test_a_whole_upload_is_no_garbage(scene: Scene) -> None:
+async def test_complete_upload_is_not_garbage(scene: Scene) -> None:
     assert await scene.find() == []
 
 
@@ -108,9 +108,9 @@ async def leave_variants_alone(scene: Scene, upload_id: UploadId) -> None:
 
 
 CRASHES = {
-    leave_job_alone: GarbageKind.HALF_UPLOAD,
-    leave_job_and_original: GarbageKind.HALF_UPLOAD,
-    leave_rows_without_original: GarbageKind.LOST_ORIGINAL,
+    leave_job_alone: GarbageKind.INCOMPLETE_UPLOAD,
+    leave_job_and_original: GarbageKind.INCOMPLETE_UPLOAD,
+    leave_rows_without_original: GarbageKind.MISSING_ORIGINAL,
     leave_original_alone: GarbageKind.ORPHAN,
     leave_variants_alone: GarbageKind.ORPHAN,
 }
@@ -118,7 +118,7 @@ CRASHES = {
 
 @pytest.mark.promise("B10")
 @pytest.mark.parametrize(("leave", "kind"), CRASHES.items(), ids=[leave.__name__ for leave in CRASHES])
-async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
+async def test_leftovers_of_a_crash_are_found_and_removed(
     scene: Scene, leave: Callable[[Scene, UploadId], Awaitable[None]], kind: GarbageKind
 ) -> None:
     upload_id = new_upload_id()
@@ -133,26 +133,26 @@ async def test_what_a_crash_leaves_is_found_and_removed_and_nothing_else(
     keys = await scene.store.keys()
     assert sorted(keys) == sorted([original_key(scene.whole.upload_id), variant_key(scene.whole.upload_id, VARIANT)])
     assert await rows(scene.repository._database) == (1, 1)
-    assert scene.cdn.forgotten == ([] if kind is GarbageKind.HALF_UPLOAD else [upload_tag(upload_id)])
+    assert scene.cdn.invalidated == ([] if kind is GarbageKind.INCOMPLETE_UPLOAD else [upload_tag(upload_id)])
 
 
-async def test_what_the_cdn_does_not_take_keeps_its_rows_and_is_found_again(scene: Scene) -> None:
-    """A delete that stopped at the CDN has left them, and with them went the last word of what it still holds."""
+async def test_cdn_failure_keeps_rows_to_be_found_again(scene: Scene) -> None:
+    """A delete that failed at the CDN left them. Without the rows, nothing would say what the CDN still holds."""
     upload_id = new_upload_id()
     await leave_rows_without_original(scene, upload_id)
     scene.cdn.failure = CdnUnavailable("away")
 
     with pytest.raises(CdnUnavailable):
         await scene.collect()
-    assert await scene.find() == [Garbage(GarbageKind.LOST_ORIGINAL, upload_id)]
+    assert await scene.find() == [Garbage(GarbageKind.MISSING_ORIGINAL, upload_id)]
 
     scene.cdn.failure = None
     await scene.collect()
-    assert scene.cdn.forgotten == [upload_tag(upload_id)]
+    assert scene.cdn.invalidated == [upload_tag(upload_id)]
     assert await scene.find() == []
 
 
-async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
+async def test_only_old_temporary_files_are_removed(scene: Scene) -> None:
     folder = scene.temporary / new_upload_id()
     folder.mkdir(parents=True)
     (folder / "original.jpg").write_bytes(b"half")
@@ -169,13 +169,13 @@ async def test_old_temporary_files_go_and_young_ones_stay(scene: Scene) -> None:
     assert list(scene.temporary.iterdir()) == [young]
 
 
-async def test_a_file_that_its_owner_removes_meanwhile_is_none_of_ours(scene: Scene) -> None:
+async def test_file_removed_meanwhile_is_ignored(scene: Scene) -> None:
     kept, gone = scene.temporary / "kept", scene.temporary / "gone"
     scene.temporary.mkdir()
     kept.write_bytes(b"half")
 
     class Listed(PosixPath):
-        """A folder as it was a moment ago."""
+        """A folder whose listing is out of date."""
 
         def iterdir(self) -> Iterator[Path]:
             return iter([gone, kept])
@@ -185,7 +185,7 @@ async def test_a_file_that_its_owner_removes_meanwhile_is_none_of_ours(scene: Sc
     assert [garbage async for garbage in collector.find()] == [Garbage(GarbageKind.TEMPORARY, str(kept))]
 
 
-async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(scene: Scene) -> None:
+async def test_empty_database_with_full_store_raises(scene: Scene) -> None:
     await scene.repository.delete(scene.whole.upload_id)
 
     with pytest.raises(CatalogUnavailable, match="DATABASE_URL"):
@@ -193,11 +193,11 @@ async def test_an_empty_database_beside_a_full_store_is_taken_for_the_wrong_one(
     assert len(await scene.store.keys()) == 2
 
 
-async def test_each_upload_that_is_looked_at_is_told(scene: Scene) -> None:
-    """Its row, its original and its variants; whoever waits sees that it goes on where nothing is found."""
+async def test_on_upload_is_called_for_each_upload(scene: Scene) -> None:
+    """Once each for row, original and variants, so that progress is visible even if nothing is found."""
     await scene.upload(accepted())
     looked: list[None] = []
-    collector = scene.collector(looked_at=lambda: looked.append(None))
+    collector = scene.collector(on_upload=lambda: looked.append(None))
 
     assert [garbage async for garbage in collector.find()] == []
     assert len(looked) == 3 * sum((await scene.repository.count()).values())

@@ -1,4 +1,4 @@
-"""Stale variants: found, weighed and derived anew, and nothing else touched."""
+"""Stale variants are found, estimated and derived anew; others are kept."""
 
 import pytest
 
@@ -29,13 +29,13 @@ def refresher(store: CountingStore, repository: JobRepository, variant_service: 
 
 
 async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
-    image = await uploads.receive(chunks_of(picture()))
-    await deliver(warmup.run, image.upload_id)
-    return image.upload_id
+    upload = await uploads.receive(chunks_of(picture()))
+    await deliver(warmup.run, upload.upload_id)
+    return upload.upload_id
 
 
 async def make_stale(store: ObjectStore, upload_id: UploadId, *variants: Variant) -> int:
-    """What they weigh."""
+    """Returns their bytes."""
     for variant in variants:
         metadata = {"recipe": f"of-{variant.format}", "cache-tag": "old"}
         key = variant_key(upload_id, variant)
@@ -44,7 +44,7 @@ async def make_stale(store: ObjectStore, upload_id: UploadId, *variants: Variant
 
 
 @pytest.mark.heavy
-async def test_nothing_is_stale_of_what_was_made_today(
+async def test_current_variants_are_not_stale(
     uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     await warmed(uploads, warmup)
@@ -56,7 +56,7 @@ async def test_nothing_is_stale_of_what_was_made_today(
 
 
 @pytest.mark.heavy
-async def test_what_is_stale_is_counted_and_weighed(
+async def test_stale_variants_are_counted_and_estimated(
     uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     ids = [await warmed(uploads, warmup) for _ in range(3)]
@@ -73,7 +73,7 @@ async def test_what_is_stale_is_counted_and_weighed(
     assert 0 < findings.seconds < 60
 
 
-async def test_without_a_measurement_the_cost_is_unknown(
+async def test_cost_is_unknown_without_measurements(
     uploads: UploadService, refresher: Refresher, store: CountingStore
 ) -> None:
     upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
@@ -83,7 +83,7 @@ async def test_without_a_measurement_the_cost_is_unknown(
 
 
 @pytest.mark.heavy
-async def test_it_is_derived_anew_and_nothing_else(
+async def test_only_stale_variants_are_derived_anew(
     uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     ids = [await warmed(uploads, warmup) for _ in range(3)]
@@ -104,7 +104,7 @@ async def test_it_is_derived_anew_and_nothing_else(
 
 
 @pytest.mark.heavy
-async def test_what_fails_is_named_and_goes_on_being_served(
+async def test_failed_refresh_is_named_and_still_served(
     uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     broken, whole = [await warmed(uploads, warmup) for _ in range(2)]
@@ -118,7 +118,7 @@ async def test_what_fails_is_named_and_goes_on_being_served(
     assert (await store.inner.get(variant_key(broken, FIRST))).body == b"of yesterday"
 
 
-async def test_what_is_no_variant_of_today_is_left_alone(refresher: Refresher, store: CountingStore) -> None:
+async def test_variants_of_unconfigured_sizes_are_ignored(refresher: Refresher, store: CountingStore) -> None:
     upload = "images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
     for key in ("images/stray", "images/not-an-id/small.jpg", f"{upload}/retired.jpg", f"{upload}/small.jpg/more"):
         await store.inner.put(key, b"x", content_type="image/jpeg")

@@ -1,4 +1,4 @@
-"""All that is known of an upload, from whoever knows it."""
+"""The overview of an upload from catalog and store."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,11 +45,11 @@ async def put(store: CountingStore, upload_id: UploadId, name: str, body: bytes,
     await store.put(variants_prefix(upload_id) + name, body, content_type="image/jpeg", metadata=metadata)
 
 
-async def test_the_catalogue_and_the_store_are_put_together(
+async def test_overview_combines_catalog_and_store(
     overview: Overview, store: CountingStore, repository: WatchedRepository, settings: Settings
 ) -> None:
-    image = accepted()
-    upload_id = image.upload_id
+    upload = accepted()
+    upload_id = upload.upload_id
     known = {"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5), "tiny.png": WarmedVariant("")}
     await repository.begin(upload_id)
     await repository.accept(accepted(upload_id, variants=known))
@@ -64,7 +64,7 @@ async def test_the_catalogue_and_the_store_are_put_together(
     assert document["uploadId"] == upload_id
     assert (document["database"], document["original"]) == (True, True)
     assert (document["status"], document["progress"], document["error"]) == ("pending", 0, None)
-    assert document["dimensions"] == {"width": image.width, "height": image.height}
+    assert document["dimensions"] == {"width": upload.width, "height": upload.height}
     assert document["urls"]["tiny"]["avif"] == f"{CDN}/images/{upload_id}/tiny.avif"
     variants = document["variants"]
     assert list(variants) == [*(f"tiny.{format}" for format in Format), "bygone.jpg", "tiny@2x.webp"]
@@ -88,22 +88,18 @@ async def test_the_catalogue_and_the_store_are_put_together(
     assert (variants["bygone.jpg"]["stale"], variants["bygone.jpg"]["url"]) == (True, None)
 
 
-async def test_what_the_catalogue_calls_stored_and_the_store_has_not_is_waiting(
-    overview: Overview, repository: WatchedRepository
-) -> None:
-    image = accepted(variants={"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5)})
-    await repository.begin(image.upload_id)
-    await repository.accept(image)
+async def test_variant_missing_in_the_store_is_waiting(overview: Overview, repository: WatchedRepository) -> None:
+    upload = accepted(variants={"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5)})
+    await repository.begin(upload.upload_id)
+    await repository.accept(upload)
 
-    document = await overview.of(image.upload_id)
+    document = await overview.of(upload.upload_id)
 
     assert (document["database"], document["original"]) == (True, False)
     assert document["variants"]["tiny.jpg"]["state"] == "waiting"
 
 
-async def test_one_that_only_the_store_knows_is_shown_as_far_as_it_goes(
-    overview: Overview, store: CountingStore
-) -> None:
+async def test_upload_known_to_the_store_only_is_shown(overview: Overview, store: CountingStore) -> None:
     upload_id = new_upload_id()
     await store.put(original_key(upload_id), b"original", content_type="image/png")
     await put(store, upload_id, "tiny.jpg", b"12345", recipe="of old")
@@ -115,9 +111,7 @@ async def test_one_that_only_the_store_knows_is_shown_as_far_as_it_goes(
     assert document["variants"]["tiny.jpg"]["stale"] is True
 
 
-async def test_one_that_nobody_knows_is_unknown_whatever_variants_were_left(
-    overview: Overview, store: CountingStore
-) -> None:
+async def test_upload_with_leftover_variants_only_is_unknown(overview: Overview, store: CountingStore) -> None:
     upload_id = new_upload_id()
     await put(store, upload_id, "tiny.jpg", b"12345")
 

@@ -1,4 +1,4 @@
-"""Reading the one file out of a multipart body, as the tests here do."""
+"""Helpers that read the file out of a multipart body."""
 
 from collections.abc import Iterable
 from random import Random
@@ -22,7 +22,7 @@ async def read(
 
 
 async def refusal(body: bytes | Iterable[bytes], **options: object) -> ServiceError:
-    """Why it was refused; also checks that the sentence is fit to be shown."""
+    """Returns the reason of the refusal, after checking that it is readable text."""
     with pytest.raises(ServiceError) as caught:
         await read(body, **options)
     assert str(caught.value)

@@ -1,4 +1,4 @@
-"""Nothing in a body is without end: parts, headers, names, what is around them, the file."""
+"""Limits on parts, headers, names, preamble, epilogue and file."""
 
 import pytest
 
@@ -9,12 +9,12 @@ from tests.unit.ingest.multipart.reading import FILE, MIB, NOISE, read, refusal
 
 
 class TestBounds:
-    async def test_as_many_parts_as_there_may_be(self) -> None:
+    async def test_maximum_parts_are_accepted(self) -> None:
         others = [part(f'name="f{index}"', b"x") for index in range(MAX_PARTS - 1)]
 
         assert await read(multipart(*others, part(FILE, b"picture"))) == b"picture"
 
-    async def test_one_part_too_many(self) -> None:
+    async def test_one_part_too_many_is_malformed(self) -> None:
         others = [part(f'name="f{index}"', b"x") for index in range(MAX_PARTS)]
 
         error = await refusal(multipart(part(FILE, b"picture"), *others))
@@ -23,7 +23,7 @@ class TestBounds:
         assert "64 parts" in str(error)
 
     @pytest.mark.promise("B6")
-    async def test_ten_thousand_parts_are_not_read_to_their_end(self) -> None:
+    async def test_reading_stops_at_the_part_limit(self) -> None:
         body = Pieces([part(f'name="f{index}"', b"x") for index in range(10_000)])
 
         with pytest.raises(Malformed):
@@ -42,13 +42,13 @@ class TestBounds:
         assert type(await refusal(multipart(part(FILE, b"x", f"{long}: y")), split=split)) is Malformed
         assert type(await refusal(multipart(part(f'{FILE}; more="{long}"', b"x")), split=split)) is Malformed
 
-    async def test_a_field_as_long_as_all_may_be(self) -> None:
+    async def test_other_fields_at_the_limit_are_accepted(self) -> None:
         file = part(FILE, b"picture")
         frame = len(multipart(part('name="a"'), file)) - len(b"picture")
 
         assert await read(multipart(part('name="a"', b"x" * (MAX_OTHER_BYTES - frame)), file)) == b"picture"
 
-    async def test_one_byte_more_than_all_may_be(self) -> None:
+    async def test_other_fields_beyond_the_limit_are_refused(self) -> None:
         file = part(FILE, b"picture")
         frame = len(multipart(part('name="a"'), file)) - len(b"picture")
 
@@ -58,7 +58,7 @@ class TestBounds:
         assert "64 KiB" in str(error)
 
     @pytest.mark.parametrize("filler", [b"\r\n" * 500, b"\n" * 1000, b"\r" * 1000])
-    async def test_a_preamble_without_end_is_not_read_to_its_end(self, filler: bytes) -> None:
+    async def test_endless_preamble_is_refused_early(self, filler: bytes) -> None:
         body = Pieces([filler] * 4000)
 
         with pytest.raises(MissingImage):
@@ -66,7 +66,7 @@ class TestBounds:
 
         assert body.taken_bytes <= MAX_OTHER_BYTES + 1000
 
-    async def test_an_epilogue_without_end_is_not_read_to_its_end(self) -> None:
+    async def test_endless_epilogue_is_refused_early(self) -> None:
         body = Pieces([upload_body(b"picture"), *[b"x" * 1000] * 4000])
 
         with pytest.raises(Malformed, match="64 KiB"):
@@ -74,7 +74,7 @@ class TestBounds:
 
         assert body.taken_bytes <= MAX_OTHER_BYTES + 2000
 
-    async def test_another_file_without_end_is_not_read_to_its_end(self) -> None:
+    async def test_endless_other_file_is_refused_early(self) -> None:
         body = Pieces([part('name="video"; filename="a.mp4"')[:-2], *[b"x" * 1000] * 4000])
 
         with pytest.raises(MissingImage):
@@ -82,7 +82,7 @@ class TestBounds:
 
         assert body.taken_bytes <= MAX_OTHER_BYTES + 2000
 
-    async def test_a_header_without_end_is_not_read_to_its_end(self) -> None:
+    async def test_endless_header_is_refused_early(self) -> None:
         body = Pieces([f"--{BOUNDARY}\r\nX-Long: ".encode(), *[b"x" * 1000] * 4000])
 
         with pytest.raises(Malformed):
@@ -91,19 +91,19 @@ class TestBounds:
         assert body.taken < 10
 
     @pytest.mark.parametrize("split", [4096, None])
-    async def test_a_file_as_large_as_it_may_be(self, split: int | None) -> None:
+    async def test_file_at_the_limit_is_accepted(self, split: int | None) -> None:
         assert await read(upload_body(NOISE), max_bytes=len(NOISE), split=split) == NOISE
 
     @pytest.mark.parametrize("split", [4096, None])
-    async def test_a_file_one_byte_larger(self, split: int | None) -> None:
+    async def test_file_beyond_the_limit_is_too_large(self, split: int | None) -> None:
         error = await refusal(upload_body(NOISE), max_bytes=len(NOISE) - 1, split=split)
 
         assert type(error) is TooLarge
 
-    async def test_it_says_how_large_one_may_be(self) -> None:
+    async def test_too_large_names_the_limit(self) -> None:
         assert "at most 1 MB" in str(await refusal(upload_body(bytes(MIB + 1)), max_bytes=MIB))
 
-    async def test_a_file_too_large_is_refused_before_the_rest_of_it_is_read(self) -> None:
+    async def test_too_large_file_is_refused_early(self) -> None:
         head = part(FILE)[:-2]
         body = Pieces([head, *[b"x" * 1000] * 4000])
 
@@ -112,7 +112,7 @@ class TestBounds:
 
         assert body.taken == 1 + 101  # the parser may keep a boundary's length back, never a whole chunk
 
-    async def test_what_is_no_part_of_the_file_does_not_count_as_its_bytes(self) -> None:
+    async def test_other_fields_do_not_count_as_file_bytes(self) -> None:
         body = multipart(part('name="a"', b"x" * 5000), part(FILE, b"12345"), part('name="b"', b"y" * 5000))
 
         assert await read(body, max_bytes=5) == b"12345"

@@ -1,4 +1,4 @@
-"""The file comes out byte for byte, whatever is around it and however it is cut."""
+"""The file's bytes are unchanged, whatever surrounds it and however it is chunked."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ class TestBytes:
     @pytest.mark.heavy
     @pytest.mark.parametrize("split", SPLITS)
     @pytest.mark.parametrize("size", [0, 1, 11, 12, 100_000])
-    async def test_a_file_comes_out_as_it_went_in(self, size: int, split: int | None) -> None:
+    async def test_file_bytes_are_unchanged(self, size: int, split: int | None) -> None:
         assert await read(upload_body(NOISE[:size]), split=split) == NOISE[:size]
 
     @pytest.mark.parametrize("split", SPLITS)
@@ -36,7 +36,7 @@ class TestBytes:
             b"\n--\r\n--\r\n-",
         ],
     )
-    async def test_what_only_looks_like_a_boundary_is_part_of_it(self, file: bytes, split: int | None) -> None:
+    async def test_near_boundaries_are_file_bytes(self, file: bytes, split: int | None) -> None:
         assert await read(upload_body(file), split=split) == file
 
     @pytest.mark.parametrize("split", SPLITS)
@@ -51,13 +51,13 @@ class TestBytes:
         assert await read(body, split=split) == NOISE[:1000]
 
     @pytest.mark.promise("B7")
-    async def test_a_nested_multipart_is_bytes_like_any_other(self) -> None:
+    async def test_nested_multipart_is_file_bytes(self) -> None:
         inner = b'--inner\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\nX\r\n--inner--\r\n'
         file = part(FILE, inner, "Content-Type: multipart/mixed; boundary=inner")
 
         assert await read(multipart(file)) == inner
 
-    async def test_it_streams_and_keeps_nothing_back(self) -> None:
+    async def test_chunks_are_streamed_immediately(self) -> None:
         head, end = upload_body(b"|").split(b"|")
         body = Pieces([head, *[b"x" * 1000] * 50, end])
         chunks = file_field(aiter(body), MULTIPART, "image", MIB)
@@ -72,15 +72,15 @@ class TestBytes:
         assert all([chunk async for chunk in chunks])
 
     @pytest.mark.parametrize("after", [b"", b"\r\n", b"\r\nan epilogue\r\n--not-a-boundary\r\n"])
-    async def test_what_follows_the_closing_boundary_is_of_no_account(self, after: bytes) -> None:
+    async def test_epilogue_is_ignored(self, after: bytes) -> None:
         body = upload_body(b"picture").removesuffix(b"\r\n") + after
 
         assert await read(body) == b"picture"
 
-    async def test_line_ends_may_come_before_the_first_boundary(self) -> None:
+    async def test_line_ends_before_the_first_boundary_are_accepted(self) -> None:
         assert await read(b"\r\n\r\n" + upload_body(b"picture")) == b"picture"
 
-    async def test_blanks_may_follow_a_boundary(self) -> None:
+    async def test_blanks_after_a_boundary_are_accepted(self) -> None:
         line = f"--{BOUNDARY}".encode()
         other = part('name="a"', b"b")
 
@@ -88,7 +88,7 @@ class TestBytes:
 
 
 @given(file=st.binary(max_size=300), cuts=st.lists(st.integers(0, 700), max_size=20), before=st.booleans())
-def test_however_a_body_is_cut_into_pieces_the_file_is_the_same(file: bytes, cuts: list[int], before: bool) -> None:
+def test_chunking_does_not_change_the_file(file: bytes, cuts: list[int], before: bool) -> None:
     other = part('name="a"', b"b")
     body = multipart(*([other] if before else []), part(FILE, file), other)
     edges = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})

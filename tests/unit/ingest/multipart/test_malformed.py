@@ -1,4 +1,4 @@
-"""What is no multipart body, or a broken one: a refusal that says why, never a part of a file."""
+"""Malformed bodies are refused with a reason and never yield a partial file."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ class TestNoMultipart:
             f"application/json, multipart/form-data; boundary={BOUNDARY}",
         ],
     )
-    async def test_another_kind_of_body_is_refused_before_any_of_it_is_read(self, content_type: str) -> None:
+    async def test_other_content_type_is_refused_unread(self, content_type: str) -> None:
         body = Pieces([upload_body(b"picture")])
 
         with pytest.raises(MissingImage, match="multipart/form-data"):
@@ -45,7 +45,7 @@ class TestNoMultipart:
             f"multipart/form-data;boundary={BOUNDARY}",
         ],
     )
-    async def test_the_boundary_is_found_however_it_is_spelled(self, content_type: str) -> None:
+    async def test_boundary_spellings_are_accepted(self, content_type: str) -> None:
         assert await read(upload_body(b"picture"), content_type=content_type) == b"picture"
 
     @pytest.mark.parametrize("boundary", ["another", BOUNDARY[:-1], f"{BOUNDARY}x", "x" * 257])
@@ -54,11 +54,11 @@ class TestNoMultipart:
 
         assert type(error) is Malformed
 
-    async def test_no_part_at_all_is_a_missing_picture(self) -> None:
+    async def test_no_parts_raise_missing_image(self) -> None:
         assert type(await refusal(multipart())) is MissingImage
 
     @pytest.mark.parametrize("body", [b"", b"\r\n"])
-    async def test_an_empty_body_breaks_off(self, body: bytes) -> None:
+    async def test_empty_body_is_malformed(self, body: bytes) -> None:
         assert type(await refusal(body)) is Malformed
 
     @pytest.mark.parametrize("body", [b"{}", b"\x00" * 1000, NOISE[:1000], b"-" * 1000, b"\n" * 70_000])
@@ -70,7 +70,7 @@ class TestBroken:
     @pytest.mark.promise("B7")
     @pytest.mark.heavy
     @pytest.mark.parametrize("split", [1, None])
-    def test_cut_anywhere_it_is_never_taken_for_whole(self, split: int | None) -> None:
+    def test_truncated_body_is_never_accepted(self, split: int | None) -> None:
         whole = multipart(part('name="a"', b"b"), part(FILE, b"picture", "Content-Type: image/png"), part('name="c"'))
         closed = len(whole) - len("\r\n")
 
@@ -79,8 +79,8 @@ class TestBroken:
 
         assert at_once(cut_everywhere()) == {Malformed}
 
-    def test_a_byte_gone_anywhere_never_changes_the_picture_unnoticed(self) -> None:
-        """Where the frame loses a byte, the file may not grow by what was frame."""
+    def test_missing_byte_never_changes_the_picture_silently(self) -> None:
+        """If the framing loses a byte, framing bytes must not become part of the file."""
         whole = upload_body(b"picture")
 
         async def without(index: int) -> bytes:
@@ -106,20 +106,20 @@ class TestBroken:
             b" folded: z\r\n",
         ],
     )
-    async def test_a_broken_header(self, header: bytes) -> None:
+    async def test_broken_header_is_malformed(self, header: bytes) -> None:
         body = upload_body(b"picture").replace(b"Content-Type", header + b"Content-Type")
 
         assert type(await refusal(body)) is Malformed
 
-    async def test_a_part_without_headers_is_nobodys(self) -> None:
+    async def test_part_without_headers_is_ignored(self) -> None:
         assert type(await refusal(f"--{BOUNDARY}\r\n\r\npicture\r\n--{BOUNDARY}--\r\n".encode())) is MissingImage
 
-    async def test_a_part_without_headers_takes_nothing_from_the_one_before_it(self) -> None:
+    async def test_part_without_headers_does_not_inherit_the_name(self) -> None:
         nameless = f"--{BOUNDARY}\r\n\r\nnobody's\r\n".encode()
 
         assert await read(multipart(part(FILE, b"picture"), nameless)) == b"picture"
 
-    async def test_what_the_body_raises_goes_through(self) -> None:
+    async def test_exceptions_of_the_body_propagate(self) -> None:
         head = upload_body(b"picture")[:-20]
 
         with pytest.raises(ConnectionResetError):
@@ -147,7 +147,7 @@ class TestBroken:
         max_size=25,
     )
 )
-def test_whatever_comes_there_is_a_file_or_a_refusal(body: list[bytes]) -> None:
+def test_random_bodies_give_a_file_or_a_refusal(body: list[bytes]) -> None:
     async def taken() -> bytes | None:
         try:
             return await read(b"".join(body), split=3)

@@ -1,4 +1,4 @@
-"""Which part is the picture, and that what its file is called does not matter."""
+"""Field names select the picture; file names do not matter."""
 
 import pytest
 
@@ -35,23 +35,23 @@ class TestNames:
             'NAME="image"; FileName="a.jpg"',
         ],
     )
-    async def test_the_field_is_found_however_it_is_spelled(self, disposition: str) -> None:
+    async def test_field_name_spellings_are_accepted(self, disposition: str) -> None:
         assert await read(multipart(part(disposition, b"picture"))) == b"picture"
 
-    async def test_the_name_of_the_header_has_no_case(self) -> None:
+    async def test_header_name_is_case_insensitive(self) -> None:
         body = upload_body(b"picture").replace(b"Content-Disposition", b"CONTENT-disposition")
 
         assert await read(body, split=1) == b"picture"
 
     @pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
     @pytest.mark.parametrize("split", [1, None])
-    async def test_the_name_of_the_file_says_nothing_to_us(self, name: str, split: int | None) -> None:
+    async def test_file_name_is_ignored(self, name: str, split: int | None) -> None:
         body = multipart(part(f'name="image"; filename="{name}"', b"picture"))
 
         assert await read(body, split=split) == b"picture"
 
     @pytest.mark.parametrize("break_", ["\r\n", "\r", "\r\nX-Injected: yes\r\n"])
-    async def test_a_line_end_within_a_name_never_leads_to_a_picture_of_another_field(self, break_: str) -> None:
+    async def test_line_end_in_a_name_never_matches_another_field(self, break_: str) -> None:
         body = multipart(part(f'name="other{break_}"; name="image"; filename="a.jpg"', b"picture"))
 
         assert isinstance(await refusal(body), (Malformed, MissingImage))
@@ -65,31 +65,31 @@ class TestNames:
             'filename="a.jpg"',
         ],
     )
-    async def test_a_file_under_another_name_is_not_it(self, disposition: str) -> None:
+    async def test_file_in_another_field_is_missing_image(self, disposition: str) -> None:
         error = await refusal(multipart(part(disposition, b"picture")))
 
         assert type(error) is MissingImage
         assert "`image`" in str(error)
 
-    async def test_a_picture_sent_as_text_is_called_so(self) -> None:
+    async def test_picture_sent_as_text_is_named(self) -> None:
         error = await refusal(multipart(part('name="image"', b"picture")))
 
         assert type(error) is MissingImage
         assert "is text" in str(error)
 
-    async def test_an_extended_name_alone_is_none_as_rfc_7578_has_it(self) -> None:
+    async def test_extended_name_alone_is_not_a_name(self) -> None:
         body = multipart(part("name=\"image\"; filename*=UTF-8''a.jpg", b"picture"))
 
         assert type(await refusal(body)) is MissingImage
 
     @pytest.mark.promise("B7")
-    async def test_two_pictures_are_one_too_many(self) -> None:
+    async def test_two_pictures_are_malformed(self) -> None:
         error = await refusal(multipart(part(FILE, b"one"), part(FILE, b"two")))
 
         assert type(error) is Malformed
         assert "two `image` fields" in str(error)
 
-    async def test_a_picture_with_the_same_name_as_a_text_is_refused_in_either_order(self) -> None:
+    async def test_text_and_file_with_the_same_name_are_refused(self) -> None:
         file, words = part(FILE, b"one"), part('name="image"', b"text")
 
         assert type(await refusal(multipart(file, words))) is MissingImage

@@ -1,4 +1,4 @@
-"""What a refused upload is judged by."""
+"""Fixtures that check what an upload leaves."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""An upload that is taken: what is stored of it, what is written down, and what can be seen while it comes."""
+"""Accepted uploads: what is stored, recorded and visible meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,110 +30,110 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
-async def test_the_original_is_stored_byte_for_byte_under_its_real_type(
+async def test_original_is_stored_unchanged_with_its_real_type(
     uploads: UploadService, store: CountingStore, format: str
 ) -> None:
     file = picture(format=format)
 
-    image = await uploads.receive(chunks_of(file, 1000))
+    upload = await uploads.receive(chunks_of(file, 1000))
 
-    stored = await store.inner.get(original_key(image.upload_id))
+    stored = await store.inner.get(original_key(upload.upload_id))
     assert stored.body == file
     assert stored.info.content_type == f"image/{format}"
-    assert await store.keys() == [f"originals/{image.upload_id}"]
+    assert await store.keys() == [f"originals/{upload.upload_id}"]
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
-async def test_it_is_described_as_it_is(uploads: UploadService, repository: WatchedRepository, format: str) -> None:
+async def test_upload_describes_the_picture(uploads: UploadService, repository: WatchedRepository, format: str) -> None:
     file = picture(130, 101, format)
     before = datetime.now(UTC)
 
-    image = await uploads.receive(chunks_of(file))
+    upload = await uploads.receive(chunks_of(file))
 
-    assert parse_upload_id(image.upload_id) == image.upload_id
-    assert (image.format, image.original_size, image.width, image.height) == (format, len(file), 130, 101)
-    assert image.color.startswith("#")
-    assert len(image.color) == 7
-    assert len(image.thumbhash) >= 8
-    assert before <= image.created_at <= datetime.now(UTC)
-    assert await repository.find(image.upload_id) == (
-        image,
-        Job(image.upload_id, JobStatus.PENDING, 0, None, image.created_at, image.created_at),
+    assert parse_upload_id(upload.upload_id) == upload.upload_id
+    assert (upload.format, upload.original_size, upload.width, upload.height) == (format, len(file), 130, 101)
+    assert upload.color.startswith("#")
+    assert len(upload.color) == 7
+    assert len(upload.thumbhash) >= 8
+    assert before <= upload.created_at <= datetime.now(UTC)
+    assert await repository.find(upload.upload_id) == (
+        upload,
+        Job(upload.upload_id, JobStatus.PENDING, 0, None, upload.created_at, upload.created_at),
     )
 
 
-async def test_every_standard_variant_waits(uploads: UploadService) -> None:
-    image = await uploads.receive(chunks_of(picture()))
+async def test_every_standard_variant_is_waiting(uploads: UploadService) -> None:
+    upload = await uploads.receive(chunks_of(picture()))
 
-    assert image.variants == {
-        f"{size}.{format}": WarmedVariant(f"/images/{image.upload_id}/{size}.{format}", VariantState.WAITING)
+    assert upload.variants == {
+        f"{size}.{format}": WarmedVariant(f"/images/{upload.upload_id}/{size}.{format}", VariantState.WAITING)
         for size in ("tiny", "small")
         for format in ("jpg", "png", "webp", "avif")
     }
-    assert set(image.variants) == {variant.name for variant in SIZES.standard}
+    assert set(upload.variants) == {variant.name for variant in SIZES.standard}
 
 
-async def test_its_sides_are_those_of_the_upright_picture(uploads: UploadService) -> None:
+async def test_dimensions_are_upright(uploads: UploadService) -> None:
     upright = Picture.new("RGB", (140, 100), "teal")
 
-    image = await uploads.receive(chunks_of(oriented(upright, 6)))
+    upload = await uploads.receive(chunks_of(oriented(upright, 6)))
 
-    assert (image.width, image.height) == (140, 100)
+    assert (upload.width, upload.height) == (140, 100)
 
 
 @pytest.mark.parametrize("sides", [(100, 100), (1000, 100), (100, 1000)])
-async def test_the_least_and_the_largest_sides_are_taken(uploads: UploadService, sides: tuple[int, int]) -> None:
-    image = await uploads.receive(chunks_of(picture(*sides)))
+async def test_smallest_and_largest_sides_are_accepted(uploads: UploadService, sides: tuple[int, int]) -> None:
+    upload = await uploads.receive(chunks_of(picture(*sides)))
 
-    assert (image.width, image.height) == sides
+    assert (upload.width, upload.height) == sides
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("split", [1, 11, 12, 65_536, 100_003, None])
-async def test_however_it_comes_in_pieces_all_of_it_is_stored(
+async def test_chunking_does_not_change_the_original(
     uploads: UploadService, store: CountingStore, split: int | None
 ) -> None:
     side = 110 if split and split < 100 else 550  # noise of 0.9 MB, more than is written at once
     noise = np.random.default_rng(5).integers(0, 256, (side, side, 3), np.uint8)
     file = pictures.png(Picture.fromarray(noise))
 
-    image = await uploads.receive(chunks_of(file, split))
+    upload = await uploads.receive(chunks_of(file, split))
 
-    assert (await store.inner.get(original_key(image.upload_id))).body == file
-    assert image.original_size == len(file)
+    assert (await store.inner.get(original_key(upload.upload_id))).body == file
+    assert upload.original_size == len(file)
 
 
-async def test_what_follows_the_picture_in_its_file_is_kept_too(uploads: UploadService, store: CountingStore) -> None:
+async def test_trailing_bytes_are_kept(uploads: UploadService, store: CountingStore) -> None:
     file = picture() + b"what a camera leaves at the end"
 
-    image = await uploads.receive(chunks_of(file))
+    upload = await uploads.receive(chunks_of(file))
 
-    assert (await store.inner.get(original_key(image.upload_id))).body == file
+    assert (await store.inner.get(original_key(upload.upload_id))).body == file
 
 
-async def test_it_is_announced_once_and_counted(
+async def test_upload_is_published_once_and_counted(
     uploads: UploadService, queue: RecordingQueue, metrics: Metrics
 ) -> None:
-    image = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(picture()))
 
-    assert queue.published == [image.upload_id]
+    assert queue.published == [upload.upload_id]
     assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
 
 
-async def test_nothing_temporary_stays(uploads: UploadService, temporary: Path) -> None:
+async def test_no_temporary_file_is_left(uploads: UploadService, temporary: Path) -> None:
     await uploads.receive(chunks_of(picture()))
 
     assert files_below(temporary) == []
 
 
-async def test_a_queue_that_is_away_does_not_matter(
+async def test_queue_outage_does_not_fail_the_upload(
     uploads: UploadService, queue: RecordingQueue, repository: WatchedRepository, metrics: Metrics
 ) -> None:
     queue.failure = queue_away()
 
-    image = await uploads.receive(chunks_of(picture()))
+    upload = await uploads.receive(chunks_of(picture()))
 
-    assert await repository.next_pending() == image.upload_id
+    assert await repository.next_pending() == upload.upload_id
     assert sample(metrics, "darkroom_uploads_total", outcome="ok") == 1
 
 
@@ -145,7 +145,7 @@ async def test_the_same_file_twice_at_once_is_two_uploads(uploads: UploadService
     assert await store.keys() == sorted([original_key(first.upload_id), original_key(second.upload_id)])
 
 
-async def test_from_its_first_bytes_there_is_a_job_and_nobody_else_knows(
+async def test_job_exists_invisibly_from_the_first_bytes(
     uploads: UploadService, database: Database, repository: WatchedRepository, store: CountingStore, temporary: Path
 ) -> None:
     file = picture()
@@ -177,7 +177,7 @@ async def test_from_its_first_bytes_there_is_a_job_and_nobody_else_knows(
     assert await rows(database) == (1, 1)
 
 
-async def test_its_bytes_and_seconds_are_observed_once_it_is_durable(uploads: UploadService, metrics: Metrics) -> None:
+async def test_bytes_and_seconds_are_observed_once_durable(uploads: UploadService, metrics: Metrics) -> None:
     file = picture()
     await uploads.receive(chunks_of(file))
     with pytest.raises(UnsupportedFormat):
@@ -188,9 +188,9 @@ async def test_its_bytes_and_seconds_are_observed_once_it_is_durable(uploads: Up
     assert 0 < sample(metrics, "darkroom_upload_seconds_sum") < 60
 
 
-async def test_the_job_keeps_the_id_of_the_request(uploads: UploadService, repository: WatchedRepository) -> None:
+async def test_job_keeps_the_request_id(uploads: UploadService, repository: WatchedRepository) -> None:
     with bound_contextvars(request="from-the-edge"):
-        image = await uploads.receive(chunks_of(picture()))
+        upload = await uploads.receive(chunks_of(picture()))
 
-    _, job = await repository.find(image.upload_id)
+    _, job = await repository.find(upload.upload_id)
     assert job.trace_context == TraceContext("from-the-edge", None)

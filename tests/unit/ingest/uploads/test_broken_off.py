@@ -1,4 +1,4 @@
-"""An upload that breaks off, by its client or by a cancellation: nothing of it is left anywhere."""
+"""Uploads interrupted by the client or a cancellation leave nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ JPEG = picture()
 
 
 class SlowDisk(DiskStore):
-    """Waits before a finished file gets its name: where a power cut, or a cancellation, has most time to come."""
+    """Waits before renaming a finished file, where a cancellation is most likely."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -45,7 +45,7 @@ class SlowDisk(DiskStore):
 class TestBreakingOff:
     @pytest.mark.parametrize("error", [Malformed("m"), TooLarge("l"), UploadTimeout("t"), MissingImage("i")])
     @pytest.mark.parametrize("pieces", [0, 1, 3])
-    async def test_what_the_source_raises_goes_through(
+    async def test_exceptions_of_the_source_propagate(
         self, uploads: UploadService, metrics: Metrics, assert_nothing_left: Check, error: Refused, pieces: int
     ) -> None:
         body = Pieces([JPEG[:12], JPEG[12:700], JPEG[700:1000]][:pieces], error)
@@ -57,7 +57,7 @@ class TestBreakingOff:
         assert sample(metrics, "darkroom_uploads_total", outcome=error.code) == 1
         await assert_nothing_left()
 
-    async def test_a_defect_in_the_source_leaves_nothing_either(
+    async def test_unexpected_error_in_the_source_leaves_nothing(
         self, uploads: UploadService, metrics: Metrics, assert_nothing_left: Check
     ) -> None:
         with pytest.raises(KeyError):
@@ -66,7 +66,7 @@ class TestBreakingOff:
         assert sample(metrics, "darkroom_uploads_total", outcome="aborted") == 1
         await assert_nothing_left()
 
-    async def test_cancelled_while_it_comes(
+    async def test_cancelled_while_receiving_leaves_nothing(
         self, uploads: UploadService, database: Database, metrics: Metrics, assert_nothing_left: Check
     ) -> None:
         more = Gate()
@@ -81,7 +81,7 @@ class TestBreakingOff:
         await assert_nothing_left()
 
     @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
-    async def test_cancelled_while_it_is_stored(
+    async def test_cancelled_while_storing_leaves_nothing(
         self, uploads: UploadService, store: CountingStore, assert_nothing_left: Check, done: bool
     ) -> None:
         await self.cancel_at(store.hold("put", done=done), uploads, chunks_of(JPEG))
@@ -89,7 +89,7 @@ class TestBreakingOff:
         await assert_nothing_left()
 
     @pytest.mark.parametrize("method", ["begin", "accept"])
-    async def test_cancelled_while_it_is_written_down(
+    async def test_cancelled_while_recording_leaves_nothing(
         self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check, method: str
     ) -> None:
         await self.cancel_at(repository.hold(method), uploads, chunks_of(JPEG))
@@ -97,10 +97,10 @@ class TestBreakingOff:
         await assert_nothing_left()
 
     @pytest.mark.heavy
-    async def test_cancelled_while_a_thread_writes_it_to_the_disk(
+    async def test_cancelled_while_writing_to_disk_leaves_nothing(
         self, pool: RenderPool, repository: WatchedRepository, variant_service: VariantService, tmp_path: Path
     ) -> None:
-        """A thread cannot be cancelled: what it writes after the undoing is nobody's."""
+        """A thread cannot be cancelled: what it writes after the undo would be orphaned."""
         disk = SlowDisk(tmp_path / "objects")
         uploads = UploadService(
             store=disk,
@@ -117,7 +117,7 @@ class TestBreakingOff:
         await asyncio.to_thread(disk.writing.wait, 10)
 
         upload.cancel()
-        await asyncio.wait([upload], timeout=0.5)  # until it ends, or for long enough to have undone all it knows of
+        await asyncio.wait([upload], timeout=0.5)  # until it ends, or long enough to have undone everything
         disk.go_on.set()
         await asyncio.gather(upload, return_exceptions=True)
         await asyncio.to_thread(disk.written.wait, 10)
@@ -128,6 +128,6 @@ class TestBreakingOff:
         upload = asyncio.create_task(uploads.receive(body))
         await reached(gate, upload)
         upload.cancel()
-        asyncio.get_running_loop().call_later(0.05, gate.open)  # what was begun when it was cancelled ends after that
+        asyncio.get_running_loop().call_later(0.05, gate.open)  # the running write ends after the cancellation
         with pytest.raises(asyncio.CancelledError):
             await upload

@@ -1,4 +1,4 @@
-"""The end of an upload: original, variants and rows, in an order that can be taken up again."""
+"""Deleting an upload: original, variants and rows, in an order that can be resumed."""
 
 import asyncio
 
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:
-    image = await uploads.receive(chunks_of(picture()))
-    await deliver(warmup.run, image.upload_id)
-    return image.upload_id
+    upload = await uploads.receive(chunks_of(picture()))
+    await deliver(warmup.run, upload.upload_id)
+    return upload.upload_id
 
 
 @pytest.mark.heavy
-async def test_nothing_of_it_is_left(
+async def test_delete_leaves_nothing(
     uploads: UploadService, warmup: WarmUp, store: CountingStore, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)
@@ -42,7 +42,7 @@ async def test_nothing_of_it_is_left(
     assert await rows(database) == (0, 0)
 
 
-async def test_a_second_time_it_is_unknown(uploads: UploadService, store: CountingStore) -> None:
+async def test_second_delete_raises_unknown_upload(uploads: UploadService, store: CountingStore) -> None:
     upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
     await uploads.delete(upload_id)
     store.calls.clear()
@@ -53,7 +53,7 @@ async def test_a_second_time_it_is_unknown(uploads: UploadService, store: Counti
     assert store.calls == []
 
 
-async def test_an_unknown_id_costs_the_store_nothing(uploads: UploadService, store: CountingStore) -> None:
+async def test_unknown_id_does_not_touch_the_store(uploads: UploadService, store: CountingStore) -> None:
     with pytest.raises(UnknownUpload):
         await uploads.delete(new_upload_id())
 
@@ -61,7 +61,7 @@ async def test_an_unknown_id_costs_the_store_nothing(uploads: UploadService, sto
 
 
 @pytest.mark.heavy
-async def test_others_stay_as_they_are(
+async def test_other_uploads_are_kept(
     uploads: UploadService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
 ) -> None:
     upload_id, other = await warmed(uploads, warmup), await warmed(uploads, warmup)
@@ -74,7 +74,9 @@ async def test_others_stay_as_they_are(
 
 
 @pytest.mark.heavy
-async def test_it_is_served_no_more(uploads: UploadService, warmup: WarmUp, variant_service: VariantService) -> None:
+async def test_deleted_upload_is_not_served(
+    uploads: UploadService, warmup: WarmUp, variant_service: VariantService
+) -> None:
     upload_id = await warmed(uploads, warmup)
     await variant_service.fetch(upload_id, SIZES.standard[0])
 
@@ -86,7 +88,7 @@ async def test_it_is_served_no_more(uploads: UploadService, warmup: WarmUp, vari
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("method", ["delete", "list"])
-async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_completes_it(
+async def test_store_failure_keeps_it_listed_for_another_delete(
     *,
     uploads: UploadService,
     warmup: WarmUp,
@@ -109,7 +111,7 @@ async def test_a_store_that_fails_half_way_keeps_it_listed_until_another_call_co
 
 
 @pytest.mark.heavy
-async def test_a_database_that_fails_at_the_end_keeps_it_listed_until_another_call_completes_it(
+async def test_database_failure_keeps_it_listed_for_another_delete(
     uploads: UploadService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)
@@ -125,7 +127,7 @@ async def test_a_database_that_fails_at_the_end_keeps_it_listed_until_another_ca
 
 
 @pytest.mark.heavy
-async def test_a_database_that_is_away_touches_no_object(
+async def test_database_outage_deletes_no_object(
     uploads: UploadService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
 ) -> None:
     upload_id = await warmed(uploads, warmup)
@@ -139,7 +141,7 @@ async def test_a_database_that_is_away_touches_no_object(
 
 
 @pytest.mark.heavy
-async def test_two_who_delete_at_once_leave_nothing_and_break_nothing(
+async def test_concurrent_deletes_succeed(
     uploads: UploadService, warmup: WarmUp, store: CountingStore, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)
@@ -152,7 +154,7 @@ async def test_two_who_delete_at_once_leave_nothing_and_break_nothing(
     assert await rows(database) == (0, 0)
 
 
-async def test_the_cdn_is_told_before_the_rows_go(
+async def test_cdn_is_invalidated_before_rows_are_deleted(
     uploads: UploadService, cdn: RecordingCdn, repository: WatchedRepository
 ) -> None:
     upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
@@ -164,6 +166,6 @@ async def test_the_cdn_is_told_before_the_rows_go(
     cdn.failure = None
     await uploads.delete(upload_id)
 
-    assert cdn.forgotten == [f"upload-{upload_id}"]
+    assert cdn.invalidated == [f"upload-{upload_id}"]
     with pytest.raises(UnknownUpload):
         await repository.find(upload_id)

@@ -1,4 +1,4 @@
-"""An upload that meets a failure of ours: it says so, and no promise is left that cannot be kept."""
+"""Uploads that meet a failure of the service leave nothing behind."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ JPEG = picture()
 
 
 class TestFailures:
-    async def test_the_store_is_away(
+    async def test_store_outage_leaves_nothing(
         self, uploads: UploadService, store: CountingStore, metrics: Metrics, assert_nothing_left: Check
     ) -> None:
         store.fail("put")
@@ -36,7 +36,7 @@ class TestFailures:
         assert sample(metrics, "darkroom_uploads_total", outcome="store_unavailable") == 1
         await assert_nothing_left()
 
-    async def test_the_store_stays_away(
+    async def test_persistent_store_outage_leaves_nothing(
         self, uploads: UploadService, store: CountingStore, assert_nothing_left: Check
     ) -> None:
         store.fail("put", 100)
@@ -48,7 +48,7 @@ class TestFailures:
         await assert_nothing_left()
 
     @pytest.mark.parametrize("method", ["begin", "accept"])
-    async def test_the_database_fails_once(
+    async def test_single_database_error_leaves_nothing(
         self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check, method: str
     ) -> None:
         repository.fail(method, 1)
@@ -58,7 +58,7 @@ class TestFailures:
 
         await assert_nothing_left()
 
-    async def test_the_database_is_away_from_the_beginning(
+    async def test_database_outage_leaves_nothing(
         self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check
     ) -> None:
         for method in ("begin", "accept", "delete"):
@@ -70,10 +70,10 @@ class TestFailures:
         await assert_nothing_left()
 
     @pytest.mark.promise("B10")
-    async def test_a_row_that_cannot_be_taken_back_keeps_its_original(
+    async def test_row_that_cannot_be_removed_keeps_its_original(
         self, uploads: UploadService, repository: WatchedRepository, store: CountingStore, temporary: Path
     ) -> None:
-        """Whether the row was committed is not known then, and a row without its original is a broken promise."""
+        """The row may have been committed, and a row must not be without original."""
         repository.fail("accept")
         repository.fail("delete")
 
@@ -84,12 +84,12 @@ class TestFailures:
         assert await store.keys() == [f"originals/{upload_id}"]
         assert files_below(temporary) == []
 
-    async def test_a_file_in_place_of_the_temporary_folder(
+    async def test_unwritable_temporary_folder_raises_unavailable(
         self, uploads: UploadService, store: CountingStore, database: Database, temporary: Path
     ) -> None:
         await anyio.Path(temporary).write_bytes(b"")
 
-        with pytest.raises(Unavailable, match="no room") as caught:
+        with pytest.raises(Unavailable, match="cannot write") as caught:
             await uploads.receive(chunks_of(JPEG))
 
         assert type(caught.value) is Unavailable
@@ -97,11 +97,11 @@ class TestFailures:
         assert await rows(database) == (0, 0)
 
     @pytest.mark.promise("A14")
-    async def test_a_render_process_that_dies(
+    async def test_dead_render_process_leaves_nothing(
         self, uploads: UploadService, pool: RenderPool, assert_nothing_left: Check
     ) -> None:
         [process] = pool._idle
-        os.kill(process.pid, signal.SIGSTOP)  # or it might answer before it is killed
+        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot answer before it is killed
         receiving = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
         while process in pool._idle:  # until it has the picture
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""A picture that is not taken: the upload says why, and nothing of it is left anywhere."""
+"""Refused pictures: the upload raises the reason and leaves nothing."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[bytes, type[Refused]]] = {
 
 class TestPictures:
     @pytest.mark.parametrize(("file", "kind"), REFUSED.values(), ids=REFUSED)
-    async def test_one_that_is_not_taken_leaves_nothing(
+    async def test_refused_picture_leaves_nothing(
         self, uploads: UploadService, metrics: Metrics, assert_nothing_left: Check, file: bytes, kind: type[Refused]
     ) -> None:
         with pytest.raises(kind) as caught:
@@ -55,7 +55,7 @@ class TestPictures:
         assert sample(metrics, "darkroom_uploads_total", outcome=kind.code) == 1
         await assert_nothing_left()
 
-    async def test_what_is_no_picture_is_refused_by_its_first_bytes_and_never_written_down(
+    async def test_other_file_is_refused_by_its_first_bytes(
         self, uploads: UploadService, repository: WatchedRepository, store: CountingStore
     ) -> None:
         body = Pieces([b"GIF89a", b"123456", *[bytes(1000)] * 100])
@@ -67,15 +67,13 @@ class TestPictures:
         assert ("begin" in {method for method, _ in repository.calls}) is False
         assert store.count("put") == 0
 
-    async def test_one_that_cannot_be_decoded_is_never_stored(
-        self, uploads: UploadService, store: CountingStore
-    ) -> None:
+    async def test_undecodable_picture_is_never_stored(self, uploads: UploadService, store: CountingStore) -> None:
         with pytest.raises(Undecodable):
             await uploads.receive(chunks_of(JPEG[:-500]))
 
         assert store.count("put") == 0
 
-    async def test_one_that_could_be_looked_at_but_never_derived_is_not_taken(
+    async def test_picture_too_heavy_to_derive_is_refused(
         self,
         *,
         uploads: UploadService,

@@ -1,4 +1,4 @@
-"""The whole service, put together as `darkroom serve` does it, for as long as a module; its worker only on demand."""
+"""The whole service as `darkroom serve` builds it, one per module; its worker only on demand."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,12 +27,12 @@ class Service:
 
     @classmethod
     def of(cls, ingest: IngestServices) -> "Service":
-        return cls(ingest, serve_variants(ingest.origin, ingest_app(ingest, warm_up=False)))
+        return cls(ingest, serve_variants(ingest.proxy, ingest_app(ingest, warm_up=False)))
 
     def configured(self, **changes: Any) -> "Service":
-        """The same service, store and database under other settings, but for those that its pool was started with."""
-        settings = Settings(**_arguments(self.ingest.origin.settings) | changes)
-        return self.made_of(origin=replace(self.ingest.origin, settings=settings))
+        """The same service, store and database with other settings; its pool keeps the original ones."""
+        settings = Settings(**_arguments(self.ingest.proxy.settings) | changes)
+        return self.made_of(proxy=replace(self.ingest.proxy, settings=settings))
 
     def made_of(self, **parts: Any) -> "Service":
         return Service.of(replace(self.ingest, **parts))
@@ -54,8 +54,8 @@ class Service:
             return await client.delete(path)
 
     async def holdings(self) -> tuple[object, ...]:
-        """All that there is: stored objects, temporary files, rows."""
-        settings = self.ingest.origin.settings
+        """Returns stored objects, temporary files and rows."""
+        settings = self.ingest.proxy.settings
         objects = [name for name in files_below(settings.data_dir / "objects") if name.count("/")]
         return objects, files_below(settings.temporary), await rows(self.ingest.database)
 

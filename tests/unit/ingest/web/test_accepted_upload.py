@@ -1,4 +1,4 @@
-"""`POST /images/upload`: what a caller gets for a picture that is taken."""
+"""`POST /images/upload`: responses to accepted pictures."""
 
 import re
 from io import BytesIO
@@ -24,7 +24,7 @@ TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": 
 MIB = 1 << 20
 
 
-async def test_the_answer_is_that_of_the_contract(service: Service, tmp_path: Path) -> None:
+async def test_response_matches_the_contract(service: Service, tmp_path: Path) -> None:
     file = photograph_bytes("rocket.jpg")
     (tmp_path / "rocket").write_bytes(file)
     seen = inspect(tmp_path / "rocket", Limits(100, 1000))
@@ -76,7 +76,7 @@ async def test_every_url_works_at_once(service: Service) -> None:
         ({"cdn_url": "https://cdn.test/pictures/", "public_url": "https://origin.test"}, "https://cdn.test/pictures"),
     ],
 )
-async def test_urls_begin_where_the_settings_say(service: Service, settings: dict[str, str], base: str) -> None:
+async def test_urls_begin_with_the_configured_base(service: Service, settings: dict[str, str], base: str) -> None:
     answer = (await service.configured(**settings).upload(picture())).json()
 
     upload_id = answer["uploadId"]
@@ -106,7 +106,7 @@ async def test_configured_sizes_are_those_of_the_urls(service: Service) -> None:
 
 @pytest.mark.promise("B8")
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
-async def test_the_content_decides_what_it_is_whatever_it_is_called(service: Service, format: str) -> None:
+async def test_format_is_decided_by_content(service: Service, format: str) -> None:
     file = part('name="image"; filename="x.php"', picture(format=format), "Content-Type: text/html")
     exchange = await Exchange([multipart(file)]).run(service.app, "POST", "/images/upload", content_type=MULTIPART)
 
@@ -115,7 +115,7 @@ async def test_the_content_decides_what_it_is_whatever_it_is_called(service: Ser
 
 
 @pytest.mark.parametrize("filename", ["../../etc/passwd", "x" * 300, "a\0b.png", "\u202egpj.exe", "><script>"])
-async def test_the_name_of_the_file_gets_nowhere(service: Service, filename: str) -> None:
+async def test_file_name_is_not_used(service: Service, filename: str) -> None:
     before = (await service.holdings())[0]
     body = multipart(part(f'name="image"; filename="{filename}"', picture()))
 
@@ -129,7 +129,7 @@ async def test_the_name_of_the_file_gets_nowhere(service: Service, filename: str
 
 
 @pytest.mark.promise("B1")
-async def test_one_as_large_as_it_may_be(service: Service) -> None:
+async def test_largest_upload_is_accepted(service: Service) -> None:
     file = picture().ljust(MIB, b"\0")
 
     answer = await service.upload(file)
@@ -139,7 +139,7 @@ async def test_one_as_large_as_it_may_be(service: Service) -> None:
 
 
 @pytest.mark.parametrize("declared", [None, "0", "10", "999999", "-5", "1e3", "abc", "", "٣", "0x5"])
-async def test_content_length_is_not_believed(service: Service, declared: str | None) -> None:
+async def test_wrong_content_length_is_ignored(service: Service, declared: str | None) -> None:
     headers = {"content_type": MULTIPART}
     if declared is not None:
         headers["content_length"] = declared.encode().decode("latin-1")
@@ -149,7 +149,7 @@ async def test_content_length_is_not_believed(service: Service, declared: str | 
     assert exchange.status == 201
 
 
-async def test_the_connection_stays_open(service: Service) -> None:
+async def test_connection_stays_open(service: Service) -> None:
     exchange = await Exchange([upload_body(picture())]).run(
         service.app, "POST", "/images/upload", content_type=MULTIPART
     )
@@ -158,7 +158,7 @@ async def test_the_connection_stays_open(service: Service) -> None:
     assert exchange.received_after_end == 0
 
 
-async def test_an_upload_shows_among_the_metrics(service: Service) -> None:
+async def test_upload_is_counted_in_metrics(service: Service) -> None:
     await service.upload(picture())
 
     metrics = (await service.get("/metrics")).text

@@ -1,4 +1,4 @@
-"""An upload that a browser sends for another site's page is refused where there are no keys."""
+"""Without API keys, cross-site uploads are refused."""
 
 import pytest
 
@@ -31,7 +31,7 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("headers", REFUSED, ids=str)
-async def test_from_another_site_it_is_refused_unread(service: Service, headers: dict[str, str]) -> None:
+async def test_cross_site_upload_is_refused_unread(service: Service, headers: dict[str, str]) -> None:
     before = await service.holdings()
 
     answer = await service.upload(picture(), **headers)
@@ -44,11 +44,11 @@ async def test_from_another_site_it_is_refused_unread(service: Service, headers:
 
 
 @pytest.mark.parametrize("headers", TAKEN, ids=str)
-async def test_from_here_or_from_no_browser_it_is_taken(service: Service, headers: dict[str, str]) -> None:
+async def test_same_site_and_non_browser_uploads_are_accepted(service: Service, headers: dict[str, str]) -> None:
     assert (await service.upload(picture(), **headers)).status_code == 201
 
 
-async def test_behind_a_proxy_that_rewrites_the_host_the_public_url_is_ours(service: Service) -> None:
+async def test_public_url_is_accepted_behind_a_proxy(service: Service) -> None:
     headers = {"origin": "http://pictures.test:8080", "host": "ingest"}
 
     assert (await service.upload(picture(), **headers)).status_code == 403
@@ -58,15 +58,15 @@ async def test_behind_a_proxy_that_rewrites_the_host_the_public_url_is_ours(serv
 
 
 @pytest.mark.parametrize("headers", REFUSED, ids=str)
-async def test_where_there_are_keys_having_one_is_enough(service: Service, headers: dict[str, str]) -> None:
+async def test_api_key_suffices(service: Service, headers: dict[str, str]) -> None:
     locked = service.configured(api_keys=("first",))
 
     assert (await locked.upload(picture(), authorization="Bearer first", **headers)).status_code == 201
     assert (await locked.upload(picture(), **headers)).status_code == 401
 
 
-async def test_no_other_origin_is_let_read_or_ask(service: Service) -> None:
-    """No CORS: a browser shows foreign pages no answer, and asks in vain whether they may send more than a form."""
+async def test_cors_is_not_allowed(service: Service) -> None:
+    """Without CORS headers, browsers hide responses from other sites, and preflight requests fail."""
     async with service.client({"origin": THEIRS, "access-control-request-method": "POST"}) as client:
         asked = await client.options("/images/upload")
 

@@ -1,4 +1,4 @@
-"""`/docs`: Swagger UI, every file of it from here, in a policy that lets nothing else run."""
+"""`/docs`: Swagger UI, with all files from this server and a policy that allows nothing else."""
 
 import re
 from html.parser import HTMLParser
@@ -18,7 +18,7 @@ TYPES = {
 
 
 class Sources(HTMLParser):
-    """What a page loads by itself, and its inline scripts."""
+    """Returns what a page loads, and its inline scripts."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class Sources(HTMLParser):
 
 
 @pytest.mark.parametrize("path", TYPES)
-async def test_its_files_need_no_key_and_may_load_nothing_from_elsewhere(service: Service, path: str) -> None:
+async def test_docs_files_are_open_and_load_nothing_external(service: Service, path: str) -> None:
     answer = await service.configured(api_keys=("first",)).get(path)
 
     assert answer.status_code == 200
@@ -50,18 +50,18 @@ async def test_its_files_need_no_key_and_may_load_nothing_from_elsewhere(service
     assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
 
 
-async def test_the_page_loads_what_there_is(service: Service) -> None:
+async def test_docs_page_loads_existing_files(service: Service) -> None:
     page = Sources((await service.get("/docs")).text)
 
     assert page.inline == []
     assert {url for url in page.urls if url != "data:,"} == {*TYPES, "/openapi.json"} - {"/docs"}
 
 
-async def test_the_calls_are_those_of_this_server(service: Service) -> None:
+async def test_openapi_describes_this_server(service: Service) -> None:
     assert re.findall(r'url: "(.*)"', (await service.get("/docs/start.js")).text) == ["/openapi.json"]
 
 
-async def test_the_swagger_ui_reads_openapi_3_1(service: Service) -> None:
+async def test_swagger_ui_supports_openapi_3_1(service: Service) -> None:
     [version] = re.findall(r'PACKAGE_VERSION:"(\d+)\.', (await service.get("/docs/swagger-ui.js")).text)
 
     assert int(version) >= 5

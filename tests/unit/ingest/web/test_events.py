@@ -1,4 +1,4 @@
-"""`GET /images/{uploadId}/events`: the status as Server-Sent Events, until there is nothing more to come."""
+"""`GET /images/{uploadId}/events`: the status as Server-Sent Events, until the job ends."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ class Event:
 
 
 def events(answer: httpx.Response) -> list[Event]:
-    """Parsed as a browser does; comments are left out."""
+    """Parses events as a browser does; omits comments."""
     found = []
     for block in answer.text.replace("\r\n", "\n").split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))
@@ -42,10 +42,10 @@ async def upload(service: Service) -> UploadId:
 async def follow(
     service: Service, upload_id: UploadId, repository: WatchedRepository | None = None
 ) -> asyncio.Task[httpx.Response]:
-    """Somebody who has had the first event."""
+    """A client that has received the first event."""
     repository = repository or WatchedRepository(service.ingest.database)
     following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
-    for _ in range(3):  # to answer at all, for the first event, and to see whether there is another
+    for _ in range(3):  # for the response, the first event, and the look for the next one
         await repository.called("find")
     return following
 
@@ -81,7 +81,7 @@ async def test_each_event_is_a_change_and_progress_only_grows(service: Service) 
 
 
 @pytest.mark.parametrize("end", [JobStatus.COMPLETE, JobStatus.FAILED])
-async def test_one_that_has_ended_already_is_one_event(service: Service, end: JobStatus) -> None:
+async def test_ended_job_is_one_event(service: Service, end: JobStatus) -> None:
     upload_id = await upload(service)
     repository = service.ingest.repository
     await repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
@@ -95,7 +95,7 @@ async def test_one_that_has_ended_already_is_one_event(service: Service, end: Jo
 
 
 @pytest.mark.heavy
-async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> None:
+async def test_deleted_upload_sends_deleted_and_ends(service: Service) -> None:
     upload_id = await upload(service)
     following = await follow(service, upload_id)
     assert (await service.delete(f"/images/{upload_id}")).status_code == 204
@@ -107,7 +107,7 @@ async def test_an_upload_that_is_deleted_says_so_and_ends(service: Service) -> N
 
 
 @pytest.mark.heavy
-async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_back(service: Service) -> None:
+async def test_database_outage_ends_the_stream(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
     transport = httpx.ASGITransport(service.made_of(repository=repository).app)  # raises what the app raises
@@ -120,7 +120,7 @@ async def test_a_database_that_goes_away_ends_the_stream_for_the_client_to_come_
         assert [event.name for event in events(await following)] == ["status"]
 
 
-async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> None:
+async def test_unknown_upload_is_404(service: Service) -> None:
     answer = await service.get("/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/events")
 
     assert answer.status_code == 404
@@ -128,7 +128,7 @@ async def test_an_unknown_upload_is_an_answer_and_no_event(service: Service) -> 
 
 
 @pytest.mark.heavy
-async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
+async def test_disconnected_client_is_not_followed(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
     following = await follow(service, upload_id, repository)
@@ -136,13 +136,13 @@ async def test_who_leaves_is_followed_no_longer(service: Service) -> None:
     await eventually(following)
 
     asked = len(repository.calls)
-    await asyncio.sleep(0.4)  # in which it would have been asked again
+    await asyncio.sleep(0.4)  # long enough for another poll
     assert len(repository.calls) == asked
 
 
 @pytest.mark.heavy
-async def test_followers_are_counted_while_they_follow(service: Service) -> None:
-    metrics = service.ingest.origin.metrics
+async def test_open_streams_are_counted(service: Service) -> None:
+    metrics = service.ingest.proxy.metrics
     upload_id = await upload(service)
     following = await follow(service, upload_id)
     assert sample(metrics, "darkroom_event_streams") == 1

@@ -1,4 +1,4 @@
-"""A browser that posts the form without JavaScript gets a page; everyone else JSON."""
+"""A browser that posts the form without JavaScript gets a page; other clients get JSON."""
 
 import re
 from dataclasses import dataclass, field
@@ -77,12 +77,12 @@ def page(answer: httpx.Response) -> Page:
         ("", False),
     ],
 )
-async def test_who_gets_a_page(accept: str | None, html: bool) -> None:
+async def test_accept_header_selects_page_or_json(accept: str | None, html: bool) -> None:
     assert prefers_page(accept) is html
 
 
 @pytest.mark.heavy
-async def test_a_taken_picture_is_shown_with_all_its_urls(service: Service) -> None:
+async def test_accepted_picture_is_shown_with_all_urls(service: Service) -> None:
     answer = await service.upload(picture(), accept=BROWSER)
 
     assert answer.status_code == 201
@@ -101,7 +101,7 @@ async def test_a_taken_picture_is_shown_with_all_its_urls(service: Service) -> N
     assert "150 by 150" in found.words
 
 
-async def test_the_page_says_what_variants_do_not_carry(service: Service) -> None:
+async def test_page_lists_private_metadata(service: Service) -> None:
     file = jpeg(photograph("coffee.png"), exif=camera_exif(), comment=b"at home")
 
     stripped = page(await service.upload(file, accept=BROWSER)).words
@@ -119,7 +119,7 @@ async def test_the_page_says_what_variants_do_not_carry(service: Service) -> Non
 @pytest.mark.parametrize(
     ("file", "status", "words"), [(b"GIF89a" + bytes(99), 400, "JPEG, PNG or WebP"), (picture(99, 300), 422, "99x300")]
 )
-async def test_a_refusal_says_why_in_words(service: Service, file: bytes, status: int, words: str) -> None:
+async def test_refusal_page_says_why(service: Service, file: bytes, status: int, words: str) -> None:
     answer = await service.upload(file, accept=BROWSER)
 
     assert answer.status_code == status
@@ -129,7 +129,7 @@ async def test_a_refusal_says_why_in_words(service: Service, file: bytes, status
     assert "urn:" not in answer.text
 
 
-async def test_a_refusal_while_it_is_still_coming_is_a_page_too(service: Service) -> None:
+async def test_early_refusal_is_a_page(service: Service) -> None:
     answer = await service.upload(bytes(2 << 20), accept=BROWSER)
 
     assert answer.status_code == 413
@@ -137,7 +137,7 @@ async def test_a_refusal_while_it_is_still_coming_is_a_page_too(service: Service
     assert "at most 1 MB" in page(answer).words
 
 
-async def test_without_a_key_there_is_a_page_for_the_form_and_json_for_the_rest(service: Service) -> None:
+async def test_unauthorized_is_a_page_for_the_form_only(service: Service) -> None:
     locked = service.configured(api_keys=("first",))
 
     refused = await locked.upload(picture(), accept=BROWSER)
@@ -149,7 +149,7 @@ async def test_without_a_key_there_is_a_page_for_the_form_and_json_for_the_rest(
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json"])
-async def test_everyone_else_gets_json_and_caches_are_told(service: Service, accept: str) -> None:
+async def test_other_clients_get_json_with_vary(service: Service, accept: str) -> None:
     taken, refused = await service.upload(picture(), accept=accept), await service.upload(b"GIF89a", accept=accept)
 
     assert taken.headers["content-type"] == "application/json"
@@ -157,7 +157,7 @@ async def test_everyone_else_gets_json_and_caches_are_told(service: Service, acc
     assert taken.headers["vary"] == refused.headers["vary"] == "Accept"
 
 
-async def test_pictures_of_a_cdn_may_be_shown_and_of_no_other(service: Service) -> None:
+async def test_policy_allows_pictures_of_the_cdn_only(service: Service) -> None:
     elsewhere = service.configured(cdn_url="https://cdn.test:8443/pictures")
 
     answer = await elsewhere.upload(picture(), accept=BROWSER)
@@ -168,7 +168,7 @@ async def test_pictures_of_a_cdn_may_be_shown_and_of_no_other(service: Service) 
     assert "img-src 'self';" in (await service.upload(picture(), accept=BROWSER)).headers["content-security-policy"]
 
 
-async def test_nothing_configured_becomes_markup(service: Service) -> None:
+async def test_configured_values_are_escaped(service: Service) -> None:
     odd = service.configured(cdn_url="https://cdn.test/a&lt;b")
 
     text = (await odd.upload(picture(), accept=BROWSER)).text
@@ -177,7 +177,7 @@ async def test_nothing_configured_becomes_markup(service: Service) -> None:
     assert not re.search(r"a&lt;b", text)
 
 
-async def test_nothing_sent_becomes_markup(service: Service) -> None:
+async def test_sent_values_are_escaped(service: Service) -> None:
     async with service.client({"accept": BROWSER, "idempotency-key": NASTY}) as client:
         answer = await client.post("/images/upload", files={NASTY: (NASTY, picture(), NASTY)})
 

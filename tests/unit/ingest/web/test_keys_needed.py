@@ -1,4 +1,4 @@
-"""Once there are keys, every call needs one but variants, the health checks and the page."""
+"""With API keys, every call needs one except variants, health checks and the page."""
 
 import pytest
 import pytest_asyncio
@@ -42,7 +42,7 @@ async def locked(service: Service) -> Service:
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
 @pytest.mark.parametrize("authorization", WRONG[:2])
-async def test_without_the_right_one_a_call_is_refused(
+async def test_call_without_valid_key_is_401(
     locked: Service, method: str, path: str, authorization: str | None
 ) -> None:
     headers = {"authorization": authorization} if authorization else {}
@@ -56,7 +56,7 @@ async def test_without_the_right_one_a_call_is_refused(
 
 
 @pytest.mark.parametrize("authorization", WRONG)
-async def test_what_is_not_the_key_is_not_the_key(locked: Service, authorization: str | None) -> None:
+async def test_similar_keys_are_refused(locked: Service, authorization: str | None) -> None:
     headers = {"authorization": authorization} if authorization else {}
 
     assert (await Exchange().run(locked.app, "GET", "/images", **headers)).status == 401
@@ -74,13 +74,13 @@ async def test_what_is_not_the_key_is_not_the_key(locked: Service, authorization
         ("GET", "/metrics", 200),
     ],
 )
-async def test_with_one_of_them_a_call_is_answered(
+async def test_call_with_any_valid_key_succeeds(
     locked: Service, authorization: str, method: str, path: str, status: int
 ) -> None:
     assert (await Exchange().run(locked.app, method, path, authorization=authorization)).status == status
 
 
-async def test_an_upload_needs_one_and_leaves_nothing_without(locked: Service) -> None:
+async def test_upload_without_key_leaves_nothing(locked: Service) -> None:
     before = await locked.holdings()
     headers = {"content_type": MULTIPART}
     body = upload_body(picture())
@@ -94,7 +94,7 @@ async def test_an_upload_needs_one_and_leaves_nothing_without(locked: Service) -
 
 
 @pytest.mark.heavy
-async def test_variants_and_health_checks_need_none(service: Service, locked: Service) -> None:
+async def test_variants_and_health_checks_need_no_key(service: Service, locked: Service) -> None:
     upload_id = (await service.upload(picture())).json()["uploadId"]
 
     for path in (f"/images/{upload_id}/small.jpg", "/healthz", "/readyz"):
@@ -105,5 +105,5 @@ async def test_variants_and_health_checks_need_none(service: Service, locked: Se
 @pytest.mark.parametrize(
     "path", ["/healthz/../images", "/images/%2e%2e/healthz", "/healthz%2f", "//healthz", "/HEALTHZ"]
 )
-async def test_what_only_looks_like_an_open_path_is_not_open(locked: Service, path: str) -> None:
+async def test_similar_paths_are_not_open(locked: Service, path: str) -> None:
     assert (await Exchange().run(locked.app, "GET", path)).status == 401

@@ -82,7 +82,7 @@ class TestDocument:
 
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/json"
-        assert answer.json() == describe(locked.ingest.origin.settings, variants=True)
+        assert answer.json() == describe(locked.ingest.proxy.settings, variants=True)
 
     @pytest.mark.parametrize("variants", [True, False])
     async def test_every_link_names_an_operation(self, variants: bool) -> None:

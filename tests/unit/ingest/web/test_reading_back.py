@@ -1,4 +1,4 @@
-"""What the calls beside the upload answer: one upload, its status, its pages, its end."""
+"""The routes other than upload: show, status, list, delete, health."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ async def assert_problem(service: Service, method: str, path: str, status: int, 
 
 
 class TestShow:
-    async def test_has_what_the_upload_said_and_more(self, service: Service, created: dict[str, object]) -> None:
+    async def test_show_includes_the_upload_response(self, service: Service, created: dict[str, object]) -> None:
         answer = await service.get(f"/images/{created['uploadId']}")
 
         document = answer.json()
@@ -55,7 +55,7 @@ class TestShow:
         assert set(document) - set(created) == {"createdAt", "picture"}
         assert document["picture"].startswith("<picture>")
 
-    async def test_its_time_is_iso_8601_in_utc(self, service: Service) -> None:
+    async def test_created_at_is_iso_8601_utc(self, service: Service) -> None:
         before = datetime.now(UTC)
         upload_id = (await service.upload(picture())).json()["uploadId"]
 
@@ -64,12 +64,12 @@ class TestShow:
         assert before <= created_at <= datetime.now(UTC)
         assert created_at.utcoffset() == datetime.now(UTC).utcoffset()
 
-    async def test_status_is_that_of_the_job(self, service: Service, created: dict[str, object]) -> None:
+    async def test_status_is_the_jobs(self, service: Service, created: dict[str, object]) -> None:
         await advance(service.ingest, str(created["uploadId"]), JobStatus.FAILED)
 
         assert (await service.get(f"/images/{created['uploadId']}")).json()["status"] == "failed"
 
-    async def test_urls_follow_the_settings_of_today(self, service: Service, created: dict[str, object]) -> None:
+    async def test_urls_follow_current_settings(self, service: Service, created: dict[str, object]) -> None:
         moved = service.configured(cdn_url="https://cdn.test")
 
         document = (await moved.get(f"/images/{created['uploadId']}")).json()
@@ -79,7 +79,7 @@ class TestShow:
 
 
 class TestStatus:
-    async def test_before_a_warm_up_everything_waits(self, service: Service, created: dict[str, object]) -> None:
+    async def test_all_variants_wait_before_warm_up(self, service: Service, created: dict[str, object]) -> None:
         answer = await service.get(str(created["statusUrl"]))
 
         document = answer.json()
@@ -96,7 +96,7 @@ class TestStatus:
         }
 
     @pytest.mark.heavy
-    async def test_after_it_every_variant_is_known_as_it_is_served(
+    async def test_status_after_warm_up_matches_served_variants(
         self, service: Service, created: dict[str, object]
     ) -> None:
         upload_id = UploadId(str(created["uploadId"]))
@@ -115,7 +115,7 @@ class TestStatus:
             assert known["milliseconds"] is None or known["milliseconds"] > 0
             assert (known["quality"], known["score"]) == (None, None)
 
-    async def test_a_failure_says_why(self, service: Service, created: dict[str, object]) -> None:
+    async def test_failed_status_has_the_error(self, service: Service, created: dict[str, object]) -> None:
         await advance(service.ingest, str(created["uploadId"]), JobStatus.FAILED, "Export it again.")
 
         document = (await service.get(str(created["statusUrl"]))).json()
@@ -125,7 +125,7 @@ class TestStatus:
 
 class TestPages:
     @pytest.mark.heavy
-    async def test_they_hold_the_newest_first_as_they_are_shown_alone(self, service: Service) -> None:
+    async def test_pages_list_newest_first(self, service: Service) -> None:
         ids = [(await service.upload(picture())).json()["uploadId"] for _ in range(5)]
 
         seen, cursor = [], ""
@@ -140,7 +140,7 @@ class TestPages:
         assert [document["uploadId"] for document in seen[:5]] == ids[::-1]
         assert seen[0] == (await service.get(f"/images/{ids[-1]}")).json()
 
-    async def test_the_last_leads_nowhere(self, service: Service, created: dict[str, object]) -> None:
+    async def test_last_page_has_no_cursor(self, service: Service, created: dict[str, object]) -> None:
         document = (await service.get("/images?limit=100")).json()
 
         assert document["cursor"] is None
@@ -150,7 +150,7 @@ class TestPages:
         ("query", "limit"),
         [("", 20), ("?limit=1", 1), ("?limit=0", 1), ("?limit=-7", 1), ("?limit=100", 100), ("?limit=101", 100)],
     )
-    async def test_a_limit_is_brought_within_its_bounds(self, service: Service, query: str, limit: int) -> None:
+    async def test_limit_is_clamped(self, service: Service, query: str, limit: int) -> None:
         repository = EmptyRepository(service.ingest.database)
 
         assert (await service.made_of(repository=repository).get(f"/images{query}")).status_code == 200
@@ -170,7 +170,7 @@ class TestPages:
             "cursor=MjAyNQ==",
         ],
     )
-    async def test_nonsense_is_refused(self, service: Service, query: str) -> None:
+    async def test_invalid_limit_or_cursor_is_malformed(self, service: Service, query: str) -> None:
         detail = await assert_problem(service, "GET", f"/images?{query}", 400, "malformed")
 
         assert "limit" in detail
@@ -179,7 +179,7 @@ class TestPages:
 
 class TestDelete:
     @pytest.mark.heavy
-    async def test_all_of_it_is_gone(self, service: Service) -> None:
+    async def test_delete_removes_everything(self, service: Service) -> None:
         before = await service.holdings()
         upload_id = (await service.upload(picture())).json()["uploadId"]
         await deliver(service.ingest.warmup.run, upload_id)
@@ -194,16 +194,14 @@ class TestDelete:
         listed = (await service.get("/images?limit=100")).json()["images"]
         assert upload_id not in [document["uploadId"] for document in listed]
 
-    async def test_a_second_time_it_is_unknown(self, service: Service, created: dict[str, object]) -> None:
+    async def test_second_delete_is_404(self, service: Service, created: dict[str, object]) -> None:
         await service.delete(f"/images/{created['uploadId']}")
 
         await assert_problem(service, "DELETE", f"/images/{created['uploadId']}", 404, "not_found")
 
-    async def test_while_the_store_is_away_it_is_not_done_and_can_be_asked_again(
-        self, service: Service, created: dict[str, object]
-    ) -> None:
+    async def test_delete_in_store_outage_can_be_repeated(self, service: Service, created: dict[str, object]) -> None:
         path = f"/images/{created['uploadId']}"
-        broken = with_store(service, store := CountingStore(service.ingest.origin.store))
+        broken = with_store(service, store := CountingStore(service.ingest.proxy.store))
         store.fail("delete")
 
         exchange = await Exchange().run(broken.app, "DELETE", path)
@@ -219,24 +217,22 @@ class TestUnknown:
     @pytest.mark.parametrize(
         "upload_id", [UNKNOWN, UNKNOWN.upper(), UNKNOWN[:-1], UNKNOWN.replace("-", ""), "uploads", "%2e%2e", "a%00b"]
     )
-    async def test_an_id_that_is_nobodys_is_not_found(self, service: Service, upload_id: str, path: str) -> None:
+    async def test_unknown_id_is_404(self, service: Service, upload_id: str, path: str) -> None:
         await assert_problem(service, "GET", f"/images/{upload_id}{path}", 404, "not_found")
 
-    async def test_the_upper_case_spelling_of_a_known_one_is_not_found(
-        self, service: Service, created: dict[str, object]
-    ) -> None:
+    async def test_upper_case_id_is_404(self, service: Service, created: dict[str, object]) -> None:
         upload_id = str(created["uploadId"]).upper()
 
         await assert_problem(service, "GET", f"/images/{upload_id}", 404, "not_found")
         await assert_problem(service, "DELETE", f"/images/{upload_id}", 404, "not_found")
 
     @pytest.mark.parametrize("path", ["/nothing", "/images/upload/more", f"/images/{UNKNOWN}/variants", "/Images"])
-    async def test_no_such_path(self, service: Service, path: str) -> None:
+    async def test_unknown_path_is_404(self, service: Service, path: str) -> None:
         await assert_problem(service, "GET", path, 404, "not_found")
 
     @pytest.mark.parametrize("path", ["/images/", f"/images/{UNKNOWN}/", "/images/upload/", "/healthz/"])
-    async def test_a_slash_at_the_end_is_another_path_and_leads_nowhere(self, service: Service, path: str) -> None:
-        """A redirect would repeat the request's own Host to whoever has it in a cache."""
+    async def test_trailing_slash_is_404(self, service: Service, path: str) -> None:
+        """A cached redirect would repeat the request's Host header to others."""
         async with service.client({"host": "evil.test"}) as client:
             answer = await client.get(path)
 
@@ -258,13 +254,13 @@ class TestMethods:
             ("POST", f"/images/{UNKNOWN}/small.jpg", {"GET", "HEAD"}),
         ],
     )
-    async def test_another_is_refused_naming_those_there_are(
+    async def test_other_method_is_405_with_allow(
         self, service: Service, method: str, path: str, allowed: set[str]
     ) -> None:
         await self.assert_allowed(service, method, path, allowed)
 
     @pytest.mark.parametrize("method", ["PUT", "OPTIONS"])
-    async def test_where_one_path_has_two_calls_both_are_named(self, service: Service, method: str) -> None:
+    async def test_405_names_both_methods_of_a_path(self, service: Service, method: str) -> None:
         await self.assert_allowed(service, method, f"/images/{UNKNOWN}", {"GET", "HEAD", "DELETE"})
 
     async def assert_allowed(self, service: Service, method: str, path: str, allowed: set[str]) -> None:
@@ -278,7 +274,7 @@ class TestMethods:
 
 
 class TestHealth:
-    async def test_it_is_alive_and_ready(self, service: Service) -> None:
+    async def test_healthz_and_readyz_are_ok(self, service: Service) -> None:
         assert (await service.get("/healthz")).json() == {"status": "ok"}
         ready = await service.get("/readyz")
         assert (ready.status_code, ready.json()) == (
@@ -288,7 +284,7 @@ class TestHealth:
 
     @pytest.mark.promise("E9")
     @pytest.mark.heavy
-    async def test_without_its_tables_it_is_not_ready_and_says_so(self, service: Service) -> None:
+    async def test_readyz_without_tables_is_503(self, service: Service) -> None:
         database = service.ingest.database
         await database.migrate("base")
         try:
@@ -302,7 +298,7 @@ class TestHealth:
 
 
 class EmptyRepository(JobRepository):
-    """Keeps how much it was asked for."""
+    """Records the limits of its calls."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)
@@ -320,16 +316,16 @@ async def advance(ingest: IngestServices, upload_id: str, to: JobStatus, error: 
 
 
 def with_store(service: Service, store: CountingStore) -> Service:
-    """Over another store, down to the derivations."""
-    origin = service.ingest.origin
+    """The same service with another store, for derivations too."""
+    proxy = service.ingest.proxy
     variant_service = VariantService(
         store,
-        origin.pool,
-        Recipes(origin.settings),
-        origin.metrics,
-        temporary=origin.settings.temporary,
+        proxy.pool,
+        Recipes(proxy.settings),
+        proxy.metrics,
+        temporary=proxy.settings.temporary,
         timeout=5,
         memory_cache_bytes=0,
         missing_ttl=0.001,
     )
-    return service.made_of(origin=replace(origin, store=store, variant_service=variant_service))
+    return service.made_of(proxy=replace(proxy, store=store, variant_service=variant_service))

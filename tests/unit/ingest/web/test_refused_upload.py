@@ -1,4 +1,4 @@
-"""`POST /images/upload`: every refusal as the contract has it, nothing left behind, and no more read than needed."""
+"""`POST /images/upload`: every refusal matches the contract, leaves nothing, and reads no more than necessary."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
 
 
 def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
-    """The document of a refusal, checked in every respect but its words."""
+    """Returns the problem document, after checking everything but its text."""
     document: dict[str, Any] = json.loads(exchange.answer)
     assert (exchange.status, document["status"], document["code"]) == (status, status, code)
     assert set(document) == {"type", "title", "status", "detail", "code"}
@@ -60,7 +60,7 @@ def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
 
 
 async def send(service: Service, exchange: Exchange, **headers: str) -> Exchange:
-    """Posts it, and sees that nothing of it was left behind."""
+    """Posts it and checks that nothing is left."""
     before = await service.holdings()
     async with asyncio.timeout(20):
         await exchange.run(service.app, "POST", "/images/upload", **{"content_type": MULTIPART} | headers)
@@ -94,19 +94,19 @@ class TestBodies:
             ("multipart/form-data; boundary=another", "malformed"),
         ],
     )
-    async def test_another_kind_of_body(self, service: Service, content_type: str, code: str) -> None:
+    async def test_other_content_type_is_refused(self, service: Service, content_type: str, code: str) -> None:
         exchange = await send(service, Exchange([upload_body(picture())]), content_type=content_type)
 
         problem(exchange, 400, code)
 
-    async def test_no_content_type_at_all(self, service: Service) -> None:
+    async def test_missing_content_type_is_refused(self, service: Service) -> None:
         before = await service.holdings()
         exchange = await Exchange([upload_body(picture())]).run(service.app, "POST", "/images/upload")
 
         problem(exchange, 400, "missing_image")
         assert await service.holdings() == before
 
-    async def test_the_sentence_says_what_to_do(self, service: Service) -> None:
+    async def test_detail_says_what_to_do(self, service: Service) -> None:
         small = problem(await send(service, Exchange([REFUSED["too small"][0]])), 422, "too_small")
         large = problem(await send(service, Exchange([REFUSED["one byte too large"][0]])), 413, "too_large")
         other = problem(await send(service, Exchange([REFUSED["another field"][0]])), 400, "missing_image")
@@ -117,8 +117,8 @@ class TestBodies:
         assert "`image`" in other["detail"]
 
     @pytest.mark.parametrize("name", ["too small", "an empty file", "half a picture"])
-    async def test_when_a_whole_body_was_read_no_more_is_waited_for(self, service: Service, name: str) -> None:
-        """A server's `receive` then only returns once the client hangs up: the answer would end seconds late."""
+    async def test_response_after_a_complete_body_is_immediate(self, service: Service, name: str) -> None:
+        """`receive` then returns only when the client disconnects, so the response would end seconds late."""
         body, status, code = REFUSED[name]
 
         exchange = await send(service, Exchange([body]))
@@ -128,7 +128,7 @@ class TestBodies:
 
 
 class TestTooLarge:
-    async def test_declared_so_it_is_refused_before_any_of_it_is_read(self, service: Service) -> None:
+    async def test_too_large_content_length_is_refused_unread(self, service: Service) -> None:
         exchange = await send(service, Exchange(endless(b"")), content_length=str(50 * MIB))
 
         problem(exchange, 413, "too_large")
@@ -137,37 +137,37 @@ class TestTooLarge:
 
     @pytest.mark.promise("B3")
     @pytest.mark.parametrize("declared", ["1" + "0" * 26, str(MIB + (64 << 10) + 1)])
-    async def test_however_much_is_declared(self, service: Service, declared: str) -> None:
+    async def test_huge_content_length_is_refused(self, service: Service, declared: str) -> None:
         problem(await send(service, Exchange([]), content_length=declared), 413, "too_large")
 
-    async def test_who_waits_to_be_asked_is_never_asked(self, service: Service) -> None:
+    async def test_client_waiting_for_100_continue_is_not_asked(self, service: Service) -> None:
         exchange = await send(service, Exchange(endless(b"")), content_length=str(50 * MIB), expect="100-continue")
 
         problem(exchange, 413, "too_large")
         assert exchange.received == 0
 
-    async def test_undeclared_it_is_refused_as_soon_as_it_passes_the_limit(self, service: Service) -> None:
+    async def test_too_large_body_is_refused_at_the_limit(self, service: Service) -> None:
         exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
 
         problem(exchange, 413, "too_large")
         assert exchange.received_before_answer <= 1 + MIB // len(CHUNK) + 1
         assert exchange.headers["connection"] == "close"
 
-    async def test_what_still_comes_is_dropped_for_a_while_so_that_the_answer_arrives(self, service: Service) -> None:
+    async def test_remaining_body_is_discarded_for_a_while(self, service: Service) -> None:
         exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
 
         dropped = exchange.received - exchange.received_before_answer
         assert 16 <= dropped * len(CHUNK) / MIB <= 65
 
-    async def test_who_was_asked_and_sends_gets_that_while_too(self, service: Service) -> None:
-        """`Expect: 100-continue` was answered with the first read: there are bytes under way like any others."""
+    async def test_remaining_body_after_100_continue_is_discarded(self, service: Service) -> None:
+        """The first read answered `Expect: 100-continue`, so bytes are on their way."""
         exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])), expect="100-continue")
 
         problem(exchange, 413, "too_large")
         assert exchange.received > exchange.received_before_answer
 
     @pytest.mark.parametrize("filler", [b"\r\n" * 32_000, part('name="a"', bytes(60_000))])
-    async def test_what_is_not_the_picture_is_bounded_too(self, service: Service, filler: bytes) -> None:
+    async def test_other_fields_are_limited(self, service: Service, filler: bytes) -> None:
         exchange = await send(service, Exchange(repeat(filler)))
 
         assert exchange.status == 400
@@ -175,7 +175,7 @@ class TestTooLarge:
 
 
 class TestSlow:
-    async def test_one_that_stalls_is_told_so(self, service: Service) -> None:
+    async def test_stalled_upload_times_out(self, service: Service) -> None:
         impatient = service.configured(upload_stall_timeout=0.05, upload_timeout=1000)
         exchange = await send(impatient, Exchange([upload_body(picture())[:600]], ends=False))
 
@@ -183,17 +183,17 @@ class TestSlow:
         assert "0.05" in document["detail"]
         assert exchange.headers["connection"] == "close"
 
-    async def test_one_that_never_begins(self, service: Service) -> None:
+    async def test_upload_that_never_begins_times_out(self, service: Service) -> None:
         impatient = service.configured(upload_stall_timeout=0.05)
 
         problem(await send(impatient, Exchange(ends=False)), 408, "upload_timeout")
 
-    async def test_one_that_takes_too_long_as_a_whole(self, service: Service) -> None:
+    async def test_upload_beyond_the_total_time_times_out(self, service: Service) -> None:
         impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
 
         problem(await send(impatient, Exchange([upload_body(picture())[:600]], ends=False)), 408, "upload_timeout")
 
-    async def test_messages_without_bytes_are_no_sign_of_life_for_the_whole(self, service: Service) -> None:
+    async def test_empty_messages_do_not_extend_the_total_time(self, service: Service) -> None:
         impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
         exchange = Exchange(ends=False)
         exchange.body = iter(lambda: b"" if not exchange.status else None, None)
@@ -204,24 +204,24 @@ class TestSlow:
 class TestHangingUp:
     @pytest.mark.promise("B9")
     @pytest.mark.parametrize("taken", [0, 1, 12, 150, 160, 600, -1])
-    async def test_anywhere_leaves_nothing(self, service: Service, taken: int) -> None:
+    async def test_disconnect_anywhere_leaves_nothing(self, service: Service, taken: int) -> None:
         body = upload_body(picture())[:taken]
 
         exchange = await send(service, Exchange([body] if body else [], ends=False, hangs_up=True))
 
         problem(exchange, 400, "aborted")
 
-    async def test_after_the_closing_boundary_but_before_the_end(self, service: Service) -> None:
+    async def test_disconnect_after_the_closing_boundary(self, service: Service) -> None:
         exchange = await send(service, Exchange([upload_body(picture())], ends=False, hangs_up=True))
 
         problem(exchange, 400, "aborted")
 
 
 class TestAway:
-    async def test_the_store(self, service: Service) -> None:
-        store = CountingStore(service.ingest.origin.store)
+    async def test_store_outage_returns_503_with_retry_after(self, service: Service) -> None:
+        store = CountingStore(service.ingest.proxy.store)
         store.fail("put")
-        broken = service.made_of(origin=replace(service.ingest.origin, store=store))
+        broken = service.made_of(proxy=replace(service.ingest.proxy, store=store))
 
         exchange = await send(broken, Exchange([upload_body(picture())]))
 
@@ -229,7 +229,7 @@ class TestAway:
         assert int(exchange.headers["retry-after"]) > 0
 
     @pytest.mark.parametrize("method", ["begin", "accept"])
-    async def test_the_database(self, service: Service, method: str) -> None:
+    async def test_database_outage_returns_503_with_retry_after(self, service: Service, method: str) -> None:
         repository = WatchedRepository(service.ingest.database)
         repository.fail(method, 1)
 
@@ -239,7 +239,7 @@ class TestAway:
         assert int(exchange.headers["retry-after"]) > 0
 
     @pytest.mark.parametrize("path", ["/images", "/images/{id}", "/images/{id}/status", "/images/{id}/events"])
-    async def test_the_database_for_who_asks(self, service: Service, path: str) -> None:
+    async def test_database_outage_returns_503_for_reads(self, service: Service, path: str) -> None:
         upload_id = (await service.upload(picture())).json()["uploadId"]
         repository = AwayRepository(service.ingest.database)
 

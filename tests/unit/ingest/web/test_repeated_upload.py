@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same upload sent again gets the first answer, and there is one upload."""
+"""`Idempotency-Key`: a repeated upload gets the first response and creates no second upload."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> dict[str, 
     return document
 
 
-async def test_sent_again_it_gets_the_first_answer_and_leaves_nothing_new(service: Service) -> None:
+async def test_repeat_gets_the_first_response_and_stores_nothing(service: Service) -> None:
     first = await send(service, "again")
     before = await service.holdings()
 
@@ -55,7 +55,7 @@ async def test_sent_again_it_gets_the_first_answer_and_leaves_nothing_new(servic
     assert await service.holdings() == before
 
 
-async def test_another_boundary_and_file_name_are_the_same_upload(service: Service) -> None:
+async def test_other_boundary_and_file_name_are_a_repeat(service: Service) -> None:
     first = await send(service, "boundary")
     body = part('name="caption"', b"at home") + upload_body(picture()).replace(b"photo.jpg", b"another.png")
 
@@ -64,7 +64,7 @@ async def test_another_boundary_and_file_name_are_the_same_upload(service: Servi
     assert json.loads(second.answer) == first.json()
 
 
-async def test_a_warm_up_that_has_come_further_does_not_change_the_answer(service: Service) -> None:
+async def test_warm_up_progress_does_not_change_the_response(service: Service) -> None:
     first = await send(service, "warm")
     upload_id = first.json()["uploadId"]
     async with service.ingest.database.transaction() as connection:
@@ -75,13 +75,13 @@ async def test_a_warm_up_that_has_come_further_does_not_change_the_answer(servic
     assert (await send(service, "warm")).json() == first.json()
 
 
-async def test_without_a_key_the_same_picture_is_another_upload(service: Service) -> None:
+async def test_same_picture_without_key_is_another_upload(service: Service) -> None:
     ids = {(await service.upload(picture())).json()["uploadId"] for _ in range(2)}
 
     assert len(ids) == 2
 
 
-async def test_other_bytes_under_the_same_key_are_refused(service: Service) -> None:
+async def test_other_bytes_with_the_same_key_are_refused(service: Service) -> None:
     await send(service, "reused")
     before = await service.holdings()
 
@@ -95,13 +95,13 @@ async def test_other_bytes_under_the_same_key_are_refused(service: Service) -> N
     ("file", "status", "code"),
     [(b"", 422, "key_reused"), (b"GIF89a" + bytes(100), 422, "key_reused"), (bytes((1 << 20) + 1), 413, "too_large")],
 )
-async def test_a_repetition_is_bounded_as_any_upload(service: Service, file: bytes, status: int, code: str) -> None:
+async def test_repeat_has_the_same_limits(service: Service, file: bytes, status: int, code: str) -> None:
     await send(service, "bounded")
 
     assert_problem(await send(service, "bounded", file), status, code)
 
 
-async def test_a_broken_repetition_is_told_so(service: Service) -> None:
+async def test_malformed_repeat_is_refused(service: Service) -> None:
     await send(service, "broken")
 
     again = await exchange(service, "broken", upload_body(picture())[:-10])
@@ -110,7 +110,7 @@ async def test_a_broken_repetition_is_told_so(service: Service) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "caf\xe9"])
-async def test_what_is_no_key_is_refused_and_nothing_taken(service: Service, key: str) -> None:
+async def test_invalid_key_is_refused(service: Service, key: str) -> None:
     before = await service.holdings()
 
     again = await exchange(service, key, upload_body(picture()))
@@ -131,7 +131,7 @@ async def test_a_refused_attempt_frees_its_key(service: Service, refused: bytes)
     await service.delete(f"/images/{taken.json()['uploadId']}")
 
 
-async def test_an_attempt_that_breaks_off_frees_its_key(service: Service) -> None:
+async def test_interrupted_attempt_frees_its_key(service: Service) -> None:
     headers = {"content_type": MULTIPART, "idempotency_key": "broke off"[:5]}
     half = Exchange([upload_body(picture())[:600]], ends=False, hangs_up=True)
     assert (await half.run(service.app, "POST", "/images/upload", **headers)).status == 400
@@ -139,7 +139,7 @@ async def test_an_attempt_that_breaks_off_frees_its_key(service: Service) -> Non
     assert (await send(service, "broke")).status_code == 201
 
 
-async def test_while_the_first_is_being_taken_others_are_told_to_wait(service: Service) -> None:
+async def test_repeat_during_the_first_is_409(service: Service) -> None:
     repository = WatchedRepository(service.ingest.database)
     gate = repository.hold("accept")
     slow = service.made_of(repository=repository)
@@ -158,7 +158,7 @@ async def test_while_the_first_is_being_taken_others_are_told_to_wait(service: S
 
 
 @pytest.mark.heavy
-async def test_of_many_at_once_one_is_taken(service: Service) -> None:
+async def test_concurrent_uploads_with_one_key_store_one(service: Service) -> None:
     before = (await service.holdings())[2]
 
     answers = await asyncio.gather(*(send(service, "many") for _ in range(8)))
@@ -170,7 +170,7 @@ async def test_of_many_at_once_one_is_taken(service: Service) -> None:
     assert (jobs, images) == (before[0] + 1, before[1] + 1)
 
 
-async def test_each_caller_has_keys_of_its_own(service: Service) -> None:
+async def test_keys_are_per_caller(service: Service) -> None:
     locked = service.configured(api_keys=("first", "second"))
 
     answers = [await send(locked, "shared", authorization=f"Bearer {key}") for key in ("first", "second", "first")]
@@ -180,7 +180,7 @@ async def test_each_caller_has_keys_of_its_own(service: Service) -> None:
     assert ids[0] != ids[1]
 
 
-async def test_a_deleted_uploads_key_takes_a_fresh_upload(service: Service) -> None:
+async def test_key_of_deleted_upload_is_free(service: Service) -> None:
     first = (await send(service, "deleted")).json()["uploadId"]
     await service.delete(f"/images/{first}")
 
@@ -191,7 +191,7 @@ async def test_a_deleted_uploads_key_takes_a_fresh_upload(service: Service) -> N
     assert "idempotent-replayed" not in second.headers
 
 
-async def test_after_a_day_the_key_takes_another_picture(service: Service) -> None:
+async def test_key_is_free_after_a_day(service: Service) -> None:
     first = (await send(service, "yesterday")).json()["uploadId"]
     async with service.ingest.database.transaction() as connection:
         await connection.execute(
@@ -206,7 +206,7 @@ async def test_after_a_day_the_key_takes_another_picture(service: Service) -> No
     assert second.json()["uploadId"] != first
 
 
-async def test_the_key_itself_is_written_nowhere(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_key_is_never_stored_in_clear(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
     secret = "a-key-that-may-be-somebodys-order-number"
     upload_id = (await send(service, secret)).json()["uploadId"]
     await send(service, secret, picture(130, 130))
@@ -218,7 +218,7 @@ async def test_the_key_itself_is_written_nowhere(service: Service, capsys: pytes
     assert secret not in (await service.get("/metrics")).text
 
 
-async def test_repetitions_are_counted(service: Service) -> None:
+async def test_repeats_are_counted(service: Service) -> None:
     for file in (picture(), picture(), picture(130, 130)):
         await send(service, "counted", file)
 

@@ -1,4 +1,4 @@
-"""How long a body may take: as a whole, in silence, and for the bytes that came. Virtual time."""
+"""Deadlines of a body: total, stall and minimum rate. In virtual time."""
 
 import asyncio
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ STALL = 0.4  # seconds
 
 
 def body(chunks: Iterable[bytes], pause: float) -> TimedBody:
-    """The chunks, each `pause` seconds after the last."""
+    """A body whose chunks arrive `pause` seconds apart."""
     left = [*chunks, b""]
 
     async def receive() -> Message:
@@ -26,7 +26,7 @@ def body(chunks: Iterable[bytes], pause: float) -> TimedBody:
 
 
 async def sizes(body: TimedBody, *, taking: float = 0) -> list[int]:
-    """Of its chunks, with `taking` seconds of work for each."""
+    """Returns the sizes of the chunks, after `taking` seconds of work for each."""
     found = []
     async for chunk in body:
         await asyncio.sleep(taking)
@@ -35,7 +35,7 @@ async def sizes(body: TimedBody, *, taking: float = 0) -> list[int]:
 
 
 @pytest.mark.promise("B5")
-def test_one_that_never_stalls_but_comes_too_slowly_is_refused() -> None:
+def test_body_below_the_least_rate_is_refused() -> None:
     with pytest.raises(UploadTimeout, match="at 1024 bytes a second or more"):
         at_once(sizes(body([b"x"] * 10_000, 0.01)))
 
@@ -45,15 +45,15 @@ def test_body_that_stalls_is_refused() -> None:
         at_once(sizes(body([bytes(MIN_RATE)] * 2, STALL * 1.1)))
 
 
-def test_slow_body_above_the_least_rate_may_take_its_time() -> None:
+def test_slow_body_above_the_least_rate_is_accepted() -> None:
     chunks = [bytes(MIN_RATE // 4)] * 2000
 
-    assert len(at_once(sizes(body(chunks, 0.24)))) == 2000  # eight minutes, a little faster than it must be
+    assert len(at_once(sizes(body(chunks, 0.24)))) == 2000  # eight minutes, slightly above the least rate
 
 
 @pytest.mark.parametrize(("pieces", "enough"), [(12, True), (15, False)])
-def test_bytes_that_came_at_once_count_for_later(pieces: int, enough: bool) -> None:
-    """A second for the first 1024 bytes, and the stall; each piece takes a tenth of a second."""
+def test_early_bytes_allow_later_pauses(pieces: int, enough: bool) -> None:
+    """Allows a second for the first 1024 bytes, plus the stall time; each piece takes a tenth of a second."""
     slow = sizes(body([bytes(MIN_RATE), *[b"x"] * (pieces - 1)], 0.1))
 
     if enough:
@@ -63,5 +63,5 @@ def test_bytes_that_came_at_once_count_for_later(pieces: int, enough: bool) -> N
             at_once(slow)
 
 
-def test_time_that_the_server_takes_is_not_the_clients() -> None:
+def test_server_time_does_not_count() -> None:
     assert at_once(sizes(body([b"x"] * 4, 0), taking=STALL * 2)) == [1] * 4

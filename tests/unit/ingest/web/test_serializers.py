@@ -1,4 +1,4 @@
-"""The `<picture>` that callers paste, and the widths that it announces."""
+"""The ready `<picture>` element and the JSON of uploads."""
 
 from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
@@ -7,7 +7,7 @@ import pytest
 
 from darkroom.placeholder import data_url
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
-from ingest.web.serializers import Serializer, shown
+from ingest.web.serializers import Serializer, displayed_size
 from proxy.imaging.resize import place
 from proxy.model import Fit, Size, Sizes, Variant
 from tests.unit.ingest.examples import accepted
@@ -21,7 +21,7 @@ ID = IMAGE.upload_id
 
 @dataclass
 class Element(HTMLParser):
-    """Tags with their attributes, in order; fails where one is not closed as it was opened."""
+    """Returns tags with their attributes, in order. Fails on unbalanced tags."""
 
     text: str
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
@@ -47,13 +47,13 @@ class Element(HTMLParser):
 
 
 def picture_of(sizes: Sizes = DEFAULT, *, base: str = "", width: int = 640, height: int = 427) -> Element:
-    image = accepted(ID, width=width, height=height)
-    job = Job(ID, JobStatus.PENDING, 0, None, image.created_at, image.created_at)
-    return Element(Serializer(sizes, base).upload(image, job)["picture"])
+    upload = accepted(ID, width=width, height=height)
+    job = Job(ID, JobStatus.PENDING, 0, None, upload.created_at, upload.created_at)
+    return Element(Serializer(sizes, base).upload(upload, job)["picture"])
 
 
 def candidates(srcset: str | None) -> list[tuple[str, int]]:
-    """URLs with their widths, as a browser reads them where no URL has a comma."""
+    """Parses a srcset to URLs with widths; no URL may contain a comma."""
     assert srcset
     pairs = [candidate.split() for candidate in srcset.split(", ")]
     assert all(width.endswith("w") for _, width in pairs)
@@ -66,14 +66,14 @@ def names(element: Element) -> list[str]:
 
 
 class TestPicture:
-    def test_is_one_element_with_the_better_formats_first(self) -> None:
+    def test_picture_is_one_element_with_better_formats_first(self) -> None:
         element = picture_of()
 
         assert [tag for tag, _ in element.tags] == ["picture", "source", "source", "img"]
         assert [attributes.get("type") for _, attributes in element.tags[1:3]] == ["image/avif", "image/webp"]
 
     @pytest.mark.parametrize(("index", "format"), [(1, "avif"), (2, "webp"), (3, "jpg")])
-    def test_every_format_has_all_sizes_with_their_widths(self, index: int, format: str) -> None:
+    def test_every_source_has_all_widths(self, index: int, format: str) -> None:
         attributes = picture_of().tags[index][1]
 
         assert candidates(attributes["srcset"]) == [
@@ -83,7 +83,7 @@ class TestPicture:
         ]
         assert attributes["sizes"] == "100vw"
 
-    def test_falls_back_to_the_largest_jpeg_and_keeps_its_place(self) -> None:
+    def test_picture_falls_back_to_the_largest_jpeg_with_dimensions(self) -> None:
         attributes = picture_of().tags[-1][1]
 
         assert attributes["src"] == f"/images/{ID}/large.jpg"
@@ -92,7 +92,7 @@ class TestPicture:
         assert attributes["loading"] == "lazy"
         assert attributes["decoding"] == "async"
 
-    def test_paints_its_placeholder_first(self) -> None:
+    def test_picture_has_its_placeholder(self) -> None:
         style = picture_of().tags[-1][1]["style"]
 
         assert style == f"background:{IMAGE.color} url({data_url(IMAGE.thumbhash)}) center/cover"
@@ -105,7 +105,7 @@ class TestPicture:
         assert "a&amp;copy" in element.text
         assert "a&copy" not in element.text
 
-    def test_a_size_of_another_shape_is_no_candidate(self) -> None:
+    def test_size_of_another_aspect_ratio_is_left_out(self) -> None:
         sizes = Sizes(
             Size("square", 400, 400, Fit.COVER),
             Size("wide", 1200, 400, Fit.COVER),
@@ -114,25 +114,25 @@ class TestPicture:
         )
         assert names(picture_of(sizes)) == ["wide", "widest"]
 
-    def test_a_shape_that_differs_by_the_rounding_of_a_pixel_is_the_same(self) -> None:
+    def test_aspect_ratio_tolerates_one_pixel(self) -> None:
         sizes = Sizes(Size("small", 133, 100, Fit.COVER), Size("large", 400, 300, Fit.COVER))
 
         assert names(picture_of(sizes)) == ["small", "large"]
 
-    def test_a_shape_that_differs_by_more_is_another(self) -> None:
+    def test_aspect_ratio_beyond_the_tolerance_differs(self) -> None:
         sizes = Sizes(Size("small", 140, 100, Fit.COVER), Size("large", 400, 300, Fit.COVER))
 
         assert names(picture_of(sizes)) == ["large"]
 
-    def test_sizes_that_keep_all_of_a_picture_have_its_shape(self) -> None:
+    def test_inside_sizes_keep_the_aspect_ratio(self) -> None:
         sizes = Sizes(Size("thumb", 100, None, Fit.INSIDE), Size("page", 600, 600, Fit.INSIDE))
         element = picture_of(sizes, width=640, height=427)
 
         assert [width for _, width in candidates(element.tags[-1][1]["srcset"])] == [100, 600]
         assert (element.tags[-1][1]["width"], element.tags[-1][1]["height"]) == ("600", "400")
 
-    def test_no_width_is_announced_twice(self) -> None:
-        """Two sizes larger than the picture both show it as it is; HTML allows no two candidates of one width."""
+    def test_no_width_is_listed_twice(self) -> None:
+        """Two sizes larger than the picture have its width. HTML allows one candidate per width."""
         sizes = Sizes(Size("page", 1000, None, Fit.INSIDE), Size("poster", 2000, None, Fit.INSIDE))
         widths = [width for _, width in candidates(picture_of(sizes).tags[-1][1]["srcset"])]
 
@@ -154,14 +154,14 @@ class TestPicture:
     ],
     ids=lambda size: size.name,
 )
-def test_a_size_is_announced_as_it_is_rendered(size: Size, sides: tuple[int, int]) -> None:
-    image = accepted(width=sides[0], height=sides[1])
+def test_displayed_size_matches_the_rendering(size: Size, sides: tuple[int, int]) -> None:
+    upload = accepted(width=sides[0], height=sides[1])
     rendered = place(sides, size.width, size.height, size.fit)
 
-    assert shown(size, image) == (rendered.width, rendered.height)
+    assert displayed_size(size, upload) == (rendered.width, rendered.height)
 
 
-def test_a_status_says_what_was_measured_of_a_variant() -> None:
+def test_status_has_measured_quality_and_score() -> None:
     variants = {
         "small.jpg": WarmedVariant("/small.jpg", VariantState.STORED, 1234, 5.6, 83, 80.25),
         "small.png": WarmedVariant("/small.png", VariantState.STORED, 4321, 7.8),
@@ -180,9 +180,7 @@ def test_a_status_says_what_was_measured_of_a_variant() -> None:
     ("strip", "removed", "kept"),
     [(True, ["location", "time", "comments"], []), (False, ["comments"], ["location", "time"])],
 )
-def test_privacy_is_what_variants_lose_and_keep_under_the_settings_of_now(
-    strip: bool, removed: list[str], kept: list[str]
-) -> None:
+def test_privacy_follows_strip_metadata(strip: bool, removed: list[str], kept: list[str]) -> None:
     private = PrivateMetadata(found=["location", "time", "comments"], in_exif=["location", "time"])
 
     document = Serializer(DEFAULT, "", strip_metadata=strip).created(replace(IMAGE, private=private))
@@ -190,11 +188,11 @@ def test_privacy_is_what_variants_lose_and_keep_under_the_settings_of_now(
     assert document["privacy"] == {"removed": removed, "kept": kept}
 
 
-def test_privacy_of_an_older_upload_is_unknown() -> None:
+def test_privacy_of_an_older_upload_is_null() -> None:
     assert Serializer(DEFAULT, "").created(IMAGE)["privacy"] is None
 
 
-def test_sizes_are_told_as_they_show_this_picture() -> None:
+def test_sizes_are_the_displayed_dimensions() -> None:
     sizes = Sizes(Size("square", 400, 400, Fit.COVER), Size("column", 320, None, Fit.INSIDE))
 
     assert Serializer(sizes, "").created(IMAGE)["sizes"] == {

@@ -1,4 +1,4 @@
-"""The app as a server runs it: started, a picture uploaded and warmed, stopped."""
+"""The app as a server runs it: start, upload, warm-up, stop."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.unit.ingest.leftovers import files_below
 
 @pytest.fixture
 def logging():
-    """The app configures logging; the next test finds it as it was."""
+    """Restores logging, which the app configures."""
     before = structlog.get_config()
     yield
     structlog.configure(**before)
@@ -33,7 +33,7 @@ async def settings(tmp_path: Path, logging: None) -> Settings:
 
 
 @pytest.mark.heavy
-async def test_a_picture_is_warmed_without_anybody_asking(settings: Settings) -> None:
+async def test_upload_is_warmed_up_automatically(settings: Settings) -> None:
     app = create_app(settings)
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
         created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
@@ -47,7 +47,7 @@ async def test_a_picture_is_warmed_without_anybody_asking(settings: Settings) ->
 
 
 @pytest.mark.heavy
-async def test_switched_off_the_warm_up_leaves_uploads_pending(settings: Settings) -> None:
+async def test_disabled_warm_up_leaves_uploads_pending(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"warm_up": False}))
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
         created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
@@ -58,7 +58,7 @@ async def test_switched_off_the_warm_up_leaves_uploads_pending(settings: Setting
 
 
 @pytest.mark.heavy
-async def test_ingest_alone_serves_no_variants(settings: Settings) -> None:
+async def test_ingest_role_serves_no_variants(settings: Settings) -> None:
     app = create_ingest_app(settings)
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
         created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
@@ -68,7 +68,7 @@ async def test_ingest_alone_serves_no_variants(settings: Settings) -> None:
 
 
 @pytest.mark.heavy
-async def test_of_ingest_alone_too_each_request_has_an_id_that_the_job_keeps(settings: Settings) -> None:
+async def test_ingest_role_keeps_request_ids(settings: Settings) -> None:
     app = create_ingest_app(settings.model_copy(update={"warm_up": False}))
     async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
         files, headers = {"image": ("a.jpg", picture())}, {"X-Request-Id": "of-the-edge.1"}

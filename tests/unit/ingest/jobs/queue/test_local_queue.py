@@ -1,4 +1,4 @@
-"""The jobs table as a queue: a bell for what happens here, another look for what happens elsewhere. Virtual time."""
+"""The jobs table as a queue: woken by this process, polling for others. In virtual time."""
 
 import asyncio
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from tests.unit.ingest.tasks import at_once, eventually
 
 
 class Bench:
-    """A queue with one consumer that ends every job; `failures` are what its first tries raise."""
+    """A queue with one consumer that ends every job. Its first attempts raise `failures`."""
 
     def __init__(self, repository: MemoryRepository, *failures: Exception) -> None:
         self.repository = repository
@@ -53,22 +53,22 @@ class Bench:
 
 
 def seconds() -> float:
-    """That have passed without anything to do."""
+    """Seconds that passed idle."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     return loop.skipped
 
 
 def add(repository: MemoryRepository) -> UploadId:
-    """A job that somebody else has made."""
+    """Adds a job without publishing it."""
     upload_id = new_upload_id()
-    repository.images[upload_id] = accepted(upload_id)
+    repository.uploads[upload_id] = accepted(upload_id)
     repository.status[upload_id] = JobStatus.PENDING
     return upload_id
 
 
 async def settle() -> None:
-    """Lets whoever can run, run."""
+    """Lets other tasks run."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -80,7 +80,7 @@ def story(test: Callable[[Bench], object], *failures: Exception) -> None:
     at_once(run())
 
 
-def test_jobs_that_wait_already_are_taken_at_once() -> None:
+def test_waiting_jobs_are_delivered_at_once() -> None:
     async def test(bench: Bench) -> None:
         ids = [add(bench.repository) for _ in range(3)]
         async with bench.consuming():
@@ -91,7 +91,7 @@ def test_jobs_that_wait_already_are_taken_at_once() -> None:
     story(test)
 
 
-def test_publishing_wakes_who_waits() -> None:
+def test_publish_wakes_an_idle_worker() -> None:
     async def test(bench: Bench) -> None:
         async with bench.consuming():
             await settle()
@@ -107,7 +107,7 @@ def test_publishing_wakes_who_waits() -> None:
     story(test)
 
 
-def test_what_is_published_while_it_works_is_not_missed() -> None:
+def test_job_published_during_work_is_delivered() -> None:
     async def test(bench: Bench) -> None:
         async with bench.consuming():
             for _ in range(5):
@@ -119,7 +119,7 @@ def test_what_is_published_while_it_works_is_not_missed() -> None:
     story(test)
 
 
-def test_a_job_that_nobody_announced_is_found_within_five_seconds() -> None:
+def test_unpublished_job_is_found_within_5_seconds() -> None:
     async def test(bench: Bench) -> None:
         async with bench.consuming():
             await settle()
@@ -131,7 +131,7 @@ def test_a_job_that_nobody_announced_is_found_within_five_seconds() -> None:
     story(test)
 
 
-def test_nothing_to_do_is_asked_for_every_five_seconds_and_no_more() -> None:
+def test_idle_worker_polls_every_5_seconds() -> None:
     async def test(bench: Bench) -> None:
         async with bench.consuming():
             await asyncio.sleep(3601)
@@ -140,7 +140,7 @@ def test_nothing_to_do_is_asked_for_every_five_seconds_and_no_more() -> None:
     story(test)
 
 
-def test_it_outlives_a_database_that_is_away() -> None:
+def test_worker_survives_database_outage() -> None:
     async def test(bench: Bench) -> None:
         upload_id = add(bench.repository)
         bench.repository.failures["next_pending"] = 3
@@ -155,7 +155,7 @@ def test_it_outlives_a_database_that_is_away() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("failure", [CatalogUnavailable("away"), RuntimeError("a defect")])
-def test_a_job_that_could_not_be_begun_is_offered_again_after_a_while(failure: Exception) -> None:
+def test_job_that_could_not_start_is_delivered_again(failure: Exception) -> None:
     async def test(bench: Bench) -> None:
         upload_id = add(bench.repository)
         async with bench.consuming():
@@ -167,14 +167,14 @@ def test_a_job_that_could_not_be_begun_is_offered_again_after_a_while(failure: E
     story(test, failure, failure)
 
 
-def test_it_gives_no_job_up() -> None:
+def test_failure_reason_is_none() -> None:
     async def test(bench: Bench) -> None:
-        assert await bench.queue.gave_up(add(bench.repository)) is None
+        assert await bench.queue.failure_reason(add(bench.repository)) is None
 
     story(test)
 
 
-def test_many_who_publish_leave_nothing_behind() -> None:
+def test_many_publishers_leave_nothing_behind() -> None:
     async def test(bench: Bench) -> None:
         before = dict(vars(bench.queue))
         for _ in range(1000):

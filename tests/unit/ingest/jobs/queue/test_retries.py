@@ -1,4 +1,4 @@
-"""Tries at a job: when they come, and what the handler is told of them. In virtual time."""
+"""Retries of a job: their delays and deliveries. In virtual time."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ ID = new_upload_id()
 
 
 class Handler:
-    """Fails so many times, and keeps what it was given, and when."""
+    """Fails the given number of times. Records deliveries and their times."""
 
     def __init__(self, failures: int) -> None:
         self._failures = failures
@@ -36,14 +36,16 @@ class Handler:
         return [later - sooner for sooner, later in pairwise(self.moments)]
 
 
-def test_a_first_success_is_the_only_try() -> None:
+def test_success_is_not_retried() -> None:
     handler = Handler(0)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
-    assert [(one.upload_id, one.last, one.alone, one.again) for one in handler.given] == [(ID, False, False, False)]
+    assert [(one.upload_id, one.final_attempt, one.exclusive, one.force) for one in handler.given] == [
+        (ID, False, False, False)
+    ]
 
 
-def test_each_further_try_comes_later() -> None:
+def test_delays_grow() -> None:
     handler = Handler(3)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
@@ -56,7 +58,7 @@ def assert_about(pauses: list[float], delays: Sequence[float]) -> None:
         assert 0.74 * delay <= pause <= 1.26 * delay
 
 
-def test_jobs_that_fail_together_do_not_come_back_together() -> None:
+def test_delays_are_randomised() -> None:
     handlers = [Handler(1) for _ in range(10)]
 
     for handler in handlers:
@@ -65,25 +67,25 @@ def test_jobs_that_fail_together_do_not_come_back_together() -> None:
     assert len({handler.pauses[0] for handler in handlers}) > 5
 
 
-def test_the_last_is_told_so_and_no_other() -> None:
+def test_only_the_last_attempt_is_final() -> None:
     handler = Handler(5)
 
     assert at_once(deliver(handler, ID)) is JobStatus.COMPLETE
-    assert [one.last for one in handler.given] == [False] * 5 + [True]
+    assert [one.final_attempt for one in handler.given] == [False] * 5 + [True]
     assert_about(handler.pauses, DELAYS)
     assert sum(DELAYS) == 31
 
 
-def test_an_operators_wish_is_told_each_time() -> None:
+def test_force_is_passed_to_every_attempt() -> None:
     handler = Handler(5)
 
-    at_once(deliver(handler, ID, again=True))
+    at_once(deliver(handler, ID, force=True))
 
-    assert [one.again for one in handler.given] == [True] * 6
+    assert [one.force for one in handler.given] == [True] * 6
 
 
 @pytest.mark.parametrize("error", [CatalogUnavailable("away"), RuntimeError("a defect")])
-def test_another_exception_is_not_tried_again(error: Exception) -> None:
+def test_other_exceptions_are_not_retried(error: Exception) -> None:
     async def handler(_delivery: Delivery) -> JobStatus:
         raise error
 

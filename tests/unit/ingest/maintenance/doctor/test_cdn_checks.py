@@ -1,4 +1,4 @@
-"""The CDN as the doctor sees it: one that is right, and each way in which one is wrong."""
+"""The CDN checks: a correct CDN, and each misconfiguration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from email.message import Message
 import pytest
 
 from ingest.maintenance.doctor import cdn_checks as checks
-from ingest.maintenance.doctor.findings import CheckResult, Status
+from ingest.maintenance.doctor.findings import CheckResult, Verdict
 from ingest.maintenance.doctor.http_client import Answer
 from proxy.model import new_upload_id, parse_upload_id
 from proxy.storage.memory import MemoryStore
@@ -29,7 +29,7 @@ def answer(status: int, headers: Mapping[str, str], body: bytes = b"") -> Answer
 
 @dataclass
 class FakeCdn:
-    """Answers every path alike, and one with a query as `queried` says."""
+    """Gives every path the same answer, and `queried` to URLs with a query."""
 
     plain: Answer
     queried: Answer | None = None
@@ -44,12 +44,12 @@ async def missing(plain: Answer, url: str = URL) -> CheckResult:
     return await checks.missing_picture(url, SIZES, FakeCdn(plain))
 
 
-async def test_a_picture_that_never_was_is_asked_for_by_a_name_that_could_be() -> None:
+async def test_missing_picture_requests_a_valid_variant_of_an_unknown_upload() -> None:
     cdn = FakeCdn(answer(404, PROBLEM))
 
     judged = await checks.missing_picture(URL, SIZES, cdn)
 
-    assert judged.verdict is Status.OK
+    assert judged.verdict is Verdict.OK
     [asked] = cdn.asked
     prefix, upload_id, name = asked.rsplit("/", 2)
     assert prefix == f"{URL}/images"
@@ -57,10 +57,10 @@ async def test_a_picture_that_never_was_is_asked_for_by_a_name_that_could_be() -
     assert SIZES.parse(name)
 
 
-async def test_without_tls_it_works_and_is_warned_of() -> None:
+async def test_plain_http_warns() -> None:
     judged = await missing(answer(404, PROBLEM), "http://cdn.example")
 
-    assert judged.verdict is Status.WARNING
+    assert judged.verdict is Verdict.WARNING
     assert "https://" in judged.remark
 
 
@@ -75,10 +75,10 @@ async def test_without_tls_it_works_and_is_warned_of() -> None:
         (answer(404, PROBLEM | {"Cache-Control": "public, max-age=86400"}), "keep a 404 for 86400 s"),
     ],
 )
-async def test_what_is_wrong_with_a_missing_picture_is_said(plain: Answer, words: str) -> None:
+async def test_missing_picture_fault_fails_and_is_named(plain: Answer, words: str) -> None:
     judged = await missing(plain)
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert words in judged.remark
 
 
@@ -90,20 +90,20 @@ async def stored(cdn: FakeCdn, *, name: str = "small.webp") -> CheckResult:
     return await checks.stored_picture(URL, SIZES, store, cdn)
 
 
-async def test_a_stored_variant_is_asked_for_with_a_query_and_without() -> None:
+async def test_stored_picture_is_requested_with_and_without_query() -> None:
     cdn = FakeCdn(answer(200, PICTURE, b"picture"))
 
-    assert (await stored(cdn)).verdict is Status.OK
+    assert (await stored(cdn)).verdict is Verdict.OK
     plain, queried = cdn.asked
     assert plain.endswith("/small.webp")
     assert plain.startswith(f"{URL}/images/")
     assert queried.startswith(f"{plain}?doctor=")
 
 
-async def test_the_order_and_the_case_of_what_may_be_kept_do_not_matter() -> None:
+async def test_cache_control_order_and_case_do_not_matter() -> None:
     headers = PICTURE | {"Cache-Control": "Immutable,  max-age=31536000,public"}
 
-    assert (await stored(FakeCdn(answer(200, headers)))).verdict is Status.OK
+    assert (await stored(FakeCdn(answer(200, headers)))).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(
@@ -115,35 +115,35 @@ async def test_the_order_and_the_case_of_what_may_be_kept_do_not_matter() -> Non
         (answer(200, {"Content-Type": "image/webp", "Cache-Control": CACHE_CONTROL}), "Options is missing"),
     ],
 )
-async def test_what_is_wrong_with_a_stored_one_is_said(plain: Answer, words: str) -> None:
+async def test_stored_picture_fault_fails_and_is_named(plain: Answer, words: str) -> None:
     judged = await stored(FakeCdn(plain))
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert words in judged.remark
     assert "docs/deploy.md" in judged.remark
 
 
 @pytest.mark.parametrize("queried", [answer(404, PROBLEM), answer(200, PICTURE, b"another")])
-async def test_a_query_must_change_nothing(queried: Answer) -> None:
+async def test_response_that_depends_on_query_fails(queried: Answer) -> None:
     judged = await stored(FakeCdn(answer(200, PICTURE, b"picture"), queried))
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "leave queries out" in judged.remark
 
 
-async def test_where_no_variant_of_todays_is_stored_nothing_is_asked() -> None:
+async def test_no_stored_variant_is_ok_without_request() -> None:
     cdn = FakeCdn(answer(500, {}))
 
     judged = await stored(cdn, name="bygone.jpg")
 
-    assert judged.verdict is Status.OK
+    assert judged.verdict is Verdict.OK
     assert "no variant is stored yet" in judged.remark
     assert cdn.asked == []
 
 
-async def test_a_tag_that_nothing_carries_is_invalidated() -> None:
+async def test_invalidation_uses_an_unused_tag() -> None:
     cdn = RecordingCdn()
 
-    assert (await checks.invalidations(cdn)).verdict is Status.OK
-    [tag] = cdn.forgotten
+    assert (await checks.invalidations(cdn)).verdict is Verdict.OK
+    [tag] = cdn.invalidated
     assert tag.startswith("doctor-")

@@ -1,4 +1,4 @@
-"""Which checks there are is a matter of the settings."""
+"""The settings select the checks."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips"]
         ({"cdn_distribution_id": "E1"}, ["CDN, purging"]),
     ],
 )
-async def test_they_follow_the_settings(tmp_path: Path, values: dict[str, Any], others: list[str]) -> None:
+async def test_checks_follow_the_settings(tmp_path: Path, values: dict[str, Any], others: list[str]) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, **values)
     database = Database.from_settings(settings)
 

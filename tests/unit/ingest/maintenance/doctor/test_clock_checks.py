@@ -1,11 +1,11 @@
-"""This machine's clock against the others'."""
+"""This machine's clock compared with others."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ingest.maintenance.doctor.clock_checks import Clock, clocks
-from ingest.maintenance.doctor.findings import Status
+from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
 
 
@@ -23,38 +23,38 @@ async def away() -> datetime:
 @pytest.mark.parametrize(
     ("seconds", "verdict"),
     [
-        (0, Status.OK),
-        (4, Status.OK),
-        (-4, Status.OK),
-        (6, Status.WARNING),
-        (-6, Status.WARNING),
-        (59, Status.WARNING),
-        (61, Status.MEND),
-        (-900, Status.MEND),
+        (0, Verdict.OK),
+        (4, Verdict.OK),
+        (-4, Verdict.OK),
+        (6, Verdict.WARNING),
+        (-6, Verdict.WARNING),
+        (59, Verdict.WARNING),
+        (61, Verdict.FAILED),
+        (-900, Verdict.FAILED),
     ],
 )
-async def test_seconds_are_warned_of_and_minutes_mended(seconds: float, verdict: Status) -> None:
+async def test_clock_difference_warns_from_5_s_and_fails_from_60_s(seconds: float, verdict: Verdict) -> None:
     judged = await clocks({"Redis": ahead(0), "store": ahead(seconds)})
 
     assert judged.verdict is verdict
     assert "Redis +0.0 s" in judged.remark
     assert f"store {seconds:+.1f} s" in judged.remark
-    assert ("NTP" in judged.remark) is (verdict is not Status.OK)
+    assert ("NTP" in judged.remark) is (verdict is not Verdict.OK)
 
 
-async def test_one_that_is_away_is_left_to_its_own_check() -> None:
+async def test_unavailable_clock_is_left_out() -> None:
     judged = await clocks({"store": away, "database": ahead(70)})
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "store" not in judged.remark
 
 
-async def test_all_away_is_no_clean_bill() -> None:
-    assert (await clocks({"store": away})).verdict is Status.WARNING
+async def test_no_readable_clock_warns() -> None:
+    assert (await clocks({"store": away})).verdict is Verdict.WARNING
 
 
-async def test_alone_there_is_nothing_to_compare() -> None:
+async def test_no_other_clock_is_ok() -> None:
     judged = await clocks({})
 
-    assert judged.verdict is Status.OK
+    assert judged.verdict is Verdict.OK
     assert "nothing to compare" in judged.remark

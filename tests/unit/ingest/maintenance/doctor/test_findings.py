@@ -2,65 +2,65 @@
 
 import asyncio
 
-from ingest.maintenance.doctor.findings import CheckResult, Finding, Status, examine, fine, mend, warning
+from ingest.maintenance.doctor.findings import CheckResult, Finding, Verdict, failed, ok, run_checks, warning
 from proxy.errors import StoreUnavailable
 from tests.fakes import Gate
 
 
 async def well() -> CheckResult:
-    return fine("as it should be")
+    return ok("as it should be")
 
 
-async def test_each_check_has_its_finding_in_their_order() -> None:
+async def test_run_checks_returns_findings_in_order() -> None:
     async def odd() -> CheckResult:
         return warning("not for ever")
 
     async def broken() -> CheckResult:
-        return mend("turn it off and on")
+        return failed("turn it off and on")
 
-    assert await examine({"third": well, "first": odd, "second": broken}) == [
-        Finding("third", Status.OK, "as it should be"),
-        Finding("first", Status.WARNING, "not for ever"),
-        Finding("second", Status.MEND, "turn it off and on"),
+    assert await run_checks({"third": well, "first": odd, "second": broken}) == [
+        Finding("third", Verdict.OK, "as it should be"),
+        Finding("first", Verdict.WARNING, "not for ever"),
+        Finding("second", Verdict.FAILED, "turn it off and on"),
     ]
 
 
-async def test_what_the_service_would_say_is_what_is_to_mend() -> None:
+async def test_service_error_is_a_failed_finding() -> None:
     async def away() -> CheckResult:
         raise StoreUnavailable("The bucket does not exist.")
 
-    assert await examine({"store": away}) == [Finding("store", Status.MEND, "The bucket does not exist.")]
+    assert await run_checks({"store": away}) == [Finding("store", Verdict.FAILED, "The bucket does not exist.")]
 
 
-async def test_a_check_that_never_ends_is_ended_and_the_rest_are_found() -> None:
+async def test_hanging_check_fails_at_the_deadline() -> None:
     async def hung() -> CheckResult:
         await Gate().wait()
-        return fine("never")
+        return ok("never")
 
-    late, other = await examine({"late": hung, "other": well}, deadline=0.05)
+    late, other = await run_checks({"late": hung, "other": well}, deadline=0.05)
 
-    assert late.verdict is Status.MEND
+    assert late.verdict is Verdict.FAILED
     assert "No answer within 0.05 seconds" in late.remark
-    assert other == Finding("other", Status.OK, "as it should be")
+    assert other == Finding("other", Verdict.OK, "as it should be")
 
 
-async def test_a_defect_in_a_check_is_named_as_one() -> None:
+async def test_crashed_check_fails_as_a_bug() -> None:
     async def defective() -> CheckResult:
         raise KeyError("version")
 
-    found, other = await examine({"defective": defective, "other": well})
+    found, other = await run_checks({"defective": defective, "other": well})
 
-    assert found.verdict is Status.MEND
+    assert found.verdict is Verdict.FAILED
     assert "KeyError" in found.remark
-    assert "defect of Darkroom" in found.remark
-    assert other.verdict is Status.OK
+    assert "bug of Darkroom" in found.remark
+    assert other.verdict is Verdict.OK
 
 
-async def test_they_run_side_by_side() -> None:
+async def test_checks_run_concurrently() -> None:
     together = asyncio.Barrier(2)
 
     async def meets() -> CheckResult:
         await together.wait()
-        return fine("met")
+        return ok("met")
 
-    assert [each.remark for each in await examine({"one": meets, "other": meets}, deadline=5)] == ["met", "met"]
+    assert [each.remark for each in await run_checks({"one": meets, "other": meets}, deadline=5)] == ["met", "met"]

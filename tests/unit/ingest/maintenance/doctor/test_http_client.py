@@ -1,4 +1,4 @@
-"""One look at a URL, against a real server."""
+"""Fetching a URL from a real server."""
 
 import threading
 from collections.abc import Iterator
@@ -34,13 +34,13 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/there", 200), ("/missing", 404), ("/moved", 301)])
-async def test_every_answer_is_one_and_none_is_followed(url: str, path: str, status: int) -> None:
+async def test_fetch_returns_any_status_without_following_redirects(url: str, path: str, status: int) -> None:
     answer = await fetch(url + path)
 
     assert (answer.status, answer.body) == (status, b"seen")
     assert answer.headers["location"] == "/elsewhere"
 
 
-async def test_no_answer_is_the_cdn_away() -> None:
-    with pytest.raises(CdnUnavailable, match=r"http://127\.0\.0\.1:9/x cannot be fetched .*check CDN_URL"):
+async def test_fetch_without_answer_raises_cdn_unavailable() -> None:
+    with pytest.raises(CdnUnavailable, match=r"Cannot fetch http://127\.0\.0\.1:9/x .*check CDN_URL"):
         await fetch("http://127.0.0.1:9/x")

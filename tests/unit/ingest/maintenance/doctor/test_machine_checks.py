@@ -1,4 +1,4 @@
-"""Memory, disk, file descriptors and codecs of this machine_checks."""
+"""Memory, disk, file descriptors and codecs of this machine."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ingest.maintenance.doctor import machine_checks
-from ingest.maintenance.doctor.findings import Status
+from ingest.maintenance.doctor.findings import Verdict
 from proxy.imaging import encode
 from proxy.settings import Settings
 
@@ -19,16 +19,16 @@ def settings(**values: Any) -> Settings:
 @pytest.mark.parametrize(
     ("total_mb", "address_space_mb", "verdict", "words"),
     [
-        (2048, None, Status.OK, "1000 of 2048 MiB for 2 render processes"),
-        (1280, None, Status.OK, ""),
-        (1279, None, Status.WARNING, "RENDER_MEMORY_MB=1000 and HOT_CACHE_MB=24 leave little of 1279 MiB"),
-        (1024, None, Status.WARNING, "lower them"),
-        (1023, None, Status.MEND, "more than the 1023 MiB"),
-        (2048, 511, Status.MEND, "RENDER_PROCESS_MB=512"),
-        (2048, 512, Status.OK, ""),
+        (2048, None, Verdict.OK, "1000 of 2048 MiB for 2 render processes"),
+        (1280, None, Verdict.OK, ""),
+        (1279, None, Verdict.WARNING, "RENDER_MEMORY_MB=1000 and HOT_CACHE_MB=24 leave little of 1279 MiB"),
+        (1024, None, Verdict.WARNING, "lower them"),
+        (1023, None, Verdict.FAILED, "exceed the 1023 MiB"),
+        (2048, 511, Verdict.FAILED, "RENDER_PROCESS_MB=512"),
+        (2048, 512, Verdict.OK, ""),
     ],
 )
-def test_memory(total_mb: int, address_space_mb: int | None, verdict: Status, words: str) -> None:
+def test_memory(total_mb: int, address_space_mb: int | None, verdict: Verdict, words: str) -> None:
     address_space = address_space_mb and address_space_mb << 20
 
     judged = machine_checks.memory(settings(), total_mb << 20, address_space)
@@ -38,60 +38,60 @@ def test_memory(total_mb: int, address_space_mb: int | None, verdict: Status, wo
 
 
 @pytest.mark.parametrize(
-    ("free_mb", "verdict"), [(100, Status.OK), (99, Status.WARNING), (20, Status.WARNING), (19, Status.MEND)]
+    ("free_mb", "verdict"), [(100, Verdict.OK), (99, Verdict.WARNING), (20, Verdict.WARNING), (19, Verdict.FAILED)]
 )
-def test_room_for_what_may_be_under_way(free_mb: int, verdict: Status) -> None:
-    """Two processes and eight that wait, of 10 MiB each."""
+def test_room_counts_concurrent_uploads(free_mb: int, verdict: Verdict) -> None:
+    """Two processes and eight waiting derivations, of 10 MiB each."""
     judged = machine_checks.room(Path("/data/tmp"), free_mb, settings(max_waiting=8))
 
     assert judged.verdict is verdict
     assert "/data/tmp" in judged.remark
     assert f"{free_mb} MiB" in judged.remark
-    assert ("DATA_DIR" in judged.remark) is (verdict is not Status.OK)
+    assert ("DATA_DIR" in judged.remark) is (verdict is not Verdict.OK)
 
 
-async def test_the_folder_is_made_written_to_and_left_empty(tmp_path: Path) -> None:
+async def test_temporary_files_check_creates_folder_and_leaves_it_empty(tmp_path: Path) -> None:
     judged = await machine_checks.temporary_files(settings(data_dir=tmp_path, max_waiting=1))
 
-    assert judged.verdict is Status.OK
+    assert judged.verdict is Verdict.OK
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-async def test_a_folder_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+async def test_unwritable_folder_fails_and_is_named(tmp_path: Path) -> None:
     (tmp_path / "tmp").write_bytes(b"")
 
     judged = await machine_checks.temporary_files(settings(data_dir=tmp_path))
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert str(tmp_path / "tmp") in judged.remark
 
 
 @pytest.mark.parametrize(
     ("limit", "verdict"),
-    [(None, Status.OK), (65_536, Status.OK), (1024, Status.OK), (1023, Status.WARNING), (255, Status.MEND)],
+    [(None, Verdict.OK), (65_536, Verdict.OK), (1024, Verdict.OK), (1023, Verdict.WARNING), (255, Verdict.FAILED)],
 )
-def test_file_descriptors(limit: int | None, verdict: Status) -> None:
+def test_file_descriptors(limit: int | None, verdict: Verdict) -> None:
     judged = machine_checks.file_descriptors(limit)
 
     assert judged.verdict is verdict
-    assert ("ulimit -n" in judged.remark) is (verdict is not Status.OK)
+    assert ("ulimit -n" in judged.remark) is (verdict is not Verdict.OK)
 
 
-def test_our_own_pillow_has_every_codec() -> None:
-    assert machine_checks.codecs(encode.versions()).verdict is Status.OK
+def test_installed_pillow_has_every_codec() -> None:
+    assert machine_checks.codecs(encode.versions()).verdict is Verdict.OK
 
 
 @pytest.mark.parametrize(("library", "what"), [("webp", "WebP"), ("avif", "AVIF"), ("littlecms2", "colour profiles")])
-def test_a_pillow_that_lacks_one_is_to_be_mended(library: str, what: str) -> None:
+def test_pillow_without_a_codec_fails(library: str, what: str) -> None:
     judged = machine_checks.codecs(encode.versions() | {library: ""})
 
-    assert judged.verdict is Status.MEND
-    assert f"without {what} here" in judged.remark
+    assert judged.verdict is Verdict.FAILED
+    assert f"lacks {what}" in judged.remark
 
 
-def test_libvips_is_a_remark_either_way() -> None:
+def test_libvips_is_ok_with_and_without() -> None:
     there, away = machine_checks.libvips("8.18.7"), machine_checks.libvips("")
 
-    assert (there.verdict, away.verdict) == (Status.OK, Status.OK)
+    assert (there.verdict, away.verdict) == (Verdict.OK, Verdict.OK)
     assert "8.18.7" in there.remark
-    assert "longer and more memory" in away.remark
+    assert "more time and memory" in away.remark

@@ -1,4 +1,4 @@
-"""Redis as jobs and leases need it: what it says of itself, and how that is judged."""
+"""Redis as jobs and leases need it: reading its facts, and judging them."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ import pytest
 
 from ingest.errors import QueueUnavailable
 from ingest.jobs.queue.redis_info import RedisFacts, redis_clock, redis_facts
-from ingest.maintenance.doctor.findings import Status
+from ingest.maintenance.doctor.findings import Verdict
 from ingest.maintenance.doctor.queue_checks import judge_redis
 from tests.redis_server import RedisServer
 
@@ -17,18 +17,18 @@ NOBODY = "redis://127.0.0.1:9/0"
 @pytest.mark.parametrize(
     ("facts", "verdict", "words"),
     [
-        (RedisFacts("7.2.4", "noeviction", True), Status.OK, "Redis 7.2.4, noeviction, persistent"),
-        (RedisFacts("7.2.4", "noeviction", None), Status.OK, "it does not tell"),
-        (RedisFacts("6.2.0", "noeviction", True), Status.OK, "6.2.0"),
-        (RedisFacts("10.0.1", "noeviction", True), Status.OK, "10.0.1"),
-        (RedisFacts("7.2.4", "noeviction", False), Status.WARNING, "set appendonly yes"),
-        (RedisFacts("6.0.16", "noeviction", True), Status.WARNING, "6.2 or later"),
-        (RedisFacts("7.2.4", "allkeys-lru", True), Status.MEND, "set maxmemory-policy noeviction"),
-        (RedisFacts("7.2.4", "volatile-ttl", False), Status.MEND, "volatile-ttl"),
-        (RedisFacts("4.0.14", "noeviction", True), Status.MEND, "too old"),
+        (RedisFacts("7.2.4", "noeviction", True), Verdict.OK, "Redis 7.2.4, noeviction, persistent"),
+        (RedisFacts("7.2.4", "noeviction", None), Verdict.OK, "persistence unknown"),
+        (RedisFacts("6.2.0", "noeviction", True), Verdict.OK, "6.2.0"),
+        (RedisFacts("10.0.1", "noeviction", True), Verdict.OK, "10.0.1"),
+        (RedisFacts("7.2.4", "noeviction", False), Verdict.WARNING, "set appendonly yes"),
+        (RedisFacts("6.0.16", "noeviction", True), Verdict.WARNING, "6.2 or later"),
+        (RedisFacts("7.2.4", "allkeys-lru", True), Verdict.FAILED, "set maxmemory-policy noeviction"),
+        (RedisFacts("7.2.4", "volatile-ttl", False), Verdict.FAILED, "volatile-ttl"),
+        (RedisFacts("4.0.14", "noeviction", True), Verdict.FAILED, "too old"),
     ],
 )
-def test_how_it_is_judged(facts: RedisFacts, verdict: Status, words: str) -> None:
+def test_judge_redis_returns_verdict_and_advice(facts: RedisFacts, verdict: Verdict, words: str) -> None:
     judged = judge_redis(facts)
 
     assert judged.verdict is verdict
@@ -37,7 +37,7 @@ def test_how_it_is_judged(facts: RedisFacts, verdict: Status, words: str) -> Non
 
 @pytest.fixture
 def configured(redis: RedisServer) -> Iterator[RedisServer]:
-    """One whose configuration a test may change."""
+    """A server whose configuration the test may change."""
     yield redis
     with redis.client() as client:
         client.config_set("maxmemory-policy", "noeviction")
@@ -45,7 +45,7 @@ def configured(redis: RedisServer) -> Iterator[RedisServer]:
         client.config_set("save", "")
 
 
-async def test_a_real_one_says_what_it_is(configured: RedisServer) -> None:
+async def test_redis_facts_reads_version_policy_and_persistence(configured: RedisServer) -> None:
     with configured.client() as client:
         version = client.info()["redis_version"]
 
@@ -58,8 +58,8 @@ async def test_a_real_one_says_what_it_is(configured: RedisServer) -> None:
         assert (await redis_facts(configured.url)).persistent is True
 
 
-async def test_one_that_keeps_its_configuration_to_itself_may_be_persistent(configured: RedisServer) -> None:
-    """As managed ones do."""
+async def test_redis_facts_without_config_permission_leaves_persistence_unknown(configured: RedisServer) -> None:
+    """Managed servers forbid CONFIG."""
     with configured.client() as client:
         client.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "-config", "~*")
         try:
@@ -70,7 +70,7 @@ async def test_one_that_keeps_its_configuration_to_itself_may_be_persistent(conf
     assert facts.persistent is None
 
 
-async def test_its_clock_is_read(configured: RedisServer) -> None:
+async def test_redis_clock_returns_current_time(configured: RedisServer) -> None:
     before = datetime.now(UTC)
 
     there = await redis_clock(configured.url)
@@ -79,6 +79,6 @@ async def test_its_clock_is_read(configured: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("ask", [redis_facts, redis_clock])
-async def test_one_that_is_away_says_what_to_look_at(ask: object) -> None:
+async def test_unavailable_redis_error_names_redis_url(ask: object) -> None:
     with pytest.raises(QueueUnavailable, match="REDIS_URL"):
         await ask(NOBODY)

@@ -1,4 +1,4 @@
-"""The store's checks find what is wrong with it, and leave nothing behind."""
+"""The store checks find each fault and leave nothing behind."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.maintenance.doctor import store_checks as checks
-from ingest.maintenance.doctor.findings import Status
+from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.model import Sizes, parse_upload_id
@@ -20,7 +20,7 @@ ALL = [checks.round_trip, checks.listing, checks.conditional_writes]
 
 
 class Unconditional(MemoryStore):
-    """As some servers are: `If-None-Match` says nothing to it."""
+    """Ignores `If-None-Match`, as some servers do."""
 
     async def put(
         self,
@@ -52,14 +52,14 @@ class Undying(MemoryStore):
 
 
 class Absent(MemoryStore):
-    """Takes everything, and has nothing."""
+    """Accepts everything and stores nothing."""
 
     async def put(self, key: str, body: bytes | Path, **_: object) -> None:
         pass
 
 
 class Unlisted(MemoryStore):
-    """S3 for credentials without s3:ListBucket: a key that is not there is refused, as a listing is."""
+    """S3 without s3:ListBucket: a missing key and a listing get 403."""
 
     async def head(self, key: str) -> ObjectInfo:
         try:
@@ -73,21 +73,21 @@ class Unlisted(MemoryStore):
 
 
 class SecretlyUnlisted(Unlisted):
-    """The same, where listings are allowed by another right than the 404."""
+    """Allows listings, but answers 403 for a missing key."""
 
     def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         return MemoryStore.list(self, prefix)
 
 
 @pytest.mark.parametrize("check", ALL)
-async def test_a_sound_store_has_nothing_to_mend_and_nothing_left(check: object) -> None:
+async def test_sound_store_is_ok_and_left_empty(check: object) -> None:
     store = MemoryStore()
 
-    assert (await check(store)).verdict is Status.OK
+    assert (await check(store)).verdict is Verdict.OK
     assert [info async for info in store.list("")] == []
 
 
-async def test_the_rights_under_both_prefixes_are_tried() -> None:
+async def test_round_trip_uses_both_prefixes() -> None:
     store = CountingStore()
 
     await checks.round_trip(store)
@@ -97,7 +97,7 @@ async def test_the_rights_under_both_prefixes_are_tried() -> None:
         assert prefixes == [ORIGINALS_PREFIX, VARIANTS_PREFIX]
 
 
-async def test_what_a_killed_doctor_leaves_is_an_orphan_to_gc_and_no_variant_to_anyone() -> None:
+async def test_leftovers_of_a_killed_doctor_are_orphans_and_no_variants() -> None:
     store = Undying()
     for check in ALL:
         await check(store)
@@ -111,48 +111,48 @@ async def test_what_a_killed_doctor_leaves_is_an_orphan_to_gc_and_no_variant_to_
         assert not any(Sizes(*SIZES.values()).parse(each) for each in name)
 
 
-async def test_a_store_that_loses_metadata_is_to_be_mended() -> None:
+async def test_store_that_loses_metadata_fails() -> None:
     judged = await checks.round_trip(Forgetful())
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "metadata" in judged.remark
 
 
-async def test_a_store_that_keeps_what_was_deleted_is_to_be_mended() -> None:
+async def test_store_that_keeps_deleted_objects_fails() -> None:
     judged = await checks.round_trip(Undying())
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "deleted" in judged.remark
 
 
 @pytest.mark.parametrize("check", [checks.round_trip, checks.clock])
-async def test_a_store_that_lacks_what_was_just_stored_is_named_so(check: object) -> None:
+async def test_store_that_lacks_a_stored_object_raises(check: object) -> None:
     with pytest.raises(StoreUnavailable, match="lacks an object that was just stored"):
         await check(Absent())
 
 
 @pytest.mark.parametrize("store", [Unlisted(), SecretlyUnlisted()])
-async def test_without_the_right_to_list_a_missing_key_is_403_and_the_doctor_says_so(store: MemoryStore) -> None:
+async def test_store_without_list_permission_fails_with_advice(store: MemoryStore) -> None:
     judged = await checks.listing(store)
 
-    assert judged.verdict is Status.MEND
+    assert judged.verdict is Verdict.FAILED
     assert "refuses these credentials" in judged.remark
     assert "s3:ListBucket" in judged.remark
     assert "403 and not 404" in judged.remark
 
 
-async def test_a_store_without_conditional_writes_is_right_but_warned_of() -> None:
+async def test_store_without_conditional_writes_warns() -> None:
     store = Unconditional()
 
     judged = await checks.conditional_writes(store)
 
-    assert judged.verdict is Status.WARNING
+    assert judged.verdict is Verdict.WARNING
     assert "leases alone" in judged.remark
     assert [info async for info in store.list("")] == []
 
 
 @pytest.mark.parametrize("check", ALL)
-async def test_a_store_that_is_away_says_so_itself(check: object) -> None:
+async def test_unavailable_store_raises(check: object) -> None:
     store = CountingStore()
     store.fail("put", 1)
 
@@ -160,7 +160,7 @@ async def test_a_store_that_is_away_says_so_itself(check: object) -> None:
         await check(store)
 
 
-async def test_its_clock_is_what_it_writes_down_of_a_new_object() -> None:
+async def test_clock_returns_time_of_a_new_object() -> None:
     store = MemoryStore()
     before = datetime.now(UTC)
 

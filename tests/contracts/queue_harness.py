@@ -1,4 +1,4 @@
-"""A queue at work, with a catalogue to judge it by."""
+"""A harness that runs a queue with workers and checks it against the catalog."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,12 +16,12 @@ from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
 from tests.unit.ingest.examples import accepted
 
-SOON = 5  # seconds; a queue that is away is told within them
+SOON = 5  # seconds within which a queue outage must be reported
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 
 
 async def state(queue: Queue, job_id: str, wanted: str) -> None:
-    """Waits until the job is there."""
+    """Waits until the job is in the state `wanted`."""
 
     async def has_come() -> bool:
         return bool(await queue.getJobState(job_id) == wanted)
@@ -34,8 +34,8 @@ async def succeed(_delivery: Delivery) -> JobStatus:
 
 
 @dataclass
-class Workshop:
-    """A queue, the catalogue that is its truth, and a handler that keeps the catalogue as the warm-up does."""
+class QueueHarness:
+    """A queue, the repository, and a handler that updates the repository as the warm-up does."""
 
     queue: WarmUpQueue
     repository: JobRepository
@@ -49,7 +49,7 @@ class Workshop:
         return [delivery.upload_id for delivery in self.deliveries]
 
     async def upload(self) -> UploadId:
-        """An accepted upload that nobody has announced."""
+        """Accepts an upload without publishing its job."""
         upload_id = new_upload_id()
         await self.repository.begin(upload_id)
         await self.repository.accept(accepted(upload_id))
@@ -61,7 +61,7 @@ class Workshop:
     async def handle(self, delivery: Delivery) -> JobStatus | None:
         status = await self.status(delivery.upload_id)
         try:
-            if status is not PENDING and not (delivery.alone and status is PROCESSING):
+            if status is not PENDING and not (delivery.exclusive and status is PROCESSING):
                 return None
             await self.repository.advance(delivery.upload_id, expect=status, to=PROCESSING)
         except JobNotClaimable:
@@ -69,7 +69,7 @@ class Workshop:
         self.deliveries.append(delivery)
         self.in_hand += 1
         self.most = max(self.most, self.in_hand)
-        end: JobStatus | None = PENDING  # handed back, however this try ends
+        end: JobStatus | None = PENDING  # handed back if this attempt raises
         try:
             end = await self.act(delivery)
         finally:
@@ -79,7 +79,7 @@ class Workshop:
 
     @asynccontextmanager
     async def open(self, concurrency: int = 1, handle: Handler | None = None) -> AsyncIterator[None]:
-        """Somebody works, until the end of the block: as `handle` says, if given."""
+        """Runs workers during the block, with `handle` if given."""
         work = asyncio.create_task(self.queue.consume(handle or self.handle, concurrency))
         try:
             yield
@@ -96,27 +96,27 @@ class Workshop:
         await until(has_come)
 
     async def do_one(self, end: JobStatus = COMPLETE) -> UploadId:
-        """A new upload, published to whoever works here; its job has come to `end`."""
+        """Publishes a new upload and waits until its job has the status `end`."""
         upload_id = await self.upload()
         await self.queue.publish(upload_id)
         await self.until(end, upload_id)
         return upload_id
 
 
-async def given_up(workshop: Workshop, upload_id: UploadId) -> bool:
-    return await workshop.queue.gave_up(upload_id) is not None
+async def given_up(harness: QueueHarness, upload_id: UploadId) -> bool:
+    return await harness.queue.failure_reason(upload_id) is not None
 
 
 @asynccontextmanager
 async def opened(redis: RedisServer) -> AsyncIterator[tuple[Queue, Redis]]:
-    """The queue as a dashboard or a producer of any language has it."""
+    """Opens the queue as a dashboard or another producer does."""
     connection = Redis.from_url(redis.url, decode_responses=True)
     yield Queue("image-processing", {"connection": connection}), connection
     await connection.aclose()
 
 
 async def take_and_die(redis: RedisServer, upload_id: UploadId) -> None:
-    """What a worker leaves that took the job and was killed: active, with a lock that is not renewed."""
+    """Leaves a job as a killed worker does: active, with a lock that is not renewed."""
     async with opened(redis) as (queue, connection):
         await connection.lrem("bull:image-processing:wait", 0, upload_id)
         await connection.lpush("bull:image-processing:active", upload_id)
