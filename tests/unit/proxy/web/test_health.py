@@ -67,7 +67,7 @@ async def test_readyz_names_every_check() -> None:
     assert json.loads(answer.body)["checks"] == {
         "store": "The bucket does not answer.",
         "queue": "ok",
-        "database": "The database is away",
+        "database": "Database unavailable",
     }
 
 
