@@ -17,6 +17,7 @@ from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
 from ingest.uploads.upload_service import UploadService
+from proxy.recipe import Recipes
 from proxy.services import ProxyServices, build_services
 from proxy.settings import Settings
 
@@ -141,6 +142,7 @@ def build_upload_service(ingest: IngestServices) -> UploadService:
         queue=ingest.queue,
         cdn=ingest.cdn,
         variant_service=proxy.variant_service,
+        recipes=Recipes(proxy.settings),
         sizes=proxy.settings.sizes,
         metrics=proxy.metrics,
         temporary=proxy.settings.temporary,

@@ -1,8 +1,10 @@
 """Receives, validates, stores, records and enqueues uploads. A refused or interrupted upload leaves nothing behind."""
 
 import asyncio
+import hashlib
 import shutil
 from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -23,6 +25,7 @@ from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import sniff
 from proxy.keys import original_key
 from proxy.model import Sizes, UploadId, new_upload_id
+from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectStore
@@ -30,7 +33,7 @@ from proxy.telemetry import Metrics
 from proxy.telemetry.logging import request_id
 from proxy.telemetry.tracing import step, traceparent
 from proxy.variants.encoded_variant import upload_tag
-from proxy.variants.originals import DIGEST, digest
+from proxy.variants.originals import metadata_of
 from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
@@ -52,6 +55,7 @@ class UploadService:
         queue: WarmUpQueue,
         cdn: Cdn,
         variant_service: VariantService,
+        recipes: Recipes,
         sizes: Sizes,
         metrics: Metrics,
         temporary: Path,
@@ -62,6 +66,7 @@ class UploadService:
         self._queue = queue
         self._cdn = cdn
         self._variant_service = variant_service
+        self._recipes = recipes
         self._sizes = sizes
         self._metrics = metrics
         self._temporary = temporary
@@ -82,8 +87,8 @@ class UploadService:
             path = folder / f"original.{extension}"
             await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
             with step("receive"):
-                await _save(path, head, chunks)
-            upload = await self._accept(upload_id, path, key)
+                saved = await _save(path, head, chunks)
+            upload = await self._accept(upload_id, saved, key)
         except BaseException as error:
             if has_begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -111,18 +116,21 @@ class UploadService:
         await self._cdn.invalidate([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
 
-    async def _accept(self, upload_id: UploadId, path: Path, key: IdempotencyKey | None) -> Upload:
+    async def _accept(self, upload_id: UploadId, saved: "_Saved", key: IdempotencyKey | None) -> Upload:
         with step("inspect"):
-            inspection = await self._inspect(path)
+            inspection = await self._inspect(saved.path)
         with step("store original"):
-            sha256 = await anyio.to_thread.run_sync(digest, path)
-            media_type = f"image/{inspection.format}"
-            put = self._store.put(original_key(upload_id), path, content_type=media_type, metadata={DIGEST: sha256})
+            put = self._store.put(
+                original_key(upload_id),
+                saved.path,
+                content_type=f"image/{inspection.format}",
+                metadata=metadata_of(inspection, saved.sha256),
+            )
             await _run_to_completion(put)
         upload = Upload(
             upload_id,
             inspection.format,
-            (await anyio.Path(path).stat()).st_size,
+            saved.size,
             inspection.width,
             inspection.height,
             inspection.thumbhash,
@@ -132,11 +140,12 @@ class UploadService:
             PrivateMetadata(inspection.private, inspection.private_exif),
         )
         with step("record"):
-            await _run_to_completion(self._repository.accept(upload, sha256 if key else None))
+            await _run_to_completion(self._repository.accept(upload, saved.sha256 if key else None))
         return upload
 
     async def _inspect(self, path: Path) -> Inspection:
-        await self._variant_service.estimate_memory(path, self._sizes.standard)  # refuse what could never be derived
+        targets = [self._recipes.target(variant) for variant in self._sizes.standard]
+        await self._pool.estimate_memory(path, targets)  # refuse what could never be derived
         async with self._pool.acquire(Priority.LIVE, await self._pool.estimate_memory(path)) as process:
             return await process.inspect(path)
 
@@ -164,20 +173,36 @@ async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:
     return bytes(head), extension
 
 
-async def _save(path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """`sha256` is hexadecimal, `size` is bytes."""
+
+    path: Path
+    sha256: str
+    size: int
+
+
+async def _save(path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> _Saved:
     """Writes the file to `path`, whose folder it creates. Raises Unavailable."""
-    buffer = bytearray(head)
+    buffer, sha256, size = bytearray(head), hashlib.sha256(), 0
     try:
         await anyio.Path(path.parent).mkdir(parents=True)
         async with await anyio.open_file(path, "xb") as file:
+
+            async def flush() -> int:
+                sha256.update(buffer)
+                written = await file.write(bytes(buffer))
+                buffer.clear()
+                return written
+
             async for chunk in chunks:
                 buffer += chunk
                 if len(buffer) >= _WRITE_BYTES:
-                    await file.write(bytes(buffer))
-                    buffer.clear()
-            await file.write(bytes(buffer))
+                    size += await flush()
+            size += await flush()
     except OSError as error:
         raise Unavailable("The server cannot write temporary files. Try again later.") from error
+    return _Saved(path, sha256.hexdigest(), size)
 
 
 async def _run_to_completion(work: Coroutine[None, None, None]) -> None:

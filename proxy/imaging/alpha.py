@@ -44,9 +44,14 @@ def unpremultiply(image: Image.Image) -> Image.Image:
     return image.convert(image.mode.upper()) if image.mode in _PREMULTIPLIED.values() else image
 
 
+def is_transparent(image: Image.Image) -> bool:
+    """Whether any pixel of a LA, La, RGBA or RGBa image is not opaque. False for images without alpha."""
+    return image.getbands()[-1] in ("A", "a") and image.getchannel(len(image.getbands()) - 1).getextrema() != (255, 255)
+
+
 def drop_redundant_channels(image: Image.Image) -> Image.Image:
     """Drops alpha if all pixels are opaque, and colour if all pixels are grey: they only add bytes."""
-    if image.mode in ("LA", "RGBA") and image.getchannel("A").getextrema() == (255, 255):
+    if image.mode in ("LA", "RGBA") and not is_transparent(image):
         image = image.convert(image.mode[:-1])
     if image.mode == "RGB":
         red, green, blue = image.split()

@@ -43,6 +43,7 @@ class Original:
     orientation: int
     profile: bytes | None
     exif: Image.Exif
+    animated: bool = False
 
     @property
     def is_sideways(self) -> bool:
@@ -74,8 +75,10 @@ def decode(path: Path, tier: int, limits: Limits) -> Original:
         exif, orientation = read_exif(image, path)
         profile = image.info.get("icc_profile")
         pixels, scale = _decode_pixels(image, path, tier)
-        format = "jpeg" if image.format == "MPO" else str(image.format).lower()
-        return Original(format, pixels, size, scale, orientation, profile, exif)
+        if image.format in ("JPEG", "MPO"):  # the frames of an MPO are no animation
+            return Original("jpeg", pixels, size, scale, orientation, profile, exif)
+        animated = getattr(image, "is_animated", False)
+        return Original(str(image.format).lower(), pixels, size, scale, orientation, profile, exif, animated)
 
 
 def read_exif(image: Image.Image, path: Path) -> tuple[Image.Exif, int]:

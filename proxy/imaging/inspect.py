@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from proxy.imaging.alpha import unpremultiply
+from proxy.imaging.alpha import is_transparent, unpremultiply
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import decode
 from proxy.imaging.limits import Limits
@@ -22,6 +22,7 @@ _PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies
 class Inspection:
     """Properties of an original. `width` and `height` are upright pixels; `thumbhash` is base64, `color` is `#rrggbb`.
 
+    `alpha`: whether any pixel is transparent. `animated`: whether it has more frames than the one that variants show.
     `private` lists the kinds of private metadata in the file (see `privacy`), `private_exif` those that variants keep
     if EXIF is kept.
     """
@@ -31,6 +32,8 @@ class Inspection:
     height: int
     thumbhash: str
     color: str
+    alpha: bool
+    animated: bool
     private: list[str]
     private_exif: list[str]
 
@@ -50,6 +53,8 @@ def inspect(path: Path, limits: Limits) -> Inspection:
         height=height,
         thumbhash=b64encode(thumbhash(image)).decode(),
         color=_mean_color(image),
+        alpha=is_transparent(original.pixels),
+        animated=original.animated,
         private=list(private_metadata(path)),
         private_exif=list(private_exif(original.exif_bytes())),
     )

@@ -47,10 +47,6 @@ class Deriver:
         self._negative_cache = negative_cache
         self._temporary = temporary
 
-    def raise_if_full(self, priority: Priority) -> None:
-        """Raises Overloaded if the queue for render processes is full. Does no I/O: call it before expensive steps."""
-        self._pool.raise_if_full(priority)
-
     async def derive_one(
         self, upload_id: UploadId, variant: Variant, priority: Priority
     ) -> tuple[EncodedVariant, dict[str, float]]:
@@ -73,13 +69,10 @@ class Deriver:
             with self._pool.reserve_place(priority):
                 async with self._recording_failures(upload_id, variants):
                     path = await held.enter_async_context(self._original(upload_id))
-                    cost = await self.estimate_memory(path, variants)
-            process = await held.enter_async_context(self._pool.acquire(priority, cost))
+                    targets = [self._recipes.target(variant) for variant in variants]
+                    memory = await self._pool.estimate_memory(path, targets)
+            process = await held.enter_async_context(self._pool.acquire(priority, memory))
             yield partial(self._render, process, path, upload_id)
-
-    async def estimate_memory(self, path: Path, variants: Sequence[Variant]) -> int:
-        """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
-        return await self._pool.estimate_memory(path, [self._recipes.target(variant) for variant in variants])
 
     def count_outcome(self, variant: Variant, outcome: str) -> None:
         self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()

@@ -1,4 +1,4 @@
-"""Downloads an original to a file that a render process can open."""
+"""Originals in the object store: what their metadata says, and a copy of one for a render worker."""
 
 import asyncio
 import hashlib
@@ -9,14 +9,75 @@ from uuid import uuid4
 
 import anyio
 import anyio.to_thread
+from cachetools import LRUCache
 
 from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, UnknownUpload
+from proxy.imaging.header import read_header
+from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key
-from proxy.model import UploadId
+from proxy.model import Format, UploadId
 from proxy.storage.object_store import DAMAGED, ObjectNotFound, ObjectStore
 
 DIGEST = "sha256"
 """Metadata key of an original's SHA-256, in hexadecimal. Variants of a damaged original would be cached for a year."""
+_ALPHA, _MAX_KNOWN = "alpha", 10_000  # entries of some hundred bytes each
+_UNKNOWN = "No picture was uploaded under this id, or it was deleted."
+
+
+def metadata_of(inspection: Inspection, sha256: str) -> dict[str, str]:
+    """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it."""
+    return {
+        DIGEST: sha256,
+        "width": f"{inspection.width}",
+        "height": f"{inspection.height}",
+        _ALPHA: f"{inspection.alpha:d}",
+        "animated": f"{inspection.animated:d}",
+        "thumbhash": inspection.thumbhash,
+        "color": inspection.color,
+        "private": ",".join(inspection.private),
+        "private-exif": ",".join(inspection.private_exif),
+    }
+
+
+class AlphaLookup:
+    """Whether originals have transparency. Asks the object store once per upload, and remembers 10,000 answers."""
+
+    def __init__(self, store: ObjectStore, temporary: Path) -> None:
+        self._store = store
+        self._temporary = temporary
+        self._known: LRUCache[UploadId, bool] = LRUCache(_MAX_KNOWN)
+
+    async def has_alpha(self, upload_id: UploadId) -> bool:
+        """Whether the original has transparency. Without a sound original, False: a stored JPEG is still served.
+
+        Raises Unavailable.
+        """
+        known = self._known.get(upload_id)
+        if known is None:
+            try:
+                known = self._known[upload_id] = await self._read(upload_id)
+            except (UnknownUpload, OriginalDamaged):
+                return False
+        return known
+
+    async def _read(self, upload_id: UploadId) -> bool:
+        try:
+            original = await self._store.head(original_key(upload_id))
+        except ObjectNotFound:
+            raise UnknownUpload(_UNKNOWN) from None
+        except StoreUnavailable as error:
+            if error.reason != DAMAGED:
+                raise
+            raise OriginalDamaged(_DAMAGED) from error
+        if _ALPHA in original.metadata:
+            return original.metadata[_ALPHA] == "1"
+        if original.content_type == Format.JPG.media_type:
+            return False
+        # Stored by an earlier version. An alpha channel that is opaque everywhere counts as transparency here.
+        async with original_file(self._store, upload_id, self._temporary) as path:
+            header = await anyio.to_thread.run_sync(read_header, path)
+        return header is None or header.has_alpha
+
 
 _DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the picture again."
 
@@ -51,7 +112,7 @@ async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> None
             _remove(path)
             raise OriginalDamaged(_DAMAGED)
     except ObjectNotFound:
-        raise UnknownUpload("No picture was uploaded under this id, or it was deleted.") from None
+        raise UnknownUpload(_UNKNOWN) from None
     except StoreUnavailable as error:
         if error.reason != DAMAGED:
             raise

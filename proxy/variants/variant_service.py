@@ -24,6 +24,7 @@ from proxy.variants.invalidation.invalidation_bus import InvalidationBus, NoInva
 from proxy.variants.leases.lease_store import LeaseStore, NoLeases
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache
+from proxy.variants.originals import AlphaLookup
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
 from proxy.variants.variant_store import VariantStore
@@ -56,6 +57,8 @@ class VariantService:
         missing_ttl: float,
     ) -> None:
         self._store = store
+        self._pool = pool
+        self._alpha = AlphaLookup(store, temporary)
         self._variants = VariantStore(store, metrics)
         self._recipes = recipes
         self._metrics = metrics
@@ -118,9 +121,13 @@ class VariantService:
         """
         return self._ensurer.ensure(upload_id, variants)
 
-    async def estimate_memory(self, path: Path, variants: Sequence[Variant]) -> int:
-        """Bytes of memory that deriving `variants` of the original at `path` takes. Raises TooHeavy."""
-        return await self._deriver.estimate_memory(path, variants)
+    async def has_alpha(self, upload_id: UploadId, variant: Variant) -> bool:
+        """Whether the original has transparency; False without an original.
+
+        Raises Unavailable, and the remembered error of `variant`.
+        """
+        self._negative_cache.raise_if_cached(upload_id, variant)
+        return await self._alpha.has_alpha(upload_id)
 
     async def delete_variants(self, upload_id: UploadId, *variants: Variant) -> None:
         """Deletes the given stored variants, or all of the upload's if none are given. Idempotent."""
@@ -192,7 +199,7 @@ class VariantService:
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """Holds the lease until the write-back ends: a process that waits for it then finds the variant stored."""
-        self._deriver.raise_if_full(Priority.LIVE)  # before taking the lease: rejecting must stay cheap under overload
+        self._pool.raise_if_full(Priority.LIVE)  # before taking the lease: rejecting must stay cheap under overload
         key = variant_key(upload_id, variant)
         async with AsyncExitStack() as lease:
             if not await lease.enter_async_context(self._leases.hold(key, wait=False)):

@@ -14,7 +14,6 @@ from proxy.errors import ServiceError, Unauthorized
 from proxy.services import ProxyServices, build_services
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
-from proxy.variants.transparency import Transparency
 from proxy.web import problems
 from proxy.web.health import health_routes
 from proxy.web.middleware.api_keys import RequireApiKey, problem_for_all
@@ -37,11 +36,9 @@ def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) ->
 
 def serve_variants(origin: ProxyServices, app: ASGIApp) -> ASGIApp:
     """Wraps `app`: serves variants first, without a key, and adds logging and security headers to everything."""
-    transparency = Transparency(origin.store, origin.variant_service)
     return VariantMiddleware(
         app,
         origin.variant_service,
-        transparency,
         origin.settings.sizes,
         metrics=origin.metrics,
         tracing=origin.tracing,

@@ -22,7 +22,6 @@ from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
 from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant
 from proxy.variants.results import Fetched, Tier
-from proxy.variants.transparency import Transparency
 from proxy.variants.variant_service import VariantService
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, is_not_modified
 from proxy.web.middleware.observability import VARIANT_ROUTE, Observability, note, set_route
@@ -64,7 +63,6 @@ class VariantMiddleware:
         self,
         app: ASGIApp,
         variant_service: VariantService,
-        transparency: Transparency,
         sizes: Sizes,
         *,
         metrics: Metrics,
@@ -73,7 +71,6 @@ class VariantMiddleware:
         self._app = app
         self._observed = SecurityHeaders(Observability(self._serve, metrics, tracing))
         self._variant_service = variant_service
-        self._transparency = transparency
         self._sizes = sizes
         self._parse_cached = lru_cache(_MAX_CACHED)(self._parse)
 
@@ -149,14 +146,13 @@ class VariantMiddleware:
         return response
 
     async def _fetch(self, path: _VariantPath, accept: str | None) -> tuple[Variant, Fetched]:
-        upload_id, variant = path.upload_id, path.variant
-        if path.auto and (format := new_format(accept)):
-            variant = replace(variant, format=format)
-        fetched = await self._variant_service.fetch(upload_id, variant)
-        if path.auto and variant.format is Format.JPG and await self._transparency.is_transparent(upload_id, variant):
-            variant = replace(variant, format=Format.PNG)
-            fetched = await self._variant_service.fetch(upload_id, variant)
-        return variant, fetched
+        if not path.auto:
+            return path.variant, await self._variant_service.fetch(path.upload_id, path.variant)
+        format = new_format(accept)
+        if format is None:
+            format = Format.PNG if await self._variant_service.has_alpha(path.upload_id, path.variant) else Format.JPG
+        variant = replace(path.variant, format=format)
+        return variant, await self._variant_service.fetch(path.upload_id, variant)
 
     def _describe_paths(self) -> str:
         return (

@@ -39,7 +39,9 @@ class Pool(FakePool):
         return await super().estimate_memory(path, targets)
 
     async def inspect(self, _path: Path) -> Inspection:
-        return Inspection("jpeg", 160, 120, "thumb", "#7a6b5c", [], [])
+        return Inspection(
+            "jpeg", 160, 120, "thumb", "#7a6b5c", alpha=False, animated=False, private=[], private_exif=[]
+        )
 
 
 class Stepped:
@@ -100,6 +102,7 @@ class Life:
             queue=queue,
             cdn=NoCdn(),
             variant_service=self.variant_service,
+            recipes=Recipes(settings),
             sizes=SIZES,
             metrics=metrics,
             temporary=settings.temporary,

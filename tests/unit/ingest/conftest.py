@@ -100,6 +100,7 @@ def uploads(
         queue=queue,
         cdn=cdn,
         variant_service=variant_service,
+        recipes=Recipes(Settings()),
         sizes=SIZES,
         metrics=metrics,
         temporary=temporary,

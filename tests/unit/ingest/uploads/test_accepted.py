@@ -1,6 +1,7 @@
 """Accepted uploads: what is stored, recorded and visible meanwhile."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,17 @@ async def test_original_is_stored_unchanged_with_its_real_type(
     assert stored.body == file
     assert stored.info.content_type == f"image/{format}"
     assert await store.keys() == [f"originals/{upload.upload_id}"]
+    assert stored.info.metadata == {
+        "sha256": hashlib.sha256(file).hexdigest(),
+        "width": str(upload.width),
+        "height": str(upload.height),
+        "alpha": "0",
+        "animated": "0",
+        "thumbhash": upload.thumbhash,
+        "color": upload.color,
+        "private": "",
+        "private-exif": "",
+    }
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
@@ -99,7 +111,9 @@ async def test_chunking_does_not_change_the_original(
 
     upload = await uploads.receive(chunks_of(file, split))
 
-    assert (await store.inner.get(original_key(upload.upload_id))).body == file
+    stored = await store.inner.get(original_key(upload.upload_id))
+    assert stored.body == file
+    assert stored.info.metadata["sha256"] == hashlib.sha256(file).hexdigest()
     assert upload.original_size == len(file)
 
 

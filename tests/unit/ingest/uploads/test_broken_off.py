@@ -12,7 +12,9 @@ from ingest.edge.cdn import NoCdn
 from ingest.errors import Malformed, MissingImage, TooLarge, UploadTimeout
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Refused
+from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
+from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
 from proxy.telemetry import Metrics
 from proxy.variants.variant_service import VariantService
@@ -109,6 +111,7 @@ class TestBreakingOff:
             queue=RecordingQueue(),
             cdn=NoCdn(),
             variant_service=variant_service,
+            recipes=Recipes(Settings()),
             sizes=SIZES,
             metrics=Metrics(),
             temporary=tmp_path / "tmp",

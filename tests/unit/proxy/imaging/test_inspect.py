@@ -48,6 +48,36 @@ def test_format_has_the_name_of_the_contract(original: bytes, format: str) -> No
     assert (found.format, found.width, found.height) == (format, 300, 200)
 
 
+OPAQUE = photograph("coffee.png")
+WITH_A_HOLE = OPAQUE.convert("RGBA")
+WITH_A_HOLE.paste((0, 0, 0, 0), (10, 10, 12, 12))
+
+
+@pytest.mark.parametrize(
+    ("original", "alpha", "is_animated"),
+    [
+        (jpeg(OPAQUE), False, False),
+        (animated(OPAQUE, "MPO"), False, False),
+        (png(OPAQUE), False, False),
+        (png(OPAQUE.convert("RGBA")), False, False),
+        (png(WITH_A_HOLE), True, False),
+        (webp(WITH_A_HOLE), True, False),
+        (animated(OPAQUE, "PNG"), False, True),
+        (animated(OPAQUE, "WEBP"), False, True),
+    ],
+    ids=["jpeg", "mpo", "png", "opaque alpha", "png with a hole", "webp with a hole", "apng", "animated webp"],
+)
+def test_transparency_and_animation_are_found(
+    decoder: str,
+    original: bytes,
+    alpha: bool,
+    is_animated: bool,
+) -> None:
+    found = inspected(original)
+
+    assert (found.alpha, found.animated) == (alpha, is_animated)
+
+
 @pytest.mark.promise("A10")
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -99,7 +99,9 @@ def test_inspect_request_is_answered_with_one_message() -> None:
     _, (inspection, _), done = serve_requests(encode_message(inspect_request(ROCKET, LIMITS, ROOM)))
 
     assert (inspection["format"], inspection["width"], inspection["height"]) == ("jpeg", 640, 427)
-    assert set(inspection) == {"format", "width", "height", "thumbhash", "color", "private", "private_exif"}
+    assert set(inspection) == {
+        *("format", "width", "height", "thumbhash", "color", "alpha", "animated", "private", "private_exif")
+    }
     assert done == ({"done": True}, b"")
 
 

@@ -9,7 +9,7 @@ from proxy.errors import OriginalDamaged, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
-from proxy.variants.originals import original_file
+from proxy.variants.originals import AlphaLookup, original_file
 from tests.fakes import CountingStore, listing
 
 
@@ -95,3 +95,46 @@ async def test_malformed_file_is_a_damaged_original(tmp_path: Path, temporary: P
     with pytest.raises(OriginalDamaged):
         async with original_file(disk, upload_id, temporary):
             pass
+
+
+LEGACY_PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08%c\0\0\0CRC!" + b"\0\0\0\0IDATCRC!"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "metadata", "expected", "calls"),
+    [
+        (b"", "image/png", {"alpha": "1"}, True, ["head"]),
+        (b"", "image/webp", {"alpha": "0"}, False, ["head"]),
+        (b"", "image/jpeg", {}, False, ["head"]),
+        (LEGACY_PNG % b"\6", "image/png", {}, True, ["head", "download"]),
+        (LEGACY_PNG % b"\2", "image/png", {}, False, ["head", "download"]),
+    ],
+    ids=["transparent", "opaque", "jpeg of an earlier version", "rgba of an earlier version", "rgb of one"],
+)
+async def test_alpha_is_read_once_from_metadata_or_the_header(
+    *,
+    store: CountingStore,
+    temporary: Path,
+    body: bytes,
+    content_type: str,
+    metadata: dict[str, str],
+    expected: bool,
+    calls: list[str],
+) -> None:
+    upload_id = new_upload_id()
+    await store.inner.put(original_key(upload_id), body, content_type=content_type, metadata=metadata)
+    lookup = AlphaLookup(store, temporary)
+
+    assert [await lookup.has_alpha(upload_id) for _ in range(3)] == [expected] * 3
+    assert [call for call, _ in store.calls] == calls
+    assert listing(temporary) == []
+
+
+async def test_alpha_without_an_original_is_false_and_not_remembered(store: CountingStore, temporary: Path) -> None:
+    upload_id = new_upload_id()
+    lookup = AlphaLookup(store, temporary)
+    assert await lookup.has_alpha(upload_id) is False
+
+    await store.inner.put(original_key(upload_id), b"", content_type="image/png", metadata={"alpha": "1"})
+
+    assert await lookup.has_alpha(upload_id) is True

@@ -59,7 +59,7 @@ class TestAnswers:
         answers = [await site.get("small.auto") for _ in range(5)]
 
         assert {answer.status for answer in answers} == {404}
-        assert len(site.store.calls) == 3  # variant, original, list of stored variants
+        assert len(site.store.calls) == 4  # metadata of the original, variant, original, list of stored variants
 
     async def test_refused_format_affects_only_clients_that_accept_it(self, site: Site) -> None:
         """JPEG may need less memory, and caches keep this response for a minute."""
@@ -79,3 +79,15 @@ class TestOldClients:
         assert answer.headers["content-type"] == "image/jpeg"
         assert answer.headers["content-location"] == f"{site.path}/small.jpg"
         assert answer.headers["vary"] == "Accept"
+
+    async def test_transparent_original_is_served_as_png_and_nothing_else_is_derived(self, site: Site) -> None:
+        original = original_key(site.upload_id)
+        await site.store.inner.put(original, b"an original", content_type="image/png", metadata={"alpha": "1"})
+
+        answer = await site.get("small.auto", {"Accept": "*/*"})
+        await site.variant_service.drain()
+
+        assert answer.headers["content-type"] == "image/png"
+        assert answer.headers["content-location"] == f"{site.path}/small.png"
+        stored = [info.key async for info in site.store.inner.list(f"images/{site.upload_id}/")]
+        assert stored == [f"images/{site.upload_id}/small.png"]
