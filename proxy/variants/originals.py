@@ -26,7 +26,7 @@ _UNKNOWN = "No picture was uploaded under this id, or it was deleted."
 
 def metadata_of(inspection: Inspection, sha256: str) -> dict[str, str]:
     """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it."""
-    return {
+    metadata = {
         DIGEST: sha256,
         "width": f"{inspection.width}",
         "height": f"{inspection.height}",
@@ -37,6 +37,7 @@ def metadata_of(inspection: Inspection, sha256: str) -> dict[str, str]:
         "private": ",".join(inspection.private),
         "private-exif": ",".join(inspection.private_exif),
     }
+    return {name: value for name, value in metadata.items() if value}
 
 
 class AlphaLookup:

@@ -50,8 +50,6 @@ async def test_original_is_stored_unchanged_with_its_real_type(
         "animated": "0",
         "thumbhash": upload.thumbhash,
         "color": upload.color,
-        "private": "",
-        "private-exif": "",
     }
 
 
