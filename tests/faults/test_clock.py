@@ -58,7 +58,7 @@ def preload() -> str:
 
 @pytest.fixture(scope="module")
 def right(cluster: Cluster) -> Iterator[Service]:
-    with cluster.serve("right", WARM_UP="false") as service:
+    with cluster.serve("right", WARM_UP="false", UPLOAD_STALL_TIMEOUT="60") as service:  # while another process starts
         yield service
 
 
@@ -190,7 +190,7 @@ class TestSetWhileItRuns:
         clock = tmp_path / "clock"
         clock.write_text("+0\n")
         machine = skewed(preload, FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_CACHE_DURATION="1")
-        with Service(tmp_path, RENDER_PROCESSES="1", **machine) as service:
+        with Service(tmp_path, RENDER_PROCESSES="1", UPLOAD_STALL_TIMEOUT="60", **machine) as service:
             upload_ids = [uploaded(service) for _ in range(3)]
             with upload_half_way(service) as connection:
                 clock.write_text(f"{offset}\n")
