@@ -12,6 +12,8 @@ from ingest.edge.cdn import NoCdn
 from ingest.edge.cloudfront import CloudFront
 from ingest.errors import CdnUnavailable
 
+pytestmark = pytest.mark.heavy
+
 DISTRIBUTION = "EDFDVBD6EXAMPLE"
 CONFIGURATION = {
     "CallerReference": "a test",

@@ -33,7 +33,7 @@ from tests.unit.ingest.examples import SIZES, accepted, picture
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import eventually, reached
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.heavy]
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 NAMES = [variant.name for variant in SIZES.standard]

@@ -23,6 +23,8 @@ from tests.pictures import disc
 from tests.unit.proxy.imaging.auto_quality.test_ssimulacra2 import noisy
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, target
 
+pytestmark = pytest.mark.heavy
+
 LOSSY = [Format.JPG, Format.WEBP, Format.AVIF]
 
 
