@@ -85,7 +85,7 @@ endef
 
 # After a change of pyproject.toml; UPGRADE=--upgrade takes every newer release. Needs uv.
 COMPILE := uv pip compile --quiet --no-header --generate-hashes --no-emit-index-url --universal --python-version 3.11 --no-emit-package darkroom-client $(UPGRADE)
-SERVER := --extra otel --extra vips pyproject.toml
+SERVER := --extra auto-quality --extra otel --extra vips pyproject.toml
 lock:
 	$(COMPILE) --group build -o requirements-build.txt
 	$(COMPILE) $(SERVER) -c requirements-build.txt -o requirements.txt

@@ -1,7 +1,8 @@
-"""Memory and processors that this process may use, within its container's limits."""
+"""Memory and processors that this process may use, within its container's limits, and whether numpy is installed."""
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -13,6 +14,11 @@ def processors() -> int:
 def memory(root: Path = Path("/")) -> int:
     """The machine's memory in bytes, or the lowest limit of this process's control groups and their parents."""
     return min((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits(root)))
+
+
+def has_numpy() -> bool:
+    """Whether numpy (the optional extra `auto-quality`) is installed. Does not import it."""
+    return find_spec("numpy") is not None
 
 
 def _limits(root: Path) -> Iterator[int]:

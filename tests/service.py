@@ -33,6 +33,20 @@ def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.Compl
     )
 
 
+def darkroom_without_numpy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end, in a process that finds no numpy and cannot import it."""
+    program = "import sys; sys.modules['numpy'] = None; from ingest.cli import app; app()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        env=_environment({}),
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
 class Program:
     """A `darkroom` command that runs until it is told to end. `folder` keeps its data, so that it can run again."""
 

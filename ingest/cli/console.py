@@ -26,13 +26,19 @@ _PIPED_WIDTH = 10_000  # columns: programs that read a pipe expect each row on o
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "yellow"}
 
 
-def load(*, long_running: bool = False) -> "Settings":
-    """Loads the settings and configures logging. Unless `long_running`, the default level logs warnings only."""
+def load(*, long_running: bool = False, rendering: bool = False) -> "Settings":
+    """Loads the settings and configures logging. Exits with 2 if they are wrong.
+
+    Unless `long_running`, the default level logs warnings only. `rendering`: checks that configured qualities can be
+    rendered, which commands that render nothing do not need.
+    """
     from proxy.settings import SettingsError, load_settings
     from proxy.telemetry import configure_logging
 
     try:
         settings = load_settings()
+        if rendering:
+            settings.check_auto_quality()
     except SettingsError as error:
         stop(f"The settings are wrong:\n{error}", code=2)
     quiet = settings.log_level == "info" and not long_running

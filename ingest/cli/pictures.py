@@ -23,7 +23,7 @@ def warm(
     if bool(ids) + all_ + missing != 1:
         stop("Give upload ids, or --all, or --missing.", code=2)
     upload_ids = [parse_id(text) for text in ids or ()]
-    settings = load()
+    settings = load(rendering=True)
     from ingest.maintenance import bulk_operations
 
     with progress(quiet=as_json) as reporter:
@@ -46,7 +46,7 @@ def refresh(
     A variant is stale if it was made with another size, encoder option or codec version than the current ones. Stale
     variants are still served; a request for one also derives it anew.
     """
-    settings = load()
+    settings = load(rendering=True)
     from ingest.maintenance import bulk_operations
 
     with progress(quiet=as_json) as reporter:

@@ -35,7 +35,7 @@ def serve(
     role: Annotated[Role, typer.Option(help="Variants, uploads and jobs, or both.")] = Role.ALL,
 ) -> None:
     """Start the service."""
-    settings = load(long_running=True)
+    settings = load(long_running=True, rendering=True)
     from proxy.settings import SettingsError, share_memory, share_metrics
 
     try:
@@ -101,7 +101,7 @@ def worker(
 
     Runs until SIGTERM, then finishes or hands back its jobs.
     """
-    settings = load(long_running=True)
+    settings = load(long_running=True, rendering=True)
     from proxy.settings import SettingsError
 
     try:

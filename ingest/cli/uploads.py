@@ -27,7 +27,7 @@ def upload(
     A file that the service would refuse is refused with the same message; the other files are still uploaded. To upload
     to a server elsewhere, use HTTP: curl -F image=@photo.jpg URL/images/upload
     """
-    settings = load()
+    settings = load(rendering=True)
     from ingest.maintenance.upload_files import upload
 
     receipts: list[Receipt] = []

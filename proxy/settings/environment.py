@@ -235,6 +235,15 @@ class Settings(BaseSettings):
         """The prefix of every variant URL; empty for plain paths."""
         return self.cdn_url or self.public_url or ""
 
+    def check_auto_quality(self) -> None:
+        """Raises SettingsError if a size has `quality = "auto"` and numpy is not installed. Does not import it."""
+        names = [f"sizes.{name}" for name, table in self.size_tables.items() if table.quality == "auto"]
+        if names and not system.has_numpy():
+            raise SettingsError(
+                f'{", ".join(names)}: quality = "auto" needs numpy, which is not installed. '
+                "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
+            )
+
     def check_bind(self, host: str) -> None:
         """Raises SettingsError if `host` is reachable from other machines and no API keys are set."""
         try:

@@ -57,6 +57,7 @@ def require_key(
 def create_app(settings: Settings | None = None) -> ASGIApp:
     """The app of `darkroom serve --role proxy`: variants, health checks and metrics, without a database."""
     settings = settings or load_settings()
+    settings.check_auto_quality()
     configure_logging(settings.log_format, settings.log_level)
     origin = build_services(settings)
 

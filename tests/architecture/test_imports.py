@@ -64,6 +64,17 @@ def test_proxy_imports_no_database(tmp_path: Path) -> None:
     assert modules & (DATABASE | AWS | {"ingest", "bullmq", "numpy", "pyvips"}) == set()
 
 
+def test_server_with_a_quality_search_imports_no_numpy(tmp_path: Path) -> None:
+    modules = imported(
+        tmp_path,
+        "from proxy.settings import Settings; from proxy.web.app import create_app;"
+        "create_app(Settings(sizes={'card': {'width': 64, 'quality': 'auto'}}))",
+    )
+
+    assert "proxy.web.app" in modules
+    assert "numpy" not in modules
+
+
 def test_embedded_server_imports_no_unused_driver(tmp_path: Path) -> None:
     async def migrate() -> None:
         database = Database.from_settings(Settings(data_dir=tmp_path))

@@ -17,7 +17,7 @@ from ingest.web.openapi import describe
 from proxy.settings import Settings
 from tests.http_client import http
 from tests.photographs import photograph_bytes
-from tests.service import PATIENT, Service, darkroom
+from tests.service import PATIENT, Service, darkroom, darkroom_without_numpy
 from tests.unit.ingest.examples import picture
 
 PROGRAM = str(Path(sys.executable).with_name("darkroom"))
@@ -73,6 +73,16 @@ def test_upload_wait_json_matches_the_api(folder: Path) -> None:
     assert (status["status"], status["progress"], mine["status"]) == ("complete", 100, "complete")
     for name in ("format", "originalSize", "dimensions", "placeholder"):
         assert mine[name] == theirs[name]
+
+
+def test_sizes_of_fixed_quality_need_no_numpy(folder: Path) -> None:
+    done = darkroom_without_numpy(folder, "upload", "--wait", "--json", "rocket.jpg")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    [upload] = json.loads(done.stdout)
+    assert upload["status"] == "complete"
+    stored = {path.name for path in (folder / "data" / "objects" / "images" / upload["uploadId"]).iterdir()}
+    assert stored >= {f"{size}.{format}" for size in ("tiny", "thumb") for format in FORMATS}
 
 
 def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:

@@ -11,7 +11,7 @@ from tests.http_client import http
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
-from tests.service import PATIENT, Service, darkroom
+from tests.service import PATIENT, Service, darkroom, darkroom_without_numpy
 from tests.unit.ingest.examples import picture
 
 NOBODY = "127.0.0.1:9"
@@ -96,6 +96,19 @@ def test_doctor_checks_a_cdn_in_front_of_darkroom(tmp_path: Path) -> None:
     assert found["CDN, missing"][0] == "warning"  # for want of TLS
     assert "https://" in found["CDN, missing"][1]
     assert lost["CDN, stored"][0] == "failed"
+
+
+def test_doctor_and_config_run_without_numpy_that_a_size_needs(tmp_path: Path) -> None:
+    (tmp_path / "darkroom.toml").write_text('[sizes.card]\nwidth = 64\nquality = "auto"\n')
+
+    shown = darkroom_without_numpy(tmp_path, "config", "--json")
+    diagnosed = darkroom_without_numpy(tmp_path, "doctor", "--json")
+
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert json.loads(shown.stdout)["SIZES"]["card"]["quality"] == "auto"
+    failed = {each["name"]: each["remark"] for each in json.loads(diagnosed.stdout) if each["verdict"] == "failed"}
+    assert (diagnosed.returncode, list(failed)) == (1, ["numpy"])
+    assert failed["numpy"].startswith('sizes.card: quality = "auto" needs numpy, which is not installed.')
 
 
 def test_doctor_prints_a_table(tmp_path: Path) -> None:

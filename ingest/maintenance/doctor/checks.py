@@ -41,6 +41,7 @@ def checks_for(settings: Settings, objects: ObjectStore, database: Database, cdn
         "file descriptors": _as_async(lambda: machine_checks.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
         "codecs": _as_async(lambda: machine_checks.codecs(encode.versions())),
         "libvips": _as_async(lambda: machine_checks.libvips(vips.version())),
+        "numpy": _as_async(lambda: machine_checks.numpy(settings)),
     }
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +10,8 @@ import anyio
 import anyio.to_thread
 
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
-from proxy.settings import Settings
+from proxy import system
+from proxy.settings import Settings, SettingsError
 
 _MAX_SHARE = 0.8  # of the memory; the rest is for the servers themselves and for the system
 _LIBRARIES = {"webp": "WebP", "avif": "AVIF", "littlecms2": "colour profiles"}
@@ -76,6 +78,17 @@ def libvips(version: str) -> CheckResult:
     if version:
         return ok(f"libvips {version} decodes PNG and WebP")
     return ok("optional, not installed: large PNG and WebP take more time and memory (install darkroom-origin[vips])")
+
+
+def numpy(settings: Settings) -> CheckResult:
+    """Checks that numpy is installed if a size has `quality = "auto"`."""
+    try:
+        settings.check_auto_quality()
+    except SettingsError as error:
+        return failed(str(error))
+    if not system.has_numpy():
+        return ok("not installed; no size needs it")
+    return ok(f'numpy {metadata.version("numpy")} measures the qualities of sizes with quality = "auto"')
 
 
 def _try_to_write(folder: Path) -> int:

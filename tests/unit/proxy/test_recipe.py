@@ -1,13 +1,14 @@
 """The fingerprint: it depends on everything that decides a variant's bytes, and on nothing else."""
 
 import re
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import features
 
-from proxy import recipe
+from proxy import recipe, system
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format, Size, Variant
 from proxy.recipe import Recipes
@@ -111,6 +112,16 @@ def test_fingerprint_changes_with_the_codecs_of_its_format(
     monkeypatch.setattr(features, "version", lambda name: "0" if name == library else version(name))
 
     assert {format for format in Format if fingerprint(Variant(BOX, format)) != before[format]} == formats
+
+
+def test_fingerprint_is_independent_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    variants = [Variant(size, format) for size in (BOX, AUTO_BOX) for format in Format]
+    before = [fingerprint(variant) for variant in variants]
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0" if name == "numpy" else version(name))
+    monkeypatch.setattr(system, "find_spec", lambda _: None)
+
+    assert [fingerprint(variant) for variant in variants] == before
 
 
 def test_fingerprint_is_independent_of_the_size_name() -> None:

@@ -1,6 +1,8 @@
 """Settings from the environment, `.env` and `darkroom.toml`, and messages about mistakes."""
 
 import os
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def toml(text: str) -> None:
     Path("darkroom.toml").write_text(text, encoding="utf-8")
+
+
+def without_numpy(name: str) -> ModuleSpec | None:
+    return None if name == "numpy" else find_spec(name)
 
 
 def mistakes() -> list[str]:
@@ -376,6 +382,37 @@ class TestMemory:
 
         with pytest.raises(SettingsError, match=r"^Each of 4 workers has RENDER_MEMORY_MB=250\.\nRENDER_PROCESSES: 4 "):
             share_memory(settings, 4)
+
+
+class TestAutoQuality:
+    def test_sizes_that_need_missing_numpy_are_all_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "find_spec", without_numpy)
+        toml(
+            '[sizes.card]\nwidth = 3\nquality = "auto"\n[sizes.tiny]\nwidth = 3\n'
+            '[sizes.hero]\nwidth = 3\nquality = "auto"'
+        )
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings().check_auto_quality()
+
+        assert str(caught.value) == (
+            'sizes.card, sizes.hero: quality = "auto" needs numpy, which is not installed. '
+            "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
+        )
+
+    def test_fixed_qualities_need_no_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "find_spec", without_numpy)
+
+        load_settings().check_auto_quality()
+
+    def test_installed_numpy_is_found_without_importing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        toml('[sizes.card]\nwidth = 3\nquality = "auto"')
+        asked = []
+        monkeypatch.setattr(system, "find_spec", lambda name: asked.append(name) or find_spec(name))
+
+        load_settings().check_auto_quality()
+
+        assert asked == ["numpy"]
 
 
 class TestBind:

@@ -79,6 +79,20 @@ def test_numpy_is_imported_only_for_a_quality_search() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.heavy
+def test_worker_process_without_numpy_renders_fixed_qualities() -> None:
+    code = "import sys; sys.modules['numpy'] = None; from proxy.rendering.worker_main import main; main()"
+    wanted = [target(24, 24, format) for format in Format]
+
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "1024"], input=render(ROCKET, *wanted), capture_output=True, check=True
+    )
+
+    _, *files, done = answers(ran.stdout)
+    assert [body for _, body in files] == rendered(photograph_bytes("rocket.jpg"), *wanted)
+    assert (done, ran.stderr) == (({"done": True}, b""), b"")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("memory_mb", [400, 1024])
 def test_worker_process_searches_within_its_memory(memory_mb: int) -> None:

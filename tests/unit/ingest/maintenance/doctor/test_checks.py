@@ -12,7 +12,7 @@ from proxy.storage.memory import MemoryStore
 from tests.unit.ingest.fakes import RecordingCdn
 
 ALWAYS = ["object store", "listing", "conditional writes", "database", "queue", "clock"]
-MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips"]
+MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips", "numpy"]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Memory, disk, file descriptors and codecs of this machine."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest.maintenance.doctor import machine_checks
-from ingest.maintenance.doctor.findings import Verdict
+from ingest.maintenance.doctor.findings import Verdict, ok
+from proxy import system
 from proxy.imaging import encode
 from proxy.settings import Settings
 
@@ -95,3 +97,30 @@ def test_libvips_is_ok_with_and_without() -> None:
     assert (there.verdict, away.verdict) == (Verdict.OK, Verdict.OK)
     assert "8.18.7" in there.remark
     assert "more time and memory" in away.remark
+
+
+AUTO = {"sizes": {"card": {"width": 64, "quality": "auto"}}}
+
+
+@pytest.mark.parametrize("values", [{}, AUTO], ids=["fixed", "auto"])
+def test_installed_numpy_is_ok_with_its_version(values: dict[str, Any]) -> None:
+    judged = machine_checks.numpy(settings(**values))
+
+    assert judged == ok(f'numpy {version("numpy")} measures the qualities of sizes with quality = "auto"')
+
+
+def test_missing_numpy_is_ok_if_no_size_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "find_spec", lambda _: None)
+
+    assert machine_checks.numpy(settings()) == ok("not installed; no size needs it")
+
+
+def test_missing_numpy_fails_if_a_size_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "find_spec", lambda _: None)
+
+    judged = machine_checks.numpy(settings(**AUTO))
+
+    assert judged.verdict is Verdict.FAILED
+    assert judged.remark.startswith(
+        'sizes.card: quality = "auto" needs numpy, which is not installed. Run pip install '
+    )
