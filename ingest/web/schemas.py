@@ -34,6 +34,8 @@ class Placeholder(TypedDict):
     """Base64."""
     color: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
     """The picture's mean colour."""
+    dataUrl: str | None
+    """The ThumbHash as a `data:` URL of a PNG of a few pixels. Null for transparent pictures: it would show through."""
 
 
 @_described

@@ -4,6 +4,7 @@ from darkroom import picture_html
 from ingest.catalog.repository import Page
 from ingest.records import Job, JobStatus, PrivateMetadata, Upload
 from ingest.web import schemas
+from ingest.web.placeholder import data_url
 from ingest.web.schemas import Accepted, Dimensions, Privacy, Status, UploadPage
 from proxy.keys import variant_path
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
@@ -35,7 +36,11 @@ class Serializer:
             "statusUrl": f"/images/{upload.upload_id}/status",
             "sizes": self._displayed_sizes(upload),
             "urls": self._urls(upload.upload_id),
-            "placeholder": {"thumbhash": upload.thumbhash, "color": upload.color},
+            "placeholder": {
+                "thumbhash": upload.thumbhash,
+                "color": upload.color,
+                "dataUrl": data_url(upload.thumbhash),
+            },
             "privacy": self._privacy(upload.private),
         }
 

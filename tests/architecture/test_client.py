@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from darkroom import variant_url
-from darkroom.placeholder import data_url
+from ingest.web.placeholder import data_url
 from proxy.model import Fit, Format, Size, Sizes
 from tests.photographs import photograph
 from tests.thumbhashes import opaque, transparent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import json
 import re
 import subprocess
 import sys
@@ -13,20 +14,18 @@ from typing import Any
 import pytest
 
 from darkroom import Upload, picture, picture_html
-from darkroom.placeholder import data_url
 
 ROOT = Path(__file__).parents[1]
 NASTY: Any = """"><script>alert('&')</script>"""
-OPAQUE = "GIoKDYSlqIdPUXd3eEeHh9J/YIkI"
-TRANSPARENT = "lVqDBQA412iId36AZ9d4f433B1iHeICJVw=="
+PREVIEW = "data:image/png;base64,iVBORw0KGgo+/w=="
 
 
-def upload(thumbhash: str = OPAQUE, color: str = "#7a6b5c", base: str = "") -> Upload:
+def upload(preview: str | None = PREVIEW, color: str = "#7a6b5c", base: str = "") -> Upload:
     boxes = {"small": (150, 150), "large": (800, 800), "wide": (600, 200), "widest": (1200, 400)}
     return {
         "sizes": {name: {"width": width, "height": height} for name, (width, height) in boxes.items()},
         "urls": {name: {format: f"{base}/{name}.{format}" for format in ("jpg", "webp", "avif")} for name in boxes},
-        "placeholder": {"thumbhash": thumbhash, "color": color},
+        "placeholder": {"thumbhash": "", "color": color, "dataUrl": preview},
     }
 
 
@@ -104,18 +103,20 @@ def test_color_of_another_form_raises(color: str) -> None:
         picture_html(upload(color=color))
 
 
-@pytest.mark.parametrize("thumbhash", ["", "1QcS", "no base64!", "1QcSHQRnh493V4dIh4eXh1h4kJU", "ü"])
-def test_thumbhash_that_is_not_one_raises(thumbhash: str) -> None:
-    with pytest.raises(ValueError):
-        picture_html(upload(thumbhash))
+@pytest.mark.parametrize(
+    "preview", ["", "https://evil.test/1.png", "data:text/html;base64,AAAA", f"{PREVIEW})", f"{PREVIEW}\n", "ü"]
+)
+def test_preview_of_another_form_raises(preview: str) -> None:
+    with pytest.raises(ValueError, match="dataUrl"):
+        picture_html(upload(preview))
 
 
-def test_placeholder_is_the_color_below_the_thumbhash() -> None:
-    assert image(picture_html(upload()))["style"] == f"background:#7a6b5c url({data_url(OPAQUE)}) center/cover"
+def test_placeholder_is_the_color_below_the_preview() -> None:
+    assert image(picture_html(upload()))["style"] == f"background:#7a6b5c url({PREVIEW}) center/cover"
 
 
 def test_placeholder_of_a_transparent_picture_is_left_out() -> None:
-    assert "style" not in image(picture_html(upload(TRANSPARENT)))
+    assert "style" not in image(picture_html(upload(None)))
 
 
 def test_placeholder_when_switched_off_is_left_out() -> None:
@@ -128,7 +129,7 @@ def test_docstring_example_is_true() -> None:
 
 def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    document = '{"uploadId": "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", ' + str(upload()).replace("'", '"')[1:]
+    document = '{"uploadId": "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", ' + json.dumps(upload())[1:]
     (tmp_path / "upload.json").write_text(document)
     monkeypatch.chdir(tmp_path)
 

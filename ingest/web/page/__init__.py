@@ -32,7 +32,6 @@ _MODULES = (
     "problem.js",
     "recent.js",
     "snippet.js",
-    "thumbhash.js",
     "tile.js",
     "upload.js",
     "warmup.js",

@@ -4,7 +4,7 @@ import { networkProblem, parseProblem, Problem } from "./problem.js";
 
 /**
  * @typedef {Record<string, Record<string, string>>} Urls by size, then by format
- * @typedef {{thumbhash: string, color: string}} Placeholder
+ * @typedef {{color: string, dataUrl: string | null}} Placeholder
  * @typedef {{removed?: string[], kept?: string[]}} Privacy
  * @typedef {{uploadId: string, originalSize: number, dimensions: {width: number, height: number}, format: string,
  *   status: string, createdAt: string, urls: Urls, placeholder: Placeholder, picture: string,

@@ -1,16 +1,14 @@
 /** A frame that shows an upload's placeholder until its image has loaded. */
 
-import { thumbhashUrl } from "./thumbhash.js";
-
 /**
  * Paints an upload's placeholder into a frame with one image. Sets styles through the CSSOM, which the
  * Content-Security-Policy allows.
  * @param {HTMLElement} frame
  * @param {import("./api.js").Placeholder} placeholder
  */
-export function paintPlaceholder(frame, { thumbhash, color }) {
+export function paintPlaceholder(frame, { color, dataUrl }) {
   frame.style.setProperty("--color", color);
-  frame.style.setProperty("--thumbhash", `url("${thumbhashUrl(thumbhash)}")`);
+  frame.style.setProperty("--preview", dataUrl ? `url("${dataUrl}")` : "none");
 }
 
 /**

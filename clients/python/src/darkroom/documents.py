@@ -1,5 +1,7 @@
 """Types of the JSON of `POST /images/upload` and `GET /images/{uploadId}`, as far as this package reads it."""
 
+from __future__ import annotations
+
 from typing import TypedDict
 
 
@@ -11,10 +13,11 @@ class Dimensions(TypedDict):
 
 
 class Placeholder(TypedDict):
-    """A ThumbHash in base64, and a colour as `#rrggbb`."""
+    """A ThumbHash in base64, a colour as `#rrggbb`, and a preview as a `data:` URL; None for transparent images."""
 
     thumbhash: str
     color: str
+    dataUrl: str | None
 
 
 class Upload(TypedDict):

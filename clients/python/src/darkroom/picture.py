@@ -7,9 +7,9 @@ from html import escape
 from typing import Literal
 
 from darkroom.documents import Dimensions, Upload
-from darkroom.placeholder import data_url
 
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
+_DATA_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _SOURCES = {"avif": "image/avif", "webp": "image/webp"}  # in the order in which browsers should try them
 
 
@@ -25,14 +25,14 @@ def picture_html(
     """Return a `<picture>` element for an upload, from the JSON of Darkroom's API. All values are escaped.
 
     `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
-    of `size`, by default the largest. `placeholder` paints the ThumbHash over its colour in a `style` attribute; turn
+    of `size`, by default the largest. `placeholder` paints the preview over its colour in a `style` attribute; turn
     it off if the page's Content-Security-Policy forbids inline styles.
     Raises ValueError if the upload has no such size, or if its placeholder is not valid.
 
     >>> upload: Upload = {
     ...     "sizes": {"small": {"width": 150, "height": 150}},
     ...     "urls": {"small": {"jpg": "/s.jpg", "png": "/s.png", "webp": "/s.webp", "avif": "/s.avif"}},
-    ...     "placeholder": {"thumbhash": "1QcSHQRnh493V4dIh4eXh1h4kJUI", "color": "#7a6b5c"},
+    ...     "placeholder": {"thumbhash": "", "color": "#7a6b5c", "dataUrl": "data:image/png;base64,iVBORw0KGgo="},
     ... }
     >>> print(picture_html(upload, "(min-width: 40em) 50vw, 100vw", alt="A cat", placeholder=False))
     <picture><source type="image/avif" srcset="/s.avif 150w" sizes="(min-width: 40em) 50vw, 100vw"><source \
@@ -73,9 +73,12 @@ def _candidates(upload: Upload, names: list[str], format: str, sizes: str) -> st
 
 
 def _style(upload: Upload) -> str:
-    """The colour, and the ThumbHash over it; empty for transparent images, which would let it show through."""
-    color = upload["placeholder"]["color"]
+    """The colour, and the preview over it; empty for transparent images, which would let it show through."""
+    color, image = upload["placeholder"]["color"], upload["placeholder"]["dataUrl"]
+    if image is None:
+        return ""
     if not _COLOR.fullmatch(color):
         raise ValueError(f"a placeholder's colour is #rrggbb, not {color!r}")
-    image = data_url(upload["placeholder"]["thumbhash"])
-    return f' style="background:{color} url({image}) center/cover"' if image else ""
+    if not _DATA_URL.fullmatch(image):
+        raise ValueError(f"a placeholder's dataUrl is a PNG in a data: URL, not {image!r}")
+    return f' style="background:{color} url({image}) center/cover"'

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from PIL import Image as Picture
 
+from ingest.web.placeholder import data_url
 from proxy.imaging.inspect import inspect
 from proxy.imaging.limits import Limits
 from proxy.model import parse_upload_id
@@ -46,7 +47,11 @@ async def test_response_matches_the_contract(service: Service, tmp_path: Path) -
             for size in ("small", "medium", "large")
         },
         "sizes": {size: {"width": side, "height": side} for size, side in SIDES.items()},
-        "placeholder": {"thumbhash": seen.thumbhash, "color": seen.color},
+        "placeholder": {
+            "thumbhash": seen.thumbhash,
+            "color": seen.color,
+            "dataUrl": data_url(seen.thumbhash),
+        },
         "privacy": {"removed": ["comments"], "kept": []},
     }
     assert re.fullmatch(r"#[0-9a-f]{6}", seen.color)

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from darkroom.placeholder import data_url
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
+from ingest.web.placeholder import data_url
 from ingest.web.serializers import Serializer, displayed_size
 from proxy.imaging.resize import place
 from proxy.model import Fit, Size, Sizes, Variant

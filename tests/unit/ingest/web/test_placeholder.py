@@ -1,9 +1,7 @@
 """A ThumbHash becomes a PNG with the right colours, shape and frequencies.
 
-The hashes come from the server's encoder. How close the result is to photographs is tested with the server.
+The hashes come from `proxy.imaging.thumbhash`.
 """
-
-from __future__ import annotations
 
 import struct
 import zlib
@@ -12,7 +10,7 @@ from math import cos, pi, sqrt
 
 import pytest
 
-from darkroom.placeholder import data_url
+from ingest.web.placeholder import data_url
 
 Pixel = tuple[int, ...]
 STEP = 5  # levels: luminance has 64 steps, the two colour differences as many for twice the range
@@ -52,7 +50,7 @@ def correlation(one: list[float], other: list[float]) -> float:
         return [value - mean for value in values]
 
     a, b = centred(one), centred(other)
-    return sum(x * y for x, y in zip(a, b)) / sqrt(sum(x * x for x in a) * sum(y * y for y in b))
+    return sum(x * y for x, y in zip(a, b, strict=True)) / sqrt(sum(x * x for x in a) * sum(y * y for y in b))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +66,7 @@ def correlation(one: list[float], other: list[float]) -> float:
 def test_one_color_is_kept(color: Pixel, thumbhash: str) -> None:
     for row in decode(thumbhash):
         for pixel in row:
-            assert max(abs(value - expected) for value, expected in zip(pixel, color)) <= STEP
+            assert max(abs(value - expected) for value, expected in zip(pixel, color, strict=True)) <= STEP
 
 
 @pytest.mark.parametrize(
