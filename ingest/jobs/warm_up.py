@@ -50,7 +50,7 @@ class WarmUp:
         except CatalogUnavailable:
             raise
         except Exception:  # for instance a row of another version; left pending, it would be delivered forever
-            log.exception("job claim failed", upload=delivery.upload_id)
+            log.exception("unhandled error while claiming a job", upload=delivery.upload_id)
             return await self._fail_unclaimed(delivery.upload_id)
         with (
             bound_contextvars(**{REQUEST: job.trace_context.request_id} if job.trace_context.request_id else {}),

@@ -28,7 +28,7 @@ class TooManyParts(Exception):
 
 
 def jpeg_segments(file: BinaryIO, most: int) -> Iterator[Part]:
-    """Yields the segments up to the first scan's header, which is the last. Raises TooManyParts.
+    """Yields the segments up to the first scan's header, which is the last. Raises TooManyParts for more than `most`.
 
     Fill bytes and markers without a body count towards `most`, too.
     """
@@ -56,7 +56,7 @@ def jpeg_segments(file: BinaryIO, most: int) -> Iterator[Part]:
 
 
 def png_chunks(file: BinaryIO, most: int) -> Iterator[Part]:
-    """Yields all chunks. Raises TooManyParts."""
+    """Yields all chunks. Raises TooManyParts for more than `most`."""
     position, followed = 8, 0
     while len(head := _read(file, position, 8)) == 8:
         if followed == most:
@@ -68,7 +68,7 @@ def png_chunks(file: BinaryIO, most: int) -> Iterator[Part]:
 
 
 def webp_chunks(file: BinaryIO, most: int) -> Iterator[Part]:
-    """Yields all chunks. Raises TooManyParts."""
+    """Yields all chunks. Raises TooManyParts for more than `most`."""
     position, followed = 12, 0
     while len(head := _read(file, position, 8)) == 8:
         if followed == most:

@@ -122,7 +122,7 @@ async def on_http_error(_request: Request, error: Exception) -> Response:
 
 async def on_unexpected_error(_request: Request, error: Exception) -> Response:
     """Logs an unhandled exception and returns 500 without details, which may be confidential."""
-    log.error("unexpected error", exc_info=error)
+    log.error("unhandled error in request", exc_info=error)
     return problem_response(INTERNAL, "The server failed unexpectedly. The error was logged.")
 
 

@@ -188,7 +188,7 @@ class _ProgressReporter:
 
 
 def _log_error(error: Exception, *_job: Any) -> None:
-    log.warning("queue error", error=str(error) or repr(error))
+    log.warning("Redis queue error", error=str(error) or repr(error))
 
 
 @asynccontextmanager

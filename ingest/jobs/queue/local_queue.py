@@ -51,7 +51,7 @@ class LocalQueue:
             try:
                 await deliver(handle, upload_id)
             except CatalogUnavailable as error:
-                log.warning("job start failed", upload=upload_id, error=str(error))
+                log.warning("job not started, database unavailable", upload=upload_id, error=str(error))
                 await asyncio.sleep(self._poll_seconds)
             except Exception:  # an unhandled error in one job must not stop the others
                 log.exception("unhandled error in job", upload=upload_id)

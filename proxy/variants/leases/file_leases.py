@@ -35,7 +35,7 @@ class FileLeaseStore:
         except Timeout:
             held = False
         except OSError as error:
-            log.warning("lock file unusable", error=str(error))
+            log.warning("lock file unusable, lease granted without it", error=str(error))
         try:
             yield held
         finally:

@@ -206,7 +206,7 @@ class TestRedisAway:
                 with redis.client() as client:
                     client.acl_setuser("worker", enabled=True, commands=["+@all"])
                 await harness.until(COMPLETE, upload_id)
-        assert "queue error" in [entry["event"] for entry in logs]
+        assert "Redis queue error" in [entry["event"] for entry in logs]
         await queue.close()
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import RenderFailed, ServiceError, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy import errors
+from proxy.errors import RenderFailed, ServiceError
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured
 from proxy.model import Fit, Format
@@ -73,7 +74,16 @@ def test_line_that_is_not_one_object_raises_value_error(line: bytes) -> None:
         decode_message(line)
 
 
-@pytest.mark.parametrize("kind", [UnsupportedFormat, Undecodable, TooSmall, TooManyPixels])
+REFUSALS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type)
+    and issubclass(kind, errors.Refused)
+    and kind not in (errors.Refused, errors.OriginalDamaged)
+]
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
 def test_refusal_keeps_its_type_and_text(kind: type[ServiceError]) -> None:
     error = parse_refusal(decode_message(encode_message(refusal_message(kind("Send another. Größe: 99x99")))))
 
