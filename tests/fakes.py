@@ -206,7 +206,7 @@ def listing(folder: Path) -> list[str]:
 
 
 async def eventually(condition: Callable[[], bool]) -> None:
-    """Lets the loop go on until it is so, where nobody can tell: what the garbage collector ends, for one."""
+    """Polls a condition that signals no event, such as garbage collection."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)

@@ -26,7 +26,7 @@ class RedisServer(Server):
             self._launch(self._command(), self._failure)
 
     def stop(self) -> None:
-        """In peace: who is connected is told."""
+        """Orderly shutdown: clients are disconnected."""
         self._end(signal.SIGTERM)
 
     def empty(self) -> None:

@@ -91,7 +91,7 @@ def full(redis: RedisServer) -> Callable[[], None]:
 
 
 def locked(redis: RedisServer) -> Callable[[], None]:
-    """A password out of the blue; who is connected is asked for it, too."""
+    """Redis starts to require a password, also on open connections."""
     client = redis.client()
     client.config_set("requirepass", "open-sesame")
     client.client_kill_filter(_type="normal", skipme=True)

@@ -179,7 +179,7 @@ class TestCutInTheMiddle:
     def test_write_cut_off_is_whole_or_absent(
         self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
     ) -> None:
-        """Puts are cut off before their answers: kept or not, nobody knows; what is there is right all the same."""
+        """A put whose response is cut off may or may not be stored; stored bytes are correct."""
         upload_id = uploaded(service)
         puts = 0
 

@@ -1,4 +1,4 @@
-"""One live service for all that only asks; who breaks its surroundings starts another."""
+"""One shared service for read-only tests; tests that damage its environment start their own."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""No job is lost, whoever is killed or told to stop, and none is in the way of those who wait."""
+"""No job is lost or blocks others when a process is killed or stopped."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
