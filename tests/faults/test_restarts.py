@@ -1,4 +1,4 @@
-"""Two proxies, told to stop and started again in turn: whoever asks the other when one refuses always has a picture."""
+"""Rolling restart of two proxies: a client that tries the other on failure always gets its variant."""
 
 import threading
 import time

@@ -36,7 +36,7 @@ def rows(service: Service) -> int:
 
 
 def assert_nothing_stays(service: Service) -> None:
-    """No row, no temporary file; Leaves no row and no file, shortly after the client disconnects."""
+    """No row and no temporary file is left, shortly after the client disconnects."""
     deadline = time.monotonic() + 20
     while rows(service) or list((service.folder / "data").glob("tmp/*")):
         assert time.monotonic() < deadline

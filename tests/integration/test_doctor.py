@@ -1,4 +1,4 @@
-"""`darkroom doctor` over real servers: what it finds, and that it ends well only where nothing is to be mended."""
+"""`darkroom doctor` over real servers: what it finds, and that it exits with 0 only if no check failed."""
 
 import json
 from pathlib import Path
