@@ -1,4 +1,4 @@
-"""Types of the API's JSON. `serializers.py` builds it; `openapi/` generates its description from these types."""
+"""Types of the API's JSON. `serializers.py` builds it; `openapi/` generates schemas and descriptions from the types."""
 
 from typing import Annotated
 
@@ -15,12 +15,12 @@ _described = with_config(ConfigDict(use_attribute_docstrings=True))
 _Id = Annotated[UploadId, Field(pattern=f"^{UPLOAD_ID}$", examples=["8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"])]
 _SourceFormat = Annotated[str, Field(json_schema_extra={"enum": [name.lower() for name in SOURCE_FORMATS]})]
 _Private = Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in Private]})]
-_Time = Annotated[str, Field(description="In UTC.", json_schema_extra={"format": "date-time"})]
+_Time = Annotated[str, Field(description="Time in UTC.", json_schema_extra={"format": "date-time"})]
 _Path = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
 class Dimensions(TypedDict):
-    """Upright, in pixels."""
+    """Width and height in pixels, upright."""
 
     width: Annotated[int, Field(ge=1)]
     height: Annotated[int, Field(ge=1)]
@@ -28,24 +28,24 @@ class Dimensions(TypedDict):
 
 @_described
 class Placeholder(TypedDict):
-    """What a page may show until the picture has loaded."""
+    """A preview to show while the image loads."""
 
     thumbhash: str
-    """Base64."""
+    """The ThumbHash in base64."""
     color: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
-    """The picture's mean colour."""
+    """The mean colour of the image."""
     dataUrl: str | None
-    """The ThumbHash as a `data:` URL of a PNG of a few pixels. Null for transparent pictures: it would show through."""
+    """The ThumbHash as a `data:` URL of a PNG of a few pixels. Null for transparent images, where it would show through."""
 
 
 @_described
 class Privacy(TypedDict):
-    """Kinds of private metadata in the original, never their content."""
+    """Kinds of private metadata in the original. Their values are never returned."""
 
     removed: list[_Private]
-    """Not in any variant."""
+    """Removed from all variants."""
     kept: list[_Private]
-    """In variants too, with `STRIP_METADATA=false`."""
+    """Kept in the variants, because `STRIP_METADATA` is `false`."""
 
 
 @_described
@@ -54,65 +54,65 @@ class Accepted(TypedDict):
 
     uploadId: _Id
     originalSize: Annotated[int, Field(ge=1)]
-    """Bytes."""
+    """The size of the original in bytes."""
     dimensions: Dimensions
     format: _SourceFormat
-    """By content, not by file name."""
+    """The format of the original, detected from its content."""
     status: JobStatus
-    """Of the warm-up. The URLs work in every status."""
+    """The status of the warm-up. The URLs work in every status."""
     statusUrl: _Path
     sizes: dict[str, Dimensions]
-    """The displayed dimensions of this picture in each size."""
+    """The displayed dimensions of the image in each size."""
     urls: dict[str, dict[str, str]]
-    """By size, then by format. They work at once."""
+    """URLs of the variants by size, then by format. They work at once."""
     placeholder: Placeholder
     privacy: Privacy | None
-    """Null for uploads that predate this field."""
+    """Null for uploads that are older than this field."""
 
 
 @_described
 class Upload(Accepted):
-    """An upload with its warm-up status."""
+    """An upload with its creation time and its `<picture>` element."""
 
     createdAt: _Time
     picture: str
-    """A ready `<picture>` element."""
+    """A complete `<picture>` element."""
 
 
 @_described
 class UploadPage(TypedDict):
-    """Uploads, newest first."""
+    """A page of uploads, newest first."""
 
     images: list[Upload]
     cursor: str | None
-    """For the next page; null on the last."""
+    """The `cursor` parameter for the next page. Null on the last page."""
 
 
 @_described
 class VariantStatus(TypedDict):
-    """One standard variant. Unknown values are null."""
+    """The status of a standard variant. Unknown values are null."""
 
     state: VariantState
     bytes: int | None
     milliseconds: float | None
-    """Duration of its derivation."""
+    """The time that the derivation took."""
     quality: int | None
-    """Result of the quality search; null if the quality is fixed."""
+    """The quality that the quality search chose. Null if the quality is fixed."""
     score: float | None
-    """Score of that quality, on SSIMULACRA2's scale."""
+    """The SSIMULACRA2 score at that quality."""
 
 
 @_described
 class Status(TypedDict):
-    """The warm-up of an upload."""
+    """The status of an upload's warm-up."""
 
     uploadId: _Id
     status: JobStatus
     progress: Annotated[int, Field(ge=0, le=100)]
-    """Percent."""
+    """The progress in percent."""
     error: str | None
-    """Why it failed, as readable text."""
+    """Why the warm-up failed, as text for people."""
     createdAt: _Time
     updatedAt: _Time
     variants: dict[str, VariantStatus]
-    """The standard variants by name, such as `medium.webp`."""
+    """The standard variants by file name, such as `medium.webp`."""

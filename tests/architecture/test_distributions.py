@@ -79,7 +79,7 @@ def test_server_wheel_contains_every_file_of_its_packages_and_the_licence(tmp_pa
     information = f"darkroom_origin-{SERVER_PROJECT['version']}.dist-info"
     packages = {name for name in names if not name.startswith(f"{information}/")}
     assert packages == sources(ROOT, "proxy", "ingest")
-    assert {"ingest/web/page/index.html", "ingest/web/docs/index.html", "ingest/edge/variants.conf"} <= packages
+    assert {"ingest/web/page/index.html", "ingest/web/openapi/template.json", "ingest/edge/variants.conf"} <= packages
     assert any(name.startswith("ingest/catalog/migrations/versions/") for name in packages)
     assert {f"{information}/licenses/LICENSE", f"{information}/licenses/NOTICE"} <= names
     assert (metadata["Name"], metadata["License-Expression"]) == ("darkroom-origin", "Apache-2.0")

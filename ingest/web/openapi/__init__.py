@@ -1,44 +1,136 @@
-"""The OpenAPI document: every call and response, for the settings in force.
+"""The OpenAPI document for the settings in force: `template.json`, filled in.
 
-Schemas come from the response types in `ingest/web/schemas.py`, problems from the table in `proxy/web/problems.py`,
-names and limits from the settings. Tests compare the document with the routes and with a live service.
+The template is an OpenAPI document with four additions:
+- `{{name}}` stands for a value of `_values`, `{{module:NAME}}` for a constant.
+- `problems` names the errors that a call can raise, of `proxy/errors.py` and `ingest/errors.py`. They become responses.
+- `headers` of a response names groups of headers, which are at the end.
+- "uploadId" in `parameters` stands for the parameter of this name, which is at the end, too.
 """
 
+import json
+import re
+from collections import ChainMap, defaultdict
+from copy import deepcopy
 from importlib.metadata import version
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
 
-from ingest.web.openapi.json_schemas import schemas
-from ingest.web.openapi.parts import Json
-from ingest.web.openapi.service_operations import service_paths
-from ingest.web.openapi.upload_operations import upload_paths
-from ingest.web.openapi.variant_operations import variant_paths
+from pydantic import TypeAdapter
+
+import ingest.errors
+import proxy.errors
+from ingest.web.schemas import Accepted, Status, Upload, UploadPage
+from proxy.imaging.limits import SOURCE_FORMATS
+from proxy.model import DENSITIES, Format, Sizes, Variant
 from proxy.settings import Settings
+from proxy.web import problems
+from proxy.web.health import Health, Readiness
+from proxy.web.variant_routes import CACHE_STATUS
 
-_ABOUT = (
-    "An image origin: upload an image once; each size and format of it is derived on its first request. "
-    "`HEAD` works wherever `GET` does. Errors are `application/problem+json` with a stable `code`."
-)
+Json = dict[str, Any]
+
+_TEMPLATE = Path(__file__).with_name("template.json")
+_HTML: Json = {"text/html": {"schema": {"type": "string"}}}
+_VARIANT = "/images/{uploadId}/{size}.{format}"
+_ERRORS = vars(proxy.errors) | vars(ingest.errors) | vars(problems)
+_TYPES: dict[str, Any] = {
+    each.__name__: each for each in (Accepted, Upload, UploadPage, Status, problems.Problem, Health, Readiness)
+}
 
 
 def describe(settings: Settings, *, variants: bool) -> Json:
     """The document as JSON. `variants`: whether this server serves variants besides uploads."""
-    key: Json = {"bearer": []}
+    values = _values(settings, variants=variants)
+
+    def fill(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        value = resolve_name(name) if ":" in name else values[name]
+        return json.dumps(value) if found[1] else str(value)
+
+    document: Json = json.loads(re.sub(r'"{{([\w.:]+)}}"|{{([\w.:]+)}}', fill, _TEMPLATE.read_text()))
+    groups, upload_id, paths = document.pop("headers"), document.pop("uploadId"), document["paths"]
+    if variants:
+        paths[_VARIANT]["head"] = _head(paths[_VARIANT]["get"])
+    else:
+        del paths[_VARIANT]
+    for item in paths.values():
+        if "parameters" in item:  # Swagger UI shows no input for a `$ref` here
+            item["parameters"] = [upload_id if each == "uploadId" else each for each in item["parameters"]]
+    for operation in (each for item in paths.values() for method, each in item.items() if method != "parameters"):
+        _add_problems(operation)
+        for response in operation["responses"].values():
+            if names := response.get("headers"):
+                response["headers"] = dict(ChainMap(*(groups.get(name, {}) for name in names)))
+    return document
+
+
+def _values(settings: Settings, *, variants: bool) -> Json:
+    linked = ["showUpload", "showStatus", "followStatus", "deleteUpload", *(["getVariant"] if variants else [])]
+    passed, sizes = {"uploadId": "$response.body#/uploadId"}, settings.sizes.values()
     return {
-        "openapi": "3.1.0",
-        "info": {"title": "Darkroom", "version": version("darkroom-origin"), "description": _ABOUT},
-        "security": [key] if settings.api_keys else [{}, key],
-        "paths": {
-            **upload_paths(settings, variants=variants),
-            **(variant_paths(settings.sizes) if variants else {}),
-            **service_paths(),
-        },
-        "components": {
-            "schemas": schemas(settings.sizes),
-            "securitySchemes": {
-                "bearer": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "One of `API_KEYS`. Required if the server has any.",
-                }
-            },
-        },
+        **dict(settings),
+        **{name: {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}} for name in _TYPES},
+        "version": version("darkroom-origin"),
+        "security": [{"bearer": []}] if settings.api_keys else [{}, {"bearer": []}],
+        "schemas": _schemas(settings.sizes),
+        "size_names": [Variant(size, Format.JPG, density).size_name for size in sizes for density in DENSITIES],
+        "formats": [*Format, "auto", "jpeg"],
+        "files": {format.media_type: {} for format in Format},
+        "source_types": ", ".join(f"image/{name.lower()}" for name in SOURCE_FORMATS),
+        "cache_statuses": sorted(set(CACHE_STATUS.values())),
+        "html": _HTML,
+        "links": {name: {"operationId": name, "parameters": passed} for name in linked},
     }
+
+
+def _schemas(sizes: Sizes) -> Json:
+    """Schemas by name. `urls` has every format of every configured size."""
+    _, found = TypeAdapter.json_schemas(
+        [(name, "serialization", TypeAdapter(each)) for name, each in _TYPES.items()],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas: Json = found["$defs"]
+    for each in schemas.values():
+        for field in each.get("properties", {}).values():
+            field.pop("title", None)  # such as "Uploadid"
+    accepted = schemas["Accepted"]["properties"]
+    accepted["urls"] |= _closed(dict.fromkeys(sizes, _closed({format: {"type": "string"} for format in Format})))
+    schemas["Upload"]["properties"] |= accepted  # pydantic omits the docstrings of inherited fields
+    return schemas
+
+
+def _closed(properties: Json) -> Json:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _head(get: Json) -> Json:
+    """The description of HEAD, which has no content and ignores ranges (RFC 9110, 14.2)."""
+    head: Json = deepcopy(get) | {"operationId": "headVariant", "summary": "Get a variant's headers"}
+    head["parameters"] = [each for each in get["parameters"] if "Range" not in each["name"]]
+    head["problems"].remove("UNSATISFIABLE")
+    del head["responses"]["206"], head["responses"]["200"]["content"]
+    return head
+
+
+def _add_problems(operation: Json) -> None:
+    """Adds a response for every status of the errors that the operation can raise."""
+    is_variant, responses = operation["tags"] == ["Variants"], operation["responses"]
+    common = ["METHOD_NOT_ALLOWED", "INTERNAL", *([] if "security" in operation else ["Unauthorized"])]
+    titles: dict[int, dict[str, str]] = defaultdict(dict)
+    for error in (_ERRORS[name] for name in [*operation.pop("problems", []), *common]):
+        status, code, title = error if isinstance(error, problems.ProblemType) else problems.ProblemType.of(error)
+        titles[422 if is_variant and status == 400 else status][code] = title
+    for status, codes in titles.items():
+        restriction = {"properties": {"status": {"const": status}, "code": {"enum": list(codes)}}}
+        schema = {"allOf": [{"$ref": "#/components/schemas/Problem"}, restriction]}
+        caching = "minute" if is_variant and status in (404, 422) else "no-store"
+        responses[str(status)] = {
+            "description": "\n".join(f"- `{code}`: {title}" for code, title in codes.items()),
+            "headers": [caching, "nosniff", str(status)],
+            "content": {problems.MEDIA_TYPE: {"schema": schema}},
+        }
+    if operation["operationId"] == "upload":  # browsers get a page, except for 405 and 500, which precede the form
+        for status in responses.keys() - {"405", "500"}:
+            responses[status]["headers"].append("form")
+            responses[status]["content"] |= _HTML
