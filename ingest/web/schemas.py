@@ -35,7 +35,7 @@ class Placeholder(TypedDict):
     color: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")]
     """The mean colour of the image."""
     dataUrl: str | None
-    """The ThumbHash as a `data:` URL of a PNG of a few pixels. Null for transparent images, where it would show through."""
+    """The ThumbHash as a `data:` URL of a small PNG. Null for transparent images, where it would show through."""
 
 
 @_described
