@@ -51,7 +51,7 @@ async def behaves(folder: Path, cases: Iterable[Case]) -> Report:
 
         assert report.wrong == [], "\n".join(report.wrong)
         assert report.slowest[0] < DEADLINE, report.slowest
-        assert watch.samples > 20
+        assert watch.samples > 5  # the watch was running; a fast machine needs a second for the smallest sample
         assert watch.most_itself < SERVER_MB << 20
         assert watch.most <= BUDGET_MB << 20
         assert max(report.health) < HEALTH_SECONDS
