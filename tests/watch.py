@@ -58,8 +58,12 @@ class Watch:
         return held
 
     def _children(self) -> set[str]:
-        tasks = Path(f"/proc/{self._server}/task").glob("*/children")
-        return {pid for task in tasks for pid in task.read_text().split()}
+        children: set[str] = set()
+        with suppress(OSError):  # the server has ended, as `resident` will report
+            for task in Path(f"/proc/{self._server}/task").glob("*/children"):
+                with suppress(OSError):  # this thread of it has ended
+                    children.update(task.read_text().split())
+        return children
 
 
 def resident(pid: int | str) -> int:
