@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import JobStatus, Upload, VariantState
@@ -76,13 +77,16 @@ def test_time_is_recorded_in_milliseconds() -> None:
 class TestWhatMayPass:
     @pytest.mark.parametrize("error", PASSING, ids=lambda error: error.code)
     def test_retryable_error_is_retried_to_complete(self, error: ServiceError) -> None:
-        outcome = Outcome(ScriptedVariantService(error)).run()
+        with capture_logs() as logs:
+            outcome = Outcome(ScriptedVariantService(error)).run()
 
         assert outcome.ended is JobStatus.COMPLETE
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 2
         assert outcome.variant_service.deleted == []
-        assert 0.75 <= outcome.waited < 1.35  # randomised by a quarter
+        [seconds] = [entry["seconds"] for entry in logs if entry["event"] == "warm-up retry scheduled"]
+        assert 0.75 <= seconds <= 1.25  # randomised by a quarter
+        assert outcome.waited == pytest.approx(seconds, abs=0.1)  # less the real time that the loop took
 
     def test_retries_back_off_and_then_fail(self) -> None:
         outcome = Outcome(ScriptedVariantService(*[StoreUnavailable("The store is on holiday.")] * 10, after=3)).run()
