@@ -2,8 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -62,14 +62,8 @@ class AlphaLookup:
         return known
 
     async def _read(self, upload_id: UploadId) -> bool:
-        try:
+        with _translated():
             original = await self._store.head(original_key(upload_id))
-        except ObjectNotFound:
-            raise UnknownUpload(_UNKNOWN) from None
-        except StoreUnavailable as error:
-            if error.reason != DAMAGED:
-                raise
-            raise OriginalDamaged(_DAMAGED) from error
         if _ALPHA in original.metadata:
             return original.metadata[_ALPHA] == "1"
         if original.content_type == Format.JPG.media_type:
@@ -108,18 +102,26 @@ async def original_file(store: ObjectStore, upload_id: UploadId, folder: Path) -
 async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> None:
     try:
         await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
-        info = await store.download(original_key(upload_id), path)
+        with _translated():
+            info = await store.download(original_key(upload_id), path)
         if DIGEST in info.metadata and info.metadata[DIGEST] != await anyio.to_thread.run_sync(digest, path):
             _remove(path)
             raise OriginalDamaged(_DAMAGED)
+    except OSError as error:
+        raise Unavailable("Temporary files cannot be written: the disk may be full. Try again later.") from error
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Translates the store's answers about an original. Raises UnknownUpload, OriginalDamaged or StoreUnavailable."""
+    try:
+        yield
     except ObjectNotFound:
         raise UnknownUpload(_UNKNOWN) from None
     except StoreUnavailable as error:
         if error.reason != DAMAGED:
             raise
         raise OriginalDamaged(_DAMAGED) from error
-    except OSError as error:
-        raise Unavailable("Temporary files cannot be written: the disk may be full. Try again later.") from error
 
 
 def _remove(path: Path) -> None:
