@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ingest.errors import Malformed
+from ingest.ingest_errors import Malformed
 
 HEADER = "Idempotency-Key"
 LIFETIME = timedelta(hours=24)

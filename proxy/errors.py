@@ -18,7 +18,7 @@
     ├── DerivationTimeout         the derivation passed its deadline
     └── RenderFailed              a render worker died (crash or memory limit)
 
-`ingest/errors.py` has the errors of uploads and jobs. `proxy/web/problems.py` maps codes to HTTP statuses.
+`ingest/ingest_errors.py` has the errors of uploads and jobs. `proxy/web/problems.py` maps codes to HTTP statuses.
 `ObjectNotFound` and `ObjectExists` of the object store are results, not failures, and never reach a client.
 """
 

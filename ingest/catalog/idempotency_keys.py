@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingest.catalog.database import now
 from ingest.catalog.tables import images, upload_jobs
-from ingest.errors import InProgress
 from ingest.idempotency_key import LIFETIME, IdempotencyKey
+from ingest.ingest_errors import InProgress
 
 
 async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:

@@ -21,9 +21,9 @@ class Role(StrEnum):
 
 
 _FACTORIES = {
-    Role.ALL: "ingest.web.app:create_app",
+    Role.ALL: "ingest.web.ingest_app:create_app",
     Role.PROXY: "proxy.web.app:create_app",
-    Role.INGEST: "ingest.web.app:create_ingest_app",
+    Role.INGEST: "ingest.web.ingest_app:create_ingest_app",
 }
 
 
@@ -119,7 +119,7 @@ async def _work(settings: "Settings", concurrency: int, address: tuple[str, int]
 
     import structlog
 
-    from ingest.services import open_services
+    from ingest.ingest_services import open_services
     from ingest.web.readiness import serve_health
 
     task = asyncio.current_task()

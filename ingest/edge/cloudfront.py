@@ -10,7 +10,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ingest.errors import CdnUnavailable
+from ingest.ingest_errors import CdnUnavailable
 
 _BATCH = 1000
 """Tags in one request. CloudFront allows 3,000 items in progress per distribution, in any number of requests."""
@@ -60,7 +60,7 @@ class CloudFront:
             except (ClientError, BotoCoreError) as error:
                 if delay is None or not _is_retryable(error):
                     raise CdnUnavailable(_advice(error)) from error
-                time.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                time.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secure random
             else:
                 return
 

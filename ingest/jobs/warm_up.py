@@ -9,7 +9,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.repository import JobRepository
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import ServiceError, Unavailable, UnknownUpload

@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any
 
+from ingest.ingest_services import IngestServices, open_services
 from ingest.jobs import warm_many
 from ingest.maintenance.refresh import Findings, Refresher
 from ingest.progress import Progress
-from ingest.services import IngestServices, open_services
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings

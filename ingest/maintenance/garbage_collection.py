@@ -18,9 +18,9 @@ import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
+from ingest.ingest_services import open_services
 from ingest.progress import Progress
-from ingest.services import open_services
 from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX, original_key
 from proxy.model import UploadId, parse_upload_id

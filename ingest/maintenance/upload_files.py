@@ -9,11 +9,11 @@ from typing import Any
 
 import anyio
 
-from ingest.errors import MissingImage
+from ingest.ingest_errors import MissingImage
+from ingest.ingest_services import IngestServices, build_upload_service, open_services
 from ingest.jobs.queue.retries import deliver
 from ingest.progress import Progress
 from ingest.records import Job, Upload
-from ingest.services import IngestServices, build_upload_service, open_services
 from ingest.uploads.multipart import too_large
 from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError

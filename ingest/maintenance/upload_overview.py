@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.catalog.repository import JobRepository
+from ingest.ingest_services import open_services
 from ingest.records import VariantState, WarmedVariant
-from ingest.services import open_services
 from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix

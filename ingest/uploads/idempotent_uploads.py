@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 from ingest.catalog.repository import JobRepository
-from ingest.errors import KeyReused
 from ingest.idempotency_key import IdempotencyKey, fingerprint
+from ingest.ingest_errors import KeyReused
 from ingest.records import Upload
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import ServiceError

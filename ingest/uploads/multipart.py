@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ingest.errors import Malformed, MissingImage, TooLarge
+from ingest.ingest_errors import Malformed, MissingImage, TooLarge
 
 if TYPE_CHECKING:  # needed by the type checker alone
     from python_multipart.multipart import MultipartCallbacks

@@ -15,8 +15,8 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
-from ingest.errors import MissingImage
 from ingest.idempotency_key import IdempotencyKey
+from ingest.ingest_errors import MissingImage
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting
 from ingest.records import PrivateMetadata, TraceContext, Upload

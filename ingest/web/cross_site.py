@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from ingest.errors import CrossSite
+from ingest.ingest_errors import CrossSite
 
 
 def refuse_cross_site(headers: Headers, public_url: str | None) -> None:

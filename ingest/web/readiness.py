@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from ingest.services import IngestServices
-from ingest.web.app import ingest_health_routes
+from ingest.ingest_services import IngestServices
+from ingest.web.ingest_app import ingest_health_routes
 from proxy.web.app import require_key, starlette_app
 from proxy.web.middleware.security_headers import SecurityHeaders
 

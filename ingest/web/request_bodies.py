@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from ingest.errors import Aborted, UploadTimeout
+from ingest.ingest_errors import Aborted, UploadTimeout
 
 MIN_RATE = 1024
 """Minimum average bytes per second of an upload, after the stall time; a third of a modem's rate in 1995. Without it, a

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.catalog.repository import JobRepository
-from ingest.errors import CatalogUnavailable, Malformed
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
+from ingest.ingest_errors import CatalogUnavailable, Malformed
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_service import UploadService

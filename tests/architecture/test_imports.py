@@ -86,7 +86,7 @@ def test_embedded_server_imports_no_unused_driver(tmp_path: Path) -> None:
     modules = imported(
         tmp_path,
         "import asyncio; from ingest.cli.processes import prepare_embedded;"
-        "from ingest.web.app import create_app; from proxy.settings import Settings;"
+        "from ingest.web.ingest_app import create_app; from proxy.settings import Settings;"
         f"settings = Settings(data_dir={str(tmp_path)!r});"
         "asyncio.run(prepare_embedded(settings)); create_app(settings)",
     )
@@ -98,7 +98,7 @@ def test_embedded_server_imports_no_unused_driver(tmp_path: Path) -> None:
 def test_command_imports_no_http(tmp_path: Path) -> None:
     modules = imported(tmp_path, "from ingest.cli import app; app()", "gc", "--dry-run")
 
-    assert {"ingest.services", "sqlalchemy"} <= modules
+    assert {"ingest.ingest_services", "sqlalchemy"} <= modules
     assert modules & (HTTP | AWS | REDIS | TRACES | {"asyncpg", "numpy", "pyvips"}) == set()
 
 

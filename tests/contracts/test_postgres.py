@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, UUID
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import JobNotClaimable, JobStatus
 from proxy.model import UploadId, new_upload_id
 from tests.postgres import PostgresServer

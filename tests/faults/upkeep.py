@@ -7,8 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from ingest.ingest_services import build_ingest_services
 from ingest.maintenance.garbage_collection import Collector, Garbage, GarbageKind
-from ingest.services import build_ingest_services
 from proxy.services import open_store
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ingest import errors
+from ingest import ingest_errors
 from proxy.errors import ServiceError
 
 
@@ -14,5 +14,5 @@ def tree(root: type[ServiceError]) -> Iterator[type[ServiceError]]:
             yield from tree(kind)
 
 
-assert errors.__doc__  # imported, so that its kinds are there
+assert ingest_errors.__doc__  # imported, so that its kinds are there
 KINDS = tuple(tree(ServiceError))

@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from ingest.errors import CatalogUnavailable, QueueUnavailable
+from ingest.ingest_errors import CatalogUnavailable, QueueUnavailable
 from ingest.jobs.queue.retries import DELAYS
 from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
 from ingest.records import JobStatus

@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.queue.warm_up_queue import Handler
 from proxy.model import UploadId

@@ -9,7 +9,7 @@ from typing import TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from ingest.errors import QueueUnavailable
+from ingest.ingest_errors import QueueUnavailable
 
 T = TypeVar("T")
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from ingest.catalog.database import Database
 from ingest.edge.cdn import Cdn
+from ingest.ingest_services import build_ingest_services
 from ingest.maintenance.doctor import cdn_checks, clock_checks, machine_checks, queue_checks, store_checks
 from ingest.maintenance.doctor.database_checks import tables
 from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
 from ingest.maintenance.doctor.http_client import fetch
-from ingest.services import build_ingest_services
 from proxy.imaging import encode, vips
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectStore

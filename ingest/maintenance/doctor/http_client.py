@@ -9,7 +9,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import anyio.to_thread
 
-from ingest.errors import CdnUnavailable
+from ingest.ingest_errors import CdnUnavailable
 
 _TIMEOUT = 5.0  # seconds for each blocking socket operation
 _MAX_BODY = 1 << 20  # bytes of a body that are read

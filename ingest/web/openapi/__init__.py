@@ -2,7 +2,7 @@
 
 The template is an OpenAPI document with four additions:
 - `{{name}}` stands for a value of `_values`, `{{module:NAME}}` for a constant.
-- `problems` names the errors that a call can raise, of `proxy/errors.py` and `ingest/errors.py`. They become responses.
+- `problems` names the errors that a call can raise. They become responses.
 - `headers` of a response names groups of headers, which are at the end.
 - "uploadId" in `parameters` stands for the parameter of this name, which is at the end, too.
 """
@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-import ingest.errors
+import ingest.ingest_errors
 import proxy.errors
 from ingest.web.schemas import Accepted, Status, Upload, UploadPage
 from proxy.imaging.limits import SOURCE_FORMATS
@@ -33,7 +33,7 @@ Json = dict[str, Any]
 _TEMPLATE = Path(__file__).with_name("template.json")
 _HTML: Json = {"text/html": {"schema": {"type": "string"}}}
 _VARIANT = "/images/{uploadId}/{size}.{format}"
-_ERRORS = vars(proxy.errors) | vars(ingest.errors) | vars(problems)
+_ERRORS = vars(proxy.errors) | vars(ingest.ingest_errors) | vars(problems)
 _TYPES: dict[str, Any] = {
     each.__name__: each for each in (Accepted, Upload, UploadPage, Status, problems.Problem, Health, Readiness)
 }

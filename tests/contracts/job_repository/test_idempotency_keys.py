@@ -10,8 +10,8 @@ from sqlalchemy import select, update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import upload_jobs
-from ingest.errors import InProgress
 from ingest.idempotency_key import LIFETIME, IdempotencyKey
+from ingest.ingest_errors import InProgress
 from ingest.records import PrivateMetadata
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import accept_upload, upload_of

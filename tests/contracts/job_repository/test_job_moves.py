@@ -9,7 +9,7 @@ from sqlalchemy import update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import TRANSITIONS, Job, JobNotClaimable, JobStatus, VariantState, WarmedVariant
 from proxy.model import new_upload_id
 from tests.contracts.uploads import (

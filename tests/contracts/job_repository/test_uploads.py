@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from ingest.catalog.repository import JobRepository
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import Job, JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import new_upload_id

@@ -11,7 +11,7 @@ from redis.asyncio.connection import parse_url
 from structlog.testing import capture_logs
 
 from ingest.catalog.repository import JobRepository
-from ingest.errors import QueueUnavailable
+from ingest.ingest_errors import QueueUnavailable
 from ingest.jobs.queue import bullmq_queue
 from ingest.jobs.queue.bullmq_queue import BullmqQueue, for_blocking
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
@@ -87,7 +87,7 @@ class TestBullmq:
         async def never(delivery: Delivery) -> JobStatus:
             if delivery.final_attempt:
                 return FAILED
-            raise TryAgain("the store is away")
+            raise TryAgain("store unavailable")
 
         bullmq.act = never
         upload_id = await bullmq.upload()

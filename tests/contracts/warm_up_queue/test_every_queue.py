@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from ingest.errors import CatalogUnavailable, QueueUnavailable
+from ingest.ingest_errors import CatalogUnavailable, QueueUnavailable
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
@@ -61,7 +61,7 @@ class TestEveryQueue:
     async def test_try_again_is_retried(self, harness: QueueHarness) -> None:
         async def at_the_second(_delivery: Delivery) -> JobStatus:
             if len(harness.deliveries) == 1:
-                raise TryAgain("the store is away")
+                raise TryAgain("store unavailable")
             return COMPLETE
 
         harness.act = at_the_second

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.reconciler import Reconciler
 from ingest.records import JobStatus

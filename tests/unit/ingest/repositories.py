@@ -9,8 +9,8 @@ from typing import Any
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.errors import CatalogUnavailable
 from ingest.idempotency_key import IdempotencyKey
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import NO_TRACE, TRANSITIONS, Job, JobNotClaimable, JobStatus, TraceContext, Upload, WarmedVariant
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId

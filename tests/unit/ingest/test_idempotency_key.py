@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from ingest.errors import Malformed
 from ingest.idempotency_key import fingerprint, parse_idempotency_key
+from ingest.ingest_errors import Malformed
 from tests.unit.ingest.bodies import chunks_of
 
 MINUTE = timedelta(minutes=1)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 import pytest
 
-from ingest import errors as ingest_errors
+from ingest import ingest_errors
 from proxy import errors as proxy_errors
 from proxy.errors import ServiceError
 from proxy.web.problems import STATUS

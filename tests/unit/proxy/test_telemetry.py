@@ -83,7 +83,7 @@ def test_library_logs_are_routed_through_structlog(capsys: pytest.CaptureFixture
     configure_logging("json", "info")
     library = logging.getLogger("some.library")
 
-    library.info("Nobody asked.")
+    library.info("From a library.")
     library.warning("Invalid %s request received.", "HTTP")
     library.error("It failed.", exc_info=ValueError("odd"))
 
@@ -157,7 +157,7 @@ def test_process_metrics_are_exposed() -> None:
 def test_opentelemetry_is_not_imported_without_a_collector() -> None:
     program = """
 import sys
-from ingest.web.app import create_app
+from ingest.web.ingest_app import create_app
 from proxy.settings import Settings
 create_app(Settings(data_dir=sys.argv[1]))
 wanted = ("proxy.telemetry.otel", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google")  # redis has others

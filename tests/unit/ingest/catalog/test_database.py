@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import JobStatus
 from proxy.model import new_upload_id
 from proxy.settings import Settings

@@ -19,7 +19,7 @@ from ingest.catalog.database import LATEST_REVISION, Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
 from ingest.catalog.upgrade import MIGRATIONS
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from proxy.model import new_upload_id
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ import uvicorn
 from typer.testing import CliRunner
 
 from ingest.cli import app
-from ingest.web.app import create_app, create_ingest_app
+from ingest.web.ingest_app import create_app, create_ingest_app
 from proxy import system
 from proxy.settings import Settings, SettingsError
 from proxy.web.app import create_app as create_proxy_app

@@ -10,7 +10,7 @@ from moto import mock_aws
 
 from ingest.edge.cdn import NoCdn
 from ingest.edge.cloudfront import CloudFront
-from ingest.errors import CdnUnavailable
+from ingest.ingest_errors import CdnUnavailable
 
 pytestmark = pytest.mark.heavy
 

@@ -7,7 +7,7 @@ from pathlib import Path, PosixPath
 
 import pytest
 
-from ingest.errors import CatalogUnavailable, CdnUnavailable
+from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable
 from ingest.maintenance.garbage_collection import Collector, Garbage, GarbageKind
 from ingest.records import Upload
 from proxy.keys import original_key, variant_key

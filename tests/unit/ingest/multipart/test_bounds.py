@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.errors import Malformed, MissingImage, TooLarge
+from ingest.ingest_errors import Malformed, MissingImage, TooLarge
 from ingest.uploads.multipart import MAX_OTHER_BYTES, MAX_PARTS, file_field
 from tests.unit.ingest.bodies import BOUNDARY, MULTIPART, Pieces, multipart, part, upload_body
 from tests.unit.ingest.multipart.reading import FILE, MIB, NOISE, read, refusal

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest.errors import Malformed, MissingImage
+from ingest.ingest_errors import Malformed, MissingImage
 from ingest.uploads.multipart import file_field
 from proxy.errors import ServiceError
 from tests.unit.ingest.bodies import BOUNDARY, MULTIPART, Pieces, multipart, part, upload_body
@@ -115,7 +115,7 @@ class TestBroken:
         assert type(await refusal(f"--{BOUNDARY}\r\n\r\npicture\r\n--{BOUNDARY}--\r\n".encode())) is MissingImage
 
     async def test_part_without_headers_does_not_inherit_the_name(self) -> None:
-        nameless = f"--{BOUNDARY}\r\n\r\nnobody's\r\n".encode()
+        nameless = f"--{BOUNDARY}\r\n\r\na stray part\r\n".encode()
 
         assert await read(multipart(part(FILE, b"picture"), nameless)) == b"picture"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest.errors import Malformed, MissingImage
+from ingest.ingest_errors import Malformed, MissingImage
 from tests.unit.ingest.bodies import multipart, part, upload_body
 from tests.unit.ingest.multipart.reading import FILE, read, refusal
 

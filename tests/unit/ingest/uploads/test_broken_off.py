@@ -9,7 +9,7 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.edge.cdn import NoCdn
-from ingest.errors import Malformed, MissingImage, TooLarge, UploadTimeout
+from ingest.ingest_errors import Malformed, MissingImage, TooLarge, UploadTimeout
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Refused
 from proxy.recipe import Recipes

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.errors import CatalogUnavailable, CdnUnavailable
+from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.uploads.upload_service import UploadService
@@ -158,7 +158,7 @@ async def test_cdn_is_invalidated_before_rows_are_deleted(
     uploads: UploadService, cdn: RecordingCdn, repository: WatchedRepository
 ) -> None:
     upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
-    cdn.failure = CdnUnavailable("CloudFront is away.")
+    cdn.failure = CdnUnavailable("CloudFront is unavailable.")
 
     with pytest.raises(CdnUnavailable):
         await uploads.delete(upload_id)

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import RenderFailed, StoreUnavailable, Unavailable
 from proxy.rendering.pool import RenderPool

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from ingest.errors import MissingImage
+from ingest.ingest_errors import MissingImage
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.rendering.pool import RenderPool

@@ -10,10 +10,11 @@ import pytest
 import pytest_asyncio
 from starlette.types import ASGIApp
 
-from ingest.services import IngestServices, build_ingest_services
-from ingest.web.app import ingest_app
+from ingest.ingest_services import IngestServices, build_ingest_services
+from ingest.web.ingest_app import ingest_app
 from proxy.settings import Settings
 from proxy.web.app import serve_variants
+from tests.unit.ingest.examples import picture
 from tests.unit.ingest.leftovers import files_below, rows
 
 # It is marked slow, and needs what the dependency group ci has.
@@ -81,3 +82,10 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
     await ingest.database.migrate()
     async with ingest.running():
         yield Service.of(ingest)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def created(service: Service) -> dict[str, object]:
+    """The response to an upload."""
+    document: dict[str, object] = (await service.upload(picture())).json()
+    return document

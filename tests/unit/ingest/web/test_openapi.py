@@ -8,7 +8,7 @@ import httpx
 import pytest
 from starlette.routing import Route
 
-from ingest.web.app import ingest_app
+from ingest.web.ingest_app import ingest_app
 from ingest.web.openapi import describe
 from proxy.settings import Settings
 from proxy.web.problems import INTERNAL, METHOD_NOT_ALLOWED, STATUS, UNSATISFIABLE

@@ -1,47 +1,24 @@
-"""The routes other than upload: show, status, list, delete, health."""
+"""The routes that show an upload, its status, and pages of uploads."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-import pytest_asyncio
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository, Page
+from ingest.ingest_services import IngestServices
 from ingest.jobs.queue.retries import deliver
 from ingest.records import JobStatus
-from ingest.services import IngestServices
 from proxy.model import UploadId
-from proxy.recipe import Recipes
-from proxy.variants.variant_service import VariantService
-from tests.fakes import CountingStore
 from tests.unit.ingest.examples import picture
-from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
+from tests.unit.ingest.web.problems import assert_problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+
 NAMES = [f"{size}.{format}" for size in ("small", "medium", "large") for format in ("jpg", "png", "webp", "avif")]
 WAITING = {"state": "waiting", "bytes": None, "milliseconds": None, "quality": None, "score": None}
-UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def created(service: Service) -> dict[str, object]:
-    """The answer to an upload."""
-    document: dict[str, object] = (await service.upload(picture())).json()
-    return document
-
-
-async def assert_problem(service: Service, method: str, path: str, status: int, code: str) -> str:
-    async with service.client() as client:
-        answer = await client.request(method, path)
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.json()["code"] == code
-    assert answer.json()["detail"]
-    return str(answer.json()["detail"])
 
 
 class TestShow:
@@ -177,126 +154,6 @@ class TestPages:
         assert "cursor" in detail
 
 
-class TestDelete:
-    @pytest.mark.heavy
-    async def test_delete_removes_everything(self, service: Service) -> None:
-        before = await service.holdings()
-        upload_id = (await service.upload(picture())).json()["uploadId"]
-        await deliver(service.ingest.warmup.run, upload_id)
-
-        answer = await service.delete(f"/images/{upload_id}")
-
-        assert (answer.status_code, answer.content) == (204, b"")
-        assert answer.headers["cache-control"] == "no-store"
-        assert await service.holdings() == before
-        for path in ("", "/status", "/events", "/small.jpg"):
-            assert (await service.get(f"/images/{upload_id}{path}")).status_code == 404
-        listed = (await service.get("/images?limit=100")).json()["images"]
-        assert upload_id not in [document["uploadId"] for document in listed]
-
-    async def test_second_delete_is_404(self, service: Service, created: dict[str, object]) -> None:
-        await service.delete(f"/images/{created['uploadId']}")
-
-        await assert_problem(service, "DELETE", f"/images/{created['uploadId']}", 404, "not_found")
-
-    async def test_delete_in_store_outage_can_be_repeated(self, service: Service, created: dict[str, object]) -> None:
-        path = f"/images/{created['uploadId']}"
-        broken = with_store(service, store := CountingStore(service.ingest.proxy.store))
-        store.fail("delete")
-
-        exchange = await Exchange().run(broken.app, "DELETE", path)
-
-        assert exchange.status == 503
-        assert int(exchange.headers["retry-after"]) > 0
-        assert (await service.get(path)).status_code == 200
-        assert (await broken.delete(path)).status_code == 204
-
-
-class TestUnknown:
-    @pytest.mark.parametrize("path", ["", "/status", "/events"])
-    @pytest.mark.parametrize(
-        "upload_id", [UNKNOWN, UNKNOWN.upper(), UNKNOWN[:-1], UNKNOWN.replace("-", ""), "uploads", "%2e%2e", "a%00b"]
-    )
-    async def test_unknown_id_is_404(self, service: Service, upload_id: str, path: str) -> None:
-        await assert_problem(service, "GET", f"/images/{upload_id}{path}", 404, "not_found")
-
-    async def test_upper_case_id_is_404(self, service: Service, created: dict[str, object]) -> None:
-        upload_id = str(created["uploadId"]).upper()
-
-        await assert_problem(service, "GET", f"/images/{upload_id}", 404, "not_found")
-        await assert_problem(service, "DELETE", f"/images/{upload_id}", 404, "not_found")
-
-    @pytest.mark.parametrize("path", ["/nothing", "/images/upload/more", f"/images/{UNKNOWN}/variants", "/Images"])
-    async def test_unknown_path_is_404(self, service: Service, path: str) -> None:
-        await assert_problem(service, "GET", path, 404, "not_found")
-
-    @pytest.mark.parametrize("path", ["/images/", f"/images/{UNKNOWN}/", "/images/upload/", "/healthz/"])
-    async def test_trailing_slash_is_404(self, service: Service, path: str) -> None:
-        """A cached redirect would repeat the request's Host header to others."""
-        async with service.client({"host": "evil.test"}) as client:
-            answer = await client.get(path)
-
-        assert answer.status_code == 404
-        assert "location" not in answer.headers
-
-
-class TestMethods:
-    @pytest.mark.parametrize(
-        ("method", "path", "allowed"),
-        [
-            ("PUT", "/images/upload", {"POST"}),
-            ("GET", "/images/upload", {"POST"}),
-            ("DELETE", "/images/upload", {"POST"}),
-            ("POST", "/images", {"GET", "HEAD"}),
-            ("DELETE", "/images", {"GET", "HEAD"}),
-            ("POST", f"/images/{UNKNOWN}/status", {"GET", "HEAD"}),
-            ("DELETE", f"/images/{UNKNOWN}/events", {"GET", "HEAD"}),
-            ("POST", f"/images/{UNKNOWN}/small.jpg", {"GET", "HEAD"}),
-        ],
-    )
-    async def test_other_method_is_405_with_allow(
-        self, service: Service, method: str, path: str, allowed: set[str]
-    ) -> None:
-        await self.assert_allowed(service, method, path, allowed)
-
-    @pytest.mark.parametrize("method", ["PUT", "OPTIONS"])
-    async def test_405_names_both_methods_of_a_path(self, service: Service, method: str) -> None:
-        await self.assert_allowed(service, method, f"/images/{UNKNOWN}", {"GET", "HEAD", "DELETE"})
-
-    async def assert_allowed(self, service: Service, method: str, path: str, allowed: set[str]) -> None:
-        async with service.client() as client:
-            answer = await client.request(method, path)
-
-        assert answer.status_code == 405
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.json()["code"] == "method_not_allowed"
-        assert {name.strip() for name in answer.headers["allow"].split(",")} == allowed
-
-
-class TestHealth:
-    async def test_healthz_and_readyz_are_ok(self, service: Service) -> None:
-        assert (await service.get("/healthz")).json() == {"status": "ok"}
-        ready = await service.get("/readyz")
-        assert (ready.status_code, ready.json()) == (
-            200,
-            {"status": "ready", "checks": {"store": "ok", "database": "ok"}},
-        )
-
-    @pytest.mark.promise("E9")
-    @pytest.mark.heavy
-    async def test_readyz_without_tables_is_503(self, service: Service) -> None:
-        database = service.ingest.database
-        await database.migrate("base")
-        try:
-            answer = await service.get("/readyz")
-        finally:
-            await database.migrate()
-
-        assert answer.status_code == 503
-        assert answer.json()["checks"]["store"] == "ok"
-        assert "darkroom migrate" in answer.json()["checks"]["database"]
-
-
 class EmptyRepository(JobRepository):
     """Records the limits of its calls."""
 
@@ -313,19 +170,3 @@ async def advance(ingest: IngestServices, upload_id: str, to: JobStatus, error: 
     chosen = UploadId(upload_id)
     await ingest.repository.advance(chosen, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
     await ingest.repository.advance(chosen, expect=JobStatus.PROCESSING, to=to, error=error)
-
-
-def with_store(service: Service, store: CountingStore) -> Service:
-    """The same service with another store, for derivations too."""
-    proxy = service.ingest.proxy
-    variant_service = VariantService(
-        store,
-        proxy.pool,
-        Recipes(proxy.settings),
-        proxy.metrics,
-        temporary=proxy.settings.temporary,
-        timeout=5,
-        memory_cache_bytes=0,
-        missing_ttl=0.001,
-    )
-    return service.made_of(proxy=replace(proxy, store=store, variant_service=variant_service))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
@@ -251,7 +251,7 @@ class TestAway:
 
 class AwayRepository(WatchedRepository):
     async def find(self, upload_id: Any) -> Any:
-        raise CatalogUnavailable("The fake database is away.")
+        raise CatalogUnavailable("The fake database is unavailable.")
 
     async def newest(self, limit: int, cursor: str | None = None) -> Any:
-        raise CatalogUnavailable("The fake database is away.")
+        raise CatalogUnavailable("The fake database is unavailable.")

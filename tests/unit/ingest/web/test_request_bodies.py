@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from ingest.errors import UploadTimeout
+from ingest.ingest_errors import UploadTimeout
 from ingest.web.request_bodies import MIN_RATE, TimedBody
 from tests.unit.ingest.tasks import at_once
 

@@ -8,7 +8,7 @@ import structlog
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.web.app import create_app, create_ingest_app
+from ingest.web.ingest_app import create_app, create_ingest_app
 from proxy.settings import Settings
 from tests.fakes import lifespan
 from tests.unit.ingest.examples import picture

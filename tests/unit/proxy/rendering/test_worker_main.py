@@ -74,7 +74,9 @@ def test_searched_quality_is_reported_with_its_score() -> None:
 @pytest.mark.slow
 def test_numpy_is_imported_only_for_a_quality_search() -> None:
     """The import takes a tenth of a second and 20 MB in every process."""
-    code = "import sys, ingest.cli, ingest.web.app, proxy.rendering.worker_main; sys.exit('numpy' in sys.modules)"
+    code = (
+        "import sys, ingest.cli, ingest.web.ingest_app, proxy.rendering.worker_main; sys.exit('numpy' in sys.modules)"
+    )
 
     subprocess.run([sys.executable, "-c", code], check=True)
 

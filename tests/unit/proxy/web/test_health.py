@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from starlette.applications import Starlette
 
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
 from proxy.telemetry import Metrics
 from proxy.web.app import EXCEPTION_HANDLERS

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ingest.errors import TooLarge, UploadTimeout
+from ingest.ingest_errors import TooLarge, UploadTimeout
 from proxy.errors import Overloaded, ServiceError, StoreUnavailable, Unauthorized, Undecodable, UnknownUpload
 from proxy.web.app import EXCEPTION_HANDLERS
 from proxy.web.problems import STATUS, problem

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.records import JobStatus

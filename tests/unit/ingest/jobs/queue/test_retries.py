@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from ingest.errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.retries import DELAYS, deliver
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus

@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ingest.errors import CdnUnavailable
+from ingest.ingest_errors import CdnUnavailable
 from ingest.maintenance.doctor.http_client import fetch
 
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest.errors import QueueUnavailable
+from ingest.ingest_errors import QueueUnavailable
 from ingest.jobs.queue.redis_info import RedisFacts, redis_clock, redis_facts
 from ingest.maintenance.doctor.findings import Verdict
 from ingest.maintenance.doctor.queue_checks import judge_redis
 from tests.redis_server import RedisServer
 
-NOBODY = "redis://127.0.0.1:9/0"
+UNREACHABLE = "redis://127.0.0.1:9/0"
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ async def test_redis_clock_returns_current_time(configured: RedisServer) -> None
 @pytest.mark.parametrize("ask", [redis_facts, redis_clock])
 async def test_unavailable_redis_error_names_redis_url(ask: object) -> None:
     with pytest.raises(QueueUnavailable, match="REDIS_URL"):
-        await ask(NOBODY)
+        await ask(UNREACHABLE)

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ingest.services import IngestServices, build_ingest_services, build_upload_service
+from ingest.ingest_services import IngestServices, build_ingest_services, build_upload_service
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
