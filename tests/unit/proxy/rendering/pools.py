@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import signal
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from proxy.imaging.inspect import Inspection
@@ -11,8 +14,10 @@ from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
+from proxy.rendering.render_worker import RenderedFile, RenderWorker
 from proxy.telemetry import Metrics
 from tests.photographs import photograph_path
+from tests.pictures import chunk, png_header
 from tests.unit.proxy.imaging.reference import LIMITS, SIDES, target
 
 ROCKET = photograph_path("rocket.jpg")
@@ -83,3 +88,22 @@ async def gone(process_id: int) -> bool:
             return True
         await asyncio.sleep(0.01)
     return False
+
+
+async def kill_after_the_first(
+    render_pool: RenderPool, path: Path, targets: Sequence[Target], number: int = signal.SIGKILL
+) -> None:
+    async with render_pool.acquire(LIVE, ROOM) as process:
+        async for _ in process.render(path, targets):
+            os.kill(process.pid, number)
+
+
+async def rendered_by(process: RenderWorker, path: Path) -> list[RenderedFile]:
+    return [file async for file in process.render(path, SMALL)]
+
+
+@cache
+def deep(side: int) -> bytes:
+    """Returns a black 16-bit PNG with a transparent grey: few bytes, but seconds to decode with either library."""
+    pixels = zlib.compress(bytes(side * (1 + 2 * side)), 1)
+    return png_header(side, side, 16, 0) + chunk(b"tRNS", b"\0\1") + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")

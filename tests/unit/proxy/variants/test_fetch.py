@@ -205,37 +205,26 @@ class TestManyCallers:
 
 
 class TestStoreAway:
-    async def test_failed_read_raises_and_is_not_cached(
+    @pytest.mark.parametrize(("operation", "failed_derivations"), [("get", 0), ("download", 1)])
+    async def test_failed_read_raises_is_counted_and_not_cached(
         self,
+        *,
         variant_service: VariantService,
         store: CountingStore,
         upload_id: UploadId,
         variant: Variant,
         metrics: Metrics,
+        operation: str,
+        failed_derivations: int,
     ) -> None:
-        store.fail("get")
+        store.fail(operation)
 
         with pytest.raises(StoreUnavailable):
             await variant_service.fetch(upload_id, variant)
 
         assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
         assert tiers(metrics) == {"refused": 1, "derived": 1}
-
-    async def test_failed_download_raises_is_counted_and_not_cached(
-        self,
-        variant_service: VariantService,
-        store: CountingStore,
-        upload_id: UploadId,
-        variant: Variant,
-        metrics: Metrics,
-    ) -> None:
-        store.fail("download")
-
-        with pytest.raises(StoreUnavailable):
-            await variant_service.fetch(upload_id, variant)
-
-        assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
-        assert derived(metrics, "store_unavailable") == 1
+        assert derived(metrics, "store_unavailable") == failed_derivations
         assert derived(metrics) == 1
 
     @pytest.mark.heavy

@@ -84,6 +84,19 @@ class Client:
                 return False
         return True
 
+    async def closed_while_dripping(self) -> bool:
+        """As `closed`, while a byte is sent four times per deadline."""
+
+        async def drip() -> None:
+            while True:
+                await self.send(b"x")
+                await asyncio.sleep(SOON / 4)
+
+        dripping = asyncio.create_task(drip())
+        closed = await self.closed()
+        dripping.cancel()
+        return closed
+
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -132,16 +145,8 @@ class TestHeads:
     @pytest.mark.heavy
     async def test_slow_head_does_not_extend_the_deadline(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
-
-            async def drip() -> None:
-                await client.send(GET + b"X-Long: ")
-                while True:
-                    await client.send(b"x")
-                    await asyncio.sleep(SOON / 4)
-
-            dripping = asyncio.create_task(drip())
-            assert await client.closed()
-            dripping.cancel()
+            await client.send(GET + b"X-Long: ")
+            assert await client.closed_while_dripping()
 
     @pytest.mark.heavy
     async def test_second_head_has_the_same_deadline(self, connected: Connect) -> None:
@@ -261,15 +266,7 @@ class TestBodies:
         async with connected(Hasty) as client:
             await client.send(POST + b"Content-Length: 1000\r\n\r\nx")
             assert await client.answer() == (200, b"ok")
-
-            async def drip() -> None:
-                while True:
-                    await client.send(b"x")
-                    await asyncio.sleep(SOON / 4)
-
-            dripping = asyncio.create_task(drip())
-            assert await client.closed()
-            dripping.cancel()
+            assert await client.closed_while_dripping()
 
     @pytest.mark.heavy
     async def test_body_that_ends_after_the_response_keeps_the_connection(self, connected: Connect) -> None:

@@ -2,51 +2,25 @@
 
 from collections import Counter
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from proxy.imaging.auto_quality import search
 from proxy.imaging.auto_quality.search import MAX_ENCODES, QUALITIES, encode_with_search, find_lowest_quality
-from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
-from proxy.imaging.encode import encode, flatten
+from proxy.imaging.auto_quality.ssimulacra2 import Reference
 from proxy.imaging.pipeline import encode_target, render
-from proxy.imaging.resize import MAX_WHOLE_PIXELS, MIDDLE_SIDE
-from proxy.imaging.target import Measured, Target
+from proxy.imaging.target import Measured
 from proxy.model import Format
 from tests.camera import camera_exif
-from tests.photographs import photograph, photograph_bytes
-from tests.pictures import disc
+from tests.photographs import photograph_bytes
+from tests.unit.proxy.imaging.auto_quality.test_search_by_size import CountedEncodes
 from tests.unit.proxy.imaging.auto_quality.test_ssimulacra2 import noisy
+from tests.unit.proxy.imaging.auto_quality.wanted import LOSSY, at, found, sized, wanting
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, on_disk, target
 
 pytestmark = pytest.mark.heavy
-
-LOSSY = [Format.JPG, Format.WEBP, Format.AVIF]
-
-
-def wanting(score: float, format: Format, size: tuple[int, int] = (128, 120), **options: Any) -> Target:
-    return replace(target(*size, format, **options), score=score)
-
-
-def sized(name: str, width: int = 128, height: int = 120) -> Image.Image:
-    return photograph(name).resize((width, height), Image.Resampling.LANCZOS)
-
-
-def found(image: Image.Image, wanted: Target) -> tuple[bytes, Measured]:
-    file, measured = encode_with_search(image.copy(), wanted, None)
-    assert measured is not None
-    return file, measured
-
-
-def at(image: Image.Image, wanted: Target, quality: int) -> bytes:
-    return encode(image.copy(), replace(wanted, quality=quality), None)
-
-
-# The search itself
 
 
 @given(
@@ -81,9 +55,6 @@ def test_typical_scores_need_few_tries(needed: int) -> None:
     assert find_lowest_quality(score, 80, first=85) == needed
     assert abs(tried[1] - needed) <= 1
     assert len(tried) <= 4
-
-
-# Against every quality
 
 
 @pytest.mark.heavy
@@ -169,138 +140,11 @@ def test_flat_image_gets_the_lowest_quality(format: Format) -> None:
     assert measured.score > 80
 
 
-# Views
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_is_scored_over_black_and_over_white(mode: str, format: Format) -> None:
-    image = sized("coffee.png", 160, 160)
-    image.putalpha(disc((0, 0, 0), 160).getchannel("A"))
-    image = image.convert(mode)
-
-    file, measured = found(image, wanting(80, format))
-
-    over = {
-        color: Reference(flatten(image.convert("RGBA"), color)).score(flatten(decoded(file).convert("RGBA"), color))
-        for color in ("#000000", "#ffffff")
-    }
-    assert measured.score == min(over.values()) >= 80
-    assert decoded(file).mode == "RGBA"
-
-
-@pytest.mark.parametrize("format", [Format.WEBP, Format.AVIF])
-def test_colours_of_transparent_pixels_are_not_scored(format: Format) -> None:
-    shape = disc((0, 0, 0), 160).getchannel("A")
-    plain, noise = Image.new("RGB", shape.size, "#808080"), noisy(Image.new("RGB", shape.size, "#808080"), 120)
-    plain.putalpha(shape)
-    hidden = Image.composite(plain.convert("RGB"), noise, shape.point([0] + [255] * 255))
-    hidden.putalpha(shape)
-
-    assert found(hidden, wanting(80, format)) == found(plain, wanting(80, format))
-
-
-def test_transparency_in_jpeg_is_scored_over_its_background() -> None:
-    image = sized("coffee.png", 160, 160)
-    image.putalpha(disc((0, 0, 0), 160).getchannel("A"))
-    wanted = wanting(80, Format.JPG, background="#204060")
-
-    file, measured = found(image, wanted)
-
-    assert measured.score == Reference(flatten(image, "#204060")).score(decoded(file))
-    assert file == at(image, wanted, measured.quality)
-
-
-@pytest.mark.parametrize("format", LOSSY)
-def test_fully_transparent_image_has_a_quality(format: Format) -> None:
-    _, measured = found(Image.new("RGBA", (120, 120)), wanting(80, format))
-
-    assert measured.quality == QUALITIES[0]
-
-
 def test_grey_stays_grey() -> None:
     file, measured = found(sized("camera.png"), wanting(80, Format.JPG))
 
     assert decoded(file).mode == "L"
     assert 80 <= measured.score < 83
-
-
-# Small and large
-
-
-@pytest.mark.parametrize("format", LOSSY)
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (MIN_SIDE - 1, 400)])
-def test_image_too_small_to_measure_gets_the_given_quality(size: tuple[int, int], format: Format) -> None:
-    image, wanted = sized("coffee.png", *size), wanting(80, format, size)
-
-    assert encode_with_search(image.copy(), wanted, None) == (encode(image.copy(), wanted, None), None)
-
-
-class CountedEncodes:
-    """Replaces `encode`, and records the number of pixels of each call."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.pixels: list[int] = []
-        monkeypatch.setattr(search, "encode", self)
-
-    def __call__(self, image: Image.Image, wanted: Target, exif: bytes | None) -> bytes:
-        self.pixels.append(image.width * image.height)
-        return encode(image, wanted, exif)
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("size", [pytest.param((800, 800), marks=pytest.mark.slow), (6400, 100)])
-def test_image_up_to_800x800_is_searched_whole(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    encodes = CountedEncodes(monkeypatch)
-
-    found(sized("coffee.png", *size), wanting(80, Format.JPG, size))
-
-    assert set(encodes.pixels) == {size[0] * size[1]}
-    assert len(encodes.pixels) <= MAX_ENCODES
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize(
-    "size",
-    [
-        (801, 800),
-        pytest.param((16_000, 100), marks=pytest.mark.slow),
-        pytest.param((2400, 2400), marks=pytest.mark.slow),
-        pytest.param((3200, 300), marks=pytest.mark.slow),
-        pytest.param((150, 9000), marks=pytest.mark.slow),
-    ],
-)
-def test_larger_image_is_searched_in_its_middle_and_encoded_whole_once(
-    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encodes = CountedEncodes(monkeypatch)
-    image, wanted = sized("coffee.png", *size), wanting(80, Format.JPG, size)
-
-    file, measured = found(image, wanted)
-
-    *parts, whole = encodes.pixels
-    assert whole == size[0] * size[1]
-    assert len(set(parts)) == 1
-    assert 0.95 * MIDDLE_SIDE * MIDDLE_SIDE <= parts[0] <= MAX_WHOLE_PIXELS
-    assert len(parts) <= MAX_ENCODES
-    assert file == at(image, wanted, measured.quality)
-
-
-@pytest.mark.heavy
-@pytest.mark.parametrize("format", [Format.JPG, *(pytest.param(one, marks=pytest.mark.slow) for one in LOSSY[1:])])
-def test_score_of_a_large_image_is_measured_in_the_whole_file(format: Format) -> None:
-    size = (1000, 900)
-    image, wanted = sized("coffee.png", *size), wanting(80, format, size)
-    box = (176, 128, 176 + MIDDLE_SIDE, 128 + MIDDLE_SIDE)
-
-    file, measured = found(image, wanted)
-
-    assert measured.score == Reference(image.crop(box)).score(decoded(file).crop(box))
-    assert measured.score == pytest.approx(80, abs=1.5)
-
-
-# In the pipeline
 
 
 @pytest.mark.parametrize("format", Format)
