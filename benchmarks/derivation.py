@@ -103,7 +103,7 @@ def print_summary(cells: Iterable[Cell], sides: Sequence[int]) -> None:
     )
     slowest = max(cells, key=lambda one: one.ours.ms)
     print(
-        f"\nSlowest of ours: {slowest.ours.ms / 1000:.2f} s ({slowest.picture.group} {slowest.picture.name}, "
+        f"\nSlowest with Darkroom: {slowest.ours.ms / 1000:.2f} s ({slowest.picture.group} {slowest.picture.name}, "
         f"{slowest.side} {slowest.format}; goal {MOST_SECONDS:.0f})."
     )
 

@@ -76,7 +76,7 @@ def sharp_with_equal_avif(*, quick: bool) -> Tool | None:
             low, high = (middle, high) if seen[middle] < goal else (low, middle)
     best = min(seen, key=lambda quality: abs(seen[quality] - goal))
     print(
-        f"\nAVIF: sharp's quality {best} has the mean score of ours at {mine.quality[Format.AVIF]} "
+        f"\nAVIF: sharp's quality {best} has the mean score of Darkroom's at {mine.quality[Format.AVIF]} "
         f"({seen[best]:.2f} and {goal:.2f} over {len(cases)} variants of JPEGs).",
         flush=True,
     )

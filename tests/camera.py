@@ -30,7 +30,7 @@ _STORED = {
 
 
 def oriented(upright: Image.Image, orientation: int, format: str = "JPEG") -> bytes:
-    """A file that shows `upright` to whoever heeds its EXIF orientation (1 to 8)."""
+    """Encodes `upright` so that its EXIF orientation (1 to 8) restores it."""
     stored = upright.transpose(_STORED[orientation]) if orientation in _STORED else upright
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = orientation

@@ -23,7 +23,7 @@ _ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.function
 settings.register_profile("quick", _ANY_SPEED, max_examples=20)
 settings.register_profile("ci", _ANY_SPEED, max_examples=50)
 settings.register_profile("long", _ANY_SPEED, max_examples=5000)
-settings.load_profile("ci" if os.environ.get("CI") == "true" else "quick")  # noqa: TID251 - not a setting of ours
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "quick")  # noqa: TID251 - CI's variable, not a setting of Darkroom
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def seaweedfs() -> Iterator[SeaweedServer]:
 
 def missing(reason: str) -> NoReturn:
     """`.ci/run` provides what tests need, and there nothing may be missing; elsewhere `make test` does without it."""
-    if os.environ.get("CI") == "true":  # noqa: TID251 - not a setting of ours
+    if os.environ.get("CI") == "true":  # noqa: TID251 - CI's variable, not a setting of Darkroom
         pytest.fail(reason)
     pytest.skip(reason)
 

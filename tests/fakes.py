@@ -22,7 +22,7 @@ from proxy.telemetry import Metrics
 
 
 class Gate:
-    """Whoever comes waits until it is opened; `reached` tells that somebody has come."""
+    """Callers wait until it is opened; `reached` is set when the first has arrived."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -196,7 +196,7 @@ def rendering_of(original: bytes, target: Target) -> bytes:
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float:
-    """A metric's value; 0 while nobody has touched it."""
+    """A metric's value; 0 until it is first set."""
     return metrics.registry.get_sample_value(name, labels) or 0
 
 

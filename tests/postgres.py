@@ -141,7 +141,7 @@ def _runs(process: int) -> bool:
 
 
 def postgres_program(name: str) -> str | None:
-    """The newest version's, where Debian puts it, or what the PATH has; None where there is none."""
+    """The newest version's, from Debian's folder, else the one on the PATH, else None."""
     found = sorted(_VERSIONS.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     return str(found[-1]) if found else shutil.which(name)
 

@@ -87,7 +87,7 @@ class Server:
             self._process.send_signal(signum)
 
 
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # noqa: TID251 - pytest's, no setting
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # noqa: TID251 - pytest-xdist's variable, not a setting of Darkroom
 _BLOCK = 2_000
 _BLOCKS = 10
 _numbers = itertools.count(os.getpid() * 64)

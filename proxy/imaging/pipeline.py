@@ -83,7 +83,7 @@ def encode_target(image: Image.Image, target: Target, exif: bytes | None) -> tup
     if target.score is None:
         return encode(image, target, exif), None
     # Importing numpy takes a tenth of a second and 20 MB: only workers that search need it.
-    from proxy.imaging.auto_quality.search import encode_with_search  # noqa: PLC0415 - see above
+    from proxy.imaging.auto_quality.search import encode_with_search  # noqa: PLC0415 - imports numpy
 
     return encode_with_search(image, target, exif)
 

@@ -53,4 +53,4 @@ class CircuitBreaker:
         self._schedule_probe(self._clock())
 
     def _schedule_probe(self, now: float) -> None:
-        self._next_probe = now + PAUSE * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        self._next_probe = now + PAUSE * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secure random

@@ -23,11 +23,11 @@ Kind = Literal["server", "consumer"]
 class Tracing:
     """Tracing that is off, and the interface of `otel.OpenTelemetry`."""
 
-    def begin(self, name: str, parent: str | None, kind: Kind) -> AbstractContextManager[SpanAttributes]:  # noqa: ARG002 - interface
+    def begin(self, name: str, parent: str | None, kind: Kind) -> AbstractContextManager[SpanAttributes]:  # noqa: ARG002 - the port has it
         """Starts a root span, or a child of `parent`, a W3C `traceparent`."""
         return nullcontext({})
 
-    def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002 - interface
+    def step(self, name: str) -> AbstractContextManager[object]:  # noqa: ARG002 - the port has it
         return nullcontext()
 
     def record_stages(self, timings: Mapping[str, float], variant: str) -> None:

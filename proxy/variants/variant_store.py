@@ -124,7 +124,7 @@ class VariantStore:
                     )
                     await lease.aclose()
                     if delay is not None:
-                        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+                        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secure random
                         continue
                 break
         self._metrics.write_backs.labels(outcome).inc()

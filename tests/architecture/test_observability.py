@@ -116,7 +116,7 @@ def test_guide_lists_every_alert() -> None:
 
 
 def test_listed_label_values_are_those_of_the_code() -> None:
-    """A rule for an outcome that nobody counts would be silent for ever."""
+    """A rule for an outcome that is never counted could not fire."""
     code = "\n".join(path.read_text() for folder in ("proxy", "ingest") for path in (ROOT / folder).rglob("*.py"))
     for expression in EXPRESSIONS:
         for label, values in re.findall(r'(outcome|reason)=~?"([^"]+)"', expression):

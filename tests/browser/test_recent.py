@@ -169,20 +169,20 @@ def test_failed_deletion_keeps_the_upload_open_and_shows_the_reason(
     kept = ids(service)[0]
     page.goto(f"/#{kept}")
     wait_for_upload(page)
-    answer = '{"title": "The CDN is away", "detail": "Repeat the call."}'
+    answer = '{"title": "CDN unavailable", "detail": "Repeat the call."}'
     page.route(f"**/images/{kept}", lambda route: route.fulfill(status=503, body=answer, headers={"Retry-After": "1"}))
     page.get_by_role("button", name="Delete this upload").click()
     page.get_by_role("button", name="Delete it").click()
 
-    expect(page.locator("#details .problem")).to_have_text("The CDN is away. Repeat the call. Try again in 1 second.")
+    expect(page.locator("#details .problem")).to_have_text("CDN unavailable. Repeat the call. Try again in 1 second.")
     expect(page.locator("#details [data-part=content]")).to_be_visible()
 
 
 def test_failed_list_shows_the_problem_and_can_be_retried(page: Page, complaints: Complaints) -> None:
     complaints.expect("503 (Service Unavailable)")
-    page.route("**/images?*", lambda route: route.fulfill(status=503, body='{"title": "The database is away"}'))
+    page.route("**/images?*", lambda route: route.fulfill(status=503, body='{"title": "Database unavailable"}'))
     page.reload()
-    expect(page.locator("#recent .problem")).to_contain_text("The database is away")
+    expect(page.locator("#recent .problem")).to_contain_text("Database unavailable")
 
     page.unroute("**/images?*")
     page.get_by_role("button", name="Try again").click()

@@ -30,7 +30,7 @@ class Fault:
     reset: bool = False
     """A connection is reset as soon as something is sent on it."""
     refuse: bool = False
-    """Nobody listens, and those who were connected are reset."""
+    """Refuses new connections and resets open ones."""
     half_close: bool = False
     """The answering side is closed at once; the asking side is still read."""
     cut_after: int | None = None

@@ -1,7 +1,7 @@
 """Clocks that are off, or set while Darkroom runs: nothing that others hold is given up early, and nothing is lost.
 
-libfaketime skews one program; the store, Redis and Postgres keep their own time. S3 itself refuses whoever is more
-than fifteen minutes off.
+libfaketime skews one program; the store, Redis and Postgres keep their own time. S3 itself refuses clients that are
+more than fifteen minutes off.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ def right(cluster: Cluster) -> Iterator[Service]:
 
 
 def skewed(preload: str, **how: str) -> dict[str, str]:
-    """The monotonic clock is left alone: nobody can set that.
+    """Leaves the monotonic clock alone, which cannot be set.
 
     Without FORCE_MONOTONIC_FIX=0, libfaketime 0.9.10 gives Python's wait for the interpreter lock, 5 ms, a deadline far
     away: one busy thread then stops the event loop for seconds.
@@ -155,7 +155,7 @@ def ask_for_lease(redis: RedisServer, machine: dict[str, str]) -> str:
 
 
 def gc_in_the_middle_of_an_upload(cluster: Cluster, service: Service, machine: dict[str, str]) -> int:
-    """What comes of the upload. To that machine its rows are a day old."""
+    """The status of the upload. To that machine its rows are a day old."""
     with upload_half_way(service) as connection:
         refused = darkroom(cluster.machine("off"), "gc", **cluster.settings | machine)
         assert refused.returncode == 1

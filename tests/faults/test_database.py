@@ -25,7 +25,7 @@ from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 
-STATEMENT = 6.0  # seconds until a database that says nothing is given up, by whoever waits for it
+STATEMENT = 6.0  # seconds until callers give up a silent database
 UPLOAD = 2 * (STATEMENT + MARGIN)  # once for the upload, once for taking back what it may have written
 
 NETWORK: dict[str, dict[str, Any]] = {

@@ -1,4 +1,4 @@
-"""A key, in the right place and in wrong ones, is told to nobody."""
+"""An API key, sent in the right and in wrong places, is never disclosed."""
 
 import pytest
 

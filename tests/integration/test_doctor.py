@@ -14,7 +14,7 @@ from tests.seaweedfs import SeaweedServer
 from tests.service import PATIENT, Service, darkroom, darkroom_without_numpy
 from tests.unit.ingest.examples import picture
 
-NOBODY = "127.0.0.1:9"
+UNREACHABLE = "127.0.0.1:9"
 
 
 def examined(folder: Path, **settings: str) -> tuple[int, dict[str, tuple[str, str]]]:
@@ -60,12 +60,12 @@ def test_doctor_names_what_is_down_and_checks_the_rest(tmp_path: Path) -> None:
     code, found = examined(
         tmp_path,
         S3_BUCKET="bucket",
-        S3_ENDPOINT_URL=f"http://{NOBODY}",
+        S3_ENDPOINT_URL=f"http://{UNREACHABLE}",
         AWS_ACCESS_KEY_ID="key",
         AWS_SECRET_ACCESS_KEY="secret",
-        DATABASE_URL=f"postgresql+asyncpg://darkroom:hidden@{NOBODY}/darkroom",
-        REDIS_URL=f"redis://:hidden@{NOBODY}/0",
-        CDN_URL=f"http://{NOBODY}",
+        DATABASE_URL=f"postgresql+asyncpg://darkroom:hidden@{UNREACHABLE}/darkroom",
+        REDIS_URL=f"redis://:hidden@{UNREACHABLE}/0",
+        CDN_URL=f"http://{UNREACHABLE}",
     )
 
     away = {name for name, (verdict, _) in found.items() if verdict == "failed"}

@@ -40,7 +40,7 @@ def descriptors(pid: int) -> int:
 
 
 def at_rest(service: Service, patience: float = 30) -> Holdings:
-    """Once nothing is in hand any more; connections of old close after their keep-alive, which is not waited for."""
+    """Measures when no request is running; idle keep-alive connections may still be open."""
     deadline = time.monotonic() + patience
     while (now := holdings(service)).in_hand or now.files:
         assert time.monotonic() < deadline, now

@@ -55,7 +55,7 @@ class Record:
 
 
 class Caller:
-    """Does one thing after another, as `rng` has it; a broken connection is nobody's answer."""
+    """Does one thing after another, as `rng` has it; a broken connection is no response."""
 
     def __init__(self, service: Service, record: Record, rng: random.Random) -> None:
         self._service, self._record, self._rng = service, record, rng

@@ -59,7 +59,7 @@ def soak(cluster: Cluster, uploads: int) -> None:
         watch(cluster, warm, until=uploads // 5)
     say(f"killed at {cluster.statuses()[JobStatus.COMPLETE]} complete", start)
 
-    time.sleep(STALLED_AFTER.total_seconds())  # or what it had in hand would count as somebody's
+    time.sleep(STALLED_AFTER.total_seconds())  # until its jobs count as abandoned
     start = time.monotonic()
     with warm:
         memory = watch(cluster, warm, until=None)

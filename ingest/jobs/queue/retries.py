@@ -24,7 +24,7 @@ async def deliver(handle: Handler, upload_id: UploadId, *, force: bool = False) 
         try:
             return await handle(Delivery(upload_id, force=force))
         except TryAgain as reason:
-            seconds = round(delay * random.uniform(0.75, 1.25), 2)  # noqa: S311 - jitter
+            seconds = round(delay * random.uniform(0.75, 1.25), 2)  # noqa: S311 - jitter needs no secure random
             log.warning("warm-up retry scheduled", upload=upload_id, reason=str(reason), seconds=seconds)
             await asyncio.sleep(seconds)
     return await handle(Delivery(upload_id, force=force, final_attempt=True))

@@ -22,7 +22,7 @@ class NoLeases:
     """Grants every lease. For a single process, where `SingleFlight` suffices."""
 
     @asynccontextmanager
-    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:  # noqa: ARG002 - interface
+    async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:  # noqa: ARG002 - the port has it
         yield True
 
     async def close(self) -> None:

@@ -143,7 +143,7 @@ class TestRedisFailures:
 
     async def test_wrong_password_grants_leases_with_one_warning(self, redis: RedisServer) -> None:
         metrics = Metrics()
-        leases = RedisLeaseStore(redis.url.replace("//", "//nobody:wrong@"), metrics)
+        leases = RedisLeaseStore(redis.url.replace("//", "//stranger:wrong@"), metrics)
         with capture_logs() as logs:
             async with asyncio.timeout(SOON), leases.hold(KEY) as one, leases.hold(KEY) as two:
                 assert (one, two) == (True, True)

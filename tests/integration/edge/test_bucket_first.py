@@ -19,7 +19,7 @@ class TestBucketFirst:
 
     @pytest.fixture
     def bucket(self, seaweedfs: SeaweedServer) -> str:
-        """Whoever knows the path may read below images/, and nothing else."""
+        """Clients may read below images/ if they know the path, and nothing else."""
         name = f"edge-{uuid4().hex[:12]}"
         seaweedfs.create_bucket(name)
         seaweedfs.publish(name, "images/*")

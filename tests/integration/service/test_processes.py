@@ -31,7 +31,7 @@ class TestRoles:
     @pytest.fixture(scope="class")
     @classmethod
     def proxy(cls, ingest: Service) -> Iterator[Service]:
-        nowhere = "postgresql+asyncpg://nobody@127.0.0.1:1/none"
+        nowhere = "postgresql+asyncpg://stranger@127.0.0.1:1/none"
         with Service(ingest.folder, "--role", "proxy", DATABASE_URL=nowhere, **PATIENT) as service:
             yield service
 

@@ -1,0 +1,81 @@
+"""The errors that uploads, jobs and their dependencies raise, in addition to those of `proxy/errors.py`.
+
+    Refused
+    ├── MissingImage              no `image` field
+    ├── Malformed                 not a well-formed multipart request
+    ├── Aborted                   the client closed the connection before the end
+    ├── TooLarge                  too many bytes
+    ├── UploadTimeout             the body arrived too slowly
+    └── KeyReused                 the Idempotency-Key was used for another picture
+    ServiceError
+    ├── InProgress                an upload with this Idempotency-Key is in progress
+    └── CrossSite                 a browser sent it on behalf of another site
+    Unavailable
+    ├── CatalogUnavailable
+    ├── QueueUnavailable
+    └── CdnUnavailable
+
+Their HTTP statuses are in `proxy/web/problems.py`.
+"""
+
+from proxy.errors import Refused, ServiceError, Unavailable
+
+
+class MissingImage(Refused):
+    code = "missing_image"
+    title = "No image in the request"
+
+
+class Malformed(Refused):
+    code = "malformed"
+    title = "The request is not a well-formed upload"
+
+
+class Aborted(Refused):
+    code = "aborted"
+    title = "The upload was interrupted"
+
+
+class TooLarge(Refused):
+    code = "too_large"
+    title = "The file is too large"
+
+
+class UploadTimeout(Refused):
+    code = "upload_timeout"
+    title = "The upload was too slow"
+    retryable = True
+
+
+class KeyReused(Refused):
+    code = "key_reused"
+    title = "The idempotency key was used for another picture"
+
+
+class InProgress(ServiceError):
+    code = "in_progress"
+    title = "The same upload is in progress"
+    retryable = True
+
+    def __init__(self, detail: str = "", *, retry_after: int | None = 2) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class CrossSite(ServiceError):
+    code = "cross_site"
+    title = "Other sites may not upload here"
+
+
+class CatalogUnavailable(Unavailable):
+    code = "catalog_unavailable"
+    title = "Database unavailable"
+
+
+class QueueUnavailable(Unavailable):
+    code = "queue_unavailable"
+    title = "Queue unavailable"
+
+
+class CdnUnavailable(Unavailable):
+    code = "cdn_unavailable"
+    title = "CDN unavailable"
