@@ -150,3 +150,13 @@ class TestRedis:
             await one.publish(upload_id := new_upload_id())
 
             assert await subscriber.next() == upload_id
+
+    async def test_silent_connection_is_replaced(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("_HEARTBEAT_SECONDS", "_ANSWER_SECONDS", "_RECONNECT_SECONDS"):
+            monkeypatch.setattr(redis_bus, name, 0.1)
+        async with subscribed(RedisInvalidationBus(redis.url)) as subscriber:
+            redis.pause()
+            await asyncio.sleep(0.5)
+            redis.resume()
+
+            assert await subscriber.next() is None

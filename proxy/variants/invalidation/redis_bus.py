@@ -28,9 +28,7 @@ class RedisInvalidationBus:
         # One retry: redis-py's four tries, seconds apart, would delay deletions, which wait for `publish`.
         retry = Retry(NoBackoff(), 1)
         self._publisher = Redis.from_url(url, socket_timeout=None, retry=retry)
-        self._subscriber = Redis.from_url(
-            url, socket_timeout=None, health_check_interval=_HEARTBEAT_SECONDS, retry=retry
-        )
+        self._subscriber = Redis.from_url(url, socket_timeout=None, retry=retry)
 
     async def publish(self, upload_id: UploadId) -> None:
         try:
@@ -49,11 +47,17 @@ class RedisInvalidationBus:
         async with self._subscriber.pubsub() as channel:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await channel.subscribe(_CHANNEL)
+            has_pinged = False
             while True:
                 message = await channel.get_message(timeout=_HEARTBEAT_SECONDS)
                 if message is None:
+                    if has_pinged:
+                        raise ConnectionError("Redis does not answer PING.")
+                    has_pinged = True
                     await channel.ping()
-                elif message["type"] == "subscribe":
+                    continue
+                has_pinged = False
+                if message["type"] == "subscribe":
                     on_invalidation(None)
                 elif message["type"] == "message" and (upload_id := parse_upload_id(message["data"].decode("latin-1"))):
                     on_invalidation(upload_id)
