@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from proxy.imaging import encode
 from proxy.imaging.target import Target
-from proxy.model import Variant
+from proxy.model import Format, Variant
 from proxy.settings import Settings
 
 RENDERING_VERSION = 1
@@ -43,8 +43,11 @@ class Recipes:
         That is its target, `RENDERING_VERSION`, and the versions of the codecs that its format depends on.
         """
         if variant not in self._fingerprints:
+            target = asdict(self.target(variant))
+            if variant.format is not Format.JPG:
+                del target["background"]  # formats with transparency do not use it
             facts = {
-                "target": asdict(self.target(variant)),
+                "target": target,
                 "rendering": RENDERING_VERSION,
                 "codecs": encode.versions(variant.format),
             }

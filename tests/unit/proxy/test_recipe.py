@@ -60,11 +60,21 @@ def test_fingerprint_changes_with_the_variant(variant: Variant) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"quality": Quality(jpg=84)}, {"background": "#000000"}, {"strip_metadata": False}],
-    ids=["quality", "background", "strip_metadata"],
+    [{"quality": Quality(jpg=84)}, {"strip_metadata": False}],
+    ids=["quality", "strip_metadata"],
 )
 def test_fingerprint_changes_with_encoding_settings(settings: dict[str, Any]) -> None:
     assert fingerprint(**settings) != fingerprint()
+
+
+def test_background_changes_fingerprints_of_jpeg_only() -> None:
+    changed = {
+        format
+        for format in Format
+        if fingerprint(Variant(BOX, format), background="#000000") != fingerprint(Variant(BOX, format))
+    }
+
+    assert changed == {Format.JPG}
 
 
 @pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
