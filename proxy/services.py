@@ -56,8 +56,10 @@ class ProxyServices:
                 for task in background:
                     task.cancel()
                 await asyncio.gather(*background, return_exceptions=True)
-                await self.variant_service.drain()
-                await self.pool.close()
+                try:
+                    await self.variant_service.drain()
+                finally:
+                    await self.pool.close()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
