@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from proxy.errors import ServiceError, StoreUnavailable
+from proxy.errors import ServiceError, StoreUnavailable, TooHeavy
 from proxy.keys import variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
@@ -117,7 +117,8 @@ class Deriver:
             for variant in pending:
                 self.count_outcome(variant, error.code)
             if is_permanent(error):
-                whole_upload = not await self._may_have_stored_variants(upload_id)
+                about_upload = not isinstance(error, TooHeavy)  # another variant may need less memory
+                whole_upload = about_upload and not await self._may_have_stored_variants(upload_id)
                 self._negative_cache.remember(upload_id, requested, error, whole_upload=whole_upload)
             raise
 

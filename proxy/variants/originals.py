@@ -11,21 +11,26 @@ import anyio
 import anyio.to_thread
 from cachetools import LRUCache
 
-from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, UnknownUpload
+from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, Undecodable, UnknownUpload
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key
 from proxy.model import Format, UploadId
 from proxy.storage.object_store import DAMAGED, ObjectNotFound, ObjectStore
+from proxy.variants.single_flight import SingleFlight
 
 DIGEST = "sha256"
 """Metadata key of an original's SHA-256, in hexadecimal. Variants of a damaged original would be cached for a year."""
 _ALPHA, _MAX_KNOWN = "alpha", 10_000  # entries of some hundred bytes each
 _UNKNOWN = "No picture was uploaded under this id, or it was deleted."
+_DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the picture again."
 
 
 def metadata_of(inspection: Inspection, sha256: str) -> dict[str, str]:
-    """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it."""
+    """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it.
+
+    `.auto` reads `alpha`. The rest is what the database's row of the upload has, so that rows can be rebuilt.
+    """
     metadata = {
         DIGEST: sha256,
         "width": f"{inspection.width}",
@@ -47,19 +52,27 @@ class AlphaLookup:
         self._store = store
         self._temporary = temporary
         self._known: LRUCache[UploadId, bool] = LRUCache(_MAX_KNOWN)
+        self._flights: SingleFlight[UploadId, bool] = SingleFlight()
 
     async def has_alpha(self, upload_id: UploadId) -> bool:
         """Whether the original has transparency. Without a sound original, False: a stored JPEG is still served.
 
-        Raises Unavailable.
+        Concurrent calls share one look-up. Raises Unavailable.
         """
         known = self._known.get(upload_id)
         if known is None:
             try:
-                known = self._known[upload_id] = await self._read(upload_id)
-            except (UnknownUpload, OriginalDamaged):
+                known, _ = await self._flights.do(upload_id, lambda: self._read(upload_id))
+            except UnknownUpload:
                 return False
+            except Undecodable:
+                known = False
+            self._known[upload_id] = known
         return known
+
+    async def drain(self) -> None:
+        """Waits for running look-ups."""
+        await self._flights.drain()
 
     async def _read(self, upload_id: UploadId) -> bool:
         with _translated():
@@ -72,9 +85,6 @@ class AlphaLookup:
         async with original_file(self._store, upload_id, self._temporary) as path:
             header = await anyio.to_thread.run_sync(read_header, path)
         return header is None or header.has_alpha
-
-
-_DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the picture again."
 
 
 def digest(path: Path) -> str:
@@ -96,7 +106,7 @@ async def original_file(store: ObjectStore, upload_id: UploadId, folder: Path) -
         if download.done():
             _remove(path)
         else:
-            download.add_done_callback(lambda done: _remove(path) if done.exception() is None else None)
+            download.add_done_callback(lambda done: _on_abandoned(done, path))
 
 
 async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> None:
@@ -122,6 +132,12 @@ def _translated() -> Iterator[None]:
         if error.reason != DAMAGED:
             raise
         raise OriginalDamaged(_DAMAGED) from error
+
+
+def _on_abandoned(download: asyncio.Task[None], path: Path) -> None:
+    if not download.cancelled():
+        download.exception()  # retrieved: its caller has left
+    _remove(path)
 
 
 def _remove(path: Path) -> None:

@@ -1,8 +1,8 @@
 """The service behind routes and warm-ups: finds a variant, or derives and stores it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,11 +95,8 @@ class VariantService:
         """
         if encoded := self.find_in_memory(upload_id, variant):
             return Fetched(encoded, Tier.MEMORY)
-        try:
+        with self._counting_refusals():
             fetched = await self._fetch(upload_id, variant)
-        except ServiceError:
-            self._metrics.variant_requests.labels("refused").inc()
-            raise
         self._metrics.variant_requests.labels(fetched.tier).inc()
         return fetched
 
@@ -122,12 +119,25 @@ class VariantService:
         return self._ensurer.ensure(upload_id, variants)
 
     async def has_alpha(self, upload_id: UploadId, variant: Variant) -> bool:
-        """Whether the original has transparency; False without an original.
+        """Whether the original has transparency; False without a sound original.
 
-        Raises Unavailable, and the remembered error of `variant`.
+        Raises Unavailable, DerivationTimeout, and the remembered error of `variant`.
         """
-        self._negative_cache.raise_if_cached(upload_id, variant)
-        return await self._alpha.has_alpha(upload_id)
+        with self._counting_refusals():
+            self._negative_cache.raise_if_cached(upload_id, variant)
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await self._alpha.has_alpha(upload_id)
+            except TimeoutError:
+                raise self._timeout_error() from None
+
+    @contextmanager
+    def _counting_refusals(self) -> Iterator[None]:
+        try:
+            yield
+        except ServiceError:
+            self._metrics.variant_requests.labels("refused").inc()
+            raise
 
     async def delete_variants(self, upload_id: UploadId, *variants: Variant) -> None:
         """Deletes the given stored variants, or all of the upload's if none are given. Idempotent."""
@@ -155,6 +165,7 @@ class VariantService:
     async def drain(self) -> None:
         """Waits for running derivations and write-backs, so that a stopping server loses no finished work."""
         await self._flights.drain()
+        await self._alpha.drain()
         while self._background:
             await asyncio.wait(list(self._background))
         await self._variants.drain()

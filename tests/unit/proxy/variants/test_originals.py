@@ -1,5 +1,6 @@
 """Temporary copies of originals."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -128,6 +129,27 @@ async def test_alpha_is_read_once_from_metadata_or_the_header(
     assert [await lookup.has_alpha(upload_id) for _ in range(3)] == [expected] * 3
     assert [call for call, _ in store.calls] == calls
     assert listing(temporary) == []
+
+
+async def test_concurrent_look_ups_of_alpha_read_once(
+    store: CountingStore, upload_id: UploadId, temporary: Path
+) -> None:
+    lookup = AlphaLookup(store, temporary)
+    async with asyncio.TaskGroup() as group:
+        for _ in range(5):
+            group.create_task(lookup.has_alpha(upload_id))
+
+    assert store.count("head") == 1
+
+
+async def test_alpha_of_an_unreadable_header_is_false_and_remembered(store: CountingStore, temporary: Path) -> None:
+    upload_id = new_upload_id()
+    flood = b"\xff\xd8" + b"\xff\xe1\0\2" * 1000
+    await store.inner.put(original_key(upload_id), flood, content_type="image/png")
+    lookup = AlphaLookup(store, temporary)
+
+    assert [await lookup.has_alpha(upload_id) for _ in range(2)] == [False, False]
+    assert store.count("download") == 1
 
 
 async def test_alpha_without_an_original_is_false_and_not_remembered(store: CountingStore, temporary: Path) -> None:

@@ -70,6 +70,8 @@ class TestAnswers:
         assert refused.status == 422
         assert refused.headers["cache-control"] == "public, max-age=60"
         assert refused.headers["vary"] == "Accept"
+        site.pool.failure = None
+        assert (await site.get("small.auto", {"Accept": "*/*"})).status == 200
 
 
 class TestOldClients:
