@@ -21,8 +21,8 @@ from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting
 from ingest.records import PrivateMetadata, TraceContext, Upload
 from proxy.errors import ServiceError, Unavailable, UnsupportedFormat
+from proxy.imaging.containers import sniff
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.limits import sniff
 from proxy.keys import original_key
 from proxy.model import Sizes, UploadId, new_upload_id
 from proxy.recipe import Recipes

@@ -36,7 +36,7 @@ def _to_8_bit() -> list[int]:
 
 
 def premultiply(image: Image.Image) -> Image.Image:
-    """Multiplies colours by their alpha, which means over several pixels require."""
+    """Multiplies colours by their alpha, as averages over several pixels require."""
     return image.convert(_PREMULTIPLIED[image.mode]) if image.mode in _PREMULTIPLIED else image
 
 

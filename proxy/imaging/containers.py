@@ -4,12 +4,18 @@ Everything that reads a file's structure uses these walkers. They end without an
 decoders judge damaged files.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 START_OF_SCAN = b"\xda"
-_END_OF_IMAGE = 0xD9
-_WITHOUT_BODY = {0x01, *range(0xD0, 0xD9)}
+_END_OF_IMAGE = b"\xff\xd9"
+_WITHOUT_BODY = {0x00, 0x01, *range(0xD0, 0xD9)}  # 0x00: an escaped 0xFF of skipped data
+_MAX_JUNK = 1 << 16  # bytes that are skipped in one step
+_PNG_CHECKSUM = 4  # bytes
+
+MAX_CHUNKS = 20_000
+"""Chunks in a PNG. Encoders make them of 8 KiB and more, so 10 MB are 1,300; Pillow reads a million empty ones for
+seconds."""
 
 
 class Part(NamedTuple):
@@ -27,28 +33,39 @@ class TooManyParts(Exception):
     """The file has more parts than the caller is willing to follow."""
 
 
+def sniff(head: bytes) -> str | None:
+    """Returns the extension (`jpg`, `png`, `webp`) that a file's first 12 bytes announce; None for anything else."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return "jpg"
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "png"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return None
+
+
 def jpeg_segments(file: BinaryIO, most: int) -> Iterator[Part]:
     """Yields the segments up to the first scan's header, which is the last. Raises TooManyParts for more than `most`.
 
-    Fill bytes and markers without a body count towards `most`, too.
+    Bytes between segments are skipped, as decoders do. They count towards `most`, as do fill bytes and markers without
+    a body.
     """
     position, followed = 2, 0
-    while True:
-        file.seek(position)
-        head = file.read(4)
-        if len(head) < 4 or head[0] != 0xFF or head[1] in (0, _END_OF_IMAGE):
-            return
+    while len(head := _read(file, position, 4)) == 4 and head[:2] != _END_OF_IMAGE:
         if followed == most:
             raise TooManyParts
         followed += 1
-        if head[1] == 0xFF:  # a fill byte
+        length = int.from_bytes(head[2:])
+        if head[0] != 0xFF:
+            junk = _read(file, position, _MAX_JUNK)
+            position += junk.index(0xFF) if 0xFF in junk else len(junk)
+        elif head[1] == 0xFF:  # a fill byte
             position += 1
         elif head[1] in _WITHOUT_BODY:
             position += 2
+        elif length < 2:
+            return
         else:
-            length = int.from_bytes(head[2:])
-            if length < 2:
-                return
             yield Part(head[1:2], position + 4, length - 2)
             if head[1:2] == START_OF_SCAN:
                 return
@@ -57,26 +74,32 @@ def jpeg_segments(file: BinaryIO, most: int) -> Iterator[Part]:
 
 def png_chunks(file: BinaryIO, most: int) -> Iterator[Part]:
     """Yields all chunks. Raises TooManyParts for more than `most`."""
-    position, followed = 8, 0
-    while len(head := _read(file, position, 8)) == 8:
-        if followed == most:
-            raise TooManyParts
-        followed += 1
-        length = int.from_bytes(head[:4])
-        yield Part(head[4:], position + 8, length)
-        position += 12 + length  # four bytes of checksum
+    return _chunks(file, 8, most, lambda head: (head[4:], int.from_bytes(head[:4])), lambda _length: _PNG_CHECKSUM)
 
 
 def webp_chunks(file: BinaryIO, most: int) -> Iterator[Part]:
     """Yields all chunks. Raises TooManyParts for more than `most`."""
-    position, followed = 12, 0
+    return _chunks(
+        file, 12, most, lambda head: (head[:4], int.from_bytes(head[4:], "little")), lambda length: length % 2
+    )
+
+
+def _chunks(
+    file: BinaryIO,
+    position: int,
+    most: int,
+    parse: Callable[[bytes], tuple[bytes, int]],
+    trailer: Callable[[int], int],
+) -> Iterator[Part]:
+    """Chunks of 8 bytes of header, a body, and `trailer` bytes, which depend on the body's length."""
+    followed = 0
     while len(head := _read(file, position, 8)) == 8:
         if followed == most:
             raise TooManyParts
         followed += 1
-        length = int.from_bytes(head[4:], "little")
-        yield Part(head[:4], position + 8, length)
-        position += 8 + length + length % 2
+        kind, length = parse(head)
+        yield Part(kind, position + 8, length)
+        position += 8 + length + trailer(length)
 
 
 def read_body(file: BinaryIO, part: Part, most: int) -> bytes:

@@ -1,6 +1,5 @@
 """Decodes a file to pixels, at a reduced scale where the targets need no more."""
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from PIL import Image
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
-from proxy.imaging.containers import TooManyParts, png_chunks, read_body
+from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
 from proxy.imaging.limits import Limits, open_picture
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
 
@@ -24,7 +23,6 @@ _TRANSPOSE = {
 }
 BAND = 64
 """Output rows of one reduction step: few enough for memory, enough for speed."""
-_MAX_CHUNKS = 10_000  # of a PNG, in the search for EXIF; encoders write chunks of 8 KiB and more
 _MAX_EXIF = 1 << 20  # bytes; a JPEG's has 64 KiB at most
 
 
@@ -95,8 +93,8 @@ def read_exif(image: Image.Image, path: Path) -> tuple[Image.Exif, int]:
 
 def _find_exif_chunk(path: Path) -> bytes | None:
     """Finds a PNG's eXIf chunk, which the specification also allows after the pixels."""
-    with path.open("rb") as file, suppress(TooManyParts):
-        for chunk in png_chunks(file, _MAX_CHUNKS):
+    with path.open("rb") as file:
+        for chunk in png_chunks(file, MAX_CHUNKS):
             if chunk.kind == b"eXIf":
                 return read_body(file, chunk, _MAX_EXIF)
     return None

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from proxy.errors import Undecodable
-from proxy.imaging.containers import START_OF_SCAN, TooManyParts, jpeg_segments, png_chunks, read_body, webp_chunks
+from proxy.imaging.containers import (
+    START_OF_SCAN,
+    TooManyParts,
+    jpeg_segments,
+    png_chunks,
+    read_body,
+    sniff,
+    webp_chunks,
+)
 
 MAX_MARKERS = 500
 """Markers or chunks before the pixels. Cameras write some tens; 500 full JPEG segments are 32 MB. Pillow joins EXIF of
@@ -58,12 +66,13 @@ def read_header(path: Path) -> Header | None:
     try:
         with path.open("rb") as file:
             head = file.read(30)
-            if head.startswith(b"\xff\xd8\xff"):
-                return _jpeg(file)
-            if head.startswith(b"\x89PNG\r\n\x1a\n"):
-                return _png(file)
-            if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-                return _webp(file, head)
+            match sniff(head):
+                case "jpg":
+                    return _jpeg(file)
+                case "png":
+                    return _png(file)
+                case "webp":
+                    return _webp(file, head)
     except TooManyParts:
         raise Undecodable(
             f"The file has more than {MAX_MARKERS} markers or chunks before its pixels. Export it again."

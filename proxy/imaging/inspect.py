@@ -22,7 +22,8 @@ _PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies
 class Inspection:
     """Properties of an original. `width` and `height` are upright pixels; `thumbhash` is base64, `color` is `#rrggbb`.
 
-    `alpha`: whether any pixel is transparent. `animated`: whether it has more frames than the one that variants show.
+    `alpha`: whether any pixel of the reduced decode is transparent. `animated`: whether it has more frames than the one
+    that variants show.
     `private` lists the kinds of private metadata in the file (see `privacy`), `private_exif` those that variants keep
     if EXIF is kept.
     """

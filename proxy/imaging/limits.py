@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from proxy.errors import TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
-from proxy.imaging.containers import TooManyParts, png_chunks
+from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, png_chunks, sniff
 
 SOURCE_FORMATS = ("JPEG", "PNG", "WEBP")
 """The formats that Pillow may try. Pillow opens camera files of several frames (MPO) through JPEG."""
@@ -25,13 +25,8 @@ minutes to decode; libjpeg-turbo's fuzzers stop at 100 and 500."""
 MAX_SCANNED_PIXELS = 1_500_000_000
 """Pixels times scans: two to three seconds of decoding. The largest images may have 15 scans."""
 
-MAX_CHUNKS = 20_000
-"""Chunks in a PNG. Encoders write 8 KiB and more in each, so 10 MB are 1,300. Pillow takes seconds for a million empty
-ones."""
-
 MORE_MEMORY_THAN_ESTIMATED = "The picture needs more memory than its header suggests. Scale it down."
 
-_PNG = b"\x89PNG\r\n\x1a\n"
 _DECODER_ERRORS = (
     OSError,
     SyntaxError,
@@ -54,17 +49,6 @@ class Limits:
     max_side: int
 
 
-def sniff(head: bytes) -> str | None:
-    """Returns the extension (`jpg`, `png`, `webp`) for a file's first 12 bytes; None for any other format."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpg"
-    if head.startswith(_PNG):
-        return "png"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return None
-
-
 @contextmanager
 def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
     """Opens the image without decoding it, and translates the decoder's errors in the whole block.
@@ -83,7 +67,9 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
                     _check_scans(path, image.width * image.height)
                 yield image
     except Image.DecompressionBombError as error:
-        raise TooManyPixels(f"Scale it down to at most {limits.max_side} pixels a side.") from error
+        raise TooManyPixels(
+            f"The picture has too many pixels. Scale it down to at most {limits.max_side} pixels a side."
+        ) from error
     except UnidentifiedImageError as error:
         with path.open("rb") as file:
             extension = sniff(file.read(12))

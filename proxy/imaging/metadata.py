@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from proxy.imaging.containers import TooManyParts, jpeg_segments, png_chunks, read_body, webp_chunks
+from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, jpeg_segments, png_chunks, read_body, sniff, webp_chunks
 
 _MAX_BLOCKS = 10_000  # of one file; a PNG has at most one for every 8 KiB of pixels
 _MAX_BLOCK = 1 << 20  # bytes of one block, also when inflated; a JPEG's have 64 KiB at most
@@ -49,14 +49,14 @@ class Block:
 def metadata_blocks(path: Path) -> Iterator[Block]:
     """Yields the blocks of a JPEG, PNG or WebP in file order. Raises OSError if the file cannot be read."""
     with path.open("rb") as file:
-        head = file.read(12)
+        match sniff(file.read(12)):
+            case "png":
+                found = _png(file)
+            case "webp":
+                found = _webp(file)
+            case _:
+                found = _jpeg(file)
         left = _MAX_BYTES
-        if head.startswith(b"\x89PNG\r\n\x1a\n"):
-            found = _png(file)
-        elif head[:4] == b"RIFF":
-            found = _webp(file)
-        else:
-            found = _jpeg(file)
         with suppress(TooManyParts):
             for block in found:
                 left -= len(block.body)
@@ -85,7 +85,7 @@ def _jpeg_block(marker: bytes, body: bytes) -> Iterator[Block]:
 def _png(file: BinaryIO) -> Iterator[Block]:
     """Reads all chunks: metadata may follow the pixels."""
     inflated: set[bytes] = set()
-    for chunk in png_chunks(file, _MAX_BLOCKS):
+    for chunk in png_chunks(file, MAX_CHUNKS):
         if chunk.kind in _PNG_METADATA:
             yield from _png_block(chunk.kind, read_body(file, chunk, _MAX_BLOCK), inflated)
 

@@ -8,8 +8,9 @@ from types import MappingProxyType
 import numpy as np
 from PIL import Image
 
+from proxy.imaging.containers import MAX_CHUNKS
 from proxy.imaging.header import MAX_MARKERS
-from proxy.imaging.limits import MAX_CHUNKS, MAX_SCANS
+from proxy.imaging.limits import MAX_SCANS
 from tests import pictures
 from tests.camera import exif_with_text_orientation
 from tests.icc_profiles import DISPLAY_P3, press_profile

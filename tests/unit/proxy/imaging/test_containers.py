@@ -46,9 +46,17 @@ def test_walk_of_a_truncated_file_ends(walk: Walk, file: bytes) -> None:
         assert parts == whole[: len(parts)]
 
 
-@pytest.mark.parametrize("tail", [b"\x00\xe1\x00\x02", b"\xff\x00\x00\x02", b"\xff\xd9\x00\x02", b"\xff\xe1\x00\x01"])
-def test_walk_of_a_jpeg_ends_at_what_is_no_segment(tail: bytes) -> None:
+@pytest.mark.parametrize("tail", [b"\xff\xd9\x00\x02", b"\xff\xe1\x00\x01"])
+def test_walk_of_a_jpeg_ends_at_its_end_marker_and_at_an_impossible_length(tail: bytes) -> None:
     assert list(jpeg_segments(BytesIO(b"\xff\xd8" + tail + SCAN), 9)) == []
+
+
+@pytest.mark.parametrize("junk", [b"\0", b"\xff\0", b"junk" * 50_000, b"\xff\0" * 6])
+def test_junk_between_segments_is_skipped(junk: bytes) -> None:
+    file = BytesIO(b"\xff\xd8" + junk + b"\xff\xe1\x00\x05abc" + SCAN)
+    assert [read_body(file, part, 100) for part in jpeg_segments(file, 9)] == [b"abc", b"\x01\x02"]
+    with pytest.raises(TooManyParts):
+        list(jpeg_segments(BytesIO(b"\xff\xd8" + b"\0\xff\0" * 9 + SCAN), 9))
 
 
 def test_body_is_read_up_to_a_limit() -> None:

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from proxy.errors import Refused, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
-from proxy.imaging.limits import MAX_CHUNKS, MAX_SCANS, Limits, open_picture, sniff
+from proxy.imaging.containers import MAX_CHUNKS, sniff
+from proxy.imaging.limits import MAX_SCANS, Limits, open_picture
 from tests.camera import camera_jpeg
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph, photograph_path
 from tests.pictures import animated, chunk, flat_webp, jpeg, jpeg_of_scans, png, png_header, save, webp
