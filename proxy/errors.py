@@ -109,14 +109,21 @@ class Unavailable(ServiceError):
 
 
 class StoreUnavailable(Unavailable):
-    """`reason`: a metric label, from a small fixed set."""
+    """`reason`: a metric label, from a small fixed set.
+
+    `is_outage`: the store was silent, unreachable, failing or throttling, so other requests will probably fail as well.
+    False for an answer about one request, such as a refused key.
+    """
 
     code = "store_unavailable"
     title = "Object store unavailable"
 
-    def __init__(self, detail: str = "", *, retry_after: int | None = 5, reason: str = "other") -> None:
+    def __init__(
+        self, detail: str = "", *, retry_after: int | None = 5, reason: str = "other", is_outage: bool = False
+    ) -> None:
         super().__init__(detail, retry_after=retry_after)
         self.reason = reason
+        self.is_outage = is_outage
 
 
 class Overloaded(ServiceError):

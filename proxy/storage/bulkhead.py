@@ -29,6 +29,8 @@ LATE = "The object store did not answer in time. Check its load and the network.
 class Bulkhead:
     """Runs one kind of call, with its own slots and circuit breaker: reads may work while writes fail.
 
+    Only an outage opens the circuit, never an answer about one object.
+
     `name`: label for metrics and logs. `slots`: concurrent calls.
     """
 
@@ -52,7 +54,7 @@ class Bulkhead:
                 working.add_done_callback(partial(self._on_done, call))
                 return await asyncio.shield(working)
         except TimeoutError:
-            late = StoreUnavailable(LATE, reason="late")
+            late = StoreUnavailable(LATE, reason="timeout", is_outage=True)
             self._record_failure(call, late)
             raise late from None
 
@@ -71,8 +73,7 @@ class Bulkhead:
         if isinstance(error, StoreUnavailable):
             self._record_failure(call, error)
         elif error is None or isinstance(error, (ObjectNotFound, ObjectExists)):
-            self._circuit.record_success()
-            self._on_circuit_change()
+            self._on_answer()
 
     def _record_failure(self, call: "_Call", error: StoreUnavailable) -> None:
         """Counts each call once: a late one may fail again. A call without a slot says nothing about the store."""
@@ -80,9 +81,15 @@ class Bulkhead:
             return
         call.failed = True
         self._errors.labels(call.operation, error.reason).inc()
-        if call.started:
+        if not error.is_outage:
+            self._on_answer()
+        elif call.started:
             self._circuit.record_failure(call.admitted, str(error))
             self._on_circuit_change()
+
+    def _on_answer(self) -> None:
+        self._circuit.record_success()
+        self._on_circuit_change()
 
     def _on_circuit_change(self) -> None:
         """Logs a state change; on opening, fails the calls that wait for a slot."""

@@ -40,7 +40,7 @@ class CircuitBreaker:
         return now
 
     def record_success(self) -> None:
-        """The store answered; "no such object" counts as an answer."""
+        """The store answered, perhaps that there is no such object, or that this one may not be read."""
         self._failures = 0
         self._last_success = self._clock()
 

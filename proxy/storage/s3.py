@@ -29,7 +29,9 @@ if TYPE_CHECKING:  # stubs, which production does not install
 T = TypeVar("T")
 
 _PAGE = 1000  # keys: S3's limit for one listing and one DeleteObjects
-_READERS, _WRITERS = 24, 8  # concurrent calls, each with a connection
+_SLOTS = {"reads": 24, "downloads": 8, "writes": 8, "deletes": 4}
+"""Concurrent calls of each kind, each with a connection. Downloads are of originals: they may take 30 s, and must not
+hold up reads of stored variants."""
 
 # Deadlines of a call in seconds. botocore's time-outs apply to each read, so a store that trickles never exceeds them.
 _SHORT = 4.0  # for variants and heads; below RENDER_TIMEOUT, whose error would hide the cause
@@ -51,6 +53,7 @@ _ANSWERS = {
     "SignatureDoesNotMatch": _BAD_KEYS,
     "ExpiredToken": _EXPIRED,
     "InvalidToken": _EXPIRED,
+    "InvalidObjectState": "The object is archived. Restore it to a storage class that can be read at once.",
     "NoSuchBucket": "The bucket does not exist. Create it, or correct S3_BUCKET.",
     "RequestTimeTooSkewed": "This machine's clock differs from the object store's by minutes. Synchronize it by NTP.",
     "301": _WRONG_REGION,
@@ -67,22 +70,21 @@ _CERTIFICATE = (
     "The object store's certificate was not accepted. Check the endpoint's name and this machine's CA certificates."
 )
 
-_FAILURES: Mapping[type[Exception], tuple[str, str]] = {
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
+
+_OUTAGES: Mapping[type[Exception], tuple[str, str]] = {
     # Message and metric label. The order matters: botocore's ConnectionError is the parent of others.
-    boto.NoCredentialsError: (_NO_KEYS, "credentials"),
-    boto.PartialCredentialsError: (_NO_KEYS, "credentials"),
-    boto.CredentialRetrievalError: (_NO_KEYS, "credentials"),
     boto.ConnectTimeoutError: (LATE, "timeout"),
     boto.ReadTimeoutError: (LATE, "timeout"),
     boto.IncompleteReadError: (_CUT, "cut"),
     boto.ResponseStreamingError: (_CUT, "cut"),
-    boto.FlexibleChecksumError: (_CUT, "cut"),
     boto.SSLError: (_CERTIFICATE, "certificate"),
     boto.ConnectionError: (_UNREACHABLE, "unreachable"),
     boto.ConnectionClosedError: (_UNREACHABLE, "unreachable"),
 }
 
-_REASONS = frozenset({*_ANSWERS, "SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "503"})
+_OUTAGE_CODES = frozenset({"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "503"})
+_REASONS = frozenset({*_ANSWERS, *_OUTAGE_CODES})
 """S3's error codes that become metric labels. Others count as `other`, so that a server cannot create series."""
 
 
@@ -109,7 +111,7 @@ class S3Store:
             read_timeout=2,  # for each read; two attempts and the pause must fit into _SHORT
             # `standard` adds jitter to the pause and has a retry budget: it stops retrying when most attempts fail.
             retries={"mode": "standard", "total_max_attempts": 2},
-            max_pool_connections=_READERS + _WRITERS,
+            max_pool_connections=sum(_SLOTS.values()),
         )
         if endpoint_url:  # only AWS is sure to support bucket host names and botocore's default checksums
             config = config.merge(
@@ -126,17 +128,17 @@ class S3Store:
         )
         self._pages = self._client.get_paginator("list_objects_v2")
         metrics = metrics or Metrics()
-        self._reads, self._writes = Bulkhead("reads", _READERS, metrics), Bulkhead("writes", _WRITERS, metrics)
+        self._bulkheads = {kind: Bulkhead(kind, slots, metrics) for kind, slots in _SLOTS.items()}
 
     async def head(self, key: str) -> ObjectInfo:
-        return await self._read("head", lambda: self._head(key))
+        return await self._run("reads", "head", _SHORT, lambda: self._head(key))
 
     async def get(self, key: str) -> StoredObject:
         def get() -> StoredObject:
             with self._open(key, _SHORT) as (info, chunks):
                 return StoredObject(info, b"".join(chunks))
 
-        return await self._read("get", get)
+        return await self._run("reads", "get", _SHORT, get)
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         def download() -> ObjectInfo:
@@ -144,7 +146,7 @@ class S3Store:
                 file.writelines(chunks)
             return info
 
-        return await self._read("download", download, _LONG)
+        return await self._run("downloads", "download", _LONG, download)
 
     async def put(
         self,
@@ -183,7 +185,7 @@ class S3Store:
                 del request["IfNoneMatch"]
                 send()
 
-        await self._write("put", put)
+        await self._run("writes", "put", _LONG, put)
 
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
@@ -195,23 +197,20 @@ class S3Store:
                 if errors := answer.get("Errors"):
                     raise _unavailable(errors[0].get("Code", "no code"))
 
-        await self._write("delete", delete)
+        await self._run("deletes", "delete", _LONG, delete)
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         listing = self._pages.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page})
         pages = iter(listing)
-        while page := await self._read("list", lambda: next(pages, None)):
+        while page := await self._run("reads", "list", _SHORT, lambda: next(pages, None)):
             for entry in page.get("Contents", ()):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["LastModified"])
 
     async def close(self) -> None:
         await anyio.to_thread.run_sync(self._client.close)
 
-    async def _read(self, operation: str, work: Callable[[], T], seconds: float = _SHORT) -> T:
-        return await self._reads.run(operation, _translate_errors()(work), seconds)
-
-    async def _write(self, operation: str, work: Callable[[], None]) -> None:
-        await self._writes.run(operation, _translate_errors()(work), _LONG)
+    async def _run(self, kind: str, operation: str, seconds: float, work: Callable[[], T]) -> T:
+        return await self._bulkheads[kind].run(operation, _translate_errors()(work), seconds)
 
     def _head(self, key: str) -> ObjectInfo:
         with _translate_errors():
@@ -239,7 +238,7 @@ def _chunks(body: StreamingBody, end: float) -> Iterator[bytes]:
     """
     while chunk := body.read(_CHUNK):
         if monotonic() > end:
-            raise StoreUnavailable(LATE, reason="timeout")
+            raise StoreUnavailable(LATE, reason="timeout", is_outage=True)
         yield chunk
 
 
@@ -269,10 +268,14 @@ def _translate_errors() -> Iterator[None]:
         raise ValueError(str(error)) from error
     except boto.ClientError as error:
         raise _translate_client_error(error) from error
+    except boto.FlexibleChecksumError as error:
+        raise StoreUnavailable(_CUT, reason="cut") from error
+    except _NO_CREDENTIALS as error:
+        raise StoreUnavailable(_NO_KEYS, reason="credentials") from error
     except (boto.BotoCoreError, HTTPError) as error:  # HTTPError: urllib3's, when TLS fails in the middle of a body
         unknown = f"The object store cannot be used: {type(error).__name__}.", "other"
-        advice, reason = next((known for kind, known in _FAILURES.items() if isinstance(error, kind)), unknown)
-        raise StoreUnavailable(advice, reason=reason) from error
+        advice, reason = next((known for kind, known in _OUTAGES.items() if isinstance(error, kind)), unknown)
+        raise StoreUnavailable(advice, reason=reason, is_outage=True) from error
 
 
 def _translate_client_error(error: boto.ClientError) -> Exception:
@@ -284,7 +287,8 @@ def _translate_client_error(error: boto.ClientError) -> Exception:
         case ("HeadBucket", "404"):
             return _unavailable("NoSuchBucket")
         case _:
-            return _unavailable(_code(error))
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            return _unavailable(_code(error), is_outage=status == 429 or (status >= 500 and status != 501))
 
 
 def _code(error: boto.ClientError) -> str:
@@ -292,6 +296,7 @@ def _code(error: boto.ClientError) -> str:
     return error.response["Error"].get("Code", "no code")
 
 
-def _unavailable(code: str) -> StoreUnavailable:
+def _unavailable(code: str, *, is_outage: bool = False) -> StoreUnavailable:
     advice = _ANSWERS.get(code, f"The object store answered {code}.")
-    return StoreUnavailable(advice, reason=code if code in _REASONS else "other")
+    reason = code if code in _REASONS else "other"
+    return StoreUnavailable(advice, reason=reason, is_outage=is_outage or code in _OUTAGE_CODES)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ingest.maintenance.garbage_collection import GarbageKind
+from proxy.storage.circuit_breaker import FAILURES
 from tests.client import complete, until
 from tests.cluster import Cluster
 from tests.faults.judge import MARGIN, RENDER_TIMEOUT, Judge
@@ -28,6 +29,7 @@ from tests.faults.scene import (
     uploaded,
 )
 from tests.faults.upkeep import collect
+from tests.http_client import http
 from tests.service import Service
 
 RECOVERED = 2.0 + MARGIN  # seconds after which all is well again
@@ -246,6 +248,36 @@ class TestPilingUp:
 
         link.heal()
         until(lambda: upload(service).status_code == 201, RECOVERED)
+
+
+@pytest.mark.slow
+class TestRefusedObjects:
+    """The store refuses single objects: that is their trouble alone."""
+
+    def test_refused_variants_do_not_affect_others(self, link: S3Link, service: Service, judge: Judge) -> None:
+        refused, sound = uploaded(service), uploaded(service)
+        assert {answer.status for answer in judge.get_all(urls(service, sound, NAMES))} == {200}
+        link.answer = lambda method, path: (
+            s3_error(403, "InvalidObjectState") if method == "GET" and refused in path else None
+        )
+
+        statuses = {answer.status for _ in range(3) for answer in judge.get_all(urls(service, refused, NAMES))}
+
+        assert statuses == {503}
+        assert ready(service) is None
+        assert service.metric("darkroom_store_circuit_open") == 0
+        with_other_sizes = urls(service, sound, NAMES + MORE[:2])
+        assert {answer.status for answer in judge.get_all(with_other_sizes)} == {200}
+
+    def test_refused_deletions_do_not_affect_uploads(self, link: S3Link, service: Service) -> None:
+        upload_ids = [uploaded(service) for _ in range(2 * FAILURES)]
+        link.answer = lambda method, _path: s3_error(403, "AccessDenied") if method in ("DELETE", "POST") else None
+
+        for upload_id in upload_ids:
+            assert http.delete(f"{service.url}/images/{upload_id}").status_code == 503
+
+        assert upload(service).status_code == 201
+        assert service.metric("darkroom_store_circuit_open") == 0
 
 
 @pytest.mark.promise("C9")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import StoreUnavailable
+from proxy.storage.circuit_breaker import FAILURES
 from proxy.storage.object_store import ObjectExists
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import (
@@ -121,6 +122,65 @@ class TestS3Fails:
         async with s3_that(lambda _: http(200)) as store:
             with pytest.raises(ValueError, match="ascii"):
                 await store.put("key", b"x", content_type="image/png", metadata={"name": "Größe"})
+
+
+class TestCircuit:
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [(403, "AccessDenied"), (403, "InvalidObjectState"), (400, "InvalidRequest"), (501, "NotImplemented")],
+    )
+    async def test_refused_object_does_not_stop_calls_for_others(self, tmp_path: Path, status: int, code: str) -> None:
+        def answer(request: str) -> bytes:
+            method, path, *_ = request.split()
+            if "/refused" in path:
+                return fault(status, code)
+            return http(200, b"sound" if method == "GET" else b"", **OBJECT)
+
+        async with s3_that(answer) as store:
+            for number in range(2 * FAILURES):
+                refused = f"refused-{number}"
+                for call in (store.get(refused), store.head(refused), store.download(refused, tmp_path / refused)):
+                    with pytest.raises(StoreUnavailable):
+                        await call
+                with pytest.raises(StoreUnavailable):
+                    await store.put(refused, b"x", content_type="image/png")
+
+            assert (await store.get("other")).body == b"sound"
+            await store.download("other", tmp_path / "other")
+            await store.put("other", b"x", content_type="image/png")
+
+    async def test_refused_deletions_stop_no_calls(self) -> None:
+        answer = "<DeleteResult><Error><Key>key</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+
+        async with s3_that(lambda request: http(200, answer.encode() if "?delete" in request else b"")) as store:
+            for _ in range(2 * FAILURES):
+                with pytest.raises(StoreUnavailable, match="s3:DeleteObject"):
+                    await store.delete("key")
+
+            await store.put("other", b"x", content_type="image/png")
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (502, "BadGateway"), (429, "TooManyRequests")]
+    )
+    async def test_outage_opens_the_circuit_of_its_kind_of_call(self, status: int, code: str) -> None:
+        requests = []
+
+        def answer(request: str) -> bytes:
+            if request.startswith("GET"):
+                requests.append(request)
+                return fault(status, code)
+            return http(200, **OBJECT)
+
+        async with s3_that(answer) as store:
+            for _ in range(FAILURES):
+                with pytest.raises(StoreUnavailable, match=code):
+                    await store.get("key")
+            seen = len(requests)
+            with pytest.raises(StoreUnavailable, match=code):
+                await store.get("key")
+
+            assert len(requests) == seen
+            await store.put("key", b"x", content_type="image/png")
 
 
 class TestS3WithoutConditionalPuts:

@@ -62,7 +62,7 @@ def raising(error: Exception) -> str:
 
 
 def fail() -> str:
-    raise StoreUnavailable("Gone.", reason="unreachable")
+    raise StoreUnavailable("Gone.", reason="unreachable", is_outage=True)
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
@@ -94,7 +94,7 @@ async def test_concurrent_calls_are_limited_to_the_slots(bulkhead: Bulkhead) -> 
 async def test_call_past_its_deadline_raises(bulkhead: Bulkhead, metrics: Metrics) -> None:
     with hanging() as store, pytest.raises(StoreUnavailable, match="in time"):
         await bulkhead.run("get", store.hang, 0.01)
-    assert value(metrics, "errors_total", operation="get", code="late") == 1
+    assert value(metrics, "errors_total", operation="get", code="timeout") == 1
 
 
 @pytest.mark.promise("E1")
@@ -124,7 +124,7 @@ async def test_late_call_that_fails_later_counts_once(bulkhead: Bulkhead, metric
         store.let_go()
         assert await bulkhead.run("get", lambda: "answer", LONG) == "answer"  # in a slot that is free again
     assert late == [LATE] * SLOTS
-    assert value(metrics, "errors_total", operation="get", code="late") == SLOTS
+    assert value(metrics, "errors_total", operation="get", code="timeout") == SLOTS
     assert value(metrics, "errors_total", operation="get", code="unreachable") is None
 
 
@@ -137,7 +137,7 @@ async def test_call_without_a_slot_does_not_open_the_circuit(bulkhead: Bulkhead,
         store.let_go()
         assert await asyncio.gather(*holders) == ["answer"] * SLOTS
     assert late == [LATE] * 2 * FAILURES
-    assert value(metrics, "errors_total", operation="get", code="late") == 2 * FAILURES
+    assert value(metrics, "errors_total", operation="get", code="timeout") == 2 * FAILURES
     assert value(metrics, "circuit_open", calls="reads") == 0
 
 
@@ -185,8 +185,10 @@ async def test_open_circuit_stops_calls(bulkhead: Bulkhead, metrics: Metrics) ->
     assert value(metrics, "circuit_open", calls="reads") == 1
 
 
-@pytest.mark.parametrize("answer", [ObjectNotFound("key"), ObjectExists("key")])
-async def test_missing_or_existing_object_counts_as_success(
+@pytest.mark.parametrize(
+    "answer", [ObjectNotFound("key"), ObjectExists("key"), StoreUnavailable("Refused.", reason="AccessDenied")]
+)
+async def test_answer_about_one_object_counts_as_success(
     bulkhead: Bulkhead, metrics: Metrics, answer: Exception
 ) -> None:
     for _ in range(FAILURES):
