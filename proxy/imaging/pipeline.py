@@ -9,7 +9,7 @@
 One variant and all variants take the same steps, so a warmed-up variant and a requested one have the same bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +46,19 @@ class Rendered:
     measured: Measured | None = None
 
 
-def render(path: Path, targets: Sequence[Target], limits: Limits) -> Iterator[Rendered]:
+def render(
+    path: Path, targets: Sequence[Target], limits: Limits, accept: Callable[[int], bool] | None = None
+) -> Iterator[Rendered]:
     """Renders all targets of the original at `path`. Yields each when it is ready; decodes once for each tier.
+
+    `accept` is asked for each index directly before it is rendered. Those that it declines are left out.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
     tier = shape = None
     for index, target in sorted(enumerate(targets), key=lambda item: _shape(item[1])):
+        if accept and not accept(index):
+            continue
         timings: dict[str, float] = {}
         if tier != (tier := decode_tier(target.width, target.height)):
             with timed(timings, "decode"):

@@ -58,6 +58,10 @@ class Admission:
         return sum(len(queue) for queue in self._queues.values())
 
     @property
+    def has_live_waiting(self) -> bool:
+        return bool(self._queues[Priority.LIVE])
+
+    @property
     def reserved_bytes(self) -> int:
         """The sum of the memory estimates of all admitted requests."""
         return sum(ticket.memory for ticket in self._admitted)

@@ -93,6 +93,11 @@ class RenderPool:
         while self._background:
             await asyncio.wait(list(self._background))
 
+    @property
+    def has_live_waiting(self) -> bool:
+        """Whether a live request waits for a worker: background work should then release its own."""
+        return self.admission.has_live_waiting
+
     def raise_if_full(self, priority: Priority) -> None:
         """Raises Overloaded if `reserve_place` would."""
         self.admission.raise_if_full(priority)

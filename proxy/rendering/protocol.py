@@ -35,9 +35,13 @@ def decode_message(line: bytes) -> dict[str, Any]:
     return message
 
 
-def render_request(path: Path, targets: Sequence[Target], limits: Limits, memory: int) -> Message:
-    """`memory`: bytes that the request may use."""
-    return inspect_request(path, limits, memory) | {"targets": [asdict(target) for target in targets]}
+def render_request(
+    path: Path, targets: Sequence[Target], limits: Limits, memory: int, *, asks: bool = False
+) -> Message:
+    """`memory`: bytes that the request may use. `asks`: the worker sends `next` before each target, and waits for
+    `accepted`.
+    """
+    return inspect_request(path, limits, memory) | {"targets": [asdict(target) for target in targets], "asks": asks}
 
 
 def inspect_request(path: Path, limits: Limits, memory: int) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGKILL
@@ -82,15 +82,25 @@ class RenderWorker:
         worker.is_idle = True
         return worker
 
-    async def render(self, path: Path, targets: Sequence[Target]) -> AsyncGenerator[RenderedFile]:
-        """Renders all targets of the original at `path`. Yields each when it is ready, in an order that shares work."""
-        await self._send(protocol.render_request(path, targets, self._limits, self.memory))
+    async def render(
+        self, path: Path, targets: Sequence[Target], accept: Callable[[int], Awaitable[bool]] | None = None
+    ) -> AsyncGenerator[RenderedFile]:
+        """Renders all targets of the original at `path`. Yields each when it is ready, in an order that shares work.
+
+        `accept` is asked for each index directly before it is rendered. Those that it declines are left out.
+        """
+        self.requests += 1
+        await self._send(protocol.render_request(path, targets, self._limits, self.memory, asks=accept is not None))
         while not (message := await self._receive(self._timeout)).get("done"):
+            if accept and "next" in message:
+                await self._send({"accepted": await accept(message["next"])})
+                continue
             body = await self._read(self._stdout.readexactly(message["length"]), self._timeout)
             yield RenderedFile(message["index"], body, message["timings"], protocol.parse_measured(message))
         self.is_idle = True
 
     async def inspect(self, path: Path) -> Inspection:
+        self.requests += 1
         await self._send(protocol.inspect_request(path, self._limits, self.memory))
         inspection = Inspection(**await self._receive(self._timeout))
         await self._receive(self._timeout)
@@ -131,7 +141,6 @@ class RenderWorker:
             self._process.kill()
 
     async def _send(self, message: protocol.Message) -> None:
-        self.requests += 1
         self.is_idle = False
         try:
             self._stdin.write(protocol.encode_message(message))

@@ -44,11 +44,11 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     at_start = resident_bytes()
     answers.write(encode_message({"ready": True}))
     answers.flush()
-    for line in requests:
+    while line := requests.readline():
         try:
             request = decode_message(line)
             with limit_growth(memory_limit(request)):
-                answer(request, answers)
+                answer(request, requests, answers)
         except Refused as error:
             answers.write(encode_message(refusal_message(error)))
         except MemoryError:
@@ -65,12 +65,18 @@ def memory_limit(request: Message) -> int:
     return reserve + (untouched_bytes(header) if header else 0)
 
 
-def answer(request: Message, answers: BinaryIO) -> None:
+def answer(request: Message, requests: BinaryIO, answers: BinaryIO) -> None:
     path, limits = Path(request["path"]), Limits(**request["limits"])
     if "targets" not in request:
         answers.write(encode_message(asdict(inspect(path, limits))))
         return
-    for rendered in render(path, parse_targets(request), limits):
+
+    def accept(index: int) -> bool:
+        answers.write(encode_message({"next": index}))
+        answers.flush()
+        return bool(decode_message(requests.readline())["accepted"])
+
+    for rendered in render(path, parse_targets(request), limits, accept if request["asks"] else None):
         head = {"index": rendered.index, "length": len(rendered.body), "timings": rendered.timings}
         if rendered.measured:
             head["measured"] = asdict(rendered.measured)

@@ -10,6 +10,17 @@ from proxy.rendering.admission import Priority
 from tests.unit.proxy.rendering.callers import BACKGROUND, LIVE, open_callers, settle
 
 
+async def test_live_requests_that_wait_are_seen() -> None:
+    async with open_callers() as callers:
+        await callers.arrive("a", BACKGROUND)
+        await callers.arrive("b", BACKGROUND)
+        assert not callers.admission.has_live_waiting
+        await callers.arrive("c", LIVE)
+        assert callers.admission.has_live_waiting
+        await callers.leave("a")
+        assert (callers.entered, callers.admission.has_live_waiting) == (["a", "c"], False)
+
+
 async def test_admission_admits_as_many_as_there_are_slots() -> None:
     async with open_callers(slots=2) as callers:
         for name in "abc":

@@ -66,6 +66,24 @@ async def test_files_are_yielded_when_ready_with_timings(render_pool: RenderPool
     assert all(seconds >= 0 for file in files for seconds in file.timings.values())
 
 
+async def test_declined_targets_are_left_out_and_the_worker_stays(render_pool: RenderPool) -> None:
+    targets = [target(400, 400), target(150, 150), target(150, 150, Format.JPG)]
+    asked: list[int] = []
+
+    async def accept(index: int) -> bool:
+        asked.append(index)
+        return index == 2
+
+    async with render_pool.acquire(LIVE, ROOM) as process:
+        [file] = [file async for file in process.render(ROCKET, targets, accept)]
+        worker = process.pid
+
+    assert asked == [1, 2, 0]
+    assert (file.index, file.body) == (2, (await render(render_pool, ROCKET, [targets[2]]))[0])
+    assert set(file.timings) == {"decode", "resize", "encode"}
+    assert await pid(render_pool) == worker
+
+
 async def test_worker_inspects_as_the_inspector_does(render_pool: RenderPool) -> None:
     assert await inspect_with(render_pool, ROCKET) == inspect(ROCKET, LIMITS)
 

@@ -62,6 +62,16 @@ def test_render_request_is_answered_with_files_and_done() -> None:
     assert [set(message) for message, _ in files] == [{"index", "length", "timings"}] * 3
 
 
+def test_worker_asks_before_each_target() -> None:
+    replies = (encode_message({"accepted": index == 2}) for index in (1, 2, 0))
+    request = encode_message(render_request(ROCKET, WANTED, LIMITS, ROOM, asks=True))
+
+    messages = [message for message, _ in serve_requests(request, *replies)]
+
+    assert [message.get("next", message.get("index")) for message in messages[1:-1]] == [1, 2, 2, 0]
+    assert messages[-1] == {"done": True}
+
+
 def test_searched_quality_is_reported_with_its_score() -> None:
     _, fixed, searched, _ = serve_requests(render(ROCKET, WANTED[1], replace(WANTED[1], score=80)))
 
