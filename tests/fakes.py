@@ -3,7 +3,7 @@
 import asyncio
 import selectors
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +135,7 @@ class FakePool:
         self.most: int | None = None
         """Bytes; what costs more is too heavy."""
         self.full = False
+        self.live_waiting = False
         self.renderings = 0
         self.in_use = 0
         self.failure: ServiceError | None = None
@@ -149,6 +150,10 @@ class FakePool:
     def hold(self, rendering: int = 1) -> Gate:
         """A gate before that rendering, counted from 1 over the pool's life."""
         return self._gates.setdefault(rendering, Gate())
+
+    @property
+    def has_live_waiting(self) -> bool:
+        return self.live_waiting
 
     def raise_if_full(self, priority: Priority) -> None:
         if self.full and priority is Priority.LIVE:
@@ -177,10 +182,14 @@ class FakePool:
         finally:
             self.in_use -= 1
 
-    async def render(self, path: Path, targets: Sequence[Target]) -> AsyncIterator[RenderedFile]:
+    async def render(
+        self, path: Path, targets: Sequence[Target], accept: Callable[[int], Awaitable[bool]] | None = None
+    ) -> AsyncIterator[RenderedFile]:
         self.requests.append(targets)
         original = await anyio.Path(path).read_bytes()
         for index, target in reversed(list(enumerate(targets))):
+            if accept and not await accept(index):
+                continue
             self.renderings += 1
             if gate := self._gates.get(self.renderings):
                 await gate.wait()

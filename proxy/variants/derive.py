@@ -1,10 +1,12 @@
 """Derives variants from a stored original: download, admission, render worker, memory cache."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 from proxy.errors import ServiceError, StoreUnavailable, TooHeavy
 from proxy.keys import variants_prefix
@@ -19,10 +21,27 @@ from proxy.telemetry.tracing import record_stages, step
 from proxy.variants.encoded_variant import EncodedVariant
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache, is_permanent
-from proxy.variants.originals import original_file
+from proxy.variants.originals import check_original, original_file
 
 Rendered = tuple[EncodedVariant, Variant, dict[str, float]]
 """An encoded variant, which variant it is, and the seconds by stage."""
+
+Accept = Callable[[Variant], Awaitable[bool]]
+"""Decides directly before a variant is rendered whether it shall be."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOriginal:
+    """A temporary copy of an original. `memory`: bytes to reserve for rendering the variants that it was opened for."""
+
+    upload_id: UploadId
+    path: Path
+    memory: int
+
+
+class Render(Protocol):
+    def __call__(self, variants: Sequence[Variant], accept: Accept | None = None) -> AsyncIterator[Rendered]:
+        """Renders those of `variants` that `accept` wants, in an order that shares work; all if it is None."""
 
 
 class Deriver:
@@ -50,29 +69,43 @@ class Deriver:
     async def derive_one(
         self, upload_id: UploadId, variant: Variant, priority: Priority
     ) -> tuple[EncodedVariant, dict[str, float]]:
-        """Derives one variant; returns it with the seconds by stage. Raises as `open_renderer` does."""
-        async with self.open_renderer(upload_id, [variant], priority) as render:
+        """Derives one variant; returns it with the seconds by stage.
+
+        Raises as `open_original` and `open_renderer` do, DerivationTimeout, RenderFailed, and refusals of the original.
+        """
+        async with (
+            self.open_original(upload_id, [variant], priority) as original,
+            self.open_renderer(original, priority) as render,
+        ):
             [(encoded, _, timings)] = [rendered async for rendered in render([variant])]
         return encoded, timings
 
     @asynccontextmanager
-    async def open_renderer(
+    async def open_original(
         self, upload_id: UploadId, variants: Sequence[Variant], priority: Priority
-    ) -> AsyncIterator[Callable[[Sequence[Variant]], AsyncIterator[Rendered]]]:
-        """Reserves a render process with the memory for all of `variants`; yields a function that renders any of them.
+    ) -> AsyncIterator[LocalOriginal]:
+        """Downloads the original, to render `variants` of it. Raises UnknownUpload, TooHeavy, Overloaded, Unavailable.
 
-        That function decodes the original once. Raises UnknownUpload, Undecodable (or another refusal of the original),
-        TooHeavy, Overloaded, Unavailable.
+        An unknown id takes no place in the queue: the original is looked up before.
         """
         async with AsyncExitStack() as held:
-            # Download the original first: an unknown id must not take a process from requests that wait for one.
+            async with self._recording_failures(upload_id, variants):
+                await check_original(self._store, upload_id)
             with self._pool.reserve_place(priority):
                 async with self._recording_failures(upload_id, variants):
                     path = await held.enter_async_context(self._original(upload_id))
                     targets = [self._recipes.target(variant) for variant in variants]
                     memory = await self._pool.estimate_memory(path, targets)
-            process = await held.enter_async_context(self._pool.acquire(priority, memory))
-            yield partial(self._render, process, path, upload_id)
+            yield LocalOriginal(upload_id, path, memory)
+
+    @asynccontextmanager
+    async def open_renderer(self, original: LocalOriginal, priority: Priority) -> AsyncIterator[Render]:
+        """Reserves a render worker with the memory for all the variants that `original` was opened for.
+
+        Yields a function that renders any of them, from one decode. Raises Overloaded, RenderFailed, DerivationTimeout.
+        """
+        async with self._pool.acquire(priority, original.memory) as worker:
+            yield partial(self._render, worker, original)
 
     def count_outcome(self, variant: Variant, outcome: str) -> None:
         self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
@@ -87,14 +120,23 @@ class Deriver:
             yield path
 
     async def _render(
-        self, process: RenderWorker, path: Path, upload_id: UploadId, variants: Sequence[Variant]
+        self, worker: RenderWorker, original: LocalOriginal, variants: Sequence[Variant], accept: Accept | None = None
     ) -> AsyncIterator[Rendered]:
         pending = list(variants)
-        async with self._recording_failures(upload_id, pending):
-            async for file in process.render(path, [self._recipes.target(variant) for variant in variants]):
+
+        async def accept_index(index: int) -> bool:
+            assert accept
+            accepted = await accept(variants[index])
+            if not accepted:
+                pending.remove(variants[index])
+            return accepted
+
+        targets = [self._recipes.target(variant) for variant in variants]
+        async with self._recording_failures(original.upload_id, pending):
+            async for file in worker.render(original.path, targets, accept_index if accept else None):
                 variant = variants[file.index]
                 pending.remove(variant)
-                yield self._on_rendered(upload_id, variant, file), variant, file.timings
+                yield self._on_rendered(original.upload_id, variant, file), variant, file.timings
 
     def _on_rendered(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
         recipe = self._recipes.fingerprint(variant)

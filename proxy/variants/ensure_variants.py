@@ -3,19 +3,24 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
 
 from proxy.errors import Overloaded, RenderFailed
 from proxy.keys import variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectExists
-from proxy.variants.derive import Deriver
+from proxy.variants.derive import Deriver, Render
 from proxy.variants.encoded_variant import EncodedVariant, parse_measured
 from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
 from proxy.variants.variant_store import VariantStore
+
+Results = asyncio.Queue[Ensured | None]
+"""At most one for each variant; None ends it."""
 
 
 class VariantEnsurer:
@@ -28,6 +33,7 @@ class VariantEnsurer:
         self,
         variants: VariantStore,
         deriver: Deriver,
+        pool: RenderPool,
         recipes: Recipes,
         leases: LeaseStore,
         *,
@@ -36,6 +42,7 @@ class VariantEnsurer:
     ) -> None:
         self._variants = variants
         self._deriver = deriver
+        self._pool = pool
         self._recipes = recipes
         self._leases = leases
         self._flights = flights
@@ -43,7 +50,7 @@ class VariantEnsurer:
 
     async def ensure(self, upload_id: UploadId, variants: Sequence[Variant]) -> AsyncGenerator[Ensured]:
         """See `VariantService.ensure`."""
-        results: asyncio.Queue[Ensured | None] = asyncio.Queue()  # at most one for each of `variants`; None ends it
+        results: Results = asyncio.Queue()
 
         async def work() -> None:
             try:
@@ -60,62 +67,65 @@ class VariantEnsurer:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _ensure(
-        self, upload_id: UploadId, variants: Sequence[Variant], results: asyncio.Queue[Ensured | None]
-    ) -> None:
+    async def _ensure(self, upload_id: UploadId, variants: Sequence[Variant], results: Results) -> None:
         missing = await self._not_stored(upload_id, variants, results)
         if not missing:
             return
-        writes: list[asyncio.Task[None]] = []
         async with AsyncExitStack() as leases:
+            run = _Run(upload_id, missing, results, leases)
             try:
-                remaining = await self._derive_missing(upload_id, missing, results, leases, writes)
+                await self._derive_missing(run)
             except asyncio.CancelledError:
-                for write in writes:
+                for write in run.writes:
                     write.cancel()
                 raise
             finally:
-                outcomes = await asyncio.gather(*writes, return_exceptions=True)
+                outcomes = await asyncio.gather(*run.writes, return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
-        for variant in remaining:
+        for variant in run.others:
             results.put_nowait(await self._await_other(upload_id, variant))
 
-    async def _derive_missing(
-        self,
-        upload_id: UploadId,
-        missing: Sequence[Variant],
-        results: asyncio.Queue[Ensured | None],
-        held: AsyncExitStack,
-        writes: list[asyncio.Task[None]],
-    ) -> list[Variant]:
-        """Derives the variants that no other caller is deriving and starts to store them; returns the others."""
-        async with self._deriver.open_renderer(upload_id, missing, Priority.BACKGROUND) as render:
-            # Take leases only after a process is reserved: a live request must not wait for a queued warm-up.
-            leases = await self._lease(upload_id, missing, held)
-            free = await self._not_stored(upload_id, list(leases), results)
-            with self._flights.claim([(upload_id, variant) for variant in free], _stopped_error) as flights:
-                claimed = [variant for variant in free if (upload_id, variant) in flights]
-                if claimed:
-                    async for encoded, variant, timings in render(claimed):
-                        flights[upload_id, variant].set_result(Fetched(encoded, Tier.DERIVED, timings))
-                        # Store concurrently, so that waiting for the next variant does not include this write.
-                        ensured = Ensured(variant, len(encoded.body), sum(timings.values()), encoded.measured)
-                        write = self._store_variant(upload_id, encoded, ensured, leases[variant], results)
-                        writes.append(asyncio.create_task(write))
-        return [variant for variant in missing if variant not in leases or (variant in free and variant not in claimed)]
+    async def _derive_missing(self, run: "_Run") -> None:
+        """Derives the variants that no other caller is deriving, and starts to store them.
 
-    async def _lease(
-        self, upload_id: UploadId, variants: Sequence[Variant], held: AsyncExitStack
-    ) -> dict[Variant, AsyncExitStack]:
-        """The variants whose leases were free, each with its lease, which is released once the variant is stored."""
-        leases = {}
-        for variant in variants:
-            lease = await held.enter_async_context(AsyncExitStack())
-            if await lease.enter_async_context(self._leases.hold(variant_key(upload_id, variant), wait=False)):
-                leases[variant] = lease
-        return leases
+        Releases the render worker after a variant if a live request waits for one, and later goes on with the rest.
+        """
+        async with self._deriver.open_original(run.upload_id, run.missing, Priority.BACKGROUND) as original:
+            while run.missing:
+                async with self._deriver.open_renderer(original, Priority.BACKGROUND) as render:
+                    await self._derive_in_turn(run, render)
+
+    async def _derive_in_turn(self, run: "_Run", render: Render) -> None:
+        with self._flights.claims(_stopped_error) as claim:
+            taken: dict[Variant, tuple[AsyncExitStack, asyncio.Future[Fetched]]] = {}
+
+            async def accept(variant: Variant) -> bool:
+                if taken and self._pool.has_live_waiting:
+                    return False
+                run.missing.remove(variant)
+                # Only now: a live request must not wait for a variant whose turn has not come.
+                lease = await run.leases.enter_async_context(AsyncExitStack())
+                if not await lease.enter_async_context(
+                    self._leases.hold(variant_key(run.upload_id, variant), wait=False)
+                ):
+                    run.others.append(variant)
+                elif await self._not_stored(run.upload_id, [variant], run.results):
+                    if flight := claim((run.upload_id, variant)):
+                        taken[variant] = lease, flight
+                        return True
+                    run.others.append(variant)
+                await lease.aclose()
+                return False
+
+            async for encoded, variant, timings in render([*run.missing], accept):
+                lease, flight = taken[variant]
+                flight.set_result(Fetched(encoded, Tier.DERIVED, timings))
+                # Store concurrently, so that waiting for the next variant does not include this write.
+                ensured = Ensured(variant, len(encoded.body), sum(timings.values()), encoded.measured)
+                write = self._store_variant(run.upload_id, encoded, ensured, lease, run.results)
+                run.writes.append(asyncio.create_task(write))
 
     async def _store_variant(
         self,
@@ -123,15 +133,13 @@ class VariantEnsurer:
         encoded: EncodedVariant,
         ensured: Ensured,
         lease: AsyncExitStack,
-        results: asyncio.Queue[Ensured | None],
+        results: Results,
     ) -> None:
         async with lease:
             await self._variants.put(upload_id, ensured.variant, encoded)
         results.put_nowait(ensured)
 
-    async def _not_stored(
-        self, upload_id: UploadId, variants: Sequence[Variant], results: asyncio.Queue[Ensured | None]
-    ) -> list[Variant]:
+    async def _not_stored(self, upload_id: UploadId, variants: Sequence[Variant], results: Results) -> list[Variant]:
         """The variants that are missing or stale; reports the others as done."""
         missing = []
         infos = await asyncio.gather(*(self._variants.look_up(upload_id, variant) for variant in variants))
@@ -153,6 +161,18 @@ class VariantEnsurer:
         with suppress(ObjectExists):
             await self._variants.put(upload_id, variant, encoded, if_absent=not stale)
         return Ensured(variant, len(encoded.body), None, encoded.measured)
+
+
+@dataclass(eq=False, slots=True)
+class _Run:
+    """The state of one call. `missing`: to derive; `others`: those that other callers or processes derive."""
+
+    upload_id: UploadId
+    missing: list[Variant]
+    results: Results
+    leases: AsyncExitStack
+    others: list[Variant] = field(default_factory=list)
+    writes: list[asyncio.Task[None]] = field(default_factory=list)
 
 
 def _stopped_error() -> RenderFailed:

@@ -93,6 +93,12 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+async def check_original(store: ObjectStore, upload_id: UploadId) -> None:
+    """Raises UnknownUpload, OriginalDamaged or StoreUnavailable if there is no original to download."""
+    with _translated():
+        await store.head(original_key(upload_id))
+
+
 @asynccontextmanager
 async def original_file(store: ObjectStore, upload_id: UploadId, folder: Path) -> AsyncIterator[Path]:
     """A copy of the original in `folder`, removed on exit. Raises UnknownUpload, OriginalDamaged, Unavailable."""

@@ -1,7 +1,7 @@
 """Runs one piece of work per key at a time and shares its result among concurrent callers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Generic, TypeVar
 
@@ -29,27 +29,31 @@ class SingleFlight(Generic[K, V]):
         return await asyncio.shield(flight), is_leader
 
     @contextmanager
-    def claim(
-        self, keys: Sequence[K], make_abandoned_error: Callable[[], Exception]
-    ) -> Iterator[dict[K, asyncio.Future[V]]]:
-        """Opens flights that the caller completes itself, for those keys that have no flight yet.
+    def claims(
+        self, make_abandoned_error: Callable[[], Exception]
+    ) -> Iterator[Callable[[K], "asyncio.Future[V] | None"]]:
+        """Yields a function that opens a flight for a key. The caller completes it; None if the key has a flight.
 
         Callers of `do` that join one wait for `set_result`. Flights that are still open when the block ends fail with
         its exception, or with `make_abandoned_error()` if it ended without one or was cancelled.
         """
-        claimed: dict[K, asyncio.Future[V]] = {}
-        for key in keys:
-            if key not in self:
-                claimed[key] = asyncio.get_running_loop().create_future()
-                self._add(key, claimed[key])
+        claimed: list[asyncio.Future[V]] = []
+
+        def claim(key: K) -> "asyncio.Future[V] | None":
+            if key in self:
+                return None
+            claimed.append(asyncio.get_running_loop().create_future())
+            self._add(key, claimed[-1])
+            return claimed[-1]
+
         failure: Exception | None = None
         try:
-            yield claimed
+            yield claim
         except Exception as error:
             failure = error
             raise
         finally:
-            for flight in claimed.values():
+            for flight in claimed:
                 if not flight.done():
                     flight.set_exception(failure or make_abandoned_error())
 

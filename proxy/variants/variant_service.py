@@ -79,7 +79,13 @@ class VariantService:
             temporary=temporary,
         )
         self._ensurer = VariantEnsurer(
-            self._variants, self._deriver, recipes, self._leases, flights=self._flights, fetch_shared=self._fetch_shared
+            self._variants,
+            self._deriver,
+            pool,
+            recipes,
+            self._leases,
+            flights=self._flights,
+            fetch_shared=self._fetch_shared,
         )
         self._background: set[asyncio.Task[None]] = set()
         self._refreshing: set[tuple[UploadId, Variant]] = set()

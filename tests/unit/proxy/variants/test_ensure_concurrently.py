@@ -22,6 +22,8 @@ from tests.unit.proxy.variants.stale import put_stale
 Make = Callable[..., VariantService]
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))
 ALL = SIZES.standard
+ORDER = ALL[::-1]
+"""The order in which the fake pool renders."""
 
 
 async def ensured(
@@ -41,7 +43,7 @@ class TestBesideLiveRequests:
         warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
 
-        live = [asyncio.create_task(variant_service.fetch(upload_id, ALL[0])) for _ in range(3)]
+        live = [asyncio.create_task(variant_service.fetch(upload_id, ORDER[2])) for _ in range(3)]
         await asyncio.sleep(0)
         gate.open()
         answers = await asyncio.gather(*live)
@@ -58,11 +60,9 @@ class TestBesideLiveRequests:
         gate = pool.hold(1)
         live = asyncio.create_task(variant_service.fetch(upload_id, ALL[0]))
         await gate.reached.wait()
-        last = pool.hold(len(ALL))
         warm_up = asyncio.create_task(ensured(variant_service, upload_id))
-        await last.reached.wait()
+        await eventually(lambda: pool.renderings == len(ALL) and pool.in_use == 1)
 
-        last.open()
         gate.open()
         result, answer = await warm_up, await live
 
@@ -143,6 +143,49 @@ class TestBesideLiveRequests:
         gate.open()
         await warm_up
 
+    async def test_fetch_of_a_variant_whose_turn_has_not_come_derives_it(
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
+    ) -> None:
+        gate = pool.hold(1)
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
+        await gate.reached.wait()
+
+        answers = [await variant_service.fetch(upload_id, variant) for variant in ORDER[1:]]
+        gate.open()
+
+        assert {answer.tier for answer in answers} == {Tier.DERIVED}
+        assert set(await warm_up) == set(ALL)
+        assert pool.renderings == len(ALL)
+
+    async def test_ensure_releases_its_process_after_a_variant_while_live_requests_wait(
+        self, variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
+    ) -> None:
+        gate = pool.hold(2)
+        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
+        await gate.reached.wait()
+        entrance = pool.hold_entrance(Priority.BACKGROUND)
+        pool.live_waiting = True
+
+        gate.open()
+        await entrance.reached.wait()
+        assert (pool.renderings, pool.in_use) == (2, 0)
+        assert (await variant_service.fetch(upload_id, ORDER[2])).tier is Tier.DERIVED
+
+        pool.live_waiting = False
+        entrance.open()
+        assert set(await warm_up) == set(ALL)
+        assert len(pool.requests) == 3
+        assert pool.renderings == len(ALL)
+        assert store.count("download") == 2
+
+    async def test_ensure_renders_at_least_one_variant_a_turn(
+        self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
+    ) -> None:
+        pool.live_waiting = True
+
+        assert set(await ensured(variant_service, upload_id)) == set(ALL)
+        assert len(pool.requests) == pool.renderings == len(ALL)
+
 
 class TestFailures:
     async def test_unknown_upload_raises(
@@ -167,7 +210,7 @@ class TestFailures:
         gate = pool.hold(1)
         warm_up = asyncio.create_task(ensured(variant_service, upload_id))
         await gate.reached.wait()
-        live = asyncio.create_task(variant_service.fetch(upload_id, ALL[3]))
+        live = asyncio.create_task(variant_service.fetch(upload_id, ORDER[0]))
         await asyncio.sleep(0)
 
         gate.open()
@@ -175,7 +218,7 @@ class TestFailures:
 
         assert results == [failure, failure]
         assert pool.in_use == 0
-        labels = {"size": ALL[3].size_name, "format": ALL[3].format, "outcome": failure.code}
+        labels = {"size": ORDER[0].size_name, "format": ORDER[0].format, "outcome": failure.code}
         assert sample(metrics, "darkroom_derivations_total", **labels) == 1
 
     async def test_store_failure_fails_ensure_and_releases_everything(
@@ -239,13 +282,13 @@ class TestAbandoned:
         async with aclosing(variant_service.ensure(upload_id, ALL)) as warm_up:
             await anext(warm_up)
             await gate.reached.wait()
-            live = asyncio.create_task(variant_service.fetch(upload_id, ALL[0]))
+            live = asyncio.create_task(variant_service.fetch(upload_id, ORDER[1]))
             await asyncio.sleep(0)
 
         with pytest.raises(RenderFailed) as caught:
             await live
         assert caught.value.retry_after == 1
-        assert (await variant_service.fetch(upload_id, ALL[0])).tier is Tier.DERIVED
+        assert (await variant_service.fetch(upload_id, ORDER[1])).tier is Tier.DERIVED
 
     async def test_cancelling_ensure_releases_everything(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, temporary: Path

@@ -50,7 +50,7 @@ class TestTiers:
         assert tiers(metrics) == {"derived": 1, "hot": 1}
         assert derived(metrics) == 1
 
-    async def test_missing_variant_costs_one_get_and_one_download_at_live_priority(
+    async def test_missing_variant_costs_a_get_a_head_and_a_download_at_live_priority(
         self,
         variant_service: VariantService,
         store: CountingStore,
@@ -60,7 +60,8 @@ class TestTiers:
     ) -> None:
         await variant_service.fetch(upload_id, variant)
 
-        assert store.calls[:2] == [("get", variant_key(upload_id, variant)), ("download", original_key(upload_id))]
+        original = original_key(upload_id)
+        assert store.calls[:3] == [("get", variant_key(upload_id, variant)), ("head", original), ("download", original)]
         assert pool.priorities == [Priority.LIVE]
         assert pool.estimates == [1000 + len(b"an original")]
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -165,10 +167,18 @@ def abandoned_error() -> Exception:
     return RuntimeError("handed back")
 
 
+@contextmanager
+def claimed_flights(flights: SingleFlight[str, int], *keys: str) -> Iterator[dict[str, "asyncio.Future[int]"]]:
+    """The flights of those keys that had none."""
+    with flights.claims(abandoned_error) as claim:
+        claimed = {key: claim(key) for key in keys}
+        yield {key: flight for key, flight in claimed.items() if flight}
+
+
 class TestClaim:
     async def test_joiners_get_what_the_block_sets(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
-        with flights.claim(["a", "b"], abandoned_error) as claimed:
+        with claimed_flights(flights, "a", "b") as claimed:
             joiner = asyncio.create_task(flights.do("a", work))
             await asyncio.sleep(0)
             claimed["a"].set_result(7)
@@ -182,7 +192,7 @@ class TestClaim:
     async def test_key_is_free_as_soon_as_its_result_is_set(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         work.gate.open()
-        with flights.claim(["a", "b"], abandoned_error) as claimed:
+        with claimed_flights(flights, "a", "b") as claimed:
             claimed["a"].set_result(7)
             await asyncio.sleep(0)
 
@@ -194,7 +204,7 @@ class TestClaim:
         work = Work()
         [live] = await callers(flights, work, 1)
 
-        with flights.claim(["key", "free"], abandoned_error) as claimed:
+        with claimed_flights(flights, "key", "free") as claimed:
             assert list(claimed) == ["free"]
 
         assert not live.done()
@@ -206,7 +216,7 @@ class TestClaim:
         joiners = []
 
         async def block() -> None:
-            with flights.claim(["a", "b"], abandoned_error) as claimed:
+            with claimed_flights(flights, "a", "b") as claimed:
                 joiners.extend(asyncio.create_task(flights.do(key, Work())) for key in ("a", "b"))
                 await asyncio.sleep(0)
                 claimed["a"].set_result(7)
@@ -218,7 +228,7 @@ class TestClaim:
         assert await asyncio.gather(*joiners, return_exceptions=True) == [(7, False), failure]
 
     async def test_joiners_of_unset_flights_get_the_abandoned_error(self, flights: SingleFlight[str, int]) -> None:
-        with flights.claim(["a"], abandoned_error):
+        with claimed_flights(flights, "a"):
             joiner = asyncio.create_task(flights.do("a", Work()))
             await asyncio.sleep(0)
 
@@ -230,7 +240,7 @@ class TestClaim:
         gate = Gate()
 
         async def block() -> None:
-            with flights.claim(["a"], abandoned_error):
+            with claimed_flights(flights, "a"):
                 await gate.wait()
 
         task = asyncio.create_task(block())
@@ -244,7 +254,7 @@ class TestClaim:
         assert task.cancelled()
 
     async def test_cancelled_joiner_does_not_complete_the_flight(self, flights: SingleFlight[str, int]) -> None:
-        with flights.claim(["a"], abandoned_error) as claimed:
+        with claimed_flights(flights, "a") as claimed:
             first, second = (asyncio.create_task(flights.do("a", Work())) for _ in range(2))
             await asyncio.sleep(0)
             first.cancel()
@@ -257,9 +267,9 @@ class TestClaim:
     async def test_failed_claims_without_joiners_cause_no_warning(
         self, flights: SingleFlight[str, int], warnings_of_the_loop: list[str]
     ) -> None:
-        with flights.claim(["a"], abandoned_error):
+        with claimed_flights(flights, "a"):
             pass
-        with pytest.raises(LookupError), flights.claim(["b"], abandoned_error):
+        with pytest.raises(LookupError), claimed_flights(flights, "b"):
             raise LookupError
         await flights.drain()
         gc.collect()

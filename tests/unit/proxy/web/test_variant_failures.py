@@ -46,7 +46,7 @@ async def test_unknown_upload_is_404_and_repeated_requests_reach_the_store_once(
     assert {answer.headers["cache-control"] for answer in answers} == {SHORT}
     assert problem_of(answers[0])["code"] == "not_found"
     assert answers[0].body == answers[-1].body
-    assert [method for method, _ in site.store.calls] == ["get", "download", "list"]
+    assert [method for method, _ in site.store.calls] == ["get", "head", "list"]
 
 
 async def test_a_deleted_upload_is_404_at_once(site: Site) -> None:
