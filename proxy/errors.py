@@ -16,6 +16,7 @@
     │   └── StoreUnavailable
     ├── Overloaded                no capacity to derive in time
     ├── DerivationTimeout         the derivation passed its deadline
+    ├── DerivationPaused          it timed out or crashed before, and is tried again later
     └── RenderFailed              a render worker died (crash or memory limit)
 
 `ingest/ingest_errors.py` has the errors of uploads and jobs. `proxy/web/problems.py` maps codes to HTTP statuses.
@@ -140,6 +141,15 @@ class DerivationTimeout(ServiceError):
     title = "The derivation passed its deadline"
     retryable = True
     report = True
+
+
+class DerivationPaused(ServiceError):
+    code = "derivation_paused"
+    title = "The derivation failed before and is paused"
+    retryable = True
+
+    def __init__(self, detail: str = "", *, retry_after: int | None = 10) -> None:
+        super().__init__(detail, retry_after=retry_after)
 
 
 class RenderFailed(ServiceError):

@@ -21,6 +21,7 @@ from proxy.storage.object_store import ObjectNotFound, ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import Tracing, open_tracing
+from proxy.variants.derivation_pauses import DerivationPauses, SharedFailures
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import InvalidationBus
 from proxy.variants.leases.file_leases import FileLeaseStore
@@ -37,6 +38,7 @@ class ProxyServices:
     pool: RenderPool
     leases: LeaseStore
     invalidation: InvalidationBus
+    pauses: DerivationPauses
     variant_service: VariantService
     metrics: Metrics
     tracing: Tracing
@@ -69,6 +71,7 @@ class ProxyServices:
         finally:
             await self.leases.close()
             await self.invalidation.close()
+            await self.pauses.close()
             await self.store.close()
             await anyio.to_thread.run_sync(self.tracing.close)
 
@@ -94,20 +97,23 @@ def build_services(settings: Settings) -> ProxyServices:
         metrics=metrics,
     )
     leases, invalidation = open_leases(settings, metrics), open_invalidation(settings)
+    recipes = Recipes(settings)
+    pauses = DerivationPauses(recipes, open_shared_failures(settings))
     variant_service = VariantService(
         store,
         pool,
-        Recipes(settings),
+        recipes,
         metrics,
         leases,
         invalidation=invalidation,
+        pauses=pauses,
         temporary=settings.temporary,
         timeout=settings.render_timeout,
         memory_cache_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
     )
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
-    return ProxyServices(settings, store, pool, leases, invalidation, variant_service, metrics, tracing)
+    return ProxyServices(settings, store, pool, leases, invalidation, pauses, variant_service, metrics, tracing)
 
 
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
@@ -132,6 +138,14 @@ def open_leases(settings: Settings, metrics: Metrics) -> LeaseStore:
 
         return RedisLeaseStore(settings.redis_url.get_secret_value(), metrics)
     return FileLeaseStore(settings.locks)
+
+
+def open_shared_failures(settings: Settings) -> SharedFailures | None:
+    if settings.redis_url is None:
+        return None
+    from proxy.variants.redis_failures import RedisFailures
+
+    return RedisFailures(settings.redis_url.get_secret_value())
 
 
 def open_invalidation(settings: Settings) -> InvalidationBus:

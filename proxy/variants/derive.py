@@ -1,5 +1,6 @@
 """Derives variants from a stored original: download, admission, render worker, memory cache."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-from proxy.errors import ServiceError, StoreUnavailable, TooHeavy
+from proxy.errors import DerivationTimeout, RenderFailed, ServiceError, StoreUnavailable, TooHeavy
 from proxy.keys import variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
@@ -18,6 +19,7 @@ from proxy.rendering.render_worker import RenderedFile, RenderWorker
 from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import record_stages, step
+from proxy.variants.derivation_pauses import DerivationPauses
 from proxy.variants.encoded_variant import EncodedVariant
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache, is_permanent
@@ -56,7 +58,9 @@ class Deriver:
         *,
         memory_cache: MemoryCache,
         negative_cache: NegativeCache,
+        pauses: DerivationPauses,
         temporary: Path,
+        timeout: float,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -64,7 +68,9 @@ class Deriver:
         self._metrics = metrics
         self._memory_cache = memory_cache
         self._negative_cache = negative_cache
+        self._pauses = pauses
         self._temporary = temporary
+        self._timeout = timeout
 
     async def derive_one(
         self, upload_id: UploadId, variant: Variant, priority: Priority
@@ -90,6 +96,7 @@ class Deriver:
         """
         async with AsyncExitStack() as held:
             async with self._recording_failures(upload_id, variants):
+                await self._pauses.raise_if_paused(upload_id, variants)
                 await check_original(self._store, upload_id)
             with self._pool.reserve_place(priority):
                 async with self._recording_failures(upload_id, variants):
@@ -123,20 +130,34 @@ class Deriver:
         self, worker: RenderWorker, original: LocalOriginal, variants: Sequence[Variant], accept: Accept | None = None
     ) -> AsyncIterator[Rendered]:
         pending = list(variants)
+        current: Variant | None = None if accept else variants[0]
+        started = monotonic()
 
         async def accept_index(index: int) -> bool:
+            nonlocal current, started
             assert accept
             accepted = await accept(variants[index])
-            if not accepted:
+            if accepted:
+                current, started = variants[index], monotonic()
+            else:
                 pending.remove(variants[index])
             return accepted
 
         targets = [self._recipes.target(variant) for variant in variants]
         async with self._recording_failures(original.upload_id, pending):
-            async for file in worker.render(original.path, targets, accept_index if accept else None):
-                variant = variants[file.index]
-                pending.remove(variant)
-                yield self._on_rendered(original.upload_id, variant, file), variant, file.timings
+            try:
+                async for file in worker.render(original.path, targets, accept_index if accept else None):
+                    variant = variants[file.index]
+                    pending.remove(variant)
+                    current = None
+                    await self._pauses.record_success(original.upload_id, variant)
+                    yield self._on_rendered(original.upload_id, variant, file), variant, file.timings
+            except (DerivationTimeout, RenderFailed, asyncio.CancelledError) as error:
+                # Cancelled by the deadline of the request: the variant is to blame if most of the time was spent here.
+                was_short = isinstance(error, asyncio.CancelledError) and monotonic() - started < self._timeout / 2
+                if current and not was_short:
+                    await self._pauses.record_failure(original.upload_id, current)
+                raise
 
     def _on_rendered(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
         recipe = self._recipes.fingerprint(variant)

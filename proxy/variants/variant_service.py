@@ -17,6 +17,7 @@ from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
+from proxy.variants.derivation_pauses import DerivationPauses
 from proxy.variants.derive import Deriver
 from proxy.variants.encoded_variant import EncodedVariant
 from proxy.variants.ensure_variants import VariantEnsurer
@@ -51,6 +52,7 @@ class VariantService:
         leases: LeaseStore | None = None,
         *,
         invalidation: InvalidationBus | None = None,
+        pauses: DerivationPauses | None = None,
         temporary: Path,
         timeout: float,
         memory_cache_bytes: int,
@@ -76,7 +78,9 @@ class VariantService:
             metrics,
             memory_cache=self._memory_cache,
             negative_cache=self._negative_cache,
+            pauses=pauses or DerivationPauses(recipes),
             temporary=temporary,
+            timeout=timeout,
         )
         self._ensurer = VariantEnsurer(
             self._variants,

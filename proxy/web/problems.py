@@ -41,6 +41,7 @@ STATUS: dict[str, int] = {
     "cdn_unavailable": 503,
     "overloaded": 503,
     "derivation_timeout": 504,
+    "derivation_paused": 503,
     "render_failed": 503,
 }
 """HTTP status by error code. Includes the codes of `ingest`, which the proxy does not import."""

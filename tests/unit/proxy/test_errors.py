@@ -108,5 +108,6 @@ def test_statuses_match_the_contract() -> None:
         "CdnUnavailable": 503,
         "Overloaded": 503,
         "DerivationTimeout": 504,
+        "DerivationPaused": 503,
         "RenderFailed": 503,
     }

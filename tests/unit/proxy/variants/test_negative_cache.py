@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.errors import RenderFailed, ServiceError, TooHeavy, TooManyPixels, Undecodable, UnknownUpload
+from proxy.errors import ServiceError, TooHeavy, TooManyPixels, Undecodable, UnknownUpload
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
@@ -181,17 +181,6 @@ async def test_undecodable_original_is_rendered_once(
     assert store.count("get") == 1
     assert sample(metrics, "darkroom_derivations_total", size="medium@2x", format="webp", outcome=failure.code) == 1
     assert variant_key(upload_id, variant) not in await store.keys()
-
-
-async def test_render_failure_is_not_cached(
-    variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant
-) -> None:
-    pool.failure = RenderFailed()
-    assert await refused(variant_service, upload_id, variant) is RenderFailed
-
-    pool.failure = None
-
-    assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
 
 
 async def test_too_heavy_size_does_not_affect_other_sizes(

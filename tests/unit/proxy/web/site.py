@@ -11,6 +11,7 @@ from proxy.services import ProxyServices
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
+from proxy.variants.derivation_pauses import DerivationPauses
 from proxy.variants.invalidation.invalidation_bus import NoInvalidation
 from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.variant_service import VariantService
@@ -47,6 +48,7 @@ class Site:
             self.pool,
             NoLeases(),
             NoInvalidation(),
+            DerivationPauses(self.recipes),
             self.variant_service,
             self.metrics,
             Tracing(),

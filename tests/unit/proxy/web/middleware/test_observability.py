@@ -152,7 +152,7 @@ async def test_overload_is_counted_but_not_logged_unlike_other_failures(
 async def test_all_log_lines_of_a_request_have_its_id(site: Site, lines: list[MutableMapping[str, Any]]) -> None:
     site.pool.failure = RenderFailed()
     await site.get("small.jpg", {"X-Request-Id": "mine"})
-    assert [line["event"] for line in lines] == ["request failed", "request"]
+    assert [line["event"] for line in lines] == ["derivation paused", "request failed", "request"]
     assert {line["request"] for line in lines} == {"mine"}
     assert {(line["upload"], line["variant"]) for line in lines} == {(site.upload_id, "small.jpg")}
 

@@ -1,0 +1,52 @@
+"""Failures of derivations, shared over a real Redis that fails."""
+
+from proxy.variants.derivation_pauses import Failures
+from proxy.variants.redis_failures import RedisFailures
+from tests.redis_server import RedisServer
+
+ENTRY = Failures(3, 1_900_000_000)
+
+
+async def test_entries_are_shared_and_deleted(redis: RedisServer) -> None:
+    one, other = RedisFailures(redis.url), RedisFailures(redis.url)
+    await one.put("a", ENTRY)
+
+    assert await other.get(["a", "b"]) == [ENTRY, None]
+    await other.delete("a")
+    assert await one.get(["a"]) == [None]
+    await one.close()
+    await other.close()
+
+
+async def test_entries_expire(redis: RedisServer) -> None:
+    failures = RedisFailures(redis.url)
+    await failures.put("a", ENTRY)
+
+    with redis.client() as client:
+        [key] = client.keys("*")
+        assert 3500 < client.ttl(key) <= 3600
+    await failures.close()
+
+
+async def test_malformed_entries_are_ignored(redis: RedisServer) -> None:
+    failures = RedisFailures(redis.url)
+    malformed = ["", "1", "x 5", "-1 5", "0 5", "1 2 3"]
+    with redis.client() as client:
+        for number, value in enumerate(malformed):
+            client.set(f"darkroom:failures:{number}", value)
+
+    assert await failures.get([str(number) for number in range(len(malformed))]) == [None] * len(malformed)
+    await failures.close()
+
+
+async def test_without_redis_nothing_is_known_and_nothing_raises(redis: RedisServer) -> None:
+    failures = RedisFailures(redis.url)
+    await failures.put("a", ENTRY)
+    redis.pause()
+    try:
+        assert await failures.get(["a", "b"]) == [None, None]
+        await failures.put("b", ENTRY)
+        await failures.delete("a")
+    finally:
+        redis.resume()
+    await failures.close()
