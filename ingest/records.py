@@ -1,7 +1,7 @@
 """Records of the catalog: uploads, their warm-up jobs, and the legal job state transitions."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from proxy.model import UploadId
@@ -37,7 +37,10 @@ class JobNotClaimable(Exception):
 
 
 STALLED_AFTER = timedelta(seconds=10)
-"""Time without an update after which a job's worker may have died: twice the time limit for one variant."""
+"""Time without a sign of life after which a job's worker counts as dead."""
+
+HEARTBEAT = STALLED_AFTER / 4
+"""Time between two signs of life, so that a slow database or a busy machine may swallow two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,11 @@ NO_TRACE = TraceContext()
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The warm-up of one upload. `progress` is 0 to 100; `error` is readable text, set while the status is `failed`."""
+    """The warm-up of one upload. `progress` is 0 to 100; `error` is readable text, set while the status is `failed`.
+
+    `is_stalled`: whether it had no sign of life for `STALLED_AFTER` when it was read, by the database's clock.
+    `worker`: the run that processes it.
+    """
 
     upload_id: UploadId
     status: JobStatus
@@ -62,10 +69,8 @@ class Job:
     created_at: datetime
     updated_at: datetime
     trace_context: TraceContext = NO_TRACE
-
-    @property
-    def is_stalled(self) -> bool:
-        return datetime.now(UTC) - self.updated_at > STALLED_AFTER
+    is_stalled: bool = False
+    worker: str | None = None
 
 
 class VariantState(StrEnum):

@@ -8,17 +8,17 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import URL, Connection, event, func, inspect, make_url, select, text
+from sqlalchemy import URL, Connection, event, inspect, make_url, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from ingest.catalog.tables import UtcDateTime
+from ingest.catalog.tables import SecondsAgo
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.settings import Settings
 
 log = structlog.get_logger()
 
-LATEST_REVISION = "0003"
+LATEST_REVISION = "0004"
 """The revision that this version needs, the last in `migrations/`. A constant, as importing Alembic takes 0.1 s."""
 
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another writer
@@ -94,8 +94,9 @@ class Database:
 
 
 async def now(connection: AsyncConnection) -> datetime:
-    """Returns the time of the database's clock, which all machines share. SQLite: this machine's, in whole seconds."""
-    return (await connection.execute(select(func.now(type_=UtcDateTime())))).scalar_one()
+    """Returns the time of the database's clock, which all machines share. SQLite: this machine's."""
+    moment: datetime = (await connection.execute(select(SecondsAgo(0)))).scalar_one()
+    return moment
 
 
 def migrations_after(revision: str | None) -> list[str] | None:

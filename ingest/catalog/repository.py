@@ -11,10 +11,11 @@ from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, sele
 
 from ingest.catalog import idempotency_keys
 from ingest.catalog.database import Database
-from ingest.catalog.tables import images, upload_jobs
+from ingest.catalog.tables import SecondsAgo, images, upload_jobs
 from ingest.idempotency_key import IdempotencyKey
 from ingest.records import (
     NO_TRACE,
+    STALLED_AFTER,
     TRANSITIONS,
     Job,
     JobNotClaimable,
@@ -49,9 +50,8 @@ class JobRepository:
         self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
     ) -> None:
         """Inserts a pending job, at an upload's first byte. Raises InProgress if another upload has the key."""
-        now = datetime.now(UTC)
         values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0, **asdict(trace_context)}
-        values |= {"created_at": now, "updated_at": now}
+        values |= dict.fromkeys(("created_at", "updated_at", "heartbeat_at"), SecondsAgo(0))
         async with self._database.transaction() as connection:
             if key is None:
                 await connection.execute(insert(upload_jobs).values(values))
@@ -69,7 +69,7 @@ class JobRepository:
         moment = upload.created_at
         async with self._database.transaction() as connection:
             result = await connection.execute(
-                query.values(created_at=moment, updated_at=moment, fingerprint=fingerprint)
+                query.values(created_at=moment, updated_at=moment, heartbeat_at=SecondsAgo(0), fingerprint=fingerprint)
             )
             if fingerprint is not None and result.rowcount == 0:
                 raise idempotency_keys.in_progress()
@@ -172,22 +172,20 @@ class JobRepository:
             return (await connection.execute(query)).scalar()
 
     async def recover(self, idle: timedelta = timedelta(0)) -> int:
-        """Makes processing jobs pending again that had no update for `idle`. Returns how many."""
-        now = datetime.now(UTC)
+        """Makes processing jobs pending again without a sign of life for `idle`. Returns how many."""
+        query = (
+            update(upload_jobs)
+            .where(upload_jobs.c.status == JobStatus.PROCESSING, _is_silent(idle))
+            .values(_touched() | {"status": JobStatus.PENDING, "worker": None})
+        )
         async with self._database.transaction() as connection:
-            result = await connection.execute(
-                update(upload_jobs)
-                .where(upload_jobs.c.status == JobStatus.PROCESSING, upload_jobs.c.updated_at <= now - idle)
-                .values(status=JobStatus.PENDING, updated_at=now)
-            )
-            return result.rowcount
+            return (await connection.execute(query)).rowcount
 
-    async def find_stalled(self, idle: timedelta) -> list[Job]:
-        """Returns unfinished jobs of accepted uploads without an update for `idle`; the oldest, at most one page."""
+    async def find_stalled(self, idle: timedelta = STALLED_AFTER) -> list[Job]:
+        """Returns unfinished jobs of accepted uploads without a sign of life for `idle`; the oldest, at most a page."""
         query = (
             _joined()
-            .where(upload_jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]))
-            .where(upload_jobs.c.updated_at <= datetime.now(UTC) - idle)
+            .where(upload_jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]), _is_silent(idle))
             .order_by(upload_jobs.c.updated_at)
             .limit(_PAGE)
         )
@@ -202,31 +200,45 @@ class JobRepository:
         to: JobStatus,
         progress: int | None = None,
         error: str | None = None,
+        worker: str | None = None,
     ) -> None:
         """Changes a job's status from `expect` to `to` (compare-and-set).
 
-        Raises JobNotClaimable if the status is not `expect`, ValueError for a change that is not in `TRANSITIONS`.
+        `worker`: who begins, or who ends what it began. Raises JobNotClaimable if the status is not `expect` or another
+        worker has the job, ValueError for a change that is not in `TRANSITIONS`.
         """
         if to not in TRANSITIONS[expect]:
             raise ValueError(f"no transition from {expect} to {to}")
-        values: dict[str, Any] = {"status": to, "error": error}
+        begins = to is JobStatus.PROCESSING
+        values: dict[str, Any] = {"status": to, "error": error, "worker": worker if begins else None} | _touched()
         if progress is not None:
             values["progress"] = progress
-        await self._update(upload_id, expect, values)
+        await self._update(upload_id, expect, None if begins else worker, values)
 
-    async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
-        """Records the progress of a processing job. Raises JobNotClaimable if the job is not processing."""
+    async def record(
+        self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant], worker: str | None = None
+    ) -> None:
+        """Records the progress of a processing job. Raises JobNotClaimable if `worker` does not process it."""
         states = {name: asdict(variant) for name, variant in variants.items()}
-        await self._update(upload_id, JobStatus.PROCESSING, {"progress": progress}, states)
+        await self._update(upload_id, JobStatus.PROCESSING, worker, {"progress": progress} | _touched(), states)
+
+    async def record_heartbeat(self, upload_id: UploadId, worker: str) -> None:
+        """Shows that `worker` is alive. Raises JobNotClaimable if it does not process the job any more."""
+        await self._update(upload_id, JobStatus.PROCESSING, worker, {"heartbeat_at": SecondsAgo(0)})
 
     async def _update(
-        self, upload_id: UploadId, expect: JobStatus, values: dict[str, Any], variants: dict[str, Any] | None = None
+        self,
+        upload_id: UploadId,
+        expect: JobStatus,
+        worker: str | None,
+        values: dict[str, Any],
+        variants: dict[str, Any] | None = None,
     ) -> None:
         where = and_(upload_jobs.c.upload_id == upload_id, upload_jobs.c.status == expect)
+        if worker is not None:
+            where = and_(where, upload_jobs.c.worker == worker)
         async with self._database.transaction() as connection:
-            result = await connection.execute(
-                update(upload_jobs).where(where).values(values | {"updated_at": datetime.now(UTC)})
-            )
+            result = await connection.execute(update(upload_jobs).where(where).values(values))
             if result.rowcount == 0:
                 raise JobNotClaimable(upload_id)
             if variants is not None:
@@ -236,10 +248,9 @@ class JobRepository:
 
 
 def _joined() -> Any:
-    job_columns = [
-        upload_jobs.c[name] for name in ("status", "progress", "error", "updated_at", "request_id", "traceparent")
-    ]
-    return select(images, *job_columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
+    names = ("status", "progress", "error", "updated_at", "request_id", "traceparent", "worker")
+    columns = [*(upload_jobs.c[name] for name in names), _is_silent(STALLED_AFTER).label("is_stalled")]
+    return select(images, *columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
 
 
 def _upload(row: Row[Any]) -> Upload:
@@ -269,7 +280,19 @@ def _job(row: Row[Any]) -> Job:
         row.created_at,
         row.updated_at,
         TraceContext(row.request_id, row.traceparent),
+        bool(row.is_stalled),
+        row.worker,
     )
+
+
+def _touched() -> dict[str, Any]:
+    return dict.fromkeys(("updated_at", "heartbeat_at"), SecondsAgo(0))
+
+
+def _is_silent(idle: timedelta) -> ColumnElement[bool]:
+    """Without a sign of life for `idle`. An earlier version wrote no heartbeats."""
+    last = func.coalesce(upload_jobs.c.heartbeat_at, upload_jobs.c.updated_at)
+    return last <= SecondsAgo(idle.total_seconds())
 
 
 def _is_before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:

@@ -1,6 +1,7 @@
 """The two tables as the code uses them. Migrations create them, and a test compares both."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -19,6 +20,9 @@ from sqlalchemy import (
     Uuid,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from typing_extensions import override
 
 metadata = MetaData()
@@ -39,6 +43,26 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value and (value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC))
 
 
+class SecondsAgo(FunctionElement[datetime]):
+    """A time by the database's clock: the clocks of the servers may differ. `SecondsAgo(0)` is now."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "seconds_ago"
+
+
+@compiles(SecondsAgo, "postgresql")
+def _on_postgres(element: SecondsAgo, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(clock_timestamp() - make_interval(secs => {compiler.process(element.clauses, **options)}))"
+
+
+@compiles(SecondsAgo, "sqlite")
+def _on_sqlite(element: SecondsAgo, compiler: SQLCompiler, **options: Any) -> str:
+    seconds = compiler.process(element.clauses, **options)
+    # SQLite's clock has milliseconds. SQLAlchemy reads six digits.
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || {seconds} || ' seconds') || '000')"
+
+
 upload_jobs = Table(
     "upload_jobs",
     metadata,
@@ -52,6 +76,8 @@ upload_jobs = Table(
     Column("fingerprint", String(64)),  # SHA-256 of the file accepted with the key; NULL until then
     Column("request_id", String(64)),
     Column("traceparent", String(55)),
+    Column("worker", String(32)),  # the run that processes the job; NULL otherwise
+    Column("heartbeat_at", UtcDateTime),  # the last sign of life of the job or of that run
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="upload_jobs_progress"),
     Index("upload_jobs_by_status", "status", "created_at"),

@@ -6,7 +6,7 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
-from ingest.records import STALLED_AFTER, Job, JobNotClaimable, JobStatus
+from ingest.records import Job, JobNotClaimable, JobStatus
 from proxy.errors import Unavailable
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ class Reconciler:
         """Reconciles jobs, now and every few seconds, until cancelled."""
         while True:  # the first round is immediate, so that even workers that crash early do some
             try:
-                for job in await self._repository.find_stalled(STALLED_AFTER):  # republishing a waiting job is harmless
+                for job in await self._repository.find_stalled():  # republishing a waiting job is harmless
                     await self.reconcile(job)
             except Unavailable as error:
                 log.warning("job reconciliation failed", error=str(error))

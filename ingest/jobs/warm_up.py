@@ -1,9 +1,10 @@
 """The warm-up of one upload: derives every standard variant that is not stored, and records the progress."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from uuid import uuid4
 
 import structlog
 from structlog.contextvars import bound_contextvars
@@ -11,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
-from ingest.records import Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
+from ingest.records import HEARTBEAT, Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
@@ -68,14 +69,15 @@ class WarmUp:
 
     async def _run(self, upload: Upload, job: Job, delivery: Delivery) -> JobStatus | None:
         try:
-            error = await self._ensure_all(upload, job, delivery)
+            async with self._sending_heartbeats(job):
+                error = await self._ensure_all(upload, job, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE
-            await _write_with_retries(lambda: self._end(upload.upload_id, to, error))
+            await _write_with_retries(lambda: self._end(job, to, error))
         except JobNotClaimable:
             return None
         except (TryAgain, asyncio.CancelledError):
             with suppress(JobNotClaimable, CatalogUnavailable):
-                await self._end(upload.upload_id, JobStatus.PENDING)
+                await self._end(job, JobStatus.PENDING)
             raise
         return to
 
@@ -88,16 +90,20 @@ class WarmUp:
             claimable |= {JobStatus.COMPLETE, JobStatus.FAILED}
         if job.status not in claimable:
             raise JobNotClaimable(delivery.upload_id)
-        if job.status.has_ended:  # starts over
-            job = replace(job, progress=0)
-        await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=job.progress)
-        return upload, job
+        progress = 0 if job.status.has_ended else job.progress  # an ended one starts over
+        worker = uuid4().hex
+        await self._repository.advance(
+            job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=progress, worker=worker
+        )
+        return upload, replace(job, progress=progress, worker=worker)
 
     async def _fail_unclaimed(self, upload_id: UploadId) -> JobStatus | None:
         try:
             with suppress(JobNotClaimable):
                 await self._repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
-            await self._end(upload_id, JobStatus.FAILED, _UNEXPECTED)
+            await self._repository.advance(
+                upload_id, expect=JobStatus.PROCESSING, to=JobStatus.FAILED, error=_UNEXPECTED
+            )
         except JobNotClaimable:
             return None
         return JobStatus.FAILED
@@ -112,23 +118,27 @@ class WarmUp:
         except ServiceError as error:
             if error.retryable and not delivery.final_attempt:
                 raise TryAgain(str(error)) from error
-            return await self._give_up(upload, made, str(error))
+            return await self._give_up(upload, job, made, str(error))
         except JobNotClaimable:
             raise
         except Exception:  # an accepted job must end, whatever happens
             log.exception("unhandled error in warm-up", upload=upload.upload_id)
-            return await self._give_up(upload, made, _UNEXPECTED)
+            return await self._give_up(upload, job, made, _UNEXPECTED)
         return None
 
-    async def _give_up(self, upload: Upload, made: list[Variant], error: str) -> str:
-        """Removes the variants that this job stored, so a failed job leaves no partial output. Returns `error`."""
+    async def _give_up(self, upload: Upload, job: Job, made: list[Variant], error: str) -> str:
+        """Removes the variants that this job stored, so a failed job leaves no partial output. Returns `error`.
+
+        Raises JobNotClaimable, and removes nothing, if another worker has taken over the job.
+        """
+        await _write_with_retries(lambda: self._send_heartbeat(job))
         log.error("warm-up failed", upload=upload.upload_id, error=error)
         if made:
             with suppress(Unavailable):
                 await self._variant_service.delete_variants(upload.upload_id, *made)
         fresh = waiting(upload.upload_id, self._sizes)
         left = self._known(upload) | {variant.name: fresh[variant.name] for variant in made}
-        await self._record(upload.upload_id, 0, left)
+        await self._record(job, 0, left)
         return error
 
     async def _ensure(
@@ -147,7 +157,7 @@ class WarmUp:
                 elif known == variants[one.variant.name] and done < len(standard):
                     continue  # nothing new to record; a run over all uploads meets thousands of these
                 progress = max(job.progress, 100 * done // len(standard))  # a retry counts stored variants again
-                await self._record(upload.upload_id, progress, variants)
+                await self._record(job, progress, variants)
                 await report(progress)
 
     def _known(self, upload: Upload) -> dict[str, WarmedVariant]:
@@ -155,11 +165,33 @@ class WarmUp:
         fresh = waiting(upload.upload_id, self._sizes)
         return {name: upload.variants.get(name, fresh[name]) for name in fresh}
 
-    async def _record(self, upload_id: UploadId, progress: int, variants: dict[str, WarmedVariant]) -> None:
-        await _write_with_retries(lambda: self._repository.record(upload_id, progress, variants))
+    async def _record(self, job: Job, progress: int, variants: dict[str, WarmedVariant]) -> None:
+        await _write_with_retries(lambda: self._repository.record(job.upload_id, progress, variants, job.worker))
 
-    async def _end(self, upload_id: UploadId, to: JobStatus, error: str | None = None) -> None:
-        await self._repository.advance(upload_id, expect=JobStatus.PROCESSING, to=to, error=error)
+    async def _end(self, job: Job, to: JobStatus, error: str | None = None) -> None:
+        await self._repository.advance(
+            job.upload_id, expect=JobStatus.PROCESSING, to=to, error=error, worker=job.worker
+        )
+
+    @asynccontextmanager
+    async def _sending_heartbeats(self, job: Job) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._send_heartbeats(job))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _send_heartbeats(self, job: Job) -> None:
+        with suppress(JobNotClaimable):  # the next record ends the run
+            while True:
+                await asyncio.sleep(HEARTBEAT.total_seconds())
+                with suppress(CatalogUnavailable):  # the run itself logs it
+                    await self._send_heartbeat(job)
+
+    async def _send_heartbeat(self, job: Job) -> None:
+        assert job.worker
+        await self._repository.record_heartbeat(job.upload_id, job.worker)
 
 
 def waiting(upload_id: UploadId, sizes: Sizes) -> dict[str, WarmedVariant]:

@@ -1,8 +1,11 @@
 """Helpers that create and read uploads in a repository."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import update
 
 from ingest.catalog.repository import JobRepository
+from ingest.catalog.tables import SecondsAgo, upload_jobs
 from ingest.records import Job, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.model import UploadId, new_upload_id
 
@@ -35,6 +38,15 @@ async def accept_upload(
         await repository.advance(chosen, expect=before, to=step)
         before = step
     return chosen
+
+
+async def let_pass(repository: JobRepository, upload_id: UploadId, passed: timedelta) -> None:
+    """Moves the last sign of life of a job into the past."""
+    where = upload_jobs.c.upload_id == upload_id
+    async with repository._database.transaction() as connection:
+        for column in (upload_jobs.c.updated_at, upload_jobs.c.heartbeat_at):
+            past = SecondsAgo(passed.total_seconds())
+            await connection.execute(update(upload_jobs).where(where, column.is_not(None)).values({column: past}))
 
 
 async def job_of(repository: JobRepository, upload_id: UploadId) -> Job:

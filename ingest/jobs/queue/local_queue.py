@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
 
 import structlog
 
@@ -10,12 +9,12 @@ from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.queue.warm_up_queue import Handler
+from ingest.records import STALLED_AFTER
 from proxy.model import UploadId
 
 log = structlog.get_logger()
 
 _POLL_SECONDS = 5.0
-_ABANDONED = timedelta(minutes=2)  # without an update; a running job is updated with every variant
 
 
 class LocalQueue:
@@ -64,7 +63,7 @@ class LocalQueue:
             try:
                 upload_id = await self._repository.next_pending()
                 if upload_id is None:
-                    await self._repository.recover(_ABANDONED)
+                    await self._repository.recover(STALLED_AFTER)
             except CatalogUnavailable as error:
                 log.warning("job lookup failed", error=str(error))
                 upload_id = None

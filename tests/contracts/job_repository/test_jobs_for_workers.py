@@ -1,13 +1,23 @@
 """The repository for workers: oldest jobs first, none lost."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from ingest.catalog.repository import JobRepository
-from ingest.records import JobStatus, TraceContext
+from ingest.records import JobNotClaimable, JobStatus, TraceContext
 from proxy.model import new_upload_id
-from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, accept_upload, job_of, upload_of
+from tests.contracts.uploads import (
+    COMPLETE,
+    FAILED,
+    NOON,
+    PENDING,
+    PROCESSING,
+    accept_upload,
+    job_of,
+    let_pass,
+    upload_of,
+)
 
 
 class TestForWorkers:
@@ -49,25 +59,67 @@ class TestForWorkers:
         assert await repository.recover(timedelta(minutes=2)) == 0
         assert (await job_of(repository, at_work)).status is PROCESSING
 
-        before = datetime.now(UTC)
-        assert await repository.recover(timedelta(microseconds=1)) == 1
+        await let_pass(repository, at_work, timedelta(minutes=2))
+        silent = await job_of(repository, at_work)
+        assert await repository.recover(timedelta(minutes=2)) == 1
         recovered = await job_of(repository, at_work)
         assert recovered.status is PENDING
-        assert recovered.updated_at >= before
+        assert recovered.updated_at - silent.updated_at >= timedelta(minutes=2)
 
     async def test_find_stalled_returns_idle_jobs_oldest_first(self, repository: JobRepository) -> None:
-        long_ago = [
-            await accept_upload(repository, created_at=datetime.now(UTC) - timedelta(minutes=minutes))
-            for minutes in (5, 9, 7)
-        ]
-        await accept_upload(repository, created_at=datetime.now(UTC))
-        for status in (PROCESSING, COMPLETE, FAILED):  # updated just now by their last transition
-            await accept_upload(repository, status, created_at=datetime.now(UTC) - timedelta(hours=1))
+        long_ago = [await accept_upload(repository) for _ in range(3)]
+        for upload_id, minutes in zip(long_ago, (5, 9, 7), strict=True):
+            await let_pass(repository, upload_id, timedelta(minutes=minutes))
+        for status in JobStatus:  # with a sign of life just now
+            await accept_upload(repository, status)
         await repository.begin(new_upload_id())
 
         stalled = await repository.find_stalled(timedelta(minutes=1))
 
         assert stalled == [await job_of(repository, long_ago[index]) for index in (1, 2, 0)]
+        assert all(job.is_stalled for job in stalled)
+        assert not (await job_of(repository, await accept_upload(repository))).is_stalled
+
+    async def test_heartbeat_keeps_a_job_from_stalling(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository)
+        await repository.advance(upload_id, expect=PENDING, to=PROCESSING, worker="one")
+        await let_pass(repository, upload_id, timedelta(minutes=5))
+        before = await job_of(repository, upload_id)
+
+        await repository.record_heartbeat(upload_id, "one")
+
+        after = await job_of(repository, upload_id)
+        assert (before.is_stalled, after.is_stalled) == (True, False)
+        assert after.updated_at == before.updated_at
+        assert await repository.find_stalled(timedelta(minutes=1)) == []
+        assert await repository.recover(timedelta(minutes=1)) == 0
+
+    async def test_pending_job_without_a_heartbeat_stalls_by_its_update(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
+        await repository.advance(upload_id, expect=PROCESSING, to=PENDING)
+        await let_pass(repository, upload_id, timedelta(minutes=5))
+
+        assert [job.upload_id for job in await repository.find_stalled(timedelta(minutes=1))] == [upload_id]
+
+    async def test_worker_that_lost_its_job_changes_nothing(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository)
+        await repository.advance(upload_id, expect=PENDING, to=PROCESSING, worker="loser")
+        await repository.advance(upload_id, expect=PROCESSING, to=PROCESSING, worker="winner")
+        job = await job_of(repository, upload_id)
+        assert job.worker == "winner"
+
+        for call in (
+            lambda: repository.record(upload_id, 50, {}, "loser"),
+            lambda: repository.record_heartbeat(upload_id, "loser"),
+            lambda: repository.advance(upload_id, expect=PROCESSING, to=COMPLETE, worker="loser"),
+        ):
+            with pytest.raises(JobNotClaimable):
+                await call()
+
+        assert await job_of(repository, upload_id) == job
+        await repository.record(upload_id, 50, {}, "winner")
+        await repository.advance(upload_id, expect=PROCESSING, to=COMPLETE, worker="winner")
+        assert (await job_of(repository, upload_id)).worker is None
 
     async def test_find_stalled_omits_ended_jobs(self, repository: JobRepository) -> None:
         uploads = {await accept_upload(repository, status): status for status in JobStatus}

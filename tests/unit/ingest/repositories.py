@@ -11,7 +11,17 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import IdempotencyKey
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.records import NO_TRACE, TRANSITIONS, Job, JobNotClaimable, JobStatus, TraceContext, Upload, WarmedVariant
+from ingest.records import (
+    NO_TRACE,
+    STALLED_AFTER,
+    TRANSITIONS,
+    Job,
+    JobNotClaimable,
+    JobStatus,
+    TraceContext,
+    Upload,
+    WarmedVariant,
+)
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId
 from tests.fakes import Gate
@@ -73,11 +83,17 @@ class WatchedRepository(JobRepository):
         await self._enter("advance", upload_id)
         await super().advance(upload_id, expect=expect, to=to, **values)
 
-    async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
+    async def record(
+        self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant], worker: str | None = None
+    ) -> None:
         await self._enter("record", upload_id)
-        await super().record(upload_id, progress, variants)
+        await super().record(upload_id, progress, variants, worker)
         self.progress.append(progress)
         self.recorded.append(dict(variants))
+
+    async def record_heartbeat(self, upload_id: UploadId, worker: str) -> None:
+        await self._enter("record_heartbeat", upload_id)
+        await super().record_heartbeat(upload_id, worker)
 
 
 class MemoryRepository(JobRepository):
@@ -120,6 +136,7 @@ class MemoryRepository(JobRepository):
         to: JobStatus,
         progress: int | None = None,
         error: str | None = None,
+        worker: str | None = None,
     ) -> None:
         self._enter("advance")
         assert to in TRANSITIONS[expect]
@@ -135,11 +152,21 @@ class MemoryRepository(JobRepository):
         self._enter("recover")
         return 0
 
-    async def find_stalled(self, idle: timedelta) -> list[Job]:
+    async def find_stalled(self, idle: timedelta = STALLED_AFTER) -> list[Job]:
         self._enter("find_stalled")
         return [(await self.find(one))[1] for one, status in self.status.items() if not status.has_ended]
 
-    async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
+    async def record_heartbeat(self, upload_id: UploadId, worker: str) -> None:
+        if self.status.get(upload_id) is not JobStatus.PROCESSING:
+            raise JobNotClaimable(upload_id)
+
+    async def record(
+        self,
+        upload_id: UploadId,
+        progress: int,
+        variants: Mapping[str, WarmedVariant],
+        worker: str | None = None,
+    ) -> None:
         self._enter("record")
         if self.status.get(upload_id) is not JobStatus.PROCESSING:
             raise JobNotClaimable(upload_id)

@@ -80,11 +80,17 @@ class TestComplete:
         self, database: Database, variant_service: VariantService, store: CountingStore, upload: Upload
     ) -> None:
         class Suspicious(JobRepository):
-            async def record(self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant]) -> None:
+            async def record(
+                self,
+                upload_id: UploadId,
+                progress: int,
+                variants: Mapping[str, WarmedVariant],
+                worker: str | None = None,
+            ) -> None:
                 there = await sizes_in(store, upload_id)
                 known = {n: v.bytes for n, v in variants.items() if v.state is VariantState.STORED}
                 assert known == {name: there.get(name) for name in known}
-                await super().record(upload_id, progress, variants)
+                await super().record(upload_id, progress, variants, worker)
 
         warmup = WarmUp(Suspicious(database), variant_service, SIZES)
 

@@ -2,19 +2,24 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.jobs import warm_up
 from ingest.jobs.queue.retries import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
-from ingest.records import JobStatus, Upload
-from proxy.model import new_upload_id
-from tests.fakes import CountingStore
+from ingest.records import STALLED_AFTER, JobStatus, Upload
+from proxy.errors import Undecodable
+from proxy.model import UploadId, new_upload_id
+from tests.contracts.uploads import let_pass
+from tests.fakes import CountingStore, eventually
 from tests.unit.ingest.examples import accepted
-from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, PENDING, PROCESSING, sizes_in, status
+from tests.unit.ingest.fakes import ScriptedVariantService
+from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, PENDING, PROCESSING, SIZES, sizes_in, status
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import reached
 
@@ -109,12 +114,12 @@ class TestClaims:
         assert store.calls == []
 
     async def test_forced_delivery_takes_over_stalled_job(
-        self, warmup: WarmUp, repository: WatchedRepository, upload: Upload, monkeypatch: pytest.MonkeyPatch
+        self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
         await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, progress=40)
 
         assert await warmup.run(Delivery(upload.upload_id, force=True)) is None
-        monkeypatch.setattr("ingest.records.STALLED_AFTER", timedelta(0))
+        await let_pass(repository, upload.upload_id, STALLED_AFTER)
         assert await warmup.run(Delivery(upload.upload_id)) is None
         assert await warmup.run(Delivery(upload.upload_id, force=True)) is COMPLETE
 
@@ -183,3 +188,43 @@ class TestLost:
         assert await run is None
         assert await status(repository, upload.upload_id) == (PENDING, 0, None)
         assert before <= set(await sizes_in(store, upload.upload_id))  # what is stored is valid for the next worker
+
+    async def test_loser_deletes_nothing_that_the_winner_stored(self, database: Database, upload: Upload) -> None:
+        """The loser stores a variant, is taken for dead, and then fails."""
+
+        class Overtaken(WatchedRepository):
+            async def record(self, upload_id: UploadId, *arguments: Any, **options: Any) -> None:
+                await super().record(upload_id, *arguments, **options)
+                await self.advance(upload_id, expect=PROCESSING, to=PROCESSING, worker="winner")
+
+        repository, variant_service = Overtaken(database), ScriptedVariantService(Undecodable("Broken."), after=1)
+
+        assert await WarmUp(repository, variant_service, SIZES).run(Delivery(upload.upload_id)) is None
+
+        assert len(repository.recorded) == 1
+        assert variant_service.deleted == []
+        _, job = await repository.find(upload.upload_id)
+        assert (job.status, job.worker) == (PROCESSING, "winner")
+
+    async def test_running_job_sends_heartbeats(
+        self,
+        warmup: WarmUp,
+        repository: WatchedRepository,
+        store: CountingStore,
+        upload: Upload,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(warm_up, "HEARTBEAT", timedelta(milliseconds=1))
+        gate = store.hold("put")
+        run = asyncio.create_task(warmup.run(Delivery(upload.upload_id)))
+        await reached(gate, run)
+
+        await let_pass(repository, upload.upload_id, STALLED_AFTER)
+        for _ in range(2):  # the first may have begun before
+            await repository.called("record_heartbeat")
+        await eventually(lambda: repository.calls.count(("record_heartbeat", upload.upload_id)) >= 3)
+        _, job = await repository.find(upload.upload_id)
+        gate.open()
+
+        assert not job.is_stalled
+        assert await run is COMPLETE
