@@ -2,7 +2,7 @@
 // CloudFront runs it for each viewer's request (JavaScript runtime 2.0: ES 5.1, const, let, arrow functions).
 
 const VARIANT = /^(\/images\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\/(?:small|medium|large)(?:@[23]x)?\.)(jpg|png|webp|avif|auto|jpeg)$/;
-const INGEST = /^\/(?:images(?:\/upload|\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz|readyz)?$/;
+const INGEST = /^\/(?:images(?:\/upload|\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 

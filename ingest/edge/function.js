@@ -2,7 +2,7 @@
 // CloudFront runs it for each viewer's request (JavaScript runtime 2.0: ES 5.1, const, let, arrow functions).
 
 const VARIANT = /^(\/images\/%UPLOAD_ID%\/%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
-const INGEST = /^\/(?:images(?:\/upload|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz|readyz)?$/;
+const INGEST = /^\/(?:images(?:\/upload|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 

@@ -1,9 +1,12 @@
-"""`/healthz`: alive. `/readyz`: able to serve, or 503 with the failed checks. `/metrics`: Prometheus."""
+"""`/healthz`: alive. `/readyz`: able to serve, or 503 with the names of the failed checks. `/metrics`: Prometheus."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Literal
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -12,11 +15,15 @@ from typing_extensions import TypedDict
 
 from proxy.errors import ServiceError
 from proxy.telemetry import Metrics
+from proxy.web.middleware.api_keys import is_trusted
+
+log = structlog.get_logger()
 
 Check = Callable[[], Awaitable[None]]
 """Raises a ServiceError if the dependency is not usable."""
 
 _CHECK_TIMEOUT = 3  # seconds; load balancers give up at 5
+_FRESH_SECONDS = 1.0  # the checks run at most this often, whoever asks
 
 
 class Health(TypedDict):
@@ -24,7 +31,7 @@ class Health(TypedDict):
 
 
 class Readiness(TypedDict):
-    """`checks`: for each dependency `ok`, or what is wrong."""
+    """`checks`: for each dependency `ok`, or what is wrong; only `failed` for callers without a key."""
 
     status: Literal["ready", "not ready"]
     checks: dict[str, str]
@@ -36,18 +43,41 @@ def health_routes(checks: Mapping[str, Check], metrics: Metrics, *collect: Check
     async def healthz(_request: Request) -> Response:
         return JSONResponse(Health(status="ok"))
 
-    async def readyz(_request: Request) -> Response:
-        results = dict(zip(checks, await asyncio.gather(*map(_run_check, checks.values())), strict=True))
-        ready = not any(results.values())
-        checked = {name: result or "ok" for name, result in results.items()}
-        body = Readiness(status="ready" if ready else "not ready", checks=checked)
-        return JSONResponse(body, 200 if ready else 503)
+    cached = _CachedChecks(checks)
+
+    async def readyz(request: Request) -> Response:
+        failures = await cached.failures()
+        trusted = is_trusted(request.scope)
+        checked = {name: (failures[name] if trusted else "failed") if name in failures else "ok" for name in checks}
+        body = Readiness(status="not ready" if failures else "ready", checks=checked)
+        return JSONResponse(body, 503 if failures else 200)
 
     async def exposition(_request: Request) -> Response:
         await asyncio.gather(*map(_run_check, collect))  # a failed update must not hide the other metrics
         return Response(await metrics.exposition(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", exposition)]
+
+
+class _CachedChecks:
+    """The results of the checks, at most a second old."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._lock = asyncio.Lock()
+        self._fresh_until = -math.inf
+        self._failures: dict[str, str] = {}
+
+    async def failures(self) -> dict[str, str]:
+        """What is wrong, by the name of the check."""
+        async with self._lock:
+            if monotonic() >= self._fresh_until:
+                results = zip(self._checks, await asyncio.gather(*map(_run_check, self._checks.values())), strict=True)
+                failures = {name: result for name, result in results if result}
+                if failures != self._failures:
+                    log.warning("readiness changed", **failures)
+                self._failures, self._fresh_until = failures, monotonic() + _FRESH_SECONDS
+            return self._failures
 
 
 async def _run_check(check: Check) -> str | None:

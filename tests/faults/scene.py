@@ -13,7 +13,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from tests.client import GUARD
+from tests.client import GUARD, until
 from tests.cluster import small_picture
 from tests.faults.judge import MARGIN
 from tests.http_client import http
@@ -74,6 +74,12 @@ def ready(service: Service) -> dict[str, str] | None:
     """None if it is, or what it says of each part; it answers before a load balancer gives up."""
     answer = http.get(f"{service.url}/readyz", timeout=3 + MARGIN)
     return None if answer.status_code == 200 else answer.json()["checks"]
+
+
+def unready(service: Service) -> dict[str, str]:
+    """What it says of each part as soon as it is not ready: its checks run once a second."""
+    until(lambda: ready(service) is not None)
+    return ready(service) or {}
 
 
 def process(service: Service, field: str) -> int:

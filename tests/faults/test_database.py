@@ -20,7 +20,7 @@ from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
-from tests.faults.scene import MORE, NAMES, alive, by_tier, paths, ready, refused_upload, uploaded
+from tests.faults.scene import MORE, NAMES, alive, by_tier, paths, ready, refused_upload, unready, uploaded
 from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
@@ -78,8 +78,7 @@ def test_database_network_fault_refuses_uploads_and_serves_variants(
     pictures = [service.url + path for path in paths(upload_id, [*NAMES[:4], *MORE[:4]])]
     assert {answer.status for answer in judge.get_all(pictures)} == {200}
     assert alive(service)
-    checks = ready(service)
-    assert checks is not None
+    checks = unready(service)
     assert checks["database"] != "ok"
     assert checks["store"] == "ok"
 

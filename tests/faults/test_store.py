@@ -25,6 +25,7 @@ from tests.faults.scene import (
     process,
     ready,
     refused_upload,
+    unready,
     upload,
     uploaded,
 )
@@ -81,8 +82,7 @@ def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iter
 
     assert judge.get(hot).headers["cache-status"] == "darkroom; hit"
     assert alive(service)
-    checks = ready(service)
-    assert checks is not None
+    checks = unready(service)
     assert checks["store"] != "ok"
     assert checks["database"] == "ok"
 

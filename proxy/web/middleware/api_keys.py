@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from proxy.errors import Unauthorized
 from proxy.web.problems import problem
 
+_TRUSTED = "darkroom.trusted"
+
 
 class RequireApiKey:
     """Requires one of `keys` for requests to `app`, except to `open_paths`. Without keys, lets everything through.
@@ -30,15 +32,12 @@ class RequireApiKey:
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] == "http"
-            and self._keys
-            and scope["path"] not in self._open
-            and not self._has_valid_key(scope)
-        ):
-            refusal = Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
-            await self._refuse(scope, refusal)(scope, receive, send)
-            return
+        if scope["type"] == "http":
+            scope[_TRUSTED] = self._has_valid_key(scope) if self._keys else _is_local(scope)
+            if self._keys and not scope[_TRUSTED] and scope["path"] not in self._open:
+                refusal = Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
+                await self._refuse(scope, refusal)(scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
     def _has_valid_key(self, scope: Scope) -> bool:
@@ -46,6 +45,16 @@ class RequireApiKey:
         # Compare with every key, so that the duration does not reveal which one was close.
         matches = [hmac.compare_digest(token, key) for key in self._keys]
         return any(matches)
+
+
+def is_trusted(scope: Scope) -> bool:
+    """Whether the client sent a valid key; without keys, whether it is on this machine."""
+    return bool(scope.get(_TRUSTED))
+
+
+def _is_local(scope: Scope) -> bool:
+    client = scope.get("client")
+    return client is not None and client[0] in ("127.0.0.1", "::1")
 
 
 def bearer_token(headers: Headers) -> bytes:

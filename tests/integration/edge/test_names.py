@@ -154,7 +154,6 @@ class TestMethods:
             (f"/images/{uuid4()}/status", "GET, HEAD"),
             (f"/images/{uuid4()}/events", "GET, HEAD"),
             ("/healthz", "GET, HEAD"),
-            ("/readyz", "GET, HEAD"),
         ):
             stub.reset()
             methods = allow.split(", ")

@@ -11,12 +11,19 @@ from starlette.routing import Route
 from ingest.web.ingest_app import ingest_app
 from ingest.web.openapi import describe
 from proxy.settings import Settings
+from proxy.web import health
 from proxy.web.problems import INTERNAL, METHOD_NOT_ALLOWED, STATUS, UNSATISFIABLE
 from tests.conftest import ci_module
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest.fixture(autouse=True)
+def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_FRESH_SECONDS", 0)
+
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 VARIANT = "/images/{uploadId}/{size}.{format}"

@@ -2,9 +2,15 @@
 
 import pytest
 
+from proxy.web import health
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(autouse=True)
+def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_FRESH_SECONDS", 0)
 
 
 class TestHealth:

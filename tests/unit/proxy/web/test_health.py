@@ -2,16 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
 from proxy.telemetry import Metrics
-from proxy.web.app import EXCEPTION_HANDLERS
+from proxy.web import health
+from proxy.web.app import EXCEPTION_HANDLERS, OPEN_PATHS
 from proxy.web.health import health_routes
+from proxy.web.middleware.api_keys import RequireApiKey, problem_for_all
 from tests.fakes import VirtualTimeLoop, ask
 from tests.unit.proxy.web.site import Site
 
@@ -28,8 +32,16 @@ async def database_away() -> None:
     raise CatalogUnavailable
 
 
-def app_with(checks: dict[str, Callable[[], Awaitable[None]]], *collect: Callable[[], Awaitable[None]]) -> Starlette:
-    return Starlette(routes=[*health_routes(checks, Metrics(), *collect)], exception_handlers=EXCEPTION_HANDLERS)
+def app_with(
+    checks: dict[str, Callable[[], Awaitable[None]]], *collect: Callable[[], Awaitable[None]], keys: Sequence[str] = ()
+) -> ASGIApp:
+    app = Starlette(routes=[*health_routes(checks, Metrics(), *collect)], exception_handlers=EXCEPTION_HANDLERS)
+    return RequireApiKey(app, keys, OPEN_PATHS, problem_for_all)
+
+
+@pytest.fixture
+def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_FRESH_SECONDS", 0)
 
 
 async def test_healthz_checks_no_dependency(site: Site) -> None:
@@ -50,6 +62,7 @@ async def test_readyz_is_200_with_an_empty_store(site: Site) -> None:
     assert key.startswith("originals/")
 
 
+@pytest.mark.usefixtures("always_fresh")
 async def test_readyz_is_503_and_names_the_failed_check(site: Site) -> None:
     site.store.fail("head")
 
@@ -69,6 +82,56 @@ async def test_readyz_names_every_check() -> None:
         "queue": "ok",
         "database": "Database unavailable",
     }
+
+
+@pytest.mark.parametrize(
+    ("headers", "checks"),
+    [
+        ({"Authorization": "Bearer secret"}, {"store": "The bucket does not answer.", "queue": "ok"}),
+        ({"Authorization": "Bearer other"}, {"store": "failed", "queue": "ok"}),
+        ({}, {"store": "failed", "queue": "ok"}),
+    ],
+)
+async def test_readyz_gives_reasons_only_with_a_key(headers: dict[str, str], checks: dict[str, str]) -> None:
+    app = app_with({"store": store_away, "queue": well}, keys=["secret"])
+
+    answer = await ask(app, "/readyz", headers=headers)
+
+    assert (answer.status, json.loads(answer.body)["checks"]) == (503, checks)
+
+
+@pytest.mark.parametrize("client", [("192.0.2.1", 1), None])
+async def test_readyz_without_keys_gives_reasons_only_on_the_same_machine(client: tuple[str, int] | None) -> None:
+    app = app_with({"store": store_away})
+
+    async def from_client(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "client": client}, receive, send)
+
+    assert json.loads((await ask(from_client, "/readyz")).body)["checks"] == {"store": "failed"}
+
+
+async def test_checks_run_once_a_second_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, runs = 1000.0, 0
+    monkeypatch.setattr(health, "monotonic", lambda: now)
+
+    async def check() -> None:
+        nonlocal runs
+        runs += 1
+        await asyncio.sleep(0)
+        if runs > 1:
+            raise StoreUnavailable
+
+    app = app_with({"store": check})
+    first = await asyncio.gather(*(ask(app, "/readyz") for _ in range(20)))
+    now += 0.99
+    first.append(await ask(app, "/readyz"))
+    assert ({answer.status for answer in first}, runs) == ({200}, 1)
+
+    now += 0.01
+    with capture_logs() as logs:
+        assert [(await ask(app, "/readyz")).status for _ in range(2)] == [503, 503]
+    assert runs == 2
+    assert logs == [{"event": "readiness changed", "log_level": "warning", "store": "Object store unavailable"}]
 
 
 async def test_readyz_runs_checks_concurrently() -> None:
