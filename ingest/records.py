@@ -40,7 +40,7 @@ STALLED_AFTER = timedelta(seconds=10)
 """Time without a sign of life after which a job's worker counts as dead."""
 
 HEARTBEAT = STALLED_AFTER / 4
-"""Time between two signs of life, so that a slow database or a busy machine may swallow two."""
+"""Time between two signs of life, and the time limit of each, so that one may fail."""
 
 
 @dataclass(frozen=True, slots=True)

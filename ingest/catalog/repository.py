@@ -204,8 +204,8 @@ class JobRepository:
     ) -> None:
         """Changes a job's status from `expect` to `to` (compare-and-set).
 
-        `worker`: who begins, or who ends what it began. Raises JobNotClaimable if the status is not `expect` or another
-        worker has the job, ValueError for a change that is not in `TRANSITIONS`.
+        `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the status is
+        not `expect` or another run holds the job, ValueError for a change that is not in `TRANSITIONS`.
         """
         if to not in TRANSITIONS[expect]:
             raise ValueError(f"no transition from {expect} to {to}")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -52,7 +53,7 @@ class WarmUp:
             raise
         except Exception:  # for instance a row of another version; left pending, it would be delivered forever
             log.exception("unhandled error while claiming a job", upload=delivery.upload_id)
-            return await self._fail_unclaimed(delivery.upload_id)
+            return await self._fail_unclaimed(delivery)
         with (
             bound_contextvars(**{REQUEST: job.trace_context.request_id} if job.trace_context.request_id else {}),
             # A run that an operator started is not part of the upload's trace.
@@ -97,13 +98,17 @@ class WarmUp:
         )
         return upload, replace(job, progress=progress, worker=worker)
 
-    async def _fail_unclaimed(self, upload_id: UploadId) -> JobStatus | None:
+    async def _fail_unclaimed(self, delivery: Delivery) -> JobStatus | None:
+        worker = uuid4().hex
+        advance = partial(self._repository.advance, delivery.upload_id, worker=worker)
         try:
-            with suppress(JobNotClaimable):
-                await self._repository.advance(upload_id, expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
-            await self._repository.advance(
-                upload_id, expect=JobStatus.PROCESSING, to=JobStatus.FAILED, error=_UNEXPECTED
-            )
+            try:
+                await advance(expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
+            except JobNotClaimable:
+                if not delivery.exclusive:
+                    raise
+                await advance(expect=JobStatus.PROCESSING, to=JobStatus.PROCESSING)
+            await advance(expect=JobStatus.PROCESSING, to=JobStatus.FAILED, error=_UNEXPECTED)
         except JobNotClaimable:
             return None
         return JobStatus.FAILED
@@ -186,8 +191,9 @@ class WarmUp:
         with suppress(JobNotClaimable):  # the next record ends the run
             while True:
                 await asyncio.sleep(HEARTBEAT.total_seconds())
-                with suppress(CatalogUnavailable):  # the run itself logs it
-                    await self._send_heartbeat(job)
+                with suppress(CatalogUnavailable, TimeoutError):  # the run itself logs it
+                    async with asyncio.timeout(HEARTBEAT.total_seconds()):  # a hanging one must not delay the next
+                        await self._send_heartbeat(job)
 
     async def _send_heartbeat(self, job: Job) -> None:
         assert job.worker

@@ -84,7 +84,7 @@ class TestTimes:
 
     async def test_transition_changes_only_updated_at(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
-        before = datetime.now(UTC)
+        before = datetime.now(UTC) - timedelta(milliseconds=1)  # SQLite's clock has no more digits
 
         await repository.advance(upload_id, expect=PENDING, to=PROCESSING)
 

@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -16,7 +17,7 @@ from ingest.records import STALLED_AFTER, JobStatus, Upload
 from proxy.errors import Undecodable
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import let_pass
-from tests.fakes import CountingStore, eventually
+from tests.fakes import CountingStore
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.fakes import ScriptedVariantService
 from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, PENDING, PROCESSING, SIZES, sizes_in, status
@@ -214,17 +215,34 @@ class TestLost:
         upload: Upload,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(warm_up, "HEARTBEAT", timedelta(milliseconds=1))
+        monkeypatch.setattr(warm_up, "HEARTBEAT", timedelta(milliseconds=200))
         gate = store.hold("put")
         run = asyncio.create_task(warmup.run(Delivery(upload.upload_id)))
         await reached(gate, run)
 
         await let_pass(repository, upload.upload_id, STALLED_AFTER)
-        for _ in range(2):  # the first may have begun before
-            await repository.called("record_heartbeat")
-        await eventually(lambda: repository.calls.count(("record_heartbeat", upload.upload_id)) >= 3)
-        _, job = await repository.find(upload.upload_id)
+        async with asyncio.timeout(30):
+            while (await repository.find(upload.upload_id))[1].is_stalled:
+                await repository.called("record_heartbeat")
+                await asyncio.sleep(0.01)
         gate.open()
 
-        assert not job.is_stalled
         assert await run is COMPLETE
+
+    @pytest.mark.parametrize("exclusive", [False, True])
+    async def test_row_that_cannot_be_read_fails_only_its_own_job(
+        self,
+        warmup: WarmUp,
+        repository: WatchedRepository,
+        upload: Upload,
+        monkeypatch: pytest.MonkeyPatch,
+        exclusive: bool,
+    ) -> None:
+        """As in a rolling deployment: another worker, of a newer version, is at it."""
+        await repository.advance(upload.upload_id, expect=PENDING, to=PROCESSING, worker="other")
+        with monkeypatch.context() as patched:
+            patched.setattr(JobRepository, "find", AsyncMock(side_effect=TypeError("a new column")))
+            ended = await warmup.run(Delivery(upload.upload_id, exclusive=exclusive))
+
+        assert ended is (FAILED if exclusive else None)
+        assert (await status(repository, upload.upload_id))[0] is (FAILED if exclusive else PROCESSING)
