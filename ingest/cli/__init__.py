@@ -3,6 +3,8 @@
 Exit codes: 0 success; 1 something failed, and the output says what; 2 the command or the settings are wrong.
 """
 
+import os
+
 import typer
 
 from ingest.cli import edge, pictures, processes, upkeep, uploads
@@ -32,6 +34,12 @@ for group, commands in GROUPS.items():
     for command in commands:
         summary = (command.__doc__ or "").partition("\n")[0]  # Typer would truncate its own for shell completion
         app.command(rich_help_panel=group, short_help=summary)(command)
+
+
+@app.callback()
+def _keep_files_private() -> None:
+    os.umask(0o077)  # DATA_DIR holds originals
+
 
 edge_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=_EDGE_HELP)
 edge_app.command()(edge.nginx)

@@ -43,6 +43,16 @@ def uploaded(folder: Path, *arguments: str, **settings: str) -> list[dict[str, o
     return json.loads(done.stdout)
 
 
+def test_stored_files_are_private(folder: Path) -> None:
+    uploaded(folder, "small.png")
+
+    paths = [folder / "data", *(folder / "data").rglob("*")]
+    assert {oct(path.stat().st_mode & 0o777) for path in paths if path.is_dir()} == {"0o700"}
+    files = [path for path in paths if path.is_file()]
+    assert any(path.parent.name == "originals" for path in files)
+    assert {oct(path.stat().st_mode & 0o777) for path in files} <= {"0o600", "0o400"}
+
+
 def test_upload_command_names_refused_files_with_the_reason(folder: Path) -> None:
     files = ["rocket.jpg", "notes.txt", "gone.jpg", "huge.jpg", ".", "small.png"]
 
