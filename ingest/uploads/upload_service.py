@@ -92,7 +92,7 @@ class UploadService:
         except BaseException as error:
             if has_begun:
                 await asyncio.shield(self._undo(upload_id))
-            self._metrics.uploads.labels(error.code if isinstance(error, ServiceError) else "aborted").inc()
+            self._metrics.uploads.labels(_outcome(error)).inc()
             raise
         finally:
             await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -156,6 +156,12 @@ class UploadService:
             await self._store.delete(original_key(upload_id))
         except Unavailable as error:
             log.error("upload clean-up failed", upload=upload_id, error=str(error))
+
+
+def _outcome(error: BaseException) -> str:
+    if isinstance(error, ServiceError):
+        return error.code
+    return "aborted" if isinstance(error, asyncio.CancelledError) else "internal"
 
 
 async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:

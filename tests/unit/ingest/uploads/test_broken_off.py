@@ -65,7 +65,7 @@ class TestBreakingOff:
         with pytest.raises(KeyError):
             await uploads.receive(aiter(Pieces([JPEG[:500]], KeyError("a defect"))))
 
-        assert sample(metrics, "darkroom_uploads_total", outcome="aborted") == 1
+        assert sample(metrics, "darkroom_uploads_total", outcome="internal") == 1
         await assert_nothing_left()
 
     async def test_cancelled_while_receiving_leaves_nothing(
