@@ -20,7 +20,7 @@ from proxy.storage.object_store import ObjectStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import record_stages, step
 from proxy.variants.derivation_pauses import DerivationPauses
-from proxy.variants.encoded_variant import EncodedVariant
+from proxy.variants.encoded_variant import EncodedVariant, without_blocking
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache, is_permanent
 from proxy.variants.originals import check_original, original_file
@@ -151,7 +151,7 @@ class Deriver:
                     pending.remove(variant)
                     current = None
                     await self._pauses.record_success(original.upload_id, variant)
-                    yield self._on_rendered(original.upload_id, variant, file), variant, file.timings
+                    yield await self._on_rendered(original.upload_id, variant, file), variant, file.timings
             except (DerivationTimeout, RenderFailed, asyncio.CancelledError) as error:
                 # Cancelled by the deadline of the request: the variant is to blame if most of the time was spent here.
                 was_short = isinstance(error, asyncio.CancelledError) and monotonic() - started < self._timeout / 2
@@ -159,9 +159,10 @@ class Deriver:
                     await self._pauses.record_failure(original.upload_id, current)
                 raise
 
-    def _on_rendered(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
+    async def _on_rendered(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
         recipe = self._recipes.fingerprint(variant)
-        encoded = EncodedVariant.from_rendering(upload_id, variant, file.body, recipe, file.measured)
+        make = partial(EncodedVariant.from_rendering, upload_id, variant, file.body, recipe, file.measured)
+        encoded = await without_blocking(make, len(file.body))
         # After a deletion, callers that already wait still get the variant; later requests must not.
         if not self._negative_cache.is_deleted(upload_id):
             self._memory_cache.put(upload_id, variant, encoded)

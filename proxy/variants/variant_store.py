@@ -3,6 +3,7 @@
 import asyncio
 import random
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from time import monotonic
 
 import structlog
@@ -13,7 +14,7 @@ from proxy.model import UploadId, Variant
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
-from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant
+from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant, without_blocking
 
 log = structlog.get_logger()
 
@@ -39,7 +40,8 @@ class VariantStore:
                 raise
             await self._remove_damaged(upload_id, variant)
             return None
-        encoded = EncodedVariant.from_store(upload_id, variant, stored)
+        make = partial(EncodedVariant.from_store, upload_id, variant, stored)
+        encoded = await without_blocking(make, stored.info.size)
         if stored.info.metadata.get("md5", encoded.md5) != encoded.md5:
             await self._remove_damaged(upload_id, variant)
             return None
