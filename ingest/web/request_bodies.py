@@ -14,6 +14,9 @@ from ingest.ingest_errors import Aborted, UploadTimeout
 MIN_RATE = 1024
 """Minimum average bytes per second of an upload, after the stall time; a third of a modem's rate in 1995. Without it, a
 client could keep an upload open for the whole timeout by sending a byte now and then."""
+MIN_RATE_OF_LONG = 64 * 1024
+"""Minimum average bytes per second of an upload that takes longer than `UPLOAD_TIMEOUT`: half a megabit, as on a slow
+phone. So a large file has the time that it needs there."""
 _LINGER_SECONDS = 5
 _LINGER_BYTES = 64 << 20
 
@@ -21,8 +24,9 @@ _LINGER_BYTES = 64 << 20
 class TimedBody:
     """The chunks of a request's body.
 
-    Iterating raises UploadTimeout after `total` seconds, after `stall` seconds without a byte, or once the wait exceeds
-    what `MIN_RATE` allows by `stall` seconds. It raises Aborted when the client disconnects.
+    Iterating raises UploadTimeout after `total` seconds if the body is slower than `MIN_RATE_OF_LONG`, after `stall`
+    seconds without a byte, or once the wait exceeds what `MIN_RATE` allows by `stall` seconds. It raises Aborted when
+    the client disconnects.
     """
 
     def __init__(self, request: Request, *, total: float, stall: float) -> None:
@@ -34,24 +38,26 @@ class TimedBody:
     async def __aiter__(self) -> AsyncIterator[bytes]:
         stream = self._request.stream()
         clock = asyncio.get_running_loop().time
-        end = clock() + self._total
+        begun, received = clock(), 0
         allowed = self._stall  # seconds of waiting for the client; processing time does not count
         self._has_begun = True
         try:
             while True:
                 start = clock()
+                end = begun + longest_upload(received, self._total)
                 async with asyncio.timeout(min(self._stall, allowed, end - start)):
                     chunk = await anext(stream, None)
                 if chunk is None:
                     self._has_finished = True
                     return
+                received += len(chunk)
                 allowed += len(chunk) / MIN_RATE - (clock() - start)
                 if chunk:
                     yield chunk
         except TimeoutError:
             raise UploadTimeout(
-                f"The picture must arrive within {self._total:g} seconds, without pauses of {self._stall:g}, "
-                f"at {MIN_RATE} bytes a second or more."
+                f"The picture must arrive within {self._total:g} seconds or at {MIN_RATE_OF_LONG} bytes a second, "
+                f"without pauses of {self._stall:g} seconds, at {MIN_RATE} bytes a second or more."
             ) from None
         except ClientDisconnect:
             self._has_finished = True
@@ -64,6 +70,11 @@ class TimedBody:
         # A client that waits for `100 Continue` has sent nothing, and reading would ask it to send.
         is_waiting = self._request.headers.get("expect", "").lower() == "100-continue" and not self._has_begun
         return EarlyResponse(response, linger=not is_waiting)
+
+
+def longest_upload(size: int, total: float) -> float:
+    """Seconds that an upload of `size` bytes may take. `total`: the time limit without a minimum rate."""
+    return max(total, size / MIN_RATE_OF_LONG)
 
 
 class EarlyResponse(Response):

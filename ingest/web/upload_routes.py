@@ -21,7 +21,7 @@ from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_service import UploadService
 from ingest.web.cross_site import refuse_cross_site
-from ingest.web.request_bodies import TimedBody
+from ingest.web.request_bodies import TimedBody, longest_upload
 from ingest.web.schemas import Status
 from ingest.web.serializers import Serializer
 from ingest.web.upload_responses import UPLOAD_PATH, UploadResponses
@@ -133,7 +133,7 @@ class UploadRoutes:
 
     def _parse_key(self, headers: Headers) -> IdempotencyKey | None:
         """Raises Malformed. An attempt takes at most the time to arrive, to be inspected and to be stored."""
-        seconds = self._total + 2 * self._settings.render_timeout + _STORING_SECONDS
+        seconds = longest_upload(self._max_bytes, self._total) + 2 * self._settings.render_timeout + _STORING_SECONDS
         return parse_idempotency_key(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
 
     async def _counted(self, events: AsyncGenerator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:

@@ -8,13 +8,13 @@ from starlette.requests import Request
 from starlette.types import Message
 
 from ingest.ingest_errors import UploadTimeout
-from ingest.web.request_bodies import MIN_RATE, TimedBody
+from ingest.web.request_bodies import MIN_RATE, MIN_RATE_OF_LONG, TimedBody
 from tests.unit.ingest.tasks import at_once
 
 STALL = 0.4  # seconds
 
 
-def body(chunks: Iterable[bytes], pause: float) -> TimedBody:
+def body(chunks: Iterable[bytes], pause: float, *, total: float = 1000) -> TimedBody:
     """A body whose chunks arrive `pause` seconds apart."""
     left = [*chunks, b""]
 
@@ -22,7 +22,7 @@ def body(chunks: Iterable[bytes], pause: float) -> TimedBody:
         await asyncio.sleep(pause)
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
-    return TimedBody(Request({"type": "http", "headers": []}, receive), total=1000, stall=STALL)
+    return TimedBody(Request({"type": "http", "headers": []}, receive), total=total, stall=STALL)
 
 
 async def sizes(body: TimedBody, *, taking: float = 0) -> list[int]:
@@ -38,6 +38,18 @@ async def sizes(body: TimedBody, *, taking: float = 0) -> list[int]:
 def test_body_below_the_least_rate_is_refused() -> None:
     with pytest.raises(UploadTimeout, match="at 1024 bytes a second or more"):
         at_once(sizes(body([b"x"] * 10_000, 0.01)))
+
+
+@pytest.mark.parametrize(("rate", "arrives"), [(MIN_RATE_OF_LONG + 1024, True), (MIN_RATE_OF_LONG - 1024, False)])
+def test_body_that_takes_longer_than_the_time_limit_needs_a_higher_rate(rate: int, arrives: bool) -> None:
+    chunks = [bytes(rate // 10)] * 2000  # 200 seconds
+    slow = sizes(body(chunks, 0.1, total=60))
+
+    if arrives:
+        assert len(at_once(slow)) == 2000
+    else:
+        with pytest.raises(UploadTimeout, match="within 60 seconds or at 65536 bytes a second"):
+            at_once(slow)
 
 
 def test_body_that_stalls_is_refused() -> None:
