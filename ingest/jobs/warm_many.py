@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import Job, JobStatus, Upload, VariantState
 from proxy.errors import UnknownUpload

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from ingest.ingest_errors import CatalogUnavailable, QueueUnavailable
-from ingest.jobs.queue.retries import DELAYS
+from ingest.jobs.queue.deliver import DELAYS
 from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
 from ingest.records import JobStatus
 from proxy.model import UploadId, parse_upload_id

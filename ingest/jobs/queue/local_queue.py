@@ -7,7 +7,7 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Handler
 from ingest.records import STALLED_AFTER
 from proxy.model import UploadId

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import Upload, VariantState, WarmedVariant
 from ingest.uploads.upload_service import UploadService

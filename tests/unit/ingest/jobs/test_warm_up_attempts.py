@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import JobStatus, Upload, VariantState
 from proxy.errors import (

@@ -3,7 +3,7 @@
 import pytest
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.retries import deliver
+from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance.refresh import Findings, Refresher, RefreshReport
 from ingest.uploads.upload_service import UploadService

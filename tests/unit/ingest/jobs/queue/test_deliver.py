@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.retries import DELAYS, deliver
+from ingest.jobs.queue.deliver import DELAYS, deliver
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
 from proxy.model import new_upload_id
