@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 import structlog
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ingest.catalog.tables import SecondsAgo
 from ingest.ingest_errors import CatalogUnavailable
+from proxy.retries import Attempts
 from proxy.settings import Settings
 
 log = structlog.get_logger()
@@ -147,13 +149,12 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 async def _switch_to_wal(connection: Any) -> None:
     """Retries while SQLite is busy: when two processes open a new file at once, SQLite rejects one without waiting."""
-    for attempts_left in reversed(range(500)):
+    async for retry_in in Attempts(repeat(_BUSY_TIMEOUT / 500, 500)):
         try:
             await (await connection.execute("PRAGMA journal_mode = WAL")).close()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not attempts_left:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or retry_in is None:
                 raise
-            await asyncio.sleep(_BUSY_TIMEOUT / 500)
         else:
             return
 

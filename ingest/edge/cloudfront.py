@@ -1,22 +1,25 @@
 """Invalidations in CloudFront (boto3)."""
 
-import random
-import time
 from collections.abc import Sequence
+from functools import partial
 from uuid import uuid4
 
 import anyio.to_thread
+import structlog
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ingest.ingest_errors import CdnUnavailable
+from proxy.retries import Attempts
+
+log = structlog.get_logger()
 
 _BATCH = 1000
 """Tags in one request. CloudFront allows 3,000 items in progress per distribution, in any number of requests."""
 
 _RETRIED = {"TooManyInvalidationsInProgress", "Throttling", "ThrottlingException", "ServiceUnavailable"}
-_DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry, randomised down to half
+_DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 1, 4
 
 
@@ -30,11 +33,9 @@ class CloudFront:
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
         endpoint_url: str | None = None,
-        delays: Sequence[float] = _DELAYS,
     ) -> None:
         """Sends nothing, but blocks while botocore loads its models: create it at startup."""
         self._distribution_id = distribution_id
-        self._delays = delays
         # CloudFront has one global endpoint, in this region.
         self._client = Session(access_key_id, secret_access_key, region_name="us-east-1").client(
             "cloudfront",
@@ -46,21 +47,23 @@ class CloudFront:
 
     async def invalidate(self, tags: Sequence[str]) -> None:
         for start in range(0, len(tags), _BATCH):
-            await anyio.to_thread.run_sync(self._send, tags[start : start + _BATCH])
+            await self._invalidate(tags[start : start + _BATCH])
 
-    def _send(self, tags: Sequence[str]) -> None:
+    async def _invalidate(self, tags: Sequence[str]) -> None:
         items = [f"#{tag}" for tag in tags]  # a leading # marks a tag; other items are paths
-        reference = str(uuid4())  # the same in every attempt, so CloudFront detects repeats
-        for delay in (*self._delays, None):
+        send = partial(
+            self._client.create_invalidation,
+            DistributionId=self._distribution_id,
+            # The reference is the same in every attempt, so CloudFront detects repeats.
+            InvalidationBatch={"Paths": {"Quantity": len(items), "Items": items}, "CallerReference": str(uuid4())},
+        )
+        async for retry_in in Attempts(_DELAYS):
             try:
-                self._client.create_invalidation(
-                    DistributionId=self._distribution_id,
-                    InvalidationBatch={"Paths": {"Quantity": len(items), "Items": items}, "CallerReference": reference},
-                )
+                await anyio.to_thread.run_sync(send)
             except (ClientError, BotoCoreError) as error:
-                if delay is None or not _is_retryable(error):
+                if retry_in is None or not _is_retryable(error):
                     raise CdnUnavailable(_advice(error)) from error
-                time.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secure random
+                log.warning("CDN invalidation failed", error=str(error), seconds=retry_in)
             else:
                 return
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 from uuid import uuid4
 
 import structlog
@@ -17,6 +18,7 @@ from ingest.records import HEARTBEAT, Job, JobNotClaimable, JobStatus, Upload, V
 from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
+from proxy.retries import Attempts
 from proxy.telemetry.logging import REQUEST
 from proxy.telemetry.tracing import Tracing
 from proxy.variants.results import Ensured
@@ -214,9 +216,10 @@ def _warmed(known: WarmedVariant, ensured: Ensured) -> WarmedVariant:
 
 async def _write_with_retries(write: Callable[[], Awaitable[None]]) -> None:
     """Retries `write` until the database accepts it, so finished work is not lost."""
-    while True:
+    async for retry_in in Attempts(repeat(_CATALOG_DELAY)):
         try:
-            return await write()
+            await write()
         except CatalogUnavailable as error:
-            log.warning("job update failed", error=str(error))
-            await asyncio.sleep(_CATALOG_DELAY)
+            log.warning("job update failed", error=str(error), seconds=retry_in)
+        else:
+            return

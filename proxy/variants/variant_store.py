@@ -1,7 +1,6 @@
 """Reads, writes and deletes variants in the object store. A variant never outlives its original."""
 
 import asyncio
-import random
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from time import monotonic
@@ -11,6 +10,7 @@ import structlog
 from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
+from proxy.retries import Attempts
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
@@ -18,7 +18,7 @@ from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant, withou
 
 log = structlog.get_logger()
 
-_RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry; jitter takes up to half off
+_RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry
 
 
 class VariantStore:
@@ -113,7 +113,7 @@ class VariantStore:
         """
         written, outcome = "", "failed"
         async with lease:
-            for delay in (*_RETRY_DELAYS, None):
+            async for retry_in in Attempts(_RETRY_DELAYS):
                 try:
                     written = written or await self._write_if_absent(upload_id, variant, encoded)
                     await self._delete_if_orphaned(upload_id, variant)
@@ -122,12 +122,10 @@ class VariantStore:
                     outcome = "gone"
                 except Unavailable as error:
                     log.warning(
-                        "write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=delay
+                        "write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=retry_in
                     )
                     await lease.aclose()
-                    if delay is not None:
-                        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secure random
-                        continue
+                    continue
                 break
         self._metrics.write_backs.labels(outcome).inc()
 

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
-from ingest.catalog.database import Database
+from ingest.catalog.database import Database, _switch_to_wal
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import JobStatus
@@ -32,6 +34,49 @@ async def opened(path: Path) -> AsyncIterator[Database]:
 async def value(database: Database, query: str) -> object:
     async with database.transaction() as connection:
         return (await connection.execute(text(query))).scalar()
+
+
+class RejectingConnection:
+    """Fails the first `failures` statements with SQLite's error `code`."""
+
+    def __init__(self, failures: int, code: int) -> None:
+        self._error = sqlite3.OperationalError("database is locked")
+        self._error.sqlite_errorcode = code
+        self._failures = failures
+        self.statements: list[str] = []
+
+    async def execute(self, statement: str) -> "RejectingConnection":
+        self.statements.append(statement)
+        if len(self.statements) <= self._failures:
+            raise self._error
+        return self
+
+    async def close(self) -> None:
+        pass
+
+
+class TestSwitchToWal:
+    async def test_busy_database_is_tried_again_without_log_lines(self, slept: list[float]) -> None:
+        connection = RejectingConnection(3, sqlite3.SQLITE_BUSY)
+
+        with capture_logs() as logs:
+            await _switch_to_wal(connection)
+
+        assert connection.statements == ["PRAGMA journal_mode = WAL"] * 4
+        assert slept == [0.01] * 3
+        assert logs == []
+
+    async def test_busy_database_raises_after_five_seconds(self, slept: list[float]) -> None:
+        with pytest.raises(sqlite3.OperationalError):
+            await _switch_to_wal(RejectingConnection(1000, sqlite3.SQLITE_BUSY))
+
+        assert sum(slept) == pytest.approx(5)
+
+    async def test_other_errors_are_not_retried(self, slept: list[float]) -> None:
+        with pytest.raises(sqlite3.OperationalError):
+            await _switch_to_wal(RejectingConnection(1, sqlite3.SQLITE_READONLY))
+
+        assert slept == []
 
 
 def overwrite(folder: Path) -> None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from boto3.session import Session
+from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
+from structlog.testing import capture_logs
 
 from ingest.edge.cdn import NoCdn
 from ingest.edge.cloudfront import CloudFront
@@ -27,7 +30,7 @@ KEYS = {"access_key_id": "key", "secret_access_key": "secret"}
 
 @pytest.fixture
 def cloudfront() -> CloudFront:
-    return CloudFront(DISTRIBUTION, **KEYS, delays=(0.0, 0.0))
+    return CloudFront(DISTRIBUTION, **KEYS)
 
 
 @pytest.fixture
@@ -65,20 +68,49 @@ async def test_many_tags_are_sent_in_batches(cloudfront: CloudFront, stub: Stubb
 
 
 @pytest.mark.parametrize("code", ["TooManyInvalidationsInProgress", "Throttling", "ServiceUnavailable"])
-async def test_retryable_error_is_retried(cloudfront: CloudFront, stub: Stubber, code: str) -> None:
+async def test_retryable_error_is_retried_and_logged(
+    cloudfront: CloudFront, stub: Stubber, slept: list[float], code: str
+) -> None:
     stub.add_client_error("create_invalidation", code)
     stub.add_client_error("create_invalidation", code)
     answer(stub)
 
+    with capture_logs() as logs:
+        await cloudfront.invalidate(["upload-1"])
+
+    assert slept == [0.5, 1.0]
+    assert [(line["event"], line["seconds"]) for line in logs] == [("CDN invalidation failed", s) for s in slept]
+    assert all(code in line["error"] for line in logs)
+
+
+async def test_every_attempt_has_the_same_reference(
+    cloudfront: CloudFront, slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    references = []
+
+    def create_invalidation(**request: Any) -> None:
+        references.append(request["InvalidationBatch"]["CallerReference"])
+        if len(references) < 3:
+            raise EndpointConnectionError(endpoint_url="x")
+
+    monkeypatch.setattr(cloudfront._client, "create_invalidation", create_invalidation)
+    await cloudfront.invalidate(["upload-1"])
     await cloudfront.invalidate(["upload-1"])
 
+    first, second, third, other = references
+    assert first == second == third != other
+    assert slept == [0.5, 1.0]
 
-async def test_persistent_error_raises_after_retries(cloudfront: CloudFront, stub: Stubber) -> None:
-    for _ in range(3):
+
+async def test_persistent_error_raises_after_four_attempts(
+    cloudfront: CloudFront, stub: Stubber, slept: list[float]
+) -> None:
+    for _ in range(4):
         stub.add_client_error("create_invalidation", "TooManyInvalidationsInProgress")
 
     with pytest.raises(CdnUnavailable, match="TooManyInvalidationsInProgress"):
         await cloudfront.invalidate(["upload-1"])
+    assert slept == [0.5, 1.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -86,20 +118,22 @@ async def test_persistent_error_raises_after_retries(cloudfront: CloudFront, stu
     [("NoSuchDistribution", "CDN_DISTRIBUTION_ID"), ("AccessDenied", "cloudfront:CreateInvalidation")],
 )
 async def test_configuration_error_raises_without_retry(
-    cloudfront: CloudFront, stub: Stubber, code: str, advice: str
+    cloudfront: CloudFront, stub: Stubber, slept: list[float], code: str, advice: str
 ) -> None:
     stub.add_client_error("create_invalidation", code)
 
     with pytest.raises(CdnUnavailable, match=advice):
         await cloudfront.invalidate(["upload-1"])
+    assert slept == []
 
 
 @pytest.mark.heavy
-async def test_network_error_raises_cdn_unavailable() -> None:
-    cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9", delays=(0.0,))
+async def test_network_error_raises_cdn_unavailable_after_retries(slept: list[float]) -> None:
+    cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9")
 
     with pytest.raises(CdnUnavailable, match="EndpointConnectionError"):
         await cloudfront.invalidate(["upload-1"])
+    assert len(slept) == 3
     cloudfront._client.close()
 
 

@@ -174,9 +174,12 @@ class TestTheDatabaseIsAway:
         else:
             assert outcome.job == (JobStatus.COMPLETE, 100, None)
 
-    def test_outage_while_recording_waits_without_deriving_twice(self) -> None:
-        outcome = Outcome(ScriptedVariantService(), record=100).run()
+    def test_outage_while_recording_waits_without_deriving_twice(self, slept: list[float]) -> None:
+        with capture_logs() as logs:
+            outcome = Outcome(ScriptedVariantService(), record=100).run()
 
+        assert slept == [1] * 100
+        assert [line["seconds"] for line in logs if line["event"] == "job update failed"] == slept
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 1
         assert outcome.states == [VariantState.STORED] * len(STANDARD)

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
-from itertools import pairwise
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variant_key
@@ -50,9 +50,9 @@ class Bench:
         self.run(self.store.inner.put(original_key(upload_id), b"an original", content_type="image/jpeg"))
         return upload_id
 
-    def write_back(self, upload_id: UploadId, body: bytes = b"a picture") -> None:
+    def write_back(self, upload_id: UploadId, body: bytes = b"a picture", lease: AsyncExitStack | None = None) -> None:
         encoded = EncodedVariant.from_rendering(upload_id, self.variant, body, "a1b2c3")
-        self.run(self._variants.write_back(upload_id, self.variant, encoded, AsyncExitStack()))
+        self.run(self._variants.write_back(upload_id, self.variant, encoded, lease or AsyncExitStack()))
 
     def stored(self, upload_id: UploadId) -> bytes:
         return self.run(self.store.inner.get(variant_key(upload_id, self.variant))).body
@@ -102,16 +102,24 @@ def test_write_back_gives_up_after_four_attempts_without_raising(bench: Bench) -
 
 
 @pytest.mark.promise("E1")
-def test_write_back_retries_have_growing_delays_with_jitter(bench: Bench) -> None:
+def test_write_back_retries_have_growing_delays(bench: Bench, slept: list[float]) -> None:
     bench.store.fail("put", 100)
 
-    bench.write_back(bench.upload())
+    with capture_logs() as logs:
+        bench.write_back(bench.upload())
 
-    [first, second, third] = [later - sooner for sooner, later in pairwise(bench.store.puts)]
-    slack = 0.05  # for the machine's own delays
-    assert 0.1 <= first <= 0.2 + slack
-    assert 0.5 <= second <= 1.0 + slack
-    assert 2.0 <= third <= 4.0 + slack
+    assert slept == [0.2, 1.0, 4.0]
+    assert [line["retry"] for line in logs if line["event"] == "write-back failed"] == [0.2, 1.0, 4.0, None]
+
+
+def test_write_back_releases_the_lease_before_the_first_retry(bench: Bench, slept: list[float]) -> None:
+    bench.store.fail("put", 100)
+    lease, paused_before = AsyncExitStack(), []
+    lease.callback(lambda: paused_before.append(list(slept)))
+
+    bench.write_back(bench.upload(), lease=lease)
+
+    assert paused_before == [[]]
 
 
 def test_write_back_keeps_the_variant_of_a_faster_process(bench: Bench) -> None:

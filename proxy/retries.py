@@ -1,0 +1,33 @@
+"""The attempts at a call that may fail for a while."""
+
+import random
+from asyncio import sleep
+from collections.abc import Iterable
+from itertools import chain
+
+
+class Attempts:
+    """Iterates over attempts and waits between them. Yields the seconds until the next attempt, None for the last.
+
+    `delays`: seconds before each retry. Each is randomised by a quarter, so that calls that met the same fault do not
+    all retry at the same moment. The caller logs each retry, and leaves the loop on success and on permanent errors.
+    """
+
+    def __init__(self, delays: Iterable[float]) -> None:
+        self._pauses = chain(map(_randomise, delays), [None])
+        self._pause: float | None = 0.0
+
+    def __aiter__(self) -> "Attempts":
+        return self
+
+    async def __anext__(self) -> float | None:
+        if self._pause is None:
+            raise StopAsyncIteration
+        if self._pause:
+            await sleep(self._pause)
+        self._pause = next(self._pauses)
+        return self._pause
+
+
+def _randomise(delay: float) -> float:
+    return round(delay * random.uniform(0.75, 1.25), 3)  # noqa: S311 - jitter needs no secure random
