@@ -29,7 +29,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - PARTS.keys():
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    Image.MAX_IMAGE_PIXELS = None  # the corpus goes to the limit of what Darkroom accepts
+    Image.MAX_IMAGE_PIXELS = None  # the corpus has the largest images that Darkroom accepts
     about.main()
     for part in chosen.parts or PARTS:
         PARTS[part](rounds=chosen.rounds or (3 if chosen.quick else 5), quick=chosen.quick)

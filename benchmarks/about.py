@@ -1,4 +1,4 @@
-"""When and on what the tables were made."""
+"""The date and machine of a run, for the report's head."""
 
 import json
 import os

@@ -1,7 +1,7 @@
-"""The pictures that are measured: real photographs that packages bring, and what is made of them.
+"""The images that are measured: photographs from packages, and files made from them.
 
-All are what Darkroom accepts by default: at most 10 MiB and 10000 pixels a side. They are kept in `benchmarks/.corpus`,
-and the same every time: the packages' photographs do not change, and what is made of them involves no chance.
+Darkroom accepts all of them by default: at most 10 MiB and 10000 pixels a side. They are kept in `benchmarks/.corpus`
+and are the same each time: the packages' photographs do not change, and nothing is random without a fixed seed.
 """
 
 import io
@@ -26,7 +26,7 @@ Make = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """`group` is what ratios are taken over; `quick` marks what stands for its group when time is short."""
+    """Ratios are averaged over each `group`; `quick` marks the image of a group that quick runs take."""
 
     name: str
     group: str
@@ -55,7 +55,7 @@ def jpeg(photograph: str, **options: Any) -> bytes:
 
 
 def as_a_phone_saves_it(photograph: str) -> bytes:
-    """Baseline, on its side, Display P3, with EXIF."""
+    """Returns a baseline JPEG, stored sideways, in Display P3, with EXIF."""
     return jpeg(photograph, exif=camera_exif(orientation=6), icc_profile=DISPLAY_P3)
 
 
@@ -66,7 +66,7 @@ def png(photograph: str, *, side: int) -> bytes:
 
 
 def cut_out(photograph: str, format: str, **options: Any) -> bytes:
-    """The photograph within a soft disc, the rest transparent."""
+    """Returns the photograph within a soft disc, transparent around it."""
     image = photographs.opened(photograph)
     faded = Image.radial_gradient("L").point([min(255, max(0, 640 - 4 * value)) for value in range(256)])
     image.putalpha(faded.resize(image.size, Image.Resampling.BICUBIC))
@@ -78,7 +78,7 @@ def webp(photograph: str, **options: Any) -> bytes:
 
 
 def screenshot(_photograph: str, format: str = "PNG", **options: Any) -> bytes:
-    """Three windows of text on a plain desktop, 2560x1440."""
+    """Draws three windows of text on a plain desktop, 2560x1440."""
     chance = random.Random(1)
     sentence = "The origin keeps one original and derives every size of it on its first request."
     words = sentence.split()
@@ -99,7 +99,9 @@ def screenshot(_photograph: str, format: str = "PNG", **options: Any) -> bytes:
 
 
 def extreme(photograph: str, format: str, *, blocks: int = 1, alpha: bool = False, **options: Any) -> bytes:
-    """10000x10000. `blocks` draws each pixel as a square of that side, so that lossless files stay acceptable."""
+    """Returns 10000x10000 pixels. `blocks` repeats each pixel as a square of that side, which keeps lossless files
+    small enough.
+    """
     side = 10_000 // blocks
     image = ImageOps.fit(photographs.opened(photograph), (side, side), Image.Resampling.BICUBIC)
     if alpha:
@@ -108,7 +110,7 @@ def extreme(photograph: str, format: str, *, blocks: int = 1, alpha: bool = Fals
 
 
 def bomb(_photograph: str) -> bytes:
-    """10000x10000 in 38 bytes."""
+    """Returns 10000x10000 pixels in 38 bytes."""
     return flat_webp(10_000, 10_000)
 
 
@@ -164,7 +166,7 @@ def extremes() -> list[Picture]:
 
 
 def made(recipes: Iterable[Recipe]) -> Iterator[Picture]:
-    """What there is already, or can be made; the rest is named on standard error."""
+    """Yields the images that exist or can be made; names the others on standard error."""
     for recipe in recipes:
         path = FOLDER / f"{slug(recipe.group)}-{slug(recipe.name)}.{recipe.suffix}"
         if not path.exists():

@@ -1,6 +1,6 @@
 """Each input, size and format against sharp: time, bytes, quality and peak memory.
 
-Both derive in a process that lives on, one thread each, turn about; peak memory is that of a fresh process.
+Both run alternately, in one long-lived process each, with one thread. Peak memory is that of a fresh process.
 """
 
 import tempfile
@@ -44,7 +44,7 @@ class Cell:
 def main(*, rounds: int, quick: bool) -> None:
     ours, sharp, python = tools.ours(), tools.sharp_with_equal_avif(quick=quick), install.python("tools")
     if sharp is None or python is None:
-        say("derivation: left out, for it compares with sharp and scores with SSIMULACRA2")
+        say("derivation: skipped, it compares with sharp and scores with SSIMULACRA2")
         return
     sides = SIDES[::2] if quick else SIDES
     with tempfile.TemporaryDirectory() as folder, Judge(python) as judge:

@@ -1,4 +1,4 @@
-"""The largest pictures that are accepted: peak memory and time of a fresh process each, against sharp."""
+"""The largest accepted images: peak memory and time, in a fresh process each, against sharp."""
 
 from benchmarks import corpus, tools
 from benchmarks.goals import EXTREME_MIB, MOST_SECONDS
@@ -30,7 +30,7 @@ def main(**_: object) -> None:
 
 
 def idle(tool: Tool) -> float:
-    """Peak memory of a process that has loaded its libraries."""
+    """Returns the peak memory of a process that has only loaded its libraries."""
     with Worker(tool.command) as fresh:
         fresh.ask(path="", variants=[])
         return fresh.peak()

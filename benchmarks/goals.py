@@ -1,4 +1,4 @@
-"""What was promised, as ratios to sharp where nothing else is said; what misses it is printed bold."""
+"""The goals, as ratios to sharp unless stated otherwise. Missed goals are printed bold."""
 
 from itertools import product
 
@@ -17,16 +17,16 @@ TIME = {
 
 BYTES = {Format.JPG: 1.05, Format.PNG: 0.8, Format.WEBP: 1.0, Format.AVIF: 1.05}
 ALL_VARIANTS = 0.6
-"""Of sharp's time with one decode."""
+"""Of sharp's time, with one decode."""
 
 EXTREME_MIB = 150.0
-"""Of a 10000x10000 JPEG or PNG, in a process of its own."""
+"""For a 10000x10000 JPEG or PNG, in a fresh process."""
 
 MOST_SECONDS = 5.0
-"""Of any derivation."""
+"""For any derivation."""
 
 HELP_SECONDS = 0.3
-"""Of processor time, for `darkroom --help`."""
+"""Seconds of processor time, for `darkroom --help`."""
 
 READY_SECONDS = 1.5
-"""Of processor time, for `darkroom serve` and its render processes until they are ready."""
+"""Seconds of processor time, for `darkroom serve` and its render processes until they are ready."""

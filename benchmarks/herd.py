@@ -1,4 +1,4 @@
-"""Sixty-four ask for the same cold variant at the same moment."""
+"""64 concurrent requests for the same cold variant."""
 
 import asyncio
 import tempfile
@@ -17,7 +17,7 @@ HERD = 64
 def main(**_: object) -> None:
     picture = next((one for one in corpus.pictures(quick=True) if one.group == "JPEG"), None)
     if picture is None:
-        say("herd: left out, for its picture is missing")
+        say("herd: skipped, its picture is missing")
         return
     rows = []
     with tempfile.TemporaryDirectory(dir=corpus.FOLDER) as temporary:
@@ -42,8 +42,8 @@ def main(**_: object) -> None:
 
 
 def measure(server: Server, crowded: Variant, singles: list[Variant]) -> tuple[object, ...]:
-    """Derivations are told from the processor time that they take, in units of a single one's."""
-    asyncio.run(fire(server.port, [server.path(singles[0])], 1))  # whatever is done once
+    """Computes the number of derivations: processor time, divided by that of a single derivation."""
+    asyncio.run(fire(server.port, [server.path(singles[0])], 1))  # warms the server up
     start = server.cpu()
     asyncio.run(fire(server.port, list(map(server.path, singles[1:])), 1))
     single = (server.cpu() - start) / len(singles[1:])

@@ -1,4 +1,4 @@
-"""One variant of some 30 KB that was derived before, asked for again and again."""
+"""Repeated requests for one stored variant of about 30 KB."""
 
 import asyncio
 import tempfile
@@ -18,7 +18,7 @@ CONNECTIONS = 32
 def main(*, rounds: int, quick: bool) -> None:
     picture = next((one for one in corpus.pictures(quick=True) if one.group == "JPEG"), None)
     if picture is None:
-        say("hits: left out, for the picture is missing")
+        say("hits: skipped, its picture is missing")
         return
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=corpus.FOLDER)))

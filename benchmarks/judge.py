@@ -1,8 +1,8 @@
-"""How like a variant is to what it should be: the whole original decoded, turned, converted and resized by Pillow.
+"""The similarity of a variant to a reference: the original, decoded in full, turned, converted and resized by Pillow.
 
-Where a side does not come out whole, Darkroom takes the exact centre of the picture, and sharp rounds the picture to
-whole pixels and cuts the centre out of that. Neither is wrong, and no eye sees the part of a pixel between them, but
-the score does: 96 falls to 50. So each is judged by what it meant to do.
+If the scaled side is not a whole number of pixels, Darkroom crops the exact centre, and sharp rounds the image first
+and then crops. Both are right, and the difference of less than a pixel is invisible, but it lowers the score from 96 to
+50. So each tool has a reference with its own geometry.
 """
 
 import io
@@ -24,7 +24,7 @@ SRGB = ImageCms.createProfile("sRGB")
 
 
 class Judge:
-    """Scores by SSIMULACRA2, in a process that has it."""
+    """Scores by SSIMULACRA2, in a process of its own."""
 
     def __init__(self, python: Path) -> None:
         self._worker = Worker([str(python), str(install.HERE / "ssimulacra.py")])
@@ -49,7 +49,7 @@ class Judge:
         return scores
 
     def likeness(self, wanted: Image.Image, files: Iterable[Path]) -> list[float]:
-        """The score of each file against `wanted`."""
+        """Returns the score of each file against `wanted`."""
         reference = Path(self._folder.name, "wanted.png")
         wanted.save(reference, compress_level=1)
         scores: list[float] = self._worker.ask(reference=str(reference), files=[*map(str, files)])["scores"]
@@ -68,7 +68,7 @@ def rounded(image: Image.Image, side: int) -> Image.Image:
 
 
 def _references(image: Image.Image, formats: Mapping[Format, Path]) -> list[tuple[Image.Image, list[Format]]]:
-    """What each format should show: JPEG has white where others are transparent."""
+    """Returns what each format should show: JPEG is white where others are transparent."""
     if image.mode == "RGB":
         return [(image, list(formats))]
     white = Image.alpha_composite(Image.new("RGBA", image.size, "#ffffff"), image).convert("RGB")

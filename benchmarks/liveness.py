@@ -1,4 +1,4 @@
-"""What a health check sees while every render process is busy: the event loop must not notice."""
+"""Response times of a health check while every render process is busy."""
 
 import asyncio
 import tempfile
@@ -57,7 +57,7 @@ async def measure(ours: Server, bare: Server, variants: list[Variant]) -> list[t
 
 
 async def answered(port: int) -> str:
-    """The first probe that there is."""
+    """Returns the first of `PROBES` that answers."""
     for path in PROBES:
         connection = await Connection.to(port)
         try:

@@ -1,4 +1,4 @@
-"""Requests over loopback, and what they took: a client that does next to nothing, and wrk where it is installed."""
+"""Requests over loopback and their times: by a minimal client, and by wrk if it is installed."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ class Load:
 
 
 class Connection:
-    """One kept alive. Understands answers that say their length, as those of all peers do."""
+    """A keep-alive connection. Reads only responses with a Content-Length, which all peers send."""
 
     @classmethod
     async def to(cls, port: int) -> "Connection":
@@ -54,7 +54,7 @@ class Connection:
 
 
 async def fire(port: int, paths: Sequence[str], at_once: int) -> Load:
-    """Each path once, `at_once` at a time over as many connections, which are open before the clock starts."""
+    """Requests each path once, over `at_once` connections that are opened before the time is measured."""
     waiting = iter(paths)
     took: list[float] = []
     connections = [await Connection.to(port) for _ in range(at_once)]
@@ -75,7 +75,7 @@ async def fire(port: int, paths: Sequence[str], at_once: int) -> Load:
 
 
 def hammer(port: int, path: str, at_once: int, seconds: int) -> tuple[float, float, float]:
-    """Requests a second, p50 and p99 in milliseconds, of one path asked for again and again."""
+    """Requests one path repeatedly. Returns requests a second, p50 and p99 in milliseconds."""
     if shutil.which("wrk"):
         return _wrk(f"http://127.0.0.1:{port}{path}", at_once, seconds)
     sample = asyncio.run(fire(port, [path] * SAMPLE, at_once))

@@ -1,4 +1,4 @@
-"""Whether mozjpeg's lossless optimiser would earn its time after our JPEG encoder."""
+"""The cost and gain of mozjpeg's lossless optimiser after our JPEG encoder."""
 
 import tempfile
 from pathlib import Path
@@ -15,7 +15,7 @@ from proxy.model import Format
 def main(*, rounds: int, quick: bool) -> None:
     python, ours = install.python("tools"), tools.ours()
     if python is None:
-        say("lossless: left out")
+        say("lossless: skipped")
         return
     rows = []
     with (

@@ -1,8 +1,8 @@
-"""What a derivation takes of memory against what it is charged: `python -m benchmarks.memory [SIDE...]`, Linux only.
+"""The memory of derivations, measured and estimated: `python -m benchmarks.memory [SIDE...]`, Linux only.
 
 Run it after a change of decoders or encoders, and correct the tables in `proxy/rendering/memory_estimate.py`: nothing
-may take more than it is charged, and large pictures should not be charged above 1.3 times what they take. Takes
-minutes, and 2 GB.
+may take more than its estimate, and the estimates of large images should be at most 1.3 times the measured memory. It
+takes minutes and 2 GB.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ MB = 1 << 20
 
 LIBVIPS, PILLOW = "libvips", "Pillow"
 DECODERS = {LIBVIPS: ("-m", "proxy.rendering.worker_main"), PILLOW: (str(Path(__file__).with_name("pillow_child.py")),)}
-"""How to start a process that has it for PNG and WebP."""
+"""The programs of a render process, by the library that decodes PNG and WebP."""
 FIGURES = ("charged, MB", "taken, MB", "charged / taken")
 
 Maker = Callable[[int], bytes]
@@ -103,7 +103,7 @@ def variants(path: Path) -> Iterator[tuple[object, ...]]:
 
 
 async def compare(path: Path, targets: Sequence[Target], decoder: str) -> tuple[int, int]:
-    """Bytes that a fresh process is charged, and those that it took at most, above what it held at rest."""
+    """Returns the estimate for a fresh process, and its measured peak above the idle process, in bytes."""
     async with fresh(decoder) as process:
         return await _compare(process, path, targets, decoder, held=resident(process.pid))
 
@@ -130,7 +130,7 @@ async def _in_one_process(side: int, path: Path) -> tuple[float, float, float]:
 
 
 def at_random(path: Path, count: int = 60, side: int = 3000, seed: int = 1) -> None:
-    """Renders with what they are charged. Raises what is refused: no sound picture is to be."""
+    """Renders with the estimate as the limit. Raises if a process refuses an image, because all of them are valid."""
     chance = Random(seed)
     for _ in range(count):
         make = chance.choice(list(ORIGINALS.values()))
@@ -140,7 +140,7 @@ def at_random(path: Path, count: int = 60, side: int = 3000, seed: int = 1) -> N
 
 
 def any_target(chance: Random) -> Target:
-    """Of random sides, fit and format, one of two with its quality searched for."""
+    """Returns a target with random sides, fit and format; every second lossy one with a quality search."""
     width, height = chance.randint(20, 2000), chance.choice((None, chance.randint(20, 2000)))
     fit = Fit.INSIDE if height is None else chance.choice(list(Fit))
     wanted = replace(target(width, chance.choice(list(Format))), height=height, fit=fit)
@@ -181,7 +181,7 @@ def resident(pid: int) -> int:
 
 
 def _status(pid: int, name: str) -> int:
-    """Bytes."""
+    """Returns bytes."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(f"{name}:")]
     return int(line.split()[1]) * 1024
 
@@ -195,7 +195,7 @@ def target(side: int, format: Format) -> Target:
 
 @cache
 def texture() -> Image.Image:
-    """1000 pixels a side of a photograph that fades."""
+    """Returns a photograph of 1000 pixels a side that fades to transparent."""
     picture = photograph("astronaut.png").convert("RGB").resize((1000, 1000))
     picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     return picture
@@ -215,7 +215,7 @@ def encoded(mode: str, format: str, **options: object) -> Maker:
 
 
 def png(depth: int, color: int, *chunks: bytes, interlaced: bool = False) -> Maker:
-    """Rows of noise, all alike: decoding takes what any other picture of the kind would."""
+    """Returns a maker of PNG files with identical rows of noise, which take as much memory to decode as any image."""
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[color]
 
     def make(side: int) -> bytes:
@@ -236,7 +236,7 @@ def png(depth: int, color: int, *chunks: bytes, interlaced: bool = False) -> Mak
 
 
 def _passes(side: int) -> Iterable[tuple[int, int]]:
-    """Adam7: columns and rows of each pass."""
+    """Returns the columns and rows of each pass of Adam7."""
     steps = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
     return [(-(-(side - left) // across), -(-(side - top) // down)) for left, top, across, down in steps]
 

@@ -1,6 +1,6 @@
-"""Photographs that packages bring: Debian's wallpapers of 2 to 20 megapixels, and scikit-image's small ones.
+"""Photographs from packages: Debian's wallpapers of 2 to 20 megapixels, and scikit-image's small ones.
 
-All are free to use. Debian's packages are unpacked and not installed; scikit-image is one of the peers.
+All are free to use. Debian's packages are unpacked, not installed; scikit-image is one of the peers.
 """
 
 import shutil
@@ -26,7 +26,7 @@ PHOTOGRAPHS = {
     "Storm": "mate-backgrounds",
     "LadyBird": "mate-backgrounds",
 }
-"""And the packages that bring them."""
+"""Debian's photographs, and their packages."""
 SKIMAGE = (
     "astronaut.png",
     "chelsea.png",
@@ -37,11 +37,11 @@ SKIMAGE = (
     "retina.jpg",
     "rocket.jpg",
 )
-"""In colour; of 0.1 to 2 megapixels."""
+"""In colour, of 0.1 to 2 megapixels."""
 
 
 def opened(name: str) -> Image.Image:
-    """As RGB, without what its file said beside the pixels."""
+    """Returns the image as RGB, without the file's metadata."""
     with Image.open(path(name)) as image:
         pixels = image.convert("RGB")
     pixels.info = {}

@@ -1,4 +1,4 @@
-"""A render process as it is where libvips is not installed. Started by `benchmarks.memory`."""
+"""A render process without libvips. Started by `benchmarks.memory`."""
 
 from functools import cache
 

@@ -1,6 +1,6 @@
-"""`quality = "auto"` against fixed qualities, and our measure of likeness against SSIMULACRA2 itself.
+"""`quality = "auto"` against fixed qualities, and our measure of similarity against the package ssimulacra2.
 
-python -m benchmarks.quality [FOLDER]     # with more photographs than scikit-image's, for instance large ones
+python -m benchmarks.quality [FOLDER]     # FOLDER: more photographs than scikit-image's, for instance large ones
 """
 
 import io
@@ -68,7 +68,7 @@ def compare(paths: list[Path], judge: Judge) -> None:
 
 
 def renderings(paths: list[Path], sides: tuple[int, ...]) -> Iterator[tuple[str, int, Image.Image]]:
-    """Squares of the photographs that have so many pixels."""
+    """Returns squares of the photographs that are large enough."""
     for path in paths:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image).convert("RGB")
@@ -137,7 +137,7 @@ def large(paths: list[Path]) -> Iterator[tuple[object, ...]]:
 
 
 def timed(picture: Image.Image, target: Target) -> tuple[bytes, float]:
-    """The file, and the milliseconds of a processor that it took: other work on the machine counts less so."""
+    """Returns the file, and milliseconds of processor time, which other work affects less than wall-clock time."""
     copy = picture.copy()
     start = time.process_time()
     file = encode(copy, target, None) if target.score is None else encode_with_search(copy, target, None)[0]
@@ -145,7 +145,7 @@ def timed(picture: Image.Image, target: Target) -> tuple[bytes, float]:
 
 
 def published(judge: Judge, picture: Image.Image, files: Sequence[bytes]) -> list[float]:
-    """Scores by the package."""
+    """Scores by the package ssimulacra2."""
     with TemporaryDirectory() as folder:
         paths = [Path(folder, str(number)) for number, _ in enumerate(files)]
         for path, file in zip(paths, files, strict=True):

@@ -1,4 +1,4 @@
-"""Interleaved runs, and tables."""
+"""Interleaved runs and Markdown tables."""
 
 import sys
 from collections.abc import Callable, Iterable
@@ -6,7 +6,7 @@ from statistics import median
 
 
 def medians(rounds: int, *works: Callable[[], tuple[float, ...]]) -> list[tuple[float, ...]]:
-    """The median of each figure of each work, run in turn so that a drifting machine slows all alike."""
+    """Returns the median of each figure of each work. Runs them in turn, so that a slower machine affects all."""
     runs = [[work() for work in works] for _ in range(rounds)]
     return [tuple(median(figures) for figures in zip(*seen, strict=True)) for seen in zip(*runs, strict=True)]
 
@@ -25,12 +25,12 @@ def figure(cell: object) -> str:
 
 
 def versus(value: float, goal: float | None) -> str:
-    """The value with its goal, which it is not to exceed; bold where it does."""
+    """Returns the value with its goal, bold if it exceeds the goal."""
     if goal is None:
         return figure(value)
     return f"**{figure(value)}** of {figure(goal)}" if value > goal else f"{figure(value)} of {figure(goal)}"
 
 
 def say(text: str) -> None:
-    """What is not part of the tables."""
+    """Prints a message that is not part of the tables."""
     print(text, file=sys.stderr, flush=True)

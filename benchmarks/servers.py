@@ -1,7 +1,6 @@
-"""The servers that are compared: Darkroom as its README starts it, and the peers with what their own documents advise.
+"""The servers that are compared: Darkroom as in its README, the peers as their own documents advise.
 
-All have the same originals in a folder (Darkroom, which takes uploads, is sent them first). Nothing listens beyond
-loopback.
+All have the same originals: the peers read a folder, Darkroom gets them as uploads first. All listen on loopback only.
 """
 
 import os
@@ -74,7 +73,7 @@ class Variant:
 
 
 class Server:
-    """A process, with its children, that answers on `port`. `path` gives a variant's URL path."""
+    """A process with its children that listens on `port`. `path` returns a variant's URL path."""
 
     def __init__(self, name: str, command: list[str], folder: Path, port: int, path: Callable[[Variant], str]) -> None:
         self.name = name
@@ -96,7 +95,7 @@ class Server:
             except OSError:
                 time.sleep(0.05)
         self.__exit__(None, None, None)
-        raise RuntimeError(f"{self.name} did not come up:\n{(self._folder / 'server.log').read_text()}")
+        raise RuntimeError(f"{self.name} did not start:\n{(self._folder / 'server.log').read_text()}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -105,11 +104,11 @@ class Server:
         self._process.wait()
 
     def peak(self) -> float:
-        """MiB: the sum of what each process had at its most, an upper bound."""
+        """Returns MiB: the sum of each process's own peak, which is an upper bound."""
         return sum(peak_mib(pid) for pid in self._processes())
 
     def cpu(self) -> float:
-        """Seconds of processor time that its processes have had."""
+        """Returns the seconds of processor time of all its processes."""
         ticks = 0
         for pid in self._processes():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -125,7 +124,7 @@ class Server:
 
 
 class Originals:
-    """Copies of pictures under names of their own, so that a variant of each is cold."""
+    """Copies images under new names, so that each copy has cold variants."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = _made(folder)
@@ -139,7 +138,7 @@ class Originals:
         return name
 
     def send(self, server: Server, names: Iterable[str]) -> None:
-        """To Darkroom, whose originals are uploads; the peers read the folder."""
+        """Uploads originals to Darkroom. The peers read the folder."""
         if server.name != "Darkroom":
             return
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
@@ -172,7 +171,7 @@ def ipx(folder: Path, originals: Originals, avif_quality: int) -> Server | None:
         return None
 
     def path(variant: Variant) -> str:
-        # A PNG of some quality would be one of 256 colours.
+        # With a quality, IPX reduces a PNG to 256 colours.
         quality = "" if variant.format is Format.PNG else f",q_{QUALITY.get(variant.format, avif_quality)}"
         format = "jpeg" if variant.format is Format.JPG else variant.format
         return f"/s_{variant.side}x{variant.side},fit_cover,f_{format}{quality}/{variant.original}"
@@ -199,7 +198,7 @@ def thumbor(folder: Path, originals: Originals, avif_quality: int, *, processes:
 
 
 def bare_uvicorn(folder: Path, body: bytes) -> Server:
-    """The ceiling of any Python application on this server: the same bytes, the same settings, no application."""
+    """A bare uvicorn that sends the same bytes with the same settings: the upper limit for Python applications."""
     here, port = _made(folder / "uvicorn"), free_port()
     (here / "variant.jpg").write_bytes(body)
     command = [sys.executable, "-m", "uvicorn", "benchmarks.peers.ceiling:app", "--app-dir", str(ROOT)]

@@ -1,4 +1,4 @@
-"""What start-up takes: processor seconds of whole commands, and of a server until it is ready."""
+"""Start-up: processor seconds of whole commands, and of a server until it is ready."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def main(*, rounds: int, quick: bool) -> None:
             f"darkroom {command}": partial(run, folder, command) for command in COMMANDS
         }
         works["darkroom serve, until /readyz answers 200"] = partial(serve, folder)
-        for work in works.values():  # compiles what was never imported, and makes the database
+        for work in works.values():  # compiles bytecode and creates the database
             work()
         seconds = [taken for [taken] in medians(rounds if quick else 2 * rounds, *works.values())]
     goals = [*COMMANDS.values(), READY_SECONDS]
@@ -49,7 +49,7 @@ def run(folder: Path, command: str) -> tuple[float]:
 
 
 def serve(folder: Path) -> tuple[float]:
-    """Of the server and its render processes."""
+    """Returns the processor seconds of the server and its render processes."""
     port = free_port()
     command = ["env", "-i", *(f"{name}={value}" for name, value in environment().items()), PROGRAM, "serve"]
     with Server("Darkroom", [*command, "--port", str(port)], folder, port, lambda _: "") as server:
@@ -70,5 +70,5 @@ def is_ready(port: int) -> bool:
 
 
 def environment() -> dict[str, str]:
-    """No settings; and bytecode is kept, as it is by default."""
+    """Returns an environment without settings, in which bytecode is kept, as by default."""
     return {"PATH": os.defpath}

@@ -1,4 +1,4 @@
-"""All standard variants of one original, as the warm-up makes them: Darkroom's one decode against sharp's."""
+"""All standard variants of one original: Darkroom's one decode, as in a warm-up, against sharp's."""
 
 from itertools import product
 
@@ -15,7 +15,7 @@ NINE = (Format.JPG, Format.PNG, Format.WEBP)
 def main(*, rounds: int, quick: bool) -> None:
     ours, sharp = tools.ours(), tools.sharp_with_equal_avif(quick=quick)
     if sharp is None:
-        say("together: left out, for it compares with sharp at equal AVIF scores")
+        say("together: skipped, it compares with sharp at equal AVIF scores")
         return
     rows = []
     with Worker(ours.command) as one, Worker(sharp.command) as other:

@@ -1,4 +1,4 @@
-"""The two that derive: Darkroom's pipeline, and sharp as Darkroom was specified with it."""
+"""The two tools that derive: Darkroom's pipeline, and sharp with the settings of Darkroom's specification."""
 
 import tempfile
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class Tool:
         return {"path": str(picture.path), "variants": wanted}
 
     def first(self, picture: Picture, side: int, format: Format, file: Path) -> tuple[int, float]:
-        """Bytes and peak MiB of one variant made by a fresh process and kept in `file`."""
+        """Makes one variant in a fresh process and keeps it in `file`. Returns its bytes and the peak in MiB."""
         with Worker(self.command) as fresh:
             answer = fresh.ask(**self.request(picture, (side, format)), save=str(file))
             return answer["sizes"][0], fresh.peak()
@@ -44,14 +44,14 @@ def ours() -> Tool:
 
 
 def sharp() -> Tool | None:
-    """With the specification's settings: mozjpeg 85, WebP 85, PNG's level 9; AVIF's quality is still to be set."""
+    """Returns sharp with the specification's settings: mozjpeg 85, WebP 85, PNG level 9. AVIF's quality is set later."""
     command = install.sharp()
     return command and Tool("sharp", command, rounded, {Format.JPG: 85, Format.WEBP: 85})
 
 
 @cache
 def sharp_with_equal_avif(*, quick: bool) -> Tool | None:
-    """sharp at the AVIF quality whose mean score on JPEGs is nearest to ours, found by halving."""
+    """Returns sharp at the AVIF quality whose mean score on JPEG sources is nearest to ours, found by bisection."""
     peer, python = sharp(), install.python("tools")
     if peer is None or python is None:
         return None

@@ -1,4 +1,4 @@
-"""Uploads through the queue, from the first byte sent to the last standard variant stored."""
+"""Uploads through the queue: from the first byte sent to the last standard variant stored."""
 
 import tempfile
 import time
@@ -40,7 +40,7 @@ def main(*, rounds: int, quick: bool) -> None:
 
 
 def wait(port: int, ids: list[str]) -> int:
-    """Until all are complete; the number of variants."""
+    """Waits until all warm-ups are complete. Returns the number of variants."""
     variants, deadline = 0, time.monotonic() + PATIENCE
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         for one in ids:

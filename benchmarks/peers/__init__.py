@@ -1,1 +1,1 @@
-"""What Darkroom is measured against and with: each from its own lock file, installed into `benchmarks/.peers`."""
+"""The programs to compare with and to measure with, each installed from its own lock file into `benchmarks/.peers`."""

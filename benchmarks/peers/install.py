@@ -1,4 +1,4 @@
-"""Installs the peers on first use, each into its own folder; says what is missing, and the rest goes on without it."""
+"""Installs the peers on first use, each into its own folder. Names those that cannot be installed."""
 
 import shutil
 import subprocess
@@ -14,13 +14,13 @@ FOLDER = HERE.with_name(".peers")
 
 @cache
 def node() -> Path | None:
-    """The folder with sharp and IPX in it."""
+    """Returns the folder with sharp and IPX."""
     if not (shutil.which("node") and shutil.which("npm")):
         say("missing: sharp and IPX (no node and npm here)")
         return None
     folder = FOLDER / "node"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("package.json", "package-lock.json", "sharp.mjs"):  # beside node_modules, where imports are looked up
+    for name in ("package.json", "package-lock.json", "sharp.mjs"):  # Node finds packages next to them
         shutil.copy(HERE / name, folder)
     done = folder / "node_modules/.package-lock.json"
     if not done.exists() or done.stat().st_mtime < (HERE / "package-lock.json").stat().st_mtime:
@@ -33,14 +33,14 @@ def node() -> Path | None:
 
 @cache
 def sharp() -> list[str] | None:
-    """The command that derives with sharp, as `worker` expects it."""
+    """Returns the command of a `Worker` that derives with sharp."""
     folder = node()
     return None if folder is None else ["node", str(folder / "sharp.mjs")]
 
 
 @cache
 def python(name: str) -> Path | None:
-    """The interpreter of a virtual environment of `name.txt`."""
+    """Returns the Python interpreter of a virtual environment with the packages of `name.txt`."""
     lock, environment = HERE / f"{name}.txt", FOLDER / name
     done = environment / "installed"
     if not done.exists() or done.stat().st_mtime < lock.stat().st_mtime:

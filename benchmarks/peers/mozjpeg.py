@@ -1,4 +1,4 @@
-"""mozjpeg's lossless optimiser over a JPEG. Runs in the environment of tools.txt; one JSON line in, one out."""
+"""Runs mozjpeg's lossless optimiser over a JPEG. Runs in the environment of tools.txt; one JSON line in, one out."""
 
 import json
 import sys

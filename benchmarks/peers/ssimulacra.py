@@ -1,9 +1,9 @@
-"""SSIMULACRA2 of files against a reference. Runs in the environment of tools.txt; one JSON line in, one out.
+"""Computes SSIMULACRA2 of files against a reference. Runs in the environment of tools.txt; one JSON line in, one out.
 
-Built from the parts of the `ssimulacra2` package, for three reasons: the reference is prepared once for all files;
-transparent pictures are judged over dark and over light grey, and the worse counts, as the original program does; and
-where a picture is too small for all six scales (150 px), the weights stay with their scales, which the package's loop
-does not see to, and scores some 14 points too low.
+It uses parts of the package `ssimulacra2`, for three reasons. The reference is prepared once for all files. Transparent
+images are scored over dark and over light grey, and the lower score counts, as in the original program. If an image is
+too small for all six scales (150 px), each scale keeps its own weights; the package's loop shifts them, and its scores
+are about 14 points too low.
 """
 
 import json
@@ -20,7 +20,7 @@ GREYS = (26, 230)
 
 
 class Reference:
-    """Everything that depends on the reference alone."""
+    """All values that depend on the reference only."""
 
     def __init__(self, pixels: Any) -> None:
         self._scales = []

@@ -1,4 +1,4 @@
-"""A process that takes one JSON line, does its work, and answers with one JSON line. All that is measured speaks so."""
+"""A process that reads one JSON line, works, and answers with one JSON line. All measured programs do so."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._process:  # closes the pipes, which ends it
+        with self._process:  # closes the pipes, and the process exits
             pass
 
     def ask(self, **message: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ class Worker:
         return answer
 
     def timed(self, **message: Any) -> Callable[[], tuple[float, ...]]:
-        """What asks and gives the milliseconds, of the clock and of the processor."""
+        """Sends a request. Returns the response, and the milliseconds of wall-clock and processor time."""
 
         def work() -> tuple[float, ...]:
             answer = self.ask(**message)
@@ -50,9 +50,6 @@ class Worker:
 
 
 def peak_mib(pid: int) -> float:
-    """The most memory that was resident, in MiB.
-
-    Not wait4's ru_maxrss: that of a child begins with its parent's, who forked it.
-    """
+    """Returns the peak resident memory in MiB. Not wait4's ru_maxrss: a child's starts at its parent's."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
