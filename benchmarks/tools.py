@@ -44,7 +44,7 @@ def ours() -> Tool:
 
 
 def sharp() -> Tool | None:
-    """Returns sharp with the specification's settings: mozjpeg 85, WebP 85, PNG level 9. AVIF's quality is set later."""
+    """Returns sharp with the specification's settings: mozjpeg 85, WebP 85, PNG level 9. AVIF is set later."""
     command = install.sharp()
     return command and Tool("sharp", command, rounded, {Format.JPG: 85, Format.WEBP: 85})
 

@@ -1,4 +1,4 @@
-"""`Accept` headers for both edges: the table that the origin shares with them, and others put together at random."""
+"""`Accept` headers for both edges: the table that the origin's tests share, and random combinations."""
 
 import json
 import random
@@ -11,7 +11,7 @@ _WEIGHTS = ("", ";q=0", ";q=1", "; q=0.5", " ;q=0.9", ";q=0.001", ";q=2", ";Q=0.
 
 
 def random_accepts(count: int) -> list[str]:
-    """The same ones each time."""
+    """The same headers in each run."""
     rng = random.Random(1)
     return [
         rng.choice([",", ", "]).join(rng.choice(_RANGES) + rng.choice(_WEIGHTS) for _ in range(rng.randint(0, 5)))

@@ -1,4 +1,4 @@
-"""What a camera writes beside the pixels: orientation, EXIF, XMP, and a photograph that has all of it."""
+"""Camera files: orientation, EXIF, XMP, and a photograph with all of them."""
 
 import struct
 from functools import cache
@@ -55,16 +55,16 @@ def camera_exif(orientation: int = 1) -> Image.Exif:
 
 
 def exif_with_text_orientation(text: bytes) -> bytes:
-    """EXIF whose one entry is an orientation that is text, as in known attacks on what prints it."""
+    """EXIF with a text as orientation, as in known attacks on programs that print it."""
     entry = struct.pack(">HHII", ExifTags.Base.Orientation, 2, len(text) + 1, 26)
     return b"Exif\x00\x00MM\x00\x2a\x00\x00\x00\x08" + struct.pack(">H", 1) + entry + b"\0\0\0\0" + text + b"\0"
 
 
 @cache
 def camera_jpeg(orientation: int = 1, size: tuple[int, int] = (4032, 3024)) -> bytes:
-    """Detail as a phone saves it: Display P3, EXIF with place and serial number, XMP, a comment.
+    """A detailed JPEG as a phone saves it: Display P3, EXIF with location and serial number, XMP, a comment.
 
-    Twelve megapixels take a fifth of a second to decode: pass a small `size` where pixels are not the point.
+    Twelve megapixels take a fifth of a second to decode: pass a small `size` if pixels do not matter.
     """
     mosaic = Image.new("RGB", size)
     tiles = [photograph(name) for name in COLOR_PHOTOGRAPHS]

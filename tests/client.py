@@ -1,4 +1,4 @@
-"""A client of a real service: it uploads, asks, and waits for what becomes of that."""
+"""A client of a real service: uploads, requests, and waits."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ import httpx
 from tests.http_client import http
 from tests.service import Service
 
-GUARD = 60  # seconds until a test gives up waiting for what should happen
+GUARD = 60  # seconds until a test gives up waiting
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,9 @@ class Answer:
 
 
 async def get(url: str) -> Answer:
-    """On a connection of its own. For hundreds at once a whole HTTP client would be busier than the server."""
+    """Uses a connection of its own. For hundreds of requests at once, an HTTP client would need more CPU than the
+    server.
+    """
     start = time.monotonic()
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -65,7 +67,7 @@ def complete(service: Service, *upload_ids: str) -> bool:
 
 
 def completed(service: Service, upload_id: str) -> dict[str, Any]:
-    """The document of its status, once the warm-up is complete."""
+    """Waits until the warm-up is complete. Returns the status document."""
     deadline = time.monotonic() + GUARD
     while time.monotonic() < deadline:
         document: dict[str, Any] = http.get(f"{service.url}/images/{upload_id}/status").json()

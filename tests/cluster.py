@@ -1,4 +1,4 @@
-"""What several machines share, as real servers on loopback: an S3 bucket, Redis, and a migrated Postgres database."""
+"""The real servers that several machines share, on loopback: an S3 bucket, Redis, and a migrated Postgres database."""
 
 import asyncio
 from collections import Counter
@@ -26,12 +26,12 @@ from tests.service import Service, Worker
 T = TypeVar("T")
 
 TINY = '[sizes.tiny]\nwidth = 24\nheight = 24\n[sizes.small]\nwidth = 48\nheight = 48\nfit = "cover"\n'
-"""A `darkroom.toml` of two small sizes, so that a warm-up takes a tenth of a second."""
+"""A `darkroom.toml` with two small sizes, whose warm-up takes a tenth of a second."""
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Machines of one installation; `folder` holds a data folder for each, for they share no disk."""
+    """Machines of one installation, each with its own data folder below `folder`."""
 
     folder: Path
     redis: RedisServer
@@ -42,7 +42,7 @@ class Cluster:
 
     @classmethod
     def create(cls, folder: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer) -> Self:
-        """With a bucket and a database of its own, both empty."""
+        """Creates an empty bucket and a migrated database."""
         cluster = cls(folder, redis, postgres, seaweedfs, f"darkroom-{uuid4().hex[:12]}", postgres.create_database())
         seaweedfs.create_bucket(cluster.bucket)
         asyncio.run(cluster._with_database(Database.migrate))
@@ -64,7 +64,7 @@ class Cluster:
         return {**self.store_settings, "REDIS_URL": self.redis.url, "DATABASE_URL": self.database_url}
 
     def proxy(self, name: str, **settings: str) -> Service:
-        """Told of no database."""
+        """Returns a proxy without database settings."""
         known = self.store_settings | {"REDIS_URL": self.redis.url}
         return Service(self.machine(name), "--role", "proxy", **known | settings)
 
@@ -78,7 +78,7 @@ class Cluster:
         return Worker(self.machine(name), *arguments, **self.settings | settings)
 
     def machine(self, name: str) -> Path:
-        """Its folder; `darkroom.toml` there is that of the installation, if it has one."""
+        """Returns the machine's folder, with the installation's `darkroom.toml` if it has one."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         if (shared := self.folder / "darkroom.toml").exists():
@@ -86,15 +86,15 @@ class Cluster:
         return folder
 
     def objects(self, prefix: str = "") -> list[str]:
-        """Every key in the bucket."""
+        """Returns every key in the bucket."""
         return self.seaweedfs.keys(self.bucket, prefix)
 
     def statuses(self) -> Counter[JobStatus]:
-        """How many accepted uploads there are, by status."""
+        """Counts accepted uploads by status."""
         return Counter(asyncio.run(self._with_database(lambda database: JobRepository(database).count())))
 
     def rows(self) -> tuple[list[UploadId], list[UploadId]]:
-        """The ids in both tables: jobs, images."""
+        """Returns the ids in both tables: jobs, images."""
         return asyncio.run(self._with_database(_ids))
 
     async def _with_database(self, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
@@ -115,7 +115,7 @@ async def _ids(database: Database) -> tuple[list[UploadId], list[UploadId]]:
 
 
 def small_picture(seed: int) -> bytes:
-    """Each its own: 160x120 of noise on a gradient, some kilobytes."""
+    """Returns a JPEG, different for each number: 160x120 of noise on a gradient, some kilobytes."""
     noise = np.random.default_rng(seed).integers(0, 40, (120, 160, 3), np.uint8)
     gradient = np.linspace(0, 200, 160, dtype=np.uint8)[None, :, None]
     file = BytesIO()

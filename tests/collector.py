@@ -1,4 +1,4 @@
-"""An OpenTelemetry collector that keeps what it is sent."""
+"""An OpenTelemetry collector that records what it receives."""
 
 import gzip
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 @dataclass(frozen=True)
 class Span:
-    """Ids in hex; `facts` are its attributes."""
+    """A span. Ids are hexadecimal; `facts` are its attributes."""
 
     trace: str
     id: str

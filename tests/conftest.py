@@ -1,4 +1,4 @@
-"""What several suites share: servers, started once for the session and only when a test asks; and what they require."""
+"""Fixtures that several suites share: servers, started once per session and only if a test needs them; requirements."""
 
 import asyncio
 import os
@@ -17,8 +17,8 @@ from tests.programs import missing_packages
 from tests.redis_server import RedisServer
 from tests.seaweedfs import WEED, SeaweedServer
 
-# Examples of each property; `--hypothesis-profile` names another. Machines are shared, so no example has a deadline,
-# and a test's own folder may be written to again.
+# Examples of each property; `--hypothesis-profile` selects a profile. Machines are shared, so examples have no
+# deadline. Examples of one test share its folder.
 _ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 settings.register_profile("quick", _ANY_SPEED, max_examples=20)
 settings.register_profile("ci", _ANY_SPEED, max_examples=50)
@@ -35,7 +35,7 @@ def seaweedfs() -> Iterator[SeaweedServer]:
 
 
 def missing(reason: str) -> NoReturn:
-    """`.ci/run` provides what tests need, and there nothing may be missing; elsewhere `make test` does without it."""
+    """`.ci/run` installs all programs, so a missing one is an error there. `make test` skips its tests."""
     if os.environ.get("CI") == "true":  # noqa: TID251 - CI's variable, not a setting of Darkroom
         pytest.fail(reason)
     pytest.skip(reason)
@@ -49,12 +49,12 @@ def need(program: str | None, package: str) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if packages := missing_packages():
         terminalreporter.write_line(
-            f"Skipped what needs programs that are not installed: apt-get install {' '.join(packages)}", yellow=True
+            f"Skipped tests of programs that are not installed: apt-get install {' '.join(packages)}", yellow=True
         )
 
 
 def ci_module(name: str) -> Any:
-    """A package of the dependency group `ci`, imported when a test needs it: elsewhere it is not installed."""
+    """Imports a package of the dependency group `ci` when a test needs it; it may be missing elsewhere."""
     try:
         return import_module(name)
     except ImportError:
@@ -63,20 +63,20 @@ def ci_module(name: str) -> Any:
 
 @pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty SQLite catalogue. Tests copy it: to migrate each takes ten times as long."""
+    """An empty SQLite catalogue. Tests copy it, because migrating takes ten times as long."""
     path = tmp_path_factory.mktemp("migrated") / "catalog.db"
 
     async def migrate() -> None:
         database = Database(f"sqlite+aiosqlite:///{path}")
         await database.migrate()
-        await database.close()  # leaves everything in the one file
+        await database.close()  # writes everything to the one file
 
     asyncio.run(migrate())
     return path
 
 
 def reads(file: str) -> pytest.MarkDecorator:
-    """For tests that take memory, limits or environments from Linux's /proc: other systems have no such file."""
+    """For tests that read memory, limits or environments from /proc, which only Linux has."""
     return pytest.mark.skipif(not Path(file).exists(), reason=f"reads {file}, which is not there")
 
 
@@ -89,7 +89,7 @@ def redis_server() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis(redis_server: RedisServer) -> RedisServer:
-    """Running and empty, whatever the test before has done to it."""
+    """A running and empty server, whatever the previous test did."""
     redis_server.refresh()
     return redis_server
 
@@ -103,7 +103,7 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def postgres(postgres_server: PostgresServer) -> PostgresServer:
-    """Running, whatever the test before has done to it."""
+    """A running server, whatever the previous test did."""
     postgres_server.resume()
     postgres_server.start()
     return postgres_server

@@ -1,4 +1,4 @@
-"""Callers of a service, many at once, and what they see."""
+"""Many concurrent clients of a service, and their responses."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ class Answer:
 
 
 async def ask(url: str, start: asyncio.Event, connected: Callable[[], None]) -> Answer:
-    """One GET on a connection of its own, sent when all the others are. Raises where the server hangs up."""
+    """Sends one GET on a connection of its own, together with all others. Raises if the server hangs up."""
     host, _, rest = url.removeprefix("http://").partition(":")
     port, _, path = rest.partition("/")
     reader, writer = await asyncio.open_connection(host, int(port))

@@ -1,4 +1,4 @@
-"""Hand-written stand-ins that several suites share: they count what they are asked, and fail or wait when told to."""
+"""Fakes that several suites share: they record calls, and fail or wait on request."""
 
 import asyncio
 import selectors
@@ -22,7 +22,7 @@ from proxy.telemetry import Metrics
 
 
 class Gate:
-    """Callers wait until it is opened; `reached` is set when the first has arrived."""
+    """Callers wait until it is opened. `reached` is set when the first one waits."""
 
     def __init__(self) -> None:
         self.reached = asyncio.Event()
@@ -37,7 +37,7 @@ class Gate:
 
 
 class CountingStore:
-    """An ObjectStore over `inner` that keeps a record of every call as (method, key) and misbehaves on demand."""
+    """An ObjectStore over `inner` that records every call as (method, key), and fails or waits on request."""
 
     def __init__(self, inner: ObjectStore | None = None) -> None:
         self.inner = inner or MemoryStore()
@@ -50,11 +50,11 @@ class CountingStore:
         return sum(1 for call in self.calls if call[0] == method and key in (None, call[1]))
 
     def fail(self, method: str, times: int = 1) -> None:
-        """The next `times` calls of `method` raise StoreUnavailable and change nothing; 0 mends it."""
+        """Makes the next `times` calls of `method` raise StoreUnavailable without effect. 0 stops this."""
         self._failures[method] = times
 
     def hold(self, method: str, *, done: bool = False) -> Gate:
-        """Calls of `method` wait at the gate: before they do anything, or with `done`, before they return."""
+        """Makes calls of `method` wait at the gate: before they have an effect or, with `done`, before they return."""
         gates = self._after if done else self._before
         gates[method] = Gate()
         return gates[method]
@@ -118,14 +118,14 @@ class CountingStore:
             await self.inner.close()
 
     async def keys(self, prefix: str = "") -> Sequence[str]:
-        """What is stored, unrecorded."""
+        """Returns the stored keys, without recording the call."""
         return [info.key async for info in self.inner.list(prefix)]
 
 
 class FakePool:
-    """RenderPool's shape without processes; a rendering is a sentence about what was asked for.
+    """A RenderPool without processes. A rendered file is a sentence that describes its target.
 
-    It answers in reverse order, because the real one keeps its own order too.
+    It yields files in reverse order, because the real pool chooses its own order too.
     """
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class FakePool:
         self.priorities: list[Priority] = []
         self.estimates: list[int] = []
         self.most: int | None = None
-        """Bytes; what costs more is too heavy."""
+        """Bytes; an estimate above it raises TooHeavy."""
         self.full = False
         self.live_waiting = False
         self.renderings = 0
@@ -144,11 +144,11 @@ class FakePool:
         self._entrances: dict[Priority, Gate] = {}
 
     def hold_entrance(self, priority: Priority) -> Gate:
-        """A gate before every process for that priority."""
+        """Returns the gate before every process for `priority`."""
         return self._entrances.setdefault(priority, Gate())
 
     def hold(self, rendering: int = 1) -> Gate:
-        """A gate before that rendering, counted from 1 over the pool's life."""
+        """Returns the gate before that rendering, counted from 1 over the pool's life."""
         return self._gates.setdefault(rendering, Gate())
 
     @property
@@ -164,7 +164,7 @@ class FakePool:
         return nullcontext()
 
     async def estimate_memory(self, path: Path, targets: Sequence[Target]) -> int:
-        """A thousand a target, and what the original has of bytes."""
+        """Returns 1000 bytes for each target, plus the size of the original."""
         cost = 1000 * len(targets) + (await anyio.Path(path).stat()).st_size
         if self.most is not None and cost > self.most:
             raise TooHeavy
@@ -200,17 +200,17 @@ class FakePool:
 
 
 def rendering_of(original: bytes, target: Target) -> bytes:
-    """What FakePool makes of an original."""
+    """Returns the file that FakePool renders."""
     return original + f" as {target.width}x{target.height} {target.format}".encode()
 
 
 def sample(metrics: Metrics, name: str, **labels: str) -> float:
-    """A metric's value; 0 until it is first set."""
+    """Returns a metric's value, 0 if it was never set."""
     return metrics.registry.get_sample_value(name, labels) or 0
 
 
 def listing(folder: Path) -> list[str]:
-    """The names in a folder; none where there is no folder."""
+    """Returns the names in a folder, none if it does not exist."""
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
@@ -222,9 +222,9 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer when nothing else is to do: hours pass at once, in order.
+    """An event loop whose clock jumps to the next timer when it is idle: hours pass at once, in order.
 
-    For code that sleeps and starts no threads or processes: their answers would lose against every timer.
+    Only for code that starts no threads or processes, because every timer would run before their results.
     """
 
     def __init__(self) -> None:
@@ -249,7 +249,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer; header names are lower-case, and no header may come twice."""
+    """An HTTP response. Header names are lower-case, and none may be repeated."""
 
     status: int
     headers: dict[str, str] = field(default_factory=dict)
@@ -259,7 +259,7 @@ class Answer:
 async def ask(
     app: ASGIApp, raw_path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, query: str = ""
 ) -> Answer:
-    """Sends what no HTTP client would: `raw_path` as it stands, decoded as servers do for `scope["path"]`."""
+    """Sends `raw_path` unchanged, which HTTP clients would not, decoded as servers do for `scope["path"]`."""
     sent = {"host": "origin.test"} | {name.lower(): value for name, value in (headers or {}).items()}
     scope = {
         "type": "http",

@@ -1,4 +1,4 @@
-"""ICC profiles written by hand, so that a test can compute what must come of a colour."""
+"""Hand-written ICC profiles, so that tests can compute the expected colours."""
 
 import struct
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ def srgb_encode(value: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def to_xyz_d50(primaries: Sequence[tuple[float, float]]) -> Matrix:
-    """Linear RGB with these primaries and a D65 white to XYZ as a profile has it, adapted to D50 by Bradford."""
+    """Converts linear RGB with these primaries and a D65 white to XYZ, adapted to D50 by Bradford, as in a profile."""
     xyz = np.array([(x / y, 1, (1 - x - y) / y) for x, y in primaries]).T
     x, y = D65_XY
     white = np.array([x / y, 1, (1 - x - y) / y])
@@ -88,11 +88,11 @@ INKS_LAB = {
     (0, 1, 1): (48.0, 58.0, 40.0),
     (1, 1, 1): (22.0, 0.0, 0.0),
 }
-"""CIELAB (D50) of full cyan, magenta and yellow over one another: a dull press, whose inks all lie within sRGB."""
+"""CIELAB (D50) of cyan, magenta, yellow and their overprints: a press with dull inks, all within sRGB."""
 
 
 def press_profile(black_lightness: float = 0.0, paper: NDArray[np.float64] = D50) -> bytes:
-    """A CMYK profile that mixes `INKS_LAB` linearly; black ink covers all, as well as it can."""
+    """A CMYK profile that mixes `INKS_LAB` linearly; black ink darkens all of them."""
     nodes = b""
     for index in range(16):
         cyan, magenta, yellow, black = (index >> bit & 1 for bit in (3, 2, 1, 0))

@@ -1,4 +1,4 @@
-"""The lock files, read: what they pin, for which platforms, with which hashes."""
+"""Parses the lock files: pins, platforms, hashes."""
 
 import re
 from pathlib import Path
@@ -11,13 +11,13 @@ _PIN = re.compile(r"^(?P<requirement>[a-z0-9].*?) \\\n(?P<hashes>(?: +--hash=\S+
 
 
 def locked(lock: str) -> list[tuple[Requirement, list[str]]]:
-    """Every requirement of a lock file with its hashes."""
+    """Returns every requirement of a lock file with its hashes."""
     found = _PIN.finditer((ROOT / lock).read_text())
     return [(Requirement(pin["requirement"]), re.findall(r"--hash=(\S+)", pin["hashes"])) for pin in found]
 
 
 def pins(lock: str) -> dict[str, str]:
-    """Versions by name, without what is for other platforms or Pythons."""
+    """Returns versions by name, without those for other platforms or Python versions."""
     return {
         requirement.name: str(requirement.specifier).removeprefix("==")
         for requirement, _ in locked(lock)

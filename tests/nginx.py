@@ -1,4 +1,4 @@
-"""Real nginx with the configuration that is shipped, and an origin that does as it is told."""
+"""A real nginx with the shipped configuration, and a stub origin."""
 
 import os
 import shutil
@@ -27,14 +27,14 @@ PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/loc
 def nginx(
     folder: Path, proxy_url: str, ingest_url: str, bucket_url: str | None = None, variants: str | None = None
 ) -> Iterator[str]:
-    """nginx.conf before these servers, with this machine's addresses and folders for the containers'; its URL.
+    """Starts nginx with nginx.conf in front of these servers, with local addresses and folders. Yields its URL.
 
-    `bucket_url`, a bucket's own, is asked before the proxy. `variants` stands for the shipped deploy/variants.conf.
+    It asks `bucket_url`, if given, before the proxy. `variants` replaces the shipped deploy/variants.conf.
     """
     port = free_port()
     (folder / "nginx.conf").write_text(_configuration(folder, port, proxy_url, ingest_url, bucket_url))
     (folder / "variants.conf").write_text(variants or (ROOT / "deploy" / "variants.conf").read_text())
-    options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")  # or its workers may not enter `folder`
+    options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")  # its workers must enter `folder`
     command = [str(PROGRAM), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log", "-g", options]
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(command, cwd=folder, stderr=output)
@@ -85,7 +85,7 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", url: str, folder: Path) -
 
 @dataclass
 class Answer:
-    """What the origin says next; `seconds` is how long it thinks first."""
+    """The origin's next response, sent after `seconds`."""
 
     status: int = 200
     body: bytes = b"picture"
@@ -95,7 +95,7 @@ class Answer:
 
 @dataclass
 class Asked:
-    """One request as it reached the origin; header names in lower case."""
+    """A request as the origin received it. Header names are lower-case."""
 
     method: str
     path: str
@@ -104,7 +104,7 @@ class Asked:
 
 
 class StubOrigin:
-    """Answers everything with `answer`, and keeps what it was asked."""
+    """Responds to every request with `answer`, and records the requests."""
 
     def __init__(self) -> None:
         self.answer = Answer()
@@ -114,7 +114,7 @@ class StubOrigin:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # head and body go out apart, and the second would wait 40 ms
+            disable_nagle_algorithm = True  # otherwise the body waits 40 ms after the head
 
             def setup(self) -> None:
                 super().setup()
@@ -157,16 +157,16 @@ class StubOrigin:
         return Counter(asked.path for asked in self.asked)
 
     def close(self) -> None:
-        """Ends its connections as well: nginx keeps some, and would be answered over them."""
+        """Also closes its connections, because nginx would reuse them."""
         self._server.shutdown()
         self._server.server_close()
         for connection in self._connections:
-            with suppress(OSError):  # it has ended
+            with suppress(OSError):  # closed already
                 connection.shutdown(socket.SHUT_RDWR)
 
 
 def raw(url: str, target: str, method: str = "GET") -> int:
-    """The status for a request line as it is: clients would tidy the target up."""
+    """Returns the status for an unchanged request line; HTTP clients would normalise the target."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(f"{method} {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))

@@ -1,4 +1,4 @@
-"""Real photographs, small; `data/photographs/README.md` says where each is from and under which licence."""
+"""Small real photographs; `data/photographs/README.md` lists their sources and licences."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def photograph_bytes(name: str) -> bytes:
 
 
 def photograph(name: str) -> Image.Image:
-    """Decoded, and without what its file said beside the pixels."""
+    """Returns the decoded image without the file's metadata."""
     with Image.open(photograph_path(name)) as image:
         image.load()
     image.info = {}

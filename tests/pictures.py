@@ -1,4 +1,4 @@
-"""Pictures of every kind that the origin may be fed, made in memory."""
+"""Images of every kind, made in memory."""
 
 import struct
 import zlib
@@ -19,7 +19,7 @@ def save(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def jpeg(image: Image.Image, **options: Any) -> bytes:
-    """Nearly lossless, so that what a test sees is the program's doing."""
+    """Encodes nearly without loss, so that all differences come from the tested code."""
     return save(image, "JPEG", **{"quality": 97, "subsampling": "4:4:4"} | options)
 
 
@@ -36,13 +36,13 @@ def chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def png_header(width: int, height: int, depth: int = 8, color_type: int = 2) -> bytes:
-    """A PNG's signature and header, and nothing after them."""
+    """Returns a PNG's signature and header only."""
     header = struct.pack(">IIBBBBB", width, height, depth, color_type, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header)
 
 
 def raw_png(samples: Samples, depth: int, *chunks: bytes) -> bytes:
-    """A PNG of any depth, which Pillow cannot write; `samples` is height x width, or height x width x channels."""
+    """Returns a PNG of any depth, which Pillow cannot write. `samples`: height x width, or height x width x channels."""
     height, width = samples.shape[:2]
     channels = samples.reshape(height, width, -1).shape[2]
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
@@ -57,7 +57,9 @@ def raw_png(samples: Samples, depth: int, *chunks: bytes) -> bytes:
 
 
 def ycck_jpeg(inks: Image.Image) -> bytes:
-    """Photoshop's CMYK: inks inverted, CMY as YCbCr. Pillow writes no YCCK, so what it writes is relabelled."""
+    """Returns Photoshop's CMYK: inverted inks, CMY stored as YCbCr. Pillow cannot write YCCK, so its file is
+    relabelled.
+    """
     cyan, magenta, yellow, black = inks.split()
     luma, blue, red = Image.merge("RGB", (cyan, magenta, yellow)).convert("YCbCr").split()
     as_stored = [band.point(lambda value: 255 - value) for band in (luma, blue, red)]
@@ -67,14 +69,14 @@ def ycck_jpeg(inks: Image.Image) -> bytes:
 
 
 def unmarked_cmyk_jpeg(inks: Image.Image) -> bytes:
-    """CMYK whose Photoshop marker was lost on the way. Browsers take it for inverted all the same."""
+    """Returns inverted CMYK without the Photoshop marker. Browsers treat it as inverted too."""
     file = jpeg(inks)
     start = file.index(b"Adobe") - 4
     return file[:start] + file[start + 16 :]
 
 
 def flat_webp(width: int, height: int) -> bytes:
-    """One colour, lossless: 40 bytes, whatever its size, for a small one's header is rewritten."""
+    """Returns one colour, lossless, in 40 bytes: a small file with another size in its header."""
     file = bytearray(webp(Image.new("RGBA", (16, 16), (200, 30, 30, 128))))
     start = file.index(b"VP8L") + 9
     bits = int.from_bytes(file[start : start + 4], "little") & ~0xFFFFFFF
@@ -83,21 +85,21 @@ def flat_webp(width: int, height: int) -> bytes:
 
 
 def jpeg_of_scans(image: Image.Image, scans: int) -> bytes:
-    """A progressive JPEG whose last scan is repeated until there are `scans`."""
+    """Returns a progressive JPEG whose last scan is repeated until it has `scans`."""
     file = jpeg(image, progressive=True)
     last = file[file.rindex(b"\xff\xda") : -2]
     return file[:-2] + last * (scans - file.count(b"\xff\xda")) + b"\xff\xd9"
 
 
 def animated(image: Image.Image, format: str) -> bytes:
-    """Three frames: `image` first, then a red and a blue one."""
+    """Returns three frames: `image` first, then a red and a blue one."""
     others = [Image.new(image.mode, image.size, color) for color in ("red", "blue")]
     options: dict[str, Any] = {"lossless": True} if format == "WEBP" else {}
     return save(image, format, save_all=True, append_images=others, duration=100, **options)
 
 
 def disc(color: tuple[int, int, int], side: int = 400) -> Image.Image:
-    """A smooth-edged disc of one colour on transparent black, as programs for drawing export it."""
+    """Returns a smooth-edged disc of one colour on transparent black, as drawing programs export it."""
     big = Image.new("L", (side * 4, side * 4))
     ImageDraw.Draw(big).ellipse([side * 0.4, side * 0.4, side * 3.6, side * 3.6], fill=255)
     alpha = big.resize((side, side), Image.Resampling.BOX)

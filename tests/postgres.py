@@ -1,4 +1,4 @@
-"""A real Postgres for the tests: Debian's binaries, a cluster of its own in a temporary folder, on loopback."""
+"""A real Postgres for the tests: Debian's binaries, a cluster in a temporary folder, on loopback."""
 
 import os
 import secrets
@@ -14,14 +14,14 @@ from uuid import uuid4
 from tests.server import Server, free_port
 
 _VERSIONS = Path("/usr/lib/postgresql")
-_ACCOUNT = "postgres"  # Postgres refuses to run as root; Debian's package makes this account
+_ACCOUNT = "postgres"  # Postgres refuses to run as root; Debian's package creates this account
 
 
 class PostgresServer(Server):
-    """One cluster with one user, whose password is made up here.
+    """A cluster with one user and a random password.
 
-    It does not wait for the disk (fsync is off): a killed process loses nothing by that, as the kernel keeps what was
-    written; only a power cut would. `synchronous_commit` stays on: it decides whether a commit is written at all.
+    fsync is off: a killed process loses nothing, because the kernel keeps written data; only a power cut would lose it.
+    `synchronous_commit` stays on, because it decides whether a commit is written at all.
     """
 
     name = "Postgres"
@@ -36,7 +36,7 @@ class PostgresServer(Server):
             self._account = {"user": _ACCOUNT, "group": _ACCOUNT, "extra_groups": []}
 
     def start(self) -> None:
-        """Returns when it takes queries, after such recovery as its end made necessary."""
+        """Starts the server. Returns when it accepts queries, after any recovery."""
         if self._runs():
             return
         if not (self._folder / "data").exists():
@@ -59,14 +59,14 @@ class PostgresServer(Server):
         )
 
     def create_database(self) -> str:
-        """The URL of a new one."""
+        """Creates a database. Returns its URL."""
         name = f"test_{uuid4().hex}"
         failure = self._run("createdb", name)
         assert failure is None, failure
         return self.url(name)
 
     def drop_database(self, url: str) -> None:
-        """Ends its connections, too."""
+        """Drops a database and closes its connections."""
         failure = self._run("dropdb", "--force", url.rpartition("/")[2])
         assert failure is None, failure
 
@@ -74,13 +74,13 @@ class PostgresServer(Server):
         return f"postgresql+asyncpg://darkroom:{password or self._password}@127.0.0.1:{self._port}/{database}"
 
     def stop(self) -> None:
-        """Connections are ended and told so; a checkpoint is written."""
+        """Stops in order: connections are closed, and a checkpoint is written."""
         self._end(signal.SIGINT)
 
     def _initialize(self) -> None:
         password = self._folder / "password"
         password.write_text(self._password)
-        password.chmod(0o644)  # in a folder that only its owner enters
+        password.chmod(0o644)  # only its owner can enter the folder
         done = subprocess.run(
             [
                 *(_program("initdb"), "--pgdata=data", "--username=darkroom", "--pwfile=password"),
@@ -97,7 +97,7 @@ class PostgresServer(Server):
             raise RuntimeError(f"initdb failed:\n{done.stdout}\n{done.stderr}")
 
     def _run(self, program: str, *arguments: str) -> str | None:
-        """None if it succeeded, or what it said."""
+        """Returns None if it succeeded, else its output."""
         done = subprocess.run(
             [_program(program), "-h", "127.0.0.1", "-p", str(self._port), "-U", "darkroom", *arguments],
             env={"PATH": os.defpath, "PGPASSWORD": self._password, "PGCONNECT_TIMEOUT": "5"},
@@ -108,7 +108,7 @@ class PostgresServer(Server):
         return done.stderr if done.returncode else None
 
     def _end(self, signum: signal.Signals) -> None:
-        """Also waits for the other processes: while one of them is left, no server can start on the same data."""
+        """Also waits for the child processes: as long as one is left, no server can start on the same data."""
         others = _children(self._process.pid) if self._process else []
         super()._end(signum)
         deadline = time.monotonic() + self.stop_seconds
@@ -117,7 +117,9 @@ class PostgresServer(Server):
             time.sleep(0.01)
 
     def _signal(self, signum: signal.Signals) -> None:
-        """To the server alone in peace, else to its other processes, too: each has a process group of its own."""
+        """Sends an orderly stop to the server only, other signals also to its children, which have their own process
+        groups.
+        """
         others = _children(self._process.pid) if self._process and signum is not signal.SIGINT else []
         super()._signal(signum)
         for process in others:
@@ -128,12 +130,12 @@ class PostgresServer(Server):
 def _children(process: int) -> list[int]:
     try:
         return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
-    except FileNotFoundError:  # it has ended
+    except FileNotFoundError:  # it has exited
         return []
 
 
 def _runs(process: int) -> bool:
-    """Not one that has ended and was not collected yet."""
+    """Whether the process exists and is no zombie."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -141,7 +143,7 @@ def _runs(process: int) -> bool:
 
 
 def postgres_program(name: str) -> str | None:
-    """The newest version's, from Debian's folder, else the one on the PATH, else None."""
+    """Returns the newest version's program in Debian's folder, else the one on the PATH, else None."""
     found = sorted(_VERSIONS.glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     return str(found[-1]) if found else shutil.which(name)
 

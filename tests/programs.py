@@ -1,6 +1,6 @@
-"""The programs beyond Python that tests start, and the Debian packages that bring them.
+"""The programs beyond Python that tests start, and their Debian packages.
 
-`python3 tests/programs.py` prints the packages that are missing and fails if there are any: standard library only.
+`python3 tests/programs.py` prints the missing packages and fails if there are any. It needs the standard library only.
 """
 
 import shutil
@@ -20,7 +20,7 @@ PACKAGES = {
 
 
 def find(program: str) -> str | None:
-    """Its path; also where Debian keeps servers (`/usr/sbin`) and Postgres (the newest version's folder)."""
+    """Returns its path; also looks in `/usr/sbin` and in the folder of Debian's newest Postgres."""
     postgres = sorted(
         Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name), reverse=True
     )

@@ -10,7 +10,7 @@ from tests.server import Server, free_port
 
 
 class RedisServer(Server):
-    """Its memory lasts as long as its process: `restart` comes back empty, `pause` keeps it."""
+    """Keeps its data as long as its process runs: `restart` empties it, `pause` does not."""
 
     name = "Redis"
     stop_seconds = 10
@@ -21,21 +21,21 @@ class RedisServer(Server):
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
     def start(self) -> None:
-        """Returns when it answers. Does nothing where it runs already."""
+        """Returns when it answers. Does nothing if it is running."""
         if not self._runs():
             self._launch(self._command(), self._failure)
 
     def stop(self) -> None:
-        """Orderly shutdown: clients are disconnected."""
+        """Stops in order: clients are disconnected."""
         self._end(signal.SIGTERM)
 
     def empty(self) -> None:
-        """Restarts it in peace, so that all it knew is gone."""
+        """Restarts it in order, without its data."""
         self.stop()
         self.start()
 
     def refresh(self) -> None:
-        """Running, awake, empty and as it was configured at first: what a test should find."""
+        """Restores the initial state: running, not paused, empty, default configuration."""
         self.resume()
         self.start()
         with self.client() as client:
@@ -43,7 +43,7 @@ class RedisServer(Server):
             client.flushall()
 
     def fill(self) -> None:
-        """From now on it refuses to write, for want of memory."""
+        """Makes it reject writes, as if it were out of memory."""
         with self.client() as client:
             client.config_set("maxmemory", 1)
 

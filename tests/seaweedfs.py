@@ -23,7 +23,7 @@ _SERVICES = ("master", "volume", "filer", "s3")
 
 
 class SeaweedServer(Server):
-    """One `weed server`: all of SeaweedFS in one process, with one identity, whose keys are made up here.
+    """One `weed server`: all of SeaweedFS in one process, with one identity and random keys.
 
     `stop` and `start` keep data, ports and keys.
     """
@@ -38,15 +38,15 @@ class SeaweedServer(Server):
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
 
     def start(self) -> None:
-        """Returns when an object could be stored and removed; raises with the end of the log when that takes 60 s."""
+        """Returns when an object can be stored and removed. Raises with the end of the log after 60 s."""
         (self._folder / "data").mkdir(exist_ok=True)
         (self._folder / "s3.json").write_text(json.dumps({"identities": [self._identity()]}))
-        # Neither somebody's ~/.seaweedfs nor their AWS keys, which would become an administrator's.
+        # Without the developer's ~/.seaweedfs, and without AWS keys, which would become an administrator's.
         self._launch(self._command(), self._failure, env={"HOME": str(self._folder)})
 
     @cached_property
     def client(self) -> "S3Client":
-        """One for all: to make one takes 0.1 s."""
+        """The shared client: creating one takes 0.1 s."""
         return Session(self.access_key_id, self.secret_access_key, region_name="us-east-1").client(
             "s3",
             endpoint_url=self.endpoint_url,
@@ -65,7 +65,7 @@ class SeaweedServer(Server):
         return [item["Key"] for page in pages for item in page.get("Contents", [])]
 
     def publish(self, bucket: str, keys: str) -> None:
-        """Lets everybody read what `keys` matches: a bucket policy, as S3 has them."""
+        """Makes the keys that match `keys` public by a bucket policy, as in S3."""
         statement = {
             "Effect": "Allow",
             "Principal": "*",
@@ -79,16 +79,16 @@ class SeaweedServer(Server):
         self.client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type, CacheControl=cache_control)
 
     def stop(self) -> None:
-        """Stops it in peace, which takes SeaweedFS 17 s: its filer waits 15 s for its own gateway to hang up."""
+        """Stops in order. This takes SeaweedFS 17 s: its filer waits 15 s for its own gateway to disconnect."""
         self._end(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Stops it at once. What it has acknowledged is with the kernel, and there when it starts again."""
+        """Kills it. Acknowledged objects are in the kernel's cache, and still there after the next start."""
         self._end(signal.SIGKILL)
 
     def _end(self, signum: signal.Signals) -> None:
         super()._end(signum)
-        for name in _SERVICES:  # it is not to be told where these go, and leaves some behind even when stopped in peace
+        for name in _SERVICES:  # their folder is fixed, and some remain even after an orderly stop
             Path(f"/tmp/seaweedfs-{name}-grpc-{self._ports[f'{name}.grpc']}.sock").unlink(missing_ok=True)
 
     def _identity(self) -> dict[str, object]:
@@ -106,22 +106,22 @@ class SeaweedServer(Server):
             "s3.port.lance": 0,
             "filer.localSocket": self._folder / "filer.sock",
             "s3.localSocket": self._folder / "s3.sock",
-            "master.electionTimeout": "500ms",  # 10 s by default, alone as it is
+            "master.electionTimeout": "500ms",  # 10 s by default
             "master.telemetry": "false",
             "master.volumePreallocate": "false",
             "master.volumeSizeLimitMB": 64,
-            "volume.max": 0,  # as many as fit the disk: every bucket takes seven
+            "volume.max": 0,  # as many as fit the disk: every bucket needs seven
             "volume.preStopSeconds": 0,
             "s3.config": "s3.json",
-            "s3.autoCreateBucket": "false",  # by default a put to a bucket that is not there makes it
+            "s3.autoCreateBucket": "false",  # by default a put creates a missing bucket
         }
         return [str(WEED), "-logtostderr", "server", "-s3", *(f"-{name}={value}" for name, value in options.items())]
 
     def _failure(self) -> Exception | None:
-        """S3 answers seconds before there is a volume to store in, and a put waits for it: so put."""
+        """Puts an object: S3 responds seconds before a volume exists, and a put waits for one."""
         taken = self.client.exceptions.BucketAlreadyExists, self.client.exceptions.BucketAlreadyOwnedByYou
         try:
-            with suppress(*taken):  # by an earlier turn, or an earlier life
+            with suppress(*taken):  # from an earlier attempt or start
                 self.client.create_bucket(Bucket="readiness")
             self.client.put_object(Bucket="readiness", Key="probe", Body=b"ready?")
             self.client.delete_object(Bucket="readiness", Key="probe")

@@ -1,4 +1,4 @@
-"""What the tests' servers have in common: a folder, a process, a log, and the ways in which they end."""
+"""The base of the tests' servers: folder, process, log, start and stop."""
 
 import itertools
 import os
@@ -15,7 +15,9 @@ from typing import Any, Self
 
 
 class Server:
-    """One process in a temporary folder of its own; the same ports, whatever befalls it. `close` ends it for good."""
+    """One process in its own temporary folder. Ports stay the same after a restart. `close` stops it and removes the
+    folder.
+    """
 
     name: str
     start_seconds = 60.0
@@ -47,7 +49,7 @@ class Server:
         self._end(signal.SIGKILL)
 
     def pause(self) -> None:
-        """Connections are accepted, by the kernel, and nothing is answered."""
+        """Stops the process: the kernel still accepts connections, but nothing responds."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -61,7 +63,9 @@ class Server:
         return self._process is not None and self._process.poll() is None
 
     def _launch(self, command: list[str], failure: Callable[[], object], **options: Any) -> None:
-        """Returns once `failure` finds nothing; raises with the end of the log if that takes `start_seconds`."""
+        """Starts the process. Returns when `failure` returns None; raises with the end of the log after
+        `start_seconds`.
+        """
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=self._folder, **options)
         deadline = time.monotonic() + self.start_seconds
@@ -78,7 +82,7 @@ class Server:
         self._signal(signum)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(self.stop_seconds)
-        self._signal(signal.SIGKILL)  # to all processes of the server, where it has several
+        self._signal(signal.SIGKILL)  # to all its processes, if it has several
         self._process.wait()
         self._process = None
 
@@ -94,9 +98,9 @@ _numbers = itertools.count(os.getpid() * 64)
 
 
 def free_port() -> int:
-    """A port that nothing listens on, and that no other test takes before its server does.
+    """Returns a port that nothing listens on, and that no other test takes before its server does.
 
-    Each process of pytest-xdist has a block of its own. All are below 32768, where outgoing connections' ports begin.
+    Each process of pytest-xdist has its own range. All are below 32768, where the ports of outgoing connections begin.
     """
     for number in itertools.islice(_numbers, _BLOCK):
         port = 10_000 + _WORKER % _BLOCKS * _BLOCK + number % _BLOCK

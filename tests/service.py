@@ -1,4 +1,4 @@
-"""Real `darkroom` processes, each in its own folder, for tests that go the whole way."""
+"""Real `darkroom` processes, each in its own folder, for end-to-end tests."""
 
 import os
 import signal
@@ -14,14 +14,14 @@ import httpx
 from tests.http_client import http
 from tests.server import free_port
 
-START_TIMEOUT = 60  # seconds; a second or two is usual
+START_TIMEOUT = 60  # seconds; usually one or two
 STOP_TIMEOUT = 40
 PATIENT = {"RENDER_TIMEOUT": "60"}
-"""Settings of a server whose tests are not about time: on a busy machine 503 and 504 are no defect."""
+"""Settings for tests that are not about time: a busy machine would cause 503 and 504."""
 
 
 def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
+    """Runs a command until it exits."""
     return subprocess.run(
         _command(*arguments),
         cwd=folder,
@@ -34,7 +34,7 @@ def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.Compl
 
 
 def darkroom_without_numpy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end, in a process that finds no numpy and cannot import it."""
+    """Runs a command until it exits, in a process that cannot import numpy."""
     program = "import sys; sys.modules['numpy'] = None; from ingest.cli import app; app()"
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
@@ -48,7 +48,7 @@ def darkroom_without_numpy(folder: Path, *arguments: str) -> subprocess.Complete
 
 
 class Program:
-    """A `darkroom` command that runs until it is told to end. `folder` keeps its data, so that it can run again."""
+    """A `darkroom` command that runs until it is stopped. Its data stays in `folder`, so that it can start again."""
 
     log_name: str
 
@@ -77,12 +77,12 @@ class Program:
         self._launch(*self._arguments)
 
     def terminate(self) -> None:
-        """SIGTERM, as systemd and containers do; `wait` sees to the rest."""
+        """Sends SIGTERM, as systemd and containers do; `wait` checks the result."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self) -> None:
-        """Until it has ended, well or by the signal that it got."""
+        """Waits until it has exited successfully or by the signal."""
         assert self._process is not None
         try:
             code = self._process.wait(STOP_TIMEOUT)
@@ -96,7 +96,7 @@ class Program:
         self.wait()
 
     def kill(self) -> None:
-        """SIGKILL to the program and all that it started: what a power cut leaves."""
+        """Sends SIGKILL to the program and its children, as a power cut would."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -131,7 +131,7 @@ class Worker(Program):
 
 
 class Service(Program):
-    """`with Service(folder, S3_BUCKET="…") as service:`, where `ready` is the path that says whether it is up."""
+    """`with Service(folder, S3_BUCKET="…") as service:`. `ready` is the path that responds 200 once it has started."""
 
     log_name = "server.log"
 
@@ -158,7 +158,7 @@ class Service(Program):
         raise AssertionError(f"darkroom serve did not come up:\n{self.log()}")
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of a counter or gauge over every series that has these labels."""
+        """Returns the sum of a counter or gauge over all series with these labels."""
         total = 0.0
         for line in http.get(f"{self.url}/metrics").text.splitlines():
             if line.startswith((name + "{", name + " ")) and all(f'{k}="{v}"' in line for k, v in labels.items()):
@@ -171,5 +171,5 @@ def _command(*arguments: str) -> list[str]:
 
 
 def _environment(settings: dict[str, str]) -> dict[str, str]:
-    """Ours alone: what a developer has exported must not steer a test."""
+    """Returns these settings only: variables of the developer's shell must not affect tests."""
     return {"PATH": os.defpath, "HOME": "/nonexistent", "LOG_FORMAT": "json", **settings}

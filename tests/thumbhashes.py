@@ -1,4 +1,4 @@
-"""ThumbHashes of pictures, in base64 as documents have them."""
+"""ThumbHashes of images, in base64 as in the API."""
 
 from base64 import b64encode
 

@@ -1,4 +1,4 @@
-"""The memory of a server and its render processes, watched while a test asks things of it. Linux only."""
+"""Measures the memory of a server and its render processes while a test runs. Linux only."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ PAGE = 4096
 
 
 class Watch:
-    """What all processes that a server has started hold at most; and `itself`, what it holds each time. In bytes."""
+    """Samples the memory of a server (`itself`) and the peak sum of its child processes (`most`), in bytes."""
 
     def __init__(self, server: int, interval: float = 0.01) -> None:
         self._server = server
@@ -20,7 +20,7 @@ class Watch:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Raises where the server has ended meanwhile: then nothing is known of it."""
+        """Raises if the server has exited meanwhile, because the result would be meaningless."""
         stop = threading.Event()
         thread = threading.Thread(target=self._run, args=[stop])
         thread.start()
@@ -53,25 +53,25 @@ class Watch:
     def held(self) -> int:
         held = 0
         for pid in self._children():
-            with suppress(ProcessLookupError):  # one that has ended in between
+            with suppress(ProcessLookupError):  # it has exited meanwhile
                 held += resident(pid)
         return held
 
     def _children(self) -> set[str]:
         children: set[str] = set()
-        with suppress(OSError):  # the server has ended, as `resident` will report
+        with suppress(OSError):  # the server has exited; `resident` raises
             for task in Path(f"/proc/{self._server}/task").glob("*/children"):
-                with suppress(OSError):  # this thread of it has ended
+                with suppress(OSError):  # the thread has ended
                     children.update(task.read_text().split())
         return children
 
 
 def resident(pid: int | str) -> int:
-    """Bytes. Raises ProcessLookupError where the process has ended."""
+    """Returns the resident bytes of a process. Raises ProcessLookupError if it has exited."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except FileNotFoundError:
         pages = 0
-    if not pages:  # or it is there until its parent has asked how it ended
+    if not pages:  # a zombie, until its parent waits for it
         raise ProcessLookupError(f"process {pid} has ended")
     return pages * PAGE

@@ -1,4 +1,4 @@
-"""What the client (clients/python) makes is what the server understands, and looks like what the server encoded."""
+"""The client (clients/python) and the server agree on URLs and placeholders."""
 
 from base64 import b64decode
 from io import BytesIO
@@ -45,7 +45,7 @@ def distance(one: Image.Image, other: Image.Image) -> float:
 
 @pytest.mark.parametrize("name", ["astronaut.png", "rocket.jpg", "coffee.png", "chelsea.png", "camera.png"])
 def test_placeholder_looks_like_its_photograph(name: str) -> None:
-    """More than like the same photograph turned or mirrored."""
+    """It is less similar to the same photograph, turned or mirrored."""
     picture = photograph(name).convert("RGB")
     image = decode(opaque(picture))
 

@@ -1,4 +1,4 @@
-"""What can be held of deploy/cloudfront.yaml without an account: it is sound, and says what docs/deploy.md says."""
+"""Checks of deploy/cloudfront.yaml without an AWS account: it is consistent, and as docs/deploy.md describes it."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -16,7 +16,7 @@ PATH = Path(__file__).parents[2] / "deploy" / "cloudfront.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Takes `!Ref x` for `{"!Ref": "x"}`."""
+    """Loads `!Ref x` as `{"!Ref": "x"}`."""
 
 
 def _intrinsic(loader: _Loader, tag: str, node: yaml.Node) -> Any:
@@ -33,7 +33,7 @@ DISTRIBUTION: dict[str, Any] = RESOURCES["Distribution"]["DistributionConfig"]
 
 
 def behaviour(path: str) -> dict[str, Any]:
-    """The one that CloudFront takes for a path."""
+    """Returns the cache behaviour that CloudFront selects for a path."""
     for each in DISTRIBUTION["CacheBehaviors"]:
         if fnmatchcase(path, each["PathPattern"]):
             return dict(each)

@@ -1,6 +1,6 @@
-"""What can be said of the dependencies offline: that they are pinned, complete, fitting, and of known licences.
+"""Offline checks of the dependencies: pinned, complete, consistent, and with reviewed licences.
 
-Known vulnerabilities are not among it: docs/decisions/0020-seen-from-outside.md.
+Not known vulnerabilities: docs/decisions/0020-seen-from-outside.md.
 """
 
 import re
@@ -15,7 +15,7 @@ LICENCES = re.compile(
     r"|MIT-CMU|LGPLv3",
     re.IGNORECASE,
 )
-"""Licences that ask for no more than their text. The LGPL is libvips', which is loaded dynamically."""
+"""Licences that require only that their text is included. The LGPL is libvips', which is loaded dynamically."""
 
 
 def test_every_package_is_pinned_with_hashes() -> None:
@@ -42,7 +42,7 @@ def test_locks_contain_every_declared_dependency() -> None:
     server = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
     for lock, declared in zip(LOCKS, (groups["build"], server, groups["dev"], groups["ci"]), strict=True):
         names = {re.split(r"[\[<>=]", one)[0] for one in declared}
-        assert names - {"darkroom-client"} <= pins(lock).keys()  # that one is in this repository
+        assert names - {"darkroom-client"} <= pins(lock).keys()  # it is in this repository
 
 
 def test_installed_packages_are_the_locked_ones() -> None:

@@ -1,4 +1,4 @@
-"""What can be held of the deployment without an engine: the compose file says what the code understands."""
+"""Checks of the deployment without a container engine: the compose file matches the code."""
 
 import re
 from pathlib import Path

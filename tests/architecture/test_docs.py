@@ -1,4 +1,4 @@
-"""What the documents say is what the code does."""
+"""The documents match the code."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ COMPUTED = {"render_memory_mb": "half of the memory", "render_processes": "one p
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """Table rows by their first cell, which is in backquotes."""
+    """Returns table rows by their first cell, which is in backquotes."""
     matches = re.finditer(r"^\| `([^`]+)` \| (.*) \|$", text, re.MULTILINE)
     return {match[1]: [cell.strip() for cell in match[2].split(" | ")] for match in matches}
 

@@ -1,4 +1,4 @@
-"""Every metric is explained, and shown or watched; dashboard and rules name no other. Every alert is explained."""
+"""Every metric is documented, and used by dashboard or rules, which name no others. Every alert is documented."""
 
 import json
 import re
@@ -20,11 +20,11 @@ RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 EXPRESSIONS = [target["expr"] for panel in PANELS for target in panel["targets"]] + [rule["expr"] for rule in RULES]
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 NOT_OURS = {"process_virtual_memory_bytes", "process_start_time_seconds"}
-"""They come with the library, and answer no question here."""
+"""The library adds these; neither dashboard nor rules need them."""
 
 
 def exposed() -> dict[str, tuple[str, set[str]]]:
-    """Metrics as the guide calls them, with their type and labels."""
+    """Returns metrics by the names in the guide, with type and labels."""
     metrics = Metrics()
     metrics.describe_build({"version": "1", "pil": "2", "vips": "3"})
     found = {}
@@ -48,7 +48,7 @@ def documented() -> dict[str, set[str]]:
 
 
 def series() -> Iterator[tuple[str, set[str]]]:
-    """What may stand in an expression, and the labels that it may be chosen by."""
+    """Yields the names that expressions may use, with the labels that may select them."""
     for name, (kind, labels) in METRICS.items():
         for suffix in SUFFIXES[kind]:
             extra = {"le"} if suffix == "_bucket" else set()
@@ -116,7 +116,7 @@ def test_guide_lists_every_alert() -> None:
 
 
 def test_listed_label_values_are_those_of_the_code() -> None:
-    """A rule for an outcome that is never counted could not fire."""
+    """An alert on an outcome that is never counted could never fire."""
     code = "\n".join(path.read_text() for folder in ("proxy", "ingest") for path in (ROOT / folder).rglob("*.py"))
     for expression in EXPRESSIONS:
         for label, values in re.findall(r'(outcome|reason)=~?"([^"]+)"', expression):

@@ -1,4 +1,4 @@
-"""The page serves exactly its files, and none of them evades its policy."""
+"""The page serves exactly its files, and none of them violates its policy."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""docs/reliability.md lists every case, and each is held by a test that is marked with its number."""
+"""docs/reliability.md lists every case, and each case has a test marked with its number."""
 
 import ast
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "reliability.md").read_text()
 LAST = {"A": 15, "B": 13, "C": 11, "D": 5, "E": 11}
-"""The number of each section's last case, in the order of the faults that were tried."""
+"""The number of each section's last case."""
 
 
 def cases_in_document() -> set[str]:
