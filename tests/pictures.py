@@ -42,7 +42,7 @@ def png_header(width: int, height: int, depth: int = 8, color_type: int = 2) -> 
 
 
 def raw_png(samples: Samples, depth: int, *chunks: bytes) -> bytes:
-    """Returns a PNG of any depth, which Pillow cannot write. `samples`: height x width, or height x width x channels."""
+    """Returns a PNG of any depth, unlike Pillow. `samples` is height x width, or height x width x channels."""
     height, width = samples.shape[:2]
     channels = samples.reshape(height, width, -1).shape[2]
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[channels]

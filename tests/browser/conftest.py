@@ -15,7 +15,7 @@ from tests.service import PATIENT, Service
 PROGRAM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers have neither user namespaces nor a large /dev/shm
 SIDES = {"small": 60, "medium": 90, "large": 120}
-PATIENCE = 20_000  # milliseconds; a busy machine's
+PATIENCE = 20_000  # milliseconds, for busy machines
 
 OpenPage = Callable[..., Page]
 

@@ -45,7 +45,7 @@ def take(page: Page, path: Path) -> None:
     wait_for_warm_up(page)
     wait_for_image(page.get_by_role("region", name="Compare").get_by_role("img").last)
     page.evaluate("scrollTo(0, 0)")
-    page.wait_for_timeout(1500)  # for the animation of images
+    page.wait_for_timeout(1500)  # until the images have faded in
     shot = Image.open(BytesIO(page.screenshot()))
     shot.save(TARGET, quality=82, method=6)
     print(f"{TARGET}: {shot.width}x{shot.height}, {TARGET.stat().st_size // 1000} kB")

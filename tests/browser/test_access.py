@@ -83,7 +83,7 @@ def test_phone_screen_does_not_scroll_sideways_and_has_large_targets(
 
 
 def test_keyboard_reaches_every_action(page: Page, complaints: Complaints) -> None:
-    page.on("filechooser", lambda _: None)  # from now on: what is caught from the key on may come too late
+    page.on("filechooser", lambda _: None)  # listens before the key press: afterwards may be too late
     tab_to(page, page.locator("#image"))
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Space")

@@ -55,7 +55,7 @@ def test_wrong_key_is_rejected_and_right_key_unlocks_every_call(
     expect(dialog).to_be_hidden()
 
     choose(locked, "coffee.png")
-    complaints.allow_missing(wait_for_warm_up(locked))  # by events, which need the key, too
+    complaints.allow_missing(wait_for_warm_up(locked))  # the events need the key, too
     assert any(request.url.endswith("/events") and request.response().status == 200 for request in requests)
     locked.get_by_role("button", name="Delete this upload").click()
     locked.get_by_role("button", name="Delete it").click()
@@ -98,7 +98,7 @@ def test_cancelled_dialog_shows_the_problem_and_next_upload_asks_again(locked: P
     choose(locked, "coffee.png", "chelsea.png")
     dialog = locked.get_by_role("dialog")
     expect(dialog).to_be_visible()
-    give(locked, KEY)  # one answer for both uploads
+    give(locked, KEY)  # one dialog for both uploads
     for name in ("coffee.png", "chelsea.png"):
         expect(item(locked, name)).to_have_attribute("data-state", "uploaded")
     wait_for_upload(locked)
@@ -108,7 +108,7 @@ def test_cancelled_dialog_shows_the_problem_and_next_upload_asks_again(locked: P
 def test_upload_without_key_can_be_retried(locked: Page) -> None:
     locked.get_by_role("button", name="Cancel").click()
     choose(locked, "coffee.png")
-    locked.get_by_role("dialog").get_by_role("button", name="Cancel").click()  # not the upload's own
+    locked.get_by_role("dialog").get_by_role("button", name="Cancel").click()  # not of the upload itself
     expect(item(locked, "coffee.png")).to_have_attribute("data-state", "failed")
 
     item(locked, "coffee.png").get_by_role("button", name="Try again").click()

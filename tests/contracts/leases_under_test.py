@@ -38,7 +38,7 @@ asyncio.run(main())
 
 @dataclass(frozen=True)
 class TwoClients:
-    """Two users of the same leases; may be the same object."""
+    """Two users of the same leases, or the same one twice."""
 
     one: LeaseStore
     two: LeaseStore

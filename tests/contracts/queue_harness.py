@@ -69,7 +69,7 @@ class QueueHarness:
         self.deliveries.append(delivery)
         self.in_hand += 1
         self.most = max(self.most, self.in_hand)
-        end: JobStatus | None = PENDING  # handed back if this attempt raises
+        end: JobStatus | None = PENDING  # returned to the queue if this attempt raises
         try:
             end = await self.act(delivery)
         finally:

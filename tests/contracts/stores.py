@@ -1,4 +1,4 @@
-"""Object stores to test with, also one whose server answers as it is told."""
+"""Object stores to test with, including one whose server's responses a test decides."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -31,7 +31,7 @@ def seaweed_store(server: SeaweedServer, *, bucket: str = BUCKET, secret: str | 
 
 
 async def failures(*calls: Awaitable[object]) -> list[type]:
-    """What each call raised."""
+    """Collects the exceptions of calls."""
     return [type(result) for result in await asyncio.gather(*calls, return_exceptions=True)]
 
 
@@ -78,7 +78,9 @@ def fake_store(port: int) -> S3Store:
 
 @asynccontextmanager
 async def s3_that(answer: Callable[[str], bytes]) -> AsyncIterator[S3Store]:
-    """A store whose server answers each request, head and body, as it is told, and hangs up."""
+    """Yields a store whose server sends the given response, head and body, to each request and
+    closes the connection.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = (await reader.readuntil(b"\r\n\r\n")).decode()

@@ -1,4 +1,4 @@
-"""Invalidation buses: by files, and over a real Redis that fails."""
+"""Invalidation buses: through files, and through a real Redis that fails."""
 
 import asyncio
 import os

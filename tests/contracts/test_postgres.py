@@ -23,7 +23,7 @@ from tests.service import darkroom
 from tests.unit.ingest.examples import accepted
 
 DEADLINE = 1.0  # seconds for a transaction
-AWAY = 20  # seconds within which calls to a hanging server must fail
+FAILURE_SECONDS = 20  # seconds within which calls to a hanging server must fail
 TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
     "stopped": PostgresServer.stop,
     "killed": PostgresServer.kill,
@@ -82,7 +82,7 @@ class TestMigrations:
 
         assert await ask(database, differences) == []
 
-    @pytest.mark.slow  # two programs to start
+    @pytest.mark.slow  # starts two programs
     async def test_concurrent_migrations_succeed(self, database: Database, tmp_path: Path) -> None:
         """Two machines start together; one of them may report that it was second."""
         url = database.engine.url.render_as_string(hide_password=False)
@@ -163,8 +163,8 @@ class TestConcurrency:
 
 
 class TestAway:
-    async def assert_away(self, repository: JobRepository) -> None:
-        async with asyncio.timeout(AWAY):
+    async def assert_unavailable(self, repository: JobRepository) -> None:
+        async with asyncio.timeout(FAILURE_SECONDS):
             with pytest.raises(CatalogUnavailable) as caught:
                 await repository.count()
         assert str(caught.value) == "The database failed or did not answer in time. See the log."
@@ -176,12 +176,12 @@ class TestAway:
         repository = JobRepository(impatient)
         await asyncio.gather(*(repository.count() for _ in range(10)))  # open connections that the restart closes
         trouble(postgres)
-        await self.assert_away(repository)
+        await self.assert_unavailable(repository)
 
         postgres.resume()
         postgres.start()
 
-        async with asyncio.timeout(AWAY):
+        async with asyncio.timeout(FAILURE_SECONDS):
             counts = await asyncio.gather(*(repository.count() for _ in range(10)))
         assert counts == [dict.fromkeys(JobStatus, 0)] * 10
 
@@ -199,7 +199,7 @@ class TestAway:
         await database.migrate()
         repository = JobRepository(database)
 
-        async with asyncio.timeout(AWAY):
+        async with asyncio.timeout(FAILURE_SECONDS):
             counts = await asyncio.gather(*(repository.count() for _ in range(100)))
 
         assert counts == [dict.fromkeys(JobStatus, 0)] * 100
@@ -214,7 +214,7 @@ class TestAway:
         }[mistake]
         database = Database(url)
 
-        await self.assert_away(JobRepository(database))
+        await self.assert_unavailable(JobRepository(database))
         with pytest.raises(CatalogUnavailable):
             await database.check()
         await database.close()

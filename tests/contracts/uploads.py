@@ -41,7 +41,7 @@ async def accept_upload(
 
 
 async def let_pass(repository: JobRepository, upload_id: UploadId, passed: timedelta) -> None:
-    """Moves the last sign of life of a job into the past."""
+    """Moves a job's last heartbeat into the past."""
     where = upload_jobs.c.upload_id == upload_id
     async with repository._database.transaction() as connection:
         for column in (upload_jobs.c.updated_at, upload_jobs.c.heartbeat_at):

@@ -1,4 +1,4 @@
-"""Waiting for what should happen."""
+"""Waits for a condition."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

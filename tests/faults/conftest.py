@@ -27,7 +27,7 @@ def cluster(
     postgres_server: PostgresServer,
     seaweedfs: SeaweedServer,
 ) -> Cluster:
-    """Of small pictures; one for all tests of a file, each of which leaves it well."""
+    """A cluster with small images, shared by the tests of a file. Each test restores it."""
     redis_server.refresh()
     postgres_server.resume()
     postgres_server.start()

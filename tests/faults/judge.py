@@ -1,4 +1,4 @@
-"""A client that holds every answer to what must be so whatever is broken, and remembers them all."""
+"""A client that checks every response against the rules for all faults, and records it."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ MARGIN = 3.0
 
 
 class Judge:
-    """`truth`: the right bytes of each variant, by name. Every upload shows the same picture."""
+    """`truth`: the correct bytes of each variant, by name. All uploads have the same image."""
 
     def __init__(self, truth: dict[str, bytes]) -> None:
         self.truth = truth
@@ -29,7 +29,7 @@ class Judge:
         self._lock = threading.Lock()
 
     def get(self, url: str, *, within: float = RENDER_TIMEOUT + MARGIN) -> Answer:
-        """One variant. Raises where the connection breaks, which no cache takes for an answer."""
+        """Requests one variant. Raises if the connection breaks, which no cache stores."""
         start = time.monotonic()
         response = http.get(url, timeout=within + MARGIN)
         answer = Answer(response.status_code, response.headers, response.content, time.monotonic() - start)
@@ -38,16 +38,16 @@ class Judge:
         return answer
 
     def get_all(self, urls: Sequence[str], *, within: float = RENDER_TIMEOUT + MARGIN) -> list[Answer]:
-        """All at once."""
+        """Requests all concurrently."""
         with ThreadPoolExecutor(len(urls)) as pool:
             return [*pool.map(lambda url: self.get(url, within=within), urls)]
 
     def crowd(self, url: str, paths: Sequence[str], *, within: float) -> list[Answer]:
-        """Hundreds at once, each on a connection of its own, without a thread for each."""
+        """Requests hundreds concurrently, each on a connection of its own, without threads."""
         return asyncio.run(self._crowd(url, paths, within))
 
     def deleted(self, upload_id: str) -> None:
-        """From now on a 404 is right for it."""
+        """From now on, 404 and 422 are correct for this upload."""
         self._deleted.add(upload_id)
 
     @property
@@ -85,7 +85,7 @@ class Judge:
 
 
 def decoded_size(body: bytes) -> tuple[int, int]:
-    """Raises where it does not decode to its end."""
+    """Returns the size. Raises if the image does not decode completely."""
     with Image.open(BytesIO(body)) as picture:
         picture.load()
         return picture.size

@@ -1,7 +1,7 @@
-"""A TCP proxy that breaks what passes through it, as it is told, while it runs: before S3, Redis and Postgres.
+"""A TCP proxy in front of S3, Redis and Postgres that injects faults.
 
-`with Link(port) as link: link.break_(stall=True); …; link.heal()`. It runs in a thread of its own, so that a test may
-wait for the program behind it.
+`with Link(port) as link: link.break_(stall=True); …; link.heal()`. It runs in its own thread, so that tests may block
+while they wait for a program behind it.
 """
 
 import asyncio
@@ -14,31 +14,31 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 _CHUNK = 16 * 1024
-_STEP = 0.05  # seconds between looks whether a stall is over
+_STEP = 0.05  # seconds between checks whether a stall is over
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What befalls connections, those that there are and new ones. The default: nothing."""
+    """A fault of all connections, open and new. The default: none."""
 
     delay: float = 0.0
-    """Seconds before each piece is passed on, either way."""
+    """Seconds before each chunk is forwarded, in both directions."""
     bandwidth: int = 0
-    """Bytes a second of the answers; 0 for all there is."""
+    """Bytes a second of responses; 0 is unlimited."""
     stall: bool = False
-    """Everything is accepted, and nothing passed on."""
+    """Accepts all data and forwards none."""
     reset: bool = False
-    """A connection is reset as soon as something is sent on it."""
+    """Resets a connection at the first byte that is sent on it."""
     refuse: bool = False
     """Refuses new connections and resets open ones."""
     half_close: bool = False
-    """The answering side is closed at once; the asking side is still read."""
+    """Closes the response's direction at once, and still reads requests."""
     cut_after: int | None = None
-    """So many bytes of the answers pass on each connection, then it is reset."""
+    """Resets each connection after this many bytes of responses."""
 
 
 class Link:
-    """Listens on `port` of loopback, always the same one, and passes on to `target`."""
+    """Listens on a `port` of loopback that never changes, and forwards to `target`."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -117,7 +117,7 @@ class Link:
         await self._connect(reader, writer, b"")
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, first: bytes) -> None:
-        """Passes on both ways until both sides have ended; `first` was read already."""
+        """Forwards both directions until both have ended. `first` has been read already."""
         target_reader, target = await asyncio.open_connection("127.0.0.1", self._target)
         self._writers.add(target)
         try:
@@ -159,7 +159,7 @@ class Link:
             if limit is not None and passed + len(data) > limit:
                 writer.write(data[: max(0, limit - passed)])
                 await writer.drain()
-                await asyncio.sleep(_STEP)  # a reset overtakes what the other side has not read yet
+                await asyncio.sleep(_STEP)  # a reset discards what the other side has not read yet
                 raise ConnectionResetError
             if self._fault.bandwidth:
                 await asyncio.sleep(len(data) / self._fault.bandwidth)
@@ -176,7 +176,7 @@ class Link:
 
 
 class S3Link(Link):
-    """The same for HTTP, which it reads: `answer` may answer a request in place of the store, by method and path."""
+    """A Link that parses HTTP: `answer` may respond to a request instead of the store, by method and path."""
 
     def __init__(self, target: int) -> None:
         super().__init__(target)
@@ -187,7 +187,7 @@ class S3Link(Link):
         super().heal()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request for each connection, so that every one is seen."""
+        """Handles one request per connection, so that `answer` sees every request."""
         head = await reader.readuntil(b"\r\n\r\n")
         line, _, fields = head.partition(b"\r\n")
         method, path, _ = line.decode().split(" ", 2)
@@ -210,7 +210,7 @@ def s3_error(status: int, code: str) -> bytes:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """RST in place of FIN, and what was not sent yet is lost."""
+    """Sends RST instead of FIN; data that is not sent yet is lost."""
     connection = writer.get_extra_info("socket")
     with suppress(OSError):  # closed already
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""What the tests of faults do over and over: upload, wait, look at health and memory."""
+"""Helpers of the fault tests: upload, wait, check health and memory."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -31,13 +31,13 @@ MORE = [
 
 
 def by_tier(cases: Mapping[str, Any], *, daily: str = "", long: Collection[str] = ()) -> list[ParameterSet]:
-    """Parameters by name: one for every day, those of the long run, and the others, which `.ci/run` takes."""
+    """Returns parameters by name: `daily` runs every day, `long` in the long run, all others in `.ci/run`."""
     marks = {name: [pytest.mark.long if name in long else pytest.mark.slow] for name in cases} | {daily: []}
     return [pytest.param(case, id=name, marks=marks[name]) for name, case in cases.items()]
 
 
 def variants_of(original: Path) -> dict[str, bytes]:
-    """The right bytes by name, of sizes as in TINY."""
+    """Returns the correct bytes by name, for the sizes of TINY."""
     names = NAMES + MORE
     recipes = Recipes(Settings())
     variants = [variant for name in names if (variant := SIZES.parse(name))]
@@ -56,7 +56,7 @@ def uploaded(service: Service) -> str:
 
 
 def refused_upload(service: Service, code: str, *, within: float) -> None:
-    """503, in time, with a reason and a time to come again."""
+    """Expects 503 in time, with a code and Retry-After."""
     start = time.monotonic()
     answer = upload(service, timeout=within + MARGIN)
     seconds = time.monotonic() - start
@@ -71,19 +71,19 @@ def alive(service: Service) -> bool:
 
 
 def ready(service: Service) -> dict[str, str] | None:
-    """None if it is, or what it says of each part; it answers before a load balancer gives up."""
+    """Returns None if it is ready, else the result of each check. It must respond before a load balancer times out."""
     answer = http.get(f"{service.url}/readyz", timeout=3 + MARGIN)
     return None if answer.status_code == 200 else answer.json()["checks"]
 
 
 def unready(service: Service) -> dict[str, str]:
-    """What it says of each part as soon as it is not ready: its checks run once a second."""
+    """Waits until it is not ready. Returns the result of each check; they run once a second."""
     until(lambda: ready(service) is not None)
     return ready(service) or {}
 
 
 def process(service: Service, field: str) -> int:
-    """A figure of the server's own, of /proc/PID/status: `VmRSS` in kB, `Threads`."""
+    """Returns a figure of the server process from /proc/PID/status: `VmRSS` in kB, `Threads`."""
     lines = Path(f"/proc/{service.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(field + ":"))
 

@@ -1,6 +1,6 @@
-"""One upload's whole life in a process that kills itself at the n-th step: after a call of a port, or with a chunk.
+"""Runs one upload's life in a process that kills itself at the n-th step: after a call of a port, or before a chunk.
 
-Store and database are real, a folder and SQLite; rendering is not, so that a life takes milliseconds.
+Store and database are real (a folder and SQLite). Rendering is fake, so that a run takes milliseconds.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from tests.fakes import FakePool
 
 SIZES = Sizes(Size("small", 48, 48, Fit.COVER))
 ORIGINAL = b"\xff\xd8\xff\xe0" + b"as good as a picture" * 5000
-CHUNK = 40_000  # bytes; so there are three
+CHUNK = 40_000  # bytes; the original has three
 
 
 class Pool(FakePool):
@@ -45,7 +45,7 @@ class Pool(FakePool):
 
 
 class Stepped:
-    """A port of which every call, once it is done, is a step. Before the next one there is nothing else to be seen."""
+    """A port each of whose calls is a step, counted once it is done: nothing observable happens in between."""
 
     def __init__(self, port: Any, steps: "Steps") -> None:
         self._port, self._steps = port, steps
@@ -74,7 +74,7 @@ class Steps:
 
 
 class Life:
-    """The parts, over `folder`."""
+    """The services, over `folder`."""
 
     def __init__(self, folder: Path, steps: Steps) -> None:
         self.folder, self.steps = folder, steps
@@ -110,7 +110,7 @@ class Life:
         self.warmup = WarmUp(self.repository, self.variant_service, SIZES)
 
     async def lead(self) -> None:
-        """Uploaded, warmed up, deleted; each acknowledgement is written down, as a client would."""
+        """Uploads, warms up, deletes. Notes each acknowledgement, as a client would."""
         image = await self.uploads.receive(self.chunks())
         self._note("acknowledged", image.upload_id)
         await self.warmup.run(Delivery(image.upload_id, exclusive=True))
@@ -138,8 +138,8 @@ def live(folder: Path, last: int) -> None:
 
 
 def life(folder: Path, last: int) -> bool:
-    """Whether it was lived to its end; otherwise it was killed, and by nothing else."""
-    context = multiprocessing.get_context("forkserver")  # which has imported everything, once for all lives
+    """Returns True if it ran to completion, False if it was killed. Fails for any other exit."""
+    context = multiprocessing.get_context("forkserver")  # imports everything once, for all runs
     context.set_forkserver_preload(["tests.faults.steps"])
     process = context.Process(target=live, args=(folder, last))
     process.start()

@@ -1,6 +1,6 @@
-"""Clocks that are off, or set while Darkroom runs: nothing that others hold is given up early, and nothing is lost.
+"""Clocks that are wrong, or set while Darkroom runs: no lease or job is taken away early, and nothing is lost.
 
-libfaketime skews one program; the store, Redis and Postgres keep their own time. S3 itself refuses clients that are
+libfaketime skews one program; the store, Redis and Postgres keep their own time. S3 itself rejects clients that are
 more than fifteen minutes off.
 """
 
@@ -50,7 +50,7 @@ asyncio.run(ask())
 
 @pytest.fixture(scope="module")
 def preload() -> str:
-    """Wherever the system has the library."""
+    """The path of libfaketime on this system."""
     need(shutil.which("faketime"), "faketime")
     command = ["faketime", "-m", "-f", "+0", "printenv", "LD_PRELOAD"]
     return subprocess.run(command, text=True, capture_output=True, check=True).stdout.strip()
@@ -58,15 +58,15 @@ def preload() -> str:
 
 @pytest.fixture(scope="module")
 def right(cluster: Cluster) -> Iterator[Service]:
-    with cluster.serve("right", WARM_UP="false", UPLOAD_STALL_TIMEOUT="60") as service:  # while another process starts
+    with cluster.serve("right", WARM_UP="false", UPLOAD_STALL_TIMEOUT="60") as service:  # uploads pause in a test
         yield service
 
 
 def skewed(preload: str, **how: str) -> dict[str, str]:
-    """Leaves the monotonic clock alone, which cannot be set.
+    """Returns an environment with a skewed wall clock. The monotonic clock, which cannot be set, stays.
 
-    Without FORCE_MONOTONIC_FIX=0, libfaketime 0.9.10 gives Python's wait for the interpreter lock, 5 ms, a deadline far
-    away: one busy thread then stops the event loop for seconds.
+    Without FORCE_MONOTONIC_FIX=0, libfaketime 0.9.10 turns Python's wait for the interpreter lock, 5 ms, into a distant
+    deadline: one busy thread then blocks the event loop for seconds.
     """
     return {
         "LD_PRELOAD": preload,
@@ -110,7 +110,7 @@ class TestOneMachineOfSeveral:
             assert checks is not None
             assert checks["store"] != "ok"
             assert checks["database"] == "ok"
-            keyed_upload(off)  # however it ends there
+            keyed_upload(off)  # with any result
             assert keyed_upload(right) == (201, keyed)
             assert (cluster.objects(), cluster.rows()) == before
         assert gc_in_the_middle_of_an_upload(cluster, right, machine) == 201
@@ -120,7 +120,7 @@ class TestOneMachineOfSeveral:
     def test_clock_within_the_stores_tolerance_changes_nothing(
         self, cluster: Cluster, right: Service, judge: Judge, preload: str
     ) -> None:
-        """Sixty times as far off as a job may be silent, and two hundred times as far as a lease is long."""
+        """Sixty times a job's heartbeat limit, and two hundred times a lease's length."""
         ahead, behind = (skewed(preload, FAKETIME=offset) for offset in ("+10m", "-10m"))
         with cluster.serve("ahead", WARM_UP="false", **ahead) as off, cluster.worker(), cluster.worker("b", **behind):
             assert off_by(off) > timedelta(minutes=9)
@@ -135,7 +135,9 @@ class TestOneMachineOfSeveral:
 
     @pytest.mark.promise("E8")
     async def test_lease_length_does_not_depend_on_the_clock(self, redis: RedisServer, preload: str) -> None:
-        """Redis counts its seconds. Held for longer than it lasts unrenewed, asked for by clocks that are off."""
+        """Redis measures the time. The lease is held longer than it lasts without renewal, and requested by wrong
+        clocks.
+        """
         lock = RedisLeaseStore(redis.url, Metrics())
         async with lock.hold("leased", wait=False):
             await asyncio.sleep(LEASE_SECONDS + 1)
@@ -147,7 +149,7 @@ class TestOneMachineOfSeveral:
 
 
 def ask_for_lease(redis: RedisServer, machine: dict[str, str]) -> str:
-    """Whether a program of that machine gets it."""
+    """Returns whether a program on that machine gets the lease."""
     command = [sys.executable, "-c", ASK_FOR_LEASE, redis.url]
     return subprocess.run(
         command, env=machine, text=True, capture_output=True, check=True, timeout=GUARD
@@ -155,7 +157,7 @@ def ask_for_lease(redis: RedisServer, machine: dict[str, str]) -> str:
 
 
 def gc_in_the_middle_of_an_upload(cluster: Cluster, service: Service, machine: dict[str, str]) -> int:
-    """The status of the upload. To that machine its rows are a day old."""
+    """Runs gc on a machine for which the upload's rows are a day old. Returns the upload's status."""
     with upload_half_way(service) as connection:
         refused = darkroom(cluster.machine("off"), "gc", **cluster.settings | machine)
         assert refused.returncode == 1
@@ -173,7 +175,7 @@ def upload_half_way(service: Service) -> Iterator[socket]:
 
 
 def finish(connection: socket) -> int:
-    """The status."""
+    """Returns the status."""
     raw = wire.upload(PICTURE)
     connection.sendall(raw[len(raw) // 2 :])
     return int(connection.recv(100).split()[1])
@@ -185,7 +187,7 @@ class TestSetWhileItRuns:
     def test_clock_set_by_a_day_during_work_changes_nothing(
         self, tmp_path: Path, judge: Judge, preload: str, offset: str
     ) -> None:
-        """In the middle of an upload, with warm-ups under way."""
+        """In the middle of an upload, during warm-ups."""
         (tmp_path / "darkroom.toml").write_text(TINY)
         clock = tmp_path / "clock"
         clock.write_text("+0\n")

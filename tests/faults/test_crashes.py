@@ -1,4 +1,4 @@
-"""Killed at random under load, and started again. `tests/soak` does it for minutes."""
+"""Processes killed at random under load, and started again. `tests/soak` does this for minutes."""
 
 from pathlib import Path
 

@@ -1,6 +1,7 @@
-"""Databases slow, silent, cut off or full: uploads are refused in time, pictures are served, and nothing is half done.
+"""Slow, silent, broken and read-only databases: uploads are rejected in time, variants are served, nothing is
+incomplete.
 
-Postgres killed, restarted, with a wrong password: tests/integration/cluster, tests/contracts/test_postgres.py.
+Postgres killed, restarted or with a wrong password: tests/integration/cluster, tests/contracts/test_postgres.py.
 """
 
 import asyncio
@@ -25,8 +26,8 @@ from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 
-STATEMENT = 6.0  # seconds until callers give up a silent database
-UPLOAD = 2 * (STATEMENT + MARGIN)  # once for the upload, once for taking back what it may have written
+STATEMENT = 6.0  # seconds until a call to a silent database fails
+UPLOAD = 2 * (STATEMENT + MARGIN)  # once for the upload, once for its removal
 
 NETWORK: dict[str, dict[str, Any]] = {
     "refused": {"refuse": True},
@@ -95,7 +96,7 @@ def test_database_network_fault_refuses_uploads_and_serves_variants(
 @pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_silent_database_answers_a_crowd_within_its_deadline(link: Link, service: Service) -> None:
-    """More than there are connections in the pool."""
+    """More callers than connections in the pool."""
     link.break_(stall=True)
     start = time.monotonic()
     with ThreadPoolExecutor(60) as pool:
@@ -113,8 +114,8 @@ def test_silent_database_answers_a_crowd_within_its_deadline(link: Link, service
 @pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_read_only_database_refuses_uploads(cluster: Cluster, service: Service, judge: Judge) -> None:
-    """As where its disk is full: it reads, and refuses to write. An upload leaves nothing; a deletion, which does
-    not reach the rows, is done by the next call."""
+    """As with a full disk: it reads, but rejects writes. An upload leaves nothing; the next call completes a deletion
+    that could not remove the rows."""
     upload_id = uploaded(service)
     until(lambda: complete(service, upload_id))
     objects = cluster.objects()
@@ -137,7 +138,7 @@ def test_read_only_database_refuses_uploads(cluster: Cluster, service: Service, 
 @pytest.mark.promise("E3")
 @pytest.mark.slow
 def test_serializable_default_isolation_changes_nothing(cluster: Cluster, service: Service) -> None:
-    """Left to it, Postgres would fail transactions that meet, also those that take a refused upload back."""
+    """By default, Postgres would fail concurrent transactions, including those that undo a rejected upload."""
     rows = len(cluster.rows()[0])
     execute(cluster, "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'")
     try:
@@ -151,7 +152,7 @@ def test_serializable_default_isolation_changes_nothing(cluster: Cluster, servic
 
 
 def execute(cluster: Cluster, statement: str) -> None:
-    """And everybody who is connected must come anew."""
+    """Runs the statement, and closes all other connections to the database."""
     url = cluster.database_url.replace("+asyncpg", "")
     name = url.rpartition("/")[2]
 

@@ -1,4 +1,4 @@
-"""Disks that are full, and descriptors that are used up."""
+"""Full disks and exhausted file descriptors."""
 
 import itertools
 import resource
@@ -29,7 +29,7 @@ ANSWER = 5 + MARGIN
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
-    """A file system of its own, in memory: the only one that can be filled without harm. `.ci/run` runs as root."""
+    """Mounts a small file system in memory, which a test can fill without harm. Needs root, as in `.ci/run`."""
     folder.mkdir(parents=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], capture_output=True, check=False
@@ -44,7 +44,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 @contextmanager
 def filled(folder: Path) -> Iterator[None]:
-    """To the last byte."""
+    """Fills the file system to the last byte."""
     filler = folder / "filler"
     try:
         with filler.open("wb", buffering=0) as file:
@@ -66,7 +66,9 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.mark.promise("E3")
 def test_full_disk_of_the_embedded_service_serves_stored_variants(home: Path, judge: Judge) -> None:
-    """Objects, SQLite and temporary files on one disk. What is there is served; nothing is taken, and nothing lost."""
+    """Objects, SQLite and temporary files on one disk: stored variants are served, uploads rejected, and nothing is
+    lost.
+    """
     with small_disk(home / "data", 8), Service(home, RENDER_PROCESSES="1") as service:
         upload_ids = [uploaded(service) for _ in range(2)]
         until(lambda: complete(service, *upload_ids))
@@ -90,7 +92,7 @@ def test_full_disk_of_the_embedded_service_serves_stored_variants(home: Path, ju
 
 @pytest.mark.promise("B12")
 def test_full_object_disk_serves_new_variants_unstored(home: Path, judge: Judge) -> None:
-    """Pictures are derived and served all the same; they are only not kept."""
+    """Variants are derived and served, but not stored."""
     with small_disk(home / "data" / "objects", 1), Service(home, WARM_UP="false", RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)
         urls = [service.url + path for path in paths(upload_id, NAMES)]
@@ -128,7 +130,7 @@ def test_full_temporary_disk_refuses_uploads_until_there_is_room(cluster: Cluste
 
 
 def recovered(service: Service) -> bool:
-    """Not while connections are reset for want of descriptors."""
+    """Returns False while connections are reset because no descriptors are left."""
     with suppress(httpx.TransportError):
         return alive(service) and ready(service) is None
     return False
@@ -136,7 +138,7 @@ def recovered(service: Service) -> bool:
 
 @pytest.mark.promise("B13")
 def test_exhausted_descriptors_recover_when_clients_leave(home: Path, judge: Judge) -> None:
-    """`ulimit -n 64`, and 200 who connect and say nothing."""
+    """`ulimit -n 64`, and 200 silent connections."""
     with Service(home, RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)
         until(lambda: complete(service, upload_id))
@@ -147,7 +149,7 @@ def test_exhausted_descriptors_recover_when_clients_leave(home: Path, judge: Jud
                 connection = stack.enter_context(socket.socket())
                 connection.settimeout(5)
                 connection.connect((host, int(port)))
-            until(lambda: len(list(Path(f"/proc/{service.pid}/fd").iterdir())) >= 60)  # as good as none left
+            until(lambda: len(list(Path(f"/proc/{service.pid}/fd").iterdir())) >= 60)  # hardly any are left
             time.sleep(2)
         until(lambda: recovered(service), 10)
         assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {200}
@@ -159,7 +161,7 @@ def test_exhausted_descriptors_recover_when_clients_leave(home: Path, judge: Jud
 
 @pytest.mark.promise("C9")
 def test_damaged_stored_variant_is_derived_again(home: Path, judge: Judge) -> None:
-    """As a file system may leave it after a power cut: shorter than it was, with zeros in it, or with nothing else."""
+    """As after a power cut: truncated, with zeros in it, or only zeros."""
     with Service(home, RENDER_PROCESSES="1") as service:
         upload_id = uploaded(service)
         until(lambda: complete(service, upload_id))
@@ -169,7 +171,7 @@ def test_damaged_stored_variant_is_derived_again(home: Path, judge: Judge) -> No
         for file, content, damage in zip(files, whole, itertools.cycle(damages), strict=False):
             file.write_bytes(damage(content))
         service.stop()
-        service.start()  # with nothing in memory
+        service.start()  # with an empty memory cache
 
         answers = judge.get_all([service.url + path for path in paths(upload_id, NAMES)])
 

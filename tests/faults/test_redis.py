@@ -1,7 +1,7 @@
-"""Redis slow, silent, cut off or cross. It only saves work and tells of jobs: uploads and pictures go on.
+"""A slow, silent, broken or failing Redis. It only saves work and announces jobs: uploads and variants do not need it.
 
-What it does to a lease alone: tests/contracts/lease_store/test_redis_lease_failures.py; to the queue alone:
-tests/contracts/warmup_queue; killed, and at the start: tests/integration/cluster.
+Its effect on leases: tests/contracts/lease_store/test_redis_lease_failures.py; on the queue:
+tests/contracts/warm_up_queue; killed, and unavailable at the start: tests/integration/cluster.
 """
 
 import time
@@ -21,7 +21,7 @@ from tests.service import Service
 
 pytestmark = pytest.mark.slow
 
-PUBLISHING = 2.0 + MARGIN  # seconds that a Redis which says nothing may cost an upload; a deletion, a second
+PUBLISHING = 2.0 + MARGIN  # seconds that a silent Redis may delay an upload; a deletion: one
 NETWORK: dict[str, dict[str, Any]] = {
     "silent": {"stall": True},
     "reset": {"reset": True},
@@ -50,7 +50,7 @@ def services(running: tuple[Service, Service], link: Link) -> tuple[Service, Ser
 
 
 def goes_on(services: tuple[Service, Service], judge: Judge) -> str:
-    """Uploads, pictures old and new, deletions: as ever, and hardly later. Returns the upload."""
+    """Uploads, stored and new variants, and deletions work, with little delay. Returns the upload's id."""
     service, proxy = services
     start = time.monotonic()
     upload_id, other = uploaded(service), uploaded(service)
@@ -107,7 +107,7 @@ def locked(redis: RedisServer) -> Callable[[], None]:
 def test_redis_faults_delay_jobs_and_refuse_nothing(
     cluster: Cluster, link: Link, services: tuple[Service, Service], judge: Judge
 ) -> None:
-    """The jobs of all are waited for together, as each may take its ten seconds."""
+    """Waits for all jobs together, as each may take ten seconds."""
     upload_ids = []
     for fault in NETWORK.values():
         upload_ids.append(uploaded(services[0]))

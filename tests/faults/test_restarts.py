@@ -16,7 +16,7 @@ ASKING = 4
 
 
 class Balancer:
-    """As nginx with `proxy_next_upstream error`: a connection that breaks before an answer is another's turn."""
+    """Like nginx with `proxy_next_upstream error`: if a connection breaks before a response, tries the other proxy."""
 
     def __init__(self, judge: Judge, proxies: list[Service], wanted: list[str]) -> None:
         self._judge, self._proxies, self._wanted = judge, proxies, wanted
@@ -50,7 +50,7 @@ def test_rolling_restarts_fail_no_request(cluster: Cluster, judge: Judge, times:
                 time.sleep(0.5)
                 service.stop()
                 service.start()
-        finally:  # or the pool would wait for ever
+        finally:  # otherwise the pool would never end
             balancer.done.set()
         for one in asking:
             one.result()

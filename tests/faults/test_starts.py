@@ -1,4 +1,4 @@
-"""Started again and again, and started before what it needs: it waits, says for what, and then works."""
+"""Repeated starts, and starts before the dependencies: it waits, names what it waits for, and then works."""
 
 import time
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ INSTANTS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.2, 1.5)  # seconds; a whole start takes a
 
 
 class Start(Program):
-    """The server, not waited for."""
+    """A server whose start is not waited for."""
 
     log_name = "server.log"
 
@@ -40,7 +40,7 @@ def storm(home: Path, instants: Sequence[float]) -> None:
 def test_server_killed_during_starts_serves_after_the_next(
     tmp_path: Path, judge: Judge, instants: Sequence[float]
 ) -> None:
-    """Also by the first start of all, which makes the tables."""
+    """Also during the first start, which creates the tables."""
     (tmp_path / "darkroom.toml").write_text(TINY)
     storm(tmp_path, instants)
     with Service(tmp_path, RENDER_PROCESSES="1") as service:
@@ -57,21 +57,21 @@ def test_server_killed_during_starts_serves_after_the_next(
 
 
 @pytest.mark.promise("E9")
-@pytest.mark.parametrize("away", ["store", "database"])
+@pytest.mark.parametrize("unavailable", ["store", "database"])
 def test_server_started_before_its_dependencies_serves_once_they_are_up(
-    cluster: Cluster, judge: Judge, away: str
+    cluster: Cluster, judge: Judge, unavailable: str
 ) -> None:
     ports = {"store": cluster.seaweedfs.endpoint_url, "database": cluster.database_url}
-    port = int(ports[away].rpartition(":")[2].partition("/")[0])
+    port = int(ports[unavailable].rpartition(":")[2].partition("/")[0])
     with Link(port) as link:
         link.break_(refuse=True)
         through = cluster.database_url.replace(f":{port}/", f":{link.port}/")
-        settings = {"S3_ENDPOINT_URL": link.url} if away == "store" else {"DATABASE_URL": through}
-        with cluster.serve(away, ready="/healthz", WARM_UP="false", **settings) as service:
+        settings = {"S3_ENDPOINT_URL": link.url} if unavailable == "store" else {"DATABASE_URL": through}
+        with cluster.serve(unavailable, ready="/healthz", WARM_UP="false", **settings) as service:
             checks = ready(service)
             assert checks is not None
-            assert [part for part, finding in checks.items() if finding != "ok"] == [away]
-            refused_upload(service, {"store": "store", "database": "catalog"}[away] + "_unavailable", within=15)
+            assert [part for part, finding in checks.items() if finding != "ok"] == [unavailable]
+            refused_upload(service, {"store": "store", "database": "catalog"}[unavailable] + "_unavailable", within=15)
             assert alive(service)
             link.heal()
             until(lambda: ready(service) is None, 5 + MARGIN)

@@ -1,4 +1,4 @@
-"""Killed between any two steps of an upload's life, and started again: nothing acknowledged is lost, nothing half."""
+"""Killed after any single step of an upload's life, and started again: nothing acknowledged is lost or incomplete."""
 
 import asyncio
 import shutil
@@ -22,7 +22,9 @@ RIGHT = {rendering_of(ORIGINAL, target) for target in targets()}
 
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
-    """The data folder with another upload in it: `gc` takes an empty database beside a full store for the wrong one."""
+    """The data folder with another upload in it: `gc` refuses an empty database with a full store
+    as a wrong setting.
+    """
     folder = tmp_path / "before" / "data"
     asyncio.run(prepare(folder))
     return folder
@@ -53,7 +55,7 @@ def test_process_killed_at_every_step_loses_nothing_acknowledged(before: Path, t
 
 
 async def judge(folder: Path, others: dict[str, bytes]) -> None:
-    """What a caller was told holds; what is stored is right; after another start and `gc`, nothing is left over."""
+    """Acknowledged changes hold, stored bytes are correct, and after another start and `gc` nothing is left over."""
     acknowledged, warmed, deleted = (_noted(folder, name) for name in ("acknowledged", "warmed", "deleted"))
     objects = await stored(folder)
     assert others.items() <= objects.items()
@@ -68,11 +70,11 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
     if acknowledged and not warmed:
         assert uploads == [acknowledged]
         assert f"originals/{acknowledged}" in objects
-    while (pending := await again.repository.next_pending()) is not None:  # the next start's worker
+    while (pending := await again.repository.next_pending()) is not None:  # the worker of the next start
         status = await again.warmup.run(Delivery(pending, final_attempt=True))
         gone = f"originals/{pending}" not in objects
         assert status is (JobStatus.FAILED if gone else JobStatus.COMPLETE)
-    if warmed and not deleted:  # the delete under way may be asked for again
+    if warmed and not deleted:  # the interrupted deletion can be repeated
         try:
             await again.uploads.delete(warmed)
         except UnknownUpload:
@@ -84,7 +86,7 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
 
     assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.INCOMPLETE_UPLOAD}
     left = {key: body for key, body in (await stored(folder)).items() if key not in others}
-    if uploads and not warmed:  # acknowledged, or killed on the way to saying so: whole
+    if uploads and not warmed:  # acknowledged, or killed just before: complete
         [upload_id] = uploads
         variants = {f"images/{upload_id}/{variant.name}" for variant in SIZES.standard}
         assert {*left} == {f"originals/{upload_id}", *variants}
@@ -100,7 +102,7 @@ async def stored(folder: Path) -> dict[str, bytes]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Temporary ones, of uploads, derivations and objects."""
+    """Returns the temporary files of uploads, derivations and objects."""
     return [*folder.glob("tmp/*"), *folder.glob("objects/.incoming/*")]
 
 

@@ -1,4 +1,4 @@
-"""A store that is slow, silent, cut off or cross: what a caller sees, for how long, and that nothing wrong is kept."""
+"""A slow, silent, broken or failing store: what callers see, for how long, and that nothing wrong is stored."""
 
 import statistics
 import time
@@ -33,16 +33,16 @@ from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 
-RECOVERED = 2.0 + MARGIN  # seconds after which all is well again
-UPLOAD = 15.0  # seconds for two tries at a store that says nothing, and as many at taking back what it may have kept
+RECOVERED = 2.0 + MARGIN  # seconds until normal service
+UPLOAD = 15.0  # seconds for two tries to put into a silent store, and two to delete again
 
-AWAY: dict[str, dict[str, Any]] = {
+UNREACHABLE: dict[str, dict[str, Any]] = {
     "refused": {"refuse": True},
     "reset": {"reset": True},
     "silent": {"stall": True},
     "half closed": {"half_close": True},
 }
-CROSS = {"InternalError": 500, "SlowDown": 503, "RequestTimeTooSkewed": 403, "AccessDenied": 403}
+S3_ERRORS = {"InternalError": 500, "SlowDown": 503, "RequestTimeTooSkewed": 403, "AccessDenied": 403}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def running(cluster: Cluster, link: S3Link) -> Iterator[Service]:
 
 @pytest.fixture
 def service(running: Service, link: S3Link) -> Service:
-    """Well, and with a store that is."""
+    """A healthy service with a healthy store."""
     link.heal()
     until(lambda: ready(running) is None and running.metric("darkroom_store_circuit_open") == 0)
     return running
@@ -70,8 +70,8 @@ def urls(service: Service, upload_id: str, names: list[str]) -> list[str]:
 
 
 @contextmanager
-def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iterator[str]:
-    """What holds of every fault in which the store is no use. Yields an upload of before; breaks nothing itself."""
+def store_outage(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iterator[str]:
+    """Checks the behaviour during any store outage, which the caller causes. Yields an upload from before it."""
     upload_id = uploaded(service)
     [hot] = urls(service, upload_id, ["small.jpg"])
     assert judge.get(hot).status == 200
@@ -92,7 +92,7 @@ def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iter
     assert time.monotonic() - start < RECOVERED
     until(lambda: ready(service) is None, RECOVERED)
     assert cluster.rows() == rows
-    # A put that was on its way may still arrive, long after it was given up and taken back.
+    # An abandoned put may still arrive, long after its deletion.
     assert {*collect(service.folder, **cluster.settings)} <= {GarbageKind.ORPHAN, GarbageKind.TEMPORARY}
     assert set(cluster.objects()) - {f"images/{upload_id}/small.webp"} == set(before)
     again = uploaded(service)
@@ -100,11 +100,11 @@ def away(cluster: Cluster, link: S3Link, service: Service, judge: Judge) -> Iter
 
 
 @pytest.mark.promise("E1")
-@pytest.mark.parametrize("fault", by_tier(AWAY, daily="refused", long=["half closed"]))
+@pytest.mark.parametrize("fault", by_tier(UNREACHABLE, daily="refused", long=["half closed"]))
 def test_unreachable_store_returns_503_within_the_deadline(
     cluster: Cluster, link: S3Link, service: Service, judge: Judge, fault: dict[str, Any]
 ) -> None:
-    with away(cluster, link, service, judge) as upload_id:
+    with store_outage(cluster, link, service, judge) as upload_id:
         link.break_(**fault)
         answers = judge.get_all(urls(service, upload_id, MORE[:8]))
         assert {(answer.status, answer.code) for answer in answers} == {(503, "store_unavailable")}
@@ -112,13 +112,13 @@ def test_unreachable_store_returns_503_within_the_deadline(
 
 
 @pytest.mark.promise("E1", "E8")
-@pytest.mark.parametrize("code", by_tier({code: code for code in CROSS}, long=CROSS.keys() - {"SlowDown"}))
+@pytest.mark.parametrize("code", by_tier({code: code for code in S3_ERRORS}, long=S3_ERRORS.keys() - {"SlowDown"}))
 def test_store_errors_return_503_and_keep_nothing(
     cluster: Cluster, link: S3Link, service: Service, judge: Judge, code: str
 ) -> None:
-    with away(cluster, link, service, judge) as upload_id:
+    with store_outage(cluster, link, service, judge) as upload_id:
         errors = service.metric("darkroom_store_errors_total", code=code)
-        link.answer = lambda _method, _path: s3_error(CROSS[code], code)
+        link.answer = lambda _method, _path: s3_error(S3_ERRORS[code], code)
         answers = judge.get_all(urls(service, upload_id, MORE[:8]))
         assert {(answer.status, answer.code) for answer in answers} == {(503, "store_unavailable")}
         refused_upload(service, "store_unavailable", within=UPLOAD)
@@ -128,7 +128,7 @@ def test_store_errors_return_503_and_keep_nothing(
 @pytest.mark.promise("E1")
 @pytest.mark.slow
 def test_slow_store_serves_correct_variants_late(link: S3Link, service: Service, judge: Judge) -> None:
-    """300 ms for every piece, 100 kB a second: pictures come late, and right."""
+    """300 ms for each round trip, 100 kB a second: variants are late but correct."""
     upload_id = uploaded(service)
     link.break_(delay=0.15, bandwidth=100_000)
     again = uploaded(service)
@@ -141,7 +141,7 @@ def test_slow_store_serves_correct_variants_late(link: S3Link, service: Service,
 
 @pytest.mark.slow
 class TestCutInTheMiddle:
-    CUT = 1500  # bytes of an answer: all of its head, and a part of any picture here
+    CUT = 1500  # bytes of a response: its head, and a part of any image here
 
     @pytest.mark.promise("E1")
     def test_original_cut_off_is_never_rendered(
@@ -216,7 +216,7 @@ class TestPilingUp:
         assert service.metric("darkroom_store_circuit_open", calls="reads") == 1
         second = judge.crowd(service.url, crowd, within=RENDER_TIMEOUT + MARGIN)
         assert {answer.status for answer in second} == {503}
-        # One of them may be the one who tries.
+        # One of them may be the probe.
         assert sum(answer.seconds > 2 for answer in second) <= 2
         assert statistics.median(answer.seconds for answer in second) < 1
         assert {answer.headers["retry-after"] for answer in second} <= {"1", "5"}
@@ -234,7 +234,7 @@ class TestPilingUp:
     def test_blocked_writes_do_not_delay_reads(
         self, cluster: Cluster, link: S3Link, service: Service, judge: Judge
     ) -> None:
-        """A bucket that takes nothing is served from all the same, and derived from."""
+        """A bucket that rejects writes: variants are still served from it and derived."""
         upload_id = uploaded(service)
         link.answer = lambda method, _path: s3_error(503, "SlowDown") if method == "PUT" else None
 
@@ -252,7 +252,7 @@ class TestPilingUp:
 
 @pytest.mark.slow
 class TestRefusedObjects:
-    """The store refuses single objects: that is their trouble alone."""
+    """Errors for single objects affect these objects only."""
 
     def test_refused_variants_do_not_affect_others(self, link: S3Link, service: Service, judge: Judge) -> None:
         refused, sound = uploaded(service), uploaded(service)
@@ -283,11 +283,11 @@ class TestRefusedObjects:
 @pytest.mark.promise("C9")
 @pytest.mark.slow
 def test_damaged_original_makes_no_variant(cluster: Cluster, service: Service, judge: Judge) -> None:
-    """Half of it is gone, and the store knows nothing of that: refused, for a minute, and nothing is stored."""
+    """The store returns half of the original: 422 for a minute, and nothing is stored."""
     upload_id = uploaded(service)
     key = f"originals/{upload_id}"
     cluster.seaweedfs.put(cluster.bucket, key, PICTURE[: len(PICTURE) // 2], "image/jpeg", "private")
-    judge.deleted(upload_id)  # a 422 is right for it
+    judge.deleted(upload_id)  # 422 is correct for it
 
     answers = judge.get_all(urls(service, upload_id, NAMES))
 

@@ -1,4 +1,4 @@
-"""What a program has left: its objects, and what `darkroom gc` makes of the rest, as if everything were old already."""
+"""The objects that a program left, and `darkroom gc` as if all leftovers were old."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ from proxy.storage.disk import INCOMING
 
 
 def collect(folder: Path, **environment: str) -> Counter[GarbageKind]:
-    """Removes what a program left that ran in `folder` with these settings; says how much of each kind there was."""
+    """Removes the leftovers of a program in `folder` with these settings. Returns their number by kind."""
     return Counter(garbage.kind for garbage in asyncio.run(_collect(_settings(folder, environment))))
 
 
@@ -41,7 +41,7 @@ async def _digests(settings: Settings) -> dict[str, str]:
 async def _collect(settings: Settings) -> list[Garbage]:
     async with build_ingest_services(settings).connected() as ingest:
         proxy = ingest.proxy
-        folders = (settings.temporary, settings.objects / INCOMING)  # those of leases stay, whatever happens
+        folders = (settings.temporary, settings.objects / INCOMING)  # the lock files of leases always stay
         parts = proxy.store, ingest.repository, proxy.variant_service, ingest.cdn
         collector = Collector(*parts, folders=folders, age=timedelta(0))
         found = []

@@ -9,7 +9,7 @@ from tests.photographs import photograph
 from tests.pictures import jpeg
 from tests.service import PATIENT, Service
 
-STALL = 2  # seconds that an upload may send nothing
+STALL = 2  # seconds that an upload may pause
 
 
 @pytest.fixture(scope="session")

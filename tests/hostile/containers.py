@@ -1,4 +1,4 @@
-"""Containers out of measure: floods of chunks, bombs in compressed text, profiles and EXIF, frames, odd markers."""
+"""Containers with extreme contents: many chunks, decompression bombs, profiles, EXIF, frames, odd markers."""
 
 import struct
 import zlib
@@ -18,13 +18,13 @@ from tests.photographs import photograph
 from tests.pictures import chunk, jpeg, jpeg_of_scans, png, webp
 
 Files = Iterator[tuple[str, bytes, str | tuple[str, ...]]]
-"""Names, contents, and what may come of each."""
+"""Names, contents, and the allowed results."""
 
 PLAIN = Image.linear_gradient("L").resize((120, 110)).convert("RGB")
 
 
 def floods() -> Files:
-    """As many pieces as ten megabytes have room for. Pillow alone follows some of them for minutes."""
+    """As many segments or chunks as fit into ten megabytes. Pillow alone spends minutes on some of them."""
     whole_png, whole_jpeg = png(PLAIN), jpeg(PLAIN)
     deep = pictures.raw_png(np.full((110, 120, 3), 40_000), 16)
     pixels = deep.index(b"IDAT") - 4
@@ -46,7 +46,7 @@ def floods() -> Files:
 
 
 def bombs() -> Files:
-    """A hundred megabytes in a hundred kilobytes, in every place that is compressed."""
+    """A hundred megabytes, compressed to a hundred kilobytes, in each compressed part of a file."""
     whole = png(PLAIN)
     packed = zlib.compress(bytes(100_000_000), 9)
     yield "zTXt", _inside(whole, b"zTXt", b"Comment\0\0" + packed), "undecodable"
@@ -65,7 +65,7 @@ def bombs() -> Files:
 
 
 def metadata() -> Files:
-    """EXIF and profiles without measure or sense: ignored, as viewers do."""
+    """Huge or invalid EXIF and profiles, which are ignored, as viewers do."""
     whole = png(PLAIN)
     entries = b"MM\0\x2a\0\0\0\x08\xff\xff" + struct.pack(">HHII", 0x9286, 1, 4_000_000, 100) * 65_535
     yield "JPEG with EXIF of 9 MB", _before(jpeg(PLAIN), _exif(65_500) * 140), "accepted"
@@ -93,7 +93,7 @@ def metadata() -> Files:
 
 
 def frames() -> Files:
-    """Several pictures in one file: the first counts."""
+    """Several images in one file: the first counts."""
     whole = png(PLAIN)
     others = [PLAIN.rotate(angle) for angle in (90, 180)]
     yield "MPO", pictures.save(PLAIN, "MPO", save_all=True, append_images=others), "accepted"
@@ -105,7 +105,7 @@ def frames() -> Files:
 
 
 def inks() -> Files:
-    """CMYK, whose meaning hangs on one byte of a marker that programs write, lose and mistake."""
+    """CMYK, whose meaning depends on one byte of a marker, which programs write, omit or get wrong."""
     photo = photograph("coffee.png").resize((160, 110)).convert("CMYK")
     whole = jpeg(photo)
     at = whole.index(b"Adobe")
@@ -118,7 +118,7 @@ def inks() -> Files:
 
 
 def resized_jpeg(width: int, height: int) -> bytes:
-    """A small JPEG whose frame says otherwise."""
+    """A small JPEG whose frame header claims another size."""
     whole = bytearray(jpeg(PLAIN))
     at = whole.index(b"\xff\xc0") + 5
     whole[at : at + 4] = struct.pack(">HH", height, width)
@@ -138,7 +138,7 @@ def _exif(size: int) -> bytes:
 
 
 def _circular() -> bytes:
-    """A directory that is its own next one, and its own EXIF."""
+    """An EXIF directory that refers to itself as the next directory and as its own EXIF."""
     return b"MM\0\x2a\0\0\0\x08\0\1" + struct.pack(">HHII", 0x8769, 4, 1, 8) + struct.pack(">I", 8)
 
 

@@ -1,7 +1,7 @@
-"""More than a thousand hostile pictures from one seed, each with what may come of it, made one by one as they are sent.
+"""More than a thousand hostile files from one seed, with their allowed results, each made when it is sent.
 
-`ACCEPTED`, or the codes of docs/errors.md. Where a file's damage is by chance, any refusal that names the file's fault
-is right; where it is of a known kind, there is one right answer.
+Results are `ACCEPTED` and the codes of docs/errors.md. For random damage, any refusal that names a fault of the file is
+correct; for known damage, there is one correct result.
 """
 
 import random
@@ -23,7 +23,7 @@ ACCEPTED = "accepted"
 UNSUPPORTED, UNDECODABLE = frozenset({"unsupported_format"}), frozenset({"undecodable"})
 TAKEN = frozenset({ACCEPTED})
 ANY = frozenset({ACCEPTED, "undecodable", "unsupported_format", "too_small", "too_many_pixels", "too_heavy"})
-"""What a file may be that was damaged by chance: also a sound one of another size."""
+"""The allowed results of random damage, which can also leave a valid image of another size."""
 
 FLIPS = 30  # damaged files of each kind
 PHOTOGRAPH = photograph("coffee.png").resize((240, 160))
@@ -32,7 +32,7 @@ PLAIN = Image.linear_gradient("L").resize((100, 100)).convert("RGB")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A file as it is uploaded, and what may come of it."""
+    """A file as it is uploaded, and its allowed results."""
 
     kind: str
     name: str
@@ -71,7 +71,7 @@ def wholes() -> dict[str, bytes]:
 
 
 def truncated() -> Iterator[Case]:
-    """At every length. What lacks nothing but its end mark may be taken: all pixels are there."""
+    """Files cut at every length. Without the end marker only, a file may be accepted: all pixels are there."""
     files = {
         "JPEG": (jpeg(PLAIN.convert("L"), quality=30, progressive=True), 3, 2),
         "PNG": (png(PLAIN.convert("L")), 8, 16),
@@ -89,7 +89,7 @@ def truncated() -> Iterator[Case]:
 
 
 def flipped(chance: random.Random) -> Iterator[Case]:
-    """Bits, most of them in the first bytes, where every one has a meaning."""
+    """Flipped bits, mostly in the first bytes, all of which have a meaning."""
     for name, whole in wholes().items():
         for number in range(FLIPS):
             damaged = bytearray(whole)
@@ -100,7 +100,7 @@ def flipped(chance: random.Random) -> Iterator[Case]:
 
 
 def invented(chance: random.Random) -> Iterator[Case]:
-    """Segments and chunks of random bytes in sound files: ignored, or a reason to refuse."""
+    """Segments and chunks of random bytes in valid files: ignored, or a reason to refuse."""
     kinds = (b"tRNS", b"gAMA", b"cHRM", b"iCCP", b"pHYs", b"tEXt", b"zTXt", b"iTXt", b"eXIf", b"acTL", b"PLTE", b"sBIT")
     whole_jpeg, whole_png = jpeg(PLAIN), png(PLAIN)
     for number in range(120):
@@ -114,7 +114,7 @@ def invented(chance: random.Random) -> Iterator[Case]:
 
 
 def named() -> Iterator[Case]:
-    """The name and the declared type say nothing: the content decides."""
+    """File names and declared types are irrelevant: the content decides."""
     names = (
         "x.php",
         "x.php.jpg",
@@ -162,13 +162,13 @@ def named() -> Iterator[Case]:
 
 
 def claimed() -> Iterator[Case]:
-    """Sizes that headers claim, with hardly a byte behind them."""
+    """Headers with huge sizes and hardly any data."""
     many, small = frozenset({"too_many_pixels"}), frozenset({"too_small"})
     pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
     for width, height in ((100_000, 100_000), (10_001, 100), (100, 10_001), (2**31 - 1, 2**31 - 1)):
         yield Case("claimed size", f"PNG {width}x{height}", png_header(width, height) + pixels, many)
     for width, height in ((10_001, 100), (16_384, 16_384), (100, 16_384)):
-        outcomes = many if width * height < 10**8 else many | UNDECODABLE  # libwebp finds no room for the last
+        outcomes = many if width * height < 10**8 else many | UNDECODABLE  # libwebp rejects the last one
         yield Case("claimed size", f"WebP {width}x{height}", pictures.flat_webp(width, height), outcomes)
     for width, height in ((65_500, 65_500), (10_001, 200)):
         yield Case("claimed size", f"JPEG {width}x{height}", containers.resized_jpeg(width, height), many)
@@ -186,7 +186,7 @@ def claimed() -> Iterator[Case]:
                 "claimed size", f"JPEG {width}x{height}", containers.resized_jpeg(width, height), UNDECODABLE | small
             )
     yield Case("claimed size", "PNG 10000x10000 without pixels", png_header(10_000, 10_000) + pixels, UNDECODABLE)
-    # libjpeg paints what is missing before an end mark grey, as browsers do.
+    # libjpeg fills the missing part before an end marker with grey, as browsers do.
     grey = containers.resized_jpeg(10_000, 10_000)
     yield Case("claimed size", "JPEG 10000x10000 without pixels", grey, TAKEN | UNDECODABLE)
     yield Case(

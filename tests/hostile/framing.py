@@ -1,4 +1,4 @@
-"""Requests whose end, length or form two servers could read differently. `SMUGGLED` is what might hide behind one."""
+"""Requests whose end, length or form two servers could read differently. `SMUGGLED` may follow as a hidden request."""
 
 POST = "POST /images/upload HTTP/1.1\r\nHost: x\r\n"
 SMUGGLED = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -1,7 +1,7 @@
-"""What may come of a real file, judged without our code: its type by its content, and by what decoders make of it.
+"""The allowed results of a real file, without Darkroom's code: its type by its content, and by what decoders return.
 
 `python -m tests.hostile.judge FOLDER [EVERY]` prints a JSON object: for each file below it, or for one in EVERY, the
-outcomes that are right. Run it in a process of its own: some of the files are there to break decoders.
+allowed results. Run it in a process of its own, because some files are meant to crash decoders.
 """
 
 import json
@@ -37,7 +37,7 @@ def _size(path: Path) -> tuple[int, int] | None:
     try:
         with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as image:
             return image.size
-    except Exception:  # whatever its header made the parser raise
+    except Exception:  # a broken header can raise anything
         return None
 
 

@@ -1,7 +1,7 @@
-"""The pictures of Pillow's own test suite: real, odd and broken ones, a thousand files.
+"""The images of Pillow's own test suite: a thousand real, odd and broken files.
 
-They come with Pillow's source distribution, fetched by pip from wherever it is configured to, in the version and with
-the hashes of the lock file. `python -m tests.hostile.pillow_source` fetches them ahead, as `.ci/run` does.
+They are in Pillow's source distribution, which pip fetches in the version and with the hashes of the lock file. `python
+-m tests.hostile.pillow_source` fetches them in advance, as `.ci/run` does.
 """
 
 import re
@@ -15,14 +15,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def pinned() -> str:
-    """Pillow's lines of the lock file, which have the hash of its source distribution, too."""
+    """Returns Pillow's lines of the lock file, with the hash of its source distribution."""
     found = re.search(r"^pillow==.*(?:\n    --hash=\S+.*)+", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
     assert found is not None
     return found[0].rstrip(" \\") + "\n"
 
 
 def pillow_tests() -> Path:
-    """The folder of its tests. Raises CalledProcessError where pip cannot fetch them."""
+    """Returns the folder of its tests. Raises CalledProcessError if pip cannot fetch them."""
     version = pinned().split()[0].removeprefix("pillow==")
     folder = ROOT / "build" / f"pillow-{version}"
     if not folder.exists():
@@ -44,7 +44,7 @@ def _download(scratch: Path) -> Path:
 
 
 def _unpack(archive: Path, scratch: Path) -> None:
-    """By hand: the safe way of `tarfile` is not in every Python 3.11."""
+    """Unpacks without `tarfile`'s filters, which some releases of Python 3.11 lack."""
     with tarfile.open(archive) as tar:
         for member in tar:
             parts = Path(member.name).parts

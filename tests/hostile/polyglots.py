@@ -1,4 +1,4 @@
-"""Files that are something else as well, and files that are only dressed as pictures."""
+"""Images that are also files of another kind, and other files with an image's signature."""
 
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -22,7 +22,7 @@ MARKERS = (
     b"x:xmpmeta",
     b"#!/bin/sh",
 )
-"""None of these may be in any variant; long enough never to be there by chance."""
+"""No variant may contain any of these. They are too long to occur by chance."""
 
 PAYLOADS = {
     "PHP": b"<?php system($_GET['c']); __halt_compiler(); ?>",
@@ -35,11 +35,11 @@ PAYLOADS = {
 }
 
 Files = Iterator[tuple[str, bytes, str]]
-"""Names, contents, and what must come of each."""
+"""Names, contents, and the expected result."""
 
 
 def both() -> Files:
-    """Sound pictures with a payload wherever a file has room for one: taken, and stripped of it."""
+    """Valid images with a payload in each place where a file has room: accepted, and removed from variants."""
     picture = Image.linear_gradient("L").resize((120, 110)).convert("RGB")
     whole = {"JPEG": jpeg(picture), "PNG": png(picture), "WebP": webp(picture)}
     archive = BytesIO()
@@ -61,7 +61,7 @@ def both() -> Files:
 
 
 def dressed() -> Files:
-    """Something else under a picture's signature, or under none."""
+    """Other files with an image's signature, or without."""
     for name, payload in PAYLOADS.items():
         yield name, payload, "unsupported_format"
         yield f"{name} behind a space", b" " + payload, "unsupported_format"
@@ -91,7 +91,7 @@ def _in_palette(payload: bytes) -> bytes:
     image = Image.new("P", (120, 110))
     image.putpalette(payload.ljust(-(-len(payload) // 3) * 3, b" ")[:768])
     draw = ImageDraw.Draw(image)
-    for column in range(120):  # every colour in use, in the order of the palette
+    for column in range(120):  # uses every colour, in the order of the palette
         draw.line([column, 0, column, 109], fill=column % min(256, -(-len(payload) // 3)))
     return png(image)
 

@@ -1,4 +1,4 @@
-"""Every answer of every route carries the headers that keep a browser from taking it for something else."""
+"""Every response of every route has the headers that stop browsers from interpreting it as something else."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come, a real render process judges them and stays what it is: the same, alive, at rest."""
+"""A real render process judges any bytes, and stays alive, idle and the same process."""
 
 import asyncio
 import random
@@ -21,7 +21,7 @@ STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBP", b"R
 
 
 class Judge:
-    """One render process, asked from tests that are not coroutines."""
+    """One render process, called from synchronous tests."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()

@@ -1,4 +1,4 @@
-"""Hostile pictures through a real server: each is taken as what it is, or refused with a reason, and nothing stays."""
+"""Hostile files through a real server: each is accepted or refused by its content, and refused ones leave nothing."""
 
 import json
 import subprocess
@@ -22,10 +22,10 @@ pytestmark = [pytest.mark.serial, reads("/proc/self/statm")]
 BUDGET_MB = 1024
 SERVER_MB = 300
 RENDER_TIMEOUT = 15
-DEADLINE = RENDER_TIMEOUT + 5  # seconds for an answer, with the upload itself and a busy machine
+DEADLINE = RENDER_TIMEOUT + 5  # seconds for a response, including the upload, on a busy machine
 CONTAINERS = containers.GROUPS.keys() | {"claimed size"}
 OTHERS = polyglots.GROUPS.keys() | {"named", "another format renamed"}
-HEALTH_SECONDS = 2  # on a machine with nothing else to do it is a hundredth of that
+HEALTH_SECONDS = 2  # an idle machine needs a hundredth of it
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ async def behaves(folder: Path, cases: Iterable[Case]) -> Report:
 
         assert report.wrong == [], "\n".join(report.wrong)
         assert report.slowest[0] < DEADLINE, report.slowest
-        assert watch.samples > 5  # the watch was running; a fast machine needs a second for the smallest sample
+        assert watch.samples > 5  # the watch was running; the smallest sample takes a fast machine a second
         assert watch.most_itself < SERVER_MB << 20
         assert watch.most <= BUDGET_MB << 20
         assert max(report.health) < HEALTH_SECONDS
@@ -104,7 +104,7 @@ async def test_files_of_pillows_test_suite_are_judged_correctly(
 
 
 def sampled(cases: Iterable[Case], every: int) -> Iterator[Case]:
-    """One in `every` of each kind, the first among them."""
+    """Yields one in `every` of each kind, including the first."""
     seen: Counter[str] = Counter()
     for case in cases:
         if seen[case.kind] % every == 0:
@@ -113,7 +113,7 @@ def sampled(cases: Iterable[Case], every: int) -> Iterator[Case]:
 
 
 def real(folder: Path, every: int) -> Iterator[Case]:
-    """One in `every` of its files."""
+    """Yields one in `every` of the folder's files."""
     command = [sys.executable, "-m", "tests.hostile.judge", str(folder), str(every)]
     judged = json.loads(subprocess.run(command, check=True, capture_output=True, timeout=300).stdout)
     for name, outcomes in judged.items():

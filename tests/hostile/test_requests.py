@@ -47,7 +47,7 @@ def test_too_large_headers_get_431(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode())
 
     assert answer.closed
-    assert answer.statuses in ([431], [])  # none: the kernel dropped it, for there were bytes left to read
+    assert answer.statuses in ([431], [])  # none: the kernel discards it if bytes are left to read
     assert not answer.statuses or json.loads(answer.body)["code"] == "headers_too_large"
 
 
@@ -58,7 +58,7 @@ def test_header_of_100_mb_is_not_read(live: Service) -> None:
     answer = exchange(live.url, b"GET /healthz HTTP/1.1\r\nX: ", endless=[b"x" * 1_000_000] * 100)
 
     assert answer.statuses in ([431], [])
-    assert answer.sent < 20_000_000  # what the kernel's buffers take
+    assert answer.sent < 20_000_000  # the size of the kernel's buffers
     assert resident(live.pid) < before + (16 << 20)
 
 

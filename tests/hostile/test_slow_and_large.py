@@ -1,4 +1,4 @@
-"""Clients that take their time, send without end, lie about lengths or leave; and a machine that runs out of room."""
+"""Clients that are slow, send without end, send false lengths or disconnect; and a machine without free space."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def rows(service: Service) -> int:
 
 
 def assert_nothing_stays(service: Service) -> None:
-    """No row and no temporary file is left, shortly after the client disconnects."""
+    """Waits until no row and no temporary file is left."""
     deadline = time.monotonic() + 20
     while rows(service) or list((service.folder / "data").glob("tmp/*")):
         assert time.monotonic() < deadline
@@ -52,7 +52,7 @@ def descriptors(service: Service) -> int:
 class TestSlow:
     @pytest.mark.promise("B5")
     async def test_200_unfinished_headers_do_not_block_others(self, live: Service) -> None:
-        """Half of them say nothing; the others a byte a second."""
+        """Half of the clients send nothing; the others send a byte a second."""
         before = descriptors(live)
 
         seconds, health = await self.crowd(live, b"GET /healthz HTTP/1.1\r\nX: ", b"x")
@@ -64,20 +64,20 @@ class TestSlow:
 
     @pytest.mark.promise("B5")
     async def test_200_slow_uploads_do_not_block_others(self, live: Service, picture: bytes) -> None:
-        """Each sends a byte a second, so that it never stalls, and far too little."""
+        """Each client sends a byte a second: it never stalls, but is below the minimum rate."""
         head = request("POST", "/images/upload", TYPE, f"Content-Length: {MIB}")
 
         seconds, health = await self.crowd(live, head + HEAD + picture[:5_000], b"x", answer=b" 408 ")
 
         assert min(seconds) > STALL
-        assert max(seconds) < 30  # two seconds of grace, and five for what was sent at once
+        assert max(seconds) < 30  # two seconds of tolerance, and five for the first bytes
         assert max(health) < HEALTH_SECONDS
         assert_nothing_stays(live)
 
     async def crowd(
         self, service: Service, first: bytes, then: bytes, answer: bytes = b""
     ) -> tuple[list[float], list[float]]:
-        """After how many seconds each was closed, and what /healthz took meanwhile."""
+        """Returns the seconds until each connection was closed, and the response times of /healthz meanwhile."""
         port = int(service.url.rpartition(":")[2])
 
         async def client(number: int) -> float:
@@ -109,7 +109,7 @@ class TestSlow:
 
 
 async def _all(reader: asyncio.StreamReader) -> bytes:
-    """What came before the connection ended, well or by a reset."""
+    """Reads until the connection ends, in order or by a reset."""
     received = b""
     with suppress(ConnectionError):
         while data := await reader.read(1 << 16):
@@ -126,7 +126,7 @@ class TestWithoutEnd:
 
         assert answer.statuses == [413]
         assert b'"code": "too_large"' in answer.body
-        assert answer.sent < 30 * MIB  # the limit, and what the kernel's buffers take
+        assert answer.sent < 30 * MIB  # the limit and the kernel's buffers
         assert resident(live.pid) < before + 64 * MIB
         assert_nothing_stays(live)
 
@@ -186,7 +186,7 @@ class TestLengths:
 
     @pytest.mark.promise("B3")
     def test_content_length_below_the_body_stores_nothing(self, live: Service, picture: bytes) -> None:
-        """The rest would be the next request: it is none."""
+        """The rest of the body is parsed as the next request, and is invalid."""
         raw = upload(picture)
         length = len(raw.partition(b"\r\n\r\n")[2])
 
@@ -199,7 +199,7 @@ class TestLengths:
 
     @pytest.mark.promise("B3")
     def test_content_length_above_the_body_stores_nothing(self, live: Service, picture: bytes) -> None:
-        """The picture is all there, but not all that was announced."""
+        """The image is complete, but the body is shorter than announced."""
         raw = upload(picture)
         length = len(raw.partition(b"\r\n\r\n")[2])
 
@@ -225,7 +225,7 @@ def test_client_disconnect_leaves_nothing(live: Service, picture: bytes) -> None
         with connect(live.url) as connection:
             connection.sendall(raw[:cut])
             time.sleep(0.1)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # by a reset
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # closes by a reset
 
     assert_nothing_stays(live)
 
@@ -234,7 +234,7 @@ def test_client_disconnect_leaves_nothing(live: Service, picture: bytes) -> None
 class TestNoRoom:
     @pytest.mark.promise("B12")
     def test_full_temporary_folder_gets_503_until_there_is_room(self, tmp_path: Path, picture: bytes) -> None:
-        """No file may grow beyond a megabyte: what a full disk says, too."""
+        """Files are limited to a megabyte, which causes the error of a full disk."""
         large = picture.ljust(3 * MIB, b"\0")
         with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1") as service:
             resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (MIB, resource.RLIM_INFINITY))

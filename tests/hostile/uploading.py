@@ -1,4 +1,4 @@
-"""Sends many files to a live service at once, fetches variants of those that it takes, and watches it meanwhile."""
+"""Sends many files to a real server, requests variants of the accepted ones, and checks its health meanwhile."""
 
 import asyncio
 import io
@@ -46,7 +46,7 @@ ALLOWED_INFO = {
 
 @dataclass
 class Report:
-    """What came of each file. `wrong` has a line for each that should not have."""
+    """Results of all files. `wrong` has a line for each wrong result."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -67,7 +67,7 @@ class Report:
 
 
 async def send_all(service: Service, cases: Iterable[Case]) -> Report:
-    """A few at a time; the corpus is made as it is sent."""
+    """Sends `AT_ONCE` files at a time. Cases are made while others are sent."""
     report = Report()
     rotation = itertools.cycle(itertools.product(SIDES, FORMATS))
     source, taking = iter(cases), asyncio.Lock()
@@ -87,13 +87,13 @@ async def send_all(service: Service, cases: Iterable[Case]) -> Report:
 
 
 async def _next(source: Iterator[Case], taking: asyncio.Lock) -> Case | None:
-    """Made in a thread: some take seconds, and the others' answers are to be timed."""
+    """Makes the next case in a thread: some take seconds, and must not delay the measured responses."""
     async with taking:
         return await asyncio.to_thread(next, source, None)
 
 
 async def _send(client: httpx.AsyncClient, case: Case, report: Report) -> str | None:
-    """The upload's id, if it was taken."""
+    """Returns the upload's id if it was accepted."""
     files = {"image": (case.filename, case.content, case.media_type)}
     for _ in range(TRIES):
         start = time.monotonic()
@@ -114,7 +114,7 @@ async def _told_to_wait(answer: httpx.Response, report: Report) -> bool:
 
 
 def _refusal(answer: httpx.Response) -> str:
-    """Its code; or what is wrong with it as a refusal."""
+    """Returns the problem's code, or a description of an invalid refusal."""
     if not 400 <= answer.status_code < 500 or answer.headers["content-type"] != "application/problem+json":
         return f"{answer.status_code} {answer.text[:200]}"
     problem = answer.json()
@@ -136,7 +136,9 @@ async def _check_variant(
 
 
 def variant_fault(answer: httpx.Response, size: str, format: str) -> str:
-    """What is wrong with it; empty if it is a picture of just this size and format, and of nothing else."""
+    """Returns the fault of a variant: it must have its size and format, and contain nothing else. Empty if there is
+    none.
+    """
     if answer.status_code != 200:
         return f"{answer.status_code} {answer.text[:200]}"
     kind, media_type = FORMATS[format]
@@ -155,7 +157,7 @@ def variant_fault(answer: httpx.Response, size: str, format: str) -> str:
 
 @contextmanager
 def _health_watched(url: str, seconds: list[float]) -> Iterator[None]:
-    """Asks in a thread of its own, so that what is timed is the server."""
+    """Measures in a thread of its own, so that only the server's time counts."""
     stop = threading.Event()
 
     def watch() -> None:
@@ -175,7 +177,7 @@ def _health_watched(url: str, seconds: list[float]) -> Iterator[None]:
 
 
 def left_behind(folder: Path, accepted: set[str]) -> list[str]:
-    """What is there that is of no accepted upload: objects, rows, temporary files."""
+    """Returns objects, rows and temporary files that belong to no accepted upload."""
     data = folder / "data"
     objects = [path for path in (data / "objects").rglob("*") if path.is_file()]
     found = [str(path) for path in objects if not accepted & set(path.parts)]
@@ -188,7 +190,7 @@ def left_behind(folder: Path, accepted: set[str]) -> list[str]:
 
 
 def figures(report: Report, server_mb: float, render_mb: float) -> str:
-    """For docs/reliability.md."""
+    """Formats the figures for docs/reliability.md."""
     return json.dumps(
         {
             "files": sum(report.outcomes.values()),

@@ -1,4 +1,4 @@
-"""HTTP by hand, for what no client would send."""
+"""Raw HTTP, for requests that no client library would send."""
 
 import contextlib
 import re
@@ -11,13 +11,13 @@ PATIENCE = 30  # seconds
 BOUNDARY = "hostile"
 TYPE = f"Content-Type: multipart/form-data; boundary={BOUNDARY}"
 HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="x.jpg"\r\n\r\n'.encode()
-"""All that comes before the picture."""
+"""Everything before the image."""
 TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """All that came back until the server closed the connection or the client had heard enough; `sent` is bytes."""
+    """All data received until the server closed the connection or the response was complete; `sent` is bytes."""
 
     received: bytes
     sent: int
@@ -44,8 +44,9 @@ def connect(url: str) -> socket.socket:
 
 
 def exchange(url: str, *pieces: bytes, endless: Iterable[bytes] = (), half_close: bool = False) -> Exchange:
-    """Sends the pieces, and reads until the server closes the connection; or sends `endless` after them until an answer
-    begins, and reads that. With `half_close` it says that it has sent all.
+    """Sends the pieces and reads until the server closes the connection.
+
+    With `endless`, sends these until a response begins, and reads one response. With `half_close`, ends its side first.
     """
     sent, answered = 0, False
     with connect(url) as connection:

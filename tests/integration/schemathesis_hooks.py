@@ -1,4 +1,6 @@
-"""Schemathesis reads this (`SCHEMATHESIS_HOOKS`): what random values never are, pictures, ranges and conditions."""
+"""Hooks that Schemathesis loads (`SCHEMATHESIS_HOOKS`): images, ranges and conditions, which random
+values never are.
+"""
 
 from itertools import cycle
 
@@ -17,7 +19,7 @@ _conditions = cycle([{}, {"Range": "bytes=0-9"}, {"Range": "bytes=999999-"}, {"I
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict[str, object]) -> None:
-    """Variants are asked for by turns."""
+    """Adds the next range or condition to requests for variants."""
     if case.path.endswith(".{format}"):
         for name, value in next(_conditions).items():
             case.headers.setdefault(name, value)

@@ -1,7 +1,7 @@
-"""Schemathesis against a live service: whatever is sent, no defect, and no answer that the document does not describe.
+"""Schemathesis against a live service: no request causes a server error or an undocumented response.
 
-It tries examples, bounds, wrong kinds and random values on every call, and methods that there are not; and it follows
-links, so that one call asks for what another has made.
+It tries examples, bounds, wrong types and random values on every call, and undocumented methods. It follows links, so
+that calls use the results of others.
 """
 
 import json
@@ -66,7 +66,7 @@ LOCKED = {
 
 
 def explore(service: Service, *options: str, examples: int) -> set[tuple[str, str, int]]:
-    """Methods, paths and statuses that there were; the test fails with the report of what was found wrong."""
+    """Returns the methods, paths and statuses of all calls. Fails with Schemathesis' report if it finds an error."""
     ci_module("schemathesis")
     done = subprocess.run(
         [

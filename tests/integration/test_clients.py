@@ -1,4 +1,4 @@
-"""Clients as they are: curl, Uppy's requests byte for byte, a browser's form, a back end that repeats itself."""
+"""Real clients: curl, Uppy's requests byte for byte, a browser's form, a back end that repeats uploads."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def curl(service: Service, *arguments: str) -> tuple[int, dict[str, object]]:
-    """Status and document."""
+    """Returns status and JSON."""
     program = shutil.which("curl")
     need(program, "curl")
     command = [program, "--silent", "--show-error", "--max-time", "60", "--write-out", "\n%{http_code}", *arguments]
@@ -78,7 +78,7 @@ def test_curl_retry_with_an_idempotency_key_uploads_once(service: Service) -> No
 
 
 def uppy(service: Service, site: str = "same-origin") -> tuple[int, dict[str, object]]:
-    """What Chrome sends for Uppy's XHRUpload with `fieldName: 'image'`: its metadata come before the file."""
+    """Sends what Chrome sends for Uppy's XHRUpload with `fieldName: 'image'`: its metadata come before the file."""
     boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
     address = urlsplit(service.url).netloc
     metadata = {"relativePath": "null", "name": "Größe \U0001f680.jpg", "type": "image/jpeg"}
@@ -112,7 +112,7 @@ def uppy(service: Service, site: str = "same-origin") -> tuple[int, dict[str, ob
 
 
 def exchange(service: Service, head: bytes, body: bytes) -> tuple[int, dict[str, object]]:
-    """In pieces, as a network delivers them."""
+    """Sends the body in chunks, as a network delivers it."""
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(head)
@@ -161,7 +161,7 @@ def test_python_client_makes_the_servers_markup_and_urls(service: Service) -> No
 
 
 def test_idempotency_key_of_a_crashed_upload_becomes_free(service: Service) -> None:
-    """Killed while an upload came: a repetition is told to wait until that attempt's time is over, then it is taken."""
+    """Killed during an upload: a repetition gets 409 until that attempt has timed out, and is then accepted."""
     repetition = ("-F", f"image=@{ROCKET}", "-H", "Idempotency-Key: died")
     with half_sent(service, "died"):
         service.kill()
@@ -178,7 +178,7 @@ def test_idempotency_key_of_a_crashed_upload_becomes_free(service: Service) -> N
 
 @contextmanager
 def half_sent(service: Service, key: str) -> Iterator[None]:
-    """An upload that the server has begun to save."""
+    """An upload that the server has begun to receive."""
     head = f"POST /images/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\nIdempotency-Key: {key}\r\n"
     part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     address = urlsplit(service.url)
@@ -193,7 +193,7 @@ def half_sent(service: Service, key: str) -> Iterator[None]:
 
 
 def age_jobs(path: Path) -> None:
-    """All of them were begun ten minutes earlier."""
+    """Makes all jobs ten minutes older."""
     with closing(sqlite3.connect(path)) as database, database:
         database.execute(
             "UPDATE upload_jobs SET created_at = strftime('%Y-%m-%d %H:%M:%f000', created_at, '-10 minutes')"

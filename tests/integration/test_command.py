@@ -1,4 +1,4 @@
-"""`darkroom` as a person and as a script use it: real processes, files and answers."""
+"""The `darkroom` command as people and scripts use it: real processes and files."""
 
 import json
 import os
@@ -28,7 +28,7 @@ SIZE = "[sizes.tiny]\nwidth = 24\nheight = 24\n[sizes.thumb]\nwidth = 60\nheight
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Two small sizes, two pictures, and what is none."""
+    """A folder with settings for two small sizes, two images, and files that are none."""
     (tmp_path / "darkroom.toml").write_text(SIZE)
     (tmp_path / "rocket.jpg").write_bytes(photograph_bytes("rocket.jpg"))
     (tmp_path / "small.png").write_bytes(picture(format="png"))
@@ -96,7 +96,7 @@ def test_sizes_of_fixed_quality_need_no_numpy(folder: Path) -> None:
 
 
 def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
-    """Refused and taken ones, standard input, and a name that is no text."""
+    """Refused and accepted files, standard input, and a file name that is not valid text."""
     odd = os.fsdecode(b"caf\xe9.jpg")
     (folder / odd).write_bytes(picture())
 
@@ -149,7 +149,7 @@ def test_upload_from_a_terminal_is_refused(folder: Path) -> None:
 
 @contextmanager
 def heeding_interrupts() -> Iterator[None]:
-    """What a shell starts in the background ignores them, and so does all that it starts in turn."""
+    """Restores the default handler of SIGINT: processes in a shell's background inherit that it is ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
@@ -172,7 +172,9 @@ def test_interrupted_upload_command_lists_accepted_files(folder: Path) -> None:
         ) as program,
     ):
         assert program.stdin is not None
-        while not list(folder.glob("data/objects/originals/*")):  # the first is taken; the second waits for its input
+        while not list(
+            folder.glob("data/objects/originals/*")
+        ):  # the first is accepted; the second waits for its input
             assert program.poll() is None
             time.sleep(0.05)
         time.sleep(0.5)

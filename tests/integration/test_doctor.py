@@ -1,4 +1,4 @@
-"""`darkroom doctor` over real servers: what it finds, and that it exits with 0 only if no check failed."""
+"""`darkroom doctor` on real servers: its findings, and exit code 0 only if no check failed."""
 
 import json
 from pathlib import Path
@@ -68,9 +68,9 @@ def test_doctor_names_what_is_down_and_checks_the_rest(tmp_path: Path) -> None:
         CDN_URL=f"http://{UNREACHABLE}",
     )
 
-    away = {name for name, (verdict, _) in found.items() if verdict == "failed"}
+    failed = {name for name, (verdict, _) in found.items() if verdict == "failed"}
     assert code == 1
-    assert away == {
+    assert failed == {
         "object store", "listing", "conditional writes", "database", "queue", "CDN, missing", "CDN, stored"
     }  # fmt: skip
     assert found["clock"][0] == "warning"
@@ -80,7 +80,7 @@ def test_doctor_names_what_is_down_and_checks_the_rest(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_doctor_checks_a_cdn_in_front_of_darkroom(tmp_path: Path) -> None:
-    """The server itself stands in for one: what it sends is what a CDN passes on."""
+    """The server itself is the CDN: a CDN would forward the same responses."""
     with Service(tmp_path, WARM_UP="false", **PATIENT) as service:
         upload_id = http.post(f"{service.url}/images/upload", files={"image": picture()}).json()["uploadId"]
         _, empty = examined(tmp_path, CDN_URL=service.url)
@@ -93,7 +93,7 @@ def test_doctor_checks_a_cdn_in_front_of_darkroom(tmp_path: Path) -> None:
     assert code == 0
     assert empty["CDN, stored"] == ("ok", "not checked: no variant is stored yet")
     assert found["CDN, stored"] == ("ok", "serves a stored variant with the right headers")
-    assert found["CDN, missing"][0] == "warning"  # for want of TLS
+    assert found["CDN, missing"][0] == "warning"  # because it has no TLS
     assert "https://" in found["CDN, missing"][1]
     assert lost["CDN, stored"][0] == "failed"
 
@@ -118,4 +118,4 @@ def test_doctor_prints_a_table(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert rows[0] == ["Verdict", "Part", "Finding"]
     assert {row[0] for row in rows[2:]} <= {"ok", "warning"}
-    assert "darkroom serve" in done.stdout  # the embedded database is not there yet, and will be
+    assert "darkroom serve" in done.stdout  # the embedded database does not exist yet

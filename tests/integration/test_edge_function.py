@@ -1,4 +1,4 @@
-"""deploy/edge.js, run by Node and by njs, from which CloudFront's own engine comes and which knows as little."""
+"""deploy/edge.js, run by Node and by njs. CloudFront's engine is based on njs and has as few features."""
 
 import json
 import shutil
@@ -22,14 +22,14 @@ UPLOAD = str(uuid4())
 
 
 class Edge:
-    """The function in one engine."""
+    """The function, run by one engine."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self._program = program
         self._script = folder / "script.js"
 
     def answers(self, *requests: dict[str, Any]) -> list[dict[str, Any]]:
-        """What CloudFront would go on with: the request, or an answer."""
+        """Returns the request or response that CloudFront would continue with."""
         events = json.dumps([{"request": request} for request in requests])
         call = f"{events}.forEach(event => console.log(JSON.stringify(handler(event))));"
         self._script.write_text(f"{FUNCTION}\n{call}\n")
@@ -65,7 +65,7 @@ def test_auto_is_resolved_by_the_shared_table(edge: Edge) -> None:
 
 
 def test_auto_is_resolved_as_the_origin_does_it(edge: Edge) -> None:
-    """Over headers put together at random; from a fixed seed, for an engine starts slowly."""
+    """Random headers from a fixed seed, in one run, because an engine starts slowly."""
     headers = random_accepts(1000)
     stem = f"/images/{UPLOAD}/small"
     answers = edge.answers(*(request(f"{stem}.auto", header) for header in headers))

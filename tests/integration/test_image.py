@@ -1,6 +1,6 @@
-"""The image's build, as far as it goes without an engine: its first stage is run, and what came out is started.
+"""The build of the image without a container engine: runs the commands of its first stage, and starts the result.
 
-It installs the whole lock file anew, so it takes a minute and the network.
+It installs the whole lock file, so it takes a minute and needs the network.
 """
 
 import os
@@ -20,7 +20,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
 BUILD, FINAL = (stage.splitlines() for stage in re.split(r"^FROM .*$", DOCKERFILE, flags=re.MULTILINE)[1:])
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a set-up installs every package, on a busy machine
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # installs every package, on a busy machine
 
 
 def instructions(stage: Sequence[str], name: str) -> list[str]:
@@ -31,7 +31,7 @@ def instructions(stage: Sequence[str], name: str) -> list[str]:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder /app of the first stage."""
     folder = tmp_path_factory.mktemp("app")
-    path = f"{Path(sys.executable).parent}:{MACHINE['PATH']}"  # `python` is the one that tests
+    path = f"{Path(sys.executable).parent}:{MACHINE['PATH']}"  # `python` is the one that runs the tests
     for line in BUILD:
         keyword, _, rest = line.partition(" ")
         if keyword == "COPY":
@@ -58,7 +58,7 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def run(built: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """In the image's environment, away from the sources."""
+    """Runs a command in the image's environment, outside of the source folder."""
     settings = dict(pair.split("=", 1) for pair in shlex.split(instructions(FINAL, "ENV")[0]))
     path = settings["PATH"].replace("/app", str(built)).replace("$PATH", os.defpath)
     data = built / "data"
@@ -79,7 +79,7 @@ def test_built_image_runs_the_command(built: Path) -> None:
 
 
 def test_built_package_is_complete_and_not_the_work_tree(built: Path) -> None:
-    """Templates, migrations and the page are files that only the wheel's list could have forgotten."""
+    """Templates, migrations and the page are no modules: a wheel's list of files could omit them."""
     for package in (ROOT / "proxy", ROOT / "ingest", ROOT / "clients" / "python" / "src" / "darkroom"):
         for source in (path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
             [installed] = (built / ".venv").glob(f"lib/python*/site-packages/{source.relative_to(package.parent)}")

@@ -1,8 +1,8 @@
-"""The Makefile installs the pins of the lock files and nothing else, whatever the index has released since.
+"""The Makefile installs exactly the pins of the lock files, whatever the index has released since.
 
-The index here is a folder of small wheels that have the names, versions and dependencies of the real ones, and beside
-each pin a newer release. Its lock files are the real ones with these wheels' hashes. `make` itself is real, and so is
-pip: the one that the interpreter bundles, and the oldest that Python 3.11 came with.
+The index here is a folder of small wheels with the names, versions and dependencies of the real ones, and a newer
+release of each. Its lock files are the real ones with the hashes of these wheels. `make` and pip are real: the bundled
+pip, and the oldest one that Python 3.11 was released with.
 """
 
 import hashlib
@@ -38,11 +38,11 @@ def build_editable(folder, *_):
         wheel.writestr(f"{info}/RECORD", "")
     return name
 """
-"""Stands for hatchling, whose place in the index a small wheel takes, too."""
+"""Replaces hatchling, which is a small wheel in this index too."""
 
 
 def wheel(folder: Path, name: str, version: str, dependencies: list[str]) -> str:
-    """Writes one with nothing in it; its hash, as lock files give it."""
+    """Writes an empty wheel. Returns its hash as in a lock file."""
     package = name.replace("-", "_")
     info = f"{package}-{version}.dist-info"
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def wheel(folder: Path, name: str, version: str, dependencies: list[str]) -> str
         files |= {"hatchling/__init__.py": "", "hatchling/build.py": BACKEND}
     with ZipFile(path, "w") as file:
         for file_name, text in files.items():
-            file.writestr(ZipInfo(file_name), text)  # without the time of day, or its hash would differ in each lock
+            file.writestr(ZipInfo(file_name), text)  # with a fixed time, otherwise its hash would differ in each lock
     return "sha256:" + hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -72,7 +72,7 @@ def dependencies(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder `simple` of an index, beside lock files that fit it."""
+    """The folder `simple` of an index, next to lock files that match it."""
     folder = tmp_path_factory.mktemp("index")
     for lock in LOCKS:
         lines = []
@@ -89,7 +89,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def python(folder: Path, pip: str | None) -> str:
-    """This interpreter, or one whose new environments have another pip."""
+    """Returns this interpreter, or one whose new environments have another pip."""
     if pip is None:
         return sys.executable
     subprocess.run(

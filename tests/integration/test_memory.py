@@ -1,4 +1,4 @@
-"""The budget of memory, held by a real server against the heaviest pictures that it takes, all asked for at once."""
+"""The memory budget of a real server, with concurrent requests for the heaviest images that it accepts."""
 
 import asyncio
 from collections import Counter
@@ -19,12 +19,12 @@ from tests.watch import Watch
 pytestmark = [pytest.mark.slow, pytest.mark.serial, reads("/proc/self/statm")]
 
 SIDE = 10_000
-BUDGET_MB = 2000  # for one WebP at a time, or for a few of the others
+BUDGET_MB = 2000  # enough for one WebP at a time, or for a few of the others
 VARIANTS = [f"{size}.{format}" for size in ("small", "large") for format in ("jpg", "png", "webp", "avif")]
 
 
 def originals() -> Iterator[bytes]:
-    """Large ones of each format, of few bytes."""
+    """Yields large images of each format in small files."""
     picture = Image.new("RGB", (SIDE, SIDE), (200, 30, 30))
     yield jpeg(picture, quality=50)
     yield jpeg(picture, quality=50, progressive=True)
@@ -71,7 +71,7 @@ async def test_largest_originals_at_once_stay_within_the_memory_budget(tmp_path:
 
         assert service.metric("darkroom_render_charged_bytes") == 0
         assert service.metric("darkroom_render_waiting") == 0
-        for upload_id in upload_ids:  # once it is quiet, each of them is had
+        for upload_id in upload_ids:  # without load, each one is derived
             assert get(service, upload_id, "medium.jpg").status_code == 200
         assert watch.held() < 3 * RENDER_IDLE_MB << 20
 

@@ -1,4 +1,4 @@
-"""What an operator sees of real processes: counts of all of them, ids from the edge to the worker, traces."""
+"""Observability of real processes: metrics of all of them, request ids from the edge to the worker, traces."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def test_metrics_of_one_process_sum_all_living_ones(tmp_path: Path) -> None:
     with Service(tmp_path / "data", "--workers", "2", **settings) as service:
         until(lambda: service.metric("darkroom_render_processes") == 2)
         upload_id = upload(service)
-        for _ in range(20):  # each on a connection of its own: they come to both
+        for _ in range(20):  # each on its own connection, so that both processes get some
             assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
 
         assert {service.metric("darkroom_variant_requests_total") for _ in range(10)} == {20}
@@ -54,7 +54,7 @@ def test_metrics_of_one_process_sum_all_living_ones(tmp_path: Path) -> None:
 
         pids = {int(path.stem.rpartition("_")[2]) for path in folder.glob("counter_*.db")}
         os.kill(min(pids), signal.SIGKILL)
-        until(lambda: not folder.joinpath(f"counter_{min(pids)}.db").exists())  # another goes on with its counts
+        until(lambda: not folder.joinpath(f"counter_{min(pids)}.db").exists())  # its replacement continues the counts
         assert len([*folder.glob("counter_*.db")]) == 2
         until(lambda: service.metric("darkroom_render_processes") == 2)
         assert {service.metric("darkroom_variant_requests_total") for _ in range(10)} == {20}
@@ -63,7 +63,7 @@ def test_metrics_of_one_process_sum_all_living_ones(tmp_path: Path) -> None:
 
 
 class TestWorker:
-    """A server, and a worker that can be asked."""
+    """A server, and a worker with a port."""
 
     @pytest.fixture(scope="class")
     @classmethod

@@ -1,4 +1,6 @@
-"""The processes of deploy/compose.yaml, without containers: nginx before proxy and ingest, a worker, real servers."""
+"""The processes of deploy/compose.yaml without containers: nginx in front of proxy and ingest, a
+worker, real servers.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""More cold requests than a service can derive, come what may, while others ask for what is in memory."""
+"""More cold requests than a service can derive, together with hits from memory."""
 
 import asyncio
 import itertools
@@ -12,14 +12,14 @@ from tests.client import Answer, get
 FORMATS = ("jpg", "png", "webp", "avif")
 SIDES = range(300, 1000)
 SIZES = "".join(f"[sizes.s{side}]\nwidth = {side}\n" for side in SIDES)
-"""For darkroom.toml: 700 sizes, in two densities and four formats: every request may be for another variant."""
+"""For darkroom.toml: 700 sizes, in two densities and four formats, so that no variant is requested twice."""
 
 _LATE = 30.0  # seconds; far beyond the deadline of 5
 
 
 @dataclass
 class Flood:
-    """What was asked and answered. Seconds are those that callers waited."""
+    """The requests and responses. Seconds are the callers' waits."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -32,14 +32,14 @@ class Flood:
 
 
 def cold_paths(ids: list[str]) -> Iterator[str]:
-    """Each once; neighbours are of different uploads, sizes and formats."""
+    """Yields each path once; consecutive ones differ in upload, size or format."""
     for side, density, format in itertools.product(SIDES, ("", "@2x"), FORMATS):
         for upload_id in ids:
             yield f"/images/{upload_id}/s{side}{density}.{format}"
 
 
 async def capacity(url: str, paths: Iterator[str], seconds: float, at_once: int = 4) -> float:
-    """Cold variants a second, asked for by a few who wait for each."""
+    """Measures cold variants a second, requested by a few callers that wait for each."""
     end, done = time.monotonic() + seconds, 0
 
     async def ask() -> None:
@@ -54,7 +54,7 @@ async def capacity(url: str, paths: Iterator[str], seconds: float, at_once: int 
 
 
 async def flood(url: str, paths: Iterator[str], hot: str, rate: float, seconds: float) -> Flood:
-    """`rate` cold requests a second, whatever becomes of those before; a hit and a health check beside them."""
+    """Sends `rate` cold requests a second without waiting for responses, together with hits and health checks."""
     seen = Flood()
     end = time.monotonic() + seconds
     asked: set[asyncio.Task[None]] = set()

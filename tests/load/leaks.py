@@ -1,4 +1,6 @@
-"""What a server holds at rest: descriptors (so connections), threads, tasks, files, work, memory. Linux only."""
+"""The resources of an idle server: descriptors (and so connections), threads, tasks, files, work,
+memory. Linux only.
+"""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from tests.watch import resident
 
 @dataclass(frozen=True)
 class Holdings:
-    """Of the server's own process; `memory` in bytes."""
+    """Of the server process itself; `memory` in bytes."""
 
     descriptors: int
     threads: int

@@ -1,4 +1,4 @@
-"""Ten times as many new variants as can be derived, for some seconds; `tests/soak/load.py` does it for minutes."""
+"""Ten times as many new variants as can be derived, for some seconds; `tests/soak/load.py` runs it for minutes."""
 
 import asyncio
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def upload(service: Service) -> list[str]:
 
 
 async def overwhelm(service: Service, ids: list[str], seconds: float) -> tuple[float, Flood]:
-    """Capacity, in variants a second, and what became of ten times that."""
+    """Returns the capacity in variants a second, and the results of ten times as many requests."""
     paths = cold_paths(ids)
     able = await capacity(service.url, paths, 2)
     hot = next(paths)
@@ -43,7 +43,7 @@ async def overwhelm(service: Service, ids: list[str], seconds: float) -> tuple[f
     seen = await flood(service.url, paths, hot, 10 * able, seconds)
     await asyncio.sleep(min(max(seen.retry_after, default=0), 30))
     back = [await get(service.url + path) for path in seen.refused[-8:]]
-    assert [answer.status for answer in back] == [200] * len(back)  # who comes back when told to is served
+    assert [answer.status for answer in back] == [200] * len(back)  # a client that retries after Retry-After is served
     return able, seen
 
 
@@ -60,10 +60,10 @@ def test_flood_of_new_variants_is_served_or_refused_with_retry_after(service: Se
 
     assert seen.wrong == []
     assert set(seen.statuses) <= {200, 503, 504}
-    # Most are refused, and the work goes on all the while.
+    # Most are refused, and derivations continue all the time.
     assert seen.statuses[503] > seen.statuses[200] > able * SECONDS / 4
     assert seen.statuses[504] <= seen.statuses[200] / 10
-    assert len(seen.hit_seconds) > SECONDS  # hits and health checks went through, and none was refused
+    assert len(seen.hit_seconds) > SECONDS  # no hit or health check was refused
     assert len(seen.health_seconds) > SECONDS / 2
     assert 0 < watch.most < BUDGET_MB << 20
     assert watch.most_itself < 400 << 20

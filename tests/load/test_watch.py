@@ -10,7 +10,7 @@ from tests.watch import Watch
 
 @pytest.mark.parametrize("collected", [True, False])
 def test_watch_of_a_server_that_has_ended_raises(collected: bool) -> None:
-    """Until its parent has collected it, it is still there, and holds nothing."""
+    """Until its parent waits for it, a process still exists as a zombie, without memory."""
     with subprocess.Popen(["sleep", "60"]) as server, pytest.raises(ProcessLookupError):
         kill_while_watched(server, collected)
 

@@ -1,1 +1,1 @@
-"""Long runs, for the closing note of a release: `python -m tests.soak.workers`. The suite runs them shortened."""
+"""Long runs before a release, for instance `python -m tests.soak.workers`. Tests run short samples of them."""

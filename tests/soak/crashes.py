@@ -1,7 +1,8 @@
-"""Uploads, gets and deletions while everything is killed at random: `python -m tests.soak.crashes [SECONDS] [SEED]`.
+"""Uploads, requests and deletions while processes are killed at random: `python -m tests.soak.crashes [SECONDS]
+[SEED]`.
 
-First one server with its own folder and SQLite, then a server and a worker over S3, Postgres and Redis. Prints what
-became of it, and fails where something acknowledged is lost, half done, or other than it was.
+First one server with files and SQLite, then a server and a worker over S3, Postgres and Redis. Prints the results;
+fails if anything acknowledged is lost, incomplete or changed.
 """
 
 import random
@@ -31,17 +32,17 @@ PICTURES = [small_picture(seed) for seed in range(5)]
 SIDES = {"tiny": 24, "small": 48}
 VARIANTS = [f"{size}.{format}" for size in SIDES for format in ("jpg", "png", "webp", "avif")]
 CALLERS = 3
-KILLS = 3  # at least, however long a busy machine takes to start again
+KILLS = 3  # at least, even if a busy machine restarts slowly
 PATIENCE = 90.0  # seconds for jobs to end
 
 
 @dataclass
 class Record:
-    """What callers were told. `bodies` of variants, by picture and name: the same whichever upload, now and later."""
+    """All responses. `bodies` of variants, by image and name: the same for all uploads of an image, at all times."""
 
     uploads: dict[str, int] = field(default_factory=dict)
     deletes: set[str] = field(default_factory=set)
-    """Begun; perhaps done."""
+    """Started, perhaps completed."""
     deleted: set[str] = field(default_factory=set)
     bodies: dict[tuple[int, str], bytes] = field(default_factory=dict)
     answers: int = 0
@@ -55,7 +56,7 @@ class Record:
 
 
 class Caller:
-    """Does one thing after another, as `rng` has it; a broken connection is no response."""
+    """Sends random requests, one after another. A broken connection counts as no response."""
 
     def __init__(self, service: Service, record: Record, rng: random.Random) -> None:
         self._service, self._record, self._rng = service, record, rng
@@ -67,7 +68,7 @@ class Caller:
                 act()
             except httpx.TransportError:
                 time.sleep(0.05)
-            except Exception as error:  # or a thread would end without a word
+            except Exception as error:  # otherwise a thread would end silently
                 self._record.faults.append(repr(error))
 
     def _upload(self) -> None:
@@ -108,7 +109,7 @@ class Caller:
 
 
 def note(record: Record, upload_id: str, name: str, body: bytes) -> None:
-    """The right size, decodable to its end, and the bytes that everybody else got."""
+    """Checks that the body has its size, decodes completely, and equals the bytes of earlier responses."""
     side = SIDES[name.partition(".")[0]]
     assert decoded_size(body) == (side, side), f"{upload_id}/{name} is not {side} pixels wide"
     first = record.bodies.setdefault((record.uploads[upload_id], name), body)
@@ -116,7 +117,7 @@ def note(record: Record, upload_id: str, name: str, body: bytes) -> None:
 
 
 def crash(service: Service, programs: Sequence[Program], seconds: float, seed: int) -> Record:
-    """Kills `programs`, the server among them, in turn while callers go on, again and again; at the end all run."""
+    """Kills `programs`, including the server, in turn while callers send requests. At the end, all programs run."""
     record, rng, stopped = Record(), random.Random(seed), threading.Event()
     end = time.monotonic() + seconds
     with ThreadPoolExecutor(CALLERS) as pool:
@@ -136,10 +137,10 @@ def crash(service: Service, programs: Sequence[Program], seconds: float, seed: i
 
 
 def judge(service: Service, record: Record, home: Path, settings: dict[str, str]) -> None:
-    """With everything running again."""
+    """Checks the results while everything runs again."""
     assert record.faults == []
     until_ended(service, record.standing)
-    complete = digests(home, **settings)  # before anybody asks: what a job that is complete has stored
+    complete = digests(home, **settings)  # before any request: the stored variants of complete jobs
     for upload_id in record.standing:
         for name in VARIANTS:
             assert f"images/{upload_id}/{name}" in complete, "a job is complete without its variant"

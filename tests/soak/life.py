@@ -1,8 +1,8 @@
-"""What a service does all day: `python -m tests.soak.life [MINUTES]`, for each of two installations.
+"""Everyday use: `python -m tests.soak.life [MINUTES]`, for each of two installations.
 
-Uploads with their warm-ups, events, variants (whole, in parts, unchanged, by Accept), refusals and deletions; first one
-server with its own folder, then a server and a worker over S3, Postgres and Redis. Prints what each of them holds at
-rest after every round; fails on a wrong answer, or where that grows.
+Uploads with warm-ups, events, variants (whole, ranges, conditional, by Accept), refusals and deletions. First one
+server with its own folder, then a server and a worker over S3, Postgres and Redis. Prints the idle resources after
+every round; fails on a wrong response, or if they grow.
 """
 
 import asyncio
@@ -26,17 +26,17 @@ from tests.watch import resident
 
 ROUNDS = 8
 CLIENTS = 8
-SETTINGS = {"HOT_CACHE_MB": "1"}  # or filling it would look like growth
+SETTINGS = {"HOT_CACHE_MB": "1"}  # a larger one would look like growth while it fills
 KEPT = 3  # of ten uploads; the others are deleted
 VARIANTS = [f"{size}.{format}" for size in ("tiny", "small", "small@2x") for format in ("jpg", "png", "webp", "auto")]
 PICTURES = [small_picture(seed) for seed in range(20)]
-GROWTH = 24 << 20  # bytes: what is remembered of 10,000 paths, heads of answers and uploads, and no more than these
-TASKS = 30  # at rest; a server has a dozen
-SPARE = 16  # descriptors: a pool's connections come and go
+GROWTH = 24 << 20  # bytes: the caches of 10,000 paths, response heads and uploads
+TASKS = 30  # an idle server has a dozen
+SPARE = 16  # descriptors: connections of pools
 
 
 class Client:
-    """One upload after another, from its first byte to its deletion; each answer is the right one, or 503."""
+    """Creates and deletes uploads, one after another. Each response is correct, or 503."""
 
     def __init__(self, http: httpx.AsyncClient, rng: random.Random) -> None:
         self._http, self._rng = http, rng
@@ -60,7 +60,7 @@ class Client:
         return str(answer.json()["uploadId"])
 
     async def _follow(self, upload_id: str) -> None:
-        """The events of its warm-up, to the end or only the first of them."""
+        """Follows the events of a warm-up, to the end or only the first."""
         patient = self._rng.random() < 0.7
         async with self._http.stream("GET", f"/images/{upload_id}/events") as events:
             assert events.status_code == 200
@@ -89,12 +89,12 @@ class Client:
 
 
 def live(service: Service, programs: Sequence[Program], seconds: float, rounds: int = ROUNDS) -> None:
-    """`programs`: the service, and what works for it."""
+    """`programs`: the service and its workers."""
     held: list[list[tuple[int, int]]] = []
     for number in range(rounds):
         clients = asyncio.run(work(service.url, seconds / rounds, number))
         at_rest(service)
-        time.sleep(2)  # keep-alive connections and idle threads go
+        time.sleep(2)  # keep-alive connections and idle threads end
         tasks = service.metric("darkroom_tasks")
         assert tasks < TASKS, "tasks are left over"
         held.append([(resident(program.pid), descriptors(program.pid)) for program in programs])

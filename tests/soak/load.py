@@ -1,6 +1,6 @@
 """A long flood, then hits on many uploads: `python -m tests.soak.load [MINUTES] [UPLOADS]`.
 
-Prints what was answered, how fast, and what the server held before and after; fails on a wrong answer or a leak.
+Prints responses, times, and the server's resources before and after; fails on a wrong response or a leak.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ def saturate(service: Service, seconds: float) -> None:
 
 
 async def hit(service: Service, uploads: int) -> None:
-    """Every upload's variant, over and over; memory after the first round and after the last."""
+    """Requests a variant of every upload, in rounds. Compares the memory of early and late rounds."""
     picture = jpeg(disc((200, 40, 40), side=120).convert("RGB"))
     start = time.monotonic()
     async with httpx.AsyncClient(base_url=service.url, timeout=60) as client:
@@ -75,12 +75,12 @@ async def hit(service: Service, uploads: int) -> None:
             rounds.append(await asyncio.to_thread(at_rest, service))
             print(f"{uploads / (time.monotonic() - start):.0f} a second; {rounds[-1].memory >> 20} MB")
     tell(rounds[0], rounds[-1])
-    growth = rounds[-1].memory - rounds[ROUNDS // 2].memory  # by then what is remembered is full
+    growth = rounds[-1].memory - rounds[ROUNDS // 2].memory  # by then the caches are full
     assert growth < 8 << 20, f"{growth} bytes in {ROUNDS // 2} rounds"
 
 
 async def in_turn(at_once: int, items: Iterable[T], work: Callable[[T], Awaitable[R]]) -> list[R]:
-    """Results of `work`, so many at a time."""
+    """Returns the results of `work`, `at_once` at a time."""
     left = iter(items)
 
     async def one() -> list[R]:
@@ -102,7 +102,7 @@ async def fetched(client: httpx.AsyncClient, path: str) -> None:
 
 
 def tenths(values: list[int]) -> list[int]:
-    """The most in each tenth of them."""
+    """Returns the maximum of each tenth of the values."""
     step = len(values) // 10
     return [max(values[start : start + step]) for start in range(0, 10 * step, step)]
 

@@ -1,7 +1,7 @@
-"""Every soak, for minutes; each is also a command, for as long as one likes.
+"""Every soak for minutes; each is also a command that runs for any time.
 
-`.ci/run` takes seconds of them: of crashes in tests/faults, of load in tests/load, of workers in
-tests/integration/cluster, of life here.
+`.ci/run` runs seconds of them: crashes in tests/faults, load in tests/load, workers in tests/integration/cluster, life
+here.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""`darkroom warm --all`, killed on its way and run again: `python -m tests.soak.warm_all [UPLOADS]`.
+"""`darkroom warm --all`, killed and run again: `python -m tests.soak.warm_all [UPLOADS]`.
 
-Prints the seconds it took and the memory it held, and fails where an upload is left without a variant.
+Prints its seconds and its memory; fails if an upload is left without a variant.
 """
 
 import json
@@ -19,11 +19,11 @@ from tests.seaweedfs import SeaweedServer
 from tests.service import Program
 from tests.soak.workers import UPLOADERS, client_of, compare, upload
 
-PATIENCE = 7200.0  # seconds for the whole of it
+PATIENCE = 7200.0  # seconds for the whole run
 
 
 class WarmAll(Program):
-    """The command, running; its standard output and its log in one file."""
+    """The running command. Standard output and log are in one file."""
 
     log_name = "warm.log"
 
@@ -35,7 +35,7 @@ class WarmAll(Program):
         return self._process.poll() is not None
 
     def resident(self) -> float:
-        """MB of the command alone; its render processes are bounded by recycling, whatever it does."""
+        """Returns the MB of the command itself; its render processes are bounded by recycling."""
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         line = next((line for line in status.splitlines() if line.startswith("VmRSS")), "VmRSS: 0 kB")
@@ -59,7 +59,7 @@ def soak(cluster: Cluster, uploads: int) -> None:
         watch(cluster, warm, until=uploads // 5)
     say(f"killed at {cluster.statuses()[JobStatus.COMPLETE]} complete", start)
 
-    time.sleep(STALLED_AFTER.total_seconds())  # until its jobs count as abandoned
+    time.sleep(STALLED_AFTER.total_seconds())  # until its jobs count as stalled
     start = time.monotonic()
     with warm:
         memory = watch(cluster, warm, until=None)
@@ -80,7 +80,7 @@ def soak(cluster: Cluster, uploads: int) -> None:
 
 
 def watch(cluster: Cluster, warm: WarmAll, *, until: int | None) -> list[float]:
-    """Its memory, each second, until it has ended, and well, or `until` uploads are complete."""
+    """Samples its memory each second, until it has exited successfully, or until `until` uploads are complete."""
     memory, deadline = [], time.monotonic() + PATIENCE
     while not warm.ended() and (until is None or cluster.statuses()[JobStatus.COMPLETE] < until):
         memory.append(warm.resident())

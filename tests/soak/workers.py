@@ -1,6 +1,6 @@
-"""Uploads while workers are killed, once more with Redis losing its memory: `python -m tests.soak.workers [UPLOADS]`.
+"""Uploads while workers are killed, then also while Redis loses its data: `python -m tests.soak.workers [UPLOADS]`.
 
-Prints what became of them, and fails where one is lost, doubled or unfinished.
+Prints the results; fails if an upload is lost, duplicated or unfinished.
 """
 
 import itertools
@@ -27,12 +27,12 @@ from tests.service import Service, Worker
 VARIANTS = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "png", "webp", "avif")]
 UPLOADERS, WORKERS = 4, 2
 DONE = "warm-up ended"
-PATIENCE = 120.0  # seconds without one job more that is done
+PATIENCE = 120.0  # seconds without another finished job
 
 
 @dataclass(frozen=True)
 class Soaked:
-    """`seconds` from the first upload to the last job's end, `behind` of them after the last upload."""
+    """`seconds`: from the first upload to the end of the last job. `behind`: the part of them after the last upload."""
 
     uploads: int
     kills: int
@@ -41,7 +41,7 @@ class Soaked:
 
 
 def soak(cluster: Cluster, uploads: int, *, every: float, empty_redis: bool = False) -> Soaked:
-    """Uploads while a worker is killed `every` so many seconds, until all jobs have ended; then compares everything."""
+    """Uploads while a worker is killed every `every` seconds, until all jobs have ended. Then compares everything."""
     (cluster.folder / "darkroom.toml").write_text(TINY)
     start = time.monotonic()
     with ExitStack() as stack:
@@ -64,7 +64,7 @@ def soak(cluster: Cluster, uploads: int, *, every: float, empty_redis: bool = Fa
 
 
 def client_of(service: Service) -> httpx.Client:
-    """Its connections are kept: making a client takes longer than an upload."""
+    """Keeps connections open, because creating a client takes longer than an upload."""
     return httpx.Client(base_url=service.url, timeout=60)
 
 
@@ -89,7 +89,7 @@ def wait_until_all_ended(cluster: Cluster) -> None:
 
 
 def in_redis(cluster: Cluster) -> dict[str, object]:
-    """What the queue holds of every job that has not ended: its fields, and the milliseconds left of its lock."""
+    """Returns the queue's data of each unfinished job: its fields, and the milliseconds left of its lock."""
     with cluster.redis.client() as redis:
         jobs = [key for key in redis.keys("bull:image-processing:????????-*") if redis.type(key) == "hash"]
         fields = {key: redis.hgetall(key) for key in jobs}
@@ -101,7 +101,7 @@ def in_redis(cluster: Cluster) -> dict[str, object]:
 
 
 def compare(cluster: Cluster, accepted: list[str]) -> None:
-    """What was acknowledged, the rows and the objects are the same uploads."""
+    """Checks that acknowledged uploads, rows and objects are the same."""
     assert cluster.statuses() == {
         JobStatus.PENDING: 0,
         JobStatus.PROCESSING: 0,
@@ -116,7 +116,7 @@ def compare(cluster: Cluster, accepted: list[str]) -> None:
 
 
 class Killer:
-    """Kills one of `workers` after the other, each time starting it again; the next not before that one is at work."""
+    """Kills and restarts `workers` in turn; waits until a restarted one is working before the next kill."""
 
     def __init__(self, workers: list[Worker], every: float) -> None:
         self._workers = itertools.cycle(workers)

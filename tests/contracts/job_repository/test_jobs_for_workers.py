@@ -70,7 +70,7 @@ class TestForWorkers:
         long_ago = [await accept_upload(repository) for _ in range(3)]
         for upload_id, minutes in zip(long_ago, (5, 9, 7), strict=True):
             await let_pass(repository, upload_id, timedelta(minutes=minutes))
-        for status in JobStatus:  # with a sign of life just now
+        for status in JobStatus:  # with a heartbeat just now
             await accept_upload(repository, status)
         await repository.begin(new_upload_id())
 

@@ -18,7 +18,7 @@ from tests.contracts.uploads import FAILED, NOON, PENDING, accept_upload, upload
 
 class TestPages:
     async def uploads(self, repository: JobRepository, number: int = 25) -> Sequence[UploadId]:
-        """In the order of a listing. Of every five, three have come in the same microsecond."""
+        """Ids in the order of a listing. Of every five uploads, three have the same microsecond."""
         moments = [NOON + timedelta(microseconds=index // 5 * 5 + max(0, index % 5 - 2)) for index in range(number)]
         made = [(moment, await accept_upload(repository, created_at=moment)) for moment in moments]
         return [upload_id for _, upload_id in sorted(made, reverse=True)]

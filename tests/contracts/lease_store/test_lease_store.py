@@ -18,7 +18,7 @@ from tests.redis_server import RedisServer
 
 @pytest.fixture(params=["file", "file-of-two", "redis", "redis-of-two"])
 async def clients(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TwoClients]:
-    """`brief`: with a time limit of a third of the default."""
+    """`brief`: with a third of the default time limit."""
     kind, *more = request.param.split("-")
     place = str(tmp_path / "locks") if kind == "file" else request.getfixturevalue("redis").url
 
@@ -69,7 +69,7 @@ class TestHolding:
             assert await can_acquire(clients.one) is False
 
     async def test_many_leases_are_held_at_once(self, clients: TwoClients) -> None:
-        """As in a warm-up. Keys may share a lock file; their leases are refused, without harm."""
+        """A warm-up does this. Keys that share a lock file are refused, without harm."""
         keys = [f"images/many/{number}.jpg" for number in range(200)]
         async with asyncio.timeout(GUARD), AsyncExitStack() as leases:
             held = [await leases.enter_async_context(clients.one.hold(key, wait=False)) for key in keys]
@@ -77,7 +77,7 @@ class TestHolding:
         assert [await can_acquire(clients.two, key) for key in keys] == [True] * 200
 
     async def test_hundreds_of_callers_get_their_leases(self, clients: TwoClients) -> None:
-        """A busy proxy has as many callers; none may be granted a lease by fallback."""
+        """A busy proxy has as many callers. None may be granted a lease because of an error."""
         turns = 0
 
         async def work(number: int) -> None:
@@ -150,7 +150,7 @@ class TestFreeing:
         await leases.close()
 
     async def test_lease_can_be_released_by_another_task(self, clients: TwoClients) -> None:
-        """As a write-back does after a derivation."""
+        """A write-back does this after a derivation."""
 
         async def take() -> AsyncExitStack:
             async with AsyncExitStack() as lease:
@@ -198,7 +198,7 @@ async def test_unusable_lock_files_grant_leases(tmp_path: Path) -> None:
 
 
 async def test_number_of_lock_files_is_bounded(tmp_path: Path) -> None:
-    """Clients can request any number of ids, and removing a locked file is a race."""
+    """Clients can request any number of ids, and removing a locked file would be a race."""
     leases = FileLeaseStore(tmp_path)
     for number in range(700):
         async with leases.hold(f"images/{number}/small.jpg"):

@@ -135,7 +135,7 @@ class TestRedisFailures:
                     client.flushall()
                 await later.enter_async_context(two.hold(KEY))
             assert await can_acquire(one) is False
-            await asyncio.sleep(LEASE / 3 * 1.5)  # nor does it renew or release the other lease
+            await asyncio.sleep(LEASE / 3 * 1.5)  # it neither renews nor releases the other lease
             assert await can_acquire(one) is False
         assert await can_acquire(one) is True
         await one.close()

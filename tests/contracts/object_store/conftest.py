@@ -66,7 +66,7 @@ def object_store(request: pytest.FixtureRequest) -> ObjectStore:
 
 @pytest.fixture
 def upload_id() -> UploadId:
-    """A new id for every test: the bucket is shared."""
+    """Returns a new id for each test, because tests share the bucket."""
     return new_upload_id()
 
 

@@ -86,10 +86,10 @@ class TestReconciler:
         """A database outage longer than all retries must not fail the job."""
         upload_id = await bullmq.upload()
 
-        async def away(_delivery: Delivery) -> JobStatus | None:
+        async def failing(_delivery: Delivery) -> JobStatus | None:
             raise CatalogUnavailable
 
-        async with bullmq.open(handle=away), opened(redis) as (queue, _):
+        async with bullmq.open(handle=failing), opened(redis) as (queue, _):
             await queue.add("warm-up", {}, {"jobId": upload_id, "attempts": 1})
             await state(queue, upload_id, "failed")
 

@@ -1,6 +1,7 @@
-"""For programs under libfaketime 0.9.10, in which `time.sleep` raises OSError: it takes the deadline for a faked one.
+"""Replaces `time.sleep` in programs under libfaketime 0.9.10, where it raises OSError.
 
-That is `clock_nanosleep` of the monotonic clock. A real clock that is off does nothing of the kind.
+Python sleeps until a deadline of the monotonic clock (`clock_nanosleep`), and libfaketime treats the deadline as a
+faked one. A real clock that is wrong has no such effect.
 """
 
 import select

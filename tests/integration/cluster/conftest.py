@@ -15,7 +15,7 @@ from tests.service import PATIENT
 
 @dataclass(frozen=True)
 class PatientCluster(Cluster):
-    """A cluster that does not mind a busy machine."""
+    """A cluster with long timeouts, for busy machines."""
 
     @property
     def store_settings(self) -> dict[str, str]:
@@ -35,7 +35,7 @@ def cluster(tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seawee
 
 @pytest.fixture
 def impatient(tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer) -> Cluster:
-    """With the default timeouts, so that what hangs is ended soon."""
+    """A cluster with the default timeouts, so that hanging calls end soon."""
     return Cluster.create(tmp_path, redis, postgres, seaweedfs)
 
 

@@ -1,4 +1,4 @@
-"""What is deleted is gone everywhere."""
+"""A deletion removes an upload everywhere."""
 
 import time
 
@@ -21,7 +21,7 @@ def test_deletion_during_a_warm_up_leaves_nothing(cluster: Cluster, photograph: 
             assert http.get(f"{ingest.url}/images/{upload_id}").status_code == 404
         last = upload(ingest, small_picture(1))
         until(lambda: complete(ingest, last))
-        worker.stop()  # once it has done what it had begun of the others
+        worker.stop()  # once it has finished the running derivations
         assert {key.split("/")[1] for key in cluster.objects()} == {last}
         assert cluster.rows() == ([last], [last])
 

@@ -18,7 +18,7 @@ class TestNoLostJob:
         "uploads", [pytest.param(40, marks=pytest.mark.slow), pytest.param(200, marks=pytest.mark.long)]
     )
     def test_killed_workers_and_an_emptied_redis_lose_no_job(self, impatient: Cluster, uploads: int) -> None:
-        """`python -m tests.soak.workers` does it with the workers' deaths alone, too."""
+        """`python -m tests.soak.workers` also runs it with killed workers alone."""
         soaked = soak(impatient, uploads, every=4, empty_redis=True)
 
         assert soaked.kills >= uploads // 40
@@ -74,7 +74,7 @@ def test_sigterm_finishes_requests_in_flight_and_stores_their_variants(cluster: 
             for _ in range(3)
         ]
         until(lambda: proxy.metric("darkroom_render_waiting") >= 2)
-        time.sleep(0.1)  # for those who only join, which no metric shows
+        time.sleep(0.1)  # for callers that join, which no metric shows
         proxy.stop()
         assert [answer.result().status_code for answer in asked] == [200] * 12
         assert "Traceback" not in proxy.log()

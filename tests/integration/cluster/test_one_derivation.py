@@ -1,4 +1,4 @@
-"""Of many callers in many processes one derives, also when it dies of it."""
+"""One of many callers in many processes derives, even if its process dies."""
 
 import asyncio
 import time
@@ -18,13 +18,13 @@ from tests.http_client import http
 from tests.service import PATIENT, Service
 
 FEW, MANY = (2, 50), pytest.param(4, 250, marks=pytest.mark.slow)
-"""Processes, and callers of each."""
+"""Numbers of processes, and of callers for each."""
 
 
 @pytest.mark.parametrize(("processes", "callers"), [FEW, MANY])
 class TestOneDerivation:
     def assert_one(self, services: Sequence[Service], callers: int, photograph: bytes) -> str:
-        """The first of them takes the upload. Returns its id."""
+        """Uploads to the first service. Returns the upload's id."""
         upload_id = upload(services[0], photograph)
         urls = [f"{service.url}/images/{upload_id}/medium.webp" for service in services]
 
@@ -65,7 +65,7 @@ def test_warm_up_and_concurrent_requests_derive_once(cluster: Cluster, photograp
     with cluster.serve() as service, cluster.proxy("proxy") as proxy:
         upload_id = upload(service, photograph)
         until(lambda: status(service, upload_id) != "pending")
-        url = f"{proxy.url}/images/{upload_id}/small.webp"  # the last to be made
+        url = f"{proxy.url}/images/{upload_id}/small.webp"  # the last one that a warm-up derives
         answers = asyncio.run(at_once([url] * 20))
         until(lambda: complete(service, upload_id))
         assert Counter(answer.status for answer in answers) == {200: 20}

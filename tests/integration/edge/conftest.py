@@ -1,4 +1,4 @@
-"""nginx as it is shipped: before a real Darkroom, and before an origin that does as it is told."""
+"""nginx with the shipped configuration: in front of a real Darkroom, and of a stub origin."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -21,7 +21,7 @@ def darkroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="session")
 def edge(tmp_path_factory: pytest.TempPathFactory, darkroom: Service) -> Iterator[str]:
-    """The URL of nginx before Darkroom."""
+    """The URL of nginx in front of Darkroom."""
     need(PROGRAM, "nginx-light")
     with nginx(tmp_path_factory.mktemp("edge"), darkroom.url, darkroom.url) as url:
         yield url
@@ -38,7 +38,7 @@ def upload_id(edge: str) -> str:
 
 @pytest.fixture
 def picture(edge: str, upload_id: str) -> str:
-    """The URL of a variant that nginx has."""
+    """The URL of a variant in nginx's cache."""
     url = f"{edge}/images/{upload_id}/small.jpg"
     assert http.get(url).status_code == 200
     return url
@@ -52,7 +52,7 @@ def stub_origin() -> Iterator[StubOrigin]:
 
 @pytest.fixture(scope="session")
 def stub_edge(tmp_path_factory: pytest.TempPathFactory, stub_origin: StubOrigin) -> Iterator[str]:
-    """The URL of nginx before the stub. All tests share it: each asks for a path of its own."""
+    """The URL of nginx in front of the stub. All tests share it, so each uses its own path."""
     need(PROGRAM, "nginx-light")
     with nginx(tmp_path_factory.mktemp("stub"), stub_origin.url, stub_origin.url) as url:
         yield url
@@ -60,12 +60,12 @@ def stub_edge(tmp_path_factory: pytest.TempPathFactory, stub_origin: StubOrigin)
 
 @pytest.fixture
 def stub(stub_origin: StubOrigin, stub_edge: str) -> StubOrigin:
-    """As new: nginx is up, and what the origin was asked is forgotten."""
+    """The stub without recorded requests."""
     stub_origin.reset()
     return stub_origin
 
 
 @pytest.fixture
 def path() -> str:
-    """A variant's, of an upload of its own."""
+    """The path of a variant of a new upload."""
     return f"/images/{uuid4()}/medium.webp"

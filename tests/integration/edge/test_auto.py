@@ -1,4 +1,4 @@
-"""`.auto`, chosen at the edge."""
+"""`.auto` is resolved at the edge."""
 
 import re
 from uuid import uuid4
@@ -12,12 +12,12 @@ from tests.nginx import StubOrigin
 from tests.service import Service
 
 WEIGHED = re.compile(r"image/(avif|webp)[^,]*q=0\.\d*[1-9]", re.IGNORECASE)
-"""Headers that give AVIF or WebP less than their full weight, but more than nothing."""
+"""Headers that list AVIF or WebP with a weight between 0 and 1."""
 
 
 class TestAuto:
     def test_accept_header_decides_the_format(self, stub: StubOrigin, stub_edge: str) -> None:
-        """Where AVIF or WebP are weighed down, nginx leaves it at the format that all can show."""
+        """If AVIF or WebP has a reduced weight, nginx sends JPEG or PNG."""
         with httpx.Client(verify=False) as client:
             del client.headers["accept"]
             for case in NEGOTIATION:

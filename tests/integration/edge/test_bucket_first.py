@@ -15,11 +15,11 @@ from tests.seaweedfs import SeaweedServer
 
 @pytest.mark.slow
 class TestBucketFirst:
-    """deploy/bucket-first.conf, before a real S3 server."""
+    """deploy/bucket-first.conf in front of a real S3 server."""
 
     @pytest.fixture
     def bucket(self, seaweedfs: SeaweedServer) -> str:
-        """Clients may read below images/ if they know the path, and nothing else."""
+        """Clients may read objects below images/ whose path they know, and nothing else."""
         name = f"edge-{uuid4().hex[:12]}"
         seaweedfs.create_bucket(name)
         seaweedfs.publish(name, "images/*")

@@ -1,4 +1,4 @@
-"""Each picture is fetched once, outlives its origin, and comes in parts."""
+"""Each variant is fetched once, served while the origin is down, and sent in ranges."""
 
 import asyncio
 import hashlib
@@ -72,7 +72,7 @@ class TestStale:
     @pytest.fixture(scope="class")
     @classmethod
     def expired(cls, stub_origin: StubOrigin, stub_edge: str) -> Callable[[str], str]:
-        """The paths of pictures that nginx keeps though their second is over; of a 404, too."""
+        """Paths of cached responses that have expired: variants, and a 404."""
         headers = {"Cache-Control": "public, max-age=1", "ETag": '"a"'}
         paths = {name: f"/images/{uuid4()}/medium.webp" for name in ("failing", "herd", "unchanged", "missing")}
         for name, path in paths.items():

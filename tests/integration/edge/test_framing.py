@@ -1,4 +1,4 @@
-"""What two servers could read differently, through the first of them: the second never finds another request in it."""
+"""Ambiguous requests through nginx: the origin never finds another request in them."""
 
 import contextlib
 import time
@@ -18,7 +18,7 @@ def test_ambiguous_framing_smuggles_nothing_past_nginx(stub: StubOrigin, stub_ed
         connection.sendall(raw.encode("latin-1"))
         connection.settimeout(2)
         connection.recv(1)
-        time.sleep(0.1)  # for a second request, were there one
+        time.sleep(0.1)  # time for a second request, if nginx forwarded one
 
     assert sum(stub.paths().values()) <= 1
     assert SMUGGLED.split()[1] not in stub.paths()

@@ -1,4 +1,4 @@
-"""One picture has one name, whatever a request looks like; all else is answered at the edge."""
+"""Each variant has one name, whatever the request; everything else is answered at the edge."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.nginx import PROGRAM, ROOT, StubOrigin, nginx, raw
 class TestOneName:
     @pytest.fixture
     def kept(self, stub: StubOrigin, stub_edge: str, path: str) -> str:
-        """The URL of a variant that nginx has; of what it took, the origin is not asked again."""
+        """The URL of a variant in nginx's cache, so that the origin gets no further request for it."""
         stub.answer.headers["Vary"] = "Accept, Cookie, *"
         assert http.get(stub_edge + path).headers["x-cache-status"] == "MISS"
         return stub_edge + path

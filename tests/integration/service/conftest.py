@@ -1,4 +1,4 @@
-"""The whole service as its users meet it: real processes, real HTTP, on files and on a real S3 server."""
+"""The whole service from outside: real processes and HTTP, on files and on a real S3 server."""
 
 from collections.abc import Callable
 from uuid import uuid4
@@ -14,13 +14,13 @@ NewStore = Callable[[], dict[str, str]]
 
 @pytest.fixture(scope="module")
 def photograph() -> bytes:
-    """One megapixel, lying on its side by EXIF, with GPS and a profile: what phones send, in small."""
+    """One megapixel like a phone's: sideways by EXIF, with GPS and a profile."""
     return camera_jpeg(orientation=6, size=(1200, 900))
 
 
 @pytest.fixture(scope="module", params=["files", pytest.param("s3", marks=pytest.mark.slow)])
 def new_store(request: pytest.FixtureRequest) -> NewStore:
-    """The settings of an empty store of each kind."""
+    """Returns a function that creates an empty store of this kind and returns its settings."""
     if request.param == "files":
         return PATIENT.copy
     server: SeaweedServer = request.getfixturevalue("seaweedfs")

@@ -1,4 +1,4 @@
-"""Several processes over one folder: what one of them knows, the others act by."""
+"""Several processes on one data folder: changes in one reach the others."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_two_server_processes_share_one_data_folder(tmp_path: Path) -> None:
 
 
 class TestRoles:
-    """Ingest and proxy, each in a process of its own."""
+    """Ingest and proxy, in a process each."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -51,4 +51,4 @@ class TestRoles:
 
         assert darkroom(ingest.folder, "purge", upload_id).returncode == 0
 
-        until(lambda: http.get(url).status_code == 404, seconds=20)  # by itself it would find out after a minute
+        until(lambda: http.get(url).status_code == 404, seconds=20)  # without the message it would take a minute

@@ -1,4 +1,4 @@
-"""Settings: what is wrong is said before anything starts, and what is in force is shown."""
+"""Settings: mistakes are reported before anything starts, and `config` shows the settings in force."""
 
 from pathlib import Path
 

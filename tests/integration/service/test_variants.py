@@ -1,4 +1,4 @@
-"""What is derived on request: every variant, once, and the format that suits; and what a deletion leaves of it."""
+"""Derivation on request: every variant, once, in the negotiated format; and the effect of a deletion."""
 
 import io
 from collections import Counter
@@ -21,8 +21,8 @@ SIZES = {"small": 150, "medium": 400, "large": 800}
 FORMATS = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "avif": "AVIF"}
 STANDARD = [f"{size}.{format}" for size in SIZES for format in FORMATS]
 LIKENESS = {"jpg": 24.0, "png": 38.0, "webp": 25.0, "avif": 25.0}
-"""dB of PSNR against a full decode. This busy picture measures 24.8 and more in the lossy formats, 42.7 in PNG; a shift
-of two pixels measures 18, a lost rotation 9, and PNG without the profile 31."""
+"""Least PSNR in dB against a full decode. This detailed image measures 24.8 and more in the lossy formats, 42.7 in PNG;
+a shift of two pixels measures 18, a lost rotation 9, and PNG without the profile 31."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, new_store: NewStore) -> It
 
 
 def straightforward(picture: bytes) -> dict[str, Image.Image]:
-    """The same variants made with none of our code: full decode, upright, sRGB, centre crop, Lanczos."""
+    """Renders the same variants without Darkroom's code: full decode, upright, sRGB, centre crop, Lanczos."""
     image = Image.open(io.BytesIO(picture))
     profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
     upright = ImageOps.exif_transpose(image)
@@ -112,4 +112,4 @@ def test_deletion_leaves_nothing(service: Service, photograph: bytes) -> None:
         assert http.get(f"{service.url}/images/{upload_id}{path}").status_code == 404
     data = service.folder / "data"
     left = [path for path in data.rglob("*") if upload_id in path.name]
-    assert left == [data / "purges" / upload_id]  # the announcement, for two minutes
+    assert left == [data / "purges" / upload_id]  # the deletion message, which is kept for two minutes

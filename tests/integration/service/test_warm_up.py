@@ -1,4 +1,4 @@
-"""What is derived ahead: by the worker, by the command, and anew when the sizes change."""
+"""Warm-ups: by the worker, by the command, and again after a change of sizes."""
 
 import io
 import json
@@ -35,7 +35,7 @@ def idle_store(new_store: NewStore) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def idle(tmp_path_factory: pytest.TempPathFactory, idle_store: dict[str, str]) -> Iterator[Service]:
-    """A server without one."""
+    """A server without a worker."""
     with _service(tmp_path_factory.mktemp("idle"), idle_store | {"WARM_UP": "false"}) as service:
         yield service
 

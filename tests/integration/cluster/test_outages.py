@@ -1,4 +1,4 @@
-"""Redis or Postgres away: what goes on without them."""
+"""Outages of Redis and Postgres: what still works."""
 
 import pytest
 
@@ -11,10 +11,10 @@ from tests.service import PATIENT, Service
 pytestmark = pytest.mark.slow
 
 
-class TestRedisAway:
+class TestRedisOutage:
     @pytest.mark.promise("E2")
     def test_redis_outage_keeps_uploads_and_jobs_follow_afterwards(self, tiny: Cluster) -> None:
-        """At the start of everything, and once more after it was there."""
+        """Redis is down at the start, and again later."""
         known: list[str] = []
         tiny.redis.kill()
         with tiny.ingest() as ingest, tiny.proxy("proxy") as proxy, tiny.worker():
@@ -36,7 +36,7 @@ class TestRedisAway:
 
     @pytest.mark.slow
     def test_redis_hanging_during_a_warm_up_delays_no_request(self, cluster: Cluster, photograph: bytes) -> None:
-        with cluster.serve(RENDER_PROCESSES="2", **PATIENT) as service:  # a job given back would wait for Redis
+        with cluster.serve(RENDER_PROCESSES="2", **PATIENT) as service:  # a returned job would wait for Redis
             upload_id, other = upload(service, photograph), upload(service, photograph)
             until(lambda: "processing" in (status(service, upload_id), status(service, other)))
             cluster.redis.pause()
@@ -47,7 +47,7 @@ class TestRedisAway:
             until(lambda: complete(service, upload_id, other))
 
 
-class TestPostgresAway:
+class TestPostgresOutage:
     @pytest.mark.promise("E3")
     def test_postgres_outage_refuses_uploads_and_serves_variants(self, tiny: Cluster, postgres: PostgresServer) -> None:
         with tiny.serve() as service, tiny.proxy("proxy") as proxy:
@@ -67,7 +67,7 @@ class TestPostgresAway:
                 assert int(refused.headers["retry-after"]) > 0
                 assert sorted(tiny.objects()) == objects
                 for origin in (service, proxy):
-                    for name in ("small.jpg", "small@2x.jpg", "tiny@3x.webp"):  # stored, and not
+                    for name in ("small.jpg", "small@2x.jpg", "tiny@3x.webp"):  # a stored and a new one
                         assert http.get(f"{origin.url}/images/{upload_id}/{name}", timeout=GUARD).status_code == 200
                 assert http.get(f"{proxy.url}/readyz").status_code == 200
             finally:
