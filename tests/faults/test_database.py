@@ -95,7 +95,7 @@ def test_database_network_fault_refuses_uploads_and_serves_variants(
 
 @pytest.mark.promise("E3")
 @pytest.mark.slow
-def test_silent_database_answers_a_crowd_within_its_deadline(link: Link, service: Service) -> None:
+def test_silent_database_fails_many_callers_within_the_deadline(link: Link, service: Service) -> None:
     """More callers than connections in the pool."""
     link.break_(stall=True)
     start = time.monotonic()

@@ -56,7 +56,7 @@ def test_doctor_with_and_without_migrations(
 
 
 @pytest.mark.slow
-def test_doctor_names_what_is_down_and_checks_the_rest(tmp_path: Path) -> None:
+def test_doctor_names_failed_dependencies_and_checks_the_rest(tmp_path: Path) -> None:
     code, found = examined(
         tmp_path,
         S3_BUCKET="bucket",

@@ -24,7 +24,7 @@ def kill_while_watched(server: subprocess.Popen[bytes], collected: bool) -> None
         until(lambda: watch._failure)
 
 
-def test_watch_measures_a_server_and_what_it_has_started() -> None:
+def test_watch_measures_a_server_and_its_children() -> None:
     with subprocess.Popen(["sh", "-c", "sleep 60; true"], start_new_session=True) as server:
         watch = Watch(server.pid)
         with watch.running():

@@ -1,4 +1,4 @@
-"""Every kind of error that is ours."""
+"""Lists Darkroom's error classes."""
 
 from collections.abc import Iterator
 
@@ -7,12 +7,12 @@ from proxy.errors import ServiceError
 
 
 def tree(root: type[ServiceError]) -> Iterator[type[ServiceError]]:
-    """Every kind below `root`, wherever in the project it is defined; tests may have kinds of their own."""
+    """Yields every class below `root` of this project; tests may define their own."""
     for kind in root.__subclasses__():
         if kind.__module__.split(".")[0] in ("proxy", "ingest"):
             yield kind
             yield from tree(kind)
 
 
-assert ingest_errors.__doc__  # imported, so that its kinds are there
+assert ingest_errors.__doc__  # defines error classes
 KINDS = tuple(tree(ServiceError))

@@ -56,7 +56,7 @@ class TestHolding:
         async with asyncio.timeout(GUARD), clients.one.hold(KEY), clients.two.hold(OTHER) as held:
             assert held is True
 
-    async def test_taken_lease_without_waiting_yields_false(self, clients: TwoClients) -> None:
+    async def test_held_lease_without_waiting_yields_false(self, clients: TwoClients) -> None:
         async with clients.one.hold(KEY):
             assert await can_acquire(clients.two) is False
             assert await can_acquire(clients.two) is False

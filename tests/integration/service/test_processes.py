@@ -35,7 +35,7 @@ class TestRoles:
         with Service(ingest.folder, "--role", "proxy", DATABASE_URL=nowhere, **PATIENT) as service:
             yield service
 
-    def test_proxy_role_serves_what_ingest_stored(self, ingest: Service, proxy: Service) -> None:
+    def test_proxy_role_serves_uploads_of_ingest(self, ingest: Service, proxy: Service) -> None:
         upload_id = upload(ingest, small_picture(1))
 
         assert http.get(f"{ingest.url}/images/{upload_id}/small.jpg").status_code == 404

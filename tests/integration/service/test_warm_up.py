@@ -110,7 +110,7 @@ def test_job_of_a_killed_server_completes_after_the_next_start(warming: Service,
     assert answer.headers["cache-status"] == "darkroom; hit"
 
 
-def test_warm_command_completes_what_is_missing(tmp_path: Path, photograph: bytes) -> None:
+def test_warm_command_derives_missing_variants(tmp_path: Path, photograph: bytes) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     (tmp_path / "photo.jpg").write_bytes(photograph)
     [document] = _run(tmp_path, "upload", "photo.jpg")

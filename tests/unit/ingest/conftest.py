@@ -1,4 +1,4 @@
-"""Ingest's services with a memory store and a database file. Render processes live as long as a module."""
+"""Ingest's services with a memory store and a database file. Render processes are shared by the tests of a module."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ from tests.unit.ingest.repositories import WatchedRepository
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
-    """Migrated and empty."""
+    """A migrated, empty database."""
     file = shutil.copy(migrated_file, tmp_path / "catalog.db")
     database = Database(f"sqlite+aiosqlite:///{file}")
     yield database

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message
 class Exchange:
     """One request and its response, from the server's side of ASGI.
 
-    Each of `body` is one message, the last of them the end if `ends`; after that the client waits for ever, or hangs
-    up where `hangs_up`. It hangs up anyway once the answer is complete.
+    Each item of `body` is one message; the last one ends the body if `ends`. After that the client waits, or
+    disconnects if `hangs_up`. It always disconnects once the response is complete.
     """
 
     body: Iterable[bytes] = ()

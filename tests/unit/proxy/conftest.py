@@ -1,4 +1,4 @@
-"""Which library decodes PNG and WebP, and a render pool for all tests of a module that leave it as good as it was."""
+"""The decoders of PNG and WebP, and a render pool that the tests of a module share."""
 
 from collections.abc import AsyncIterator
 
@@ -12,14 +12,14 @@ from tests.unit.proxy.rendering.pools import pool
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def render_pool() -> AsyncIterator[RenderPool]:
-    """One process. Its tests run in the module's event loop."""
+    """One process. Its tests run in the module's event loop, and leave it unchanged."""
     async with pool() as shared:
         yield shared
 
 
 @pytest.fixture(params=["libvips", "pillow"])
 def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Runs a test with either. The lock files have libvips; where it is not installed, Pillow does it all."""
+    """Runs a test with libvips and with Pillow. If libvips is not installed, Pillow decodes everything."""
     assert vips.is_installed()
     if request.param == "pillow":
         monkeypatch.setattr(vips, "is_installed", lambda: False)

@@ -1,4 +1,4 @@
-"""Progress: a bar in a terminal, a line now and then in a log, nothing where JSON is wanted."""
+"""Progress: a bar in a terminal, occasional lines in a log, nothing with `--json`."""
 
 import io
 import re

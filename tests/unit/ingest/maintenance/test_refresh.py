@@ -1,4 +1,4 @@
-"""Stale variants are found, estimated and derived anew; others are kept."""
+"""Stale variants are found, estimated and derived again; others are kept."""
 
 import pytest
 
@@ -83,7 +83,7 @@ async def test_cost_is_unknown_without_measurements(
 
 
 @pytest.mark.heavy
-async def test_only_stale_variants_are_derived_anew(
+async def test_only_stale_variants_are_derived_again(
     uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     ids = [await warmed(uploads, warmup) for _ in range(3)]

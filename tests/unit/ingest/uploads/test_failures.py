@@ -1,4 +1,4 @@
-"""Uploads that meet a failure of the service leave nothing behind."""
+"""A failure of the service during an upload leaves nothing behind."""
 
 import asyncio
 import os
@@ -101,9 +101,9 @@ class TestFailures:
         self, uploads: UploadService, pool: RenderPool, assert_nothing_left: Check
     ) -> None:
         [process] = pool._idle
-        os.kill(process.pid, signal.SIGSTOP)  # so that it cannot answer before it is killed
+        os.kill(process.pid, signal.SIGSTOP)  # it must not respond before it is killed
         receiving = asyncio.create_task(uploads.receive(chunks_of(JPEG)))
-        while process in pool._idle:  # until it has the picture
+        while process in pool._idle:  # until it has received the image
             await asyncio.sleep(0)
         process.kill()
 

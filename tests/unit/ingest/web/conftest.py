@@ -1,4 +1,6 @@
-"""The whole service as `darkroom serve` builds it, one per module; its worker only on demand."""
+"""The whole service as `darkroom serve` builds it, one for each module. The worker starts only if a
+test asks for it.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from proxy.web.app import serve_variants
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.leftovers import files_below, rows
 
-# It is marked slow, and needs what the dependency group ci has.
+# It is marked slow, and needs the dependency group ci.
 collect_ignore = [] if find_spec("schemathesis") else ["test_openapi.py"]
 
 

@@ -45,7 +45,7 @@ async def follow(
     """A client that has received the first event."""
     repository = repository or WatchedRepository(service.ingest.database)
     following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
-    for _ in range(3):  # for the response, the first event, and the look for the next one
+    for _ in range(3):  # for the response, the first event, and the next poll
         await repository.called("find")
     return following
 

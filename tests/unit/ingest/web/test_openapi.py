@@ -28,8 +28,8 @@ def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 VARIANT = "/images/{uploadId}/{size}.{format}"
 NEVER_SENT = {
-    "refused",  # a family
-    "queue_unavailable",  # uploads and variants do without the queue
+    "refused",  # a base class
+    "queue_unavailable",  # uploads and variants do not need the queue
 }
 CONFORMANCE = (
     "status_code_conformance",
@@ -219,5 +219,7 @@ async def agree(service: Service, answer: httpx.Response, path: str, status: int
     made = ci_module("schemathesis").openapi.from_dict((await service.get("/openapi.json")).json())
     named = re.fullmatch(re.sub(r"\{(\w+)}", r"(?P<\1>[^/.]+)", path), answer.request.url.path)
     case = made[path][method or answer.request.method].Case(path_parameters=named.groupdict())
-    answer.request = httpx.Request(answer.request.method, answer.request.url)  # its body was a stream, and is gone
+    answer.request = httpx.Request(
+        answer.request.method, answer.request.url
+    )  # its body was a stream that has been read
     case.validate_response(answer, checks=[getattr(checks, name) for name in CONFORMANCE])

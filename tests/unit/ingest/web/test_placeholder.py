@@ -81,7 +81,7 @@ def test_one_color_is_kept(color: Pixel, thumbhash: str) -> None:
     ],
 )
 def test_cosine_wave_is_recognised(across: int, down: int, thumbhash: str) -> None:
-    """The format cannot say 0, so every other frequency is present a little."""
+    """The format cannot encode 0, so every other frequency has a small amplitude."""
     seen = [float(pixel[1]) for row in decode(thumbhash) for pixel in row]
 
     wave = [cos(pi * across * (x + 0.5) / 8) * cos(pi * down * (y + 0.5) / 8) for y in range(8) for x in range(8)]

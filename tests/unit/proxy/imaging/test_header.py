@@ -228,7 +228,7 @@ def test_missing_file_returns_none(tmp_path: Path) -> None:
     assert read_header(tmp_path / "nowhere") is None
 
 
-def test_segments_up_to_what_cameras_write_are_followed(tmp_path: Path) -> None:
+def test_as_many_segments_as_cameras_write_are_read(tmp_path: Path) -> None:
     segments = segment(0xE1, bytes(65533)) * 200
 
     found = header(tmp_path, START + segments + b"\xff\xff\xff" + segment(0xC0, SOUND)[1:] + SCAN)

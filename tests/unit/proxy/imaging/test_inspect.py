@@ -88,7 +88,7 @@ def test_size_is_upright(orientation: int, format: str) -> None:
 
 
 @pytest.mark.heavy
-def test_size_is_that_of_the_file_and_not_of_the_reduced_decode() -> None:
+def test_size_is_of_the_file_and_not_of_the_reduced_decode() -> None:
     as_held, sideways = (inspected(camera_jpeg(orientation, SCALED)) for orientation in (1, 6))
 
     assert (as_held.width, as_held.height) == SCALED

@@ -248,7 +248,7 @@ class TestInspection:
         assert seen.private_exif == ["location", "serial", "time", "device"]
 
     @pytest.mark.parametrize("format", Format)
-    def test_private_exif_is_what_variants_keep(self, format: Format) -> None:
+    def test_private_exif_lists_the_kinds_that_variants_keep(self, format: Format) -> None:
         with on_disk(CAMERA) as path:
             seen = inspect(path, LIMITS)
         kept, stripped = rendered(CAMERA, target(150, 150, format, keep_exif=True), target(150, 150, format))

@@ -1,4 +1,4 @@
-"""Admission by memory: who waits, who overtakes."""
+"""Admission by memory: which requests wait, and which overtake."""
 
 import asyncio
 from random import Random

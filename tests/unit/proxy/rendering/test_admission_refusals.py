@@ -15,7 +15,7 @@ from tests.unit.proxy.rendering.callers import BACKGROUND, BUDGET, LIVE, open_ca
 
 @pytest.fixture(autouse=True)
 def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds to wait are computed from how long requests have run: here, from nothing but what a test says."""
+    """Retry-After depends on how long requests have run: here, only on the test's figures."""
     monkeypatch.setattr(admission_module, "monotonic", lambda: 1000.0)
 
 

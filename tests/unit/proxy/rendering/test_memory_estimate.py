@@ -85,7 +85,7 @@ async def test_quality_search_needs_less_than_its_estimate(tmp_path: Path, forma
 @pytest.mark.parametrize(
     ("count", "side"), [pytest.param(4, 1000, marks=pytest.mark.slow), pytest.param(60, 3000, marks=pytest.mark.long)]
 )
-def test_kernel_limit_refuses_no_sound_image(tmp_path: Path, count: int, side: int) -> None:
+def test_kernel_limit_refuses_no_valid_image(tmp_path: Path, count: int, side: int) -> None:
     at_random(tmp_path / "original", count, side)
 
 
@@ -135,7 +135,7 @@ def test_untouched_bytes_are_counted_for_webp_only() -> None:
     assert untouched_bytes(Header("png rgb", 1000, 1000)) == 0
 
 
-def test_inspection_needs_what_decoding_needs() -> None:
+def test_inspection_needs_the_memory_of_decoding() -> None:
     assert megabytes("png rgb", 10_000, 10_000) == pytest.approx(BASE / MB + 400e6 / MB, 0.12)
 
 

@@ -28,7 +28,7 @@ async def ensured(
     return {one.variant: one for one in found}
 
 
-async def test_every_variant_is_stored_with_todays_recipe(
+async def test_every_variant_is_stored_with_the_current_recipe(
     variant_service: VariantService, store: CountingStore, recipes: Recipes, upload_id: UploadId
 ) -> None:
     result = await ensured(variant_service, upload_id)
@@ -78,7 +78,7 @@ async def test_fetch_after_ensure_does_not_derive(
     assert len(pool.requests) == 1
 
 
-async def test_what_is_stored_with_todays_recipe_is_skipped(
+async def test_variants_with_the_current_recipe_are_skipped(
     variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
 ) -> None:
     fetched = await variant_service.fetch(upload_id, ALL[2])

@@ -143,7 +143,7 @@ class TestBesideLiveRequests:
         gate.open()
         await warm_up
 
-    async def test_fetch_of_a_variant_whose_turn_has_not_come_derives_it(
+    async def test_fetch_derives_a_variant_that_ensure_has_not_begun(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
         gate = pool.hold(1)

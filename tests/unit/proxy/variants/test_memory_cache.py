@@ -21,7 +21,7 @@ def held(cache: MemoryCache, *keys: tuple[UploadId, Variant]) -> list[bool]:
     return [cache.get(*key) is not None for key in keys]
 
 
-def test_get_returns_what_was_put() -> None:
+def test_get_returns_the_stored_object() -> None:
     cache, kept = MemoryCache(10 * KILOBYTE), encoded()
 
     cache.put(ONE, JPG, kept)

@@ -1,4 +1,4 @@
-"""Variants of another recipe: served at once, and replaced behind the caller's back."""
+"""Variants of another recipe: served at once, and replaced in the background."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

@@ -110,7 +110,7 @@ async def test_readyz_without_keys_gives_reasons_only_on_the_same_machine(client
     assert json.loads((await ask(from_client, "/readyz")).body)["checks"] == {"store": "failed"}
 
 
-async def test_checks_run_once_a_second_whoever_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_checks_run_once_a_second_for_all_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     now, runs = 1000.0, 0
     monkeypatch.setattr(health, "monotonic", lambda: now)
 

@@ -1,4 +1,4 @@
-"""How checks are run: in order, side by side, each to its own deadline, none able to break another."""
+"""How checks run: in order, concurrently, each with its own deadline, and isolated from each other."""
 
 import asyncio
 

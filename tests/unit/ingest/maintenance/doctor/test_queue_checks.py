@@ -1,4 +1,4 @@
-"""Redis as jobs and leases need it: reading its facts, and judging them."""
+"""Redis for jobs and leases: reads its facts, and judges them."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

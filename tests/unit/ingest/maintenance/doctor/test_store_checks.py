@@ -80,7 +80,7 @@ class SecretlyUnlisted(Unlisted):
 
 
 @pytest.mark.parametrize("check", ALL)
-async def test_sound_store_is_ok_and_left_empty(check: object) -> None:
+async def test_correct_store_is_ok_and_left_empty(check: object) -> None:
     store = MemoryStore()
 
     assert (await check(store)).verdict is Verdict.OK

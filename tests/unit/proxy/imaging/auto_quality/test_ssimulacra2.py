@@ -75,7 +75,7 @@ PUBLISHED = {
     "tint 8": 87.82,
 }
 """The scores of the package ssimulacra2 0.3.0."""
-NEAR = {"blocks 0.5": 2.5}  # points; low scores differ more, and are never asked for
+NEAR = {"blocks 0.5": 2.5}  # points; low scores differ more, but are no targets
 NEARLY = 1.25  # points, for all others
 
 

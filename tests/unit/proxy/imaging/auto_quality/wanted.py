@@ -1,4 +1,4 @@
-"""Images and targets of a quality search, and what is found."""
+"""Images and targets of a quality search, and its results."""
 
 from dataclasses import replace
 from typing import Any
