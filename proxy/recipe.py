@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import fields
 
 from proxy.imaging import encode
 from proxy.imaging.target import Target
@@ -40,14 +40,18 @@ class Recipes:
     def fingerprint(self, variant: Variant) -> str:
         """Returns 12 hex digits of a hash of everything that decides the variant's bytes.
 
-        That is its target, `RENDERING_VERSION`, and the versions of the codecs that its format depends on.
+        That is its target, `RENDERING_VERSION`, and the versions of the codecs that its format depends on. A field of
+        the target that has its default is left out: a new option makes no variant stale that does not use it.
         """
         if variant not in self._fingerprints:
-            target = asdict(self.target(variant))
+            target = self.target(variant)
+            decisive = {
+                each.name: value for each in fields(target) if (value := getattr(target, each.name)) != each.default
+            }
             if variant.format is not Format.JPG:
-                del target["background"]  # formats with transparency do not use it
+                del decisive["background"]  # formats with transparency do not use it
             facts = {
-                "target": target,
+                "target": decisive,
                 "rendering": RENDERING_VERSION,
                 "codecs": encode.versions(variant.format),
             }

@@ -11,7 +11,7 @@ One variant and all variants take the same steps, so a warmed-up variant and a r
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -25,6 +25,7 @@ from proxy.imaging.encode import encode
 from proxy.imaging.limits import Limits
 from proxy.imaging.resize import Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
+from proxy.model import Format
 
 REDUCING_GAP = 2.0
 """How far a box filter may reduce before Lanczos, in multiples of the result: invisible at 2 (Pillow documents 3 as
@@ -105,9 +106,12 @@ def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Im
 
 
 def _shape(target: Target) -> tuple[int, int, int, str]:
-    """The sort key: targets of one shape share their pixels, and the largest tier comes last."""
-    width, height = target.width or 0, target.height or 0
-    return decode_tier(target.width, target.height), width, height, target.fit
+    """The sort key: targets of one shape share their pixels, and the largest tier comes last.
+
+    Only the fields that `encode_target` alone reads are left out. So a new field is part of the shape.
+    """
+    pixels = replace(target, format=Format.JPG, quality=None, background="", keep_exif=False, score=None)
+    return decode_tier(target.width, target.height), target.width or 0, target.height or 0, repr(pixels)
 
 
 @contextmanager

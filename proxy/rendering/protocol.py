@@ -5,7 +5,8 @@ No pickle: a worker that a hostile image has taken over must not make the server
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,12 @@ from proxy import errors
 from proxy.errors import RenderFailed, ServiceError
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured, Target
-from proxy.model import Fit, Format
 
 Message = Mapping[str, Any]
+
+_ENUMS = {
+    each.name: each.type for each in fields(Target) if isinstance(each.type, type) and issubclass(each.type, Enum)
+}
 
 _REFUSAL_TYPES = {
     kind.code: kind
@@ -50,8 +54,7 @@ def inspect_request(path: Path, limits: Limits, memory: int) -> dict[str, Any]:
 
 def parse_targets(message: Message) -> list[Target]:
     return [
-        Target(**target | {"fit": Fit(target["fit"]), "format": Format(target["format"])})
-        for target in message["targets"]
+        Target(**target | {name: kind(target[name]) for name, kind in _ENUMS.items()}) for target in message["targets"]
     ]
 
 

@@ -1,6 +1,8 @@
 """The fingerprint: it depends on everything that decides a variant's bytes, and on nothing else."""
 
 import re
+from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -122,6 +124,19 @@ def test_fingerprint_changes_with_the_codecs_of_its_format(
     monkeypatch.setattr(features, "version", lambda name: "0" if name == library else version(name))
 
     assert {format for format in Format if fingerprint(Variant(BOX, format)) != before[format]} == formats
+
+
+def test_new_option_changes_no_fingerprint_while_it_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True, slots=True)
+    class TargetWithOption(Target):
+        sharpen: bool = False
+
+    before, changed = fingerprint(), {}
+    for sharpen in (False, True):
+        monkeypatch.setattr(recipe, "Target", partial(TargetWithOption, sharpen=sharpen))
+        changed[sharpen] = fingerprint() != before
+
+    assert changed == {False: False, True: True}
 
 
 def test_fingerprint_is_independent_of_numpy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,16 @@
 """Whole renderings: sizes, crops and similarity, and the independence of a file from the other targets."""
 
+from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from proxy.imaging.pipeline import render
+from proxy.imaging import pipeline
+from proxy.imaging.decode import Original
+from proxy.imaging.pipeline import render, resize
+from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from tests.camera import camera_jpeg
 from tests.photographs import COLOR_PHOTOGRAPHS, photograph, photograph_bytes
@@ -201,6 +205,25 @@ def test_order_of_targets_changes_no_bytes() -> None:
     original = photograph_bytes("rocket.jpg")
 
     assert rendered(original, *MIXED[::-1])[::-1] == rendered(original, *MIXED)
+
+
+def test_targets_with_different_options_do_not_share_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True, slots=True)
+    class TargetWithOption(Target):
+        negate: bool = False
+
+    def resize_and_negate(original: Original, wanted: TargetWithOption) -> Image.Image:
+        image = resize(original, wanted)
+        return ImageOps.invert(image) if wanted.negate else image
+
+    monkeypatch.setattr(pipeline, "resize", resize_and_negate)
+    plain = TargetWithOption(**asdict(target(150, 150)))
+    original, negated = png(quadrants(300, 300)), replace(plain, negate=True)
+
+    together = rendered(original, plain, negated)
+
+    assert together == rendered(original, plain) + rendered(original, negated)
+    assert together[0] != together[1]
 
 
 @pytest.mark.heavy
