@@ -17,7 +17,7 @@ from tests.conftest import ci_module
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,9 @@ def routes(service: Service, *, variants: bool) -> dict[str, set[str]]:
     return {path: verbs for path, verbs in calls.items() if not path.startswith(("/page/", "/docs/"))}
 
 
+@pytest.mark.heavy
 class TestDocument:
+    @pytest.mark.slow
     async def test_document_is_valid(self) -> None:
         openapi = ci_module("schemathesis").openapi
         openapi.from_dict(document()).validate()
@@ -149,6 +151,7 @@ class TestDocument:
         assert "open-sesame" not in str(document(api_keys=("open-sesame",), redis_url="redis://:open-sesame@cache"))
 
 
+@pytest.mark.slow
 class TestResponses:
     """Responses conform to the document, including required headers."""
 
