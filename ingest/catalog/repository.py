@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -159,12 +159,12 @@ class JobRepository:
             oldest: datetime | None = (await connection.execute(query)).scalar()
         return oldest
 
-    async def next_pending(self) -> UploadId | None:
-        """Returns the oldest pending job, None if there is no pending job."""
+    async def next_pending(self, taken: Collection[UploadId] = ()) -> UploadId | None:
+        """Returns the oldest pending job that is not in `taken`, None if there is none."""
         query = (
             select(upload_jobs.c.upload_id)
             .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-            .where(upload_jobs.c.status == JobStatus.PENDING)
+            .where(upload_jobs.c.status == JobStatus.PENDING, upload_jobs.c.upload_id.not_in(taken))
             .order_by(upload_jobs.c.created_at)
             .limit(1)
         )

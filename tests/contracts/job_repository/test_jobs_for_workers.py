@@ -38,6 +38,16 @@ class TestForWorkers:
 
         assert [await repository.next_pending() for _ in range(3)] == [upload_id] * 3
 
+    async def test_next_pending_leaves_out_taken_jobs(self, repository: JobRepository) -> None:
+        first, second, third = [
+            await accept_upload(repository, created_at=NOON + timedelta(seconds=number)) for number in range(3)
+        ]
+
+        assert await repository.next_pending(set()) == first
+        assert await repository.next_pending({second}) == first
+        assert await repository.next_pending({first, second}) == third
+        assert await repository.next_pending({first, second, third, new_upload_id()}) is None
+
     @pytest.mark.parametrize("status", [PROCESSING, COMPLETE, FAILED])
     async def test_only_pending_jobs_are_offered(self, repository: JobRepository, status: JobStatus) -> None:
         await accept_upload(repository, status)

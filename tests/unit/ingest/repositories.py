@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -114,10 +114,11 @@ class MemoryRepository(JobRepository):
             self.failures[method] -= 1
             raise CatalogUnavailable("The fake database was told to fail.")
 
-    async def next_pending(self) -> UploadId | None:
+    async def next_pending(self, taken: Collection[UploadId] = ()) -> UploadId | None:
         self.looked += 1
         self._enter("next_pending")
-        return next((one for one, status in self.status.items() if status is JobStatus.PENDING), None)
+        pending = (one for one, status in self.status.items() if status is JobStatus.PENDING)
+        return next((one for one in pending if one not in taken), None)
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         self._enter("find")

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
 
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.local_queue import LocalQueue
-from ingest.jobs.queue.warm_up_queue import Delivery
-from ingest.records import JobStatus
+from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
+from ingest.records import STALLED_AFTER, JobStatus
 from proxy.model import UploadId, new_upload_id
 from tests.fakes import VirtualTimeLoop
 from tests.unit.ingest.examples import accepted
@@ -18,12 +19,13 @@ from tests.unit.ingest.tasks import at_once, eventually
 
 
 class Bench:
-    """A queue with one consumer that ends every job. Its first attempts raise `failures`."""
+    """A queue that ends every job, those in `temporary` with the final attempt. Its first attempts raise `failures`."""
 
     def __init__(self, repository: MemoryRepository, *failures: Exception) -> None:
         self.repository = repository
         self.queue = LocalQueue(repository)
         self.done: list[UploadId] = []
+        self.temporary: set[UploadId] = set()
         self.tries = 0
         self._failures = list(failures)
         self._more = asyncio.Condition()
@@ -32,6 +34,8 @@ class Bench:
         self.tries += 1
         if self._failures:
             raise self._failures.pop(0)
+        if delivery.upload_id in self.temporary and not delivery.final_attempt:
+            raise TryAgain("a fault of this picture")
         self.repository.status[delivery.upload_id] = JobStatus.COMPLETE
         async with self._more:
             self.done.append(delivery.upload_id)
@@ -43,8 +47,8 @@ class Bench:
             await self._more.wait_for(lambda: len(self.done) >= number)
 
     @asynccontextmanager
-    async def consuming(self):
-        consumer = asyncio.create_task(self.queue.consume(self.handle, 1))
+    async def consuming(self, concurrency: int = 1):
+        consumer = asyncio.create_task(self.queue.consume(self.handle, concurrency))
         try:
             yield
         finally:
@@ -165,6 +169,107 @@ def test_job_that_could_not_start_is_delivered_again(failure: Exception) -> None
             assert seconds() == pytest.approx(10, abs=1)
 
     story(test, failure, failure)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_retried_job_has_six_attempts(concurrency: int) -> None:
+    async def test(bench: Bench) -> None:
+        upload_id = add(bench.repository)
+        bench.temporary.add(upload_id)
+        async with bench.consuming(concurrency):
+            await asyncio.sleep(3600)
+        assert bench.tries == 6
+        assert bench.done == [upload_id]
+
+    story(test)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_pauses_of_retried_jobs_delay_no_others(concurrency: int) -> None:
+    async def test(bench: Bench) -> None:
+        bench.temporary.update(add(bench.repository) for _ in range(10))
+        good = [add(bench.repository) for _ in range(20)]
+        async with bench.consuming(concurrency):
+            await bench.until(20)
+            assert bench.done == good
+            assert seconds() == 0
+            await bench.until(30)
+            assert set(bench.done[20:]) == bench.temporary
+
+    story(test)
+
+
+def test_consumers_run_no_more_jobs_than_they_may() -> None:
+    async def test(bench: Bench) -> None:
+        running = most = 0
+
+        async def handle(_delivery: Delivery) -> JobStatus:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(1)
+            running -= 1
+            raise TryAgain("a fault of the store")
+
+        for _ in range(100):
+            add(bench.repository)
+        consumer = asyncio.create_task(bench.queue.consume(handle, 2))
+        await asyncio.sleep(20)
+        await eventually(consumer)
+        assert most == 2
+
+    story(test)
+
+
+def test_process_takes_at_most_64_jobs() -> None:
+    async def test(bench: Bench) -> None:
+        bench.temporary.update(add(bench.repository) for _ in range(100))
+        async with bench.consuming():
+            await settle()
+            assert bench.tries == 64
+            await bench.until(100)
+            assert bench.tries == 600
+
+    story(test)
+
+
+def test_stalled_job_is_recovered_while_others_wait() -> None:
+    class Stalled(MemoryRepository):
+        async def recover(self, idle: timedelta = timedelta(0)) -> int:
+            recovered.append((seconds(), idle))
+            return 0
+
+    recovered: list[tuple[float, timedelta]] = []
+
+    async def story() -> None:
+        bench = Bench(Stalled())
+        for _ in range(10):
+            add(bench.repository)
+        consumer = asyncio.create_task(bench.queue.consume(lambda _: asyncio.sleep(3600), 1))
+        await asyncio.sleep(11)
+        await eventually(consumer)
+
+    at_once(story())
+
+    assert [(round(moment), idle) for moment, idle in recovered] == [(at, STALLED_AFTER) for at in (0, 5, 10)]
+
+
+def test_recovered_job_is_delivered_at_once() -> None:
+    class Stalled(MemoryRepository):
+        async def recover(self, idle: timedelta = timedelta(0)) -> int:
+            stalled = [one for one, status in self.status.items() if status is JobStatus.PROCESSING]
+            self.status |= dict.fromkeys(stalled, JobStatus.PENDING)
+            return len(stalled)
+
+    async def story() -> None:
+        bench = Bench(Stalled())
+        async with bench.consuming():
+            await settle()
+            bench.repository.status[add(bench.repository)] = JobStatus.PROCESSING
+            await bench.until(1)
+            assert seconds() == pytest.approx(5, abs=0.5)
+
+    at_once(story())
 
 
 def test_failure_reason_is_none() -> None:
