@@ -20,9 +20,10 @@ async def _ignore_progress(_progress: int) -> None:
 class Delivery:
     """One attempt at a job.
 
-    `final_attempt`: no other attempt follows. `exclusive`: the queue guarantees that no living worker has this job, so
-    a job that is `processing` was left by a dead worker. `force`: run the job even if it has ended. `report` tells the
-    queue the progress, 0 to 100.
+    `final_attempt`: no other attempt follows. `exclusive`: the queue delivers this job to no other worker meanwhile. If
+    it is `processing`, its worker is dead, or is a command that the queue does not know (`darkroom warm`, `darkroom
+    upload --wait`) and that loses the job. `force`: run the job even if it has ended. `report` tells the queue the
+    progress, 0 to 100.
     """
 
     upload_id: UploadId
@@ -49,6 +50,9 @@ class WarmUpQueue(Protocol):
         """Counts the queue's jobs by state; empty if the database is the queue. Raises QueueUnavailable."""
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
-        """Passes jobs to `handle` until cancelled, then gives running jobs some time to finish."""
+        """Passes jobs to `handle` until cancelled.
+
+        Then either gives running jobs some time to finish (BullMQ) or cancels them; the handler hands cancelled jobs back.
+        """
 
     async def close(self) -> None: ...
