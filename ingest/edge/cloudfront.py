@@ -1,9 +1,11 @@
 """Invalidations in CloudFront (boto3)."""
 
+import asyncio
 from collections.abc import Sequence
 from functools import partial
 from uuid import uuid4
 
+import anyio
 import anyio.to_thread
 import structlog
 from boto3.session import Session
@@ -21,6 +23,8 @@ _BATCH = 1000
 _RETRIED = {"TooManyInvalidationsInProgress", "Throttling", "ThrottlingException", "ServiceUnavailable"}
 _DELAYS = (0.5, 1.0, 2.0)  # seconds before each retry
 _CONNECT_TIMEOUT, _READ_TIMEOUT = 1, 4
+_DEADLINE = 10.0  # seconds for a batch with its retries
+_THREADS = 4  # not those of the default limiter: a slow CloudFront must not delay uploads and derivations
 
 
 class CloudFront:
@@ -36,6 +40,7 @@ class CloudFront:
     ) -> None:
         """Sends nothing, but blocks while botocore loads its models: create it at startup."""
         self._distribution_id = distribution_id
+        self._threads = anyio.CapacityLimiter(_THREADS)
         # CloudFront has one global endpoint, in this region.
         self._client = Session(access_key_id, secret_access_key, region_name="us-east-1").client(
             "cloudfront",
@@ -47,7 +52,11 @@ class CloudFront:
 
     async def invalidate(self, tags: Sequence[str]) -> None:
         for start in range(0, len(tags), _BATCH):
-            await self._invalidate(tags[start : start + _BATCH])
+            try:
+                async with asyncio.timeout(_DEADLINE):
+                    await self._invalidate(tags[start : start + _BATCH])
+            except TimeoutError:
+                raise CdnUnavailable(f"CloudFront did not answer within {_DEADLINE:g} seconds. Try again.") from None
 
     async def _invalidate(self, tags: Sequence[str]) -> None:
         items = [f"#{tag}" for tag in tags]  # a leading # marks a tag; other items are paths
@@ -59,7 +68,8 @@ class CloudFront:
         )
         async for retry_in in Attempts(_DELAYS):
             try:
-                await anyio.to_thread.run_sync(send)
+                # After the deadline, the thread goes on until its own timeouts.
+                await anyio.to_thread.run_sync(send, limiter=self._threads, abandon_on_cancel=True)
             except (ClientError, BotoCoreError) as error:
                 if retry_in is None or not _is_retryable(error):
                     raise CdnUnavailable(_advice(error)) from error

@@ -1,19 +1,23 @@
 """CloudFront invalidations: against moto, and against botocore's stub for errors that moto never returns."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import closing
+from threading import Event, Lock
 from typing import Any
 
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from boto3.session import Session
 from botocore.exceptions import EndpointConnectionError
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
 from structlog.testing import capture_logs
 
-from ingest.edge.cdn import NoCdn
+from ingest.edge import cloudfront as module
 from ingest.edge.cloudfront import CloudFront
 from ingest.ingest_errors import CdnUnavailable
+from tests.fakes import eventually
 
 pytestmark = pytest.mark.heavy
 
@@ -138,6 +142,54 @@ async def test_network_error_raises_cdn_unavailable_after_retries(slept: list[fl
 
 
 async def test_no_tags_send_no_request(cloudfront: CloudFront, stub: Stubber) -> None:
-    await cloudfront.invalidate([])
-    await NoCdn().invalidate(["upload-1"])
-    assert stub
+    await cloudfront.invalidate([])  # the stub raises for any request
+
+
+class Hanging:
+    """A client whose calls wait in their threads until `answer` is set."""
+
+    def __init__(self) -> None:
+        self.answer = Event()
+        self.running = self.most = self.ended = 0
+        self._lock = Lock()
+
+    def create_invalidation(self, **_request: Any) -> None:
+        with self._lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        assert self.answer.wait(30)
+        with self._lock:
+            self.running -= 1
+            self.ended += 1
+
+
+@pytest.fixture
+def hanging(cloudfront: CloudFront) -> Iterator[Hanging]:
+    cloudfront._client.close()
+    cloudfront._client = client = Hanging()
+    yield client
+    client.answer.set()
+
+
+async def test_concurrent_invalidations_share_four_threads_of_their_own(
+    cloudfront: CloudFront, hanging: Hanging
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(6):
+            group.create_task(cloudfront.invalidate([f"upload-{number}"]))
+        await eventually(lambda: hanging.running == 4)
+        assert current_default_thread_limiter().borrowed_tokens == 0
+        hanging.answer.set()
+
+    assert (hanging.most, hanging.ended) == (4, 6)
+
+
+async def test_silent_cloudfront_raises_at_the_deadline(
+    cloudfront: CloudFront, hanging: Hanging, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_DEADLINE", 0.01)
+
+    with pytest.raises(CdnUnavailable, match="did not answer"):
+        await cloudfront.invalidate(["upload-1"])
+
+    assert hanging.ended == 0
