@@ -26,12 +26,21 @@ class Reconciler:
         while True:  # the first round is immediate, so that even workers that crash early do some
             try:
                 for job in await self._repository.find_stalled():  # republishing a waiting job is harmless
-                    await self.reconcile(job)
+                    await self._try_to_reconcile(job)
             except Unavailable as error:
                 log.warning("job reconciliation failed", error=str(error))
-            except Exception:  # BullMQ raises plain exceptions, and this loop must not end
+            except Exception:  # this loop must not end
                 log.exception("unhandled error in job reconciliation")
             await asyncio.sleep(_ROUND_SECONDS)
+
+    async def _try_to_reconcile(self, job: Job) -> None:
+        """Reconciles a job. An error about it must not keep the others waiting. Raises Unavailable."""
+        try:
+            await self.reconcile(job)
+        except Unavailable:  # the other jobs would fail, too
+            raise
+        except Exception:  # BullMQ raises plain exceptions
+            log.exception("unhandled error in job reconciliation", upload=job.upload_id)
 
     async def reconcile(self, job: Job) -> None:
         """Republishes a job, or marks it failed if the queue will not deliver it again."""

@@ -3,10 +3,12 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.jobs.reconciler import Reconciler
 from ingest.records import Job, JobStatus
 from proxy.errors import Unavailable
+from proxy.model import UploadId
 from tests.unit.ingest.examples import accepted, now
 from tests.unit.ingest.fakes import RecordingQueue, queue_away
 from tests.unit.ingest.repositories import MemoryRepository
@@ -80,6 +82,23 @@ def test_reconciler_survives_database_outage(failing: str) -> None:
     run(repository, RecordingQueue(given_up={chosen.upload_id: "why"}), 60)
 
     assert repository.status[chosen.upload_id] is FAILED
+
+
+def test_error_about_one_job_does_not_end_the_round() -> None:
+    class Broken(RecordingQueue):
+        async def failure_reason(self, upload_id: UploadId) -> str | None:
+            if upload_id == broken:
+                raise RuntimeError("a defect")
+            return None
+
+    repository, queue = MemoryRepository(accepted(), accepted()), Broken()
+    broken, fine = repository.status
+
+    with capture_logs() as logs:
+        run(repository, queue, 1)
+
+    assert queue.published == [fine]
+    assert [line["upload"] for line in logs if line["log_level"] == "error"] == [broken]
 
 
 def test_reconciler_survives_queue_outage() -> None:
