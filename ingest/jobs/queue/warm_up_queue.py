@@ -52,7 +52,8 @@ class WarmUpQueue(Protocol):
     async def consume(self, handle: Handler, concurrency: int) -> None:
         """Passes jobs to `handle` until cancelled.
 
-        Then either gives running jobs some time to finish (BullMQ) or cancels them; the handler hands cancelled jobs back.
+        Then gives running jobs some time to finish (BullMQ), or cancels them at once (local). A cancelled job is
+        pending again.
         """
 
     async def close(self) -> None: ...
