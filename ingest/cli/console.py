@@ -101,14 +101,15 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, number
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_printable(cell), _STYLES.get(cell, "")) for cell in row))
+        cells = ("\n".join(map(printable, cell.split("\n"))) for cell in row)
+        table.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in cells))
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
     Console(width=width, highlight=False).print(table)
 
 
-def _printable(cell: str) -> str:
-    """Removes control characters, which could manipulate the terminal: cells may contain a CDN's headers."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in cell)
+def printable(text: str) -> str:
+    """Replaces control characters, which could manipulate the terminal: text may be a file name or a CDN's header."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 def format_size(count: int | None) -> str:
@@ -118,8 +119,9 @@ def format_size(count: int | None) -> str:
     return "" if count is None else decimal(count)
 
 
-def print_json(document: Any) -> None:
-    typer.echo(json.dumps(document, indent=2))
+def print_json(document: Any, *, indent: int | None = 2) -> None:
+    """Prints a document, with `indent=None` on one line."""
+    typer.echo(json.dumps(document, indent=indent))
 
 
 def print_error(message: str) -> None:

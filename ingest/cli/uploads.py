@@ -4,9 +4,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.cli.console import AsJson, format_size, load, out, parse_id, print_error, print_json, print_table, run
+from ingest.cli.console import (
+    AsJson,
+    format_size,
+    load,
+    out,
+    parse_id,
+    print_error,
+    print_json,
+    print_table,
+    printable,
+    run,
+)
 from ingest.cli.help import examples
-from ingest.cli.progress_bar import progress
 
 if TYPE_CHECKING:
     from ingest.maintenance.upload_files import Receipt
@@ -26,17 +36,24 @@ def upload(
 
     A file that the service would refuse is refused with the same message; the other files are still uploaded. To upload
     to a server elsewhere, use HTTP: curl -F image=@photo.jpg URL/images/upload
+
+    Prints each result at once: --json prints a line for each file, and with --wait another when its warm-up has ended.
     """
     settings = load(rendering=True)
     from ingest.maintenance.upload_files import upload
 
-    receipts: list[Receipt] = []
-    try:
-        with progress(quiet=as_json) as reporter:
-            run(upload(settings, files, receipts, wait=wait, progress=reporter))
-    finally:  # after an interrupt, too
-        _print_receipts(receipts, as_json=as_json)
-    raise typer.Exit(1 if any(receipt.failure for receipt in receipts) else 0)
+    failures = 0
+
+    def report(receipt: "Receipt") -> None:
+        nonlocal failures
+        failures += receipt.failure is not None
+        if as_json:
+            print_json({"file": printable(receipt.file)} | receipt.document, indent=None)
+        else:
+            _print_receipt(receipt)
+
+    run(upload(settings, files, report, wait=wait))
+    raise typer.Exit(1 if failures else 0)
 
 
 @examples(
@@ -87,20 +104,13 @@ def purge(
         out().print(f"{report['purged']} purged, {report['unknown']} unknown to the database")
 
 
-def _print_receipts(receipts: "list[Receipt]", *, as_json: bool) -> None:
-    if as_json:
-        print_json([receipt.document for receipt in receipts])
-        return
-    accepted = [(receipt.file, receipt.document, receipt.url) for receipt in receipts if receipt.url]
-    if accepted:
-        rows = (
-            (file, format_size(doc["originalSize"]), doc["format"], f"{doc['uploadId']}\n{url}")
-            for file, doc, url in accepted
-        )
-        print_table(("File", "Size", "Format", "Id, and URL of the largest size"), rows, numbers={"Size"})
-    for receipt in receipts:
-        if receipt.failure:
-            print_error(f"{receipt.file}: {receipt.failure}")
+def _print_receipt(receipt: "Receipt") -> None:
+    file, known = printable(receipt.file), receipt.document
+    if receipt.url:
+        out().print(f"{file}  {format_size(known['originalSize'])}  {known['format']}  {known['uploadId']}")
+        out().print(f"    {receipt.url}")
+    if receipt.failure:
+        print_error(f"{file}: {receipt.failure}")
 
 
 def _summary(document: dict[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +12,11 @@ import anyio
 from ingest.ingest_errors import MissingImage
 from ingest.ingest_services import IngestServices, build_upload_service, open_services
 from ingest.jobs.queue.deliver import deliver
-from ingest.progress import Progress
 from ingest.records import Job, Upload
 from ingest.uploads.multipart import too_large
 from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError
+from proxy.model import UploadId
 from proxy.settings import Settings
 
 STANDARD_INPUT = "-"
@@ -26,9 +26,10 @@ _POLL_SECONDS = 0.5  # between looks at a job that another worker has
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The result for one file. `document`: the API's response, or the problem. `url`: of the largest size, if accepted.
+    """What became of one file: it was stored, its warm-up ended, or one of these failed.
 
-    `failure`: readable text if the upload or its warm-up failed.
+    `document`: the API's response, or the problem, with the upload id if the file is stored. `url`: of the largest
+    size, only for a file that was just stored. `failure`: readable text if the upload or its warm-up failed.
     """
 
     file: str
@@ -37,57 +38,66 @@ class Receipt:
     failure: str | None = None
 
 
-async def upload(
-    settings: Settings, files: Sequence[str], receipts: list[Receipt], *, wait: bool, progress: Progress
-) -> None:
+Report = Callable[[Receipt], None]
+
+
+async def upload(settings: Settings, files: Sequence[str], report: Report, *, wait: bool) -> None:
     """Uploads `files` one after another: two at once could exceed the memory. `wait`: also until each is warmed up.
 
-    A refused file does not stop the others. Appends a receipt to `receipts` for each file, so that an interrupted
-    caller knows what was uploaded.
+    A refused file does not stop the others. Calls `report` as soon as a file is stored or refused and, with `wait`,
+    again when its warm-up has ended, so that an interrupted caller knows what is stored.
     """
     async with open_services(settings, rendering=True) as ingest:
-        uploader = _Uploader(ingest, wait=wait)
-        progress.begin("Uploading", len(files))
+        uploader = _Uploader(ingest, report)
         for file in files:
-            receipts.append(await uploader.upload(file))
-            failed = sum(1 for receipt in receipts if receipt.failure)
-            progress.update(len(receipts), f"{failed} failed")
+            upload = await uploader.upload(file)
+            if upload and wait:
+                await uploader.warm(file, upload)
 
 
 class _Uploader:
-    def __init__(self, ingest: IngestServices, *, wait: bool) -> None:
+    def __init__(self, ingest: IngestServices, report: Report) -> None:
         settings = ingest.proxy.settings
         self._ingest = ingest
-        self._wait = wait
+        self._report = report
         self._uploads = build_upload_service(ingest)
         self._serializer = Serializer.from_settings(settings)
         self._max_bytes = settings.max_upload_mb << 20
 
-    async def upload(self, file: str) -> Receipt:
-        name = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in file)
+    async def upload(self, file: str) -> Upload | None:
+        """Uploads and reports it. Returns None if it is refused."""
         try:
             async with aclosing(_chunks(file, self._max_bytes)) as chunks:
                 upload = await self._uploads.receive(chunks)
-            if self._wait:
-                return self._warmed_receipt(name, *await self._warm(upload))
         except ServiceError as error:
-            problem = {"code": error.code, "title": error.title, "detail": str(error)}
-            return Receipt(name, {"file": name} | problem, failure=str(error))
-        return Receipt(name, {"file": name} | self._serializer.created(upload), self._serializer.largest_url(upload))
+            self._report(Receipt(file, _problem(error), failure=str(error)))
+            return None
+        self._report(Receipt(file, {**self._serializer.created(upload)}, self._serializer.largest_url(upload)))
+        return upload
 
-    async def _warm(self, upload: Upload) -> tuple[Upload, Job]:
+    async def warm(self, file: str, upload: Upload) -> None:
+        """Waits until its warm-up has ended, and reports it."""
+        try:
+            upload, job = await self._run_warm_up(upload.upload_id)
+        except ServiceError as error:
+            document = {"uploadId": upload.upload_id} | _problem(error)
+            self._report(Receipt(file, document, failure=f"It is stored, but its warm-up was not completed: {error}"))
+        else:
+            failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
+            self._report(Receipt(file, {**self._serializer.upload(upload, job)}, failure=failure))
+
+    async def _run_warm_up(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Warms up the upload here, unless a living worker has its job. Returns when the job has ended."""
         while True:
-            upload, job = await self._ingest.repository.find(upload.upload_id)
+            upload, job = await self._ingest.repository.find(upload_id)
             if job.status.has_ended:
                 return upload, job
-            if await deliver(self._ingest.warmup.run, upload.upload_id, force=job.is_stalled) is None:
+            if await deliver(self._ingest.warmup.run, upload_id, force=job.is_stalled) is None:
                 await asyncio.sleep(_POLL_SECONDS)
 
-    def _warmed_receipt(self, name: str, upload: Upload, job: Job) -> Receipt:
-        document = {"file": name} | self._serializer.upload(upload, job)
-        failure = f"It is stored, but its warm-up failed: {job.error}" if job.error else None
-        return Receipt(name, document, self._serializer.largest_url(upload), failure)
+
+def _problem(error: ServiceError) -> dict[str, Any]:
+    return {"code": error.code, "title": error.title, "detail": str(error)}
 
 
 async def _chunks(file: str, max_bytes: int) -> AsyncGenerator[bytes]:

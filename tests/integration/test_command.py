@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 def uploaded(folder: Path, *arguments: str, **settings: str) -> list[dict[str, object]]:
     done = darkroom(folder, "upload", "--json", *arguments, **settings)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return json.loads(done.stdout)
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def test_stored_files_are_private(folder: Path) -> None:
@@ -74,12 +73,16 @@ def test_upload_command_names_refused_files_with_the_reason(folder: Path) -> Non
 
 def test_upload_wait_json_matches_the_api(folder: Path) -> None:
     with Service(folder, PUBLIC_URL="https://pictures.example", **PATIENT) as service:
-        [mine, _] = uploaded(folder, "--wait", "rocket.jpg", "small.png", PUBLIC_URL="https://pictures.example")
+        stored, mine, *small = uploaded(
+            folder, "--wait", "rocket.jpg", "small.png", PUBLIC_URL="https://pictures.example"
+        )
         shown = http.get(f"{service.url}/images/{mine['uploadId']}").json()
         status = http.get(f"{service.url}/images/{mine['uploadId']}/status").json()
         theirs = http.post(f"{service.url}/images/upload", files={"image": photograph_bytes("rocket.jpg")}).json()
 
     assert mine == {"file": "rocket.jpg", **shown}
+    assert stored == {name: value for name, value in mine.items() if name in stored} | {"status": "pending"}
+    assert [(line["file"], line["status"]) for line in small] == [("small.png", "pending"), ("small.png", "complete")]
     assert (status["status"], status["progress"], mine["status"]) == ("complete", 100, "complete")
     for name in ("format", "originalSize", "dimensions", "placeholder"):
         assert mine[name] == theirs[name]
@@ -89,7 +92,7 @@ def test_sizes_of_fixed_quality_need_no_numpy(folder: Path) -> None:
     done = darkroom_without_numpy(folder, "upload", "--wait", "--json", "rocket.jpg")
 
     assert (done.returncode, done.stderr) == (0, "")
-    [upload] = json.loads(done.stdout)
+    _, upload = map(json.loads, done.stdout.splitlines())
     assert upload["status"] == "complete"
     stored = {path.name for path in (folder / "data" / "objects" / "images" / upload["uploadId"]).iterdir()}
     assert stored >= {f"{size}.{format}" for size in ("tiny", "thumb") for format in FORMATS}
@@ -109,7 +112,7 @@ def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
         check=False,
     )
 
-    refused, png, named, given = json.loads(done.stdout)
+    refused, png, named, given = map(json.loads, done.stdout.splitlines())
     assert (done.returncode, done.stderr) == (1, b"")
     assert refused == {
         "file": "notes.txt",
@@ -172,23 +175,18 @@ def test_interrupted_upload_command_lists_accepted_files(folder: Path) -> None:
         ) as program,
     ):
         assert program.stdin is not None
-        while not list(
-            folder.glob("data/objects/originals/*")
-        ):  # the first is accepted; the second waits for its input
-            assert program.poll() is None
-            time.sleep(0.05)
-        time.sleep(0.5)
+        assert program.stdout is not None
+        document = json.loads(program.stdout.readline())  # the second file waits for its input
         program.send_signal(signal.SIGINT)
         out, err = program.communicate(timeout=30)
 
-    [document] = json.loads(out)
-    assert (program.returncode, err) == (130, "")
+    assert (program.returncode, out, err) == (130, "", "")
     assert document["file"] == "rocket.jpg"
     assert darkroom(folder, "show", str(document["uploadId"])).returncode == 0
 
 
 def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
-    [document] = uploaded(folder, "--wait", "rocket.jpg")
+    _, document = uploaded(folder, "--wait", "rocket.jpg")
     upload_id = document["uploadId"]
     assert document["status"] == "complete"
     variants = json.loads(darkroom(folder, "show", "--json", upload_id).stdout)["variants"]

@@ -113,7 +113,7 @@ def test_job_of_a_killed_server_completes_after_the_next_start(warming: Service,
 def test_warm_command_derives_missing_variants(tmp_path: Path, photograph: bytes) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     (tmp_path / "photo.jpg").write_bytes(photograph)
-    [document] = _run(tmp_path, "upload", "photo.jpg")
+    document = _run(tmp_path, "upload", "photo.jpg")
 
     warmed = _run(tmp_path, "warm", "--missing")
 
@@ -130,7 +130,8 @@ def test_changed_size_makes_variants_stale_until_refresh(
     sizes = "[sizes.thumb]\nwidth = {}\nheight = 40\n[sizes.other]\nwidth = 50\nheight = 50\n"
     (tmp_path / "photo.jpg").write_bytes(photograph)
     (tmp_path / "darkroom.toml").write_text(sizes.format(60))
-    [document] = _run(tmp_path, "upload", "--wait", "photo.jpg", **store)
+    document = _run(tmp_path, "upload", "photo.jpg", **store)
+    _run(tmp_path, "warm", "--all", **store)
 
     (tmp_path / "darkroom.toml").write_text(sizes.format(90))
     found = _run(tmp_path, "refresh", "--dry-run", **store)

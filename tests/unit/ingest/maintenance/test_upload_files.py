@@ -1,0 +1,103 @@
+"""Uploads from the command line: what is stored is reported at once, whatever becomes of its warm-up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from ingest.jobs.warm_up import WarmUp
+from ingest.maintenance import upload_files
+from ingest.maintenance.upload_files import Receipt
+from ingest.uploads.upload_service import UploadService
+from proxy.model import UploadId
+from proxy.settings import Settings
+from tests.unit.ingest import tasks
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.repositories import WatchedRepository
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture
+def settings(
+    uploads: UploadService,
+    warmup: WarmUp,
+    repository: WatchedRepository,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Settings:
+    """Settings whose services are the fixtures."""
+
+    @asynccontextmanager
+    async def services(settings: Settings, **_: Any) -> AsyncIterator[SimpleNamespace]:
+        yield SimpleNamespace(repository=repository, warmup=warmup, proxy=SimpleNamespace(settings=settings))
+
+    monkeypatch.setattr(upload_files, "open_services", services)
+    monkeypatch.setattr(upload_files, "build_upload_service", lambda _: uploads)
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(picture())
+    return str(file)
+
+
+async def stored(repository: WatchedRepository) -> list[UploadId]:
+    return [upload.upload_id async for upload, _ in repository.each()]
+
+
+async def test_database_outage_during_the_warm_up_keeps_the_upload_id(
+    settings: Settings, repository: WatchedRepository, file: str
+) -> None:
+    receipts: list[Receipt] = []
+
+    def report(receipt: Receipt) -> None:
+        receipts.append(receipt)
+        repository.fail("find")
+
+    await upload_files.upload(settings, [file], report, wait=True)
+
+    [upload_id] = await stored(repository)
+    accepted, failed = receipts
+    assert (accepted.document["uploadId"], accepted.document["status"], accepted.failure) == (
+        upload_id,
+        "pending",
+        None,
+    )
+    assert upload_id in accepted.url
+    assert (failed.document["uploadId"], failed.document["code"]) == (upload_id, "catalog_unavailable")
+    assert failed.failure is not None
+    assert failed.failure.startswith("It is stored, but its warm-up was not completed")
+
+
+async def test_interrupted_warm_up_leaves_the_receipt_of_the_stored_file(
+    settings: Settings, repository: WatchedRepository, file: str
+) -> None:
+    receipts: list[Receipt] = []
+    gate = repository.hold("advance")
+    work = asyncio.create_task(upload_files.upload(settings, [file], receipts.append, wait=True))
+    await tasks.reached(gate, work)
+
+    work.cancel()
+    await asyncio.wait([work])
+
+    assert work.cancelled()
+    assert [receipt.document["uploadId"] for receipt in receipts] == await stored(repository)
+
+
+async def test_refused_file_does_not_stop_the_others(
+    settings: Settings, repository: WatchedRepository, file: str
+) -> None:
+    receipts: list[Receipt] = []
+
+    await upload_files.upload(settings, ["gone.jpg", file], receipts.append, wait=False)
+
+    assert [receipt.file for receipt in receipts] == ["gone.jpg", file]
+    assert (receipts[0].document["code"], receipts[0].url) == ("missing_image", "")
+    assert await stored(repository) == [receipts[1].document["uploadId"]]
