@@ -81,21 +81,23 @@ class UploadRoutes:
         """Receives an upload. Counts bytes as they arrive, because Content-Length may be wrong."""
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
-            self._check_head(request)
+            key = self._check_head(request)
             chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
-            upload, repeated = await self._idempotent_uploads.receive(chunks, self._parse_key(request.headers))
+            upload, repeated = await self._idempotent_uploads.receive(chunks, key)
         except ServiceError as error:
+            note(request.scope, code=error.code)
             return body.wrap_response(self._responses.refused(request.headers, error))
         note(request.scope, upload=upload.upload_id)
         return self._responses.accepted(request.headers, upload, repeated=repeated)
 
-    def _check_head(self, request: Request) -> None:
-        """Checks the headers before the body. Raises CrossSite or TooLarge."""
+    def _check_head(self, request: Request) -> IdempotencyKey | None:
+        """Checks the headers before the body. Raises CrossSite, TooLarge or Malformed."""
         try:
             if not self._settings.api_keys:
                 refuse_cross_site(request.headers, self._settings.public_url)
             if _content_length(request) > self._max_bytes + MAX_OTHER_BYTES:
                 raise too_large(self._max_bytes)
+            return self._parse_key(request.headers)
         except ServiceError as error:
             self._outcomes.labels(error.code).inc()
             raise

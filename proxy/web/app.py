@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
@@ -23,13 +24,17 @@ OPEN_PATHS = ("/healthz", "/readyz")
 EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
     ServiceError: problems.on_service_error,
     HTTPException: problems.on_http_error,
-    Exception: problems.on_unexpected_error,
 }
 
 
 def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) -> Starlette:
     """A Starlette app that returns every error as a problem document."""
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=EXCEPTION_HANDLERS)
+    app = Starlette(
+        routes=routes,
+        lifespan=lifespan,
+        middleware=[Middleware(problems.AnswerUnexpectedErrors)],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
     app.router.redirect_slashes = False  # such a redirect would echo the client's Host header
     return app
 

@@ -10,9 +10,11 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from typing_extensions import TypedDict
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from typing_extensions import TypedDict, override
 
 from proxy.errors import ServiceError
+from proxy.web.middleware.observability import note
 
 log = structlog.get_logger()
 
@@ -127,6 +129,56 @@ async def on_unexpected_error(_request: Request, error: Exception) -> Response:
     return problem_response(INTERNAL, "The server failed unexpectedly. The error was logged.")
 
 
+class AnswerUnexpectedErrors:
+    """Middleware that logs each unhandled exception once and answers it with 500.
+
+    Starlette's own middleware raises it again, and uvicorn would log it a second time, without the request id.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def forward(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, forward)
+        except Exception as error:
+            response = await on_unexpected_error(Request(scope), error)
+            if not started:  # otherwise the server closes the connection
+                await response(scope, receive, send)
+
+
+class ProblemResponse(Response):
+    """A problem document. Its code is in the request's log line."""
+
+    media_type = MEDIA_TYPE
+
+    def __init__(self, problem_type: ProblemType, detail: str, headers: Mapping[str, str]) -> None:
+        self.code = problem_type.code
+        body: Problem = {
+            "type": f"urn:darkroom:problem:{problem_type.code}",
+            "title": problem_type.title,
+            "status": problem_type.status,
+            "detail": detail,
+            "code": problem_type.code,
+        }
+        super().__init__(json.dumps(body), problem_type.status, headers)
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        note(scope, code=self.code)
+        await super().__call__(scope, receive, send)
+
+
 def problem_response(
     problem_type: ProblemType,
     detail: str,
@@ -135,16 +187,6 @@ def problem_response(
     caching: str = NO_STORE,
 ) -> Response:
     """A problem document (RFC 9457) with Darkroom's stable `code`."""
-    body: Problem = {
-        "type": f"urn:darkroom:problem:{problem_type.code}",
-        "title": problem_type.title,
-        "status": problem_type.status,
-        "detail": detail,
-        "code": problem_type.code,
-    }
-    return Response(
-        json.dumps(body),
-        problem_type.status,
-        {"Cache-Control": caching, "X-Content-Type-Options": "nosniff", **headers},
-        media_type=MEDIA_TYPE,
+    return ProblemResponse(
+        problem_type, detail, {"Cache-Control": caching, "X-Content-Type-Options": "nosniff", **headers}
     )

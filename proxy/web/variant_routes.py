@@ -137,7 +137,6 @@ class VariantMiddleware:
             if path.auto:
                 response.headers["Content-Location"] = variant_path(upload_id, variant)
         except ServiceError as error:
-            note(request.scope, code=error.code)
             with bound_contextvars(upload=upload_id, variant=variant.name):  # for the log line of `problem`
                 # Not 400: the fault is in the original, not in this request.
                 response = problem(error, cacheable=True, status=422 if isinstance(error, Refused) else None)

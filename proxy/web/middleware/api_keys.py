@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.errors import Unauthorized
+from proxy.web.middleware.observability import note
 from proxy.web.problems import problem
 
 _TRUSTED = "darkroom.trusted"
@@ -36,6 +37,7 @@ class RequireApiKey:
             scope[_TRUSTED] = self._has_valid_key(scope) if self._keys else _is_local(scope)
             if self._keys and not scope[_TRUSTED] and scope["path"] not in self._open:
                 refusal = Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
+                note(scope, code=refusal.code)
                 await self._refuse(scope, refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -8,10 +8,12 @@ from itertools import repeat
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
-from tests.fakes import CountingStore
+from proxy.model import new_upload_id
+from tests.fakes import CountingStore, sample
 from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.exchange import Exchange
@@ -125,6 +127,43 @@ class TestBodies:
 
         problem(exchange, status, code)
         assert exchange.received_after_end == 0
+
+
+class TestRecords:
+    @pytest.mark.parametrize("accept", ["application/json", "text/html"])
+    async def test_request_line_has_the_code(self, service: Service, accept: str) -> None:
+        with capture_logs() as logs:
+            await send(service, Exchange([upload_body(b"")]), accept=accept)
+
+        [line] = [line for line in logs if line["event"] == "request"]
+        assert (line["status"], line["code"]) == (400, "missing_image")
+
+    async def test_request_line_of_an_unknown_upload_has_the_code(self, service: Service) -> None:
+        with capture_logs() as logs:
+            await service.get(f"/images/{new_upload_id()}")
+
+        [line] = [line for line in logs if line["event"] == "request"]
+        assert (line["status"], line["code"]) == (404, "not_found")
+
+    async def test_request_line_of_a_page_without_a_key_has_the_code(self, service: Service) -> None:
+        guarded = service.configured(api_keys=("k" * 32,))
+        with capture_logs() as logs:
+            exchange = await send(guarded, Exchange([upload_body(b"")]), accept="text/html")
+
+        [line] = [line for line in logs if line["event"] == "request"]
+        assert (exchange.status, line["code"]) == (401, "unauthorized")
+
+    @pytest.mark.parametrize(
+        ("headers", "code"),
+        [({"idempotency_key": "a key"}, "malformed"), ({"content_length": str(9 * MIB)}, "too_large")],
+    )
+    async def test_refusal_by_headers_is_counted(self, service: Service, headers: dict[str, str], code: str) -> None:
+        metrics = service.ingest.proxy.metrics
+        before = sample(metrics, "darkroom_uploads_total", outcome=code)
+
+        await send(service, Exchange([upload_body(picture())]), **headers)
+
+        assert sample(metrics, "darkroom_uploads_total", outcome=code) == before + 1
 
 
 class TestTooLarge:

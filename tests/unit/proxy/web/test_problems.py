@@ -1,7 +1,8 @@
 """Errors as problem documents (RFC 9457)."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from starlette.applications import Starlette
@@ -9,10 +10,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from ingest.ingest_errors import TooLarge, UploadTimeout
 from proxy.errors import Overloaded, ServiceError, StoreUnavailable, Unauthorized, Undecodable, UnknownUpload
-from proxy.web.app import EXCEPTION_HANDLERS
+from proxy.web.app import starlette_app
 from proxy.web.problems import STATUS, problem
 from tests.fakes import Answer, ask
 from tests.unit.error_kinds import KINDS
@@ -22,14 +25,18 @@ def headers_of(response: Response) -> dict[str, str]:
     return dict(response.headers)
 
 
+@asynccontextmanager
+async def no_lifespan(_app: Starlette) -> AsyncIterator[None]:
+    yield
+
+
 async def raised(error: Exception) -> Answer:
     """The response of an app whose route raises `error`."""
 
     async def route(_request: Request) -> Response:
         raise error
 
-    app: Callable[..., Awaitable[None]] = Starlette(routes=[Route("/", route)], exception_handlers=EXCEPTION_HANDLERS)
-    return await ask(app, "/")
+    return await ask(starlette_app([Route("/", route)], no_lifespan), "/")
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -91,22 +98,29 @@ async def test_http_exception_becomes_a_problem_with_its_headers() -> None:
     }
 
 
-@pytest.mark.heavy
-async def test_unexpected_error_reveals_no_details() -> None:
-    messages = []
+async def test_unexpected_error_reveals_no_details_and_is_logged_once() -> None:
+    error = LookupError("the password is hunter2")
+
+    with capture_logs() as logs:
+        answer = await raised(error)  # which raises nothing, so the server has nothing to log
+
+    assert answer.status == 500
+    assert json.loads(answer.body)["code"] == "internal"
+    assert b"hunter2" not in answer.body
+    assert [(line["event"], line["exc_info"]) for line in logs] == [("unhandled error in request", error)]
+
+
+async def test_unexpected_error_within_a_response_does_not_start_another() -> None:
+    class Broken(Response):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await super().__call__(scope, receive, send)
+            raise LookupError("odd")
 
     async def route(_request: Request) -> Response:
-        raise LookupError("the password is hunter2")
+        return Broken("a piece")
 
-    async def send(message) -> None:
-        messages.append(message)
+    with capture_logs() as logs:
+        answer = await ask(starlette_app([Route("/", route)], no_lifespan), "/")
 
-    app = Starlette(routes=[Route("/", route)], exception_handlers=EXCEPTION_HANDLERS)
-    scope = {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "headers": [], "query_string": b""}
-    with pytest.raises(LookupError):  # Starlette responds, then re-raises to the server
-        await app(scope, None, send)
-
-    start, end = messages
-    assert start["status"] == 500
-    assert json.loads(end["body"])["code"] == "internal"
-    assert b"hunter2" not in end["body"]
+    assert (answer.status, answer.body) == (200, b"a piece")
+    assert [line["event"] for line in logs] == ["unhandled error in request"]

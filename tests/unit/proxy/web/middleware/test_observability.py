@@ -133,7 +133,7 @@ async def test_routine_requests_are_logged_at_debug_level(site: Site, lines: lis
 
     lines.clear()
     await site.get("/nowhere")
-    assert [line["log_level"] for line in lines] == ["info"]
+    assert [(line["log_level"], line["code"]) for line in lines] == [("info", "not_found")]
 
 
 async def test_overload_is_counted_but_not_logged_unlike_other_failures(
