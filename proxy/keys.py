@@ -4,10 +4,19 @@ from proxy.model import UploadId, Variant
 
 ORIGINALS_PREFIX = "originals/"
 VARIANTS_PREFIX = "images/"
+TRASH_PREFIX = "trash/"
+"""Originals without rows, which `darkroom gc` keeps for a while. Nothing serves them."""
+
+INSTALLATION_KEY = "installation"
+"""The id that this store shares with its database."""
 
 
 def original_key(upload_id: UploadId) -> str:
     return f"{ORIGINALS_PREFIX}{upload_id}"
+
+
+def trash_key(upload_id: UploadId) -> str:
+    return f"{TRASH_PREFIX}{upload_id}"
 
 
 def variant_key(upload_id: UploadId, variant: Variant) -> str:

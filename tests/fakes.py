@@ -103,15 +103,33 @@ class CountingStore:
                 if_absent=if_absent,
             )
 
+    async def copy(self, source: str, target: str) -> None:
+        async with self._call("copy", source):
+            await self.inner.copy(source, target)
+
     async def delete(self, *keys: str) -> None:
         async with self._call("delete", " ".join(keys)):
             await self.inner.delete(*keys)
+
+    async def delete_versions(self, *prefixes: str) -> None:
+        async with self._call("delete_versions", " ".join(prefixes)):
+            await self.inner.delete_versions(*prefixes)
+
+    async def is_versioned(self) -> bool:
+        async with self._call("is_versioned", ""):
+            return await self.inner.is_versioned()
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         async with self._call("list", prefix):
             listed = [info async for info in self.inner.list(prefix)]
         for info in listed:
             yield info
+
+    async def folders(self, prefix: str) -> AsyncIterator[str]:
+        async with self._call("folders", prefix):
+            listed = [name async for name in self.inner.folders(prefix)]
+        for name in listed:
+            yield name
 
     async def close(self) -> None:
         async with self._call("close", ""):

@@ -78,23 +78,22 @@ class DiskStore:
         header = {"content_type": content_type, "cache_control": cache_control, "metadata": dict(metadata or {})}
 
         def put() -> None:
-            self._incoming.mkdir(parents=True, exist_ok=True)
-            incoming = self._incoming / uuid4().hex
-            try:
-                with incoming.open("xb") as file:
-                    file.write(json.dumps(header).encode() + b"\n")
-                    if isinstance(body, Path):
-                        with body.open("rb") as source:
-                            shutil.copyfileobj(source, file, 1 << 20)
-                    else:
-                        file.write(body)
-                    file.flush()
-                    os.fsync(file.fileno())
-                self._publish(incoming, self._path(key), if_absent=if_absent)
-            finally:
-                incoming.unlink(missing_ok=True)
+            with self._new_object(key, if_absent=if_absent) as file:
+                file.write(json.dumps(header).encode() + b"\n")
+                if isinstance(body, Path):
+                    with body.open("rb") as source:
+                        shutil.copyfileobj(source, file, 1 << 20)
+                else:
+                    file.write(body)
 
         await self._run(put)
+
+    async def copy(self, source: str, target: str) -> None:
+        def copy() -> None:
+            with self._path(source).open("rb") as original, self._new_object(target) as file:
+                shutil.copyfileobj(original, file, 1 << 20)
+
+        await self._run(copy)
 
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
@@ -105,11 +104,24 @@ class DiskStore:
 
         await self._run(delete)
 
+    async def delete_versions(self, *prefixes: str) -> None:
+        def keys() -> list[str]:
+            return [key for prefix in prefixes for key in self._keys(prefix)]
+
+        await self.delete(*await self._run(keys))
+
+    async def is_versioned(self) -> bool:
+        return False
+
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         keys = self._keys(prefix)
         while page := await self._run(lambda: self._page(keys)):
             for info in page:
                 yield info
+
+    async def folders(self, prefix: str) -> AsyncIterator[str]:
+        for name in await self._run(lambda: self._folders(self._root / prefix)):
+            yield name
 
     async def close(self) -> None:
         pass
@@ -154,6 +166,20 @@ class DiskStore:
                 ) from error
             yield info, file
 
+    @contextmanager
+    def _new_object(self, key: str, *, if_absent: bool = False) -> Iterator[BinaryIO]:
+        """A file for the object's header and bytes. At the end of the block it is durable and has its key."""
+        self._incoming.mkdir(parents=True, exist_ok=True)
+        incoming = self._incoming / uuid4().hex
+        try:
+            with incoming.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            self._publish(incoming, self._path(key), if_absent=if_absent)
+        finally:
+            incoming.unlink(missing_ok=True)
+
     def _publish(self, incoming: Path, path: Path, *, if_absent: bool) -> None:
         """Renames a finished file to its key. `link` fails if the name exists; `replace` overwrites it."""
         while True:
@@ -195,6 +221,15 @@ class DiskStore:
                 key = (relative / name).as_posix()
                 if key.startswith(prefix):
                     yield key
+
+    @staticmethod
+    def _folders(base: Path) -> Sequence[str]:
+        """The names of all folders in `base`, sorted as their keys are. Holds them in memory: 90 bytes each."""
+        if not base.is_dir():
+            return ()
+        with os.scandir(base) as entries:
+            names = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+        return sorted(names, key=lambda name: f"{name}/")
 
     def _listing_entry(self, key: str) -> ObjectInfo:
         """Lists damaged objects too: objects that are not listed are never removed."""

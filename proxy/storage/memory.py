@@ -1,6 +1,7 @@
 """An object store in memory, for tests."""
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,14 +44,31 @@ class MemoryStore:
         info = ObjectInfo(key, len(data), datetime.now(UTC), content_type, cache_control, dict(metadata or {}))
         self._objects[key] = StoredObject(info, data)
 
+    async def copy(self, source: str, target: str) -> None:
+        stored = await self.get(source)
+        info = replace(stored.info, key=target, last_modified=datetime.now(UTC))
+        self._objects[target] = StoredObject(info, stored.body)
+
     async def delete(self, *keys: str) -> None:
         for key in keys:
             self._objects.pop(key, None)
+
+    async def delete_versions(self, *prefixes: str) -> None:
+        for key in [key for key in self._objects if key.startswith(prefixes)]:
+            del self._objects[key]
+
+    async def is_versioned(self) -> bool:
+        return False
 
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         for key in sorted(self._objects):
             if key.startswith(prefix):
                 yield self._objects[key].info
+
+    async def folders(self, prefix: str) -> AsyncIterator[str]:
+        below = (key.removeprefix(prefix) for key in sorted(self._objects) if key.startswith(prefix))
+        for name in dict.fromkeys(rest.partition("/")[0] for rest in below if "/" in rest):
+            yield name
 
     async def close(self) -> None:
         pass

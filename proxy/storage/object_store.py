@@ -67,11 +67,29 @@ class ObjectStore(Protocol):
     ) -> None:
         """Stores an object atomically and durably. `if_absent`: raises ObjectExists instead of overwriting one."""
 
+    async def copy(self, source: str, target: str) -> None:
+        """Copies an object with its headers and metadata, atomically and durably. Raises ObjectNotFound.
+
+        The copy's `last_modified` is now. An object at `target` is overwritten.
+        """
+
     async def delete(self, *keys: str) -> None:
-        """Deletes objects. Idempotent: a missing key is not an error."""
+        """Deletes objects. Idempotent: a missing key is not an error. A bucket with versioning keeps old versions."""
+
+    async def delete_versions(self, *prefixes: str) -> None:
+        """Deletes every object, old version and delete marker whose key starts with one of `prefixes`. Idempotent."""
+
+    async def is_versioned(self) -> bool:
+        """Whether the store keeps versions of deleted objects."""
 
     def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Every object whose key starts with `prefix`, in key order."""
+
+    def folders(self, prefix: str) -> AsyncIterator[str]:
+        """The names of the folders directly below `prefix`, which ends with a slash, in key order.
+
+        Cheaper than `list`: the objects in the folders are not listed.
+        """
 
     async def close(self) -> None:
         """Frees connections and threads."""

@@ -2,9 +2,10 @@
 
 The credentials need s3:GetObject, s3:PutObject and s3:DeleteObject on the objects and s3:ListBucket on the bucket.
 Without the last, S3 answers 403 instead of 404 for a missing key, so no missing variant would ever be derived.
+`delete_versions` also needs s3:ListBucketVersions and s3:DeleteObjectVersion, `is_versioned` s3:GetBucketVersioning.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from time import monotonic
@@ -24,7 +25,13 @@ from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound,
 from proxy.telemetry import Metrics
 
 if TYPE_CHECKING:  # stubs, which production does not install
-    from types_boto3_s3.type_defs import GetObjectOutputTypeDef, HeadObjectOutputTypeDef, PutObjectRequestTypeDef
+    from types_boto3_s3.type_defs import (
+        GetObjectOutputTypeDef,
+        HeadObjectOutputTypeDef,
+        ListObjectsV2OutputTypeDef,
+        ObjectIdentifierTypeDef,
+        PutObjectRequestTypeDef,
+    )
 
 T = TypeVar("T")
 
@@ -187,30 +194,69 @@ class S3Store:
 
         await self._run("writes", "put", _LONG, put)
 
+    async def copy(self, source: str, target: str) -> None:
+        def copy() -> None:
+            self._client.copy_object(
+                Bucket=self._bucket, Key=target, CopySource={"Bucket": self._bucket, "Key": source}
+            )
+
+        await self._run("writes", "copy", _LONG, copy)
+
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
             for start in range(0, len(keys), self._page):
-                batch = keys[start : start + self._page]
-                answer = self._client.delete_objects(
-                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
-                )
-                if errors := answer.get("Errors"):
-                    raise _unavailable(errors[0].get("Code", "no code"))
+                self._delete([{"Key": key} for key in keys[start : start + self._page]])
 
         await self._run("deletes", "delete", _LONG, delete)
 
+    async def delete_versions(self, *prefixes: str) -> None:
+        def delete() -> None:
+            versions = self._client.get_paginator("list_object_versions")
+            for prefix in prefixes:
+                pages = versions.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page})
+                for page in pages:
+                    found = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+                    if found:
+                        self._delete([{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found])
+
+        await self._run("deletes", "delete_versions", _LONG, delete)
+
+    async def is_versioned(self) -> bool:
+        """Also if versioning is suspended: older versions then stay."""
+
+        def ask() -> bool:
+            return bool(self._client.get_bucket_versioning(Bucket=self._bucket).get("Status"))
+
+        return await self._run("reads", "versioning", _SHORT, ask)
+
     async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        listing = self._pages.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page})
-        pages = iter(listing)
-        while page := await self._run("reads", "list", _SHORT, lambda: next(pages, None)):
+        async for page in self._list_pages(prefix):
             for entry in page.get("Contents", ()):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["LastModified"])
+
+    async def folders(self, prefix: str) -> AsyncIterator[str]:
+        async for page in self._list_pages(prefix, "/"):
+            for entry in page.get("CommonPrefixes", ()):
+                yield entry["Prefix"].removeprefix(prefix).rstrip("/")
 
     async def close(self) -> None:
         await anyio.to_thread.run_sync(self._client.close)
 
     async def _run(self, kind: str, operation: str, seconds: float, work: Callable[[], T]) -> T:
         return await self._bulkheads[kind].run(operation, _translate_errors()(work), seconds)
+
+    async def _list_pages(self, prefix: str, delimiter: str = "") -> "AsyncIterator[ListObjectsV2OutputTypeDef]":
+        listing = self._pages.paginate(
+            Bucket=self._bucket, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": self._page}
+        )
+        pages = iter(listing)
+        while page := await self._run("reads", "list", _SHORT, lambda: next(pages, None)):
+            yield page
+
+    def _delete(self, objects: "Sequence[ObjectIdentifierTypeDef]") -> None:
+        answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+        if errors := answer.get("Errors"):
+            raise _unavailable(errors[0].get("Code", "no code"))
 
     def _head(self, key: str) -> ObjectInfo:
         with _translate_errors():
@@ -280,7 +326,7 @@ def _translate_errors() -> Iterator[None]:
 
 def _translate_client_error(error: boto.ClientError) -> Exception:
     match error.operation_name, _code(error):
-        case ("GetObject", "NoSuchKey") | ("HeadObject", "404"):
+        case ("GetObject" | "CopyObject", "NoSuchKey") | ("HeadObject", "404"):
             return ObjectNotFound(str(error))
         case ("PutObject", "PreconditionFailed" | "ConditionalRequestConflict"):  # 412: exists; 409: race
             return ObjectExists(str(error))

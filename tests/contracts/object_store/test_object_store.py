@@ -1,16 +1,19 @@
 """The contract of every ObjectStore."""
 
 import asyncio
+import copy
 import random
 from collections.abc import Awaitable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from proxy.keys import variants_prefix
-from proxy.model import UploadId
+from proxy.keys import original_key, trash_key, variants_prefix
+from proxy.model import UploadId, new_upload_id
 from proxy.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
+from proxy.storage.s3 import S3Store
 from tests.contracts.stores import OVER_A_PAGE, OVER_S3S_PAGE, failures, keys, seaweed_store
 from tests.seaweedfs import SeaweedServer
 
@@ -242,3 +245,100 @@ async def delete_while_listing(store: ObjectStore, upload_id: UploadId, number: 
     assert found == names
     await store.delete(*names)
     assert await keys(store, variants_prefix(upload_id)) == []
+
+
+class TestCopy:
+    async def test_copy_keeps_bytes_headers_and_metadata(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        source, target = original_key(upload_id), trash_key(upload_id)
+        metadata = {"sha256": "0" * 64, "thumbhash": "1QcSHQ=="}
+        await object_store.put(
+            source, b"bytes", content_type="image/webp", cache_control="max-age=60", metadata=metadata
+        )
+
+        await object_store.copy(source, target)
+
+        copied, original = await object_store.get(target), await object_store.get(source)
+        assert copied.body == original.body == b"bytes"
+        assert replace(copied.info, key=source, last_modified=original.info.last_modified) == original.info
+        assert copied.info.last_modified >= original.info.last_modified
+
+    async def test_copy_overwrites(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        source, target = original_key(upload_id), trash_key(upload_id)
+        await object_store.put(source, b"new", content_type="image/webp")
+        await object_store.put(target, b"old and longer", content_type="image/png")
+
+        await object_store.copy(source, target)
+
+        assert (await object_store.get(target)).body == b"new"
+
+    async def test_copy_of_a_missing_object_raises_and_stores_nothing(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
+        with pytest.raises(ObjectNotFound):
+            await object_store.copy(original_key(upload_id), trash_key(upload_id))
+
+        assert await keys(object_store, trash_key(upload_id)) == []
+
+
+class TestFolders:
+    async def test_folders_below_a_prefix_in_order_once_each(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
+        base = f"images/{upload_id}/"
+        for name in ("b/1.png", "b/2.png", "a/1.png", "c.png", "d/e/f.png"):
+            await object_store.put(base + name, b"x", content_type="image/png")
+
+        assert [name async for name in object_store.folders(base)] == ["a", "b", "d"]
+
+    async def test_no_folders_below_an_unknown_prefix(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        assert [name async for name in object_store.folders(f"images/{upload_id}/")] == []
+
+    async def test_more_folders_than_a_page(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        base = f"images/{upload_id}/"
+        names = [f"{number:04}" for number in range(OVER_A_PAGE)]
+        await asyncio.gather(*(object_store.put(f"{base}{name}/x", b"", content_type="image/png") for name in names))
+
+        assert [name async for name in object_store.folders(base)] == names
+
+
+class TestVersions:
+    async def test_delete_versions_removes_everything_below_the_prefixes_only(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
+        other = new_upload_id()
+        for each in (upload_id, other):
+            await object_store.put(original_key(each), b"x", content_type="image/png")
+            await object_store.put(f"{variants_prefix(each)}small.png", b"x", content_type="image/png")
+
+        for _ in range(2):
+            await object_store.delete_versions(original_key(upload_id), variants_prefix(upload_id))
+
+        assert await keys(object_store, original_key(upload_id)) == []
+        assert await keys(object_store, variants_prefix(upload_id)) == []
+        assert await keys(object_store, original_key(other)) == [original_key(other)]
+
+    async def test_store_of_the_tests_keeps_no_versions(self, object_store: ObjectStore) -> None:
+        assert not await object_store.is_versioned()
+
+
+@pytest.mark.parametrize("object_store", ["s3-moto", "s3-seaweedfs"], indirect=True)
+async def test_delete_versions_empties_a_versioned_bucket(object_store: S3Store, upload_id: UploadId) -> None:
+    bucket = f"versioned-{upload_id}"
+    client = object_store._client
+    region = {"LocationConstraint": "eu-central-1"} if client.meta.region_name == "eu-central-1" else None
+    client.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": region} if region else {}))
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    object_store = copy.copy(object_store)
+    object_store._bucket = bucket
+    key, other = original_key(upload_id), original_key(new_upload_id())
+    for each in (key, other):
+        for body in (b"first", b"second"):
+            await object_store.put(each, body, content_type="image/png")
+        await object_store.delete(each)
+    assert await object_store.is_versioned()
+
+    await object_store.delete_versions(key)
+
+    left = client.list_object_versions(Bucket=bucket)
+    assert {entry["Key"] for entry in (*left.get("Versions", []), *left.get("DeleteMarkers", []))} == {other}
+    assert len(left["Versions"]) == 2
