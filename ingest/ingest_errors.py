@@ -12,6 +12,7 @@
     └── CrossSite                 a browser sent it on behalf of another site
     Unavailable
     ├── CatalogUnavailable
+    │   └── InstallationMismatch  database and object store belong to different installations
     ├── QueueUnavailable
     └── CdnUnavailable
 
@@ -69,6 +70,11 @@ class CrossSite(ServiceError):
 class CatalogUnavailable(Unavailable):
     code = "catalog_unavailable"
     title = "Database unavailable"
+
+
+class InstallationMismatch(CatalogUnavailable):
+    code = "installation_mismatch"
+    title = "Database and object store do not belong together"
 
 
 class QueueUnavailable(Unavailable):

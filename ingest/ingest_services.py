@@ -2,28 +2,44 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 
 import structlog
 
 from ingest.catalog.database import Database
+from ingest.catalog.installation_table import InstallationTable
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn, NoCdn
+from ingest.ingest_errors import InstallationMismatch
+from ingest.installation import Installation
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
 from ingest.uploads.upload_service import UploadService
+from proxy.errors import Unavailable
 from proxy.recipe import Recipes
-from proxy.services import ProxyServices, build_services
+from proxy.services import ProxyServices, build_services, open_store
 from proxy.settings import Settings
 
 log = structlog.get_logger()
 
 _RESTART_SECONDS = 5
+_VERIFY_SECONDS = 5.0  # that a start may wait for an unavailable database or store
+
+
+class Access(Enum):
+    """What a command does with database and object store."""
+
+    WRITE = auto()
+    READ = auto()
+    """Changes nothing, so it does not give ids to a new pair either."""
+    UNVERIFIED = auto()
+    """The command does not need both, or verifies them itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +49,7 @@ class IngestServices:
     proxy: ProxyServices
     database: Database
     repository: JobRepository
+    installation: Installation
     queue: WarmUpQueue
     warmup: WarmUp
     worker: Worker
@@ -73,6 +90,8 @@ class IngestServices:
         while True:
             try:
                 await self.worker.run(concurrency)
+            except InstallationMismatch as error:
+                log.error("worker not started", error=str(error))
             except Exception:  # a server that accepts uploads must keep warming them up
                 log.exception("worker crashed, restarting", seconds=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)
@@ -95,21 +114,57 @@ def build_ingest_services(settings: Settings) -> IngestServices:
     repository = JobRepository(database)
     warmup = WarmUp(repository, proxy.variant_service, settings.sizes, proxy.tracing)
     queue = open_queue(settings, repository)
-    worker = Worker(queue, warmup, Reconciler(repository, queue))
-    return IngestServices(proxy, database, repository, queue, warmup, worker, open_cdn(settings))
+    installation = Installation(proxy.store, InstallationTable(database))
+    worker = Worker(queue, warmup, Reconciler(repository, queue), installation)
+    return IngestServices(proxy, database, repository, installation, queue, warmup, worker, open_cdn(settings))
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, rendering: bool = False) -> AsyncIterator[IngestServices]:
-    """Opens ingest's services for one command; `rendering` also starts render workers. Raises CatalogUnavailable.
+async def open_services(
+    settings: Settings, *, rendering: bool = False, access: Access = Access.WRITE
+) -> AsyncIterator[IngestServices]:
+    """Opens ingest's services for one command; `rendering` also starts render workers.
 
-    Migrates the embedded database first, because a command may be the first process to use it.
+    Migrates the embedded database first, because a command may be the first process to use it. Then verifies that
+    database and object store belong together. Raises InstallationMismatch, CatalogUnavailable or StoreUnavailable.
     """
     services = build_ingest_services(settings)
-    async with services.running() if rendering else services.connected():
+    async with services.connected():
         if settings.database_url is None:
             await services.database.migrate()
-        yield services
+        match access:
+            case Access.WRITE:
+                await services.installation.verify()
+            case Access.READ:
+                await services.installation.check()
+            case Access.UNVERIFIED:
+                pass
+        async with services.proxy.rendering() if rendering else nullcontext():
+            yield services
+
+
+async def prepare_start(settings: Settings) -> None:
+    """Before a server starts: verifies that database and object store belong together. Raises InstallationMismatch.
+
+    If one of them is unavailable, the server may start all the same: it verifies before its first write. In the
+    embedded database, also migrates the tables, and makes jobs pending again that a stopped server was processing.
+    """
+    database, store = Database.from_settings(settings), open_store(settings)
+    try:
+        if settings.database_url is None:
+            await database.migrate()
+        try:
+            async with asyncio.timeout(_VERIFY_SECONDS):
+                await Installation(store, InstallationTable(database)).verify()
+        except InstallationMismatch:
+            raise
+        except (Unavailable, TimeoutError) as error:
+            log.warning("installation not verified", error=str(error) or "no answer in time")
+        if settings.database_url is None:
+            await JobRepository(database).recover()
+    finally:
+        await store.close()
+        await database.close()
 
 
 def open_queue(settings: Settings, repository: JobRepository) -> WarmUpQueue:
@@ -139,6 +194,7 @@ def build_upload_service(ingest: IngestServices) -> UploadService:
         store=proxy.store,
         pool=proxy.pool,
         repository=ingest.repository,
+        installation=ingest.installation,
         queue=ingest.queue,
         cdn=ingest.cdn,
         variant_service=proxy.variant_service,

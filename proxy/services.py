@@ -46,22 +46,27 @@ class ProxyServices:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["ProxyServices"]:
         """Starts render processes and background tasks. On exit, waits for running work before it stops them."""
-        async with self.connected():
-            await self.pool.start()
-            background = [
-                asyncio.create_task(self.variant_service.follow_invalidations()),
-                asyncio.create_task(sample_periodically(self.metrics)),
-            ]
+        async with self.connected(), self.rendering():
+            yield self
+
+    @asynccontextmanager
+    async def rendering(self) -> AsyncIterator[None]:
+        """The part of `running` that follows on `connected`."""
+        await self.pool.start()
+        background = [
+            asyncio.create_task(self.variant_service.follow_invalidations()),
+            asyncio.create_task(sample_periodically(self.metrics)),
+        ]
+        try:
+            yield
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
             try:
-                yield self
+                await self.variant_service.drain()
             finally:
-                for task in background:
-                    task.cancel()
-                await asyncio.gather(*background, return_exceptions=True)
-                try:
-                    await self.variant_service.drain()
-                finally:
-                    await self.pool.close()
+                await self.pool.close()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
@@ -111,6 +116,7 @@ def build_services(settings: Settings) -> ProxyServices:
         timeout=settings.render_timeout,
         memory_cache_bytes=settings.hot_cache_mb << 20,
         missing_ttl=settings.missing_ttl,
+        delete_versions=settings.delete_versions,
     )
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
     return ProxyServices(settings, store, pool, leases, invalidation, pauses, variant_service, metrics, tracing)

@@ -1,10 +1,11 @@
-"""The two tables as the code uses them. Migrations create them, and a test compares both."""
+"""The tables as the code uses them. Migrations create them, and a test compares both."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -98,4 +99,13 @@ images = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("private", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
     Index("images_newest", "created_at", "upload_id"),
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("slot", Integer, primary_key=True, autoincrement=False),  # always 1: one row at most
+    Column("id", Uuid(as_uuid=False), nullable=False),
+    Column("bound", Boolean, nullable=False),
+    CheckConstraint("slot = 1", name="installation_is_one"),
 )

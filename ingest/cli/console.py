@@ -47,8 +47,10 @@ def load(*, long_running: bool = False, rendering: bool = False) -> "Settings":
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's work. A ServiceError is printed and exits with 1."""
+    """Runs a command's work. A ServiceError is printed and exits with 1; with 2 if the settings name a wrong pair."""
     import asyncio
+
+    from ingest.ingest_errors import InstallationMismatch
 
     try:
         return asyncio.run(work)
@@ -56,7 +58,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         failures = [error]
     except BaseExceptionGroup as group:  # from concurrent tasks
         failures = _leaves(group)
-    return stop("\n".join(f"{error.title}: {error}" for error in failures))
+    wrong = any(isinstance(error, InstallationMismatch) for error in failures)
+    return stop("\n".join(f"{error.title}: {error}" for error in failures), code=2 if wrong else 1)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[ServiceError]:

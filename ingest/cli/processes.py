@@ -44,27 +44,16 @@ def serve(
             share_memory(settings, workers)
     except SettingsError as error:
         stop(str(error), code=2)
-    if role is not Role.PROXY and settings.database_url is None:
-        run(prepare_embedded(settings))
+    if role is not Role.PROXY:
+        from ingest.ingest_services import prepare_start
+
+        run(prepare_start(settings))
     _announce(settings, host, port, role)
     try:
         with share_metrics() if workers > 1 else nullcontext():
             _serve(host, port, workers, role)
     except SystemExit as error:  # uvicorn printed the reason; translate its exit code
         raise typer.Exit(1 if error.code else 0) from None
-
-
-async def prepare_embedded(settings: "Settings") -> None:
-    """Migrates the embedded database and makes jobs that a stopped server was processing pending again."""
-    from ingest.catalog.database import Database
-    from ingest.catalog.repository import JobRepository
-
-    database = Database.from_settings(settings)
-    try:
-        await database.migrate()
-        await JobRepository(database).recover()
-    finally:
-        await database.close()
 
 
 def _serve(host: str, port: int, workers: int, role: Role) -> None:
@@ -119,7 +108,7 @@ async def _work(settings: "Settings", concurrency: int, address: tuple[str, int]
 
     import structlog
 
-    from ingest.ingest_services import open_services
+    from ingest.ingest_services import Access, open_services
     from ingest.web.readiness import serve_health
 
     task = asyncio.current_task()
@@ -128,7 +117,7 @@ async def _work(settings: "Settings", concurrency: int, address: tuple[str, int]
         asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
     with suppress(asyncio.CancelledError):  # may happen while the worker starts
         async with (
-            open_services(settings, rendering=True) as services,
+            open_services(settings, rendering=True, access=Access.UNVERIFIED) as services,
             serve_health(services, *address) if address else nullcontext(),
         ):
             queue = "BullMQ" if settings.redis_url else "database"

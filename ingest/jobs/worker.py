@@ -2,23 +2,48 @@
 
 import asyncio
 
+import structlog
+
+from ingest.ingest_errors import InstallationMismatch
+from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
+from proxy.errors import Unavailable
+
+log = structlog.get_logger()
+
+_VERIFY_SECONDS = 1.0  # between looks at an unavailable database or object store
 
 
 class Worker:
     """Runs jobs until cancelled; running jobs are then finished or handed back."""
 
-    def __init__(self, queue: WarmUpQueue, warmup: WarmUp, reconciler: Reconciler) -> None:
+    def __init__(self, queue: WarmUpQueue, warmup: WarmUp, reconciler: Reconciler, installation: Installation) -> None:
         self._queue = queue
         self._warmup = warmup
         self._reconciler = reconciler
+        self._installation = installation
 
     async def run(self, concurrency: int = 1) -> None:
+        """Begins once database and object store are verified; waits while one of them is unavailable.
+
+        Raises InstallationMismatch.
+        """
+        await self._verify()
         reconciling = asyncio.create_task(self._reconciler.run())
         try:
             await self._queue.consume(self._warmup.run, concurrency)
         finally:
             reconciling.cancel()
             await asyncio.gather(reconciling, return_exceptions=True)
+
+    async def _verify(self) -> None:
+        while True:
+            try:
+                return await self._installation.verify()
+            except InstallationMismatch:
+                raise
+            except Unavailable as error:
+                log.warning("worker waiting", error=str(error))
+                await asyncio.sleep(_VERIFY_SECONDS)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from ingest.ingest_services import IngestServices, open_services
+from ingest.ingest_services import Access, IngestServices, open_services
 from ingest.jobs import warm_many
 from ingest.maintenance.refresh import Findings, Refresher
 from ingest.progress import Progress
@@ -35,7 +35,7 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, p
 
 
 async def find_stale(settings: Settings, progress: Progress) -> dict[str, Any]:
-    async with open_services(settings) as ingest:
+    async with open_services(settings, access=Access.READ) as ingest:
         return _to_json(await _find_stale(_build_refresher(ingest), progress))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.catalog.repository import JobRepository
-from ingest.ingest_services import open_services
+from ingest.ingest_services import Access, open_services
 from ingest.records import VariantState, WarmedVariant
 from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
@@ -19,7 +19,7 @@ from proxy.variants.encoded_variant import parse_measured
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
     """Returns the overview of an upload. Raises UnknownUpload."""
-    async with open_services(settings) as ingest:
+    async with open_services(settings, access=Access.UNVERIFIED) as ingest:
         return await Overview(ingest.proxy.store, ingest.repository, settings).of(upload_id)
 
 

@@ -17,18 +17,19 @@ from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
 from ingest.idempotency_key import IdempotencyKey
 from ingest.ingest_errors import MissingImage
+from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting
 from ingest.records import PrivateMetadata, TraceContext, Upload
-from proxy.errors import ServiceError, Unavailable, UnsupportedFormat
+from proxy.errors import ServiceError, Unavailable, UnknownUpload, UnsupportedFormat
 from proxy.imaging.containers import sniff
 from proxy.imaging.inspect import Inspection
-from proxy.keys import original_key
+from proxy.keys import original_key, trash_key
 from proxy.model import Sizes, UploadId, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
-from proxy.storage.object_store import ObjectStore
+from proxy.storage.object_store import ObjectStore, exists
 from proxy.telemetry import Metrics
 from proxy.telemetry.logging import request_id
 from proxy.telemetry.tracing import step, traceparent
@@ -52,6 +53,7 @@ class UploadService:
         store: ObjectStore,
         pool: RenderPool,
         repository: JobRepository,
+        installation: Installation,
         queue: WarmUpQueue,
         cdn: Cdn,
         variant_service: VariantService,
@@ -63,6 +65,7 @@ class UploadService:
         self._store = store
         self._pool = pool
         self._repository = repository
+        self._installation = installation
         self._queue = queue
         self._cdn = cdn
         self._variant_service = variant_service
@@ -82,6 +85,7 @@ class UploadService:
         has_begun = False
         try:
             head, extension = await _read_head(chunks)
+            await self._installation.verify()
             has_begun = True
             start = monotonic()
             path = folder / f"original.{extension}"
@@ -109,12 +113,22 @@ class UploadService:
     async def delete(self, upload_id: UploadId) -> None:
         """Deletes original, variants, CDN copies and rows. Raises UnknownUpload or Unavailable.
 
-        The rows go last: if a step fails, the upload is still listed and another call finishes the work.
+        The rows go last: if a step fails, the upload is still listed and another call finishes the work. Without rows,
+        for instance after an older backup was restored, deletes what the store has, also in the trash.
         """
-        await self._repository.find(upload_id)
+        await self._installation.verify()
+        try:
+            await self._repository.find(upload_id)
+        except UnknownUpload:
+            if await self._repository.exists(upload_id) or not await self._is_stored(upload_id):
+                raise
         await self._variant_service.delete_upload(upload_id)
         await self._cdn.invalidate([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
+
+    async def _is_stored(self, upload_id: UploadId) -> bool:
+        keys = original_key(upload_id), trash_key(upload_id)
+        return any([await exists(self._store, key) for key in keys])
 
     async def _accept(self, upload_id: UploadId, saved: "_Saved", key: IdempotencyKey | None) -> Upload:
         with step("inspect"):

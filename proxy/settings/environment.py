@@ -112,6 +112,18 @@ class Settings(BaseSettings):
     hot_cache_mb: int = Field(64, ge=0, description="Memory cache for recently requested variants, in MiB")
     missing_ttl: float = Field(60, ge=0, description="Seconds for which a missing upload is remembered as missing")
 
+    delete_versions: bool = Field(
+        False, description="`true`: a deletion also removes the versions that a bucket with versioning keeps"
+    )
+    trash_days: float = Field(30, ge=1, description="Days for which `darkroom gc` keeps originals in the trash")
+    gc_max_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of the uploads that `darkroom gc` may move to the trash or remove at once; above, it does "
+        "nothing",
+    )
+
     strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")
     background: str = Field(
         "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Background colour of transparent pictures in JPEG"

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from proxy.errors import DerivationTimeout, ServiceError
-from proxy.keys import original_key, variant_key
+from proxy.keys import original_key, trash_key, variant_key, variants_prefix
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
@@ -40,7 +40,8 @@ class VariantService:
     """Variants of uploads. All durable state is in the object store; caches last as long as the process.
 
     `temporary`: folder for originals while they are rendered. `timeout`: seconds a caller waits at most.
-    `missing_ttl`: seconds for which a missing upload is remembered.
+    `missing_ttl`: seconds for which a missing upload is remembered. `delete_versions`: deleting an upload also deletes
+    the old versions that the store keeps.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class VariantService:
         timeout: float,
         memory_cache_bytes: int,
         missing_ttl: float,
+        delete_versions: bool = False,
     ) -> None:
         self._store = store
         self._pool = pool
@@ -67,6 +69,7 @@ class VariantService:
         self._leases: LeaseStore = leases or NoLeases()
         self._invalidation: InvalidationBus = invalidation or NoInvalidation()
         self._timeout = timeout
+        self._delete_versions = delete_versions
         self._memory_cache = MemoryCache(memory_cache_bytes, on_eviction=metrics.memory_cache_evictions.inc)
         self._memory_cache_requests = metrics.variant_requests.labels(Tier.MEMORY)
         self._negative_cache = NegativeCache(missing_ttl, timeout)
@@ -156,8 +159,18 @@ class VariantService:
         self._memory_cache.forget(upload_id)  # again: a concurrent fetch may have cached one before it was deleted
 
     async def delete_upload(self, upload_id: UploadId) -> None:
-        """Deletes an upload: the original first, so that a running derivation cannot leave a variant behind."""
-        await self._store.delete(original_key(upload_id))
+        """Deletes an upload, for good: the original first, so that a running derivation cannot leave a variant behind.
+
+        Also from the trash, and with `delete_versions` all old versions.
+        """
+        await self._store.delete(original_key(upload_id), trash_key(upload_id))
+        await self.withdraw(upload_id)
+        if self._delete_versions:
+            keys = original_key(upload_id), trash_key(upload_id), variants_prefix(upload_id)
+            await self._store.delete_versions(*keys)
+
+    async def withdraw(self, upload_id: UploadId) -> None:
+        """Deletes the variants of an upload whose original is gone, from the store and from every process."""
         # Only after the original is gone: clients cache the resulting 404 for a minute.
         self._negative_cache.mark_deleted(upload_id)
         await self.delete_variants(upload_id)

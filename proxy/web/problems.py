@@ -39,6 +39,7 @@ STATUS: dict[str, int] = {
     "unavailable": 503,
     "store_unavailable": 503,
     "catalog_unavailable": 503,
+    "installation_mismatch": 503,
     "queue_unavailable": 503,
     "cdn_unavailable": 503,
     "overloaded": 503,

@@ -85,10 +85,10 @@ def test_embedded_server_imports_no_unused_driver(tmp_path: Path) -> None:
 
     modules = imported(
         tmp_path,
-        "import asyncio; from ingest.cli.processes import prepare_embedded;"
+        "import asyncio; from ingest.ingest_services import prepare_start;"
         "from ingest.web.ingest_app import create_app; from proxy.settings import Settings;"
         f"settings = Settings(data_dir={str(tmp_path)!r});"
-        "asyncio.run(prepare_embedded(settings)); create_app(settings)",
+        "asyncio.run(prepare_start(settings)); create_app(settings)",
     )
 
     assert {"starlette", "sqlalchemy", "aiosqlite"} <= modules

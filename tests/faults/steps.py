@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ingest.catalog.database import Database
+from ingest.catalog.installation_table import InstallationTable
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import NoCdn
+from ingest.installation import Installation
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
@@ -99,6 +101,7 @@ class Life:
             store=store,
             pool=pool,
             repository=self.repository,
+            installation=Installation(store, InstallationTable(self.database)),
             queue=queue,
             cdn=NoCdn(),
             variant_service=self.variant_service,

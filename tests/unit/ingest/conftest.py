@@ -18,7 +18,7 @@ from proxy.telemetry import Metrics
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES
-from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue
+from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue, VerifiedInstallation
 from tests.unit.ingest.repositories import WatchedRepository
 
 
@@ -97,6 +97,7 @@ def uploads(
         store=store,
         pool=pool,
         repository=repository,
+        installation=VerifiedInstallation(),
         queue=queue,
         cdn=cdn,
         variant_service=variant_service,

@@ -53,6 +53,17 @@ class RecordingCdn:
         self.invalidated += tags
 
 
+class VerifiedInstallation:
+    """Database and store that belong together. Raises `failures`, one a call, first."""
+
+    def __init__(self, *failures: ServiceError) -> None:
+        self._failures = list(failures)
+
+    async def verify(self) -> None:
+        if self._failures:
+            raise self._failures.pop(0)
+
+
 @dataclass
 class RecordingQueue:
     """Records published jobs. Raises `failure` if set. `consume` delivers each job once and returns."""

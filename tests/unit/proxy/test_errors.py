@@ -104,6 +104,7 @@ def test_statuses_match_the_contract() -> None:
         "Unavailable": 503,
         "StoreUnavailable": 503,
         "CatalogUnavailable": 503,
+        "InstallationMismatch": 503,
         "QueueUnavailable": 503,
         "CdnUnavailable": 503,
         "Overloaded": 503,

@@ -67,7 +67,7 @@ async def test_migrated_tables_match_the_code(empty: Database) -> None:
     await empty.migrate()
 
     assert await ask(empty, differences) == []
-    assert await ask(empty, tables) == {"alembic_version", "upload_jobs", "images"}
+    assert await ask(empty, tables) == {"alembic_version", "upload_jobs", "images", "installation"}
 
 
 @pytest.mark.heavy

@@ -13,7 +13,7 @@ from ingest.records import Job, JobStatus, Upload
 from proxy.errors import StoreUnavailable, Undecodable
 from proxy.model import UploadId
 from tests.unit.ingest.examples import SIZES, accepted
-from tests.unit.ingest.fakes import ScriptedVariantService
+from tests.unit.ingest.fakes import ScriptedVariantService, VerifiedInstallation
 from tests.unit.ingest.repositories import MemoryRepository
 from tests.unit.ingest.tasks import at_once, eventually
 
@@ -37,7 +37,9 @@ class Broken(MemoryRepository):
 
 def worker_over(repository: MemoryRepository, variant_service: ScriptedVariantService) -> Worker:
     queue = LocalQueue(repository)
-    return Worker(queue, WarmUp(repository, variant_service, SIZES), Reconciler(repository, queue))
+    return Worker(
+        queue, WarmUp(repository, variant_service, SIZES), Reconciler(repository, queue), VerifiedInstallation()
+    )
 
 
 def work(repository: MemoryRepository, variant_service: ScriptedVariantService, *, seconds: float = 600) -> None:

@@ -21,7 +21,7 @@ from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, Gate, sample
 from tests.unit.ingest.bodies import Pieces, chunks_of
 from tests.unit.ingest.examples import SIZES, picture
-from tests.unit.ingest.fakes import RecordingQueue
+from tests.unit.ingest.fakes import RecordingQueue, VerifiedInstallation
 from tests.unit.ingest.leftovers import Check
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import reached
@@ -108,6 +108,7 @@ class TestBreakingOff:
             store=disk,
             pool=pool,
             repository=repository,
+            installation=VerifiedInstallation(),
             queue=RecordingQueue(),
             cdn=NoCdn(),
             variant_service=variant_service,

@@ -1,6 +1,7 @@
 """Deleting an upload: original, variants and rows, in an order that can be resumed."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -10,8 +11,9 @@ from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import StoreUnavailable, UnknownUpload
-from proxy.keys import original_key
+from proxy.keys import original_key, trash_key, variant_key
 from proxy.model import UploadId, new_upload_id
+from proxy.variants.encoded_variant import upload_tag
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
@@ -50,14 +52,57 @@ async def test_second_delete_raises_unknown_upload(uploads: UploadService, store
     with pytest.raises(UnknownUpload):
         await uploads.delete(upload_id)
 
-    assert store.calls == []
+    assert {method for method, _ in store.calls} == {"head"}
 
 
-async def test_unknown_id_does_not_touch_the_store(uploads: UploadService, store: CountingStore) -> None:
+async def test_delete_of_an_unknown_id_only_looks_for_its_original(
+    uploads: UploadService, store: CountingStore
+) -> None:
+    upload_id = new_upload_id()
+
     with pytest.raises(UnknownUpload):
-        await uploads.delete(new_upload_id())
+        await uploads.delete(upload_id)
 
-    assert store.calls == []
+    assert store.calls == [("head", original_key(upload_id)), ("head", trash_key(upload_id))]
+
+
+@pytest.mark.parametrize("key_of", [original_key, trash_key])
+async def test_delete_without_rows_removes_what_the_store_has(
+    uploads: UploadService, store: CountingStore, cdn: RecordingCdn, key_of: Callable[[UploadId], str]
+) -> None:
+    """After an older backup was restored. Otherwise `readopt` or `trash restore` would bring the upload back."""
+    upload_id = new_upload_id()
+    for key in (key_of(upload_id), variant_key(upload_id, SIZES.standard[0])):
+        await store.put(key, b"x", content_type="image/jpeg")
+
+    await uploads.delete(upload_id)
+
+    assert await store.keys() == []
+    assert cdn.invalidated == [upload_tag(upload_id)]
+    with pytest.raises(UnknownUpload):
+        await uploads.delete(upload_id)
+
+
+async def test_delete_removes_the_copy_in_the_trash_too(uploads: UploadService, store: CountingStore) -> None:
+    upload_id = (await uploads.receive(chunks_of(picture()))).upload_id
+    await store.copy(original_key(upload_id), trash_key(upload_id))
+
+    await uploads.delete(upload_id)
+
+    assert await store.keys() == []
+
+
+async def test_delete_of_an_upload_in_progress_raises_unknown_upload(
+    uploads: UploadService, repository: WatchedRepository, store: CountingStore
+) -> None:
+    upload_id = new_upload_id()
+    await repository.begin(upload_id)
+    await store.put(original_key(upload_id), b"x", content_type="image/jpeg")
+
+    with pytest.raises(UnknownUpload):
+        await uploads.delete(upload_id)
+
+    assert await store.keys() == [original_key(upload_id)]
 
 
 @pytest.mark.heavy

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.errors import StoreUnavailable, UnknownUpload
-from proxy.keys import original_key, variant_key
+from proxy.keys import original_key, trash_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.variants.results import Tier
 from proxy.variants.variant_service import VariantService
@@ -56,7 +56,7 @@ async def test_delete_upload_removes_the_original_first(
     await variant_service.delete_upload(upload_id)
 
     assert store.calls == [
-        ("delete", original_key(upload_id)),
+        ("delete", f"{original_key(upload_id)} {trash_key(upload_id)}"),
         ("list", f"images/{upload_id}/"),
         ("delete", variant_key(upload_id, variant)),
     ]
@@ -171,3 +171,14 @@ async def test_failed_deletion_keeps_serving(
 
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.DERIVED
     assert (await variant_service.fetch(upload_id, variant)).tier is Tier.MEMORY
+
+
+async def test_delete_upload_deletes_old_versions_when_told_to(
+    make: Make, store: CountingStore, upload_id: UploadId
+) -> None:
+    await make(delete_versions=True).delete_upload(upload_id)
+
+    assert store.calls[-1] == (
+        "delete_versions",
+        f"{original_key(upload_id)} {trash_key(upload_id)} images/{upload_id}/",
+    )
