@@ -17,6 +17,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
 from ingest.records import JobStatus
+from proxy.keys import INSTALLATION_KEY
 from proxy.model import UploadId
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
@@ -86,8 +87,8 @@ class Cluster:
         return folder
 
     def objects(self, prefix: str = "") -> list[str]:
-        """Returns every key in the bucket."""
-        return self.seaweedfs.keys(self.bucket, prefix)
+        """Returns every key in the bucket but that of the installation's id."""
+        return [key for key in self.seaweedfs.keys(self.bucket, prefix) if key != INSTALLATION_KEY]
 
     def statuses(self) -> Counter[JobStatus]:
         """Counts accepted uploads by status."""

@@ -43,6 +43,7 @@ class CountingStore:
         self.inner = inner or MemoryStore()
         self.calls: list[tuple[str, str]] = []
         self._failures: Counter[str] = Counter()
+        self._successes: Counter[str] = Counter()
         self._before: dict[str, Gate] = {}
         self._after: dict[str, Gate] = {}
 
@@ -52,6 +53,11 @@ class CountingStore:
     def fail(self, method: str, times: int = 1) -> None:
         """Makes the next `times` calls of `method` raise StoreUnavailable without effect. 0 stops this."""
         self._failures[method] = times
+
+    def fail_from(self, method: str, *, after: int) -> None:
+        """Calls of `method` fail once `after` more of them have succeeded, until `fail(method, 0)`."""
+        self._successes[method] = after
+        self._failures[method] = 1_000_000
 
     def hold(self, method: str, *, done: bool = False) -> Gate:
         """Makes calls of `method` wait at the gate: before they have an effect or, with `done`, before they return."""
@@ -64,7 +70,9 @@ class CountingStore:
         self.calls.append((method, key))
         if gate := self._before.get(method):
             await gate.wait()
-        if self._failures[method]:
+        if self._failures[method] and self._successes[method]:
+            self._successes[method] -= 1
+        elif self._failures[method]:
             self._failures[method] -= 1
             raise StoreUnavailable("The fake store was told to fail.")
         yield

@@ -65,6 +65,13 @@ class PostgresServer(Server):
         assert failure is None, failure
         return self.url(name)
 
+    def copy_database(self, url: str) -> str:
+        """The URL of a copy, as a backup and its restore would give. The original must have no connections."""
+        name = f"test_{uuid4().hex}"
+        failure = self._run("createdb", "--template", url.rpartition("/")[2], name)
+        assert failure is None, failure
+        return self.url(name)
+
     def drop_database(self, url: str) -> None:
         """Drops a database and closes its connections."""
         failure = self._run("dropdb", "--force", url.rpartition("/")[2])

@@ -7,7 +7,7 @@ import os
 
 import typer
 
-from ingest.cli import edge, pictures, processes, upkeep, uploads
+from ingest.cli import edge, pictures, processes, recovery_commands, upkeep, uploads
 from ingest.cli.help import text
 
 _HELP = text(
@@ -26,7 +26,14 @@ _EDGE_HELP = text(
 GROUPS = {
     "Run": (processes.serve, processes.worker),
     "Uploads": (uploads.upload, uploads.show, uploads.purge, pictures.warm, pictures.refresh),
-    "Upkeep": (upkeep.doctor, upkeep.config, upkeep.migrate, upkeep.gc),
+    "Upkeep": (
+        upkeep.doctor,
+        upkeep.config,
+        upkeep.migrate,
+        upkeep.gc,
+        recovery_commands.readopt,
+        recovery_commands.rebind,
+    ),
 }
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, help=_HELP)
@@ -45,3 +52,8 @@ edge_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=_EDGE
 edge_app.command()(edge.nginx)
 edge_app.command()(edge.cloudfront)
 app.add_typer(edge_app, name="edge", rich_help_panel="Upkeep")
+
+trash_app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich", help=recovery_commands.TRASH_HELP)
+trash_app.callback()(recovery_commands.trash)
+trash_app.command()(recovery_commands.restore)
+app.add_typer(trash_app, name="trash", rich_help_panel="Upkeep")

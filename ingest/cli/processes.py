@@ -120,6 +120,7 @@ async def _work(settings: "Settings", concurrency: int, address: tuple[str, int]
             open_services(settings, rendering=True, access=Access.UNVERIFIED) as services,
             serve_health(services, *address) if address else nullcontext(),
         ):
+            await services.worker.verify_installation()
             queue = "BullMQ" if settings.redis_url else "database"
             structlog.get_logger().info("worker started", concurrency=concurrency, queue=queue)
             await services.worker.run(concurrency)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.cli.console import AsJson, load, out, print_json, print_table, run
+from ingest.cli.console import AsJson, load, out, print_error, print_json, print_table, run
 from ingest.cli.help import examples
 from ingest.cli.progress_bar import progress
 
@@ -16,24 +16,37 @@ if TYPE_CHECKING:
 @examples("darkroom gc --dry-run", "darkroom gc")
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be removed.")] = False,
+    max_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="GC_MAX_SHARE for this run.", show_default=False)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what crashes left behind.
+    """Remove what crashes left behind; never an original.
 
-    Removes temporary files, incomplete uploads, objects without rows and rows without objects. Skips everything younger
-    than an hour, so it is safe while the service runs.
+    Moves originals without rows to the trash. Removes temporary files, incomplete uploads, variants without originals
+    and rows without originals. Skips everything younger than an hour, so it is safe while the service runs. darkroom
+    trash lists what it moved, for TRASH_DAYS.
+
+    Does nothing and exits with 1 if more than GC_MAX_SHARE of the originals have no rows, which usually means that the
+    database is not the right one.
     """
     settings = load()
     from ingest.maintenance.garbage_collection import collect_garbage
 
     with progress(quiet=as_json) as reporter:
-        found = run(collect_garbage(settings, dry_run=dry_run, progress=reporter))
+        report = run(collect_garbage(settings, dry_run=dry_run, max_share=max_share, progress=reporter))
     if as_json:
-        print_json({"removed": not dry_run, "found": found})
-        return
-    for garbage in found:
-        out().print(f"{garbage['kind']}: {garbage['name']}")
-    out().print(f"{len(found)} {'found' if dry_run else 'removed'}")
+        print_json({"removed": not dry_run and not report.refused, **report.to_json()})
+    else:
+        for garbage in report.found:
+            out().print(f"{garbage.kind}: {garbage.name}")
+        for garbage, reason in report.failed:
+            print_error(f"{garbage.kind}: {garbage.name}: {reason}")
+        if report.refused:
+            print_error(report.refused)
+        else:
+            out().print(f"{len(report.found)} {'found' if dry_run else 'removed'}")
+    raise typer.Exit(1 if report.refused or report.failed else 0)
 
 
 @examples("darkroom doctor", "darkroom doctor --json")

@@ -30,7 +30,7 @@ class Worker:
 
         Raises InstallationMismatch.
         """
-        await self._verify()
+        await self.verify_installation()
         reconciling = asyncio.create_task(self._reconciler.run())
         try:
             await self._queue.consume(self._warmup.run, concurrency)
@@ -38,7 +38,8 @@ class Worker:
             reconciling.cancel()
             await asyncio.gather(reconciling, return_exceptions=True)
 
-    async def _verify(self) -> None:
+    async def verify_installation(self) -> None:
+        """Waits until database and object store are verified. Raises InstallationMismatch."""
         while True:
             try:
                 return await self._installation.verify()

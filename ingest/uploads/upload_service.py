@@ -133,12 +133,13 @@ class UploadService:
     async def _accept(self, upload_id: UploadId, saved: "_Saved", key: IdempotencyKey | None) -> Upload:
         with step("inspect"):
             inspection = await self._inspect(saved.path)
+        created_at = datetime.now(UTC)
         with step("store original"):
             put = self._store.put(
                 original_key(upload_id),
                 saved.path,
                 content_type=f"image/{inspection.format}",
-                metadata=metadata_of(inspection, saved.sha256),
+                metadata=metadata_of(inspection, saved.sha256, created_at),
             )
             await _run_to_completion(put)
         upload = Upload(
@@ -150,7 +151,7 @@ class UploadService:
             inspection.thumbhash,
             inspection.color,
             waiting(upload_id, self._sizes),
-            datetime.now(UTC),
+            created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
         )
         with step("record"):

@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,25 +16,29 @@ from cachetools import LRUCache
 from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, Undecodable, UnknownUpload
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
+from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.keys import original_key
 from proxy.model import Format, UploadId
-from proxy.storage.object_store import DAMAGED, ObjectNotFound, ObjectStore
+from proxy.storage.object_store import DAMAGED, ObjectInfo, ObjectNotFound, ObjectStore
 from proxy.variants.single_flight import SingleFlight
 
 DIGEST = "sha256"
 """Metadata key of an original's SHA-256, in hexadecimal. Variants of a damaged original would be cached for a year."""
+_CREATED = "created"
 _ALPHA, _MAX_KNOWN = "alpha", 10_000  # entries of some hundred bytes each
+_COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
 _UNKNOWN = "No picture was uploaded under this id, or it was deleted."
 _DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the picture again."
 
 
-def metadata_of(inspection: Inspection, sha256: str) -> dict[str, str]:
+def metadata_of(inspection: Inspection, sha256: str, created_at: datetime) -> dict[str, str]:
     """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it.
 
     `.auto` reads `alpha`. The rest is what the database's row of the upload has, so that rows can be rebuilt.
     """
     metadata = {
         DIGEST: sha256,
+        _CREATED: created_at.isoformat(),
         "width": f"{inspection.width}",
         "height": f"{inspection.height}",
         _ALPHA: f"{inspection.alpha:d}",
@@ -43,6 +49,36 @@ def metadata_of(inspection: Inspection, sha256: str) -> dict[str, str]:
         "private-exif": ",".join(inspection.private_exif),
     }
     return {name: value for name, value in metadata.items() if value}
+
+
+def inspection_of(original: ObjectInfo) -> Inspection | None:
+    """The inverse of `metadata_of`. None for an original of an earlier version, or with unreadable metadata."""
+    metadata = original.metadata
+    try:
+        inspection = Inspection(
+            format=original.content_type.removeprefix("image/"),
+            width=int(metadata["width"]),
+            height=int(metadata["height"]),
+            thumbhash=metadata["thumbhash"],
+            color=metadata["color"],
+            alpha=metadata[_ALPHA] == "1",
+            animated=metadata["animated"] == "1",
+            private=[each for each in metadata.get("private", "").split(",") if each],
+            private_exif=[each for each in metadata.get("private-exif", "").split(",") if each],
+        )
+    except (KeyError, ValueError):
+        return None
+    is_known = inspection.format.upper() in SOURCE_FORMATS and inspection.width > 0 and inspection.height > 0
+    return inspection if is_known and _COLOR.fullmatch(inspection.color) else None
+
+
+def created_at_of(original: ObjectInfo) -> datetime:
+    """When the upload was accepted; for an original of an earlier version, when it was stored."""
+    try:
+        created_at = datetime.fromisoformat(original.metadata[_CREATED])
+    except (KeyError, ValueError):
+        return original.last_modified
+    return created_at if created_at.tzinfo else original.last_modified
 
 
 class AlphaLookup:

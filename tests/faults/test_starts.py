@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.maintenance.garbage_collection import GarbageKind
+from ingest.maintenance.garbage_collector import GarbageKind
 from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import MARGIN, Judge

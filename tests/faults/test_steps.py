@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ingest.jobs.queue.warm_up_queue import Delivery
-from ingest.maintenance.garbage_collection import GarbageKind
+from ingest.maintenance.garbage_collector import GarbageKind
 from ingest.records import JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId
@@ -86,6 +86,10 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
 
     assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.INCOMPLETE_UPLOAD}
     left = {key: body for key, body in (await stored(folder)).items() if key not in others}
+    # An upload that was killed before it was acknowledged: `gc` deletes no original, it moves it to the trash.
+    trashed = {left.pop(key) for key in [*left] if key.startswith("trash/")}
+    assert trashed <= {ORIGINAL}
+    assert not (trashed and acknowledged)
     if uploads and not warmed:  # acknowledged, or killed just before: complete
         [upload_id] = uploads
         variants = {f"images/{upload_id}/{variant.name}" for variant in SIZES.standard}
@@ -98,7 +102,7 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
 
 async def stored(folder: Path) -> dict[str, bytes]:
     store = DiskStore(folder / "objects")
-    return {info.key: (await store.get(info.key)).body async for info in store.list("")}
+    return {info.key: (await store.get(info.key)).body async for info in store.list("") if "/" in info.key}
 
 
 def _files(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest.ingest_services import build_ingest_services
-from ingest.maintenance.garbage_collection import Collector, Garbage, GarbageKind
+from ingest.maintenance.garbage_collector import Collector, Garbage, GarbageKind
 from proxy.services import open_store
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
@@ -43,9 +43,7 @@ async def _collect(settings: Settings) -> list[Garbage]:
         proxy = ingest.proxy
         folders = (settings.temporary, settings.objects / INCOMING)  # the lock files of leases always stay
         parts = proxy.store, ingest.repository, proxy.variant_service, ingest.cdn
-        collector = Collector(*parts, folders=folders, age=timedelta(0))
-        found = []
-        async for garbage in collector.find():
-            await collector.remove(garbage)
-            found.append(garbage)
-        return found
+        collector = Collector(*parts, folders=folders, age=timedelta(0), trash_age=timedelta(days=30))
+        found = [garbage async for garbage in collector.find_files()]
+        found += [garbage async for garbage in collector.find_uploads()]
+        return [garbage for garbage in found if await collector.remove(garbage)]

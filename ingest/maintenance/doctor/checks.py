@@ -9,7 +9,15 @@ from typing import Any
 from ingest.catalog.database import Database
 from ingest.edge.cdn import Cdn
 from ingest.ingest_services import build_ingest_services
-from ingest.maintenance.doctor import cdn_checks, clock_checks, machine_checks, queue_checks, store_checks
+from ingest.installation import Installation
+from ingest.maintenance.doctor import (
+    cdn_checks,
+    clock_checks,
+    installation_checks,
+    machine_checks,
+    queue_checks,
+    store_checks,
+)
 from ingest.maintenance.doctor.database_checks import tables
 from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
 from ingest.maintenance.doctor.http_client import fetch
@@ -22,17 +30,21 @@ from proxy.system import memory
 async def diagnose(settings: Settings) -> list[dict[str, Any]]:
     """Runs every check and returns the findings. Does not migrate the embedded database first."""
     async with build_ingest_services(settings).connected() as services:
-        checks = checks_for(settings, services.proxy.store, services.database, services.cdn)
+        checks = checks_for(settings, services.proxy.store, services.database, services.installation, services.cdn)
         return [asdict(finding) for finding in await run_checks(checks)]
 
 
-def checks_for(settings: Settings, objects: ObjectStore, database: Database, cdn: Cdn) -> Mapping[str, Check]:
+def checks_for(
+    settings: Settings, objects: ObjectStore, database: Database, installation: Installation, cdn: Cdn
+) -> Mapping[str, Check]:
     """Returns the checks by name, in the order in which to fix their findings."""
     return {
         "object store": partial(store_checks.round_trip, objects),
         "listing": partial(store_checks.listing, objects),
         "conditional writes": partial(store_checks.conditional_writes, objects),
+        "versions": partial(installation_checks.versions, objects, delete_versions=settings.delete_versions),
         "database": partial(tables, database, embedded=settings.database_url is None),
+        "installation": partial(installation_checks.installation_ids, installation),
         "queue": _queue_check(settings),
         **_cdn_checks(settings, objects, cdn),
         "clock": partial(clock_checks.clocks, _clocks(settings, objects, database)),

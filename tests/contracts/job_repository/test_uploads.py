@@ -1,5 +1,6 @@
 """The repository's uploads, from the first byte to deletion."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -10,7 +11,7 @@ from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import Job, JobStatus, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import new_upload_id
-from tests.contracts.uploads import NOON, PENDING, PROCESSING, accept_upload, newest_ids, upload_of
+from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, accept_upload, newest_ids, upload_of
 
 
 class TestAccepting:
@@ -134,11 +135,64 @@ class TestForTheGarbageCollector:
         await repository.delete(upload_id)
         assert await repository.exists(upload_id) is False
 
-    async def test_find_incomplete_returns_old_unaccepted_uploads(self, repository: JobRepository) -> None:
-        half = [new_upload_id() for _ in range(3)]
-        for upload_id in half:
-            await repository.begin(upload_id)
-        await accept_upload(repository)
+    async def test_only_an_accepted_upload_is_accepted(self, repository: JobRepository) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+        assert await repository.is_accepted(upload_id) is False
 
-        assert await repository.find_incomplete(datetime.now(UTC) - timedelta(minutes=1)) == []
-        assert await repository.find_incomplete(datetime.now(UTC)) == half
+        await repository.accept(upload_of(upload_id))
+        assert await repository.is_accepted(upload_id) is True
+
+    async def test_rows_yields_every_upload_in_the_order_of_ids_over_several_batches(
+        self, repository: JobRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ingest.catalog.repository._BATCH", 3)
+        accepted = [await accept_upload(repository) for _ in range(6)]
+        begun = new_upload_id()
+        await repository.begin(begun)
+
+        rows = [row async for row in repository.rows()]
+
+        assert [row.upload_id for row in rows] == sorted([*accepted, begun])
+        assert {row.upload_id for row in rows if row.is_accepted} == {*accepted}
+        assert {row.created_at for row in rows if row.is_accepted} == {NOON}
+
+    async def test_rows_of_an_empty_catalog(self, repository: JobRepository) -> None:
+        assert [row async for row in repository.rows()] == []
+
+
+class TestAdopting:
+    @pytest.mark.parametrize(("status", "progress"), [(COMPLETE, 100), (PENDING, 0)])
+    async def test_adopted_upload_has_both_rows(
+        self, repository: JobRepository, status: JobStatus, progress: int
+    ) -> None:
+        upload = upload_of(new_upload_id())
+        before = datetime.now(UTC)
+
+        assert await repository.adopt(upload, status) is True
+
+        found, job = await repository.find(upload.upload_id)
+        assert found == upload
+        assert (job.status, job.progress, job.error, job.created_at) == (status, progress, None, NOON)
+        assert before <= job.updated_at <= datetime.now(UTC)
+
+    async def test_accepted_upload_is_left_as_it_is(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository, FAILED)
+        before = await repository.find(upload_id)
+
+        assert await repository.adopt(replace(upload_of(upload_id), format="png"), COMPLETE) is False
+
+        assert await repository.find(upload_id) == before
+
+    async def test_job_that_was_never_accepted_is_replaced(self, repository: JobRepository) -> None:
+        upload = upload_of(new_upload_id())
+        await repository.begin(upload.upload_id)
+
+        assert await repository.adopt(upload, PENDING) is True
+
+        assert (await repository.find(upload.upload_id))[0] == upload
+
+    async def test_concurrent_adoptions_give_one_upload(self, repository: JobRepository) -> None:
+        upload = upload_of(new_upload_id())
+
+        assert sorted(await asyncio.gather(*(repository.adopt(upload, PENDING) for _ in range(2)))) == [False, True]

@@ -48,6 +48,7 @@ async def test_original_is_stored_unchanged_with_its_real_type(
         "height": str(upload.height),
         "alpha": "0",
         "animated": "0",
+        "created": upload.created_at.isoformat(),
         "thumbhash": upload.thumbhash,
         "color": upload.color,
     }

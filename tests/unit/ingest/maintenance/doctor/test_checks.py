@@ -6,12 +6,16 @@ from typing import Any
 import pytest
 
 from ingest.catalog.database import Database
+from ingest.catalog.installation_table import InstallationTable
+from ingest.installation import Installation
 from ingest.maintenance.doctor.checks import checks_for
 from proxy.settings import Settings
 from proxy.storage.memory import MemoryStore
 from tests.unit.ingest.fakes import RecordingCdn
 
-ALWAYS = ["object store", "listing", "conditional writes", "database", "queue", "clock"]
+ALWAYS = [
+    "object store", "listing", "conditional writes", "versions", "database", "installation", "queue", "clock"
+]  # fmt: skip
 MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips", "numpy"]
 
 
@@ -27,7 +31,8 @@ async def test_checks_follow_the_settings(tmp_path: Path, values: dict[str, Any]
     settings = Settings(_env_file=None, data_dir=tmp_path, **values)
     database = Database.from_settings(settings)
 
-    checks = checks_for(settings, MemoryStore(), database, RecordingCdn())
+    store = MemoryStore()
+    checks = checks_for(settings, store, database, Installation(store, InstallationTable(database)), RecordingCdn())
     await database.close()
 
     assert list(checks) == [*ALWAYS[:-1], *others, ALWAYS[-1], *MACHINE]

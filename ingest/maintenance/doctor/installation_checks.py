@@ -1,0 +1,46 @@
+"""Database and object store belong together, and what the store keeps of deleted uploads."""
+
+from ingest.installation import Installation
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
+from proxy.errors import StoreUnavailable
+from proxy.keys import original_key
+from proxy.model import new_upload_id
+from proxy.storage.object_store import ObjectStore
+
+
+async def installation_ids(installation: Installation) -> CheckResult:
+    """Raises StoreUnavailable or CatalogUnavailable, InstallationMismatch among them."""
+    ids = await installation.check()
+    if ids.database is None and ids.store is None:
+        return ok("the first start gives database and object store an id")
+    if ids.mismatch:
+        return ok("the next start gives both sides the same id: there is no upload yet")
+    return ok(f"database and object store belong to installation {ids.database}")
+
+
+async def versions(store: ObjectStore, *, delete_versions: bool) -> CheckResult:
+    """Says what stays readable after a deletion. Raises StoreUnavailable."""
+    try:
+        is_versioned = await store.is_versioned()
+    except StoreUnavailable as error:
+        if error.is_outage:
+            raise
+        return warning(f"It is unknown whether the bucket keeps versions: grant s3:GetBucketVersioning. ({error})")
+    if not is_versioned:
+        return ok("deleted objects are gone: no versions are kept")
+    if not delete_versions:
+        return warning(
+            "The bucket keeps versions, so deleted pictures stay readable to holders of s3:GetObjectVersion: set "
+            "DELETE_VERSIONS=true, or give the bucket a lifecycle rule with NoncurrentVersionExpiration."
+        )
+    key = original_key(new_upload_id())
+    try:
+        await store.put(key, b"trial", content_type="text/plain")
+        await store.delete_versions(key)
+    except StoreUnavailable as error:
+        if error.is_outage:
+            raise
+        return failed(f"Grant s3:ListBucketVersions on the bucket and s3:DeleteObjectVersion on its objects. ({error})")
+    finally:
+        await store.delete(key)
+    return ok("a deletion removes all versions")

@@ -1,0 +1,282 @@
+"""Finds and removes what crashes left behind. Safe while the service runs. Never deletes an original.
+
+An upload creates, in this order: job row, temporary file, original, image row. A crash between two steps leaves a job
+row without image row, perhaps with an original. A crash during a delete leaves variants or rows without original.
+Everything younger than `age` is left alone, because it may be in progress.
+
+An original without rows may also mean that the database is not the right one, or an older backup of it. So originals
+are moved to the trash, and with too many of them nothing is done at all: `survey` counts before `find` looks again.
+"""
+
+import math
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ingest.catalog.repository import JobRepository
+from ingest.edge.cdn import Cdn
+from ingest.maintenance.inventory import Entry, inventory
+from ingest.maintenance.trash import Trash
+from proxy.keys import original_key, variants_prefix
+from proxy.model import UploadId
+from proxy.storage.object_store import ObjectStore, exists
+from proxy.variants.encoded_variant import upload_tag
+from proxy.variants.variant_service import VariantService
+
+MIN_AGE = timedelta(hours=1)
+"""Far longer than any upload (`UPLOAD_TIMEOUT`) or derivation may take."""
+
+
+class GarbageKind(StrEnum):
+    TEMPORARY = "temporary"
+    """A file of an upload, a derivation or a lease that a killed process left."""
+    INCOMPLETE_UPLOAD = "incomplete upload"
+    """A job row without image row: the upload was never acknowledged. Its original, if any, goes to the trash."""
+    MISSING_ORIGINAL = "missing original"
+    """Rows without original: an interrupted delete."""
+    IN_TRASH = "original in the trash"
+    """Rows whose original is in the trash: another database was in use when it was moved. It is put back."""
+    ORPHAN = "orphan"
+    """An original without rows. It goes to the trash, its variants are removed."""
+    VARIANTS = "variants without original"
+    EXPIRED = "expired in the trash"
+    """A copy in the trash that is older than `trash_age`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """One finding. `name` is a path for TEMPORARY, otherwise an upload id."""
+
+    kind: GarbageKind
+    name: str
+
+
+@dataclass(slots=True)
+class Survey:
+    """Numbers of uploads. `accepted` have rows, `orphans` have originals but no rows, `missing` rows but no original.
+
+    `others`: what else there is to do, temporary files aside.
+    """
+
+    rows: int = 0
+    accepted: int = 0
+    originals: int = 0
+    orphans: int = 0
+    missing: int = 0
+    others: int = 0
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.orphans or self.missing or self.others)
+
+    def refusal(self, max_share: float) -> str | None:
+        """Says why nothing may be done; None if it may."""
+        if self.orphans > self.most_orphans(max_share):
+            return (
+                f"{self.orphans} of {self.originals} originals in the object store have no row in the database, which "
+                f"has {self.accepted} uploads. {_limit(max_share)} Probably this is another database, or an older "
+                "backup of it: check DATABASE_URL, or rebuild the rows with `darkroom readopt`. If these originals are "
+                f"garbage, run `darkroom gc --max-share {_share(self.orphans, self.originals)}`."
+            )
+        if self.missing > self.most_missing(max_share):
+            return (
+                f"{self.missing} of {self.accepted} uploads in the database have no original in the object store, "
+                f"which has {self.originals} originals. {_limit(max_share)} Probably this is another object store, or "
+                "originals were lost: check S3_BUCKET and DATA_DIR, or restore them. If these uploads were deleted, "
+                f"run `darkroom gc --max-share {_share(self.missing, self.accepted)}`."
+            )
+        return None
+
+    def most_orphans(self, max_share: float) -> int:
+        return _most(max_share, self.originals, is_other_side_empty=self.rows == 0)
+
+    def most_missing(self, max_share: float) -> int:
+        return _most(max_share, self.accepted, is_other_side_empty=self.originals == 0)
+
+
+def _most(max_share: float, total: int, *, is_other_side_empty: bool) -> int:
+    """One is always allowed, as a single crash leaves it, but not beside an empty database or store."""
+    return max(math.floor(max_share * total + 1e-9), 0 if is_other_side_empty else 1)
+
+
+def _limit(max_share: float) -> str:
+    return f"Nothing was changed, because that is more than GC_MAX_SHARE ({max_share:.0%})."
+
+
+def _share(number: int, total: int) -> str:
+    return f"{math.ceil(100 * number / total) / 100:g}"
+
+
+class Collector:
+    """Finds and removes garbage. `age`: of what may be removed. `trash_age`: of what leaves the trash for good."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        repository: JobRepository,
+        variant_service: VariantService,
+        cdn: Cdn,
+        *,
+        folders: Sequence[Path],
+        age: timedelta,
+        trash_age: timedelta,
+        on_upload: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_upload` is called for each upload examined, by `survey` and by `find`."""
+        self._store = store
+        self._repository = repository
+        self._variant_service = variant_service
+        self._cdn = cdn
+        self._trash = Trash(store)
+        self._folders = folders
+        self._on_upload = on_upload
+        self._before = datetime.now(UTC) - age
+        self._expired_before = datetime.now(UTC) - trash_age
+
+    async def survey(self) -> Survey:
+        """Counts in constant memory and changes nothing. Raises StoreUnavailable or CatalogUnavailable."""
+        survey = Survey()
+        async for entry in inventory(self._store, self._repository):
+            self._on_upload()
+            survey.rows += entry.row is not None
+            survey.accepted += entry.row is not None and entry.row.is_accepted
+            survey.originals += entry.original is not None
+            match self._judge(entry):
+                case None:
+                    pass
+                case GarbageKind.ORPHAN:
+                    survey.orphans += 1
+                case GarbageKind.MISSING_ORIGINAL:
+                    survey.missing += 1
+                case _:
+                    survey.others += 1
+        return survey
+
+    async def find_files(self) -> AsyncIterator[Garbage]:
+        """Yields old temporary files of this machine."""
+        for path in await anyio.to_thread.run_sync(self._old_files):
+            yield Garbage(GarbageKind.TEMPORARY, path)
+
+    async def find_uploads(self) -> AsyncIterator[Garbage]:
+        """Yields uploads of which something is left. Raises StoreUnavailable or CatalogUnavailable."""
+        async for entry in inventory(self._store, self._repository):
+            self._on_upload()
+            kind = self._judge(entry)
+            if kind is GarbageKind.VARIANTS and not await self._has_old_variants(entry.upload_id):
+                continue
+            if kind:
+                yield Garbage(kind, entry.upload_id)
+
+    def _judge(self, entry: Entry) -> GarbageKind | None:
+        row, original, trashed = entry.row, entry.original, entry.trashed
+        is_old = original is None or original.last_modified < self._before
+        if row and row.created_at < self._before:
+            if not row.is_accepted:
+                return GarbageKind.INCOMPLETE_UPLOAD if is_old else None
+            if original is None:
+                return GarbageKind.IN_TRASH if trashed else GarbageKind.MISSING_ORIGINAL
+        elif row is None and original:
+            if is_old:
+                return GarbageKind.ORPHAN
+        elif row is None and entry.has_variants:
+            return GarbageKind.VARIANTS  # of any age: folders have none
+        if trashed and trashed.last_modified < self._expired_before and (row is None or original):
+            return GarbageKind.EXPIRED
+        return None
+
+    async def remove(self, garbage: Garbage) -> bool:
+        """Removes it, after another look. Returns False if it is in use by now, or too young.
+
+        Removes objects, CDN copies, then rows, as a delete does: an interrupted removal is found again. Raises
+        StoreUnavailable, CdnUnavailable or CatalogUnavailable.
+        """
+        if garbage.kind is GarbageKind.TEMPORARY:
+            await anyio.to_thread.run_sync(_remove, Path(garbage.name))
+            return True
+        removers = {
+            GarbageKind.ORPHAN: self._remove_orphan,
+            GarbageKind.INCOMPLETE_UPLOAD: self._remove_incomplete,
+            GarbageKind.MISSING_ORIGINAL: self._remove_rows,
+            GarbageKind.IN_TRASH: self._put_back,
+            GarbageKind.VARIANTS: self._remove_variants,
+            GarbageKind.EXPIRED: self._remove_expired,
+        }
+        return await removers[garbage.kind](UploadId(garbage.name))
+
+    async def _remove_orphan(self, upload_id: UploadId) -> bool:
+        if not await self._trash.move(upload_id, before=self._before, is_wanted=self._repository.exists):
+            return False
+        await self._withdraw(upload_id)
+        return True
+
+    async def _remove_incomplete(self, upload_id: UploadId) -> bool:
+        await self._trash.move(upload_id, before=self._before, is_wanted=self._repository.is_accepted)
+        if await self._has_original(upload_id) or await self._repository.is_accepted(upload_id):
+            return False
+        await self._variant_service.withdraw(upload_id)  # never acknowledged, so no CDN has it
+        await self._repository.delete(upload_id)
+        return True
+
+    async def _remove_rows(self, upload_id: UploadId) -> bool:
+        if await self._has_original(upload_id):
+            return False
+        await self._withdraw(upload_id)  # also if there are no variants: a delete may have stopped at the CDN
+        await self._repository.delete(upload_id)
+        return True
+
+    async def _put_back(self, upload_id: UploadId) -> bool:
+        has_original = await self._trash.put_back(upload_id)
+        await self._trash.discard_if_restored(upload_id)
+        return has_original
+
+    async def _remove_variants(self, upload_id: UploadId) -> bool:
+        if not await self._has_old_variants(upload_id):
+            return False
+        if await self._repository.exists(upload_id) or await self._has_original(upload_id):
+            return False
+        await self._withdraw(upload_id)
+        return True
+
+    async def _remove_expired(self, upload_id: UploadId) -> bool:
+        if await self._repository.exists(upload_id) and not await self._has_original(upload_id):
+            return False
+        await self._trash.discard(upload_id)
+        return True
+
+    async def _withdraw(self, upload_id: UploadId) -> None:
+        await self._variant_service.withdraw(upload_id)
+        await self._cdn.invalidate([upload_tag(upload_id)])
+
+    async def _has_old_variants(self, upload_id: UploadId) -> bool:
+        """Whether all of them are old; False if there are none any more."""
+        stored = [info.last_modified async for info in self._store.list(variants_prefix(upload_id))]
+        return bool(stored) and max(stored) < self._before
+
+    async def _has_original(self, upload_id: UploadId) -> bool:
+        return await exists(self._store, original_key(upload_id))
+
+    def _old_files(self) -> list[str]:
+        before = self._before.timestamp()
+        paths = (path for folder in self._folders if folder.is_dir() for path in sorted(folder.iterdir()))
+        return [str(path) for path in paths if _modified_at(path) < before]
+
+
+def _modified_at(path: Path) -> float:
+    """Returns the modification time in epoch seconds, infinity for a file that was just removed."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

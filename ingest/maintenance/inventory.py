@@ -1,0 +1,73 @@
+"""What database and object store know of each upload, side by side: a merge of sorted streams, in constant memory."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ingest.catalog.repository import JobRepository, UploadRow
+from proxy.keys import ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
+from proxy.model import UploadId, parse_upload_id
+from proxy.storage.object_store import ObjectInfo, ObjectStore
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One upload. `original` and `trashed` are entries of listings, without metadata."""
+
+    upload_id: UploadId
+    row: UploadRow | None
+    original: ObjectInfo | None
+    trashed: ObjectInfo | None
+    has_variants: bool
+
+
+async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncIterator[Entry]:
+    """Yields every upload that database or store know, by id. Each listing is read once, page by page.
+
+    The four sides are read at slightly different times, so look again before acting on a difference. Raises
+    StoreUnavailable or CatalogUnavailable.
+    """
+    rows = _Stream(_by_id(repository.rows(), lambda row: row.upload_id))
+    originals = _Stream(_by_id(store.list(ORIGINALS_PREFIX), lambda info: info.key.removeprefix(ORIGINALS_PREFIX)))
+    trash = _Stream(_by_id(store.list(TRASH_PREFIX), lambda info: info.key.removeprefix(TRASH_PREFIX)))
+    variants = _Stream(_by_id(store.folders(VARIANTS_PREFIX), lambda name: name))
+    streams: tuple[_Stream[UploadRow] | _Stream[ObjectInfo] | _Stream[str], ...] = (rows, originals, trash, variants)
+    for stream in streams:
+        await stream.advance()
+    while heads := [stream.upload_id for stream in streams if stream.upload_id is not None]:
+        upload_id = min(heads)
+        yield Entry(
+            upload_id,
+            rows.at(upload_id),
+            originals.at(upload_id),
+            trash.at(upload_id),
+            variants.at(upload_id) is not None,
+        )
+        for stream in streams:
+            if stream.upload_id == upload_id:
+                await stream.advance()
+
+
+async def _by_id(items: AsyncIterator[T], name_of: Callable[[T], str]) -> AsyncIterator[tuple[UploadId, T]]:
+    """Leaves out what is not named by an upload id: it is not Darkroom's."""
+    async for item in items:
+        if upload_id := parse_upload_id(name_of(item)):
+            yield upload_id, item
+
+
+class _Stream(Generic[T]):
+    """The next item of one sorted stream. `upload_id` is None at its end."""
+
+    def __init__(self, items: AsyncIterator[tuple[UploadId, T]]) -> None:
+        self._items = items
+        self._item: T | None = None
+        self.upload_id: UploadId | None = None
+
+    async def advance(self) -> None:
+        head = await anext(self._items, None)  # a tuple as the default would raise SystemError in CPython 3.11
+        self.upload_id, self._item = head or (None, None)
+
+    def at(self, upload_id: UploadId) -> T | None:
+        return self._item if self.upload_id == upload_id else None

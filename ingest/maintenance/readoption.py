@@ -1,0 +1,106 @@
+"""Rebuilds the rows of uploads whose originals are stored but whose rows were lost, for instance with a database."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from ingest.catalog.repository import JobRepository
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue
+from ingest.jobs.warm_up import waiting
+from ingest.records import JobStatus, PrivateMetadata, Upload, VariantState
+from proxy.errors import Unavailable, UnknownUpload
+from proxy.imaging.inspect import Inspection
+from proxy.keys import original_key, variants_prefix
+from proxy.model import Sizes, UploadId
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
+from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore, exists
+from proxy.variants.originals import created_at_of, inspection_of, original_file
+
+log = structlog.get_logger()
+
+Inspect = Callable[[UploadId], Awaitable[Inspection]]
+
+
+@dataclass(frozen=True, slots=True)
+class Inspector:
+    """Inspects a stored original in a render worker, as an upload is inspected."""
+
+    store: ObjectStore
+    pool: RenderPool
+    temporary: Path
+
+    async def inspect(self, upload_id: UploadId) -> Inspection:
+        """Raises UnknownUpload, Unavailable, a Refused, Overloaded, DerivationTimeout or RenderFailed."""
+        async with original_file(self.store, upload_id, self.temporary) as path:
+            memory = await self.pool.estimate_memory(path)
+            async with self.pool.acquire(Priority.BACKGROUND, memory) as worker:
+                return await worker.inspect(path)
+
+
+class Readopter:
+    """Rebuilds rows from originals. `inspect`: for originals of earlier versions, which have no metadata."""
+
+    def __init__(
+        self, store: ObjectStore, repository: JobRepository, queue: WarmUpQueue, sizes: Sizes, inspect: Inspect
+    ) -> None:
+        self._store = store
+        self._repository = repository
+        self._queue = queue
+        self._sizes = sizes
+        self._inspect = inspect
+
+    async def readopt(self, upload_id: UploadId) -> bool:
+        """Rebuilds the rows of an upload. Returns False if it has them.
+
+        The job is complete if every standard variant is stored, otherwise pending. Raises UnknownUpload without an
+        original, Unavailable, and what `Inspect` raises for an original that cannot be decoded.
+        """
+        key = original_key(upload_id)
+        original = await self._head(upload_id)
+        upload = await self._describe(upload_id, original)
+        is_complete = all(variant.state is VariantState.STORED for variant in upload.variants.values())
+        if not await self._repository.adopt(upload, JobStatus.COMPLETE if is_complete else JobStatus.PENDING):
+            return False
+        if not await exists(self._store, key):  # deleted, or moved to the trash, while its row was written
+            await self._repository.delete(upload_id)
+            raise UnknownUpload("The original was removed meanwhile.")
+        if not is_complete:
+            try:
+                await self._queue.publish(upload_id)
+            except Unavailable as error:  # workers find the job in the database as well
+                log.warning("warm-up publish failed", upload=upload_id, error=str(error))
+        return True
+
+    async def is_readoptable(self, upload_id: UploadId) -> bool:
+        """Whether `readopt` would rebuild its rows. Raises UnknownUpload without an original, Unavailable."""
+        await self._head(upload_id)
+        return not await self._repository.is_accepted(upload_id)
+
+    async def _head(self, upload_id: UploadId) -> ObjectInfo:
+        try:
+            return await self._store.head(original_key(upload_id))
+        except ObjectNotFound:
+            raise UnknownUpload("There is no original under this id.") from None
+
+    async def _describe(self, upload_id: UploadId, original: ObjectInfo) -> Upload:
+        inspection = inspection_of(original) or await self._inspect(upload_id)
+        variants = waiting(upload_id, self._sizes)
+        prefix = variants_prefix(upload_id)
+        async for info in self._store.list(prefix):
+            if known := variants.get(name := info.key.removeprefix(prefix)):
+                variants[name] = replace(known, state=VariantState.STORED, bytes=info.size)
+        return Upload(
+            upload_id,
+            inspection.format,
+            original.size,
+            inspection.width,
+            inspection.height,
+            inspection.thumbhash,
+            inspection.color,
+            variants,
+            created_at_of(original),
+            PrivateMetadata(inspection.private, inspection.private_exif),
+        )
