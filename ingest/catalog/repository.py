@@ -156,7 +156,7 @@ class JobRepository:
         """
         where = upload_jobs.c.upload_id == upload.upload_id
         job: dict[str, Any] = {"status": status, "progress": 100 if status is JobStatus.COMPLETE else 0, "error": None}
-        job |= {"created_at": upload.created_at, "updated_at": datetime.now(UTC)}
+        job |= {"created_at": upload.created_at, "updated_at": SecondsAgo(0), "heartbeat_at": SecondsAgo(0)}
         try:
             async with self._database.transaction() as connection:
                 if (await connection.execute(update(upload_jobs).where(where).values(job))).rowcount == 0:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ingest.edge import rules
-from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
+from proxy.keys import INSTALLATION_KEY, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
 from proxy.settings import Settings
 from proxy.variants.encoded_variant import CACHE_CONTROL
 
@@ -132,6 +132,31 @@ def test_lifecycle_expires_variants_and_never_originals() -> None:
     expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
     cooling = {rule["Prefix"] for rule in rules if "Transitions" in rule}
     assert (expiring, cooling) == ({VARIANTS_PREFIX}, {ORIGINALS_PREFIX})
+
+
+def test_lifecycle_expires_old_versions_everywhere() -> None:
+    rules = RESOURCES["Bucket"]["LifecycleConfiguration"]["Rules"]
+    assert [rule for rule in rules if "NoncurrentVersionExpiration" in rule] == [
+        {"Id": "old-versions-expire", "Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 7}}
+    ]
+    assert [rule["Id"] for rule in rules if "ExpiredObjectDeleteMarker" in rule] == ["delete-markers-expire"]
+
+
+def test_processes_may_use_every_key_that_darkroom_writes() -> None:
+    statements = RESOURCES["Access"]["PolicyDocument"]["Statement"]
+    allowed = {
+        (action, where["!Sub"].removeprefix("${Bucket.Arn}/"))
+        for each in statements
+        for where in (each["Resource"] if isinstance(each["Resource"], list) else [each["Resource"]])
+        if "!Sub" in where and "Bucket.Arn" in where["!Sub"]
+        for action in each["Action"]
+    }
+    actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion")
+    assert allowed == {
+        *((action, f"{prefix}*") for prefix in (ORIGINALS_PREFIX, VARIANTS_PREFIX, TRASH_PREFIX) for action in actions),
+        ("s3:GetObject", INSTALLATION_KEY),
+        ("s3:PutObject", INSTALLATION_KEY),
+    }
 
 
 def test_cache_tag_header_is_sent_by_both_origins() -> None:

@@ -110,6 +110,8 @@ class TestPaths:
         "path",
         [
             "/images/../originals/{}",
+            "/images/../trash/{}",
+            "/installation",
             "/images/%2e%2e/originals/{}",
             "/images/%2E%2E/%2E%2E/originals/{}",
             "/images/..%2foriginals%2f{}/small.jpg",

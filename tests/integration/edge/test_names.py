@@ -85,6 +85,8 @@ class TestOneName:
             "/images/{}/%2e%2e/{}/small.jpg",
             "/images/{}/../../originals/{}",
             "/originals/{}",
+            "/trash/{}",
+            "/installation",
             "/images/{}/small.jpg/",
             "/images/{}/small.jpg.",
             "/images/{}/small.jpg%00",

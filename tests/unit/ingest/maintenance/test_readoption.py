@@ -105,7 +105,8 @@ async def test_original_of_an_earlier_version_is_inspected_again(
 async def test_private_metadata_is_read_back(
     readopter: Readopter, uploads: UploadService, repository: WatchedRepository
 ) -> None:
-    upload = await uploads.receive(chunks_of(pictures.jpeg(pictures.disc((9, 9, 9)).convert("RGB"), exif=camera_exif())))
+    file = pictures.jpeg(pictures.disc((9, 9, 9)).convert("RGB"), exif=camera_exif())
+    upload = await uploads.receive(chunks_of(file))
     await repository.delete(upload.upload_id)
 
     await readopter.readopt(upload.upload_id)
