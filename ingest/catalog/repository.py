@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, Table, and_, delete, func, insert, literal, select, tuple_, update
 from sqlalchemy.exc import IntegrityError
 
 from ingest.catalog import idempotency_keys
 from ingest.catalog.database import Database
-from ingest.catalog.tables import SecondsAgo, images, upload_jobs
+from ingest.catalog.tables import EstimatedRows, SecondsAgo, images, upload_jobs
 from ingest.idempotency_key import IdempotencyKey
 from ingest.records import (
     NO_TRACE,
@@ -30,8 +30,11 @@ from ingest.records import (
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 
-_PAGE = 500
+PAGE = 500
+"""Jobs on a page of `find_stalled`."""
 _BATCH = 1000  # rows for a query that reads all uploads
+_COUNTED = 10_000
+"""Jobs of one status that are counted one by one, so that a count takes 20 ms whatever the number of uploads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,29 +129,6 @@ class JobRepository:
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def rows(self) -> AsyncIterator[UploadRow]:
-        """Yields a row for each upload, also those in progress, in the order of their ids.
-
-        Holds one batch in memory. Costs some 10 µs for each upload, and a query for each 1,000. Uploads that begin or
-        end meanwhile may be missing or not.
-        """
-        query = (
-            select(upload_jobs.c.upload_id, upload_jobs.c.created_at, images.c.upload_id.is_not(None).label("accepted"))
-            .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-            .order_by(upload_jobs.c.upload_id)
-            .limit(_BATCH)
-        )
-        last: str | None = None
-        while True:
-            after = query if last is None else query.where(upload_jobs.c.upload_id > last)
-            async with self._database.transaction() as connection:
-                batch = (await connection.execute(after)).all()
-            for upload_id, created_at, accepted in batch:
-                yield UploadRow(UploadId(upload_id), created_at, accepted)
-            if len(batch) < _BATCH:
-                return
-            last = batch[-1].upload_id
-
     async def adopt(self, upload: Upload, status: JobStatus) -> bool:
         """Inserts the lost rows of an upload whose original is stored. Returns False if it is accepted already.
 
@@ -173,7 +153,8 @@ class JobRepository:
         """Returns a page of accepted uploads. Raises ValueError for an invalid cursor."""
         query = _joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)
         if cursor is not None:
-            query = query.where(_is_before(*_parse_cursor(cursor)))
+            column, place = _position(images, *_parse_cursor(cursor))
+            query = query.where(column < place)
         async with self._database.transaction() as connection:
             rows = (await connection.execute(query)).all()
         uploads = [(_upload(row), _job(row)) for row in rows[:limit]]
@@ -183,45 +164,71 @@ class JobRepository:
         """Yields every upload with its job, newest first. Holds one page in memory at a time."""
         cursor = None
         while True:
-            page = await self.newest(_PAGE, cursor)
+            page = await self.newest(PAGE, cursor)
             for entry in page.uploads:
                 yield entry
             if (cursor := page.cursor) is None:
                 return
 
-    async def count(self) -> dict[JobStatus, int]:
-        """Counts accepted uploads by job status."""
-        query = (
-            select(upload_jobs.c.status, func.count())
-            .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-            .group_by(upload_jobs.c.status)
-        )
+    async def find_many(self, upload_ids: Collection[UploadId]) -> dict[UploadId, tuple[Upload, Job]]:
+        """Returns uploads and their jobs by id, in one query. Leaves out ids for which `find` raises UnknownUpload."""
+        query = _joined().where(images.c.upload_id.in_(upload_ids))
         async with self._database.transaction() as connection:
-            counted = {JobStatus(status): number for status, number in await connection.execute(query)}
-        return {status: counted.get(status, 0) for status in JobStatus}
+            rows = (await connection.execute(query)).all()
+        return {UploadId(row.upload_id): (_upload(row), _job(row)) for row in rows}
+
+    async def rows(self, start: UploadId | None = None) -> AsyncIterator[UploadRow]:
+        """Yields a row for each upload from `start` on, also those in progress, in the order of their ids.
+
+        Holds one batch in memory. Costs some 10 µs for each upload, and a query for each 1,000. Uploads that begin or
+        end meanwhile may be missing or not.
+        """
+        query = (
+            select(upload_jobs.c.upload_id, upload_jobs.c.created_at, images.c.upload_id.is_not(None).label("accepted"))
+            .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+            .order_by(upload_jobs.c.upload_id)
+            .limit(_BATCH)
+        )
+        page = query if start is None else query.where(upload_jobs.c.upload_id >= start)
+        while True:
+            async with self._database.transaction() as connection:
+                batch = (await connection.execute(page)).all()
+            for upload_id, created_at, accepted in batch:
+                yield UploadRow(UploadId(upload_id), created_at, accepted)
+            if len(batch) < _BATCH:
+                return
+            page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)
+
+    async def count(self) -> dict[JobStatus, int]:
+        """Counts accepted uploads by job status: up to 10,000 one by one; beyond, estimates the complete ones.
+
+        The others stay at 10,000, and the estimate is the database's, minus the others. Its cost does not grow.
+        """
+        queries = [select(func.count()).select_from(_some(status).subquery()).scalar_subquery() for status in JobStatus]
+        async with self._database.transaction() as connection:
+            counts = dict(zip(JobStatus, (await connection.execute(select(*queries))).one(), strict=True))
+            if counts[JobStatus.COMPLETE] == _COUNTED:
+                total: int = (await connection.execute(select(EstimatedRows()))).scalar_one()
+                others = sum(counts.values()) - _COUNTED
+                counts[JobStatus.COMPLETE] = max(_COUNTED, total - others)
+        return counts
 
     async def oldest_pending(self) -> datetime | None:
         """Returns when the oldest pending job was accepted; None if no job is pending."""
-        query = (
-            select(func.min(upload_jobs.c.created_at))
-            .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-            .where(upload_jobs.c.status == JobStatus.PENDING)
-        )
-        async with self._database.transaction() as connection:
-            oldest: datetime | None = (await connection.execute(query)).scalar()
-        return oldest
+        job = await self._first_pending()
+        return job and job.created_at
 
     async def next_pending(self, taken: Collection[UploadId] = ()) -> UploadId | None:
         """Returns the oldest pending job that is not in `taken`, None if there is none."""
-        query = (
-            select(upload_jobs.c.upload_id)
-            .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-            .where(upload_jobs.c.status == JobStatus.PENDING, upload_jobs.c.upload_id.not_in(taken))
-            .order_by(upload_jobs.c.created_at)
-            .limit(1)
-        )
+        job = await self._first_pending(taken)
+        return job and UploadId(job.upload_id)
+
+    async def _first_pending(self, taken: Collection[UploadId] = ()) -> Row[Any] | None:
+        query = _unfinished(JobStatus.PENDING, upload_jobs.c.upload_id, upload_jobs.c.created_at)
+        query = query.where(upload_jobs.c.upload_id.not_in(taken)).limit(1)
         async with self._database.transaction() as connection:
-            return (await connection.execute(query)).scalar()
+            row: Row[Any] | None = (await connection.execute(query)).first()
+        return row
 
     async def recover(self, idle: timedelta = timedelta(0)) -> int:
         """Makes processing jobs pending again without a sign of life for `idle`. Returns how many."""
@@ -233,14 +240,18 @@ class JobRepository:
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).rowcount
 
-    async def find_stalled(self, idle: timedelta = STALLED_AFTER) -> list[Job]:
-        """Returns unfinished jobs of accepted uploads without a sign of life for `idle`; the oldest, at most a page."""
-        query = (
-            _joined()
-            .where(upload_jobs.c.status.in_([JobStatus.PENDING, JobStatus.PROCESSING]), _is_silent(idle))
-            .order_by(upload_jobs.c.updated_at)
-            .limit(_PAGE)
-        )
+    async def find_stalled(
+        self, status: JobStatus, after: Job | None = None, *, idle: timedelta = STALLED_AFTER
+    ) -> list[Job]:
+        """Returns a page of jobs in `status` without a sign of life for `idle`, the oldest uploads first.
+
+        `after`: the last job of the page before. Reads the index by status from there on, not all unfinished jobs.
+        """
+        columns = _job_columns("upload_id", "status", "progress", "error", "created_at", "updated_at")
+        query = _unfinished(status, *columns).where(_is_silent(idle)).limit(PAGE)
+        if after is not None:
+            column, place = _position(upload_jobs, after.created_at, after.upload_id)
+            query = query.where(column > place)
         async with self._database.transaction() as connection:
             return [_job(row) for row in await connection.execute(query)]
 
@@ -300,9 +311,31 @@ class JobRepository:
 
 
 def _joined() -> Any:
-    names = ("status", "progress", "error", "updated_at", "request_id", "traceparent", "worker")
-    columns = [*(upload_jobs.c[name] for name in names), _is_silent(STALLED_AFTER).label("is_stalled")]
-    return select(images, *columns).join_from(images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id)
+    return select(images, *_job_columns("status", "progress", "error", "updated_at")).join_from(
+        images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id
+    )
+
+
+def _unfinished(status: JobStatus, *columns: Any) -> Select[Any]:
+    """Jobs of accepted uploads, oldest first, in the order of the index by status."""
+    return (
+        select(*columns)
+        .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+        .where(upload_jobs.c.status == status)
+        .order_by(upload_jobs.c.created_at, upload_jobs.c.upload_id)
+    )
+
+
+def _some(status: JobStatus) -> Select[Any]:
+    """At most so many jobs as are counted. Only pending jobs may belong to an upload that is not accepted."""
+    if status is JobStatus.PENDING:
+        return _unfinished(status, upload_jobs.c.created_at).order_by(None).limit(_COUNTED)
+    return select(upload_jobs.c.created_at).where(upload_jobs.c.status == status).limit(_COUNTED)
+
+
+def _job_columns(*names: str) -> list[Any]:
+    known = (*names, "request_id", "traceparent", "worker")
+    return [*(upload_jobs.c[name] for name in known), _is_silent(STALLED_AFTER).label("is_stalled")]
 
 
 def _upload(row: Row[Any]) -> Upload:
@@ -347,8 +380,11 @@ def _is_silent(idle: timedelta) -> ColumnElement[bool]:
     return last <= SecondsAgo(idle.total_seconds())
 
 
-def _is_before(moment: datetime, upload_id: UploadId) -> ColumnElement[bool]:
-    return or_(images.c.created_at < moment, and_(images.c.created_at == moment, images.c.upload_id < upload_id))
+def _position(table: Table, moment: datetime, upload_id: UploadId) -> tuple[Any, Any]:
+    """The columns and values of a place in a list by time. Compared as rows, they use the index from there on."""
+    columns = table.c.created_at, table.c.upload_id
+    values = [literal(value, column.type) for value, column in zip((moment, upload_id), columns, strict=True)]
+    return tuple_(*columns), tuple_(*values)
 
 
 def _cursor(upload: Upload) -> str:

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.repository import PAGE, JobRepository
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.records import Job, JobNotClaimable, JobStatus
 from proxy.errors import Unavailable
@@ -20,18 +20,26 @@ class Reconciler:
     def __init__(self, repository: JobRepository, queue: WarmUpQueue) -> None:
         self._repository = repository
         self._queue = queue
+        self._last: dict[JobStatus, Job | None] = {JobStatus.PROCESSING: None, JobStatus.PENDING: None}
 
     async def run(self) -> None:
         """Reconciles jobs, now and every few seconds, until cancelled."""
         while True:  # the first round is immediate, so that even workers that crash early do some
             try:
-                for job in await self._repository.find_stalled():  # republishing a waiting job is harmless
-                    await self._try_to_reconcile(job)
+                for status in self._last:
+                    await self._reconcile_page(status)
             except Unavailable as error:
                 log.warning("job reconciliation failed", error=str(error))
             except Exception:  # this loop must not end
                 log.exception("unhandled error in job reconciliation")
             await asyncio.sleep(_ROUND_SECONDS)
+
+    async def _reconcile_page(self, status: JobStatus) -> None:
+        """Looks at the next page of stalled jobs: jobs that stay unfinished for long must not hide the others."""
+        jobs = await self._repository.find_stalled(status, self._last[status])
+        self._last[status] = jobs[-1] if len(jobs) == PAGE else None
+        for job in jobs:  # republishing a waiting job is harmless
+            await self._try_to_reconcile(job)
 
     async def _try_to_reconcile(self, job: Job) -> None:
         """Reconciles a job. An error about it must not keep the others waiting. Raises Unavailable."""

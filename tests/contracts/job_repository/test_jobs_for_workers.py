@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import text
 
+from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.records import JobNotClaimable, JobStatus, TraceContext
 from proxy.model import new_upload_id
@@ -76,19 +78,39 @@ class TestForWorkers:
         assert recovered.status is PENDING
         assert recovered.updated_at - silent.updated_at >= timedelta(minutes=2)
 
-    async def test_find_stalled_returns_idle_jobs_oldest_first(self, repository: JobRepository) -> None:
-        long_ago = [await accept_upload(repository) for _ in range(3)]
-        for upload_id, minutes in zip(long_ago, (5, 9, 7), strict=True):
-            await let_pass(repository, upload_id, timedelta(minutes=minutes))
-        for status in JobStatus:  # with a heartbeat just now
-            await accept_upload(repository, status)
+    @pytest.mark.parametrize("status", [PENDING, PROCESSING])
+    async def test_find_stalled_returns_idle_jobs_oldest_first(
+        self, repository: JobRepository, status: JobStatus
+    ) -> None:
+        long_ago = [
+            await accept_upload(repository, status, created_at=NOON + timedelta(seconds=second)) for second in (3, 1, 2)
+        ]
+        for upload_id in long_ago:
+            await let_pass(repository, upload_id, timedelta(minutes=5))
+        for other in JobStatus:  # with a heartbeat just now
+            await accept_upload(repository, other)
         await repository.begin(new_upload_id())
 
-        stalled = await repository.find_stalled(timedelta(minutes=1))
+        stalled = await repository.find_stalled(status, idle=timedelta(minutes=1))
 
         assert stalled == [await job_of(repository, long_ago[index]) for index in (1, 2, 0)]
         assert all(job.is_stalled for job in stalled)
         assert not (await job_of(repository, await accept_upload(repository))).is_stalled
+
+    async def test_find_stalled_goes_on_after_a_job(
+        self, repository: JobRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ingest.catalog.repository.PAGE", 2)
+        moments = [NOON, NOON, NOON, NOON + timedelta(microseconds=1), NOON + timedelta(days=1)]
+        uploads = [await accept_upload(repository, created_at=moment) for moment in moments]
+
+        pages, last = [], None
+        while page := await repository.find_stalled(PENDING, last, idle=timedelta(0)):
+            pages.append([job.upload_id for job in page])
+            last = page[-1]
+
+        in_order = [*sorted(uploads[:3]), *uploads[3:]]
+        assert pages == [in_order[:2], in_order[2:4], in_order[4:]]
 
     async def test_heartbeat_keeps_a_job_from_stalling(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
@@ -101,7 +123,7 @@ class TestForWorkers:
         after = await job_of(repository, upload_id)
         assert (before.is_stalled, after.is_stalled) == (True, False)
         assert after.updated_at == before.updated_at
-        assert await repository.find_stalled(timedelta(minutes=1)) == []
+        assert await repository.find_stalled(PROCESSING, idle=timedelta(minutes=1)) == []
         assert await repository.recover(timedelta(minutes=1)) == 0
 
     async def test_pending_job_without_a_heartbeat_stalls_by_its_update(self, repository: JobRepository) -> None:
@@ -109,7 +131,9 @@ class TestForWorkers:
         await repository.advance(upload_id, expect=PROCESSING, to=PENDING)
         await let_pass(repository, upload_id, timedelta(minutes=5))
 
-        assert [job.upload_id for job in await repository.find_stalled(timedelta(minutes=1))] == [upload_id]
+        assert [job.upload_id for job in await repository.find_stalled(PENDING, idle=timedelta(minutes=1))] == [
+            upload_id
+        ]
 
     async def test_worker_that_lost_its_job_changes_nothing(self, repository: JobRepository) -> None:
         upload_id = await accept_upload(repository)
@@ -131,20 +155,35 @@ class TestForWorkers:
         await repository.advance(upload_id, expect=PROCESSING, to=COMPLETE, worker="winner")
         assert (await job_of(repository, upload_id)).worker is None
 
-    async def test_find_stalled_omits_ended_jobs(self, repository: JobRepository) -> None:
-        uploads = {await accept_upload(repository, status): status for status in JobStatus}
-
-        stalled = await repository.find_stalled(timedelta(0))
-
-        assert {job.upload_id for job in stalled} == {
-            one for one, status in uploads.items() if status in (PENDING, PROCESSING)
-        }
-
     async def test_count_has_every_status(self, repository: JobRepository) -> None:
         for status in (PENDING, PENDING, PENDING, PROCESSING, FAILED):
             await accept_upload(repository, status)
+        await repository.begin(new_upload_id())  # an upload in progress
 
         assert await repository.count() == {PENDING: 3, PROCESSING: 1, COMPLETE: 0, FAILED: 1}
+
+    async def test_count_beyond_its_limit_estimates_complete_jobs_only(
+        self, repository: JobRepository, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for status in (*[COMPLETE] * 7, *[FAILED] * 4, PENDING):
+            await accept_upload(repository, status)
+        async with database.transaction() as connection:
+            await connection.execute(text("ANALYZE"))
+        monkeypatch.setattr("ingest.catalog.repository._COUNTED", 3)
+
+        assert await repository.count() == {PENDING: 1, PROCESSING: 0, COMPLETE: 8, FAILED: 3}
+
+    async def test_count_with_an_outdated_estimate_is_what_was_counted(
+        self, repository: JobRepository, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with database.transaction() as connection:
+            await connection.execute(text("ANALYZE"))
+        for _ in range(4):
+            await accept_upload(repository, COMPLETE)
+        monkeypatch.setattr("ingest.catalog.repository._COUNTED", 3)
+
+        expected = 4 if database.engine.dialect.name == "sqlite" else 3
+        assert (await repository.count())[COMPLETE] == expected
 
     async def test_oldest_pending_returns_its_time(self, repository: JobRepository) -> None:
         assert await repository.oldest_pending() is None

@@ -160,6 +160,21 @@ class TestForTheGarbageCollector:
     async def test_rows_of_an_empty_catalog(self, repository: JobRepository) -> None:
         assert [row async for row in repository.rows()] == []
 
+    async def test_rows_from_a_start_include_it(
+        self, repository: JobRepository, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ingest.catalog.repository._BATCH", 2)
+        uploads = sorted([await accept_upload(repository) for _ in range(6)])
+        begun = new_upload_id()
+        await repository.begin(begun)
+
+        for start in (None, *uploads):
+            rows = [(row.upload_id, row.is_accepted, row.created_at) async for row in repository.rows(start)]
+            expected = [upload_id for upload_id in sorted([*uploads, begun]) if start is None or upload_id >= start]
+            assert [upload_id for upload_id, _, _ in rows] == expected
+            assert {(accepted, moment) for upload_id, accepted, moment in rows if upload_id != begun} == {(True, NOON)}
+            assert [accepted for upload_id, accepted, _ in rows if upload_id == begun] in ([], [False])
+
 
 class TestAdopting:
     @pytest.mark.parametrize(("status", "progress"), [(COMPLETE, 100), (PENDING, 0)])
@@ -195,3 +210,13 @@ class TestAdopting:
         upload = upload_of(new_upload_id())
 
         assert sorted(await asyncio.gather(*(repository.adopt(upload, PENDING) for _ in range(2)))) == [False, True]
+
+
+async def test_find_many_returns_what_find_returns(repository: JobRepository) -> None:
+    uploads = [await accept_upload(repository, status) for status in (PENDING, PROCESSING)]
+    begun = new_upload_id()
+    await repository.begin(begun)
+
+    found = await repository.find_many([*uploads, begun, new_upload_id()])
+
+    assert found == {upload_id: await repository.find(upload_id) for upload_id in uploads}

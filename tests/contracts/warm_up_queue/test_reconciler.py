@@ -27,8 +27,9 @@ from tests.redis_server import RedisServer
 class TestReconciler:
     async def reconcile(self, bullmq: QueueHarness) -> None:
         reconciler = Reconciler(bullmq.repository, bullmq.queue)
-        for job in await bullmq.repository.find_stalled(timedelta(0)):
-            await reconciler.reconcile(job)
+        for status in (PENDING, PROCESSING):
+            for job in await bullmq.repository.find_stalled(status, idle=timedelta(0)):
+                await reconciler.reconcile(job)
 
     async def test_job_lost_by_redis_is_republished(self, bullmq: QueueHarness, redis: RedisServer) -> None:
         upload_ids = [await bullmq.upload() for _ in range(3)]

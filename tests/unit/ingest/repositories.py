@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from ingest.catalog.database import Database
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.repository import PAGE, JobRepository
 from ingest.idempotency_key import IdempotencyKey
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import (
@@ -153,9 +153,13 @@ class MemoryRepository(JobRepository):
         self._enter("recover")
         return 0
 
-    async def find_stalled(self, idle: timedelta = STALLED_AFTER) -> list[Job]:
+    async def find_stalled(
+        self, status: JobStatus, after: Job | None = None, *, idle: timedelta = STALLED_AFTER
+    ) -> list[Job]:
         self._enter("find_stalled")
-        return [(await self.find(one))[1] for one, status in self.status.items() if not status.has_ended]
+        stalled = [one for one, known in self.status.items() if known is status]
+        start = stalled.index(after.upload_id) + 1 if after else 0
+        return [(await self.find(one))[1] for one in stalled[start : start + PAGE]]
 
     async def record_heartbeat(self, upload_id: UploadId, worker: str) -> None:
         if self.status.get(upload_id) is not JobStatus.PROCESSING:

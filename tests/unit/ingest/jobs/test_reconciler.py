@@ -114,3 +114,14 @@ def test_reconciler_survives_queue_outage() -> None:
         await eventually(reconciler)
 
     at_once(story())
+
+
+def test_more_jobs_than_a_page_are_all_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.jobs.reconciler.PAGE", 2)
+    monkeypatch.setattr("tests.unit.ingest.repositories.PAGE", 2)
+    repository, queue = MemoryRepository(*(accepted() for _ in range(5))), RecordingQueue()
+    uploads = list(repository.status)
+
+    run(repository, queue, 21)
+
+    assert queue.published == [*uploads, *uploads[:4]]  # two in each round; the last page starts over
