@@ -9,6 +9,7 @@
     └── KeyReused                 the Idempotency-Key was used for another picture
     ServiceError
     ├── InProgress                an upload with this Idempotency-Key is in progress
+    ├── TooManyStreams            more clients follow jobs than this process serves
     └── CrossSite                 a browser sent it on behalf of another site
     Unavailable
     ├── CatalogUnavailable
@@ -59,6 +60,15 @@ class InProgress(ServiceError):
     retryable = True
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 2) -> None:
+        super().__init__(detail, retry_after=retry_after)
+
+
+class TooManyStreams(ServiceError):
+    code = "too_many_streams"
+    title = "Too many event streams"
+    retryable = True
+
+    def __init__(self, detail: str = "", *, retry_after: int | None = 10) -> None:
         super().__init__(detail, retry_after=retry_after)
 
 

@@ -1,13 +1,7 @@
 """Ingest's HTTP routes: upload, show, status, events, list, delete."""
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from datetime import timedelta
-from typing import Any
 
-from sse_starlette import EventSourceResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,13 +10,13 @@ from starlette.routing import Route
 
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
-from ingest.ingest_errors import CatalogUnavailable, Malformed
+from ingest.ingest_errors import Malformed
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_service import UploadService
 from ingest.web.cross_site import refuse_cross_site
+from ingest.web.event_streams import EventStream, EventStreams
 from ingest.web.request_bodies import TimedBody, longest_upload
-from ingest.web.schemas import Status
 from ingest.web.serializers import Serializer
 from ingest.web.upload_responses import UPLOAD_PATH, UploadResponses
 from proxy.errors import ServiceError, UnknownUpload
@@ -34,8 +28,6 @@ from proxy.web.middleware.observability import note
 
 FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}
-_POLL_SECONDS = 0.25
-_FOLLOW_SECONDS = 600
 _STORING_SECONDS = 30
 PAGE, MAX_PAGE = 20, 100
 """Default and maximum number of uploads on a page of `GET /images`."""
@@ -64,7 +56,7 @@ class UploadRoutes:
         self._repository = repository
         self._serializer = serializer
         self._responses = responses
-        self._streams = metrics.event_streams
+        self._streams = EventStreams(repository, serializer, metrics)
         self._outcomes = metrics.uploads
 
     def routes(self) -> list[Route]:
@@ -114,10 +106,9 @@ class UploadRoutes:
         upload, job = await self._repository.find(_upload_id(request))
         return JSONResponse(self._serializer.status(upload, job), headers=_NO_STORE)
 
-    async def events(self, request: Request) -> Response:
-        upload_id = _upload_id(request)
-        await self._repository.find(upload_id)  # respond with 404 before the stream begins
-        return EventSourceResponse(self._counted(self._follow(upload_id)), headers=_NO_STORE)
+    async def events(self, request: Request) -> EventStream:
+        known = await self._repository.find(_upload_id(request))  # respond with 404 before the stream begins
+        return self._streams.stream(known, _NO_STORE)
 
     async def newest(self, request: Request) -> Response:
         try:
@@ -137,32 +128,6 @@ class UploadRoutes:
         """Raises Malformed. An attempt takes at most the time to arrive, to be inspected and to be stored."""
         seconds = longest_upload(self._max_bytes, self._total) + 2 * self._settings.render_timeout + _STORING_SECONDS
         return parse_idempotency_key(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
-
-    async def _counted(self, events: AsyncGenerator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-        with self._streams.track_inprogress():
-            async with aclosing(events):
-                async for event in events:
-                    yield event
-
-    async def _follow(self, upload_id: UploadId) -> AsyncGenerator[dict[str, Any]]:
-        """Yields an event for each change, until the job ends or the upload is deleted."""
-        last: Status | None = None
-        end = asyncio.get_running_loop().time() + _FOLLOW_SECONDS
-        while asyncio.get_running_loop().time() < end:
-            try:
-                upload, job = await self._repository.find(upload_id)
-            except UnknownUpload:
-                yield {"event": "deleted", "data": "{}"}
-                return
-            except CatalogUnavailable:
-                return  # the client reconnects automatically
-            document = self._serializer.status(upload, job)
-            if document != last:
-                yield {"event": "status", "data": json.dumps(document)}
-                last = document
-            if job.status.has_ended:
-                return
-            await asyncio.sleep(_POLL_SECONDS)
 
 
 async def _upload_only(_request: Request) -> Response:

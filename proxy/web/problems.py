@@ -43,6 +43,7 @@ STATUS: dict[str, int] = {
     "queue_unavailable": 503,
     "cdn_unavailable": 503,
     "overloaded": 503,
+    "too_many_streams": 503,
     "derivation_timeout": 504,
     "derivation_paused": 503,
     "render_failed": 503,

@@ -79,6 +79,10 @@ class WatchedRepository(JobRepository):
         await self._enter("find", upload_id)
         return await super().find(upload_id)
 
+    async def find_many(self, upload_ids: Collection[UploadId]) -> dict[UploadId, tuple[Upload, Job]]:
+        await self._enter("find_many", min(upload_ids))
+        return await super().find_many(upload_ids)
+
     async def advance(self, upload_id: UploadId, *, expect: JobStatus, to: JobStatus, **values: Any) -> None:
         await self._enter("advance", upload_id)
         await super().advance(upload_id, expect=expect, to=to, **values)

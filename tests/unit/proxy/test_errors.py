@@ -108,6 +108,7 @@ def test_statuses_match_the_contract() -> None:
         "QueueUnavailable": 503,
         "CdnUnavailable": 503,
         "Overloaded": 503,
+        "TooManyStreams": 503,
         "DerivationTimeout": 504,
         "DerivationPaused": 503,
         "RenderFailed": 503,

@@ -45,8 +45,7 @@ async def follow(
     """A client that has received the first event."""
     repository = repository or WatchedRepository(service.ingest.database)
     following = asyncio.create_task(service.made_of(repository=repository).get(f"/images/{upload_id}/events"))
-    for _ in range(3):  # for the response, the first event, and the next poll
-        await repository.called("find")
+    await repository.called("find_many")  # the look for the second event
     return following
 
 
@@ -113,9 +112,8 @@ async def test_database_outage_ends_the_stream(service: Service) -> None:
     transport = httpx.ASGITransport(service.made_of(repository=repository).app)  # raises what the app raises
     async with httpx.AsyncClient(transport=transport, base_url="http://origin.test") as client:
         following = asyncio.create_task(client.get(f"/images/{upload_id}/events"))
-        for _ in range(3):
-            await repository.called("find")
-        repository.fail("find")
+        await repository.called("find_many")
+        repository.fail("find_many")
 
         assert [event.name for event in events(await following)] == ["status"]
 
@@ -150,3 +148,26 @@ async def test_open_streams_are_counted(service: Service) -> None:
     await service.delete(f"/images/{upload_id}")
     await following
     assert sample(metrics, "darkroom_event_streams") == 0
+
+
+@pytest.mark.heavy
+async def test_stream_beyond_the_limit_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.web.event_streams.MAX_STREAMS", 1)
+    upload_id = await upload(service)
+    repository = WatchedRepository(service.ingest.database)
+    limited = service.made_of(repository=repository)
+    following = asyncio.create_task(limited.get(f"/images/{upload_id}/events"))
+    await repository.called("find_many")
+
+    refused = await limited.get(f"/images/{upload_id}/events")
+
+    assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
+    assert refused.headers["retry-after"] == "10"
+    await eventually(following)  # the client leaves
+    await service.delete(f"/images/{upload_id}")
+    assert (await limited.get(f"/images/{upload_id}/events")).status_code == 404
+    other = await upload(service)
+    following = asyncio.create_task(limited.get(f"/images/{other}/events"))
+    await repository.called("find_many")
+    await service.delete(f"/images/{other}")
+    assert (await following).status_code == 200
