@@ -107,7 +107,8 @@ class Upload:
     """An accepted upload.
 
     `format` is jpeg, png or webp. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
-    by name. `private` is None for uploads that predate its inspection.
+    by name. `private` is None for uploads that predate its inspection. `alpha`: whether the original is transparent;
+    None, for PNG and WebP that predate its record, counts as both.
     """
 
     upload_id: UploadId
@@ -120,3 +121,4 @@ class Upload:
     variants: dict[str, WarmedVariant]
     created_at: datetime
     private: PrivateMetadata | None = None
+    alpha: bool | None = None

@@ -353,6 +353,7 @@ def _upload(row: Row[Any]) -> Upload:
         variants,
         row.created_at,
         row.private and PrivateMetadata(**row.private),
+        False if row.format == "jpeg" else row.alpha,
     )
 
 

@@ -153,6 +153,7 @@ class UploadService:
             waiting(upload_id, self._sizes),
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
+            inspection.alpha,
         )
         with step("record"):
             await _run_to_completion(self._repository.accept(upload, saved.sha256 if key else None))

@@ -28,6 +28,24 @@ class TestAccepting:
         assert type(job.status) is JobStatus
         assert {type(variant.state) for variant in upload.variants.values()} == {VariantState}
 
+    @pytest.mark.parametrize(
+        ("format", "alpha", "read"),
+        [
+            ("png", True, True),
+            ("png", False, False),
+            ("webp", None, None),  # rows of an earlier version
+            ("jpeg", None, False),
+        ],
+    )
+    async def test_alpha_is_read_back(
+        self, repository: JobRepository, format: str, alpha: bool | None, read: bool | None
+    ) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+        await repository.accept(replace(upload_of(upload_id), format=format, alpha=alpha))
+
+        assert (await repository.find(upload_id))[0].alpha is read
+
     async def test_unknown_id_raises_unknown_upload(self, repository: JobRepository) -> None:
         with pytest.raises(UnknownUpload, match="deleted"):
             await repository.find(new_upload_id())

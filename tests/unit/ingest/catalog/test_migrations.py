@@ -143,7 +143,7 @@ async def test_uploads_of_revision_0001_are_kept_with_empty_new_columns(empty: D
     await empty.migrate()
 
     found, _ = await JobRepository(empty).find(upload_id)
-    assert (found.width, found.private) == (300, None)
+    assert (found.width, found.private, found.alpha) == (300, None, None)
 
 
 async def test_second_upgrade_changes_nothing(database: Database) -> None:

@@ -29,6 +29,10 @@ from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+OPAQUE = Picture.linear_gradient("L").resize((120, 110)).convert("RGB")
+WITH_A_HOLE = OPAQUE.convert("RGBA")
+WITH_A_HOLE.paste((0, 0, 0, 0), (10, 10, 12, 12))
+
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_original_is_stored_unchanged_with_its_real_type(
@@ -71,6 +75,29 @@ async def test_upload_describes_the_picture(uploads: UploadService, repository: 
         upload,
         Job(upload.upload_id, JobStatus.PENDING, 0, None, upload.created_at, upload.created_at),
     )
+
+
+@pytest.mark.parametrize(
+    ("file", "alpha"),
+    [
+        (pictures.jpeg(OPAQUE), False),
+        (pictures.png(OPAQUE), False),
+        (pictures.png(OPAQUE.convert("RGBA")), False),
+        (pictures.webp(OPAQUE.convert("RGBA")), False),
+        (pictures.png(WITH_A_HOLE), True),
+        (pictures.webp(WITH_A_HOLE), True),
+    ],
+    ids=["jpeg", "png", "png opaque alpha", "webp opaque alpha", "png with a hole", "webp with a hole"],
+)
+async def test_alpha_is_recorded(
+    uploads: UploadService, repository: WatchedRepository, store: CountingStore, file: bytes, alpha: bool
+) -> None:
+    upload = await uploads.receive(chunks_of(file))
+
+    assert upload.alpha is alpha
+    assert (await repository.find(upload.upload_id))[0].alpha is alpha
+    original = await store.inner.head(original_key(upload.upload_id))
+    assert original.metadata["alpha"] == f"{alpha:d}"
 
 
 async def test_every_standard_variant_is_waiting(uploads: UploadService) -> None:
