@@ -48,7 +48,8 @@ class Fit(StrEnum):
 class Size:
     """A named size in CSS pixels. With `inside`, one side may be None.
 
-    `auto_quality`: searches for each variant's quality, in formats that have one.
+    `auto_quality`: searches for each variant's quality, in formats that have one. `warm`: the formats that warm-ups
+    derive; None chooses them by the original.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Size:
     height: int | None
     fit: Fit
     auto_quality: bool = False
+    warm: tuple[Format, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,18 @@ class Sizes(Mapping[str, Size]):
         return Variant(self._sizes[match["size"]], Format(match["format"]), int(match["density"] or 1))
 
     @property
-    def standard(self) -> tuple[Variant, ...]:
-        """The variants of a warm-up: every size in every format, at density 1."""
+    def variants(self) -> tuple[Variant, ...]:
+        """Every size in every format, at density 1."""
         return tuple(Variant(size, format) for size in self.values() for format in Format)
+
+    def standard(self, alpha: bool | None) -> tuple[Variant, ...]:
+        """Returns the variants of a warm-up, at density 1: those that pages use, unless a size says otherwise.
+
+        `alpha`: whether the original is transparent; None, if unknown, counts as both.
+        """
+        unused = {True: Format.JPG, False: Format.PNG, None: None}[alpha]
+        return tuple(
+            variant
+            for variant in self.variants
+            if (variant.format is not unused if variant.size.warm is None else variant.format in variant.size.warm)
+        )

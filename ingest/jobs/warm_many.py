@@ -38,10 +38,9 @@ async def find_each(repository: JobRepository, ids: Sequence[UploadId]) -> Uploa
 
 async def find_unwarmed(repository: JobRepository, sizes: Sizes) -> Uploads:
     """Yields uploads for which the catalog does not record every current standard variant as stored."""
-    standard = {variant.name for variant in sizes.standard}
     async for upload, job in repository.each():
         stored = {name for name, known in upload.variants.items() if known.state is VariantState.STORED}
-        if not standard <= stored:
+        if any(variant.name not in stored for variant in sizes.standard(upload.alpha)):
             yield upload, job
 
 

@@ -1,7 +1,7 @@
 """The warm-up of one upload: derives every standard variant that is not stored, and records the progress."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -117,9 +117,8 @@ class WarmUp:
 
     async def _ensure_all(self, upload: Upload, job: Job, delivery: Delivery) -> str | None:
         """Ensures all variants. Returns None, or the reason of a final failure. Raises TryAgain."""
-        known = self._known(upload)
         # Variants stored by an earlier attempt belong to this job, too; those that a forced run finds do not.
-        made = [] if delivery.force else [v for v in self._sizes.standard if known[v.name].state is VariantState.STORED]
+        made = [] if delivery.force else [*self._stored(upload)]
         try:
             await self._ensure(upload, job, made, delivery.report)
         except ServiceError as error:
@@ -143,17 +142,17 @@ class WarmUp:
         if made:
             with suppress(Unavailable):
                 await self._variant_service.delete_variants(upload.upload_id, *made)
-        fresh = waiting(upload.upload_id, self._sizes)
-        left = self._known(upload) | {variant.name: fresh[variant.name] for variant in made}
-        await self._record(job, 0, left)
+        await self._record(job, 0, self._known(upload, removed=made))
         return error
 
     async def _ensure(
         self, upload: Upload, job: Job, made: list[Variant], report: Callable[[int], Awaitable[None]]
     ) -> None:
-        standard = self._sizes.standard
+        standard = self._sizes.standard(upload.alpha)
         variants = self._known(upload)
         done = 0
+        if not standard:  # no result follows that would record the progress
+            await self._record(job, 100, variants)
         async with aclosing(self._variant_service.ensure(upload.upload_id, standard)) as ensured:
             async for one in ensured:
                 done += 1
@@ -167,10 +166,18 @@ class WarmUp:
                 await self._record(job, progress, variants)
                 await report(progress)
 
-    def _known(self, upload: Upload) -> dict[str, WarmedVariant]:
-        """Returns the current standard variants with what the catalog knows of them."""
-        fresh = waiting(upload.upload_id, self._sizes)
-        return {name: upload.variants.get(name, fresh[name]) for name in fresh}
+    def _known(self, upload: Upload, removed: Sequence[Variant] = ()) -> dict[str, WarmedVariant]:
+        """Returns what the catalog knows of the standard variants, and of others that warm-ups stored earlier."""
+        stored = {one.name: known for one, known in self._stored(upload).items() if one not in removed}
+        return waiting(upload.upload_id, self._sizes.standard(upload.alpha)) | stored
+
+    def _stored(self, upload: Upload) -> dict[Variant, WarmedVariant]:
+        """Returns variants of the current sizes that warm-ups stored, also those that are not standard any more."""
+        return {
+            variant: known
+            for name, known in upload.variants.items()
+            if known.state is VariantState.STORED and (variant := self._sizes.parse(name))
+        }
 
     async def _record(self, job: Job, progress: int, variants: dict[str, WarmedVariant]) -> None:
         await _write_with_retries(lambda: self._repository.record(job.upload_id, progress, variants, job.worker))
@@ -202,9 +209,9 @@ class WarmUp:
         await self._repository.record_heartbeat(job.upload_id, job.worker)
 
 
-def waiting(upload_id: UploadId, sizes: Sizes) -> dict[str, WarmedVariant]:
-    """Returns every standard variant as waiting, by name."""
-    return {variant.name: WarmedVariant(variant_path(upload_id, variant)) for variant in sizes.standard}
+def waiting(upload_id: UploadId, variants: Sequence[Variant]) -> dict[str, WarmedVariant]:
+    """Returns `variants` as waiting, by name."""
+    return {variant.name: WarmedVariant(variant_path(upload_id, variant)) for variant in variants}
 
 
 def _warmed(known: WarmedVariant, ensured: Ensured) -> WarmedVariant:

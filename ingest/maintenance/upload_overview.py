@@ -1,7 +1,7 @@
 """Everything known about one upload, from the catalog and the store."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.catalog.repository import JobRepository
@@ -10,7 +10,7 @@ from ingest.records import VariantState, WarmedVariant
 from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
-from proxy.model import UploadId
+from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
@@ -41,6 +41,7 @@ class Overview:
         """
         original = await look_up(self._store, original_key(upload_id))
         known: dict[str, WarmedVariant] = {}
+        alpha: bool | None = None
         try:
             upload, job = await self._repository.find(upload_id)
         except UnknownUpload:
@@ -53,16 +54,18 @@ class Overview:
                 **self._serializer.status(upload, job),
                 "database": True,
             }
-            known = upload.variants
-        variants = await self._variants(upload_id, known)
+            known, alpha = upload.variants, upload.alpha
+        variants = await self._variants(upload_id, self._sizes.standard(alpha), known)
         return document | {"original": original is not None, "variants": variants}
 
-    async def _variants(self, upload_id: UploadId, known: Mapping[str, WarmedVariant]) -> dict[str, dict[str, Any]]:
+    async def _variants(
+        self, upload_id: UploadId, standard: Sequence[Variant], known: Mapping[str, WarmedVariant]
+    ) -> dict[str, dict[str, Any]]:
         """Returns the standard variants, then other stored objects, by name."""
         prefix = variants_prefix(upload_id)
         listed = [info.key async for info in self._store.list(prefix)]
         infos = dict(zip(listed, await asyncio.gather(*(look_up(self._store, key) for key in listed)), strict=True))
-        names = dict.fromkeys([v.name for v in self._sizes.standard] + [key.removeprefix(prefix) for key in listed])
+        names = dict.fromkeys([variant.name for variant in standard] + [key.removeprefix(prefix) for key in listed])
         return {name: self._variant(upload_id, name, infos.get(prefix + name), known.get(name)) for name in names}
 
     def _variant(

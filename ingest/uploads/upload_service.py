@@ -150,7 +150,7 @@ class UploadService:
             inspection.height,
             inspection.thumbhash,
             inspection.color,
-            waiting(upload_id, self._sizes),
+            waiting(upload_id, self._sizes.standard(inspection.alpha)),
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,
@@ -160,7 +160,7 @@ class UploadService:
         return upload
 
     async def _inspect(self, path: Path) -> Inspection:
-        targets = [self._recipes.target(variant) for variant in self._sizes.standard]
+        targets = [self._recipes.target(variant) for variant in self._sizes.variants]
         await self._pool.estimate_memory(path, targets)  # refuse what could never be derived
         async with self._pool.acquire(Priority.LIVE, await self._pool.estimate_memory(path)) as process:
             return await process.inspect(path)

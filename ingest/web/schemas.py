@@ -115,4 +115,4 @@ class Status(TypedDict):
     createdAt: _Time
     updatedAt: _Time
     variants: dict[str, VariantStatus]
-    """The standard variants by file name, such as `medium.webp`."""
+    """The standard variants, and others that a warm-up has stored, by file name, such as `medium.webp`."""

@@ -146,7 +146,7 @@ class Settings(BaseSettings):
             "large": SizeSettings(width=800, height=800),
         },
         alias="sizes",
-        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `quality`",
+        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `quality`, `warm`",
     )
 
     @classmethod

@@ -1,10 +1,11 @@
 """The tables of `darkroom.toml`: sizes and qualities."""
 
-from typing import Literal, Self
+import json
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from proxy.model import Fit, Size
+from proxy.model import Fit, Format, Size
 
 MAX_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
 
@@ -18,6 +19,18 @@ class SizeSettings(BaseModel):
     height: int | None = Field(None, ge=1, le=MAX_SIDE)
     fit: Fit | None = None
     quality: Literal["auto"] | None = None
+    warm: tuple[Format, ...] | Literal["auto", False] = "auto"
+
+    # One validator for all kinds, because pydantic would report a mistake once for each.
+    @field_validator("warm", mode="plain")
+    @classmethod
+    def _validate_warm(cls, value: Any) -> Any:
+        if value == "auto" or value is False:
+            return value
+        if isinstance(value, list) and all(one in list(Format) for one in value):
+            return tuple(format for format in Format if format in value)
+        shown = json.dumps(value, default=str)
+        raise ValueError(f'give "auto", false or a list of {", ".join(Format)}, not {shown}')
 
     @model_validator(mode="after")
     def _validate_sides(self) -> Self:
@@ -30,7 +43,8 @@ class SizeSettings(BaseModel):
     def to_size(self, name: str) -> Size:
         both = self.width is not None and self.height is not None
         fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
-        return Size(name, self.width, self.height, fit, auto_quality=self.quality == "auto")
+        warm = None if self.warm == "auto" else self.warm or ()
+        return Size(name, self.width, self.height, fit, auto_quality=self.quality == "auto", warm=warm)
 
 
 class Quality(BaseModel):

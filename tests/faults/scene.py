@@ -11,6 +11,7 @@ from _pytest.mark import ParameterSet
 
 from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
+from proxy.model import Format
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from tests.client import GUARD, until
@@ -21,12 +22,12 @@ from tests.service import Service
 from tests.unit.ingest.examples import SIZES
 
 PICTURE = small_picture(7)
-NAMES = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "png", "webp", "avif")]
+NAMES = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "webp", "avif")]
+"""The standard variants."""
 MORE = [
-    f"{size}@{scale}x.{format}"
-    for size in ("tiny", "small")
-    for scale in (2, 3)
-    for format in ("jpg", "png", "webp", "avif")
+    *(f"{size}@{scale}x.{format}" for size in ("tiny", "small") for scale in (2, 3) for format in Format),
+    "tiny.png",
+    "small.png",
 ]
 
 

@@ -20,7 +20,7 @@ from tests.service import PATIENT, Service, darkroom, darkroom_without_numpy
 from tests.unit.ingest.examples import picture
 
 PROGRAM = str(Path(sys.executable).with_name("darkroom"))
-FORMATS = ("jpg", "png", "webp", "avif")
+FORMATS = ("jpg", "webp", "avif")  # of the warm-up of an opaque upload
 UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 SIZE = "[sizes.tiny]\nwidth = 24\nheight = 24\n[sizes.thumb]\nwidth = 60\nheight = 40\n"
 

@@ -17,7 +17,7 @@ _ADVICE = "See docs/deploy.md."
 
 async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResult:
     """Checks that the CDN passes on Darkroom's 404 for an unknown upload, briefly cached. Raises CdnUnavailable."""
-    url = cdn_url + variant_path(new_upload_id(), sizes.standard[0])
+    url = cdn_url + variant_path(new_upload_id(), sizes.variants[0])
     answer = await fetch(url)
     if 300 <= answer.status < 400:
         return failed(f"{cdn_url} redirects to {answer.headers.get('Location')}: set CDN_URL to the redirect's target.")

@@ -149,8 +149,8 @@ class TestVariant:
 
 
 class TestSizes:
-    def test_standard_is_every_size_in_every_format_once(self) -> None:
-        assert [variant.name for variant in SIZES.standard] == [
+    def test_variants_are_every_size_in_every_format_once(self) -> None:
+        assert [variant.name for variant in SIZES.variants] == [
             "small.jpg",
             "small.png",
             "small.webp",
@@ -160,6 +160,28 @@ class TestSizes:
             "hero-2.webp",
             "hero-2.avif",
         ]
+
+    @pytest.mark.parametrize(
+        ("alpha", "formats"),
+        [
+            (False, ["jpg", "webp", "avif"]),
+            (True, ["png", "webp", "avif"]),
+            (None, ["jpg", "png", "webp", "avif"]),
+        ],
+    )
+    def test_standard_formats_depend_on_alpha(self, alpha: bool | None, formats: list[str]) -> None:
+        names = [f"{size}.{format}" for size in ("small", "hero-2") for format in formats]
+
+        assert [variant.name for variant in SIZES.standard(alpha)] == names
+
+    @pytest.mark.parametrize("alpha", [False, True, None])
+    def test_standard_formats_of_a_size_replace_the_automatic_ones(self, alpha: bool | None) -> None:
+        sizes = Sizes(
+            Size("listed", 150, 150, Fit.COVER, warm=(Format.JPG, Format.PNG)),
+            Size("none", 150, 150, Fit.COVER, warm=()),
+        )
+
+        assert [variant.name for variant in sizes.standard(alpha)] == ["listed.jpg", "listed.png"]
 
     def test_sizes_keep_the_configured_order(self) -> None:
         assert list(SIZES) == ["small", "hero-2"]

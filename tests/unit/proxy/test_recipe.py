@@ -1,7 +1,7 @@
 """The fingerprint: it depends on everything that decides a variant's bytes, and on nothing else."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -151,6 +151,10 @@ def test_fingerprint_is_independent_of_numpy(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_fingerprint_is_independent_of_the_size_name() -> None:
     assert fingerprint(Variant(Size("other", 400, 300, Fit.COVER), Format.JPG)) == fingerprint()
+
+
+def test_fingerprint_is_independent_of_what_is_warmed_up() -> None:
+    assert fingerprint(Variant(replace(BOX, warm=()), Format.JPG)) == fingerprint()
 
 
 def test_density_and_size_of_the_same_pixels_have_one_fingerprint() -> None:

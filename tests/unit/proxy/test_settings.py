@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from proxy import system
-from proxy.model import Fit, Size
+from proxy.model import Fit, Format, Size
 from proxy.settings import Settings, SettingsError, load_settings, share_memory
 
 
@@ -139,6 +139,51 @@ class TestSizes:
         toml(f"[sizes.x]\n{table}")
 
         assert load_settings().sizes["x"] == size
+
+    @pytest.mark.parametrize(
+        ("warm", "formats"),
+        [
+            ("", None),
+            ('warm = "auto"', None),
+            ("warm = false", ()),
+            ("warm = []", ()),
+            ('warm = ["jpg"]', (Format.JPG,)),
+            ('warm = ["avif", "png", "avif"]', (Format.PNG, Format.AVIF)),
+            ('warm = ["jpg", "png", "webp", "avif"]', tuple(Format)),
+        ],
+    )
+    def test_warm_names_formats_and_is_automatic_by_default(
+        self, warm: str, formats: tuple[Format, ...] | None
+    ) -> None:
+        toml(f"[sizes.x]\nwidth = 30\n{warm}")
+
+        assert load_settings().sizes["x"].warm == formats
+
+    @pytest.mark.parametrize(
+        ("warm", "shown"),
+        [
+            ("true", "true"),
+            ("0", "0"),
+            ('""', '""'),
+            ('"jpg"', '"jpg"'),
+            ('["jpeg", "webp"]', '["jpeg", "webp"]'),
+            ('["JPG"]', '["JPG"]'),
+            ('["auto"]', '["auto"]'),
+            ("[false]", "[false]"),
+            ('[["jpg"]]', '[["jpg"]]'),
+            ("{jpg = true}", '{"jpg": true}'),
+            ("2026-11-28", '"2026-11-28"'),
+        ],
+    )
+    def test_invalid_warm_is_one_mistake_among_all(self, warm: str, shown: str) -> None:
+        toml(f"[sizes.x]\nwidth = 0\nwarm = {warm}\n[sizes.y]\nheight = 0")
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        reason = f'give "auto", false or a list of jpg, png, webp, avif, not {shown}'
+        assert f"sizes.x.warm: {reason}" in str(caught.value).splitlines()
+        assert mistakes() == ["sizes.x.warm", "sizes.x.width", "sizes.y.height"]
 
     @pytest.mark.parametrize(
         ("table", "where", "reason"),

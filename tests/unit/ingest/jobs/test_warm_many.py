@@ -11,7 +11,7 @@ from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_many import WarmReport
 from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import UnknownUpload
-from proxy.model import UploadId, new_upload_id
+from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.repositories import WatchedRepository
 
@@ -89,8 +89,8 @@ async def test_report_names_failures_and_counts_skipped(repository: WatchedRepos
 
 
 async def test_find_unwarmed_yields_uploads_that_lack_a_standard_variant(repository: WatchedRepository) -> None:
-    everything = {v.name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for v in SIZES.standard}
-    first = SIZES.standard[0].name
+    everything = {v.name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for v in SIZES.variants}
+    first = SIZES.variants[0].name
     whole = accepted()
     unwarmed, added = accepted(), accepted()
     await stored(
@@ -105,6 +105,31 @@ async def test_find_unwarmed_yields_uploads_that_lack_a_standard_variant(reposit
     found = {upload.upload_id async for upload, _ in warm_many.find_unwarmed(repository, SIZES)}
 
     assert found == {unwarmed.upload_id, added.upload_id}
+
+
+@pytest.mark.parametrize(("alpha", "fallback"), [(False, "jpg"), (True, "png")])
+async def test_find_unwarmed_ignores_variants_that_are_not_standard(
+    repository: WatchedRepository, alpha: bool, fallback: str
+) -> None:
+    def stored_in(*formats: str) -> Upload:
+        names = [f"{size}.{format}" for size in SIZES for format in formats]
+        variants = {name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for name in names}
+        return accepted(format="png", alpha=alpha, variants=variants)
+
+    lacking = stored_in("jpg" if alpha else "png", "webp", "avif")
+    await stored(repository, [stored_in(fallback, "webp", "avif"), lacking, stored_in("jpg", "png", "webp", "avif")])
+
+    found = [upload.upload_id async for upload, _ in warm_many.find_unwarmed(repository, SIZES)]
+
+    assert found == [lacking.upload_id]
+
+
+async def test_find_unwarmed_yields_nothing_without_standard_variants(repository: WatchedRepository) -> None:
+    await stored(repository, [accepted()])
+
+    sizes = Sizes(Size("small", 48, 48, Fit.COVER, warm=()))
+
+    assert [upload async for upload, _ in warm_many.find_unwarmed(repository, sizes)] == []
 
 
 async def test_unknown_id_is_named(repository: WatchedRepository) -> None:

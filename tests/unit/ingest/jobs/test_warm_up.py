@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import pytest
+from PIL import Image
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
@@ -16,10 +17,11 @@ from proxy.model import Fit, Format, Size, Sizes, UploadId
 from proxy.rendering.pool import RenderPool
 from proxy.variants.results import Tier
 from proxy.variants.variant_service import VariantService
+from tests import pictures
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, picture
-from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, NAMES, sizes_in, status
+from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, NAMES, STANDARD, sizes_in, status
 from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.heavy]
@@ -55,7 +57,7 @@ class TestComplete:
         asked = await uploads.receive(chunks_of(picture(format="png")))
         await deliver(warmup.run, upload.upload_id)
 
-        for variant in SIZES.standard:
+        for variant in STANDARD:
             fetched = await variant_service.fetch(asked.upload_id, variant)
             assert fetched.tier is Tier.DERIVED
             stored = await store.inner.get(variant_key(upload.upload_id, variant))
@@ -63,15 +65,45 @@ class TestComplete:
             assert stored.info.metadata["recipe"] == fetched.encoded.recipe
             assert stored.info.content_type == variant.format.media_type
 
+    @pytest.mark.parametrize("format", ["png", "webp"])
+    @pytest.mark.parametrize(("alpha", "fallback"), [(255, "jpg"), (0, "png")], ids=["opaque alpha", "transparent"])
+    async def test_fallback_of_an_original_with_an_alpha_channel_depends_on_transparency(
+        self, warmup: WarmUp, uploads: UploadService, store: CountingStore, *, format: str, alpha: int, fallback: str
+    ) -> None:
+        image = Image.new("RGBA", (120, 110), "teal")
+        image.paste((200, 30, 30, alpha), (10, 10, 40, 40))
+        upload = await uploads.receive(chunks_of({"png": pictures.png, "webp": pictures.webp}[format](image)))
+
+        assert await deliver(warmup.run, upload.upload_id) is COMPLETE
+
+        names = {f"{size}.{format}" for size in SIZES for format in (fallback, "webp", "avif")}
+        assert set(await sizes_in(store, upload.upload_id)) == names
+
+    async def test_formats_of_a_size_are_stored_and_no_others(
+        self, variant_service: VariantService, repository: WatchedRepository, store: CountingStore, upload: Upload
+    ) -> None:
+        sizes = Sizes(
+            Size("tiny", 24, 24, Fit.COVER, warm=(Format.PNG,)),
+            Size("small", 48, 48, Fit.COVER, warm=()),
+        )
+
+        assert await deliver(WarmUp(repository, variant_service, sizes).run, upload.upload_id) is COMPLETE
+
+        assert list(await sizes_in(store, upload.upload_id)) == ["tiny.png"]
+        assert list((await repository.find(upload.upload_id))[0].variants) == ["tiny.png"]
+        assert repository.progress == [100]
+        for variant in sizes.variants:
+            assert (await variant_service.fetch(upload.upload_id, variant)).encoded.body
+
     @pytest.mark.heavy
     async def test_progress_grows_with_each_variant(
         self, warmup: WarmUp, repository: WatchedRepository, upload: Upload
     ) -> None:
         await deliver(warmup.run, upload.upload_id)
 
-        assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
+        assert repository.progress == [16, 33, 50, 66, 83, 100]
         stored = [{n for n, v in seen.items() if v.state is VariantState.STORED} for seen in repository.recorded]
-        assert [len(names) for names in stored] == [1, 2, 3, 4, 5, 6, 7, 8]
+        assert [len(names) for names in stored] == [1, 2, 3, 4, 5, 6]
         assert all(earlier < later for earlier, later in pairwise(stored))
         waiting = [v for seen in repository.recorded for v in seen.values() if v.state is VariantState.WAITING]
         assert {(variant.bytes, variant.milliseconds) for variant in waiting} == {(None, None)}
@@ -114,7 +146,7 @@ class TestComplete:
         store: CountingStore,
         upload: Upload,
     ) -> None:
-        variant = SIZES.standard[3]
+        variant = STANDARD[3]
         await variant_service.fetch(upload.upload_id, variant)
         await variant_service.drain()
         puts = store.count("put")
@@ -131,15 +163,15 @@ class TestComplete:
     async def test_measured_quality_is_recorded_for_any_variant(
         self, variant_service: VariantService, repository: WatchedRepository, store: CountingStore, upload: Upload
     ) -> None:
-        sizes = Sizes(Size("card", 110, 100, Fit.COVER, auto_quality=True))
-        asked = next(variant for variant in sizes.standard if variant.format is Format.WEBP)
+        sizes = Sizes(Size("card", 110, 100, Fit.COVER, auto_quality=True, warm=tuple(Format)))
+        asked = next(variant for variant in sizes.variants if variant.format is Format.WEBP)
         await variant_service.fetch(upload.upload_id, asked)
         await variant_service.drain()
 
         assert await deliver(WarmUp(repository, variant_service, sizes).run, upload.upload_id) is COMPLETE
 
         known = (await repository.find(upload.upload_id))[0].variants
-        for variant in sizes.standard:
+        for variant in sizes.variants:
             metadata = (await store.inner.head(variant_key(upload.upload_id, variant))).metadata
             measured = (known[variant.name].quality, known[variant.name].score)
             if variant.format is Format.PNG:
@@ -222,7 +254,7 @@ class TestFailed:
     async def test_variants_made_by_requests_are_kept(
         self, warmup: WarmUp, variant_service: VariantService, store: CountingStore, upload: Upload
     ) -> None:
-        await variant_service.fetch(upload.upload_id, SIZES.standard[5])
+        await variant_service.fetch(upload.upload_id, STANDARD[5])
         await variant_service.drain()
         await store.inner.put(original_key(upload.upload_id), b"damaged", content_type="image/jpeg")
 

@@ -126,7 +126,7 @@ class TestDatabaseOutage:
         try:
             await repository.called("record")
 
-            fetched = await impatient.fetch(other.upload_id, SIZES.standard[0])
+            fetched = await impatient.fetch(other.upload_id, SIZES.variants[0])
             assert fetched.tier is Tier.DERIVED
 
             repository.fail("record", 0)

@@ -132,7 +132,7 @@ class TestClaims:
 
         await warmup.run(Delivery(upload.upload_id, report=report))
 
-        assert heard == [12, 25, 37, 50, 62, 75, 87, 100]
+        assert heard == [16, 33, 50, 66, 83, 100]
 
 
 class TestLost:
@@ -173,7 +173,7 @@ class TestLost:
         results = await asyncio.gather(*(deliver(warmup.run, upload.upload_id) for _ in range(2)))
 
         assert sorted(results, key=str) == [None, COMPLETE]
-        assert repository.progress == [12, 25, 37, 50, 62, 75, 87, 100]
+        assert repository.progress == [16, 33, 50, 66, 83, 100]
         assert store.count("download") == 1
 
     async def test_job_lost_during_work_is_abandoned(

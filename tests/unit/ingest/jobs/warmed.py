@@ -7,7 +7,8 @@ from tests.unit.ingest.examples import SIZES
 from tests.unit.ingest.repositories import WatchedRepository
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
-NAMES = [variant.name for variant in SIZES.standard]
+STANDARD = SIZES.standard(alpha=False)
+NAMES = [variant.name for variant in STANDARD]
 
 
 async def status(repository: WatchedRepository, upload_id: UploadId) -> tuple[JobStatus, int, str | None]:

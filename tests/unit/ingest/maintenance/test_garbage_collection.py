@@ -27,7 +27,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 NOW = timedelta(0)
 """Everything counts as old."""
 
-VARIANT = SIZES.standard[0]
+VARIANT = SIZES.variants[0]
 
 
 class Scene:

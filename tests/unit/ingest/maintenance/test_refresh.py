@@ -19,7 +19,7 @@ from tests.unit.ingest.examples import SIZES, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-FIRST, SECOND, *_ = SIZES.standard
+FIRST, SECOND, *_ = SIZES.variants
 LARGE = Variant(FIRST.size, FIRST.format, 2)
 
 

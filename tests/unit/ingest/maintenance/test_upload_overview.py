@@ -10,7 +10,7 @@ from ingest.maintenance.upload_overview import Overview
 from ingest.records import VariantState, WarmedVariant
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variants_prefix
-from proxy.model import Format, UploadId, new_upload_id
+from proxy.model import UploadId, new_upload_id
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from tests.fakes import CountingStore
@@ -50,7 +50,7 @@ async def test_overview_combines_catalog_and_store(
 ) -> None:
     upload = accepted()
     upload_id = upload.upload_id
-    known = {"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5), "tiny.png": WarmedVariant("")}
+    known = {"tiny.jpg": WarmedVariant("", VariantState.STORED, 1, 12.5), "tiny.webp": WarmedVariant("")}
     await repository.begin(upload_id)
     await repository.accept(accepted(upload_id, variants=known))
     await store.put(original_key(upload_id), b"original", content_type="image/jpeg")
@@ -67,7 +67,7 @@ async def test_overview_combines_catalog_and_store(
     assert document["dimensions"] == {"width": upload.width, "height": upload.height}
     assert document["urls"]["tiny"]["avif"] == f"{CDN}/images/{upload_id}/tiny.avif"
     variants = document["variants"]
-    assert list(variants) == [*(f"tiny.{format}" for format in Format), "bygone.jpg", "tiny@2x.webp"]
+    assert list(variants) == ["tiny.jpg", "tiny.webp", "tiny.avif", "bygone.jpg", "tiny@2x.webp"]
     assert variants["tiny.jpg"] == {
         "state": "stored",
         "bytes": 5,
@@ -78,14 +78,24 @@ async def test_overview_combines_catalog_and_store(
         "stale": False,
         "url": f"{CDN}/images/{upload_id}/tiny.jpg",
     }
-    assert variants["tiny.png"] == {
+    assert variants["tiny.webp"] == {
         **NOTHING_STORED,
         "milliseconds": None,
-        "url": f"{CDN}/images/{upload_id}/tiny.png",
+        "url": f"{CDN}/images/{upload_id}/tiny.webp",
     }
     assert (variants["tiny@2x.webp"]["stale"], variants["tiny@2x.webp"]["bytes"]) == (True, 3)
     assert variants["tiny@2x.webp"]["url"] == f"{CDN}/images/{upload_id}/tiny@2x.webp"
     assert (variants["bygone.jpg"]["stale"], variants["bygone.jpg"]["url"]) == (True, None)
+
+
+async def test_standard_variants_of_a_transparent_upload_are_shown(
+    overview: Overview, repository: WatchedRepository
+) -> None:
+    upload = accepted(format="png", alpha=True)
+    await repository.begin(upload.upload_id)
+    await repository.accept(upload)
+
+    assert list((await overview.of(upload.upload_id))["variants"]) == ["tiny.png", "tiny.webp", "tiny.avif"]
 
 
 async def test_variant_missing_in_the_store_is_waiting(overview: Overview, repository: WatchedRepository) -> None:

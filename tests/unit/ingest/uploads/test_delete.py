@@ -36,7 +36,7 @@ async def test_delete_leaves_nothing(
     uploads: UploadService, warmup: WarmUp, store: CountingStore, database: Database
 ) -> None:
     upload_id = await warmed(uploads, warmup)
-    assert len(await store.keys(f"images/{upload_id}/")) == len(SIZES.standard)
+    assert len(await store.keys(f"images/{upload_id}/")) == len(SIZES.standard(alpha=False))
 
     await uploads.delete(upload_id)
 
@@ -115,7 +115,8 @@ async def test_other_uploads_are_kept(
     await uploads.delete(upload_id)
 
     assert await repository.find(other) == before
-    assert await store.keys() == sorted([original_key(other), *(f"images/{other}/{v.name}" for v in SIZES.standard)])
+    variants = [f"images/{other}/{variant.name}" for variant in SIZES.standard(alpha=False)]
+    assert await store.keys() == sorted([original_key(other), *variants])
 
 
 @pytest.mark.heavy
@@ -123,12 +124,12 @@ async def test_deleted_upload_is_not_served(
     uploads: UploadService, warmup: WarmUp, variant_service: VariantService
 ) -> None:
     upload_id = await warmed(uploads, warmup)
-    await variant_service.fetch(upload_id, SIZES.standard[0])
+    await variant_service.fetch(upload_id, SIZES.variants[0])
 
     await uploads.delete(upload_id)
 
     with pytest.raises(UnknownUpload):
-        await variant_service.fetch(upload_id, SIZES.standard[0])
+        await variant_service.fetch(upload_id, SIZES.variants[0])
 
 
 @pytest.mark.heavy

@@ -17,7 +17,7 @@ from tests.unit.ingest.web.problems import assert_problem
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-NAMES = [f"{size}.{format}" for size in ("small", "medium", "large") for format in ("jpg", "png", "webp", "avif")]
+NAMES = [f"{size}.{format}" for size in ("small", "medium", "large") for format in ("jpg", "webp", "avif")]
 WAITING = {"state": "waiting", "bytes": None, "milliseconds": None, "quality": None, "score": None}
 
 

@@ -206,7 +206,7 @@ def test_urls_have_every_size_and_format_and_no_more() -> None:
 
     assert {
         url.removeprefix(f"https://cdn.test/images/{ID}/") for formats in urls.values() for url in formats.values()
-    } == {variant.name for variant in DEFAULT.standard}
+    } == {variant.name for variant in DEFAULT.variants}
     assert all(
         DEFAULT.parse(url.split("/")[-1]) == Variant(DEFAULT[size], format)
         for size, formats in urls.items()

@@ -16,7 +16,7 @@ from tests.unit.proxy.variants.stale import put_stale
 
 Make = Callable[..., VariantService]
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))
-ALL = SIZES.standard
+ALL = SIZES.variants
 
 
 async def ensured(

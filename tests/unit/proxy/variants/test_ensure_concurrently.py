@@ -21,7 +21,7 @@ from tests.unit.proxy.variants.stale import put_stale
 
 Make = Callable[..., VariantService]
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))
-ALL = SIZES.standard
+ALL = SIZES.variants
 ORDER = ALL[::-1]
 """The order in which the fake pool renders."""
 

@@ -103,13 +103,13 @@ async def test_concurrent_fetches_share_one_derivation(
 async def test_ensure_and_fetch_produce_the_same_bytes(variant_service: VariantService, store: CountingStore) -> None:
     warmed, requested = [await upload(store, photograph_bytes("rocket.jpg")) for _ in range(2)]
 
-    made = [one.variant async for one in variant_service.ensure(warmed, SIZES.standard)]
-    for variant in SIZES.standard:
+    made = [one.variant async for one in variant_service.ensure(warmed, SIZES.variants)]
+    for variant in SIZES.variants:
         await variant_service.fetch(requested, variant)
     await variant_service.drain()
 
-    assert sorted(variant.name for variant in made) == sorted(variant.name for variant in SIZES.standard)
-    for variant in SIZES.standard:
+    assert sorted(variant.name for variant in made) == sorted(variant.name for variant in SIZES.variants)
+    for variant in SIZES.variants:
         by_warm_up = await store.inner.get(variant_key(warmed, variant))
         by_request = await store.inner.get(variant_key(requested, variant))
         assert by_warm_up.body == by_request.body, variant.name
@@ -138,12 +138,12 @@ async def test_corrupt_original_is_refused_and_the_process_is_reused(
 @pytest.mark.heavy
 async def test_abandoned_ensure_frees_its_process(variant_service: VariantService, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
-    warm_up = variant_service.ensure(upload_id, SIZES.standard)
+    warm_up = variant_service.ensure(upload_id, SIZES.variants)
     await anext(warm_up)
     await warm_up.aclose()
     await asyncio.sleep(0)
 
-    results = [await variant_service.fetch(upload_id, variant) for variant in SIZES.standard]
+    results = [await variant_service.fetch(upload_id, variant) for variant in SIZES.variants]
     await variant_service.drain()
 
     assert {result.tier for result in results} == {Tier.MEMORY, Tier.DERIVED}
