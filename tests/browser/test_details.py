@@ -11,6 +11,7 @@ from tests.browser.conftest import SIDES
 from tests.browser.visits import Complaints, choose, screenshot, wait_for_image, wait_for_upload, wait_for_warm_up
 from tests.http_client import http
 from tests.photographs import photograph_bytes
+from tests.pictures import disc, png
 from tests.service import Service
 
 
@@ -43,8 +44,10 @@ def test_gallery_shows_the_variants_of_the_api(picture: Page, service: Service, 
     shown = {}
     for card in picture.locator(".card").all():
         image = card.get_by_role("img")
-        wait_for_image(image)
         name = image.get_attribute("alt")
+        if name.endswith("png"):
+            continue
+        wait_for_image(image)
         assert image.get_attribute("src") == card.get_by_role("link").get_attribute("href") == urls[name]
         shown[name] = {
             part: float(card.locator(f"data[data-part={part}]").get_attribute("value"))
@@ -55,6 +58,40 @@ def test_gallery_shows_the_variants_of_the_api(picture: Page, service: Service, 
         expect(card.locator("h5")).to_have_text(name.split(".")[1])
     assert shown == {name: {key: known[key] for key in ("bytes", "milliseconds")} for name, known in variants.items()}
     screenshot(picture, "picture-light")
+
+
+def test_variants_outside_the_warm_up_are_derived_only_on_demand(
+    picture: Page, service: Service, upload_id: str
+) -> None:
+    card = picture.locator(".card").filter(has=picture.get_by_role("img", name="medium.png"))
+    image, button = card.get_by_role("img"), card.get_by_role("button", name="Derive and show medium.png")
+    wait_for_image(picture.get_by_role("img", name="large.avif").last)
+    for name in ("small", "medium", "large"):
+        assert picture.locator(f"img[alt='{name}.png']").get_attribute("src") is None
+    assert service.metric("darkroom_derivations_total", format="png") == 0
+
+    button.click()
+
+    wait_for_image(image)
+    expect(button).to_be_hidden()
+    expect(card.get_by_role("link")).to_be_focused()
+    size = len(http.get(f"{service.url}{image.get_attribute('src')}").content)
+    expect(card.locator("data[data-part=bytes]")).to_have_attribute("value", str(size))
+    expect(card.locator("[data-part=pixels]")).to_have_text("90 × 90")
+    assert service.metric("darkroom_derivations_total", format="png") == 1
+
+
+@pytest.mark.slow
+def test_transparent_upload_is_compared_with_its_png(page: Page, service: Service) -> None:
+    files = {"image": ("disc.png", png(disc((200, 30, 30))))}
+    upload_id = str(http.post(f"{service.url}/images/upload", files=files, timeout=30).json()["uploadId"])
+    page.goto(f"/#{upload_id}")
+    wait_for_warm_up(page)
+
+    expect(page.get_by_role("slider")).to_have_attribute("aria-valuetext", "50% png, 50% avif")
+    expect(page.locator("#details [data-part=warmup]")).to_contain_text("9 of 9 variants ready")
+    wait_for_image(page.locator(".card").get_by_role("img", name="small.png"))
+    assert http.get(f"{service.url}/images/{upload_id}/small.png").headers["cache-status"] == "darkroom; hit"
 
 
 @pytest.mark.slow

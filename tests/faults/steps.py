@@ -133,7 +133,7 @@ class Life:
 
 def targets() -> list[Target]:
     recipes = Recipes(Settings())
-    return [recipes.target(variant) for variant in SIZES.variants]
+    return [recipes.target(variant) for variant in SIZES.standard(alpha=False)]
 
 
 def live(folder: Path, last: int) -> None:

@@ -3,7 +3,7 @@
 import { copyOnClick } from "./clipboard.js";
 import { cloneTemplate, partsOf } from "./dom.js";
 import { formatBytes, formatMilliseconds, formatPixels } from "./formatting.js";
-import { loadImage, paintPlaceholder, sizeOf } from "./frame.js";
+import { bytesOf, loadImage, paintPlaceholder, sizeOf } from "./frame.js";
 
 export class Card {
   #url;
@@ -19,13 +19,18 @@ export class Card {
     this.root = cloneTemplate("card-template");
     this.#url = url;
     this.#parts = partsOf(this.root);
-    const { frame, image, title, copy } = this.#parts;
+    const { frame, image, title, copy, show } = this.#parts;
     title.textContent = format;
     frame.href = url;
     frame.setAttribute("aria-label", `Open ${this.name}`);
     paintPlaceholder(frame, placeholder);
     image.alt = this.name;
     copy.setAttribute("aria-label", `Copy the URL of ${this.name}`);
+    show.setAttribute("aria-label", `Derive and show ${this.name}`);
+    show.addEventListener("click", () => {
+      this.load();
+      frame.focus(); // the button disappears
+    });
     copyOnClick(copy, () => new URL(url, location.href).href, announce);
   }
 
@@ -42,10 +47,19 @@ export class Card {
     this.#parts.bar.style.setProperty("--share", String((variant.bytes ?? 0) / largest));
   }
 
+  /** Offers a variant that warm-ups do not derive. It is not loaded unasked: that would derive and store it. */
+  offer() {
+    this.#parts.show.hidden = this.#parts.image.hasAttribute("src");
+  }
+
   /** Loads the image. The server derives the variant if it is not stored yet. */
   load() {
-    const { frame, image } = this.#parts;
-    loadImage(frame, image, this.#url, () => this.#write("pixels", formatPixels(sizeOf(image))));
+    const { frame, image, bytes, show } = this.#parts;
+    show.hidden = true;
+    loadImage(frame, image, this.#url, () => {
+      this.#write("pixels", formatPixels(sizeOf(image)));
+      if (!bytes.value) this.#fill("bytes", bytesOf(this.#url), formatBytes);
+    });
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import { partsOf } from "./dom.js";
 import { compareSizes } from "./formatting.js";
-import { loadImage, paintPlaceholder, sizeOf } from "./frame.js";
+import { bytesOf, loadImage, paintPlaceholder, sizeOf } from "./frame.js";
 
 /** @typedef {{name: string, format: string, url: string, image: HTMLImageElement}} Side */
 
@@ -23,7 +23,8 @@ export class Compare {
   }
 
   /**
-   * Chooses the last size, and its first format against its last: the oldest against the newest.
+   * Chooses the last size, and the format for older clients against the last, which is the newest. The former is PNG for
+   * transparent images, which have no preview.
    * @param {import("./api.js").Upload} upload
    */
   show({ urls, placeholder }) {
@@ -33,7 +34,7 @@ export class Compare {
     this.#variants = {};
     this.#loadAll = false;
     fillSelect(size, Object.keys(urls), -1);
-    fillSelect(left, formats, 0);
+    fillSelect(left, formats, placeholder.dataUrl ? 0 : formats.indexOf("png"));
     fillSelect(right, formats, -1);
     for (const image of [leftImage, rightImage]) image.removeAttribute("src");
     delete stage.dataset.image;
@@ -55,7 +56,7 @@ export class Compare {
     for (const { name, url, image } of [left, right]) {
       image.alt = name;
       const ready = this.#loadAll || this.#variants[name]?.state === "stored";
-      if (ready) loadImage(stage, image, url, () => this.#setAspectRatio(image));
+      if (ready) loadImage(stage, image, url, () => this.#onLoad(image));
     }
     this.#parts.leftTag.textContent = left.format;
     this.#parts.rightTag.textContent = right.format;
@@ -74,9 +75,10 @@ export class Compare {
   }
 
   /** @param {HTMLImageElement} image that has loaded */
-  #setAspectRatio(image) {
+  #onLoad(image) {
     const { width, height } = sizeOf(image);
     this.#parts.stage.style.setProperty("--ratio", `${width} / ${height}`);
+    this.#render(); // the bytes may be known now
   }
 
   /**
@@ -84,9 +86,9 @@ export class Compare {
    * @param {Side} right
    */
   #describeSavings(left, right) {
-    const [first, second] = [left, right].map(({ name, format }) => ({
+    const [first, second] = [left, right].map(({ name, format, url }) => ({
       name: format.toUpperCase(),
-      bytes: this.#variants[name]?.bytes ?? null,
+      bytes: this.#variants[name]?.bytes ?? bytesOf(url),
     }));
     if (left.format === right.format) return "Choose two different formats.";
     if (first.bytes === null || second.bytes === null) return "Sizes appear when both are ready.";

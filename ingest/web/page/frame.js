@@ -32,6 +32,18 @@ export function loadImage(frame, image, url, onLoad) {
 }
 
 /**
+ * The bytes of an image that has loaded. The status has those of the variants of the warm-up only. Null if the browser does
+ * not tell.
+ * @param {string} url
+ */
+export function bytesOf(url) {
+  for (const entry of performance.getEntriesByName(new URL(url, location.href).href)) {
+    if (entry instanceof PerformanceResourceTiming && entry.encodedBodySize) return entry.encodedBodySize;
+  }
+  return null;
+}
+
+/**
  * @param {HTMLImageElement} image that has loaded
  */
 export function sizeOf({ naturalWidth, naturalHeight }) {

@@ -32,15 +32,18 @@ export class Gallery {
 
   /**
    * @param {Record<string, import("./api.js").Variant>} variants by name
-   * @param {boolean} loadAll whether to load variants that are not stored yet
+   * @param {boolean} loadAll whether to load the variants of the warm-up that are not stored yet
    */
   update(variants, loadAll) {
     for (const cards of this.#cards.values()) {
       const largest = Math.max(1, ...cards.map(({ name }) => variants[name]?.bytes ?? 0));
       for (const card of cards) {
         const variant = variants[card.name];
-        if (variant) card.update(variant, largest);
-        if (loadAll || variant?.state === "stored") card.load();
+        if (!variant) card.offer();
+        else {
+          card.update(variant, largest);
+          if (loadAll || variant.state === "stored") card.load();
+        }
       }
     }
   }

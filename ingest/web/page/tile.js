@@ -12,7 +12,7 @@ export class Tile {
     this.root = cloneTemplate("tile-template");
     this.#parts = partsOf(this.root);
     const { link, frame, image, created } = this.#parts;
-    const [url] = Object.values(Object.values(urls)[0] ?? {});
+    const url = Object.values(urls)[0]?.webp; // which warm-ups derive by default
     link.href = `#${uploadId}`;
     created.textContent = formatTime(createdAt);
     created.dateTime = createdAt;
