@@ -87,7 +87,7 @@ class Readopter:
 
     async def _describe(self, upload_id: UploadId, original: ObjectInfo) -> Upload:
         inspection = inspection_of(original) or await self._inspect(upload_id)
-        variants = waiting(upload_id, self._sizes)
+        variants = waiting(upload_id, self._sizes.standard(inspection.alpha))
         prefix = variants_prefix(upload_id)
         async for info in self._store.list(prefix):
             if known := variants.get(name := info.key.removeprefix(prefix)):
@@ -103,4 +103,5 @@ class Readopter:
             variants,
             created_at_of(original),
             PrivateMetadata(inspection.private, inspection.private_exif),
+            inspection.alpha,
         )
