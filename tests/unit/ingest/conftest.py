@@ -82,11 +82,17 @@ def cdn() -> RecordingCdn:
 
 
 @pytest.fixture
+def installation() -> VerifiedInstallation:
+    return VerifiedInstallation()
+
+
+@pytest.fixture
 def uploads(
     *,
     store: CountingStore,
     pool: RenderPool,
     repository: WatchedRepository,
+    installation: VerifiedInstallation,
     queue: RecordingQueue,
     cdn: RecordingCdn,
     variant_service: VariantService,
@@ -97,7 +103,7 @@ def uploads(
         store=store,
         pool=pool,
         repository=repository,
-        installation=VerifiedInstallation(),
+        installation=installation,
         queue=queue,
         cdn=cdn,
         variant_service=variant_service,

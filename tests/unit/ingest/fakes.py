@@ -53,15 +53,15 @@ class RecordingCdn:
         self.invalidated += tags
 
 
+@dataclass
 class VerifiedInstallation:
-    """Database and store that belong together. Raises `failures`, one a call, first."""
+    """Database and store that belong together. Raises `failures`, one for each call, first."""
 
-    def __init__(self, *failures: ServiceError) -> None:
-        self._failures = list(failures)
+    failures: list[ServiceError] = field(default_factory=list)
 
     async def verify(self) -> None:
-        if self._failures:
-            raise self._failures.pop(0)
+        if self.failures:
+            raise self.failures.pop(0)
 
 
 @dataclass

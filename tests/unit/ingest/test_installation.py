@@ -102,6 +102,20 @@ async def test_servers_that_start_together_agree(pair: Pair, tmp_path: Path) -> 
         await database.close()
 
 
+async def test_server_that_looked_before_another_started_agrees_with_it(pair: Pair) -> None:
+    await pair.add_row()
+    gate = pair.store.hold("get")
+    late = asyncio.create_task(pair.installation().verify())
+    await gate.reached.wait()  # it has seen that the database has no id
+
+    await Installation(pair.store.inner, pair.table).verify()
+    gate.open()
+
+    await late
+    in_database, in_store = await pair.ids()
+    assert in_database == StoredId(in_store, bound=True)
+
+
 async def test_first_start_that_was_killed_half_way_is_completed(pair: Pair) -> None:
     await pair.add_row()
     await pair.table.create(StoredId(OURS, bound=False))

@@ -5,12 +5,13 @@ from collections.abc import Iterable
 
 import pytest
 
+from ingest.ingest_errors import CatalogUnavailable, InstallationMismatch
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
 from ingest.records import Job, JobStatus, Upload
-from proxy.errors import StoreUnavailable, Undecodable
+from proxy.errors import ServiceError, StoreUnavailable, Undecodable
 from proxy.model import UploadId
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import ScriptedVariantService, VerifiedInstallation
@@ -35,18 +36,25 @@ class Broken(MemoryRepository):
         return await super().find(upload_id)
 
 
-def worker_over(repository: MemoryRepository, variant_service: ScriptedVariantService) -> Worker:
+def worker_over(
+    repository: MemoryRepository, variant_service: ScriptedVariantService, *failures: ServiceError
+) -> Worker:
+    """`failures`: of the first looks whether database and store belong together."""
     queue = LocalQueue(repository)
-    return Worker(
-        queue, WarmUp(repository, variant_service, SIZES), Reconciler(repository, queue), VerifiedInstallation()
-    )
+    installation = VerifiedInstallation(list(failures))
+    return Worker(queue, WarmUp(repository, variant_service, SIZES), Reconciler(repository, queue), installation)
 
 
-def work(repository: MemoryRepository, variant_service: ScriptedVariantService, *, seconds: float = 600) -> None:
+def work(
+    repository: MemoryRepository,
+    variant_service: ScriptedVariantService,
+    *failures: ServiceError,
+    seconds: float = 600,
+) -> None:
     """Runs a worker for the given time, then stops it."""
 
     async def story() -> None:
-        worker = asyncio.create_task(worker_over(repository, variant_service).run())
+        worker = asyncio.create_task(worker_over(repository, variant_service, *failures).run())
         await asyncio.sleep(seconds)
         assert not worker.done()
         await eventually(worker)
@@ -155,3 +163,25 @@ def test_concurrent_consumers_share_jobs() -> None:
 
     assert statuses(repository, uploads) == [COMPLETE] * 10
     assert variant_service.attempts == 10
+
+
+def test_worker_waits_while_store_or_database_are_unavailable() -> None:
+    uploads = [accepted()]
+    repository = MemoryRepository(*uploads)
+
+    work(repository, ScriptedVariantService(), StoreUnavailable("away"), CatalogUnavailable("away"))
+
+    assert statuses(repository, uploads) == [COMPLETE]
+
+
+def test_worker_runs_no_job_of_another_installation() -> None:
+    uploads = [accepted()]
+    repository = MemoryRepository(*uploads)
+
+    async def story() -> None:
+        with pytest.raises(InstallationMismatch):
+            await worker_over(repository, ScriptedVariantService(), InstallationMismatch("another")).run()
+
+    at_once(story())
+
+    assert statuses(repository, uploads) == [PENDING]

@@ -214,6 +214,7 @@ class TestTrash:
 
         assert await removing is False
         assert (await scene.store.get(original_key(upload.upload_id))).body == b"bytes"
+        assert scene.store.count("delete", original_key(upload.upload_id)) == (moment == "delete")
         assert scene.cdn.invalidated == []
 
     async def test_original_deleted_by_a_person_during_the_look_stays_deleted(self, scene: Scene) -> None:
