@@ -48,7 +48,7 @@ def test_doctor_with_and_without_migrations(
     code, found = examined(tmp_path, **servers)
 
     assert code == 0
-    for name in ("object store", "listing", "conditional writes", "database", "clock"):
+    for name in ("object store", "listing", "conditional writes", "versions", "database", "installation", "clock"):
         assert found[name][0] == "ok", found[name]
     assert found["queue"][0] == "warning"  # this one keeps nothing on disk
     assert "appendonly" in found["queue"][1]
@@ -71,7 +71,7 @@ def test_doctor_names_failed_dependencies_and_checks_the_rest(tmp_path: Path) ->
     failed = {name for name, (verdict, _) in found.items() if verdict == "failed"}
     assert code == 1
     assert failed == {
-        "object store", "listing", "conditional writes", "database", "queue", "CDN, missing", "CDN, stored"
+        "object store", "listing", "conditional writes", "versions", "database", "queue", "CDN, missing", "CDN, stored"
     }  # fmt: skip
     assert found["clock"][0] == "warning"
     assert found["codecs"][0] == "ok"

@@ -1,16 +1,22 @@
 """Database and object store belong together, and what the store keeps of deleted uploads."""
 
+from ingest.ingest_errors import InstallationMismatch
 from ingest.installation import Installation
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreUnavailable, Unavailable
 from proxy.keys import original_key
 from proxy.model import new_upload_id
 from proxy.storage.object_store import ObjectStore
 
 
 async def installation_ids(installation: Installation) -> CheckResult:
-    """Raises StoreUnavailable or CatalogUnavailable, InstallationMismatch among them."""
-    ids = await installation.check()
+    """Other checks report a database or store that cannot be read. Raises InstallationMismatch."""
+    try:
+        ids = await installation.check()
+    except InstallationMismatch:
+        raise
+    except Unavailable:
+        return warning("not checked: the database or the object store cannot be read yet")
     if ids.database is None and ids.store is None:
         return ok("the first start gives database and object store an id")
     if ids.mismatch:

@@ -59,6 +59,15 @@ async def test_pair_that_does_not_match_fails_with_both_ids(database: Database, 
         await installation_ids(installation)
 
 
+async def test_database_without_tables_is_left_to_its_own_check(database: Database, store: CountingStore) -> None:
+    await database.migrate("base")
+
+    found = await installation_ids(Installation(store, InstallationTable(database)))
+
+    assert found.verdict is Verdict.WARNING
+    assert found.remark.startswith("not checked")
+
+
 async def test_store_without_versions_is_ok() -> None:
     assert (await versions(MemoryStore(), delete_versions=True)).verdict is Verdict.OK
 
