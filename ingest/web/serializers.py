@@ -39,7 +39,8 @@ class Serializer:
             "placeholder": {
                 "thumbhash": upload.thumbhash,
                 "color": upload.color,
-                "dataUrl": data_url(upload.thumbhash),
+                # The ThumbHash of a small image is opaque if only a few pixels of the original are transparent.
+                "dataUrl": None if upload.alpha else data_url(upload.thumbhash),
             },
             "privacy": self._privacy(upload.private),
         }

@@ -24,7 +24,9 @@ def upload(preview: str | None = PREVIEW, color: str = "#7a6b5c", base: str = ""
     boxes = {"small": (150, 150), "large": (800, 800), "wide": (600, 200), "widest": (1200, 400)}
     return {
         "sizes": {name: {"width": width, "height": height} for name, (width, height) in boxes.items()},
-        "urls": {name: {format: f"{base}/{name}.{format}" for format in ("jpg", "webp", "avif")} for name in boxes},
+        "urls": {
+            name: {format: f"{base}/{name}.{format}" for format in ("jpg", "png", "webp", "avif")} for name in boxes
+        },
         "placeholder": {"thumbhash": "", "color": color, "dataUrl": preview},
     }
 
@@ -73,6 +75,15 @@ def test_size_when_named_selects_all_of_its_shape() -> None:
     assert [attributes.get("type") for _, attributes in candidates] == ["image/avif", "image/webp", None]
     attributes = candidates[-1][1]
     assert (attributes["src"], attributes["width"], attributes["height"]) == ("/small.jpg", "150", "150")
+
+
+def test_transparent_image_without_preview_falls_back_to_png() -> None:
+    _, *candidates = parse(picture_html(upload(preview=None), size="small"))
+
+    assert [attributes["srcset"] for _, attributes in candidates] == [
+        f"/small.{format} 150w, /large.{format} 800w" for format in ("avif", "webp", "png")
+    ]
+    assert candidates[-1][1]["src"] == "/small.png"
 
 
 @pytest.mark.parametrize("size", ["", "huge", "small.jpg"])

@@ -1,4 +1,4 @@
-"""A `<picture>` element: AVIF and WebP for browsers that support them, else JPEG, with a placeholder."""
+"""A `<picture>` element: AVIF and WebP for browsers that support them, else JPEG or PNG, with a placeholder."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def picture_html(
     """Return a `<picture>` element for an upload, from the JSON of Darkroom's API. All values are escaped.
 
     `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
-    of `size`, by default the largest. `placeholder` paints the preview over its colour in a `style` attribute; turn
-    it off if the page's Content-Security-Policy forbids inline styles.
+    of `size`, by default the largest. Older browsers get JPEG, or PNG if the image is transparent. `placeholder` paints
+    the preview over its colour in a `style` attribute; turn it off if the page's Content-Security-Policy forbids inline
+    styles.
     Raises ValueError if the upload has no such size, or if its placeholder is not valid.
 
     >>> upload: Upload = {
@@ -48,10 +49,11 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
         f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
         for format, media_type in _SOURCES.items()
     )
+    fallback = "jpg" if upload["placeholder"]["dataUrl"] else "png"  # transparent images have no preview
     style = _style(upload) if placeholder else ""
     return (
-        f'<picture>{sources}<img src="{escape(upload["urls"][chosen]["jpg"])}"'
-        f"{_candidates(upload, family, 'jpg', sizes)}"
+        f'<picture>{sources}<img src="{escape(upload["urls"][chosen][fallback])}"'
+        f"{_candidates(upload, family, fallback, sizes)}"
         f' width="{boxes[chosen]["width"]:d}" height="{boxes[chosen]["height"]:d}"'
         f' alt="{escape(alt)}" loading="{escape(loading)}" decoding="async"{style}></picture>'
     )

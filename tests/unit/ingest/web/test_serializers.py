@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from darkroom import picture_html
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
 from ingest.web.placeholder import data_url
 from ingest.web.serializers import Serializer, displayed_size
@@ -96,6 +97,17 @@ class TestPicture:
         style = picture_of().tags[-1][1]["style"]
 
         assert style == f"background:{IMAGE.color} url({data_url(IMAGE.thumbhash)}) center/cover"
+
+    def test_image_with_few_transparent_pixels_falls_back_to_png_without_a_preview(self) -> None:
+        upload = replace(IMAGE, alpha=True)
+        assert data_url(upload.thumbhash)
+
+        document = Serializer(DEFAULT, "").created(upload)
+
+        assert document["placeholder"]["dataUrl"] is None
+        attributes = Element(picture_html(document)).tags[-1][1]
+        assert attributes["src"] == f"/images/{ID}/large.png"
+        assert "style" not in attributes
 
     def test_urls_begin_with_the_base_and_are_escaped(self) -> None:
         element = picture_of(base="https://cdn.test/a&copy=b")
