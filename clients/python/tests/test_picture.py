@@ -100,12 +100,33 @@ def test_options_become_attributes() -> None:
 
 
 def test_values_with_markup_are_escaped() -> None:
-    html = picture_html(upload(base=NASTY), NASTY, alt=NASTY, loading=NASTY)
+    html = picture_html(upload(base=NASTY), NASTY, alt=NASTY)
 
     assert "<script" not in html
     attributes = image(html)
-    assert attributes["alt"] == attributes["loading"] == attributes["sizes"] == NASTY
+    assert attributes["alt"] == attributes["sizes"] == NASTY
     assert attributes["src"] == f"{NASTY}/widest.jpg"
+
+
+@pytest.mark.parametrize("loading", ["", "auto", "LAZY", NASTY])
+def test_loading_of_another_word_raises(loading: Any) -> None:
+    with pytest.raises(ValueError, match="lazy or eager"):
+        picture_html(upload(), loading=loading)
+
+
+@pytest.mark.parametrize("name", ["sizes", "urls", "placeholder"])
+@pytest.mark.parametrize("value", [None, {}, {"wide": {}}, []])
+def test_json_of_another_shape_raises(name: str, value: object) -> None:
+    document: Any = {**upload(), name: value}
+
+    with pytest.raises(ValueError, match=r"JSON|sizes|empty"):
+        picture_html(document)
+
+
+@pytest.mark.parametrize("document", [None, [], {}, "an upload", {"code": "not_found"}])
+def test_json_that_is_no_upload_raises(document: Any) -> None:
+    with pytest.raises(ValueError, match="JSON of an upload"):
+        picture_html(document)
 
 
 @pytest.mark.parametrize("color", ["red", "#fff", "#7a6b5c;x:url(//evil.test)", "#7A6B5C", ""])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from html import escape
-from typing import Literal
+from typing import Literal, get_args
 
 from darkroom.documents import Dimensions, Upload
+
+Loading = Literal["lazy", "eager"]
+_LOADING = get_args(Loading)
 
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
 _DATA_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
@@ -19,7 +22,7 @@ def picture_html(
     *,
     alt: str = "",
     size: str | None = None,
-    loading: Literal["lazy", "eager"] = "lazy",
+    loading: Loading = "lazy",
     placeholder: bool = True,
 ) -> str:
     """Return a `<picture>` element for an upload, from the JSON of Darkroom's API. All values are escaped.
@@ -28,7 +31,7 @@ def picture_html(
     of `size`, by default the largest. Older browsers get JPEG, or PNG if the image is transparent. `placeholder` paints
     the preview over its colour in a `style` attribute; turn it off if the page's Content-Security-Policy forbids inline
     styles.
-    Raises ValueError if the upload has no such size, or if its placeholder is not valid.
+    Raises ValueError if the upload has no such size, if it is not the API's JSON, or if `loading` is another word.
 
     >>> upload: Upload = {
     ...     "sizes": {"small": {"width": 150, "height": 150}},
@@ -40,6 +43,15 @@ def picture_html(
 type="image/webp" srcset="/s.webp 150w" sizes="(min-width: 40em) 50vw, 100vw"><img src="/s.jpg" srcset="/s.jpg 150w" \
 sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loading="lazy" decoding="async"></picture>
     """
+    if loading not in _LOADING:
+        raise ValueError(f"loading is {' or '.join(_LOADING)}, not {loading!r}")
+    try:
+        return _element(upload, sizes, alt=alt, size=size, loading=loading, placeholder=placeholder)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is not the JSON of an upload from Darkroom's API ({error!r})") from error
+
+
+def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading: Loading, placeholder: bool) -> str:
     boxes = upload["sizes"]
     chosen = max(boxes, key=lambda name: boxes[name]["width"]) if size is None else size
     if chosen not in boxes:
@@ -55,7 +67,7 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
         f'<picture>{sources}<img src="{escape(upload["urls"][chosen][fallback])}"'
         f"{_candidates(upload, family, fallback, sizes)}"
         f' width="{boxes[chosen]["width"]:d}" height="{boxes[chosen]["height"]:d}"'
-        f' alt="{escape(alt)}" loading="{escape(loading)}" decoding="async"{style}></picture>'
+        f' alt="{escape(alt)}" loading="{loading}" decoding="async"{style}></picture>'
     )
 
 
