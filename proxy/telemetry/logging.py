@@ -43,8 +43,11 @@ class _Structured(logging.Handler):
 
     @override
     def emit(self, record: logging.LogRecord) -> None:
-        level = record.levelno // 10 * 10  # structlog supports only the standard levels
-        structlog.get_logger().log(level, record.getMessage(), library=record.name, exc_info=record.exc_info)
+        level = min(record.levelno // 10 * 10, logging.CRITICAL)  # structlog supports only the standard levels
+        try:
+            structlog.get_logger().log(level, record.getMessage(), library=record.name, exc_info=record.exc_info)
+        except Exception:  # a message that its arguments do not fit must not fail the caller
+            self.handleError(record)
 
 
 def request_id() -> str | None:

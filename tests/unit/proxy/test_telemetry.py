@@ -95,6 +95,32 @@ def test_library_logs_are_routed_through_structlog(capsys: pytest.CaptureFixture
 
 
 @pytest.mark.usefixtures("restored_logging")
+def test_library_log_with_wrong_arguments_does_not_raise(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    configure_logging("json", "info")
+    handler = logging.getLogger().handlers[-1]
+    record = logging.LogRecord("some.library", logging.WARNING, "file.py", 1, "%d pictures", ("x",), None)
+
+    handler.emit(record)  # not through a logger: pytest's own handlers raise
+
+    assert "%d pictures" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("restored_logging")
+@pytest.mark.parametrize(("level", "name"), [(35, "warning"), (50, "critical"), (60, "critical"), (1000, "critical")])
+def test_library_log_of_a_level_of_its_own_has_the_next_lower_one(
+    capsys: pytest.CaptureFixture[str], level: int, name: str
+) -> None:
+    configure_logging("json", "info")
+
+    logging.getLogger("some.library").log(level, "odd")
+
+    assert json.loads(capsys.readouterr().err)["level"] == name
+
+
+@pytest.mark.usefixtures("restored_logging")
 def test_console_logs_respect_the_level(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("console", "error")
 
