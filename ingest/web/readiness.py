@@ -31,6 +31,7 @@ async def serve_health(ingest: IngestServices, host: str, port: int) -> AsyncIte
         port=port,
         http="proxy.web.bounded_http:BoundedHttp",
         ws="none",
+        log_config=None,  # `configure_logging` did it
         log_level="warning",
         access_log=False,
         server_header=False,
