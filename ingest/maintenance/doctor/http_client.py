@@ -33,9 +33,6 @@ class _NoRedirects(HTTPRedirectHandler):
         return None
 
 
-_opener = build_opener(_NoRedirects)
-
-
 async def fetch(url: str) -> Answer:
     # When the check's deadline passes, the thread goes on until its own timeout.
     return await anyio.to_thread.run_sync(_fetch, url, abandon_on_cancel=True)
@@ -44,7 +41,7 @@ async def fetch(url: str) -> Answer:
 def _fetch(url: str) -> Answer:
     request = Request(url, headers={"User-Agent": "darkroom doctor", "Accept": "image/*"})  # noqa: S310 - settings allow http and https alone
     try:
-        with _opener.open(request, timeout=_TIMEOUT) as answer:
+        with build_opener(_NoRedirects).open(request, timeout=_TIMEOUT) as answer:
             return Answer(answer.status, answer.headers, answer.read(_MAX_BODY))
     except HTTPError as error:  # a response like any other
         with error:

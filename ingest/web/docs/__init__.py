@@ -13,13 +13,13 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
 _FOLDER = Path(__file__).parent
-# Located without importing, which would read the package's nine megabytes into memory twice.
-_SWAGGER = Path(str(distribution("offapi").locate_file("offapi")))
-_FILES: Mapping[str, tuple[Path, str]] = {
-    "/docs": (_FOLDER / "index.html", "text/html"),
-    "/docs/start.js": (_FOLDER / "start.js", "text/javascript"),
-    "/docs/swagger-ui.js": (_SWAGGER / "swagger_bundle.js", "text/javascript"),
-    "/docs/swagger-ui.css": (_SWAGGER / "swagger_style.css", "text/css"),
+_OWN_FILES: Mapping[str, tuple[str, str]] = {
+    "/docs": ("index.html", "text/html"),
+    "/docs/start.js": ("start.js", "text/javascript"),
+}
+_SWAGGER_FILES: Mapping[str, tuple[str, str]] = {
+    "/docs/swagger-ui.js": ("swagger_bundle.js", "text/javascript"),
+    "/docs/swagger-ui.css": ("swagger_style.css", "text/css"),
 }
 _HEADERS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
 # `data:` is for icons in Swagger UI's style sheet, `blob:` for pictures in responses.
@@ -28,7 +28,7 @@ _POLICY: Mapping[str, str] = {
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }
 
-DOCS_PATHS = ("/openapi.json", *_FILES)
+DOCS_PATHS = ("/openapi.json", *_OWN_FILES, *_SWAGGER_FILES)
 
 
 def docs_routes(describe: Callable[[], Mapping[str, Any]]) -> list[Route]:
@@ -41,9 +41,15 @@ def docs_routes(describe: Callable[[], Mapping[str, Any]]) -> list[Route]:
     async def openapi(_request: Request) -> Response:
         return Response(await anyio.to_thread.run_sync(body), headers=_HEADERS, media_type="application/json")
 
-    return [Route("/openapi.json", openapi), *(Route(path, _serve, methods=["GET"]) for path in _FILES)]
+    # Located without importing, which would read the package's nine megabytes into memory twice.
+    swagger = Path(str(distribution("offapi").locate_file("offapi")))
+    own = [_file_route(path, _FOLDER / name, media_type) for path, (name, media_type) in _OWN_FILES.items()]
+    others = [_file_route(path, swagger / name, media_type) for path, (name, media_type) in _SWAGGER_FILES.items()]
+    return [Route("/openapi.json", openapi), *own, *others]
 
 
-async def _serve(request: Request) -> Response:
-    path, media_type = _FILES[request.url.path]
-    return FileResponse(path, headers={**_HEADERS, **_POLICY}, media_type=media_type)
+def _file_route(path: str, file: Path, media_type: str) -> Route:
+    async def serve(_request: Request) -> Response:
+        return FileResponse(file, headers={**_HEADERS, **_POLICY}, media_type=media_type)
+
+    return Route(path, serve, methods=["GET"])

@@ -1,10 +1,12 @@
 """`/docs`: Swagger UI, with all files from this server and a policy that allows nothing else."""
 
 import re
+import runpy
 from html.parser import HTMLParser
 
 import pytest
 
+from ingest.web import docs
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -15,6 +17,15 @@ TYPES = {
     "/docs/swagger-ui.js": "text/javascript; charset=utf-8",
     "/docs/swagger-ui.css": "text/css; charset=utf-8",
 }
+
+
+async def test_import_looks_up_no_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_name: str) -> None:
+        raise AssertionError("looked up at import")
+
+    monkeypatch.setattr("importlib.metadata.distribution", fail)
+
+    assert set(runpy.run_path(docs.__file__)["DOCS_PATHS"]) == {"/openapi.json", *TYPES}
 
 
 class Sources(HTMLParser):

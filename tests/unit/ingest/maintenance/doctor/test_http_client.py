@@ -44,3 +44,12 @@ async def test_fetch_returns_any_status_without_following_redirects(url: str, pa
 async def test_fetch_without_answer_raises_cdn_unavailable() -> None:
     with pytest.raises(CdnUnavailable, match=r"Cannot fetch http://127\.0\.0\.1:9/x .*check CDN_URL"):
         await fetch("http://127.0.0.1:9/x")
+
+
+async def test_fetch_uses_the_proxy_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", url)
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    answer = await fetch("http://cdn.invalid/there")
+
+    assert (answer.status, answer.body) == (200, b"seen")
