@@ -6,8 +6,9 @@ from ingest.records import Job, JobStatus, PrivateMetadata, Upload
 from ingest.web import schemas
 from ingest.web.placeholder import data_url
 from ingest.web.schemas import Accepted, Dimensions, Privacy, Status, UploadPage
+from proxy.imaging.resize import place
 from proxy.keys import variant_path
-from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
+from proxy.model import Format, Size, Sizes, UploadId, Variant
 from proxy.settings import Settings
 
 
@@ -106,7 +107,5 @@ class Serializer:
 
 def displayed_size(size: Size, upload: Upload) -> tuple[int, int]:
     """Returns width and height in pixels at which a size displays this picture."""
-    if size.fit is Fit.COVER and size.width and size.height:
-        return size.width, size.height
-    scale = min(1.0, (size.width or upload.width) / upload.width, (size.height or upload.height) / upload.height)
-    return max(1, round(upload.width * scale)), max(1, round(upload.height * scale))
+    placement = place((upload.width, upload.height), size.width, size.height, size.fit)
+    return placement.width, placement.height
