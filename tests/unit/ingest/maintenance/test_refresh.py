@@ -1,11 +1,14 @@
 """Stale variants are found, estimated and derived again; others are kept."""
 
+from dataclasses import replace
+
 import pytest
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance.refresh import Findings, Refresher, RefreshReport
+from ingest.records import VariantState, WarmedVariant
 from ingest.uploads.upload_service import UploadService
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
@@ -15,7 +18,7 @@ from proxy.storage.object_store import ObjectStore
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.examples import SIZES, accepted, picture
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,7 +59,7 @@ async def test_current_variants_are_not_stale(
 
 
 @pytest.mark.heavy
-async def test_stale_variants_are_counted_and_estimated(
+async def test_stale_variants_are_counted(
     uploads: UploadService, warmup: WarmUp, refresher: Refresher, store: CountingStore
 ) -> None:
     ids = [await warmed(uploads, warmup) for _ in range(3)]
@@ -69,8 +72,22 @@ async def test_stale_variants_are_counted_and_estimated(
     assert seen == [(1, 2), (2, 4)]
     assert (findings.uploads, findings.variants, findings.size) == (2, 4, size)
     assert findings.recipes == {f"of-{FIRST.format}", f"of-{SECOND.format}"}
-    assert findings.seconds is not None
-    assert 0 < findings.seconds < 60
+
+
+async def test_cost_is_the_mean_of_measured_times(
+    repository: JobRepository, refresher: Refresher, store: CountingStore
+) -> None:
+    uploads = [accepted(), accepted()]
+    for upload, factor in zip(uploads, (1, 3), strict=True):
+        times = {FIRST.name: 100.0 * factor, SECOND.name: 1000.0 * factor}
+        variants = {name: WarmedVariant("/", VariantState.STORED, 1, time) for name, time in times.items()}
+        await repository.begin(upload.upload_id)
+        await repository.accept(replace(upload, variants=variants))
+    await make_stale(store.inner, uploads[0].upload_id, FIRST, SECOND, LARGE)
+    await make_stale(store.inner, uploads[1].upload_id, FIRST)
+
+    # 0.2 s twice, 2 s, and the mean of both for a variant that was never measured.
+    assert (await refresher.examine()).seconds == 3.5
 
 
 async def test_cost_is_unknown_without_measurements(
