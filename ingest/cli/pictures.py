@@ -31,9 +31,11 @@ def warm(
     if as_json:
         print_json(report)
     else:
-        out().print(f"{report['complete']} complete, {len(report['failed'])} failed, {report['skipped']} skipped")
-        _print_failed(report["failed"])
-    raise typer.Exit(1 if report["failed"] else 0)
+        counts = {name: len(found) if isinstance(found, list) else found for name, found in report.items()}
+        out().print("{complete} complete, {failed} failed, {skipped} skipped, {unknown} unknown".format(**counts))
+        _print_ids("failed", report["failed"])
+        _print_ids("unknown", report["unknown"])
+    raise typer.Exit(1 if report["failed"] or report["unknown"] else 0)
 
 
 @examples("darkroom refresh --dry-run", "darkroom refresh")
@@ -64,10 +66,10 @@ def refresh(
             f"{report['variants']} variants of {report['uploads']} uploads {verb}, "
             f"{format_size(report['bytes'])}, {cost} of one processor"
         )
-        _print_failed(failed)
+        _print_ids("failed", failed)
     raise typer.Exit(1 if failed else 0)
 
 
-def _print_failed(upload_ids: list[str]) -> None:
+def _print_ids(verdict: str, upload_ids: list[str]) -> None:
     for upload_id in upload_ids:
-        out().print(f"failed: {upload_id}")
+        out().print(f"{verdict}: {upload_id}")

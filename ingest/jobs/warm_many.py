@@ -1,39 +1,54 @@
 """Warms up many uploads in bounded memory, for the command line."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from ingest.catalog.repository import JobRepository
+from ingest.ingest_errors import CatalogUnavailable
+from ingest.jobs.for_each import for_each
 from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import Job, JobStatus, Upload, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import Sizes, UploadId
 
+log = structlog.get_logger()
+
 Uploads = AsyncIterator[tuple[Upload, Job]]
 
 
 @dataclass(slots=True)
 class WarmReport:
-    """Result of a run of `darkroom warm`. `skipped`: another worker had the job, or the upload was deleted."""
+    """Result of a run of `darkroom warm`.
+
+    `skipped`: another worker had the job, or the upload was deleted meanwhile. `unknown`: no upload has this id.
+    """
 
     complete: int = 0
     skipped: int = 0
     failed: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> int:
-        return self.complete + self.skipped + len(self.failed)
+        return self.complete + self.skipped + len(self.failed) + len(self.unknown)
+
+    def add_failed(self, upload_id: UploadId, error: CatalogUnavailable) -> None:
+        log.warning("warm-up not started, database unavailable", upload=upload_id, error=str(error))
+        self.failed.append(upload_id)
 
 
-async def find_each(repository: JobRepository, ids: Sequence[UploadId]) -> Uploads:
-    """Yields the uploads with these ids. Raises UnknownUpload."""
+async def find_each(repository: JobRepository, ids: Sequence[UploadId], report: WarmReport) -> Uploads:
+    """Yields the uploads with these ids. Adds those that are unknown or cannot be read to `report`."""
     for upload_id in ids:
         try:
             yield await repository.find(upload_id)
         except UnknownUpload:
-            raise UnknownUpload(f"{upload_id}: no such upload.") from None
+            report.unknown.append(upload_id)
+        except CatalogUnavailable as error:
+            report.add_failed(upload_id, error)
 
 
 async def find_unwarmed(repository: JobRepository, sizes: Sizes) -> Uploads:
@@ -45,29 +60,23 @@ async def find_unwarmed(repository: JobRepository, sizes: Sizes) -> Uploads:
 
 
 async def warm(
-    uploads: Uploads, warmup: WarmUp, *, concurrency: int, progress: Callable[[WarmReport], None]
-) -> WarmReport:
-    """Warms up `uploads`, `concurrency` at a time. Calls `progress` after each."""
-    report = WarmReport()
-    lock = asyncio.Lock()  # an async generator serves one caller at a time
+    uploads: Uploads, warmup: WarmUp, report: WarmReport, *, concurrency: int, progress: Callable[[WarmReport], None]
+) -> None:
+    """Warms up `uploads`, `concurrency` at a time, and adds to `report`. Calls `progress` after each."""
 
-    async def work() -> None:
-        while True:
-            async with lock:
-                entry = await anext(uploads, None)
-            if entry is None:
-                return
-            upload, _ = entry
-            status = await deliver(warmup.run, upload.upload_id, force=True)
+    async def work(entry: tuple[Upload, Job]) -> None:
+        upload_id = entry[0].upload_id
+        try:
+            status = await deliver(warmup.run, upload_id, force=True)
+        except CatalogUnavailable as error:
+            report.add_failed(upload_id, error)
+        else:
             if status is JobStatus.COMPLETE:
                 report.complete += 1
             elif status is JobStatus.FAILED:
-                report.failed.append(upload.upload_id)
+                report.failed.append(upload_id)
             else:
                 report.skipped += 1
-            progress(report)
+        progress(report)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(concurrency):
-            group.create_task(work())
-    return report
+    await for_each(uploads, work, concurrency)

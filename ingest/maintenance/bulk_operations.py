@@ -1,6 +1,7 @@
 """Warms up, refreshes and purges many uploads."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 from ingest.ingest_services import Access, IngestServices, open_services
@@ -17,21 +18,22 @@ from proxy.variants.memory_cache import MAX_AGE
 async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, progress: Progress) -> dict[str, Any]:
     """Warms up the uploads `ids`, or else those that lack a variant (`only_missing`), or else all."""
     async with open_services(settings, rendering=True) as ingest:
-        repository = ingest.repository
+        repository, report = ingest.repository, warm_many.WarmReport()
         if ids:
-            uploads, total = warm_many.find_each(repository, ids), len(ids)
+            uploads, total = warm_many.find_each(repository, ids, report), len(ids)
         elif only_missing:
             uploads, total = warm_many.find_unwarmed(repository, settings.sizes), None
         else:
             uploads, total = repository.each(), sum((await repository.count()).values())
         progress.begin("Warming", total)
-        report = await warm_many.warm(
+        await warm_many.warm(
             uploads,
             ingest.warmup,
+            report,
             concurrency=settings.render_processes,
             progress=lambda so_far: progress.update(so_far.done, f"{len(so_far.failed)} failed"),
         )
-    return {"complete": report.complete, "failed": report.failed, "skipped": report.skipped}
+    return asdict(report)
 
 
 async def find_stale(settings: Settings, progress: Progress) -> dict[str, Any]:

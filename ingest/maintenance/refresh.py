@@ -10,6 +10,7 @@ from statistics import fmean
 import structlog
 
 from ingest.catalog.repository import JobRepository
+from ingest.jobs.for_each import for_each
 from proxy.errors import ServiceError
 from proxy.keys import VARIANTS_PREFIX, variant_key
 from proxy.model import Sizes, UploadId, Variant, parse_upload_id
@@ -86,28 +87,19 @@ class Refresher:
     async def refresh(self, *, concurrency: int, progress: Callable[[RefreshReport], None]) -> RefreshReport:
         """Derives all stale variants anew, `concurrency` uploads at a time; calls `progress` after each."""
         report = RefreshReport()
-        stale = self.find()
-        lock = asyncio.Lock()  # an async generator serves one caller at a time
 
-        async def work() -> None:
-            while True:
-                async with lock:
-                    upload = await anext(stale, None)
-                if upload is None:
-                    return
-                try:
-                    async with aclosing(self._variant_service.ensure(upload.upload_id, upload.variants)) as ensured:
-                        async for _ in ensured:
-                            pass
-                except ServiceError as error:  # the stale variants are still served
-                    log.warning("refresh failed", upload=upload.upload_id, error=str(error))
-                    report.failed.append(upload.upload_id)
-                report.uploads += 1
-                progress(report)
+        async def work(stale: Stale) -> None:
+            try:
+                async with aclosing(self._variant_service.ensure(stale.upload_id, stale.variants)) as ensured:
+                    async for _ in ensured:
+                        pass
+            except ServiceError as error:  # the stale variants are still served
+                log.warning("refresh failed", upload=stale.upload_id, error=str(error))
+                report.failed.append(stale.upload_id)
+            report.uploads += 1
+            progress(report)
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(work())
+        await for_each(self.find(), work, concurrency)
         return report
 
     async def find(self) -> AsyncIterator[Stale]:

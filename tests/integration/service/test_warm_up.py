@@ -120,7 +120,7 @@ def test_warm_command_derives_missing_variants(tmp_path: Path, photograph: bytes
 
     warmed = _run(tmp_path, "warm", "--missing")
 
-    assert warmed == {"complete": 1, "failed": [], "skipped": 0}
+    assert warmed == {"complete": 1, "failed": [], "skipped": 0, "unknown": []}
     variants = _run(tmp_path, "show", document["uploadId"])["variants"]
     assert {known["state"] for known in variants.values()} == {"stored"}
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs import warm_many
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_many import WarmReport
 from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
-from proxy.errors import UnknownUpload
 from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.repositories import WatchedRepository
@@ -53,8 +53,10 @@ async def test_each_upload_is_warmed_once_within_concurrency() -> None:
     warmup = ScriptedWarmUp()
     progress: list[int] = []
 
-    report = await warm_many.warm(
-        counted(100, []), warmup, concurrency=3, progress=lambda so_far: progress.append(so_far.done)
+    report = WarmReport()
+
+    await warm_many.warm(
+        counted(100, []), warmup, report, concurrency=3, progress=lambda so_far: progress.append(so_far.done)
     )
 
     assert report == WarmReport(complete=100)
@@ -71,6 +73,7 @@ async def test_uploads_are_read_lazily() -> None:
     await warm_many.warm(
         counted(500, taken),
         ScriptedWarmUp(),
+        WarmReport(),
         concurrency=2,
         progress=lambda so_far: ahead.append(len(taken) - so_far.done),
     )
@@ -82,7 +85,9 @@ async def test_report_names_failures_and_counts_skipped(repository: WatchedRepos
     fine, broken, elsewhere = await stored(repository, [accepted() for _ in range(3)])
     warmup = ScriptedWarmUp(**{broken: JobStatus.FAILED, elsewhere: None})
 
-    report = await warm_many.warm(repository.each(), warmup, concurrency=2, progress=lambda _: None)
+    report = WarmReport()
+
+    await warm_many.warm(repository.each(), warmup, report, concurrency=2, progress=lambda _: None)
 
     assert report == WarmReport(complete=1, skipped=1, failed=[broken])
     assert set(warmup.done) == {fine, broken, elsewhere}
@@ -132,12 +137,31 @@ async def test_find_unwarmed_yields_nothing_without_standard_variants(repository
     assert [upload async for upload, _ in warm_many.find_unwarmed(repository, sizes)] == []
 
 
-async def test_unknown_id_is_named(repository: WatchedRepository) -> None:
-    [known] = await stored(repository, [accepted()])
+async def test_unknown_ids_do_not_end_the_run(repository: WatchedRepository) -> None:
+    first, last = await stored(repository, [accepted(), accepted()])
     unknown = new_upload_id()
+    report, warmup = WarmReport(), ScriptedWarmUp()
+    uploads = warm_many.find_each(repository, [first, unknown, last], report)
 
-    uploads = warm_many.find_each(repository, [known, unknown])
+    await warm_many.warm(uploads, warmup, report, concurrency=2, progress=lambda _: None)
 
-    assert (await anext(uploads))[0].upload_id == known
-    with pytest.raises(UnknownUpload, match=unknown):
-        await anext(uploads)
+    assert report == WarmReport(complete=2, unknown=[unknown])
+    assert set(warmup.done) == {first, last}
+
+
+async def test_database_errors_do_not_end_the_run(repository: WatchedRepository) -> None:
+    class Failing(ScriptedWarmUp):
+        async def run(self, delivery: Delivery) -> JobStatus | None:
+            if delivery.upload_id == unclaimed:
+                raise CatalogUnavailable("The fake database was told to fail.")
+            return await super().run(delivery)
+
+    unread, unclaimed, fine = await stored(repository, [accepted() for _ in range(3)])
+    repository.fail("find", times=1)
+    report, warmup = WarmReport(), Failing()
+    uploads = warm_many.find_each(repository, [unread, unclaimed, fine], report)
+
+    await warm_many.warm(uploads, warmup, report, concurrency=1, progress=lambda _: None)
+
+    assert report == WarmReport(complete=1, failed=[unread, unclaimed])
+    assert warmup.done == [fine]
