@@ -23,14 +23,14 @@ KEY_PATTERN = "^[!-~]{1,255}$"
 class IdempotencyKey:
     """A key as it is stored. `digest` identifies the key and its caller without revealing either.
 
-    An unfinished attempt older than `patience` counts as dead.
+    An unfinished attempt older than `attempt_timeout` counts as dead.
     """
 
     digest: str
-    patience: timedelta
+    attempt_timeout: timedelta
 
 
-def parse_idempotency_key(values: Sequence[str], caller: bytes, patience: timedelta) -> IdempotencyKey | None:
+def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout: timedelta) -> IdempotencyKey | None:
     """Parses the values of a request's `Idempotency-Key` headers. Returns None if there is no such header.
 
     `caller` is the API key, or empty. Raises Malformed for several values, and unless the value is 1 to 255 visible
@@ -40,7 +40,7 @@ def parse_idempotency_key(values: Sequence[str], caller: bytes, patience: timede
         return None
     if len(values) > 1 or not re.fullmatch(KEY_PATTERN, values[0]):
         raise Malformed(f"Send `{HEADER}` once, with 1 to 255 visible ASCII characters, for instance a UUID.")
-    return IdempotencyKey(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), patience)
+    return IdempotencyKey(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), attempt_timeout)
 
 
 async def fingerprint(chunks: AsyncIterator[bytes]) -> str:

@@ -124,11 +124,11 @@ def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bo
     """`migrating`: statements have no time limit, and concurrent migrations wait for each other."""
     if make_url(url).get_backend_name() != "sqlite":
         # Seconds to connect, and for one statement.
-        patience = {"timeout": deadline / 2, "command_timeout": None if migrating else 10}
+        timeouts = {"timeout": deadline / 2, "command_timeout": None if migrating else 10}
         # The compare-and-set statements are written for this level. A stricter server default would fail concurrent
         # transactions, among them those that undo a refused upload.
         return create_async_engine(
-            url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=5, connect_args=patience
+            url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=5, connect_args=timeouts
         )
     engine = create_async_engine(url, connect_args={"timeout": _MIGRATION_TIMEOUT if migrating else _BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", _configure_sqlite)

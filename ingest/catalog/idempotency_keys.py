@@ -19,7 +19,7 @@ async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str,
     """Inserts a job with the key. First frees a key whose attempt is dead or old. Raises InProgress if it is taken."""
     moment = await now(connection)
     # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
-    dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.patience)
+    dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.attempt_timeout)
     old = upload_jobs.c.created_at < moment - LIFETIME
     await connection.execute(
         update(upload_jobs)
@@ -45,7 +45,7 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
     if row is None or row.begun_at < moment - LIFETIME:
         return None
     if row.fingerprint is None:
-        if row.begun_at < moment - key.patience:
+        if row.begun_at < moment - key.attempt_timeout:
             return None
         raise in_progress()
     return row

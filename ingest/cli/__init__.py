@@ -7,7 +7,7 @@ import os
 
 import typer
 
-from ingest.cli import edge, pictures, processes, recovery_commands, upkeep, uploads
+from ingest.cli import edge, processes, recovery_commands, upkeep, uploads, variant_commands
 from ingest.cli.help import text
 
 _HELP = text(
@@ -25,7 +25,7 @@ _EDGE_HELP = text(
 
 GROUPS = {
     "Run": (processes.serve, processes.worker),
-    "Uploads": (uploads.upload, uploads.show, uploads.purge, pictures.warm, pictures.refresh),
+    "Uploads": (uploads.upload, uploads.show, uploads.purge, variant_commands.warm, variant_commands.refresh),
     "Upkeep": (
         upkeep.doctor,
         upkeep.config,

@@ -6,7 +6,7 @@ from html import escape
 from starlette.responses import HTMLResponse, Response
 
 from darkroom import picture_html
-from ingest.web.page import where_pictures_are
+from ingest.web.page import image_sources
 from ingest.web.schemas import Accepted
 from proxy.errors import ServiceError
 from proxy.web.problems import problem
@@ -29,7 +29,7 @@ class FormPages:
     def __init__(self, url_base: str) -> None:
         self._headers: Mapping[str, str] = {
             "Content-Security-Policy": "default-src 'none'; style-src 'self'; "
-            f"img-src {where_pictures_are(url_base)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+            f"img-src {image_sources(url_base)}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "no-store",
         }

@@ -15,7 +15,7 @@ _MAX_404_AGE = 300  # seconds; Darkroom sends 60
 _ADVICE = "See docs/deploy.md."
 
 
-async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResult:
+async def missing_variant(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResult:
     """Checks that the CDN passes on Darkroom's 404 for an unknown upload, briefly cached. Raises CdnUnavailable."""
     url = cdn_url + variant_path(new_upload_id(), sizes.variants[0])
     answer = await fetch(url)
@@ -35,7 +35,7 @@ async def missing_picture(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResu
     return ok("requests missing variants from Darkroom")
 
 
-async def stored_picture(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: Fetch) -> CheckResult:
+async def stored_variant(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: Fetch) -> CheckResult:
     """Checks that the CDN keeps headers and ignores query strings. Raises StoreUnavailable, CdnUnavailable."""
     found = await _any_variant(store, sizes)
     if found is None:

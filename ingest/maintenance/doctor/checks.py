@@ -73,10 +73,10 @@ def _queue_check(settings: Settings) -> Check:
 def _cdn_checks(settings: Settings, objects: ObjectStore, cdn: Cdn) -> Mapping[str, Check]:
     found: dict[str, Check] = {}
     if settings.cdn_url is not None:
-        found["CDN, missing"] = partial(cdn_checks.missing_picture, settings.cdn_url, settings.sizes, fetch)
-        found["CDN, stored"] = partial(cdn_checks.stored_picture, settings.cdn_url, settings.sizes, objects, fetch)
+        found["CDN, missing"] = partial(cdn_checks.missing_variant, settings.cdn_url, settings.sizes, fetch)
+        found["CDN, stored"] = partial(cdn_checks.stored_variant, settings.cdn_url, settings.sizes, objects, fetch)
     if settings.cdn_distribution_id is not None:
-        found["CDN, purging"] = partial(cdn_checks.invalidations, cdn)
+        found["CDN, invalidation"] = partial(cdn_checks.invalidations, cdn)
     return found
 
 

@@ -3,5 +3,5 @@ globalThis.SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#calls",
   deepLinking: true,
-  validatorUrl: null, // the default would send the document to somebody else's service
+  validatorUrl: null, // the default would send the document to another company's service
 });

@@ -72,7 +72,7 @@ def content_security_policy(url_base: str) -> str:
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
-            f"img-src {where_pictures_are(url_base)} blob: data:",
+            f"img-src {image_sources(url_base)} blob: data:",
             "connect-src 'self'",
             "form-action 'self'",
             "base-uri 'none'",
@@ -83,7 +83,7 @@ def content_security_policy(url_base: str) -> str:
     )
 
 
-def where_pictures_are(url_base: str) -> str:
+def image_sources(url_base: str) -> str:
     """The `img-src` of a policy: this server and the origin of `url_base`."""
     base = urlsplit(url_base)
     return f"'self' {base.scheme}://{base.netloc}" if base.netloc else "'self'"

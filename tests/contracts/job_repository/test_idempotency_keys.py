@@ -108,15 +108,15 @@ async def test_deletion_frees_the_key(repository: JobRepository, accepted: bool)
 
 
 class TestDeadAttempts:
-    async def test_key_is_free_after_patience(self, repository: JobRepository, database: Database) -> None:
+    async def test_key_is_free_after_the_attempt_timeout(self, repository: JobRepository, database: Database) -> None:
         dead = new_upload_id()
         await repository.begin(dead, KEY)
 
-        await begun_before(database, dead, KEY.patience - timedelta(seconds=5))
+        await begun_before(database, dead, KEY.attempt_timeout - timedelta(seconds=5))
         with pytest.raises(InProgress):
             await repository.begin(new_upload_id(), KEY)
 
-        await begun_before(database, dead, KEY.patience + timedelta(seconds=1))
+        await begun_before(database, dead, KEY.attempt_timeout + timedelta(seconds=1))
         assert await repository.find_by_key(KEY) is None
         second = await taken(repository)
         assert await keys(database) == {dead: None, second: KEY.digest}
@@ -124,7 +124,7 @@ class TestDeadAttempts:
     async def test_concurrent_takeovers_let_one_win(self, repository: JobRepository, database: Database) -> None:
         dead = new_upload_id()
         await repository.begin(dead, KEY)
-        await begun_before(database, dead, KEY.patience + timedelta(seconds=1))
+        await begun_before(database, dead, KEY.attempt_timeout + timedelta(seconds=1))
 
         attempts = [repository.begin(new_upload_id(), KEY) for _ in range(20)]
         results = await asyncio.gather(*attempts, return_exceptions=True)
@@ -135,7 +135,7 @@ class TestDeadAttempts:
     async def test_slow_attempt_loses_its_key(self, repository: JobRepository, database: Database) -> None:
         slow = new_upload_id()
         await repository.begin(slow, KEY)
-        await begun_before(database, slow, KEY.patience + timedelta(seconds=1))
+        await begun_before(database, slow, KEY.attempt_timeout + timedelta(seconds=1))
         second = await taken(repository)
 
         with pytest.raises(InProgress):
@@ -156,7 +156,7 @@ class TestDeadAttempts:
     async def race(self, repository: JobRepository, database: Database) -> None:
         slow, other = new_upload_id(), new_upload_id()
         await repository.begin(slow, KEY)
-        await begun_before(database, slow, KEY.patience + timedelta(seconds=1))
+        await begun_before(database, slow, KEY.attempt_timeout + timedelta(seconds=1))
         ends, begins = await asyncio.gather(
             repository.accept(upload_of(slow, now()), PRINT), repository.begin(other, KEY), return_exceptions=True
         )

@@ -14,7 +14,7 @@ MINUTE = timedelta(minutes=1)
 def digest(key: str, caller: bytes = b"") -> str:
     parsed = parse_idempotency_key([key], caller, MINUTE)
     assert parsed
-    assert parsed.patience == MINUTE
+    assert parsed.attempt_timeout == MINUTE
     return parsed.digest
 
 

@@ -41,13 +41,13 @@ class FakeCdn:
 
 
 async def missing(plain: Answer, url: str = URL) -> CheckResult:
-    return await checks.missing_picture(url, SIZES, FakeCdn(plain))
+    return await checks.missing_variant(url, SIZES, FakeCdn(plain))
 
 
-async def test_missing_picture_requests_a_valid_variant_of_an_unknown_upload() -> None:
+async def test_missing_variant_requests_a_valid_variant_of_an_unknown_upload() -> None:
     cdn = FakeCdn(answer(404, PROBLEM))
 
-    judged = await checks.missing_picture(URL, SIZES, cdn)
+    judged = await checks.missing_variant(URL, SIZES, cdn)
 
     assert judged.verdict is Verdict.OK
     [asked] = cdn.asked
@@ -75,7 +75,7 @@ async def test_plain_http_warns() -> None:
         (answer(404, PROBLEM | {"Cache-Control": "public, max-age=86400"}), "keep a 404 for 86400 s"),
     ],
 )
-async def test_missing_picture_fault_fails_and_is_named(plain: Answer, words: str) -> None:
+async def test_missing_variant_fault_fails_and_is_named(plain: Answer, words: str) -> None:
     judged = await missing(plain)
 
     assert judged.verdict is Verdict.FAILED
@@ -87,10 +87,10 @@ async def stored(cdn: FakeCdn, *, name: str = "small.webp") -> CheckResult:
     await store.put("images/of-another-program", b"", content_type="image/webp")
     await store.put(f"images/{new_upload_id()}/bygone.webp", b"", content_type="image/webp")
     await store.put(f"images/{new_upload_id()}/{name}", b"picture", content_type="image/webp")
-    return await checks.stored_picture(URL, SIZES, store, cdn)
+    return await checks.stored_variant(URL, SIZES, store, cdn)
 
 
-async def test_stored_picture_is_requested_with_and_without_query() -> None:
+async def test_stored_variant_is_requested_with_and_without_query() -> None:
     cdn = FakeCdn(answer(200, PICTURE, b"picture"))
 
     assert (await stored(cdn)).verdict is Verdict.OK
@@ -115,7 +115,7 @@ async def test_cache_control_order_and_case_do_not_matter() -> None:
         (answer(200, {"Content-Type": "image/webp", "Cache-Control": CACHE_CONTROL}), "Options is missing"),
     ],
 )
-async def test_stored_picture_fault_fails_and_is_named(plain: Answer, words: str) -> None:
+async def test_stored_variant_fault_fails_and_is_named(plain: Answer, words: str) -> None:
     judged = await stored(FakeCdn(plain))
 
     assert judged.verdict is Verdict.FAILED

@@ -24,7 +24,7 @@ MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips",
     [
         ({}, []),
         ({"cdn_url": "https://cdn.example"}, ["CDN, missing", "CDN, stored"]),
-        ({"cdn_distribution_id": "E1"}, ["CDN, purging"]),
+        ({"cdn_distribution_id": "E1"}, ["CDN, invalidation"]),
     ],
 )
 async def test_checks_follow_the_settings(tmp_path: Path, values: dict[str, Any], others: list[str]) -> None:
