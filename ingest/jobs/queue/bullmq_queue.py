@@ -4,8 +4,7 @@ The job id is the upload id, so publishing twice creates one job. The reconciler
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -16,8 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from ingest.ingest_errors import CatalogUnavailable, QueueUnavailable
+from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.deliver import DELAYS
+from ingest.jobs.queue.redis_errors import translated
 from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
 from ingest.records import JobStatus
 from proxy.model import UploadId, parse_upload_id
@@ -63,14 +63,14 @@ class BullmqQueue:
         self._queue = Queue(QUEUE, {"connection": self._redis})
 
     async def publish(self, upload_id: UploadId) -> None:
-        async with _translated():
+        async with translated(_PUBLISH_TIMEOUT):
             # An ended job with this id is kept for dashboards. Adding would be ignored while it exists.
             if await self._queue.getJobState(upload_id) in ("completed", "failed"):
                 await self._queue.remove(upload_id)
             await self._queue.add(JOB_NAME, {"uploadId": upload_id}, {"jobId": upload_id, **_OPTIONS})
 
     async def failure_reason(self, upload_id: UploadId) -> str | None:
-        async with _translated():
+        async with translated(_PUBLISH_TIMEOUT):
             job = await self._queue.getJob(upload_id)
             failed = job is not None and await self._queue.getJobState(upload_id) == "failed"
         # Otherwise failed, and unfinished in the database: the database was unavailable. A new attempt may succeed.
@@ -78,7 +78,7 @@ class BullmqQueue:
         return (job.failedReason or "The job stalled too often.") if has_stalled else None
 
     async def lengths(self) -> dict[str, int]:
-        async with _translated():
+        async with translated(_PUBLISH_TIMEOUT):
             return dict(await self._queue.getJobCounts(*_STATES))
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
@@ -189,13 +189,3 @@ class _ProgressReporter:
 
 def _log_error(error: Exception, *_job: Any) -> None:
     log.warning("Redis queue error", error=str(error) or repr(error))
-
-
-@asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(_PUBLISH_TIMEOUT):
-            yield
-    except (RedisError, OSError, TimeoutError) as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        raise QueueUnavailable(f"Redis failed or did not answer in time: {reason}.") from error

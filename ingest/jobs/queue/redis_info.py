@@ -1,15 +1,14 @@
 """Facts about a Redis server that matter to jobs and leases."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
-from ingest.ingest_errors import QueueUnavailable
+from ingest.jobs.queue.redis_errors import translated
 
 T = TypeVar("T")
 
@@ -37,14 +36,8 @@ async def redis_clock(url: str) -> datetime:
 
 async def _run(url: str, command: Callable[[Redis], Awaitable[T]]) -> T:
     redis = Redis.from_url(url, decode_responses=True, socket_timeout=None)
-    try:
-        async with asyncio.timeout(_TIMEOUT), redis:
-            return await command(redis)
-    except (RedisError, OSError, TimeoutError) as error:
-        reason = str(error).rstrip(".") or type(error).__name__
-        raise QueueUnavailable(
-            f"Redis failed or did not answer in time: {reason}. Check REDIS_URL, and that Redis runs."
-        ) from error
+    async with translated(_TIMEOUT), redis:
+        return await command(redis)
 
 
 async def _read_facts(redis: Redis) -> RedisFacts:

@@ -1,0 +1,22 @@
+"""Translates the errors of Redis' driver, once for all modules of the queue."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from redis.exceptions import RedisError
+
+from ingest.ingest_errors import QueueUnavailable
+
+
+@asynccontextmanager
+async def translated(seconds: float) -> AsyncIterator[None]:
+    """Gives the block `seconds`. Raises QueueUnavailable when Redis fails, or takes longer."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except (RedisError, OSError, TimeoutError) as error:
+        reason = str(error).rstrip(".") or type(error).__name__
+        raise QueueUnavailable(
+            f"Redis failed or did not answer in time: {reason}. Check REDIS_URL, and that Redis runs."
+        ) from error
