@@ -23,7 +23,7 @@ T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
 _PIPED_WIDTH = 10_000  # columns: programs that read a pipe expect each row on one line
-_STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "yellow"}
+_STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "yellow", "skipped": "dim"}
 
 
 def load(*, long_running: bool = False, rendering: bool = False) -> "Settings":

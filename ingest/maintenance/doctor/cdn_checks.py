@@ -4,7 +4,7 @@ import re
 from uuid import uuid4
 
 from ingest.edge.cdn import Cdn
-from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
 from ingest.maintenance.doctor.http_client import Answer, Fetch
 from proxy.keys import VARIANTS_PREFIX, variant_path
 from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
@@ -39,7 +39,7 @@ async def stored_variant(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: 
     """Checks that the CDN keeps headers and ignores query strings. Raises StoreUnavailable, CdnUnavailable."""
     found = await _any_variant(store, sizes)
     if found is None:
-        return ok("not checked: no variant is stored yet")
+        return skipped("no variant is stored yet")
     path, variant = found
     answer, queried = await fetch(cdn_url + path), await fetch(f"{cdn_url}{path}?doctor={uuid4().hex}")
     if faults := _find_faults(answer, variant):

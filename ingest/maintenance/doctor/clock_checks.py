@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
 from proxy.errors import ServiceError
 
 Clock = Callable[[], Awaitable[datetime]]
@@ -17,7 +17,7 @@ _TIMEOUT = 10.0  # seconds for each clock
 async def clocks(others: Mapping[str, Clock]) -> CheckResult:
     """Compares with `others`, by name. Ignores clocks that do not answer: the checks of their services say why."""
     if not others:
-        return ok("nothing to compare with: every service is on this machine")
+        return skipped("nothing to compare with: every service is on this machine")
     differences = await asyncio.gather(*(_ahead(clock) for clock in others.values()))
     ahead = {name: seconds for name, seconds in zip(others, differences, strict=True) if seconds is not None}
     if not ahead:

@@ -21,11 +21,13 @@ class Verdict(StrEnum):
     """It works now but may not under all conditions."""
     FAILED = "failed"
     """Something that Darkroom needs does not work."""
+    SKIPPED = "skipped"
+    """Not checked: there is nothing to check yet, or with these settings."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`remark` says what was found and, unless the verdict is ok, what to do."""
+    """`remark` says what was found and, for a warning or a failure, what to do."""
 
     verdict: Verdict
     remark: str
@@ -54,6 +56,10 @@ def warning(remark: str) -> CheckResult:
 
 def failed(remark: str) -> CheckResult:
     return CheckResult(Verdict.FAILED, remark)
+
+
+def skipped(reason: str) -> CheckResult:
+    return CheckResult(Verdict.SKIPPED, reason)
 
 
 async def run_checks(checks: Mapping[str, Check], deadline: float = DEADLINE) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from ingest.ingest_errors import InstallationMismatch
 from ingest.installation import Installation
-from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
 from proxy.errors import StoreUnavailable, Unavailable
 from proxy.keys import original_key
 from proxy.model import new_upload_id
@@ -16,7 +16,7 @@ async def installation_ids(installation: Installation) -> CheckResult:
     except InstallationMismatch:
         raise
     except Unavailable:
-        return warning("not checked: the database or the object store cannot be read yet")
+        return skipped("the database or the object store cannot be read yet")
     if ids.database is None and ids.store is None:
         return ok("the first start gives database and object store an id")
     if ids.mismatch:

@@ -53,8 +53,8 @@ async def test_no_readable_clock_warns() -> None:
     assert (await clocks({"store": away})).verdict is Verdict.WARNING
 
 
-async def test_no_other_clock_is_ok() -> None:
+async def test_no_other_clock_is_skipped() -> None:
     judged = await clocks({})
 
-    assert judged.verdict is Verdict.OK
+    assert judged.verdict is Verdict.SKIPPED
     assert "nothing to compare" in judged.remark
