@@ -44,7 +44,7 @@ def checks_for(
         "conditional writes": partial(store_checks.conditional_writes, objects),
         "versions": partial(installation_checks.versions, objects, delete_versions=settings.delete_versions),
         "database": partial(tables, database, embedded=settings.database_url is None),
-        "installation": partial(installation_checks.installation_ids, installation, database),
+        "installation": partial(installation_checks.installation_ids, installation),
         "queue": _queue_check(settings),
         **_cdn_checks(settings, objects, cdn),
         "clock": partial(clock_checks.clocks, _clocks(settings, objects, database)),
