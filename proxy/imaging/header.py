@@ -73,6 +73,8 @@ def read_header(path: Path) -> Header | None:
                     return _png(file)
                 case "webp":
                     return _webp(file, head)
+                case _:
+                    return None
     except TooManyParts:
         raise Undecodable(
             f"The file has more than {MAX_MARKERS} markers or chunks before its pixels. Export it again."
