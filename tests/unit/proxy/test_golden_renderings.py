@@ -26,11 +26,11 @@ from tests.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_GAMMA_22, press_profi
 from tests.pictures import animated, jpeg, png, raw_png, webp, ycck_jpeg
 
 GOLDEN = Path(__file__).with_suffix(".json")
-THUMBNAIL = Target(48, 32, Fit.COVER, Format.PNG, None, "#ffffff", keep_exif=False)
-JPG, WEBP, AVIF = (
-    replace(THUMBNAIL, format=format, quality=quality)
-    for format, quality in {Format.JPG: 82, Format.WEBP: 85, Format.AVIF: 67}.items()
-)
+QUALITY = {Format.JPG: 82, Format.WEBP: 85, Format.AVIF: 67}
+TARGETS = {
+    format: Target(48, 32, Fit.COVER, format, QUALITY.get(format), "#ffffff", keep_exif=False) for format in Format
+}
+THUMBNAIL, JPG = TARGETS[Format.PNG], TARGETS[Format.JPG]
 
 
 @cache
@@ -90,10 +90,11 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
     for name, original in sources():
         yield name, original, THUMBNAIL
     opaque, clear = jpeg(samples(), exif=camera_exif()), png(with_alpha())
-    for target in (JPG, WEBP, AVIF):
+    for target in [target for target in TARGETS.values() if target is not THUMBNAIL]:
         yield f"jpeg to {target.format}", opaque, target
         yield f"alpha to {target.format}", clear, target
-        yield f"jpeg to {target.format}, score 80", opaque, replace(target, width=120, height=120, score=80)
+        if target.quality:
+            yield f"jpeg to {target.format}, score 80", opaque, replace(target, width=120, height=120, score=80)
         yield f"jpeg to {target.format}, EXIF kept", opaque, replace(target, keep_exif=True)
     yield "alpha on black", clear, replace(JPG, background="#000000")
     yield "inside", opaque, replace(JPG, width=50, height=50, fit=Fit.INSIDE)

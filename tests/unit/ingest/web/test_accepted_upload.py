@@ -14,14 +14,12 @@ from proxy.imaging.limits import Limits
 from proxy.model import parse_upload_id
 from tests.photographs import photograph_bytes
 from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import SIDES, TYPES, picture
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SIDES = {"small": 150, "medium": 400, "large": 800}
-TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp", "avif": "image/avif"}
 MIB = 1 << 20
 
 
@@ -42,10 +40,7 @@ async def test_response_matches_the_contract(service: Service, tmp_path: Path) -
         "format": "jpeg",
         "status": "pending",
         "statusUrl": f"/images/{upload_id}/status",
-        "urls": {
-            size: {format: f"/images/{upload_id}/{size}.{format}" for format in ("jpg", "png", "webp", "avif")}
-            for size in ("small", "medium", "large")
-        },
+        "urls": {size: {format: f"/images/{upload_id}/{size}.{format}" for format in TYPES} for size in SIDES},
         "sizes": {size: {"width": side, "height": side} for size, side in SIDES.items()},
         "placeholder": {
             "thumbhash": seen.thumbhash,

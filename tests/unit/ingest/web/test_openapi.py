@@ -14,7 +14,7 @@ from proxy.settings import Settings
 from proxy.web import health
 from proxy.web.problems import INTERNAL, METHOD_NOT_ALLOWED, STATUS, UNSATISFIABLE
 from tests.conftest import ci_module
-from tests.unit.ingest.examples import picture
+from tests.unit.ingest.examples import TYPES, picture
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -130,11 +130,11 @@ class TestDocument:
         )
         assert form["encoding"]["image"]["contentType"] == "image/jpeg, image/png, image/webp"
         assert size["schema"]["enum"] == ["tiny", "tiny@2x", "tiny@3x", "wide", "wide@2x", "wide@3x"]
-        assert format["schema"]["enum"] == ["jpg", "png", "webp", "avif", "auto", "jpeg"]
+        assert format["schema"]["enum"] == [*TYPES, "auto", "jpeg"]
         for kind in ("Accepted", "Upload"):
             urls = made["components"]["schemas"][kind]["properties"]["urls"]
             assert urls["required"] == ["tiny", "wide"]
-            assert urls["properties"]["tiny"]["required"] == ["jpg", "png", "webp", "avif"]
+            assert urls["properties"]["tiny"]["required"] == [*TYPES]
 
     async def test_document_says_which_calls_need_a_key(self) -> None:
         locked, unlocked = document(api_keys=("first",)), document()

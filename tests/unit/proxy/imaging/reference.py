@@ -18,12 +18,13 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
+from proxy.settings import Quality
 
 SNAPSHOT = (400, 300)  # pixels of a camera file, in tests that do not depend on its size
 SCALED = (2700, 2000)  # about the smallest JPEG that is decoded at half scale for the standard sizes
 LIMITS = Limits(min_side=100, max_side=10_000)
 SIDES = {"small": 150, "medium": 400, "large": 800}
-QUALITY = {Format.JPG: 82, Format.PNG: None, Format.WEBP: 85, Format.AVIF: 67}
+QUALITY = {format: getattr(Quality(), format, None) for format in Format}
 
 
 def target(
