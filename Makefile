@@ -11,7 +11,7 @@ WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile
 
-.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench lock
+.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench edge lock
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,13 @@ lint: .venv/ci ## format, types, layers, Dockerfile, template
 # BENCH=--quick, or the names of parts. Installs what is compared with into benchmarks/.peers on first use.
 bench: .venv/dev ## compare with other tools; BENCH=--quick, or names of parts
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# In deploy/, because it has no darkroom.toml: the files are for the default sizes.
+DARKROOM := ../$(BIN)/darkroom
+edge: .venv/run ## print the path rules in deploy/ again
+	cd deploy && $(DARKROOM) edge nginx > variants.conf
+	cd deploy && $(DARKROOM) edge cloudfront > edge.js
+	cd deploy && $(DARKROOM) edge cloudfront --template cloudfront.yaml > cloudfront.new && mv cloudfront.new cloudfront.yaml
 
 # Lock files are complete, so nothing is resolved here: each install takes the pins and nothing else, and pip check
 # says whether they fit together. Each lock extends the one before.
