@@ -127,9 +127,9 @@ class CountingStore:
         async with self._call("is_versioned", ""):
             return await self.inner.is_versioned()
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         async with self._call("list", prefix):
-            listed = [info async for info in self.inner.list(prefix)]
+            listed = [info async for info in self.inner.list(prefix, after=after)]
         for info in listed:
             yield info
 

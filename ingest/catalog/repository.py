@@ -39,11 +39,16 @@ _COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """What a look at every upload needs. `is_accepted`: False for an upload in progress, or one that died."""
+    """What a look at every upload needs.
+
+    `is_accepted`: False for an upload in progress, or one that died. `alpha`: as in `Upload`.
+    """
 
     upload_id: UploadId
     created_at: datetime
+    status: JobStatus
     is_accepted: bool
+    alpha: bool | None
 
 
 class _AlreadyAccepted(Exception):
@@ -184,7 +189,14 @@ class JobRepository:
         end meanwhile may be missing or not.
         """
         query = (
-            select(upload_jobs.c.upload_id, upload_jobs.c.created_at, images.c.upload_id.is_not(None).label("accepted"))
+            select(
+                upload_jobs.c.upload_id,
+                upload_jobs.c.created_at,
+                upload_jobs.c.status,
+                images.c.upload_id.is_not(None).label("is_accepted"),
+                images.c.format,
+                images.c.alpha,
+            )
             .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
             .order_by(upload_jobs.c.upload_id)
             .limit(_BATCH)
@@ -193,8 +205,9 @@ class JobRepository:
         while True:
             async with self._database.transaction() as connection:
                 batch = (await connection.execute(page)).all()
-            for upload_id, created_at, accepted in batch:
-                yield UploadRow(UploadId(upload_id), created_at, accepted)
+            for row in batch:
+                status = JobStatus(row.status)
+                yield UploadRow(UploadId(row.upload_id), row.created_at, status, row.is_accepted, _alpha(row))
             if len(batch) < _BATCH:
                 return
             page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)
@@ -353,8 +366,12 @@ def _upload(row: Row[Any]) -> Upload:
         variants,
         row.created_at,
         row.private and PrivateMetadata(**row.private),
-        False if row.format == "jpeg" else row.alpha,
+        _alpha(row),
     )
+
+
+def _alpha(row: Row[Any]) -> bool | None:
+    return False if row.format == "jpeg" else row.alpha
 
 
 def _job(row: Row[Any]) -> Job:

@@ -8,12 +8,20 @@ from ingest.cli.console import AsJson, format_size, load, out, parse_id, print_j
 from ingest.cli.help import examples
 from ingest.cli.progress_bar import progress
 
+Start = Annotated[
+    str | None,
+    typer.Option("--from", metavar="ID", help="Begin at this upload, in the order of ids: where a run was stopped."),
+]
+
 
 @examples("darkroom warm --missing", "darkroom warm 8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")
 def warm(
     ids: Annotated[list[str] | None, typer.Argument(help="Upload ids.", metavar="ID")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every upload.")] = False,
-    missing: Annotated[bool, typer.Option("--missing", help="Uploads that lack a standard variant.")] = False,
+    missing: Annotated[
+        bool, typer.Option("--missing", help="Uploads that lack a standard variant, or failed.")
+    ] = False,
+    start: Start = None,
     as_json: AsJson = False,
 ) -> None:
     """Derive the standard variants early.
@@ -22,12 +30,15 @@ def warm(
     """
     if bool(ids) + all_ + missing != 1:
         stop("Give upload ids, or --all, or --missing.", code=2)
+    if ids and start:
+        stop("--from goes with --all and --missing. Leave out the ids before it.", code=2)
     upload_ids = [parse_id(text) for text in ids or ()]
+    first = parse_id(start) if start else None
     settings = load(rendering=True)
     from ingest.maintenance import bulk_operations
 
     with progress(quiet=as_json) as reporter:
-        report = run(bulk_operations.warm(settings, upload_ids, only_missing=missing, progress=reporter))
+        report = run(bulk_operations.warm(settings, upload_ids, only_missing=missing, start=first, progress=reporter))
     if as_json:
         print_json(report)
     else:
@@ -41,6 +52,7 @@ def warm(
 @examples("darkroom refresh --dry-run", "darkroom refresh")
 def refresh(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them and estimate the cost.")] = False,
+    start: Start = None,
     as_json: AsJson = False,
 ) -> None:
     """Derive stale variants anew, and invalidate them in the CDN.
@@ -48,14 +60,13 @@ def refresh(
     A variant is stale if it was made with another size, encoder option or codec version than the current ones. Stale
     variants are still served; a request for one also derives it anew.
     """
+    first = parse_id(start) if start else None
     settings = load(rendering=True)
     from ingest.maintenance import bulk_operations
 
     with progress(quiet=as_json) as reporter:
-        work = (
-            bulk_operations.find_stale(settings, reporter) if dry_run else bulk_operations.refresh(settings, reporter)
-        )
-        report = run(work)
+        work = bulk_operations.find_stale if dry_run else bulk_operations.refresh
+        report = run(work(settings, reporter, first))
     failed = report.get("failed", [])
     if as_json:
         print_json(report)

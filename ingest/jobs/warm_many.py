@@ -10,13 +10,15 @@ from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.for_each import for_each
 from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.records import Job, JobStatus, Upload, VariantState
+from ingest.records import JobStatus
+from ingest.stored_variants import stored_variants
 from proxy.errors import UnknownUpload
 from proxy.model import Sizes, UploadId
+from proxy.storage.object_store import ObjectStore
 
 log = structlog.get_logger()
 
-Uploads = AsyncIterator[tuple[Upload, Job]]
+Uploads = AsyncIterator[UploadId]
 
 
 @dataclass(slots=True)
@@ -44,28 +46,39 @@ async def find_each(repository: JobRepository, ids: Sequence[UploadId], report: 
     """Yields the uploads with these ids. Adds those that are unknown or cannot be read to `report`."""
     for upload_id in ids:
         try:
-            yield await repository.find(upload_id)
+            await repository.find(upload_id)
         except UnknownUpload:
             report.unknown.append(upload_id)
         except CatalogUnavailable as error:
             report.add_failed(upload_id, error)
+        else:
+            yield upload_id
 
 
-async def find_unwarmed(repository: JobRepository, sizes: Sizes) -> Uploads:
-    """Yields uploads for which the catalog does not record every current standard variant as stored."""
-    async for upload, job in repository.each():
-        stored = {name for name, known in upload.variants.items() if known.state is VariantState.STORED}
-        if any(variant.name not in stored for variant in sizes.standard(upload.alpha)):
-            yield upload, job
+async def find_unwarmed(
+    store: ObjectStore, repository: JobRepository, sizes: Sizes, start: UploadId | None = None
+) -> Uploads:
+    """Yields uploads from `start` on that lack a standard variant in the store, or whose warm-up failed."""
+    async for row, stored in stored_variants(store, repository, sizes, start):
+        if row.status is JobStatus.FAILED or any(variant not in stored for variant in sizes.standard(row.alpha)):
+            yield row.upload_id
 
 
 async def warm(
-    uploads: Uploads, warmup: WarmUp, report: WarmReport, *, concurrency: int, progress: Callable[[WarmReport], None]
+    uploads: Uploads,
+    warmup: WarmUp,
+    report: WarmReport,
+    *,
+    concurrency: int,
+    progress: Callable[[WarmReport], None],
+    on_stop: Callable[[UploadId], None] = lambda _: None,
 ) -> None:
-    """Warms up `uploads`, `concurrency` at a time, and adds to `report`. Calls `progress` after each."""
+    """Warms up `uploads`, `concurrency` at a time, and adds to `report`.
 
-    async def work(entry: tuple[Upload, Job]) -> None:
-        upload_id = entry[0].upload_id
+    Calls `progress` after each, and `on_stop` as `for_each` does.
+    """
+
+    async def work(upload_id: UploadId) -> None:
         try:
             status = await deliver(warmup.run, upload_id, force=True)
         except CatalogUnavailable as error:
@@ -79,4 +92,4 @@ async def warm(
                 report.skipped += 1
         progress(report)
 
-    await for_each(uploads, work, concurrency)
+    await for_each(uploads, work, concurrency, on_stop=on_stop)

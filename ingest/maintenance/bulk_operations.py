@@ -8,6 +8,7 @@ from ingest.ingest_services import Access, IngestServices, open_services
 from ingest.jobs import warm_many
 from ingest.maintenance.refresh import Findings, Refresher
 from ingest.progress import Progress
+from ingest.stored_variants import accepted_ids
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
@@ -15,16 +16,23 @@ from proxy.variants.encoded_variant import recipe_tag, upload_tag
 from proxy.variants.memory_cache import MAX_AGE
 
 
-async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, progress: Progress) -> dict[str, Any]:
-    """Warms up the uploads `ids`, or else those that lack a variant (`only_missing`), or else all."""
+async def warm(
+    settings: Settings,
+    ids: list[UploadId],
+    *,
+    only_missing: bool,
+    start: UploadId | None = None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Warms up the uploads `ids`, or else those that lack a variant (`only_missing`), or else all, from `start` on."""
     async with open_services(settings, rendering=True) as ingest:
         repository, report = ingest.repository, warm_many.WarmReport()
         if ids:
             uploads, total = warm_many.find_each(repository, ids, report), len(ids)
         elif only_missing:
-            uploads, total = warm_many.find_unwarmed(repository, settings.sizes), None
+            uploads, total = warm_many.find_unwarmed(ingest.proxy.store, repository, settings.sizes, start), None
         else:
-            uploads, total = repository.each(), sum((await repository.count()).values())
+            uploads, total = accepted_ids(repository, start), sum((await repository.count()).values())
         progress.begin("Warming", total)
         await warm_many.warm(
             uploads,
@@ -32,24 +40,26 @@ async def warm(settings: Settings, ids: list[UploadId], *, only_missing: bool, p
             report,
             concurrency=settings.render_processes,
             progress=lambda so_far: progress.update(so_far.done, f"{len(so_far.failed)} failed"),
+            on_stop=lambda place: None if ids else _say_place(progress, place),
         )
     return asdict(report)
 
 
-async def find_stale(settings: Settings, progress: Progress) -> dict[str, Any]:
+async def find_stale(settings: Settings, progress: Progress, start: UploadId | None = None) -> dict[str, Any]:
     async with open_services(settings, access=Access.READ) as ingest:
-        return _to_json(await _find_stale(_build_refresher(ingest), progress))
+        return _to_json(await _find_stale(_build_refresher(ingest, start), progress))
 
 
-async def refresh(settings: Settings, progress: Progress) -> dict[str, Any]:
-    """Derives stale variants anew, then invalidates the old ones in the CDN."""
+async def refresh(settings: Settings, progress: Progress, start: UploadId | None = None) -> dict[str, Any]:
+    """Derives stale variants of uploads from `start` on anew, then invalidates the old ones in the CDN."""
     async with open_services(settings, rendering=True) as ingest:
-        refresher = _build_refresher(ingest)
+        refresher = _build_refresher(ingest, start)
         findings = await _find_stale(refresher, progress)
         progress.begin("Refreshing", findings.uploads)
         report = await refresher.refresh(
             concurrency=settings.render_processes,
             progress=lambda so_far: progress.update(so_far.uploads, f"{len(so_far.failed)} failed"),
+            on_stop=lambda place: _say_place(progress, place),
         )
         if findings.recipes and settings.cdn_distribution_id:
             # Otherwise the CDN could fetch a stale variant from a server's memory again and keep it for a year.
@@ -57,6 +67,10 @@ async def refresh(settings: Settings, progress: Progress) -> dict[str, Any]:
             await asyncio.sleep(MAX_AGE)
             await ingest.cdn.invalidate([recipe_tag(recipe) for recipe in sorted(findings.recipes)])
     return _to_json(findings) | {"failed": report.failed}
+
+
+def _say_place(progress: Progress, place: UploadId) -> None:
+    progress.say(f"Stopped. To continue, repeat the command with `--from {place}`.")
 
 
 async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
@@ -76,10 +90,10 @@ async def _find_stale(refresher: Refresher, progress: Progress) -> Findings:
     return await refresher.examine(lambda so_far: progress.update(so_far.uploads, f"{so_far.variants} variants"))
 
 
-def _build_refresher(ingest: IngestServices) -> Refresher:
+def _build_refresher(ingest: IngestServices, start: UploadId | None) -> Refresher:
     proxy = ingest.proxy
     recipes = Recipes(proxy.settings)
-    return Refresher(proxy.store, recipes, proxy.settings.sizes, ingest.repository, proxy.variant_service)
+    return Refresher(proxy.store, recipes, proxy.settings.sizes, ingest.repository, proxy.variant_service, start=start)
 
 
 def _to_json(findings: Findings) -> dict[str, Any]:

@@ -11,11 +11,11 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.for_each import for_each
+from ingest.stored_variants import stored_variants
 from proxy.errors import ServiceError
-from proxy.keys import VARIANTS_PREFIX, variant_key
-from proxy.model import Sizes, UploadId, Variant, parse_upload_id
+from proxy.model import Sizes, UploadId, Variant
 from proxy.recipe import Recipes
-from proxy.storage.object_store import ObjectStore, look_up
+from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
 from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
@@ -62,12 +62,16 @@ class Refresher:
         sizes: Sizes,
         repository: JobRepository,
         variant_service: VariantService,
+        *,
+        start: UploadId | None = None,
     ) -> None:
+        """`start`: the first upload to look at, in the order of ids."""
         self._store = store
         self._recipes = recipes
         self._sizes = sizes
         self._repository = repository
         self._variant_service = variant_service
+        self._start = start
 
     async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
         """Counts stale variants, upload by upload (`progress`). Raises StoreUnavailable or CatalogUnavailable."""
@@ -84,8 +88,17 @@ class Refresher:
         findings.seconds = round(seconds, 3) if costs or not findings.variants else None
         return findings
 
-    async def refresh(self, *, concurrency: int, progress: Callable[[RefreshReport], None]) -> RefreshReport:
-        """Derives all stale variants anew, `concurrency` uploads at a time; calls `progress` after each."""
+    async def refresh(
+        self,
+        *,
+        concurrency: int,
+        progress: Callable[[RefreshReport], None],
+        on_stop: Callable[[UploadId], None] = lambda _: None,
+    ) -> RefreshReport:
+        """Derives all stale variants anew, `concurrency` uploads at a time.
+
+        Calls `progress` after each, and `on_stop` as `for_each` does.
+        """
         report = RefreshReport()
 
         async def work(stale: Stale) -> None:
@@ -99,54 +112,39 @@ class Refresher:
             report.uploads += 1
             progress(report)
 
-        await for_each(self.find(), work, concurrency)
+        await for_each(self.find(), work, concurrency, on_stop=lambda stale: on_stop(stale.upload_id))
         return report
 
     async def find(self) -> AsyncIterator[Stale]:
-        """Yields uploads with stale variants. Raises StoreUnavailable."""
-        async for upload_id, variants in self._stored_variants():
-            infos = await asyncio.gather(*(look_up(self._store, variant_key(upload_id, one)) for one in variants))
+        """Yields uploads with stale variants, in the order of ids. Raises StoreUnavailable or CatalogUnavailable."""
+        async for row, stored in stored_variants(self._store, self._repository, self._sizes, self._start):
+            infos = await self._with_metadata(list(stored.values()))
             stale = [
                 (variant, info)
-                for variant, info in zip(variants, infos, strict=True)
+                for variant, info in zip(stored, infos, strict=True)
                 if info and info.metadata.get("recipe") != self._recipes.fingerprint(variant)
             ]
             if stale:
                 yield Stale(
-                    upload_id,
+                    row.upload_id,
                     [variant for variant, _ in stale],
                     sum(info.size for _, info in stale),
                     {info.metadata.get("recipe", "") for _, info in stale},
                 )
 
-    async def _stored_variants(self) -> AsyncIterator[tuple[UploadId, list[Variant]]]:
-        """Yields the stored variants of configured sizes by upload; a listing has an upload's objects in a row."""
-        last: UploadId | None = None
-        variants: list[Variant] = []
-        async for info in self._store.list(VARIANTS_PREFIX):
-            upload_part, _, name = info.key.removeprefix(VARIANTS_PREFIX).partition("/")
-            upload_id, variant = parse_upload_id(upload_part), self._sizes.parse(name)
-            if upload_id is None or variant is None:
-                continue
-            if upload_id != last:
-                if last and variants:
-                    yield last, variants
-                last, variants = upload_id, []
-            variants.append(variant)
-        if last and variants:
-            yield last, variants
+    async def _with_metadata(self, listed: list[ObjectInfo]) -> list[ObjectInfo | None]:
+        """Looks up what the listing left out: a listing of S3 has no metadata, one of files has it."""
+        if all(info.content_type for info in listed):
+            return [*listed]
+        return await asyncio.gather(*(look_up(self._store, info.key) for info in listed))
 
     async def _mean_seconds(self) -> defaultdict[str, float] | None:
         """Returns mean seconds by variant name, from recent warm-ups; the overall mean for other names."""
         measured: defaultdict[str, list[float]] = defaultdict(list)
-        seen = 0
-        async for upload, _ in self._repository.each():
+        for upload, _ in (await self._repository.newest(_SAMPLE)).uploads:
             for name, known in upload.variants.items():
                 if known.milliseconds is not None:
                     measured[name].append(known.milliseconds / 1000)
-            seen += 1
-            if seen == _SAMPLE:
-                break
         if not measured:
             return None
         means = {name: fmean(seconds) for name, seconds in measured.items()}

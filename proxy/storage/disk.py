@@ -113,8 +113,8 @@ class DiskStore:
     async def is_versioned(self) -> bool:
         return False
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        keys = self._keys(prefix)
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        keys = self._keys(prefix, after)
         while page := await self._run(lambda: self._page(keys)):
             for info in page:
                 yield info
@@ -211,15 +211,17 @@ class DiskStore:
                 return
             folder = folder.parent
 
-    def _keys(self, prefix: str) -> Iterator[str]:
-        """Keys with `prefix`, in order. Walks only the folder that the prefix names."""
+    def _keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """Keys with `prefix` behind `after`, in order. Walks only the folder that the prefix names."""
         base = self._root / prefix.rpartition("/")[0]
         for folder, folders, files in os.walk(base):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
             relative = Path(folder).relative_to(self._root)
+            stem = "" if relative == Path() else f"{relative.as_posix()}/"
+            least = after.removeprefix(stem).partition("/")[0] if after.startswith(stem) else ""  # else all or none
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and f"{name}/" > least)
             for name in sorted(files):
                 key = (relative / name).as_posix()
-                if key.startswith(prefix):
+                if key.startswith(prefix) and key > after:
                     yield key
 
     @staticmethod

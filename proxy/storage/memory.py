@@ -60,9 +60,9 @@ class MemoryStore:
     async def is_versioned(self) -> bool:
         return False
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         for key in sorted(self._objects):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key > after:
                 yield self._objects[key].info
 
     async def folders(self, prefix: str) -> AsyncIterator[str]:

@@ -82,8 +82,12 @@ class ObjectStore(Protocol):
     async def is_versioned(self) -> bool:
         """Whether the store keeps versions of deleted objects."""
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        """Every object whose key starts with `prefix`, in key order."""
+    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        """Every object whose key starts with `prefix` and comes behind `after`, in key order.
+
+        Costs a request for each page of 500 or 1000, and no memory beyond it. `after` must not name a folder, in which
+        SeaweedFS then finds nothing.
+        """
 
     def folders(self, prefix: str) -> AsyncIterator[str]:
         """The names of the folders directly below `prefix`, which ends with a slash, in key order.

@@ -229,8 +229,8 @@ class S3Store:
 
         return await self._run("reads", "versioning", _SHORT, ask)
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        async for page in self._list_pages(prefix):
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        async for page in self._list_pages(prefix, after=after):
             for entry in page.get("Contents", ()):
                 yield ObjectInfo(entry["Key"], entry["Size"], entry["LastModified"])
 
@@ -245,9 +245,15 @@ class S3Store:
     async def _run(self, kind: str, operation: str, seconds: float, work: Callable[[], T]) -> T:
         return await self._bulkheads[kind].run(operation, _translate_errors()(work), seconds)
 
-    async def _list_pages(self, prefix: str, delimiter: str = "") -> "AsyncIterator[ListObjectsV2OutputTypeDef]":
+    async def _list_pages(
+        self, prefix: str, delimiter: str = "", after: str = ""
+    ) -> "AsyncIterator[ListObjectsV2OutputTypeDef]":
         listing = self._pages.paginate(
-            Bucket=self._bucket, Prefix=prefix, Delimiter=delimiter, PaginationConfig={"PageSize": self._page}
+            Bucket=self._bucket,
+            Prefix=prefix,
+            Delimiter=delimiter,
+            StartAfter=after,
+            PaginationConfig={"PageSize": self._page},
         )
         pages = iter(listing)
         while page := await self._run("reads", "list", _SHORT, lambda: next(pages, None)):

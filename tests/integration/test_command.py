@@ -265,3 +265,23 @@ def test_repeated_migrate_reports_equal_revisions(tmp_path: Path) -> None:
     first, second = (json.loads(darkroom(tmp_path, "migrate", "--json").stdout) for _ in range(2))
 
     assert second == {"before": first["after"], "after": first["after"]}
+
+
+def test_warm_begins_at_the_given_upload(folder: Path) -> None:
+    (folder / "a.jpg").write_bytes(picture())
+    ids = sorted(str(uploaded(folder, "a.jpg")[0]["uploadId"]) for _ in range(2))
+
+    done = darkroom(folder, "warm", "--all", "--from", ids[1], "--json")
+
+    assert json.loads(done.stdout) == {"complete": 1, "failed": [], "skipped": 0, "unknown": []}
+    assert json.loads(darkroom(folder, "warm", "--missing", "--from", ids[1], "--json").stdout)["complete"] == 0
+    assert json.loads(darkroom(folder, "warm", "--missing", "--json").stdout)["complete"] == 1
+
+
+def test_warm_from_an_upload_takes_no_ids(folder: Path) -> None:
+    upload_id = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+
+    done = darkroom(folder, "warm", upload_id, "--from", upload_id)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--from goes with --all and --missing" in done.stderr

@@ -212,6 +212,21 @@ class TestList:
             f"images/{each}/{name}.png" for each in begins_alike[:2] for name in ("large", "small")
         ]
 
+    async def test_list_begins_behind_a_key(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+        stem = f"images/{upload_id[:-4]}"
+        stored = [f"{stem}{end}/{name}.png" for end in ("0a0a", "0b0b", "ffff") for name in ("large", "small")]
+        for each in stored:
+            await object_store.put(each, b"x", content_type="image/png")
+
+        for after, left in (
+            *((key, stored[number + 1 :]) for number, key in enumerate(stored)),
+            (f"{stem}0b0", stored[2:]),
+            (f"{stem}0c", stored[4:]),
+            ("images", stored),
+            ("jmages", []),
+        ):
+            assert [info.key async for info in object_store.list(stem, after=after)] == left
+
     async def test_list_of_an_id_excludes_longer_ids(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         await object_store.put(f"images/{upload_id}/small.png", b"x", content_type="image/png")
         await object_store.put(f"images/{upload_id}0/small.png", b"x", content_type="image/png")

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -10,12 +9,17 @@ from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs import warm_many
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_many import WarmReport
-from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
-from proxy.model import Fit, Size, Sizes, UploadId, new_upload_id
+from ingest.records import JobStatus, Upload
+from ingest.stored_variants import accepted_ids
+from proxy.keys import variant_key
+from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
+from proxy.storage.memory import MemoryStore
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.repositories import WatchedRepository
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AFTER = {JobStatus.PENDING: JobStatus.PROCESSING, JobStatus.PROCESSING: JobStatus.FAILED}
 
 
 class ScriptedWarmUp:
@@ -43,10 +47,10 @@ async def stored(repository: WatchedRepository, uploads: Sequence[Upload]) -> li
     return [upload.upload_id for upload in uploads]
 
 
-async def counted(number: int, seen: list[int]) -> AsyncGenerator[tuple[Upload, None]]:
+async def counted(number: int, seen: list[int]) -> AsyncGenerator[UploadId]:
     for one in range(number):
         seen.append(one)
-        yield accepted(), None
+        yield new_upload_id()
 
 
 async def test_each_upload_is_warmed_once_within_concurrency() -> None:
@@ -87,46 +91,43 @@ async def test_report_names_failures_and_counts_skipped(repository: WatchedRepos
 
     report = WarmReport()
 
-    await warm_many.warm(repository.each(), warmup, report, concurrency=2, progress=lambda _: None)
+    await warm_many.warm(accepted_ids(repository), warmup, report, concurrency=2, progress=lambda _: None)
 
     assert report == WarmReport(complete=1, skipped=1, failed=[broken])
     assert set(warmup.done) == {fine, broken, elsewhere}
 
 
+async def store_variants(store: MemoryStore, upload_id: UploadId, *formats: str) -> None:
+    for variant in SIZES.variants:
+        if variant.format in formats:
+            await store.put(variant_key(upload_id, variant), b"x", content_type="image/png")
+
+
 async def test_find_unwarmed_yields_uploads_that_lack_a_standard_variant(repository: WatchedRepository) -> None:
-    everything = {v.name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for v in SIZES.variants}
-    first = SIZES.variants[0].name
-    whole = accepted()
-    unwarmed, added = accepted(), accepted()
-    await stored(
-        repository,
-        [
-            replace(whole, variants=everything),
-            unwarmed,
-            replace(added, variants={name: known for name, known in everything.items() if name != first}),
-        ],
-    )
+    store = MemoryStore()
+    whole, unwarmed, added, failed = await stored(repository, [accepted() for _ in range(4)])
+    for upload_id in (whole, added, failed):
+        await store_variants(store, upload_id, *Format)
+    await store.delete(variant_key(added, SIZES.standard(alpha=False)[0]))
+    for status in (JobStatus.PENDING, JobStatus.PROCESSING):
+        await repository.advance(failed, expect=status, to=AFTER[status])
 
-    found = {upload.upload_id async for upload, _ in warm_many.find_unwarmed(repository, SIZES)}
+    found = [upload_id async for upload_id in warm_many.find_unwarmed(store, repository, SIZES)]
 
-    assert found == {unwarmed.upload_id, added.upload_id}
+    assert found == sorted([unwarmed, added, failed])
 
 
 @pytest.mark.parametrize(("alpha", "fallback"), [(False, "jpg"), (True, "png")])
 async def test_find_unwarmed_ignores_variants_that_are_not_standard(
     repository: WatchedRepository, alpha: bool, fallback: str
 ) -> None:
-    def stored_in(*formats: str) -> Upload:
-        names = [f"{size}.{format}" for size in SIZES for format in formats]
-        variants = {name: WarmedVariant("/", VariantState.STORED, 1, 1.0) for name in names}
-        return accepted(format="png", alpha=alpha, variants=variants)
+    store = MemoryStore()
+    ids = await stored(repository, [accepted(format="png", alpha=alpha) for _ in range(3)])
+    await store_variants(store, ids[0], fallback, "webp", "avif")
+    await store_variants(store, ids[1], "jpg" if alpha else "png", "webp", "avif")
+    await store_variants(store, ids[2], *Format)
 
-    lacking = stored_in("jpg" if alpha else "png", "webp", "avif")
-    await stored(repository, [stored_in(fallback, "webp", "avif"), lacking, stored_in("jpg", "png", "webp", "avif")])
-
-    found = [upload.upload_id async for upload, _ in warm_many.find_unwarmed(repository, SIZES)]
-
-    assert found == [lacking.upload_id]
+    assert [upload_id async for upload_id in warm_many.find_unwarmed(store, repository, SIZES)] == [ids[1]]
 
 
 async def test_find_unwarmed_yields_nothing_without_standard_variants(repository: WatchedRepository) -> None:
@@ -134,7 +135,7 @@ async def test_find_unwarmed_yields_nothing_without_standard_variants(repository
 
     sizes = Sizes(Size("small", 48, 48, Fit.COVER, warm=()))
 
-    assert [upload async for upload, _ in warm_many.find_unwarmed(repository, sizes)] == []
+    assert [upload_id async for upload_id in warm_many.find_unwarmed(MemoryStore(), repository, sizes)] == []
 
 
 async def test_unknown_ids_do_not_end_the_run(repository: WatchedRepository) -> None:

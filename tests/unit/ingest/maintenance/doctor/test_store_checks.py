@@ -67,7 +67,7 @@ class Unlisted(MemoryStore):
         except ObjectNotFound:
             raise StoreUnavailable("The object store refuses these credentials.") from None
 
-    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         raise StoreUnavailable("The object store refuses these credentials.")
         yield
 
@@ -75,8 +75,8 @@ class Unlisted(MemoryStore):
 class SecretlyUnlisted(Unlisted):
     """Allows listings, but answers 403 for a missing key."""
 
-    def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
-        return MemoryStore.list(self, prefix)
+    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        return MemoryStore.list(self, prefix, after=after)
 
 
 @pytest.mark.parametrize("check", ALL)
