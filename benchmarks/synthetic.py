@@ -44,7 +44,7 @@ _VARIANTS = json.dumps(
             "quality": None,
             "score": None,
         }
-        for variant in Settings().sizes.standard
+        for variant in Settings().sizes.standard(alpha=False)
     }
 )
 
@@ -117,7 +117,7 @@ class SyntheticStore(MemoryStore):
         super().__init__()
         self._count = count
         recipes = Recipes(settings)
-        self._metadata = {each.name: {"recipe": recipes.fingerprint(each)} for each in settings.sizes.standard}
+        self._metadata = {each.name: {"recipe": recipes.fingerprint(each)} for each in settings.sizes.standard(alpha=False)}
         self._names = sorted(self._metadata)
 
     async def head(self, key: str) -> ObjectInfo:
