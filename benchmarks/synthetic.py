@@ -117,7 +117,9 @@ class SyntheticStore(MemoryStore):
         super().__init__()
         self._count = count
         recipes = Recipes(settings)
-        self._metadata = {each.name: {"recipe": recipes.fingerprint(each)} for each in settings.sizes.standard(alpha=False)}
+        self._metadata = {
+            each.name: {"recipe": recipes.fingerprint(each)} for each in settings.sizes.standard(alpha=False)
+        }
         self._names = sorted(self._metadata)
 
     async def head(self, key: str) -> ObjectInfo:
