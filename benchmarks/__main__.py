@@ -16,6 +16,7 @@ from benchmarks import (
     hits,
     liveness,
     lossless,
+    standard,
     startup,
     together,
     warmup,
@@ -24,6 +25,7 @@ from benchmarks import (
 PARTS: dict[str, Callable[..., None]] = {
     "derivation": derivation.main,
     "together": together.main,
+    "standard": standard.main,
     "extremes": extremes.main,
     "lossless": lossless.main,
     "cold": cold.main,

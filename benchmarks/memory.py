@@ -61,7 +61,7 @@ def main() -> None:
             variants(path),
         )
         table(
-            "One process, all kinds of original one after the other, all standard variants",
+            "One process, all kinds of original one after the other, every size and format",
             ("side", "at rest before, MB", "at rest at most, MB", "held / budgeted, at most"),
             (in_one_process(side, path) for side in sides if side <= 5000),
         )
