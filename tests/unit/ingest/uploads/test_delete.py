@@ -72,7 +72,7 @@ async def test_delete_without_rows_removes_what_the_store_has(
 ) -> None:
     """After an older backup was restored. Otherwise `readopt` or `trash restore` would bring the upload back."""
     upload_id = new_upload_id()
-    for key in (key_of(upload_id), variant_key(upload_id, SIZES.standard[0])):
+    for key in (key_of(upload_id), variant_key(upload_id, SIZES.variants[0])):
         await store.put(key, b"x", content_type="image/jpeg")
 
     await uploads.delete(upload_id)
