@@ -144,9 +144,10 @@ class JobRepository:
         job |= {"created_at": upload.created_at, "updated_at": SecondsAgo(0), "heartbeat_at": SecondsAgo(0)}
         try:
             async with self._database.transaction() as connection:
-                if (await connection.execute(update(upload_jobs).where(where).values(job))).rowcount == 0:
-                    await connection.execute(insert(upload_jobs).values(job | {"upload_id": upload.upload_id}))
+                replaced = (await connection.execute(update(upload_jobs).where(where).values(job))).rowcount
                 try:
+                    if not replaced:
+                        await connection.execute(insert(upload_jobs).values(job | {"upload_id": upload.upload_id}))
                     await connection.execute(insert(images).values(asdict(upload)))
                 except IntegrityError as error:
                     raise _AlreadyAccepted from error
