@@ -80,7 +80,9 @@ class Settings(BaseSettings):
     max_side: int = Field(
         10_000, le=16_383, validate_default=True, description="Longest accepted side, in pixels, after EXIF orientation"
     )
-    upload_timeout: float = Field(60, gt=0, le=1800, description="Seconds a whole upload may take, unless it is fast")
+    upload_timeout: float = Field(
+        60, gt=0, le=1800, description="Seconds a whole upload may take, unless it arrives at 64 KiB a second or more"
+    )
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may pause")
 
     warm_up: bool = Field(

@@ -70,7 +70,7 @@ class TestMigrations:
         await database.migrate()
 
         assert await ask(database, differences) == []
-        assert await ask(database, tables) == {"alembic_version", "upload_jobs", "images"}
+        assert await ask(database, tables) == {"alembic_version", "upload_jobs", "images", "installation"}
         await database.check()
 
     async def test_downgrade_and_upgrade_restore_the_tables(self, database: Database) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 from PIL import Image
 
+from proxy.keys import INSTALLATION_KEY
 from tests.hostile.corpus import ACCEPTED, Case
 from tests.hostile.polyglots import MARKERS
 from tests.service import Service
@@ -179,7 +180,7 @@ def _health_watched(url: str, seconds: list[float]) -> Iterator[None]:
 def left_behind(folder: Path, accepted: set[str]) -> list[str]:
     """Returns objects, rows and temporary files that belong to no accepted upload."""
     data = folder / "data"
-    objects = [path for path in (data / "objects").rglob("*") if path.is_file()]
+    objects = [path for path in (data / "objects").rglob("*") if path.is_file() and path.name != INSTALLATION_KEY]
     found = [str(path) for path in objects if not accepted & set(path.parts)]
     found += [str(path) for path in (data / "tmp").rglob("*")]
     with sqlite3.connect(f"file:{next(data.glob('*.db'))}?mode=ro", uri=True) as database:

@@ -32,7 +32,7 @@ def test_compose_topology_routes_uploads_jobs_and_variants(
         nginx(tmp_path / "edge", proxy.url, ingest.url) as url,
         httpx.Client(base_url=url, timeout=30, headers={"Authorization": "Bearer key"}, verify=False) as client,
     ):
-        assert client.get("/readyz").status_code == 200
+        assert client.get("/healthz").status_code == 200
         answer = client.post("/images/upload", files={"image": ("photo.jpg", small_picture(1))})
         assert answer.status_code == 201, answer.text
         upload_id = answer.json()["uploadId"]

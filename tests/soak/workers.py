@@ -24,7 +24,7 @@ from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 from tests.service import Service, Worker
 
-VARIANTS = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "png", "webp", "avif")]
+VARIANTS = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "webp", "avif")]
 UPLOADERS, WORKERS = 4, 2
 DONE = "warm-up ended"
 PATIENCE = 120.0  # seconds without another finished job

@@ -46,7 +46,7 @@ def in_bash(lines: Iterable[str]) -> list[list[str]]:
 @pytest.mark.parametrize(
     "offered",
     [
-        {"darkroom wa": ["warm"], "darkroom warm --": ["--all", "--missing", "--json", "--help"]},
+        {"darkroom wa": ["warm"], "darkroom warm --": ["--all", "--missing", "--from", "--json", "--help"]},
         pytest.param(
             {
                 "darkroom up": ["upload"],

@@ -172,7 +172,7 @@ class TestFetch:
     ) -> None:
         """`step`: how many seconds pass from one look at the clock to the next."""
         monkeypatch.setattr(derive, "monotonic", count(0, step).__next__)
-        variant_service = make(timeout=0.05)
+        variant_service = make(timeout=0.5)
         pool.hold(1)
         pool.hold(2)
 
@@ -183,7 +183,7 @@ class TestFetch:
     async def test_request_that_waits_too_long_for_a_process_is_not_paused(
         self, make: Make, pool: FakePool, upload_id: UploadId
     ) -> None:
-        variant_service = make(timeout=0.05)
+        variant_service = make(timeout=0.5)
         entrance = pool.hold_entrance(Priority.LIVE)
         assert await failure_of(variant_service, upload_id, AVIF) is DerivationTimeout
         await variant_service.drain()
