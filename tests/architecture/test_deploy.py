@@ -11,12 +11,14 @@ import yaml
 from ingest.cli import app
 from ingest.edge import rules
 from ingest.web.docs import DOCS_PATHS
+from ingest.web.openapi import describe
 from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "darkroom"}
 
 
@@ -66,6 +68,21 @@ def test_path_rules_match_the_default_sizes() -> None:
 def test_nginx_serves_the_upload_page() -> None:
     [pattern] = re.findall(r'"~(\^/\(\?:\(\?:page.*)" "GET, HEAD";', (ROOT / "nginx.conf").read_text())
     assert all(re.search(pattern, path) for path in (*PAGE_PATHS, *DOCS_PATHS))
+
+
+def test_edges_let_every_documented_call_of_ingest_through() -> None:
+    calls = {
+        path.replace("{uploadId}", "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"): {verb.upper() for verb in item} & METHODS
+        for path, item in describe(Settings.model_construct(), variants=False)["paths"].items()
+    }
+    nginx = re.findall(r'"~(\^/[^"]*)" "([A-Z, ]+)";', (ROOT / "nginx.conf").read_text())
+    [function] = re.findall(r"^const INGEST = /(.*)/;$", (ROOT / "deploy" / "edge.js").read_text(), re.MULTILINE)
+
+    for path, methods in calls.items():
+        [allowed] = [allowed for pattern, allowed in nginx if re.search(pattern, path)] or [""]
+        is_blocked = path == "/metrics"  # Prometheus asks each process
+        assert (methods <= set(allowed.split(", "))) is not is_blocked, path
+        assert bool(re.search(function, path)) is not is_blocked, path
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

@@ -17,15 +17,15 @@ from pkgutil import resolve_name
 from typing import Any
 
 from pydantic import TypeAdapter
+from typing_extensions import is_typeddict
 
 import ingest.ingest_errors
 import proxy.errors
-from ingest.web.schemas import Accepted, Status, Upload, UploadPage
+from ingest.web import schemas
 from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.model import DENSITIES, Format, Sizes, Variant
 from proxy.settings import Settings
-from proxy.web import problems
-from proxy.web.health import Health, Readiness
+from proxy.web import health, problems
 from proxy.web.variant_routes import CACHE_STATUS
 
 Json = dict[str, Any]
@@ -35,7 +35,10 @@ _HTML: Json = {"text/html": {"schema": {"type": "string"}}}
 _VARIANT = "/images/{uploadId}/{size}.{format}"
 _ERRORS = vars(proxy.errors) | vars(ingest.ingest_errors) | vars(problems)
 _TYPES: dict[str, Any] = {
-    each.__name__: each for each in (Accepted, Upload, UploadPage, Status, problems.Problem, Health, Readiness)
+    name: each
+    for module in (schemas, problems, health)
+    for name, each in vars(module).items()
+    if is_typeddict(each) and each.__module__ == module.__name__
 }
 
 
