@@ -1,4 +1,4 @@
-/** Connects all parts of the page; the only module that imports all others. */
+/** Connects the parts of the page. No module imports this one. */
 
 import { Api } from "./api.js";
 import { DetailsView } from "./details.js";
