@@ -35,7 +35,7 @@ class CircuitBreaker:
         now = self._clock()
         if self.is_open:
             if now < self._next_probe:
-                raise StoreUnavailable(self._last_error, retry_after=math.ceil(self._next_probe - now))
+                raise StoreUnavailable(self._last_error, retry_after=math.ceil(self._next_probe - now), is_outage=True)
             self._schedule_probe(now)  # this call is the probe
         return now
 
