@@ -1,18 +1,20 @@
 """Uploads and jobs in SQL."""
 
-import base64
-import binascii
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Table, and_, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import Row, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ingest.catalog import idempotency_keys
+from ingest.catalog.cursors import encode_cursor, parse_cursor
 from ingest.catalog.database import Database
-from ingest.catalog.tables import EstimatedRows, SecondsAgo, images, upload_jobs
+from ingest.catalog.job_counts import count_jobs
+from ingest.catalog.queries import is_silent, job_columns, joined, position, touched, unfinished
+from ingest.catalog.row_mapping import alpha_of, to_job, to_upload
+from ingest.catalog.tables import SecondsAgo, images, upload_jobs
 from ingest.idempotency_key import IdempotencyKey
 from ingest.records import (
     NO_TRACE,
@@ -21,20 +23,16 @@ from ingest.records import (
     Job,
     JobNotClaimable,
     JobStatus,
-    PrivateMetadata,
     TraceContext,
     Upload,
-    VariantState,
     WarmedVariant,
 )
 from proxy.errors import UnknownUpload
-from proxy.model import UploadId, parse_upload_id
+from proxy.model import UploadId
 
 PAGE = 500
 """Jobs on a page of `find_stalled`."""
 _BATCH = 1000  # rows for a query that reads all uploads
-_COUNTED = 10_000
-"""Jobs of one status that are counted one by one, so that a count takes 20 ms whatever the number of uploads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class JobRepository:
         """
         async with self._database.transaction() as connection:
             row = await idempotency_keys.find(connection, key)
-        return row and (_upload(row), row.fingerprint)
+        return row and (to_upload(row), row.fingerprint)
 
     async def delete(self, upload_id: UploadId) -> bool:
         """Removes both rows. Returns False if there were none."""
@@ -117,10 +115,10 @@ class JobRepository:
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Returns the upload and its job. Raises UnknownUpload, also for an upload that is still in progress."""
         async with self._database.transaction() as connection:
-            row = (await connection.execute(_joined().where(images.c.upload_id == upload_id))).first()
+            row = (await connection.execute(joined().where(images.c.upload_id == upload_id))).first()
         if row is None:
             raise UnknownUpload("No picture was uploaded under this id, or it was deleted.")
-        return _upload(row), _job(row)
+        return to_upload(row), to_job(row)
 
     async def exists(self, upload_id: UploadId) -> bool:
         """Returns whether there is a row for it; uploads in progress count."""
@@ -156,32 +154,25 @@ class JobRepository:
         return True
 
     async def newest(self, limit: int, cursor: str | None = None) -> Page:
-        """Returns a page of accepted uploads. Raises ValueError for an invalid cursor."""
-        query = _joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)
+        """Returns a page of accepted uploads. Raises InvalidCursor."""
+        query = joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)
         if cursor is not None:
-            column, place = _position(images, *_parse_cursor(cursor))
+            column, place = position(images, *parse_cursor(cursor))
             query = query.where(column < place)
         async with self._database.transaction() as connection:
             rows = (await connection.execute(query)).all()
-        uploads = [(_upload(row), _job(row)) for row in rows[:limit]]
-        return Page(uploads, _cursor(uploads[-1][0]) if len(rows) > limit else None)
-
-    async def each(self) -> AsyncIterator[tuple[Upload, Job]]:
-        """Yields every upload with its job, newest first. Holds one page in memory at a time."""
-        cursor = None
-        while True:
-            page = await self.newest(PAGE, cursor)
-            for entry in page.uploads:
-                yield entry
-            if (cursor := page.cursor) is None:
-                return
+        uploads = [(to_upload(row), to_job(row)) for row in rows[:limit]]
+        if len(rows) <= limit:
+            return Page(uploads, None)
+        last, _ = uploads[-1]
+        return Page(uploads, encode_cursor(last.created_at, last.upload_id))
 
     async def find_many(self, upload_ids: Collection[UploadId]) -> dict[UploadId, tuple[Upload, Job]]:
         """Returns uploads and their jobs by id, in one query. Leaves out ids for which `find` raises UnknownUpload."""
-        query = _joined().where(images.c.upload_id.in_(upload_ids))
+        query = joined().where(images.c.upload_id.in_(upload_ids))
         async with self._database.transaction() as connection:
             rows = (await connection.execute(query)).all()
-        return {UploadId(row.upload_id): (_upload(row), _job(row)) for row in rows}
+        return {UploadId(row.upload_id): (to_upload(row), to_job(row)) for row in rows}
 
     async def rows(self, start: UploadId | None = None) -> AsyncIterator[UploadRow]:
         """Yields a row for each upload from `start` on, also those in progress, in the order of their ids.
@@ -208,7 +199,7 @@ class JobRepository:
                 batch = (await connection.execute(page)).all()
             for row in batch:
                 status = JobStatus(row.status)
-                yield UploadRow(UploadId(row.upload_id), row.created_at, status, row.is_accepted, _alpha(row))
+                yield UploadRow(UploadId(row.upload_id), row.created_at, status, row.is_accepted, alpha_of(row))
             if len(batch) < _BATCH:
                 return
             page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)
@@ -218,14 +209,8 @@ class JobRepository:
 
         The others stay at 10,000, and the estimate is the database's, minus the others. Its cost does not grow.
         """
-        queries = [select(func.count()).select_from(_some(status).subquery()).scalar_subquery() for status in JobStatus]
         async with self._database.transaction() as connection:
-            counts = dict(zip(JobStatus, (await connection.execute(select(*queries))).one(), strict=True))
-            if counts[JobStatus.COMPLETE] == _COUNTED:
-                total: int = (await connection.execute(select(EstimatedRows()))).scalar_one()
-                others = sum(counts.values()) - _COUNTED
-                counts[JobStatus.COMPLETE] = max(_COUNTED, total - others)
-        return counts
+            return await count_jobs(connection)
 
     async def oldest_pending(self) -> datetime | None:
         """Returns when the oldest pending job was accepted; None if no job is pending."""
@@ -238,7 +223,7 @@ class JobRepository:
         return job and UploadId(job.upload_id)
 
     async def _first_pending(self, taken: Collection[UploadId] = ()) -> Row[Any] | None:
-        query = _unfinished(JobStatus.PENDING, upload_jobs.c.upload_id, upload_jobs.c.created_at)
+        query = unfinished(JobStatus.PENDING, upload_jobs.c.upload_id, upload_jobs.c.created_at)
         query = query.where(upload_jobs.c.upload_id.not_in(taken)).limit(1)
         async with self._database.transaction() as connection:
             row: Row[Any] | None = (await connection.execute(query)).first()
@@ -248,8 +233,8 @@ class JobRepository:
         """Makes processing jobs pending again without a sign of life for `idle`. Returns how many."""
         query = (
             update(upload_jobs)
-            .where(upload_jobs.c.status == JobStatus.PROCESSING, _is_silent(idle))
-            .values(_touched() | {"status": JobStatus.PENDING, "worker": None})
+            .where(upload_jobs.c.status == JobStatus.PROCESSING, is_silent(idle))
+            .values(touched() | {"status": JobStatus.PENDING, "worker": None})
         )
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).rowcount
@@ -261,13 +246,13 @@ class JobRepository:
 
         `after`: the last job of the page before. Reads the index by status from there on, not all unfinished jobs.
         """
-        columns = _job_columns("upload_id", "status", "progress", "error", "created_at", "updated_at")
-        query = _unfinished(status, *columns).where(_is_silent(idle)).limit(PAGE)
+        columns = job_columns("upload_id", "status", "progress", "error", "created_at", "updated_at")
+        query = unfinished(status, *columns).where(is_silent(idle)).limit(PAGE)
         if after is not None:
-            column, place = _position(upload_jobs, after.created_at, after.upload_id)
+            column, place = position(upload_jobs, after.created_at, after.upload_id)
             query = query.where(column > place)
         async with self._database.transaction() as connection:
-            return [_job(row) for row in await connection.execute(query)]
+            return [to_job(row) for row in await connection.execute(query)]
 
     async def advance(
         self,
@@ -287,7 +272,7 @@ class JobRepository:
         if to not in TRANSITIONS[expect]:
             raise ValueError(f"no transition from {expect} to {to}")
         begins = to is JobStatus.PROCESSING
-        values: dict[str, Any] = {"status": to, "error": error, "worker": worker if begins else None} | _touched()
+        values: dict[str, Any] = {"status": to, "error": error, "worker": worker if begins else None} | touched()
         if progress is not None:
             values["progress"] = progress
         await self._update(upload_id, expect, None if begins else worker, values)
@@ -297,7 +282,7 @@ class JobRepository:
     ) -> None:
         """Records the progress of a processing job. Raises JobNotClaimable if `worker` does not process it."""
         states = {name: asdict(variant) for name, variant in variants.items()}
-        await self._update(upload_id, JobStatus.PROCESSING, worker, {"progress": progress} | _touched(), states)
+        await self._update(upload_id, JobStatus.PROCESSING, worker, {"progress": progress} | touched(), states)
 
     async def record_heartbeat(self, upload_id: UploadId, worker: str) -> None:
         """Shows that `worker` is alive. Raises JobNotClaimable if it does not process the job any more."""
@@ -322,102 +307,3 @@ class JobRepository:
                 await connection.execute(
                     update(images).where(images.c.upload_id == upload_id).values(variants=variants)
                 )
-
-
-def _joined() -> Any:
-    return select(images, *_job_columns("status", "progress", "error", "updated_at")).join_from(
-        images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id
-    )
-
-
-def _unfinished(status: JobStatus, *columns: Any) -> Select[Any]:
-    """Jobs of accepted uploads, oldest first, in the order of the index by status."""
-    return (
-        select(*columns)
-        .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-        .where(upload_jobs.c.status == status)
-        .order_by(upload_jobs.c.created_at, upload_jobs.c.upload_id)
-    )
-
-
-def _some(status: JobStatus) -> Select[Any]:
-    """At most so many jobs as are counted. Only pending jobs may belong to an upload that is not accepted."""
-    if status is JobStatus.PENDING:
-        return _unfinished(status, upload_jobs.c.created_at).order_by(None).limit(_COUNTED)
-    return select(upload_jobs.c.created_at).where(upload_jobs.c.status == status).limit(_COUNTED)
-
-
-def _job_columns(*names: str) -> list[Any]:
-    known = (*names, "request_id", "traceparent", "worker")
-    return [*(upload_jobs.c[name] for name in known), _is_silent(STALLED_AFTER).label("is_stalled")]
-
-
-def _upload(row: Row[Any]) -> Upload:
-    variants = {
-        name: WarmedVariant(**known | {"state": VariantState(known["state"])}) for name, known in row.variants.items()
-    }
-    return Upload(
-        UploadId(row.upload_id),
-        row.format,
-        row.original_size,
-        row.width,
-        row.height,
-        row.thumbhash,
-        row.color,
-        variants,
-        row.created_at,
-        row.private and PrivateMetadata(**row.private),
-        _alpha(row),
-    )
-
-
-def _alpha(row: Row[Any]) -> bool | None:
-    return False if row.format == "jpeg" else row.alpha
-
-
-def _job(row: Row[Any]) -> Job:
-    return Job(
-        UploadId(row.upload_id),
-        JobStatus(row.status),
-        row.progress,
-        row.error,
-        row.created_at,
-        row.updated_at,
-        TraceContext(row.request_id, row.traceparent),
-        bool(row.is_stalled),
-        row.worker,
-    )
-
-
-def _touched() -> dict[str, Any]:
-    return dict.fromkeys(("updated_at", "heartbeat_at"), SecondsAgo(0))
-
-
-def _is_silent(idle: timedelta) -> ColumnElement[bool]:
-    """Without a sign of life for `idle`. An earlier version wrote no heartbeats."""
-    last = func.coalesce(upload_jobs.c.heartbeat_at, upload_jobs.c.updated_at)
-    return last <= SecondsAgo(idle.total_seconds())
-
-
-def _position(table: Table, moment: datetime, upload_id: UploadId) -> tuple[Any, Any]:
-    """The columns and values of a place in a list by time. Compared as rows, they use the index from there on."""
-    columns = table.c.created_at, table.c.upload_id
-    values = [literal(value, column.type) for value, column in zip((moment, upload_id), columns, strict=True)]
-    return tuple_(*columns), tuple_(*values)
-
-
-def _cursor(upload: Upload) -> str:
-    return base64.urlsafe_b64encode(f"{upload.created_at.isoformat()} {upload.upload_id}".encode()).decode()
-
-
-def _parse_cursor(cursor: str) -> tuple[datetime, UploadId]:
-    try:
-        moment, _, text = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        upload_id = parse_upload_id(text)
-        created_at = datetime.fromisoformat(moment)
-        created_at.astimezone(UTC)  # the driver would fail on a date outside the calendar
-    except (binascii.Error, ValueError, OverflowError) as error:
-        raise ValueError("invalid cursor") from error
-    if upload_id is None or created_at.tzinfo is None:
-        raise ValueError("invalid cursor")
-    return created_at, upload_id

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed
@@ -111,13 +112,17 @@ class UploadRoutes:
         return self._streams.stream(known, _NO_STORE)
 
     async def newest(self, request: Request) -> Response:
+        malformed = Malformed("`limit` must be a number, `cursor` the `cursor` of an earlier page.")
         try:
             limit = int(request.query_params.get("limit", str(PAGE)))
+        except ValueError:
+            raise malformed from None
+        try:
             page = await self._repository.newest(
                 min(max(limit, 1), MAX_PAGE), request.query_params.get("cursor") or None
             )
-        except ValueError:
-            raise Malformed("`limit` must be a number, `cursor` the `cursor` of an earlier page.") from None
+        except InvalidCursor:
+            raise malformed from None
         return JSONResponse(self._serializer.page(page), headers=_NO_STORE)
 
     async def delete(self, request: Request) -> Response:

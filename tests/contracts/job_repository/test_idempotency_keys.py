@@ -14,7 +14,7 @@ from ingest.idempotency_key import LIFETIME, IdempotencyKey
 from ingest.ingest_errors import InProgress
 from ingest.records import PrivateMetadata
 from proxy.model import UploadId, new_upload_id
-from tests.contracts.uploads import accept_upload, upload_of
+from tests.contracts.uploads import accept_upload, newest_ids, upload_of
 
 KEY = IdempotencyKey("a" * 64, timedelta(minutes=2))
 OTHER = IdempotencyKey("b" * 64, timedelta(minutes=2))
@@ -144,7 +144,7 @@ class TestDeadAttempts:
         found = await repository.find_by_key(KEY)
         assert found
         assert found[0].upload_id == second
-        assert [upload.upload_id async for upload, _ in repository.each()] == [second]
+        assert await newest_ids(repository) == [second]
 
     async def test_accept_during_takeover_either_wins_or_loses(
         self, repository: JobRepository, database: Database

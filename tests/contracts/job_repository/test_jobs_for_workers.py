@@ -169,7 +169,7 @@ class TestForWorkers:
             await accept_upload(repository, status)
         async with database.transaction() as connection:
             await connection.execute(text("ANALYZE"))
-        monkeypatch.setattr("ingest.catalog.repository._COUNTED", 3)
+        monkeypatch.setattr("ingest.catalog.job_counts._COUNTED", 3)
 
         assert await repository.count() == {PENDING: 1, PROCESSING: 0, COMPLETE: 8, FAILED: 3}
 
@@ -180,7 +180,7 @@ class TestForWorkers:
             await connection.execute(text("ANALYZE"))
         for _ in range(4):
             await accept_upload(repository, COMPLETE)
-        monkeypatch.setattr("ingest.catalog.repository._COUNTED", 3)
+        monkeypatch.setattr("ingest.catalog.job_counts._COUNTED", 3)
 
         expected = 4 if database.engine.dialect.name == "sqlite" else 3
         assert (await repository.count())[COMPLETE] == expected

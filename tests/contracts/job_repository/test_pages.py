@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert
 
+from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
@@ -75,7 +76,9 @@ class TestPages:
 
         assert [upload.upload_id for upload, _ in second_page.uploads] == ids[11:21]
 
-    async def test_each_yields_every_upload(self, repository: JobRepository, database: Database) -> None:
+    async def test_following_the_cursors_yields_every_upload_once(
+        self, repository: JobRepository, database: Database
+    ) -> None:
         made = [
             upload_of(UploadId(str(UUID(int=index))), NOON + timedelta(seconds=index // 3)) for index in range(1203)
         ]
@@ -86,7 +89,11 @@ class TestPages:
             await connection.execute(insert(upload_jobs), jobs)
             await connection.execute(insert(images), [asdict(upload) for upload in made])
 
-        listed = [upload.upload_id async for upload, _ in repository.each()]
+        page = await repository.newest(500)
+        listed = [upload.upload_id for upload, _ in page.uploads]
+        while page.cursor:
+            page = await repository.newest(500, page.cursor)
+            listed += [upload.upload_id for upload, _ in page.uploads]
 
         assert listed == [upload.upload_id for upload in reversed(made)]
 
@@ -116,16 +123,16 @@ BAD_CURSORS = {
 
 
 @pytest.mark.parametrize("cursor", BAD_CURSORS.values(), ids=BAD_CURSORS)
-async def test_invalid_cursor_raises_value_error(repository: JobRepository, cursor: str) -> None:
+async def test_invalid_cursor_raises_invalid_cursor(repository: JobRepository, cursor: str) -> None:
     await accept_upload(repository)
 
-    with pytest.raises(ValueError, match="invalid cursor"):
+    with pytest.raises(InvalidCursor):
         await repository.newest(10, cursor)
 
 
 @pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-async def test_cursor_with_impossible_date_raises_value_error(repository: JobRepository, moment: str) -> None:
+async def test_cursor_with_impossible_date_raises_invalid_cursor(repository: JobRepository, moment: str) -> None:
     await accept_upload(repository)
 
-    with pytest.raises(ValueError, match="invalid cursor"):
+    with pytest.raises(InvalidCursor):
         await repository.newest(10, encoded(f"{moment} {ID}"))

@@ -49,7 +49,7 @@ def file(tmp_path: Path) -> str:
 
 
 async def stored(repository: WatchedRepository) -> list[UploadId]:
-    return [upload.upload_id async for upload, _ in repository.each()]
+    return [upload.upload_id for upload, _ in (await repository.newest(100)).uploads]
 
 
 async def test_database_outage_during_the_warm_up_keeps_the_upload_id(

@@ -1,6 +1,7 @@
 """The routes that show an upload, its status, and pages of uploads."""
 
 from datetime import UTC, datetime
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -133,6 +134,16 @@ class TestPages:
         assert (await service.made_of(repository=repository).get(f"/images{query}")).status_code == 200
 
         assert repository.limits == [limit]
+
+    async def test_row_that_cannot_be_read_is_no_fault_of_the_request(
+        self, service: Service, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        repository = EmptyRepository(service.ingest.database)
+        monkeypatch.setattr(repository, "newest", AsyncMock(side_effect=ValueError("a status of a later version")))
+
+        answer = await service.made_of(repository=repository).get("/images")
+
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal")
 
     @pytest.mark.parametrize(
         "query",

@@ -1,0 +1,48 @@
+"""Parts of queries that several methods of the repository share."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, Table, func, literal, select, tuple_
+
+from ingest.catalog.tables import SecondsAgo, images, upload_jobs
+from ingest.records import STALLED_AFTER, JobStatus
+from proxy.model import UploadId
+
+
+def joined() -> Any:
+    return select(images, *job_columns("status", "progress", "error", "updated_at")).join_from(
+        images, upload_jobs, images.c.upload_id == upload_jobs.c.upload_id
+    )
+
+
+def unfinished(status: JobStatus, *columns: Any) -> Select[Any]:
+    """Jobs of accepted uploads, oldest first, in the order of the index by status."""
+    return (
+        select(*columns)
+        .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+        .where(upload_jobs.c.status == status)
+        .order_by(upload_jobs.c.created_at, upload_jobs.c.upload_id)
+    )
+
+
+def job_columns(*names: str) -> list[Any]:
+    known = (*names, "request_id", "traceparent", "worker")
+    return [*(upload_jobs.c[name] for name in known), is_silent(STALLED_AFTER).label("is_stalled")]
+
+
+def touched() -> dict[str, Any]:
+    return dict.fromkeys(("updated_at", "heartbeat_at"), SecondsAgo(0))
+
+
+def is_silent(idle: timedelta) -> ColumnElement[bool]:
+    """Without a sign of life for `idle`. An earlier version wrote no heartbeats."""
+    last = func.coalesce(upload_jobs.c.heartbeat_at, upload_jobs.c.updated_at)
+    return last <= SecondsAgo(idle.total_seconds())
+
+
+def position(table: Table, moment: datetime, upload_id: UploadId) -> tuple[Any, Any]:
+    """The columns and values of a place in a list by time. Compared as rows, they use the index from there on."""
+    columns = table.c.created_at, table.c.upload_id
+    values = [literal(value, column.type) for value, column in zip((moment, upload_id), columns, strict=True)]
+    return tuple_(*columns), tuple_(*values)
