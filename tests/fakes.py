@@ -1,16 +1,12 @@
 """Fakes that several suites share: they record calls, and fail or wait on request."""
 
 import asyncio
-import selectors
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
 
 import anyio
-from starlette.types import ASGIApp, Message
 
 from proxy.errors import Overloaded, ServiceError, StoreUnavailable, TooHeavy
 from proxy.imaging.target import Measured, Target
@@ -245,88 +241,3 @@ async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
-
-
-class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock jumps to the next timer when it is idle: hours pass at once, in order.
-
-    Only for code that starts no threads or processes, because every timer would run before their results.
-    """
-
-    def __init__(self) -> None:
-        self.skipped = 0.0
-        super().__init__(_JumpingSelector(self))
-
-    def time(self) -> float:
-        return super().time() + self.skipped
-
-
-class _JumpingSelector(selectors.DefaultSelector):
-    def __init__(self, loop: VirtualTimeLoop) -> None:
-        super().__init__()
-        self._loop = loop
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0 if timeout else timeout)
-        if timeout and not ready:
-            self._loop.skipped += timeout
-        return ready
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An HTTP response. Header names are lower-case, and none may be repeated."""
-
-    status: int
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-
-async def ask(
-    app: ASGIApp, raw_path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, query: str = ""
-) -> Answer:
-    """Sends `raw_path` unchanged, which HTTP clients would not, decoded as servers do for `scope["path"]`."""
-    sent = {"host": "origin.test"} | {name.lower(): value for name, value in (headers or {}).items()}
-    scope = {
-        "type": "http",
-        "asgi": {"version": "3.0"},
-        "http_version": "1.1",
-        "method": method,
-        "scheme": "http",
-        "server": ("origin.test", 80),
-        "client": ("127.0.0.1", 1),
-        "root_path": "",
-        "path": unquote(raw_path),
-        "raw_path": raw_path.encode("latin-1"),
-        "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
-    }
-    messages: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
-    await app(scope, receive, send)
-    start, *rest = messages
-    received = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in start["headers"]]
-    assert len(dict(received)) == len(received), f"a header came twice: {received}"
-    return Answer(start["status"], dict(received), b"".join(message.get("body", b"") for message in rest))
-
-
-@asynccontextmanager
-async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
-    """Starts `app` and stops it, as a server does."""
-    inbox: asyncio.Queue[Message] = asyncio.Queue()
-    outbox: asyncio.Queue[Message] = asyncio.Queue()
-    server = asyncio.create_task(app({"type": "lifespan", "asgi": {"version": "3.0"}}, inbox.get, outbox.put))
-    await inbox.put({"type": "lifespan.startup"})
-    assert (await outbox.get())["type"] == "lifespan.startup.complete"
-    try:
-        yield
-    finally:
-        await inbox.put({"type": "lifespan.shutdown"})
-        assert (await outbox.get())["type"] == "lifespan.shutdown.complete"
-        await server

@@ -1,7 +1,6 @@
 """The contract of every ObjectStore."""
 
 import asyncio
-import copy
 import random
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -11,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from proxy.keys import original_key, trash_key, variants_prefix
-from proxy.model import UploadId, new_upload_id
+from proxy.model import UploadId
 from proxy.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
-from proxy.storage.s3 import S3Store
-from tests.contracts.stores import OVER_A_PAGE, OVER_S3S_PAGE, failures, keys, seaweed_store
-from tests.seaweedfs import SeaweedServer
+from tests.contracts.stores import failures, keys
 
 BODIES = {"empty": b"", "one byte": b"\x00", "3 MB": random.Random(3).randbytes(3_000_000)}
 
@@ -192,76 +189,6 @@ class TestDelete:
         assert (await object_store.get(key)).body == b"new"
 
 
-class TestList:
-    async def test_list_has_sizes_and_ordered_keys(self, object_store: ObjectStore, upload_id: UploadId) -> None:
-        sizes = {f"images/{upload_id}/{name}": size for name, size in (("b@2x.png", 2), ("a.webp", 0), ("b.png", 7))}
-        for each, size in sizes.items():
-            await object_store.put(each, bytes(size), content_type="image/png")
-
-        found = [(info.key, info.size) async for info in object_store.list(variants_prefix(upload_id))]
-
-        assert found == sorted(sizes.items())
-
-    async def test_list_prefix_may_end_anywhere(self, object_store: ObjectStore, upload_id: UploadId) -> None:
-        begins_alike = [UploadId(f"{upload_id[:-4]}{end}") for end in ("0a0a", "0b0b", "ffff")]
-        for each in begins_alike:
-            await object_store.put(f"images/{each}/small.png", b"x", content_type="image/png")
-            await object_store.put(f"images/{each}/large.png", b"x", content_type="image/png")
-
-        assert await keys(object_store, f"images/{upload_id[:-4]}0") == [
-            f"images/{each}/{name}.png" for each in begins_alike[:2] for name in ("large", "small")
-        ]
-
-    async def test_list_begins_behind_a_key(self, object_store: ObjectStore, upload_id: UploadId) -> None:
-        stem = f"images/{upload_id[:-4]}"
-        stored = [f"{stem}{end}/{name}.png" for end in ("0a0a", "0b0b", "ffff") for name in ("large", "small")]
-        for each in stored:
-            await object_store.put(each, b"x", content_type="image/png")
-
-        for after, left in (
-            *((key, stored[number + 1 :]) for number, key in enumerate(stored)),
-            (f"{stem}0b0", stored[2:]),
-            (f"{stem}0c", stored[4:]),
-            ("images", stored),
-            ("jmages", []),
-        ):
-            assert [info.key async for info in object_store.list(stem, after=after)] == left
-
-    async def test_list_of_an_id_excludes_longer_ids(self, object_store: ObjectStore, upload_id: UploadId) -> None:
-        await object_store.put(f"images/{upload_id}/small.png", b"x", content_type="image/png")
-        await object_store.put(f"images/{upload_id}0/small.png", b"x", content_type="image/png")
-
-        assert await keys(object_store, variants_prefix(upload_id)) == [f"images/{upload_id}/small.png"]
-
-    async def test_list_of_several_pages_deleted_meanwhile(
-        self, object_store: ObjectStore, upload_id: UploadId
-    ) -> None:
-        await delete_while_listing(object_store, upload_id, OVER_A_PAGE)
-
-    @pytest.mark.slow
-    async def test_list_of_several_full_s3_pages_deleted_meanwhile(
-        self, seaweed: None, seaweedfs: SeaweedServer, upload_id: UploadId
-    ) -> None:
-        store = seaweed_store(seaweedfs)
-        await delete_while_listing(store, upload_id, OVER_S3S_PAGE)
-        await store.close()
-
-
-async def delete_while_listing(store: ObjectStore, upload_id: UploadId, number: int) -> None:
-    names = [f"images/{upload_id}/{number:04}.png" for number in range(number)]
-    await asyncio.gather(*(store.put(name, b"x", content_type="image/png") for name in names))
-    found = []
-
-    async for info in store.list(variants_prefix(upload_id)):
-        found.append(info.key)
-        if len(found) % (number // 2) == 0:
-            await store.delete(*found)
-
-    assert found == names
-    await store.delete(*names)
-    assert await keys(store, variants_prefix(upload_id)) == []
-
-
 class TestCopy:
     async def test_copy_keeps_bytes_headers_and_metadata(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         source, target = original_key(upload_id), trash_key(upload_id)
@@ -293,67 +220,3 @@ class TestCopy:
             await object_store.copy(original_key(upload_id), trash_key(upload_id))
 
         assert await keys(object_store, trash_key(upload_id)) == []
-
-
-class TestFolders:
-    async def test_folders_below_a_prefix_in_order_once_each(
-        self, object_store: ObjectStore, upload_id: UploadId
-    ) -> None:
-        base = f"images/{upload_id}/"
-        for name in ("b/1.png", "b/2.png", "a/1.png", "c.png", "d/e/f.png"):
-            await object_store.put(base + name, b"x", content_type="image/png")
-
-        assert [name async for name in object_store.folders(base)] == ["a", "b", "d"]
-
-    async def test_no_folders_below_an_unknown_prefix(self, object_store: ObjectStore, upload_id: UploadId) -> None:
-        assert [name async for name in object_store.folders(f"images/{upload_id}/")] == []
-
-    async def test_more_folders_than_a_page(self, object_store: ObjectStore, upload_id: UploadId) -> None:
-        base = f"images/{upload_id}/"
-        names = [f"{number:04}" for number in range(OVER_A_PAGE)]
-        await asyncio.gather(*(object_store.put(f"{base}{name}/x", b"", content_type="image/png") for name in names))
-
-        assert [name async for name in object_store.folders(base)] == names
-
-
-class TestVersions:
-    async def test_delete_versions_removes_everything_below_the_prefixes_only(
-        self, object_store: ObjectStore, upload_id: UploadId
-    ) -> None:
-        other = new_upload_id()
-        for each in (upload_id, other):
-            await object_store.put(original_key(each), b"x", content_type="image/png")
-            await object_store.put(f"{variants_prefix(each)}small.png", b"x", content_type="image/png")
-
-        for _ in range(2):
-            await object_store.delete_versions(original_key(upload_id), variants_prefix(upload_id))
-
-        assert await keys(object_store, original_key(upload_id)) == []
-        assert await keys(object_store, variants_prefix(upload_id)) == []
-        assert await keys(object_store, original_key(other)) == [original_key(other)]
-
-    async def test_store_of_the_tests_keeps_no_versions(self, object_store: ObjectStore) -> None:
-        assert not await object_store.is_versioned()
-
-
-@pytest.mark.parametrize("object_store", ["s3-moto", "s3-seaweedfs"], indirect=True)
-async def test_delete_versions_empties_a_versioned_bucket(object_store: S3Store, upload_id: UploadId) -> None:
-    bucket = f"versioned-{upload_id}"
-    client = object_store._client
-    region = {"LocationConstraint": "eu-central-1"} if client.meta.region_name == "eu-central-1" else None
-    client.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": region} if region else {}))
-    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    object_store = copy.copy(object_store)
-    object_store._bucket = bucket
-    key, other = original_key(upload_id), original_key(new_upload_id())
-    for each in (key, other):
-        for body in (b"first", b"second"):
-            await object_store.put(each, body, content_type="image/png")
-        await object_store.delete(each)
-    assert await object_store.is_versioned()
-
-    await object_store.delete_versions(key)
-
-    left = client.list_object_versions(Bucket=bucket)
-    assert {entry["Key"] for entry in (*left.get("Versions", []), *left.get("DeleteMarkers", []))} == {other}
-    assert len(left["Versions"]) == 2

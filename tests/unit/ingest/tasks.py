@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from tests.fakes import Gate, VirtualTimeLoop
+from tests.fakes import Gate
+from tests.virtual_time import VirtualTimeLoop
 
 T = TypeVar("T")
 

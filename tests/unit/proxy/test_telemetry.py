@@ -13,7 +13,8 @@ import structlog
 from proxy.telemetry import Metrics, configure_logging
 from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import open_tracing
-from tests.fakes import VirtualTimeLoop, sample
+from tests.fakes import sample
+from tests.virtual_time import VirtualTimeLoop
 
 
 @pytest.fixture

@@ -22,11 +22,11 @@ from proxy.errors import (
     UnknownUpload,
 )
 from proxy.model import Fit, Format, Size, Sizes
-from tests.fakes import VirtualTimeLoop
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import ScriptedVariantService
 from tests.unit.ingest.repositories import MemoryRepository
 from tests.unit.ingest.tasks import at_once, eventually
+from tests.virtual_time import VirtualTimeLoop
 
 STANDARD = SIZES.variants  # of an upload of which no alpha is recorded
 OPAQUE = SIZES.standard(alpha=False)

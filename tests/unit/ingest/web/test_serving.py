@@ -10,7 +10,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.web.ingest_app import create_app, create_ingest_app
 from proxy.settings import Settings
-from tests.fakes import lifespan
+from tests.asgi import lifespan
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.leftovers import files_below
 

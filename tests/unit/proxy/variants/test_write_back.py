@@ -14,7 +14,8 @@ from proxy.model import UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
 from proxy.variants.encoded_variant import EncodedVariant
 from proxy.variants.variant_store import VariantStore
-from tests.fakes import CountingStore, VirtualTimeLoop, sample
+from tests.fakes import CountingStore, sample
+from tests.virtual_time import VirtualTimeLoop
 
 
 class ClockedStore(CountingStore):

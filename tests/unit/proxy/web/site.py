@@ -17,7 +17,8 @@ from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.variant_service import VariantService
 from proxy.web.app import EXCEPTION_HANDLERS, require_key, serve_variants
 from proxy.web.health import health_routes
-from tests.fakes import Answer, CountingStore, FakePool, ask
+from tests.asgi import Answer, ask
+from tests.fakes import CountingStore, FakePool
 
 
 @dataclass

@@ -17,7 +17,8 @@ from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
 from proxy.storage.s3 import S3Store
 from proxy.web.app import create_app
-from tests.fakes import lifespan, listing
+from tests.asgi import lifespan
+from tests.fakes import listing
 from tests.photographs import photograph_bytes
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("restored_logging")]

@@ -17,7 +17,7 @@ from ingest.ingest_errors import TooLarge, UploadTimeout
 from proxy.errors import Overloaded, ServiceError, StoreUnavailable, Unauthorized, Undecodable, UnknownUpload
 from proxy.web.app import starlette_app
 from proxy.web.problems import STATUS, problem
-from tests.fakes import Answer, ask
+from tests.asgi import Answer, ask
 from tests.unit.error_kinds import KINDS
 
 

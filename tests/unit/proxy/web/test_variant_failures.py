@@ -15,7 +15,7 @@ from proxy.errors import (
     UnsupportedFormat,
 )
 from proxy.model import new_upload_id
-from tests.fakes import Answer
+from tests.asgi import Answer
 from tests.unit.proxy.web.site import Site
 
 SHORT = "public, max-age=60"

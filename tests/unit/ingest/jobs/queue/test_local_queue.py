@@ -12,10 +12,10 @@ from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import STALLED_AFTER, JobStatus
 from proxy.model import UploadId, new_upload_id
-from tests.fakes import VirtualTimeLoop
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.repositories import MemoryRepository
 from tests.unit.ingest.tasks import at_once, eventually
+from tests.virtual_time import VirtualTimeLoop
 
 
 class Bench:
