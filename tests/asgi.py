@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,11 @@ class Answer:
     body: bytes = b""
 
 
-async def ask(
-    app: ASGIApp, raw_path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, query: str = ""
-) -> Answer:
-    """Sends `raw_path` unchanged, which HTTP clients would not, decoded as servers do for `scope["path"]`."""
-    sent = {"host": "origin.test"} | {name.lower(): value for name, value in (headers or {}).items()}
-    scope = {
+def scope_of(method: str, raw_path: str, headers: Mapping[str, str], query: str = "") -> Scope:
+    sent = {"host": "origin.test"} | {name.lower(): value for name, value in headers.items()}
+    return {
         "type": "http",
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
@@ -37,6 +34,13 @@ async def ask(
         "query_string": query.encode(),
         "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
     }
+
+
+async def ask(
+    app: ASGIApp, raw_path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, query: str = ""
+) -> Answer:
+    """Sends `raw_path` unchanged, which HTTP clients would not, decoded as servers do for `scope["path"]`."""
+    scope = scope_of(method, raw_path, headers or {}, query)
     messages: list[Message] = []
 
     async def receive() -> Message:

@@ -31,9 +31,9 @@ async def memory() -> AsyncIterator[MemoryStore]:
     await store.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def moto_store() -> Iterator[S3Store]:
-    """Built once per module, because a client takes 0.2 s."""
+    """Built once, because a client takes 0.2 s."""
     store = S3Store(BUCKET, region="eu-central-1", access_key_id="moto", secret_access_key="moto", page=PAGE)
     yield store
     anyio.run(store.close)
@@ -49,7 +49,7 @@ def moto(moto_store: S3Store) -> Iterator[S3Store]:
         yield moto_store
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def seaweed(seaweedfs: SeaweedServer) -> Iterator[S3Store]:
     seaweedfs.create_bucket(BUCKET)
     store = seaweed_store(seaweedfs, page=PAGE)

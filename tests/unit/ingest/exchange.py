@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message
+
+from tests.asgi import scope_of
 
 
 @dataclass
@@ -28,21 +29,7 @@ class Exchange:
     received_after_end: int = 0
 
     async def run(self, app: ASGIApp, method: str, path: str, **headers: str) -> "Exchange":
-        raw = {"host": "origin.test"} | {name.replace("_", "-"): value for name, value in headers.items()}
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.4"},
-            "http_version": "1.1",
-            "method": method,
-            "scheme": "http",
-            "server": ("origin.test", 80),
-            "client": ("127.0.0.1", 1),
-            "root_path": "",
-            "path": unquote(path),
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "headers": [(name.encode(), value.encode("latin-1")) for name, value in raw.items()],
-        }
+        scope = scope_of(method, path, {name.replace("_", "-"): value for name, value in headers.items()})
         messages = self._messages()
         answered = asyncio.Event()
 

@@ -27,6 +27,12 @@ from tests.unit.ingest.tasks import reached
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.heavy]
 
 
+async def assert_cancelled(run: asyncio.Task[Any]) -> None:
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+
+
 class TestStopped:
     @pytest.mark.heavy
     async def test_cancelled_job_is_pending_again(
@@ -35,10 +41,8 @@ class TestStopped:
         gate = store.hold("put", done=True)
         run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
-        run.cancel()
 
-        with pytest.raises(asyncio.CancelledError):
-            await run
+        await assert_cancelled(run)
 
         assert await status(repository, upload.upload_id) == (PENDING, 0, None)
         assert await repository.next_pending() == upload.upload_id
@@ -54,7 +58,6 @@ class TestStopped:
         await JobRepository(database).advance(upload.upload_id, expect=PENDING, to=PROCESSING)
         run.cancel()
         gate.open()
-
         with pytest.raises(asyncio.CancelledError):
             await run
 
@@ -67,10 +70,8 @@ class TestStopped:
         run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
         await repository.recover()
-        run.cancel()
 
-        with pytest.raises(asyncio.CancelledError):
-            await run
+        await assert_cancelled(run)
 
         assert await status(repository, upload.upload_id) == (PENDING, 0, None)
         gate.open()
@@ -82,10 +83,8 @@ class TestStopped:
         run = asyncio.create_task(deliver(warmup.run, upload.upload_id))
         await reached(gate, run)
         repository.fail("advance")
-        run.cancel()
 
-        with pytest.raises(asyncio.CancelledError):
-            await run
+        await assert_cancelled(run)
         gate.open()
 
 

@@ -35,13 +35,21 @@ async def ensured(
     return {one.variant: one for one in found}
 
 
+async def start_and_hold(
+    variant_service: VariantService, pool: FakePool, upload_id: UploadId, rendering: int
+) -> tuple[Gate, asyncio.Task[dict[Variant, Ensured]]]:
+    """Starts `ensured` and returns when that rendering, counted from 1, waits at the gate."""
+    gate = pool.hold(rendering)
+    warm_up = asyncio.create_task(ensured(variant_service, upload_id))
+    await gate.reached.wait()
+    return gate, warm_up
+
+
 class TestBesideLiveRequests:
     async def test_fetch_joins_a_running_ensure(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
-        gate = pool.hold(3)
-        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
-        await gate.reached.wait()
+        gate, warm_up = await start_and_hold(variant_service, pool, upload_id, rendering=3)
 
         live = [asyncio.create_task(variant_service.fetch(upload_id, ORDER[2])) for _ in range(3)]
         await asyncio.sleep(0)
@@ -134,9 +142,7 @@ class TestBesideLiveRequests:
     async def test_variant_is_served_before_ensure_ends(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
-        gate = pool.hold(2)
-        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
-        await gate.reached.wait()
+        gate, warm_up = await start_and_hold(variant_service, pool, upload_id, rendering=2)
 
         assert (await variant_service.fetch(upload_id, ALL[-1])).tier is Tier.MEMORY
 
@@ -146,9 +152,7 @@ class TestBesideLiveRequests:
     async def test_fetch_derives_a_variant_that_ensure_has_not_begun(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId
     ) -> None:
-        gate = pool.hold(1)
-        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
-        await gate.reached.wait()
+        gate, warm_up = await start_and_hold(variant_service, pool, upload_id, rendering=1)
 
         answers = [await variant_service.fetch(upload_id, variant) for variant in ORDER[1:]]
         gate.open()
@@ -160,9 +164,7 @@ class TestBesideLiveRequests:
     async def test_ensure_releases_its_process_after_a_variant_while_live_requests_wait(
         self, variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
     ) -> None:
-        gate = pool.hold(2)
-        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
-        await gate.reached.wait()
+        gate, warm_up = await start_and_hold(variant_service, pool, upload_id, rendering=2)
         entrance = pool.hold_entrance(Priority.BACKGROUND)
         pool.live_waiting = True
 
@@ -207,9 +209,7 @@ class TestFailures:
         failure: ServiceError,
     ) -> None:
         pool.failure = failure
-        gate = pool.hold(1)
-        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
-        await gate.reached.wait()
+        gate, warm_up = await start_and_hold(variant_service, pool, upload_id, rendering=1)
         live = asyncio.create_task(variant_service.fetch(upload_id, ORDER[0]))
         await asyncio.sleep(0)
 
@@ -242,9 +242,7 @@ class TestFailures:
     async def test_concurrent_deletion_stops_ensure_and_leaves_nothing(
         self, variant_service: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId
     ) -> None:
-        gate = pool.hold(3)
-        warm_up = asyncio.create_task(ensured(variant_service, upload_id))
-        await gate.reached.wait()
+        gate, warm_up = await start_and_hold(variant_service, pool, upload_id, rendering=3)
 
         await variant_service.delete_upload(upload_id)
         gate.open()
