@@ -179,13 +179,9 @@ def open_cdn(settings: Settings) -> Cdn:
     if settings.cdn_distribution_id is None:
         return NoCdn()
     from ingest.edge.cloudfront import CloudFront
+    from proxy.aws import open_session
 
-    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
-    return CloudFront(
-        settings.cdn_distribution_id,
-        access_key_id=key.get_secret_value() if key else None,
-        secret_access_key=secret.get_secret_value() if secret else None,
-    )
+    return CloudFront(settings.cdn_distribution_id, session=open_session(settings, "us-east-1"))
 
 
 def build_upload_service(ingest: IngestServices) -> UploadService:

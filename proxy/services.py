@@ -125,15 +125,16 @@ def build_services(settings: Settings) -> ProxyServices:
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
     if settings.s3_bucket is None:
         return DiskStore(settings.objects)
+    from proxy.aws import open_session
     from proxy.storage.s3 import S3Store
 
-    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     return S3Store(
         bucket=settings.s3_bucket,
-        region=settings.aws_region,
+        prefix=settings.s3_prefix,
+        session=open_session(settings),
         endpoint_url=settings.s3_endpoint_url,
-        access_key_id=key.get_secret_value() if key else None,
-        secret_access_key=secret.get_secret_value() if secret else None,
+        addressing=settings.s3_addressing,
+        encryption=settings.s3_sse,
         metrics=metrics,
     )
 

@@ -34,15 +34,16 @@ class CloudFront:
         self,
         distribution_id: str,
         *,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
+        session: Session,
         endpoint_url: str | None = None,
     ) -> None:
-        """Sends nothing, but blocks while botocore loads its models: create it at startup."""
+        """Sends nothing, but blocks while botocore loads its models: create it at startup.
+
+        The region of `session` is to be us-east-1: CloudFront has one global endpoint, there.
+        """
         self._distribution_id = distribution_id
         self._threads = anyio.CapacityLimiter(_THREADS)
-        # CloudFront has one global endpoint, in this region.
-        self._client = Session(access_key_id, secret_access_key, region_name="us-east-1").client(
+        self._client = session.client(
             "cloudfront",
             endpoint_url=endpoint_url,
             config=Config(

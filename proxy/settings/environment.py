@@ -52,6 +52,19 @@ class Settings(BaseSettings):
         None, description="Bucket for originals and variants; files under `DATA_DIR` if unset"
     )
     s3_endpoint_url: str | None = Field(None, description="S3 server other than AWS")
+    s3_prefix: str = Field(
+        "",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9!_.*'()-]*/)*$",
+        description="Begins every key, for a bucket shared with others, such as `darkroom/`",
+    )
+    s3_addressing: Literal["path", "virtual"] | None = Field(
+        None, description="`virtual`: the bucket is part of the host name; by default so on AWS alone"
+    )
+    s3_sse: str | None = Field(
+        None,
+        pattern=r"^(AES256|aws:kms(:\S+)?)$",
+        description="Server-side encryption of every object: `AES256`, `aws:kms` or `aws:kms:KEY-ID`",
+    )
     aws_region: str | None = Field(None, description="Region of the bucket")
     aws_access_key_id: SecretStr | None = Field(
         None, description="Access key, set together with its secret; boto3's credential chain if unset"
@@ -59,6 +72,7 @@ class Settings(BaseSettings):
     aws_secret_access_key: SecretStr | None = Field(
         None, validate_default=True, description="Secret of `AWS_ACCESS_KEY_ID`"
     )
+    aws_session_token: SecretStr | None = Field(None, description="Token of temporary keys")
     database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; SQLite in `DATA_DIR` if unset")
     redis_url: SecretStr | None = Field(
         None,
@@ -214,11 +228,23 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("s3_prefix", mode="before")
+    @classmethod
+    def _end_prefix_with_slash(cls, value: str) -> str:
+        return f"{value.strip('/')}/" if value.strip("/") else ""
+
     @field_validator("aws_secret_access_key")
     @classmethod
     def _validate_key_pair(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if (info.data.get("aws_access_key_id") is None) != (value is None):
             raise ValueError("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither")
+        return value
+
+    @field_validator("aws_session_token")
+    @classmethod
+    def _validate_session_token(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and info.data.get("aws_access_key_id") is None:
+            raise ValueError("it belongs to AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set these too")
         return value
 
     @property

@@ -7,9 +7,10 @@ Without the last, S3 answers 403 instead of 404 for a missing key, so no missing
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio.to_thread
 from boto3.session import Session
@@ -26,6 +27,8 @@ from proxy.telemetry import Metrics
 
 if TYPE_CHECKING:  # stubs, which production does not install
     from types_boto3_s3.type_defs import (
+        CopyObjectRequestTypeDef,
+        DeleteObjectRequestTypeDef,
         GetObjectOutputTypeDef,
         HeadObjectOutputTypeDef,
         ListObjectsV2OutputTypeDef,
@@ -45,6 +48,12 @@ _SHORT = 4.0  # for variants and heads; below RENDER_TIMEOUT, whose error would 
 _LONG = 30.0  # for originals, which may be large, and for writes
 _CHUNK = 64 * 1024
 
+_NO_DELETE_OBJECTS = frozenset(
+    {"NotImplemented", "MethodNotAllowed", "MissingContentMD5", "InvalidRequest", "InvalidArgument", "501", "405"}
+)
+"""Answers of servers without DeleteObjects (Google Cloud Storage, JuiceFS) and of those that demand Content-MD5 for it,
+which botocore has replaced by newer checksums."""
+
 
 class S3Store:
     """Stores objects in one bucket, over one connection pool."""
@@ -53,16 +62,20 @@ class S3Store:
         self,
         bucket: str,
         *,
-        region: str | None = None,
+        prefix: str = "",
+        session: Session,
         endpoint_url: str | None = None,
-        access_key_id: str | None = None,
-        secret_access_key: str | None = None,
+        addressing: Literal["path", "virtual"] | None = None,
+        encryption: str | None = None,
         metrics: Metrics | None = None,
         page: int = _PAGE,
     ) -> None:
         """Opens no connection, but blocks for about 0.2 s while botocore loads its models: call it at start-up.
 
-        Without keys, boto3's credential chain applies (environment, profile, role). `page`: keys for each request.
+        `prefix` comes before every key, for a bucket that is shared with others; callers never see it.
+        `addressing`: `path` or `virtual` (the bucket in the host name); by default `path` for other servers than AWS.
+        `encryption`: `AES256`, `aws:kms` or `aws:kms:KEY-ID`, asked of the server for every object.
+        `page`: keys for each request.
         """
         config = Config(
             connect_timeout=1,
@@ -71,19 +84,25 @@ class S3Store:
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=sum(_SLOTS.values()),
         )
+        if addressing := addressing or ("path" if endpoint_url else None):
+            config = config.merge(Config(s3={"addressing_style": addressing}))
         if endpoint_url:  # only AWS is sure to support bucket host names and botocore's default checksums
             config = config.merge(
                 Config(
-                    s3={"addressing_style": "path"},
                     request_checksum_calculation="when_required",
                     response_checksum_validation="when_required",
                 )
             )
         self._bucket = bucket
+        self._prefix = prefix
         self._page = page
-        self._client = Session(access_key_id, secret_access_key, region_name=region).client(
-            "s3", endpoint_url=endpoint_url, config=config
-        )
+        self._deletes_many = True
+        self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
+        if encryption:
+            for operation in ("PutObject", "CopyObject"):
+                self._client.meta.events.register(
+                    f"before-parameter-build.s3.{operation}", partial(_encrypt, encryption)
+                )
         self._pages = self._client.get_paginator("list_objects_v2")
         metrics = metrics or Metrics()
         self._bulkheads = {kind: Bulkhead(kind, slots, metrics) for kind, slots in _SLOTS.items()}
@@ -117,8 +136,12 @@ class S3Store:
         if_absent: bool = False,
     ) -> None:
         """A retried conditional put may find the object of its own first attempt, and raise ObjectExists for it."""
-        request: PutObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key, "ContentType": content_type}
-        request["Metadata"] = dict(metadata or {})
+        request: PutObjectRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": self._prefix + key,
+            "ContentType": content_type,
+            "Metadata": dict(metadata or {}),
+        }
         if cache_control is not None:
             request["CacheControl"] = cache_control
         if if_absent:
@@ -146,17 +169,21 @@ class S3Store:
         await self._run("writes", "put", _LONG, put)
 
     async def copy(self, source: str, target: str) -> None:
+        request: CopyObjectRequestTypeDef = {
+            "Bucket": self._bucket,
+            "Key": self._prefix + target,
+            "CopySource": {"Bucket": self._bucket, "Key": self._prefix + source},
+        }
+
         def copy() -> None:
-            self._client.copy_object(
-                Bucket=self._bucket, Key=target, CopySource={"Bucket": self._bucket, "Key": source}
-            )
+            self._client.copy_object(**request)
 
         await self._run("writes", "copy", _LONG, copy)
 
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
             for start in range(0, len(keys), self._page):
-                self._delete([{"Key": key} for key in keys[start : start + self._page]])
+                self._delete([{"Key": self._prefix + key} for key in keys[start : start + self._page]])
 
         await self._run("deletes", "delete", _LONG, delete)
 
@@ -164,8 +191,9 @@ class S3Store:
         def delete() -> None:
             versions = self._client.get_paginator("list_object_versions")
             for prefix in prefixes:
-                pages = versions.paginate(Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": self._page})
-                for page in pages:
+                for page in versions.paginate(
+                    Bucket=self._bucket, Prefix=self._prefix + prefix, PaginationConfig={"PageSize": self._page}
+                ):
                     found = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
                     if found:
                         self._delete([{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found])
@@ -183,12 +211,12 @@ class S3Store:
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         async for page in self._list_pages(prefix, after=after):
             for entry in page.get("Contents", ()):
-                yield ObjectInfo(entry["Key"], entry["Size"], entry["LastModified"])
+                yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])
 
     async def folders(self, prefix: str) -> AsyncIterator[str]:
         async for page in self._list_pages(prefix, "/"):
             for entry in page.get("CommonPrefixes", ()):
-                yield entry["Prefix"].removeprefix(prefix).rstrip("/")
+                yield entry["Prefix"].removeprefix(self._prefix + prefix).rstrip("/")
 
     async def close(self) -> None:
         await anyio.to_thread.run_sync(self._client.close)
@@ -201,9 +229,9 @@ class S3Store:
     ) -> "AsyncIterator[ListObjectsV2OutputTypeDef]":
         listing = self._pages.paginate(
             Bucket=self._bucket,
-            Prefix=prefix,
+            Prefix=self._prefix + prefix,
             Delimiter=delimiter,
-            StartAfter=after,
+            StartAfter=after and self._prefix + after,
             PaginationConfig={"PageSize": self._page},
         )
         pages = iter(listing)
@@ -211,14 +239,32 @@ class S3Store:
             yield page
 
     def _delete(self, objects: "Sequence[ObjectIdentifierTypeDef]") -> None:
-        answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
-        if errors := answer.get("Errors"):
-            raise unavailable(errors[0].get("Code", "no code"))
+        """One key by DeleteObject, which every server has; several by DeleteObjects where the server has it."""
+        if len(objects) > 1 and self._deletes_many:
+            try:
+                answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+            except boto.ClientError as error:
+                if error_code(error) not in _NO_DELETE_OBJECTS:
+                    raise
+                self._deletes_many = False
+            else:
+                if errors := answer.get("Errors"):
+                    raise unavailable(errors[0].get("Code", "no code"))
+                return
+        for each in objects:
+            request: DeleteObjectRequestTypeDef = {"Bucket": self._bucket, "Key": each["Key"]}
+            if "VersionId" in each:
+                request["VersionId"] = each["VersionId"]
+            try:
+                self._client.delete_object(**request)
+            except boto.ClientError as error:
+                if error_code(error) != "NoSuchKey":  # Google Cloud Storage, where AWS would answer 204
+                    raise
 
     def _head(self, key: str) -> ObjectInfo:
         with translate_errors():
             try:
-                return _info(key, self._client.head_object(Bucket=self._bucket, Key=key))
+                return _info(key, self._client.head_object(Bucket=self._bucket, Key=self._prefix + key))
             except boto.ClientError as error:
                 # A response to HEAD has no body, so a 404 may mean the key or the bucket. Checking the bucket costs a
                 # request on each miss; without it, a missing bucket would make CDNs cache 404s for every image.
@@ -229,9 +275,16 @@ class S3Store:
     @contextmanager
     def _open(self, key: str, seconds: float) -> Iterator[tuple[ObjectInfo, Iterator[bytes]]]:
         end = monotonic() + seconds
-        answer = self._client.get_object(Bucket=self._bucket, Key=key)
+        answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         with closing(answer["Body"]) as body:
             yield _info(key, answer), _chunks(body, end)
+
+
+def _encrypt(encryption: str, params: dict[str, Any], **_event: object) -> None:
+    algorithm, kms, key = encryption.partition("aws:kms")
+    params["ServerSideEncryption"] = algorithm + kms
+    if key:
+        params["SSEKMSKeyId"] = key.removeprefix(":")
 
 
 def _chunks(body: StreamingBody, end: float) -> Iterator[bytes]:

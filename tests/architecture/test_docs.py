@@ -33,7 +33,7 @@ def test_readme_lists_the_setting_with_its_default(name: str) -> None:
     assert description == field.description
     if name in COMPUTED:
         assert default == COMPUTED[name]
-    elif field.default in (None, (), PydanticUndefined):
+    elif field.default in (None, "", (), PydanticUndefined):
         assert default == ""
     else:
         shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"

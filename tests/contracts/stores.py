@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
+from boto3.session import Session
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.object_store import ObjectStore
@@ -19,14 +21,12 @@ OVER_S3S_PAGE = 1100
 OBJECT = {"last_modified": "Wed, 12 Oct 2022 17:50:00 GMT", "content_type": "image/png"}
 
 
-def seaweed_store(server: SeaweedServer, *, bucket: str = BUCKET, secret: str | None = None, **options: int) -> S3Store:
+def seaweed_store(server: SeaweedServer, *, bucket: str = BUCKET, secret: str | None = None, **options: Any) -> S3Store:
     return S3Store(
         bucket,
         **options,
-        region="us-east-1",
+        session=Session(server.access_key_id, secret or server.secret_access_key, region_name="us-east-1"),
         endpoint_url=server.endpoint_url,
-        access_key_id=server.access_key_id,
-        secret_access_key=secret or server.secret_access_key,
     )
 
 
@@ -69,10 +69,8 @@ def fault(status: int, code: str) -> bytes:
 def fake_store(port: int) -> S3Store:
     return S3Store(
         "bucket",
-        region="us-east-1",
+        session=Session("id", "secret", region_name="us-east-1"),
         endpoint_url=f"http://127.0.0.1:{port}",
-        access_key_id="id",
-        secret_access_key="secret",
     )
 
 

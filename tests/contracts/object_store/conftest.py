@@ -5,6 +5,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from boto3.session import Session
 from moto import mock_aws
 
 from proxy.keys import original_key
@@ -34,7 +35,7 @@ async def memory() -> AsyncIterator[MemoryStore]:
 @pytest.fixture(scope="session")
 def moto_store() -> Iterator[S3Store]:
     """Built once, because a client takes 0.2 s."""
-    store = S3Store(BUCKET, region="eu-central-1", access_key_id="moto", secret_access_key="moto", page=PAGE)
+    store = S3Store(BUCKET, session=Session("moto", "moto", region_name="eu-central-1"), page=PAGE)
     yield store
     anyio.run(store.close)
 
@@ -51,8 +52,9 @@ def moto(moto_store: S3Store) -> Iterator[S3Store]:
 
 @pytest.fixture(scope="session")
 def seaweed(seaweedfs: SeaweedServer) -> Iterator[S3Store]:
+    """A store that shares its bucket with others."""
     seaweedfs.create_bucket(BUCKET)
-    store = seaweed_store(seaweedfs, page=PAGE)
+    store = seaweed_store(seaweedfs, prefix="team/darkroom/", page=PAGE)
     yield store
     anyio.run(store.close)
 

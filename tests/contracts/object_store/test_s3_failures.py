@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from boto3.session import Session
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.circuit_breaker import FAILURES
@@ -52,7 +53,9 @@ class TestS3Fails:
         monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
         monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
 
-        messages = await assert_unavailable(S3Store(BUCKET, region="us-east-1"), tmp_path / "target")
+        messages = await assert_unavailable(
+            S3Store(BUCKET, session=Session(region_name="us-east-1")), tmp_path / "target"
+        )
 
         assert all("No credentials" in message for message in messages)
 
@@ -111,7 +114,7 @@ class TestS3Fails:
         answer = "<DeleteResult><Error><Key>key</Key><Code>AccessDenied</Code></Error></DeleteResult>"
         async with s3_that(lambda _: http(200, answer.encode())) as store:
             with pytest.raises(StoreUnavailable, match="s3:DeleteObject"):
-                await store.delete("key")
+                await store.delete("key", "other")
 
     async def test_conflicting_put_raises_object_exists(self) -> None:
         async with s3_that(lambda _: fault(409, "ConditionalRequestConflict")) as store:
@@ -155,7 +158,7 @@ class TestCircuit:
         async with s3_that(lambda request: http(200, answer.encode() if "?delete" in request else b"")) as store:
             for _ in range(2 * FAILURES):
                 with pytest.raises(StoreUnavailable, match="s3:DeleteObject"):
-                    await store.delete("key")
+                    await store.delete("key", "other")
 
             await store.put("other", b"x", content_type="image/png")
 

@@ -50,5 +50,7 @@ async def test_delete_versions_empties_a_versioned_bucket(object_store: S3Store,
     await object_store.delete_versions(key)
 
     left = client.list_object_versions(Bucket=bucket)
-    assert {entry["Key"] for entry in (*left.get("Versions", []), *left.get("DeleteMarkers", []))} == {other}
+    assert {entry["Key"] for entry in (*left.get("Versions", []), *left.get("DeleteMarkers", []))} == {
+        object_store._prefix + other
+    }
     assert len(left["Versions"]) == 2

@@ -313,6 +313,37 @@ class TestKeys:
         with pytest.raises(SettingsError, match=r"set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"):
             load_settings()
 
+    def test_session_token_without_its_keys_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "hunter2")
+
+        with pytest.raises(SettingsError, match="it belongs to AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
+            load_settings()
+
+    @pytest.mark.parametrize(
+        ("given", "prefix"), [("", ""), ("/", ""), ("darkroom", "darkroom/"), ("/team/a/", "team/a/")]
+    )
+    def test_s3_prefix_ends_with_one_slash(self, monkeypatch: pytest.MonkeyPatch, given: str, prefix: str) -> None:
+        monkeypatch.setenv("S3_PREFIX", given)
+
+        assert load_settings().s3_prefix == prefix
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("S3_PREFIX", "a//b"),
+            ("S3_PREFIX", "../b"),
+            ("S3_PREFIX", "a b"),
+            ("S3_SSE", "aws"),
+            ("S3_SSE", "AES256:k"),
+            ("S3_ADDRESSING", "auto"),
+        ],
+    )
+    def test_odd_s3_option_is_rejected(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+        monkeypatch.setenv(name, value)
+
+        with pytest.raises(SettingsError, match=name):
+            load_settings()
+
     def test_secrets_are_hidden_in_repr_str_and_dump(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("API_KEYS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "hunter2")

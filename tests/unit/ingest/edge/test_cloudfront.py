@@ -29,12 +29,12 @@ CONFIGURATION = {
     "Origins": {"Quantity": 1, "Items": [{"Id": "origin", "DomainName": "origin.example.com"}]},
     "DefaultCacheBehavior": {"TargetOriginId": "origin", "ViewerProtocolPolicy": "allow-all"},
 }
-KEYS = {"access_key_id": "key", "secret_access_key": "secret"}
+SESSION = Session("key", "secret", region_name="us-east-1")
 
 
 @pytest.fixture
 def cloudfront() -> CloudFront:
-    return CloudFront(DISTRIBUTION, **KEYS)
+    return CloudFront(DISTRIBUTION, session=SESSION)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def answer(stub: Stubber, tags: object = ANY) -> None:
 async def test_every_tag_is_invalidated() -> None:
     with mock_aws(), closing(Session("key", "secret", region_name="us-east-1").client("cloudfront")) as client:
         distribution = client.create_distribution(DistributionConfig=CONFIGURATION)["Distribution"]["Id"]
-        cloudfront = CloudFront(distribution, **KEYS)
+        cloudfront = CloudFront(distribution, session=SESSION)
 
         await cloudfront.invalidate(["upload-1", "recipe-2"])
 
@@ -133,7 +133,7 @@ async def test_configuration_error_raises_without_retry(
 
 @pytest.mark.heavy
 async def test_network_error_raises_cdn_unavailable_after_retries(slept: list[float]) -> None:
-    cloudfront = CloudFront(DISTRIBUTION, **KEYS, endpoint_url="http://127.0.0.1:9")
+    cloudfront = CloudFront(DISTRIBUTION, session=SESSION, endpoint_url="http://127.0.0.1:9")
 
     with pytest.raises(CdnUnavailable, match="EndpointConnectionError"):
         await cloudfront.invalidate(["upload-1"])
