@@ -23,7 +23,7 @@ from ingest.jobs.worker import Worker
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Unavailable
 from proxy.recipe import Recipes
-from proxy.services import ProxyServices, build_services, open_store
+from proxy.services import ProxyServices, build_services, open_aws_session, open_store
 from proxy.settings import Settings
 
 log = structlog.get_logger()
@@ -179,9 +179,8 @@ def open_cdn(settings: Settings) -> Cdn:
     if settings.cdn_distribution_id is None:
         return NoCdn()
     from ingest.edge.cloudfront import CloudFront
-    from proxy.aws import open_session
 
-    return CloudFront(settings.cdn_distribution_id, session=open_session(settings, "us-east-1"))
+    return CloudFront(settings.cdn_distribution_id, session=open_aws_session(settings, "us-east-1"))
 
 
 def build_upload_service(ingest: IngestServices) -> UploadService:

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from platform import python_version
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
+from pydantic import SecretStr
 
 from proxy.imaging import encode
 from proxy.imaging.limits import Limits
@@ -27,6 +29,9 @@ from proxy.variants.invalidation.invalidation_bus import InvalidationBus
 from proxy.variants.leases.file_leases import FileLeaseStore
 from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.variant_service import VariantService
+
+if TYPE_CHECKING:
+    from boto3.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +130,31 @@ def build_services(settings: Settings) -> ProxyServices:
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:
     if settings.s3_bucket is None:
         return DiskStore(settings.objects)
-    from proxy.aws import open_session
     from proxy.storage.s3 import S3Store
 
     return S3Store(
         bucket=settings.s3_bucket,
         prefix=settings.s3_prefix,
-        session=open_session(settings),
+        session=open_aws_session(settings),
         endpoint_url=settings.s3_endpoint_url,
         addressing=settings.s3_addressing,
         encryption=settings.s3_sse,
         metrics=metrics,
+    )
+
+
+def open_aws_session(settings: Settings, region: str | None = None) -> "Session":
+    """Without keys in the settings, boto3's own chain finds credentials: environment, profile, role."""
+    from boto3.session import Session
+
+    def reveal(secret: SecretStr | None) -> str | None:
+        return secret.get_secret_value() if secret else None
+
+    return Session(
+        reveal(settings.aws_access_key_id),
+        reveal(settings.aws_secret_access_key),
+        reveal(settings.aws_session_token),
+        region or settings.aws_region,
     )
 
 

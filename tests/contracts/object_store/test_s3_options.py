@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from boto3.session import Session
 
-from proxy.aws import open_session
 from proxy.errors import StoreUnavailable
 from proxy.model import UploadId
+from proxy.services import open_aws_session
 from proxy.settings.environment import Settings
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import BUCKET, fault, http, keys, s3_that
@@ -69,14 +69,14 @@ class TestAddressing:
 class TestCredentials:
     async def test_session_token_of_the_settings_is_sent(self) -> None:
         settings = Settings(aws_access_key_id="id", aws_secret_access_key="secret", aws_session_token="a-token")
-        store = S3Store("bucket", session=open_session(settings, "us-east-1"))
+        store = S3Store("bucket", session=open_aws_session(settings, "us-east-1"))
 
         assert (await sent_by(store)).headers["X-Amz-Security-Token"] == b"a-token"
 
     async def test_without_keys_the_environment_is_asked(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in {"ACCESS_KEY_ID": "env", "SECRET_ACCESS_KEY": "s", "SESSION_TOKEN": "its-token"}.items():
             monkeypatch.setenv(f"AWS_{name}", value)
-        store = S3Store("bucket", session=open_session(Settings.model_construct(), "us-east-1"))
+        store = S3Store("bucket", session=open_aws_session(Settings.model_construct(), "us-east-1"))
 
         assert (await sent_by(store)).headers["X-Amz-Security-Token"] == b"its-token"
 
