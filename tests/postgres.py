@@ -14,7 +14,7 @@ from uuid import uuid4
 from tests.server import Server, free_port
 
 _VERSIONS = Path("/usr/lib/postgresql")
-_ACCOUNT = "postgres"  # Postgres refuses to run as root; Debian's package creates this account
+ACCOUNT = "postgres"  # Postgres refuses to run as root; Debian's package creates this account
 
 
 class PostgresServer(Server):
@@ -32,8 +32,8 @@ class PostgresServer(Server):
         self._password = secrets.token_hex(10)
         self._account: dict[str, Any] = {}
         if os.geteuid() == 0:
-            shutil.chown(self._folder, _ACCOUNT)
-            self._account = {"user": _ACCOUNT, "group": _ACCOUNT, "extra_groups": []}
+            shutil.chown(self._folder, ACCOUNT)
+            self._account = {"user": ACCOUNT, "group": ACCOUNT, "extra_groups": []}
 
     def start(self) -> None:
         """Starts the server. Returns when it accepts queries, after any recovery."""

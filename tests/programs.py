@@ -10,6 +10,7 @@ from pathlib import Path
 PACKAGES = {
     "redis-server": "redis-server",
     "initdb": "postgresql",
+    "pgbouncer": "pgbouncer",
     "nginx": "nginx-light",
     "chromium": "chromium",
     "curl": "curl",

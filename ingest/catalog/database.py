@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from itertools import repeat
 from typing import Any
+from uuid import uuid4
 
 import structlog
 from sqlalchemy import URL, Connection, event, inspect, make_url, select, text
@@ -123,12 +124,19 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
 def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bool = False) -> AsyncEngine:
     """`migrating`: statements have no time limit, and concurrent migrations wait for each other."""
     if make_url(url).get_backend_name() != "sqlite":
-        # Seconds to connect, and for one statement.
-        timeouts = {"timeout": deadline / 2, "command_timeout": None if migrating else 10}
+        options = {
+            "timeout": deadline / 2,  # seconds to connect
+            "command_timeout": None if migrating else 10,  # seconds for one statement
+            # A pooler such as PgBouncer gives each transaction any server connection: a statement that was prepared on
+            # one must not be looked for on another, nor meet one of the same name. This costs 0.5 ms a query.
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: f"darkroom_{uuid4().hex}",
+        }
         # The compare-and-set statements are written for this level. A stricter server default would fail concurrent
         # transactions, among them those that undo a refused upload.
         return create_async_engine(
-            url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=5, connect_args=timeouts
+            url, isolation_level="READ COMMITTED", pool_pre_ping=True, pool_timeout=5, connect_args=options
         )
     engine = create_async_engine(url, connect_args={"timeout": _MIGRATION_TIMEOUT if migrating else _BUSY_TIMEOUT})
     event.listen(engine.sync_engine, "connect", _configure_sqlite)
