@@ -59,7 +59,7 @@ class Job:
     """The warm-up of one upload. `progress` is 0 to 100; `error` is readable text, set while the status is `failed`.
 
     `is_stalled`: whether it had no sign of life for `STALLED_AFTER` when it was read, by the database's clock.
-    `worker`: the run that processes it.
+    `worker`: the run that processes it. `attempts`: runs that claimed it, without those that were interrupted.
     """
 
     upload_id: UploadId
@@ -71,6 +71,7 @@ class Job:
     trace_context: TraceContext = NO_TRACE
     is_stalled: bool = False
     worker: str | None = None
+    attempts: int = 0
 
 
 class VariantState(StrEnum):

@@ -14,7 +14,7 @@ class Attempts:
     """
 
     def __init__(self, delays: Iterable[float]) -> None:
-        self._pauses = chain(map(_randomise, delays), [None])
+        self._pauses = chain(map(randomise, delays), [None])
         self._pause: float | None = 0.0
 
     def __aiter__(self) -> "Attempts":
@@ -29,5 +29,6 @@ class Attempts:
         return self._pause
 
 
-def _randomise(delay: float) -> float:
+def randomise(delay: float) -> float:
+    """Returns `delay`, a quarter shorter or longer at random."""
     return round(delay * random.uniform(0.75, 1.25), 3)  # noqa: S311 - jitter needs no secure random

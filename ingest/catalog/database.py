@@ -21,7 +21,7 @@ from proxy.settings import Settings
 
 log = structlog.get_logger()
 
-LATEST_REVISION = "0006"
+LATEST_REVISION = "0007"
 """The revision that this version needs, the last in `migrations/`. A constant, as importing Alembic takes 0.1 s."""
 
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another writer

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, Table, func, literal, or_, select, tuple_
 
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
 from ingest.records import STALLED_AFTER, JobStatus
@@ -27,7 +27,7 @@ def unfinished(status: JobStatus, *columns: Any) -> Select[Any]:
 
 
 def job_columns(*names: str) -> list[Any]:
-    known = (*names, "request_id", "traceparent", "worker")
+    known = (*names, "request_id", "traceparent", "worker", "attempts")
     return [*(upload_jobs.c[name] for name in known), is_silent(STALLED_AFTER).label("is_stalled")]
 
 
@@ -39,6 +39,11 @@ def is_silent(idle: timedelta) -> ColumnElement[bool]:
     """Without a sign of life for `idle`. An earlier version wrote no heartbeats."""
     last = func.coalesce(upload_jobs.c.heartbeat_at, upload_jobs.c.updated_at)
     return last <= SecondsAgo(idle.total_seconds())
+
+
+def is_due() -> ColumnElement[bool]:
+    """Not in a pause between two attempts."""
+    return or_(upload_jobs.c.retry_at.is_(None), upload_jobs.c.retry_at <= SecondsAgo(0))
 
 
 def position(table: Table, moment: datetime, upload_id: UploadId) -> tuple[Any, Any]:

@@ -5,14 +5,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ingest.catalog import idempotency_keys
 from ingest.catalog.cursors import encode_cursor, parse_cursor
 from ingest.catalog.database import Database
 from ingest.catalog.job_counts import count_jobs
-from ingest.catalog.queries import is_silent, job_columns, joined, position, touched, unfinished
+from ingest.catalog.queries import is_due, is_silent, job_columns, joined, position, touched, unfinished
 from ingest.catalog.row_mapping import alpha_of, to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
 from ingest.idempotency_key import IdempotencyKey
@@ -140,6 +140,7 @@ class JobRepository:
         where = upload_jobs.c.upload_id == upload.upload_id
         job: dict[str, Any] = {"status": status, "progress": 100 if status is JobStatus.COMPLETE else 0, "error": None}
         job |= {"created_at": upload.created_at, "updated_at": SecondsAgo(0), "heartbeat_at": SecondsAgo(0)}
+        job |= {"attempts": 0, "retry_at": None}
         try:
             async with self._database.transaction() as connection:
                 replaced = (await connection.execute(update(upload_jobs).where(where).values(job))).rowcount
@@ -218,13 +219,13 @@ class JobRepository:
         return job and job.created_at
 
     async def next_pending(self, taken: Collection[UploadId] = ()) -> UploadId | None:
-        """Returns the oldest pending job that is not in `taken`, None if there is none."""
-        job = await self._first_pending(taken)
+        """Returns the oldest pending job that is due and not in `taken`, None if there is none."""
+        job = await self._first_pending(is_due(), upload_jobs.c.upload_id.not_in(taken))
         return job and UploadId(job.upload_id)
 
-    async def _first_pending(self, taken: Collection[UploadId] = ()) -> Row[Any] | None:
+    async def _first_pending(self, *where: ColumnElement[bool]) -> Row[Any] | None:
         query = unfinished(JobStatus.PENDING, upload_jobs.c.upload_id, upload_jobs.c.created_at)
-        query = query.where(upload_jobs.c.upload_id.not_in(taken)).limit(1)
+        query = query.where(*where).limit(1)
         async with self._database.transaction() as connection:
             row: Row[Any] | None = (await connection.execute(query)).first()
         return row
@@ -263,8 +264,12 @@ class JobRepository:
         progress: int | None = None,
         error: str | None = None,
         worker: str | None = None,
-    ) -> None:
-        """Changes a job's status from `expect` to `to` (compare-and-set).
+        retry_in: float | None = None,
+    ) -> int:
+        """Changes a job's status from `expect` to `to` (compare-and-set). Returns the number of its attempts.
+
+        To `processing` begins an attempt: the first if the job had ended. To `pending` ends one that failed if
+        `retry_in` says in how many seconds the next is due; without, one that was interrupted and does not count.
 
         `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the status is
         not `expect` or another run holds the job, ValueError for a change that is not in `TRANSITIONS`.
@@ -273,9 +278,15 @@ class JobRepository:
             raise ValueError(f"no transition from {expect} to {to}")
         begins = to is JobStatus.PROCESSING
         values: dict[str, Any] = {"status": to, "error": error, "worker": worker if begins else None} | touched()
+        values["retry_at"] = None if retry_in is None else SecondsAgo(-retry_in)
+        if begins:
+            values["attempts"] = 1 if expect.has_ended else upload_jobs.c.attempts + 1
+        elif to is JobStatus.PENDING and retry_in is None:
+            # An earlier version claims without counting.
+            values["attempts"] = case((upload_jobs.c.attempts > 0, upload_jobs.c.attempts - 1), else_=0)
         if progress is not None:
             values["progress"] = progress
-        await self._update(upload_id, expect, None if begins else worker, values)
+        return await self._update(upload_id, expect, None if begins else worker, values)
 
     async def record(
         self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant], worker: str | None = None
@@ -295,15 +306,18 @@ class JobRepository:
         worker: str | None,
         values: dict[str, Any],
         variants: dict[str, Any] | None = None,
-    ) -> None:
+    ) -> int:
+        """Returns the number of the job's attempts."""
         where = and_(upload_jobs.c.upload_id == upload_id, upload_jobs.c.status == expect)
         if worker is not None:
             where = and_(where, upload_jobs.c.worker == worker)
         async with self._database.transaction() as connection:
-            result = await connection.execute(update(upload_jobs).where(where).values(values))
-            if result.rowcount == 0:
+            query = update(upload_jobs).where(where).values(values).returning(upload_jobs.c.attempts)
+            attempts: int | None = (await connection.execute(query)).scalar_one_or_none()
+            if attempts is None:
                 raise JobNotClaimable(upload_id)
             if variants is not None:
                 await connection.execute(
                     update(images).where(images.c.upload_id == upload_id).values(variants=variants)
                 )
+        return attempts

@@ -42,4 +42,5 @@ def to_job(row: Row[Any]) -> Job:
         TraceContext(row.request_id, row.traceparent),
         bool(row.is_stalled),
         row.worker,
+        row.attempts,
     )

@@ -45,7 +45,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class SecondsAgo(FunctionElement[datetime]):
-    """A time by the database's clock: the clocks of the servers may differ. `SecondsAgo(0)` is now."""
+    """A time by the database's clock: the clocks of the servers may differ. `SecondsAgo(0)` is now.
+
+    Negative seconds are in the future.
+    """
 
     type = UtcDateTime()
     inherit_cache = True
@@ -61,7 +64,7 @@ def _on_postgres(element: SecondsAgo, compiler: SQLCompiler, **options: Any) -> 
 def _on_sqlite(element: SecondsAgo, compiler: SQLCompiler, **options: Any) -> str:
     seconds = compiler.process(element.clauses, **options)
     # SQLite's clock has milliseconds. SQLAlchemy reads six digits.
-    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '-' || {seconds} || ' seconds') || '000')"
+    return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', (-{seconds}) || ' seconds') || '000')"
 
 
 class EstimatedRows(FunctionElement[int]):
@@ -100,6 +103,8 @@ upload_jobs = Table(
     Column("traceparent", String(55)),
     Column("worker", String(32)),  # the run that processes the job; NULL otherwise
     Column("heartbeat_at", UtcDateTime),  # the last sign of life of the job or of that run
+    Column("attempts", Integer, nullable=False, server_default="0"),  # runs that claimed the job, see `advance`
+    Column("retry_at", UtcDateTime),  # when the next attempt is due, if one has failed; NULL otherwise
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="upload_jobs_progress"),
     Index("upload_jobs_by_status", "status", "created_at"),

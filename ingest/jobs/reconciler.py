@@ -6,6 +6,7 @@ import structlog
 
 from ingest.catalog.repository import PAGE, JobRepository
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
+from ingest.jobs.warm_up import WORKER_CRASHED
 from ingest.records import Job, JobNotClaimable, JobStatus
 from proxy.errors import Unavailable
 
@@ -64,7 +65,7 @@ class Reconciler:
                 job.upload_id,
                 expect=JobStatus.PROCESSING,
                 to=JobStatus.FAILED,
-                error="The warm-up was stopped: its worker crashed several times.",
+                error=WORKER_CRASHED,
             )
         except JobNotClaimable:
             return

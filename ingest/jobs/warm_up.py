@@ -13,12 +13,12 @@ from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
+from ingest.jobs.queue.warm_up_queue import ATTEMPTS, DELAYS, Delivery, TryAgain
 from ingest.records import HEARTBEAT, Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
-from proxy.retries import Attempts
+from proxy.retries import Attempts, randomise
 from proxy.telemetry.logging import REQUEST
 from proxy.telemetry.tracing import Tracing
 from proxy.variants.results import Ensured
@@ -26,6 +26,7 @@ from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
 
+WORKER_CRASHED = "The warm-up was stopped: its worker crashed several times."
 _UNEXPECTED = "An unexpected error occurred. It was logged."
 _CATALOG_DELAY = 1  # seconds between attempts to record a result
 
@@ -78,9 +79,10 @@ class WarmUp:
             await _write_with_retries(lambda: self._end(job, to, error))
         except JobNotClaimable:
             return None
-        except (TryAgain, asyncio.CancelledError):
+        except (TryAgain, asyncio.CancelledError) as reason:
             with suppress(JobNotClaimable, CatalogUnavailable):
-                await self._end(job, JobStatus.PENDING)
+                retry_in = reason.seconds if isinstance(reason, TryAgain) else None
+                await self._end(job, JobStatus.PENDING, retry_in=retry_in)
             raise
         return to
 
@@ -95,10 +97,10 @@ class WarmUp:
             raise JobNotClaimable(delivery.upload_id)
         progress = 0 if job.status.has_ended else job.progress  # an ended one starts over
         worker = uuid4().hex
-        await self._repository.advance(
+        attempts = await self._repository.advance(
             job.upload_id, expect=job.status, to=JobStatus.PROCESSING, progress=progress, worker=worker
         )
-        return upload, replace(job, progress=progress, worker=worker)
+        return upload, replace(job, progress=progress, worker=worker, attempts=attempts)
 
     async def _fail_unclaimed(self, delivery: Delivery) -> JobStatus | None:
         worker = uuid4().hex
@@ -119,11 +121,13 @@ class WarmUp:
         """Ensures all variants. Returns None, or the reason of a final failure. Raises TryAgain."""
         # Variants stored by an earlier attempt belong to this job, too; those that a forced run finds do not.
         made = [] if delivery.force else [*self._stored(upload)]
+        if job.attempts > ATTEMPTS:
+            return await self._give_up(upload, job, made, WORKER_CRASHED)
         try:
             await self._ensure(upload, job, made, delivery.report)
         except ServiceError as error:
-            if error.retryable and not delivery.final_attempt:
-                raise TryAgain(str(error)) from error
+            if error.retryable and not delivery.final_attempt and job.attempts < ATTEMPTS:
+                raise TryAgain(str(error), randomise(DELAYS[job.attempts - 1])) from error
             return await self._give_up(upload, job, made, str(error))
         except JobNotClaimable:
             raise
@@ -182,9 +186,9 @@ class WarmUp:
     async def _record(self, job: Job, progress: int, variants: dict[str, WarmedVariant]) -> None:
         await _write_with_retries(lambda: self._repository.record(job.upload_id, progress, variants, job.worker))
 
-    async def _end(self, job: Job, to: JobStatus, error: str | None = None) -> None:
+    async def _end(self, job: Job, to: JobStatus, error: str | None = None, *, retry_in: float | None = None) -> None:
         await self._repository.advance(
-            job.upload_id, expect=JobStatus.PROCESSING, to=to, error=error, worker=job.worker
+            job.upload_id, expect=JobStatus.PROCESSING, to=to, error=error, worker=job.worker, retry_in=retry_in
         )
 
     @asynccontextmanager

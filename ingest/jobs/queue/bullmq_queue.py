@@ -16,9 +16,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.deliver import DELAYS
 from ingest.jobs.queue.redis_errors import translated
-from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
+from ingest.jobs.queue.warm_up_queue import ATTEMPTS, DELAYS, Delivery, Handler, TryAgain
 from ingest.records import JobStatus
 from proxy.model import UploadId, parse_upload_id
 
@@ -26,7 +25,6 @@ log = structlog.get_logger()
 
 QUEUE = "image-processing"
 JOB_NAME = "warm-up"
-ATTEMPTS = len(DELAYS) + 1
 
 _OPTIONS: dict[str, Any] = {
     "attempts": ATTEMPTS,

@@ -6,20 +6,20 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.deliver import deliver
-from ingest.jobs.queue.warm_up_queue import Delivery, Handler
-from ingest.records import STALLED_AFTER, JobStatus
+from ingest.jobs.queue.deliver import log_retry
+from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
+from ingest.records import STALLED_AFTER
 from proxy.model import UploadId
 
 log = structlog.get_logger()
 
 _POLL_SECONDS = 5.0
 _MAX_TAKEN = 64
-"""Jobs that this process runs or will retry. Each pauses for 31 seconds in all before it fails."""
+"""Jobs that this process runs, or left because of an unexpected error and does not look at for some seconds."""
 
 
 class LocalQueue:
-    """Holds no jobs itself, so it loses none. It remembers the jobs that it runs or will retry, and counts attempts.
+    """Holds no jobs itself, so it loses none: the table has their attempts and when the next one is due.
 
     `poll_seconds`: how soon it finds jobs that another process published or left unfinished.
     """
@@ -41,39 +41,43 @@ class LocalQueue:
 
     async def consume(self, handle: Handler, concurrency: int) -> None:
         slots = asyncio.Semaphore(concurrency)
-
-        async def attempt(delivery: Delivery) -> JobStatus | None:
-            async with slots:  # not during the pauses between attempts
-                try:
-                    return await handle(delivery)
-                except CatalogUnavailable as error:  # the other jobs would fail, too
-                    log.warning("job not started, database unavailable", upload=delivery.upload_id, error=str(error))
-                    await asyncio.sleep(self._poll_seconds)
-                    return None
-
         async with asyncio.TaskGroup() as group:
             group.create_task(self._recover())
             while True:
-                async with slots:  # a process without a free slot leaves the job to others
-                    upload_id = await self._next()
+                await slots.acquire()  # a process without a free slot leaves the job to others
+                upload_id = await self._next()
                 if upload_id is None:
+                    slots.release()
                     await self._wait()
                 else:
                     self._taken.add(upload_id)
-                    group.create_task(self._deliver(attempt, upload_id))
+                    group.create_task(self._deliver(handle, upload_id, slots))
 
     async def close(self) -> None:
         pass
 
-    async def _deliver(self, attempt: Handler, upload_id: UploadId) -> None:
+    async def _deliver(self, handle: Handler, upload_id: UploadId, slots: asyncio.Semaphore) -> None:
         try:
-            await deliver(attempt, upload_id)
+            try:
+                await self._attempt(handle, upload_id)
+            finally:
+                slots.release()
         except Exception:  # an unhandled error in one job must not stop the others
             log.exception("unhandled error in job", upload=upload_id)
             await asyncio.sleep(self._poll_seconds)
         finally:
             self._taken.remove(upload_id)
             self._wake.set()
+
+    async def _attempt(self, handle: Handler, upload_id: UploadId) -> None:
+        try:
+            await handle(Delivery(upload_id))
+        except TryAgain as error:
+            log_retry(upload_id, error)
+            asyncio.get_running_loop().call_later(error.seconds, self._wake.set)
+        except CatalogUnavailable as error:  # the other jobs would fail, too
+            log.warning("job not started, database unavailable", upload=upload_id, error=str(error))
+            await asyncio.sleep(self._poll_seconds)
 
     async def _next(self) -> UploadId | None:
         """Returns a pending job that this process has not taken, None if there is none or it has taken too many.

@@ -7,9 +7,17 @@ from typing import Protocol
 from ingest.records import JobStatus
 from proxy.model import UploadId
 
+DELAYS = (1, 2, 4, 8, 16)
+"""Seconds before each retry, long enough for a store to restart."""
+ATTEMPTS = len(DELAYS) + 1
+
 
 class TryAgain(Exception):
-    """This attempt failed for a temporary reason. The queue schedules the next one."""
+    """This attempt failed for a temporary reason. The next one is due after `seconds`."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.seconds = seconds
 
 
 async def _ignore_progress(_progress: int) -> None:
@@ -20,10 +28,10 @@ async def _ignore_progress(_progress: int) -> None:
 class Delivery:
     """One attempt at a job.
 
-    `final_attempt`: no other attempt follows. `exclusive`: the queue delivers this job to no other worker meanwhile. If
-    it is `processing`, its worker is dead, or is a command that the queue does not know (`darkroom warm`, `darkroom
-    upload --wait`) and that loses the job. `force`: run the job even if it has ended. `report` tells the queue the
-    progress, 0 to 100.
+    `final_attempt`: the queue makes no other, whatever the count in the row. `exclusive`: the queue delivers this
+    job to no other worker meanwhile. If it is `processing`, its worker is dead, or is a command that the queue does not
+    know (`darkroom warm`, `darkroom upload --wait`) and that loses the job. `force`: run the job even if it has ended.
+    `report` tells the queue the progress, 0 to 100.
     """
 
     upload_id: UploadId

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.catalog.tables import images
+from ingest.catalog.tables import images, upload_jobs
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import TRANSITIONS, Job, JobNotClaimable, JobStatus, VariantState, WarmedVariant
 from proxy.model import new_upload_id
@@ -76,8 +76,8 @@ class TestAdvancing:
         claims = [repository.advance(upload_id, expect=PENDING, to=PROCESSING) for _ in range(20)]
         results = await asyncio.gather(*claims, return_exceptions=True)
 
-        assert results.count(None) == 1
-        assert [type(result) for result in results if result is not None] == [JobNotClaimable] * 19
+        assert results.count(1) == 1
+        assert [type(result) for result in results if result != 1] == [JobNotClaimable] * 19
 
     async def test_other_jobs_keep_their_status(self, repository: JobRepository) -> None:
         upload_id, other = await accept_upload(repository), await accept_upload(repository)
@@ -104,6 +104,42 @@ class TestAdvancing:
 
         await repository.advance(upload_id, expect=FAILED, to=PROCESSING)
         assert (await job_of(repository, upload_id)).error is None
+
+
+class TestAttempts:
+    async def test_every_claim_counts(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository)
+        assert (await job_of(repository, upload_id)).attempts == 0
+
+        for attempt in (1, 2, 3):
+            assert await repository.advance(upload_id, expect=PENDING, to=PROCESSING) == attempt
+            assert await repository.advance(upload_id, expect=PROCESSING, to=PENDING, retry_in=1.5) == attempt
+        await repository.advance(upload_id, expect=PENDING, to=PROCESSING)
+        assert await repository.advance(upload_id, expect=PROCESSING, to=PROCESSING) == 5  # from a dead worker
+        await repository.recover()
+        assert (await job_of(repository, upload_id)).attempts == 5
+
+    async def test_interrupted_attempt_does_not_count(self, repository: JobRepository) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
+
+        assert await repository.advance(upload_id, expect=PROCESSING, to=PENDING) == 0
+
+    async def test_job_that_an_earlier_version_claimed_has_no_attempts(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        upload_id = await accept_upload(repository)
+        async with database.transaction() as connection:
+            await connection.execute(update(upload_jobs).values(status=PROCESSING))
+
+        assert await repository.advance(upload_id, expect=PROCESSING, to=PENDING) == 0
+
+    @pytest.mark.parametrize("status", [COMPLETE, FAILED])
+    async def test_job_that_ended_counts_anew(self, repository: JobRepository, status: JobStatus) -> None:
+        upload_id = await accept_upload(repository, PROCESSING)
+        await repository.advance(upload_id, expect=PROCESSING, to=PROCESSING)
+        assert await repository.advance(upload_id, expect=PROCESSING, to=status) == 2
+
+        assert await repository.advance(upload_id, expect=status, to=PROCESSING) == 1
 
 
 class TestRecording:

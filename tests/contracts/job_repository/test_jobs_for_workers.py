@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.catalog.tables import SecondsAgo, upload_jobs
 from ingest.records import JobNotClaimable, JobStatus, TraceContext
 from proxy.model import new_upload_id
 from tests.contracts.uploads import (
@@ -49,6 +50,24 @@ class TestForWorkers:
         assert await repository.next_pending({second}) == first
         assert await repository.next_pending({first, second}) == third
         assert await repository.next_pending({first, second, third, new_upload_id()}) is None
+
+    async def test_next_pending_leaves_out_jobs_whose_retry_is_not_due(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        paused = await accept_upload(repository, PROCESSING)
+        await repository.advance(paused, expect=PROCESSING, to=PENDING, retry_in=60)
+        assert await repository.next_pending() is None
+        assert (await repository.oldest_pending()) == NOON
+
+        async with database.transaction() as connection:
+            await connection.execute(update(upload_jobs).values(retry_at=SecondsAgo(0.5)))
+        assert await repository.next_pending() == paused
+
+        await repository.advance(paused, expect=PENDING, to=PROCESSING)
+        await repository.advance(paused, expect=PROCESSING, to=PENDING, retry_in=60)
+        await repository.advance(paused, expect=PENDING, to=PROCESSING)
+        assert await repository.recover() == 1
+        assert await repository.next_pending() == paused  # a job whose worker died waits for nothing
 
     @pytest.mark.parametrize("status", [PROCESSING, COMPLETE, FAILED])
     async def test_only_pending_jobs_are_offered(self, repository: JobRepository, status: JobStatus) -> None:

@@ -87,7 +87,7 @@ class TestBullmq:
         async def never(delivery: Delivery) -> JobStatus:
             if delivery.final_attempt:
                 return FAILED
-            raise TryAgain("store unavailable")
+            raise TryAgain("store unavailable", 1)
 
         bullmq.act = never
         upload_id = await bullmq.upload()

@@ -61,7 +61,7 @@ class TestEveryQueue:
     async def test_try_again_is_retried(self, harness: QueueHarness) -> None:
         async def at_the_second(_delivery: Delivery) -> JobStatus:
             if len(harness.deliveries) == 1:
-                raise TryAgain("store unavailable")
+                raise TryAgain("store unavailable", 1)
             return COMPLETE
 
         harness.act = at_the_second

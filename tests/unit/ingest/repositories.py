@@ -83,9 +83,9 @@ class WatchedRepository(JobRepository):
         await self._enter("find_many", min(upload_ids))
         return await super().find_many(upload_ids)
 
-    async def advance(self, upload_id: UploadId, *, expect: JobStatus, to: JobStatus, **values: Any) -> None:
+    async def advance(self, upload_id: UploadId, *, expect: JobStatus, to: JobStatus, **values: Any) -> int:
         await self._enter("advance", upload_id)
-        await super().advance(upload_id, expect=expect, to=to, **values)
+        return await super().advance(upload_id, expect=expect, to=to, **values)
 
     async def record(
         self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant], worker: str | None = None
@@ -107,6 +107,9 @@ class MemoryRepository(JobRepository):
         self.uploads = {upload.upload_id: upload for upload in uploads}
         self.status = dict.fromkeys(self.uploads, JobStatus.PENDING)
         self.progress = dict.fromkeys(self.uploads, 0)
+        self.attempts: Counter[UploadId] = Counter()
+        self.retry_at: dict[UploadId, float] = {}
+        """By the clock of the event loop."""
         self.errors: dict[UploadId, str | None] = dict.fromkeys(self.uploads)
         self.looked = 0
         self.failures: Counter[str] = Counter()
@@ -121,8 +124,9 @@ class MemoryRepository(JobRepository):
     async def next_pending(self, taken: Collection[UploadId] = ()) -> UploadId | None:
         self.looked += 1
         self._enter("next_pending")
+        now = asyncio.get_running_loop().time()
         pending = (one for one, status in self.status.items() if status is JobStatus.PENDING)
-        return next((one for one in pending if one not in taken), None)
+        return next((one for one in pending if one not in taken and self.retry_at.get(one, now) <= now), None)
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         self._enter("find")
@@ -142,16 +146,25 @@ class MemoryRepository(JobRepository):
         progress: int | None = None,
         error: str | None = None,
         worker: str | None = None,
-    ) -> None:
+        retry_in: float | None = None,
+    ) -> int:
         self._enter("advance")
         assert to in TRANSITIONS[expect]
         if self.status.get(upload_id) is not expect:
             raise JobNotClaimable(upload_id)
+        self.retry_at.pop(upload_id, None)
+        if to is JobStatus.PROCESSING:
+            self.attempts[upload_id] = 1 if expect.has_ended else self.attempts[upload_id] + 1
+        elif retry_in is not None:
+            self.retry_at[upload_id] = asyncio.get_running_loop().time() + retry_in
+        elif to is JobStatus.PENDING:
+            self.attempts[upload_id] -= 1
         self.status[upload_id], self.errors[upload_id] = to, error
         if to.has_ended:
             self.ended.set()
         if progress is not None:
             self.progress[upload_id] = progress
+        return self.attempts[upload_id]
 
     async def recover(self, idle: timedelta = timedelta(0)) -> int:
         self._enter("recover")

@@ -153,7 +153,7 @@ async def test_second_upgrade_changes_nothing(database: Database) -> None:
 
 
 async def test_unmigrated_database_fails_the_check(empty: Database) -> None:
-    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0006: run `darkroom migrate`"):
+    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0007: run `darkroom migrate`"):
         await empty.check()
 
 
@@ -175,7 +175,7 @@ async def newer(database: Database) -> None:
 async def test_newer_database_fails_the_check(database: Database) -> None:
     await newer(database)
 
-    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0006"):
+    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0007"):
         await database.check()
 
 

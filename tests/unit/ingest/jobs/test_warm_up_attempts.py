@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp, waiting
 from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import (
@@ -182,6 +183,48 @@ class TestWhatMayPass:
         assert outcome.waited == pytest.approx(1 + 2 + 4 + 8 + 16, rel=0.27)
         assert sorted(outcome.variant_service.deleted, key=STANDARD.index) == list(STANDARD[:3])
         assert outcome.states == [VariantState.WAITING] * len(STANDARD)
+
+    def test_final_attempt_of_the_queue_fails_the_job(self) -> None:
+        outcome = Outcome(ScriptedVariantService(StoreUnavailable("s")))
+        warmup = WarmUp(outcome.repository, outcome.variant_service, SIZES)
+
+        assert at_once(warmup.run(Delivery(outcome.upload.upload_id, final_attempt=True))) is JobStatus.FAILED
+        assert outcome.variant_service.attempts == 1
+
+    def test_job_whose_last_attempt_ended_with_its_process_fails_without_another(self) -> None:
+        upload = accepted(format="png")
+        variants = waiting(upload.upload_id, STANDARD)
+        variants["tiny.jpg"] = replace(variants["tiny.jpg"], state=VariantState.STORED, bytes=1000)
+        outcome = Outcome(ScriptedVariantService(), upload=replace(upload, variants=variants))
+        outcome.repository.attempts[upload.upload_id] = 6
+
+        outcome.run()
+
+        assert outcome.job == (JobStatus.FAILED, 0, "The warm-up was stopped: its worker crashed several times.")
+        assert outcome.variant_service.attempts == 0
+        assert outcome.variant_service.deleted == [STANDARD[0]]
+
+    def test_failed_job_that_is_run_again_has_six_attempts(self) -> None:
+        outcome = Outcome(ScriptedVariantService(*[StoreUnavailable("s")] * 12))
+
+        assert outcome.run().ended is JobStatus.FAILED
+        assert outcome.run(force=True).ended is JobStatus.FAILED
+        assert outcome.variant_service.attempts == 12
+
+    def test_interrupted_attempts_do_not_count(self) -> None:
+        outcome = Outcome(ScriptedVariantService(), record=1_000_000)
+
+        async def stop() -> None:
+            for _ in range(7):
+                run = asyncio.create_task(outcome._run())
+                await asyncio.sleep(1)
+                await eventually(run)
+                assert outcome.job[0] is JobStatus.PENDING
+
+        at_once(stop())
+        outcome.repository.failures.clear()
+
+        assert outcome.run().ended is JobStatus.COMPLETE
 
     def test_final_attempt_may_succeed(self) -> None:
         outcome = Outcome(ScriptedVariantService(*[Overloaded("o")] * 5)).run()

@@ -7,6 +7,7 @@ import pytest
 
 from ingest.ingest_errors import CatalogUnavailable, InstallationMismatch
 from ingest.jobs.queue.local_queue import LocalQueue
+from ingest.jobs.queue.warm_up_queue import DELAYS
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
@@ -94,6 +95,42 @@ def test_job_with_temporary_errors_completes() -> None:
 
     assert statuses(repository, [upload]) == [COMPLETE]
     assert variant_service.attempts == 4
+
+
+def test_attempts_are_counted_across_processes() -> None:
+    upload = accepted()
+    repository = MemoryRepository(upload)
+    variant_service = ScriptedVariantService(*[StoreUnavailable("away")] * 100)
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        workers = [asyncio.create_task(worker_over(repository, variant_service).run()) for _ in range(4)]
+        await repository.ended.wait()
+        assert loop.time() - start >= 0.75 * sum(DELAYS)  # the pauses are kept, too
+        await asyncio.sleep(600)
+        for worker in workers:
+            await eventually(worker)
+
+    at_once(story())
+
+    assert statuses(repository, [upload]) == [FAILED]
+    assert variant_service.attempts == 6
+
+
+def test_attempts_are_counted_across_restarts() -> None:
+    upload = accepted()
+    repository = MemoryRepository(upload)
+    variant_service = ScriptedVariantService(*[StoreUnavailable("away")] * 100)
+
+    work(repository, variant_service, seconds=2)
+    assert statuses(repository, [upload]) == [PENDING]
+    assert variant_service.attempts == 2
+    repository.retry_at.clear()  # the next worker has a clock of its own here
+    work(repository, variant_service)
+
+    assert statuses(repository, [upload]) == [FAILED]
+    assert variant_service.attempts == 6
 
 
 def test_database_outage_is_polled_slowly() -> None:

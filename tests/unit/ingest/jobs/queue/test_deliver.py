@@ -1,4 +1,4 @@
-"""Retries of a job: their delays and deliveries. The clock does not move."""
+"""Retries of a job: their pauses and deliveries. The clock does not move."""
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,8 +12,20 @@ from proxy.model import new_upload_id
 ID = new_upload_id()
 
 
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds of each pause before a retry, in order. The pauses take no time."""
+    seconds: list[float] = []
+
+    async def sleep(pause: float) -> None:
+        seconds.append(pause)
+
+    monkeypatch.setattr("ingest.jobs.queue.deliver.sleep", sleep)
+    return seconds
+
+
 class Handler:
-    """Fails the given number of times. Records deliveries."""
+    """Fails the given number of times, the n-th time with a pause of n + 0.5 seconds. Records deliveries."""
 
     def __init__(self, failures: int) -> None:
         self._failures = failures
@@ -22,7 +34,7 @@ class Handler:
     async def __call__(self, delivery: Delivery) -> JobStatus:
         self.given.append(delivery)
         if len(self.given) <= self._failures:
-            raise TryAgain("not yet")
+            raise TryAgain("not yet", len(self.given) + 0.5)
         return JobStatus.COMPLETE
 
 
@@ -36,9 +48,9 @@ async def test_success_is_not_retried(slept: list[float]) -> None:
     assert slept == []
 
 
-async def test_delays_grow_until_success(slept: list[float]) -> None:
-    assert await deliver(Handler(3), ID) is JobStatus.COMPLETE
-    assert slept == [1, 2, 4]
+async def test_failed_attempts_are_retried_after_the_pause_they_ask_for(slept: list[float]) -> None:
+    assert await deliver(Handler(7), ID) is JobStatus.COMPLETE
+    assert slept == [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
 
 
 async def test_each_retry_is_logged_once_with_its_reason_and_delay(slept: list[float]) -> None:
@@ -46,25 +58,17 @@ async def test_each_retry_is_logged_once_with_its_reason_and_delay(slept: list[f
         await deliver(Handler(2), ID)
 
     line = {"event": "warm-up retry scheduled", "log_level": "warning", "upload": ID, "reason": "not yet"}
-    assert logs == [line | {"seconds": seconds} for seconds in (1, 2)]
-    assert slept == [1, 2]
-
-
-async def test_only_the_last_attempt_is_final(slept: list[float]) -> None:
-    handler = Handler(5)
-
-    assert await deliver(handler, ID) is JobStatus.COMPLETE
-    assert [one.final_attempt for one in handler.given] == [False] * 5 + [True]
-    assert slept == [1, 2, 4, 8, 16]
+    assert logs == [line | {"seconds": seconds} for seconds in (1.5, 2.5)]
+    assert slept == [1.5, 2.5]
 
 
 async def test_force_is_passed_to_every_attempt(slept: list[float]) -> None:
-    handler = Handler(5)
+    handler = Handler(2)
 
     await deliver(handler, ID, force=True)
 
-    assert [one.force for one in handler.given] == [True] * 6
-    assert len(slept) == 5
+    assert [one.force for one in handler.given] == [True] * 3
+    assert len(slept) == 2
 
 
 @pytest.mark.parametrize("error", [CatalogUnavailable("away"), RuntimeError("a defect")])

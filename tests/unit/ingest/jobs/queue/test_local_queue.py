@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.local_queue import LocalQueue
-from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
+from ingest.jobs.queue.warm_up_queue import ATTEMPTS, DELAYS, Delivery, TryAgain
 from ingest.records import STALLED_AFTER, JobStatus
 from proxy.model import UploadId, new_upload_id
 from tests.unit.ingest.examples import accepted
@@ -19,7 +21,7 @@ from tests.virtual_time import VirtualTimeLoop
 
 
 class Bench:
-    """A queue that ends every job, those in `temporary` with the final attempt. Its first attempts raise `failures`."""
+    """A queue that ends every job, those in `temporary` with the sixth attempt. Its first attempts raise `failures`."""
 
     def __init__(self, repository: MemoryRepository, *failures: Exception) -> None:
         self.repository = repository
@@ -34,9 +36,13 @@ class Bench:
         self.tries += 1
         if self._failures:
             raise self._failures.pop(0)
-        if delivery.upload_id in self.temporary and not delivery.final_attempt:
-            raise TryAgain("a fault of this picture")
-        self.repository.status[delivery.upload_id] = JobStatus.COMPLETE
+        advance = partial(self.repository.advance, delivery.upload_id)
+        attempts = await advance(expect=JobStatus.PENDING, to=JobStatus.PROCESSING)
+        if delivery.upload_id in self.temporary and attempts < ATTEMPTS:
+            pause = DELAYS[attempts - 1]
+            await advance(expect=JobStatus.PROCESSING, to=JobStatus.PENDING, retry_in=pause)
+            raise TryAgain("a fault of this picture", pause)
+        await advance(expect=JobStatus.PROCESSING, to=JobStatus.COMPLETE)
         async with self._more:
             self.done.append(delivery.upload_id)
             self._more.notify_all()
@@ -177,6 +183,8 @@ def test_retried_job_has_six_attempts(concurrency: int) -> None:
         upload_id = add(bench.repository)
         bench.temporary.add(upload_id)
         async with bench.consuming(concurrency):
+            await bench.until(1)
+            assert seconds() == pytest.approx(sum(DELAYS), abs=0.1)
             await asyncio.sleep(3600)
         assert bench.tries == 6
         assert bench.done == [upload_id]
@@ -209,7 +217,7 @@ def test_consumers_run_no_more_jobs_than_they_may() -> None:
             most = max(most, running)
             await asyncio.sleep(1)
             running -= 1
-            raise TryAgain("a fault of the store")
+            raise TryAgain("a fault of the store", 1)
 
         for _ in range(100):
             add(bench.repository)
@@ -221,16 +229,30 @@ def test_consumers_run_no_more_jobs_than_they_may() -> None:
     story(test)
 
 
-def test_process_takes_at_most_64_jobs() -> None:
+def test_retry_due_in_another_process_is_found_within_5_seconds() -> None:
     async def test(bench: Bench) -> None:
-        bench.temporary.update(add(bench.repository) for _ in range(100))
+        upload_id = add(bench.repository)
+        bench.repository.retry_at[upload_id] = asyncio.get_running_loop().time() + 8
         async with bench.consuming():
-            await settle()
-            assert bench.tries == 64
-            await bench.until(100)
-            assert bench.tries == 600
+            await bench.until(1)
+            assert seconds() == pytest.approx(10, abs=0.5)
 
     story(test)
+
+
+def test_jobs_paused_after_unexpected_errors_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.jobs.queue.local_queue._MAX_TAKEN", 3)
+
+    async def test(bench: Bench) -> None:
+        ids = [add(bench.repository) for _ in range(5)]
+        async with bench.consuming():
+            await settle()
+            assert bench.tries == 3
+            await bench.until(5)
+            assert sorted(bench.done) == sorted(ids)
+
+    with capture_logs():  # tracebacks take long to print
+        story(test, *[RuntimeError("a defect")] * 3)
 
 
 def test_stalled_job_is_recovered_while_others_wait() -> None:
