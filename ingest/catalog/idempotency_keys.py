@@ -17,7 +17,7 @@ from ingest.ingest_errors import InProgress
 
 async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:
     """Inserts a job with the key. First frees a key whose attempt is dead or old. Raises InProgress if it is taken."""
-    moment = await now(connection)
+    moment = row["created_at"]
     # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
     dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.attempt_timeout)
     old = upload_jobs.c.created_at < moment - LIFETIME

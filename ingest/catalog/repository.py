@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 
 from ingest.catalog import idempotency_keys
 from ingest.catalog.cursors import encode_cursor, parse_cursor
-from ingest.catalog.database import Database
+from ingest.catalog.database import Database, now
 from ingest.catalog.job_counts import count_jobs
 from ingest.catalog.queries import is_due, is_silent, job_columns, joined, position, touched, unfinished
 from ingest.catalog.row_mapping import alpha_of, to_job, to_upload
@@ -69,15 +69,20 @@ class JobRepository:
 
     async def begin(
         self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
-    ) -> None:
-        """Inserts a pending job, at an upload's first byte. Raises InProgress if another upload has the key."""
+    ) -> datetime:
+        """Inserts a pending job, at an upload's first byte. Returns the time, by the database's clock.
+
+        Raises InProgress if another upload has the key.
+        """
         values = {"upload_id": upload_id, "status": JobStatus.PENDING, "progress": 0, **asdict(trace_context)}
-        values |= dict.fromkeys(("created_at", "updated_at", "heartbeat_at"), SecondsAgo(0))
         async with self._database.transaction() as connection:
+            moment = await now(connection)
+            values |= dict.fromkeys(("created_at", "updated_at", "heartbeat_at"), moment)
             if key is None:
                 await connection.execute(insert(upload_jobs).values(values))
             else:
                 await idempotency_keys.begin(connection, key, values)
+        return moment
 
     async def accept(self, upload: Upload, fingerprint: str | None = None) -> None:
         """Records an upload whose original is stored. From now on it exists and its job is claimable.

@@ -5,7 +5,7 @@ import hashlib
 import shutil
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -89,10 +89,14 @@ class UploadService:
             has_begun = True
             start = monotonic()
             path = folder / f"original.{extension}"
-            await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
+            begun_at = await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
+            since = monotonic()
             with step("receive"):
                 saved = await _save(path, head, chunks)
-            upload = await self._accept(upload_id, saved, key)
+            with step("inspect"):
+                inspection = await self._inspect(saved.path)
+            created_at = begun_at + timedelta(seconds=monotonic() - since)  # the database's clock, without asking again
+            upload = await self._accept(upload_id, saved, inspection, created_at, key)
         except BaseException as error:
             if has_begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -130,10 +134,14 @@ class UploadService:
         keys = original_key(upload_id), trash_key(upload_id)
         return any([await exists(self._store, key) for key in keys])
 
-    async def _accept(self, upload_id: UploadId, saved: "_Saved", key: IdempotencyKey | None) -> Upload:
-        with step("inspect"):
-            inspection = await self._inspect(saved.path)
-        created_at = datetime.now(UTC)
+    async def _accept(
+        self,
+        upload_id: UploadId,
+        saved: "_Saved",
+        inspection: Inspection,
+        created_at: datetime,
+        key: IdempotencyKey | None,
+    ) -> Upload:
         with step("store original"):
             put = self._store.put(
                 original_key(upload_id),

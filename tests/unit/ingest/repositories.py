@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.catalog.database import Database
@@ -63,9 +63,9 @@ class WatchedRepository(JobRepository):
 
     async def begin(
         self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
-    ) -> None:
+    ) -> datetime:
         await self._enter("begin", upload_id)
-        await super().begin(upload_id, key, trace_context)
+        return await super().begin(upload_id, key, trace_context)
 
     async def accept(self, upload: Upload, fingerprint: str | None = None) -> None:
         await self._enter("accept", upload.upload_id)

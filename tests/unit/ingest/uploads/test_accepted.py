@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -34,6 +35,19 @@ WITH_A_HOLE = OPAQUE.convert("RGBA")
 WITH_A_HOLE.paste((0, 0, 0, 0), (10, 10, 12, 12))
 
 
+async def test_time_of_acceptance_is_by_the_clock_of_the_database(
+    uploads: UploadService, repository: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    monkeypatch.setattr("ingest.catalog.repository.now", AsyncMock(return_value=tomorrow))
+
+    upload = await uploads.receive(chunks_of(picture()))
+
+    assert tomorrow < upload.created_at < tomorrow + timedelta(hours=1)
+    found, job = await repository.find(upload.upload_id)
+    assert found.created_at == job.created_at == job.updated_at == upload.created_at
+
+
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_original_is_stored_unchanged_with_its_real_type(
     uploads: UploadService, store: CountingStore, format: str
@@ -61,7 +75,7 @@ async def test_original_is_stored_unchanged_with_its_real_type(
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
 async def test_upload_describes_the_picture(uploads: UploadService, repository: WatchedRepository, format: str) -> None:
     file = picture(130, 101, format)
-    before = datetime.now(UTC)
+    before = datetime.now(UTC) - timedelta(milliseconds=1)  # SQLite's clock has no more digits
 
     upload = await uploads.receive(chunks_of(file))
 
