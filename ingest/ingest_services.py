@@ -113,8 +113,8 @@ def build_ingest_services(settings: Settings) -> IngestServices:
     database = Database.from_settings(settings)
     repository = JobRepository(database)
     warmup = WarmUp(repository, proxy.variant_service, settings.sizes, proxy.tracing)
-    queue = open_queue(settings, repository)
     installation = Installation(proxy.store, InstallationTable(database))
+    queue = open_queue(settings, repository, installation)
     worker = Worker(queue, warmup, Reconciler(repository, queue), installation)
     return IngestServices(proxy, database, repository, installation, queue, warmup, worker, open_cdn(settings))
 
@@ -167,11 +167,13 @@ async def prepare_start(settings: Settings) -> None:
         await database.close()
 
 
-def open_queue(settings: Settings, repository: JobRepository) -> WarmUpQueue:
+def open_queue(settings: Settings, repository: JobRepository, installation: Installation) -> WarmUpQueue:
     if settings.redis_url:
         from ingest.jobs.queue.bullmq_queue import BullmqQueue
 
-        return BullmqQueue(settings.redis_url.get_secret_value())
+        return BullmqQueue(
+            settings.redis_url.get_secret_value(), prefix=settings.queue_prefix, installation_id=installation.verify
+        )
     return LocalQueue(repository)
 
 

@@ -40,16 +40,17 @@ class Installation:
     def __init__(self, store: ObjectStore, table: InstallationTable) -> None:
         self._store = store
         self._table = table
-        self._verified = False
-        self._flights: SingleFlight[str, None] = SingleFlight()
+        self._verified_id: str | None = None
+        self._flights: SingleFlight[str, str] = SingleFlight()
 
-    async def verify(self) -> None:
-        """Call it before a write. At the very first start, when both sides lack an id, gives them one.
+    async def verify(self) -> str:
+        """Call it before a write. Returns the id. At the very first start, when both sides lack one, gives them one.
 
         Concurrent calls share one look. Raises InstallationMismatch, StoreUnavailable or CatalogUnavailable.
         """
-        if not self._verified:
-            await self._flights.do("verify", self._verify)
+        if self._verified_id is None:
+            self._verified_id, _ = await self._flights.do("verify", self._verify)
+        return self._verified_id
 
     async def check(self) -> InstallationIds:
         """For commands that change nothing: as `verify`, but without giving ids. Returns both ids."""
@@ -74,10 +75,10 @@ class Installation:
         await self._table.replace(StoredId(installation_id, bound=False))
         installation_id = await self._offer(installation_id)
         await self._table.replace(StoredId(installation_id, bound=True))
-        self._verified = True
+        self._verified_id = installation_id
         return installation_id
 
-    async def _verify(self) -> None:
+    async def _verify(self) -> str:
         await self._table.check()
         # Servers may start at the same time. The database, whose insert is always atomic, decides whose id counts, and
         # it gets its id first. So an id in the store is already in the database, and is read after the database's.
@@ -96,7 +97,7 @@ class Installation:
             raise InstallationMismatch(mismatch)
         if known is not None and not known.bound:
             await self._table.mark_bound()
-        self._verified = True
+        return known.id if known else ""
 
     async def _read_store(self) -> str | None:
         try:

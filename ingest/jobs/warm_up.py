@@ -46,13 +46,13 @@ class WarmUp:
         """Runs one job and returns its final status, None if the job was not claimable or was deleted meanwhile.
 
         Raises TryAgain if another attempt may succeed and this is not the final one; the job is then pending again, as
-        after a cancellation. Raises CatalogUnavailable only before the job has begun.
+        after a cancellation. Raises UnknownUpload and CatalogUnavailable only before the job has begun.
         """
         try:
             upload, job = await self._claim(delivery)
-        except (JobNotClaimable, UnknownUpload):
+        except JobNotClaimable:
             return None
-        except CatalogUnavailable:
+        except (CatalogUnavailable, UnknownUpload):
             raise
         except Exception:  # for instance a row of another version; left pending, it would be delivered forever
             log.exception("unhandled error while claiming a job", upload=delivery.upload_id)

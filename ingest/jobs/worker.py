@@ -42,9 +42,11 @@ class Worker:
         """Waits until database and object store are verified. Raises InstallationMismatch."""
         while True:
             try:
-                return await self._installation.verify()
+                await self._installation.verify()
             except InstallationMismatch:
                 raise
             except Unavailable as error:
                 log.warning("worker waiting", error=str(error))
                 await asyncio.sleep(_VERIFY_SECONDS)
+            else:
+                return

@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         None,
         description="Redis URL, for leases and jobs of several machines; local to this one if unset",
     )
+    queue_prefix: str = Field(
+        "bull",
+        pattern=r"^[A-Za-z0-9_{}-]+$",
+        description="Begins the queue's keys in Redis: one for each installation that shares a Redis database",
+    )
     cdn_url: str | None = Field(None, description="Base URL of the CDN; every variant's URL begins with it")
     cdn_distribution_id: str | None = Field(
         None, pattern=r"^[A-Z0-9]+$", description="CloudFront distribution to invalidate after deletions and refreshes"

@@ -20,6 +20,10 @@ SOON = 5  # seconds within which a queue outage must be reported
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 
 
+async def installation_id() -> str:
+    return "this-installation"
+
+
 async def state(queue: Queue, job_id: str, wanted: str) -> None:
     """Waits until the job is in the state `wanted`."""
 

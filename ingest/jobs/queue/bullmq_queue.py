@@ -4,12 +4,13 @@ The job id is the upload id, so publishing twice creates one job. The reconciler
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 import structlog
-from bullmq import Job, Queue, UnrecoverableError, Worker
+from bullmq import DelayedError, Job, Queue, UnrecoverableError, Worker
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -19,6 +20,7 @@ from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.redis_errors import translated
 from ingest.jobs.queue.warm_up_queue import ATTEMPTS, DELAYS, Delivery, Handler, TryAgain
 from ingest.records import JobStatus
+from proxy.errors import UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 
 log = structlog.get_logger()
@@ -46,26 +48,44 @@ _REPORT_TIMEOUT = 1.0  # seconds for reporting the final progress of a job
 _CANCEL_INTERVAL = 0.5  # seconds
 _RESTART_DELAY = 1.0  # seconds until a worker that Redis rejected tries again
 _BLOCKING_TIMEOUT = 12  # seconds; BullMQ's workers block in one command for up to 10
+_FOREIGN_DELAY = 10.0  # seconds until a job of another installation is offered again
+_WARNING_INTERVAL = 60.0  # seconds
 _GRACE = 20.0  # seconds for a stopping worker to finish its jobs, which are then handed back
 
 
 class BullmqQueue:
-    """The WarmUpQueue in Redis. `url`: as in `REDIS_URL`. `stalled_seconds`: between checks for stalled jobs."""
+    """The WarmUpQueue in Redis. `url`: as in `REDIS_URL`.
 
-    def __init__(self, url: str, *, stalled_seconds: float = _STALLED_SECONDS) -> None:
+    `prefix`: begins the queue's keys. `installation_id`: marks jobs, so that a worker leaves those of another
+    installation on the same Redis. `stalled_seconds`: between checks for stalled jobs.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str = "bull",
+        installation_id: Callable[[], Awaitable[str]],
+        stalled_seconds: float = _STALLED_SECONDS,
+    ) -> None:
         self._url = url
+        self._prefix = prefix
+        self._installation_id = installation_id
+        self._last_warning = ("", 0.0)
         self._recovery = {**_RECOVERY, "stalledInterval": int(stalled_seconds * 1000)}
         # Not BullMQ's own connection, which retries for minutes while an upload waits for `publish`. redis-py's timeout
         # is off because it can lose a cancellation (see `RedisLeaseStore`): `_PUBLISH_TIMEOUT` is the deadline.
         self._redis = Redis.from_url(url, decode_responses=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
-        self._queue = Queue(QUEUE, {"connection": self._redis})
+        self._queue = Queue(QUEUE, {"connection": self._redis, "prefix": prefix})
 
     async def publish(self, upload_id: UploadId) -> None:
+        installation_id = await self._installation_id()
         async with translated(_PUBLISH_TIMEOUT):
             # An ended job with this id is kept for dashboards. Adding would be ignored while it exists.
             if await self._queue.getJobState(upload_id) in ("completed", "failed"):
                 await self._queue.remove(upload_id)
-            await self._queue.add(JOB_NAME, {"uploadId": upload_id}, {"jobId": upload_id, **_OPTIONS})
+            data = {"uploadId": upload_id, "installation": installation_id}
+            await self._queue.add(JOB_NAME, data, {"jobId": upload_id, **_OPTIONS})
 
     async def failure_reason(self, upload_id: UploadId) -> str | None:
         async with translated(_PUBLISH_TIMEOUT):
@@ -84,21 +104,23 @@ class BullmqQueue:
             try:
                 await self._consume(handle, concurrency)
             except (RedisError, OSError) as error:  # BullMQ stops the worker on these
-                _log_error(error)
+                self._warn(error)
             await asyncio.sleep(_RESTART_DELAY)
 
     async def _consume(self, handle: Handler, concurrency: int) -> None:
-        async def process(job: Job, _token: str) -> str | None:
+        async def process(job: Job, token: str) -> str | None:
+            await self._leave_foreign(job, token)
             return await _process(handle, job)
 
         options = {
             "connection": for_blocking(self._url),
+            "prefix": self._prefix,
             "concurrency": concurrency,
             "autorun": False,
             **self._recovery,
         }
         worker = Worker(QUEUE, process, options)
-        worker.on("error", _log_error)
+        worker.on("error", self._warn)
         running = asyncio.create_task(worker.run())
         try:
             await asyncio.shield(running)
@@ -111,6 +133,23 @@ class BullmqQueue:
     async def close(self) -> None:
         await self._queue.close()
         await self._redis.aclose()
+
+    async def _leave_foreign(self, job: Job, token: str) -> None:
+        """Puts a job of another installation back for its own workers. Jobs of other producers name none."""
+        owner = job.data.get("installation") if isinstance(job.data, dict) else None
+        if owner in (None, await self._installation_id()):
+            return
+        self._warn(f"job {job.id} is of installation {owner}: give each installation its own QUEUE_PREFIX")
+        await job.moveToDelayed(int((time() + _FOREIGN_DELAY) * 1000), token)
+        raise DelayedError
+
+    def _warn(self, error: Exception | str, *_job: Any) -> None:
+        """Logs an error, but the same one only once a minute: BullMQ repeats it ten times a second."""
+        text = str(error) or repr(error)
+        last, since = self._last_warning
+        if text != last or monotonic() > since + _WARNING_INTERVAL:
+            self._last_warning = text, monotonic()
+            log.warning("Redis queue error", error=text)
 
 
 def for_blocking(url: str) -> str:
@@ -138,14 +177,21 @@ async def _close(worker: Worker) -> None:
 
 async def _process(handle: Handler, job: Job) -> str | None:
     """Runs one job and translates the outcome to BullMQ's: a result, a retryable error or a final error."""
-    upload_id = parse_upload_id(str(job.id))
+    named = job.data.get("uploadId") if isinstance(job.data, dict) else None
+    upload_id = parse_upload_id(str(job.id)) or parse_upload_id(str(named))
     if upload_id is None:
-        raise UnrecoverableError("the job id is not an upload id")
+        raise UnrecoverableError("neither the job id nor data.uploadId is an upload id")
 
     reporter = _ProgressReporter(job)
     final_attempt = job.attemptsMade + 1 >= (job.opts or {}).get("attempts", 1)
     try:
-        status = await handle(Delivery(upload_id, final_attempt=final_attempt, exclusive=True, report=reporter.report))
+        # Redis may hold another job for this upload, unless its id is the upload's.
+        exclusive = job.id == upload_id
+        status = await handle(
+            Delivery(upload_id, final_attempt=final_attempt, exclusive=exclusive, report=reporter.report)
+        )
+    except UnknownUpload as error:
+        raise UnrecoverableError(str(error)) from error
     except (TryAgain, CatalogUnavailable) as error:
         raise RuntimeError(str(error)) from error
     finally:
@@ -183,7 +229,3 @@ class _ProgressReporter:
             while sent != self._progress:
                 sent = self._progress
                 await self._job.updateProgress(sent)
-
-
-def _log_error(error: Exception, *_job: Any) -> None:
-    log.warning("Redis queue error", error=str(error) or repr(error))

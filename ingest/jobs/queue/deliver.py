@@ -6,16 +6,22 @@ import structlog
 
 from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
 from ingest.records import JobStatus
+from proxy.errors import UnknownUpload
 from proxy.model import UploadId
 
 log = structlog.get_logger()
 
 
 async def deliver(handle: Handler, upload_id: UploadId, *, force: bool = False) -> JobStatus | None:
-    """Delivers a job to `handle` until an attempt does not raise TryAgain. Returns the result of that attempt."""
+    """Delivers a job to `handle` until an attempt does not raise TryAgain. Returns the result of that attempt.
+
+    None also if the upload was deleted meanwhile.
+    """
     while True:
         try:
             return await handle(Delivery(upload_id, force=force))
+        except UnknownUpload:
+            return None
         except TryAgain as error:
             log_retry(upload_id, error)
             await sleep(error.seconds)

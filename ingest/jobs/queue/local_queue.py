@@ -1,6 +1,7 @@
 """The queue without Redis: polls the jobs table; an event wakes the workers of this process early."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -9,6 +10,7 @@ from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.deliver import log_retry
 from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
 from ingest.records import STALLED_AFTER
+from proxy.errors import UnknownUpload
 from proxy.model import UploadId
 
 log = structlog.get_logger()
@@ -71,7 +73,8 @@ class LocalQueue:
 
     async def _attempt(self, handle: Handler, upload_id: UploadId) -> None:
         try:
-            await handle(Delivery(upload_id))
+            with suppress(UnknownUpload):  # deleted meanwhile
+                await handle(Delivery(upload_id))
         except TryAgain as error:
             log_retry(upload_id, error)
             asyncio.get_running_loop().call_later(error.seconds, self._wake.set)

@@ -42,7 +42,7 @@ class Delivery:
 
 
 Handler = Callable[[Delivery], Awaitable[JobStatus | None]]
-"""Runs the job. May raise TryAgain, but not on the final attempt."""
+"""Runs the job. May raise UnknownUpload, and TryAgain, but not on the final attempt."""
 
 
 class WarmUpQueue(Protocol):

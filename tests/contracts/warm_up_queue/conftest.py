@@ -8,7 +8,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.bullmq_queue import BullmqQueue
 from ingest.jobs.queue.local_queue import LocalQueue
-from tests.contracts.queue_harness import QueueHarness
+from tests.contracts.queue_harness import QueueHarness, installation_id
 from tests.redis_server import RedisServer
 
 
@@ -24,7 +24,7 @@ async def local(repository: JobRepository) -> LocalQueue:
 
 @pytest.fixture
 async def bullmq_queue(redis: RedisServer) -> AsyncIterator[BullmqQueue]:
-    queue = BullmqQueue(redis.url, stalled_seconds=0.2)
+    queue = BullmqQueue(redis.url, installation_id=installation_id, stalled_seconds=0.2)
     yield queue
     redis.resume()
     await queue.close()

@@ -16,6 +16,7 @@ from ingest.jobs.queue import bullmq_queue
 from ingest.jobs.queue.bullmq_queue import BullmqQueue, for_blocking
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
+from proxy.model import new_upload_id
 from tests.contracts.queue_harness import (
     COMPLETE,
     FAILED,
@@ -23,6 +24,7 @@ from tests.contracts.queue_harness import (
     PROCESSING,
     SOON,
     QueueHarness,
+    installation_id,
     opened,
     state,
     succeed,
@@ -45,7 +47,7 @@ class TestBullmq:
         async with opened(redis) as (queue, connection):
             assert await queue.getJobState(upload_id) == "waiting"
             job = await connection.hgetall(f"bull:image-processing:{upload_id}")
-        assert json.loads(job["data"]) == {"uploadId": upload_id}
+        assert json.loads(job["data"]) == {"uploadId": upload_id, "installation": "this-installation"}
 
     async def test_progress_is_stored_in_the_job_hash(self, bullmq: QueueHarness, redis: RedisServer) -> None:
         async def report(delivery: Delivery) -> JobStatus:
@@ -80,8 +82,60 @@ class TestBullmq:
             await queue.add("resize", {}, {"jobId": job_id if job_id != "1" else None, "attempts": 5})
             await state(queue, job_id, "failed")
             job = await queue.getJob(job_id)
-        assert job.failedReason == "the job id is not an upload id"
+        assert job.failedReason == "neither the job id nor data.uploadId is an upload id"
         assert bullmq.deliveries == []
+
+    async def test_job_without_an_id_of_its_own_names_the_upload_in_its_data(
+        self, bullmq: QueueHarness, redis: RedisServer
+    ) -> None:
+        upload_id = await bullmq.upload()
+        async with bullmq.open(), opened(redis) as (queue, _):
+            await queue.add("resize", {"uploadId": upload_id}, {})
+            await bullmq.until(COMPLETE, upload_id)
+
+        assert [(delivery.upload_id, delivery.exclusive) for delivery in bullmq.deliveries] == [(upload_id, False)]
+
+    async def test_job_of_an_unknown_upload_fails_with_a_reason(self, bullmq: QueueHarness, redis: RedisServer) -> None:
+        unknown = new_upload_id()
+        async with bullmq.open(), opened(redis) as (queue, _):
+            await queue.add("resize", {}, {"jobId": unknown, "attempts": 5})
+            await state(queue, unknown, "failed")
+            job = await queue.getJob(unknown)
+
+        assert (job.failedReason, job.attemptsMade) == ("No picture was uploaded under this id, or it was deleted.", 1)
+
+    async def test_job_of_another_installation_is_left_and_reported_once(
+        self, bullmq: QueueHarness, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(bullmq_queue, "_FOREIGN_DELAY", 0.3)
+        theirs, ours = new_upload_id(), await bullmq.upload()
+        with capture_logs() as logs:
+            async with bullmq.open(), opened(redis) as (queue, _):
+                await queue.add("warm-up", {"uploadId": theirs, "installation": "another"}, {"jobId": theirs})
+                await state(queue, theirs, "delayed")
+                await asyncio.sleep(1)
+                await bullmq.queue.publish(ours)
+                await bullmq.until(COMPLETE, ours)
+                await state(queue, theirs, "delayed")
+                job = await queue.getJob(theirs)
+
+        assert (bullmq.delivered, job.attemptsMade) == ([ours], 0)
+        [warning] = [entry["error"] for entry in logs if entry["event"] == "Redis queue error"]
+        assert warning == f"job {theirs} is of installation another: give each installation its own QUEUE_PREFIX"
+
+    async def test_queues_with_other_prefixes_are_apart(
+        self, bullmq: QueueHarness, repository: JobRepository, redis: RedisServer
+    ) -> None:
+        other = BullmqQueue(redis.url, prefix="other", installation_id=installation_id)
+        upload_id = await bullmq.upload()
+        await other.publish(upload_id)
+        async with bullmq.open():
+            await bullmq.do_one()
+        assert await bullmq.status(upload_id) is PENDING
+
+        async with QueueHarness(other, repository).open():
+            await bullmq.until(COMPLETE, upload_id)
+        await other.close()
 
     async def test_last_delivery_is_the_final_attempt(self, bullmq: QueueHarness, redis: RedisServer) -> None:
         async def never(delivery: Delivery) -> JobStatus:
@@ -195,7 +249,7 @@ class TestRedisAway:
         """Redis rejects the worker at first, or is unavailable for longer than BullMQ retries."""
         with redis.client() as client:
             client.acl_setuser("worker", enabled=True, passwords=["+secret"], keys=["*"], commands=["+@all", "-client"])
-        queue = BullmqQueue(redis.url.replace("//", "//worker:secret@"))
+        queue = BullmqQueue(redis.url.replace("//", "//worker:secret@"), installation_id=installation_id)
         harness = QueueHarness(queue, repository)
         upload_id = await harness.upload()
         await queue.publish(upload_id)
