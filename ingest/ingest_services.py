@@ -93,7 +93,7 @@ class IngestServices:
             except InstallationMismatch as error:
                 log.error("worker not started", error=str(error))
             except Exception:  # a server that accepts uploads must keep warming them up
-                log.exception("worker crashed, restarting", seconds=_RESTART_SECONDS)
+                log.exception("worker crashed, restarting", retry_in=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)
 
     async def collect_jobs(self) -> None:
@@ -159,7 +159,10 @@ async def prepare_start(settings: Settings) -> None:
         except InstallationMismatch:
             raise
         except (Unavailable, TimeoutError) as error:
-            log.warning("installation not verified", error=str(error) or "no answer in time")
+            log.warning(
+                "installation not verified, checked again before the first write",
+                error=str(error) or "no answer in time",
+            )
         if settings.database_url is None:
             await JobRepository(database).recover()
     finally:

@@ -57,7 +57,7 @@ class Reconciler:
         if reason is None:
             await self._queue.publish(job.upload_id)
             return
-        log.error("job abandoned by the queue", upload=job.upload_id, reason=reason)
+        log.error("job failed, given up by the queue", upload=job.upload_id, reason=reason)
         try:
             if job.status is JobStatus.PENDING:
                 await self._repository.advance(job.upload_id, expect=job.status, to=JobStatus.PROCESSING)

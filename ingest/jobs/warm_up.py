@@ -231,6 +231,6 @@ async def _write_with_retries(write: Callable[[], Awaitable[None]]) -> None:
         try:
             await write()
         except CatalogUnavailable as error:
-            log.warning("job update failed", error=str(error), seconds=retry_in)
+            log.warning("job update failed", error=str(error), retry_in=retry_in)
         else:
             return

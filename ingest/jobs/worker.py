@@ -46,7 +46,7 @@ class Worker:
             except InstallationMismatch:
                 raise
             except Unavailable as error:
-                log.warning("worker waiting", error=str(error))
+                log.warning("worker waiting for database and object store", error=str(error))
                 await asyncio.sleep(_VERIFY_SECONDS)
             else:
                 return

@@ -107,7 +107,7 @@ class Refresher:
                     async for _ in ensured:
                         pass
             except ServiceError as error:  # the stale variants are still served
-                log.warning("refresh failed", upload=stale.upload_id, error=str(error))
+                log.warning("refresh of upload failed, stale variants kept", upload=stale.upload_id, error=str(error))
                 report.failed.append(stale.upload_id)
             report.uploads += 1
             progress(report)

@@ -85,21 +85,21 @@ class Bulkhead:
             self._on_answer()
         elif call.started:
             self._circuit.record_failure(call.admitted, str(error))
-            self._on_circuit_change()
+            self._on_circuit_change(str(error))
 
     def _on_answer(self) -> None:
         self._circuit.record_success()
         self._on_circuit_change()
 
-    def _on_circuit_change(self) -> None:
-        """Logs a state change; on opening, fails the calls that wait for a slot."""
+    def _on_circuit_change(self, error: str | None = None) -> None:
+        """Logs a state change; on opening, fails the calls that wait for a slot. `error`: what opened it."""
         if self._circuit.is_open == self._was_open:
             return
         self._was_open = self._circuit.is_open
         if not self._was_open:
             log.info("object store circuit closed", calls=self._name)
             return
-        log.error("object store circuit opened", calls=self._name)
+        log.error("object store circuit opened", calls=self._name, error=error)
         now = asyncio.get_running_loop().time()
         for deadline in self._waiting:  # running calls get their own results
             if not deadline.expired():

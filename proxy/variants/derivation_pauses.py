@@ -80,7 +80,7 @@ class DerivationPauses:
         count = self._known[key].count + 1 if key in self._known else 1
         seconds = min(FIRST_PAUSE * 2 ** min(count - 1, 10), LONGEST_PAUSE)
         self._known[key] = failures = Failures(count, self._clock() + seconds)
-        log.warning("derivation paused", upload=upload_id, variant=variant.name, failures=count, seconds=seconds)
+        log.warning("derivation paused", upload=upload_id, variant=variant.name, failures=count, retry_in=seconds)
         if self._shared:
             await self._shared.put(key, failures)
 

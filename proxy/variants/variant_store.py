@@ -48,7 +48,7 @@ class VariantStore:
         return encoded
 
     async def _remove_damaged(self, upload_id: UploadId, variant: Variant) -> None:
-        log.error("stored variant damaged", upload=upload_id, variant=variant.name)
+        log.error("stored variant damaged, derived again", upload=upload_id, variant=variant.name)
         self._metrics.store_errors.labels("get", DAMAGED).inc()
         with suppress(StoreUnavailable):  # the next read tries again
             await self.delete(upload_id, variant)
@@ -122,7 +122,7 @@ class VariantStore:
                     outcome = "gone"
                 except Unavailable as error:
                     log.warning(
-                        "write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry=retry_in
+                        "write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry_in=retry_in
                     )
                     await lease.aclose()
                     continue

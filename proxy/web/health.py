@@ -75,7 +75,10 @@ class _CachedChecks:
                 results = zip(self._checks, await asyncio.gather(*map(_run_check, self._checks.values())), strict=True)
                 failures = {name: result for name, result in results if result}
                 if failures != self._failures:
-                    log.warning("readiness changed", **failures)
+                    if failures:
+                        log.warning("readiness check failed", **failures)
+                    else:
+                        log.info("readiness checks pass again")
                 self._failures, self._fresh_until = failures, monotonic() + _FRESH_SECONDS
             return self._failures
 

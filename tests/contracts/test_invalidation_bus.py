@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from proxy.model import UploadId, new_upload_id
 from proxy.variants.invalidation import file_bus, redis_bus
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
-from proxy.variants.invalidation.invalidation_bus import InvalidationBus
+from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED, InvalidationBus
 from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
 from tests.contracts.leases_under_test import cancel
 from tests.contracts.waiting import GUARD
@@ -113,7 +113,7 @@ class TestFiles:
             (tmp_path / "purges").unlink()
 
             assert await subscriber.next() is None
-        assert [entry["event"] for entry in logs] == ["invalidation not published"]
+        assert [entry["event"] for entry in logs] == [NOT_PUBLISHED]
 
 
 class TestRedis:
@@ -137,7 +137,7 @@ class TestRedis:
                 await one.publish(new_upload_id())
             redis.start()
 
-            assert [entry["event"] for entry in logs] == ["invalidation not published"]
+            assert [entry["event"] for entry in logs] == [NOT_PUBLISHED]
             assert await subscriber.next() is None
             await one.publish(upload_id := new_upload_id())
             assert await subscriber.next() == upload_id

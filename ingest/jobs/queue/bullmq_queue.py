@@ -149,7 +149,7 @@ class BullmqQueue:
         last, since = self._last_warning
         if text != last or monotonic() > since + _WARNING_INTERVAL:
             self._last_warning = text, monotonic()
-            log.warning("Redis queue error", error=text)
+            log.warning("Redis queue error, jobs delayed", error=text)
 
 
 def for_blocking(url: str) -> str:

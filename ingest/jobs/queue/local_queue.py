@@ -93,7 +93,7 @@ class LocalQueue:
         try:
             return await self._repository.next_pending(self._taken)
         except CatalogUnavailable as error:
-            log.warning("job lookup failed", error=str(error))
+            log.warning("search for pending jobs failed", error=str(error))
             return None
 
     async def _wait(self) -> None:

@@ -9,6 +9,7 @@ import anyio.to_thread
 import structlog
 
 from proxy.model import UploadId, parse_upload_id
+from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED
 
 log = structlog.get_logger()
 
@@ -26,7 +27,7 @@ class FileInvalidationBus:
         try:
             await anyio.to_thread.run_sync(self._touch, upload_id)
         except OSError as error:
-            log.warning("invalidation not published", upload=upload_id, error=str(error))
+            log.warning(NOT_PUBLISHED, upload=upload_id, error=str(error))
 
     async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
         seen: dict[str, int] | None = None  # modification times, in nanoseconds, by name

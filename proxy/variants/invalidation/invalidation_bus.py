@@ -5,10 +5,13 @@ from typing import Protocol
 
 from proxy.model import UploadId
 
+NOT_PUBLISHED = "invalidation not published, other processes may serve the deleted upload for a minute"
+"""Log event of both adapters; the minute is `memory_cache.MAX_AGE`."""
+
 
 class InvalidationBus(Protocol):
     async def publish(self, upload_id: UploadId) -> None:
-        """Tells all subscribers. Does not raise: without the message, caches expire anyway (memory_cache.MAX_AGE)."""
+        """Tells all subscribers. Logs failures and never raises: caches expire anyway (memory_cache.MAX_AGE)."""
 
     async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
         """Calls `on_invalidation` for each deleted upload, with None if some may be missed. Runs until cancelled."""

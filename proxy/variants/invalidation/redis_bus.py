@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from proxy.model import UploadId, parse_upload_id
+from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED
 
 log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ class RedisInvalidationBus:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._publisher.publish(_CHANNEL, upload_id)
         except (RedisError, OSError) as error:
-            log.warning("invalidation not published", upload=upload_id, error=str(error) or repr(error))
+            log.warning(NOT_PUBLISHED, upload=upload_id, error=str(error) or repr(error))
 
     async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
         while True:

@@ -120,4 +120,4 @@ class RedisLeaseStore:
     def _on_success(self) -> None:
         if self._is_unavailable:
             self._is_unavailable = False
-            log.info("Redis available again")
+            log.info("Redis available again, leases granted by it")

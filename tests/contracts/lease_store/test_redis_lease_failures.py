@@ -82,7 +82,7 @@ class TestRedisFailures:
             assert watched.fallbacks == fallbacks
         assert [(entry["log_level"], entry["event"]) for entry in logs] == [
             ("warning", "Redis unavailable, leases granted without it"),
-            ("info", "Redis available again"),
+            ("info", "Redis available again, leases granted by it"),
         ]
 
     async def test_waiter_is_granted_the_lease_when_redis_fails(

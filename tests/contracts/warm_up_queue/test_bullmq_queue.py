@@ -120,7 +120,7 @@ class TestBullmq:
                 job = await queue.getJob(theirs)
 
         assert (bullmq.delivered, job.attemptsMade) == ([ours], 0)
-        [warning] = [entry["error"] for entry in logs if entry["event"] == "Redis queue error"]
+        [warning] = [entry["error"] for entry in logs if entry["event"] == "Redis queue error, jobs delayed"]
         assert warning == f"job {theirs} is of installation another: give each installation its own QUEUE_PREFIX"
 
     async def test_queues_with_other_prefixes_are_apart(
@@ -260,7 +260,7 @@ class TestRedisAway:
                 with redis.client() as client:
                     client.acl_setuser("worker", enabled=True, commands=["+@all"])
                 await harness.until(COMPLETE, upload_id)
-        assert "Redis queue error" in [entry["event"] for entry in logs]
+        assert "Redis queue error, jobs delayed" in [entry["event"] for entry in logs]
         await queue.close()
 
     @pytest.mark.parametrize("trouble", [RedisServer.kill, RedisServer.pause], ids=["killed", "paused"])

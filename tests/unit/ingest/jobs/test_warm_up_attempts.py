@@ -170,7 +170,7 @@ class TestWhatMayPass:
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 2
         assert outcome.variant_service.deleted == []
-        [seconds] = [entry["seconds"] for entry in logs if entry["event"] == "warm-up retry scheduled"]
+        [seconds] = [entry["retry_in"] for entry in logs if entry["event"] == "warm-up retry scheduled"]
         assert 0.75 <= seconds <= 1.25  # randomised by a quarter
         assert outcome.waited == pytest.approx(seconds, abs=0.1)  # less the real time that the loop took
 
@@ -298,7 +298,7 @@ class TestTheDatabaseIsAway:
             outcome = Outcome(ScriptedVariantService(), record=100).run()
 
         assert slept == [1] * 100
-        assert [line["seconds"] for line in logs if line["event"] == "job update failed"] == slept
+        assert [line["retry_in"] for line in logs if line["event"] == "job update failed"] == slept
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert outcome.variant_service.attempts == 1
         assert outcome.states == [VariantState.STORED] * len(STANDARD)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from structlog.testing import capture_logs
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.bulkhead import LATE, Bulkhead
@@ -183,6 +184,12 @@ async def test_open_circuit_stops_calls(bulkhead: Bulkhead, metrics: Metrics) ->
     assert calls == FAILURES
     assert value(metrics, "errors_total", operation="head", code="unreachable") == FAILURES
     assert value(metrics, "circuit_open", calls="reads") == 1
+
+
+async def test_opening_circuit_is_logged_once_with_its_cause(bulkhead: Bulkhead) -> None:
+    with capture_logs() as logs:
+        await outcomes(*(bulkhead.run("head", fail, LONG) for _ in range(FAILURES + 3)))
+    assert logs == [{"event": "object store circuit opened", "log_level": "error", "calls": "reads", "error": "Gone."}]
 
 
 @pytest.mark.parametrize(

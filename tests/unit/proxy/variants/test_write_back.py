@@ -110,7 +110,7 @@ def test_write_back_retries_have_growing_delays(bench: Bench, slept: list[float]
         bench.write_back(bench.upload())
 
     assert slept == [0.2, 1.0, 4.0]
-    assert [line["retry"] for line in logs if line["event"] == "write-back failed"] == [0.2, 1.0, 4.0, None]
+    assert [line["retry_in"] for line in logs if line["event"] == "write-back failed"] == [0.2, 1.0, 4.0, None]
 
 
 def test_write_back_releases_the_lease_before_the_first_retry(bench: Bench, slept: list[float]) -> None:

@@ -129,10 +129,25 @@ async def test_checks_run_once_a_second_for_all_callers(monkeypatch: pytest.Monk
     assert ({answer.status for answer in first}, runs) == ({200}, 1)
 
     now += 0.01
-    with capture_logs() as logs:
-        assert [(await ask(app, "/readyz")).status for _ in range(2)] == [503, 503]
+    assert [(await ask(app, "/readyz")).status for _ in range(2)] == [503, 503]
     assert runs == 2
-    assert logs == [{"event": "readiness changed", "log_level": "warning", "store": "Object store unavailable"}]
+
+
+async def test_readiness_changes_are_logged_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_FRESH_SECONDS", 0.0)
+    results = iter([None, StoreUnavailable(), StoreUnavailable(), None, None])
+
+    async def check() -> None:
+        if error := next(results):
+            raise error
+
+    app = app_with({"store": check})
+    with capture_logs() as logs:
+        assert [(await ask(app, "/readyz")).status for _ in range(5)] == [200, 503, 503, 200, 200]
+    assert logs == [
+        {"event": "readiness check failed", "log_level": "warning", "store": "Object store unavailable"},
+        {"event": "readiness checks pass again", "log_level": "info"},
+    ]
 
 
 async def test_readyz_runs_checks_concurrently() -> None:
