@@ -6,7 +6,7 @@
     ├── Aborted                   the client closed the connection before the end
     ├── TooLarge                  too many bytes
     ├── UploadTimeout             the body arrived too slowly
-    └── KeyReused                 the Idempotency-Key was used for another picture
+    └── KeyReused                 the Idempotency-Key was used for another image
     ServiceError
     ├── InProgress                an upload with this Idempotency-Key is in progress
     ├── TooManyStreams            more clients follow jobs than this process serves
@@ -51,7 +51,7 @@ class UploadTimeout(Refused):
 
 class KeyReused(Refused):
     code = "key_reused"
-    title = "The idempotency key was used for another picture"
+    title = "The idempotency key was used for another image"
 
 
 class InProgress(ServiceError):

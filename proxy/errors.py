@@ -65,27 +65,27 @@ class Refused(ServiceError):
 
 class UnsupportedFormat(Refused):
     code = "unsupported_format"
-    title = "Not a JPEG, PNG or WebP picture"
+    title = "Not a JPEG, PNG or WebP image"
 
 
 class TooSmall(Refused):
     code = "too_small"
-    title = "The picture has too few pixels"
+    title = "The image has too few pixels"
 
 
 class TooManyPixels(Refused):
     code = "too_many_pixels"
-    title = "The picture has too many pixels"
+    title = "The image has too many pixels"
 
 
 class TooHeavy(Refused):
     code = "too_heavy"
-    title = "The picture takes too much memory"
+    title = "The image takes too much memory"
 
 
 class Undecodable(Refused):
     code = "undecodable"
-    title = "The picture cannot be decoded"
+    title = "The image cannot be decoded"
 
 
 class OriginalDamaged(Undecodable):

@@ -122,7 +122,7 @@ class JobRepository:
         async with self._database.transaction() as connection:
             row = (await connection.execute(joined().where(images.c.upload_id == upload_id))).first()
         if row is None:
-            raise UnknownUpload("No picture was uploaded under this id, or it was deleted.")
+            raise UnknownUpload("No image was uploaded under this id, or it was deleted.")
         return to_upload(row), to_job(row)
 
     async def exists(self, upload_id: UploadId) -> bool:

@@ -131,4 +131,4 @@ def _announce(settings: "Settings", host: str, port: int, role: Role) -> None:
     out().print(f"Darkroom on {url}")
     if role is not Role.PROXY:
         key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_keys else ""
-        out().print(f"Upload a picture:  curl{key} -F image=@photo.jpg {shlex.quote(url + '/images/upload')}")
+        out().print(f"Upload an image:  curl{key} -F image=@photo.jpg {shlex.quote(url + '/images/upload')}")

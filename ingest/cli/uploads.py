@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     "curl -s https://example.com/photo.jpg | darkroom upload -",
 )
 def upload(
-    files: Annotated[list[str], typer.Argument(help="Pictures; - reads standard input.", metavar="FILE")],
+    files: Annotated[list[str], typer.Argument(help="Images; - reads standard input.", metavar="FILE")],
     wait: Annotated[bool, typer.Option("--wait", help="Return once the standard variants are derived.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Upload pictures into this installation, without a server.
+    """Upload images into this installation, without a server.
 
     A file that the service would refuse is refused with the same message; the other files are still uploaded. To upload
     to a server elsewhere, use HTTP: curl -F image=@photo.jpg URL/images/upload

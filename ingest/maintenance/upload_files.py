@@ -105,7 +105,7 @@ async def _chunks(file: str, max_bytes: int) -> AsyncGenerator[bytes]:
     seen = 0
     source = 0 if file == STANDARD_INPUT else file
     if source == 0 and os.isatty(0):  # and Ctrl-C would not end the read
-        raise MissingImage("Standard input is a terminal. Redirect a picture to it with < or |.")
+        raise MissingImage("Standard input is a terminal. Redirect an image to it with < or |.")
     try:
         async with await anyio.open_file(source, "rb", closefd=source != 0) as opened_file:
             while chunk := await opened_file.read(_CHUNK):

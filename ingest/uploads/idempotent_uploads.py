@@ -37,9 +37,7 @@ class IdempotentUploads:
                 return None
             upload, known = found
             if await fingerprint(chunks) != known:
-                raise KeyReused(
-                    "This `Idempotency-Key` was used for another picture. Create a new key for each picture."
-                )
+                raise KeyReused("This `Idempotency-Key` was used for another image. Create a new key for each image.")
         except ServiceError as error:
             self._metrics.uploads.labels(error.code).inc()
             raise

@@ -27,7 +27,7 @@ async def file_field(body: AsyncIterator[bytes], content_type: str, field: str, 
     """
     media_type, options = parse_options_header(content_type)
     if media_type != b"multipart/form-data" or not options.get(b"boundary"):
-        raise MissingImage(f"Send multipart/form-data with the picture in the file field `{field}`.")
+        raise MissingImage(f"Send multipart/form-data with the image in the file field `{field}`.")
     parts = _Parts(field, max_bytes)
     try:
         parser = MultipartParser(options[b"boundary"], parts.callbacks())
@@ -81,11 +81,11 @@ class _Parts:
             if not self.found:
                 raise self.missing_image()
             raise Malformed(
-                f"The request has more than {MAX_OTHER_BYTES // 1024} KiB besides the picture. Send fewer fields."
+                f"The request has more than {MAX_OTHER_BYTES // 1024} KiB besides the image. Send fewer fields."
             )
 
     def missing_image(self) -> MissingImage:
-        return MissingImage(f"Put the picture in a file field named `{self._field.decode()}`, before any large field.")
+        return MissingImage(f"Put the image in a file field named `{self._field.decode()}`, before any large field.")
 
     def _on_part_begin(self) -> None:
         self._part_count += 1
@@ -109,9 +109,9 @@ class _Parts:
         if options.get(b"name") != self._field:
             return
         if b"filename" not in options:
-            raise MissingImage(f"The field `{self._field.decode()}` is text. Send the picture as a file.")
+            raise MissingImage(f"The field `{self._field.decode()}` is text. Send the image as a file.")
         if self.found:
-            raise Malformed(f"The request has two `{self._field.decode()}` fields. Send one picture per request.")
+            raise Malformed(f"The request has two `{self._field.decode()}` fields. Send one image per request.")
         self._wanted = self.found = True
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
@@ -126,4 +126,4 @@ class _Parts:
 
 
 def too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"The picture may have at most {max_bytes >> 20} MB. Scale it down or compress it more.")
+    return TooLarge(f"The image may have at most {max_bytes >> 20} MB. Scale it down or compress it more.")

@@ -77,7 +77,7 @@ class UploadService:
     async def receive(self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None = None) -> Upload:
         """Receives a file and returns once the original and its rows are durable. `key`: recorded with the upload.
 
-        Raises what `chunks` raises, a Refused for an unacceptable picture, InProgress, Unavailable, Overloaded,
+        Raises what `chunks` raises, a Refused for an unacceptable image, InProgress, Unavailable, Overloaded,
         DerivationTimeout or RenderFailed. Then nothing of it is left in any store, and the key is free.
         """
         upload_id = new_upload_id()
@@ -111,7 +111,7 @@ class UploadService:
             with step("publish"):
                 await self._queue.publish(upload_id)
         except Unavailable as error:  # workers find the job in the database as well
-            log.warning("warm-up publish failed", upload=upload_id, error=str(error))
+            log.warning("warm-up not published, published again later", upload=upload_id, error=str(error))
         return upload
 
     async def delete(self, upload_id: UploadId) -> None:
@@ -179,7 +179,7 @@ class UploadService:
             await self._repository.delete(upload_id)
             await self._store.delete(original_key(upload_id))
         except Unavailable as error:
-            log.error("upload clean-up failed", upload=upload_id, error=str(error))
+            log.error("clean-up of failed upload failed, left to darkroom gc", upload=upload_id, error=str(error))
 
 
 def _outcome(error: BaseException) -> str:
@@ -196,10 +196,10 @@ async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:
         if len(head) >= _SNIFF_BYTES:
             break
     if not head:
-        raise MissingImage("The file is empty. Send a JPEG, PNG or WebP picture.")
+        raise MissingImage("The file is empty. Send a JPEG, PNG or WebP image.")
     extension = sniff(bytes(head[:_SNIFF_BYTES]))
     if extension is None:
-        raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.")
+        raise UnsupportedFormat("Send a JPEG, PNG or WebP image.")
     return bytes(head), extension
 
 

@@ -24,7 +24,7 @@ _PRIVATE = {
 
 
 class FormPages:
-    """Builds the pages. Their policy allows the server's pictures and style sheet, and no scripts."""
+    """Builds the pages. Their policy allows the server's images and style sheet, and no scripts."""
 
     def __init__(self, url_base: str) -> None:
         self._headers: Mapping[str, str] = {
@@ -39,7 +39,7 @@ class FormPages:
         picture = picture_html(
             document,
             f"(min-width: {_WIDTH}) {_WIDTH}, 100vw",
-            alt="The picture that you uploaded",
+            alt="The image that you uploaded",
             loading="eager",
             placeholder=False,  # the policy allows no inline styles
         )

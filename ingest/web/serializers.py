@@ -91,7 +91,7 @@ class Serializer:
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
     def _displayed_sizes(self, upload: Upload) -> dict[str, Dimensions]:
-        """Returns the displayed dimensions of this picture in each size."""
+        """Returns the displayed dimensions of this image in each size."""
         boxes = {name: displayed_size(size, upload) for name, size in self._sizes.items()}
         return {name: {"width": width, "height": height} for name, (width, height) in boxes.items()}
 
@@ -106,6 +106,6 @@ class Serializer:
 
 
 def displayed_size(size: Size, upload: Upload) -> tuple[int, int]:
-    """Returns width and height in pixels at which a size displays this picture."""
+    """Returns width and height in pixels at which a size displays this image."""
     placement = place((upload.width, upload.height), size.width, size.height, size.fit)
     return placement.width, placement.height

@@ -8,7 +8,7 @@ from PIL import Image
 from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
-from proxy.imaging.limits import Limits, open_picture
+from proxy.imaging.limits import Limits, open_image
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
 
 _ORIENTATION = 0x0112
@@ -68,7 +68,7 @@ def decode(path: Path, tier: int, limits: Limits) -> Original:
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
-    with open_picture(path, limits) as image:
+    with open_image(path, limits) as image:
         size = image.size
         exif, orientation = read_exif(image, path)
         profile = image.info.get("icc_profile")

@@ -25,7 +25,7 @@ minutes to decode; libjpeg-turbo's fuzzers stop at 100 and 500."""
 MAX_SCANNED_PIXELS = 1_500_000_000
 """Pixels times scans: two to three seconds of decoding. The largest images may have 15 scans."""
 
-MORE_MEMORY_THAN_ESTIMATED = "The picture needs more memory than its header suggests. Scale it down."
+MORE_MEMORY_THAN_ESTIMATED = "The image needs more memory than its header suggests. Scale it down."
 
 _DECODER_ERRORS = (
     OSError,
@@ -50,7 +50,7 @@ class Limits:
 
 
 @contextmanager
-def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
+def open_image(path: Path, limits: Limits) -> Iterator[Image.Image]:
     """Opens the image without decoding it, and translates the decoder's errors in the whole block.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
@@ -68,14 +68,14 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
                 yield image
     except Image.DecompressionBombError as error:
         raise TooManyPixels(
-            f"The picture has too many pixels. Scale it down to at most {limits.max_side} pixels a side."
+            f"The image has too many pixels. Scale it down to at most {limits.max_side} pixels a side."
         ) from error
     except UnidentifiedImageError as error:
         with path.open("rb") as file:
             extension = sniff(file.read(12))
         if extension:
             raise Undecodable(f"This {extension} file is damaged. Export it again.") from error
-        raise UnsupportedFormat("Send a JPEG, PNG or WebP picture.") from error
+        raise UnsupportedFormat("Send a JPEG, PNG or WebP image.") from error
     except MemoryError as error:
         raise TooHeavy(MORE_MEMORY_THAN_ESTIMATED) from error
     except _DECODER_ERRORS as error:
@@ -85,10 +85,10 @@ def open_picture(path: Path, limits: Limits) -> Iterator[Image.Image]:
 def _check_sides(width: int, height: int, limits: Limits) -> None:
     if max(width, height) > limits.max_side:
         raise TooManyPixels(
-            f"The picture is {width}x{height} pixels. Scale it down to at most {limits.max_side} pixels a side."
+            f"The image is {width}x{height} pixels. Scale it down to at most {limits.max_side} pixels a side."
         )
     if min(width, height) < limits.min_side:
-        raise TooSmall(f"The picture is {width}x{height} pixels. Both sides need at least {limits.min_side}.")
+        raise TooSmall(f"The image is {width}x{height} pixels. Both sides need at least {limits.min_side}.")
 
 
 def _check_scans(path: Path, pixels: int) -> None:

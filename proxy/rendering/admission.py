@@ -148,7 +148,7 @@ class Admission:
     def _overloaded(self, memory: int, reason: str) -> Overloaded:
         self._metrics.render_refusals.labels(reason).inc()
         return Overloaded(
-            "Too many pictures are being derived. Try again shortly.",
+            "Too many variants are being derived. Try again shortly.",
             retry_after=max(1, math.ceil(self._rounds_before(memory) * self._expected_seconds())),
         )
 

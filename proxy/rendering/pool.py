@@ -129,7 +129,7 @@ class RenderPool:
         by_budget = allowed < self._process_mb - RENDER_IDLE_MB
         setting = f"RENDER_MEMORY_MB={self._memory_mb}" if by_budget else f"RENDER_PROCESS_MB={self._process_mb}"
         return TooHeavy(
-            f"The picture needs about {needed} MB of memory, and {setting} leaves {allowed} MB for one. Scale it down."
+            f"The image needs about {needed} MB of memory, and {setting} leaves {allowed} MB for one. Scale it down."
         )
 
     @asynccontextmanager

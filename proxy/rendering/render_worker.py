@@ -167,7 +167,7 @@ class RenderWorker:
                 return await answer
         except TimeoutError as error:
             self._timed_out = True
-            raise DerivationTimeout(f"The picture was not ready within {timeout:g} seconds.") from error
+            raise DerivationTimeout(f"The image was not processed within {timeout:g} seconds.") from error
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
             self.has_died = True
-            raise RenderFailed("The render worker ended: the picture crashed it or needs too much memory.") from error
+            raise RenderFailed("The render worker ended: the image crashed it or needs too much memory.") from error

@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     render_process_mb: int = Field(
         2048,
         ge=256,
-        description="Address space of one render process, in MiB: the limit for one picture, even if more of "
+        description="Address space of one render process, in MiB: the limit for one image, even if more of "
         "`RENDER_MEMORY_MB` is free",
     )
     render_timeout: float = Field(5, gt=0, le=300, description="Seconds a derivation may take, waiting included")
@@ -147,7 +147,7 @@ class Settings(BaseSettings):
 
     strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")
     background: str = Field(
-        "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Background colour of transparent pictures in JPEG"
+        "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Background colour of transparent images in JPEG"
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="`console` for people, `json` for log collectors"

@@ -27,8 +27,8 @@ DIGEST = "sha256"
 _CREATED = "created"
 _ALPHA, _MAX_KNOWN = "alpha", 10_000  # entries of some hundred bytes each
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
-_UNKNOWN = "No picture was uploaded under this id, or it was deleted."
-_DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the picture again."
+_UNKNOWN = "No image was uploaded under this id, or it was deleted."
+_DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the image again."
 
 
 def metadata_of(inspection: Inspection, sha256: str, created_at: datetime) -> dict[str, str]:

@@ -283,7 +283,7 @@ class VariantService:
         self._metrics.stale_variants.labels(variant.size_name, variant.format, outcome).inc()
 
     def _timeout_error(self) -> DerivationTimeout:
-        return DerivationTimeout(f"The picture was not ready within {self._timeout:g} seconds.")
+        return DerivationTimeout(f"The variant was not ready within {self._timeout:g} seconds.")
 
     def _run_in_background(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

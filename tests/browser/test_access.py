@@ -30,7 +30,7 @@ def fill_page(page: Page) -> None:
     """Fills the page with accepted and rejected uploads, an open upload, and recent ones."""
     choose(page, "coffee.png", "astronaut.png")
     refused = {"name": f"{'a very long name ' * 6}.txt", "mimeType": "text/plain", "buffer": b"no picture"}
-    page.get_by_label("Drop pictures here").set_input_files(refused)
+    page.get_by_label("Drop images here").set_input_files(refused)
     expect(page.locator("#queue > [data-state=rejected]")).to_have_count(1)
     wait_for_warm_up(page)
 

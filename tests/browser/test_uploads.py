@@ -79,10 +79,10 @@ def test_rejection_shows_the_servers_message(page: Page, complaints: Complaints)
         {"name": "notes.png", "mimeType": "image/png", "buffer": b"no picture at all"},
         {"name": "tiny.png", "mimeType": "image/png", "buffer": png(photograph("coffee.png").resize((60, 40)))},
     ]
-    page.get_by_label("Drop pictures here").set_input_files(files)
+    page.get_by_label("Drop images here").set_input_files(files)
 
-    expect(item(page, "notes.png")).to_contain_text("Not a JPEG, PNG or WebP picture")
-    expect(item(page, "notes.png")).to_contain_text("Send a JPEG, PNG or WebP picture.")
+    expect(item(page, "notes.png")).to_contain_text("Not a JPEG, PNG or WebP image")
+    expect(item(page, "notes.png")).to_contain_text("Send a JPEG, PNG or WebP image.")
     expect(item(page, "tiny.png")).to_contain_text("60x40")
     for name in ("notes.png", "tiny.png"):
         expect(item(page, name)).to_have_attribute("data-state", "rejected")
@@ -95,7 +95,7 @@ def test_rejection_shows_the_servers_message(page: Page, complaints: Complaints)
 def test_file_name_with_markup_is_shown_as_text(page: Page) -> None:
     name = "<img src=x onerror=alert(1)>.png"
     page.on("dialog", lambda _: (_ for _ in ()).throw(AssertionError("the name was run")))
-    page.get_by_label("Drop pictures here").set_input_files(
+    page.get_by_label("Drop images here").set_input_files(
         {"name": name, "mimeType": "image/png", "buffer": photograph_bytes("chelsea.png")}
     )
 
@@ -192,7 +192,7 @@ def test_dropped_and_pasted_files_are_uploaded(page: Page) -> None:
 
 def test_form_uploads_without_javascript(open_page: OpenPage) -> None:
     page = open_page(java_script_enabled=False)
-    page.get_by_label("Drop pictures here").set_input_files(
+    page.get_by_label("Drop images here").set_input_files(
         {"name": "coffee.png", "mimeType": "image/png", "buffer": photograph_bytes("coffee.png")}
     )
     screenshot(page, "without-javascript")

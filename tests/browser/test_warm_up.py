@@ -30,7 +30,7 @@ def post(service: Service, name: str = "coffee.png") -> str:
 def test_events_advance_progress_to_100(page: Page) -> None:
     page.evaluate(RECORD_WARM_UP)
     with page.expect_response("**/events") as events:
-        page.get_by_label("Drop pictures here").set_input_files(
+        page.get_by_label("Drop images here").set_input_files(
             {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": camera_jpeg()}
         )
     wait_for_warm_up(page)

@@ -57,7 +57,7 @@ def screenshot(page: Page, name: str) -> None:
 def choose(page: Page, *names: str) -> None:
     """Chooses photographs in the file input."""
     payloads = [{"name": name, "mimeType": "image/png", "buffer": photograph_bytes(name)} for name in names]
-    page.get_by_label("Drop pictures here").set_input_files(payloads)
+    page.get_by_label("Drop images here").set_input_files(payloads)
 
 
 def item(page: Page, name: str) -> Locator:

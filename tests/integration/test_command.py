@@ -64,9 +64,9 @@ def test_upload_command_names_refused_files_with_the_reason(folder: Path) -> Non
     assert [url for *_, url in rows] == [f"https://cdn.example/images/{row[3]}/thumb.jpg" for row in rows]
     refused = dict(line.split(": ", 1) for line in done.stderr.splitlines())
     assert list(refused) == ["notes.txt", "gone.jpg", "huge.jpg", "."]
-    assert refused["notes.txt"] == "Send a JPEG, PNG or WebP picture."
+    assert refused["notes.txt"] == "Send a JPEG, PNG or WebP image."
     assert refused["gone.jpg"] == "The file cannot be read: No such file or directory."
-    assert refused["huge.jpg"].startswith("The picture may have at most 1 MB.")
+    assert refused["huge.jpg"].startswith("The image may have at most 1 MB.")
     assert refused["."] == "The file cannot be read: Is a directory."
     assert list((folder / "data" / "tmp").iterdir()) == []
 
@@ -117,8 +117,8 @@ def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
     assert refused == {
         "file": "notes.txt",
         "code": "unsupported_format",
-        "title": "Not a JPEG, PNG or WebP picture",
-        "detail": "Send a JPEG, PNG or WebP picture.",
+        "title": "Not a JPEG, PNG or WebP image",
+        "detail": "Send a JPEG, PNG or WebP image.",
     }
     assert png.keys() == {
         "file",
@@ -147,7 +147,7 @@ def test_upload_from_a_terminal_is_refused(folder: Path) -> None:
         os.close(theirs)
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "-: Standard input is a terminal. Redirect a picture to it with < or |.\n"
+    assert done.stderr == "-: Standard input is a terminal. Redirect an image to it with < or |.\n"
 
 
 @contextmanager
@@ -209,7 +209,7 @@ def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("upload_id", "code", "reason"),
     [
-        ("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", 1, "No such upload: No picture was uploaded under this id"),
+        ("8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", 1, "No such upload: No image was uploaded under this id"),
         pytest.param("8F14E45F-CEEA-467F-A8B3-2F1C0F5B8E2A", 2, "is not an upload id", marks=pytest.mark.slow),
         ("../../etc/passwd", 2, "is not an upload id"),
     ],

@@ -29,9 +29,9 @@ async def missing_variant(cdn_url: str, sizes: Sizes, fetch: Fetch) -> CheckResu
     if answer.headers.get_content_type() != "application/problem+json":
         return failed(f"The CDN's 404 comes from something other than Darkroom: point the CDN at the proxy. {_ADVICE}")
     if (age := _max_age(answer)) > _MAX_404_AGE:
-        return failed(f"The CDN lets browsers keep a 404 for {age} s, so new pictures stay broken that long. {_ADVICE}")
+        return failed(f"The CDN lets browsers keep a 404 for {age} s, so new images stay broken that long. {_ADVICE}")
     if cdn_url.startswith("http://"):
-        return warning("CDN_URL is plain HTTP: pages on https:// will not show its pictures. Use https://.")
+        return warning("CDN_URL is plain HTTP: pages on https:// will not show its images. Use https://.")
     return ok("requests missing variants from Darkroom")
 
 

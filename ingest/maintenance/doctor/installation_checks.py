@@ -36,7 +36,7 @@ async def versions(store: ObjectStore, *, delete_versions: bool) -> CheckResult:
         return ok("deleted objects are gone: no versions are kept")
     if not delete_versions:
         return warning(
-            "The bucket keeps versions, so deleted pictures stay readable to holders of s3:GetObjectVersion: set "
+            "The bucket keeps versions, so deleted images stay readable to holders of s3:GetObjectVersion: set "
             "DELETE_VERSIONS=true, or give the bucket a lifecycle rule with NoncurrentVersionExpiration."
         )
     key = original_key(new_upload_id())

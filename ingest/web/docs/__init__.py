@@ -22,7 +22,7 @@ _SWAGGER_FILES: Mapping[str, tuple[str, str]] = {
     "/docs/swagger-ui.css": ("swagger_style.css", "text/css"),
 }
 _HEADERS: Mapping[str, str] = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
-# `data:` is for icons in Swagger UI's style sheet, `blob:` for pictures in responses.
+# `data:` is for icons in Swagger UI's style sheet, `blob:` for images in responses.
 _POLICY: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from proxy.errors import Refused, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.containers import MAX_CHUNKS, sniff
-from proxy.imaging.limits import MAX_SCANS, Limits, open_picture
+from proxy.imaging.limits import MAX_SCANS, Limits, open_image
 from tests.camera import camera_jpeg
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS, photograph, photograph_path
 from tests.pictures import animated, chunk, flat_webp, jpeg, jpeg_of_scans, png, png_header, save, webp
@@ -18,7 +18,7 @@ CAMERA = camera_jpeg(size=SNAPSHOT)
 
 
 def opened(original: bytes, limits: Limits = LIMITS) -> tuple[str | None, tuple[int, int]]:
-    with on_disk(original) as path, open_picture(path, limits) as image:
+    with on_disk(original) as path, open_image(path, limits) as image:
         return image.format, image.size
 
 
@@ -39,7 +39,7 @@ def test_photographs_are_accepted(name: str) -> None:
 @pytest.mark.promise("A7")
 @pytest.mark.parametrize("format", ["GIF", "BMP", "TIFF", "ICO", "PPM", "TGA", "AVIF", "JPEG2000", "PDF"])
 def test_other_formats_raise_unsupported_format(format: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=r"^Send a JPEG, PNG or WebP picture\.$"):
+    with pytest.raises(UnsupportedFormat, match=r"^Send a JPEG, PNG or WebP image\.$"):
         opened(save(photograph("coffee.png").resize((200, 150)), format))
 
 
@@ -88,9 +88,7 @@ def test_sniff_recognizes_only_the_three_formats(head: bytes, extension: str | N
 @pytest.mark.parametrize("size", [(99, 100), (100, 99), (1, 1), (99, 5000)])
 def test_side_below_100_raises_too_small(write: object, size: tuple[int, int]) -> None:
     assert callable(write)
-    with pytest.raises(
-        TooSmall, match=rf"^The picture is {size[0]}x{size[1]} pixels\. Both sides need at least 100\.$"
-    ):
+    with pytest.raises(TooSmall, match=rf"^The image is {size[0]}x{size[1]} pixels\. Both sides need at least 100\.$"):
         opened(write(Image.new("RGB", size)))
 
 
@@ -193,7 +191,7 @@ def test_file_name_is_ignored() -> None:
         misnamed = path.with_suffix(".jpg")
         misnamed.hardlink_to(path)
         try:
-            with open_picture(misnamed, LIMITS) as image:
+            with open_image(misnamed, LIMITS) as image:
                 assert image.format == "PNG"
         finally:
             misnamed.unlink()
@@ -209,7 +207,7 @@ def test_damaged_header_is_reported_as_a_damaged_file(start: bytes, name: str) -
 
 @pytest.mark.promise("A6")
 def test_decoder_error_inside_the_block_raises_undecodable() -> None:
-    with on_disk(CAMERA) as path, pytest.raises(Undecodable), open_picture(path, LIMITS):
+    with on_disk(CAMERA) as path, pytest.raises(Undecodable), open_image(path, LIMITS):
         raise SyntaxError
 
 
@@ -217,6 +215,6 @@ def test_refusal_inside_the_block_is_not_translated() -> None:
     with (
         on_disk(CAMERA) as path,
         pytest.raises(Refused, match=r"^mine$"),
-        open_picture(path, LIMITS),
+        open_image(path, LIMITS),
     ):
         raise TooSmall("mine")

@@ -149,16 +149,16 @@ async def test_workers_have_low_priority_and_their_own_process_group(render_pool
 @pytest.mark.parametrize(
     ("original", "kind", "text"),
     [
-        (b"GIF89a" + bytes(100), UnsupportedFormat, "Send a JPEG, PNG or WebP picture."),
+        (b"GIF89a" + bytes(100), UnsupportedFormat, "Send a JPEG, PNG or WebP image."),
         (
             png(Image.new("L", (99, 120))),
             TooSmall,
-            "The picture is 99x120 pixels. Both sides need at least 100.",
+            "The image is 99x120 pixels. Both sides need at least 100.",
         ),
         (
             png_header(20_000, 20_000) + chunk(b"IDAT", b""),
             TooManyPixels,
-            "The picture is 20000x20000 pixels. Scale it down to at most 10000 pixels a side.",
+            "The image is 20000x20000 pixels. Scale it down to at most 10000 pixels a side.",
         ),
         (
             jpeg(photograph("coffee.png"))[:9000],

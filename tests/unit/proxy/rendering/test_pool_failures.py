@@ -72,7 +72,7 @@ async def test_deadline_kills_the_worker(
     long = written(tmp_path, deep(4000))
     async with render_pool.acquire(LIVE, 1 << 30) as process:
         process._timeout = 0.05
-        with pytest.raises(DerivationTimeout, match=r"^The picture was not ready within 0\.05 seconds\.$"):
+        with pytest.raises(DerivationTimeout, match=r"^The image was not processed within 0\.05 seconds\.$"):
             await ask(process, long)
 
     assert await gone(process.pid)

@@ -137,7 +137,7 @@ def test_refusal_ends_only_its_own_request(tmp_path: Path) -> None:
 
     _, refused, done, file, done_again = serve_requests(render(foreign, *WANTED), render(ROCKET, WANTED[1]))
 
-    assert refused == ({"refused": "unsupported_format", "detail": "Send a JPEG, PNG or WebP picture."}, b"")
+    assert refused == ({"refused": "unsupported_format", "detail": "Send a JPEG, PNG or WebP image."}, b"")
     assert file[1] == rendered(photograph_bytes("rocket.jpg"), WANTED[1])[0]
     assert done == done_again == ({"done": True}, b"")
 

@@ -117,7 +117,7 @@ async def test_every_failure_has_its_status_and_caching(
 
 
 async def test_undecodable_original_is_422(site: Site) -> None:
-    site.pool.failure = UnsupportedFormat("Send a JPEG, PNG or WebP picture.")
+    site.pool.failure = UnsupportedFormat("Send a JPEG, PNG or WebP image.")
 
     answer = await site.get()
 
