@@ -44,5 +44,5 @@ async def at_once(urls: Sequence[str]) -> list[Answer]:
         return await asyncio.gather(*(ask(url, start, connected) for url in urls))
 
 
-def variant_service(*services: Service) -> float:
+def count_derivations(*services: Service) -> float:
     return sum(service.metric("darkroom_derivations_total") for service in services)

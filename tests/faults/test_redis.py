@@ -128,7 +128,7 @@ def test_redis_faults_delay_jobs_and_refuse_nothing(
 
 
 @pytest.mark.promise("E2")
-def test_silent_redis_at_start_delays_jobs_alone(cluster: Cluster, link: Link, judge: Judge) -> None:
+def test_silent_redis_at_start_delays_jobs_and_nothing_else(cluster: Cluster, link: Link, judge: Judge) -> None:
     link.break_(stall=True)
     url = f"redis://127.0.0.1:{link.port}/0"
     with cluster.serve("started", REDIS_URL=url) as service, cluster.worker("early", REDIS_URL=url):

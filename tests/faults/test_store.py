@@ -128,7 +128,7 @@ def test_store_errors_return_503_and_keep_nothing(
 
 @pytest.mark.promise("E1")
 @pytest.mark.slow
-def test_slow_store_serves_correct_variants_late(link: S3Link, service: Service, judge: Judge) -> None:
+def test_slow_store_serves_correct_variants(link: S3Link, service: Service, judge: Judge) -> None:
     """300 ms for each round trip, 100 kB a second: variants are late but correct."""
     upload_id = uploaded(service)
     link.break_(delay=0.15, bandwidth=100_000)
@@ -255,7 +255,7 @@ class TestPilingUp:
 class TestRefusedObjects:
     """Errors for single objects affect these objects only."""
 
-    def test_refused_variants_do_not_affect_others(self, link: S3Link, service: Service, judge: Judge) -> None:
+    def test_refused_variants_do_not_affect_other_uploads(self, link: S3Link, service: Service, judge: Judge) -> None:
         refused, sound = uploaded(service), uploaded(service)
         assert {answer.status for answer in judge.get_all(urls(service, sound, NAMES))} == {200}
         link.answer = lambda method, path: (
@@ -283,7 +283,7 @@ class TestRefusedObjects:
 
 @pytest.mark.promise("C9")
 @pytest.mark.slow
-def test_damaged_original_makes_no_variant(cluster: Cluster, service: Service, judge: Judge) -> None:
+def test_truncated_original_gets_422_and_stores_no_variant(cluster: Cluster, service: Service, judge: Judge) -> None:
     """The store returns half of the original: 422 for a minute, and nothing is stored."""
     upload_id = uploaded(service)
     key = f"originals/{upload_id}"

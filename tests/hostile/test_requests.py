@@ -43,7 +43,7 @@ def test_garbage_after_a_request_closes_the_connection_after_its_response(live: 
     ],
     ids=["a path of 200 kB", "a header of 200 kB", "5,000 headers"],
 )
-def test_too_large_headers_get_431(live: Service, raw: str) -> None:
+def test_too_large_headers_get_431_or_a_closed_connection(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode())
 
     assert answer.closed
@@ -70,7 +70,7 @@ def test_bytes_after_connection_close_are_ignored(live: Service) -> None:
 
 @pytest.mark.promise("D5")
 @pytest.mark.parametrize("headers", [("Upgrade: websocket", "Sec-WebSocket-Key: x"), ("Upgrade: h2c",)])
-def test_other_protocols_get_400(live: Service, headers: tuple[str, ...]) -> None:
+def test_upgrade_to_another_protocol_is_answered_in_http_1_1(live: Service, headers: tuple[str, ...]) -> None:
     answer = exchange(live.url, request("GET", "/healthz", "Connection: Upgrade, close", *headers, close=False))
 
     assert answer.statuses == [200]
@@ -85,7 +85,7 @@ def test_other_protocols_get_400(live: Service, headers: tuple[str, ...]) -> Non
     ],
     ids=["two hosts", "an absolute URL"],
 )
-def test_host_header_selects_nothing(live: Service, raw: str) -> None:
+def test_redirect_ignores_the_requests_host(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode())
 
     assert answer.statuses == [308]
@@ -150,7 +150,7 @@ class TestPaths:
         assert picture[:100] not in answer.received
         assert b"script" not in answer.body
 
-    def test_upper_case_id_is_unknown(self, live: Service, upload_id: str) -> None:
+    def test_upper_case_id_gets_404(self, live: Service, upload_id: str) -> None:
         assert http.get(f"{live.url}/images/{upload_id.upper()}/small.jpg").status_code == 404
         assert http.get(f"{live.url}/images/{upload_id.upper()}").status_code == 404
 
@@ -176,7 +176,7 @@ class TestRanges:
     @pytest.mark.parametrize(
         "ranges", ["0-0," * 5_000 + "0-0", ",".join(f"{n}-" for n in range(2_000)), "0-1,1-2", "-" * 9_000]
     )
-    def test_several_ranges_get_the_whole(self, live: Service, upload_id: str, ranges: str) -> None:
+    def test_several_ranges_get_the_whole_file(self, live: Service, upload_id: str, ranges: str) -> None:
         path = f"/images/{upload_id}/small.jpg"
         whole = http.get(live.url + path)
 

@@ -163,7 +163,7 @@ class TestWithoutEnd:
         assert b'"code": "malformed"' in answer.body
 
     @pytest.mark.promise("B6")
-    def test_upload_in_single_bytes_is_accepted(self, live: Service, picture: bytes) -> None:
+    def test_truncated_image_sent_in_single_bytes_gets_undecodable(self, live: Service, picture: bytes) -> None:
         small = picture[:2000]
         pieces = [chunk(bytes([byte])) for byte in HEAD + small + TAIL]
 
@@ -212,7 +212,7 @@ class TestLengths:
 
     @pytest.mark.promise("B3")
     @pytest.mark.parametrize("headers", [(), ("Content-Length: 0",)])
-    def test_missing_content_length_is_an_empty_body(self, live: Service, headers: tuple[str, ...]) -> None:
+    def test_upload_without_a_body_gets_400(self, live: Service, headers: tuple[str, ...]) -> None:
         answer = exchange(live.url, request("POST", "/images/upload", TYPE, *headers))
 
         assert answer.statuses == [400]

@@ -136,7 +136,7 @@ def test_uppy_on_another_site_is_refused(service: Service) -> None:
     assert (status, document["code"]) == (403, "cross_site")
 
 
-def test_browser_form_without_javascript_gets_a_page_with_the_picture(service: Service) -> None:
+def test_browser_form_without_javascript_gets_a_page_with_the_image(service: Service) -> None:
     accept = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
     headers = {"Accept": accept, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
     files = {"image": ("rocket.jpg", ROCKET.read_bytes(), "image/jpeg")}

@@ -129,7 +129,7 @@ def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
     assert (given["file"], given["originalSize"]) == ("-", (folder / "rocket.jpg").stat().st_size)
 
 
-def test_upload_from_a_terminal_is_refused(folder: Path) -> None:
+def test_upload_command_refuses_a_terminal_as_standard_input(folder: Path) -> None:
     ours, theirs = os.openpty()
     try:
         done = subprocess.run(
@@ -214,7 +214,7 @@ def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
         ("../../etc/passwd", 2, "is not an upload id"),
     ],
 )
-def test_show_of_an_unknown_id_says_why(tmp_path: Path, upload_id: str, code: int, reason: str) -> None:
+def test_show_of_an_unknown_id_fails_with_the_reason(tmp_path: Path, upload_id: str, code: int, reason: str) -> None:
     shown = darkroom(tmp_path, "show", upload_id)
 
     assert (shown.returncode, shown.stdout) == (code, "")
@@ -236,7 +236,7 @@ def test_show_of_an_unknown_id_says_why(tmp_path: Path, upload_id: str, code: in
         ),
     ],
 )
-def test_new_folder_becomes_an_installation(tmp_path: Path, arguments: list[str]) -> None:
+def test_command_in_a_new_folder_succeeds(tmp_path: Path, arguments: list[str]) -> None:
     done = darkroom(tmp_path, *arguments)
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -267,7 +267,7 @@ def test_repeated_migrate_reports_equal_revisions(tmp_path: Path) -> None:
     assert second == {"before": first["after"], "after": first["after"]}
 
 
-def test_warm_begins_at_the_given_upload(folder: Path) -> None:
+def test_warm_from_begins_at_that_upload(folder: Path) -> None:
     (folder / "a.jpg").write_bytes(picture())
     ids = sorted(str(uploaded(folder, "a.jpg")[0]["uploadId"]) for _ in range(2))
 
@@ -278,7 +278,7 @@ def test_warm_begins_at_the_given_upload(folder: Path) -> None:
     assert json.loads(darkroom(folder, "warm", "--missing", "--json").stdout)["complete"] == 1
 
 
-def test_warm_from_an_upload_takes_no_ids(folder: Path) -> None:
+def test_warm_from_with_ids_is_refused(folder: Path) -> None:
     upload_id = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 
     done = darkroom(folder, "warm", upload_id, "--from", upload_id)

@@ -23,7 +23,7 @@ def examined(folder: Path, **settings: str) -> tuple[int, dict[str, tuple[str, s
 
 
 @pytest.mark.slow
-def test_doctor_with_and_without_migrations(
+def test_doctor_fails_until_the_database_is_migrated(
     tmp_path: Path, seaweedfs: SeaweedServer, postgres: PostgresServer, redis: RedisServer
 ) -> None:
     bucket = f"doctor-{uuid4().hex}"

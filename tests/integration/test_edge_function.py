@@ -74,7 +74,7 @@ def test_auto_is_resolved_as_the_origin_does_it(edge: Edge) -> None:
         assert answer["uri"] == f"{stem}.{new_format(header) or 'auto'}", header
 
 
-def test_quality_zero_in_accept_means_no(edge: Edge) -> None:
+def test_format_of_weight_zero_in_accept_is_not_chosen(edge: Edge) -> None:
     accepts = ("image/avif; q=0", 'image/avif;p="a,b";q=0', 'text/x;p=",image/webp"', "constructor,__proto__")
     path = f"/images/{UPLOAD}/small.auto"
 

@@ -103,6 +103,6 @@ def test_health_check_fails_without_a_server(built: Path) -> None:
     assert run(built, *broken).returncode == 1
 
 
-def test_image_runs_as_any_user() -> None:
+def test_image_runs_as_an_unprivileged_user() -> None:
     assert instructions(FINAL, "USER") == ["10001"]
     assert "--uid 10001" in instructions(FINAL, "RUN")[0]

@@ -77,7 +77,7 @@ async def test_largest_originals_at_once_stay_within_the_memory_budget(tmp_path:
 
 
 @pytest.mark.promise("A3")
-def test_picture_beyond_the_memory_budget_is_refused_with_figures(tmp_path: Path) -> None:
+def test_image_beyond_the_memory_budget_is_refused_with_figures(tmp_path: Path) -> None:
     with Service(tmp_path, RENDER_MEMORY_MB="500", RENDER_PROCESSES="2") as service:
         answer = http.post(f"{service.url}/images/upload", files={"image": ("photo", flat_webp(SIDE, SIDE))})
 

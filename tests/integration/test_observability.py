@@ -116,7 +116,7 @@ def test_worker_on_a_public_address_needs_keys(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_trace_spans_caller_upload_and_worker(tmp_path: Path) -> None:
+def test_one_trace_covers_caller_upload_and_worker(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with collecting() as collector:
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "RENDER_PROCESSES": "1", "HOT_CACHE_MB": "0"}
@@ -150,7 +150,7 @@ def test_trace_spans_caller_upload_and_worker(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_unreachable_collector_delays_nothing(tmp_path: Path) -> None:
+def test_unreachable_collector_is_logged_and_blocks_nothing(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     with Service(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", OTEL_EXPORTER_OTLP_ENDPOINT=url) as service:
         upload_id = upload(service)

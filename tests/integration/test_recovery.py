@@ -221,7 +221,7 @@ def test_database_of_another_installation_is_refused(installation: Installation,
 
 @pytest.mark.slow
 @pytest.mark.promise("E12")
-def test_drill_on_servers(
+def test_restored_backup_and_foreign_database_under_a_server_lose_nothing(
     tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer
 ) -> None:
     """Postgres and S3: an older backup, then the database of another installation, under a server."""

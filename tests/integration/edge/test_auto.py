@@ -41,7 +41,7 @@ class TestAuto:
                 assert stub.asked[-1].path.rpartition(".")[2] in ("auto", new_format(accept)), accept
         assert len(stub.paths()) == 300
 
-    def test_quality_zero_in_accept_means_no(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_format_of_weight_zero_in_accept_is_not_chosen(self, stub: StubOrigin, stub_edge: str) -> None:
         for accept in (
             "image/avif; q=0",
             "image/avif ;q=0.0 , image/webp; q=0",

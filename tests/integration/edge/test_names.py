@@ -112,7 +112,7 @@ class TestOneName:
             assert raw(stub_edge, target) in (400, 404), spelling
             assert stub.asked == [], spelling
 
-    def test_404_of_the_edge_is_a_problem_document_for_a_minute(self, stub: StubOrigin, stub_edge: str) -> None:
+    def test_404_of_the_edge_is_a_problem_document_cached_for_a_minute(self, stub: StubOrigin, stub_edge: str) -> None:
         answer = http.get(f"{stub_edge}/images/{uuid4()}/huge.jpg")
 
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
@@ -127,7 +127,7 @@ class TestOneName:
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert stub.asked == []
 
-    def test_configured_sizes_are_accepted(self, tmp_path: Path, stub: StubOrigin) -> None:
+    def test_only_configured_sizes_are_accepted(self, tmp_path: Path, stub: StubOrigin) -> None:
         need(PROGRAM, "nginx-light")
         variants = (ROOT / "deploy" / "variants.conf").read_text().replace("small|medium|large", "card|column-2")
         with nginx(tmp_path, stub.url, stub.url, variants=variants) as url:
