@@ -12,7 +12,10 @@ def processors() -> int:
 
 
 def memory(root: Path = Path("/")) -> int:
-    """The machine's memory in bytes, or the lowest limit of this process's control groups and their parents."""
+    """Returns the memory that this process may use, in bytes: the machine's, or less if its container sets a limit.
+
+    `root`: where /proc and /sys are mounted, for tests.
+    """
     return min((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits(root)))
 
 
@@ -22,7 +25,11 @@ def has_numpy() -> bool:
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Limits of control groups (v1 and v2). A container may see its own group as the root or by its outside path."""
+    """Yields the memory limits of the process's control groups (v1 and v2) and their parents, in bytes.
+
+    /proc names a group by its path on the host. In a container, that path may not exist under /sys, and the
+    container's own group is then the root.
+    """
     try:
         groups = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # not Linux

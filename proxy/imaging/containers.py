@@ -1,7 +1,8 @@
-"""Walks the segments of a JPEG and the chunks of a PNG or WebP, in bounded time and without reading their bodies.
+"""Lists the segments of a JPEG file and the chunks of a PNG or WebP file: the kind, place and length of each.
 
-Everything that reads a file's structure uses these walkers. They end without an error where the structure does:
-decoders judge damaged files.
+The functions read only the heads of segments and chunks, and stop after a given number of them, so hostile files cannot
+keep them busy. At the end of a truncated file or at invalid data they stop without an error: whether the file can be
+used is for the decoder to say.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,9 +20,10 @@ seconds."""
 
 
 class Part(NamedTuple):
-    """A JPEG segment, whose `kind` is its marker's second byte, or a chunk, whose `kind` has four letters.
+    """A segment or chunk.
 
-    `start` and `length` are those of its body in the file, in bytes. The length is what the file says.
+    `kind`: for JPEG the second byte of the marker, for PNG and WebP the chunk's four letters. `start`: position of its
+    body in the file, in bytes. `length`: bytes of the body according to the file, which may be wrong.
     """
 
     kind: bytes
@@ -30,7 +32,7 @@ class Part(NamedTuple):
 
 
 class TooManyParts(Exception):
-    """The file has more parts than the caller is willing to follow."""
+    """The file has more parts than the caller allows."""
 
 
 def sniff(head: bytes) -> str | None:
@@ -45,10 +47,10 @@ def sniff(head: bytes) -> str | None:
 
 
 def jpeg_segments(file: BinaryIO, most: int) -> Iterator[Part]:
-    """Yields the segments up to the first scan's header, which is the last. Raises TooManyParts for more than `most`.
+    """Yields the segments from the start of the file to the header of the first scan, inclusive.
 
-    Bytes between segments are skipped, as decoders do. They count towards `most`, as do fill bytes and markers without
-    a body.
+    Skips bytes between segments, as decoders do. Raises TooManyParts after `most` steps: segments, fill bytes, markers
+    without a body, and skipped pieces of up to 64 KiB count as one step each.
     """
     position, followed = 2, 0
     while len(head := _read(file, position, 4)) == 4 and head[:2] != _END_OF_IMAGE:

@@ -51,9 +51,10 @@ class Limits:
 
 @contextmanager
 def open_image(path: Path, limits: Limits) -> Iterator[Image.Image]:
-    """Opens the image without decoding it, and translates the decoder's errors in the whole block.
+    """Opens the file at `path` and checks its header against `limits` and the bounds above, without decoding pixels.
 
-    Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
+    Decode the yielded image inside the `with` block: Pillow's errors there are translated, too. Raises
+    UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy (out of memory).
     """
     try:
         with warnings.catch_warnings():

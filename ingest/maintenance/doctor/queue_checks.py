@@ -1,4 +1,4 @@
-"""The queue: Redis, as BullMQ and the leases need it."""
+"""The doctor's check of the job queue: version, eviction and persistence of Redis."""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ _MIN_VERSION, _ADVISED = (5, 0), (6, 2)  # from BullMQ's documentation
 
 
 def judge_redis(facts: "RedisFacts") -> CheckResult:
+    """Returns what is wrong with a Redis for BullMQ and leases; warnings are about old versions and lost jobs."""
     version = _version(facts.version)
     if version < _MIN_VERSION:
         return failed(f"Redis {facts.version} is too old: BullMQ needs 5.0 and recommends 6.2 or later. Upgrade it.")
@@ -31,6 +32,7 @@ def judge_redis(facts: "RedisFacts") -> CheckResult:
 
 
 async def local() -> CheckResult:
+    """The result without Redis, for which there is nothing to check."""
     return ok("REDIS_URL is unset: jobs and leases are shared on this machine only")
 
 
