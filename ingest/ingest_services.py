@@ -76,7 +76,7 @@ class IngestServices:
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        """Runs a worker in this process. At the end its jobs are finished or handed back."""
+        """Runs a worker in this process. At the end, its jobs are finished or returned to the queue."""
         worker = asyncio.create_task(self._work())
         try:
             yield

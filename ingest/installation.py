@@ -46,7 +46,7 @@ class Installation:
     async def verify(self) -> str:
         """Call it before a write. Returns the id. At the very first start, when both sides lack one, gives them one.
 
-        Concurrent calls share one look. Raises InstallationMismatch, StoreUnavailable or CatalogUnavailable.
+        Concurrent calls share one check. Raises InstallationMismatch, StoreUnavailable or CatalogUnavailable.
         """
         if self._verified_id is None:
             self._verified_id, _ = await self._flights.do("verify", self._verify)
@@ -61,14 +61,14 @@ class Installation:
         return ids
 
     async def read(self) -> InstallationIds:
-        """Raises StoreUnavailable or CatalogUnavailable."""
+        """Returns both ids. Raises StoreUnavailable or CatalogUnavailable."""
         known = await self._table.read()
         return InstallationIds(known.id if known else None, await self._read_store())
 
     async def rebind(self) -> str:
-        """Gives the store's id to the database; to both the database's or a new one if the store has none. Returns it.
+        """Writes the store's id to the database and returns it. Raises StoreUnavailable or CatalogUnavailable.
 
-        Raises StoreUnavailable or CatalogUnavailable.
+        If the store has no id, both get the database's, or a new one if the database has none either.
         """
         ids = await self.read()
         installation_id = ids.store or ids.database or str(uuid4())
@@ -113,13 +113,13 @@ class Installation:
             ) from None
 
     async def _offer(self, installation_id: str) -> str:
-        """Stores the id unless the store has one. Returns what is stored now."""
+        """Stores the id unless the store has one already. Returns what is stored now."""
         with suppress(ObjectExists):  # of another process, or of this put's own first attempt
             await self._store.put(INSTALLATION_KEY, installation_id.encode(), content_type="text/plain", if_absent=True)
         return await self._read_store() or installation_id
 
     async def _has_uploads(self) -> bool:
-        """Without uploads on both sides, nothing can be lost: one side was just created or emptied."""
+        """Whether store or database have any upload. If not, nothing can be lost by giving both sides an id."""
         for prefix in (ORIGINALS_PREFIX, TRASH_PREFIX):
             async for _ in self._store.list(prefix):
                 return True

@@ -56,7 +56,7 @@ class ProxyServices:
 
     @asynccontextmanager
     async def rendering(self) -> AsyncIterator[None]:
-        """The part of `running` that follows on `connected`."""
+        """Starts render processes and background tasks, within `connected`; the other half of `running`."""
         await self.pool.start()
         background = [
             asyncio.create_task(self.variant_service.follow_invalidations()),
@@ -75,7 +75,7 @@ class ProxyServices:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """For commands that render nothing: closes all connections on exit."""
+        """Closes all connections on exit. Alone, it is enough for commands that render nothing."""
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""Cursors of the list of uploads: the place of the last one, as opaque text."""
+"""Cursors of the list of uploads: opaque text that marks where the next page begins."""
 
 import base64
 import binascii
@@ -8,7 +8,7 @@ from proxy.model import UploadId, parse_upload_id
 
 
 class InvalidCursor(Exception):
-    """The text is no cursor."""
+    """The text is not a cursor of this list."""
 
 
 def encode_cursor(created_at: datetime, upload_id: UploadId) -> str:
@@ -16,7 +16,7 @@ def encode_cursor(created_at: datetime, upload_id: UploadId) -> str:
 
 
 def parse_cursor(cursor: str) -> tuple[datetime, UploadId]:
-    """Raises InvalidCursor."""
+    """Returns the creation time and id of the upload that the cursor names. Raises InvalidCursor."""
     try:
         moment, _, text = base64.urlsafe_b64decode(cursor.encode()).decode().partition(" ")
         upload_id = parse_upload_id(text)

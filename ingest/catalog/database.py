@@ -30,7 +30,7 @@ _DEADLINE = 6.0  # seconds
 
 
 class Database:
-    """Connections to one database. Raises every failure as CatalogUnavailable.
+    """Connections to one database. Every failure is raised as CatalogUnavailable.
 
     `deadline`: seconds for a whole transaction, including waiting for a connection, testing it and reconnecting.
     """

@@ -16,7 +16,10 @@ from ingest.ingest_errors import InProgress
 
 
 async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:
-    """Inserts a job with the key. First frees a key whose attempt is dead or old. Raises InProgress if it is taken."""
+    """Inserts a job row with the key. Raises InProgress if the key is taken.
+
+    A key whose upload died, or that has expired, is taken from that upload first.
+    """
     moment = row["created_at"]
     # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
     dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.attempt_timeout)
@@ -33,7 +36,7 @@ async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str,
 
 
 async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
-    """Returns the upload's row with its `fingerprint`, None if `begin` could have the key. Raises InProgress."""
+    """Returns the upload's row with its `fingerprint`, None if the key is free. Raises InProgress."""
     moment = await now(connection)
     columns = upload_jobs.c.fingerprint, upload_jobs.c.created_at.label("begun_at")
     query = (

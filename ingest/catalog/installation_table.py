@@ -13,7 +13,7 @@ _SLOT = 1
 
 @dataclass(frozen=True, slots=True)
 class StoredId:
-    """`bound`: the object store has had this id. False between the two steps of the first start."""
+    """`bound`: the object store has stored this id, too. The first start writes the id here first, with False."""
 
     id: str
     bound: bool
@@ -52,13 +52,13 @@ class InstallationTable:
             await connection.execute(update(installation).values(bound=True))
 
     async def replace(self, new: StoredId) -> None:
-        """Stores `new` whatever is stored."""
+        """Stores `new`, in place of any other id."""
         async with self._database.transaction() as connection:
             await connection.execute(installation.delete())
             await connection.execute(insert(installation).values(slot=_SLOT, id=new.id, bound=new.bound))
 
     async def has_uploads(self) -> bool:
-        """Whether there is any upload, also one in progress."""
+        """Whether there is any upload, including those in progress."""
         async with self._database.transaction() as connection:
             return (await connection.execute(select(upload_jobs.c.upload_id).limit(1))).first() is not None
 

@@ -25,7 +25,10 @@ async def count_jobs(connection: AsyncConnection) -> dict[JobStatus, int]:
 
 
 def _some(status: JobStatus) -> Select[Any]:
-    """At most so many jobs as are counted. Only pending jobs may belong to an upload that is not accepted."""
+    """Selects jobs in `status`, at most as many as are counted one by one.
+
+    Only pending jobs may belong to an upload that is not accepted, so only these are filtered.
+    """
     if status is JobStatus.PENDING:
         return unfinished(status, upload_jobs.c.created_at).order_by(None).limit(_COUNTED)
     return select(upload_jobs.c.created_at).where(upload_jobs.c.status == status).limit(_COUNTED)

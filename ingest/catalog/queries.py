@@ -17,7 +17,7 @@ def joined() -> Any:
 
 
 def unfinished(status: JobStatus, *columns: Any) -> Select[Any]:
-    """Jobs of accepted uploads, oldest first, in the order of the index by status."""
+    """Selects jobs of accepted uploads in `status`, oldest first, in the order of the index by status."""
     return (
         select(*columns)
         .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
@@ -36,7 +36,7 @@ def touched() -> dict[str, Any]:
 
 
 def is_silent(idle: timedelta) -> ColumnElement[bool]:
-    """Without a sign of life for `idle`. An earlier version wrote no heartbeats."""
+    """Whether a job had no heartbeat for `idle`. A row of an earlier version has none; its last update counts."""
     last = func.coalesce(upload_jobs.c.heartbeat_at, upload_jobs.c.updated_at)
     return last <= SecondsAgo(idle.total_seconds())
 
@@ -47,7 +47,10 @@ def is_due() -> ColumnElement[bool]:
 
 
 def position(table: Table, moment: datetime, upload_id: UploadId) -> tuple[Any, Any]:
-    """The columns and values of a place in a list by time. Compared as rows, they use the index from there on."""
+    """Returns the columns that order a list by time, and the values of one place in it, to compare them as rows.
+
+    A comparison of rows lets the database start reading the index at that place.
+    """
     columns = table.c.created_at, table.c.upload_id
     values = [literal(value, column.type) for value, column in zip((moment, upload_id), columns, strict=True)]
     return tuple_(*columns), tuple_(*values)

@@ -37,7 +37,7 @@ _BATCH = 1000  # rows for a query that reads all uploads
 
 @dataclass(frozen=True, slots=True)
 class UploadRow:
-    """What a look at every upload needs.
+    """The columns that commands need when they go through all uploads.
 
     `is_accepted`: False for an upload in progress, or one that died. `alpha`: as in `Upload`.
     """
@@ -126,7 +126,7 @@ class JobRepository:
         return to_upload(row), to_job(row)
 
     async def exists(self, upload_id: UploadId) -> bool:
-        """Returns whether there is a row for it; uploads in progress count."""
+        """Returns whether the upload has a row, even if it is still in progress."""
         query = select(upload_jobs.c.upload_id).where(upload_jobs.c.upload_id == upload_id)
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).first() is not None
@@ -184,7 +184,7 @@ class JobRepository:
         """Yields a row for each upload from `start` on, also those in progress, in the order of their ids.
 
         Holds one batch in memory. Costs some 10 µs for each upload, and a query for each 1,000. Uploads that begin or
-        end meanwhile may be missing or not.
+        end meanwhile may or may not be included.
         """
         query = (
             select(
@@ -211,9 +211,10 @@ class JobRepository:
             page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)
 
     async def count(self) -> dict[JobStatus, int]:
-        """Counts accepted uploads by job status: up to 10,000 one by one; beyond, estimates the complete ones.
+        """Counts accepted uploads by job status, at a cost that does not grow.
 
-        The others stay at 10,000, and the estimate is the database's, minus the others. Its cost does not grow.
+        Counts stop at 10,000. Beyond that, the complete jobs are estimated: all uploads, as the database's statistics
+        say, minus the other counts.
         """
         async with self._database.transaction() as connection:
             return await count_jobs(connection)
@@ -236,7 +237,7 @@ class JobRepository:
         return row
 
     async def recover(self, idle: timedelta = timedelta(0)) -> int:
-        """Makes processing jobs pending again without a sign of life for `idle`. Returns how many."""
+        """Makes processing jobs without a heartbeat for `idle` pending again. Returns their number."""
         query = (
             update(upload_jobs)
             .where(upload_jobs.c.status == JobStatus.PROCESSING, is_silent(idle))

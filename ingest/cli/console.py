@@ -47,7 +47,10 @@ def load(*, long_running: bool = False, rendering: bool = False) -> "Settings":
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Runs a command's work. A ServiceError is printed and exits with 1; with 2 if the settings name a wrong pair."""
+    """Runs a command's work. Prints a ServiceError and exits with 1.
+
+    Exits with 2 if database and object store belong to different installations.
+    """
     import asyncio
 
     from ingest.ingest_errors import InstallationMismatch

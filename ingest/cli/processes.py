@@ -101,7 +101,10 @@ def worker(
 
 
 async def _work(settings: "Settings", concurrency: int, address: tuple[str, int] | None) -> None:
-    """Runs a worker until SIGTERM or SIGINT, then finishes or hands back its jobs. `address`: for health checks."""
+    """Runs a worker until SIGTERM or SIGINT, then finishes its jobs or returns them to the queue.
+
+    `address`: for health checks.
+    """
     import asyncio
     from contextlib import suppress
     from signal import SIGINT, SIGTERM

@@ -18,8 +18,8 @@ async def for_each(
     """Runs `work` for each item, `concurrency` at a time. Takes an item only when its work can begin.
 
     The first exception cancels the rest and is raised in an exception group. After an exception or a cancellation,
-    `on_stop` gets the first item whose work did not end, so that a later run can begin there; if all that were taken
-    are done, the last of them.
+    `on_stop` gets the item at which a later run should begin: the first whose work did not end, or the last that was
+    taken.
     """
     lock = asyncio.Lock()  # an async generator serves one caller at a time
     numbers = count()

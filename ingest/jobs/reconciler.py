@@ -36,14 +36,14 @@ class Reconciler:
             await asyncio.sleep(_ROUND_SECONDS)
 
     async def _reconcile_page(self, status: JobStatus) -> None:
-        """Looks at the next page of stalled jobs: jobs that stay unfinished for long must not hide the others."""
+        """Reconciles the next page of stalled jobs, so that jobs that stay unfinished do not hide the others."""
         jobs = await self._repository.find_stalled(status, self._last[status])
         self._last[status] = jobs[-1] if len(jobs) == PAGE else None
         for job in jobs:  # republishing a waiting job is harmless
             await self._try_to_reconcile(job)
 
     async def _try_to_reconcile(self, job: Job) -> None:
-        """Reconciles a job. An error about it must not keep the others waiting. Raises Unavailable."""
+        """Reconciles a job. Only logs an error that is about this job alone. Raises Unavailable."""
         try:
             await self.reconcile(job)
         except Unavailable:  # the other jobs would fail, too

@@ -17,7 +17,7 @@ _VERIFY_SECONDS = 1.0  # between looks at an unavailable database or object stor
 
 
 class Worker:
-    """Runs jobs until cancelled; running jobs are then finished or handed back."""
+    """Runs jobs until cancelled; running jobs are then finished or returned to the queue."""
 
     def __init__(self, queue: WarmUpQueue, warmup: WarmUp, reconciler: Reconciler, installation: Installation) -> None:
         self._queue = queue

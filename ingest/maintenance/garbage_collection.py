@@ -1,4 +1,4 @@
-"""Runs a garbage collection: counts first, then acts, and keeps the trouble with one object its own."""
+"""Runs a garbage collection: counts first, then removes. A failure with one object does not stop the rest."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta

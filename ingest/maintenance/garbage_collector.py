@@ -61,7 +61,7 @@ class Garbage:
 class Survey:
     """Numbers of uploads. `accepted` have rows, `orphans` have originals but no rows, `missing` rows but no original.
 
-    `others`: what else there is to do, temporary files aside.
+    `others`: other garbage, without temporary files.
     """
 
     rows: int = 0
@@ -76,7 +76,7 @@ class Survey:
         return not (self.orphans or self.missing or self.others)
 
     def refusal(self, max_share: float) -> str | None:
-        """Says why nothing may be done; None if it may."""
+        """Returns why nothing may be removed; None if it may."""
         if self.orphans > self.most_orphans(max_share):
             return (
                 f"{self.orphans} of {self.originals} originals in the object store have no row in the database, which "
@@ -101,7 +101,10 @@ class Survey:
 
 
 def _most(max_share: float, total: int, *, is_other_side_empty: bool) -> int:
-    """One is always allowed, as a single crash leaves it, but not beside an empty database or store."""
+    """Returns how many may be removed: a share of `total`, but at least one, because a single crash leaves one.
+
+    With an empty database or store on the other side, not even one.
+    """
     return max(math.floor(max_share * total + 1e-9), 0 if is_other_side_empty else 1)
 
 
@@ -114,7 +117,10 @@ def _share(number: int, total: int) -> str:
 
 
 class Collector:
-    """Finds and removes garbage. `age`: of what may be removed. `trash_age`: of what leaves the trash for good."""
+    """Finds and removes garbage.
+
+    `age`: younger garbage is left alone. `trash_age`: older originals in the trash are deleted.
+    """
 
     def __init__(
         self,
@@ -191,7 +197,7 @@ class Collector:
         return None
 
     async def remove(self, garbage: Garbage) -> bool:
-        """Removes it, after another look. Returns False if it is in use by now, or too young.
+        """Checks the garbage again and removes it. Returns False if it is in use by now, or too young.
 
         Removes objects, CDN copies, then rows, as a delete does: an interrupted removal is found again. Raises
         StoreUnavailable, CdnUnavailable or CatalogUnavailable.

@@ -26,7 +26,7 @@ class Entry:
 async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncIterator[Entry]:
     """Yields every upload that database or store know, by id. Each listing is read once, page by page.
 
-    The four sides are read at slightly different times, so look again before acting on a difference. Raises
+    The four sides are read at slightly different times, so check again before acting on a difference. Raises
     StoreUnavailable or CatalogUnavailable.
     """
     rows = _Stream(_by_id(repository.rows(), lambda row: row.upload_id))
@@ -51,7 +51,7 @@ async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncItera
 
 
 async def _by_id(items: AsyncIterator[T], name_of: Callable[[T], str]) -> AsyncIterator[tuple[UploadId, T]]:
-    """Leaves out what is not named by an upload id: it is not Darkroom's."""
+    """Yields items with their upload ids. Skips other names: they are not Darkroom's."""
     async for item in items:
         if upload_id := parse_upload_id(name_of(item)):
             yield upload_id, item

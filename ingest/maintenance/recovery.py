@@ -67,7 +67,7 @@ async def restore(settings: Settings, ids: Sequence[UploadId], *, progress: Prog
 
 
 async def list_trash(settings: Settings) -> list[dict[str, Any]]:
-    """Everything in the trash, by id. `daysLeft`: until `darkroom gc` removes it."""
+    """Lists the trash by upload id. `daysLeft`: until `darkroom gc` removes it."""
     async with open_services(settings, access=Access.UNVERIFIED) as ingest:
         kept, now = timedelta(days=settings.trash_days), datetime.now(UTC)
         return [
@@ -83,7 +83,7 @@ async def list_trash(settings: Settings) -> list[dict[str, Any]]:
 
 
 async def rebind(settings: Settings, *, confirmed: bool, progress: Progress) -> dict[str, Any]:
-    """Says what both sides are and, if `confirmed`, gives the database the object store's installation id."""
+    """Returns both installation ids and, if `confirmed`, gives the database the object store's."""
     async with open_services(settings, access=Access.UNVERIFIED) as ingest:
         await ingest.database.check()
         ids = await ingest.installation.read()
@@ -104,7 +104,7 @@ async def rebind(settings: Settings, *, confirmed: bool, progress: Progress) -> 
 async def _recover(
     ids: AsyncIterator[UploadId], recover: Callable[[UploadId], Awaitable[bool]], progress: Progress
 ) -> RecoveryReport:
-    """One upload that cannot be recovered does not stop the others; an outage does."""
+    """Recovers each upload. One that cannot be recovered does not stop the others; an outage does."""
     report = RecoveryReport()
     async for upload_id in ids:
         try:

@@ -74,7 +74,7 @@ class Refresher:
         self._start = start
 
     async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
-        """Counts stale variants, upload by upload (`progress`). Raises StoreUnavailable or CatalogUnavailable."""
+        """Counts stale variants; calls `progress` after each upload. Raises StoreUnavailable or CatalogUnavailable."""
         findings = Findings()
         costs = await self._mean_seconds()
         seconds = 0.0

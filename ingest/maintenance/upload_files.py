@@ -26,7 +26,7 @@ _POLL_SECONDS = 0.5  # between looks at a job that another worker has
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of one file: it was stored, its warm-up ended, or one of these failed.
+    """The result for one file: it was stored, its warm-up ended, or one of these failed.
 
     `document`: the API's response, or the problem, with the upload id if the file is stored. `url`: of the largest
     size, only for a file that was just stored. `failure`: readable text if the upload or its warm-up failed.

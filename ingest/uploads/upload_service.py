@@ -78,7 +78,7 @@ class UploadService:
         """Receives a file and returns once the original and its rows are durable. `key`: recorded with the upload.
 
         Raises what `chunks` raises, a Refused for an unacceptable image, InProgress, Unavailable, Overloaded,
-        DerivationTimeout or RenderFailed. Then nothing of it is left in any store, and the key is free.
+        DerivationTimeout or RenderFailed. After an exception, nothing of the upload is stored, and the key is free.
         """
         upload_id = new_upload_id()
         folder = self._temporary / upload_id

@@ -67,7 +67,7 @@ class EventStreams:
 
 
 class EventStream:
-    """A response that gives its place back however it ends, also if the client leaves before the first event."""
+    """A response that frees its place among the streams however it ends, even before the first event."""
 
     def __init__(self, response: EventSourceResponse, on_end: Callable[[], None]) -> None:
         self._response = response
@@ -81,7 +81,7 @@ class EventStream:
 
 
 class SharedPolls:
-    """Answers all who ask within a quarter of a second with one query. Without callers there are no queries."""
+    """Answers all callers of a quarter of a second by one query. Without callers there are no queries."""
 
     def __init__(self, find_many: Callable[[Collection[UploadId]], Awaitable[dict[UploadId, Known]]]) -> None:
         self._find_many = find_many

@@ -22,11 +22,13 @@ _LINGER_BYTES = 64 << 20
 
 
 class TimedBody:
-    """The chunks of a request's body.
+    """The chunks of a request's body, with deadlines. Iterating raises UploadTimeout after:
 
-    Iterating raises UploadTimeout after `total` seconds if the body is slower than `MIN_RATE_OF_LONG`, after `stall`
-    seconds without a byte, or once the wait exceeds what `MIN_RATE` allows by `stall` seconds. It raises Aborted when
-    the client disconnects.
+    - `stall` seconds without a byte,
+    - `stall` seconds more than the bytes so far need at `MIN_RATE`,
+    - `total` seconds, if the body is slower than `MIN_RATE_OF_LONG`.
+
+    It raises Aborted when the client disconnects.
     """
 
     def __init__(self, request: Request, *, total: float, stall: float) -> None:

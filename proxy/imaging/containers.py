@@ -93,7 +93,7 @@ def _chunks(
     parse: Callable[[bytes], tuple[bytes, int]],
     trailer: Callable[[int], int],
 ) -> Iterator[Part]:
-    """Chunks of 8 bytes of header, a body, and `trailer` bytes, which depend on the body's length."""
+    """Yields chunks that have a head of 8 bytes, a body, and `trailer(length)` bytes after the body."""
     followed = 0
     while len(head := _read(file, position, 8)) == 8:
         if followed == most:

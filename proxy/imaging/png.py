@@ -25,17 +25,23 @@ def save_png(image: Image.Image, exif: bytes | None) -> bytes:
 
 
 def _encode_runs(image: Image.Image, exif: bytes | None = None) -> bytes:
-    """Z_RLE, for photographs: their filtered rows repeat little but runs, and matching takes five times as long."""
+    """Encodes photographs with zlib's Z_RLE, which finds only runs.
+
+    Filtered rows of photographs repeat little else, and finding other matches takes five times as long.
+    """
     return _pillow(image, exif, compress_type=3)
 
 
 def _encode_filtered(image: Image.Image, exif: bytes | None = None) -> bytes:
-    """Z_FILTERED, for smooth gradients."""
+    """Encodes smooth gradients with zlib's Z_FILTERED."""
     return _pillow(image, exif, compress_type=1, compress_level=_LEVEL, optimize=False)
 
 
 def _encode_unfiltered(image: Image.Image, exif: bytes | None = None) -> bytes:
-    """For text and drawings, whose unfiltered rows repeat. Written here, because Pillow always filters rows."""
+    """Encodes text and drawings without row filters, because their rows repeat as they are.
+
+    The file is written here, because Pillow always filters rows.
+    """
     pixels, stride = image.tobytes(), image.width * len(image.getbands())
     rows = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))
     size = image.width.to_bytes(4) + image.height.to_bytes(4)

@@ -14,7 +14,7 @@ from proxy.imaging.metadata import Block, Source, metadata_blocks
 
 
 class Private(StrEnum):
-    """In the order of the report."""
+    """Kinds of private metadata, in the order in which they are reported."""
 
     LOCATION = "location"
     SERIAL = "serial"

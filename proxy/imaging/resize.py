@@ -42,7 +42,10 @@ class Placement:
 
 
 def place(source: tuple[int, int], width: int | None, height: int | None, fit: Fit) -> Placement:
-    """Places a target of `width` x `height` in a source of `source` pixels. None is an open side."""
+    """Returns which part of a source of `source` pixels a target shows, and its size in pixels.
+
+    A `width` or `height` of None follows from the other side.
+    """
     source_width, source_height = source
     if fit is Fit.COVER:
         assert width is not None  # settings reject `cover` with an open side
@@ -62,7 +65,10 @@ def place(source: tuple[int, int], width: int | None, height: int | None, fit: F
 
 
 def decode_tier(width: int | None, height: int | None) -> int:
-    """Returns the tier of a target: the side in pixels of the square that the shared decode can cover."""
+    """Returns the tier of a target: a side in pixels, at least as long as the target's.
+
+    Targets of a tier share a decode.
+    """
     tier = DECODE_TIER
     while tier < max(width or 0, height or 0):
         tier *= 2

@@ -61,7 +61,7 @@ class RenderWorker:
         *,
         program: Sequence[str] = _PROGRAM,
     ) -> "RenderWorker":
-        """Returns when the process has finished its imports. Raises RenderFailed, DerivationTimeout."""
+        """Starts a process and returns when its imports are done. Raises RenderFailed, DerivationTimeout."""
         # -P: never import from the working directory. env: a decoder needs no credentials.
         try:
             process = await asyncio.create_subprocess_exec(

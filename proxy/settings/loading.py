@@ -45,7 +45,7 @@ def share_metrics() -> Iterator[None]:
 
 
 def metrics_folder() -> Path | None:
-    """The folder of shared metrics, or None if this process counts alone."""
+    """Returns the folder of shared metrics; None if this process reports its own only."""
     folder = os.environ.get(_METRICS_FOLDER)
     return Path(folder) if folder else None
 
@@ -66,7 +66,7 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def _unknown_in_toml() -> list[str]:
-    """Unknown names in darkroom.toml. The environment and `.env` may hold variables of other programs."""
+    """Returns unknown names in darkroom.toml. Those in the environment and `.env` may belong to other programs."""
     known = {field.alias or name for name, field in Settings.model_fields.items()}
     return sorted(TomlConfigSettingsSource(Settings).toml_data.keys() - known)
 

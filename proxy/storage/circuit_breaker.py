@@ -14,9 +14,10 @@ PAUSE = 1.0  # seconds between probes while the circuit is open; jitter takes up
 
 
 class CircuitBreaker:
-    """Closed: admits every call. Open: admits one probe per `PAUSE` and rejects the rest with the last error.
+    """Admits calls to a store, or rejects them while the store fails.
 
-    Not thread-safe: use it from the event loop only.
+    Closed: admits every call. Open: admits one probe per `PAUSE` and rejects the rest with the last error. Not
+    thread-safe: use it from the event loop only.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -40,12 +41,18 @@ class CircuitBreaker:
         return now
 
     def record_success(self) -> None:
-        """The store answered, perhaps that there is no such object, or that this one may not be read."""
+        """Closes the circuit.
+
+        Call it for every answer of the store, also "not found" or "access denied" for one object.
+        """
         self._failures = 0
         self._last_success = self._clock()
 
     def record_failure(self, admitted: float, error: str) -> None:
-        """Ignores a call admitted before the last success: its failure says nothing about the store's present state."""
+        """Counts a failure and schedules the next probe. `admitted`: what `admit` returned.
+
+        Ignores a call admitted before the last success: its failure says nothing about the store's present state.
+        """
         if admitted < self._last_success:
             return
         self._failures += 1

@@ -212,7 +212,10 @@ class DiskStore:
             folder = folder.parent
 
     def _keys(self, prefix: str, after: str = "") -> Iterator[str]:
-        """Keys with `prefix` behind `after`, in order. Walks only the folder that the prefix names."""
+        """Yields keys that start with `prefix` and come after `after`, in order.
+
+        Walks only the folder that the prefix names.
+        """
         base = self._root / prefix.rpartition("/")[0]
         for folder, folders, files in os.walk(base):
             relative = Path(folder).relative_to(self._root)

@@ -41,9 +41,10 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """Keys are slash-separated relative paths, made by `proxy.keys`. Metadata is ASCII, with lower-case keys.
+    """Stores objects by key.
 
-    Every method raises StoreUnavailable if the store fails or its response is invalid. None blocks the event loop.
+    Keys are slash-separated relative paths, made by `proxy.keys`. Metadata is ASCII, with lower-case keys. Every method
+    raises StoreUnavailable if the store fails or its response is invalid. None blocks the event loop.
     """
 
     async def head(self, key: str) -> ObjectInfo:
@@ -83,10 +84,10 @@ class ObjectStore(Protocol):
         """Whether the store keeps versions of deleted objects."""
 
     def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
-        """Every object whose key starts with `prefix` and comes behind `after`, in key order.
+        """Yields every object whose key starts with `prefix` and comes after `after`, in key order.
 
-        Costs a request for each page of 500 or 1000, and no memory beyond it. `after` must not name a folder, in which
-        SeaweedFS then finds nothing.
+        Sends a request for each page of 500 or 1000 objects, and holds one page in memory. `after` must not name a
+        folder: SeaweedFS would skip what is in it.
         """
 
     def folders(self, prefix: str) -> AsyncIterator[str]:

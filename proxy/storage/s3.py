@@ -201,7 +201,7 @@ class S3Store:
         await self._run("deletes", "delete_versions", _LONG, delete)
 
     async def is_versioned(self) -> bool:
-        """Also if versioning is suspended: older versions then stay."""
+        """True also if versioning is suspended, because older versions stay."""
 
         def ask() -> bool:
             return bool(self._client.get_bucket_versioning(Bucket=self._bucket).get("Status"))

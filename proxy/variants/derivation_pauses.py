@@ -48,7 +48,7 @@ class SharedFailures(Protocol):
 
 
 class DerivationPauses:
-    """Keys contain the recipe: a variant with another recipe is tried at once."""
+    """Remembers failures and the pauses that follow. A variant whose recipe changed is tried at once."""
 
     def __init__(
         self, recipes: Recipes, shared: SharedFailures | None = None, clock: Callable[[], float] = time.time

@@ -20,7 +20,10 @@ _BACKOFF_SECONDS = 5.0  # after a failure of Redis, so that an outage does not d
 
 
 class RedisFailures:
-    """One MGET for each derivation. Entries expire by themselves. The leases log an outage of Redis."""
+    """Failures in Redis, where entries expire by themselves. Costs one MGET for each derivation.
+
+    Does not log an outage of Redis, because the leases do.
+    """
 
     def __init__(self, url: str) -> None:
         self._redis = Redis.from_url(url, decode_responses=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
@@ -51,7 +54,7 @@ class RedisFailures:
 
 
 def _parse(value: bytes | str | None) -> Failures | None:
-    """None for what this version did not write."""
+    """Parses an entry; None if this version did not write it."""
     try:
         count, until = map(int, (value or b"").split())
     except ValueError:

@@ -10,7 +10,10 @@ V = TypeVar("V")
 
 
 class SingleFlight(Generic[K, V]):
-    """A flight is one running piece of work. Cancelling a caller does not cancel its flight."""
+    """Shares work among concurrent callers.
+
+    A flight is one running piece of work; cancelling a caller does not cancel it.
+    """
 
     def __init__(self) -> None:
         self._flights: dict[K, asyncio.Future[V]] = {}
@@ -20,7 +23,10 @@ class SingleFlight(Generic[K, V]):
         return flight is not None and not flight.done()
 
     async def do(self, key: K, work: Callable[[], Awaitable[V]]) -> tuple[V, bool]:
-        """The result of `work`, and whether this call started it. Every caller gets what `work` raises."""
+        """Returns the result of `work` for `key`, and whether this call started it.
+
+        Every caller gets what `work` raises.
+        """
         flight = self._flights.get(key)
         is_leader = flight is None or flight.done()
         if flight is None or flight.done():
@@ -32,10 +38,10 @@ class SingleFlight(Generic[K, V]):
     def claims(
         self, make_abandoned_error: Callable[[], Exception]
     ) -> Iterator[Callable[[K], "asyncio.Future[V] | None"]]:
-        """Yields a function that opens a flight for a key. The caller completes it; None if the key has a flight.
+        """Yields a function that opens a flight for a key and returns its future; None if the key has a flight already.
 
-        Callers of `do` that join one wait for `set_result`. Flights that are still open when the block ends fail with
-        its exception, or with `make_abandoned_error()` if it ended without one or was cancelled.
+        Set the future's result: callers of `do` with this key wait for it. Flights that are still open when the block
+        ends fail with its exception, or with `make_abandoned_error()` if it ended without one or was cancelled.
         """
         claimed: list[asyncio.Future[V]] = []
 

@@ -115,7 +115,10 @@ class BoundedHttp(HttpToolsProtocol):
         self._reader_timer = self.loop.call_later(self.send_seconds, self._check_reader, unsent)
 
     def _check_reader(self, unsent: int) -> None:
-        """Aborts without progress; any progress is enough, since a large variant over a slow line takes long."""
+        """Closes the connection if the client has read nothing since the last check.
+
+        Any progress is enough, because a large variant takes long over a slow line.
+        """
         if self.transport.get_write_buffer_size() < unsent:
             self._watch_reader()
         else:

@@ -69,7 +69,7 @@ class _CachedChecks:
         self._failures: dict[str, str] = {}
 
     async def failures(self) -> dict[str, str]:
-        """What is wrong, by the name of the check."""
+        """Returns what is wrong, by the name of the check."""
         async with self._lock:
             if monotonic() >= self._fresh_until:
                 results = zip(self._checks, await asyncio.gather(*map(_run_check, self._checks.values())), strict=True)

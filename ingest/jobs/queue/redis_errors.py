@@ -11,7 +11,7 @@ from ingest.ingest_errors import QueueUnavailable
 
 @asynccontextmanager
 async def translated(seconds: float) -> AsyncIterator[None]:
-    """Gives the block `seconds`. Raises QueueUnavailable when Redis fails, or takes longer."""
+    """Raises QueueUnavailable if Redis fails in the block, or if the block takes more than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -26,12 +26,13 @@ async def _ignore_progress(_progress: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt at a job.
+    """One attempt at a job. `final_attempt`: the queue makes no other, whatever the count in the job's row.
 
-    `final_attempt`: the queue makes no other, whatever the count in the row. `exclusive`: the queue delivers this
-    job to no other worker meanwhile. If it is `processing`, its worker is dead, or is a command that the queue does not
-    know (`darkroom warm`, `darkroom upload --wait`) and that loses the job. `force`: run the job even if it has ended.
-    `report` tells the queue the progress, 0 to 100.
+    `exclusive`: the queue delivers this job to no other worker meanwhile. So if it is `processing`, either its worker
+    is dead, or a command that the queue does not know of (`darkroom warm`, `darkroom upload --wait`) runs it; the
+    command then loses the job.
+
+    `force`: run the job even if it has ended. `report` tells the queue the progress, 0 to 100.
     """
 
     upload_id: UploadId

@@ -1,4 +1,4 @@
-"""The CDN: it requests missing variants from Darkroom, keeps headers, ignores query strings, accepts invalidations."""
+"""Checks that the CDN requests missing variants from Darkroom, keeps headers, ignores queries and can invalidate."""
 
 import re
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""The database: it answers, and its tables match this version."""
+"""Checks that the database answers and that its tables match this version."""
 
 from ingest.catalog.database import Database, migrations_after
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning

@@ -1,4 +1,4 @@
-"""Database and object store belong together, and what the store keeps of deleted uploads."""
+"""Checks that database and object store belong together, and what the store keeps of deleted uploads."""
 
 from ingest.ingest_errors import InstallationMismatch
 from ingest.installation import Installation
@@ -10,7 +10,7 @@ from proxy.storage.object_store import ObjectStore
 
 
 async def installation_ids(installation: Installation) -> CheckResult:
-    """Other checks report a database or store that cannot be read. Raises InstallationMismatch."""
+    """Checks that both sides have the same id. Skipped if one cannot be read. Raises InstallationMismatch."""
     try:
         ids = await installation.check()
     except InstallationMismatch:
@@ -25,7 +25,7 @@ async def installation_ids(installation: Installation) -> CheckResult:
 
 
 async def versions(store: ObjectStore, *, delete_versions: bool) -> CheckResult:
-    """Says what stays readable after a deletion. Raises StoreUnavailable."""
+    """Checks whether old versions of deleted images stay readable. Raises StoreUnavailable."""
     try:
         is_versioned = await store.is_versioned()
     except StoreUnavailable as error:

@@ -1,4 +1,4 @@
-"""This machine: memory, disk, file descriptors, codecs."""
+"""Checks this machine's memory, disk, file descriptors and codecs."""
 
 import shutil
 from collections.abc import Mapping
@@ -19,7 +19,10 @@ _FEW_FILES, _TOO_FEW_FILES = 1024, 256
 
 
 def memory(settings: Settings, total: int, address_space: int | None) -> CheckResult:
-    """`total`: bytes of the machine or container. `address_space`: bytes allowed to one process, None if unlimited."""
+    """Checks that the memory settings fit the machine.
+
+    `total`: bytes of the machine or container. `address_space`: bytes allowed to one process, None if unlimited.
+    """
     total_mb, wanted = total >> 20, settings.render_memory_mb + settings.hot_cache_mb
     budget = f"RENDER_MEMORY_MB={settings.render_memory_mb} and HOT_CACHE_MB={settings.hot_cache_mb}"
     if wanted > total_mb:
@@ -57,7 +60,7 @@ def room(folder: Path, free_mb: int, settings: Settings) -> CheckResult:
 
 
 def file_descriptors(limit: int | None) -> CheckResult:
-    """`limit`: files and connections that a process may have open, None if unlimited."""
+    """Checks that a process may open enough files and connections. `limit`: how many, None if unlimited."""
     if limit is None:
         return ok("unlimited")
     if limit < _TOO_FEW_FILES:
@@ -68,7 +71,7 @@ def file_descriptors(limit: int | None) -> CheckResult:
 
 
 def codecs(versions: Mapping[str, str]) -> CheckResult:
-    """`versions`: of Pillow's libraries, empty for a missing one."""
+    """Checks that Pillow has every codec. `versions`: of its libraries, empty for a missing one."""
     if lacking := [what for library, what in _LIBRARIES.items() if not versions.get(library)]:
         return failed(f"This Pillow lacks {', '.join(lacking)}: install its wheel, which includes them.")
     return ok(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")

@@ -1,4 +1,4 @@
-"""The object store: every permission that Darkroom needs, under both of its prefixes.
+"""Checks every permission that Darkroom needs in the object store, under both of its prefixes.
 
 Test objects use keys of unknown uploads, so `darkroom gc` removes what a killed doctor leaves behind.
 """
@@ -21,7 +21,7 @@ def _original() -> str:
 
 
 def _variant() -> str:
-    """Returns a key that no edge serves and no listing takes for a variant."""
+    """Returns a key below `images/` that is not a variant's, so edges and listings ignore it."""
     return f"{variants_prefix(new_upload_id())}doctor"
 
 

@@ -65,10 +65,10 @@ def encode_with_search(image: Image.Image, target: Target, exif: bytes | None) -
 
 
 def find_lowest_quality(score: Callable[[int], float], wanted: float, first: int) -> int:
-    """Returns the lowest of QUALITIES whose score is at least `wanted`, or the highest if none is. Tries `first` first.
+    """Returns the lowest of QUALITIES whose score is at least `wanted`, or the highest if none is.
 
-    Assumes that scores rise with quality. Interpolates linearly between two known qualities, but always leaves so few
-    on either side that bisection would end within MAX_ENCODES.
+    Tries `first` first. Assumes that scores rise with quality. Interpolates linearly between two known qualities, but
+    never so close to one of them that the search could take more than MAX_ENCODES.
     """
     low, high = QUALITIES.start - 1, QUALITIES.stop
     low_score = high_score = None
@@ -110,7 +110,7 @@ class _Views:
 
 
 def _searched_part(image: Image.Image) -> Image.Image:
-    """Returns a small image whole, and the middle of a large one, with the same number of pixels in any shape."""
+    """Returns the part to measure: all of a small image, or as many pixels from the middle of a large one."""
     width, height = image.size
     if width * height <= MAX_WHOLE_PIXELS:
         return image
