@@ -91,7 +91,7 @@ class IngestServices:
             try:
                 await self.worker.run(concurrency)
             except InstallationMismatch as error:
-                log.error("worker not started", error=str(error))
+                log.error("worker not started, tried again", error=str(error), retry_in=_RESTART_SECONDS)
             except Exception:  # a server that accepts uploads must keep warming them up
                 log.exception("worker crashed, restarting", retry_in=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)

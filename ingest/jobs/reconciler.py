@@ -30,9 +30,9 @@ class Reconciler:
                 for status in self._last:
                     await self._reconcile_page(status)
             except Unavailable as error:
-                log.warning("job reconciliation failed", error=str(error))
+                log.warning("republishing of stalled jobs failed", error=str(error))
             except Exception:  # this loop must not end
-                log.exception("unhandled error in job reconciliation")
+                log.exception("unhandled error while republishing stalled jobs")
             await asyncio.sleep(_ROUND_SECONDS)
 
     async def _reconcile_page(self, status: JobStatus) -> None:
@@ -49,7 +49,7 @@ class Reconciler:
         except Unavailable:  # the other jobs would fail, too
             raise
         except Exception:  # BullMQ raises plain exceptions
-            log.exception("unhandled error in job reconciliation", upload=job.upload_id)
+            log.exception("unhandled error while republishing a job", upload=job.upload_id)
 
     async def reconcile(self, job: Job) -> None:
         """Republishes a job, or marks it failed if the queue will not deliver it again."""

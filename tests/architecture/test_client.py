@@ -59,5 +59,5 @@ def test_placeholder_of_a_photograph_is_short(name: str) -> None:
     assert len(data_url(opaque(photograph(name))) or "") < 400
 
 
-def test_placeholder_of_a_transparent_picture_is_left_out() -> None:
+def test_placeholder_of_a_transparent_image_is_left_out() -> None:
     assert data_url(transparent()) is None

@@ -174,7 +174,7 @@ class TestForTheGarbageCollector:
         assert {row.upload_id for row in rows if row.is_accepted} == {*accepted}
         assert {row.created_at for row in rows if row.is_accepted} == {NOON}
 
-    async def test_rows_of_an_empty_catalog(self, repository: JobRepository) -> None:
+    async def test_rows_of_an_empty_catalog_are_none(self, repository: JobRepository) -> None:
         assert [row async for row in repository.rows()] == []
 
     async def test_rows_from_a_start_include_it(

@@ -26,7 +26,7 @@ def test_key_is_stored_as_digest_of_key_and_caller(key: str) -> None:
     assert key not in digest(key) or len(key) == 1
 
 
-def test_key_and_caller_are_separated() -> None:
+def test_digest_separates_key_and_caller() -> None:
     assert digest("bc", b"a") != digest("c", b"ab")
 
 

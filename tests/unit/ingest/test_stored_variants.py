@@ -43,7 +43,7 @@ async def test_each_upload_comes_once_with_its_variants(
     assert [each async for each in accepted_ids(repository, C)] == [C, E]
 
 
-async def test_empty_store_and_empty_database(repository: JobRepository) -> None:
+async def test_only_uploads_of_the_database_are_yielded(repository: JobRepository) -> None:
     store = MemoryStore()
     assert await found(store, repository) == {}
 

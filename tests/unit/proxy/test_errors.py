@@ -29,7 +29,7 @@ def documented_parents() -> dict[str, str]:
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 
-def test_error_types_are_found() -> None:
+def test_tests_find_every_error_type() -> None:
     assert proxy_errors.DerivationTimeout in KINDS
     assert len(KINDS) >= 19
 

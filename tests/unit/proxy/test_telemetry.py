@@ -111,7 +111,7 @@ def test_library_log_with_wrong_arguments_does_not_raise(
 
 @pytest.mark.usefixtures("restored_logging")
 @pytest.mark.parametrize(("level", "name"), [(35, "warning"), (50, "critical"), (60, "critical"), (1000, "critical")])
-def test_library_log_of_a_level_of_its_own_has_the_next_lower_one(
+def test_library_log_of_a_custom_level_gets_the_next_lower_level(
     capsys: pytest.CaptureFixture[str], level: int, name: str
 ) -> None:
     configure_logging("json", "info")

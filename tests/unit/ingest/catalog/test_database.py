@@ -209,7 +209,7 @@ class TestAway:
 
         await assert_away(database)
 
-    async def test_database_recovers(self, tmp_path: Path) -> None:
+    async def test_database_works_once_its_folder_exists(self, tmp_path: Path) -> None:
         folder = tmp_path / "later"
         async with opened(folder / "catalog.db") as database:
             with pytest.raises(CatalogUnavailable):

@@ -29,7 +29,7 @@ def test_table_cells_are_neither_control_characters_nor_markup(capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("count", "shown"), [(None, ""), (0, "0 bytes"), (999, "999 bytes"), (112_525, "112.5 kB"), (3_521_004, "3.5 MB")]
 )
-def test_format_size(count: int | None, shown: str) -> None:
+def test_format_size_uses_the_largest_fitting_unit(count: int | None, shown: str) -> None:
     assert format_size(count) == shown
 
 

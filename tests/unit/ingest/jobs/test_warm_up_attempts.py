@@ -152,7 +152,7 @@ class TestJobOfAnotherVersionOrOtherSettings:
         assert outcome.job == (JobStatus.COMPLETE, 100, None)
         assert set(outcome.variants) == {"small.jpg", "small.webp", "small.avif"}
 
-    def test_job_ends_if_nothing_is_standard_any_more(self) -> None:
+    def test_job_completes_if_no_variant_is_standard_any_more(self) -> None:
         outcome = self.outcome(sizes=Sizes(*(replace(size, warm=()) for size in SIZES.values()))).run()
 
         assert outcome.job == (JobStatus.COMPLETE, 100, None)

@@ -193,5 +193,5 @@ class TestPuttingBack:
 
         assert sorted(await store.keys()) == [original_key(upload_id), trash_key(upload_id)]
 
-    async def test_neither_place_has_it(self, store: CountingStore) -> None:
+    async def test_put_back_of_an_unknown_upload_returns_false(self, store: CountingStore) -> None:
         assert await Trash(store).put_back(new_upload_id()) is False

@@ -31,11 +31,11 @@ class TestBounds:
 
         assert body.taken == MAX_PARTS + 1
 
-    async def test_too_many_headers(self) -> None:
+    async def test_too_many_headers_are_malformed(self) -> None:
         assert type(await refusal(multipart(part(FILE, b"x", *[f"X-{n}: y" for n in range(100)])))) is Malformed
 
     @pytest.mark.parametrize("split", [1000, None])
-    async def test_a_header_too_long(self, split: int | None) -> None:
+    async def test_too_long_header_is_malformed(self, split: int | None) -> None:
         long = "x" * 5_000
 
         assert type(await refusal(multipart(part(FILE, b"x", f"X-Long: {long}")), split=split)) is Malformed
@@ -100,7 +100,7 @@ class TestBounds:
 
         assert type(error) is TooLarge
 
-    async def test_too_large_names_the_limit(self) -> None:
+    async def test_too_large_error_names_the_limit(self) -> None:
         assert "at most 1 MB" in str(await refusal(upload_body(bytes(MIB + 1)), max_bytes=MIB))
 
     async def test_too_large_file_is_refused_early(self) -> None:

@@ -79,7 +79,7 @@ class TestBroken:
 
         assert at_once(cut_everywhere()) == {Malformed}
 
-    def test_missing_byte_never_changes_the_picture_silently(self) -> None:
+    def test_missing_byte_never_changes_the_image_silently(self) -> None:
         """If the framing loses a byte, framing bytes must not become part of the file."""
         whole = upload_body(b"picture")
 

@@ -83,7 +83,7 @@ class TestNames:
         assert type(await refusal(body)) is MissingImage
 
     @pytest.mark.promise("B7")
-    async def test_two_pictures_are_malformed(self) -> None:
+    async def test_two_images_are_malformed(self) -> None:
         error = await refusal(multipart(part(FILE, b"one"), part(FILE, b"two")))
 
         assert type(error) is Malformed

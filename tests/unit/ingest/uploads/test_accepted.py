@@ -73,7 +73,7 @@ async def test_original_is_stored_unchanged_with_its_real_type(
 
 
 @pytest.mark.parametrize("format", ["jpeg", "png", "webp"])
-async def test_upload_describes_the_picture(uploads: UploadService, repository: WatchedRepository, format: str) -> None:
+async def test_upload_describes_the_image(uploads: UploadService, repository: WatchedRepository, format: str) -> None:
     file = picture(130, 101, format)
     before = datetime.now(UTC) - timedelta(milliseconds=1)  # SQLite's clock has no more digits
 

@@ -44,7 +44,7 @@ REFUSED: dict[str, tuple[bytes, type[Refused]]] = {
 
 class TestPictures:
     @pytest.mark.parametrize(("file", "kind"), REFUSED.values(), ids=REFUSED)
-    async def test_refused_picture_leaves_nothing(
+    async def test_refused_image_leaves_nothing(
         self, uploads: UploadService, metrics: Metrics, assert_nothing_left: Check, file: bytes, kind: type[Refused]
     ) -> None:
         with pytest.raises(kind) as caught:
@@ -67,7 +67,7 @@ class TestPictures:
         assert ("begin" in {method for method, _ in repository.calls}) is False
         assert store.count("put") == 0
 
-    async def test_undecodable_picture_is_never_stored(self, uploads: UploadService, store: CountingStore) -> None:
+    async def test_undecodable_image_is_never_stored(self, uploads: UploadService, store: CountingStore) -> None:
         with pytest.raises(Undecodable):
             await uploads.receive(chunks_of(JPEG[:-500]))
 

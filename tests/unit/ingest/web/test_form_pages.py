@@ -82,7 +82,7 @@ async def test_accept_header_selects_page_or_json(accept: str | None, html: bool
 
 
 @pytest.mark.heavy
-async def test_accepted_picture_is_shown_with_all_urls(service: Service) -> None:
+async def test_accepted_image_is_shown_with_all_urls(service: Service) -> None:
     answer = await service.upload(picture(), accept=BROWSER)
 
     assert answer.status_code == 201
@@ -157,7 +157,7 @@ async def test_other_clients_get_json_with_vary(service: Service, accept: str) -
     assert taken.headers["vary"] == refused.headers["vary"] == "Accept"
 
 
-async def test_policy_allows_pictures_of_the_cdn_only(service: Service) -> None:
+async def test_policy_allows_images_of_the_cdn_only(service: Service) -> None:
     elsewhere = service.configured(cdn_url="https://cdn.test:8443/pictures")
 
     answer = await elsewhere.upload(picture(), accept=BROWSER)

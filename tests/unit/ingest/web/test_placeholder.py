@@ -98,18 +98,18 @@ def test_cosine_wave_is_recognised(across: int, down: int, thumbhash: str) -> No
         ("3Ug6ORIIiYZ4h4eICIaHUHg=", (1, 8)),
     ],
 )
-def test_shape_follows_the_picture(thumbhash: str, sides: tuple[int, int]) -> None:
+def test_shape_follows_the_image(thumbhash: str, sides: tuple[int, int]) -> None:
     rows = decode(thumbhash)
 
     assert {len(row) for row in rows} == {sides[0]}
     assert len(rows) == sides[1]
 
 
-def test_url_is_short() -> None:
+def test_placeholder_url_is_short() -> None:
     assert len(data_url(PHOTOGRAPH) or "") < 400
 
 
-def test_transparent_picture_has_no_url() -> None:
+def test_transparent_image_has_no_url() -> None:
     assert data_url("lVqDBQA412iId36AZ9d4f433B1iHeICJVw==") is None
 
 

@@ -79,7 +79,7 @@ class TestBodies:
     @pytest.mark.promise("B1", "B7")
     @pytest.mark.parametrize(("body", "status", "code"), REFUSED.values(), ids=REFUSED)
     @pytest.mark.parametrize("step", [1000, None])
-    async def test_is_refused_with_a_reason(
+    async def test_invalid_upload_is_refused_with_a_reason(
         self, service: Service, body: bytes, status: int, code: str, step: int | None
     ) -> None:
         pieces = [body[at : at + (step or len(body))] for at in range(0, len(body), step or len(body) or 1)]
@@ -250,7 +250,7 @@ class TestHangingUp:
 
         problem(exchange, 400, "aborted")
 
-    async def test_disconnect_after_the_closing_boundary(self, service: Service) -> None:
+    async def test_disconnect_after_the_closing_boundary_is_aborted(self, service: Service) -> None:
         exchange = await send(service, Exchange([upload_body(picture())], ends=False, hangs_up=True))
 
         problem(exchange, 400, "aborted")

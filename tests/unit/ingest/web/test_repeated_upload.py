@@ -75,7 +75,7 @@ async def test_warm_up_progress_does_not_change_the_response(service: Service) -
     assert (await send(service, "warm")).json() == first.json()
 
 
-async def test_same_picture_without_key_is_another_upload(service: Service) -> None:
+async def test_same_image_without_key_is_another_upload(service: Service) -> None:
     ids = {(await service.upload(picture())).json()["uploadId"] for _ in range(2)}
 
     assert len(ids) == 2
@@ -95,7 +95,9 @@ async def test_other_bytes_with_the_same_key_are_refused(service: Service) -> No
     ("file", "status", "code"),
     [(b"", 422, "key_reused"), (b"GIF89a" + bytes(100), 422, "key_reused"), (bytes((1 << 20) + 1), 413, "too_large")],
 )
-async def test_repeat_has_the_same_limits(service: Service, file: bytes, status: int, code: str) -> None:
+async def test_invalid_repeat_is_refused_like_a_first_upload(
+    service: Service, file: bytes, status: int, code: str
+) -> None:
     await send(service, "bounded")
 
     assert_problem(await send(service, "bounded", file), status, code)

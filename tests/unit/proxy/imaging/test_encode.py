@@ -215,7 +215,7 @@ def test_same_pixels_give_the_same_bytes(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", Format)
-def test_image_info_is_not_written(format: Format) -> None:
+def test_pillows_image_info_is_not_written(format: Format) -> None:
     image = sized("rocket.jpg")
     said = image.copy()
     said.info = {"comment": b"hello", "icc_profile": b"profile", "exif": b"Exif\0\0", "xmp": b"<x/>", "dpi": (300, 300)}

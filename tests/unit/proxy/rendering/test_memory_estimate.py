@@ -151,7 +151,7 @@ def test_coefficients_add_to_the_pixels_but_not_to_the_file() -> None:
     assert megabytes("jpeg", 5000, 5000, 150, coefficients=100 * MB, file_bytes=10 * MB) == pytest.approx(plain + 100)
 
 
-def test_webp_file_counts_twice() -> None:
+def test_webp_estimate_counts_the_file_twice() -> None:
     plain = megabytes("webp lossy", 5000, 5000, 150)
 
     assert megabytes("webp lossy", 5000, 5000, 150, file_bytes=10 * MB) == pytest.approx(plain + 20)

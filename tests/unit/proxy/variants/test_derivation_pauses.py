@@ -87,7 +87,7 @@ async def test_only_the_failed_variant_is_paused(pauses: DerivationPauses) -> No
     assert await pause(pauses, WEBP, AVIF) == 10
 
 
-async def test_success_ends_the_row_of_failures(pauses: DerivationPauses) -> None:
+async def test_success_resets_the_count_of_failures(pauses: DerivationPauses) -> None:
     for _ in range(3):
         await pauses.record_failure(UPLOAD, AVIF)
     await pauses.record_success(UPLOAD, AVIF)

@@ -58,7 +58,7 @@ def test_measured_quality_round_trips_through_metadata() -> None:
     ],
     ids=str,
 )
-def test_malformed_or_missing_measure_is_none(metadata: dict[str, str]) -> None:
+def test_malformed_or_missing_measurement_is_none(metadata: dict[str, str]) -> None:
     assert stored({"recipe": "a1b2c3"} | metadata).measured is None
 
 

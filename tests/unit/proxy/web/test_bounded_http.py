@@ -149,7 +149,7 @@ class TestHeads:
             assert await client.closed_while_dripping()
 
     @pytest.mark.heavy
-    async def test_second_head_has_the_same_deadline(self, connected: Connect) -> None:
+    async def test_second_request_of_a_connection_has_the_same_head_deadline(self, connected: Connect) -> None:
         async with connected(Hasty) as client:
             await client.send(GET + b"\r\n")
             assert await client.answer() == (200, b"ok")

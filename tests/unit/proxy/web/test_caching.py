@@ -79,7 +79,7 @@ class TestNotModified:
         assert is_not_modified(ETAG, MODIFIED, None, since)
 
     @pytest.mark.parametrize("since", [EARLIER, *NOT_DATES])
-    def test_date_before_the_change_or_malformed_is_modified(self, since: str) -> None:
+    def test_date_before_the_change_or_malformed_counts_as_modified(self, since: str) -> None:
         assert not is_not_modified(ETAG, MODIFIED, None, since)
 
     @pytest.mark.parametrize("since", DATES_BEYOND_ALL_CALENDARS)

@@ -131,7 +131,7 @@ async def test_response_that_depends_on_query_fails(queried: Answer) -> None:
     assert "leave queries out" in judged.remark
 
 
-async def test_no_stored_variant_is_skipped_without_request() -> None:
+async def test_check_without_a_stored_variant_is_skipped_without_request() -> None:
     cdn = FakeCdn(answer(500, {}))
 
     judged = await stored(cdn, name="bygone.jpg")

@@ -49,11 +49,11 @@ async def test_unavailable_clock_is_left_out() -> None:
     assert "store" not in judged.remark
 
 
-async def test_no_readable_clock_warns() -> None:
+async def test_check_without_a_readable_clock_warns() -> None:
     assert (await clocks({"store": away})).verdict is Verdict.WARNING
 
 
-async def test_no_other_clock_is_skipped() -> None:
+async def test_check_without_other_clocks_is_skipped() -> None:
     judged = await clocks({})
 
     assert judged.verdict is Verdict.SKIPPED

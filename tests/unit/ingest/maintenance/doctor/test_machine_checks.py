@@ -30,7 +30,9 @@ def settings(**values: Any) -> Settings:
         (2048, 512, Verdict.OK, ""),
     ],
 )
-def test_memory(total_mb: int, address_space_mb: int | None, verdict: Verdict, words: str) -> None:
+def test_memory_check_returns_verdict_and_advice(
+    total_mb: int, address_space_mb: int | None, verdict: Verdict, words: str
+) -> None:
     address_space = address_space_mb and address_space_mb << 20
 
     judged = machine_checks.memory(settings(), total_mb << 20, address_space)
@@ -72,7 +74,7 @@ async def test_unwritable_folder_fails_and_is_named(tmp_path: Path) -> None:
     ("limit", "verdict"),
     [(None, Verdict.OK), (65_536, Verdict.OK), (1024, Verdict.OK), (1023, Verdict.WARNING), (255, Verdict.FAILED)],
 )
-def test_file_descriptors(limit: int | None, verdict: Verdict) -> None:
+def test_file_descriptor_check_returns_verdict_and_advice(limit: int | None, verdict: Verdict) -> None:
     judged = machine_checks.file_descriptors(limit)
 
     assert judged.verdict is verdict
