@@ -52,13 +52,13 @@ class TestList:
 
         assert await keys(object_store, variants_prefix(upload_id)) == [f"images/{upload_id}/small.png"]
 
-    async def test_list_of_several_pages_deleted_meanwhile(
+    async def test_list_of_several_pages_may_be_deleted_meanwhile(
         self, object_store: ObjectStore, upload_id: UploadId
     ) -> None:
         await delete_while_listing(object_store, upload_id, OVER_A_PAGE)
 
     @pytest.mark.slow
-    async def test_list_of_several_full_s3_pages_deleted_meanwhile(
+    async def test_list_of_several_full_s3_pages_may_be_deleted_meanwhile(
         self, seaweed: None, seaweedfs: SeaweedServer, upload_id: UploadId
     ) -> None:
         store = seaweed_store(seaweedfs)
@@ -82,7 +82,7 @@ async def delete_while_listing(store: ObjectStore, upload_id: UploadId, number: 
 
 
 class TestFolders:
-    async def test_folders_below_a_prefix_in_order_once_each(
+    async def test_folders_lists_each_folder_once_in_order(
         self, object_store: ObjectStore, upload_id: UploadId
     ) -> None:
         base = f"images/{upload_id}/"
@@ -91,10 +91,10 @@ class TestFolders:
 
         assert [name async for name in object_store.folders(base)] == ["a", "b", "d"]
 
-    async def test_no_folders_below_an_unknown_prefix(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_folders_of_an_unknown_prefix_are_none(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         assert [name async for name in object_store.folders(f"images/{upload_id}/")] == []
 
-    async def test_more_folders_than_a_page(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_folders_lists_more_than_a_page(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         base = f"images/{upload_id}/"
         names = [f"{number:04}" for number in range(OVER_A_PAGE)]
         await asyncio.gather(*(object_store.put(f"{base}{name}/x", b"", content_type="image/png") for name in names))

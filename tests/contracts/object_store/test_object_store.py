@@ -148,7 +148,9 @@ class TestMissing:
         )
         assert not target.exists()
 
-    async def test_prefix_is_not_a_key(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_head_and_get_of_a_prefix_raise_object_not_found(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
         key, prefix = f"images/{upload_id}/medium.webp", f"images/{upload_id}"
         await object_store.put(key, b"x", content_type="image/webp")
 
@@ -204,7 +206,7 @@ class TestCopy:
         assert replace(copied.info, key=source, last_modified=original.info.last_modified) == original.info
         assert copied.info.last_modified >= original.info.last_modified
 
-    async def test_copy_overwrites(self, object_store: ObjectStore, upload_id: UploadId) -> None:
+    async def test_copy_overwrites_the_target(self, object_store: ObjectStore, upload_id: UploadId) -> None:
         source, target = original_key(upload_id), trash_key(upload_id)
         await object_store.put(source, b"new", content_type="image/webp")
         await object_store.put(target, b"old and longer", content_type="image/png")

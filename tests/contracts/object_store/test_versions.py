@@ -27,7 +27,7 @@ class TestVersions:
         assert await keys(object_store, variants_prefix(upload_id)) == []
         assert await keys(object_store, original_key(other)) == [original_key(other)]
 
-    async def test_store_of_the_tests_keeps_no_versions(self, object_store: ObjectStore) -> None:
+    async def test_unversioned_store_is_not_versioned(self, object_store: ObjectStore) -> None:
         assert not await object_store.is_versioned()
 
 
