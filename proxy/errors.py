@@ -110,7 +110,7 @@ class Unavailable(ServiceError):
 
 
 class StoreUnavailable(Unavailable):
-    """`reason`: a metric label, from a small fixed set.
+    """The object store failed. `reason`: a metric label, from a small fixed set.
 
     `is_outage`: the store was silent, unreachable, failing or throttling, so other requests will probably fail as well.
     False for an answer about one request, such as a refused key.

@@ -20,7 +20,7 @@ class StoredId:
 
 
 class InstallationTable:
-    """Every method is one transaction and raises CatalogUnavailable if the database fails."""
+    """Reads and writes the id. Every method is one transaction and raises CatalogUnavailable if the database fails."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -32,7 +32,7 @@ _CATALOG_DELAY = 1  # seconds between attempts to record a result
 
 
 class WarmUp:
-    """Runs jobs to `complete` or `failed`."""
+    """Derives the standard variants of uploads: runs each job until it is `complete` or `failed`."""
 
     def __init__(
         self, repository: JobRepository, variant_service: VariantService, sizes: Sizes, tracing: Tracing | None = None

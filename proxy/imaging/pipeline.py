@@ -1,6 +1,6 @@
 """Renders an original to its variants, in named steps.
 
-    open_image   checks the header against the limits                       (limits)
+    open_image     checks the header against the limits                       (limits)
     decode         EXIF; pixels at a reduced scale, in plain channels         (decode, vips, alpha)
     resize         one Lanczos pass over the visible part, alpha premultiplied
     to_srgb, drop_redundant_channels, turn_upright: on the small image, where they are cheap

@@ -62,7 +62,7 @@ _REASONS = frozenset({*_ANSWERS, *_OUTAGE_CODES})
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raises StoreUnavailable, ObjectNotFound or ObjectExists.
+    """Turns botocore's exceptions in the block into StoreUnavailable, ObjectNotFound or ObjectExists.
 
     Runs inside the thread, so that the bulkhead sees the result of a call whose caller has timed out.
     """

@@ -130,7 +130,7 @@ def digest(path: Path) -> str:
 
 
 async def check_original(store: ObjectStore, upload_id: UploadId) -> None:
-    """Raises UnknownUpload, OriginalDamaged or StoreUnavailable if there is no original to download."""
+    """Checks that there is an original to download. Raises UnknownUpload, OriginalDamaged or StoreUnavailable."""
     with _translated():
         await store.head(original_key(upload_id))
 

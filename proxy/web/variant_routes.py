@@ -229,7 +229,7 @@ def _build_head(etag: str, modified: datetime, cache_tag: str, name: str, size: 
 
 @lru_cache(256)
 def _encode_header(name: str, value: str) -> Header:
-    """Returns the same object for the same header, since most headers are equal for all variants."""
+    """Encodes a header for ASGI. Equal headers share one object, since most are equal for all variants."""
     return name.lower().encode(), value.encode()
 
 

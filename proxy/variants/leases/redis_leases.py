@@ -84,7 +84,7 @@ class RedisLeaseStore:
         await self._redis.aclose()
 
     async def _acquire(self, lock: Lock, *, wait: bool) -> bool | None:
-        """Whether the lease was acquired; None if Redis failed."""
+        """Returns whether the lease was acquired; None if Redis failed."""
         if monotonic() < self._backoff_until:
             return None
         try:

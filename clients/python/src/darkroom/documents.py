@@ -13,7 +13,7 @@ class Dimensions(TypedDict):
 
 
 class Placeholder(TypedDict):
-    """A ThumbHash in base64, a colour as `#rrggbb`, and a preview as a `data:` URL; None for transparent images."""
+    """A ThumbHash in base64, a colour as `#rrggbb`, and a preview: a `data:` URL, or None for transparent images."""
 
     thumbhash: str
     color: str
