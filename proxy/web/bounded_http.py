@@ -4,6 +4,8 @@ uvicorn leaves these to a reverse proxy. Why they are here: docs/decisions/0018-
 """
 
 import asyncio
+import re
+from collections.abc import Callable
 
 from starlette.responses import Response
 from typing_extensions import override
@@ -15,6 +17,7 @@ from proxy.web.problems import BAD_REQUEST, HEADERS_TOO_LARGE, problem_response
 HEAD_BYTES = 32 * 1024
 """Request line and headers. CloudFront, and nginx as configured here, forward at most this much."""
 HEAD_LINES = 100
+_HOST = re.compile(rb"(\[[\w.:%~-]+\]|[\w.~!$&'()*+,;=%-]+)(:\d*)?")  # RFC 3986: host and port
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -22,7 +25,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     `head_seconds`: for the rest of a request while no response is pending (a body that is being read has its own
     deadlines). `send_seconds`: for reading some part of a response. Heads beyond the limits get 431 and malformed HTTP
-    gets 400, as problem documents.
+    gets 400, as problem documents, also without exactly one valid `Host`.
     """
 
     head_seconds = 10.0  # the same as in nginx.conf
@@ -31,7 +34,8 @@ class BoundedHttp(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio passes no other type
         super().connection_made(transport)
         self._head_bytes = 0
-        self._in_head = self._oversized = False
+        self._in_head = False
+        self._refusal: Callable[[], Response] = malformed_http
         self._request_incomplete = True
         self._request_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
@@ -46,7 +50,9 @@ class BoundedHttp(HttpToolsProtocol):
         self._head_bytes += len(data) if self._in_head else 0
         super().data_received(data)  # also stops uvicorn's keep-alive timer
         if self._in_head and self._head_bytes > HEAD_BYTES:
-            self._oversized = True
+            self._refusal = headers_too_large
+            self.send_400_response("")
+        elif self._ends_http_09_request(data):
             self.send_400_response("")
         elif self.cycle is not None and not self.cycle.response_complete:
             return
@@ -66,10 +72,15 @@ class BoundedHttp(HttpToolsProtocol):
         self._in_head, self._head_bytes = False, 0
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > HEAD_BYTES or len(self.headers) > HEAD_LINES:
-            self._oversized = True
+            self._refusal = headers_too_large
             raise ValueError  # stops the parser; uvicorn then calls send_400_response
         if self.parser.get_http_version() not in ("1.0", "1.1"):
             raise ValueError  # the parser accepts HTTP/0.9, whose responses have no head
+        hosts = [value for name, value in self.headers if name == b"host"]
+        is_optional = self.parser.get_http_version() == "1.0"
+        if len(hosts) > 1 or not (hosts or is_optional) or not all(map(_HOST.fullmatch, hosts)):
+            self._refusal = bad_host
+            raise ValueError
         self._stop_request_timer()
         super().on_headers_complete()
 
@@ -88,7 +99,7 @@ class BoundedHttp(HttpToolsProtocol):
                 return
             cycle.disconnected = True  # discards the app's response, which comes too late
             cycle.message_event.set()
-        self.transport.write(_serialize(headers_too_large() if self._oversized else malformed_http()))
+        self.transport.write(_serialize(self._refusal()))
         self.transport.close()
 
     def pause_writing(self) -> None:
@@ -100,6 +111,12 @@ class BoundedHttp(HttpToolsProtocol):
         if self._reader_timer:
             self._reader_timer.cancel()
             self._reader_timer = None
+
+    def _ends_http_09_request(self, data: bytes) -> bool:
+        """Whether a connection begins with a line without a version. The parser would wait for headers."""
+        if not self._in_head or not data.endswith(b"\n") or self.transport.is_closing():
+            return False
+        return bool(self.url) and self.parser.get_http_version() == "0.0"
 
     def _start_request_timer(self) -> None:
         if self._request_timer is None:
@@ -127,6 +144,10 @@ class BoundedHttp(HttpToolsProtocol):
 
 def malformed_http() -> Response:
     return problem_response(BAD_REQUEST, "The request is not valid HTTP (RFC 9112).")
+
+
+def bad_host() -> Response:
+    return problem_response(BAD_REQUEST, "Send one `Host` header with a host and, if needed, a port (RFC 9112).")
 
 
 def headers_too_large() -> Response:

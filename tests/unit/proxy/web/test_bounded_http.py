@@ -238,6 +238,60 @@ class TestHeads:
             assert (status, json.loads(body)["code"]) == (400, "bad_request")
             assert await client.closed()
 
+    @pytest.mark.promise("D5")
+    async def test_http_09_is_400_after_its_only_line(self, connected: Connect) -> None:
+        for pieces in ([b"GET /\r\n"], [b"GET /\n"], [b"GET /", b"\r\n"]):
+            async with connected() as client:
+                for piece in pieces:
+                    await client.send(piece)
+                    await asyncio.sleep(0.01)
+
+                assert (await client.answer())[0] == 400
+                assert await client.closed()
+
+    @pytest.mark.promise("D4")
+    @pytest.mark.parametrize(
+        "hosts",
+        [
+            [],
+            ["a", "b"],
+            ["a", "a"],
+            [""],
+            ["a b/<>"],
+            ["a/b"],
+            ["user@a"],
+            ["a:b"],
+            ["a:1:2"],
+            ["[::1"],
+            ["a\xe9"],
+            ["http://a"],
+        ],
+    )
+    async def test_missing_repeated_or_invalid_host_is_400(self, connected: Connect, hosts: list[str]) -> None:
+        async with connected() as client:
+            lines = ["GET / HTTP/1.1", *(f"Host: {host}" for host in hosts), "", ""]
+            await client.send("\r\n".join(lines).encode("latin-1"))
+
+            status, body = await client.answer()
+            assert (status, json.loads(body)["code"]) == (400, "bad_request")
+            assert "`Host`" in json.loads(body)["detail"]
+            assert await client.closed()
+
+    @pytest.mark.parametrize(
+        "host", ["a", "a.test:8000", "A_b.test.", "127.0.0.1:80", "[::1]:8000", "xn--bcher-kva.test:"]
+    )
+    async def test_valid_host_is_accepted(self, connected: Connect, host: str) -> None:
+        async with connected() as client:
+            await client.send(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+
+            assert await client.answer() == (200, b"ok")
+
+    async def test_http_10_needs_no_host(self, connected: Connect) -> None:
+        async with connected() as client:
+            await client.send(b"GET / HTTP/1.0\r\n\r\n")
+
+            assert await client.answer() == (200, b"ok")
+
     @pytest.mark.parametrize("garbage", [b"--BB\r\nfoo: bar\r\n\r\n", b"\0" * 100, b"GET / HTTP/2.0\r\n\r\n"])
     async def test_malformed_data_after_a_complete_request_does_not_affect_it(
         self, connected: Connect, garbage: bytes, caplog: pytest.LogCaptureFixture
