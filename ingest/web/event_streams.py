@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from typing import Any
 
 from sse_starlette import EventSourceResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable, TooManyStreams
@@ -40,7 +40,9 @@ class EventStreams:
             raise TooManyStreams("Too many clients follow uploads. Ask for the status instead, or try again later.")
         self._open += 1
         self._gauge.set(self._open)
-        return EventStream(EventSourceResponse(self._follow(known), headers=headers), self._on_end)
+        response = EventSourceResponse(self._follow(known), headers=headers)
+        del response.headers["connection"]  # "keep-alive" is for the server to say, and wrong in HTTP/1.0
+        return EventStream(response, self._on_end)
 
     def _on_end(self) -> None:
         self._open -= 1
@@ -67,15 +69,27 @@ class EventStreams:
 
 
 class EventStream:
-    """A response that frees its place among the streams however it ends, even before the first event."""
+    """A response that frees its place among the streams however it ends, even before the first event.
+
+    Completes the stream if the server stops: sse-starlette stops in the middle of it, which servers report as an error.
+    """
 
     def __init__(self, response: EventSourceResponse, on_end: Callable[[], None]) -> None:
         self._response = response
         self._on_end = on_end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_open = False
+
+        async def watched(message: Message) -> None:
+            nonlocal is_open
+            await send(message)
+            is_open = message["type"] == "http.response.start" or message.get("more_body", False)
+
         try:
-            await self._response(scope, receive, send)
+            await self._response(scope, receive, watched)
+            if is_open:
+                await send({"type": "http.response.body", "body": b""})
         finally:
             self._on_end()
 

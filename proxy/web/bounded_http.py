@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from starlette.responses import Response
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from proxy.web.middleware.security_headers import secured
 from proxy.web.problems import BAD_REQUEST, HEADERS_TOO_LARGE, problem_response
@@ -77,12 +78,14 @@ class BoundedHttp(HttpToolsProtocol):
         if self.parser.get_http_version() not in ("1.0", "1.1"):
             raise ValueError  # the parser accepts HTTP/0.9, whose responses have no head
         hosts = [value for name, value in self.headers if name == b"host"]
-        is_optional = self.parser.get_http_version() == "1.0"
-        if len(hosts) > 1 or not (hosts or is_optional) or not all(map(_HOST.fullmatch, hosts)):
+        is_old = self.parser.get_http_version() == "1.0"
+        if len(hosts) > 1 or not (hosts or is_old) or not all(map(_HOST.fullmatch, hosts)):
             self._refusal = bad_host
             raise ValueError
         self._stop_request_timer()
         super().on_headers_complete()
+        if is_old:
+            self.cycle.send = _Unchunked(self.cycle).send  # type: ignore[method-assign] # uvicorn has no setting for it
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -140,6 +143,27 @@ class BoundedHttp(HttpToolsProtocol):
             self._watch_reader()
         else:
             self.transport.abort()
+
+
+class _Unchunked:
+    """Sends a response without Content-Length as HTTP/1.0 knows it: its end is the end of the connection.
+
+    uvicorn would send chunks, which HTTP/1.0 does not have.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._send = cycle.send
+        self._has_length = True
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start":
+            self._has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", []))
+            if not self._has_length:
+                self._cycle.chunked_encoding = False
+        elif message["type"] == "http.response.body" and not self._has_length:
+            self._cycle.expected_content_length = len(message.get("body", b""))
+        await self._send(message)
 
 
 def malformed_http() -> Response:

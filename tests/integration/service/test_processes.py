@@ -1,11 +1,12 @@
 """Several processes on one data folder: changes in one reach the others."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.client import completed, until, upload
+from tests.client import GUARD, completed, until, upload
 from tests.cluster import TINY, small_picture
 from tests.http_client import http
 from tests.service import PATIENT, Service, darkroom
@@ -17,6 +18,21 @@ def test_two_server_processes_share_one_data_folder(tmp_path: Path) -> None:
         for upload_id in [upload(service, small_picture(seed)) for seed in range(4)]:
             completed(service, upload_id)
             assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
+
+
+def test_stopping_server_ends_event_streams_without_an_error(tmp_path: Path) -> None:
+    with Service(tmp_path, WARM_UP="false", LOG_FORMAT="json", **PATIENT) as service:
+        events = f"{service.url}/images/{upload(service, small_picture(1))}/events"
+        with http.stream("GET", events, timeout=GUARD) as first, http.stream("GET", events, timeout=GUARD) as second:
+            streams = [stream.iter_text() for stream in (first, second)]
+            assert ['"status": "pending"' in next(stream) for stream in streams] == [True, True]
+            service.terminate()
+            for stream in streams:
+                list(stream)  # a stream that is cut off raises RemoteProtocolError
+        service.wait()
+
+        levels = {json.loads(line)["level"] for line in service.log().splitlines() if line.startswith("{")}
+        assert levels == {"info"}
 
 
 class TestRoles:

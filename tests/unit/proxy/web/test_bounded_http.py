@@ -28,7 +28,7 @@ class Hasty(BoundedHttp):
 
 class App:
     """Answers `ok` at once, or `LARGE` bytes to `/large`, or to `/body` the number of bytes that were sent; `/events`
-    never ends.
+    never ends, `/pieces` has no length.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -43,6 +43,11 @@ class App:
             await send({"type": "http.response.body", "body": b"event", "more_body": True})
             while (await receive())["type"] != "http.disconnect":
                 pass
+            return
+        if scope["path"] == "/pieces":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"one", "more_body": True})
+            await send({"type": "http.response.body", "body": b"two"})
             return
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -312,6 +317,30 @@ class TestHeads:
             assert (await client.answer())[0] == 400
             assert await client.closed()
         assert "Traceback" not in caplog.text
+
+
+class TestHttp10:
+    async def test_response_without_a_length_ends_with_the_connection(self, connected: Connect) -> None:
+        async with connected() as client:
+            await client.send(b"GET /pieces HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+
+            head, _, body = (await client.reader.read()).partition(b"\r\n\r\n")
+            assert body == b"onetwo"
+            assert b"transfer-encoding" not in head.lower()
+            assert b"connection: close" in head.lower()
+
+    async def test_response_without_a_length_is_chunked_in_http_11(self, connected: Connect) -> None:
+        async with connected() as client:
+            await client.send(b"GET /pieces HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+
+            assert (await client.reader.read()).endswith(b"\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+
+    async def test_response_with_a_length_has_it(self, connected: Connect) -> None:
+        async with connected() as client:
+            await client.send(b"GET / HTTP/1.0\r\n\r\n")
+
+            assert await client.answer() == (200, b"ok")
+            assert await client.closed()
 
 
 class TestBodies:
