@@ -1,5 +1,6 @@
 """Ingest's HTTP routes: upload, show, status, events, list, delete."""
 
+import re
 from datetime import timedelta
 
 from starlette.datastructures import Headers
@@ -112,17 +113,10 @@ class UploadRoutes:
         return self._streams.stream(known, _NO_STORE)
 
     async def newest(self, request: Request) -> Response:
-        malformed = Malformed("`limit` must be a number, `cursor` the `cursor` of an earlier page.")
         try:
-            limit = int(request.query_params.get("limit", str(PAGE)))
-        except ValueError:
-            raise malformed from None
-        try:
-            page = await self._repository.newest(
-                min(max(limit, 1), MAX_PAGE), request.query_params.get("cursor") or None
-            )
+            page = await self._repository.newest(_limit(request), request.query_params.get("cursor") or None)
         except InvalidCursor:
-            raise malformed from None
+            raise Malformed("`cursor` must be the `cursor` of an earlier page.") from None
         return JSONResponse(self._serializer.page(page), headers=_NO_STORE)
 
     async def delete(self, request: Request) -> Response:
@@ -145,6 +139,14 @@ def _upload_id(request: Request) -> UploadId:
         raise UnknownUpload("An upload id must be a lower-case UUID.")
     note(request.scope, upload=upload_id)
     return upload_id
+
+
+def _limit(request: Request) -> int:
+    """Raises Malformed."""
+    text = request.query_params.get("limit", str(PAGE))
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE:
+        raise Malformed(f"`limit` must be a whole number from 1 to {MAX_PAGE}.")
+    return int(text)
 
 
 def _content_length(request: Request) -> int:
