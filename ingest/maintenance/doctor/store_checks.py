@@ -4,7 +4,7 @@ Test objects use keys of unknown uploads, so `darkroom gc` removes what a killed
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
@@ -35,16 +35,30 @@ async def _stored(store: ObjectStore, key: str) -> AsyncIterator[None]:
             "It lacks an object that was just stored: use a store with read-after-write consistency."
         ) from error
     finally:
+        await _clean_up(store, key)
+
+
+async def _clean_up(store: ObjectStore, key: str) -> None:
+    """Deletes what a check stored. Whether the store deletes is for `round_trip` alone to judge."""
+    with suppress(StoreUnavailable):
         await store.delete(key)
 
 
 async def round_trip(store: ObjectStore) -> CheckResult:
     """Checks that writing, reading and deleting work."""
     for key in (_original(), _variant()):
+        prefix = f"{key.split('/')[0]}/"
         async with _stored(store, key):
             stored = await store.get(key)
-        if stored.body != _BODY or stored.info.metadata.get("recipe") != _METADATA["recipe"]:
-            return failed(f"It returns bytes or metadata that differ from what was stored under {key.split('/')[0]}/.")
+            if stored.body != _BODY or stored.info.metadata.get("recipe") != _METADATA["recipe"]:
+                return failed(f"It returns bytes or metadata that differ from what was stored under {prefix}.")
+            try:
+                await store.delete(key)
+            except StoreUnavailable as error:
+                return failed(
+                    f"It writes and reads, but does not delete under {prefix}: {error} "
+                    "Grant s3:DeleteObject there, and use no Object Lock."
+                )
         if await look_up(store, key):
             return failed("It still has an object that was deleted: use a store with read-after-write consistency.")
     return ok("writes, reads and deletes")
@@ -77,7 +91,7 @@ async def conditional_writes(store: ObjectStore) -> CheckResult:
         except ObjectExists:
             return ok("supported")
     finally:
-        await store.delete(key)
+        await _clean_up(store, key)
     return warning(
         "This store ignores If-None-Match: leases alone prevent duplicate work; variants stay correct. "
         "A newer version may support it."

@@ -94,7 +94,7 @@ async def test_round_trip_uses_both_prefixes() -> None:
 
     for method in ("put", "get", "delete", "head"):
         prefixes = [key.split("/")[0] + "/" for name, key in store.calls if name == method]
-        assert prefixes == [ORIGINALS_PREFIX, VARIANTS_PREFIX]
+        assert [*dict.fromkeys(prefixes)] == [ORIGINALS_PREFIX, VARIANTS_PREFIX]
 
 
 async def test_leftovers_of_a_killed_doctor_are_orphans_and_no_variants() -> None:
@@ -116,6 +116,19 @@ async def test_store_that_loses_metadata_fails() -> None:
 
     assert judged.verdict is Verdict.FAILED
     assert "metadata" in judged.remark
+
+
+async def test_store_that_refuses_deletes_fails_only_the_round_trip() -> None:
+    store = CountingStore()
+    store.fail("delete", 1_000_000)
+
+    judged = [await check(store) for check in ALL]
+
+    assert [one.verdict for one in judged] == [Verdict.FAILED, Verdict.OK, Verdict.OK]
+    assert "does not delete under originals/" in judged[0].remark
+    assert "told to fail" in judged[0].remark
+    assert "s3:DeleteObject" in judged[0].remark
+    assert await checks.clock(store)
 
 
 async def test_store_that_keeps_deleted_objects_fails() -> None:
