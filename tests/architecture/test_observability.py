@@ -52,7 +52,7 @@ def series() -> Iterator[tuple[str, set[str]]]:
     for name, (kind, labels) in METRICS.items():
         for suffix in SUFFIXES[kind]:
             extra = {"le"} if suffix == "_bucket" else set()
-            yield name.removesuffix("_total") + suffix, labels | extra | {"job", "instance"}
+            yield name.removesuffix("_total") + suffix, labels | extra | {"job", "instance", "environment"}
 
 
 def names(expression: str) -> set[str]:
@@ -84,6 +84,28 @@ def test_expression_uses_existing_series_and_labels(expression: str) -> None:
         assert set(re.findall(r'(\w+)\s*[=!]~?"', matchers)) <= known[name]
     grouped = {label for by in re.findall(r"by \(([^)]*)\)", expression) for label in by.split(", ")}
     assert grouped <= set().union(*(known[name] for name in names(expression))) if names(expression) else True
+
+
+@pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
+def test_panel_shows_the_chosen_environments(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        selectors = re.findall(r"\b(?:darkroom|process)_\w+(?:\{([^}]*)\})?", target["expr"])
+        assert selectors
+        assert all('environment=~"$environment"' in matchers for matchers in selectors), target["expr"]
+
+
+def test_every_environment_is_chosen_where_none_is_labelled() -> None:
+    [variable] = [one for one in DASHBOARD["templating"]["list"] if one["name"] == "environment"]
+    assert (variable["includeAll"], variable["allValue"]) == (True, ".*")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_alert_is_about_one_environment_and_names_it(rule: dict[str, Any]) -> None:
+    for aggregation in re.findall(r"\b(?:sum|max|min|avg|count)\b[^(]*\(", rule["expr"]):
+        assert "by" in aggregation, rule["expr"]
+    for grouped in re.findall(r"by \(([^)]*)\)", rule["expr"]):
+        assert "environment" in grouped.split(", ")
+    assert rule["annotations"]["summary"].startswith("{{ with $labels.environment }}{{ . }}: {{ end }}")
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: panel["title"])
