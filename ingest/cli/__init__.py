@@ -20,7 +20,8 @@ _HELP = text(
     ["darkroom serve", "darkroom upload --wait photo.jpg", "darkroom doctor"],
 )
 _EDGE_HELP = text(
-    "Print the edge's path rules for exactly the configured sizes.", ["darkroom edge nginx > variants.conf"]
+    "Print the edge's rules for exactly the configured sizes and the largest upload.",
+    ["darkroom edge nginx > variants.conf"],
 )
 
 GROUPS = {

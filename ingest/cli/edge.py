@@ -13,7 +13,8 @@ from ingest.edge import rules
 @examples("darkroom edge nginx > variants.conf")
 def nginx() -> None:
     """Print the variants.conf that nginx.conf includes."""
-    typer.echo(rules.nginx(load().sizes), nl=False)
+    settings = load()
+    typer.echo(rules.nginx(settings.sizes, settings.max_upload_mb), nl=False)
 
 
 @examples(

@@ -1,6 +1,6 @@
 """The edge's path rules for exactly the configured sizes and formats: an nginx include, a CloudFront function.
 
-Both reject every other spelling at the edge and resolve `.auto` from `Accept`.
+Both reject every other spelling at the edge and resolve `.auto` from `Accept`. nginx also limits the size of uploads.
 """
 
 import re
@@ -12,9 +12,12 @@ _FOLDER = Path(__file__).parent
 _CODE = re.compile(r"^( *)FunctionCode: \|\n(?:\1 +.*\n|\n)+", re.MULTILINE)
 
 
-def nginx(sizes: Sizes) -> str:
-    """Returns the file that `nginx.conf` includes."""
-    return _fill("variants.conf", sizes)
+def nginx(sizes: Sizes, max_upload_mb: int) -> str:
+    """Returns the file that `nginx.conf` includes.
+
+    `max_upload_mb`: MiB; nginx accepts one more, for the form around the file.
+    """
+    return _fill("variants.conf", sizes).replace("%MAX_BODY%", f"{max_upload_mb + 1}m")
 
 
 def cloudfront(sizes: Sizes) -> str:

@@ -94,7 +94,9 @@ class Settings(BaseSettings):
         (), description="Comma-separated keys; without keys, the server binds to loopback only"
     )
 
-    max_upload_mb: int = Field(10, ge=1, le=100, description="Largest upload, in MiB")
+    max_upload_mb: int = Field(
+        10, ge=1, le=100, description="Largest upload, in MiB; `darkroom edge nginx` prints nginx's own limit from it"
+    )
     min_side: int = Field(100, ge=1, description="Shortest accepted side, in pixels, after EXIF orientation")
     max_side: int = Field(
         10_000, le=16_383, validate_default=True, description="Longest accepted side, in pixels, after EXIF orientation"

@@ -59,10 +59,10 @@ def test_nginx_upstreams_are_compose_services() -> None:
     assert servers == [("proxy", "8000"), ("ingest", "8000")]
 
 
-def test_path_rules_match_the_default_sizes() -> None:
-    sizes = Settings.model_construct().sizes
-    assert (ROOT / "deploy" / "variants.conf").read_text() == rules.nginx(sizes)
-    assert (ROOT / "deploy" / "edge.js").read_text() == rules.cloudfront(sizes)
+def test_edge_rules_match_the_default_settings() -> None:
+    settings = Settings.model_construct()
+    assert (ROOT / "deploy" / "variants.conf").read_text() == rules.nginx(settings.sizes, settings.max_upload_mb)
+    assert (ROOT / "deploy" / "edge.js").read_text() == rules.cloudfront(settings.sizes)
 
 
 def test_nginx_serves_the_upload_page() -> None:

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from ingest.edge import rules
+from ingest.uploads.multipart import MAX_OTHER_BYTES
 from proxy.model import Fit, Format, Size, Sizes
 
 SIZES = Sizes(*(Size(name, 10, 10, Fit.COVER) for name in ("card", "card-2", "x")))
@@ -19,7 +20,7 @@ NAMES = [
 
 
 def nginx_pattern(variable: str) -> re.Pattern[str]:
-    [pattern] = re.findall(rf'^    "~(.*)" \${variable};$', rules.nginx(SIZES), re.MULTILINE)
+    [pattern] = re.findall(rf'^    "~(.*)" \${variable};$', rules.nginx(SIZES, 10), re.MULTILINE)
     return re.compile(pattern.replace("(?<", "(?P<"), re.ASCII)
 
 
@@ -46,8 +47,14 @@ def test_rules_accept_auto_and_jpeg(extension: str) -> None:
     assert function_pattern().search(path)
 
 
+@pytest.mark.parametrize(("max_upload_mb", "limit"), [(10, "11m"), (100, "101m")])
+def test_nginx_accepts_the_largest_upload_with_its_form(max_upload_mb: int, limit: str) -> None:
+    assert re.findall(r"^client_max_body_size (\w+);", rules.nginx(SIZES, max_upload_mb), re.MULTILINE) == [limit]
+    assert MAX_OTHER_BYTES < 1 << 20
+
+
 def test_no_placeholder_is_left() -> None:
-    for text in (rules.nginx(SIZES), rules.cloudfront(SIZES)):
+    for text in (rules.nginx(SIZES, 10), rules.cloudfront(SIZES)):
         assert not re.search(r"%[A-Z_]+%", text)
 
 
