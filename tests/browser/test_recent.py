@@ -38,6 +38,68 @@ def linked(page: Page) -> list[str]:
     return [link.get_attribute("href")[1:] for link in tiles(page).get_by_role("link").all()]
 
 
+class TestImagesThatFail:
+    """The image of the newest tile fails. The page's pauses take a hundredth of their time."""
+
+    HASTEN = """
+        const wait = window.setTimeout;
+        window.pauses = [];
+        window.setTimeout = (work, milliseconds, ...rest) => {
+            window.pauses.push(milliseconds);
+            return wait(work, milliseconds / 100, ...rest);
+        };
+    """
+
+    def open_failing(self, page: Page, service: Service, *statuses: int) -> tuple[Locator, list[str]]:
+        """Reloads the page. Returns the tile's frame, and the requests for its image, which get `statuses` first."""
+        answers, requests = list(statuses), []
+
+        def answer(route: Route) -> None:
+            requests.append(route.request.method)
+            if answers:
+                route.fulfill(status=answers.pop(0))
+            else:
+                route.continue_()
+
+        page.route(f"**/images/{ids(service)[0]}/*", answer)
+        page.add_init_script(self.HASTEN)
+        page.reload()
+        frame = tiles(page).first.locator("[data-part=frame]")
+        frame.scroll_into_view_if_needed()
+        return frame, requests
+
+    def test_image_is_requested_again_while_the_server_is_busy(
+        self, page: Page, service: Service, complaints: Complaints
+    ) -> None:
+        complaints.expect("503 (")
+        complaints.expect("504 (")
+
+        frame, requests = self.open_failing(page, service, 503, 504)
+
+        expect(frame).to_have_attribute("data-image", "loaded")
+        assert requests == ["GET"] * 3
+
+    def test_requests_end_after_four_growing_pauses(self, page: Page, service: Service, complaints: Complaints) -> None:
+        complaints.expect("503 (")
+
+        frame, requests = self.open_failing(page, service, *[503] * 10)
+
+        expect(frame).to_have_attribute("data-image", "failed")
+        assert requests == ["GET"] * 5
+        for seconds in (1, 3, 9, 27):
+            assert any(0.75 <= pause / 1000 / seconds <= 1.25 for pause in page.evaluate("pauses") if pause)
+
+    @pytest.mark.parametrize("status", [404, 422, 500])
+    def test_other_failures_are_final(self, page: Page, service: Service, complaints: Complaints, status: int) -> None:
+        complaints.expect(f"{status} (")
+
+        frame, requests = self.open_failing(page, service, *[status] * 10)
+
+        expect(frame).to_have_attribute("data-image", "failed")
+        page.evaluate("() => new Promise(done => setTimeout(done, 10_000))")  # longer than the first two pauses
+        assert requests == ["GET"]
+
+
 def test_pages_lead_to_the_oldest_upload_and_back(page: Page, service: Service) -> None:
     older, newer = page.get_by_role("button", name="Older"), page.get_by_role("button", name="Newer")
     all_ids = ids(service)

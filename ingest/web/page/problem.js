@@ -4,6 +4,12 @@ import { formatSeconds } from "./formatting.js";
 
 const RETRYABLE = new Set([0, 408, 429, 502, 503, 504]);
 
+/**
+ * Whether another try may succeed.
+ * @param {number} status 0 if there was no response, or if it is unknown
+ */
+export const isRetryable = (status) => RETRYABLE.has(status);
+
 /** A failed call. `status` is 0 if there was no response. */
 export class Problem extends Error {
   /** @param {{title: string, detail?: string, status?: number, retryAfter?: number | null}} problem */
@@ -16,7 +22,7 @@ export class Problem extends Error {
   }
 
   get retryable() {
-    return RETRYABLE.has(this.status);
+    return isRetryable(this.status);
   }
 
   /** The reason, or what to do, in one or two sentences. */
