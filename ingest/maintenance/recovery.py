@@ -20,7 +20,7 @@ from proxy.storage.object_store import exists
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """`done`: ids of uploads whose rows were rebuilt. `known`: number of those that had rows. `failed`: reason by id."""
+    """`done`: ids of uploads whose rows were rebuilt. `known`: how many had rows. `failed`: reason by id."""
 
     done: list[UploadId] = field(default_factory=list)
     known: int = 0

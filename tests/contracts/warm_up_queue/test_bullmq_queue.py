@@ -102,7 +102,7 @@ class TestBullmq:
             await state(queue, unknown, "failed")
             job = await queue.getJob(unknown)
 
-        assert (job.failedReason, job.attemptsMade) == ("No picture was uploaded under this id, or it was deleted.", 1)
+        assert (job.failedReason, job.attemptsMade) == ("No image was uploaded under this id, or it was deleted.", 1)
 
     async def test_job_of_another_installation_is_left_and_reported_once(
         self, bullmq: QueueHarness, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
