@@ -88,7 +88,7 @@ def worker(
 ) -> None:
     """Warm up uploads as they arrive.
 
-    Runs until SIGTERM, then finishes or hands back its jobs.
+    Runs until SIGTERM, then finishes its jobs or returns them to the queue.
     """
     settings = load(long_running=True, rendering=True)
     from proxy.settings import SettingsError

@@ -20,7 +20,10 @@ class Tier(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """`timings`: seconds by rendering stage; empty unless this call rendered the variant."""
+    """A variant that was found or derived.
+
+    `timings`: seconds by rendering stage; empty unless this call rendered the variant.
+    """
 
     encoded: EncodedVariant
     tier: Tier

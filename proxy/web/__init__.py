@@ -1,1 +1,1 @@
-"""The HTTP layer; the only one that uses Starlette."""
+"""The proxy's HTTP layer; no other part of the proxy uses Starlette."""
