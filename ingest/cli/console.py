@@ -26,23 +26,28 @@ _PIPED_WIDTH = 10_000  # columns: programs that read a pipe expect each row on o
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "yellow", "skipped": "dim"}
 
 
-def load(*, long_running: bool = False, rendering: bool = False) -> "Settings":
-    """Loads the settings and configures logging. Exits with 2 if they are wrong.
+def load(
+    *, long_running: bool = False, rendering: bool = False, database: bool = True, host: str | None = None
+) -> "Settings":
+    """Loads the settings and configures logging. Exits with 2 if they are wrong. Warns about misspelt variables.
 
-    Unless `long_running`, the default level logs warnings only. `rendering`: checks that configured qualities can be
-    rendered, which commands that render nothing do not need.
+    Unless `long_running`, the default level logs warnings only. `rendering`, `database`, `host`: as in `Needs`.
     """
-    from proxy.settings import SettingsError, load_settings
+    import structlog
+
+    from proxy.settings import Needs, SettingsError, load_settings, read_sources
     from proxy.telemetry import configure_logging
 
+    sources = read_sources()
     try:
-        settings = load_settings()
-        if rendering:
-            settings.check_auto_quality()
+        settings = load_settings(sources, Needs(rendering, database, host))
     except SettingsError as error:
-        stop(f"The settings are wrong:\n{error}", code=2)
+        hints = [f"{name}: not a setting. Did you mean {near}?" for name, near in sources.misspelt.items()]
+        stop("\n".join(["The settings are wrong:", str(error), *hints]), code=2)
     quiet = settings.log_level == "info" and not long_running
     configure_logging(settings.log_format, "warning" if quiet else settings.log_level)
+    for name, near in sources.misspelt.items():
+        structlog.get_logger().warning("unknown variable", name=name, did_you_mean=near)
     return settings
 
 

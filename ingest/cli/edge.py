@@ -13,7 +13,7 @@ from ingest.edge import rules
 @examples("darkroom edge nginx > variants.conf")
 def nginx() -> None:
     """Print the variants.conf that nginx.conf includes."""
-    settings = load()
+    settings = load(database=False)
     typer.echo(rules.nginx(settings.sizes, settings.max_upload_mb), nl=False)
 
 
@@ -27,7 +27,7 @@ def cloudfront(
     ] = None,
 ) -> None:
     """Print the function that CloudFront runs for each request."""
-    function = rules.cloudfront(load().sizes)
+    function = rules.cloudfront(load(database=False).sizes)
     if template is None:
         typer.echo(function, nl=False)
         return

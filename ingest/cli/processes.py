@@ -35,11 +35,10 @@ def serve(
     role: Annotated[Role, typer.Option(help="Variants, uploads and jobs, or both.")] = Role.ALL,
 ) -> None:
     """Start the service."""
-    settings = load(long_running=True, rendering=True)
+    settings = load(long_running=True, rendering=True, database=role is not Role.PROXY, host=host)
     from proxy.settings import SettingsError, share_memory, share_metrics
 
     try:
-        settings.check_bind(host)
         if workers > 1:
             share_memory(settings, workers)
     except SettingsError as error:
@@ -90,13 +89,7 @@ def worker(
 
     Runs until SIGTERM, then finishes its jobs or returns them to the queue.
     """
-    settings = load(long_running=True, rendering=True)
-    from proxy.settings import SettingsError
-
-    try:
-        settings.check_bind(host)
-    except SettingsError as error:
-        stop(str(error), code=2)
+    settings = load(long_running=True, rendering=True, host=host if port else None)
     run(_work(settings, concurrency, (host, port) if port else None))
 
 

@@ -56,7 +56,7 @@ def doctor(as_json: AsJson = False) -> None:
     Checks store, database, queue, CDN, clock, memory, disk and codecs in the way Darkroom uses them. Exits with 1 if a
     check failed; warnings do not count.
     """
-    settings = load()
+    settings = load(database=False)
     from ingest.maintenance.doctor.checks import diagnose
 
     findings = run(diagnose(settings))
@@ -71,7 +71,7 @@ def doctor(as_json: AsJson = False) -> None:
 @examples("darkroom config", "CDN_URL=https://cdn.example darkroom config --json")
 def config(as_json: AsJson = False) -> None:
     """Show the current settings; secrets are hidden."""
-    settings = load()
+    settings = load(database=False)
     values = {name.upper(): _to_json(value) for name, value in settings.model_dump().items() if name != "size_tables"}
     values["SIZES"] = {name: _to_json(size.model_dump()) for name, size in settings.size_tables.items()}
     if as_json:

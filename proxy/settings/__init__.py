@@ -1,17 +1,21 @@
 """Typed settings: from the environment, then `.env`, then `darkroom.toml`."""
 
-from proxy.settings.environment import RENDER_IDLE_MB, Settings, SettingsError
-from proxy.settings.loading import load_settings, metrics_folder, share_memory, share_metrics
+from proxy.settings.environment import RENDER_IDLE_MB, Needs, Settings, SettingsError
+from proxy.settings.loading import load_settings, metrics_folder, read_sources, share_memory, share_metrics
+from proxy.settings.sources import Sources
 from proxy.settings.toml_tables import Quality, SizeSettings
 
 __all__ = [
     "RENDER_IDLE_MB",
+    "Needs",
     "Quality",
     "Settings",
     "SettingsError",
     "SizeSettings",
+    "Sources",
     "load_settings",
     "metrics_folder",
+    "read_sources",
     "share_memory",
     "share_metrics",
 ]

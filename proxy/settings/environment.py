@@ -1,27 +1,16 @@
-"""The settings of the environment, `.env` and `darkroom.toml`, with their validation."""
+"""The settings, with their validation."""
 
 import ipaddress
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
-from typing_extensions import override
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy import system
 from proxy.model import Sizes
+from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.toml_tables import Quality, SizeSettings
 
 RENDER_IDLE_MB = 64
@@ -40,13 +29,26 @@ class SettingsError(Exception):
     """The configuration is invalid. The message has one line for each mistake."""
 
 
-class Settings(BaseSettings):
-    """The settings in force. An environment variable has its field's name in capitals; sizes are in `darkroom.toml`."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a command does with the settings, beyond reading them.
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_ignore_empty=True, toml_file="darkroom.toml", extra="ignore", frozen=True
+    `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds.
+    """
+
+    rendering: bool = False
+    database: bool = False
+    host: str | None = None
+
+
+class Settings(BaseModel):
+    """The settings in force. An environment variable has its field's name in capitals; sizes are in the TOML file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    darkroom_config: Path = Field(
+        Path(DEFAULT_CONFIG), description="TOML file of sizes and qualities; it may also hold other settings"
     )
-
     data_dir: Path = Field(Path("data"), description="Folder of the embedded object store, SQLite and temporary files")
     s3_bucket: str | None = Field(
         None, description="Bucket for originals and variants; files under `DATA_DIR` if unset"
@@ -73,7 +75,9 @@ class Settings(BaseSettings):
         None, validate_default=True, description="Secret of `AWS_ACCESS_KEY_ID`"
     )
     aws_session_token: SecretStr | None = Field(None, description="Token of temporary keys")
-    database_url: SecretStr | None = Field(None, description="SQLAlchemy URL; SQLite in `DATA_DIR` if unset")
+    database_url: SecretStr | None = Field(
+        None, description="URL of Postgres, as `psql` takes it; SQLite in `DATA_DIR` if unset"
+    )
     redis_url: SecretStr | None = Field(
         None,
         description="Redis URL, for leases and jobs of several machines; local to this one if unset",
@@ -90,8 +94,10 @@ class Settings(BaseSettings):
     public_url: str | None = Field(
         None, description="Base URL of variants without a CDN; URLs are plain paths if both are unset"
     )
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
-        (), description="Comma-separated keys; without keys, the server binds to loopback only"
+    api_keys: tuple[SecretStr, ...] = Field(
+        (),
+        validate_default=True,
+        description="Comma-separated keys; without keys, the server binds to loopback only",
     )
 
     max_upload_mb: int = Field(
@@ -159,10 +165,8 @@ class Settings(BaseSettings):
         None, description="Base URL of an OpenTelemetry collector (OTLP/HTTP) for traces; tracing is off if unset"
     )
 
-    quality: Annotated[Quality, NoDecode] = Field(
-        Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`, `score`"
-    )
-    size_tables: Annotated[dict[str, SizeSettings], NoDecode] = Field(
+    quality: Quality = Field(Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`, `score`")
+    size_tables: dict[str, SizeSettings] = Field(
         {
             "small": SizeSettings(width=150, height=150),
             "medium": SizeSettings(width=400, height=400),
@@ -172,22 +176,10 @@ class Settings(BaseSettings):
         description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `quality`, `warm`",
     )
 
-    @classmethod
-    @override
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, dotenv_settings, TomlConfigSettingsSource(settings_cls)
-
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
-        return [key.strip() for key in value.split(",") if key.strip()] if isinstance(value, str) else value
+        return [key for part in re.split(r"[,\n]", value) if (key := part.strip())] if isinstance(value, str) else value
 
     @field_validator("cdn_url", "public_url", "s3_endpoint_url", "otel_exporter_otlp_endpoint")
     @classmethod
@@ -199,6 +191,16 @@ class Settings(BaseSettings):
             raise ValueError("give an http:// or https:// URL without name, password, query or fragment")
         return value.rstrip("/")
 
+    @field_validator("s3_bucket")
+    @classmethod
+    def _validate_bucket(cls, value: str | None) -> str | None:
+        if value is None or re.fullmatch(r"[A-Za-z0-9._-]{1,255}|arn:\S+", value):
+            return value
+        name = value.removeprefix("s3://").split("/")[0]
+        if re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
+            raise ValueError(f"give the bucket's name alone, without scheme and path: {name}")
+        raise ValueError("give the bucket's name alone: letters, digits, dots, hyphens and underscores")
+
     @field_validator("database_url", "redis_url")
     @classmethod
     def _validate_scheme(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
@@ -207,13 +209,36 @@ class Settings(BaseSettings):
             raise ValueError(f"begin it with {' or '.join(schemes)}")
         return value
 
+    @field_validator("redis_url")
+    @classmethod
+    def _validate_partial_set(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is None:
+            return None
+        alone = "database_url" in info.data and info.data["database_url"] is None
+        if _needs(info).database and alone and info.data.get("s3_bucket") is not None:
+            raise ValueError(
+                "S3_BUCKET and REDIS_URL are for several machines, but without DATABASE_URL each machine has its own "
+                "database in DATA_DIR. Set DATABASE_URL, or unset REDIS_URL on a single machine"
+            )
+        return value
+
+    @field_validator("api_keys")
+    @classmethod
+    def _validate_exposure(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+        host = _needs(info).host
+        if host is not None and not value and not _is_loopback(host):
+            raise ValueError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
+        return value
+
     @field_validator("size_tables")
     @classmethod
-    def _validate_size_names(cls, value: dict[str, SizeSettings]) -> dict[str, SizeSettings]:
+    def _validate_size_tables(cls, value: dict[str, SizeSettings], info: ValidationInfo) -> dict[str, SizeSettings]:
         if not value:
             raise ValueError("at least one size is needed")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
             raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
+        if _needs(info).rendering and (mistake := _lack_of_numpy(value)):
+            raise ValueError(mistake)
         return value
 
     # Checks of two fields are validators of the second one: a model validator does not run if a field is invalid.
@@ -284,18 +309,26 @@ class Settings(BaseSettings):
 
     def check_auto_quality(self) -> None:
         """Raises SettingsError if a size has `quality = "auto"` and numpy is not installed. Does not import it."""
-        names = [f"sizes.{name}" for name, table in self.size_tables.items() if table.quality == "auto"]
-        if names and not system.has_numpy():
-            raise SettingsError(
-                f'{", ".join(names)}: quality = "auto" needs numpy, which is not installed. '
-                "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
-            )
+        if mistake := _lack_of_numpy(self.size_tables):
+            raise SettingsError(f"sizes: {mistake}")
 
-    def check_bind(self, host: str) -> None:
-        """Raises SettingsError if `host` is reachable from other machines and no API keys are set."""
-        try:
-            loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-        except ValueError:
-            loopback = False
-        if not loopback and not self.api_keys:
-            raise SettingsError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1.")
+
+def _needs(info: ValidationInfo) -> Needs:
+    return info.context if isinstance(info.context, Needs) else Needs()
+
+
+def _lack_of_numpy(tables: dict[str, SizeSettings]) -> str | None:
+    names = [name for name, table in tables.items() if table.quality == "auto"]
+    if not names or system.has_numpy():
+        return None
+    return (
+        f'quality = "auto" of {", ".join(names)} needs numpy, which is not installed. '
+        "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

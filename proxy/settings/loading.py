@@ -1,7 +1,6 @@
 """Loads the settings and reports all mistakes at once."""
 
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +8,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import TomlConfigSettingsSource
 
-from proxy.settings.environment import Settings, SettingsError
+from proxy.settings.environment import Needs, Settings, SettingsError
+from proxy.settings.sources import Sources
+from proxy.settings.sources import read_sources as read
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when it is imported
+_TABLES = {"quality": "quality", "size_tables": "sizes"}  # fields that only the TOML file has, and their names there
 _CONSEQUENTIAL = "default_factory_not_called"  # a default that depends on another setting, which is invalid
 
 
@@ -23,6 +24,7 @@ def share_memory(settings: Settings, servers: int) -> None:
     Raises SettingsError if each part is too small.
     """
     part = settings.render_memory_mb // servers
+    os.environ.pop("RENDER_MEMORY_MB_FILE", None)
     os.environ["RENDER_MEMORY_MB"] = str(part)
     try:
         load_settings()
@@ -50,14 +52,17 @@ def metrics_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """The settings in force. Raises SettingsError listing every mistake."""
+def read_sources() -> Sources:
+    """Reads environment, `.env` and TOML file, without validating the values."""
+    return read(Settings.model_fields.keys() - _TABLES.keys(), _TABLES.values())
+
+
+def load_settings(sources: Sources | None = None, needs: Needs | None = None, **overrides: Any) -> Settings:
+    """The settings in force, for a command with these needs. Raises SettingsError listing every mistake."""
+    sources = sources or read_sources()
+    mistakes = list(sources.mistakes)
     try:
-        mistakes = [f"{name}: not a setting of darkroom.toml" for name in _unknown_in_toml()]
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"darkroom.toml: {error}") from None
-    try:
-        settings = Settings(**overrides)
+        settings = Settings.model_validate(sources.values | overrides, context=needs)
     except ValidationError as error:
         mistakes += [_format_mistake(mistake) for mistake in error.errors() if mistake["type"] != _CONSEQUENTIAL]
     if mistakes:
@@ -65,16 +70,7 @@ def load_settings(**overrides: Any) -> Settings:
     return settings
 
 
-def _unknown_in_toml() -> list[str]:
-    """Returns unknown names in darkroom.toml. Those in the environment and `.env` may belong to other programs."""
-    known = {field.alias or name for name, field in Settings.model_fields.items()}
-    return sorted(TomlConfigSettingsSource(Settings).toml_data.keys() - known)
-
-
 def _format_mistake(mistake: Any) -> str:
     names = [str(part) for part in mistake["loc"]]
-    message = str(mistake["msg"]).removeprefix("Value error, ")
-    if not names:
-        return message
-    where = ".".join(names) if names[0] in ("sizes", "quality") else names[0].upper()
-    return f"{where}: {message}"
+    where = ".".join(names) if names[0] in _TABLES.values() else names[0].upper()
+    return f"{where}: {str(mistake['msg']).removeprefix('Value error, ')}"

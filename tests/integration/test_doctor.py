@@ -108,7 +108,7 @@ def test_doctor_and_config_run_without_numpy_that_a_size_needs(tmp_path: Path) -
     assert json.loads(shown.stdout)["SIZES"]["card"]["quality"] == "auto"
     failed = {each["name"]: each["remark"] for each in json.loads(diagnosed.stdout) if each["verdict"] == "failed"}
     assert (diagnosed.returncode, list(failed)) == (1, ["numpy"])
-    assert failed["numpy"].startswith('sizes.card: quality = "auto" needs numpy, which is not installed.')
+    assert failed["numpy"].startswith('sizes: quality = "auto" of card needs numpy, which is not installed.')
 
 
 def test_doctor_prints_a_table(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from proxy import system
 from proxy.model import Fit, Format, Size
-from proxy.settings import Settings, SettingsError, load_settings, share_memory
+from proxy.settings import Needs, Settings, SettingsError, load_settings, share_memory
 
 
 @pytest.fixture(autouse=True)
@@ -451,6 +451,15 @@ class TestMemory:
         settings = load_settings()
         assert (settings.render_memory_mb, settings.render_processes) == (333, 1)
 
+    def test_divided_render_memory_replaces_that_of_a_file(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        Path("memory").write_text("1000")
+        monkeypatch.setenv("RENDER_MEMORY_MB_FILE", "memory")
+        monkeypatch.setenv("RENDER_MEMORY_MB", "")  # restored after the test
+
+        share_memory(load_settings(), 3)
+
+        assert load_settings().render_memory_mb == 333
+
     def test_too_little_render_memory_per_server_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("RENDER_MEMORY_MB", "1000")
         monkeypatch.setenv("RENDER_PROCESSES", "4")
@@ -472,7 +481,7 @@ class TestAutoQuality:
             load_settings().check_auto_quality()
 
         assert str(caught.value) == (
-            'sizes.card, sizes.hero: quality = "auto" needs numpy, which is not installed. '
+            'sizes: quality = "auto" of card, hero needs numpy, which is not installed. '
             "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
         )
 
@@ -494,12 +503,81 @@ class TestAutoQuality:
 class TestBind:
     @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
     def test_loopback_needs_no_key(self, host: str) -> None:
-        load_settings().check_bind(host)
+        load_settings(needs=Needs(host=host))
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "darkroom.test", "localhost.test", ""])
     def test_other_addresses_need_a_key(self, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-        with pytest.raises(SettingsError, match="API_KEYS"):
-            load_settings().check_bind(host)
+        with pytest.raises(SettingsError, match=r"^API_KEYS: .*set API_KEYS"):
+            load_settings(needs=Needs(host=host))
 
         monkeypatch.setenv("API_KEYS", "key")
-        load_settings().check_bind(host)
+        load_settings(needs=Needs(host=host))
+
+
+class TestStorage:
+    @pytest.mark.parametrize("bucket", ["pictures", "My_old.bucket-1", "arn:aws:s3:eu-west-1:1234:accesspoint/one"])
+    def test_bucket_is_a_name(self, monkeypatch: pytest.MonkeyPatch, bucket: str) -> None:
+        monkeypatch.setenv("S3_BUCKET", bucket)
+
+        assert load_settings().s3_bucket == bucket
+
+    @pytest.mark.parametrize(
+        ("bucket", "advice"),
+        [
+            ("s3://pictures", "name alone, without scheme and path: pictures"),
+            ("s3://pictures/a/", "name alone, without scheme and path: pictures"),
+            ("pictures/a", "name alone, without scheme and path: pictures"),
+            ("https://pictures.s3.amazonaws.com", "name alone: letters, digits"),
+            ("my pictures", "name alone: letters, digits"),
+            ("/", "name alone: letters, digits"),
+        ],
+    )
+    def test_other_bucket_is_refused_with_what_to_write(
+        self, monkeypatch: pytest.MonkeyPatch, bucket: str, advice: str
+    ) -> None:
+        monkeypatch.setenv("S3_BUCKET", bucket)
+
+        with pytest.raises(SettingsError, match=f"^S3_BUCKET: give the bucket's {advice}"):
+            load_settings()
+
+    def test_several_machines_need_a_shared_database(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("S3_BUCKET", "pictures")
+        monkeypatch.setenv("REDIS_URL", "redis://cache")
+
+        with pytest.raises(SettingsError, match=r"^REDIS_URL: .*Set DATABASE_URL"):
+            load_settings(needs=Needs(database=True))
+
+        load_settings(needs=Needs(database=False))
+        monkeypatch.setenv("DATABASE_URL", "postgres://db")
+        load_settings(needs=Needs(database=True))
+
+    @pytest.mark.parametrize("unset", ["S3_BUCKET", "REDIS_URL"])
+    def test_one_machine_needs_none(self, monkeypatch: pytest.MonkeyPatch, unset: str) -> None:
+        monkeypatch.setenv("S3_BUCKET", "pictures")
+        monkeypatch.setenv("REDIS_URL", "redis://cache")
+        monkeypatch.delenv(unset)
+
+        load_settings(needs=Needs(database=True))
+
+    def test_needs_are_listed_with_the_other_mistakes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "find_spec", without_numpy)
+        monkeypatch.setenv("S3_BUCKET", "pictures")
+        monkeypatch.setenv("REDIS_URL", "redis://cache")
+        monkeypatch.setenv("LOG_FORMAT", "xml")
+        toml('[sizes.card]\nwidth = 3\nquality = "auto"')
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings(needs=Needs(rendering=True, database=True, host="0.0.0.0"))
+
+        names = [line.split(":")[0] for line in str(caught.value).splitlines()]
+        assert names == ["REDIS_URL", "API_KEYS", "LOG_FORMAT", "sizes"]
+
+    def test_invalid_database_url_is_one_mistake(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("S3_BUCKET", "pictures")
+        monkeypatch.setenv("REDIS_URL", "redis://cache")
+        monkeypatch.setenv("DATABASE_URL", "postgres://u:hunter2@")
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings(needs=Needs(database=True))
+
+        assert str(caught.value) == "DATABASE_URL: it names no host"

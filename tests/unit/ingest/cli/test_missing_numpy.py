@@ -15,7 +15,7 @@ from proxy.web.app import create_app as create_proxy_app
 
 AUTO = '[sizes.card]\nwidth = 64\nquality = "auto"\n'
 MISTAKE = (
-    'sizes.card: quality = "auto" needs numpy, which is not installed. '
+    'sizes: quality = "auto" of card needs numpy, which is not installed. '
     "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
 )
 

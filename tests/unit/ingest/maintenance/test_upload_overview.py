@@ -33,7 +33,7 @@ NOTHING_STORED: Mapping[str, Any] = {
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     tiny = {"width": 24, "height": 24}
-    return Settings(_env_file=None, data_dir=tmp_path, cdn_url=CDN, sizes={"tiny": tiny})
+    return Settings(data_dir=tmp_path, cdn_url=CDN, sizes={"tiny": tiny})
 
 
 @pytest.fixture

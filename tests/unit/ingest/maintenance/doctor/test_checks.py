@@ -28,7 +28,7 @@ MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips",
     ],
 )
 async def test_checks_follow_the_settings(tmp_path: Path, values: dict[str, Any], others: list[str]) -> None:
-    settings = Settings(_env_file=None, data_dir=tmp_path, **values)
+    settings = Settings(data_dir=tmp_path, **values)
     database = Database.from_settings(settings)
 
     store = MemoryStore()

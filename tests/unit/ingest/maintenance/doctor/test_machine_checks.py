@@ -15,7 +15,7 @@ from proxy.settings import Settings
 
 def settings(**values: Any) -> Settings:
     given = {"render_memory_mb": 1000, "render_processes": 2, "render_process_mb": 512, "hot_cache_mb": 24}
-    return Settings(_env_file=None, **given | values)
+    return Settings(**given | values)
 
 
 @pytest.mark.parametrize(
@@ -124,5 +124,5 @@ def test_missing_numpy_fails_if_a_size_needs_it(monkeypatch: pytest.MonkeyPatch)
 
     assert judged.verdict is Verdict.FAILED
     assert judged.remark.startswith(
-        'sizes.card: quality = "auto" needs numpy, which is not installed. Run pip install '
+        'sizes: quality = "auto" of card needs numpy, which is not installed. Run pip install '
     )

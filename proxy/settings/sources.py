@@ -1,0 +1,120 @@
+"""Reads the settings' values from the environment, `.env` and the TOML file, and remembers where each comes from."""
+
+import os
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+CONFIG = "DARKROOM_CONFIG"
+DEFAULT_CONFIG = "darkroom.toml"
+_DOTENV = Path(".env")
+_FILE = "_FILE"
+_MAX_BYTES = 65_536  # of a file that holds one value
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Values of settings, by the field's name, and their origins. `misspelt`: variables, and what they resemble."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+    misspelt: dict[str, str] = field(default_factory=dict)
+
+
+def read_sources(names: Collection[str], tables: Collection[str]) -> Sources:
+    """Reads the settings `names` from every source, and `tables` from the TOML file alone. Raises nothing."""
+    found = Sources()
+    _add_variables(found, _read_dotenv(found), ".env", names, tables)
+    _add_variables(found, os.environ, "environment", names, tables)
+    _add_toml(found, names, tables)
+    return found
+
+
+def _add_variables(
+    found: Sources, variables: Mapping[str, str | None], source: str, names: Collection[str], tables: Collection[str]
+) -> None:
+    """Adds `NAME`, or the content of the file that `NAME_FILE` names. Empty variables count as unset."""
+    given = {name: text for name, value in variables.items() if (text := (value or "").strip())}
+    known = {name.upper(): name for name in names}
+    known |= {name.upper() + _FILE: name for name in names if name.upper() != CONFIG}
+    for variable in sorted(given.keys() & known.keys()):
+        name = known[variable]
+        if variable == name.upper():
+            found.values[name], found.origins[name] = given[variable], source
+        elif name.upper() in given:
+            found.mistakes.append(f"{name.upper()}: set either {name.upper()} or {variable}, not both")
+        elif (value := _read_file(found, variable, given[variable])) is not None:
+            found.values[name], found.origins[name] = value, f"{variable} in .env" if source == ".env" else variable
+    for table in tables:
+        if table.upper() in given:
+            found.mistakes.append(f"{table.upper()}: not a variable; set [{table}] in {DEFAULT_CONFIG}")
+    for variable in sorted(given.keys() - known.keys()):
+        if near := next((name for name in known if _is_near(variable, name)), None):
+            found.misspelt[variable] = near
+
+
+def _read_file(found: Sources, variable: str, path: str) -> str | None:
+    """Returns the content without white space around it. An empty file is a mistake: it would unset a secret.
+
+    The mistakes do not show `path`: it may be the secret itself, in the wrong variable.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+        text = content.decode().strip()
+    except OSError as error:
+        found.mistakes.append(f"{variable}: the file cannot be read ({error.strerror})")
+    except UnicodeDecodeError:
+        found.mistakes.append(f"{variable}: the file is not text in UTF-8")
+    else:
+        if text and len(content) <= _MAX_BYTES:
+            return text
+        found.mistakes.append(f"{variable}: the file is {'longer than 64 KiB' if text else 'empty'}")
+    return None
+
+
+def _read_dotenv(found: Sources) -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(_DOTENV)
+    except OSError as error:
+        found.mistakes.append(f".env: cannot be read ({error.strerror})")
+    except UnicodeDecodeError:
+        found.mistakes.append(".env: not text in UTF-8")
+    return {}
+
+
+def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -> None:
+    path = found.values.get(CONFIG.lower(), DEFAULT_CONFIG)
+    try:
+        with Path(path).open("rb") as file:
+            document = tomllib.load(file)
+    except FileNotFoundError:
+        if CONFIG.lower() in found.values:
+            found.mistakes.append(f"{CONFIG}: there is no file {path}")
+        return
+    except OSError as error:
+        found.mistakes.append(f"{path}: cannot be read ({error.strerror})")
+        return
+    except ValueError as error:  # from TOML or UTF-8
+        found.mistakes.append(f"{path}: {error}")
+        return
+    allowed = {*names, *tables} - {CONFIG.lower()}
+    found.mistakes.extend(f"{name}: not a setting of {path}" for name in sorted(document.keys() - allowed))
+    for name in document.keys() & allowed - found.values.keys():
+        found.values[name], found.origins[name] = document[name], path
+
+
+def _is_near(given: str, known: str) -> bool:
+    """Whether two names differ only in case, hyphens or `_FILE`, or in one letter: another, missing, extra, swapped."""
+    if given.upper().replace("-", "_") == known or given == known + _FILE:
+        return True
+    start = next(
+        (at for at, (a, b) in enumerate(zip(given, known, strict=False)) if a != b), min(len(given), len(known))
+    )
+    a, b = given[start:], known[start:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:] or (a[:2] == b[1::-1] and a[2:] == b[2:])
