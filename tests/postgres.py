@@ -80,6 +80,25 @@ class PostgresServer(Server):
     def url(self, database: str, password: str | None = None) -> str:
         return f"postgresql+asyncpg://darkroom:{password or self._password}@127.0.0.1:{self._port}/{database}"
 
+    def use_tls(self, certificate: Path | None) -> None:
+        """Lets new connections use TLS with a certificate and key in one file. None: no TLS, as at the start."""
+        file = self._folder / "tls.pem"
+        if certificate is not None:
+            shutil.copy(certificate, file)
+            file.chmod(0o600)
+            if self._account:
+                shutil.chown(file, ACCOUNT)
+        settings = {"ssl_cert_file": file, "ssl_key_file": file, "ssl": "off" if certificate is None else "on"}
+        changes = [f"ALTER SYSTEM SET {name} = '{value}'" for name, value in settings.items()]
+        commands = [word for change in (*changes, "SELECT pg_reload_conf()") for word in ("-qc", change)]
+        failure = self._run("psql", *commands, "postgres")
+        assert failure is None, failure
+        deadline = time.monotonic() + self.start_seconds
+        in_force = f"SELECT 1 / (current_setting('ssl') = '{settings['ssl']}')::int"
+        while failure := self._run("psql", "-qc", in_force, "postgres"):  # it reads its settings again soon
+            assert time.monotonic() < deadline, failure
+            time.sleep(0.01)
+
     def stop(self) -> None:
         """Stops in order: connections are closed, and a checkpoint is written."""
         self._end(signal.SIGINT)

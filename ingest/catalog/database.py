@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ingest.catalog.tables import SecondsAgo
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.retries import Attempts
-from proxy.settings import Settings
+from proxy.settings import Settings, parse_database_url
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ class Database:
     def from_settings(cls, settings: Settings) -> "Database":
         """Raises CatalogUnavailable if the folder of the embedded database cannot be created."""
         if settings.database_url:
-            return cls(settings.database_url.get_secret_value())
+            return cls(URL.create(**parse_database_url(settings.database_url.get_secret_value())))
         try:
             settings.data_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -123,9 +123,11 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
 
 def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bool = False) -> AsyncEngine:
     """`migrating`: statements have no time limit, and concurrent migrations wait for each other."""
-    if make_url(url).get_backend_name() != "sqlite":
+    url = make_url(url)
+    if url.get_backend_name() != "sqlite":
         options = {
-            "timeout": deadline / 2,  # seconds to connect
+            # Seconds to connect. 0 means no limit in libpq, so that the default is in force.
+            "timeout": float(str(url.query.get("timeout", 0))) or deadline / 2,
             "command_timeout": None if migrating else 10,  # seconds for one statement
             # A pooler such as PgBouncer gives each transaction any server connection: a statement that was prepared on
             # one must not be looked for on another, nor meet one of the same name. This costs 0.5 ms a query.

@@ -1,5 +1,6 @@
 """Typed settings: from the environment, then `.env`, then `darkroom.toml`."""
 
+from proxy.settings.connection_urls import hide_secrets, parse_database_url
 from proxy.settings.environment import RENDER_IDLE_MB, Needs, Settings, SettingsError
 from proxy.settings.loading import load_settings, metrics_folder, read_sources, share_memory, share_metrics
 from proxy.settings.sources import Sources
@@ -13,8 +14,10 @@ __all__ = [
     "SettingsError",
     "SizeSettings",
     "Sources",
+    "hide_secrets",
     "load_settings",
     "metrics_folder",
+    "parse_database_url",
     "read_sources",
     "share_memory",
     "share_metrics",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from proxy import system
 from proxy.model import Sizes
+from proxy.settings.connection_urls import check_redis_url, hide_secrets, parse_database_url
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.toml_tables import Quality, SizeSettings
 
@@ -18,10 +19,6 @@ RENDER_IDLE_MB = 64
 _MIN_FOR_RENDERING_MB = 64  # a 12 megapixel JPEG takes about 40
 _DEFAULT_MB_PER_PROCESS = 256  # decides the default number of render processes
 
-_SCHEMES = {
-    "database_url": ("postgresql+asyncpg://", "sqlite+aiosqlite://"),
-    "redis_url": ("redis://", "rediss://", "unix://"),
-}
 _SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 
@@ -201,19 +198,19 @@ class Settings(BaseModel):
             raise ValueError(f"give the bucket's name alone, without scheme and path: {name}")
         raise ValueError("give the bucket's name alone: letters, digits, dots, hyphens and underscores")
 
-    @field_validator("database_url", "redis_url")
+    @field_validator("database_url")
     @classmethod
-    def _validate_scheme(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        schemes = _SCHEMES[str(info.field_name)]
-        if value is not None and not value.get_secret_value().startswith(schemes):
-            raise ValueError(f"begin it with {' or '.join(schemes)}")
+    def _validate_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            parse_database_url(value.get_secret_value())
         return value
 
     @field_validator("redis_url")
     @classmethod
-    def _validate_partial_set(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+    def _validate_redis_url(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if value is None:
             return None
+        check_redis_url(value.get_secret_value())
         alone = "database_url" in info.data and info.data["database_url"] is None
         if _needs(info).database and alone and info.data.get("s3_bucket") is not None:
             raise ValueError(
@@ -311,6 +308,20 @@ class Settings(BaseModel):
         """Raises SettingsError if a size has `quality = "auto"` and numpy is not installed. Does not import it."""
         if mistake := _lack_of_numpy(self.size_tables):
             raise SettingsError(f"sizes: {mistake}")
+
+    def connections(self, *, database: bool = True) -> dict[str, str]:
+        """Describes the store, the database, Redis and the data folder, without secrets, for people and logs."""
+        folder = self.data_dir.absolute()
+        place = self.s3_endpoint_url or f"AWS, region {self.aws_region or 'unset'}"
+        store = f"bucket {self.s3_bucket} at {place}" if self.s3_bucket else f"files in {self.objects.absolute()}"
+        found = {"store": store}
+        if database:
+            found["database"] = _without_secrets(self.database_url) or f"SQLite in {folder}"
+        return found | {"redis": _without_secrets(self.redis_url) or "none", "data_dir": str(folder)}
+
+
+def _without_secrets(url: SecretStr | None) -> str | None:
+    return hide_secrets(url.get_secret_value()) if url else None
 
 
 def _needs(info: ValidationInfo) -> Needs:
