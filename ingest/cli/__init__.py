@@ -7,7 +7,7 @@ import os
 
 import typer
 
-from ingest.cli import edge, processes, recovery_commands, upkeep, uploads, variant_commands
+from ingest.cli import config_command, edge, processes, recovery_commands, upkeep, uploads, variant_commands
 from ingest.cli.help import text
 
 _HELP = text(
@@ -29,7 +29,7 @@ GROUPS = {
     "Uploads": (uploads.upload, uploads.show, uploads.purge, variant_commands.warm, variant_commands.refresh),
     "Upkeep": (
         upkeep.doctor,
-        upkeep.config,
+        config_command.config,
         upkeep.migrate,
         upkeep.gc,
         recovery_commands.readopt,

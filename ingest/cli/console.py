@@ -114,8 +114,14 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], *, number
     for row in rows:
         cells = ("\n".join(map(printable, cell.split("\n"))) for cell in row)
         table.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in cells))
-    width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    Console(width=width, highlight=False).print(table)
+    if sys.stdout.isatty():
+        Console(highlight=False).print(table)
+        return
+    console = Console(width=_PIPED_WIDTH, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():  # padded to the longest cell of the table
+        typer.echo(line.rstrip())
 
 
 def printable(text: str) -> str:

@@ -1,7 +1,6 @@
 """Maintenance commands."""
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -68,18 +67,6 @@ def doctor(as_json: AsJson = False) -> None:
     raise typer.Exit(1 if any(finding["verdict"] == "failed" for finding in findings) else 0)
 
 
-@examples("darkroom config", "CDN_URL=https://cdn.example darkroom config --json")
-def config(as_json: AsJson = False) -> None:
-    """Show the current settings; secrets are hidden."""
-    settings = load(database=False)
-    values = {name.upper(): _to_json(value) for name, value in settings.model_dump().items() if name != "size_tables"}
-    values["SIZES"] = {name: _to_json(size.model_dump()) for name, size in settings.size_tables.items()}
-    if as_json:
-        print_json(values)
-    else:
-        print_table(("Setting", "Value"), ((name, json.dumps(value)) for name, value in values.items()))
-
-
 @examples("darkroom migrate")
 def migrate(as_json: AsJson = False) -> None:
     """Migrate the tables of DATABASE_URL to this version.
@@ -107,19 +94,3 @@ async def _migrate(settings: "Settings") -> dict[str, str | None]:
         return {"before": before, "after": await database.revision()}
     finally:
         await database.close()
-
-
-def _to_json(value: Any) -> Any:
-    from pydantic import SecretStr
-
-    match value:
-        case SecretStr():
-            return "(hidden)"
-        case dict():
-            return {name: _to_json(item) for name, item in value.items()}
-        case list() | tuple():
-            return [_to_json(item) for item in value]
-        case bool() | int() | float() | None:
-            return value
-        case _:
-            return str(value)

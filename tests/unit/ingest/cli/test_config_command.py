@@ -1,0 +1,109 @@
+"""`darkroom config`: every setting with its value and origin, without secrets; warnings about misspelt variables."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from typer.testing import CliRunner
+
+from ingest.cli import app
+from proxy.settings import Settings
+
+SECRETS = {
+    "API_KEYS": "hunter2-hunter2-1,hunter2-hunter2-2",
+    "AWS_ACCESS_KEY_ID": "hunter2",
+    "AWS_SECRET_ACCESS_KEY": "hunter2",
+    "DATABASE_URL": "postgres://shop:hunter2@db.example/shop?sslmode=require",
+    "REDIS_URL": "rediss://:hunter2@cache.example:6380/1",
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """An empty working directory, and no settings. Afterwards, logging is as before."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    structlog.reset_defaults()
+
+
+def shown() -> Any:
+    done = CliRunner().invoke(app, ["config", "--json"])
+    assert done.exit_code == 0
+    return json.loads(done.stdout)
+
+
+def test_each_setting_has_value_and_origin(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    (folder / "darkroom.toml").write_text("max_waiting = 3\n[sizes.tiny]\nwidth = 24\n")
+    (folder / ".env").write_text("MIN_SIDE=50\n")
+    (folder / "level").write_text("error\n")
+    monkeypatch.setenv("LOG_LEVEL_FILE", "level")
+    monkeypatch.setenv("WARM_UP", "false")
+
+    settings = shown()
+
+    assert settings.keys() == {
+        *(name.upper() for name in Settings.model_fields.keys() - {"quality", "size_tables"}), "quality", "sizes"
+    }  # fmt: skip
+    assert settings["MAX_WAITING"] == {"value": 3, "origin": "darkroom.toml"}
+    assert settings["MIN_SIDE"] == {"value": 50, "origin": ".env"}
+    assert settings["LOG_LEVEL"] == {"value": "error", "origin": "LOG_LEVEL_FILE"}
+    assert settings["WARM_UP"] == {"value": False, "origin": "environment"}
+    assert settings["MAX_SIDE"] == {"value": 10_000, "origin": "default"}
+    assert settings["sizes"]["origin"] == "darkroom.toml"
+    assert settings["sizes"]["value"]["tiny"]["width"] == 24
+    assert settings["quality"]["origin"] == "default"
+
+
+@pytest.mark.parametrize("arguments", [["config"], ["config", "--json"]])
+def test_only_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+
+    done = CliRunner().invoke(app, arguments)
+
+    assert done.exit_code == 0
+    assert "hunter2" not in done.output
+    assert "postgres://shop:(hidden)@db.example/shop?sslmode=require" in done.stdout
+    assert "rediss://:(hidden)@cache.example:6380/1" in done.stdout
+
+
+def test_table_in_a_pipe_is_narrow(folder: Path) -> None:
+    (folder / "darkroom.toml").write_text("".join(f"[sizes.s{n}]\nwidth = 24\n" for n in range(50)))
+
+    lines = CliRunner().invoke(app, ["config"]).stdout.splitlines()
+
+    assert max(map(len, lines)) < 120
+    assert all(line == line.rstrip() for line in lines)
+    [row] = [line.split() for line in lines if "sizes.s7 " in line]
+    assert row == ["sizes.s7", "darkroom.toml", "width=24", "warm=auto"]
+
+
+def test_misspelt_variable_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_BUKCET", "hunter2")
+    monkeypatch.setenv("LOG_FORMAT", "json")
+
+    done = CliRunner().invoke(app, ["config"])
+
+    warning = json.loads(done.stderr)
+    assert done.exit_code == 0
+    assert (warning["level"], warning["name"], warning["did_you_mean"]) == ("warning", "S3_BUKCET", "S3_BUCKET")
+    assert "hunter2" not in done.output
+
+
+def test_misspelt_variable_is_named_beside_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABSE_URL", "hunter2")
+    monkeypatch.setenv("LOG_FORMAT", "xml")
+
+    done = CliRunner().invoke(app, ["config"])
+
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        "The settings are wrong:",
+        "LOG_FORMAT: Input should be 'console' or 'json'",
+        "DATABSE_URL: not a setting. Did you mean DATABASE_URL?",
+    ]
