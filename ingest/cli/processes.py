@@ -1,7 +1,7 @@
 """Commands that run until stopped: the servers and the worker."""
 
 import shlex
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,8 @@ from ingest.cli.console import load, out, run, stop
 from ingest.cli.help import examples
 
 if TYPE_CHECKING:
+    from socket import socket
+
     from proxy.settings import Settings
 
 
@@ -43,6 +45,7 @@ def serve(
             share_memory(settings, workers)
     except SettingsError as error:
         stop(str(error), code=2)
+    listener = _bind(host, port)  # before anything else: another server may be running on the same data
     if role is not Role.PROXY:
         from ingest.ingest_services import prepare_start
 
@@ -50,19 +53,31 @@ def serve(
     _announce(settings, host, port, role)
     try:
         with share_metrics() if workers > 1 else nullcontext():
-            _serve(host, port, workers, role)
+            _serve(listener, workers, role)
     except SystemExit as error:  # uvicorn printed the reason; translate its exit code
         raise typer.Exit(1 if error.code else 0) from None
 
 
-def _serve(host: str, port: int, workers: int, role: Role) -> None:
-    import uvicorn
+def _bind(host: str, port: int) -> "socket":
+    """Reserves the port; uvicorn listens later. Exits with 1 if that is not possible."""
+    import socket
 
-    uvicorn.run(
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        stop(f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with --port.")
+    return listener
+
+
+def _serve(listener: "socket", workers: int, role: Role) -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    config = uvicorn.Config(
         _FACTORIES[role],
         factory=True,
-        host=host,
-        port=port,
         workers=workers,
         http="proxy.web.bounded_http:BoundedHttp",
         ws="none",
@@ -75,6 +90,15 @@ def _serve(host: str, port: int, workers: int, role: Role) -> None:
         timeout_keep_alive=75,  # longer than nginx and CloudFront, so that they close connections first
         timeout_graceful_shutdown=30,
     )
+    if workers > 1:
+        listener.set_inheritable(True)
+        Multiprocess(config, sockets=[listener]).run()
+        return
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
+        server.run(sockets=[listener])
+    if not server.started:
+        raise SystemExit(1)
 
 
 @examples("darkroom worker --concurrency 2 --port 9100")
@@ -90,16 +114,15 @@ def worker(
     Runs until SIGTERM, then finishes its jobs or returns them to the queue.
     """
     settings = load(long_running=True, rendering=True, host=host if port else None)
-    run(_work(settings, concurrency, (host, port) if port else None))
+    run(_work(settings, concurrency, _bind(host, port) if port else None))
 
 
-async def _work(settings: "Settings", concurrency: int, address: tuple[str, int] | None) -> None:
+async def _work(settings: "Settings", concurrency: int, listener: "socket | None") -> None:
     """Runs a worker until SIGTERM or SIGINT, then finishes its jobs or returns them to the queue.
 
-    `address`: for health checks.
+    `listener`: for health checks.
     """
     import asyncio
-    from contextlib import suppress
     from signal import SIGINT, SIGTERM
 
     import structlog
@@ -114,17 +137,30 @@ async def _work(settings: "Settings", concurrency: int, address: tuple[str, int]
     with suppress(asyncio.CancelledError):  # may happen while the worker starts
         async with (
             open_services(settings, rendering=True, access=Access.UNVERIFIED) as services,
-            serve_health(services, *address) if address else nullcontext(),
+            serve_health(services, listener) if listener else nullcontext(),
         ):
             await services.worker.verify_installation()
             queue = "BullMQ" if settings.redis_url else "database"
-            structlog.get_logger().info("worker started", concurrency=concurrency, queue=queue)
+            structlog.get_logger().info(
+                "worker started", concurrency=concurrency, queue=queue, **settings.connections()
+            )
             await services.worker.run(concurrency)
 
 
 def _announce(settings: "Settings", host: str, port: int, role: Role) -> None:
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    out().print(f"Darkroom on {url}")
+    """Says where the server is and what it is connected to: in a log line if LOG_FORMAT is `json`."""
+    connections = settings.connections(database=role is not Role.PROXY)
+    everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+    address = "127.0.0.1" if everywhere else f"[{host}]" if ":" in host else host
+    url = f"http://{address}:{port}"
+    if settings.log_format == "json":
+        import structlog
+
+        structlog.get_logger().info("server started", role=str(role), host=host, port=port, **connections)
+        return
+    out().print(f"Darkroom on {url}{' and every other address of this machine' if everywhere else ''}")
+    for name, place in connections.items():
+        out().print(f"  {name:<10}{place}")
     if role is not Role.PROXY:
         key = " -H 'Authorization: Bearer YOUR_KEY'" if settings.api_keys else ""
         out().print(f"Upload an image:  curl{key} -F image=@photo.jpg {shlex.quote(url + '/images/upload')}")

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from socket import socket
 
 import uvicorn
 from starlette.applications import Starlette
@@ -21,14 +22,12 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve_health(ingest: IngestServices, host: str, port: int) -> AsyncIterator[None]:
-    """Serves the health routes during the block, with the API keys of the settings."""
+async def serve_health(ingest: IngestServices, listener: socket) -> AsyncIterator[None]:
+    """Serves the health routes during the block, with the API keys of the settings. `listener` is bound."""
     health = starlette_app(ingest_health_routes(ingest), _no_lifespan)
     app = SecurityHeaders(require_key(health, ingest.proxy.settings))
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
         http="proxy.web.bounded_http:BoundedHttp",
         ws="none",
         log_config=None,  # `configure_logging` did it
@@ -39,7 +38,7 @@ async def serve_health(ingest: IngestServices, host: str, port: int) -> AsyncIte
         timeout_graceful_shutdown=5,
     )
     server = _Server(config)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         yield
     finally:

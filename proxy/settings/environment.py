@@ -310,7 +310,10 @@ class Settings(BaseModel):
             raise SettingsError(f"sizes: {mistake}")
 
     def connections(self, *, database: bool = True) -> dict[str, str]:
-        """Describes the store, the database, Redis and the data folder, without secrets, for people and logs."""
+        """Describes the store, the database, Redis and the data folder, without secrets, for people and logs.
+
+        `database`: whether the process uses it.
+        """
         folder = self.data_dir.absolute()
         place = self.s3_endpoint_url or f"AWS, region {self.aws_region or 'unset'}"
         store = f"bucket {self.s3_bucket} at {place}" if self.s3_bucket else f"files in {self.objects.absolute()}"

@@ -63,8 +63,8 @@ def test_doctor_names_failed_dependencies_and_checks_the_rest(tmp_path: Path) ->
         S3_ENDPOINT_URL=f"http://{UNREACHABLE}",
         AWS_ACCESS_KEY_ID="key",
         AWS_SECRET_ACCESS_KEY="secret",
-        DATABASE_URL=f"postgresql+asyncpg://darkroom:hidden@{UNREACHABLE}/darkroom",
-        REDIS_URL=f"redis://:hidden@{UNREACHABLE}/0",
+        DATABASE_URL=f"postgresql+asyncpg://darkroom:hunter2@{UNREACHABLE}/darkroom",
+        REDIS_URL=f"redis://:hunter2@{UNREACHABLE}/0",
         CDN_URL=f"http://{UNREACHABLE}",
     )
 
@@ -75,7 +75,7 @@ def test_doctor_names_failed_dependencies_and_checks_the_rest(tmp_path: Path) ->
     }  # fmt: skip
     assert found["clock"][0] == "warning"
     assert found["codecs"][0] == "ok"
-    assert "hidden" not in json.dumps(found)
+    assert "hunter2" not in json.dumps(found)
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_doctor_and_config_run_without_numpy_that_a_size_needs(tmp_path: Path) -
     diagnosed = darkroom_without_numpy(tmp_path, "doctor", "--json")
 
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert json.loads(shown.stdout)["SIZES"]["card"]["quality"] == "auto"
+    assert json.loads(shown.stdout)["sizes"]["value"]["card"]["quality"] == "auto"
     failed = {each["name"]: each["remark"] for each in json.loads(diagnosed.stdout) if each["verdict"] == "failed"}
     assert (diagnosed.returncode, list(failed)) == (1, ["numpy"])
     assert failed["numpy"].startswith('sizes: quality = "auto" of card needs numpy, which is not installed.')

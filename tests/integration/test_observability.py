@@ -159,4 +159,4 @@ def test_unreachable_collector_is_logged_and_blocks_nothing(tmp_path: Path) -> N
         service.stop()
         assert time.monotonic() - start < 20
         assert "trace export failed" in {line["event"] for line in lines(service)}
-        assert all(line.startswith(("{", "Darkroom on", "Upload an image")) for line in service.log().splitlines())
+        assert all(line.startswith("{") for line in service.log().splitlines())

@@ -16,13 +16,14 @@ from ingest.maintenance.doctor import (
     installation_checks,
     machine_checks,
     queue_checks,
+    settings_checks,
     store_checks,
 )
 from ingest.maintenance.doctor.database_checks import tables
 from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
 from ingest.maintenance.doctor.http_client import fetch
 from proxy.imaging import encode, vips
-from proxy.settings import Settings
+from proxy.settings import Settings, read_sources
 from proxy.storage.object_store import ObjectStore
 from proxy.system import memory
 
@@ -39,6 +40,7 @@ def checks_for(
 ) -> Mapping[str, Check]:
     """Returns the checks by name, in the order in which to fix their findings."""
     return {
+        "settings": _as_async(lambda: settings_checks.in_force(settings, read_sources())),
         "object store": partial(store_checks.round_trip, objects),
         "listing": partial(store_checks.listing, objects),
         "conditional writes": partial(store_checks.conditional_writes, objects),

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from ingest.cli import app
 from ingest.web.ingest_app import create_app, create_ingest_app
 from proxy import system
-from proxy.settings import Settings, SettingsError
+from proxy.settings import SettingsError
 from proxy.web.app import create_app as create_proxy_app
 
 AUTO = '[sizes.card]\nwidth = 64\nquality = "auto"\n'
@@ -51,7 +51,7 @@ def fail(*_: Any, **__: Any) -> NoReturn:
 )
 def test_command_that_renders_refuses_to_start(monkeypatch: pytest.MonkeyPatch, folder: Path, command: str) -> None:
     monkeypatch.setattr("asyncio.run", fail)
-    monkeypatch.setattr(uvicorn, "run", fail)
+    monkeypatch.setattr(uvicorn.Server, "run", fail)
 
     done = CliRunner().invoke(app, command.split())
 
@@ -63,7 +63,7 @@ def test_command_that_renders_refuses_to_start(monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("create", [create_app, create_ingest_app, create_proxy_app])
 def test_app_without_the_command_refuses_to_start(create: Any, folder: Path) -> None:
     with pytest.raises(SettingsError) as caught:
-        create(Settings())
+        create()
 
     assert str(caught.value) == MISTAKE
     assert [path.name for path in folder.iterdir()] == ["darkroom.toml"]

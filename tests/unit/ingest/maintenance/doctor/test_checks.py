@@ -14,8 +14,16 @@ from proxy.storage.memory import MemoryStore
 from tests.unit.ingest.fakes import RecordingCdn
 
 ALWAYS = [
-    "object store", "listing", "conditional writes", "versions", "database", "installation", "queue", "clock"
-]  # fmt: skip
+    "settings",
+    "object store",
+    "listing",
+    "conditional writes",
+    "versions",
+    "database",
+    "installation",
+    "queue",
+    "clock",
+]
 MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips", "numpy"]
 
 

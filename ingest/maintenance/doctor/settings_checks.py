@@ -1,0 +1,14 @@
+"""The settings: what the commands are connected to, and variables that may be misspelt."""
+
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
+from proxy.settings import Needs, Settings, SettingsError, Sources, load_settings
+
+
+def in_force(settings: Settings, sources: Sources) -> CheckResult:
+    try:
+        load_settings(sources, Needs(database=True))
+    except SettingsError as error:
+        return failed(str(error))
+    if sources.misspelt:
+        return warning("; ".join(f"{name} is not a setting: write {near}" for name, near in sources.misspelt.items()))
+    return ok("; ".join(f"{name}: {place}" for name, place in settings.connections().items()))

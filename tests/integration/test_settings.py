@@ -1,0 +1,130 @@
+"""Settings of real installations on real commands: refusals without secrets, and what a start says."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.client import until
+from tests.http_client import http
+from tests.service import Service, Worker, darkroom
+
+KEY = "0123456789abcdef"
+REMOTE = {"S3_BUCKET": "pictures", "S3_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "eu-west-1"}
+
+
+@pytest.mark.parametrize("command", ["migrate", "doctor", pytest.param("serve", marks=pytest.mark.slow)])
+def test_every_mistake_is_listed_without_secrets(tmp_path: Path, command: str) -> None:
+    (tmp_path / "darkroom.toml").write_text("[sizes.card]\nwidth = 0\n")
+
+    done = darkroom(
+        tmp_path,
+        command,
+        DATABASE_URL="postgres://u:hunter2@db:port/d",
+        REDIS_URL="redis://:hunter2@",
+        S3_BUCKET="s3://pictures",
+        API_KEYS_FILE="hunter2",
+    )
+
+    lines = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, lines[0]) == (2, "", "The settings are wrong:")
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "API_KEYS_FILE",
+        "S3_BUCKET",
+        "DATABASE_URL",
+        "REDIS_URL",
+        "sizes.card.width",
+    ]
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("upload", "x.jpg"), pytest.param(("worker",), marks=pytest.mark.slow)])
+def test_shared_store_without_shared_database_is_refused(tmp_path: Path, command: tuple[str, ...]) -> None:
+    done = darkroom(tmp_path, *command, **REMOTE, REDIS_URL="redis://127.0.0.1:9")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Set DATABASE_URL" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_doctor_names_the_missing_database_url(tmp_path: Path) -> None:
+    done = darkroom(tmp_path, "doctor", "--json", **REMOTE, REDIS_URL="redis://127.0.0.1:9")
+
+    found = {each["name"]: each for each in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert found["settings"]["verdict"] == "failed"
+    assert "Set DATABASE_URL" in found["settings"]["remark"]
+
+
+def test_server_says_what_it_is_connected_to_in_json(tmp_path: Path) -> None:
+    """On one JSON line, after the port is bound, without secrets."""
+    with Service(
+        tmp_path,
+        *("--role", "proxy"),
+        ready="/healthz",
+        REDIS_URL="redis://:hunter2@127.0.0.1:9/1",
+        API_KEYS=KEY,
+        **REMOTE,
+    ) as service:
+        log = service.log()
+
+    [started] = [line for line in map(json.loads, log.splitlines()) if line["event"] == "server started"]
+    assert {name: started[name] for name in ("role", "host", "store", "redis", "data_dir")} == {
+        "role": "proxy",
+        "host": "127.0.0.1",
+        "store": "bucket pictures at http://127.0.0.1:9",
+        "redis": "redis://:(hidden)@127.0.0.1:9/1",
+        "data_dir": str(tmp_path / "data"),
+    }
+    assert "database" not in started
+    assert "hunter2" not in log
+
+
+def test_server_says_what_it_is_connected_to_for_people(tmp_path: Path) -> None:
+    with Service(tmp_path, LOG_FORMAT="console") as service:
+        lines = service.log().splitlines()
+
+    assert lines[:5] == [
+        f"Darkroom on {service.url}",
+        f"  store     files in {tmp_path}/data/objects",
+        f"  database  SQLite in {tmp_path}/data",
+        "  redis     none",
+        f"  data_dir  {tmp_path}/data",
+    ]
+
+
+def test_worker_says_what_it_is_connected_to(tmp_path: Path) -> None:
+    with Worker(tmp_path) as worker:
+        until(lambda: "worker started" in worker.log())
+
+        started = json.loads(worker.log().splitlines()[0])
+
+    assert (started["event"], started["store"]) == ("worker started", f"files in {tmp_path}/data/objects")
+    assert started["database"] == f"SQLite in {tmp_path}/data"
+
+
+@pytest.mark.parametrize("command", [("serve",), ("serve", "--workers", "2"), ("worker",)])
+def test_port_in_use_is_the_only_thing_said(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """Nothing was touched, either: the embedded database may be that of the other server."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    with Service(tmp_path / "one", ready="/healthz") as service:
+        port = service.url.rpartition(":")[2]
+        done = darkroom(tmp_path / "two", *command, "--port", port)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"Port {port} of 127.0.0.1 cannot be used: Address already in use. Choose another with --port.\n"
+    )
+    assert list((tmp_path / "two").iterdir()) == []
+
+
+def test_keys_may_be_lines_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(f"{KEY}\n{KEY[::-1]}\n")
+    with Service(tmp_path, API_KEYS_FILE="keys") as service:
+        answers = [
+            http.get(f"{service.url}/images", headers={"Authorization": f"Bearer {key}"}).status_code
+            for key in (KEY, KEY[::-1], "wrong")
+        ]
+
+    assert answers == [200, 200, 401]
