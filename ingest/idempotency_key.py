@@ -33,8 +33,8 @@ class IdempotencyKey:
 def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout: timedelta) -> IdempotencyKey | None:
     """Parses the values of a request's `Idempotency-Key` headers. Returns None if there is no such header.
 
-    `caller` is the API key, or empty. Raises Malformed for several values, and unless the value is 1 to 255 visible
-    ASCII characters.
+    `caller` is the name of the API key, or empty. Raises Malformed for several values, and unless the value is 1 to 255
+    visible ASCII characters.
     """
     if not values:
         return None

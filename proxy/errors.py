@@ -12,6 +12,7 @@
     │   └── Undecodable           truncated, corrupt or hostile
     │       └── OriginalDamaged   the stored bytes are not those that were uploaded
     ├── Unauthorized              no API key, or a wrong one
+    ├── Forbidden                 the key lacks the scope
     ├── Unavailable               a dependency does not work
     │   └── StoreUnavailable
     ├── Overloaded                no capacity to derive in time
@@ -97,6 +98,11 @@ class OriginalDamaged(Undecodable):
 class Unauthorized(ServiceError):
     code = "unauthorized"
     title = "A valid API key is required"
+
+
+class Forbidden(ServiceError):
+    code = "forbidden"
+    title = "The API key lacks a scope"
 
 
 class Unavailable(ServiceError):

@@ -7,7 +7,16 @@ import os
 
 import typer
 
-from ingest.cli import config_command, edge, processes, recovery_commands, upkeep, uploads, variant_commands
+from ingest.cli import (
+    config_command,
+    edge,
+    key_commands,
+    processes,
+    recovery_commands,
+    upkeep,
+    uploads,
+    variant_commands,
+)
 from ingest.cli.help import text
 
 _HELP = text(
@@ -53,6 +62,11 @@ edge_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=_EDGE
 edge_app.command()(edge.nginx)
 edge_app.command()(edge.cloudfront)
 app.add_typer(edge_app, name="edge", rich_help_panel="Upkeep")
+
+keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=key_commands.KEYS_HELP)
+keys_app.callback()(lambda: None)  # so that `new` stays a command of its own
+keys_app.command()(key_commands.new)
+app.add_typer(keys_app, name="keys", rich_help_panel="Upkeep")
 
 trash_app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich", help=recovery_commands.TRASH_HELP)
 trash_app.callback()(recovery_commands.trash)

@@ -37,6 +37,7 @@ def _visible(settings: "Settings") -> dict[str, Any]:
 
     values = settings.model_dump()
     tables = {table: _to_json(values.pop(name)) for name, table in _IN_TOML.items()}
+    values["api_keys"] = [str(key) for key in settings.api_keys]
     for name in _URLS:
         values[name] = values[name] and hide_secrets(values[name].get_secret_value())
     return {name.upper(): _to_json(value) for name, value in values.items()} | tables

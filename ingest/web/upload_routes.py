@@ -3,7 +3,6 @@
 import re
 from datetime import timedelta
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,7 +24,7 @@ from proxy.errors import ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
-from proxy.web.middleware.api_keys import bearer_token
+from proxy.web.middleware.api_keys import caller
 from proxy.web.middleware.observability import note
 
 FIELD = "image"
@@ -91,7 +90,7 @@ class UploadRoutes:
                 refuse_cross_site(request.headers, self._settings.public_url)
             if _content_length(request) > self._max_bytes + MAX_OTHER_BYTES:
                 raise too_large(self._max_bytes)
-            return self._parse_key(request.headers)
+            return self._parse_key(request)
         except ServiceError as error:
             self._outcomes.labels(error.code).inc()
             raise
@@ -123,10 +122,11 @@ class UploadRoutes:
         await self._uploads.delete(_upload_id(request))
         return Response(status_code=204, headers=_NO_STORE)
 
-    def _parse_key(self, headers: Headers) -> IdempotencyKey | None:
+    def _parse_key(self, request: Request) -> IdempotencyKey | None:
         """Raises Malformed. An attempt takes at most the time to arrive, to be inspected and to be stored."""
         seconds = longest_upload(self._max_bytes, self._total) + 2 * self._settings.render_timeout + _STORING_SECONDS
-        return parse_idempotency_key(headers.getlist(HEADER), bearer_token(headers), timedelta(seconds=seconds))
+        values = request.headers.getlist(HEADER)
+        return parse_idempotency_key(values, caller(request.scope).encode(), timedelta(seconds=seconds))
 
 
 async def _upload_only(_request: Request) -> Response:

@@ -1,5 +1,6 @@
 """Typed settings: from the environment, then `.env`, then `darkroom.toml`."""
 
+from proxy.settings.api_keys import ApiKey, KeyScope, parse_api_keys
 from proxy.settings.connection_urls import hide_secrets, parse_database_url
 from proxy.settings.environment import RENDER_IDLE_MB, Needs, Settings, SettingsError
 from proxy.settings.loading import load_settings, metrics_folder, read_sources, share_memory, share_metrics
@@ -8,6 +9,8 @@ from proxy.settings.toml_tables import Quality, SizeSettings
 
 __all__ = [
     "RENDER_IDLE_MB",
+    "ApiKey",
+    "KeyScope",
     "Needs",
     "Quality",
     "Settings",
@@ -17,6 +20,7 @@ __all__ = [
     "hide_secrets",
     "load_settings",
     "metrics_folder",
+    "parse_api_keys",
     "parse_database_url",
     "read_sources",
     "share_memory",

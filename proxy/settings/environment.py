@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from proxy import system
 from proxy.model import Sizes
+from proxy.settings.api_keys import ApiKey, parse_api_keys
 from proxy.settings.connection_urls import check_redis_url, hide_secrets, parse_database_url
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.toml_tables import Quality, SizeSettings
@@ -91,10 +92,11 @@ class Settings(BaseModel):
     public_url: str | None = Field(
         None, description="Base URL of variants without a CDN; URLs are plain paths if both are unset"
     )
-    api_keys: tuple[SecretStr, ...] = Field(
+    api_keys: tuple[ApiKey, ...] = Field(
         (),
         validate_default=True,
-        description="Comma-separated keys; without keys, the server binds to loopback only",
+        description="Comma-separated keys, `NAME:SCOPES:SECRET` or secrets alone, of at least 16 characters; without "
+        "keys, the server binds to loopback only",
     )
 
     max_upload_mb: int = Field(
@@ -176,7 +178,11 @@ class Settings(BaseModel):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
-        return [key for part in re.split(r"[,\n]", value) if (key := part.strip())] if isinstance(value, str) else value
+        if isinstance(value, str):
+            value = [key for part in re.split(r"[,\n]", value) if (key := part.strip())]
+        if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+            return parse_api_keys(list(value))
+        return value
 
     @field_validator("cdn_url", "public_url", "s3_endpoint_url", "otel_exporter_otlp_endpoint")
     @classmethod
@@ -195,7 +201,7 @@ class Settings(BaseModel):
             return value
         name = value.removeprefix("s3://").split("/")[0]
         if re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
-            raise ValueError(f"give the bucket's name alone, without scheme and path: {name}")
+            raise ValueError(f"give the bucket's name alone, without scheme and path: {name}. S3_PREFIX is for a path")
         raise ValueError("give the bucket's name alone: letters, digits, dots, hyphens and underscores")
 
     @field_validator("database_url")
@@ -221,7 +227,7 @@ class Settings(BaseModel):
 
     @field_validator("api_keys")
     @classmethod
-    def _validate_exposure(cls, value: tuple[SecretStr, ...], info: ValidationInfo) -> tuple[SecretStr, ...]:
+    def _validate_exposure(cls, value: tuple[ApiKey, ...], info: ValidationInfo) -> tuple[ApiKey, ...]:
         host = _needs(info).host
         if host is not None and not value and not _is_loopback(host):
             raise ValueError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
@@ -315,8 +321,11 @@ class Settings(BaseModel):
         `database`: whether the process uses it.
         """
         folder = self.data_dir.absolute()
+        below = f", keys below {self.s3_prefix}" if self.s3_prefix else ""
         place = self.s3_endpoint_url or f"AWS, region {self.aws_region or 'unset'}"
-        store = f"bucket {self.s3_bucket} at {place}" if self.s3_bucket else f"files in {self.objects.absolute()}"
+        store = (
+            f"bucket {self.s3_bucket} at {place}{below}" if self.s3_bucket else f"files in {self.objects.absolute()}"
+        )
         found = {"store": store}
         if database:
             found["database"] = _without_secrets(self.database_url) or f"SQLite in {folder}"

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
 
-from proxy.errors import ServiceError, Unauthorized
+from proxy.errors import ServiceError
 from proxy.services import ProxyServices, build_services
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
@@ -54,9 +54,9 @@ def require_key(
     app: ASGIApp,
     settings: Settings,
     open_paths: Sequence[str] = OPEN_PATHS,
-    refuse: Callable[[Scope, Unauthorized], Response] = problem_for_all,
+    refuse: Callable[[Scope, ServiceError], Response] = problem_for_all,
 ) -> ASGIApp:
-    return RequireApiKey(app, [key.get_secret_value() for key in settings.api_keys], open_paths, refuse)
+    return RequireApiKey(app, settings.api_keys, open_paths, refuse)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:

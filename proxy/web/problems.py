@@ -35,6 +35,7 @@ STATUS: dict[str, int] = {
     "key_reused": 422,
     "in_progress": 409,
     "unauthorized": 401,
+    "forbidden": 403,
     "cross_site": 403,
     "unavailable": 503,
     "store_unavailable": 503,

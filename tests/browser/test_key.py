@@ -11,12 +11,12 @@ from tests.service import Service
 
 pytestmark = pytest.mark.slow
 
-KEY = "safelight-4711"
+KEY = "safelight-4711-4711"
 
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with small_service(tmp_path_factory.mktemp("locked"), API_KEYS=f"other,{KEY}") as running:
+    with small_service(tmp_path_factory.mktemp("locked"), API_KEYS=f"another-another-another,{KEY}") as running:
         yield running
 
 

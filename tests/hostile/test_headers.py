@@ -63,7 +63,7 @@ def test_refused_upload_has_the_security_headers(live: Service) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("role", "keys"), [("proxy", ""), ("ingest", "key")])
+@pytest.mark.parametrize(("role", "keys"), [("proxy", ""), ("ingest", "key-key-key-key-key")])
 def test_roles_with_and_without_keys_have_the_security_headers(tmp_path: Path, role: str, keys: str) -> None:
     with Service(tmp_path, "--role", role, RENDER_PROCESSES="1", API_KEYS=keys) as service:
         for path in ("/healthz", "/metrics", "/nowhere", "/images"):

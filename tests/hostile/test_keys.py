@@ -6,7 +6,7 @@ from tests.hostile.wire import exchange, request, upload
 from tests.http_client import http
 from tests.service import Service, darkroom
 
-KEY = "canary-7d1f0c"
+KEY = "canary-7d1f0c-7d1f0c"
 
 
 @pytest.mark.slow
@@ -14,7 +14,12 @@ def test_api_key_appears_in_no_response_log_metric_or_file(
     tmp_path_factory: pytest.TempPathFactory, picture: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("locked")
-    settings = {"API_KEYS": f"{KEY},another", "WARM_UP": "false", "RENDER_PROCESSES": "1", "LOG_LEVEL": "debug"}
+    settings = {
+        "API_KEYS": f"{KEY},another-another-another",
+        "WARM_UP": "false",
+        "RENDER_PROCESSES": "1",
+        "LOG_LEVEL": "debug",
+    }
     right = f"Authorization: Bearer {KEY}"
     with Service(folder, **settings) as service:
         raws = {

@@ -109,8 +109,8 @@ def test_every_response_matches_the_description(folder: Path, examples: int) -> 
 
 
 def test_description_names_the_calls_that_need_a_key(folder: Path) -> None:
-    with Service(folder, API_KEYS="first,second", **PATIENT) as service:
-        seen = explore(service, "--header", "Authorization: Bearer second", examples=2)
+    with Service(folder, API_KEYS="first-first-first,second-second-second", **PATIENT) as service:
+        seen = explore(service, "--header", "Authorization: Bearer second-second-second", examples=2)
 
     assert {(method, path) for method, path, status in seen if status == 401} == LOCKED
     assert {(method, path) for method, path, status in seen if status < 300} >= LOCKED

@@ -81,7 +81,9 @@ class TestWorker:
     @pytest.fixture(scope="class")
     @classmethod
     def worker(cls, service: Service, port: int) -> Iterator[Worker]:
-        with Worker(service.folder, "--port", str(port), RENDER_PROCESSES="1", API_KEYS="key") as worker:
+        with Worker(
+            service.folder, "--port", str(port), RENDER_PROCESSES="1", API_KEYS="key-key-key-key-key"
+        ) as worker:
             yield worker
             worker.stop()
 
@@ -98,7 +100,7 @@ class TestWorker:
         assert given in (None, taken["request"])
 
     def test_worker_answers_health_and_metrics(self, service: Service, worker: Worker, port: int) -> None:
-        url, key = f"http://127.0.0.1:{port}", {"Authorization": "Bearer key"}
+        url, key = f"http://127.0.0.1:{port}", {"Authorization": "Bearer key-key-key-key-key"}
         until(complete(service, upload(service)))
         assert http.get(f"{url}/healthz").status_code == 200
         assert http.get(f"{url}/readyz").json()["checks"] == {"store": "ok", "database": "ok"}

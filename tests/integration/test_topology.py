@@ -27,10 +27,12 @@ def test_compose_topology_routes_uploads_jobs_and_variants(
     (tmp_path / "darkroom.toml").write_text(SIZES)
     with (
         cluster.proxy("proxy", **PATIENT) as proxy,
-        cluster.ingest(API_KEYS="key") as ingest,
+        cluster.ingest(API_KEYS="key-key-key-key-key") as ingest,
         cluster.worker(),
         nginx(tmp_path / "edge", proxy.url, ingest.url) as url,
-        httpx.Client(base_url=url, timeout=30, headers={"Authorization": "Bearer key"}, verify=False) as client,
+        httpx.Client(
+            base_url=url, timeout=30, headers={"Authorization": "Bearer key-key-key-key-key"}, verify=False
+        ) as client,
     ):
         assert client.get("/healthz").status_code == 200
         answer = client.post("/images/upload", files={"image": ("photo.jpg", small_picture(1))})

@@ -119,7 +119,7 @@ def _head(get: Json) -> Json:
 def _add_problems(operation: Json) -> None:
     """Adds a response for every status of the errors that the operation can raise."""
     is_variant, responses = operation["tags"] == ["Variants"], operation["responses"]
-    common = ["METHOD_NOT_ALLOWED", "INTERNAL", *([] if "security" in operation else ["Unauthorized"])]
+    common = ["METHOD_NOT_ALLOWED", "INTERNAL", *([] if "security" in operation else ["Unauthorized", "Forbidden"])]
     titles: dict[int, dict[str, str]] = defaultdict(dict)
     for error in (_ERRORS[name] for name in [*operation.pop("problems", []), *common]):
         status, code, title = error if isinstance(error, problems.ProblemType) else problems.ProblemType.of(error)

@@ -1,4 +1,4 @@
-"""API keys: `Authorization: Bearer …`, compared in constant time."""
+"""API keys: `Authorization: Bearer …`, compared in constant time, and their scopes."""
 
 import hmac
 from collections.abc import Callable, Collection, Sequence
@@ -7,46 +7,72 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from proxy.errors import Unauthorized
+from proxy.errors import Forbidden, ServiceError, Unauthorized
+from proxy.settings import ApiKey, KeyScope
 from proxy.web.middleware.observability import note
 from proxy.web.problems import problem
 
 _TRUSTED = "darkroom.trusted"
+_CALLER = "darkroom.caller"
+_SCOPES = {
+    "GET": KeyScope.READ,
+    "HEAD": KeyScope.READ,
+    "POST": KeyScope.UPLOAD,
+    "DELETE": KeyScope.DELETE,
+}
 
 
 class RequireApiKey:
     """Requires one of `keys` for requests to `app`, except to `open_paths`. Without keys, lets everything through.
 
-    `refuse` makes the response to other requests.
+    The method decides which scope the key needs. `refuse` makes the response to other requests.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        keys: Sequence[str],
+        keys: Sequence[ApiKey],
         open_paths: Collection[str],
-        refuse: Callable[[Scope, Unauthorized], Response],
+        refuse: Callable[[Scope, ServiceError], Response],
     ) -> None:
         self._app = app
-        self._keys = [key.encode() for key in keys]
+        self._keys = [(key.secret.get_secret_value().encode(), key) for key in keys]
         self._open = frozenset(open_paths)
         self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            scope[_TRUSTED] = self._has_valid_key(scope) if self._keys else _is_local(scope)
-            if self._keys and not scope[_TRUSTED] and scope["path"] not in self._open:
-                refusal = Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
+            key = self._find_key(scope)
+            scope[_TRUSTED] = key is not None if self._keys else _is_local(scope)
+            if key is not None:
+                scope[_CALLER] = key.name
+                note(scope, key=key.name)
+            if self._keys and scope["path"] not in self._open and (refusal := _check(key, scope["method"])):
                 note(scope, code=refusal.code)
                 await self._refuse(scope, refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _has_valid_key(self, scope: Scope) -> bool:
+    def _find_key(self, scope: Scope) -> ApiKey | None:
         token = bearer_token(Headers(scope=scope))
         # Compare with every key, so that the duration does not reveal which one was close.
-        matches = [hmac.compare_digest(token, key) for key in self._keys]
-        return any(matches)
+        matches = [key for secret, key in self._keys if hmac.compare_digest(token, secret)]
+        return matches[0] if matches else None
+
+
+def _check(key: ApiKey | None, method: str) -> ServiceError | None:
+    """Returns why the request is refused. A method without a scope of its own needs `admin`."""
+    if key is None:
+        return Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
+    needed = _SCOPES.get(method, KeyScope.ADMIN)
+    if key.allows(needed):
+        return None
+    return Forbidden(f"The key {key.name} lacks the scope `{needed}`. Use another key.")
+
+
+def caller(scope: Scope) -> str:
+    """The name of the request's API key, empty without keys."""
+    return str(scope.get(_CALLER, ""))
 
 
 def is_trusted(scope: Scope) -> bool:
@@ -65,5 +91,5 @@ def bearer_token(headers: Headers) -> bytes:
     return given.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
 
 
-def problem_for_all(_scope: Scope, error: Unauthorized) -> Response:
+def problem_for_all(_scope: Scope, error: ServiceError) -> Response:
     return problem(error)

@@ -170,7 +170,7 @@ def test_density_and_size_of_the_same_pixels_have_one_fingerprint() -> None:
         {"data_dir": "elsewhere"},
         {"render_processes": 7},
         {"render_timeout": 1},
-        {"api_keys": ("key",)},
+        {"api_keys": ("k" * 16,)},
         {"sizes": {"only": {"width": 10}}},
         {"max_upload_mb": 20},
     ],

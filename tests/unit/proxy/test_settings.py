@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from proxy import system
 from proxy.model import Fit, Format, Size
-from proxy.settings import Needs, Settings, SettingsError, load_settings, share_memory
+from proxy.settings import ApiKey, KeyScope, Needs, Settings, SettingsError, load_settings, share_memory
 
 
 @pytest.fixture(autouse=True)
@@ -294,17 +294,64 @@ class TestUrls:
 class TestKeys:
     @pytest.mark.parametrize(
         ("text", "keys"),
-        [("a", ["a"]), ("a,b", ["a", "b"]), (" a , b c ,,", ["a", "b c"]), (",", []), (" ", []), ('["a"]', ['["a"]'])],
+        [
+            ("a" * 16, ["a" * 16]),
+            ("1" * 16 + "," + "2" * 16, ["1" * 16, "2" * 16]),
+            (f" {'1' * 16} , with space inside it ,,", ["1" * 16, "with space inside it"]),
+            ("1" * 16 + "\n" + "2" * 16 + "\n", ["1" * 16, "2" * 16]),
+            (",", []),
+            (" ", []),
+        ],
     )
-    def test_api_keys_are_split_at_commas(self, monkeypatch: pytest.MonkeyPatch, text: str, keys: list[str]) -> None:
+    def test_api_keys_are_split_at_commas_and_lines(
+        self, monkeypatch: pytest.MonkeyPatch, text: str, keys: list[str]
+    ) -> None:
         monkeypatch.setenv("API_KEYS", text)
 
-        assert [key.get_secret_value() for key in load_settings().api_keys] == keys
+        assert [key.secret.get_secret_value() for key in load_settings().api_keys] == keys
 
     def test_api_keys_may_be_a_list_in_toml(self) -> None:
-        toml('api_keys = ["a", "b"]')
+        toml(f'api_keys = ["{"a" * 16}", "shop:read+upload:{"b:" * 8}"]')
 
-        assert load_settings().api_keys == (SecretStr("a"), SecretStr("b"))
+        default, shop = load_settings().api_keys
+        assert default == ApiKey("default", frozenset({KeyScope.ADMIN}), SecretStr("a" * 16))
+        assert shop == ApiKey("shop", frozenset({KeyScope.READ, KeyScope.UPLOAD}), SecretStr("b:" * 8))
+        assert str(shop) == "shop:upload+read:(hidden)"
+
+    def test_keys_of_a_rotation_share_a_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("API_KEYS", f"shop:upload:{'a' * 16},shop:upload:{'b' * 16}")
+
+        assert [key.name for key in load_settings().api_keys] == ["shop", "shop"]
+
+    @pytest.mark.parametrize(
+        ("keys", "reason"),
+        [
+            ("hunter2hunter2", "key 1 has a secret of fewer than 16 characters: darkroom keys new prints one"),
+            ("shop:read:hunter2hunter2", "key 1 has a secret of fewer than 16 characters"),
+            (f"{'a' * 16},shop:hunter2hunter2hunter2", "key 2 is not NAME:SCOPES:SECRET"),
+            ("Shop!:read:hunter2hunter2hunter2", "key 1 is not NAME:SCOPES:SECRET"),
+            (":read:hunter2hunter2hunter2", "key 1 is not NAME:SCOPES:SECRET"),
+            ("shop:hunter2:hunter2hunter2hunter2", "key 1 has unknown scopes: write upload, read, delete, admin"),
+            ("shop::hunter2hunter2hunter2", "key 1 has unknown scopes"),
+            ("a:read:hunter2hunter2hunter2,b:read:hunter2hunter2hunter2", "two keys have the same secret"),
+        ],
+    )
+    def test_wrong_api_key_is_numbered_without_its_secret(
+        self, monkeypatch: pytest.MonkeyPatch, keys: str, reason: str
+    ) -> None:
+        monkeypatch.setenv("API_KEYS", keys)
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        assert str(caught.value).startswith(f"API_KEYS: {reason}")
+        assert "hunter2" not in str(caught.value)
+
+    def test_wrong_api_keys_are_all_listed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("API_KEYS", f"short,{'a' * 16},shop:half")
+
+        with pytest.raises(SettingsError, match=r"^API_KEYS: key 1 has [^;]*; key 3 is not [^;]*$"):
+            load_settings()
 
     @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
     def test_incomplete_aws_key_pair_is_rejected(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -346,14 +393,14 @@ class TestKeys:
 
     def test_secrets_are_hidden_in_repr_str_and_dump(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("API_KEYS", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            monkeypatch.setenv(name, "hunter2")
+            monkeypatch.setenv(name, "hunter2" * 3)
         monkeypatch.setenv("DATABASE_URL", "postgresql+asyncpg://user:hunter2@db/darkroom")
 
         settings = load_settings()
 
         for shown in (repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()):
             assert "hunter2" not in shown
-        assert settings.api_keys[0].get_secret_value() == "hunter2"
+        assert settings.api_keys[0].secret.get_secret_value() == "hunter2" * 3
 
     def test_secrets_are_hidden_in_error_messages(self) -> None:
         toml('api_keys = [["hunter2"]]\ndatabase_url = ["hunter2"]')
@@ -510,7 +557,7 @@ class TestBind:
         with pytest.raises(SettingsError, match=r"^API_KEYS: .*set API_KEYS"):
             load_settings(needs=Needs(host=host))
 
-        monkeypatch.setenv("API_KEYS", "key")
+        monkeypatch.setenv("API_KEYS", "k" * 16)
         load_settings(needs=Needs(host=host))
 
 

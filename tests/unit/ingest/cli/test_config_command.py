@@ -107,3 +107,9 @@ def test_misspelt_variable_is_named_beside_mistakes(monkeypatch: pytest.MonkeyPa
         "LOG_FORMAT: Input should be 'console' or 'json'",
         "DATABSE_URL: not a setting. Did you mean DATABASE_URL?",
     ]
+
+
+def test_keys_are_named_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_KEYS", "shop:read+upload:hunter2-hunter2-1,hunter2-hunter2-2")
+
+    assert shown()["API_KEYS"]["value"] == ["shop:upload+read:(hidden)", "default:admin:(hidden)"]

@@ -59,9 +59,9 @@ async def test_public_url_is_accepted_behind_a_proxy(service: Service) -> None:
 
 @pytest.mark.parametrize("headers", REFUSED, ids=str)
 async def test_api_key_suffices(service: Service, headers: dict[str, str]) -> None:
-    locked = service.configured(api_keys=("first",))
+    locked = service.configured(api_keys=("first-first-first",))
 
-    assert (await locked.upload(picture(), authorization="Bearer first", **headers)).status_code == 201
+    assert (await locked.upload(picture(), authorization="Bearer first-first-first", **headers)).status_code == 201
     assert (await locked.upload(picture(), **headers)).status_code == 401
 
 

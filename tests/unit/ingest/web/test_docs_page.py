@@ -51,7 +51,7 @@ class Sources(HTMLParser):
 
 @pytest.mark.parametrize("path", TYPES)
 async def test_docs_files_are_open_and_load_nothing_external(service: Service, path: str) -> None:
-    answer = await service.configured(api_keys=("first",)).get(path)
+    answer = await service.configured(api_keys=("first-first-first",)).get(path)
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == TYPES[path]

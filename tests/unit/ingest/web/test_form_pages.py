@@ -138,7 +138,7 @@ async def test_early_refusal_is_a_page(service: Service) -> None:
 
 
 async def test_unauthorized_is_a_page_for_the_form_only(service: Service) -> None:
-    locked = service.configured(api_keys=("first",))
+    locked = service.configured(api_keys=("first-first-first",))
 
     refused = await locked.upload(picture(), accept=BROWSER)
 

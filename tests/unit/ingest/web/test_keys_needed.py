@@ -27,17 +27,17 @@ WRONG = [
     "Bearer wrong",
     "Bearer",
     "Bearer ",
-    "Basic first",
-    "first",
-    "Bearer first,second",
-    "Bearer firs",
+    "Basic first-first-first",
+    "first-first-first",
+    "Bearer first-first-first,second-second-second",
+    "Bearer first-first-firs",
     "Bearer \xe4",
 ]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def locked(service: Service) -> Service:
-    return service.configured(api_keys=("first", "second"))
+    return service.configured(api_keys=("first-first-first", "second-second-second"))
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
@@ -62,7 +62,9 @@ async def test_similar_keys_are_refused(locked: Service, authorization: str | No
     assert (await Exchange().run(locked.app, "GET", "/images", **headers)).status == 401
 
 
-@pytest.mark.parametrize("authorization", ["Bearer first", "Bearer second", "bearer first"])
+@pytest.mark.parametrize(
+    "authorization", ["Bearer first-first-first", "Bearer second-second-second", "bearer first-first-first"]
+)
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -89,7 +91,9 @@ async def test_upload_without_key_leaves_nothing(locked: Service) -> None:
     assert refused.status == 401
     assert await locked.holdings() == before
 
-    taken = await Exchange([body]).run(locked.app, "POST", "/images/upload", authorization="Bearer second", **headers)
+    taken = await Exchange([body]).run(
+        locked.app, "POST", "/images/upload", authorization="Bearer second-second-second", **headers
+    )
     assert taken.status == 201
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import socket
 
 import httpx
 import pytest
@@ -61,7 +62,7 @@ class TestWorkersServer:
         port = free_port()
         ingest = service.configured(api_keys=("k" * 32,)).ingest
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
-            async with serve_health(ingest, "127.0.0.1", port):
+            async with serve_health(ingest, socket.create_server(("127.0.0.1", port))):
                 healthy, ready = await answer(client, "/healthz"), await answer(client, "/readyz")
                 refused, allowed = await answer(client, "/metrics"), await answer(client, "/metrics", "k" * 32)
                 missing = await answer(client, "/images", "k" * 32)
@@ -87,7 +88,7 @@ class TestWorkersServer:
         port = free_port()
         try:
             async with (
-                serve_health(service.ingest, "127.0.0.1", port),
+                serve_health(service.ingest, socket.create_server(("127.0.0.1", port))),
                 httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
             ):
                 await answer(client, "/healthz")

@@ -153,6 +153,22 @@ class TestRecords:
         [line] = [line for line in logs if line["event"] == "request"]
         assert (exchange.status, line["code"]) == (401, "unauthorized")
 
+    async def test_request_line_names_the_key_without_its_secret(self, service: Service) -> None:
+        guarded = service.configured(api_keys=("shop:read:hunter2-hunter2-hunter2",))
+        with capture_logs() as logs:
+            answers = [
+                await guarded.get("/images", authorization="Bearer hunter2-hunter2-hunter2"),
+                await guarded.upload(b"", authorization="Bearer hunter2-hunter2-hunter2"),
+            ]
+
+        lines = [line for line in logs if line["event"] == "request"]
+        assert [(line["status"], line["key"], line.get("code")) for line in lines] == [
+            (200, "shop", None),
+            (403, "shop", "forbidden"),
+        ]
+        assert [answer.status_code for answer in answers] == [200, 403]
+        assert "hunter2" not in str(logs)
+
     @pytest.mark.parametrize(
         ("headers", "code"),
         [({"idempotency_key": "a key"}, "malformed"), ({"content_length": str(9 * MIB)}, "too_large")],

@@ -21,6 +21,7 @@ from tests.unit.ingest.web.conftest import Service
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 KEY = "idempotency-key"
+SECRET, OTHER = "0123456789abcdef", "fedcba9876543210"  # of API keys
 
 
 async def send(service: Service, key: str, file: bytes | None = None, **headers: str) -> httpx.Response:
@@ -172,10 +173,21 @@ async def test_concurrent_uploads_with_one_key_store_one(service: Service) -> No
     assert (jobs, images) == (before[0] + 1, before[1] + 1)
 
 
-async def test_keys_are_per_caller(service: Service) -> None:
-    locked = service.configured(api_keys=("first", "second"))
+async def test_keys_survive_the_rotation_of_the_api_key(service: Service) -> None:
+    before = service.configured(api_keys=(f"shop:upload:{SECRET}",))
+    during = service.configured(api_keys=(f"shop:upload:{OTHER}", f"shop:upload:{SECRET}"))
 
-    answers = [await send(locked, "shared", authorization=f"Bearer {key}") for key in ("first", "second", "first")]
+    first = await send(before, "rotated", authorization=f"Bearer {SECRET}")
+    second = await send(during, "rotated", authorization=f"Bearer {OTHER}")
+
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.json() == first.json()
+
+
+async def test_keys_are_per_caller(service: Service) -> None:
+    locked = service.configured(api_keys=(f"one:admin:{SECRET}", f"two:admin:{OTHER}"))
+
+    answers = [await send(locked, "shared", authorization=f"Bearer {key}") for key in (SECRET, OTHER, SECRET)]
 
     ids = [answer.json()["uploadId"] for answer in answers]
     assert ids[0] == ids[2]

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
+from proxy.settings import parse_api_keys
 from proxy.telemetry import Metrics
 from proxy.web import health
 from proxy.web.app import EXCEPTION_HANDLERS, OPEN_PATHS
@@ -37,7 +38,7 @@ def app_with(
     checks: dict[str, Callable[[], Awaitable[None]]], *collect: Callable[[], Awaitable[None]], keys: Sequence[str] = ()
 ) -> ASGIApp:
     app = Starlette(routes=[*health_routes(checks, Metrics(), *collect)], exception_handlers=EXCEPTION_HANDLERS)
-    return RequireApiKey(app, keys, OPEN_PATHS, problem_for_all)
+    return RequireApiKey(app, parse_api_keys(list(keys)), OPEN_PATHS, problem_for_all)
 
 
 @pytest.fixture
@@ -88,13 +89,13 @@ async def test_readyz_names_every_check() -> None:
 @pytest.mark.parametrize(
     ("headers", "checks"),
     [
-        ({"Authorization": "Bearer secret"}, {"store": "The bucket does not answer.", "queue": "ok"}),
+        ({"Authorization": "Bearer secret-of-sixteen"}, {"store": "The bucket does not answer.", "queue": "ok"}),
         ({"Authorization": "Bearer other"}, {"store": "failed", "queue": "ok"}),
         ({}, {"store": "failed", "queue": "ok"}),
     ],
 )
 async def test_readyz_gives_reasons_only_with_a_key(headers: dict[str, str], checks: dict[str, str]) -> None:
-    app = app_with({"store": store_away, "queue": well}, keys=["secret"])
+    app = app_with({"store": store_away, "queue": well}, keys=["secret-of-sixteen"])
 
     answer = await ask(app, "/readyz", headers=headers)
 

@@ -1,0 +1,39 @@
+"""Commands for API keys."""
+
+import secrets
+from typing import Annotated
+
+import typer
+
+from ingest.cli.console import AsJson, out, print_json, stop
+from ingest.cli.help import examples, text
+
+KEYS_HELP = text(
+    "Make API keys. To rotate a key, add a second one of the same name, let clients use it, then remove the first.",
+    ["darkroom keys new", "darkroom keys new shop --scopes upload+read"],
+)
+_BYTES = 24  # random ones; 32 characters
+
+
+@examples("darkroom keys new", "darkroom keys new shop --scopes upload+read")
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the caller, for logs and idempotency.")] = "default",
+    scopes: Annotated[str, typer.Option(help="upload, read, delete, admin; joined by +.")] = "admin",
+    as_json: AsJson = False,
+) -> None:
+    """Print a new key for API_KEYS. It is stored nowhere.
+
+    Clients send only the secret, after the last colon. Without a name and scopes, the key is the secret alone.
+    """
+    from proxy.settings import parse_api_keys
+
+    secret = secrets.token_urlsafe(_BYTES)
+    key = f"{name}:{scopes}:{secret}"
+    try:
+        parse_api_keys([key])
+    except ValueError as error:
+        stop(f"The key {str(error).removeprefix('key 1 ')}.", code=2)
+    if as_json:
+        print_json({"name": name, "scopes": scopes.split("+"), "secret": secret, "key": key})
+    else:
+        out().print(secret if (name, scopes) == ("default", "admin") else key)

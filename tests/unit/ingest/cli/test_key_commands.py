@@ -1,0 +1,47 @@
+"""`darkroom keys new` prints keys that `API_KEYS` accepts."""
+
+import json
+import re
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from ingest.cli import app
+from proxy.settings import parse_api_keys
+
+
+def new(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["keys", "new", *arguments])
+
+
+def test_key_is_a_random_secret() -> None:
+    first, second = new(), new()
+
+    assert (first.exit_code, first.stderr) == (0, "")
+    assert re.fullmatch(r"[\w-]{32}\n", first.stdout)
+    assert first.stdout != second.stdout
+    [key] = parse_api_keys([first.stdout.strip()])
+    assert str(key) == "default:admin:(hidden)"
+
+
+def test_key_has_name_and_scopes() -> None:
+    [key] = parse_api_keys([new("shop", "--scopes", "read+upload").stdout.strip()])
+
+    assert str(key) == "shop:upload+read:(hidden)"
+
+
+def test_json_has_the_parts() -> None:
+    document = json.loads(new("shop", "--scopes", "upload+read", "--json").stdout)
+
+    assert document["key"] == f"shop:upload+read:{document['secret']}"
+    assert (document["name"], document["scopes"]) == ("shop", ["upload", "read"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"), [(["Shop"], "The key is not NAME"), (["shop", "--scopes", "all"], "The key has unknown")]
+)
+def test_wrong_name_or_scope_exits_with_2(arguments: list[str], reason: str) -> None:
+    done = new(*arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(reason)
