@@ -13,7 +13,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.installation_table import InstallationTable
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn, NoCdn
-from ingest.ingest_errors import InstallationMismatch
+from ingest.ingest_errors import InstallationMismatch, QueueUnavailable
 from ingest.installation import Installation
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
@@ -24,7 +24,7 @@ from ingest.uploads.upload_service import UploadService
 from proxy.errors import Unavailable
 from proxy.recipe import Recipes
 from proxy.services import ProxyServices, build_services, open_aws_session, open_store
-from proxy.settings import Settings
+from proxy.settings import Settings, SettingsError
 
 log = structlog.get_logger()
 
@@ -143,12 +143,28 @@ async def open_services(
             yield services
 
 
+async def refuse_redis_cluster(settings: Settings) -> None:
+    """Raises SettingsError for a queue in Redis Cluster. An unavailable Redis is left for later."""
+    if settings.redis_url is None:
+        return
+    from ingest.jobs.queue.redis_info import redis_facts
+
+    with suppress(QueueUnavailable):
+        if (await redis_facts(settings.redis_url.get_secret_value())).is_cluster:
+            raise SettingsError(
+                "REDIS_URL: Redis Cluster cannot hold the queue: name one server; it may have replicas."
+            )
+
+
 async def prepare_start(settings: Settings) -> None:
-    """Before a server starts: verifies that database and object store belong together. Raises InstallationMismatch.
+    """Before a server starts: verifies that database and object store belong together.
+
+    Raises InstallationMismatch, and SettingsError for Redis Cluster.
 
     If one of them is unavailable, the server may start all the same: it verifies before its first write. In the
     embedded database, also migrates the tables, and makes jobs pending again that a stopped server was processing.
     """
+    await refuse_redis_cluster(settings)
     database, store = Database.from_settings(settings), open_store(settings)
     try:
         if settings.database_url is None:

@@ -15,8 +15,10 @@ class RedisServer(Server):
     name = "Redis"
     stop_seconds = 10
 
-    def __init__(self) -> None:
+    def __init__(self, **options: str) -> None:
+        """`options`: of redis.conf, with `_` for `-`."""
         super().__init__()
+        self._options = {name.replace("_", "-"): value for name, value in options.items()}
         self._port = free_port()
         self.url = f"redis://127.0.0.1:{self._port}/0"
 
@@ -54,6 +56,7 @@ class RedisServer(Server):
         program = shutil.which("redis-server")
         assert program, "redis-server is not installed: apt-get install redis-server"
         options = {"bind": "127.0.0.1", "port": str(self._port), "save": "", "appendonly": "no", "dir": "."}
+        options |= self._options
         return [program, *(word for name, value in options.items() for word in (f"--{name}", value))]
 
     def _failure(self) -> RedisError | None:

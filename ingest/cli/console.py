@@ -54,14 +54,17 @@ def load(
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Runs a command's work. Prints a ServiceError and exits with 1.
 
-    Exits with 2 if database and object store belong to different installations.
+    Exits with 2 if the settings are wrong, or if database and object store belong to different installations.
     """
     import asyncio
 
     from ingest.ingest_errors import InstallationMismatch
+    from proxy.settings import SettingsError
 
     try:
         return asyncio.run(work)
+    except SettingsError as error:
+        return stop(str(error), code=2)
     except ServiceError as error:
         failures = [error]
     except BaseExceptionGroup as group:  # from concurrent tasks

@@ -127,7 +127,7 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
 
     import structlog
 
-    from ingest.ingest_services import Access, open_services
+    from ingest.ingest_services import Access, open_services, refuse_redis_cluster
     from ingest.web.readiness import serve_health
 
     task = asyncio.current_task()
@@ -139,6 +139,7 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
             open_services(settings, rendering=True, access=Access.UNVERIFIED) as services,
             serve_health(services, listener) if listener else nullcontext(),
         ):
+            await refuse_redis_cluster(settings)
             await services.worker.verify_installation()
             queue = "BullMQ" if settings.redis_url else "database"
             structlog.get_logger().info(

@@ -17,11 +17,15 @@ _TIMEOUT = 5.0  # seconds for all commands together
 
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
-    """`policy` is its `maxmemory-policy`. `persistent`: whether a restart keeps its data; None if unknown."""
+    """`policy` is its `maxmemory-policy`. `persistent`: whether a restart keeps its data; None if unknown.
+
+    `is_cluster`: Redis Cluster, which refuses the scripts of BullMQ, as their keys are on several nodes.
+    """
 
     version: str
     policy: str
     persistent: bool | None
+    is_cluster: bool = False
 
 
 async def redis_facts(url: str) -> RedisFacts:
@@ -43,7 +47,8 @@ async def _run(url: str, command: Callable[[Redis], Awaitable[T]]) -> T:
 async def _read_facts(redis: Redis) -> RedisFacts:
     info = await redis.info()
     persistent = True if info.get("aof_enabled") else await _has_snapshots(redis)
-    return RedisFacts(str(info["redis_version"]), str(info.get("maxmemory_policy", "")), persistent)
+    is_cluster = bool(info.get("cluster_enabled"))
+    return RedisFacts(str(info["redis_version"]), str(info.get("maxmemory_policy", "")), persistent, is_cluster)
 
 
 async def _has_snapshots(redis: Redis) -> bool | None:

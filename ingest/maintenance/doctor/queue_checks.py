@@ -13,6 +13,8 @@ _MIN_VERSION, _ADVISED = (5, 0), (6, 2)  # from BullMQ's documentation
 def judge_redis(facts: "RedisFacts") -> CheckResult:
     """Returns what is wrong with a Redis for BullMQ and leases; warnings are about old versions and lost jobs."""
     version = _version(facts.version)
+    if facts.is_cluster:
+        return failed("Redis Cluster cannot hold the queue: name one Redis server in REDIS_URL; it may have replicas.")
     if version < _MIN_VERSION:
         return failed(f"Redis {facts.version} is too old: BullMQ needs 5.0 and recommends 6.2 or later. Upgrade it.")
     if facts.policy != "noeviction":

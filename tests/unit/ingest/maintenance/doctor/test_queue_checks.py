@@ -26,6 +26,7 @@ UNREACHABLE = "redis://127.0.0.1:9/0"
         (RedisFacts("7.2.4", "allkeys-lru", True), Verdict.FAILED, "set maxmemory-policy noeviction"),
         (RedisFacts("7.2.4", "volatile-ttl", False), Verdict.FAILED, "volatile-ttl"),
         (RedisFacts("4.0.14", "noeviction", True), Verdict.FAILED, "too old"),
+        (RedisFacts("7.2.4", "noeviction", True, is_cluster=True), Verdict.FAILED, "Redis Cluster"),
     ],
 )
 def test_judge_redis_returns_verdict_and_advice(facts: RedisFacts, verdict: Verdict, words: str) -> None:

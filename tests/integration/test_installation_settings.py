@@ -1,12 +1,15 @@
 """Settings of real installations on real commands: refusals without secrets, and what a start says."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.client import until
+from tests.conftest import need
 from tests.http_client import http
+from tests.redis_server import RedisServer
 from tests.service import Service, Worker, darkroom
 
 KEY = "0123456789abcdef"
@@ -54,6 +57,16 @@ def test_doctor_names_the_missing_database_url(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert found["settings"]["verdict"] == "failed"
     assert "Set DATABASE_URL" in found["settings"]["remark"]
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_redis_cluster_is_refused_at_the_start(tmp_path: Path, command: str) -> None:
+    need(shutil.which("redis-server"), "redis-server")
+    with RedisServer(cluster_enabled="yes") as redis:
+        done = darkroom(tmp_path, command, REDIS_URL=redis.url)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Redis Cluster cannot hold the queue" in done.stderr
 
 
 def test_server_says_what_it_is_connected_to_in_json(tmp_path: Path) -> None:
