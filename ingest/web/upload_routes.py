@@ -24,7 +24,7 @@ from proxy.errors import ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
 from proxy.telemetry import Metrics
-from proxy.web.middleware.api_keys import caller
+from proxy.web.middleware.authentication import caller
 from proxy.web.middleware.observability import note
 
 FIELD = "image"

@@ -17,7 +17,7 @@ from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web import problems
 from proxy.web.health import health_routes
-from proxy.web.middleware.api_keys import RequireApiKey, problem_for_all
+from proxy.web.middleware.authentication import RequireApiKey, problem_for_all
 from proxy.web.variant_routes import VariantMiddleware
 
 OPEN_PATHS = ("/healthz", "/readyz")

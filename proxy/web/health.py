@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 
 from proxy.errors import ServiceError
 from proxy.telemetry import Metrics
-from proxy.web.middleware.api_keys import is_trusted
+from proxy.web.middleware.authentication import is_trusted
 
 log = structlog.get_logger()
 

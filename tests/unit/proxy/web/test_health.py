@@ -16,7 +16,7 @@ from proxy.telemetry import Metrics
 from proxy.web import health
 from proxy.web.app import EXCEPTION_HANDLERS, OPEN_PATHS
 from proxy.web.health import health_routes
-from proxy.web.middleware.api_keys import RequireApiKey, problem_for_all
+from proxy.web.middleware.authentication import RequireApiKey, problem_for_all
 from tests.asgi import ask
 from tests.unit.proxy.web.site import Site
 from tests.virtual_time import VirtualTimeLoop
