@@ -1,6 +1,5 @@
 """Failures of derivations, shared by processes through Redis."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from time import monotonic
 from typing import TypeVar
@@ -10,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from proxy.deadlines import answer_within
 from proxy.variants.derivation_pauses import REMEMBERED, Failures
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class RedisFailures:
         if monotonic() < self._backoff_until:
             return None
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with answer_within(_ANSWER_SECONDS):
                 return await command()
         except (RedisError, OSError):
             self._backoff_until = monotonic() + _BACKOFF_SECONDS

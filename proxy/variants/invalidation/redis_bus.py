@@ -10,6 +10,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from proxy.deadlines import answer_within
 from proxy.model import UploadId, parse_upload_id
 from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED
 
@@ -33,7 +34,7 @@ class RedisInvalidationBus:
 
     async def publish(self, upload_id: UploadId) -> None:
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with answer_within(_ANSWER_SECONDS):
                 await self._publisher.publish(_CHANNEL, upload_id)
         except (RedisError, OSError) as error:
             log.warning(NOT_PUBLISHED, upload=upload_id, error=str(error) or repr(error))
@@ -46,7 +47,7 @@ class RedisInvalidationBus:
 
     async def _listen(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
         async with self._subscriber.pubsub() as channel:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with answer_within(_ANSWER_SECONDS):
                 await channel.subscribe(_CHANNEL)
             has_pinged = False
             while True:

@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import LockError, RedisError
 
+from proxy.deadlines import answer_within
 from proxy.telemetry import Metrics
 
 log = structlog.get_logger()
@@ -23,7 +24,7 @@ _POLL_SECONDS = 0.05  # at most twenty commands a second for each key: a process
 _ANSWER_SECONDS = 0.5
 """Deadline of one command; a slower Redis counts as unavailable.
 
-`asyncio.timeout` enforces it, not redis-py's `socket_timeout`. That uses `asyncio.wait_for`, which in Python 3.11 loses
+`answer_within` enforces it, not redis-py's `socket_timeout`. That uses `asyncio.wait_for`, which in Python 3.11 loses
 a cancellation that arrives together with the result (python/cpython#86296). A lost cancellation kept a lease and its
 renewal until the process ended.
 """
@@ -77,7 +78,7 @@ class RedisLeaseStore:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
             with suppress(RedisError, OSError):  # expired, or Redis failed: the time limit ends it
-                async with asyncio.timeout(_ANSWER_SECONDS):
+                async with answer_within(_ANSWER_SECONDS):
                     await lock.release()
 
     async def close(self) -> None:
@@ -89,7 +90,7 @@ class RedisLeaseStore:
             return None
         try:
             while True:
-                async with asyncio.timeout(_ANSWER_SECONDS):
+                async with answer_within(_ANSWER_SECONDS):
                     held: bool = await lock.acquire(blocking=False)
                 self._on_success()
                 if held or not wait:
@@ -103,7 +104,7 @@ class RedisLeaseStore:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
             try:
-                async with asyncio.timeout(_ANSWER_SECONDS):
+                async with answer_within(_ANSWER_SECONDS):
                     await lock.reacquire()
             except LockError:
                 return  # expired, for example while this process was suspended; the conditional put decides a race

@@ -1,6 +1,7 @@
 """The contract of every LeaseStore, within one process and across processes."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -51,6 +52,27 @@ class TestHolding:
             await asyncio.gather(*(work(leases) for leases in (clients.one, clients.two) * 8))
 
         assert (most, turns) == (1, 16)
+
+    async def test_busy_event_loop_gives_no_lease_to_two(self, clients: TwoClients) -> None:
+        """A deadline passes while the answer waits to be read: that is no failure of Redis."""
+        inside, most = 0, 0
+
+        async def work(leases: LeaseStore) -> None:
+            nonlocal inside, most
+            async with leases.hold(KEY):
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0)
+                inside -= 1
+
+        def stall() -> None:
+            time.sleep(0.8)  # longer than the deadline of a command, shorter than a lease
+
+        async with asyncio.timeout(GUARD):
+            asyncio.get_running_loop().call_later(0.02, stall)
+            await asyncio.gather(*(work(leases) for leases in (clients.one, clients.two) * 8))
+
+        assert most == 1
 
     async def test_other_keys_are_free(self, clients: TwoClients) -> None:
         async with asyncio.timeout(GUARD), clients.one.hold(KEY), clients.two.hold(OTHER) as held:
