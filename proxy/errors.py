@@ -29,13 +29,15 @@ class ServiceError(Exception):
     """An expected failure.
 
     `code`: stable, for programs. `title`: the type of problem. `str(error)`: a message for people that is safe to
-    show. `retryable`: the same call may succeed later. `report`: log it as an error for the operator.
+    show. `retryable`: the same call may succeed later. `report`: log it as an error for the operator. `is_outage`: it
+    concerns a whole dependency, so the same call for another object will probably fail as well.
     """
 
     code = "internal"
     title = "Something went wrong"
     retryable = False
     report = False
+    is_outage = False
 
     def __init__(self, detail: str = "", *, retry_after: int | None = None) -> None:
         super().__init__(detail or self.title)
@@ -110,6 +112,7 @@ class Unavailable(ServiceError):
     title = "Service temporarily unavailable"
     retryable = True
     report = True
+    is_outage = True
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 5) -> None:
         super().__init__(detail, retry_after=retry_after)

@@ -40,6 +40,7 @@ class CountingStore:
         self.calls: list[tuple[str, str]] = []
         self._failures: Counter[str] = Counter()
         self._successes: Counter[str] = Counter()
+        self._refused: dict[tuple[str, str], StoreUnavailable] = {}
         self._before: dict[str, Gate] = {}
         self._after: dict[str, Gate] = {}
 
@@ -55,6 +56,10 @@ class CountingStore:
         self._successes[method] = after
         self._failures[method] = 1_000_000
 
+    def refuse(self, method: str, key: str, *, is_outage: bool = False) -> None:
+        """Makes every call of `method` for one key raise StoreUnavailable without effect."""
+        self._refused[method, key] = StoreUnavailable(f"The fake store refuses {key}.", is_outage=is_outage)
+
     def hold(self, method: str, *, done: bool = False) -> Gate:
         """Makes calls of `method` wait at the gate: before they have an effect or, with `done`, before they return."""
         gates = self._after if done else self._before
@@ -66,6 +71,8 @@ class CountingStore:
         self.calls.append((method, key))
         if gate := self._before.get(method):
             await gate.wait()
+        if refusal := self._refused.get((method, key)):
+            raise refusal
         if self._failures[method] and self._successes[method]:
             self._successes[method] -= 1
         elif self._failures[method]:

@@ -5,7 +5,7 @@ Heavy imports are inside functions, in this module and its siblings: shell compl
 
 import json
 import sys
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -70,7 +70,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     except BaseExceptionGroup as group:  # from concurrent tasks
         failures = _leaves(group)
     wrong = any(isinstance(error, InstallationMismatch) for error in failures)
-    return stop("\n".join(f"{error.title}: {error}" for error in failures), code=2 if wrong else 1)
+    messages = dict.fromkeys(f"{error.title}: {error}" for error in failures)  # an outage may stop several tasks
+    return stop("\n".join(messages), code=2 if wrong else 1)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[ServiceError]:
@@ -146,6 +147,14 @@ def print_json(document: Any, *, indent: int | None = 2) -> None:
 
 def print_error(message: str) -> None:
     err().print(message, style="red")
+
+
+def print_failures(report: Mapping[str, Any]) -> None:
+    """Prints the failures that a report lists, and how many others there are."""
+    for failure in report["failed"]:
+        print_error(f"failed: {': '.join(failure.values())}")
+    if others := report["failedCount"] - len(report["failed"]):
+        print_error(f"failed: {others} others")
 
 
 def stop(message: str, code: int = 1) -> NoReturn:

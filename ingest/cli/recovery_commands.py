@@ -4,7 +4,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.cli.console import AsJson, format_size, load, out, parse_id, print_error, print_json, print_table, run, stop
+from ingest.cli.console import (
+    AsJson,
+    format_size,
+    load,
+    out,
+    parse_id,
+    print_error,
+    print_failures,
+    print_json,
+    print_table,
+    run,
+    stop,
+)
 from ingest.cli.help import examples, text
 from ingest.cli.progress_bar import progress
 
@@ -117,8 +129,7 @@ def _finish(report: "RecoveryReport", verb: str, *, as_json: bool) -> None:
     else:
         for upload_id in report.done:
             out().print(upload_id)
-        for upload_id, reason in report.failed.items():
-            print_error(f"{upload_id}: {reason}")
+        print_failures(report.to_json(verb))
         known = f", {report.known} had their rows" if report.known else ""
-        out().print(f"{len(report.done)} {verb}{known}, {len(report.failed)} failed")
-    raise typer.Exit(1 if report.failed else 0)
+        out().print(f"{len(report.done)} {verb}{known}, {report.failures.count} failed")
+    raise typer.Exit(1 if report.failures.count else 0)

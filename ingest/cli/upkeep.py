@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingest.cli.console import AsJson, load, out, print_error, print_json, print_table, run
+from ingest.cli.console import AsJson, load, out, print_error, print_failures, print_json, print_table, run
 from ingest.cli.help import examples
 from ingest.cli.progress_bar import progress
 
@@ -39,13 +39,12 @@ def gc(
     else:
         for garbage in report.found:
             out().print(f"{garbage.kind}: {garbage.name}")
-        for garbage, reason in report.failed:
-            print_error(f"{garbage.kind}: {garbage.name}: {reason}")
+        print_failures(report.to_json())
         if report.refused:
             print_error(report.refused)
         else:
             out().print(f"{len(report.found)} {'found' if dry_run else 'removed'}")
-    raise typer.Exit(1 if report.refused or report.failed else 0)
+    raise typer.Exit(1 if report.refused or report.failures.count else 0)
 
 
 @examples("darkroom doctor", "darkroom doctor --json")

@@ -11,6 +11,7 @@ from ingest.cli.console import (
     out,
     parse_id,
     print_error,
+    print_failures,
     print_json,
     print_table,
     printable,
@@ -102,6 +103,8 @@ def purge(
         print_json(report)
     else:
         out().print(f"{report['purged']} purged, {report['unknown']} unknown to the database")
+        print_failures(report)
+    raise typer.Exit(1 if report["failedCount"] else 0)
 
 
 def _print_receipt(receipt: "Receipt") -> None:

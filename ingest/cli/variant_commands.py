@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from ingest.cli.console import AsJson, format_size, load, out, parse_id, print_json, run, stop
+from ingest.cli.console import (
+    AsJson,
+    format_size,
+    load,
+    out,
+    parse_id,
+    print_error,
+    print_failures,
+    print_json,
+    run,
+    stop,
+)
 from ingest.cli.help import examples
 from ingest.cli.progress_bar import progress
 
@@ -42,11 +53,12 @@ def warm(
     if as_json:
         print_json(report)
     else:
-        counts = {name: len(found) if isinstance(found, list) else found for name, found in report.items()}
-        out().print("{complete} complete, {failed} failed, {skipped} skipped, {unknown} unknown".format(**counts))
-        _print_ids("failed", report["failed"])
-        _print_ids("unknown", report["unknown"])
-    raise typer.Exit(1 if report["failed"] or report["unknown"] else 0)
+        counts = report | {"unknown": len(report["unknown"])}
+        out().print("{complete} complete, {failedCount} failed, {skipped} skipped, {unknown} unknown".format(**counts))
+        print_failures(report)
+        for upload_id in report["unknown"]:
+            print_error(f"unknown: {upload_id}")
+    raise typer.Exit(1 if report["failedCount"] or report["unknown"] else 0)
 
 
 @examples("darkroom refresh --dry-run", "darkroom refresh")
@@ -67,7 +79,6 @@ def refresh(
     with progress(quiet=as_json) as reporter:
         work = bulk_operations.find_stale if dry_run else bulk_operations.refresh
         report = run(work(settings, reporter, first))
-    failed = report.get("failed", [])
     if as_json:
         print_json(report)
     else:
@@ -77,10 +88,5 @@ def refresh(
             f"{report['variants']} variants of {report['uploads']} uploads {verb}, "
             f"{format_size(report['bytes'])}, {cost} of one processor"
         )
-        _print_ids("failed", failed)
-    raise typer.Exit(1 if failed else 0)
-
-
-def _print_ids(verdict: str, upload_ids: list[str]) -> None:
-    for upload_id in upload_ids:
-        out().print(f"{verdict}: {upload_id}")
+        print_failures(report)
+    raise typer.Exit(1 if report["failedCount"] else 0)

@@ -2,21 +2,19 @@
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-
-import structlog
+from typing import Any
 
 from ingest.catalog.repository import JobRepository
-from ingest.ingest_errors import CatalogUnavailable
+from ingest.failures import Failures
 from ingest.jobs.for_each import for_each
 from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import JobStatus
 from ingest.stored_variants import stored_variants
-from proxy.errors import UnknownUpload
+from proxy.errors import ServiceError, UnknownUpload
 from proxy.model import Sizes, UploadId
 from proxy.storage.object_store import ObjectStore
-
-log = structlog.get_logger()
 
 Uploads = AsyncIterator[UploadId]
 
@@ -30,27 +28,29 @@ class WarmReport:
 
     complete: int = 0
     skipped: int = 0
-    failed: list[str] = field(default_factory=list)
+    failures: Failures[UploadId] = field(default_factory=Failures)
     unknown: list[str] = field(default_factory=list)
 
     @property
     def done(self) -> int:
-        return self.complete + self.skipped + len(self.failed) + len(self.unknown)
+        return self.complete + self.skipped + self.failures.count + len(self.unknown)
 
-    def add_failed(self, upload_id: UploadId, error: CatalogUnavailable) -> None:
-        log.warning("warm-up not started, database unavailable", upload=upload_id, error=str(error))
-        self.failed.append(upload_id)
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "complete": self.complete,
+            "skipped": self.skipped,
+            "unknown": self.unknown,
+            **self.failures.to_json(),
+        }
 
 
 async def find_each(repository: JobRepository, ids: Sequence[UploadId], report: WarmReport) -> Uploads:
-    """Yields the uploads with these ids. Adds those that are unknown or cannot be read to `report`."""
+    """Yields the uploads with these ids. Adds those that are unknown to `report`. Raises CatalogUnavailable."""
     for upload_id in ids:
         try:
             await repository.find(upload_id)
         except UnknownUpload:
             report.unknown.append(upload_id)
-        except CatalogUnavailable as error:
-            report.add_failed(upload_id, error)
         else:
             yield upload_id
 
@@ -75,21 +75,26 @@ async def warm(
 ) -> None:
     """Warms up `uploads`, `concurrency` at a time, and adds to `report`.
 
-    Calls `progress` after each, and `on_stop` as `for_each` does.
+    Calls `progress` after each, and `on_stop` as `for_each` does. An outage is raised in an exception group; the jobs
+    that it stopped are pending again.
     """
 
-    async def work(upload_id: UploadId) -> None:
+    async def attempt(delivery: Delivery) -> JobStatus | None:
         try:
-            status = await deliver(warmup.run, upload_id, force=True)
-        except CatalogUnavailable as error:
-            report.add_failed(upload_id, error)
+            return await warmup.run(delivery)
+        except TryAgain as reason:
+            if isinstance(reason.__cause__, ServiceError) and reason.__cause__.is_outage:
+                raise reason.__cause__ from None
+            raise
+
+    async def work(upload_id: UploadId) -> None:
+        status = await deliver(attempt, upload_id, force=True)
+        if status is JobStatus.COMPLETE:
+            report.complete += 1
+        elif status is JobStatus.FAILED:
+            report.failures.add(upload_id, "its warm-up failed, `darkroom show` says why")
         else:
-            if status is JobStatus.COMPLETE:
-                report.complete += 1
-            elif status is JobStatus.FAILED:
-                report.failed.append(upload_id)
-            else:
-                report.skipped += 1
+            report.skipped += 1
         progress(report)
 
     await for_each(uploads, work, concurrency, on_stop=on_stop)

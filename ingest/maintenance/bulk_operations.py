@@ -1,9 +1,9 @@
 """Warms up, refreshes and purges many uploads."""
 
 import asyncio
-from dataclasses import asdict
 from typing import Any
 
+from ingest.failures import Failures
 from ingest.ingest_services import Access, IngestServices, open_services
 from ingest.jobs import warm_many
 from ingest.maintenance.refresh import Findings, Refresher
@@ -32,33 +32,39 @@ async def warm(
         elif only_missing:
             uploads, total = warm_many.find_unwarmed(ingest.proxy.store, repository, settings.sizes, start), None
         else:
-            uploads, total = accepted_ids(repository, start), sum((await repository.count()).values())
+            uploads, total = accepted_ids(repository, start), await _count(ingest)
         progress.begin("Warming", total)
         await warm_many.warm(
             uploads,
             ingest.warmup,
             report,
             concurrency=settings.render_processes,
-            progress=lambda so_far: progress.update(so_far.done, f"{len(so_far.failed)} failed"),
+            progress=lambda so_far: progress.update(so_far.done, f"{so_far.failures.count} failed"),
             on_stop=lambda place: None if ids else _say_place(progress, place),
         )
-    return asdict(report)
+    return report.to_json()
 
 
 async def find_stale(settings: Settings, progress: Progress, start: UploadId | None = None) -> dict[str, Any]:
+    """Counts stale variants of uploads from `start` on."""
     async with open_services(settings, access=Access.READ) as ingest:
-        return _to_json(await _find_stale(_build_refresher(ingest, start), progress))
+        progress.begin("Looking for stale variants", await _count(ingest))
+        findings = await _build_refresher(ingest, start).examine(
+            lambda so_far: progress.update(so_far.examined, f"{so_far.variants} stale"),
+            lambda place: _say_place(progress, place),
+        )
+    return _to_json(findings)
 
 
 async def refresh(settings: Settings, progress: Progress, start: UploadId | None = None) -> dict[str, Any]:
     """Derives stale variants of uploads from `start` on anew, then invalidates the old ones in the CDN."""
     async with open_services(settings, rendering=True) as ingest:
-        refresher = _build_refresher(ingest, start)
-        findings = await _find_stale(refresher, progress)
-        progress.begin("Refreshing", findings.uploads)
-        report = await refresher.refresh(
+        progress.begin("Refreshing", await _count(ingest))
+        findings = await _build_refresher(ingest, start).refresh(
             concurrency=settings.render_processes,
-            progress=lambda so_far: progress.update(so_far.uploads, f"{len(so_far.failed)} failed"),
+            progress=lambda so_far: progress.update(
+                so_far.examined, f"{so_far.variants} refreshed, {so_far.failures.count} failed"
+            ),
             on_stop=lambda place: _say_place(progress, place),
         )
         if findings.recipes and settings.cdn_distribution_id:
@@ -66,34 +72,37 @@ async def refresh(settings: Settings, progress: Progress, start: UploadId | None
             progress.say(f"Waiting {MAX_AGE:.0f} s until no server has a stale variant in memory.")
             await asyncio.sleep(MAX_AGE)
             await ingest.cdn.invalidate([recipe_tag(recipe) for recipe in sorted(findings.recipes)])
-    return _to_json(findings) | {"failed": report.failed}
+    return _to_json(findings)
 
 
 def _say_place(progress: Progress, place: UploadId) -> None:
     progress.say(f"Stopped. To continue, repeat the command with `--from {place}`.")
 
 
-async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, int]:
-    """Deletes what is left of each upload. Returns how many had rows. Rows go last, as in `UploadService.delete`."""
-    known = 0
+async def purge(settings: Settings, ids: list[UploadId]) -> dict[str, Any]:
+    """Deletes what is left of each upload. `purged`: how many had rows. Rows go last, as in `UploadService.delete`."""
+    known, deleted, failures = 0, list[UploadId](), Failures[UploadId]()
     async with open_services(settings) as ingest:
-        for upload_id in ids:
-            await ingest.proxy.variant_service.delete_upload(upload_id)
-        await ingest.cdn.invalidate([upload_tag(upload_id) for upload_id in ids])
-        for upload_id in ids:
+        try:
+            for upload_id in ids:
+                with failures.isolate(upload_id):
+                    await ingest.proxy.variant_service.delete_upload(upload_id)
+                    deleted.append(upload_id)
+        finally:  # after an outage, too: what is deleted must not stay in the CDN
+            await ingest.cdn.invalidate([upload_tag(upload_id) for upload_id in deleted])
+        for upload_id in deleted:
             known += await ingest.repository.delete(upload_id)
-    return {"purged": known, "unknown": len(ids) - known}
+    return {"purged": known, "unknown": len(deleted) - known, **failures.to_json()}
 
 
-async def _find_stale(refresher: Refresher, progress: Progress) -> Findings:
-    progress.begin("Looking for stale variants")
-    return await refresher.examine(lambda so_far: progress.update(so_far.uploads, f"{so_far.variants} variants"))
+async def _count(ingest: IngestServices) -> int:
+    return sum((await ingest.repository.count()).values())
 
 
 def _build_refresher(ingest: IngestServices, start: UploadId | None) -> Refresher:
     proxy = ingest.proxy
-    recipes = Recipes(proxy.settings)
-    return Refresher(proxy.store, recipes, proxy.settings.sizes, ingest.repository, proxy.variant_service, start=start)
+    recipes, sizes = Recipes(proxy.settings), proxy.settings.sizes
+    return Refresher(proxy.store, recipes, sizes, ingest.repository, proxy.variant_service, start=start)
 
 
 def _to_json(findings: Findings) -> dict[str, Any]:
@@ -102,4 +111,5 @@ def _to_json(findings: Findings) -> dict[str, Any]:
         "variants": findings.variants,
         "bytes": findings.size,
         "seconds": findings.seconds,
+        **findings.failures.to_json(),
     }

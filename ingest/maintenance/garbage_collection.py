@@ -4,21 +4,21 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from ingest.failures import Failures
 from ingest.ingest_services import Access, IngestServices, open_services
 from ingest.maintenance.garbage_collector import MIN_AGE, Collector, Garbage, GarbageKind, Survey
 from ingest.progress import Progress
-from proxy.errors import StoreUnavailable
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING
 
 
 @dataclass(slots=True)
 class GcReport:
-    """Result of a run. `refused`: why nothing was done. `failed`: what the store refused, with its reason."""
+    """Result of a run. `refused`: why nothing was done. `failures`: what could not be removed."""
 
     survey: Survey
     found: list[Garbage] = field(default_factory=list)
-    failed: list[tuple[Garbage, str]] = field(default_factory=list)
+    failures: Failures[Garbage] = field(default_factory=Failures)
     refused: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -27,7 +27,8 @@ class GcReport:
             "originals": self.survey.originals,
             "refused": self.refused,
             "found": [_to_json(garbage) for garbage in self.found],
-            "failed": [_to_json(garbage) | {"reason": reason} for garbage, reason in self.failed],
+            "failed": [_to_json(garbage) | {"reason": reason} for garbage, reason in self.failures.listed],
+            "failedCount": self.failures.count,
         }
 
 
@@ -60,8 +61,10 @@ async def collect_garbage(
 
 
 async def _collect(collector: Collector, report: GcReport, share: float, *, dry_run: bool) -> None:
-    async for garbage in collector.find_files():
-        await _handle(collector, report, garbage, dry_run=dry_run)
+    for folder in collector.folders:
+        with report.failures.isolate(Garbage(GarbageKind.TEMPORARY, str(folder))):
+            async for garbage in collector.find_files(folder):
+                await _handle(collector, report, garbage, dry_run=dry_run)
     if report.survey.is_clean:
         return
     left = {
@@ -81,13 +84,9 @@ async def _collect(collector: Collector, report: GcReport, share: float, *, dry_
 
 
 async def _handle(collector: Collector, report: GcReport, garbage: Garbage, *, dry_run: bool) -> None:
-    try:
-        if dry_run or await collector.remove(garbage):
+    with report.failures.isolate(garbage):
+        if await (collector.is_garbage(garbage) if dry_run else collector.remove(garbage)):
             report.found.append(garbage)
-    except StoreUnavailable as error:
-        if error.is_outage:
-            raise
-        report.failed.append((garbage, str(error)))
 
 
 def _build_collector(services: IngestServices, count: Any) -> Collector:

@@ -10,7 +10,8 @@ are moved to the trash, and with too many of them nothing is done at all: `surve
 
 import math
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -23,6 +24,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
 from ingest.maintenance.inventory import Entry, inventory
 from ingest.maintenance.trash import Trash
+from proxy.errors import ServiceError
 from proxy.keys import original_key, variants_prefix
 from proxy.model import UploadId
 from proxy.storage.object_store import ObjectStore, exists
@@ -55,6 +57,9 @@ class Garbage:
 
     kind: GarbageKind
     name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.name}"
 
 
 @dataclass(slots=True)
@@ -140,7 +145,7 @@ class Collector:
         self._variant_service = variant_service
         self._cdn = cdn
         self._trash = Trash(store)
-        self._folders = folders
+        self.folders = folders
         self._on_upload = on_upload
         self._before = datetime.now(UTC) - age
         self._expired_before = datetime.now(UTC) - trash_age
@@ -164,20 +169,21 @@ class Collector:
                     survey.others += 1
         return survey
 
-    async def find_files(self) -> AsyncIterator[Garbage]:
-        """Yields old temporary files of this machine."""
-        for path in await anyio.to_thread.run_sync(self._old_files):
+    async def find_files(self, folder: Path) -> AsyncIterator[Garbage]:
+        """Yields old temporary files in one of `folders`. Raises ServiceError."""
+        for path in await anyio.to_thread.run_sync(self._old_files, folder):
             yield Garbage(GarbageKind.TEMPORARY, path)
 
     async def find_uploads(self) -> AsyncIterator[Garbage]:
-        """Yields uploads of which something is left. Raises StoreUnavailable or CatalogUnavailable."""
+        """Yields what `is_garbage` still has to confirm. Raises StoreUnavailable or CatalogUnavailable."""
         async for entry in inventory(self._store, self._repository):
             self._on_upload()
-            kind = self._judge(entry)
-            if kind is GarbageKind.VARIANTS and not await self._has_old_variants(entry.upload_id):
-                continue
-            if kind:
+            if kind := self._judge(entry):
                 yield Garbage(kind, entry.upload_id)
+
+    async def is_garbage(self, garbage: Garbage) -> bool:
+        """Whether a finding is old enough, which the listing does not say of VARIANTS. Raises StoreUnavailable."""
+        return garbage.kind is not GarbageKind.VARIANTS or await self._has_old_variants(UploadId(garbage.name))
 
     def _judge(self, entry: Entry) -> GarbageKind | None:
         row, original, trashed = entry.row, entry.original, entry.trashed
@@ -200,7 +206,7 @@ class Collector:
         """Checks the garbage again and removes it. Returns False if it is in use by now, or too young.
 
         Removes objects, CDN copies, then rows, as a delete does: an interrupted removal is found again. Raises
-        StoreUnavailable, CdnUnavailable or CatalogUnavailable.
+        StoreUnavailable, CdnUnavailable, CatalogUnavailable or ServiceError.
         """
         if garbage.kind is GarbageKind.TEMPORARY:
             await anyio.to_thread.run_sync(_remove, Path(garbage.name))
@@ -267,10 +273,11 @@ class Collector:
     async def _has_original(self, upload_id: UploadId) -> bool:
         return await exists(self._store, original_key(upload_id))
 
-    def _old_files(self) -> list[str]:
+    def _old_files(self, folder: Path) -> list[str]:
         before = self._before.timestamp()
-        paths = (path for folder in self._folders if folder.is_dir() for path in sorted(folder.iterdir()))
-        return [str(path) for path in paths if _modified_at(path) < before]
+        with _translating():
+            paths = sorted(folder.iterdir()) if folder.is_dir() else []
+            return [str(path) for path in paths if _modified_at(path) < before]
 
 
 def _modified_at(path: Path) -> float:
@@ -282,7 +289,25 @@ def _modified_at(path: Path) -> float:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    """Removes a file, or as much of a folder as possible. Raises ServiceError with the first path that stayed."""
+    with _translating(), suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+            try:
+                shutil.rmtree(path)  # raises the reason if something stayed
+            except OSError as error:
+                error.filename = next((each for each in path.rglob("*") if not each.is_dir()), path)
+                raise
+        else:
+            path.unlink()
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    """Raises ServiceError for a file or folder that this user may not read or remove."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ServiceError(f"{error.strerror}: {error.filename}. Remove it as its owner.") from error

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from ingest.failures import Failures
 from ingest.ingest_services import Access, IngestServices, open_services
 from ingest.maintenance.garbage_collector import MIN_AGE
 from ingest.maintenance.inventory import inventory
 from ingest.maintenance.readoption import Inspector, Readopter
 from ingest.maintenance.trash import Trash
 from ingest.progress import Progress
-from proxy.errors import ServiceError, StoreUnavailable, Unavailable, UnknownUpload
+from proxy.errors import UnknownUpload
 from proxy.keys import ORIGINALS_PREFIX, TRASH_PREFIX, trash_key
 from proxy.model import UploadId, parse_upload_id
 from proxy.settings import Settings
@@ -20,15 +21,14 @@ from proxy.storage.object_store import exists
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """`done`: ids of uploads whose rows were rebuilt. `known`: how many had rows. `failed`: reason by id."""
+    """`done`: ids of uploads whose rows were rebuilt. `known`: how many had rows."""
 
     done: list[UploadId] = field(default_factory=list)
     known: int = 0
-    failed: dict[UploadId, str] = field(default_factory=dict)
+    failures: Failures[UploadId] = field(default_factory=Failures)
 
     def to_json(self, done: str) -> dict[str, Any]:
-        failed = [{"uploadId": upload_id, "reason": reason} for upload_id, reason in self.failed.items()]
-        return {done: self.done, "known": self.known, "failed": failed}
+        return {done: self.done, "known": self.known, **self.failures.to_json()}
 
 
 async def readopt(settings: Settings, ids: Sequence[UploadId], *, dry_run: bool, progress: Progress) -> RecoveryReport:
@@ -107,19 +107,13 @@ async def _recover(
     """Recovers each upload. One that cannot be recovered does not stop the others; an outage does."""
     report = RecoveryReport()
     async for upload_id in ids:
-        try:
+        with report.failures.isolate(upload_id):
             if await recover(upload_id):
                 report.done.append(upload_id)
             else:
                 report.known += 1
-        except ServiceError as error:
-            about_one = not isinstance(error, Unavailable) or (
-                isinstance(error, StoreUnavailable) and not error.is_outage
-            )
-            if not about_one:
-                raise
-            report.failed[upload_id] = str(error)
-        progress.update(len(report.done) + report.known + len(report.failed), f"{len(report.failed)} failed")
+        failed = report.failures.count
+        progress.update(len(report.done) + report.known + failed, f"{failed} failed")
     return report
 
 

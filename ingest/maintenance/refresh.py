@@ -2,58 +2,58 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from statistics import fmean
 
-import structlog
-
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.repository import JobRepository, UploadRow
+from ingest.failures import Failures
 from ingest.jobs.for_each import for_each
-from ingest.stored_variants import stored_variants
+from ingest.stored_variants import Stored, stored_variants
 from proxy.errors import ServiceError
 from proxy.model import Sizes, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
 from proxy.variants.variant_service import VariantService
 
-log = structlog.get_logger()
-
 _SAMPLE = 200  # uploads whose measured derivation times predict the others
 
 
-@dataclass(frozen=True, slots=True)
-class Stale:
-    """The stale variants of one upload. `size`: their bytes. `recipes`: the recipes they were made with."""
+_LOOK_UPS = 24  # concurrent; as many reads as an S3 store has places for, so that none waits for one
 
-    upload_id: UploadId
+Upload = tuple[UploadRow, Stored]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """The stale variants of one upload. `error`: why a variant could not be looked up."""
+
     variants: list[Variant]
     size: int
     recipes: set[str]
+    error: ServiceError | None
 
 
 @dataclass(slots=True)
 class Findings:
-    """Totals of all stale variants. `seconds`: expected processor time to derive them; None without measurements."""
+    """Result of a run: the stale variants, or those that were derived anew.
 
+    `examined`: all uploads that were looked at. `seconds`: expected processor time to derive the variants; None without
+    measurements. `failures`: by upload; its stale variants are still served.
+    """
+
+    examined: int = 0
     uploads: int = 0
     variants: int = 0
     size: int = 0
     seconds: float | None = None
     recipes: set[str] = field(default_factory=set)
-
-
-@dataclass(slots=True)
-class RefreshReport:
-    """Result of a refresh. `failed`: ids of uploads that still have stale variants."""
-
-    uploads: int = 0
-    failed: list[str] = field(default_factory=list)
+    failures: Failures[UploadId] = field(default_factory=Failures)
 
 
 class Refresher:
-    """Examines and refreshes the stored variants, one upload at a time, in bounded memory."""
+    """Examines and refreshes the stored variants, in bounded memory."""
 
     def __init__(
         self,
@@ -72,71 +72,101 @@ class Refresher:
         self._repository = repository
         self._variant_service = variant_service
         self._start = start
+        self._look_ups = asyncio.Semaphore(_LOOK_UPS)
 
-    async def examine(self, progress: Callable[[Findings], None] = lambda _: None) -> Findings:
-        """Counts stale variants; calls `progress` after each upload. Raises StoreUnavailable or CatalogUnavailable."""
-        findings = Findings()
-        costs = await self._mean_seconds()
-        seconds = 0.0
-        async for stale in self.find():
-            findings.uploads += 1
-            findings.variants += len(stale.variants)
-            findings.size += stale.size
-            findings.recipes |= stale.recipes
-            seconds += sum(costs[variant.name] for variant in stale.variants) if costs else 0.0
-            progress(findings)
-        findings.seconds = round(seconds, 3) if costs or not findings.variants else None
-        return findings
+    async def examine(
+        self,
+        progress: Callable[[Findings], None] = lambda _: None,
+        on_stop: Callable[[UploadId], None] = lambda _: None,
+    ) -> Findings:
+        """Counts stale variants. Calls `progress` after each upload, and `on_stop` as `for_each` does.
+
+        Raises an outage of store or database, alone or in an exception group.
+        """
+
+        async def keep(_upload_id: UploadId, _stale: _Stale) -> None:
+            pass
+
+        return await self._run(keep, progress, on_stop)
 
     async def refresh(
         self,
         *,
         concurrency: int,
-        progress: Callable[[RefreshReport], None],
+        progress: Callable[[Findings], None] = lambda _: None,
         on_stop: Callable[[UploadId], None] = lambda _: None,
-    ) -> RefreshReport:
-        """Derives all stale variants anew, `concurrency` uploads at a time.
+    ) -> Findings:
+        """Derives all stale variants anew, `concurrency` uploads at a time. Otherwise as `examine`."""
+        places = asyncio.Semaphore(concurrency)
 
-        Calls `progress` after each, and `on_stop` as `for_each` does.
-        """
-        report = RefreshReport()
+        async def derive(upload_id: UploadId, stale: _Stale) -> None:
+            async with places, aclosing(self._variant_service.ensure(upload_id, stale.variants)) as ensured:
+                async for _ in ensured:
+                    pass
 
-        async def work(stale: Stale) -> None:
-            try:
-                async with aclosing(self._variant_service.ensure(stale.upload_id, stale.variants)) as ensured:
-                    async for _ in ensured:
-                        pass
-            except ServiceError as error:  # the stale variants are still served
-                log.warning("refresh of upload failed, stale variants kept", upload=stale.upload_id, error=str(error))
-                report.failed.append(stale.upload_id)
-            report.uploads += 1
-            progress(report)
+        return await self._run(derive, progress, on_stop)
 
-        await for_each(self.find(), work, concurrency, on_stop=lambda stale: on_stop(stale.upload_id))
-        return report
+    async def _run(
+        self,
+        handle: Callable[[UploadId, _Stale], Awaitable[None]],
+        progress: Callable[[Findings], None],
+        on_stop: Callable[[UploadId], None],
+    ) -> Findings:
+        findings = Findings()
+        costs = await self._mean_seconds()
+        seconds = 0.0
 
-    async def find(self) -> AsyncIterator[Stale]:
-        """Yields uploads with stale variants, in the order of ids. Raises StoreUnavailable or CatalogUnavailable."""
-        async for row, stored in stored_variants(self._store, self._repository, self._sizes, self._start):
-            infos = await self._with_metadata(list(stored.values()))
-            stale = [
-                (variant, info)
-                for variant, info in zip(stored, infos, strict=True)
-                if info and info.metadata.get("recipe") != self._recipes.fingerprint(variant)
-            ]
-            if stale:
-                yield Stale(
-                    row.upload_id,
-                    [variant for variant, _ in stale],
-                    sum(info.size for _, info in stale),
-                    {info.metadata.get("recipe", "") for _, info in stale},
-                )
+        async def work(upload: Upload) -> None:
+            nonlocal seconds
+            row, stored = upload
+            with findings.failures.isolate(row.upload_id):
+                stale = await self._find_stale(stored)
+                findings.recipes |= stale.recipes
+                if stale.variants:
+                    await handle(row.upload_id, stale)
+                    findings.uploads += 1
+                    findings.variants += len(stale.variants)
+                    findings.size += stale.size
+                    seconds += sum(costs[variant.name] for variant in stale.variants) if costs else 0.0
+                if stale.error:
+                    raise stale.error
+            findings.examined += 1
+            progress(findings)
 
-    async def _with_metadata(self, listed: list[ObjectInfo]) -> list[ObjectInfo | None]:
+        uploads = stored_variants(self._store, self._repository, self._sizes, self._start)
+        await for_each(uploads, work, _LOOK_UPS, on_stop=lambda upload: on_stop(upload[0].upload_id))
+        findings.seconds = round(seconds, 3) if costs or not findings.variants else None
+        return findings
+
+    async def _find_stale(self, stored: Stored) -> _Stale:
+        """Raises an outage. A variant that the store refuses is no obstacle to the others of its upload."""
+        found = await self._with_metadata([*stored.values()])
+        stale = {
+            variant: info
+            for variant, info in zip(stored, found, strict=True)
+            if isinstance(info, ObjectInfo) and info.metadata.get("recipe") != self._recipes.fingerprint(variant)
+        }
+        return _Stale(
+            [*stale],
+            sum(info.size for info in stale.values()),
+            {info.metadata.get("recipe", "") for info in stale.values()},
+            next((error for error in found if isinstance(error, ServiceError)), None),
+        )
+
+    async def _with_metadata(self, listed: Sequence[ObjectInfo]) -> Sequence[ObjectInfo | ServiceError | None]:
         """Looks up what the listing left out: a listing of S3 has no metadata, one of files has it."""
         if all(info.content_type for info in listed):
-            return [*listed]
-        return await asyncio.gather(*(look_up(self._store, info.key) for info in listed))
+            return listed
+        return await asyncio.gather(*(self._look_up(info.key) for info in listed))
+
+    async def _look_up(self, key: str) -> ObjectInfo | ServiceError | None:
+        async with self._look_ups:
+            try:
+                return await look_up(self._store, key)
+            except ServiceError as error:
+                if error.is_outage:
+                    raise
+                return error
 
     async def _mean_seconds(self) -> defaultdict[str, float] | None:
         """Returns mean seconds by variant name, from recent warm-ups; the overall mean for other names."""

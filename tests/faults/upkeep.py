@@ -44,6 +44,6 @@ async def _collect(settings: Settings) -> list[Garbage]:
         folders = (settings.temporary, settings.objects / INCOMING)  # the lock files of leases always stay
         parts = proxy.store, ingest.repository, proxy.variant_service, ingest.cdn
         collector = Collector(*parts, folders=folders, age=timedelta(0), trash_age=timedelta(days=30))
-        found = [garbage async for garbage in collector.find_files()]
+        found = [garbage for folder in folders async for garbage in collector.find_files(folder)]
         found += [garbage async for garbage in collector.find_uploads()]
         return [garbage for garbage in found if await collector.remove(garbage)]

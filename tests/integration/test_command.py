@@ -273,7 +273,7 @@ def test_warm_from_begins_at_that_upload(folder: Path) -> None:
 
     done = darkroom(folder, "warm", "--all", "--from", ids[1], "--json")
 
-    assert json.loads(done.stdout) == {"complete": 1, "failed": [], "skipped": 0, "unknown": []}
+    assert json.loads(done.stdout) == {"complete": 1, "failed": [], "failedCount": 0, "skipped": 0, "unknown": []}
     assert json.loads(darkroom(folder, "warm", "--missing", "--from", ids[1], "--json").stdout)["complete"] == 0
     assert json.loads(darkroom(folder, "warm", "--missing", "--json").stdout)["complete"] == 1
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
+from click.testing import Result
 from typer.testing import CliRunner
 
 from ingest.cli import app
@@ -35,10 +36,13 @@ class Installation:
         self.folder = folder
         self.database, self.objects = folder / "data" / "darkroom.db", folder / "data" / "objects"
 
+    def invoke(self, *arguments: str) -> Result:
+        with chdir(self.folder):
+            return CliRunner().invoke(app, [*arguments])
+
     def run(self, *arguments: str, code: int = 0) -> Any:
         """What it prints as JSON; the error if the settings are wrong."""
-        with chdir(self.folder):
-            done = CliRunner().invoke(app, [*arguments, "--json"])
+        done = self.invoke(*arguments, "--json")
         assert done.exit_code == code, done.output
         if code == 2:
             return done.stderr
@@ -117,11 +121,11 @@ def test_restored_backup_gc_and_readopt_lose_nothing(installation: Installation)
 
     assert (report["removed"], report["found"]) == (False, [])
     assert report["refused"].startswith("2 of 4 originals in the object store have no row in the database, which has 2")
-    assert found == {"found": sorted(after), "known": 0, "failed": []}
+    assert found == {"found": sorted(after), "known": 0, "failed": [], "failedCount": 0}
     stored = installation.stored()
-    assert installation.run("readopt") == {"readopted": sorted(after), "known": 0, "failed": []}
+    assert installation.run("readopt") == {"readopted": sorted(after), "known": 0, "failed": [], "failedCount": 0}
     assert installation.stored() == stored
-    assert installation.run("readopt") == {"readopted": [], "known": 0, "failed": []}
+    assert installation.run("readopt") == {"readopted": [], "known": 0, "failed": [], "failedCount": 0}
     assert installation.run("gc")["found"] == []
     for upload_id, document in documents.items():
         again = installation.run("show", upload_id)

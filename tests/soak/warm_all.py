@@ -70,7 +70,7 @@ def soak(cluster: Cluster, uploads: int) -> None:
         f"memory of the command, MB: {memory[tenth]:.0f} early, {memory[-tenth]:.0f} late, {max(memory):.0f} at most",
         start,
     )
-    assert report == {"complete": uploads, "failed": [], "skipped": 0, "unknown": []}
+    assert report == {"complete": uploads, "failed": [], "failedCount": 0, "skipped": 0, "unknown": []}
     compare(cluster, accepted)
 
     start = time.monotonic()

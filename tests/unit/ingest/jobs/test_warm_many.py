@@ -7,10 +7,11 @@ import pytest
 
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs import warm_many
-from ingest.jobs.queue.warm_up_queue import Delivery
+from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.jobs.warm_many import WarmReport
 from ingest.records import JobStatus, Upload
 from ingest.stored_variants import accepted_ids
+from proxy.errors import ServiceError, StoreUnavailable
 from proxy.keys import variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
 from proxy.storage.memory import MemoryStore
@@ -93,7 +94,8 @@ async def test_report_names_failures_and_counts_skipped(repository: WatchedRepos
 
     await warm_many.warm(accepted_ids(repository), warmup, report, concurrency=2, progress=lambda _: None)
 
-    assert report == WarmReport(complete=1, skipped=1, failed=[broken])
+    assert (report.complete, report.skipped, report.done) == (1, 1, 3)
+    assert report.failures.listed == [(broken, "its warm-up failed, `darkroom show` says why")]
     assert set(warmup.done) == {fine, broken, elsewhere}
 
 
@@ -150,19 +152,55 @@ async def test_unknown_ids_do_not_end_the_run(repository: WatchedRepository) -> 
     assert set(warmup.done) == {first, last}
 
 
-async def test_database_errors_do_not_end_the_run(repository: WatchedRepository) -> None:
-    class Failing(ScriptedWarmUp):
-        async def run(self, delivery: Delivery) -> JobStatus | None:
-            if delivery.upload_id == unclaimed:
-                raise CatalogUnavailable("The fake database was told to fail.")
-            return await super().run(delivery)
+class Stopped(ScriptedWarmUp):
+    """Raises `failure` for one upload, as a job that may be tried again does."""
 
-    unread, unclaimed, fine = await stored(repository, [accepted() for _ in range(3)])
-    repository.fail("find", times=1)
-    report, warmup = WarmReport(), Failing()
-    uploads = warm_many.find_each(repository, [unread, unclaimed, fine], report)
+    def __init__(self, upload_id: UploadId, failure: Exception) -> None:
+        super().__init__()
+        self._stopped_at, self._failure = upload_id, failure
 
-    await warm_many.warm(uploads, warmup, report, concurrency=1, progress=lambda _: None)
+    async def run(self, delivery: Delivery) -> JobStatus | None:
+        if delivery.upload_id == self._stopped_at:
+            raise self._failure
+        return await super().run(delivery)
 
-    assert report == WarmReport(complete=1, failed=[unread, unclaimed])
-    assert warmup.done == [fine]
+
+def try_again(cause: ServiceError) -> TryAgain:
+    reason = TryAgain(str(cause), 1.0)
+    reason.__cause__ = cause
+    return reason
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        CatalogUnavailable("The database does not answer."),
+        try_again(StoreUnavailable("The object store does not answer.", is_outage=True)),
+    ],
+    ids=["database", "store"],
+)
+async def test_outage_ends_the_run_and_names_the_place(repository: WatchedRepository, failure: Exception) -> None:
+    ids = sorted(await stored(repository, [accepted() for _ in range(3)]))
+    warmup, report, places = Stopped(ids[1], failure), WarmReport(), list[UploadId]()
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await warm_many.warm(
+            accepted_ids(repository), warmup, report, concurrency=1, progress=lambda _: None, on_stop=places.append
+        )
+
+    assert [type(error) for error in raised.value.exceptions] == [type(failure.__cause__ or failure)]
+    assert (warmup.done, places, report) == (ids[:1], ids[1:2], WarmReport(complete=1))
+
+
+async def test_database_outage_between_given_ids_ends_the_run(repository: WatchedRepository) -> None:
+    ids = await stored(repository, [accepted(), accepted()])
+    repository.fail("find")
+    report, warmup = WarmReport(), ScriptedWarmUp()
+
+    uploads = warm_many.find_each(repository, ids, report)
+
+    with pytest.raises(ExceptionGroup, match="unhandled errors") as raised:
+        await warm_many.warm(uploads, warmup, report, concurrency=1, progress=lambda _: None)
+
+    assert [type(error) for error in raised.value.exceptions] == [CatalogUnavailable]
+    assert warmup.done == []

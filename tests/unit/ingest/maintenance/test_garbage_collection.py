@@ -1,6 +1,7 @@
 """Leftovers of crashes are found and removed; originals, complete uploads and uploads in progress are kept."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
@@ -11,7 +12,7 @@ import pytest
 from ingest.ingest_errors import CdnUnavailable
 from ingest.maintenance.garbage_collector import Collector, Garbage, GarbageKind, Survey
 from ingest.records import JobStatus, Upload
-from proxy.errors import StoreUnavailable
+from proxy.errors import ServiceError, StoreUnavailable
 from proxy.keys import original_key, trash_key, variant_key
 from proxy.model import UploadId, new_upload_id
 from proxy.variants.encoded_variant import upload_tag
@@ -55,17 +56,16 @@ class Scene:
         await self.repository.begin(upload.upload_id)
         await self.repository.accept(upload)
 
-    def collector(
-        self, age: timedelta = NOW, *, folder: Path | None = None, on_upload: Callable[[], None] = lambda: None
-    ) -> Collector:
-        folders = [folder or self.temporary]
+    def collector(self, age: timedelta = NOW, *, on_upload: Callable[[], None] = lambda: None) -> Collector:
+        folders = [self.temporary]
         parts = self.store, self.repository, self.variant_service, self.cdn
         return Collector(*parts, folders=folders, age=age, trash_age=self.trash_age, on_upload=on_upload)
 
     async def find(self, age: timedelta = NOW) -> list[Garbage]:
         collector = self.collector(age)
-        files = [garbage async for garbage in collector.find_files()]
-        return [*files, *[garbage async for garbage in collector.find_uploads()]]
+        found = [garbage async for garbage in collector.find_files(self.temporary)]
+        found += [garbage async for garbage in collector.find_uploads()]
+        return [garbage for garbage in found if await collector.is_garbage(garbage)]
 
     async def collect(self) -> list[Garbage]:
         """What was removed."""
@@ -366,6 +366,53 @@ async def test_only_old_temporary_files_are_removed(scene: Scene) -> None:
     assert list(scene.temporary.iterdir()) == [young]
 
 
+async def test_folder_is_removed_as_far_as_possible_and_the_rest_is_named(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of another user, or an immutable one."""
+    folder = scene.temporary / "derivation"
+    for name in ("a", "b", "c"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "file").write_bytes(b"half")
+    remove = os.unlink
+
+    def unlink(path: str, *, dir_fd: int | None = None) -> None:
+        if dir_fd is not None and Path(f"/proc/self/fd/{dir_fd}").readlink() == folder / "b":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        remove(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+
+    with pytest.raises(ServiceError, match=r"^Permission denied: .*derivation/b/file\. Remove it as its owner\.$"):
+        await scene.collector().remove(Garbage(GarbageKind.TEMPORARY, str(folder)))
+
+    assert [path for path in folder.rglob("*") if path.is_file()] == [folder / "b" / "file"]
+
+
+async def test_link_to_a_folder_is_removed_and_the_folder_stays(scene: Scene, tmp_path: Path) -> None:
+    scene.temporary.mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    link = scene.temporary / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+
+    assert await scene.collector().remove(Garbage(GarbageKind.TEMPORARY, str(link)))
+
+    assert not link.is_symlink()
+    assert (tmp_path / "elsewhere").is_dir()
+
+
+async def test_unreadable_folder_is_a_refusal(scene: Scene) -> None:
+    class Closed(PosixPath):
+        def is_dir(self) -> bool:
+            return True
+
+        def iterdir(self) -> Iterator[Path]:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+
+    with pytest.raises(ServiceError, match=r"^Permission denied: /tmp/closed\."):
+        [garbage async for garbage in scene.collector().find_files(Closed("/tmp/closed"))]
+
+
 async def test_file_removed_meanwhile_is_ignored(scene: Scene) -> None:
     kept, gone = scene.temporary / "kept", scene.temporary / "gone"
     scene.temporary.mkdir()
@@ -377,9 +424,11 @@ async def test_file_removed_meanwhile_is_ignored(scene: Scene) -> None:
         def iterdir(self) -> Iterator[Path]:
             return iter([gone, kept])
 
-    collector = scene.collector(-timedelta(minutes=1), folder=Listed(scene.temporary))
+    collector = scene.collector(-timedelta(minutes=1))
 
-    assert [garbage async for garbage in collector.find_files()] == [Garbage(GarbageKind.TEMPORARY, str(kept))]
+    found = [garbage async for garbage in collector.find_files(Listed(scene.temporary))]
+
+    assert found == [Garbage(GarbageKind.TEMPORARY, str(kept))]
 
 
 async def test_objects_that_are_not_darkrooms_are_ignored(scene: Scene) -> None:

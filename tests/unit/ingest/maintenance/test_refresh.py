@@ -1,22 +1,25 @@
 """Stale variants are found, estimated and derived again; others are kept."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+import pytest_asyncio
 
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.maintenance.refresh import Findings, Refresher, RefreshReport
+from ingest.maintenance.refresh import Findings, Refresher
 from ingest.records import VariantState, WarmedVariant
 from ingest.uploads.upload_service import UploadService
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from proxy.storage.object_store import ObjectStore
+from proxy.storage.object_store import ObjectInfo, ObjectStore
 from proxy.variants.variant_service import VariantService
-from tests.fakes import CountingStore
+from tests.fakes import CountingStore, eventually
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, accepted, picture
 
@@ -53,8 +56,8 @@ async def test_current_variants_are_not_stale(
     await warmed(uploads, warmup)
     store.calls.clear()
 
-    assert await refresher.examine() == Findings(seconds=0.0)
-    assert await refresher.refresh(concurrency=2, progress=lambda _: None) == RefreshReport()
+    assert await refresher.examine() == Findings(examined=1, seconds=0.0)
+    assert await refresher.refresh(concurrency=2) == Findings(examined=1, seconds=0.0)
     assert not [call for call in store.calls if call[0] in ("put", "delete")]
 
 
@@ -65,13 +68,12 @@ async def test_stale_variants_are_counted(
     ids = [await warmed(uploads, warmup) for _ in range(3)]
     size = await make_stale(store.inner, ids[0], FIRST, SECOND) + await make_stale(store.inner, ids[2], FIRST, LARGE)
 
-    seen: list[tuple[int, int]] = []
+    seen: list[int] = []
 
-    findings = await refresher.examine(lambda so_far: seen.append((so_far.uploads, so_far.variants)))
+    findings = await refresher.examine(lambda so_far: seen.append(so_far.examined))
 
-    assert seen == [(1, 2), (2, 4)]
+    assert seen == [1, 2, 3]
     assert (findings.uploads, findings.variants, findings.size) == (2, 4, size)
-    assert findings.recipes == {f"of-{FIRST.format}", f"of-{SECOND.format}"}
 
 
 async def test_cost_is_the_mean_of_measured_times(
@@ -109,10 +111,10 @@ async def test_only_stale_variants_are_derived_again(
     store.calls.clear()
     seen: list[int] = []
 
-    report = await refresher.refresh(concurrency=2, progress=lambda so_far: seen.append(so_far.uploads))
+    report = await refresher.refresh(concurrency=2, progress=lambda so_far: seen.append(so_far.variants))
 
-    assert report == RefreshReport(uploads=1)
-    assert seen == [1]
+    assert (report.examined, report.uploads, report.variants, report.failures.count) == (3, 1, 2, 0)
+    assert max(seen) == 2
     assert (await store.inner.get(variant_key(ids[1], FIRST))).body == fresh
     assert sorted(call for call in store.calls if call[0] == "put") == sorted(
         ("put", variant_key(ids[1], variant)) for variant in (FIRST, LARGE)
@@ -129,9 +131,10 @@ async def test_failed_refresh_is_named_and_still_served(
         await make_stale(store.inner, upload_id, FIRST)
     await store.inner.put(original_key(broken), b"no picture", content_type="image/jpeg")
 
-    report = await refresher.refresh(concurrency=1, progress=lambda _: None)
+    report = await refresher.refresh(concurrency=1)
 
-    assert report == RefreshReport(uploads=2, failed=[broken])
+    assert (report.examined, report.uploads, report.variants) == (2, 1, 1)
+    assert [upload_id for upload_id, _ in report.failures.listed] == [broken]
     assert (await store.inner.get(variant_key(broken, FIRST))).body == b"of yesterday"
 
 
@@ -141,3 +144,87 @@ async def test_variants_of_unconfigured_sizes_are_ignored(refresher: Refresher, 
         await store.inner.put(key, b"x", content_type="image/jpeg")
 
     assert (await refresher.examine()).variants == 0
+
+
+class TestRefusedObjects:
+    """A listing as S3's, so that each variant is looked up. `ids` ascend."""
+
+    @pytest_asyncio.fixture(loop_scope="module")
+    async def ids(
+        self, uploads: UploadService, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+    ) -> list[UploadId]:
+        ids = sorted([(await uploads.receive(chunks_of(picture()))).upload_id for _ in range(3)])
+        for upload_id in ids:
+            await make_stale(store.inner, upload_id, FIRST, SECOND)
+        list_all = store.list
+
+        async def list_without_headers(prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+            async for info in list_all(prefix, after=after):
+                yield ObjectInfo(info.key, info.size, info.last_modified)
+
+        monkeypatch.setattr(store, "list", list_without_headers)
+        return ids
+
+    async def test_refused_variant_is_reported_and_the_others_are_found(
+        self, ids: list[UploadId], refresher: Refresher, store: CountingStore
+    ) -> None:
+        refused = variant_key(ids[1], FIRST)
+        store.refuse("head", refused)
+
+        findings = await refresher.examine()
+
+        assert (findings.examined, findings.uploads, findings.variants) == (3, 3, 5)
+        assert findings.failures.listed == [(ids[1], f"The fake store refuses {refused}.")]
+
+    @pytest.mark.heavy
+    async def test_refused_look_up_and_write_leave_the_others_refreshed(
+        self, ids: list[UploadId], refresher: Refresher, store: CountingStore
+    ) -> None:
+        store.refuse("head", variant_key(ids[0], FIRST))
+        store.refuse("put", variant_key(ids[1], FIRST))
+
+        findings = await refresher.refresh(concurrency=2)
+
+        assert sorted(upload_id for upload_id, _ in findings.failures.listed) == ids[:2]
+        stale = {
+            (upload_id, variant)
+            for upload_id in ids
+            for variant in (FIRST, SECOND)
+            if (await store.inner.get(variant_key(upload_id, variant))).body == b"of yesterday"
+        }
+        assert stale == {(ids[0], FIRST), (ids[1], FIRST)}
+
+    async def test_outage_ends_the_run_and_names_the_place(
+        self, ids: list[UploadId], refresher: Refresher, store: CountingStore
+    ) -> None:
+        store.refuse("head", variant_key(ids[1], SECOND), is_outage=True)
+        places: list[UploadId] = []
+
+        with pytest.raises(ExceptionGroup) as raised:
+            await refresher.examine(on_stop=places.append)
+
+        assert [str(error) for error in raised.value.exceptions] == [
+            f"The fake store refuses {variant_key(ids[1], SECOND)}."
+        ]
+        assert places[0] <= ids[1]
+
+    async def test_look_ups_are_concurrent_within_their_bound(
+        self, ids: list[UploadId], refresher: Refresher, store: CountingStore, repository: JobRepository
+    ) -> None:
+        """As many as the store of S3 has places for reads: one more would wait, and its deadline with it."""
+        for _ in range(20):
+            upload = accepted()
+            await repository.begin(upload.upload_id)
+            await repository.accept(upload)
+            await make_stale(store.inner, upload.upload_id, FIRST, SECOND)
+        gate = store.hold("head")
+        examining = asyncio.create_task(refresher.examine())
+
+        await eventually(lambda: store.count("head") >= 24)
+        for _ in range(100):
+            await asyncio.sleep(0)
+        started = store.count("head")
+        gate.open()
+
+        assert started == 24
+        assert (await examining).variants == 2 * 23
