@@ -10,6 +10,9 @@ TRASH_PREFIX = "trash/"
 INSTALLATION_KEY = "installation"
 """The id that this store shares with its database."""
 
+INVALIDATIONS_KEY = "invalidations"
+"""The recipes that an unfinished `darkroom refresh` still has to invalidate in the CDN, one a line."""
+
 
 def original_key(upload_id: UploadId) -> str:
     return f"{ORIGINALS_PREFIX}{upload_id}"

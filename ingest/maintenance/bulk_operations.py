@@ -6,13 +6,14 @@ from typing import Any
 from ingest.failures import Failures
 from ingest.ingest_services import Access, IngestServices, open_services
 from ingest.jobs import warm_many
+from ingest.maintenance.pending_invalidation import PendingInvalidation
 from ingest.maintenance.refresh import Findings, Refresher
 from ingest.progress import Progress
 from ingest.stored_variants import accepted_ids
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from proxy.variants.encoded_variant import recipe_tag, upload_tag
+from proxy.variants.encoded_variant import upload_tag
 from proxy.variants.memory_cache import MAX_AGE
 
 
@@ -57,22 +58,37 @@ async def find_stale(settings: Settings, progress: Progress, start: UploadId | N
 
 
 async def refresh(settings: Settings, progress: Progress, start: UploadId | None = None) -> dict[str, Any]:
-    """Derives stale variants of uploads from `start` on anew, then invalidates the old ones in the CDN."""
+    """Derives stale variants of uploads from `start` on anew, then invalidates the old ones in the CDN.
+
+    It invalidates also after an outage or a cancellation. What a killed run has left, the next one invalidates.
+    """
     async with open_services(settings, rendering=True) as ingest:
+        pending = PendingInvalidation(ingest.proxy.store, ingest.cdn) if settings.cdn_distribution_id else None
+        if pending:
+            await pending.load()
         progress.begin("Refreshing", await _count(ingest))
-        findings = await _build_refresher(ingest, start).refresh(
-            concurrency=settings.render_processes,
-            progress=lambda so_far: progress.update(
-                so_far.examined, f"{so_far.variants} refreshed, {so_far.failures.count} failed"
-            ),
-            on_stop=lambda place: _say_place(progress, place),
-        )
-        if findings.recipes and settings.cdn_distribution_id:
-            # Otherwise the CDN could fetch a stale variant from a server's memory again and keep it for a year.
-            progress.say(f"Waiting {MAX_AGE:.0f} s until no server has a stale variant in memory.")
-            await asyncio.sleep(MAX_AGE)
-            await ingest.cdn.invalidate([recipe_tag(recipe) for recipe in sorted(findings.recipes)])
+        try:
+            findings = await _build_refresher(ingest, start, pending).refresh(
+                concurrency=settings.render_processes,
+                progress=lambda so_far: progress.update(
+                    so_far.examined, f"{so_far.variants} refreshed, {so_far.failures.count} failed"
+                ),
+                on_stop=lambda place: _say_place(progress, place),
+            )
+        finally:
+            if pending and pending.recipes:
+                await _invalidate(pending, progress)
     return _to_json(findings)
+
+
+async def _invalidate(pending: PendingInvalidation, progress: Progress) -> None:
+    """Takes a minute: earlier, the CDN could fetch a stale variant from a server's memory and keep it for a year."""
+    progress.say(
+        f"Waiting {MAX_AGE:.0f} s until no server has a stale variant in memory, then invalidating the CDN. If this is "
+        "stopped, the next darkroom refresh does it."
+    )
+    await asyncio.sleep(MAX_AGE)
+    await pending.send()
 
 
 def _say_place(progress: Progress, place: UploadId) -> None:
@@ -99,10 +115,14 @@ async def _count(ingest: IngestServices) -> int:
     return sum((await ingest.repository.count()).values())
 
 
-def _build_refresher(ingest: IngestServices, start: UploadId | None) -> Refresher:
+def _build_refresher(
+    ingest: IngestServices, start: UploadId | None, pending: PendingInvalidation | None = None
+) -> Refresher:
     proxy = ingest.proxy
     recipes, sizes = Recipes(proxy.settings), proxy.settings.sizes
-    return Refresher(proxy.store, recipes, sizes, ingest.repository, proxy.variant_service, start=start)
+    return Refresher(
+        proxy.store, recipes, sizes, ingest.repository, proxy.variant_service, start=start, pending=pending
+    )
 
 
 def _to_json(findings: Findings) -> dict[str, Any]:

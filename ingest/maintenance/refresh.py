@@ -10,6 +10,7 @@ from statistics import fmean
 from ingest.catalog.repository import JobRepository, UploadRow
 from ingest.failures import Failures
 from ingest.jobs.for_each import for_each
+from ingest.maintenance.pending_invalidation import PendingInvalidation
 from ingest.stored_variants import Stored, stored_variants
 from proxy.errors import ServiceError
 from proxy.model import Sizes, UploadId, Variant
@@ -48,7 +49,6 @@ class Findings:
     variants: int = 0
     size: int = 0
     seconds: float | None = None
-    recipes: set[str] = field(default_factory=set)
     failures: Failures[UploadId] = field(default_factory=Failures)
 
 
@@ -64,14 +64,16 @@ class Refresher:
         variant_service: VariantService,
         *,
         start: UploadId | None = None,
+        pending: PendingInvalidation | None = None,
     ) -> None:
-        """`start`: the first upload to look at, in the order of ids."""
+        """`start`: the first upload to look at, in the order of ids. `pending`: if a CDN has to be invalidated."""
         self._store = store
         self._recipes = recipes
         self._sizes = sizes
         self._repository = repository
         self._variant_service = variant_service
         self._start = start
+        self._pending = pending
         self._look_ups = asyncio.Semaphore(_LOOK_UPS)
 
     async def examine(
@@ -100,6 +102,8 @@ class Refresher:
         places = asyncio.Semaphore(concurrency)
 
         async def derive(upload_id: UploadId, stale: _Stale) -> None:
+            if self._pending:
+                await self._pending.add(stale.recipes)
             async with places, aclosing(self._variant_service.ensure(upload_id, stale.variants)) as ensured:
                 async for _ in ensured:
                     pass
@@ -121,7 +125,6 @@ class Refresher:
             row, stored = upload
             with findings.failures.isolate(row.upload_id):
                 stale = await self._find_stale(stored)
-                findings.recipes |= stale.recipes
                 if stale.variants:
                     await handle(row.upload_id, stale)
                     findings.uploads += 1

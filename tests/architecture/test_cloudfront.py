@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from ingest.edge import rules
-from proxy.keys import INSTALLATION_KEY, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
+from proxy.keys import INSTALLATION_KEY, INVALIDATIONS_KEY, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
 from proxy.settings import Settings
 from proxy.variants.encoded_variant import CACHE_CONTROL
 
@@ -156,6 +156,7 @@ def test_processes_may_use_every_key_that_darkroom_writes() -> None:
         *((action, f"{prefix}*") for prefix in (ORIGINALS_PREFIX, VARIANTS_PREFIX, TRASH_PREFIX) for action in actions),
         ("s3:GetObject", INSTALLATION_KEY),
         ("s3:PutObject", INSTALLATION_KEY),
+        *((action, INVALIDATIONS_KEY) for action in actions[:3]),
     }
 
 
