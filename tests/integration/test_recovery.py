@@ -16,13 +16,8 @@ from typer.testing import CliRunner
 
 from ingest.cli import app
 from proxy.keys import INSTALLATION_KEY
-from tests.cluster import TINY, Cluster, small_picture
-from tests.faults.upkeep import collect
-from tests.http_client import http
-from tests.postgres import PostgresServer
-from tests.redis_server import RedisServer
-from tests.seaweedfs import SeaweedServer
-from tests.service import PATIENT, Service, darkroom
+from tests.cluster import TINY, small_picture
+from tests.service import darkroom
 
 HOURS_AGO = 7200
 
@@ -221,50 +216,3 @@ def test_database_of_another_installation_is_refused(installation: Installation,
     assert (served.returncode, worked.returncode) == (2, 2)
     assert checks["installation"] == ("failed", refused.partition(": ")[2].strip())
     assert upload_id in {key.partition("/")[2] for key in installation.stored()}
-
-
-@pytest.mark.slow
-@pytest.mark.promise("E12")
-def test_restored_backup_and_foreign_database_under_a_server_lose_nothing(
-    tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer
-) -> None:
-    """Postgres and S3: an older backup, then the database of another installation, under a server."""
-    cluster = Cluster.create(tmp_path, redis, postgres, seaweedfs)
-    (tmp_path / "darkroom.toml").write_text(TINY)
-    folder = cluster.machine("all")
-    with cluster.serve(**PATIENT) as service:
-        before = upload(service, 1)
-    backup = postgres.copy_database(cluster.database_url)
-    with cluster.serve(**PATIENT) as service:
-        after = [upload(service, seed) for seed in (2, 3)]
-    restored = cluster.settings | {"DATABASE_URL": backup}
-    originals = {*cluster.objects("originals/")}
-
-    report = json.loads(darkroom(folder, "gc", "--json", **restored).stdout)
-    assert report["found"] == []  # all are young
-    assert collect(folder, **restored)["orphan"] == 2  # if they were not, and with another limit
-    assert {*cluster.objects("trash/")} == {f"trash/{upload_id}" for upload_id in after}
-    done = darkroom(folder, "trash", "restore", "--all", "--json", **restored)
-    assert json.loads(done.stdout)["restored"] == sorted(after)
-    assert {*cluster.objects("originals/")} == originals
-    assert cluster.objects("trash/") == []
-    with Service(folder, **restored | PATIENT) as service:
-        for upload_id in (before, *after):
-            answer = http.get(f"{service.url}/images/{upload_id}/small.webp")
-            assert (answer.status_code, http.get(f"{service.url}/images/{upload_id}").status_code) == (200, 200)
-
-    other = postgres.create_database()
-    wrong = cluster.settings | {"DATABASE_URL": other}
-    assert darkroom(folder, "migrate", **wrong).returncode == 0
-    objects = cluster.objects()
-    for command in ("gc", "serve", "worker"):
-        done = darkroom(folder, command, **wrong)
-        assert done.returncode == 2
-        assert "The database has no installation id, but the object store belongs to installation" in done.stderr
-    assert cluster.objects() == objects
-
-
-def upload(service: Service, seed: int) -> str:
-    answer = http.post(f"{service.url}/images/upload", files={"image": small_picture(seed)})
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["uploadId"])
