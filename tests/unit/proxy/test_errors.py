@@ -100,6 +100,7 @@ def test_statuses_match_the_contract() -> None:
         "KeyReused": 422,
         "InProgress": 409,
         "Unauthorized": 401,
+        "Forbidden": 403,
         "CrossSite": 403,
         "Unavailable": 503,
         "StoreUnavailable": 503,
