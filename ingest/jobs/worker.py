@@ -26,7 +26,7 @@ class Worker:
         self._installation = installation
 
     async def run(self, concurrency: int = 1) -> None:
-        """Begins once database and object store are verified; waits while one of them is unavailable.
+        """Runs jobs until cancelled. Waits until database and object store are reachable and known to belong together.
 
         Raises InstallationMismatch.
         """

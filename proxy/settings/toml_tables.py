@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from proxy.model import Fit, Format, Size
 
-MAX_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
+MAX_SIZE_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
 
 
 class SizeSettings(BaseModel):
@@ -15,8 +15,8 @@ class SizeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    width: int | None = Field(None, ge=1, le=MAX_SIDE)
-    height: int | None = Field(None, ge=1, le=MAX_SIDE)
+    width: int | None = Field(None, ge=1, le=MAX_SIZE_SIDE)
+    height: int | None = Field(None, ge=1, le=MAX_SIZE_SIDE)
     fit: Fit | None = None
     quality: Literal["auto"] | None = None
     warm: tuple[Format, ...] | Literal["auto", False] = "auto"

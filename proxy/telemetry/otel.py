@@ -28,7 +28,7 @@ class _SdkLogHandler(logging.Handler):
     """Routes the SDK's log messages through structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log.warning("trace export failed", reason=record.getMessage())
+        log.warning("OpenTelemetry reported a problem", reason=record.getMessage())
 
 
 class OpenTelemetry(Tracing):

@@ -48,7 +48,7 @@ class VariantStore:
         return encoded
 
     async def _remove_damaged(self, upload_id: UploadId, variant: Variant) -> None:
-        log.error("stored variant damaged, derived again", upload=upload_id, variant=variant.name)
+        log.error("stored variant damaged, to be deleted", upload=upload_id, variant=variant.name)
         self._metrics.store_errors.labels("get", DAMAGED).inc()
         with suppress(StoreUnavailable):  # the next read tries again
             await self.delete(upload_id, variant)

@@ -104,7 +104,7 @@ class BullmqQueue:
             try:
                 await self._consume(handle, concurrency)
             except (RedisError, OSError) as error:  # BullMQ stops the worker on these
-                self._warn(error)
+                self._warn_of_redis(error)
             await asyncio.sleep(_RESTART_DELAY)
 
     async def _consume(self, handle: Handler, concurrency: int) -> None:
@@ -120,7 +120,7 @@ class BullmqQueue:
             **self._recovery,
         }
         worker = Worker(QUEUE, process, options)
-        worker.on("error", self._warn)
+        worker.on("error", self._warn_of_redis)
         running = asyncio.create_task(worker.run())
         try:
             await asyncio.shield(running)
@@ -139,17 +139,19 @@ class BullmqQueue:
         owner = job.data.get("installation") if isinstance(job.data, dict) else None
         if owner in (None, await self._installation_id()):
             return
-        self._warn(f"job {job.id} is of installation {owner}: give each installation its own QUEUE_PREFIX")
+        self._warn("job of another installation left, QUEUE_PREFIX is shared", f"job {job.id} of installation {owner}")
         await job.moveToDelayed(int((time() + _FOREIGN_DELAY) * 1000), token)
         raise DelayedError
 
-    def _warn(self, error: Exception | str, *_job: Any) -> None:
+    def _warn_of_redis(self, error: Exception, *_job: Any) -> None:
+        self._warn("Redis queue error, jobs delayed", str(error) or repr(error))
+
+    def _warn(self, event: str, error: str) -> None:
         """Logs an error, but the same one only once a minute: BullMQ repeats it ten times a second."""
-        text = str(error) or repr(error)
         last, since = self._last_warning
-        if text != last or monotonic() > since + _WARNING_INTERVAL:
-            self._last_warning = text, monotonic()
-            log.warning("Redis queue error, jobs delayed", error=text)
+        if error != last or monotonic() > since + _WARNING_INTERVAL:
+            self._last_warning = error, monotonic()
+            log.warning(event, error=error)
 
 
 def for_blocking(url: str) -> str:
@@ -193,6 +195,7 @@ async def _process(handle: Handler, job: Job) -> str | None:
     except UnknownUpload as error:
         raise UnrecoverableError(str(error)) from error
     except (TryAgain, CatalogUnavailable) as error:
+        log.warning("warm-up retry scheduled", upload=upload_id, reason=str(error))
         raise RuntimeError(str(error)) from error
     finally:
         await reporter.close()

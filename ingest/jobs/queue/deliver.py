@@ -1,4 +1,4 @@
-"""Delivers a job within this process."""
+"""Runs a job for a command, without a queue (`darkroom warm`, `darkroom upload --wait`)."""
 
 from asyncio import sleep
 

@@ -13,7 +13,7 @@ ATTEMPTS = len(DELAYS) + 1
 
 
 class TryAgain(Exception):
-    """This attempt failed for a temporary reason. The next one is due after `seconds`."""
+    """This attempt failed for a temporary reason. The next one is due after `seconds`; BullMQ counts its own delays."""
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(reason)
@@ -43,7 +43,8 @@ class Delivery:
 
 
 Handler = Callable[[Delivery], Awaitable[JobStatus | None]]
-"""Runs the job. May raise UnknownUpload, and TryAgain, but not on the final attempt."""
+"""Runs the job. May raise UnknownUpload and CatalogUnavailable before the job begins, and TryAgain, but not on the
+final attempt. The queue delivers it again after the last two."""
 
 
 class WarmUpQueue(Protocol):

@@ -21,11 +21,11 @@ async def reached(gate: Gate, work: asyncio.Task[Any]) -> None:
     waiting = asyncio.create_task(gate.reached.wait())
     await asyncio.wait([waiting, work], return_when=asyncio.FIRST_COMPLETED)
     if not gate.reached.is_set():
-        await eventually(waiting)
+        await cancel_and_wait(waiting)
         raise AssertionError(f"it ended before it came to the gate: {work.result()}")
 
 
-async def eventually(*tasks: asyncio.Task[Any]) -> None:
+async def cancel_and_wait(*tasks: asyncio.Task[Any]) -> None:
     """Cancels a task and waits for its end."""
     for task in tasks:
         task.cancel()

@@ -579,7 +579,7 @@ class TestStorage:
             ("/", "name alone: letters, digits"),
         ],
     )
-    def test_other_bucket_is_refused_with_what_to_write(
+    def test_bucket_that_is_not_a_name_is_refused_with_what_to_write(
         self, monkeypatch: pytest.MonkeyPatch, bucket: str, advice: str
     ) -> None:
         monkeypatch.setenv("S3_BUCKET", bucket)

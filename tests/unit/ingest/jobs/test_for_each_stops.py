@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ingest.jobs.for_each import for_each
-from tests.unit.ingest.tasks import at_once, eventually
+from tests.unit.ingest.tasks import at_once, cancel_and_wait
 
 
 async def numbers(last: int, *, fails: bool = False) -> AsyncIterator[int]:
@@ -29,7 +29,7 @@ def test_cancelled_run_names_the_first_unfinished_item() -> None:
     async def story() -> None:
         running = asyncio.create_task(for_each(numbers(20), work, 2, on_stop=places.append))
         await asyncio.sleep(1)
-        await eventually(running)
+        await cancel_and_wait(running)
 
     at_once(story())
 

@@ -12,7 +12,7 @@ from proxy.model import UploadId
 from tests.unit.ingest.examples import accepted, now
 from tests.unit.ingest.fakes import RecordingQueue, queue_away
 from tests.unit.ingest.repositories import MemoryRepository
-from tests.unit.ingest.tasks import at_once, eventually
+from tests.unit.ingest.tasks import at_once, cancel_and_wait
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 
@@ -22,7 +22,7 @@ def run(repository: MemoryRepository, queue: RecordingQueue, seconds: float) -> 
         reconciler = asyncio.create_task(Reconciler(repository, queue).run())
         await asyncio.sleep(seconds)
         assert not reconciler.done()
-        await eventually(reconciler)
+        await cancel_and_wait(reconciler)
 
     at_once(story())
 
@@ -111,7 +111,7 @@ def test_reconciler_survives_queue_outage() -> None:
         queue.failure = None
         await asyncio.sleep(6)
         assert queue.published
-        await eventually(reconciler)
+        await cancel_and_wait(reconciler)
 
     at_once(story())
 

@@ -26,7 +26,7 @@ from proxy.model import Fit, Format, Size, Sizes
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import ScriptedVariantService
 from tests.unit.ingest.repositories import MemoryRepository
-from tests.unit.ingest.tasks import at_once, eventually
+from tests.unit.ingest.tasks import at_once, cancel_and_wait
 from tests.virtual_time import VirtualTimeLoop
 
 STANDARD = SIZES.variants  # of an upload of which no alpha is recorded
@@ -218,7 +218,7 @@ class TestWhatMayPass:
             for _ in range(7):
                 run = asyncio.create_task(outcome._run())
                 await asyncio.sleep(1)
-                await eventually(run)
+                await cancel_and_wait(run)
                 assert outcome.job[0] is JobStatus.PENDING
 
         at_once(stop())
@@ -328,7 +328,7 @@ class TestTheDatabaseIsAway:
             run = asyncio.create_task(outcome._run())
             await asyncio.sleep(30)
             assert outcome.job[0] is JobStatus.PROCESSING
-            await eventually(run)
+            await cancel_and_wait(run)
             assert run.cancelled()
 
         at_once(stop())

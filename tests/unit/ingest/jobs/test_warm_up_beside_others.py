@@ -27,7 +27,7 @@ from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, accepted, picture
 from tests.unit.ingest.jobs.warmed import COMPLETE, status
 from tests.unit.ingest.repositories import WatchedRepository
-from tests.unit.ingest.tasks import eventually, reached
+from tests.unit.ingest.tasks import cancel_and_wait, reached
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.heavy]
 
@@ -132,7 +132,7 @@ class TestDatabaseOutage:
             repository.fail("record", 0)
             assert await run is COMPLETE
         finally:
-            await eventually(run)
+            await cancel_and_wait(run)
 
     async def test_job_ends_once_the_database_is_back(
         self, warmup: WarmUp, repository: WatchedRepository, upload: Upload

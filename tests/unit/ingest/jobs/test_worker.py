@@ -17,7 +17,7 @@ from proxy.model import UploadId
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import ScriptedVariantService, VerifiedInstallation
 from tests.unit.ingest.repositories import MemoryRepository
-from tests.unit.ingest.tasks import at_once, eventually
+from tests.unit.ingest.tasks import at_once, cancel_and_wait
 
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus
 
@@ -58,7 +58,7 @@ def work(
         worker = asyncio.create_task(worker_over(repository, variant_service, *failures).run())
         await asyncio.sleep(seconds)
         assert not worker.done()
-        await eventually(worker)
+        await cancel_and_wait(worker)
         assert worker.cancelled()
 
     at_once(story())
@@ -110,7 +110,7 @@ def test_attempts_are_counted_across_processes() -> None:
         assert loop.time() - start >= 0.75 * sum(DELAYS)  # the pauses are kept, too
         await asyncio.sleep(600)
         for worker in workers:
-            await eventually(worker)
+            await cancel_and_wait(worker)
 
     at_once(story())
 
@@ -174,7 +174,7 @@ def test_stopped_worker_makes_its_job_pending() -> None:
         await asyncio.sleep(10)
         assert statuses(repository, [upload]) == [PROCESSING]
 
-        await eventually(worker)
+        await cancel_and_wait(worker)
 
         assert worker.cancelled()
         assert statuses(repository, [upload]) == [PENDING]
@@ -194,7 +194,7 @@ def test_concurrent_consumers_share_jobs() -> None:
     async def story() -> None:
         worker = asyncio.create_task(worker_over(repository, variant_service).run(concurrency=4))
         await asyncio.sleep(60)
-        await eventually(worker)
+        await cancel_and_wait(worker)
 
     at_once(story())
 

@@ -13,7 +13,7 @@ from proxy.model import UploadId
 from tests.fakes import sample
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.repositories import WatchedRepository
-from tests.unit.ingest.tasks import eventually
+from tests.unit.ingest.tasks import cancel_and_wait
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -131,7 +131,7 @@ async def test_disconnected_client_is_not_followed(service: Service) -> None:
     repository = WatchedRepository(service.ingest.database)
     following = await follow(service, upload_id, repository)
 
-    await eventually(following)
+    await cancel_and_wait(following)
 
     asked = len(repository.calls)
     await asyncio.sleep(0.4)  # long enough for another poll
@@ -163,7 +163,7 @@ async def test_stream_beyond_the_limit_is_refused(service: Service, monkeypatch:
 
     assert (refused.status_code, refused.json()["code"]) == (503, "too_many_streams")
     assert refused.headers["retry-after"] == "10"
-    await eventually(following)  # the client leaves
+    await cancel_and_wait(following)  # the client leaves
     await service.delete(f"/images/{upload_id}")
     assert (await limited.get(f"/images/{upload_id}/events")).status_code == 404
     other = await upload(service)

@@ -10,7 +10,7 @@ from ingest.records import Job, JobStatus, Upload
 from ingest.web.event_streams import SharedPolls
 from proxy.model import UploadId
 from tests.unit.ingest.examples import accepted
-from tests.unit.ingest.tasks import at_once, eventually
+from tests.unit.ingest.tasks import at_once, cancel_and_wait
 
 Known = tuple[Upload, Job]
 
@@ -87,7 +87,7 @@ def test_query_is_made_only_for_those_who_still_wait(left: int) -> None:
         polls = SharedPolls(catalog.find_many)
         callers = [asyncio.create_task(polls.find(upload.upload_id)) for _ in range(2)]
         await asyncio.sleep(0.1)
-        await eventually(*callers[left:])
+        await cancel_and_wait(*callers[left:])
         await asyncio.sleep(1)
 
     at_once(story())

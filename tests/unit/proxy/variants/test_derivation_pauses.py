@@ -132,7 +132,7 @@ async def test_processes_share_failures_and_successes(recipes: Recipes, clock: C
     assert shared.entries == {}
 
 
-async def test_pause_of_a_machine_with_a_wrong_clock_is_bounded(recipes: Recipes, clock: Clock) -> None:
+async def test_pause_recorded_by_a_machine_with_a_wrong_clock_is_bounded(recipes: Recipes, clock: Clock) -> None:
     shared = Shared()
     await DerivationPauses(recipes, shared, Clock(clock.now + 1e6)).record_failure(UPLOAD, AVIF)
 
@@ -180,7 +180,7 @@ class TestFetch:
         await variant_service.drain()
         assert await failure_of(variant_service, upload_id, AVIF) is second
 
-    async def test_request_that_waits_too_long_for_a_process_is_not_paused(
+    async def test_variant_is_not_paused_if_its_request_only_waited_for_a_process(
         self, make: Make, pool: FakePool, upload_id: UploadId
     ) -> None:
         variant_service = make(timeout=0.5)

@@ -16,7 +16,7 @@ from ingest.records import STALLED_AFTER, JobStatus
 from proxy.model import UploadId, new_upload_id
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.repositories import MemoryRepository
-from tests.unit.ingest.tasks import at_once, eventually
+from tests.unit.ingest.tasks import at_once, cancel_and_wait
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -58,7 +58,7 @@ class Bench:
         try:
             yield
         finally:
-            await eventually(consumer)
+            await cancel_and_wait(consumer)
         assert consumer.cancelled()
 
 
@@ -223,7 +223,7 @@ def test_consumers_run_no_more_jobs_than_they_may() -> None:
             add(bench.repository)
         consumer = asyncio.create_task(bench.queue.consume(handle, 2))
         await asyncio.sleep(20)
-        await eventually(consumer)
+        await cancel_and_wait(consumer)
         assert most == 2
 
     story(test)
@@ -269,7 +269,7 @@ def test_stalled_job_is_recovered_while_others_wait() -> None:
             add(bench.repository)
         consumer = asyncio.create_task(bench.queue.consume(lambda _: asyncio.sleep(3600), 1))
         await asyncio.sleep(11)
-        await eventually(consumer)
+        await cancel_and_wait(consumer)
 
     at_once(story())
 
