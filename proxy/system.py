@@ -1,14 +1,20 @@
 """Memory and processors that this process may use, within its container's limits, and whether numpy is installed."""
 
+import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 
-def processors() -> int:
-    """Processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def processors(root: Path = Path("/")) -> int:
+    """Returns the processors that this process may use: those of its CPU affinity, or its container's quota if lower.
+
+    A quota is rounded up: a quarter of a processor counts as one. `root`: where /proc and /sys are mounted, for tests.
+    """
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min((allowed, *(max(1, math.ceil(quota)) for quota in _cpu_quotas(root))))
 
 
 def memory(root: Path = Path("/")) -> int:
@@ -16,7 +22,7 @@ def memory(root: Path = Path("/")) -> int:
 
     `root`: where /proc and /sys are mounted, for tests.
     """
-    return min((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_limits(root)))
+    return min((os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"), *_memory_limits(root)))
 
 
 def has_numpy() -> bool:
@@ -24,8 +30,34 @@ def has_numpy() -> bool:
     return find_spec("numpy") is not None
 
 
-def _limits(root: Path) -> Iterator[int]:
-    """Yields the memory limits of the process's control groups (v1 and v2) and their parents, in bytes.
+def is_in_memory(folder: Path, root: Path = Path("/")) -> bool:
+    """Whether the files of an existing folder are kept in memory (tmpfs): its free space is not limited by a disk."""
+    folder = folder.resolve()
+    kinds = {}  # by mount point; a later mount hides an earlier one
+    with suppress(OSError):  # not Linux
+        for line in (root / "proc/self/mounts").read_text().splitlines():
+            _, mounted, kind, *_ = line.split(" ")
+            kinds[Path(mounted.replace("\\040", " "))] = kind
+    return next((kinds[each] for each in (folder, *folder.parents) if each in kinds), "") == "tmpfs"
+
+
+def _memory_limits(root: Path) -> Iterator[int]:
+    """Yields the memory limits of the process's control groups, in bytes."""
+    for version, group in _control_groups("memory", root):
+        yield from _numbers(group / ("memory.limit_in_bytes" if version == 1 else "memory.max"))
+
+
+def _cpu_quotas(root: Path) -> Iterator[float]:
+    """Yields the CPU quotas of the process's control groups, in processors."""
+    for version, group in _control_groups("cpu", root):
+        files = ("cpu.cfs_quota_us", "cpu.cfs_period_us") if version == 1 else ("cpu.max",)
+        numbers = [number for file in files for number in _numbers(group / file)]
+        if len(numbers) == 2 and min(numbers) > 0:  # v1 writes -1 for no quota, v2 "max"
+            yield numbers[0] / numbers[1]
+
+
+def _control_groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
+    """Yields the version (1 or 2) and folder of the process's control groups with `controller`, and of their parents.
 
     /proc names a group by its path on the host. In a container, that path may not exist under /sys, and the
     container's own group is then the root.
@@ -37,18 +69,19 @@ def _limits(root: Path) -> Iterator[int]:
     mounted = root / "sys/fs/cgroup"
     for line in groups:
         _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
-        top, file = (mounted / "memory", "memory.limit_in_bytes") if controllers else (mounted, "memory.max")
+        top = mounted / controller if controllers else mounted
         group = top.joinpath(*(part for part in path.split("/") if part not in ("", "..")))
         for each in (group, *group.parents):
-            yield from _limit(each / file)
+            yield (1 if controllers else 2), each
             if each == top:
                 break
 
 
-def _limit(file: Path) -> Iterator[int]:
+def _numbers(file: Path) -> list[int]:
+    """Returns the integers in a file of a control group; an empty list if it says "max" or is absent."""
     try:
-        yield int(file.read_text())
-    except (OSError, ValueError):  # no such file, or "max"
-        return
+        return [int(word) for word in file.read_text().split()]
+    except (OSError, ValueError):
+        return []

@@ -125,7 +125,8 @@ class Settings(BaseModel):
             1, min(system.processors(), data.get("render_memory_mb", 0) // _DEFAULT_MB_PER_PROCESS)
         ),
         ge=1,
-        description="Processes that decode and encode; by default one per processor, but at most one per 256 MiB",
+        description="Processes that decode and encode; by default one per processor (of a container: its CPU quota, "
+        "rounded up), but at most one per 256 MiB",
     )
     render_process_mb: int = Field(
         2048,

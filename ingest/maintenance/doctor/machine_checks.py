@@ -44,19 +44,28 @@ async def temporary_files(settings: Settings) -> CheckResult:
         free = await anyio.to_thread.run_sync(_try_to_write, folder)
     except OSError as error:
         return failed(f"Cannot write to {folder} ({error.strerror}): fix its permissions or its disk, or set DATA_DIR.")
-    return room(folder, free >> 20, settings)
+    if not system.is_in_memory(folder):
+        return room(folder, free >> 20, settings)
+    # A tmpfs without a size reports half of the machine's memory, but its files count as memory of the container.
+    left = system.memory() - (settings.render_memory_mb + settings.hot_cache_mb << 20)
+    return room(folder, max(0, min(free, left)) >> 20, settings, where=" of memory")
 
 
-def room(folder: Path, free_mb: int, settings: Settings) -> CheckResult:
+def room(folder: Path, free_mb: int, settings: Settings, *, where: str = "") -> CheckResult:
+    """Checks that the folder has room for concurrent uploads and copies of originals."""
     least, ample = (
         2 * settings.max_upload_mb,
         (settings.render_processes + settings.max_waiting) * settings.max_upload_mb,
     )
     if free_mb < least:
-        return failed(f"{folder} has {free_mb} MiB left, too little for two uploads: free space, or set DATA_DIR.")
+        return failed(
+            f"{folder} has {free_mb} MiB{where} left, too little for two uploads: free space, or set DATA_DIR."
+        )
     if free_mb < ample:
-        return warning(f"{folder} has {free_mb} MiB left; peak load may need {ample}: free space, or set DATA_DIR.")
-    return ok(f"{folder}, {free_mb} MiB free")
+        return warning(
+            f"{folder} has {free_mb} MiB{where} left; peak load may need {ample}: free space, or set DATA_DIR."
+        )
+    return ok(f"{folder}, {free_mb} MiB{where} free")
 
 
 def file_descriptors(limit: int | None) -> CheckResult:

@@ -1,6 +1,5 @@
 """Settings from the environment, `.env` and `darkroom.toml`, and messages about mistakes."""
 
-import os
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,7 +55,7 @@ class TestDefaults:
         assert settings.database_url is None
 
     def test_render_processes_default_to_usable_processors(self) -> None:
-        assert load_settings(render_memory_mb=1 << 20).render_processes == len(os.sched_getaffinity(0))
+        assert load_settings(render_memory_mb=1 << 20).render_processes == system.processors()
 
     @pytest.mark.parametrize(
         ("memory_mb", "budget_mb", "processes"),

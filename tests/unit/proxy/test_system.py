@@ -64,12 +64,64 @@ def test_memory_with_cgroup_v1_or_both_is_the_lowest_limit(
     assert system.memory(root_with(tmp_path, groups, **files)) == expected
 
 
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        ("0::/\n", {"cpu.max": "25000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "100000 100000\n"}, 1),
+        ("0::/\n", {"cpu.max": "150000 100000\n"}, 2),
+        ("0::/\n", {"cpu.max": "max 100000\n"}, 8),
+        ("0::/\n", {"cpu.max": "2000000 100000\n"}, 8),
+        ("0::/\n", {}, 8),
+        ("0::/slice/app\n", {"slice/app/cpu.max": "max 100000", "slice/cpu.max": "300000 100000"}, 3),
+        ("0::/slice/app\n", {"slice/app/cpu.max": "100000 50000", "slice/cpu.max": "400000 100000"}, 2),
+        ("0::/docker/abc\n", {"cpu.max": "50000 100000"}, 1),
+        ("2:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "25000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ("2:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "250000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ("2:cpu,cpuacct:/\n", {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ("1:cpu:/app\n", {"cpu/app/cpu.cfs_quota_us": "50000", "cpu/app/cpu.cfs_period_us": "25000"}, 2),
+        ("1:cpuacct:/\n2:cpuset:/\n", {"cpu/cpu.cfs_quota_us": "25000", "cpu/cpu.cfs_period_us": "100000"}, 8),
+    ],
+)
+def test_processors_are_the_lowest_cpu_quota_rounded_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: str, files: dict[str, str], expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+
+    assert system.processors(root_with(tmp_path, groups, **files)) == expected
+
+
 def test_memory_of_this_machine_is_positive() -> None:
     assert 64 * MB < system.memory() <= ALL
 
 
-def test_processors_follow_the_cpu_affinity(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert system.processors() == len(os.sched_getaffinity(0))
+def test_processors_follow_the_cpu_affinity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert system.processors(tmp_path) == len(os.sched_getaffinity(0))
 
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert system.processors() == os.cpu_count()
+    assert system.processors(tmp_path) == os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("mounts", "in_memory"),
+    [
+        (["overlay / overlay rw 0 0"], False),
+        (["overlay / overlay rw 0 0", "tmpfs {} tmpfs rw 0 0"], True),
+        (["tmpfs {} tmpfs rw 0 0", "/dev/sda1 {}/data ext4 rw 0 0"], False),
+        (["/dev/sda1 {} ext4 rw 0 0", "tmpfs {} tmpfs rw 0 0"], True),
+        (["tmpfs / tmpfs rw 0 0", "/dev/sda1 {}data ext4 rw 0 0"], True),
+        ([], False),
+    ],
+)
+def test_folder_is_in_memory_if_its_nearest_mount_is_tmpfs(tmp_path: Path, mounts: list[str], in_memory: bool) -> None:
+    data = tmp_path / "my folder" / "data"
+    data.mkdir(parents=True)
+    (tmp_path / "proc/self").mkdir(parents=True)
+    place = str(data.parent).replace(" ", "\\040")
+    (tmp_path / "proc/self/mounts").write_text("".join(f"{line.format(place)}\n" for line in mounts))
+
+    assert system.is_in_memory(data, tmp_path) is in_memory
+
+
+def test_no_folder_is_in_memory_where_mounts_are_unknown(tmp_path: Path) -> None:
+    assert system.is_in_memory(tmp_path, tmp_path / "nowhere") is False

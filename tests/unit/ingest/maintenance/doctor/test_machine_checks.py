@@ -1,5 +1,6 @@
 """Memory, disk, file descriptors and codecs of this machine."""
 
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,23 @@ async def test_temporary_files_check_creates_folder_and_leaves_it_empty(tmp_path
 
     assert judged.verdict is Verdict.OK
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "remark"),
+    [(1524, ", 500 MiB of memory free"), (1034, " has 10 MiB of memory left"), (1000, " has 0 MiB of memory left")],
+)
+async def test_room_in_tmpfs_is_the_memory_that_rendering_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_mb: int, remark: str
+) -> None:
+    """Rendering and the memory cache may take 1024 MiB."""
+    monkeypatch.setattr(system, "is_in_memory", lambda _: True)
+    monkeypatch.setattr(system, "memory", lambda: memory_mb << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 1 << 40))
+
+    judged = await machine_checks.temporary_files(settings(data_dir=tmp_path, max_waiting=8))
+
+    assert f"{tmp_path / 'tmp'}{remark}" in judged.remark
 
 
 async def test_unwritable_folder_fails_and_is_named(tmp_path: Path) -> None:
