@@ -23,9 +23,9 @@ PATIENT = {"RENDER_TIMEOUT": "60"}
 def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs a command until it exits."""
     return subprocess.run(
-        _command(*arguments),
+        command_line(*arguments),
         cwd=folder,
-        env=_environment(settings),
+        env=environment(settings),
         text=True,
         capture_output=True,
         timeout=120,
@@ -39,7 +39,7 @@ def darkroom_without_numpy(folder: Path, *arguments: str) -> subprocess.Complete
     return subprocess.run(
         [sys.executable, "-c", program, *arguments],
         cwd=folder,
-        env=_environment({}),
+        env=environment({}),
         text=True,
         capture_output=True,
         timeout=120,
@@ -82,13 +82,13 @@ class Program:
         self._process.send_signal(signal.SIGTERM)
 
     def wait(self) -> None:
-        """Waits until it has exited successfully or by the signal."""
+        """Waits until it has exited with 0."""
         assert self._process is not None
         try:
             code = self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it did not end within {STOP_TIMEOUT} s:\n{self.log()}") from None
-        assert code in (0, -signal.SIGTERM), self.log()
+        assert code == 0, self.log()
         self._forget()
 
     def stop(self) -> None:
@@ -108,9 +108,9 @@ class Program:
     def _launch(self, *arguments: str) -> None:
         self._log = (self.folder / self.log_name).open("ab")
         self._process = subprocess.Popen(
-            _command(*arguments),
+            command_line(*arguments),
             cwd=self.folder,
-            env=_environment(self._settings),
+            env=environment(self._settings),
             stdout=self._log,
             stderr=self._log,
             start_new_session=True,
@@ -166,10 +166,10 @@ class Service(Program):
         return total
 
 
-def _command(*arguments: str) -> list[str]:
+def command_line(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).with_name("darkroom")), *arguments]
 
 
-def _environment(settings: dict[str, str]) -> dict[str, str]:
+def environment(settings: dict[str, str]) -> dict[str, str]:
     """Returns these settings only: variables of the developer's shell must not affect tests."""
     return {"PATH": os.defpath, "HOME": "/nonexistent", "LOG_FORMAT": "json", **settings}

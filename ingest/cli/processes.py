@@ -72,6 +72,9 @@ def _bind(host: str, port: int) -> "socket":
 
 
 def _serve(listener: "socket", workers: int, role: Role) -> None:
+    import signal
+    import sys
+
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
@@ -95,7 +98,9 @@ def _serve(listener: "socket", workers: int, role: Role) -> None:
         Multiprocess(config, sockets=[listener]).run()
         return
     server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again after its shutdown
+    # From here on SIGTERM may find threads and render processes: the interpreter ends in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with suppress(KeyboardInterrupt):  # uvicorn repeats the signal after its shutdown
         server.run(sockets=[listener])
     if not server.started:
         raise SystemExit(1)
