@@ -51,18 +51,30 @@ def load(
     return settings
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
+def run(work: Coroutine[Any, Any, T], *, starts_server: bool = False) -> T:
     """Runs a command's work. Prints a ServiceError and exits with 1.
 
-    Exits with 2 if the settings are wrong, or if database and object store belong to different installations.
+    Exits with 2 if the settings are wrong, or if database and object store belong to different installations. SIGTERM
+    cancels the work, as Ctrl+C does: it cleans up and says where to continue; the exit code is then 143. While a server
+    starts, SIGTERM ends it at once (`ingest/__main__.py`).
     """
     import asyncio
+    from signal import SIGTERM
 
     from ingest.ingest_errors import InstallationMismatch
     from proxy.settings import SettingsError
 
+    async def interruptible() -> T:
+        task = asyncio.current_task()
+        assert task is not None
+        if not starts_server:
+            asyncio.get_running_loop().add_signal_handler(SIGTERM, task.cancel)
+        return await work
+
     try:
-        return asyncio.run(work)
+        return asyncio.run(interruptible())
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + SIGTERM) from None
     except SettingsError as error:
         return stop(str(error), code=2)
     except ServiceError as error:

@@ -49,7 +49,7 @@ def serve(
     if role is not Role.PROXY:
         from ingest.ingest_services import prepare_start
 
-        run(prepare_start(settings))
+        run(prepare_start(settings), starts_server=True)
     _announce(settings, host, port, role)
     try:
         with share_metrics() if workers > 1 else nullcontext():

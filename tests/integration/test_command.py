@@ -161,7 +161,8 @@ def heeding_interrupts() -> Iterator[None]:
 
 
 @pytest.mark.slow
-def test_interrupted_upload_command_lists_accepted_files(folder: Path) -> None:
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_upload_command_lists_accepted_files(folder: Path, signum: signal.Signals, code: int) -> None:
     with (
         heeding_interrupts(),
         subprocess.Popen(
@@ -177,10 +178,10 @@ def test_interrupted_upload_command_lists_accepted_files(folder: Path) -> None:
         assert program.stdin is not None
         assert program.stdout is not None
         document = json.loads(program.stdout.readline())  # the second file waits for its input
-        program.send_signal(signal.SIGINT)
+        program.send_signal(signum)
         out, err = program.communicate(timeout=30)
 
-    assert (program.returncode, out, err) == (130, "", "")
+    assert (program.returncode, out, err) == (code, "", "")
     assert document["file"] == "rocket.jpg"
     assert darkroom(folder, "show", str(document["uploadId"])).returncode == 0
 
