@@ -1,7 +1,7 @@
 // Printed by `darkroom edge cloudfront` from the sizes in darkroom.toml; FunctionCode in the template.
 // CloudFront runs it for each viewer's request (JavaScript runtime 2.0: ES 5.1, const, let, arrow functions).
 
-const VARIANT = /^(\/images\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\/(?:small|medium|large)(?:@[23]x)?\.)(jpg|png|webp|avif|auto|jpeg)$/;
+const VARIANT = /^(\/images\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\/)((?:small|medium|large)(?:@[23]x)?\.)(jpg|png|webp|avif|auto|jpeg)$/;
 const INGEST = /^\/(?:images(?:\/upload|\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
@@ -12,11 +12,11 @@ function handler(event) {
     if (!variant) {
         return INGEST.test(request.uri) ? request : notFound();
     }
-    if (variant[2] === 'jpeg') {
-        return moved(variant[1] + 'jpg');
+    if (variant[3] === 'jpeg') {
+        return moved(variant[2] + 'jpg');
     }
-    if (variant[2] === 'auto') {
-        request.uri = variant[1] + negotiated(request.headers.accept);
+    if (variant[3] === 'auto') {
+        request.uri = variant[1] + variant[2] + negotiated(request.headers.accept);
     }
     return request;
 }
@@ -58,12 +58,13 @@ function weight(weights, type) {
     return range === undefined ? 0 : weights[range];
 }
 
-function moved(path) {
+// To a name, not a path: right below any path and host.
+function moved(name) {
     return {
         statusCode: 308,
         statusDescription: 'Permanent Redirect',
         headers: {
-            'location': { value: path },
+            'location': { value: name },
             'cache-control': { value: 'public, max-age=31536000, immutable' }
         }
     };

@@ -16,7 +16,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from proxy.errors import Refused, ServiceError, UnknownVariant
-from proxy.keys import variant_path
 from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
@@ -128,14 +127,15 @@ class VariantMiddleware:
         upload_id, variant = path.upload_id, path.variant
         note(request.scope, upload=upload_id, variant=variant.name)
         if not path.canonical:
-            return RedirectResponse(variant_path(upload_id, variant), 308, {"Cache-Control": CACHE_CONTROL})
+            # Relative, like Content-Location: right below any path and host, also in caches that keep it for a year.
+            return RedirectResponse(variant.name, 308, {"Cache-Control": CACHE_CONTROL})
         start = monotonic()
         try:
             variant, fetched = await self._fetch(path, request.headers.get("accept"))
             note(request.scope, tier=fetched.tier.value, variant=variant.name)
             response = variant_response(request.method, request.headers, variant, fetched, monotonic() - start)
             if path.auto:
-                response.headers["Content-Location"] = variant_path(upload_id, variant)
+                response.headers["Content-Location"] = variant.name
         except ServiceError as error:
             with bound_contextvars(upload=upload_id, variant=variant.name):  # for the log line of `problem`
                 # Not 400: the fault is in the original, not in this request.

@@ -89,7 +89,7 @@ def test_redirect_ignores_the_requests_host(live: Service, raw: str) -> None:
     answer = exchange(live.url, raw.encode())
 
     assert answer.statuses == [308]
-    assert answer.headers["location"] == f"/images/{UNKNOWN}/medium.jpg"
+    assert answer.headers["location"] == "medium.jpg"
     assert b"evil" not in answer.received
 
 

@@ -42,7 +42,7 @@ def test_rules_accept_every_variant_of_the_origin(name: str) -> None:
 def test_rules_accept_auto_and_jpeg(extension: str) -> None:
     path = f"/images/{UPLOAD}/card@2x.{extension}"
 
-    variable = {"auto": r"variant_stem.\$negotiated", "jpeg": r"jpeg_stem.jpg"}[extension]
+    variable = {"auto": r"variant_stem.\$negotiated", "jpeg": r"jpeg_name.jpg"}[extension]
     assert nginx_pattern(variable).search(path)
     assert function_pattern().search(path)
 

@@ -33,7 +33,7 @@ class TestAnswers:
 
         assert (auto.status, auto.body) == (200, named.body)
         assert auto.headers.pop("vary") == "Accept"
-        assert auto.headers.pop("content-location") == f"{site.path}/medium@2x.{format}"
+        assert auto.headers.pop("content-location") == f"medium@2x.{format}"
         for headers in (auto.headers, named.headers):
             del headers["server-timing"], headers["cache-status"]
         assert auto.headers == named.headers
@@ -79,7 +79,7 @@ class TestOldClients:
         answer = await site.get("small.auto", {"Accept": "*/*"})
 
         assert answer.headers["content-type"] == "image/jpeg"
-        assert answer.headers["content-location"] == f"{site.path}/small.jpg"
+        assert answer.headers["content-location"] == "small.jpg"
         assert answer.headers["vary"] == "Accept"
 
     async def test_transparent_original_is_served_as_png_and_nothing_else_is_derived(self, site: Site) -> None:
@@ -90,6 +90,6 @@ class TestOldClients:
         await site.variant_service.drain()
 
         assert answer.headers["content-type"] == "image/png"
-        assert answer.headers["content-location"] == f"{site.path}/small.png"
+        assert answer.headers["content-location"] == "small.png"
         stored = [info.key async for info in site.store.inner.list(f"images/{site.upload_id}/")]
         assert stored == [f"images/{site.upload_id}/small.png"]
