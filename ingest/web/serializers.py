@@ -13,19 +13,26 @@ from proxy.settings import Settings
 
 
 class Serializer:
-    """Serializes uploads for the configured sizes. URLs begin with `base`; an empty `base` makes them plain paths.
+    """Serializes uploads for the configured sizes.
 
+    `base` begins the URLs of variants, `public_url` those of the API's own calls; if empty, they are plain paths.
     `strip_metadata`: whether variants carry no metadata; otherwise they keep EXIF.
     """
 
-    def __init__(self, sizes: Sizes, base: str, *, strip_metadata: bool = True) -> None:
+    def __init__(self, sizes: Sizes, base: str, *, public_url: str = "", strip_metadata: bool = True) -> None:
         self._sizes = sizes
         self._base = base
+        self._public_url = public_url
         self._strip_metadata = strip_metadata
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Serializer":
-        return cls(settings.sizes, settings.url_base, strip_metadata=settings.strip_metadata)
+        return cls(
+            settings.sizes,
+            settings.url_base,
+            public_url=settings.public_url or "",
+            strip_metadata=settings.strip_metadata,
+        )
 
     def created(self, upload: Upload) -> Accepted:
         return {
@@ -34,7 +41,7 @@ class Serializer:
             "dimensions": {"width": upload.width, "height": upload.height},
             "format": upload.format,
             "status": JobStatus.PENDING,
-            "statusUrl": f"/images/{upload.upload_id}/status",
+            "statusUrl": f"{self.upload_url(upload.upload_id)}/status",
             "sizes": self._displayed_sizes(upload),
             "urls": self._urls(upload.upload_id),
             "placeholder": {
@@ -77,6 +84,10 @@ class Serializer:
                 for name, known in upload.variants.items()
             },
         }
+
+    def upload_url(self, upload_id: UploadId) -> str:
+        """Returns the URL of `GET /images/{uploadId}`. The CDN does not count: it may serve variants alone."""
+        return f"{self._public_url}/images/{upload_id}"
 
     def largest_url(self, upload: Upload) -> str:
         """Returns the URL of the widest size, as JPEG."""

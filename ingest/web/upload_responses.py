@@ -29,7 +29,7 @@ class UploadResponses:
         else:
             response = JSONResponse(document, 201, {"Cache-Control": "no-store"})
         response.headers["Vary"] = "Accept"
-        response.headers["Location"] = f"/images/{upload.upload_id}"
+        response.headers["Location"] = self._serializer.upload_url(upload.upload_id)
         if repeated:
             response.headers["Idempotent-Replayed"] = "true"
         return response

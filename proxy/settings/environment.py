@@ -90,7 +90,9 @@ class Settings(BaseModel):
         None, pattern=r"^[A-Z0-9]+$", description="CloudFront distribution to invalidate after deletions and refreshes"
     )
     public_url: str | None = Field(
-        None, description="Base URL of variants without a CDN; URLs are plain paths if both are unset"
+        None,
+        description="Base URL of this service, with the path if it is below one: of `Location` and `statusUrl`, and of "
+        "variants without a CDN; plain paths if unset",
     )
     api_keys: tuple[ApiKey, ...] = Field(
         (),

@@ -75,6 +75,8 @@ def _values(settings: Settings, *, variants: bool) -> Json:
         **dict(settings),
         **{name: {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}} for name in _TYPES},
         "version": version("darkroom-origin"),
+        # The second is this server, for `/docs` at another address.
+        "servers": [{"url": settings.public_url}, {"url": "./"}] if settings.public_url else [{"url": "/"}],
         "security": [{"bearer": []}] if settings.api_keys else [{}, {"bearer": []}],
         "schemas": _schemas(settings.sizes),
         "size_names": [Variant(size, Format.JPG, density).size_name for size in sizes for density in DENSITIES],

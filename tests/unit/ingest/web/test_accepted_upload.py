@@ -69,21 +69,34 @@ async def test_every_url_works_at_once(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "base"),
+    ("settings", "base", "public"),
     [
-        ({"cdn_url": "https://cdn.test"}, "https://cdn.test"),
-        ({"public_url": "https://origin.test:8443/darkroom/"}, "https://origin.test:8443/darkroom"),
-        ({"cdn_url": "https://cdn.test/pictures/", "public_url": "https://origin.test"}, "https://cdn.test/pictures"),
+        ({"cdn_url": "https://cdn.test"}, "https://cdn.test", ""),
+        (
+            {"public_url": "https://origin.test:8443/darkroom/"},
+            "https://origin.test:8443/darkroom",
+            "https://origin.test:8443/darkroom",
+        ),
+        (
+            {"cdn_url": "https://cdn.test/pictures/", "public_url": "https://origin.test/media"},
+            "https://cdn.test/pictures",
+            "https://origin.test/media",
+        ),
     ],
 )
-async def test_urls_begin_with_the_configured_base(service: Service, settings: dict[str, str], base: str) -> None:
-    answer = (await service.configured(**settings).upload(picture())).json()
+async def test_urls_begin_with_the_configured_base(
+    service: Service, settings: dict[str, str], base: str, public: str
+) -> None:
+    """The CDN may serve variants alone, so the API's own URLs begin with PUBLIC_URL."""
+    response = await service.configured(**settings).upload(picture())
 
+    answer = response.json()
     upload_id = answer["uploadId"]
     for size, formats in answer["urls"].items():
         for format, url in formats.items():
             assert url == f"{base}/images/{upload_id}/{size}.{format}"
-    assert answer["statusUrl"] == f"/images/{upload_id}/status"
+    assert answer["statusUrl"] == f"{public}/images/{upload_id}/status"
+    assert response.headers["location"] == f"{public}/images/{upload_id}"
 
 
 async def test_no_header_of_the_request_gets_into_a_url(service: Service) -> None:

@@ -119,6 +119,16 @@ class TestDocument:
         # 422 for originals that were accepted under other settings or by another version; as uploads they are 400.
         assert codes(document()) == raised | ours | {(422, "unsupported_format")}
 
+    async def test_servers_are_the_public_url_and_this_one(self) -> None:
+        def servers(**settings: str) -> list[str]:
+            return [server["url"] for server in document(**settings)["servers"]]
+
+        assert servers() == ["/"]
+        assert servers(public_url="https://origin.test/media/", cdn_url="https://cdn.test") == [
+            "https://origin.test/media",
+            "./",
+        ]
+
     async def test_limits_follow_the_settings(self) -> None:
         made = document(max_upload_mb=3, min_side=20, max_side=70, sizes={"tiny": {"width": 9}, "wide": {"width": 90}})
 
