@@ -32,8 +32,26 @@ def nginx(
     It asks `bucket_url`, if given, before the proxy. `variants` replaces the shipped deploy/variants.conf.
     """
     port = free_port()
-    (folder / "nginx.conf").write_text(_configuration(folder, port, proxy_url, ingest_url, bucket_url))
     (folder / "variants.conf").write_text(variants or (ROOT / "deploy" / "variants.conf").read_text())
+    with _running(folder, port, _configuration(folder, port, proxy_url, ingest_url, bucket_url)) as url:
+        yield url
+
+
+@contextmanager
+def site_below_path(folder: Path, port: int, url: str) -> Iterator[str]:
+    """Starts the nginx of a site with deploy/sub-path.conf, in front of `url`. Yields the URL of the site."""
+    location = (ROOT / "deploy" / "sub-path.conf").read_text()
+    assert location.count("http://127.0.0.1:8080/") == 1
+    location = location.replace("http://127.0.0.1:8080/", f"{url}/")
+    server = f"server {{ listen 127.0.0.1:{port};\n{location}}}"
+    configuration = f"pid nginx.pid; events {{}} http {{ access_log off; {_temporary(folder)} {server} }}"
+    with _running(folder, port, configuration) as site:
+        yield site
+
+
+@contextmanager
+def _running(folder: Path, port: int, configuration: str) -> Iterator[str]:
+    (folder / "nginx.conf").write_text(configuration)
     options = "daemon off;" + (" user root;" if os.geteuid() == 0 else "")  # its workers must enter `folder`
     command = [str(PROGRAM), "-p", str(folder), "-c", "nginx.conf", "-e", "error.log", "-g", options]
     with (folder / "output").open("wb") as output:
@@ -49,14 +67,13 @@ def nginx(
 
 def _configuration(folder: Path, port: int, proxy_url: str, ingest_url: str, bucket_url: str | None) -> str:
     text = (ROOT / "nginx.conf").read_text()
-    temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy"))
     for theirs, ours in {
         "server proxy:8000": f"server {proxy_url.removeprefix('http://')}",
         "server ingest:8000": f"server {ingest_url.removeprefix('http://')}",
         "listen 8080": f"listen 127.0.0.1:{port}",
         "/var/cache/nginx": f"{folder}/cache",
         "/var/log/nginx": str(folder),
-        "http {": f"pid {folder}/nginx.pid;\nhttp {{ {temporary}",
+        "http {": f"pid {folder}/nginx.pid;\nhttp {{ {_temporary(folder)}",
     }.items():
         assert text.count(theirs) == 1, theirs
         text = text.replace(theirs, ours)
@@ -69,6 +86,10 @@ def _configuration(folder: Path, port: int, proxy_url: str, ingest_url: str, buc
     assert text.count("proxy_pass http://proxy$variant") == 1
     text = text.replace("proxy_pass http://proxy$variant", "proxy_pass http://bucket_first$variant")
     return text.replace("include variants.conf;", "include variants.conf;\n    include bucket-first.conf;")
+
+
+def _temporary(folder: Path) -> str:
+    return "".join(f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy"))
 
 
 def _wait_until_up(process: "subprocess.Popen[bytes]", url: str, folder: Path) -> None:

@@ -60,11 +60,11 @@ class FormPages:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)} · Darkroom</title>
-<link rel="stylesheet" href="/page/style.css">
+<link rel="stylesheet" href="../page/style.css">
 </head>
 <body>
 <main>
-{content}<p><a href="/">Upload another</a></p>
+{content}<p><a href="../">Upload another</a></p>
 </main>
 </body>
 </html>

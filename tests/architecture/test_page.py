@@ -25,8 +25,16 @@ def test_every_module_is_imported_by_another() -> None:
 
 def test_markup_has_no_inline_script_style_or_handler() -> None:
     markup = (FOLDER / "index.html").read_text()
-    assert re.findall(r"<script.*", markup) == ['<script type="module" src="/page/app.js"></script>']
+    assert re.findall(r"<script.*", markup) == ['<script type="module" src="page/app.js"></script>']
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|https?://(?!www\.w3\.org)", markup)
+
+
+def test_urls_are_relative() -> None:
+    """The service may be below a path of another site."""
+    docs = FOLDER.parent / "docs"
+    for path in (*FOLDER.iterdir(), *docs.iterdir()):
+        if path.suffix in (".html", ".js", ".css"):
+            assert not re.search(r"""["'`(]/[a-z]|(href|src|action)="/\"""", path.read_text()), path
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,6 +1,6 @@
 // A global of swagger-ui.js, which is no module.
 globalThis.SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json", // relative, like every URL of the page: the service may be below a path
   dom_id: "#calls",
   deepLinking: true,
   validatorUrl: null, // the default would send the document to another company's service

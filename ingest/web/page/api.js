@@ -1,4 +1,8 @@
-/** Calls of Darkroom's API. upload.js has the upload itself, because fetch reports no progress. */
+/**
+ * Calls of Darkroom's API. upload.js has the upload itself, because fetch reports no progress.
+ *
+ * Paths are relative to the page, like those in index.html: the service may be below a path of another site.
+ */
 
 import { networkProblem, parseProblem, Problem } from "./problem.js";
 
@@ -29,7 +33,7 @@ export class Api {
    * @returns {Promise<Upload>}
    */
   async upload(id, signal) {
-    return this.#json(`/images/${id}`, { signal });
+    return this.#json(`images/${id}`, { signal });
   }
 
   /**
@@ -38,7 +42,7 @@ export class Api {
    * @returns {Promise<Status>}
    */
   async status(id, signal) {
-    return this.#json(`/images/${id}/status`, { signal });
+    return this.#json(`images/${id}/status`, { signal });
   }
 
   /**
@@ -47,7 +51,7 @@ export class Api {
    * @param {AbortSignal} signal
    */
   events(id, signal) {
-    return this.#call(`/images/${id}/events`, { signal, headers: { Accept: "text/event-stream" } });
+    return this.#call(`images/${id}/events`, { signal, headers: { Accept: "text/event-stream" } });
   }
 
   /**
@@ -57,12 +61,12 @@ export class Api {
    */
   async list(limit, cursor) {
     const query = new URLSearchParams({ limit: String(limit), ...(cursor && { cursor }) });
-    return this.#json(`/images?${query}`);
+    return this.#json(`images?${query}`);
   }
 
   /** @param {string} id */
   async remove(id) {
-    await this.#call(`/images/${id}`, { method: "DELETE" });
+    await this.#call(`images/${id}`, { method: "DELETE" });
   }
 
   /**

@@ -25,7 +25,7 @@ class App {
   });
 
   start() {
-    byId("origin").textContent = location.origin;
+    byId("base").textContent = new URL(".", location.href).href;
     byId("recent").hidden = false;
     setUpForgetButton(this.#keyring);
     listenForFiles((files) => this.#upload(files));

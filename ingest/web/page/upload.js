@@ -30,7 +30,7 @@ export async function upload(file, options) {
  */
 function post(file, { keyring, signal, onProgress }) {
   const request = new XMLHttpRequest();
-  request.open("POST", "/images/upload");
+  request.open("POST", "images/upload");
   request.timeout = TIMEOUT;
   const headers = Object.entries({ Accept: "application/json", ...keyring.headers });
   headers.forEach(([name, value]) => request.setRequestHeader(name, value));
