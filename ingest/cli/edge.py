@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -26,12 +27,17 @@ def cloudfront(
         typer.Option(help="Print this CloudFormation template with the function in it.", exists=True, dir_okay=False),
     ] = None,
 ) -> None:
-    """Print the function that CloudFront runs for each request."""
-    function = rules.cloudfront(load(database=False).sizes)
+    """Print the function that CloudFront runs for each request.
+
+    A path in CDN_URL, or else in PUBLIC_URL, is part of it.
+    """
+    settings = load(database=False)
+    base_path = urlsplit(settings.url_base).path
+    function = rules.cloudfront(settings.sizes, base_path)
     if template is None:
         typer.echo(function, nl=False)
         return
     try:
-        typer.echo(rules.insert_function(template.read_text(), function), nl=False)
+        typer.echo(rules.fill_template(template.read_text(), function, base_path), nl=False)
     except ValueError as error:
         stop(f"{template}: {error}", code=2)

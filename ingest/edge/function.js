@@ -1,6 +1,7 @@
 // Printed by `darkroom edge cloudfront` from the sizes in darkroom.toml; FunctionCode in the template.
 // CloudFront runs it for each viewer's request (JavaScript runtime 2.0: ES 5.1, const, let, arrow functions).
 
+const BASE_PATH = %BASE_PATH%; // of CDN_URL, or else of PUBLIC_URL; the origins do not know it
 const VARIANT = /^(\/images\/%UPLOAD_ID%\/)(%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
 const INGEST = /^\/(?:images(?:\/upload|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
@@ -8,6 +9,10 @@ const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 
 function handler(event) {
     const request = event.request;
+    if (!request.uri.startsWith(BASE_PATH + '/')) {
+        return notFound();
+    }
+    request.uri = request.uri.slice(BASE_PATH.length);
     const variant = VARIANT.exec(request.uri);
     if (!variant) {
         return INGEST.test(request.uri) ? request : notFound();

@@ -35,7 +35,7 @@ DISTRIBUTION: dict[str, Any] = RESOURCES["Distribution"]["DistributionConfig"]
 def behaviour(path: str) -> dict[str, Any]:
     """Returns the cache behaviour that CloudFront selects for a path."""
     for each in DISTRIBUTION["CacheBehaviors"]:
-        if fnmatchcase(path, each["PathPattern"]):
+        if fnmatchcase(path, each["PathPattern"]["!Sub"].replace("${BasePath}", "")):
             return dict(each)
     return dict(DISTRIBUTION["DefaultCacheBehavior"])
 
@@ -52,7 +52,18 @@ def test_template_contains_the_tested_function() -> None:
 
 def test_edge_command_fills_the_template_with_configured_sizes() -> None:
     function = rules.cloudfront(Settings.model_construct().sizes)
-    assert rules.insert_function(PATH.read_text(), function) == PATH.read_text()
+    assert rules.fill_template(PATH.read_text(), function) == PATH.read_text()
+
+
+def test_edge_command_serves_below_the_path_of_the_cdn() -> None:
+    function = rules.cloudfront(Settings.model_construct().sizes, "/media")
+    template = yaml.load(rules.fill_template(PATH.read_text(), function, "/media"), _Loader)
+
+    assert template["Parameters"]["BasePath"]["Default"] == "/media"
+    assert template["Resources"]["Edge"]["Properties"]["FunctionCode"] == function
+    patterns = [each["PathPattern"]["!Sub"] for each in DISTRIBUTION["CacheBehaviors"]]
+    assert patterns == ["${BasePath}/images/*/*.auto", "${BasePath}/images/*/*.*"]
+    assert all(url["!Sub"].endswith("${BasePath}") for url in template["Outputs"]["CdnUrl"]["Value"]["!If"][1:])
 
 
 @pytest.mark.parametrize("path", ["/images/{}/small.jpg", "/images/{}/medium@2x.avif", "/images/{}/large.auto"])

@@ -5,12 +5,15 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 from uuid import uuid4
 
 import pytest
 
+from ingest.edge import rules
 from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
+from proxy.settings import Settings
 from proxy.web.negotiation import new_format
 from tests.accept import NEGOTIATION, random_accepts
 from tests.conftest import need
@@ -24,18 +27,24 @@ UPLOAD = str(uuid4())
 class Edge:
     """The function, run by one engine."""
 
-    def __init__(self, program: str, folder: Path) -> None:
+    def __init__(self, program: str, folder: Path, function: str = FUNCTION) -> None:
         self._program = program
+        self._function = function
         self._script = folder / "script.js"
 
     def answers(self, *requests: dict[str, Any]) -> list[dict[str, Any]]:
         """Returns the request or response that CloudFront would continue with."""
         events = json.dumps([{"request": request} for request in requests])
         call = f"{events}.forEach(event => console.log(JSON.stringify(handler(event))));"
-        self._script.write_text(f"{FUNCTION}\n{call}\n")
+        self._script.write_text(f"{self._function}\n{call}\n")
         output = subprocess.run([self._program, self._script], capture_output=True, text=True, timeout=30, check=False)
         assert output.returncode == 0, output.stderr + output.stdout
         return [json.loads(line) for line in output.stdout.splitlines()]
+
+    def below(self, base_path: str) -> "Edge":
+        """Returns this edge with the function for a `CDN_URL` with a path."""
+        function = rules.cloudfront(Settings.model_construct().sizes, base_path)
+        return Edge(self._program, self._script.parent, function)
 
     def path(self, path: str, accept: str | None = None) -> dict[str, Any]:
         [answer] = self.answers(request(path, accept))
@@ -123,3 +132,24 @@ def test_jpeg_redirects_to_jpg(edge: Edge) -> None:
     answer = edge.path(f"/images/{UPLOAD}/small@2x.jpeg")
 
     assert (answer["statusCode"], answer["headers"]["location"]["value"]) == (308, "small@2x.jpg")
+
+
+def test_path_of_the_cdn_is_removed(edge: Edge) -> None:
+    paths = [f"/images/{UPLOAD}/small.jpg", f"/images/{UPLOAD}/small.auto", "/images/upload", "/docs", "/"]
+    answers = edge.below("/media").answers(*(request(f"/media{path}", "image/avif") for path in paths))
+
+    assert answers == edge.answers(*(request(path, "image/avif") for path in paths))
+
+
+def test_jpeg_redirects_below_the_path_of_the_cdn(edge: Edge) -> None:
+    url = f"https://cdn.test/media/images/{UPLOAD}/small.jpeg"
+    answer = edge.below("/media").path(url.removeprefix("https://cdn.test"))
+
+    assert urljoin(url, answer["headers"]["location"]["value"]) == url.replace(".jpeg", ".jpg")
+
+
+def test_request_without_the_path_of_the_cdn_is_not_found(edge: Edge) -> None:
+    variant = f"images/{UPLOAD}/small.jpg"
+    paths = [f"/{variant}", f"/media{variant}", f"//media/{variant}", "/media", "/"]
+
+    assert {answer.get("statusCode") for answer in edge.below("/media").answers(*map(request, paths))} == {404}

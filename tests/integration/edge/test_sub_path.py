@@ -100,7 +100,8 @@ def test_commands_print_urls_below_the_path(base: str, upload: dict[str, str], s
     shown = darkroom(service[0].folder, "show", upload["uploadId"], PUBLIC_URL=base)
     (service[0].folder / "chelsea.png").write_bytes(photograph_bytes("chelsea.png"))
     uploaded = darkroom(service[0].folder, "upload", "--json", "chelsea.png", PUBLIC_URL=base)
-
+    function = darkroom(service[0].folder, "edge", "cloudfront", PUBLIC_URL=base)
 
     assert f"URLs: {base}/images/{upload['uploadId']}/VARIANT" in shown.stdout
     assert json.loads(uploaded.stdout)["statusUrl"].startswith(f"{base}/images/")
+    assert 'const BASE_PATH = "/media";' in function.stdout

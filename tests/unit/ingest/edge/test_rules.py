@@ -58,14 +58,19 @@ def test_no_placeholder_is_left() -> None:
         assert not re.search(r"%[A-Z_]+%", text)
 
 
-def test_insert_function_replaces_the_code() -> None:
+def test_template_gets_the_function() -> None:
     template = "Resources:\n  Edge:\n    FunctionCode: |\n      old();\n\n      old();\n    Name: x\n"
 
-    filled = yaml.safe_load(rules.insert_function(template, "new();\n\nnew();\n"))
+    filled = yaml.safe_load(rules.fill_template(template, "new();\n\nnew();\n"))
 
     assert filled == {"Resources": {"Edge": {"FunctionCode": "new();\n\nnew();\n", "Name": "x"}}}
 
 
 def test_template_without_function_code_raises() -> None:
     with pytest.raises(ValueError, match="FunctionCode"):
-        rules.insert_function("Resources: {}\n", "new();")
+        rules.fill_template("Resources: {}\n", "new();")
+
+
+def test_template_without_base_path_raises() -> None:
+    with pytest.raises(ValueError, match="BasePath"):
+        rules.fill_template("Resources:\n  Edge:\n    FunctionCode: |\n      old();\n", "new();", "/media")
