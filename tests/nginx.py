@@ -32,6 +32,7 @@ def nginx(
     It asks `bucket_url`, if given, before the proxy. `variants` replaces the shipped deploy/variants.conf.
     """
     port = free_port()
+    shutil.copy(ROOT / "deploy" / "cross-origin.conf", folder)
     (folder / "variants.conf").write_text(variants or (ROOT / "deploy" / "variants.conf").read_text())
     with _running(folder, port, _configuration(folder, port, proxy_url, ingest_url, bucket_url)) as url:
         yield url

@@ -3,19 +3,26 @@
 
 const BASE_PATH = %BASE_PATH%; // of CDN_URL, or else of PUBLIC_URL; the origins do not know it
 const VARIANT = /^(\/images\/%UPLOAD_ID%\/)(%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
+const VARIANT_LIKE = /^\/images\/[^\/]+\/[^\/]*\.[^\/]*$/;
 const INGEST = /^\/(?:images(?:\/upload|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
+const CROSS_ORIGIN = {
+    'access-control-allow-origin': { value: '*' },
+    'access-control-expose-headers': { value: 'ETag, Content-Range, Content-Location, Retry-After, Cache-Status, Server-Timing' },
+    'cross-origin-resource-policy': { value: 'cross-origin' },
+    'timing-allow-origin': { value: '*' }
+};
 
 function handler(event) {
     const request = event.request;
     if (!request.uri.startsWith(BASE_PATH + '/')) {
-        return notFound();
+        return notFound(request.uri);
     }
     request.uri = request.uri.slice(BASE_PATH.length);
     const variant = VARIANT.exec(request.uri);
     if (!variant) {
-        return INGEST.test(request.uri) ? request : notFound();
+        return INGEST.test(request.uri) ? request : notFound(request.uri);
     }
     if (variant[3] === 'jpeg') {
         return moved(variant[2] + 'jpg');
@@ -68,21 +75,21 @@ function moved(name) {
     return {
         statusCode: 308,
         statusDescription: 'Permanent Redirect',
-        headers: {
+        headers: Object.assign({
             'location': { value: name },
             'cache-control': { value: 'public, max-age=31536000, immutable' }
-        }
+        }, CROSS_ORIGIN)
     };
 }
 
-function notFound() {
+function notFound(path) {
     return {
         statusCode: 404,
         statusDescription: 'Not Found',
-        headers: {
+        headers: Object.assign({
             'content-type': { value: 'application/problem+json' },
             'cache-control': { value: 'public, max-age=60' }
-        },
+        }, VARIANT_LIKE.test(path) ? CROSS_ORIGIN : {}),
         body: JSON.stringify({
             type: 'urn:darkroom:problem:not_found',
             title: 'Not found',

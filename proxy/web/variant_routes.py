@@ -35,8 +35,14 @@ CACHE_STATUS = {
     Tier.DERIVED: "darkroom; fwd=miss; stored",
     Tier.COLLAPSED: "darkroom; fwd=miss; collapsed",
 }
-_EMBEDDABLE = {"Cross-Origin-Resource-Policy": "cross-origin"}
-"""On every response: browsers check redirects and 304s too."""
+CROSS_ORIGIN_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Expose-Headers": "ETag, Content-Range, Content-Location, Retry-After, Cache-Status, Server-Timing",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+    "Timing-Allow-Origin": "*",
+}
+"""Let pages of every site show, read and time variants. On every response: browsers check redirects and errors too, and
+a response that they cached for a plain `<img>` also answers a later `<img crossorigin>`."""
 _CONDITIONAL_HEADERS = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 _MAX_CACHED = 10_000  # parsed paths, of half a kilobyte each, and response heads, of one and a half
 _MAX_CACHED_PATH = 256  # bytes; a variant's path has at most 90, and longer ones must not fill the memory
@@ -101,7 +107,7 @@ class VariantMiddleware:
             response = await self._respond(request, path)
         except Exception as error:  # this runs outside of Starlette's exception handlers
             response = await on_unexpected_error(request, error)
-        response.headers.update(_EMBEDDABLE)
+        response.headers.update(CROSS_ORIGIN_HEADERS)
         await response(scope, receive, send)
 
     def _parse(self, raw_path: bytes) -> _VariantPath | UnknownVariant | None:
@@ -217,7 +223,7 @@ def _cached_head(encoded: EncodedVariant, variant: Variant) -> list[tuple[bytes,
 @lru_cache(_MAX_CACHED)
 def _build_head(etag: str, modified: datetime, cache_tag: str, name: str, size: int) -> list[tuple[bytes, bytes]]:
     """All headers of a memory cache hit. Takes values, so that this cache does not keep the bytes alive."""
-    headers = _identity_headers(etag, modified, cache_tag) | _safety_headers(name) | _EMBEDDABLE
+    headers = _identity_headers(etag, modified, cache_tag) | _safety_headers(name) | CROSS_ORIGIN_HEADERS
     headers |= {
         "Cache-Status": CACHE_STATUS[Tier.MEMORY],
         "Server-Timing": _server_timing({}, 0.0),

@@ -11,6 +11,7 @@ from ingest.edge import rules
 from proxy.keys import INSTALLATION_KEY, INVALIDATIONS_KEY, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
 from proxy.settings import Settings
 from proxy.variants.encoded_variant import CACHE_CONTROL
+from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
 
 PATH = Path(__file__).parents[2] / "deploy" / "cloudfront.yaml"
 
@@ -104,20 +105,37 @@ def test_cache_key_is_the_path_alone() -> None:
     assert f"max-age={policy['MaxTTL']}" in CACHE_CONTROL
 
 
-def test_only_negotiated_responses_vary() -> None:
-    def custom(path: str) -> Any:
-        policy = behaviour(path)["ResponseHeadersPolicyId"]["!Ref"]
-        return RESOURCES[policy]["ResponseHeadersPolicyConfig"].get("CustomHeadersConfig")
+def header_policy(name: str) -> dict[str, Any]:
+    policy = RESOURCES[behaviour(f"/images/x/{name}")["ResponseHeadersPolicyId"]["!Ref"]]
+    return dict(policy["ResponseHeadersPolicyConfig"])
 
-    assert custom("/images/x/small.jpg") is None
-    assert custom("/images/x/small.auto") == {"Items": [{"Header": "Vary", "Value": "Accept", "Override": True}]}
+
+@pytest.mark.parametrize(("name", "vary"), [("small.jpg", "Origin"), ("small.auto", "Accept, Origin")])
+def test_responses_are_cross_origin_as_from_the_proxy(name: str, vary: str) -> None:
+    """CloudFront forbids CORS headers as custom headers, and adds them to responses to requests with `Origin` alone."""
+    policy = header_policy(name)
+    custom = policy["CustomHeadersConfig"]["Items"]
+    cors = policy["CorsConfig"]
+
+    assert all(each["Override"] for each in custom)
+    assert {each["Header"]: each["Value"] for each in custom} == {
+        **{name: value for name, value in CROSS_ORIGIN_HEADERS.items() if not name.startswith("Access-Control")},
+        "Vary": vary,
+    }
+    assert cors["AccessControlAllowOrigins"] == {"Items": [CROSS_ORIGIN_HEADERS["Access-Control-Allow-Origin"]]}
+    exposed = CROSS_ORIGIN_HEADERS["Access-Control-Expose-Headers"].split(", ")
+    assert cors["AccessControlExposeHeaders"] == {"Items": exposed}
+    assert (cors["AccessControlAllowCredentials"], cors["OriginOverride"]) == (False, True)
+
+
+def test_other_paths_get_no_cross_origin_headers() -> None:
+    assert "ResponseHeadersPolicyId" not in DISTRIBUTION["DefaultCacheBehavior"]
 
 
 @pytest.mark.promise("C7")
 @pytest.mark.parametrize("name", ["small.jpg", "small.auto"])
 def test_bucket_responses_carry_nosniff(name: str) -> None:
-    policy = RESOURCES[behaviour(f"/images/x/{name}")["ResponseHeadersPolicyId"]["!Ref"]]
-    headers = policy["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
+    headers = header_policy(name)["SecurityHeadersConfig"]
     assert headers["ContentTypeOptions"] == {"Override": True}
     assert headers["ContentSecurityPolicy"]["ContentSecurityPolicy"] == "default-src 'none'; sandbox"
 

@@ -27,7 +27,10 @@ def check(answer: httpx.Response, about: object = None, *, embeddable: bool = Fa
     assert headers["content-security-policy"].startswith("default-src 'none'"), about
     assert headers["referrer-policy"] == "no-referrer", about
     assert headers["cross-origin-resource-policy"] == ("cross-origin" if embeddable else "same-origin"), about
-    assert not headers.keys() & {"server", "set-cookie", "x-powered-by", "access-control-allow-origin"}, about
+    for name in ("access-control-allow-origin", "timing-allow-origin"):
+        assert headers.get_list(name) == (["*"] if embeddable else []), about
+    assert ("access-control-expose-headers" in headers) is embeddable, about
+    assert not headers.keys() & {"server", "set-cookie", "x-powered-by", "access-control-allow-credentials"}, about
     assert len(headers.get_list("content-security-policy")) == 1, about
 
 

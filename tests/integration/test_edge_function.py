@@ -15,6 +15,7 @@ from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
 from proxy.web.negotiation import new_format
+from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
 from tests.accept import NEGOTIATION, random_accepts
 from tests.conftest import need
 
@@ -153,3 +154,18 @@ def test_request_without_the_path_of_the_cdn_is_not_found(edge: Edge) -> None:
     paths = [f"/{variant}", f"/media{variant}", f"//media/{variant}", "/media", "/"]
 
     assert {answer.get("statusCode") for answer in edge.below("/media").answers(*map(request, paths))} == {404}
+
+
+def test_responses_about_variants_are_cross_origin(edge: Edge) -> None:
+    paths = (f"/images/{UPLOAD}/small.jpeg", f"/images/{UPLOAD}/huge.jpg", "/images/x/small.gif")
+
+    for answer in edge.answers(*map(request, paths)):
+        sent = {name: answer["headers"][name.lower()]["value"] for name in CROSS_ORIGIN_HEADERS}
+        assert sent == CROSS_ORIGIN_HEADERS
+
+
+def test_other_responses_are_not_cross_origin(edge: Edge) -> None:
+    paths = ("/metrics", "/images/", f"/images/{UPLOAD}/small", f"/originals/{UPLOAD}", "/favicon.ico")
+
+    for answer in edge.answers(*map(request, paths)):
+        assert not {name.lower() for name in CROSS_ORIGIN_HEADERS} & answer["headers"].keys()

@@ -132,7 +132,7 @@ def _add_problems(operation: Json) -> None:
         caching = "minute" if is_variant and status in (404, 422) else "no-store"
         responses[str(status)] = {
             "description": "\n".join(f"- `{code}`: {title}" for code, title in codes.items()),
-            "headers": [caching, "nosniff", str(status)],
+            "headers": [caching, "nosniff", str(status), *(["cross-origin"] if is_variant else [])],
             "content": {problems.MEDIA_TYPE: {"schema": schema}},
         }
     if operation["operationId"] == "upload":  # browsers get a page, except for 405 and 500, which precede the form

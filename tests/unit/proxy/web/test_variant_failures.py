@@ -15,6 +15,7 @@ from proxy.errors import (
     UnsupportedFormat,
 )
 from proxy.model import new_upload_id
+from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
 from tests.asgi import Answer
 from tests.unit.proxy.web.site import Site
 
@@ -33,6 +34,8 @@ def problem_of(answer: Answer) -> dict[str, object]:
     assert body["detail"]
     for name in ("etag", "last-modified", "cache-tag", "set-cookie"):
         assert name not in answer.headers
+    for name, value in CROSS_ORIGIN_HEADERS.items():  # pages of other sites may read what is wrong
+        assert answer.headers[name.lower()] == value
     return body
 
 

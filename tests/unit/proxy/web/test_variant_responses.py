@@ -12,6 +12,7 @@ from tests.fakes import rendering_of
 from tests.unit.proxy.web.site import Site
 
 FOREVER = "public, max-age=31536000, immutable"
+EXPOSED = "ETag, Content-Range, Content-Location, Retry-After, Cache-Status, Server-Timing"
 
 
 def body_of(site: Site, name: str) -> bytes:
@@ -55,7 +56,10 @@ class TestOk:
             "x-amz-meta-cache-tag": stored.metadata["cache-tag"],
             "accept-ranges": "bytes",
             "content-security-policy": "default-src 'none'; sandbox",
+            "access-control-allow-origin": "*",
+            "access-control-expose-headers": EXPOSED,
             "cross-origin-resource-policy": "cross-origin",
+            "timing-allow-origin": "*",
             "referrer-policy": "no-referrer",
             "content-disposition": f'inline; filename="{name}"',
         }
