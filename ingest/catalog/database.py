@@ -18,6 +18,7 @@ from ingest.catalog.tables import SecondsAgo
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.retries import Attempts
 from proxy.settings import Settings, parse_database_url
+from proxy.storage.files import why_not_writable
 
 log = structlog.get_logger()
 
@@ -41,15 +42,11 @@ class Database:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Database":
-        """Raises CatalogUnavailable if the folder of the embedded database cannot be created."""
+        """Raises CatalogUnavailable if the folder of the embedded database is not writable."""
         if settings.database_url:
             return cls(URL.create(**parse_database_url(settings.database_url.get_secret_value())))
-        try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CatalogUnavailable(
-                f"Cannot create {settings.data_dir} ({error.strerror}): correct DATA_DIR."
-            ) from error
+        if reason := why_not_writable(settings.data_dir):
+            raise CatalogUnavailable(reason)
         return cls(URL.create("sqlite+aiosqlite", database=str(settings.data_dir / "darkroom.db")))
 
     @asynccontextmanager

@@ -29,7 +29,10 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "y
 def load(
     *, long_running: bool = False, rendering: bool = False, database: bool = True, host: str | None = None
 ) -> "Settings":
-    """Loads the settings and configures logging. Exits with 2 if they are wrong. Warns about misspelt variables.
+    """Loads the settings and configures logging. Warns about misspelt variables.
+
+    Exits with 2 if the settings are wrong, or if a command that renders and is not `long_running` cannot write its
+    temporary files.
 
     Unless `long_running`, the default level logs warnings only. `rendering`, `database`, `host`: as in `Needs`.
     """
@@ -44,11 +47,21 @@ def load(
     except SettingsError as error:
         hints = [f"{name}: not a setting. Did you mean {near}?" for name, near in sources.misspelt.items()]
         stop("\n".join(["The settings are wrong:", str(error), *hints]), code=2)
+    if rendering and not long_running:
+        require_folder(settings)
     quiet = settings.log_level == "info" and not long_running
     configure_logging(settings.log_format, "warning" if quiet else settings.log_level)
     for name, near in sources.misspelt.items():
         structlog.get_logger().warning("unknown variable", name=name, did_you_mean=near)
     return settings
+
+
+def require_folder(settings: "Settings") -> None:
+    """Exits with 2 if temporary files cannot be written. Servers call this when they have bound their port."""
+    from proxy.storage.files import why_not_writable
+
+    if reason := why_not_writable(settings.temporary):
+        stop(reason, code=2)
 
 
 def run(work: Coroutine[Any, Any, T], *, starts_server: bool = False) -> T:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingest.cli.console import load, out, run, stop
+from ingest.cli.console import load, out, require_folder, run, stop
 from ingest.cli.help import examples
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def serve(
     except SettingsError as error:
         stop(str(error), code=2)
     listener = _bind(host, port)  # before anything else: another server may be running on the same data
+    require_folder(settings)
     if role is not Role.PROXY:
         from ingest.ingest_services import prepare_start
 
@@ -119,7 +120,9 @@ def worker(
     Runs until SIGTERM, then finishes its jobs or returns them to the queue.
     """
     settings = load(long_running=True, rendering=True, host=host if port else None)
-    run(_work(settings, concurrency, _bind(host, port) if port else None))
+    listener = _bind(host, port) if port else None
+    require_folder(settings)
+    run(_work(settings, concurrency, listener))
 
 
 async def _work(settings: "Settings", concurrency: int, listener: "socket | None") -> None:

@@ -1,8 +1,11 @@
-"""Local files for downloads."""
+"""Local files for downloads, and their folder."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 
@@ -16,3 +19,21 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
+
+
+def why_not_writable(folder: Path) -> str:
+    """Tries to create the folder, if it is missing, and a file in it. Returns why that fails, for people; else "".
+
+    A full disk is no reason: space may become free while the process runs.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return ""
+        return (
+            f"User {os.getuid()}, group {os.getgid()} cannot write to {folder} ({error.strerror}): "
+            "let this user write there, or set DATA_DIR to another folder."
+        )

@@ -250,7 +250,10 @@ def test_unusable_folder_is_reported_without_a_traceback(tmp_path: Path, command
     done = darkroom(tmp_path, command, DATA_DIR="file/data")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "Database unavailable: Cannot create file/data (Not a directory): correct DATA_DIR.\n"
+    assert done.stderr == (
+        f"Database unavailable: User {os.getuid()}, group {os.getgid()} cannot write to file/data (Not a directory): "
+        "let this user write there, or set DATA_DIR to another folder.\n"
+    )
 
 
 def test_migrate_reports_both_revisions(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Settings of real installations on real commands: refusals without secrets, and what a start says."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -67,6 +68,19 @@ def test_redis_cluster_is_refused_at_the_start(tmp_path: Path, command: str) -> 
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "Redis Cluster cannot hold the queue" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "folder"), [("serve", 2, "/sys/tmp"), ("worker", 2, "/sys/tmp"), ("migrate", 1, "/sys")]
+)
+def test_folder_that_is_not_writable_is_named_with_the_user(
+    tmp_path: Path, command: str, code: int, folder: str
+) -> None:
+    done = darkroom(tmp_path, command, DATA_DIR="/sys")
+
+    assert done.returncode == code
+    assert f"User {os.getuid()}, group {os.getgid()} cannot write to {folder} (" in done.stderr
+    assert "set DATA_DIR to another folder" in done.stderr
 
 
 def test_server_says_what_it_is_connected_to_in_json(tmp_path: Path) -> None:
