@@ -7,16 +7,6 @@ import pytest
 from proxy.settings import Settings, SettingsError, load_settings, read_sources
 
 
-@pytest.fixture(autouse=True)
-def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty working directory, and no settings."""
-    for name in Settings.model_fields:
-        for variable in (name.upper(), f"{name.upper()}_FILE"):
-            monkeypatch.delenv(variable, raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def mistakes() -> list[str]:
     with pytest.raises(SettingsError) as caught:
         load_settings()

@@ -1,0 +1,181 @@
+"""Sizes and qualities of `darkroom.toml`."""
+
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+
+import pytest
+
+from proxy import system
+from proxy.model import Fit, Format, Size
+from proxy.settings import SettingsError, load_settings
+from tests.unit.proxy.settings.toml_file import mistakes, toml
+
+
+def without_numpy(name: str) -> ModuleSpec | None:
+    return None if name == "numpy" else find_spec(name)
+
+
+class TestSizes:
+    def test_sizes_in_toml_replace_the_defaults(self) -> None:
+        toml("[sizes.hero]\nwidth = 1600\nheight = 900\n[sizes.tiny]\nwidth = 32\nheight = 32")
+
+        assert list(load_settings().sizes) == ["hero", "tiny"]
+
+    @pytest.mark.parametrize(
+        ("table", "size"),
+        [
+            ("width = 30\nheight = 20", Size("x", 30, 20, Fit.COVER)),
+            ("width = 30", Size("x", 30, None, Fit.INSIDE)),
+            ("height = 20", Size("x", None, 20, Fit.INSIDE)),
+            ('width = 30\nheight = 20\nfit = "inside"', Size("x", 30, 20, Fit.INSIDE)),
+            ('width = 30\nheight = 20\nfit = "cover"', Size("x", 30, 20, Fit.COVER)),
+            ('width = 30\nfit = "inside"', Size("x", 30, None, Fit.INSIDE)),
+            ("width = 1\nheight = 5000", Size("x", 1, 5000, Fit.COVER)),
+            ('width = 30\nquality = "auto"', Size("x", 30, None, Fit.INSIDE, auto_quality=True)),
+        ],
+    )
+    def test_fit_defaults_to_cover_with_both_sides_and_to_inside_otherwise(self, table: str, size: Size) -> None:
+        toml(f"[sizes.x]\n{table}")
+
+        assert load_settings().sizes["x"] == size
+
+    @pytest.mark.parametrize(
+        ("warm", "formats"),
+        [
+            ("", None),
+            ('warm = "auto"', None),
+            ("warm = false", ()),
+            ("warm = []", ()),
+            ('warm = ["jpg"]', (Format.JPG,)),
+            ('warm = ["avif", "png", "avif"]', (Format.PNG, Format.AVIF)),
+            ('warm = ["jpg", "png", "webp", "avif"]', tuple(Format)),
+        ],
+    )
+    def test_warm_names_formats_and_is_automatic_by_default(
+        self, warm: str, formats: tuple[Format, ...] | None
+    ) -> None:
+        toml(f"[sizes.x]\nwidth = 30\n{warm}")
+
+        assert load_settings().sizes["x"].warm == formats
+
+    @pytest.mark.parametrize(
+        ("warm", "shown"),
+        [
+            ("true", "true"),
+            ("0", "0"),
+            ('""', '""'),
+            ('"jpg"', '"jpg"'),
+            ('["jpeg", "webp"]', '["jpeg", "webp"]'),
+            ('["JPG"]', '["JPG"]'),
+            ('["auto"]', '["auto"]'),
+            ("[false]", "[false]"),
+            ('[["jpg"]]', '[["jpg"]]'),
+            ("{jpg = true}", '{"jpg": true}'),
+            ("2026-11-28", '"2026-11-28"'),
+        ],
+    )
+    def test_invalid_warm_is_one_mistake_among_all(self, warm: str, shown: str) -> None:
+        toml(f"[sizes.x]\nwidth = 0\nwarm = {warm}\n[sizes.y]\nheight = 0")
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        reason = f'give "auto", false or a list of jpg, png, webp, avif, not {shown}'
+        assert f"sizes.x.warm: {reason}" in str(caught.value).splitlines()
+        assert mistakes() == ["sizes.x.warm", "sizes.x.width", "sizes.y.height"]
+
+    @pytest.mark.parametrize(
+        ("table", "where", "reason"),
+        [
+            ("", "sizes.x", "give a width, a height or both"),
+            ('fit = "inside"', "sizes.x", "give a width, a height or both"),
+            ('width = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
+            ('height = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
+            ('width = 3\nfit = "contain"', "sizes.x.fit", "'cover' or 'inside'"),
+            ("width = 0", "sizes.x.width", "greater than or equal to 1"),
+            ("height = 5001", "sizes.x.height", "less than or equal to 5000"),
+            ("width = 1.5", "sizes.x.width", "integer"),
+            ("width = 3\ndepth = 3", "sizes.x.depth", "not permitted"),
+            ('width = 3\nquality = "best"', "sizes.x.quality", "'auto'"),
+            ("width = 3\nquality = 80", "sizes.x.quality", "'auto'"),
+        ],
+    )
+    def test_invalid_size_is_reported_with_name_and_reason(self, table: str, where: str, reason: str) -> None:
+        toml(f"[sizes.x]\n{table}")
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        assert str(caught.value).startswith(f"{where}: ")
+        assert reason in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["Small", "2x", "-a", "a_b", "a.b", "a b", "a@2x", "a/b", "..", "", "é", "a" * 33])
+    def test_invalid_size_name_is_rejected(self, name: str) -> None:
+        toml(f'[sizes."{name}"]\nwidth = 3')
+
+        with pytest.raises(SettingsError, match=r"^sizes: .*lower-case letters, digits and hyphens"):
+            load_settings()
+
+    @pytest.mark.parametrize("name", ["a", "a-2", "hero", "a" * 32])
+    def test_valid_size_name_is_accepted(self, name: str) -> None:
+        toml(f"[sizes.{name}]\nwidth = 3")
+
+        variant = load_settings().sizes.parse(f"{name}@3x.webp")
+
+        assert variant is not None
+        assert variant.name == f"{name}@3x.webp"
+
+    def test_quality_is_fixed_by_default(self) -> None:
+        toml('[sizes.one]\nwidth = 3\n[sizes.two]\nwidth = 3\nquality = "auto"\n[quality]\nscore = 72.5')
+
+        settings = load_settings()
+
+        assert [size.auto_quality for size in settings.sizes.values()] == [False, True]
+        assert settings.quality.score == 72.5
+
+    @pytest.mark.parametrize(
+        ("score", "reason"),
+        [("49", "greater than or equal to 50"), ("96", "less than or equal to 95"), ('"high"', "number")],
+    )
+    def test_score_out_of_range_is_reported_with_reason(self, score: str, reason: str) -> None:
+        toml(f"[quality]\nscore = {score}")
+
+        with pytest.raises(SettingsError, match=rf"^quality\.score: .*{reason}"):
+            load_settings()
+
+    def test_empty_size_table_is_rejected(self) -> None:
+        toml("[sizes]")
+
+        assert mistakes() == ["sizes"]
+
+
+class TestAutoQuality:
+    def test_sizes_that_need_missing_numpy_are_all_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "find_spec", without_numpy)
+        toml(
+            '[sizes.card]\nwidth = 3\nquality = "auto"\n[sizes.tiny]\nwidth = 3\n'
+            '[sizes.hero]\nwidth = 3\nquality = "auto"'
+        )
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings().check_auto_quality()
+
+        assert str(caught.value) == (
+            'sizes: quality = "auto" of card, hero needs numpy, which is not installed. '
+            "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
+        )
+
+    def test_fixed_qualities_need_no_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "find_spec", without_numpy)
+
+        load_settings().check_auto_quality()
+
+    def test_installed_numpy_is_found_without_importing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        toml('[sizes.card]\nwidth = 3\nquality = "auto"')
+        asked = []
+        monkeypatch.setattr(system, "find_spec", lambda name: asked.append(name) or find_spec(name))
+
+        load_settings().check_auto_quality()
+
+        assert asked == ["numpy"]
