@@ -17,6 +17,7 @@ PACKAGES = {
     "node": "nodejs",
     "njs": "njs",
     "faketime": "faketime",
+    "strip": "binutils",
 }
 
 
