@@ -1,6 +1,7 @@
 """A real S3 server for the tests: SeaweedFS, from its wheel, on loopback."""
 
 import json
+import re
 import secrets
 import signal
 import sys
@@ -18,13 +19,15 @@ from tests.server import Server, free_port
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
 
+COMPOSE = Path(__file__).parents[1] / "deploy" / "compose.yaml"
 WEED = Path(sys.executable).with_name("weed")
 _SERVICES = ("master", "volume", "filer", "s3")
 
 
 class SeaweedServer(Server):
-    """One `weed server`: all of SeaweedFS in one process, with one identity and random keys.
+    """One `weed server`: all of SeaweedFS in one process, with random keys.
 
+    Its administrator owns `client`. The limited keys have the rights of Darkroom's identity in deploy/compose.yaml.
     `stop` and `start` keep data, ports and keys.
     """
 
@@ -34,13 +37,14 @@ class SeaweedServer(Server):
     def __init__(self) -> None:
         super().__init__()
         self.access_key_id, self.secret_access_key = secrets.token_hex(10), secrets.token_hex(20)
+        self.limited_key_id, self.limited_secret = secrets.token_hex(10), secrets.token_hex(20)
         self._ports = {name: free_port() for name in [*_SERVICES, *(f"{name}.grpc" for name in _SERVICES)]}
         self.endpoint_url = f"http://127.0.0.1:{self._ports['s3']}"
 
     def start(self) -> None:
         """Returns when an object can be stored and removed. Raises with the end of the log after 60 s."""
         (self._folder / "data").mkdir(exist_ok=True)
-        (self._folder / "s3.json").write_text(json.dumps({"identities": [self._identity()]}))
+        (self._folder / "s3.json").write_text(json.dumps({"identities": self._identities()}))
         # Without the developer's ~/.seaweedfs, and without AWS keys, which would become an administrator's.
         self._launch(self._command(), self._failure, env={"HOME": str(self._folder)})
 
@@ -91,9 +95,14 @@ class SeaweedServer(Server):
         for name in _SERVICES:  # their folder is fixed, and some remain even after an orderly stop
             Path(f"/tmp/seaweedfs-{name}-grpc-{self._ports[f'{name}.grpc']}.sock").unlink(missing_ok=True)
 
-    def _identity(self) -> dict[str, object]:
-        credentials = {"accessKey": self.access_key_id, "secretKey": self.secret_access_key}
-        return {"name": "tests", "credentials": [credentials], "actions": ["Admin", "Read", "Write", "List", "Tagging"]}
+    def _identities(self) -> list[dict[str, object]]:
+        administrator = {"accessKey": self.access_key_id, "secretKey": self.secret_access_key}
+        limited = {"accessKey": self.limited_key_id, "secretKey": self.limited_secret}
+        [actions] = re.findall(r'"name":"darkroom".*"actions":(\[.*?\])', COMPOSE.read_text())
+        return [
+            {"name": "tests", "credentials": [administrator], "actions": ["Admin", "Read", "Write", "List", "Tagging"]},
+            {"name": "darkroom", "credentials": [limited], "actions": json.loads(actions)},
+        ]
 
     def _command(self) -> list[str]:
         options = {

@@ -18,6 +18,7 @@ from proxy.settings import Settings
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]
+NETWORKS: dict[str, Any] = {name: network or {} for name, network in COMPOSE["networks"].items()}
 METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE"}
 OURS = {name: service for name, service in SERVICES.items() if service.get("image") == "darkroom"}
 
@@ -51,11 +52,49 @@ def test_every_dependency_and_volume_is_declared() -> None:
 
 def test_only_nginx_is_reachable_and_only_from_this_machine() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert ports == {"nginx": ["127.0.0.1:8080:8080"]}
+    assert ports == {"nginx": ["${ADDRESS:-127.0.0.1}:${PORT:-8080}:8080"]}
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_containers_have_few_rights_and_bounds(name: str) -> None:
+    service = SERVICES[name]
+    assert service["init"]
+    assert service["read_only"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service.get("cap_add", []) == (["CHOWN", "SETGID", "SETUID"] if name == "nginx" else [])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert all(service[bound] for bound in ("mem_limit", "pids_limit", "cpus"))
+
+
+def test_nginx_cannot_reach_what_holds_data() -> None:
+    members = {
+        network: {name for name, each in SERVICES.items() if network in each["networks"]} for network in NETWORKS
+    }
+    assert members["edge"] == {"nginx", "proxy", "ingest"}
+    assert members["backend"] == set(SERVICES) - {"nginx"}
+    assert NETWORKS["backend"]["internal"]
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_containers_are_given_longer_to_stop_than_servers_take(name: str) -> None:
+    [drain] = re.findall(r"timeout_graceful_shutdown=(\d+)", (ROOT / "ingest" / "cli" / "processes.py").read_text())
+    assert int(OURS[name]["stop_grace_period"].removesuffix("s")) == int(drain) + 5
+
+
+def test_whatever_waits_for_a_dependency_waits_until_it_is_healthy() -> None:
+    for service in SERVICES.values():
+        for name, dependency in service.get("depends_on", {}).items():
+            healthy = dependency["condition"] == "service_healthy"
+            assert healthy is (name != "migrate")
+            assert not healthy or "healthcheck" in SERVICES[name] or SERVICES[name]["image"] == "darkroom"
+
+
+def test_seaweedfs_sends_no_statistics() -> None:
+    assert "-master.telemetry=false" in SERVICES["s3"]["command"][1]
 
 
 def test_nginx_upstreams_are_compose_services() -> None:
-    servers = re.findall(r"^\s*server (\w+):(\d+);", (ROOT / "nginx.conf").read_text(), re.MULTILINE)
+    servers = re.findall(r"default (\w+):(\d+); }$", (ROOT / "nginx.conf").read_text(), re.MULTILINE)
     assert servers == [("proxy", "8000"), ("ingest", "8000")]
 
 
@@ -86,8 +125,7 @@ def test_edges_let_every_documented_call_of_ingest_through() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_containers_have_a_read_only_root(name: str) -> None:
-    assert OURS[name]["read_only"]
+def test_containers_write_to_memory_only(name: str) -> None:
     assert {each.split(":")[0] for each in OURS[name]["tmpfs"]} == {"/data", "/tmp"}
     assert not OURS[name].get("volumes")
 
@@ -99,7 +137,7 @@ def test_only_servers_have_a_health_check(name: str) -> None:
 
 def test_no_secret_has_a_default_value() -> None:
     text = (ROOT / "deploy" / "compose.yaml").read_text()
-    for secret in ("API_KEYS", "S3_SECRET", "POSTGRES_PASSWORD"):
+    for secret in ("API_KEYS", "S3_SECRET", "POSTGRES_PASSWORD", "REDIS_PASSWORD"):
         assert set(re.findall(rf"\$\{{{secret}[^}}]*\}}", text)) == {f"${{{secret}:?set {secret}}}"}
 
 

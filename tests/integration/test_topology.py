@@ -2,9 +2,12 @@
 worker, real servers.
 """
 
+import json
 from pathlib import Path
 
 import httpx
+import pytest
+from boto3.session import Session
 
 from tests.cluster import Cluster, small_picture
 from tests.conftest import need
@@ -13,9 +16,34 @@ from tests.nginx import PROGRAM, nginx
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
-from tests.service import PATIENT
+from tests.service import PATIENT, darkroom
 
 SIZES = "[sizes.small]\nwidth = 24\n[sizes.large]\nwidth = 48\n"
+
+
+def test_identity_of_compose_needs_no_rights_of_an_administrator(tmp_path: Path, seaweedfs: SeaweedServer) -> None:
+    seaweedfs.create_bucket("darkroom")  # of the compose file
+    done = darkroom(
+        tmp_path,
+        "doctor",
+        "--json",
+        S3_BUCKET="darkroom",
+        S3_ENDPOINT_URL=seaweedfs.endpoint_url,
+        AWS_REGION="us-east-1",
+        AWS_ACCESS_KEY_ID=seaweedfs.limited_key_id,
+        AWS_SECRET_ACCESS_KEY=seaweedfs.limited_secret,
+    )
+
+    verdicts = {each["name"]: each["verdict"] for each in json.loads(done.stdout)}
+    for name in ("object store", "listing", "conditional writes", "installation"):
+        assert verdicts[name] == "ok", done.stdout
+
+    limited = Session(seaweedfs.limited_key_id, seaweedfs.limited_secret, region_name="us-east-1").client(
+        "s3", endpoint_url=seaweedfs.endpoint_url
+    )
+    with pytest.raises(limited.exceptions.ClientError, match="AccessDenied"):
+        limited.create_bucket(Bucket="another")
+    limited.close()
 
 
 def test_compose_topology_routes_uploads_jobs_and_variants(
