@@ -7,11 +7,12 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import httpx
@@ -25,16 +26,23 @@ PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/loc
 
 @contextmanager
 def nginx(
-    folder: Path, proxy_url: str, ingest_url: str, bucket_url: str | None = None, variants: str | None = None
+    folder: Path,
+    proxy_url: str,
+    ingest_url: str,
+    bucket_url: str | None = None,
+    variants: str | None = None,
+    *,
+    changes: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
     """Starts nginx with nginx.conf in front of these servers, with local addresses and folders. Yields its URL.
 
-    It asks `bucket_url`, if given, before the proxy. `variants` replaces the shipped deploy/variants.conf.
+    It asks `bucket_url`, if given, before the proxy. `variants` replaces the shipped deploy/variants.conf. `changes`:
+    what to replace in nginx.conf, and by what.
     """
     port = free_port()
     shutil.copy(ROOT / "deploy" / "cross-origin.conf", folder)
     (folder / "variants.conf").write_text(variants or (ROOT / "deploy" / "variants.conf").read_text())
-    with _running(folder, port, _configuration(folder, port, proxy_url, ingest_url, bucket_url)) as url:
+    with _running(folder, port, _configuration(folder, port, proxy_url, ingest_url, bucket_url, changes=changes)) as url:
         yield url
 
 
@@ -66,15 +74,18 @@ def _running(folder: Path, port: int, configuration: str) -> Iterator[str]:
         process.wait(20)
 
 
-def _configuration(folder: Path, port: int, proxy_url: str, ingest_url: str, bucket_url: str | None) -> str:
+def _configuration(
+    folder: Path, port: int, proxy_url: str, ingest_url: str, bucket_url: str | None, *, changes: Mapping[str, str]
+) -> str:
     text = (ROOT / "nginx.conf").read_text()
     for theirs, ours in {
-        "server proxy:8000": f"server {proxy_url.removeprefix('http://')}",
-        "server ingest:8000": f"server {ingest_url.removeprefix('http://')}",
+        "default proxy:8000": f"default {proxy_url.removeprefix('http://')}",
+        "default ingest:8000": f"default {ingest_url.removeprefix('http://')}",
         "listen 8080": f"listen 127.0.0.1:{port}",
         "/var/cache/nginx": f"{folder}/cache",
         "/var/log/nginx": str(folder),
         "http {": f"pid {folder}/nginx.pid;\nhttp {{ {_temporary(folder)}",
+        **changes,
     }.items():
         assert text.count(theirs) == 1, theirs
         text = text.replace(theirs, ours)
@@ -84,8 +95,8 @@ def _configuration(folder: Path, port: int, proxy_url: str, ingest_url: str, buc
     assert first.count("https://BUCKET.s3.REGION.amazonaws.com") == 1
     first = first.replace("https://BUCKET.s3.REGION.amazonaws.com", bucket_url)
     (folder / "bucket-first.conf").write_text(first.replace("127.0.0.1:8081", f"127.0.0.1:{free_port()}"))
-    assert text.count("proxy_pass http://proxy$variant") == 1
-    text = text.replace("proxy_pass http://proxy$variant", "proxy_pass http://bucket_first$variant")
+    assert text.count("proxy_pass http://$proxy$variant") == 1
+    text = text.replace("proxy_pass http://$proxy$variant", "proxy_pass http://bucket_first$variant")
     return text.replace("include variants.conf;", "include variants.conf;\n    include bucket-first.conf;")
 
 
@@ -128,7 +139,7 @@ class Asked:
 class StubOrigin:
     """Responds to every request with `answer`, and records the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1", port: int | None = None) -> None:
         self.answer = Answer()
         self.asked: list[Asked] = []
         self._connections: list[socket.socket] = []
@@ -161,9 +172,10 @@ class StubOrigin:
             def log_message(self, format: str, *args: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
+        self._server = ThreadingHTTPServer((address, port or free_port()), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.port = self._server.server_port
+        self.url = f"http://{address}:{self.port}"
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def __enter__(self) -> Self:
