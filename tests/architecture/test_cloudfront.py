@@ -1,5 +1,6 @@
 """Checks of deploy/cloudfront.yaml without an AWS account: it is consistent, and as docs/deploy.md describes it."""
 
+import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -171,22 +172,75 @@ def test_lifecycle_expires_old_versions_everywhere() -> None:
     assert [rule["Id"] for rule in rules if "ExpiredObjectDeleteMarker" in rule] == ["delete-markers-expire"]
 
 
-def test_processes_may_use_every_key_that_darkroom_writes() -> None:
-    statements = RESOURCES["Access"]["PolicyDocument"]["Statement"]
-    allowed = {
-        (action, where["!Sub"].removeprefix("${Bucket.Arn}/"))
-        for each in statements
-        for where in (each["Resource"] if isinstance(each["Resource"], list) else [each["Resource"]])
-        if "!Sub" in where and "Bucket.Arn" in where["!Sub"]
-        for action in each["Action"]
+def allowed(policy: str) -> set[tuple[str, str]]:
+    """Returns the actions that a policy allows, each with the keys; "" for the bucket itself."""
+    return {
+        (action, where.get("!Sub", "").removeprefix("${Bucket.Arn}/"))
+        for statement in RESOURCES[policy]["PolicyDocument"]["Statement"]
+        for where in _as_list(statement["Resource"])
+        if "distribution" not in where.get("!Sub", "")
+        for action in _as_list(statement["Action"])
     }
-    actions = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion")
-    assert allowed == {
-        *((action, f"{prefix}*") for prefix in (ORIGINALS_PREFIX, VARIANTS_PREFIX, TRASH_PREFIX) for action in actions),
-        ("s3:GetObject", INSTALLATION_KEY),
-        ("s3:PutObject", INSTALLATION_KEY),
-        *((action, INVALIDATIONS_KEY) for action in actions[:3]),
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+GET, PUT, DELETE, DELETE_VERSION = "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"
+READ_ORIGINALS_AND_KEEP_VARIANTS = {
+    (GET, f"{ORIGINALS_PREFIX}*"),
+    *((action, f"{VARIANTS_PREFIX}*") for action in (GET, PUT, DELETE)),
+    ("s3:ListBucket", ""),
+}
+INSTALLATION = {(GET, INSTALLATION_KEY), (PUT, INSTALLATION_KEY)}
+
+
+def test_proxies_and_workers_cannot_change_originals() -> None:
+    assert allowed("ProxyAccess") == READ_ORIGINALS_AND_KEEP_VARIANTS
+    assert allowed("WorkerAccess") == READ_ORIGINALS_AND_KEEP_VARIANTS | INSTALLATION
+
+
+def test_ingest_cannot_read_or_fill_the_trash() -> None:
+    assert allowed("IngestAccess") == {
+        *((action, f"{VARIANTS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
+        *((action, f"{ORIGINALS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
+        *((action, f"{TRASH_PREFIX}*") for action in (DELETE, DELETE_VERSION)),
+        *INSTALLATION,
+        ("s3:ListBucket", ""),
+        ("s3:ListBucketVersions", ""),
     }
+
+
+def test_commands_may_use_every_key_that_darkroom_writes() -> None:
+    prefixes = (ORIGINALS_PREFIX, VARIANTS_PREFIX, TRASH_PREFIX)
+    assert allowed("Access") == {
+        *((action, f"{prefix}*") for prefix in prefixes for action in (GET, PUT, DELETE, DELETE_VERSION)),
+        *INSTALLATION,
+        *((action, INVALIDATIONS_KEY) for action in (GET, PUT, DELETE)),
+        ("s3:ListBucket", ""),
+        ("s3:ListBucketVersions", ""),
+        ("s3:GetBucketVersioning", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "may"), [("ProxyAccess", False), ("WorkerAccess", False), ("IngestAccess", True), ("Access", True)]
+)
+def test_roles_that_delete_invalidate_the_cdn(policy: str, may: bool) -> None:
+    actions = [statement["Action"] for statement in RESOURCES[policy]["PolicyDocument"]["Statement"]]
+    assert ("cloudfront:CreateInvalidation" in actions) is may
+
+
+def test_requests_of_one_address_are_limited_with_a_problem_document() -> None:
+    assert DISTRIBUTION["WebACLId"] == {"!If": ["HasRateLimit", {"!GetAtt": "Limits.Arn"}, {"!Ref": "AWS::NoValue"}]}
+    [rule] = RESOURCES["Limits"]["Rules"]
+    rate = rule["Statement"]["RateBasedStatement"]
+    assert (rate["AggregateKeyType"], rate["Limit"]) == ("IP", {"!Ref": "RateLimit"})
+    response = rule["Action"]["Block"]["CustomResponse"]
+    problem = json.loads(RESOURCES["Limits"]["CustomResponseBodies"][response["CustomResponseBodyKey"]]["Content"])
+    assert response["ResponseCode"] == problem["status"] == 429
+    assert problem["code"] == "too_many_requests"
 
 
 def test_cache_tag_header_is_sent_by_both_origins() -> None:
