@@ -1,6 +1,7 @@
 """Opens the database and translates its drivers' exceptions. No other module sees them."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -23,7 +24,12 @@ from proxy.storage.files import why_not_writable
 log = structlog.get_logger()
 
 LATEST_REVISION = "0007"
-"""The revision that this version needs, the last in `migrations/`. A constant, as importing Alembic takes 0.1 s."""
+"""The revision that this version needs, the last in `migrations/`. A constant, as importing Alembic takes 0.1 s.
+
+From 0008 on, a revision names the oldest one whose code works with its tables: `0009_from_0007`. A server of 0007 then
+knows that it may go on, and that it may be installed again.
+"""
+_NUMBERED = re.compile(r"(\d{4})_from_(\d{4})")
 
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another writer
 _MIGRATION_TIMEOUT = 600  # the same, while another process migrates
@@ -57,9 +63,16 @@ class Database:
                 yield connection
 
     async def migrate(self, revision: str = "head") -> None:
-        """Migrates the tables to `revision`. Has no deadline, as a large database takes long."""
-        if revision == "head" and await self.revision() == LATEST_REVISION:
-            return
+        """Migrates the tables to `revision`. Has no deadline, as a large database takes long.
+
+        Leaves the tables of a newer version as they are; raises CatalogUnavailable if this one cannot use them.
+        """
+        if revision == "head":
+            current = await self.revision()
+            if is_newer(current):
+                _raise_unless_usable(current)
+            if is_usable(current):
+                return
         from ingest.catalog.upgrade import CommandError, upgrade
 
         engine = _create_engine(self.engine.url, migrating=True)
@@ -71,12 +84,8 @@ class Database:
             await engine.dispose()
 
     async def check(self) -> None:
-        """Raises CatalogUnavailable if the database does not answer or is not at this version's revision."""
-        current = await self.revision()
-        if current != LATEST_REVISION:
-            raise CatalogUnavailable(
-                f"The database is at revision {current or 'none'}, not {LATEST_REVISION}: run `darkroom migrate`."
-            )
+        """Raises CatalogUnavailable if the database does not answer or this version cannot use its tables."""
+        _raise_unless_usable(await self.revision())
 
     async def revision(self) -> str | None:
         """Returns the revision of the tables, None for an empty database."""
@@ -97,6 +106,35 @@ async def now(connection: AsyncConnection) -> datetime:
     """Returns the time of the database's clock, which all machines share. SQLite: this machine's."""
     moment: datetime = (await connection.execute(select(SecondsAgo(0)))).scalar_one()
     return moment
+
+
+def is_usable(revision: str | None) -> bool:
+    """Whether this version works with the tables of `revision`: its own, or a newer one that names it as compatible."""
+    if revision == LATEST_REVISION:
+        return True
+    newer = _NUMBERED.fullmatch(revision or "")
+    return newer is not None and newer[1] > _number(LATEST_REVISION) >= newer[2]
+
+
+def is_newer(revision: str | None) -> bool:
+    return revision is not None and _number(revision) > _number(LATEST_REVISION)
+
+
+def _number(revision: str) -> str:
+    return revision.partition("_")[0]
+
+
+def _raise_unless_usable(revision: str | None) -> None:
+    if is_usable(revision):
+        return
+    if is_newer(revision):
+        raise CatalogUnavailable(
+            f"The database is at revision {revision}, made by a newer Darkroom, and this version needs "
+            f"{LATEST_REVISION}: run the newer version, or restore the backup of before its migration."
+        )
+    raise CatalogUnavailable(
+        f"The database is at revision {revision or 'none'}, not {LATEST_REVISION}: run `darkroom migrate`."
+    )
 
 
 def migrations_after(revision: str | None) -> list[str] | None:

@@ -74,8 +74,14 @@ def migrate(as_json: AsJson = False) -> None:
     """
     settings = load()
     report = run(_migrate(settings))
+    from ingest.catalog.database import is_newer
+
     if as_json:
         print_json(report)
+    elif is_newer(report["after"]):
+        out().print(
+            f"The database is at revision {report['after']} of a newer Darkroom, with which this version works."
+        )
     elif report["before"] == report["after"]:
         out().print(f"The database is up to date, at revision {report['after']}.")
     else:

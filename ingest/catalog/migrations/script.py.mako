@@ -3,6 +3,7 @@
 from alembic import op
 import sqlalchemy as sa
 
+# NNNN_from_OLDEST: OLDEST is the oldest revision whose code works with these tables. Only add; contract a version later.
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None

@@ -1,12 +1,14 @@
 """Checks that the database answers and that its tables match this version."""
 
-from ingest.catalog.database import Database, migrations_after
+from ingest.catalog.database import Database, is_newer, is_usable, migrations_after
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 
 
 async def tables(database: Database, *, embedded: bool) -> CheckResult:
     """Checks the revision of the tables. Raises CatalogUnavailable."""
     revision = await database.revision()
+    if is_newer(revision) and is_usable(revision):
+        return ok(f"answers; at revision {revision} of a newer Darkroom, with which this version works")
     missing = migrations_after(revision)
     if missing is None:
         return failed(

@@ -8,6 +8,7 @@ import pytest
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
+from tests.newer_schema import expand
 from tests.postgres import PostgresServer
 
 
@@ -36,7 +37,14 @@ async def postgresql(migrated: str) -> AsyncIterator[Database]:
     await database.close()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
+async def newer(sqlite: Database) -> Database:
+    """With tables of a newer version: this one's code works during a rolling upgrade, and after a roll-back."""
+    await expand(sqlite)
+    return sqlite
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "newer"])
 def database(request: pytest.FixtureRequest) -> Database:
     """Migrated and empty."""
     database: Database = request.getfixturevalue(request.param)

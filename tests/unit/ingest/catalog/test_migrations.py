@@ -1,6 +1,7 @@
 """Migrations create the tables that the code uses, and can be undone."""
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing
@@ -168,22 +169,49 @@ async def test_migrated_database_passes_the_check(database: Database) -> None:
     await database.check()
 
 
-async def newer(database: Database) -> None:
-    await ask(database, lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+async def set_revision(database: Database, revision: str) -> None:
+    statement = text(f"UPDATE alembic_version SET version_num = '{revision}'")
+    await ask(database, lambda connection: connection.execute(statement))
 
 
-async def test_newer_database_fails_the_check(database: Database) -> None:
-    await newer(database)
+@pytest.mark.parametrize("revision", ["9999", "0008", "0009_from_0008", "0008_from_0008", "0008_from_0007_and_more"])
+async def test_newer_database_that_does_not_name_this_version_is_refused(database: Database, revision: str) -> None:
+    await set_revision(database, revision)
 
-    with pytest.raises(CatalogUnavailable, match="at revision 9999, not 0007"):
+    for work in (database.check, database.migrate):
+        with pytest.raises(CatalogUnavailable, match=f"at revision {revision}, made by a newer Darkroom"):
+            await work()
+    assert await database.revision() == revision
+
+
+@pytest.mark.parametrize("revision", ["0008_from_0007", "0009_from_0007", "0012_from_0001"])
+async def test_newer_database_that_names_this_version_is_used_and_left_as_it_is(
+    database: Database, revision: str
+) -> None:
+    await set_revision(database, revision)
+
+    await database.check()
+    await database.migrate()
+
+    assert await database.revision() == revision
+
+
+async def test_older_database_is_never_usable(database: Database) -> None:
+    await set_revision(database, "0006_from_0005")
+
+    with pytest.raises(CatalogUnavailable, match="run `darkroom migrate`"):
         await database.check()
 
 
-async def test_migrating_a_newer_database_raises_catalog_unavailable(database: Database) -> None:
-    await newer(database)
-
-    with pytest.raises(CatalogUnavailable):
-        await database.migrate()
+async def test_later_migrations_name_the_oldest_version_that_works_with_them() -> None:
+    """docs/support.md: how to write one. A version that a migration excluded stays excluded."""
+    scripts = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
+    oldest = "0001"
+    for script in scripts[7:]:  # before 0.2.0
+        match = re.fullmatch(r"(\d{4})_from_(\d{4})", script.revision)
+        assert match, script.revision
+        assert oldest <= match[2] < match[1]
+        oldest = match[2]
 
 
 async def test_failed_migration_rolls_back(empty: Database) -> None:
