@@ -42,7 +42,8 @@ def nginx(
     port = free_port()
     shutil.copy(ROOT / "deploy" / "cross-origin.conf", folder)
     (folder / "variants.conf").write_text(variants or (ROOT / "deploy" / "variants.conf").read_text())
-    with _running(folder, port, _configuration(folder, port, proxy_url, ingest_url, bucket_url, changes=changes)) as url:
+    configuration = _configuration(folder, port, proxy_url, ingest_url, bucket_url, changes=changes)
+    with _running(folder, port, configuration) as url:
         yield url
 
 
