@@ -1,7 +1,6 @@
 """Decodes a file to pixels, at a reduced scale where the targets need no more."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
@@ -9,6 +8,7 @@ from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
 from proxy.imaging.limits import Limits, open_image
+from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
 
 _ORIENTATION = 0x0112
@@ -63,7 +63,7 @@ class Original:
             return None
 
 
-def decode(path: Path, tier: int, limits: Limits) -> Original:
+def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:
     """Decodes the file at `path`, at a scale that suffices for `tier`. Of an animation, decodes the first frame.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
@@ -79,7 +79,7 @@ def decode(path: Path, tier: int, limits: Limits) -> Original:
         return Original(str(image.format).lower(), pixels, size, scale, orientation, profile, exif, animated)
 
 
-def read_exif(image: Image.Image, path: Path) -> tuple[Image.Exif, int]:
+def read_exif(image: Image.Image, path: OriginalFile) -> tuple[Image.Exif, int]:
     """Returns the EXIF without its orientation, and the orientation (1 to 8). Ignores broken EXIF, as viewers do."""
     if image.format == "PNG" and "exif" not in image.info and (chunk := _find_exif_chunk(path)):
         image.info["exif"] = b"Exif\0\0" + chunk
@@ -91,7 +91,7 @@ def read_exif(image: Image.Image, path: Path) -> tuple[Image.Exif, int]:
     return exif, orientation if isinstance(orientation, int) and orientation in _TRANSPOSE else 1
 
 
-def _find_exif_chunk(path: Path) -> bytes | None:
+def _find_exif_chunk(path: OriginalFile) -> bytes | None:
     """Finds a PNG's eXIf chunk, which the specification also allows after the pixels."""
     with path.open("rb") as file:
         for chunk in png_chunks(file, MAX_CHUNKS):
@@ -100,7 +100,7 @@ def _find_exif_chunk(path: Path) -> bytes | None:
     return None
 
 
-def _decode_pixels(image: Image.Image, path: Path, tier: int) -> tuple[Image.Image, tuple[float, float]]:
+def _decode_pixels(image: Image.Image, path: OriginalFile, tier: int) -> tuple[Image.Image, tuple[float, float]]:
     width, height = image.size
     stored = _raw_mode(image)
     if vips.can_decode(image, stored):

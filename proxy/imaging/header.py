@@ -9,7 +9,6 @@ deadline.
 import struct
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import BinaryIO
 
 from proxy.errors import Undecodable
@@ -22,6 +21,7 @@ from proxy.imaging.containers import (
     sniff,
     webp_chunks,
 )
+from proxy.imaging.original_file import OriginalFile
 
 MAX_MARKERS = 500
 """Markers or chunks before the pixels. Cameras write some tens; 500 full JPEG segments are 32 MB. Pillow joins EXIF of
@@ -58,7 +58,7 @@ class _UnexpectedStructureError(Exception):
     pass
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(path: OriginalFile) -> Header | None:
     """Returns None unless the file is a JPEG, PNG or WebP of the expected structure. Blocks on file I/O.
 
     Raises Undecodable for more than `MAX_MARKERS` markers or chunks before the pixels.

@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image
 
@@ -10,6 +9,7 @@ from proxy.imaging.alpha import is_transparent, unpremultiply
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import decode
 from proxy.imaging.limits import Limits
+from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.privacy import private_exif, private_metadata
 from proxy.imaging.resize import DECODE_TIER
@@ -39,7 +39,7 @@ class Inspection:
     private_exif: list[str]
 
 
-def inspect(path: Path, limits: Limits) -> Inspection:
+def inspect(path: OriginalFile, limits: Limits) -> Inspection:
     """Inspects the original at `path`. Decodes it to the end, which finds truncated and corrupt files.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.

@@ -8,12 +8,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
 from proxy.errors import TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, png_chunks, sniff
+from proxy.imaging.original_file import OriginalFile
 
 SOURCE_FORMATS = ("JPEG", "PNG", "WEBP")
 """The formats that Pillow may try. Pillow opens camera files of several frames (MPO) through JPEG."""
@@ -50,7 +50,7 @@ class Limits:
 
 
 @contextmanager
-def open_image(path: Path, limits: Limits) -> Iterator[Image.Image]:
+def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
     """Opens the file at `path` and checks its header against `limits` and the bounds above, without decoding pixels.
 
     Decode the yielded image inside the `with` block: Pillow's errors there are translated, too. Raises
@@ -60,7 +60,7 @@ def open_image(path: Path, limits: Limits) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             # Pillow warns of unusual but decodable files, and of sizes that are checked below.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=SOURCE_FORMATS) as image:
+            with path.open("rb") as opened, Image.open(opened, formats=SOURCE_FORMATS) as image:
                 _check_sides(image.width, image.height, limits)
                 if image.format == "PNG":
                     _check_chunks(path)
@@ -92,7 +92,7 @@ def _check_sides(width: int, height: int, limits: Limits) -> None:
         raise TooSmall(f"The image is {width}x{height} pixels. Both sides need at least {limits.min_side}.")
 
 
-def _check_scans(path: Path, pixels: int) -> None:
+def _check_scans(path: OriginalFile, pixels: int) -> None:
     """Counts start-of-scan markers in the whole file. Thumbnails and chance add few, far below the limit."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         scans = sum(1 for _ in re.finditer(rb"\xff\xda\x00", data))
@@ -101,7 +101,7 @@ def _check_scans(path: Path, pixels: int) -> None:
         raise Undecodable(f"The JPEG is split into {scans} scans; {most} is the limit. Export it again.")
 
 
-def _check_chunks(path: Path) -> None:
+def _check_chunks(path: OriginalFile) -> None:
     try:
         with path.open("rb") as file:
             for _ in png_chunks(file, MAX_CHUNKS):

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import BinaryIO
 
 from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, jpeg_segments, png_chunks, read_body, sniff, webp_chunks
+from proxy.imaging.original_file import OriginalFile
 
 _MAX_BLOCKS = 10_000  # of one file; a PNG has at most one for every 8 KiB of pixels
 _MAX_BLOCK = 1 << 20  # bytes of one block, also when inflated; a JPEG's have 64 KiB at most
@@ -46,7 +46,7 @@ class Block:
     body: bytes
 
 
-def metadata_blocks(path: Path) -> Iterator[Block]:
+def metadata_blocks(path: OriginalFile) -> Iterator[Block]:
     """Yields the blocks of a JPEG, PNG or WebP in file order. Raises OSError if the file cannot be read."""
     with path.open("rb") as file:
         match sniff(file.read(12)):

@@ -12,7 +12,6 @@ One variant and all variants take the same steps, so a warmed-up variant and a r
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from time import perf_counter
 
 from PIL import Image
@@ -23,6 +22,7 @@ from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.encode import encode
 from proxy.imaging.limits import Limits
+from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
@@ -48,7 +48,7 @@ class Rendered:
 
 
 def render(
-    path: Path, targets: Sequence[Target], limits: Limits, accept: Callable[[int], bool] | None = None
+    path: OriginalFile, targets: Sequence[Target], limits: Limits, accept: Callable[[int], bool] | None = None
 ) -> Iterator[Rendered]:
     """Renders all targets of the original at `path`. Yields each when it is ready; decodes once for each tier.
 

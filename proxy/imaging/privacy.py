@@ -7,10 +7,10 @@ usual property names and never parsed, so no XML entity is expanded.
 import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from proxy.imaging.metadata import Block, Source, metadata_blocks
+from proxy.imaging.original_file import OriginalFile
 
 
 class Private(StrEnum):
@@ -81,7 +81,7 @@ _PNG_KEYWORDS = {
 }
 
 
-def private_metadata(path: Path) -> list[Private]:
+def private_metadata(path: OriginalFile) -> list[Private]:
     """Returns the kinds in the file at `path`. Raises OSError if it cannot be read."""
     return _in_order(kind for block in metadata_blocks(path) for kind in _kinds_in_block(block))
 

@@ -3,17 +3,18 @@
 Reasons and figures: docs/decisions/0011-decoders.md.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from proxy.errors import Undecodable
+from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import Box
 
 _MAX_FACTOR = 4  # twice the pipeline's REDUCING_GAP: from here on Pillow averages squares first
@@ -58,13 +59,13 @@ def can_decode(image: Image.Image, stored: str) -> bool:
     return image.format == "PNG" or (image.format == "WEBP" and not getattr(image, "is_animated", False))
 
 
-def decode_png(path: Path, factor: int) -> Image.Image:
+def decode_png(path: OriginalFile, factor: int) -> Image.Image:
     """Decodes the PNG at `path` to plain channels, averaging each square of `factor` pixels (premultiplied).
 
     Raises Undecodable.
     """
-    with _translate_errors():
-        image = _library().Image.pngload(str(path), access="sequential", fail_on="error")
+    with _translate_errors(), _source(path) as source:
+        image = _library().Image.pngload_source(source, access="sequential", fail_on="error")
         mode = _MODES[image.bands]
         if factor == 1:
             return _to_pillow(image, mode)
@@ -75,10 +76,10 @@ def decode_png(path: Path, factor: int) -> Image.Image:
         return _to_pillow((means / 256).rint().cast("uchar"), mode)
 
 
-def decode_webp(path: Path, scale: float) -> Image.Image:
+def decode_webp(path: OriginalFile, scale: float) -> Image.Image:
     """Decodes the WebP at `path` to RGB or RGBA, scaled by libwebp meanwhile. Raises Undecodable."""
-    with _translate_errors():
-        image = _library().Image.webpload(str(path), access="sequential", fail_on="error", scale=scale)
+    with _translate_errors(), _source(path) as source:
+        image = _library().Image.webpload_source(source, access="sequential", fail_on="error", scale=scale)
         return _to_pillow(image, _MODES[image.bands])
 
 
@@ -102,6 +103,13 @@ def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image
 
 def _to_pillow(image: Any, mode: str) -> Image.Image:
     return Image.frombytes(mode, (image.width, image.height), image.write_to_memory())
+
+
+@contextmanager
+def _source(path: OriginalFile) -> Iterator[Any]:
+    with path.open("rb") as file:
+        os.lseek(file.fileno(), 0, os.SEEK_SET)  # libvips reads on from the descriptor's position
+        yield _library().Source.new_from_descriptor(file.fileno())
 
 
 @contextmanager

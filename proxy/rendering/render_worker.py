@@ -2,25 +2,42 @@
 
 import asyncio
 import contextlib
+import os
+import socket
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
 from signal import SIGKILL
-from typing import Any
+from typing import TypeVar
+
+import anyio.to_thread
+import structlog
+from pydantic import TypeAdapter
 
 from proxy.errors import DerivationTimeout, RenderFailed
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured, Target
-from proxy.rendering import protocol, sandbox
+from proxy.rendering import memory_limits, protocol
+from proxy.rendering import worker_answers as answers
+
+log = structlog.get_logger()
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes 0.1, but a starved machine may need far longer
 _EXIT_TIMEOUT = 1.0  # seconds
 # A process group of its own, before any import: Ctrl-C in a terminal goes to the server, which finishes its requests.
 # Not a session: Linux may share processors out by session, and niceness counts only within one.
 _PROGRAM = ("-c", "import os; os.setpgrp(); from proxy.rendering.worker_main import main; main()")
-_MAX_LINE = 64 * 1024
+_MAX_PRINTED = 4096
+"""Bytes that are read at a time of what a worker prints, and the lines and characters of it that are logged. A worker
+that prints more in one pause waits, until its deadline ends it."""
+_MAX_LINES, _MAX_LINE = 40, 500
+_PRINT_PAUSE = 1.0  # seconds
+
+_Parsed = TypeVar("_Parsed")
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +54,29 @@ class RenderWorker:
     """One render worker process, and the protocol with it: one request, then its whole answer.
 
     Requests raise the worker's refusals (UnsupportedFormat, Undecodable, TooSmall, TooManyPixels, TooHeavy),
-    DerivationTimeout if an answer takes longer than `timeout` seconds, and RenderFailed if the process dies.
+    DerivationTimeout if an answer takes longer than `timeout` seconds, and RenderFailed if the process dies or sends
+    anything that the protocol does not allow. After an error other than a refusal, the worker must be stopped.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, limits: Limits, timeout: float) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        *,
+        connection: socket.socket,
+        answers: Stream,
+        output: Stream,
+        limits: Limits,
+        timeout: float,
+    ) -> None:
+        self._process, self._connection = process, connection
+        self._reader, self._writer = answers
+        self._output = output[1]
+        self._log = asyncio.create_task(self._log_output(output[0]))
         self._limits = limits
         self._timeout = timeout
         self.requests = 0
         self.is_idle = False
-        self.has_died = self._timed_out = False
+        self.has_died = self._timed_out = self._sent_invalid = False
         self.memory = 0
         """Bytes that the next request may use."""
 
@@ -62,20 +90,31 @@ class RenderWorker:
         program: Sequence[str] = _PROGRAM,
     ) -> "RenderWorker":
         """Starts a process and returns when its imports are done. Raises RenderFailed, DerivationTimeout."""
-        # -P: never import from the working directory. env: a decoder needs no credentials.
+        connection, theirs = socket.socketpair()
+        printed, their_output = socket.socketpair()
+        with theirs, their_output:
+            # -P: never import from the working directory. env: a decoder needs no credentials.
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-P", *program, str(address_space_mb)),
+                    stdin=theirs.fileno(),
+                    stdout=their_output.fileno(),
+                    stderr=their_output.fileno(),
+                    env=memory_limits.ENVIRONMENT,
+                )
+            except BaseException as error:
+                connection.close()
+                printed.close()
+                if isinstance(error, OSError):
+                    raise RenderFailed("No render worker could be started. Try again.") from error
+                raise
+        connection.setblocking(False)
+        printed.setblocking(False)
+        stream = await asyncio.open_unix_connection(sock=connection, limit=answers.MAX_LINE)
+        output = await asyncio.open_unix_connection(sock=printed, limit=_MAX_PRINTED)
+        worker = cls(process, connection=connection, answers=stream, output=output, limits=limits, timeout=timeout)
         try:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", *program, str(address_space_mb)),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env=sandbox.ENVIRONMENT,
-                limit=_MAX_LINE,
-            )
-        except OSError as error:
-            raise RenderFailed("No render worker could be started. Try again.") from error
-        worker = cls(process, limits, timeout)
-        try:
-            await worker._receive(_START_TIMEOUT)
+            await worker._receive(answers.READY, _START_TIMEOUT)
         except BaseException:
             worker.kill()
             raise
@@ -89,21 +128,42 @@ class RenderWorker:
 
         `accept` is asked for each index directly before it is rendered. Those that it declines are left out.
         """
-        self.requests += 1
-        await self._send(protocol.render_request(path, targets, self._limits, self.memory, asks=accept is not None))
-        while not (message := await self._receive(self._timeout)).get("done"):
-            if accept and "next" in message:
-                await self._send({"accepted": await accept(message["next"])})
-                continue
-            body = await self._read(self._stdout.readexactly(message["length"]), self._timeout)
-            yield RenderedFile(message["index"], body, message["timings"], protocol.parse_measured(message))
-        self.is_idle = True
+        request = protocol.render_request(targets, self._limits, self.memory, asks=accept is not None)
+        original = await self._request(path, request)
+        unasked = set(range(len(targets))) if accept else set()
+        due = set() if accept else set(range(len(targets)))
+        while True:
+            said = await self._receive(answers.TO_RENDERING)
+            match said:
+                case answers.Next(next=index):
+                    if due or index not in unasked or accept is None:
+                        raise self._invalid("a question out of turn")
+                    unasked.remove(index)
+                    if accepted := await accept(index):
+                        due.add(index)
+                    self._send({"accepted": accepted})
+                case answers.FileHead(index=index):
+                    if index not in due:
+                        raise self._invalid("a file that was not asked for")
+                    due.remove(index)
+                    body = await self._receive_body(said, targets[index], original)
+                    yield RenderedFile(index, body, said.timings, said.measurement())
+                case answers.Done():
+                    if due or unasked:
+                        raise self._invalid("fewer files than were asked for")
+                    self.is_idle = True
+                    return
+                case answers.Refusal():
+                    raise await self._refusal(said)
 
     async def inspect(self, path: Path) -> Inspection:
-        self.requests += 1
-        await self._send(protocol.inspect_request(path, self._limits, self.memory))
-        inspection = Inspection(**await self._receive(self._timeout))
-        await self._receive(self._timeout)
+        await self._request(path, protocol.inspect_request(self._limits, self.memory))
+        said = await self._receive(answers.TO_INSPECTION)
+        if isinstance(said, answers.Refusal):
+            raise await self._refusal(said)
+        with self._noting_invalid():
+            inspection = answers.to_inspection(said, self._limits)
+        await self._receive(answers.DONE)
         self.is_idle = True
         return inspection
 
@@ -113,61 +173,117 @@ class RenderWorker:
 
     @property
     def is_alive(self) -> bool:
-        # Its pipes close before the event loop has reaped the process.
-        return self._process.returncode is None and not self._stdin.is_closing() and not self._stdout.at_eof()
+        # Its socket closes before the event loop has reaped the process.
+        return self._process.returncode is None and not self._reader.at_eof() and not self._writer.is_closing()
 
     @property
     def end_reason(self) -> str:
         """Why the process ended, as the metric's label. Call it after the end."""
         if self._timed_out:
             return "deadline"
+        if self._sent_invalid:
+            return "invalid"
         if self.has_died:
             return "killed" if self._process.returncode == -SIGKILL else "died"
         return "recycled" if self.is_idle else "abandoned"
 
     async def stop(self) -> None:
-        """Kills the process and returns when it has ended. Drains its output first: asyncio waits for an empty pipe."""
+        """Kills the process and returns when it has ended and its last words are logged."""
         if self.has_died:  # a signal now would hide the reason of its death
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_EXIT_TIMEOUT):
                     await self._process.wait()
         self.kill()
-        with contextlib.suppress(RuntimeError):  # another task reads the pipe, and will reach its end
-            await self._stdout.read()
         await self._process.wait()
+        await asyncio.wait([self._log], timeout=_EXIT_TIMEOUT)
+        self._log.cancel()
+        self._output.close()
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.kill()
+        self._writer.close()
 
-    async def _send(self, message: protocol.Message) -> None:
+    async def _request(self, path: Path, request: protocol.Message) -> int:
+        """Sends a request with the original at `path` as an open descriptor. Returns the original's bytes."""
+        self.requests += 1
+        with await anyio.to_thread.run_sync(_open, path) as original:
+            self._send(request, original.fileno())
+            return os.fstat(original.fileno()).st_size
+
+    def _send(self, message: protocol.Message, *descriptors: int) -> None:
+        """Sends without waiting: the socket has room for many messages, and a sound worker has read all before."""
         self.is_idle = False
+        line = protocol.encode_message(message)
         try:
-            self._stdin.write(protocol.encode_message(message))
-            await self._stdin.drain()
-        except ConnectionError as error:
+            sent = socket.send_fds(self._connection, [line], descriptors)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
             self.has_died = True
             raise RenderFailed("The render worker had ended. Try again.") from error
+        if sent < len(line):
+            raise self._invalid("no answer to earlier messages")
 
-    async def _receive(self, timeout: float) -> dict[str, Any]:
-        line = await self._read(self._stdout.readuntil(), timeout)
+    async def _receive(self, expected: TypeAdapter[_Parsed], timeout: float | None = None) -> _Parsed:
+        line = await self._read(self._reader.readuntil(), timeout)
+        with self._noting_invalid():
+            return answers.parse(line, expected)
+
+    async def _receive_body(self, said: answers.FileHead, target: Target, original: int) -> bytes:
+        with self._noting_invalid():
+            answers.check_head(said, target, self._limits, original=original, memory=self.memory)
+        body = await self._read(self._reader.readexactly(said.length))
+        with self._noting_invalid():
+            answers.check_body(body, target.format)
+        return body
+
+    async def _refusal(self, said: answers.Refusal) -> Exception:
+        with self._noting_invalid():
+            error = answers.to_error(said)
+        await self._receive(answers.DONE)
+        self.is_idle = True
+        return error
+
+    def _invalid(self, what: str) -> RenderFailed:
+        self._sent_invalid = True
+        return answers.invalid(what)
+
+    @contextlib.contextmanager
+    def _noting_invalid(self) -> Iterator[None]:
         try:
-            message = protocol.decode_message(line)
-        except ValueError as error:
-            raise RenderFailed("The render worker sent an invalid message.") from error
-        if "refused" in message:
-            await self._read(self._stdout.readuntil(), timeout)  # its `done`
-            self.is_idle = True
-            raise protocol.parse_refusal(message)
-        return message
+            yield
+        except RenderFailed:
+            self._sent_invalid = True
+            raise
 
-    async def _read(self, answer: Awaitable[bytes], timeout: float) -> bytes:
+    async def _read(self, answer: Awaitable[bytes], timeout: float | None = None) -> bytes:
+        timeout = timeout or self._timeout
         try:
             async with asyncio.timeout(timeout):
                 return await answer
         except TimeoutError as error:
             self._timed_out = True
             raise DerivationTimeout(f"The image was not processed within {timeout:g} seconds.") from error
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError) as error:
+        except asyncio.LimitOverrunError as error:
+            raise self._invalid("an endless line") from error
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
             self.has_died = True
             raise RenderFailed("The render worker ended: the image crashed it or needs too much memory.") from error
+
+    async def _log_output(self, printed: asyncio.StreamReader) -> None:
+        """Logs what the process prints, line by line, without control characters, a bounded number a second."""
+        with contextlib.suppress(ConnectionError):
+            while text := await printed.read(_MAX_PRINTED):
+                lines = text.decode(errors="replace").splitlines()
+                for line in lines[:_MAX_LINES]:
+                    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
+                    log.warning("render worker printed", process=self.pid, line=shown[:_MAX_LINE])
+                if len(lines) > _MAX_LINES:
+                    log.warning("render worker printed more", process=self.pid, omitted=len(lines) - _MAX_LINES)
+                await asyncio.sleep(_PRINT_PAUSE)
+
+
+def _open(path: Path) -> FileIO:
+    """Opens the original, in a thread, because a disk may be slow."""
+    return FileIO(path)

@@ -1,14 +1,14 @@
-"""The render worker process: reads requests from standard input and answers them on standard output, one by one.
+"""The render worker process: reads requests from a socket, its standard input, and answers them there, one by one.
 
 Started as `python -m proxy.rendering.worker_main LIMIT_MB`. It holds no secret and no connection. The server kills it
 past a deadline; the kernel refuses memory beyond its address space limit and beyond the reserve of its request.
 """
 
 import os
+import socket
 import sys
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import BinaryIO
 
 from PIL import Image
@@ -18,10 +18,11 @@ from proxy.imaging import vips
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import inspect
 from proxy.imaging.limits import MORE_MEMORY_THAN_ESTIMATED, Limits
+from proxy.imaging.original_file import OpenedFile, OriginalFile
 from proxy.imaging.pipeline import render
 from proxy.rendering.memory_estimate import untouched_bytes
-from proxy.rendering.protocol import Message, decode_message, encode_message, parse_targets, refusal_message
-from proxy.rendering.sandbox import limit_address_space, limit_growth, release_freed_memory, resident_bytes
+from proxy.rendering.memory_limits import limit_address_space, limit_growth, release_freed_memory, resident_bytes
+from proxy.rendering.protocol import Message, Requests, encode_message, parse_targets, refusal_message
 
 _NICENESS = 10
 """A worker gets a tenth of the server's share of a busy processor, so that rendering delays no cached response."""
@@ -33,50 +34,54 @@ def main() -> None:
     # Pillow's limit only warns; `limits` refuses too large an image by its header, before a pixel is decoded.
     Image.MAX_IMAGE_PIXELS = None
     vips.load()
-    # The pipe breaks if the server was killed; then the worker just ends.
-    with suppress(BrokenPipeError), os.fdopen(os.dup(1), "wb") as answers:
-        os.dup2(2, 1)  # keep whatever a library prints out of the answers
-        serve(sys.stdin.buffer, answers)
+    # The connection breaks if the server was killed; then the worker just ends. Standard output is the log's.
+    connection = socket.socket(fileno=os.dup(0))
+    with suppress(ConnectionError), connection, os.fdopen(os.dup(0), "wb") as answers:
+        serve(Requests(connection), answers)
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+def serve(requests: Requests, answers: BinaryIO) -> None:
     """Answers each request with messages, the last of them `done`. The bytes of a rendered file follow its message."""
     at_start = resident_bytes()
     answers.write(encode_message({"ready": True}))
     answers.flush()
-    while line := requests.readline():
+    while request := requests.receive():
+        descriptor = requests.take_original()
         try:
-            request = decode_message(line)
-            with limit_growth(memory_limit(request)):
-                answer(request, requests, answers)
+            original = OpenedFile(descriptor)
+            with limit_growth(memory_limit(request, original)):
+                answer(request, original, requests, answers)
         except Refused as error:
             answers.write(encode_message(refusal_message(error)))
         except MemoryError:
             answers.write(encode_message(refusal_message(TooHeavy(MORE_MEMORY_THAN_ESTIMATED))))
+        finally:
+            os.close(descriptor)
         release_freed_memory(at_start)  # before `done`, which makes the reserved memory available to other requests
         answers.write(encode_message({"done": True}))
         answers.flush()
 
 
-def memory_limit(request: Message) -> int:
+def memory_limit(request: Message, original: OriginalFile) -> int:
     """Returns the bytes that the process may grow by: the reserve of the request, and mappings that stay untouched."""
-    header = read_header(Path(request["path"]))
+    header = read_header(original)
     reserve: int = request["memory"]
     return reserve + (untouched_bytes(header) if header else 0)
 
 
-def answer(request: Message, requests: BinaryIO, answers: BinaryIO) -> None:
-    path, limits = Path(request["path"]), Limits(**request["limits"])
+def answer(request: Message, original: OriginalFile, requests: Requests, answers: BinaryIO) -> None:
+    limits = Limits(**request["limits"])
     if "targets" not in request:
-        answers.write(encode_message(asdict(inspect(path, limits))))
+        answers.write(encode_message(asdict(inspect(original, limits))))
         return
 
     def accept(index: int) -> bool:
         answers.write(encode_message({"next": index}))
         answers.flush()
-        return bool(decode_message(requests.readline())["accepted"])
+        reply = requests.receive()
+        return bool(reply and reply["accepted"])
 
-    for rendered in render(path, parse_targets(request), limits, accept if request["asks"] else None):
+    for rendered in render(original, parse_targets(request), limits, accept if request["asks"] else None):
         head = {"index": rendered.index, "length": len(rendered.body), "timings": rendered.timings}
         if rendered.measured:
             head["measured"] = asdict(rendered.measured)

@@ -76,7 +76,8 @@ class Metrics:
         )
         self.render_ended = Counter(
             "darkroom_render_ended",
-            "Render processes that ended and were replaced, by reason (deadline, killed, died, abandoned, recycled)",
+            "Render processes that ended and were replaced, by reason (deadline, killed, died, invalid: it broke the "
+            "protocol, abandoned, recycled)",
             ["reason"],
             registry=self.registry,
         )

@@ -17,8 +17,8 @@ from proxy.errors import (
 )
 from proxy.imaging.inspect import inspect
 from proxy.model import Format
+from proxy.rendering.memory_limits import ENVIRONMENT
 from proxy.rendering.pool import RenderPool
-from proxy.rendering.sandbox import ENVIRONMENT
 from tests.camera import camera_jpeg
 from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes

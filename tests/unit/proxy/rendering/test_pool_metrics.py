@@ -33,7 +33,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 def ended(metrics: Metrics) -> dict[str, float]:
     """Counts ended render workers by reason."""
-    reasons = ("deadline", "killed", "died", "abandoned", "recycled")
+    reasons = ("deadline", "killed", "died", "invalid", "abandoned", "recycled")
     counts = {reason: sample(metrics, "darkroom_render_ended_total", reason=reason) for reason in reasons}
     return {reason: count for reason, count in counts.items() if count}
 

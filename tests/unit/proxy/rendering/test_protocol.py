@@ -1,23 +1,20 @@
 """The protocol between the server and its render workers."""
 
-from dataclasses import asdict, replace
+import os
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from proxy import errors
-from proxy.errors import RenderFailed, ServiceError
 from proxy.imaging.limits import Limits
-from proxy.imaging.target import Measured
 from proxy.model import Fit, Format
 from proxy.rendering.protocol import (
+    Requests,
     decode_message,
     encode_message,
     inspect_request,
-    parse_measured,
-    parse_refusal,
     parse_targets,
-    refusal_message,
     render_request,
 )
 from tests.unit.proxy.imaging.reference import LIMITS, target
@@ -32,32 +29,18 @@ TARGETS = [
 
 
 def test_render_request_survives_the_round_trip() -> None:
-    message = decode_message(encode_message(render_request(Path('/tmp/a b\n"ü".jpg'), TARGETS, LIMITS, 5)))
+    message = decode_message(encode_message(render_request(TARGETS, LIMITS, 5)))
 
-    assert message["path"] == '/tmp/a b\n"ü".jpg'
     assert Limits(**message["limits"]) == LIMITS
     assert message["memory"] == 5
     assert parse_targets(message) == TARGETS
     assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * 5
 
 
-def test_measured_quality_survives_the_round_trip() -> None:
-    measured = Measured(quality=83, score=80.25)
+def test_inspect_request_has_no_targets_and_no_path() -> None:
+    message = decode_message(encode_message(inspect_request(LIMITS, 5)))
 
-    assert parse_measured(decode_message(encode_message({"index": 0, "measured": asdict(measured)}))) == measured
-    assert parse_measured(decode_message(encode_message({"index": 0}))) is None
-
-
-@pytest.mark.parametrize("invalid", [{"quality": "x", "score": 1}, {"quality": 85, "score": float("nan")}])
-def test_invalid_measured_quality_raises_value_error(invalid: dict[str, object]) -> None:
-    with pytest.raises(ValueError):
-        parse_measured(decode_message(encode_message({"measured": invalid})))
-
-
-def test_inspect_request_has_no_targets() -> None:
-    message = decode_message(encode_message(inspect_request(Path("/tmp/x"), LIMITS, 5)))
-
-    assert message == {"path": "/tmp/x", "limits": {"min_side": 100, "max_side": 10_000}, "memory": 5}
+    assert message == {"limits": {"min_side": 100, "max_side": 10_000}, "memory": 5}
 
 
 def test_message_is_one_line() -> None:
@@ -74,26 +57,21 @@ def test_line_that_is_not_one_object_raises_value_error(line: bytes) -> None:
         decode_message(line)
 
 
-REFUSALS = [
-    kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type)
-    and issubclass(kind, errors.Refused)
-    and kind not in (errors.Refused, errors.OriginalDamaged)
-]
+def test_requests_arrive_one_by_one_with_their_originals(tmp_path: Path) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        for name in ("one", "two"):
+            path = tmp_path / name
+            path.write_text(name)
+            with path.open("rb") as file:
+                socket.send_fds(ours, [encode_message({"name": name}), encode_message({"more": name})], [file.fileno()])
+        ours.shutdown(socket.SHUT_WR)
+        requests = Requests(theirs)
 
-
-@pytest.mark.parametrize("kind", REFUSALS)
-def test_refusal_keeps_its_type_and_text(kind: type[ServiceError]) -> None:
-    error = parse_refusal(decode_message(encode_message(refusal_message(kind("Send another. Größe: 99x99")))))
-
-    assert type(error) is kind
-    assert str(error) == "Send another. Größe: 99x99"
-
-
-@pytest.mark.parametrize("code", ["unauthorized", "internal", "", "no such", "__class__"])
-def test_unknown_refusal_code_becomes_render_failed(code: str) -> None:
-    error = parse_refusal({"refused": code, "detail": "believe me"})
-
-    assert type(error) is RenderFailed
-    assert "believe me" not in str(error)
+        for name in ("one", "two"):
+            assert requests.receive() == {"name": name}
+            original = requests.take_original()
+            assert os.pread(original, 100, 0) == name.encode()
+            os.close(original)
+            assert requests.receive() == {"more": name}
+        assert requests.receive() is None

@@ -1,19 +1,21 @@
 """The render worker: in this process through its two streams, and as a real process for its start, limit and end."""
 
 import json
+import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Format
-from proxy.rendering.protocol import encode_message, inspect_request, render_request
+from proxy.rendering.protocol import Requests, encode_message, inspect_request, render_request
 from proxy.rendering.worker_main import serve
 from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes, photograph_path
@@ -37,14 +39,55 @@ def answers(stream: bytes) -> list[Answer]:
     return found
 
 
-def serve_requests(*requests: bytes) -> list[Answer]:
+class Request(NamedTuple):
+    line: bytes
+    original: Path | None = None
+
+
+def send(connection: socket.socket, requests: Sequence[Request]) -> None:
+    """Sends all requests, each with its original's descriptor, and ends the stream."""
+    for line, path in requests:
+        if path is None:
+            connection.sendall(line)
+        else:
+            with path.open("rb") as original:
+                assert socket.send_fds(connection, [line], [original.fileno()]) == len(line)
+    connection.shutdown(socket.SHUT_WR)
+
+
+def serve_requests(*requests: Request) -> list[Answer]:
     stream = BytesIO()
-    serve(BytesIO(b"".join(requests)), stream)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        send(ours, requests)
+        serve(Requests(theirs), stream)
     return answers(stream.getvalue())
 
 
-def render(path: Path, *targets: Target) -> bytes:
-    return encode_message(render_request(path, targets, LIMITS, ROOM))
+def run_worker(
+    *requests: Request, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> tuple[list[Answer], bytes]:
+    """Runs a process to its end. Returns its answers, and what it printed."""
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            worker = subprocess.Popen(
+                command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+            )
+        with worker, ours.makefile("rb") as stream:
+            send(ours, requests)
+            answered = answers(stream.read())
+            printed, _ = worker.communicate()
+    assert worker.returncode == 0, printed
+    return answered, printed
+
+
+def render(path: Path, *targets: Target) -> Request:
+    return Request(encode_message(render_request(targets, LIMITS, ROOM)), path)
+
+
+def inspect_file(path: Path, limits: Limits = LIMITS) -> Request:
+    return Request(encode_message(inspect_request(limits, ROOM)), path)
 
 
 def test_worker_announces_that_it_is_ready() -> None:
@@ -63,8 +106,8 @@ def test_render_request_is_answered_with_files_and_done() -> None:
 
 
 def test_worker_asks_before_each_target() -> None:
-    replies = (encode_message({"accepted": index == 2}) for index in (1, 2, 0))
-    request = encode_message(render_request(ROCKET, WANTED, LIMITS, ROOM, asks=True))
+    replies = (Request(encode_message({"accepted": index == 2})) for index in (1, 2, 0))
+    request = Request(encode_message(render_request(WANTED, LIMITS, ROOM, asks=True)), ROCKET)
 
     messages = [message for message, _ in serve_requests(request, *replies)]
 
@@ -96,13 +139,11 @@ def test_worker_process_without_numpy_renders_fixed_qualities() -> None:
     code = "import sys; sys.modules['numpy'] = None; from proxy.rendering.worker_main import main; main()"
     wanted = [target(24, 24, format) for format in Format]
 
-    ran = subprocess.run(
-        [sys.executable, "-c", code, "1024"], input=render(ROCKET, *wanted), capture_output=True, check=True
-    )
+    answered, printed = run_worker(render(ROCKET, *wanted), command=[sys.executable, "-c", code, "1024"])
 
-    _, *files, done = answers(ran.stdout)
+    _, *files, done = answered
     assert [body for _, body in files] == rendered(photograph_bytes("rocket.jpg"), *wanted)
-    assert (done, ran.stderr) == (({"done": True}, b""), b"")
+    assert (done, printed) == (({"done": True}, b""), b"")
 
 
 @pytest.mark.slow
@@ -111,18 +152,16 @@ def test_worker_process_searches_within_its_memory(memory_mb: int) -> None:
     wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
     environment = {"OPENBLAS_NUM_THREADS": "1"}
 
-    ran = subprocess.run(
-        [*COMMAND, str(memory_mb)], input=render(ROCKET, *wanted), capture_output=True, env=environment, check=True
-    )
+    answered, printed = run_worker(render(ROCKET, *wanted), command=[*COMMAND, str(memory_mb)], environment=environment)
 
-    _, *files, done = answers(ran.stdout)
+    _, *files, done = answered
     assert [message["measured"]["score"] >= 80 for message, _ in files] == [True] * 3
     assert done == ({"done": True}, b"")
-    assert ran.stderr == b""
+    assert printed == b""
 
 
 def test_inspect_request_is_answered_with_one_message() -> None:
-    _, (inspection, _), done = serve_requests(encode_message(inspect_request(ROCKET, LIMITS, ROOM)))
+    _, (inspection, _), done = serve_requests(inspect_file(ROCKET))
 
     assert (inspection["format"], inspection["width"], inspection["height"]) == ("jpeg", 640, 427)
     assert set(inspection) == {
@@ -145,7 +184,7 @@ def test_refusal_ends_only_its_own_request(tmp_path: Path) -> None:
 def test_limits_are_taken_from_the_request() -> None:
     strict = Limits(min_side=100, max_side=600)
 
-    _, refused, done = serve_requests(encode_message(inspect_request(ROCKET, strict, ROOM)))
+    _, refused, done = serve_requests(inspect_file(ROCKET, strict))
 
     assert refused[0]["refused"] == "too_many_pixels"
     assert "640x427" in refused[0]["detail"]
@@ -153,13 +192,13 @@ def test_limits_are_taken_from_the_request() -> None:
 
 
 @pytest.mark.heavy
-def test_worker_process_answers_on_standard_output_and_ends_with_its_input() -> None:
-    ran = subprocess.run([*COMMAND, "1024"], input=render(ROCKET, WANTED[1]), capture_output=True, env={}, check=True)
+def test_worker_process_answers_on_its_socket_and_ends_with_it() -> None:
+    answered, printed = run_worker(render(ROCKET, WANTED[1]), command=[*COMMAND, "1024"], environment={})
 
-    _, file, done = answers(ran.stdout)
+    _, file, done = answered
     assert file[1] == rendered(photograph_bytes("rocket.jpg"), WANTED[1])[0]
     assert done == ({"done": True}, b"")
-    assert ran.stderr == b""
+    assert printed == b""
 
 
 @pytest.mark.slow
@@ -169,24 +208,19 @@ def test_worker_process_decodes_images_above_pillows_warning_limit(tmp_path: Pat
         png(photograph("camera.png").convert("1").resize((10_000, 9_000)))
     )  # Pillow warns above 89 million
 
-    ran = subprocess.run(
-        [*COMMAND, "2048"],
-        input=encode_message(inspect_request(large, LIMITS, ROOM)),
-        capture_output=True,
-        env={},
-        check=True,
-    )
+    answered, printed = run_worker(inspect_file(large), command=[*COMMAND, "2048"], environment={})
 
-    assert [(message.get("width"), message.get("height")) for message, _ in answers(ran.stdout)][1] == (10_000, 9_000)
-    assert ran.stderr == b""
+    assert [(message.get("width"), message.get("height")) for message, _ in answered][1] == (10_000, 9_000)
+    assert printed == b""
 
 
 @pytest.mark.heavy
 @reads("/proc/self/limits")
 def test_worker_process_limits_its_address_space() -> None:
-    with subprocess.Popen([*COMMAND, "512"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}) as worker:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == encode_message({"ready": True})
+    ours, theirs = socket.socketpair()
+    with ours, subprocess.Popen([*COMMAND, "512"], stdin=theirs, env={}) as worker, ours.makefile("rb") as stream:
+        theirs.close()
+        assert stream.readline() == encode_message({"ready": True})
         limits = Path(f"/proc/{worker.pid}/limits").read_text().splitlines()
         worker.kill()
 

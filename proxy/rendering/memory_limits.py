@@ -4,10 +4,11 @@ Linux only; elsewhere these functions do nothing.
 """
 
 import ctypes
+import os
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from functools import cache
 
 KEPT = 32 << 20
 """Bytes above those at its start that an idle worker may keep. glibc keeps freed memory, up to hundreds of megabytes
@@ -59,4 +60,10 @@ def release_freed_memory(at_start: int) -> None:
 
 def _statm_bytes(column: int) -> int:
     """Reads a column of Linux's statm: 1 is resident, 5 is private and writable, touched or not."""
-    return int(Path("/proc/self/statm").read_text().split()[column]) * resource.getpagesize()
+    return int(os.pread(_statm(), 200, 0).split()[column]) * resource.getpagesize()
+
+
+@cache
+def _statm() -> int:
+    """Opens the file once: a locked process opens none."""
+    return os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)

@@ -4,8 +4,8 @@ import platform
 
 import pytest
 
-from proxy.rendering import sandbox
-from proxy.rendering.sandbox import KEPT, UNTOUCHED, limit_growth, release_freed_memory, resident_bytes
+from proxy.rendering import memory_limits
+from proxy.rendering.memory_limits import KEPT, UNTOUCHED, limit_growth, release_freed_memory, resident_bytes
 from tests.conftest import reads
 
 pytestmark = reads("/proc/self/statm")
@@ -48,11 +48,11 @@ def test_freed_memory_is_released_if_there_is_much_of_it() -> None:
     assert len(last) == 2000
 
 
-def test_sandbox_without_statm_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_without_statm_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_column: int) -> int:
         raise FileNotFoundError
 
-    monkeypatch.setattr(sandbox, "_statm_bytes", missing)
+    monkeypatch.setattr(memory_limits, "_statm_bytes", missing)
     assert resident_bytes() == 0
     with limit_growth(0):
         assert len(bytearray(100 * MB)) == 100 * MB

@@ -1,0 +1,158 @@
+"""The server's parser of what a render worker says. A hostile image may have taken over the worker, so nothing that it
+says is believed: every message has exactly its fields, each of its type and within its bounds.
+
+All functions raise RenderFailed for anything else.
+"""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from proxy import errors
+from proxy.errors import RenderFailed, ServiceError
+from proxy.imaging.containers import sniff
+from proxy.imaging.inspect import Inspection
+from proxy.imaging.limits import Limits
+from proxy.imaging.privacy import Private
+from proxy.imaging.target import Measured, Target
+from proxy.model import Format
+from proxy.rendering.memory_limits import KEPT
+
+MAX_LINE = 8 * 1024
+"""Bytes of a message. The longest that a worker sends, an inspection, has about 300."""
+
+_BYTES_PER_PIXEL = 8
+"""More than any encoder writes: noise in an RGBA PNG takes 4, in a JPEG of quality 100 about 2."""
+
+_BYTES_PER_FILE = 1 << 16  # headers, and a file of one pixel
+
+_TYPES = (errors.UnsupportedFormat, errors.Undecodable, errors.TooSmall, errors.TooManyPixels, errors.TooHeavy)
+_REFUSALS = {kind.code: kind for kind in _TYPES}
+
+_Side = Annotated[int, Field(ge=1)]
+_Index = Annotated[int, Field(ge=0)]
+_Seconds = Annotated[float, Field(ge=0)]
+_Stage = Annotated[str, StringConstraints(pattern="^(decode|resize|encode)$")]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+
+class Ready(_Answer):
+    """The worker waits for its first request."""
+
+    ready: Literal[True]
+
+
+class Done(_Answer):
+    """The answer to a request is complete."""
+
+    done: Literal[True]
+
+
+class Next(_Answer):
+    """The worker asks whether to render the target of this index."""
+
+    next: _Index
+
+
+class _Measured(_Answer):
+    quality: Annotated[int, Field(ge=1, le=100)]
+    score: Annotated[float, Field(ge=-10_000, le=10_000)]
+
+
+class FileHead(_Answer):
+    """A rendered file follows, of `length` bytes. `timings`: seconds by stage."""
+
+    index: _Index
+    length: Annotated[int, Field(gt=0)]
+    timings: dict[_Stage, _Seconds]
+    measured: _Measured | None = None
+
+    def measurement(self) -> Measured | None:
+        return Measured(self.measured.quality, self.measured.score) if self.measured else None
+
+
+class Refusal(_Answer):
+    """The original is refused. `detail` reaches the client."""
+
+    refused: Literal["unsupported_format", "undecodable", "too_small", "too_many_pixels", "too_heavy"]
+    detail: Annotated[str, StringConstraints(min_length=1, max_length=300)]
+
+
+class Inspected(_Answer):
+    """An inspection; the fields are those of `Inspection`."""
+
+    format: Literal["jpeg", "png", "webp"]
+    width: _Side
+    height: _Side
+    thumbhash: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{4,48}={0,2}$")]
+    color: Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
+    alpha: bool
+    animated: bool
+    private: Annotated[list[Private], Field(max_length=len(Private))]
+    private_exif: Annotated[list[Private], Field(max_length=len(Private))]
+
+
+READY = TypeAdapter(Ready)
+DONE = TypeAdapter(Done)
+TO_INSPECTION: TypeAdapter[Inspected | Refusal] = TypeAdapter(Inspected | Refusal)
+TO_RENDERING: TypeAdapter[FileHead | Next | Done | Refusal] = TypeAdapter(FileHead | Next | Done | Refusal)
+
+_Parsed = TypeVar("_Parsed")
+
+
+def parse(line: bytes, expected: TypeAdapter[_Parsed]) -> _Parsed:
+    """Parses `line` as one of the messages that `expected` allows."""
+    try:
+        return expected.validate_json(line)
+    except ValidationError as error:
+        raise invalid("a message of the wrong form") from error
+
+
+def to_inspection(said: Inspected, limits: Limits) -> Inspection:
+    if not all(limits.min_side <= side <= limits.max_side for side in (said.width, said.height)):
+        raise invalid("sides beyond the limits")
+    for kinds in (said.private, said.private_exif):
+        if len(set(kinds)) < len(kinds):
+            raise invalid("a kind of metadata twice")
+    fields: dict[str, Any] = said.model_dump(mode="json")
+    return Inspection(**fields)
+
+
+def to_error(said: Refusal) -> ServiceError:
+    if not said.detail.isprintable():
+        raise invalid("a text with control characters")
+    return _REFUSALS[said.refused](said.detail)
+
+
+def check_head(said: FileHead, target: Target, limits: Limits, *, original: int, memory: int) -> None:
+    """Checks a file's announcement against what was asked for. `original`: its bytes. `memory`: of the request."""
+    if said.length > max_length(target, limits, original, memory):
+        raise invalid("a file longer than its pixels")
+    if said.measured and target.score is None:
+        raise invalid("a quality that was not searched for")
+
+
+def max_length(target: Target, limits: Limits, original: int, memory: int) -> int:
+    """Returns the most bytes that a file for `target` may have.
+
+    They are bounded by its pixels, and by the memory of the worker, which holds the whole file. An open side is at most
+    that of the largest original. EXIF that is kept is at most as long as the original.
+    """
+    pixels = (target.width or limits.max_side) * (target.height or limits.max_side)
+    by_pixels = _BYTES_PER_PIXEL * pixels + _BYTES_PER_FILE + (original if target.keep_exif else 0)
+    return min(by_pixels, memory + KEPT)
+
+
+def check_body(body: bytes, format: Format) -> None:
+    """Checks that `body` begins as a file of `format` does."""
+    begins = body[4:12] == b"ftypavif" if format is Format.AVIF else sniff(body[:12]) == format
+    if not begins:
+        raise invalid(f"a file that is no {format}")
+
+
+def invalid(what: str) -> RenderFailed:
+    """Returns the error for what a worker must not say. The text reaches clients, so it quotes nothing of it."""
+    return RenderFailed(f"The render worker sent {what}, and was stopped. Try again.")
