@@ -39,7 +39,7 @@ PATIENCE = 120  # seconds
 MB = 1 << 20
 
 LIBVIPS, PILLOW = "libvips", "Pillow"
-DECODERS = {LIBVIPS: ("-m", "proxy.rendering.worker_main"), PILLOW: (str(Path(__file__).with_name("pillow_child.py")),)}
+DECODERS = {name: (str(Path(__file__).with_name("visible_child.py")), name) for name in (LIBVIPS, PILLOW)}
 """The programs of a render process, by the library that decodes PNG and WebP."""
 FIGURES = ("charged, MB", "taken, MB", "charged / taken")
 
@@ -149,7 +149,7 @@ def any_target(chance: Random) -> Target:
 
 @asynccontextmanager
 async def fresh(decoder: str) -> AsyncIterator[RenderWorker]:
-    process = await RenderWorker.start(LIMITS, ADDRESS_SPACE_MB, PATIENCE, program=DECODERS[decoder])
+    process = await RenderWorker.start(LIMITS, ADDRESS_SPACE_MB, PATIENCE, searches=True, program=DECODERS[decoder])
     try:
         yield process
     finally:

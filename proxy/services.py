@@ -16,6 +16,7 @@ from proxy.imaging.limits import Limits
 from proxy.keys import original_key
 from proxy.model import new_upload_id
 from proxy.recipe import Recipes
+from proxy.rendering import sandbox
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings, metrics_folder
 from proxy.storage.disk import DiskStore
@@ -57,6 +58,7 @@ class ProxyServices:
     @asynccontextmanager
     async def rendering(self) -> AsyncIterator[None]:
         """Starts render processes and background tasks, within `connected`; the other half of `running`."""
+        sandbox.hide_memory()
         await self.pool.start()
         background = [
             asyncio.create_task(self.variant_service.follow_invalidations()),
@@ -104,6 +106,8 @@ def build_services(settings: Settings) -> ProxyServices:
         process_mb=settings.render_process_mb,
         timeout=settings.render_timeout,
         max_waiting=settings.max_waiting,
+        sandbox=settings.render_sandbox,
+        searches=any(size.auto_quality for size in settings.sizes.values()),
         metrics=metrics,
     )
     leases, invalidation = open_leases(settings, metrics), open_invalidation(settings)

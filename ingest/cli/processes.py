@@ -79,6 +79,8 @@ def _serve(listener: "socket", workers: int, role: Role) -> None:
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
+    from proxy.rendering import sandbox
+
     config = uvicorn.Config(
         _FACTORIES[role],
         factory=True,
@@ -95,6 +97,7 @@ def _serve(listener: "socket", workers: int, role: Role) -> None:
         timeout_graceful_shutdown=30,
     )
     if workers > 1:
+        sandbox.hide_memory()  # as each worker does
         listener.set_inheritable(True)
         Multiprocess(config, sockets=[listener]).run()
         return

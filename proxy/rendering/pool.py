@@ -18,7 +18,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.rendering.admission import Admission, Priority, Ticket
 from proxy.rendering.memory_estimate import estimate
-from proxy.rendering.render_worker import RenderWorker
+from proxy.rendering.render_worker import RenderWorker, Sandbox
 from proxy.settings import RENDER_IDLE_MB
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
@@ -31,6 +31,7 @@ class RenderPool:
 
     All workers together, idle ones included, hold at most `memory_mb` MiB; each has `process_mb` MiB of address space.
     A worker is replaced after `recycle` requests. At most `max_waiting` live requests wait.
+    `sandbox`, `searches`: as in `RenderWorker.start`.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class RenderPool:
         process_mb: int,
         timeout: float,
         max_waiting: int,
-        recycle: int = 500,
+        recycle: int = 100,
+        sandbox: Sandbox = "auto",
+        searches: bool = False,
         metrics: Metrics | None = None,
     ) -> None:
         self._limits = limits
@@ -51,6 +54,8 @@ class RenderPool:
         self._process_mb = process_mb
         self._timeout = timeout
         self._recycle = recycle
+        self._sandbox: Sandbox = sandbox
+        self._searches = searches
         self._metrics = metrics or Metrics()
         budget_mb = memory_mb - processes * RENDER_IDLE_MB
         self._max_estimate = min(budget_mb, process_mb - RENDER_IDLE_MB) << 20
@@ -83,6 +88,8 @@ class RenderPool:
         except asyncio.CancelledError:
             await self.close()
             raise
+        if self._sandbox == "auto" and not all("seccomp" in worker.locks for worker in self._idle):
+            log.warning("render processes are not locked", reason="no seccomp on this system; see RENDER_SANDBOX")
 
     async def close(self) -> None:
         """Stops all workers, busy ones too, and waits for their end."""
@@ -174,6 +181,8 @@ class RenderPool:
         await worker.stop()
         if not self._closed:
             self._metrics.render_ended.labels(worker.end_reason).inc()
+            if worker.end_reason in ("invalid", "forbidden"):
+                log.error("render process may have been taken over", reason=worker.end_reason, process=worker.pid)
 
     async def _replace(self, worker: RenderWorker, ticket: Ticket) -> None:
         """Releases the ticket only after the old worker has ended and the new one is ready, to hold the budget."""
@@ -201,4 +210,6 @@ class RenderPool:
         task.add_done_callback(self._background.discard)
 
     async def _start_worker(self) -> RenderWorker:
-        return await RenderWorker.start(self._limits, self._process_mb, self._timeout)
+        return await RenderWorker.start(
+            self._limits, self._process_mb, self._timeout, sandbox=self._sandbox, searches=self._searches
+        )

@@ -9,8 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
-from signal import SIGKILL
-from typing import TypeVar
+from signal import SIGKILL, SIGSYS
+from typing import Literal, TypeVar
 
 import anyio.to_thread
 import structlog
@@ -34,9 +34,16 @@ _MAX_PRINTED = 4096
 """Bytes that are read at a time of what a worker prints, and the lines and characters of it that are logged. A worker
 that prints more in one pause waits, until its deadline ends it."""
 _MAX_LINES, _MAX_LINE = 40, 500
-_PRINT_PAUSE = 1.0  # seconds
+_PRINT_PAUSE = 1.0  # seconds, after that much
+
+_REASONS = {-SIGKILL: "killed", -SIGSYS: "forbidden"}
+NO_LOCK = (
+    "This system cannot lock render processes: it needs Linux on x86-64 or aarch64 with seccomp. Set "
+    "RENDER_SANDBOX=auto to run without the lock."
+)
 
 _Parsed = TypeVar("_Parsed")
+Sandbox = Literal["required", "auto", "off"]
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -77,6 +84,8 @@ class RenderWorker:
         self.requests = 0
         self.is_idle = False
         self.has_died = self._timed_out = self._sent_invalid = False
+        self.locks: frozenset[str] = frozenset()
+        """What the process has locked itself with: `seccomp`, `landlock`."""
         self.memory = 0
         """Bytes that the next request may use."""
 
@@ -87,16 +96,23 @@ class RenderWorker:
         address_space_mb: int,
         timeout: float,
         *,
+        sandbox: Sandbox = "auto",
+        searches: bool = False,
         program: Sequence[str] = _PROGRAM,
     ) -> "RenderWorker":
-        """Starts a process and returns when its imports are done. Raises RenderFailed, DerivationTimeout."""
+        """Starts a process and returns when it is ready. Raises RenderFailed, DerivationTimeout.
+
+        `sandbox`: whether it locks itself, and whether a process that the kernel cannot lock is an error. `searches`:
+        whether it can search for qualities, which takes 20 MB.
+        """
+        options = ["--unlocked"] * (sandbox == "off") + ["--searches"] * searches
         connection, theirs = socket.socketpair()
         printed, their_output = socket.socketpair()
         with theirs, their_output:
             # -P: never import from the working directory. env: a decoder needs no credentials.
             try:
                 process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", *program, str(address_space_mb)),
+                    *(sys.executable, "-P", *program, str(address_space_mb), *options),
                     stdin=theirs.fileno(),
                     stdout=their_output.fileno(),
                     stderr=their_output.fileno(),
@@ -114,12 +130,17 @@ class RenderWorker:
         output = await asyncio.open_unix_connection(sock=printed, limit=_MAX_PRINTED)
         worker = cls(process, connection=connection, answers=stream, output=output, limits=limits, timeout=timeout)
         try:
-            await worker._receive(answers.READY, _START_TIMEOUT)
+            await worker._wait_until_ready(sandbox)
         except BaseException:
-            worker.kill()
+            await worker.stop()
             raise
-        worker.is_idle = True
         return worker
+
+    async def _wait_until_ready(self, sandbox: Sandbox) -> None:
+        self.locks = frozenset((await self._receive(answers.READY, _START_TIMEOUT)).locks)
+        if sandbox == "required" and "seccomp" not in self.locks:
+            raise RenderFailed(NO_LOCK)
+        self.is_idle = True
 
     async def render(
         self, path: Path, targets: Sequence[Target], accept: Callable[[int], Awaitable[bool]] | None = None
@@ -184,7 +205,7 @@ class RenderWorker:
         if self._sent_invalid:
             return "invalid"
         if self.has_died:
-            return "killed" if self._process.returncode == -SIGKILL else "died"
+            return _REASONS.get(self._process.returncode or 0, "died")
         return "recycled" if self.is_idle else "abandoned"
 
     async def stop(self) -> None:
@@ -207,7 +228,11 @@ class RenderWorker:
     async def _request(self, path: Path, request: protocol.Message) -> int:
         """Sends a request with the original at `path` as an open descriptor. Returns the original's bytes."""
         self.requests += 1
-        with await anyio.to_thread.run_sync(_open, path) as original:
+        try:
+            opened = await anyio.to_thread.run_sync(_open, path)
+        except OSError as error:  # the worker has not been asked yet, so it stays
+            raise RenderFailed(f"The original could not be opened ({error.strerror}). Try again.") from error
+        with opened as original:
             self._send(request, original.fileno())
             return os.fstat(original.fileno()).st_size
 
@@ -281,7 +306,7 @@ class RenderWorker:
                     log.warning("render worker printed", process=self.pid, line=shown[:_MAX_LINE])
                 if len(lines) > _MAX_LINES:
                     log.warning("render worker printed more", process=self.pid, omitted=len(lines) - _MAX_LINES)
-                await asyncio.sleep(_PRINT_PAUSE)
+                await asyncio.sleep(_PRINT_PAUSE * max(len(text) / _MAX_PRINTED, len(lines) / _MAX_LINES))
 
 
 def _open(path: Path) -> FileIO:

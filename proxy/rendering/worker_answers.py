@@ -40,9 +40,10 @@ class _Answer(BaseModel):
 
 
 class Ready(_Answer):
-    """The worker waits for its first request."""
+    """The worker waits for its first request. `locks`: what it has locked itself with."""
 
     ready: Literal[True]
+    locks: Annotated[list[Literal["seccomp", "landlock"]], Field(max_length=2)]
 
 
 class Done(_Answer):

@@ -1,12 +1,15 @@
 """The render worker process: reads requests from a socket, its standard input, and answers them there, one by one.
 
-Started as `python -m proxy.rendering.worker_main LIMIT_MB`. It holds no secret and no connection. The server kills it
-past a deadline; the kernel refuses memory beyond its address space limit and beyond the reserve of its request.
+Started as `python -m proxy.rendering.worker_main LIMIT_MB [--unlocked] [--searches]`. It holds no secret and no
+connection. Before the first request it locks itself (`sandbox`), unless it is told not to. `--searches`: it will search
+for qualities, which takes more libraries. The server kills it past a deadline; the kernel refuses memory beyond its
+address space limit and beyond the reserve of its request.
 """
 
 import os
 import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from typing import BinaryIO
@@ -20,6 +23,7 @@ from proxy.imaging.inspect import inspect
 from proxy.imaging.limits import MORE_MEMORY_THAN_ESTIMATED, Limits
 from proxy.imaging.original_file import OpenedFile, OriginalFile
 from proxy.imaging.pipeline import render
+from proxy.rendering import rehearsal, sandbox
 from proxy.rendering.memory_estimate import untouched_bytes
 from proxy.rendering.memory_limits import limit_address_space, limit_growth, release_freed_memory, resident_bytes
 from proxy.rendering.protocol import Message, Requests, encode_message, parse_targets, refusal_message
@@ -29,21 +33,39 @@ _NICENESS = 10
 
 
 def main() -> None:
+    sandbox.close_descriptors()
+    sandbox.hide_memory()
     os.nice(_NICENESS)
     limit_address_space(int(sys.argv[1]))
     # Pillow's limit only warns; `limits` refuses too large an image by its header, before a pixel is decoded.
     Image.MAX_IMAGE_PIXELS = None
     vips.load()
-    # The connection breaks if the server was killed; then the worker just ends. Standard output is the log's.
-    connection = socket.socket(fileno=os.dup(0))
-    with suppress(ConnectionError), connection, os.fdopen(os.dup(0), "wb") as answers:
-        serve(Requests(connection), answers)
-
-
-def serve(requests: Requests, answers: BinaryIO) -> None:
-    """Answers each request with messages, the last of them `done`. The bytes of a rendered file follow its message."""
     at_start = resident_bytes()
-    answers.write(encode_message({"ready": True}))
+    connection = socket.socket(fileno=os.dup(0))  # before the lock, because it asks for the socket's kind
+    locks = [] if "--unlocked" in sys.argv else lock(searches="--searches" in sys.argv)
+    # The connection breaks if the server was killed; then the worker just ends. Standard output is the log's.
+    with suppress(ConnectionError), connection, os.fdopen(os.dup(0), "wb") as answers:
+        serve(Requests(connection), answers, locks, at_start)
+
+
+def lock(*, searches: bool) -> list[str]:
+    """Locks this process. Returns the locks that the kernel has, as `ready` reports them.
+
+    Everything that decoders and encoders load when they are first used is loaded before.
+    """
+    rehearsal.load_libraries(searches=searches)
+    has_landlock = sandbox.lock_files()  # before libvips starts threads
+    rehearsal.rehearse(searches=searches)
+    has_seccomp = sandbox.lock_system_calls()
+    return ["seccomp"] * has_seccomp + ["landlock"] * has_landlock
+
+
+def serve(requests: Requests, answers: BinaryIO, locks: Sequence[str], at_start: int) -> None:
+    """Answers each request with messages, the last of them `done`. The bytes of a rendered file follow its message.
+
+    `locks`: reported to the server. `at_start`: bytes of memory that an idle process needs.
+    """
+    answers.write(encode_message({"ready": True, "locks": locks}))
     answers.flush()
     while request := requests.receive():
         descriptor = requests.take_original()

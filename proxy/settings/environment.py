@@ -136,6 +136,11 @@ class Settings(BaseModel):
         description="Address space of one render process, in MiB: the limit for one image, even if more of "
         "`RENDER_MEMORY_MB` is free",
     )
+    render_sandbox: Literal["required", "auto", "off"] = Field(
+        "auto",
+        description="Lock of render processes: `auto` locks them where the kernel can, and warns where it cannot; "
+        "`required` does not start without; `off` locks none",
+    )
     render_timeout: float = Field(5, gt=0, le=300, description="Seconds a derivation may take, waiting included")
     max_waiting: int = Field(
         64, ge=1, description="Derivations that may wait for a render process and memory; further ones get 503"

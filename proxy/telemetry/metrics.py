@@ -77,7 +77,7 @@ class Metrics:
         self.render_ended = Counter(
             "darkroom_render_ended",
             "Render processes that ended and were replaced, by reason (deadline, killed, died, invalid: it broke the "
-            "protocol, abandoned, recycled)",
+            "protocol, forbidden: it made a forbidden system call, abandoned, recycled)",
             ["reason"],
             registry=self.registry,
         )

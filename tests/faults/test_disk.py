@@ -21,6 +21,7 @@ from tests.faults.scene import MORE, NAMES, alive, paths, ready, refused_upload,
 from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
+from tests.watch import open_descriptors
 
 pytestmark = pytest.mark.slow
 
@@ -149,7 +150,7 @@ def test_exhausted_descriptors_recover_when_clients_leave(home: Path, judge: Jud
                 connection = stack.enter_context(socket.socket())
                 connection.settimeout(5)
                 connection.connect((host, int(port)))
-            until(lambda: len(list(Path(f"/proc/{service.pid}/fd").iterdir())) >= 60)  # hardly any are left
+            until(lambda: open_descriptors(service.pid) >= 60)  # hardly any are left
             time.sleep(2)
         until(lambda: recovered(service), 10)
         assert {answer.status for answer in judge.get_all([service.url + p for p in paths(upload_id, NAMES)])} == {200}

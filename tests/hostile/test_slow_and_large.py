@@ -17,7 +17,7 @@ from tests.hostile.conftest import STALL
 from tests.hostile.uploading import left_behind
 from tests.hostile.wire import BOUNDARY, HEAD, TAIL, TYPE, connect, exchange, request, upload
 from tests.service import Service
-from tests.watch import resident
+from tests.watch import open_descriptors, resident
 
 MIB = 1 << 20
 CLIENTS = 200
@@ -43,24 +43,20 @@ def assert_nothing_stays(service: Service) -> None:
         time.sleep(0.05)
 
 
-def descriptors(service: Service) -> int:
-    return len(list(Path(f"/proc/{service.pid}/fd").iterdir()))
-
-
 @pytest.mark.slow
 @pytest.mark.serial
 class TestSlow:
     @pytest.mark.promise("B5")
     async def test_200_unfinished_headers_do_not_block_others(self, live: Service) -> None:
         """Half of the clients send nothing; the others send a byte a second."""
-        before = descriptors(live)
+        before = open_descriptors(live.pid)
 
         seconds, health = await self.crowd(live, b"GET /healthz HTTP/1.1\r\nX: ", b"x")
 
         assert min(seconds) > 9
         assert max(seconds) < 20
         assert max(health) < HEALTH_SECONDS
-        assert descriptors(live) <= before + 5
+        assert open_descriptors(live.pid) <= before + 5
 
     @pytest.mark.promise("B5")
     async def test_200_slow_uploads_do_not_block_others(self, live: Service, picture: bytes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.service import Service
-from tests.watch import resident
+from tests.watch import open_descriptors, resident
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,13 @@ def holdings(service: Service) -> Holdings:
     gauges = ("darkroom_write_back_queue", "darkroom_render_waiting", "darkroom_event_streams")
     busy = service.metric("darkroom_render_processes", state="busy")
     return Holdings(
-        descriptors(service.pid),
+        open_descriptors(service.pid),
         len(list((process / "task").iterdir())),
         service.metric("darkroom_tasks"),
         sorted(path.name for path in temporary.iterdir()) if temporary.exists() else [],
         busy + sum(service.metric(name) for name in gauges),
         resident(service.pid),
     )
-
-
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def at_rest(service: Service, patience: float = 30) -> Holdings:

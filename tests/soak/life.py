@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 
 from tests.cluster import TINY, Cluster, small_picture
-from tests.load.leaks import at_rest, descriptors
+from tests.load.leaks import at_rest
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 from tests.service import Program, Service
-from tests.watch import resident
+from tests.watch import open_descriptors, resident
 
 ROUNDS = 8
 CLIENTS = 8
@@ -97,7 +97,7 @@ def live(service: Service, programs: Sequence[Program], seconds: float, rounds: 
         time.sleep(2)  # keep-alive connections and idle threads end
         tasks = service.metric("darkroom_tasks")
         assert tasks < TASKS, "tasks are left over"
-        held.append([(resident(program.pid), descriptors(program.pid)) for program in programs])
+        held.append([(resident(program.pid), open_descriptors(program.pid)) for program in programs])
         text = ", ".join(f"{memory / (1 << 20):.1f} MB and {files} descriptors" for memory, files in held[-1])
         done = f"{sum(each.uploads for each in clients)} uploads, {sum(each.answers for each in clients)} answers"
         print(f"{done}; {text}; {tasks:.0f} tasks", flush=True)

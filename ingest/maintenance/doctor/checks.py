@@ -54,6 +54,7 @@ def checks_for(
         "temporary files": partial(machine_checks.temporary_files, settings),
         "file descriptors": _as_async(lambda: machine_checks.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
         "codecs": _as_async(lambda: machine_checks.codecs(encode.versions())),
+        "render processes": partial(machine_checks.render_processes, settings),
         "libvips": _as_async(lambda: machine_checks.libvips(vips.version())),
         "numpy": _as_async(lambda: machine_checks.numpy(settings)),
     }

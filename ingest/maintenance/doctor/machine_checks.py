@@ -1,7 +1,7 @@
-"""Checks this machine's memory, disk, file descriptors and codecs."""
+"""Checks this machine's memory, disk, file descriptors, codecs and render processes."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from uuid import uuid4
@@ -11,6 +11,9 @@ import anyio.to_thread
 
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy import system
+from proxy.errors import ServiceError
+from proxy.imaging.limits import Limits
+from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import Settings, SettingsError
 
 _MAX_SHARE = 0.8  # of the memory; the rest is for the servers themselves and for the system
@@ -84,6 +87,31 @@ def codecs(versions: Mapping[str, str]) -> CheckResult:
     if lacking := [what for library, what in _LIBRARIES.items() if not versions.get(library)]:
         return failed(f"This Pillow lacks {', '.join(lacking)}: install its wheel, which includes them.")
     return ok(f"Pillow {versions['pil']}, with {', '.join(_LIBRARIES.values())}")
+
+
+async def render_processes(settings: Settings) -> CheckResult:
+    """Starts one, and checks that the kernel locks it."""
+    limits = Limits(settings.min_side, settings.max_side)
+    try:
+        worker = await RenderWorker.start(
+            limits, settings.render_process_mb, settings.render_timeout, sandbox=settings.render_sandbox
+        )
+    except ServiceError as error:
+        return failed(str(error))
+    await worker.stop()
+    return lock(settings, worker.locks)
+
+
+def lock(settings: Settings, locks: Collection[str]) -> CheckResult:
+    """`locks`: those of a render process that was just started."""
+    if "seccomp" in locks:
+        return ok("locked by " + " and ".join(sorted(locks, reverse=True)))
+    if settings.render_sandbox == "off":
+        return warning("RENDER_SANDBOX=off: a hostile image may take over the account. Set it to auto or required.")
+    return warning(
+        "This system cannot lock render processes, so a hostile image may take over the account: use Linux on x86-64 "
+        "or aarch64 with seccomp."
+    )
 
 
 def libvips(version: str) -> CheckResult:

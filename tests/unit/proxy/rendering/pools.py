@@ -14,7 +14,7 @@ from proxy.imaging.target import Target
 from proxy.model import Format
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
-from proxy.rendering.render_worker import RenderedFile, RenderWorker
+from proxy.rendering.render_worker import RenderedFile, RenderWorker, Sandbox
 from proxy.telemetry import Metrics
 from tests.photographs import photograph_path
 from tests.pictures import chunk, png_header
@@ -38,6 +38,8 @@ async def pool(
     timeout: float = PATIENT,
     recycle: int = 500,
     max_waiting: int = 10,
+    sandbox: Sandbox = "auto",
+    searches: bool = False,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[RenderPool]:
     render_pool = RenderPool(
@@ -48,6 +50,8 @@ async def pool(
         timeout=timeout,
         max_waiting=max_waiting,
         recycle=recycle,
+        sandbox=sandbox,
+        searches=searches,
         metrics=metrics,
     )
     await render_pool.start()

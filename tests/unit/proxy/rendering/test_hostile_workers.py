@@ -41,7 +41,7 @@ pytestmark = pytest.mark.heavy
 STAND_IN = """
 import ast, socket, sys
 connection = socket.socket(fileno=0)
-connection.sendall(b'{"ready": true}\\n')
+connection.sendall(b'{"ready": true, "locks": []}\\n')
 connection.recv(65536)
 answer, repeated = ast.literal_eval(sys.argv[1])
 connection.sendall(answer)
@@ -53,7 +53,7 @@ while connection.recv(65536):
 PRINTING = r"""
 import os
 os.write(2, b'\x1b[31mhello\r\n' + b'y' * 1000 + b'\n')
-os.write(0, b'{"ready": true}\n')
+os.write(0, b'{"ready": true, "locks": []}\n')
 while True:
     os.write(1, b'x\n' * 4000)
 """
@@ -154,7 +154,7 @@ async def test_invalid_answer_to_a_rendering_is_render_failed(answer: bytes, rep
         await assert_next_request_works(pool, metrics, hostile.pid)
 
 
-async def test_one_index_twice_is_render_failed() -> None:
+async def test_one_index_twice_is_render_failed_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
     async with infiltrated(file() + file()) as (pool, metrics):
         async with pool.acquire(LIVE, ROOM) as hostile:
             files = hostile.render(ROCKET, TWO)
@@ -163,6 +163,7 @@ async def test_one_index_twice_is_render_failed() -> None:
                 await anext(files)
 
         await assert_next_request_works(pool, metrics, hostile.pid)
+        assert "render process may have been taken over" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

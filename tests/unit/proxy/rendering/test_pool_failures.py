@@ -159,3 +159,16 @@ async def test_repeated_failures_never_leave_extra_idle_workers() -> None:
         await asyncio.gather(*render_pool._background)
 
         assert len(render_pool._idle) == 2
+
+
+@pytest.mark.heavy
+async def test_original_that_cannot_be_opened_is_render_failed_and_keeps_its_worker(
+    render_pool: RenderPool, tmp_path: Path
+) -> None:
+    first = await pid(render_pool)
+    for ask in (rendered_by, RenderWorker.inspect):
+        async with render_pool.acquire(LIVE, ROOM) as process:
+            with pytest.raises(RenderFailed, match=r"could not be opened \(No such file or directory\)"):
+                await ask(process, tmp_path / "missing")
+
+    assert await pid(render_pool) == first

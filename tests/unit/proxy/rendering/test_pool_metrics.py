@@ -33,13 +33,15 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 def ended(metrics: Metrics) -> dict[str, float]:
     """Counts ended render workers by reason."""
-    reasons = ("deadline", "killed", "died", "invalid", "abandoned", "recycled")
+    reasons = ("deadline", "killed", "died", "invalid", "forbidden", "abandoned", "recycled")
     counts = {reason: sample(metrics, "darkroom_render_ended_total", reason=reason) for reason in reasons}
     return {reason: count for reason, count in counts.items() if count}
 
 
 @pytest.mark.heavy
-@pytest.mark.parametrize(("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "died")])
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "died"), (signal.SIGSYS, "forbidden")]
+)
 async def test_dead_workers_are_counted_by_reason(tmp_path: Path, number: int, reason: str) -> None:
     large = written(tmp_path, camera_jpeg(size=SCALED))
     metrics = Metrics()

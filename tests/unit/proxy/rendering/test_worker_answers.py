@@ -51,7 +51,7 @@ def test_messages_of_a_rendering_are_told_apart() -> None:
     assert parse(FILE).measurement() is None
     assert parse({"next": 0}) == answers.Next(next=0)
     assert parse({"done": True}) == answers.Done(done=True)
-    assert parse({"ready": True}, answers.READY) == answers.Ready(ready=True)
+    assert parse({"ready": True, "locks": ["seccomp"]}, answers.READY).locks == ["seccomp"]
 
 
 REFUSALS = [

@@ -15,6 +15,7 @@ import pytest
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Format
+from proxy.rendering.memory_limits import resident_bytes
 from proxy.rendering.protocol import Requests, encode_message, inspect_request, render_request
 from proxy.rendering.worker_main import serve
 from tests.conftest import reads
@@ -60,7 +61,7 @@ def serve_requests(*requests: Request) -> list[Answer]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         send(ours, requests)
-        serve(Requests(theirs), stream)
+        serve(Requests(theirs), stream, [], resident_bytes())
     return answers(stream.getvalue())
 
 
@@ -91,14 +92,14 @@ def inspect_file(path: Path, limits: Limits = LIMITS) -> Request:
 
 
 def test_worker_announces_that_it_is_ready() -> None:
-    assert serve_requests() == [({"ready": True}, b"")]
+    assert serve_requests() == [({"ready": True, "locks": []}, b"")]
 
 
 @pytest.mark.heavy
 def test_render_request_is_answered_with_files_and_done() -> None:
     ready, *files, done = serve_requests(render(ROCKET, *WANTED))
 
-    assert (ready, done) == (({"ready": True}, b""), ({"done": True}, b""))
+    assert (ready, done) == (({"ready": True, "locks": []}, b""), ({"done": True}, b""))
     assert [message["index"] for message, _ in files] == [1, 2, 0]
     expected = rendered(photograph_bytes("rocket.jpg"), *WANTED)
     assert [body for _, body in files] == [expected[1], expected[2], expected[0]]
@@ -152,7 +153,9 @@ def test_worker_process_searches_within_its_memory(memory_mb: int) -> None:
     wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
     environment = {"OPENBLAS_NUM_THREADS": "1"}
 
-    answered, printed = run_worker(render(ROCKET, *wanted), command=[*COMMAND, str(memory_mb)], environment=environment)
+    answered, printed = run_worker(
+        render(ROCKET, *wanted), command=[*COMMAND, str(memory_mb), "--searches"], environment=environment
+    )
 
     _, *files, done = answered
     assert [message["measured"]["score"] >= 80 for message, _ in files] == [True] * 3
@@ -220,7 +223,7 @@ def test_worker_process_limits_its_address_space() -> None:
     ours, theirs = socket.socketpair()
     with ours, subprocess.Popen([*COMMAND, "512"], stdin=theirs, env={}) as worker, ours.makefile("rb") as stream:
         theirs.close()
-        assert stream.readline() == encode_message({"ready": True})
+        assert json.loads(stream.readline())["ready"]
         limits = Path(f"/proc/{worker.pid}/limits").read_text().splitlines()
         worker.kill()
 

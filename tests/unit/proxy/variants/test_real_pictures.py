@@ -36,7 +36,9 @@ class WatchedPool(RenderPool):
     """Waits for every child to exit: the pool does not wait for those it kills, and the loop must outlive them."""
 
     def __init__(self) -> None:
-        super().__init__(Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64)
+        super().__init__(
+            Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64, searches=True
+        )
         self.children: list[asyncio.subprocess.Process] = []
 
     async def _start_worker(self) -> RenderWorker:

@@ -24,7 +24,7 @@ ALWAYS = [
     "queue",
     "clock",
 ]
-MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "libvips", "numpy"]
+MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "render processes", "libvips", "numpy"]
 
 
 @pytest.mark.parametrize(

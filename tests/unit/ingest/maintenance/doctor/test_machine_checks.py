@@ -111,6 +111,30 @@ def test_pillow_without_a_codec_fails(library: str, what: str) -> None:
     assert f"lacks {what}" in judged.remark
 
 
+@pytest.mark.heavy
+async def test_render_process_is_started_and_its_lock_reported() -> None:
+    result = await machine_checks.render_processes(Settings(render_sandbox="off"))
+
+    assert result == machine_checks.lock(Settings(render_sandbox="off"), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("mode", "locks", "verdict", "text"),
+    [
+        ("auto", {"seccomp"}, Verdict.OK, "locked by seccomp"),
+        ("required", {"landlock", "seccomp"}, Verdict.OK, "locked by seccomp and landlock"),
+        ("auto", set(), Verdict.WARNING, "This system cannot lock render processes"),
+        ("auto", {"landlock"}, Verdict.WARNING, "This system cannot lock render processes"),
+        ("off", set(), Verdict.WARNING, "RENDER_SANDBOX=off"),
+    ],
+)
+def test_lock_is_reported(mode: Any, locks: set[str], verdict: Verdict, text: str) -> None:
+    result = machine_checks.lock(Settings(render_sandbox=mode), locks)
+
+    assert result.verdict is verdict
+    assert text in result.remark
+
+
 def test_libvips_is_ok_with_and_without() -> None:
     there, away = machine_checks.libvips("8.18.7"), machine_checks.libvips("")
 

@@ -1,0 +1,87 @@
+"""Decodes and encodes one small image of each kind, so that a process has loaded all it needs before it is locked.
+
+Afterwards no module can be imported and no file opened. The tests compare the modules with those that a large corpus of
+images loads.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from importlib import import_module
+from io import BytesIO
+
+from PIL import Image, ImageCms
+
+from proxy.errors import Refused
+from proxy.imaging import vips
+from proxy.imaging.inspect import inspect
+from proxy.imaging.limits import Limits
+from proxy.imaging.original_file import OpenedFile
+from proxy.imaging.pipeline import render
+from proxy.imaging.target import Target
+from proxy.model import Fit, Format
+
+_SIDE = 64
+_LIMITS = Limits(1, 10_000)
+_FOR_SEARCHES = ("proxy.imaging.auto_quality.search",)
+_LOADED_LATE = (
+    *(f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Tiff")),
+    *(f"encodings.{name}" for name in ("ascii", "latin_1", "utf_16", "utf_16_be", "utf_16_le", "utf_32")),
+)
+"""What only unusual files need: several frames, long EXIF, text in its encodings."""
+
+
+def load_libraries(*, searches: bool) -> None:
+    """Imports everything, and loads libvips if it is installed. Starts no thread."""
+    vips.load()
+    Image.preinit()
+    for name in (*_LOADED_LATE, *(_FOR_SEARCHES if searches else ())):
+        import_module(name)
+
+
+def rehearse(*, searches: bool) -> None:
+    """Renders samples, so that every codec is set up. `searches`: with quality searches, too.
+
+    Files are in memory. Does nothing where the system has none such: it has no lock either.
+    """
+    if not hasattr(os, "memfd_create"):
+        return
+    target = Target(32, 32, Fit.COVER, Format.JPG, 80, "#ffffff", keep_exif=True)
+    targets = [replace(target, width=side, height=side, format=format) for side in (32, 16) for format in Format]
+    if searches:
+        targets.append(replace(target, width=_SIDE, height=_SIDE, score=50.0))
+    for sample in _samples():
+        descriptor = os.memfd_create("sample")
+        try:
+            os.write(descriptor, sample)
+            original = OpenedFile(descriptor)
+            with suppress(Refused):
+                inspect(original, _LIMITS)
+                for _ in render(original, targets, _LIMITS):
+                    pass
+        finally:
+            os.close(descriptor)
+
+
+def _samples() -> Iterator[bytes]:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    image = Image.linear_gradient("L").resize((_SIDE, _SIDE)).convert("RGB")
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112] = "sample", 6
+    clear = image.convert("RGBA")
+    clear.putalpha(image.getchannel("R"))
+    yield _saved(image, "JPEG", progressive=True, icc_profile=profile, exif=exif)
+    yield _saved(image.convert("CMYK"), "JPEG")
+    yield _saved(clear, "PNG", icc_profile=profile, exif=exif)
+    yield _saved(image.quantize(8), "PNG")
+    yield _saved(image.convert("I;16"), "PNG")
+    yield _saved(clear, "WEBP", icc_profile=profile, exif=exif)
+    yield _saved(image, "WEBP", save_all=True, append_images=[clear])
+    yield _saved(image, "JPEG")[:400]  # damaged
+
+
+def _saved(image: Image.Image, format: str, **options: object) -> bytes:
+    file = BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()

@@ -1,0 +1,145 @@
+"""A locked worker renders what an unlocked one does, byte for byte."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from proxy.errors import RenderFailed, ServiceError
+from proxy.imaging.limits import Limits
+from proxy.imaging.target import Target
+from proxy.model import Format
+from proxy.rendering import sandbox
+from proxy.rendering.pool import RenderPool
+from proxy.rendering.render_worker import RenderWorker, Sandbox
+from tests.hostile.corpus import corpus
+from tests.unit.proxy.imaging.reference import LIMITS, target
+from tests.unit.proxy.rendering.pools import PATIENT, PLENTY, ROOM
+from tests.unit.proxy.rendering.test_attacks import pytestmark
+from tests.unit.proxy.test_golden_renderings import GOLDEN, renderings, without_deflate
+
+__all__ = ["pytestmark"]
+TARGETS = [target(50, 50, format) for format in Format]
+
+
+@asynccontextmanager
+async def worker(limits: Limits, mode: Sandbox, *, searches: bool = True) -> AsyncIterator[RenderWorker]:
+    started = await RenderWorker.start(limits, PLENTY, PATIENT, sandbox=mode, searches=searches)
+    started.memory = ROOM
+    try:
+        yield started
+    finally:
+        await started.stop()
+
+
+async def test_locked_worker_renders_the_golden_bytes(tmp_path: Path) -> None:
+    """Of all kinds of originals, formats, orientations and profiles, and of quality searches."""
+    digests = {}
+    async with worker(Limits(1, 10_000), "required") as locked:
+        for name, original, wanted in renderings():
+            path = tmp_path / "original"
+            path.write_bytes(original)
+            [file] = [file async for file in locked.render(path, [wanted])]
+            digests[name] = hashlib.sha256(without_deflate(file.body)).hexdigest()[:16]
+
+    assert digests == json.loads(GOLDEN.read_text())["digests"]
+
+
+async def outcome(of: RenderWorker, path: Path, targets: list[Target]) -> list[object]:
+    try:
+        return [await of.inspect(path), *[(file.index, file.body) async for file in of.render(path, targets)]]
+    except ServiceError as error:
+        return [type(error), str(error)]
+
+
+@pytest.mark.slow
+async def test_locked_worker_judges_hostile_files_as_an_unlocked_one(tmp_path: Path) -> None:
+    path = tmp_path / "original"
+    async with worker(LIMITS, "required") as locked, worker(LIMITS, "off") as unlocked:
+        for case in islice(corpus(), 0, None, 25):
+            path.write_bytes(case.content)
+            assert await outcome(locked, path, TARGETS) == await outcome(unlocked, path, TARGETS), case
+        assert locked.locks >= {"seccomp"}
+        assert unlocked.locks == frozenset()
+
+
+async def test_worker_without_searches_has_no_numpy_but_renders(tmp_path: Path) -> None:
+    path = tmp_path / "original"
+    _, original, wanted = next(iter(renderings()))
+    path.write_bytes(original)
+    async with worker(Limits(1, 10_000), "required", searches=False) as locked:
+        [file] = [file async for file in locked.render(path, [wanted])]
+        assert file.body
+        searched = replace(target(100, 100, Format.JPG), score=80.0)
+        with pytest.raises(RenderFailed):
+            [file async for file in locked.render(path, [searched])]
+
+
+# Systems without a lock
+
+WITHOUT_LOCK = """
+from proxy.rendering import sandbox, worker_main
+sandbox.lock_system_calls = sandbox.lock_files = lambda: False
+worker_main.main()
+"""
+
+
+class WithoutLock(RenderPool):
+    """Its workers run where the kernel has no lock."""
+
+    async def _start_worker(self) -> RenderWorker:
+        return await RenderWorker.start(LIMITS, PLENTY, PATIENT, sandbox=self._sandbox, program=("-c", WITHOUT_LOCK))
+
+
+def without_lock(mode: Sandbox) -> RenderPool:
+    return WithoutLock(
+        LIMITS, processes=2, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=0, sandbox=mode
+    )
+
+
+async def test_required_lock_that_the_system_lacks_stops_the_start() -> None:
+    with pytest.raises(RenderFailed, match="RENDER_SANDBOX=auto"):
+        await without_lock("required").start()
+
+
+@pytest.mark.parametrize(("mode", "warnings"), [("auto", 1), ("off", 0)])
+async def test_missing_lock_is_reported_unless_it_is_off(
+    mode: Sandbox, warnings: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    render_pool = without_lock(mode)
+    await render_pool.start()
+    await render_pool.close()
+
+    assert capsys.readouterr().out.count("render processes are not locked") == warnings
+
+
+def test_locks_report_failure_on_systems_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox.platform, "system", lambda: "Darwin")
+
+    assert sandbox.lock_files() is False
+    assert sandbox.lock_system_calls() is False
+
+
+def test_libraries_that_hostile_files_need_are_loaded_before_the_lock() -> None:
+    """After it, an import fails, and a file would be judged otherwise."""
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from proxy.errors import ServiceError\n"
+        "from proxy.rendering import rehearsal, worker_main\n"
+        "rehearsal.load_libraries(searches=True)\n"
+        "before = set(sys.modules)\n"
+        "rehearsal.rehearse(searches=True)\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "[]"
