@@ -276,6 +276,13 @@ class Settings(BaseModel):
     def _end_prefix_with_slash(cls, value: str) -> str:
         return f"{value.strip('/')}/" if value.strip("/") else ""
 
+    @field_validator("s3_endpoint_url", "s3_prefix", "s3_addressing", "s3_sse")
+    @classmethod
+    def _validate_that_bucket_is_set(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value and info.data.get("s3_bucket", value) is None:
+            raise ValueError("it is for a bucket, but originals and variants would be files in DATA_DIR: set S3_BUCKET")
+        return value
+
     @field_validator("aws_secret_access_key")
     @classmethod
     def _validate_key_pair(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:

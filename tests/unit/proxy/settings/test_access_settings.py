@@ -87,6 +87,7 @@ class TestKeys:
         ("given", "prefix"), [("", ""), ("/", ""), ("darkroom", "darkroom/"), ("/team/a/", "team/a/")]
     )
     def test_s3_prefix_ends_with_one_slash(self, monkeypatch: pytest.MonkeyPatch, given: str, prefix: str) -> None:
+        monkeypatch.setenv("S3_BUCKET", "pictures")
         monkeypatch.setenv("S3_PREFIX", given)
 
         assert load_settings().s3_prefix == prefix
@@ -103,9 +104,25 @@ class TestKeys:
         ],
     )
     def test_odd_s3_option_is_rejected(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+        monkeypatch.setenv("S3_BUCKET", "pictures")
         monkeypatch.setenv(name, value)
 
         with pytest.raises(SettingsError, match=name):
+            load_settings()
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("S3_ENDPOINT_URL", "http://s3:8333"),
+            ("S3_PREFIX", "darkroom/"),
+            ("S3_ADDRESSING", "virtual"),
+            ("S3_SSE", "AES256"),
+        ],
+    )
+    def test_s3_option_without_bucket_is_rejected(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+        monkeypatch.setenv(name, value)
+
+        with pytest.raises(SettingsError, match=f"^{name}: it is for a bucket, .*: set S3_BUCKET$"):
             load_settings()
 
     def test_secrets_are_hidden_in_repr_str_and_dump(self, monkeypatch: pytest.MonkeyPatch) -> None:
