@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import socket
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -12,7 +14,7 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy import URL, Connection, event, inspect, make_url, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ingest.catalog.tables import SecondsAgo
@@ -34,6 +36,7 @@ _NUMBERED = re.compile(r"(\d{4})_from_(\d{4})")
 _BUSY_TIMEOUT = 5  # seconds that a SQLite writer waits for another writer
 _MIGRATION_TIMEOUT = 600  # the same, while another process migrates
 _DEADLINE = 6.0  # seconds
+_LOGIN_FAILURES = ("28", "3D000", "08P01")  # SQLSTATE: invalid authorization, unknown database; PgBouncer's for both
 
 
 class Database:
@@ -153,7 +156,20 @@ def _translated(*others: type[Exception]) -> Iterator[None]:
         yield
     except failures as error:
         log.error("database error", cause=repr(error))
-        raise CatalogUnavailable("The database failed or did not answer in time. See the log.") from error
+        raise CatalogUnavailable(_explain(error)) from error
+
+
+def _explain(error: Exception) -> str:
+    """Says what to do. Never the driver's own words, which may name hosts and users: clients get this sentence too."""
+    if isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith(_LOGIN_FAILURES):
+        return "The database refuses this user, password or database name. Correct DATABASE_URL."
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "The database's certificate was not accepted. Check the host in DATABASE_URL and its sslrootcert."
+    if type(error) is ConnectionError:  # asyncpg raises this class itself if the server has no TLS
+        return "The database does not offer TLS. Turn it on there, or correct sslmode in DATABASE_URL."
+    if isinstance(error, ConnectionRefusedError | socket.gaierror):
+        return "The database cannot be reached. Check that it runs, and host and port in DATABASE_URL."
+    return "The database failed or did not answer in time. See the log."
 
 
 def _create_engine(url: str | URL, *, deadline: float = _DEADLINE, migrating: bool = False) -> AsyncEngine:

@@ -69,6 +69,12 @@ async def session(url: str) -> tuple[bool, str, str]:
         await database.close()
 
 
+async def explained(url: str) -> str:
+    with pytest.raises(CatalogUnavailable) as caught:
+        await session(url)
+    return str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("parameters", "tls"),
     [
@@ -113,8 +119,9 @@ async def test_wrong_host_name_is_unavailable_with_verify_full(url: str, certifi
     by_address = url.replace("localhost", "127.0.0.1")
 
     assert (await session(f"{by_address}?sslmode=verify-ca&sslrootcert={certificate}"))[0]
-    with pytest.raises(CatalogUnavailable):
-        await session(f"{by_address}?sslmode=verify-full&sslrootcert={certificate}")
+    assert await explained(f"{by_address}?sslmode=verify-full&sslrootcert={certificate}") == (
+        "The database's certificate was not accepted. Check the host in DATABASE_URL and its sslrootcert."
+    )
 
 
 @pytest.mark.parametrize("parameters", ["options=-c%20no_such_setting%3D1", "target_session_attrs=standby"])
@@ -129,3 +136,9 @@ async def test_migrate_command_uses_the_parameters(url: str, tmp_path: Path) -> 
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_server_without_tls_is_explained(postgres: PostgresServer) -> None:
+    assert await explained(f"{postgres.url('postgres').replace('+asyncpg', '')}?sslmode=require") == (
+        "The database does not offer TLS. Turn it on there, or correct sslmode in DATABASE_URL."
+    )

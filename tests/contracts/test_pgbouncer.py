@@ -8,6 +8,7 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
+from ingest.ingest_errors import CatalogUnavailable
 from proxy.model import UploadId
 from tests.conftest import need
 from tests.contracts.uploads import COMPLETE, PENDING, PROCESSING, accept_upload, job_of, newest_ids
@@ -46,3 +47,12 @@ async def test_many_processes_share_two_server_connections(pooled: str) -> None:
 
         assert set(await newest_ids(repositories[0], 100)) == set(made)
         assert [(await repository.count())[COMPLETE] for repository in repositories] == [40] * 4
+
+
+async def test_unknown_database_is_explained(pooled: str) -> None:
+    """PgBouncer has one error code for every failed login, a wrong password included."""
+    database = Database(f"{pooled}x")
+
+    with pytest.raises(CatalogUnavailable, match=r"^The database refuses this user, password or database name\."):
+        await database.revision()
+    await database.close()
