@@ -26,8 +26,12 @@ async def file_field(body: AsyncIterator[bytes], content_type: str, field: str, 
     Raises Malformed, MissingImage, or TooLarge as soon as the file exceeds `max_bytes`.
     """
     media_type, options = parse_options_header(content_type)
-    if media_type != b"multipart/form-data" or not options.get(b"boundary"):
+    if media_type != b"multipart/form-data":
         raise MissingImage(f"Send multipart/form-data with the image in the file field `{field}`.")
+    if not options.get(b"boundary"):
+        raise MissingImage(
+            "Content-Type names no boundary between the parts. Do not set this header yourself: the HTTP client does."
+        )
     parts = _Parts(field, max_bytes)
     try:
         parser = MultipartParser(options[b"boundary"], parts.callbacks())

@@ -101,6 +101,13 @@ class TestBodies:
 
         problem(exchange, 400, code)
 
+    async def test_missing_boundary_is_named(self, service: Service) -> None:
+        exchange = await send(service, Exchange([upload_body(picture())]), content_type="multipart/form-data")
+
+        assert problem(exchange, 400, "missing_image")["detail"] == (
+            "Content-Type names no boundary between the parts. Do not set this header yourself: the HTTP client does."
+        )
+
     async def test_missing_content_type_is_refused(self, service: Service) -> None:
         before = await service.holdings()
         exchange = await Exchange([upload_body(picture())]).run(service.app, "POST", "/images/upload")
