@@ -9,6 +9,8 @@ def in_force(settings: Settings, sources: Sources) -> CheckResult:
         load_settings(sources, Needs(database=True))
     except SettingsError as error:
         return failed(str(error))
+    connections = "; ".join(f"{name}: {place}" for name, place in settings.connections().items())
     if sources.misspelt:
-        return warning("; ".join(f"{name} is not a setting: write {near}" for name, near in sources.misspelt.items()))
-    return ok("; ".join(f"{name}: {place}" for name, place in settings.connections().items()))
+        mistakes = "; ".join(f"{name} is not a setting: write {near}" for name, near in sources.misspelt.items())
+        return warning(f"{mistakes}. In force: {connections}")
+    return ok(connections)

@@ -30,8 +30,13 @@ def test_embedded_installation_is_named_by_its_folders() -> None:
     )
 
 
-def test_misspelt_variable_is_a_warning() -> None:
-    assert judged(S3, S3_BUKCET="S3_BUCKET") == warning("S3_BUKCET is not a setting: write S3_BUCKET")
+def test_misspelt_variable_is_a_warning_beside_the_connections() -> None:
+    folder = Path("data").absolute()
+
+    assert judged({}, S3_BUKCET="S3_BUCKET") == warning(
+        f"S3_BUKCET is not a setting: write S3_BUCKET. In force: store: files in {folder}/objects; "
+        f"database: SQLite in {folder}; redis: none; data_dir: {folder}"
+    )
 
 
 def test_shared_store_without_shared_database_fails() -> None:
