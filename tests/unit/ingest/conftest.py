@@ -33,7 +33,9 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[RenderPool]:
-    pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=8)
+    pool = RenderPool(
+        Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=8, searches=True
+    )
     await pool.start()
     yield pool
     await pool.close()
