@@ -12,7 +12,7 @@ from ingest.maintenance import bulk_operations
 from ingest.progress import Silent
 from proxy.errors import StoreUnavailable
 from proxy.keys import INVALIDATIONS_KEY
-from proxy.settings import Settings
+from proxy.settings import load_settings
 from proxy.storage.disk import DiskStore
 from tests.cluster import TINY
 from tests.integration.test_recovery import Installation
@@ -32,7 +32,9 @@ class Refresh:
         structlog.reset_defaults()  # the commands configure it for this process
 
     async def run(self) -> None:
-        settings = Settings(data_dir=self.installation.folder / "data", cdn_distribution_id="E1", render_processes=1)
+        settings = load_settings(
+            data_dir=self.installation.folder / "data", cdn_distribution_id="E1", render_processes=1
+        )
         await bulk_operations.refresh(settings, Silent())
 
     def stale(self) -> int:

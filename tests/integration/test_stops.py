@@ -71,6 +71,7 @@ def test_other_command_that_is_stopped_fails(tmp_path: Path) -> None:
 
 
 @pytest.mark.promise("E6")
+@pytest.mark.long  # not in CI, which may lack the right
 @pytest.mark.skipif(not can_unshare(), reason="needs the right to create PID namespaces")
 @pytest.mark.parametrize("moment", ["typer", "uvicorn"])
 def test_first_process_of_a_container_obeys_sigterm_during_its_start(tmp_path: Path, moment: str) -> None:

@@ -77,10 +77,7 @@ def test_warm_up_and_concurrent_requests_derive_once(cluster: Cluster, photograp
 @pytest.mark.parametrize("shared", ["redis", "folder"])
 def test_killed_lease_holder_is_replaced_by_one_process(cluster: Cluster, photograph: bytes, shared: str) -> None:
     folder = cluster.folder / "shared"
-    if shared == "folder":
-        settings = {"RENDER_PROCESSES": "1", "DATA_DIR": str(folder), **PATIENT}
-    else:
-        settings = {**cluster.store_settings, "REDIS_URL": cluster.redis.url}
+    settings = {"RENDER_PROCESSES": "1", "DATA_DIR": str(folder), **PATIENT} if shared == "folder" else cluster.settings
 
     def is_leased() -> object:
         if shared == "folder":

@@ -22,6 +22,6 @@ def test_wrong_settings_are_all_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_config_hides_secrets(tmp_path: Path) -> None:
-    shown = darkroom(tmp_path, "config", API_KEYS="open-sesame", CDN_URL="https://cdn.example")
+    shown = darkroom(tmp_path, "config", API_KEYS="open-sesame-to-all", CDN_URL="https://cdn.example")
     assert "https://cdn.example" in shown.stdout
-    assert "open-sesame" not in shown.stdout
+    assert "open-sesame-to-all" not in shown.stdout
