@@ -149,6 +149,7 @@ class TestKeys:
 class TestUrls:
     @pytest.mark.parametrize("name", ["CDN_URL", "PUBLIC_URL", "S3_ENDPOINT_URL"])
     def test_trailing_slash_is_removed(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.setenv("S3_BUCKET", "pictures")
         monkeypatch.setenv(name, "https://cdn.test/pictures/")
 
         assert getattr(load_settings(), name.lower()) == "https://cdn.test/pictures"
