@@ -76,6 +76,7 @@ def test_architectures_differ_only_in_old_calls() -> None:
     assert aarch64.checked.keys() == x86_64.checked.keys()
 
 
+@pytest.mark.long  # compares with the kernel's headers, which few machines have
 def test_numbers_are_those_of_the_kernel(machine: str) -> None:
     if not HEADERS[machine].exists():
         pytest.skip("needs the kernel's headers: apt-get install linux-libc-dev")
