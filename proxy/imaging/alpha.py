@@ -1,7 +1,5 @@
 """Channels: converts every pixel layout to 8-bit L, LA, RGB, RGBA or CMYK, and drops channels without information."""
 
-from functools import cache
-
 from PIL import Image
 
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
@@ -9,17 +7,8 @@ _KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow scales samples of 2 and 4 bits to 
 
 
 def to_plain_channels(image: Image.Image, stored: str) -> Image.Image:
-    """Converts palettes, bitmaps, 16-bit grey and colour keys. `stored` is the raw mode of the file's samples.
-
-    Pillow itself reads 16-bit colour as 8-bit, but can neither reduce nor encode 16-bit grey.
-    """
+    """Converts palettes, bitmaps and colour keys of 8 bits or fewer. `stored` is the raw mode of the file's samples."""
     key = _decoded_key(image.info.get("transparency"), stored)
-    if image.mode.startswith("I"):
-        wide = image.convert("I")
-        grey = wide.point(_to_8_bit(), "L")
-        if isinstance(key, int):
-            grey.putalpha(wide.point([0 if value == key else 255 for value in range(65536)], "L"))
-        return grey
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if key is not None or image.mode == "PA" else "RGB")
     if image.mode == "1":
@@ -28,11 +17,6 @@ def to_plain_channels(image: Image.Image, stored: str) -> Image.Image:
         image.info["transparency"] = key
         return image.convert("LA" if image.mode == "L" else "RGBA")
     return image
-
-
-@cache
-def _to_8_bit() -> list[int]:
-    return [(value + 128) // 257 for value in range(65536)]
 
 
 def premultiply(image: Image.Image) -> Image.Image:
@@ -64,6 +48,4 @@ def _decoded_key(key: object, stored: str) -> object:
     """Converts a PNG's transparent colour to the scale of the decoded samples."""
     if isinstance(key, int):
         return key * _KEY_SCALE.get(stored, 1)
-    if isinstance(key, tuple) and stored == "RGB;16B":
-        return tuple(value >> 8 for value in key)
     return key

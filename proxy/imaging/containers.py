@@ -5,6 +5,7 @@ keep them busy. At the end of a truncated file or at invalid data they stop with
 used is for the decoder to say.
 """
 
+import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -107,6 +108,12 @@ def _chunks(
 def read_body(file: BinaryIO, part: Part, most: int) -> bytes:
     """Returns the first `most` bytes of the body, or fewer where it or the file ends."""
     return _read(file, part.start, min(part.length, most))
+
+
+def is_sound(file: BinaryIO, chunk: Part) -> bool:
+    """Whether a PNG's chunk is whole, and has the checksum that the file states."""
+    checked = _read(file, chunk.start - 4, chunk.length + 4 + _PNG_CHECKSUM)
+    return zlib.crc32(checked[:-4]) == int.from_bytes(checked[-4:]) and len(checked) == chunk.length + 8
 
 
 def _read(file: BinaryIO, position: int, length: int) -> bytes:

@@ -1,14 +1,20 @@
 """Decodes a file to pixels, at a reduced scale where the targets need no more."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 
 from PIL import Image
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
+from proxy.imaging.deep import DeepSamples, is_deep, split_profile
+from proxy.imaging.jpeg_end import decode_without_end
 from proxy.imaging.limits import Limits, open_image
+from proxy.imaging.metadata import Source, metadata_blocks
 from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.profile import read_profile
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
 
 _ORIENTATION = 0x0112
@@ -23,6 +29,8 @@ _TRANSPOSE = {
 }
 BAND = 64
 """Output rows of one reduction step: few enough for memory, enough for speed."""
+_JPEG = ("JPEG", "MPO")
+_MAX_FRAMES = 1 << 31  # of an animated PNG; more is nonsense
 _MAX_EXIF = 1 << 20  # bytes; a JPEG's has 64 KiB at most
 
 
@@ -71,17 +79,21 @@ def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:
     with open_image(path, limits) as image:
         size = image.size
         exif, orientation = read_exif(image, path)
-        profile = image.info.get("icc_profile")
-        pixels, scale = _decode_pixels(image, path, tier)
-        if image.format in ("JPEG", "MPO"):  # the frames of an MPO are no animation
+        profile = read_profile(path)
+        if is_deep(stored := _raw_mode(image)):
+            tables, profile = split_profile(profile, stored)
+            pixels, scale = _decode_deep(image, stored, tables, reduction_factor(size, tier))
+        else:
+            pixels, scale = _decode_pixels(image, path, stored, tier)
+        if image.format in _JPEG:  # the frames of an MPO are no animation
             return Original("jpeg", pixels, size, scale, orientation, profile, exif)
-        animated = getattr(image, "is_animated", False)
+        animated = _is_animated(path) if image.format == "PNG" else getattr(image, "is_animated", False)
         return Original(str(image.format).lower(), pixels, size, scale, orientation, profile, exif, animated)
 
 
 def read_exif(image: Image.Image, path: OriginalFile) -> tuple[Image.Exif, int]:
     """Returns the EXIF without its orientation, and the orientation (1 to 8). Ignores broken EXIF, as viewers do."""
-    if image.format == "PNG" and "exif" not in image.info and (chunk := _find_exif_chunk(path)):
+    if image.format == "PNG" and (chunk := _find_exif_chunk(path)):
         image.info["exif"] = b"Exif\0\0" + chunk
     try:
         exif = Image.Image.getexif(image)  # PngImageFile.getexif would decode the pixels to reach a later chunk
@@ -92,28 +104,65 @@ def read_exif(image: Image.Image, path: OriginalFile) -> tuple[Image.Exif, int]:
 
 
 def _find_exif_chunk(path: OriginalFile) -> bytes | None:
-    """Finds a PNG's eXIf chunk, which the specification also allows after the pixels."""
+    """Finds a PNG's eXIf chunk, which the specification also allows after the pixels; else ImageMagick's older text."""
     with path.open("rb") as file:
         for chunk in png_chunks(file, MAX_CHUNKS):
             if chunk.kind == b"eXIf":
                 return read_body(file, chunk, _MAX_EXIF)
-    return None
+    return next((block.body for block in metadata_blocks(path) if block.source is Source.EXIF), None)
 
 
-def _decode_pixels(image: Image.Image, path: OriginalFile, tier: int) -> tuple[Image.Image, tuple[float, float]]:
+def _is_animated(path: OriginalFile) -> bool:
+    """Whether a PNG announces more than one frame, before its pixels."""
+    with path.open("rb") as file:
+        for chunk in png_chunks(file, MAX_CHUNKS):
+            if chunk.kind == b"IDAT":
+                break
+            if chunk.kind == b"acTL":
+                return 1 < int.from_bytes(read_body(file, chunk, 4)) <= _MAX_FRAMES
+    return False
+
+
+def _decode_pixels(
+    image: Image.Image, path: OriginalFile, stored: str, tier: int
+) -> tuple[Image.Image, tuple[float, float]]:
     width, height = image.size
-    stored = _raw_mode(image)
-    if vips.can_decode(image, stored):
+    if vips.can_decode(image):
+        factor = reduction_factor(image.size, tier)
         if image.format == "PNG":
-            factor = reduction_factor(image.size, tier)
-            return vips.decode_png(path, factor), (1 / factor, 1 / factor)
+            return vips.decode_png(_png(image).getvalue(), factor), (1 / factor, 1 / factor)
         pixels = vips.decode_webp(path, decode_scale(image.size, tier))
         return pixels, (pixels.width / width, pixels.height / height)
-    drafted = image.draft(None, decode_size(image.size, tier))
-    image.load()
+    needed = decode_size(image.size, tier)
+    drafted = image.draft(None, needed)
+    try:
+        image.load()
+    except OSError:
+        if image.format not in _JPEG:
+            raise
+        image = decode_without_end(path, needed)
     scale = 1.0 if drafted is None else drafted[1][2] / width
     factor = reduction_factor(image.size, tier)
-    return _reduce(image, stored, factor), (scale / factor, scale / factor)
+    if factor == 1:
+        return to_plain_channels(image, stored), (scale, scale)
+    reduced = _reduce(
+        lambda top, bottom: to_plain_channels(image.crop((0, top, image.width, bottom)), stored), image.height, factor
+    )
+    return reduced, (scale / factor, scale / factor)
+
+
+def _decode_deep(
+    image: Image.Image, stored: str, tables: list[list[int]], factor: int
+) -> tuple[Image.Image, tuple[float, float]]:
+    with Image.open(BytesIO(_png(image).getvalue()), formats=("PNG",)) as lower:
+        samples = DeepSamples(image, lower, stored, tables)
+        return _reduce(samples.plain, image.height, factor), (1 / factor, 1 / factor)
+
+
+def _png(image: Image.Image) -> BytesIO:
+    file = getattr(image, "fp", None)
+    assert isinstance(file, BytesIO)  # see `limits.open_image`
+    return file
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -122,14 +171,12 @@ def _raw_mode(image: Image.Image) -> str:
     return str(tiles[0].args) if tiles else ""
 
 
-def _reduce(image: Image.Image, stored: str, factor: int) -> Image.Image:
-    """Converts to plain channels and averages each square of `factor` pixels, premultiplied, one band at a time."""
-    if factor == 1:
-        return to_plain_channels(image, stored)
+def _reduce(rows: Callable[[int, int], Image.Image], height: int, factor: int) -> Image.Image:
+    """Averages each square of `factor` pixels, premultiplied, one band of `rows` (from, to) at a time."""
     bands = []
-    for top in range(0, image.height, BAND * factor):
-        band = image.crop((0, top, image.width, min(top + BAND * factor, image.height)))
-        bands.append(premultiply(to_plain_channels(band, stored)).reduce(factor))
+    for top in range(0, height, BAND * factor):
+        band = rows(top, min(top + BAND * factor, height))
+        bands.append(premultiply(band).reduce(factor) if factor > 1 else band)
     whole = Image.new(bands[0].mode, (bands[0].width, sum(band.height for band in bands)))
     for number, band in enumerate(bands):
         whole.paste(band, (0, number * BAND))

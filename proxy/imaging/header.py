@@ -7,6 +7,7 @@ deadline.
 """
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
@@ -54,6 +55,12 @@ class Header:
         return self.kind.endswith(("key", "alpha", "alpha16"))
 
 
+_RARE_JPEG = {
+    **dict.fromkeys((0xC3, 0xCB), "Lossless"),
+    **dict.fromkeys((0xC5, 0xC6, 0xC7, 0xCD, 0xCE, 0xCF), "Hierarchical"),
+}
+
+
 class _UnexpectedStructureError(Exception):
     pass
 
@@ -81,6 +88,21 @@ def read_header(path: OriginalFile) -> Header | None:
         ) from None
     except (OSError, ValueError, LookupError, struct.error, _UnexpectedStructureError):
         pass
+    return None
+
+
+def unsupported_kind(path: OriginalFile) -> str | None:
+    """Returns what is unusual in a JPEG's frame, for a sentence, if decoders do not support it."""
+    with path.open("rb") as file, suppress(TooManyParts, OSError, IndexError):
+        if sniff(file.read(12)) != "jpg":
+            return None
+        for segment in jpeg_segments(file, MAX_MARKERS):
+            marker = segment.kind[0]
+            if marker in _SEQUENTIAL | _PROGRESSIVE | _LOSSLESS_OR_HIERARCHICAL:
+                precision = read_body(file, segment, 1)[0]
+                depth = "" if precision == 8 else f"{precision}-bit "
+                kind = _RARE_JPEG.get(marker)
+                return f"{kind} {depth}JPEG" if kind else f"{depth}JPEG" if depth else None
     return None
 
 

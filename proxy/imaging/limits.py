@@ -8,12 +8,15 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
 from proxy.errors import TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
-from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, png_chunks, sniff
+from proxy.imaging.containers import sniff
+from proxy.imaging.header import unsupported_kind
 from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.png_pixels import TRUNCATED, pixel_chunks
 
 SOURCE_FORMATS = ("JPEG", "PNG", "WEBP")
 """The formats that Pillow may try. Pillow opens camera files of several frames (MPO) through JPEG."""
@@ -53,18 +56,17 @@ class Limits:
 def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
     """Opens the file at `path` and checks its header against `limits` and the bounds above, without decoding pixels.
 
-    Decode the yielded image inside the `with` block: Pillow's errors there are translated, too. Raises
-    UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy (out of memory).
+    Of a PNG, the yielded image has only what its pixels need (see `png_pixels`). Decode it inside the `with` block:
+    Pillow's errors there are translated, too. Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or
+    TooHeavy (out of memory).
     """
     try:
         with warnings.catch_warnings():
             # Pillow warns of unusual but decodable files, and of sizes that are checked below.
             warnings.simplefilter("ignore")
-            with path.open("rb") as opened, Image.open(opened, formats=SOURCE_FORMATS) as image:
+            with _reduced(path) as opened, Image.open(opened, formats=SOURCE_FORMATS) as image:
                 _check_sides(image.width, image.height, limits)
-                if image.format == "PNG":
-                    _check_chunks(path)
-                elif image.format in ("JPEG", "MPO"):
+                if image.format in ("JPEG", "MPO"):
                     _check_scans(path, image.width * image.height)
                 yield image
     except Image.DecompressionBombError as error:
@@ -72,15 +74,30 @@ def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
             f"The image has too many pixels. Scale it down to at most {limits.max_side} pixels a side."
         ) from error
     except UnidentifiedImageError as error:
-        with path.open("rb") as file:
-            extension = sniff(file.read(12))
+        extension = _extension(path)
         if extension:
-            raise Undecodable(f"This {extension} file is damaged. Export it again.") from error
+            raise Undecodable(_reason(path, f"This {extension} file is damaged. Export it again.")) from error
         raise UnsupportedFormat("Send a JPEG, PNG or WebP image.") from error
     except MemoryError as error:
         raise TooHeavy(MORE_MEMORY_THAN_ESTIMATED) from error
     except _DECODER_ERRORS as error:
-        raise Undecodable("The file is truncated or damaged. Export it again.") from error
+        raise Undecodable(_reason(path, TRUNCATED)) from error
+
+
+def _reduced(path: OriginalFile) -> BinaryIO:
+    """Returns the source for Pillow: of a PNG, only what its pixels need."""
+    return pixel_chunks(path) if _extension(path) == "png" else path.open("rb")
+
+
+def _extension(path: OriginalFile) -> str | None:
+    with path.open("rb") as file:
+        return sniff(file.read(12))
+
+
+def _reason(path: OriginalFile, damage: str) -> str:
+    """Says why a file cannot be read: it may be sound, but of a rare kind."""
+    kind = unsupported_kind(path)
+    return f"{kind} is not supported. Export it as an ordinary 8-bit JPEG." if kind else damage
 
 
 def _check_sides(width: int, height: int, limits: Limits) -> None:
@@ -99,12 +116,3 @@ def _check_scans(path: OriginalFile, pixels: int) -> None:
     most = min(MAX_SCANS, MAX_SCANNED_PIXELS // pixels)
     if scans > most:
         raise Undecodable(f"The JPEG is split into {scans} scans; {most} is the limit. Export it again.")
-
-
-def _check_chunks(path: OriginalFile) -> None:
-    try:
-        with path.open("rb") as file:
-            for _ in png_chunks(file, MAX_CHUNKS):
-                pass
-    except TooManyParts:
-        raise Undecodable(f"The PNG is split into more than {MAX_CHUNKS} chunks. Export it again.") from None

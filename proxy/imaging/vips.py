@@ -15,6 +15,7 @@ from PIL import Image
 
 from proxy.errors import Undecodable
 from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.png_pixels import TRUNCATED
 from proxy.imaging.resize import Box
 
 _MAX_FACTOR = 4  # twice the pipeline's REDUCING_GAP: from here on Pillow averages squares first
@@ -52,28 +53,31 @@ def load() -> None:
         _library()
 
 
-def can_decode(image: Image.Image, stored: str) -> bool:
-    """Whether libvips decodes this image. 16-bit files are rare, and animations need Pillow for their first frame."""
-    if not is_installed() or ";16" in stored:
+def can_decode(image: Image.Image) -> bool:
+    """Whether libvips decodes this image of 8 bits. Animations need Pillow for their first frame."""
+    if not is_installed():
         return False
     return image.format == "PNG" or (image.format == "WEBP" and not getattr(image, "is_animated", False))
 
 
-def decode_png(path: OriginalFile, factor: int) -> Image.Image:
-    """Decodes the PNG at `path` to plain channels, averaging each square of `factor` pixels (premultiplied).
+def decode_png(file: bytes, factor: int) -> Image.Image:
+    """Decodes the PNG `file` to plain channels, averaging each square of `factor` pixels (premultiplied).
 
     Raises Undecodable.
     """
-    with _translate_errors(), _source(path) as source:
-        image = _library().Image.pngload_source(source, access="sequential", fail_on="error")
-        mode = _MODES[image.bands]
-        if factor == 1:
-            return _to_pillow(image, mode)
-        if mode.endswith("A"):
-            image, mode = image.premultiply(), mode.replace("A", "a")
-        # 16 bits, because `shrink` truncates: 8-bit images would darken. Floats need twice the memory.
-        means = (image * 256).cast("ushort").shrink(factor, factor, ceil=True)
-        return _to_pillow((means / 256).rint().cast("uchar"), mode)
+    with _translate_errors():
+        return _shrink(_library().Image.pngload_buffer(file, access="sequential", fail_on="error"), factor)
+
+
+def _shrink(image: Any, factor: int) -> Image.Image:
+    mode = _MODES[image.bands]
+    if factor == 1:
+        return _to_pillow(image, mode)
+    if mode.endswith("A"):
+        image, mode = image.premultiply(), mode.replace("A", "a")
+    # 16 bits, because `shrink` truncates: 8-bit images would darken. Floats need twice the memory.
+    means = (image * 256).cast("ushort").shrink(factor, factor, ceil=True)
+    return _to_pillow((means / 256).rint().cast("uchar"), mode)
 
 
 def decode_webp(path: OriginalFile, scale: float) -> Image.Image:
@@ -117,4 +121,4 @@ def _translate_errors() -> Iterator[None]:
     try:
         yield
     except _library().Error as error:
-        raise Undecodable("The file is truncated or damaged. Export it again.") from error
+        raise Undecodable(TRUNCATED) from error

@@ -42,25 +42,27 @@ class Rate:
 
 
 PILLOW = {
-    # RGB takes four bytes a pixel. Images with alpha are premultiplied, in a copy, before the reduction.
-    "jpeg": Rate(4, file=1),  # of the scaled image; the file is mapped to count its scans
-    "jpeg grey": Rate(1, file=1),
-    "png bitmap": Rate(2, 1, 2),
-    "png bitmap key": Rate(8, 1, 9),
-    "png grey": Rate(1, 1, 2),
-    "png grey key": Rate(8, 1, 9),
-    "png grey16": Rate(7, 2, 8),
-    "png grey16 key": Rate(12, 2, 14),
-    "png palette": Rate(5, 1, 6),
-    "png palette key": Rate(8, 1, 10),
-    "png rgb": Rate(4, 4, 6),
-    "png rgb key": Rate(8, 4, 12),
-    "png rgb16": Rate(4, 4, 6),
-    "png rgb16 key": Rate(8, 4, 12),
-    "png grey alpha": Rate(8, 4, 8),
-    "png grey alpha16": Rate(8, 4, 8),
-    "png alpha": Rate(8, 4, 8),
-    "png alpha16": Rate(8, 4, 8),
+    # A PNG is copied, reduced to its pixels. RGB takes four bytes a pixel. Images with alpha are premultiplied, in a
+    # copy, before the reduction.
+    "jpeg": Rate(4, file=2),  # of the scaled image; the file is mapped to count its scans, and may be copied
+    "jpeg grey": Rate(1, file=2),
+    "png bitmap": Rate(2, 1, 2, file=1),
+    "png bitmap key": Rate(8, 1, 9, file=1),
+    "png grey": Rate(1, 1, 2, file=1),
+    "png grey key": Rate(8, 1, 9, file=1),
+    "png palette": Rate(5, 1, 6, file=1),
+    "png palette key": Rate(8, 1, 10, file=1),
+    "png rgb": Rate(4, 4, 6, file=1),
+    "png rgb key": Rate(8, 4, 12, file=1),
+    "png grey alpha": Rate(8, 4, 8, file=1),
+    "png alpha": Rate(8, 4, 8, file=1),
+    # 16 bits are always converted in bands. Colours are held twice: the upper bytes and the lower ones.
+    "png grey16": Rate(4, 2, 18, file=1),
+    "png grey16 key": Rate(4, 2, 30, file=1),
+    "png grey alpha16": Rate(4, 4, 36, file=1),
+    "png rgb16": Rate(4, 8, 40, file=1),
+    "png rgb16 key": Rate(4, 8, 48, file=1),
+    "png alpha16": Rate(4, 8, 48, file=1),
     # Pillow uses libwebp's animation decoder: two canvases, their bytes and the image, four bytes a pixel each.
     **{
         f"webp {kind}": Rate(16, 16, file=2, kept=13)
@@ -87,12 +89,13 @@ class BandedRate:
 
 
 LIBVIPS = {
-    # PNG: bands of one to four bytes a pixel, and twice that during the reduction.
-    "png bitmap": BandedRate(3, 240, interlaced=1),
-    "png grey": BandedRate(3, 240, interlaced=1),
-    **dict.fromkeys(("png bitmap key", "png grey key", "png grey alpha"), BandedRate(9, 420, interlaced=2)),
-    **dict.fromkeys(("png palette", "png rgb"), BandedRate(7.5, 780, interlaced=3)),
-    **dict.fromkeys(("png palette key", "png rgb key", "png alpha"), BandedRate(10, 1080, interlaced=4)),
+    # PNG: the file, reduced to its pixels, is held by Pillow and by libvips. Bands of one to four bytes a pixel, and
+    # twice that during the reduction.
+    "png bitmap": BandedRate(3, 240, interlaced=1, file=2),
+    "png grey": BandedRate(3, 240, interlaced=1, file=2),
+    **dict.fromkeys(("png bitmap key", "png grey key", "png grey alpha"), BandedRate(9, 420, interlaced=2, file=2)),
+    **dict.fromkeys(("png palette", "png rgb"), BandedRate(7.5, 780, interlaced=3, file=2)),
+    **dict.fromkeys(("png palette key", "png rgb key", "png alpha"), BandedRate(10, 1080, interlaced=4, file=2)),
     # WebP: libwebp scales lossy images row by row, but holds all of lossless images and of alpha. The file counts
     # twice: Pillow reads it for its header, and libvips maps it.
     "webp lossy": BandedRate(14, 2500, file=2),
@@ -148,7 +151,7 @@ def _decoding_bytes(header: Header, file_bytes: int, tier: int, *, by_vips: bool
         return banded.pixel * pixels + banded.row * factor * header.width + whole * stored + banded.file * file_bytes
     rate = PILLOW[header.kind]
     beside = max(header.coefficients, rate.file * file_bytes)  # the file is closed before coefficients are kept
-    if header.kind.startswith("jpeg") or reduction_factor(size, tier) == 1:
+    if header.kind.startswith("jpeg") or (reduction_factor(size, tier) == 1 and "16" not in header.kind):
         return rate.pixel * pixels + beside
     band = header.width * min(header.height, BAND * reduction_factor(size, tier))
     return rate.stored * stored + rate.band * band + 2 * _PLAIN * pixels + beside  # as bands, and joined

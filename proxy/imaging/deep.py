@@ -1,0 +1,80 @@
+"""PNG samples of 16 bits, which Pillow reads as 8: converts them whole, by their curve, to 8 bits with sRGB's curve.
+
+With another curve, 8 bits are too few: of linear light, 6 of the 50 darkest levels would be left. Pillow can read the
+upper bytes, or the lower ones as if the file had the other byte order; so colours are decoded twice.
+"""
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageChops
+
+from proxy.imaging.icc import linear_tables, split_curves
+
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of channels
+_LOWER = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}  # raw modes
+_GREY, _GREY_AND_ALPHA = "I;16B", "LA;16B"
+
+
+def is_deep(stored: str) -> bool:
+    """Whether a file's samples, whose raw mode is `stored`, have 16 bits."""
+    return ";16" in stored
+
+
+def split_profile(profile: bytes | None, stored: str) -> tuple[list[list[int]], bytes | None]:
+    """Returns a table for each colour channel, and the profile of the converted samples.
+
+    A profile for another number of channels is ignored. One without curves is left for the converted samples.
+    """
+    channels, space = (1, b"GRAY") if stored in (_GREY, _GREY_AND_ALPHA) else (3, b"RGB ")
+    if profile and profile[16:20] == space and (split := split_curves(profile)):
+        return split
+    return [linear_tables()] * channels, profile
+
+
+class DeepSamples:
+    """The channels of a 16-bit PNG."""
+
+    def __init__(self, image: Image.Image, lower: Image.Image, stored: str, tables: Sequence[list[int]]) -> None:
+        """`image` and `lower` are the same file, opened twice and not loaded yet."""
+        self._tables, self._key = tables, image.info.get("transparency")
+        if stored == _GREY_AND_ALPHA:  # read as four channels of bytes
+            image.tile = [tile._replace(args="RGBA") for tile in image.tile]  # type: ignore[attr-defined]
+            self._pairs = [(image, 0, image, 1), (image, 2, image, 3)]
+        elif stored == _GREY:
+            self._pairs = []
+        else:
+            lower.tile = [tile._replace(args=_LOWER[stored]) for tile in lower.tile]  # type: ignore[attr-defined]
+            lower.load()
+            self._pairs = [(image, band, lower, band) for band in range(len(image.getbands()))]
+        image.load()
+        self._image = image
+
+    def plain(self, top: int, bottom: int) -> Image.Image:
+        """Converts rows to L, LA, RGB or RGBA."""
+        box = (0, top, self._image.width, bottom)
+        wide = [_join(*pair, box) for pair in self._pairs] or [self._image.crop(box).convert("I")]
+        colors = [channel.point(table, "L") for channel, table in zip(wide, self._tables, strict=False)]
+        alpha = [wide[-1].point(linear_tables(), "L")] if len(wide) > len(colors) else self._keyed(wide)
+        return Image.merge(_MODES[len(colors + alpha)], colors + alpha)
+
+    def _keyed(self, wide: Sequence[Image.Image]) -> list[Image.Image]:
+        """Returns the alpha of a transparent colour: all 16 bits of all channels must be the same."""
+        key = (self._key,) if isinstance(self._key, int) else self._key
+        if not isinstance(key, tuple) or len(key) != len(wide):
+            return []
+        visible = [
+            channel.point([0 if value == keyed else 255 for value in range(65536)], "L")
+            for channel, keyed in zip(wide, key, strict=True)
+        ]
+        alpha = visible[0]
+        for other in visible[1:]:
+            alpha = ImageChops.lighter(alpha, other)
+        return [alpha]
+
+
+def _join(
+    upper: Image.Image, upper_band: int, lower: Image.Image, lower_band: int, box: tuple[int, int, int, int]
+) -> Image.Image:
+    """Returns rows of one channel, in mode I."""
+    low, high = lower.getchannel(lower_band).crop(box), upper.getchannel(upper_band).crop(box)
+    return Image.frombytes("I;16", high.size, Image.merge("LA", (low, high)).tobytes()).convert("I")

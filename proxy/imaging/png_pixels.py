@@ -1,0 +1,99 @@
+"""Reduces a PNG to the chunks that its pixels need, so that damage in all others concerns no decoder."""
+
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+from typing import BinaryIO
+
+from proxy.errors import Undecodable
+from proxy.imaging.containers import MAX_CHUNKS, Part, TooManyParts, png_chunks, read_body
+from proxy.imaging.original_file import OriginalFile
+
+_ONCE, _PIXELS, _END = (b"IHDR", b"PLTE", b"tRNS"), b"IDAT", b"IEND"
+_APPLE = b"CgBI"
+_COMPRESSED = (b"zTXt", b"iTXt", b"iCCP")
+_FREE, _RATIO, _MOST = 2 << 20, 100, 64 << 20
+"""A bomb is text of more than `_FREE` bytes, inflated, and `_RATIO` times its compressed size; or of more than `_MOST`
+bytes. Real text and profiles reach a ratio of 20."""
+_STEP = 1 << 16  # bytes
+_CHECKSUM = 4  # bytes
+
+TRUNCATED = "The file is truncated or damaged. Export it again."
+
+
+def pixel_chunks(path: OriginalFile) -> BytesIO:
+    """Returns a PNG of the same pixels. The original is passed on as it is, so it must be no bomb for other programs.
+
+    Raises Undecodable for damaged pixels (by the checksums), decompression bombs, more than `MAX_CHUNKS` chunks, and
+    Apple's own form of PNG.
+    """
+    try:
+        with path.open("rb") as file:
+            return _reduce(file)
+    except TooManyParts:
+        raise Undecodable(f"The PNG is split into more than {MAX_CHUNKS} chunks. Export it again.") from None
+
+
+def _reduce(file: BinaryIO) -> BytesIO:
+    reduced = BytesIO()
+    reduced.write(file.read(8))
+    once, bomb = set(_ONCE), _Inflated()
+    for chunk in png_chunks(file, MAX_CHUNKS):
+        if chunk.kind == _END:
+            break
+        if chunk.kind == _APPLE:
+            raise Undecodable("Apple's CgBI form of PNG, made for iOS apps, is not supported. Export it again as PNG.")
+        if chunk.kind == _PIXELS or chunk.kind in once:
+            once.discard(chunk.kind)
+            _copy(file, chunk, reduced)
+        elif chunk.kind in _COMPRESSED:
+            bomb.add(file, chunk)
+    reduced.write(b"\0\0\0\0IEND\xaeB\x60\x82")
+    reduced.seek(0)
+    return reduced
+
+
+def _copy(file: BinaryIO, chunk: Part, reduced: BytesIO) -> None:
+    """Copies a chunk whose checksum is right. It may be cut off by the end of the file: all pixels are there."""
+    body, checksum = read_body(file, chunk, chunk.length), file.read(_CHECKSUM)
+    computed = zlib.crc32(body, zlib.crc32(chunk.kind)).to_bytes(_CHECKSUM)
+    if len(body) < chunk.length or not computed.startswith(checksum):
+        raise Undecodable(TRUNCATED)
+    reduced.write(chunk.length.to_bytes(4) + chunk.kind)
+    reduced.write(body)
+    reduced.write(computed)
+
+
+class _Inflated:
+    """Counts what the compressed chunks of a file inflate to."""
+
+    def __init__(self) -> None:
+        self._packed = self._inflated = 0
+
+    def add(self, file: BinaryIO, chunk: Part) -> None:
+        """Raises Undecodable if the file is a bomb."""
+        body = read_body(file, chunk, chunk.length)
+        self._packed += len(body)
+        for length in _inflate(_packed(chunk.kind, body)):
+            self._inflated += length
+            if self._inflated > max(_FREE, min(_MOST, _RATIO * self._packed)):
+                raise Undecodable(f"Text or profiles in the PNG inflate to over {self._inflated} bytes. Remove them.")
+
+
+def _packed(kind: bytes, body: bytes) -> bytes:
+    """Returns zlib's data behind the keyword (and for iTXt behind flag, method, language and translation)."""
+    rest = body.partition(b"\0")[2]
+    if kind != b"iTXt":
+        return rest[1:]
+    return rest[2:].split(b"\0", 2)[-1] if rest[:1] == b"\1" else b""
+
+
+def _inflate(packed: bytes) -> Iterator[int]:
+    """Yields the lengths of pieces; stops where the data is damaged, as its reader would."""
+    inflater = zlib.decompressobj()
+    try:
+        while packed and not inflater.eof:
+            yield len(inflater.decompress(packed, _STEP))
+            packed = inflater.unconsumed_tail
+    except zlib.error:
+        return

@@ -1,0 +1,200 @@
+"""Acceptance by the pixels: damage beside them is ignored, missing ones are refused, unsupported kinds are named."""
+
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from proxy.errors import Undecodable
+from proxy.imaging.inspect import inspect
+from tests.photographs import photograph
+from tests.pictures import animated, chunk, jpeg, png, raw_png
+from tests.unit.proxy.imaging.reference import LIMITS, on_disk, rendered, target
+
+PHOTOGRAPH = photograph("coffee.png").resize((150, 120))
+DEEP = np.asarray(PHOTOGRAPH, np.int64) * 257
+PNGS = {"8 bits": png(PHOTOGRAPH), "16 bits": raw_png(DEEP, 16), "palette": png(PHOTOGRAPH.quantize(40))}
+WANTED = target(100, 100)
+AFTER_HEADER = 33
+
+
+def broken(kind: bytes, body: bytes) -> bytes:
+    """A chunk with a wrong checksum."""
+    whole = chunk(kind, body)
+    return whole[:-1] + bytes([whole[-1] ^ 1])
+
+
+DAMAGED = {
+    **{
+        f"{kind.decode()}, {name}": make(kind, b"\1\2\3\4\5")
+        for kind in (
+            b"iTXt",
+            b"tEXt",
+            b"zTXt",
+            b"iCCP",
+            b"sRGB",
+            b"gAMA",
+            b"cHRM",
+            b"pHYs",
+            b"acTL",
+            b"fcTL",
+            b"eXIf",
+            b"cICP",
+        )
+        for name, make in (("wrong checksum", broken), ("wrong length", chunk))
+    },
+    **{f"{kind.decode()}, empty": chunk(kind, b"") for kind in (b"tIME", b"bKGD", b"sBIT", b"hIST", b"iTXt", b"acTL")},
+    "iCCP, unknown compression": chunk(b"iCCP", b"name\0\7" + zlib.compress(b"profile")),
+    "zTXt, no compression": chunk(b"zTXt", b"name\0\0garbage"),
+    "iTXt of 1.5 MB": chunk(b"iTXt", b"name\0\1\0\0\0" + zlib.compress(bytes(1_500_000))),
+    "zTXt of 5 MB that is no bomb": chunk(
+        b"zTXt", b"name\0\0" + zlib.compress(np.random.default_rng(1).integers(0, 4, 5_000_000, np.uint8).tobytes())
+    ),
+}
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_in_unused_chunks_of_a_png_changes_nothing(name: str) -> None:
+    for whole in PNGS.values():
+        damaged = whole[:AFTER_HEADER] + DAMAGED[name] + whole[AFTER_HEADER:]
+
+        assert rendered(damaged, WANTED) == rendered(whole, WANTED)
+
+
+def with_wrong_checksum(whole: bytes, kind: bytes) -> bytes:
+    at = whole.index(kind)
+    end = at + 4 + int.from_bytes(whole[at - 4 : at])
+    return whole[:end] + bytes([whole[end] ^ 1]) + whole[end + 1 :]
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize("name", PNGS)
+@pytest.mark.parametrize("kind", [b"IHDR", b"IDAT"])
+def test_damaged_pixels_of_a_png_are_refused_in_every_depth(name: str, kind: bytes) -> None:
+    with pytest.raises(Undecodable):
+        rendered(with_wrong_checksum(PNGS[name], kind), WANTED)
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("missing", [1, 12, 14, 16])
+def test_png_without_its_end_is_accepted(missing: int) -> None:
+    for whole in PNGS.values():
+        assert rendered(whole[:-missing], WANTED) == rendered(whole, WANTED)
+
+
+@pytest.mark.usefixtures("decoder")
+def test_png_without_its_last_pixels_is_refused() -> None:
+    for whole in PNGS.values():
+        with pytest.raises(Undecodable):
+            rendered(whole[:-30] + chunk(b"IEND", b""), WANTED)
+
+
+@pytest.mark.promise("A5")
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(4_000_000))),
+        chunk(b"iTXt", b"a\0\1\0\0\0" + zlib.compress(bytes(4_000_000))),
+        chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(4_000_000))),
+        chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(1_000_000))) * 10,
+    ],
+    ids=["zTXt", "iTXt", "iCCP", "many"],
+)
+def test_decompression_bomb_is_refused_before_and_behind_the_pixels(chunks: bytes) -> None:
+    whole = PNGS["8 bits"]
+    for at in (AFTER_HEADER, len(whole) - 12):
+        with pytest.raises(Undecodable, match="inflate to over"):
+            rendered(whole[:at] + chunks + whole[at:], WANTED)
+
+
+# JPEG
+
+JPEGS = {
+    "baseline": jpeg(PHOTOGRAPH),
+    "halved colour": jpeg(PHOTOGRAPH, subsampling="4:2:0"),
+    "progressive": jpeg(PHOTOGRAPH, progressive=True),
+    "grey": jpeg(PHOTOGRAPH.convert("L")),
+    "inks": jpeg(PHOTOGRAPH.convert("CMYK")),
+    "restarts": jpeg(PHOTOGRAPH, restart_marker_blocks=7),
+    "flat": jpeg(Image.new("RGB", (150, 120), "white")),
+    "two pictures": animated(PHOTOGRAPH, "MPO"),
+}
+ENDS = {
+    "nothing": b"",
+    "half a marker": b"\xff",
+    "an unknown marker": b"\xff\x19\0\x08trail" + bytes(300) + b"\xff\xda\0",
+}
+
+
+def without_end(whole: bytes) -> bytes:
+    """Cuts off the end marker of the first picture."""
+    return whole[: whole.index(b"\xff\xd9")]
+
+
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", JPEGS)
+def test_jpeg_without_its_end_marker_is_accepted(name: str, end: str) -> None:
+    whole = JPEGS[name]
+
+    assert rendered(without_end(whole) + ENDS[end], WANTED) == rendered(whole, WANTED)
+
+
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("name", JPEGS)
+def test_jpeg_without_its_last_pixels_is_refused(name: str, end: str) -> None:
+    pixels = without_end(JPEGS[name])
+    for missing in (2, 3, 10, len(pixels) // 3):
+        with pytest.raises(Undecodable, match="truncated or damaged"):
+            rendered(pixels[:-missing] + ENDS[end], WANTED)
+
+
+def test_progressive_jpeg_without_its_last_scans_is_refused() -> None:
+    whole = JPEGS["progressive"]
+    starts = [at for at in range(len(whole)) if whole[at : at + 2] == b"\xff\xda"]
+    assert len(starts) > 5
+    for start in starts[1:]:
+        tables = whole.rindex(b"\xff\xc4", 0, start)  # of this scan
+        with pytest.raises(Undecodable):
+            rendered(whole[:tables], WANTED)
+
+
+# Kinds that are not supported
+
+
+def with_frame(marker: int, precision: int = 8) -> bytes:
+    file = bytearray(JPEGS["baseline"])
+    at = file.index(b"\xff\xc0")
+    file[at + 1], file[at + 4] = marker, precision
+    return bytes(file)
+
+
+@pytest.mark.parametrize(
+    ("original", "name"),
+    [
+        (with_frame(0xC3), "Lossless JPEG"),
+        (with_frame(0xC3, 12), "Lossless 12-bit JPEG"),
+        (with_frame(0xC3, 16), "Lossless 16-bit JPEG"),
+        (with_frame(0xC1, 12), "12-bit JPEG"),
+        (with_frame(0xC2, 12), "12-bit JPEG"),
+        (with_frame(0xC5), "Hierarchical JPEG"),
+    ],
+)
+def test_rare_jpeg_is_named(original: bytes, name: str) -> None:
+    message = f"^{name} is not supported. Export it as an ordinary 8-bit JPEG.$"
+    with on_disk(original) as path, pytest.raises(Undecodable, match=message):
+        inspect(path, LIMITS)
+
+
+def test_apples_png_is_named() -> None:
+    whole = PNGS["8 bits"]
+    apple = whole[:8] + chunk(b"CgBI", struct.pack(">I", 0x50002002)) + whole[8:]
+
+    with on_disk(apple) as path, pytest.raises(Undecodable, match="Apple's CgBI form of PNG"):
+        inspect(path, LIMITS)
