@@ -28,6 +28,14 @@ def unpremultiply(image: Image.Image) -> Image.Image:
     return image.convert(image.mode.upper()) if image.mode in _PREMULTIPLIED.values() else image
 
 
+def clear_hidden_colors(image: Image.Image) -> Image.Image:
+    """Makes fully transparent pixels of a LA or RGBA image black: their colours are private, and only add bytes."""
+    if image.mode not in _PREMULTIPLIED:
+        return image
+    visible = image.getchannel("A").point([0] + [255] * 255)
+    return Image.composite(image, Image.new(image.mode, image.size), visible)
+
+
 def is_transparent(image: Image.Image) -> bool:
     """Whether any pixel of a LA, La, RGBA or RGBa image is not opaque. False for images without alpha."""
     return image.getbands()[-1] in ("A", "a") and image.getchannel(len(image.getbands()) - 1).getextrema() != (255, 255)

@@ -10,6 +10,7 @@ from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
 from proxy.imaging.deep import DeepSamples, is_deep, split_profile
+from proxy.imaging.exif import true_exif
 from proxy.imaging.jpeg_end import decode_without_end
 from proxy.imaging.limits import Limits, open_image
 from proxy.imaging.metadata import Source, metadata_blocks
@@ -63,12 +64,9 @@ class Original:
         transpose = _TRANSPOSE.get(self.orientation)
         return image if transpose is None else image.transpose(transpose)
 
-    def exif_bytes(self) -> bytes | None:
-        """Returns the EXIF without its orientation; None if it is empty or cannot be written."""
-        try:
-            return self.exif.tobytes() if len(self.exif) else None
-        except Exception:  # hostile values make the writer raise anything
-            return None
+    def exif_bytes(self, width: int = 0, height: int = 0) -> bytes | None:
+        """Returns the EXIF as it is true of a variant of these sides; None if it is empty or cannot be written."""
+        return true_exif(self.exif, width, height)
 
 
 def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:
@@ -96,7 +94,8 @@ def read_exif(image: Image.Image, path: OriginalFile) -> tuple[Image.Exif, int]:
     if image.format == "PNG" and (chunk := _find_exif_chunk(path)):
         image.info["exif"] = b"Exif\0\0" + chunk
     try:
-        exif = Image.Image.getexif(image)  # PngImageFile.getexif would decode the pixels to reach a later chunk
+        exif = Image.Exif()  # Image.getexif would take an orientation from XMP, which viewers do not
+        exif.load(image.info.get("exif", b""))
         orientation = exif.pop(_ORIENTATION, 1)
     except Exception:  # hostile bytes make the parser raise anything
         return Image.Exif(), 1
@@ -131,6 +130,8 @@ def _decode_pixels(
         factor = reduction_factor(image.size, tier)
         if image.format == "PNG":
             return vips.decode_png(_png(image).getvalue(), factor), (1 / factor, 1 / factor)
+        if image.mode == "RGBA":
+            return vips.decode_transparent_webp(path, factor), (1 / factor, 1 / factor)
         pixels = vips.decode_webp(path, decode_scale(image.size, tier))
         return pixels, (pixels.width / width, pixels.height / height)
     needed = decode_size(image.size, tier)

@@ -3,7 +3,7 @@
     open_image     checks the header against the limits                       (limits)
     decode         EXIF; pixels at a reduced scale, in plain channels         (decode, vips, alpha)
     resize         one Lanczos pass over the visible part, alpha premultiplied
-    to_srgb, drop_redundant_channels, turn_upright: on the small image, where they are cheap
+    to_srgb, drop_redundant_channels, clear_hidden_colors, turn_upright: on the small image, where they are cheap
     encode         at a fixed quality, or at one that is searched for         (encode, auto_quality)
 
 One variant and all variants take the same steps, so a warmed-up variant and a requested one have the same bytes.
@@ -17,7 +17,7 @@ from time import perf_counter
 from PIL import Image
 
 from proxy.imaging import vips
-from proxy.imaging.alpha import drop_redundant_channels, premultiply, unpremultiply
+from proxy.imaging.alpha import clear_hidden_colors, drop_redundant_channels, premultiply, unpremultiply
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.encode import encode
@@ -68,7 +68,7 @@ def render(
             with timed(timings, "resize"):
                 image = resize(original, target)
         with timed(timings, "encode"):
-            exif = original.exif_bytes() if target.keep_exif else None
+            exif = original.exif_bytes(*image.size) if target.keep_exif else None
             body, measured = encode_target(image, target, exif)
         yield Rendered(index, body, image.width, image.height, timings, measured)
 
@@ -81,7 +81,7 @@ def resize(original: Original, target: Target) -> Image.Image:
     left, top, right, bottom = placement.box
     box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))
     small = _lanczos(pixels, placement.width, placement.height, box)
-    small = drop_redundant_channels(to_srgb(unpremultiply(small), original.profile))
+    small = clear_hidden_colors(drop_redundant_channels(to_srgb(unpremultiply(small), original.profile)))
     return original.turn_upright(small)
 
 
@@ -97,7 +97,7 @@ def encode_target(image: Image.Image, target: Target, exif: bytes | None) -> tup
 
 def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Image:
     if pixels.size == (width, height) and box == (0.0, 0.0, float(width), float(height)):
-        return pixels  # unchanged, including the colours of transparent pixels
+        return pixels
     pixels = premultiply(pixels)
     resized = vips.resize(pixels, width, height, box)
     if resized is None:

@@ -73,18 +73,32 @@ def _shrink(image: Any, factor: int) -> Image.Image:
     mode = _MODES[image.bands]
     if factor == 1:
         return _to_pillow(image, mode)
+    # 16 bits, because `shrink` truncates: 8-bit images would darken. Floats need twice the memory and time.
     if mode.endswith("A"):
-        image, mode = image.premultiply(), mode.replace("A", "a")
-    # 16 bits, because `shrink` truncates: 8-bit images would darken. Floats need twice the memory.
+        alpha = image[image.bands - 1]
+        products = image[: image.bands - 1].bandjoin(255) * alpha
+        return _to_pillow(
+            (products.shrink(factor, factor, ceil=True) / 255).rint().cast("uchar"), mode.replace("A", "a")
+        )
     means = (image * 256).cast("ushort").shrink(factor, factor, ceil=True)
     return _to_pillow((means / 256).rint().cast("uchar"), mode)
 
 
 def decode_webp(path: OriginalFile, scale: float) -> Image.Image:
-    """Decodes the WebP at `path` to RGB or RGBA, scaled by libwebp meanwhile. Raises Undecodable."""
+    """Decodes the opaque WebP at `path` to RGB, scaled by libwebp meanwhile. Raises Undecodable."""
     with _translate_errors(), _source(path) as source:
         image = _library().Image.webpload_source(source, access="sequential", fail_on="error", scale=scale)
         return _to_pillow(image, _MODES[image.bands])
+
+
+def decode_transparent_webp(path: OriginalFile, factor: int) -> Image.Image:
+    """Decodes the WebP at `path`, averaging each square of `factor` pixels (premultiplied). Raises Undecodable.
+
+    libwebp's own scaling does not premultiply: hidden black would darken the edges.
+    """
+    with _translate_errors(), _source(path) as source:
+        image = _library().Image.webpload_source(source, access="sequential", fail_on="error")
+        return _shrink(image, factor)
 
 
 def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image | None:

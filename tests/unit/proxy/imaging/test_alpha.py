@@ -1,5 +1,7 @@
 """Pixel layouts: bit depths, palettes, colour keys, grey and alpha."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -232,6 +234,35 @@ def test_alpha_with_one_transparent_pixel_is_kept() -> None:
     assert picture(png(image), SMALL).tobytes() == image.tobytes()
 
 
+@pytest.mark.heavy
+@pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.parametrize("side", [150, 400, 800, 1500])
+def test_hidden_black_in_webp_darkens_no_edge_at_any_scale(side: int, lossless: bool) -> None:
+    white = disc((255, 255, 255), 2000)
+    original = webp(white, lossless=lossless, quality=95)
+
+    image = picture(original, target(side, side, background="#ffffff"))
+
+    canvas = Image.new("RGBA", image.size, "white")
+    canvas.alpha_composite(image.convert("RGBA"))
+    assert pixels(canvas).min() >= 250
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+@pytest.mark.parametrize("write", [png, webp])
+@pytest.mark.parametrize("side", [100, 150, 200])
+def test_colours_of_transparent_pixels_are_gone_at_every_size(
+    side: int, write: Callable[..., bytes], mode: str
+) -> None:
+    image = Image.new("RGBA", (150, 150), (99, 99, 99, 255))
+    image.paste((77, 77, 77, 0), (0, 0, 75, 150))
+
+    shown = decoded(rendered(write(image.convert(mode)), target(side, side))[0])
+
+    assert shown.convert("RGBA").getpixel((10, 50)) == (0, 0, 0, 0)
+    assert shown.convert("RGBA").getpixel((side - 10, 50)) == (99, 99, 99, 255)
+
+
 # Grey
 
 
@@ -267,4 +298,6 @@ def test_grey_with_alpha_keeps_both() -> None:
     image = decoded(rendered(png(grey), SMALL)[0])
 
     assert image.mode == "LA"
-    assert image.tobytes() == grey.tobytes()
+    assert image.getchannel("A").tobytes() == grey.getchannel("A").tobytes()
+    visible = pixels(grey, "LA")[..., 1] > 0
+    assert (pixels(image, "LA")[visible] == pixels(grey, "LA")[visible]).all()

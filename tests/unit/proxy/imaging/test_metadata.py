@@ -5,7 +5,7 @@ import struct
 import pytest
 from PIL import ExifTags
 
-from proxy.model import Format
+from proxy.model import Fit, Format
 from tests.camera import COMMENT, GPS_DATE, SERIAL_NUMBER, XMP, camera_exif, camera_jpeg
 from tests.icc_profiles import DISPLAY_P3
 from tests.photographs import photograph
@@ -168,3 +168,52 @@ def test_keeping_exif_adds_none_to_an_image_without_it() -> None:
     image = png(COFFEE)
 
     assert rendered(image, target(150, 150, keep_exif=True)) == rendered(image, target(150, 150))
+
+
+@pytest.mark.parametrize("format", Format)
+def test_kept_exif_is_true_of_the_variant(format: Format) -> None:
+    exif = camera_exif(6)
+    exif[ExifTags.Base.ImageWidth], exif[ExifTags.Base.ImageLength] = 180, 120
+    exif[ExifTags.Base.WhitePoint] = (0.3127, 0.329)
+    exif[ExifTags.Base.PrimaryChromaticities] = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+    exif[ExifTags.Base.YCbCrCoefficients] = (0.299, 0.587, 0.114)
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.BodySerialNumber: SERIAL_NUMBER,
+        ExifTags.Base.ISOSpeedRatings: 400,
+        ExifTags.Base.ColorSpace: 65535,
+        ExifTags.Base.Gamma: 2.2,
+        ExifTags.Base.ExifImageWidth: 180,
+        ExifTags.Base.ExifImageHeight: 120,
+        ExifTags.Base.SubjectLocation: (90, 60),
+        ExifTags.IFD.Interop: {ExifTags.Interop.InteropIndex: "R03"},
+    }
+    original = jpeg(COFFEE, exif=exif, icc_profile=DISPLAY_P3)
+
+    (file,) = rendered(original, target(100, None, format, fit=Fit.INSIDE, keep_exif=True))
+
+    kept = decoded(file).getexif()
+    directory = kept.get_ifd(ExifTags.IFD.Exif)
+    assert kept[ExifTags.Base.Make] == "Darkroom"
+    assert set(kept) == {ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo}
+    assert directory == {
+        ExifTags.Base.BodySerialNumber: SERIAL_NUMBER,
+        ExifTags.Base.ISOSpeedRatings: 400,
+        ExifTags.Base.ColorSpace: 1,
+        ExifTags.Base.ExifImageWidth: 100,
+        ExifTags.Base.ExifImageHeight: 150,
+    }
+    assert b"R03" not in file
+
+
+def test_kept_exif_has_no_thumbnail() -> None:
+    thumbnail = jpeg(COFFEE.resize((16, 16)))
+    make = struct.pack(">HHI4s", ExifTags.Base.Make, 2, 4, b"Cam\0")
+    entries = [struct.pack(">HHII", tag, 4, 1, value) for tag, value in ((0x201, 56), (0x202, len(thumbnail)))]
+    first = b"\0\1" + make + struct.pack(">I", 26)
+    exif = b"Exif\0\0MM\0\x2a\0\0\0\x08" + first + (b"\0\2" + b"".join(entries) + bytes(4)) + thumbnail
+
+    (file,) = rendered(jpeg(COFFEE, exif=exif), target(100, 100, Format.JPG, keep_exif=True))
+
+    assert decoded(file).getexif()[ExifTags.Base.Make] == "Cam"
+    assert not decoded(file).getexif().get_ifd(ExifTags.IFD.IFD1)
+    assert file.count(b"\xff\xd8\xff") == 1

@@ -1,13 +1,15 @@
 """EXIF orientation: every rendering is upright."""
 
+from collections.abc import Callable
+
 import pytest
 from PIL import Image
 
 from proxy.imaging.target import Target
 from proxy.model import Fit
-from tests.camera import camera_jpeg, exif_with_text_orientation, oriented
+from tests.camera import camera_exif, camera_jpeg, exif_with_text_orientation, oriented
 from tests.photographs import photograph
-from tests.pictures import jpeg, png
+from tests.pictures import chunk, jpeg, png, webp
 from tests.unit.proxy.imaging.reference import SCALED, covered, picture, psnr, target
 
 ALIKE = 40  # dB: less than a JPEG of quality 97 in a turned orientation keeps
@@ -93,3 +95,27 @@ def test_text_orientation_is_ignored() -> None:
 )
 def test_broken_exif_is_ignored(exif: bytes) -> None:
     assert picture(jpeg(UPRIGHT, exif=exif), WIDE).tobytes() == picture(jpeg(UPRIGHT), WIDE).tobytes()
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.promise("A10")
+@pytest.mark.parametrize("exif", [Image.Exif(), camera_exif(1)], ids=["no EXIF", "EXIF of 1"])
+@pytest.mark.parametrize("write", [jpeg, webp])
+def test_orientation_in_xmp_is_ignored(write: Callable[..., bytes], exif: Image.Exif) -> None:
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+
+    turned = write(UPRIGHT, xmp=xmp, exif=exif)
+
+    assert b"Orientation" in turned
+    assert picture(turned, WIDE).tobytes() == picture(write(UPRIGHT), WIDE).tobytes()
+
+
+@pytest.mark.usefixtures("decoder")
+def test_orientation_in_a_pngs_xmp_is_ignored_and_in_its_old_exif_text_applied() -> None:
+    plain = png(UPRIGHT)
+    xmp = chunk(b"iTXt", b'XML:com.adobe.xmp\0\0\0\0\0<x tiff:Orientation="6"/>')
+    exif = camera_exif(6).tobytes()
+    text = chunk(b"tEXt", b"Raw profile type exif\0\nexif\n%8d\n" % len(exif) + exif.hex().encode())
+
+    assert picture(plain[:33] + xmp + plain[33:], WIDE).tobytes() == picture(plain, WIDE).tobytes()
+    assert picture(plain[:33] + text + plain[33:], INSIDE).size == picture(plain, INSIDE).size[::-1]
