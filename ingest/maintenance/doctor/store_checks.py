@@ -27,8 +27,8 @@ def _variant() -> str:
 
 @asynccontextmanager
 async def _stored(store: ObjectStore, key: str) -> AsyncIterator[None]:
-    await store.put(key, _BODY, content_type=_TYPE, metadata=_METADATA)
-    try:
+    try:  # a put that is interrupted may have stored it
+        await store.put(key, _BODY, content_type=_TYPE, metadata=_METADATA)
         yield
     except ObjectNotFound as error:
         raise StoreUnavailable(
