@@ -26,7 +26,7 @@ class Judge:
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
         self._pool = RenderPool(
-            Limits(100, 10_000), processes=1, memory_mb=1024, process_mb=1024, timeout=20, max_waiting=1
+            Limits(100, 10_000), processes=1, memory_mb=1024, process_mb=1024, timeout=20, max_waiting=1, recycle=10_000
         )
         self._runner.run(self._pool.start())
 

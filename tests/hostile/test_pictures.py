@@ -75,7 +75,7 @@ async def test_files_of_odd_structure_are_judged_correctly(tmp_path: Path) -> No
     report = await behaves(tmp_path, (case for case in corpus() if case.kind in CONTAINERS))
 
     assert report.kinds.keys() == CONTAINERS
-    assert report.outcomes["accepted"] > 50
+    assert report.outcomes["accepted"] > 40
 
 
 @pytest.mark.promise("A1", "A2", "A4", "A5", "A11", "B8")
