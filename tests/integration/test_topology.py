@@ -23,16 +23,15 @@ SIZES = "[sizes.small]\nwidth = 24\n[sizes.large]\nwidth = 48\n"
 
 def test_identity_of_compose_needs_no_rights_of_an_administrator(tmp_path: Path, seaweedfs: SeaweedServer) -> None:
     seaweedfs.create_bucket("darkroom")  # of the compose file
-    done = darkroom(
-        tmp_path,
-        "doctor",
-        "--json",
-        S3_BUCKET="darkroom",
-        S3_ENDPOINT_URL=seaweedfs.endpoint_url,
-        AWS_REGION="us-east-1",
-        AWS_ACCESS_KEY_ID=seaweedfs.limited_key_id,
-        AWS_SECRET_ACCESS_KEY=seaweedfs.limited_secret,
-    )
+    settings = {
+        "S3_BUCKET": "darkroom",
+        "S3_ENDPOINT_URL": seaweedfs.endpoint_url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": seaweedfs.limited_key_id,
+        "AWS_SECRET_ACCESS_KEY": seaweedfs.limited_secret,
+    }
+    assert darkroom(tmp_path, "migrate", **settings).returncode == 0
+    done = darkroom(tmp_path, "doctor", "--json", **settings)
 
     verdicts = {each["name"]: each["verdict"] for each in json.loads(done.stdout)}
     for name in ("object store", "listing", "conditional writes", "installation"):
