@@ -29,13 +29,15 @@ class PgBouncerServer(Server):
 
     def start(self) -> None:
         target = self._target
-        (self._folder / "pgbouncer.ini").write_text(
+        file = self._folder / "pgbouncer.ini"
+        file.write_text(
             "[databases]\n"
             f"* = host={target.host} port={target.port} user={target.username} password={target.password}\n"
             "[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {self._port}\nunix_socket_dir =\n"
             "auth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
         )
+        file.chmod(0o644)  # whatever the umask; only its owner can enter the folder
         program = find("pgbouncer")
         assert program, "pgbouncer is not installed: apt-get install pgbouncer"
         self._launch([program, "pgbouncer.ini"], self._failure, **self._account)
