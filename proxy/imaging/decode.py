@@ -11,6 +11,7 @@ from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
 from proxy.imaging.deep import DeepSamples, is_deep, split_profile
 from proxy.imaging.exif import true_exif
+from proxy.imaging.header import read_header
 from proxy.imaging.jpeg_end import decode_without_end
 from proxy.imaging.limits import Limits, open_image
 from proxy.imaging.metadata import Source, metadata_blocks
@@ -130,7 +131,8 @@ def _decode_pixels(
         factor = reduction_factor(image.size, tier)
         if image.format == "PNG":
             return vips.decode_png(_png(image).getvalue(), factor), (1 / factor, 1 / factor)
-        if image.mode == "RGBA":
+        header = read_header(path)
+        if header and header.is_decoded_whole:
             return vips.decode_transparent_webp(path, factor), (1 / factor, 1 / factor)
         pixels = vips.decode_webp(path, decode_scale(image.size, tier))
         return pixels, (pixels.width / width, pixels.height / height)

@@ -35,6 +35,10 @@ _PNG_COLORS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey alpha", 6: "alpha"}
 _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
 
+WHOLE = 25_000_000
+"""Pixels of the largest lossy WebP with alpha that is decoded whole: 450 MB, and 0.7 s of processor time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """`kind` decides how the file is decoded (see `memory_estimate.PILLOW`); sides are pixels in stored orientation.
@@ -53,6 +57,15 @@ class Header:
     def has_alpha(self) -> bool:
         """Whether the decoded pixels have, or may have, an alpha channel."""
         return self.kind.endswith(("key", "alpha", "alpha16"))
+
+    @property
+    def is_decoded_whole(self) -> bool:
+        """Whether libvips decodes this WebP whole and averages premultiplied pixels.
+
+        libwebp scales meanwhile, but does not premultiply lossy images: hidden black darkens their edges. Whole images
+        need 18 bytes a pixel, so from `WHOLE` pixels on libwebp scales them all the same.
+        """
+        return self.kind == "webp lossy alpha" and self.width * self.height <= WHOLE
 
 
 _RARE_JPEG = {

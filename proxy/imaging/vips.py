@@ -85,16 +85,16 @@ def _shrink(image: Any, factor: int) -> Image.Image:
 
 
 def decode_webp(path: OriginalFile, scale: float) -> Image.Image:
-    """Decodes the opaque WebP at `path` to RGB, scaled by libwebp meanwhile. Raises Undecodable."""
+    """Decodes the opaque or lossless WebP at `path`, scaled by libwebp meanwhile. Raises Undecodable."""
     with _translate_errors(), _source(path) as source:
         image = _library().Image.webpload_source(source, access="sequential", fail_on="error", scale=scale)
         return _to_pillow(image, _MODES[image.bands])
 
 
 def decode_transparent_webp(path: OriginalFile, factor: int) -> Image.Image:
-    """Decodes the WebP at `path`, averaging each square of `factor` pixels (premultiplied). Raises Undecodable.
+    """Decodes the lossy WebP at `path`, averaging each square of `factor` pixels (premultiplied). Raises Undecodable.
 
-    libwebp's own scaling does not premultiply: hidden black would darken the edges.
+    libwebp premultiplies when it scales lossless images, but not lossy ones: hidden black would darken the edges.
     """
     with _translate_errors(), _source(path) as source:
         image = _library().Image.webpload_source(source, access="sequential", fail_on="error")

@@ -96,14 +96,17 @@ LIBVIPS = {
     **dict.fromkeys(("png bitmap key", "png grey key", "png grey alpha"), BandedRate(9, 420, interlaced=2, file=2)),
     **dict.fromkeys(("png palette", "png rgb"), BandedRate(7.5, 780, interlaced=3, file=2)),
     **dict.fromkeys(("png palette key", "png rgb key", "png alpha"), BandedRate(10, 1080, interlaced=4, file=2)),
-    # WebP: libwebp scales opaque lossy images row by row, but holds all of lossless ones. Those with alpha are decoded
-    # whole, and then reduced. The file counts twice: Pillow reads it for its header, and libvips maps it.
+    # WebP: libwebp scales opaque lossy images row by row, but holds all of lossless ones. Lossy ones with alpha are
+    # decoded whole, and then reduced. The file counts twice: Pillow reads it for its header, and libvips maps it.
     "webp lossy": BandedRate(14, 2500, file=2),
-    "webp lossy alpha": BandedRate(14, 1500, stored=9, file=2),
+    "webp lossy alpha": BandedRate(14, 1500, stored=18, file=2),
     "webp lossless": BandedRate(14, 1500, stored=4, file=2),
-    "webp lossless alpha": BandedRate(14, 1500, stored=13, file=2),
+    "webp lossless alpha": BandedRate(14, 1500, stored=4, file=2),
 }
 """Only the kinds that libvips decodes."""
+
+_SCALED = BandedRate(14, 2500, stored=2, file=2)
+"""A lossy WebP with alpha that libwebp scales."""
 
 ENCODERS = {Format.JPG: (15, 15), Format.PNG: (15, 15), Format.WEBP: (25, 55), Format.AVIF: (39, 44)}
 """Bytes for each pixel of a variant during conversion and encoding: without alpha, with alpha. WebP needs the most for
@@ -146,7 +149,9 @@ def _decoding_bytes(header: Header, file_bytes: int, tier: int, *, by_vips: bool
     size = header.width, header.height
     stored, pixels = header.width * header.height, _decoded_pixels(header, tier, by_vips=by_vips)
     if by_vips and (banded := LIBVIPS.get(header.kind)):
-        factor = reduction_factor(size, tier) if header.kind.startswith("png") or header.has_alpha else 1
+        if header.kind == "webp lossy alpha" and not header.is_decoded_whole:
+            banded = _SCALED
+        factor = reduction_factor(size, tier) if header.kind.startswith("png") or header.is_decoded_whole else 1
         whole = banded.stored + (banded.interlaced if header.interlaced else 0)
         return banded.pixel * pixels + banded.row * factor * header.width + whole * stored + banded.file * file_bytes
     rate = PILLOW[header.kind]
@@ -174,7 +179,7 @@ def decoded_size(header: Header, tier: int, *, by_vips: bool) -> tuple[int, int]
         needed = decode_size(size, tier)
         least = min(header.width // needed[0], header.height // needed[1])
         factor: float = max(each for each in (1, 2, 4, 8) if each <= max(1, least))
-    elif by_vips and header.kind in ("webp lossy", "webp lossless"):
+    elif by_vips and header.kind in LIBVIPS and header.kind.startswith("webp") and not header.is_decoded_whole:
         factor = 1 / decode_scale(size, tier)
     else:
         factor = reduction_factor(size, tier)

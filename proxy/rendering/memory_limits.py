@@ -18,8 +18,14 @@ UNTOUCHED = 64 << 20
 """Bytes that are mapped and hardly touched: the stacks of libvips' threads (up to 40 MB), and the reserve of numpy's
 linear algebra (27 MB). They use no memory, but the kernel counts them."""
 
-ENVIRONMENT = {"PILLOW_BLOCK_SIZE": "64m", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-"""The whole environment of a render worker. glibc maps each block of 32 MB and more by itself, so that large images
+ENVIRONMENT = {
+    "PILLOW_BLOCK_SIZE": "64m",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
+    "VIPS_DISC_THRESHOLD": "64g",
+}
+"""The whole environment of a render worker. libvips would put images of more than 100 MB into a file, which the lock
+forbids and the memory estimate does not count. glibc maps each block of 32 MB and more by itself, so that large images
 leave no holes. With an arena for each of libvips' threads an idle worker held up to 128 MB, with a single arena 62.
 numpy's linear algebra, which is not used, would reserve 40 MB for each processor."""
 

@@ -281,3 +281,16 @@ def test_random_bytes_never_raise(tmp_path: Path, signature: bytes, rest: bytes)
     found = header(tmp_path, signature + rest)
 
     assert found is None or (found.width > 0 and found.height > 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "is_whole"),
+    [
+        ("webp lossy alpha", 5000, True),
+        ("webp lossy alpha", 5001, False),
+        ("webp lossless alpha", 100, False),
+        ("webp lossy", 100, False),
+    ],
+)
+def test_only_lossy_webp_with_alpha_up_to_25_megapixels_is_decoded_whole(kind: str, width: int, is_whole: bool) -> None:
+    assert Header(kind, width, 5000).is_decoded_whole is is_whole
