@@ -210,15 +210,18 @@ class RenderWorker:
 
     async def stop(self) -> None:
         """Kills the process and returns when it has ended and its last words are logged."""
-        if self.has_died:  # a signal now would hide the reason of its death
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_EXIT_TIMEOUT):
-                    await self._process.wait()
-        self.kill()
-        await self._process.wait()
-        await asyncio.wait([self._log], timeout=_EXIT_TIMEOUT)
-        self._log.cancel()
-        self._output.close()
+        try:
+            if self.has_died:  # a signal now would hide the reason of its death
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_EXIT_TIMEOUT):
+                        await self._process.wait()
+            self.kill()
+            await self._process.wait()
+            await asyncio.wait([self._log], timeout=_EXIT_TIMEOUT)
+        finally:  # also if the caller is cancelled
+            self.kill()
+            self._log.cancel()
+            self._output.close()
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
