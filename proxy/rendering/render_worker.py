@@ -127,7 +127,12 @@ class RenderWorker:
         connection.setblocking(False)
         printed.setblocking(False)
         stream = await asyncio.open_unix_connection(sock=connection, limit=answers.MAX_LINE)
-        output = await asyncio.open_unix_connection(sock=printed, limit=_MAX_PRINTED)
+        try:
+            output = await asyncio.open_unix_connection(sock=printed, limit=_MAX_PRINTED)
+        except BaseException:  # the caller is cancelled
+            stream[1].close()
+            process.kill()
+            raise
         worker = cls(process, connection=connection, answers=stream, output=output, limits=limits, timeout=timeout)
         try:
             await worker._wait_until_ready(sandbox)
