@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from ingest.catalog.repository import JobRepository, UploadRow
+from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_rows import UploadRow
 from proxy.keys import VARIANTS_PREFIX
 from proxy.model import Sizes, UploadId, Variant, parse_upload_id
 from proxy.storage.object_store import ObjectInfo, ObjectStore

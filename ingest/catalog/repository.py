@@ -5,16 +5,18 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ingest.catalog import idempotency_keys
 from ingest.catalog.cursors import encode_cursor, parse_cursor
 from ingest.catalog.database import Database, now
 from ingest.catalog.job_counts import count_jobs
+from ingest.catalog.job_moves import move_values
 from ingest.catalog.queries import is_due, is_silent, job_columns, joined, position, touched, unfinished
-from ingest.catalog.row_mapping import alpha_of, to_job, to_upload
+from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
+from ingest.catalog.upload_rows import UploadRow, read_rows
 from ingest.idempotency_key import IdempotencyKey
 from ingest.records import (
     NO_TRACE,
@@ -32,21 +34,6 @@ from proxy.model import UploadId
 
 PAGE = 500
 """Jobs on a page of `find_stalled`."""
-_BATCH = 1000  # rows for a query that reads all uploads
-
-
-@dataclass(frozen=True, slots=True)
-class UploadRow:
-    """The columns that commands need when they go through all uploads.
-
-    `is_accepted`: False for an upload in progress, or one that died. `alpha`: as in `Upload`.
-    """
-
-    upload_id: UploadId
-    created_at: datetime
-    status: JobStatus
-    is_accepted: bool
-    alpha: bool | None
 
 
 class _AlreadyAccepted(Exception):
@@ -186,29 +173,8 @@ class JobRepository:
         Holds one batch in memory. Costs some 10 µs for each upload, and a query for each 1,000. Uploads that begin or
         end meanwhile may or may not be included.
         """
-        query = (
-            select(
-                upload_jobs.c.upload_id,
-                upload_jobs.c.created_at,
-                upload_jobs.c.status,
-                images.c.upload_id.is_not(None).label("is_accepted"),
-                images.c.format,
-                images.c.alpha,
-            )
-            .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
-            .order_by(upload_jobs.c.upload_id)
-            .limit(_BATCH)
-        )
-        page = query if start is None else query.where(upload_jobs.c.upload_id >= start)
-        while True:
-            async with self._database.transaction() as connection:
-                batch = (await connection.execute(page)).all()
-            for row in batch:
-                status = JobStatus(row.status)
-                yield UploadRow(UploadId(row.upload_id), row.created_at, status, row.is_accepted, alpha_of(row))
-            if len(batch) < _BATCH:
-                return
-            page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)
+        async for row in read_rows(self._database, start):
+            yield row
 
     async def count(self) -> dict[JobStatus, int]:
         """Counts accepted uploads by job status, at a cost that does not grow.
@@ -283,13 +249,7 @@ class JobRepository:
         if to not in TRANSITIONS[expect]:
             raise ValueError(f"no transition from {expect} to {to}")
         begins = to is JobStatus.PROCESSING
-        values: dict[str, Any] = {"status": to, "error": error, "worker": worker if begins else None} | touched()
-        values["retry_at"] = None if retry_in is None else SecondsAgo(-retry_in)
-        if begins:
-            values["attempts"] = 1 if expect.has_ended else upload_jobs.c.attempts + 1
-        elif to is JobStatus.PENDING and retry_in is None:
-            # An earlier version claims without counting.
-            values["attempts"] = case((upload_jobs.c.attempts > 0, upload_jobs.c.attempts - 1), else_=0)
+        values = move_values(expect, to, error=error, worker=worker, retry_in=retry_in)
         if progress is not None:
             values["progress"] = progress
         return await self._update(upload_id, expect, None if begins else worker, values)

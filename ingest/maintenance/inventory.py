@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ingest.catalog.repository import JobRepository, UploadRow
+from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_rows import UploadRow
 from proxy.keys import ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
 from proxy.model import UploadId, parse_upload_id
 from proxy.storage.object_store import ObjectInfo, ObjectStore

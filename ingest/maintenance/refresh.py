@@ -7,7 +7,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from ingest.catalog.repository import JobRepository, UploadRow
+from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_rows import UploadRow
 from ingest.failures import Failures
 from ingest.jobs.for_each import for_each
 from ingest.maintenance.pending_invalidation import PendingInvalidation

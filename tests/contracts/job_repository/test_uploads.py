@@ -163,7 +163,7 @@ class TestForTheGarbageCollector:
     async def test_rows_yields_every_upload_in_the_order_of_ids_over_several_batches(
         self, repository: JobRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ingest.catalog.repository._BATCH", 3)
+        monkeypatch.setattr("ingest.catalog.upload_rows._BATCH", 3)
         accepted = [await accept_upload(repository) for _ in range(6)]
         begun = new_upload_id()
         await repository.begin(begun)
@@ -180,7 +180,7 @@ class TestForTheGarbageCollector:
     async def test_rows_from_a_start_include_it(
         self, repository: JobRepository, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("ingest.catalog.repository._BATCH", 2)
+        monkeypatch.setattr("ingest.catalog.upload_rows._BATCH", 2)
         uploads = sorted([await accept_upload(repository) for _ in range(6)])
         begun = new_upload_id()
         await repository.begin(begun)

@@ -25,7 +25,7 @@ async def found(store: MemoryStore, repository: JobRepository, start: UploadId |
 async def test_each_upload_comes_once_with_its_variants(
     repository: JobRepository, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
-    monkeypatch.setattr("ingest.catalog.repository._BATCH", batch)
+    monkeypatch.setattr("ingest.catalog.upload_rows._BATCH", batch)
     store = MemoryStore()
     for upload_id in (B, C, E):
         await accept_upload(repository, upload_id=upload_id)

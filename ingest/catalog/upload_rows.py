@@ -1,0 +1,56 @@
+"""Reads a short row of every upload, for commands that go through all of them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+
+from ingest.catalog.database import Database
+from ingest.catalog.row_mapping import alpha_of
+from ingest.catalog.tables import images, upload_jobs
+from ingest.records import JobStatus
+from proxy.model import UploadId
+
+_BATCH = 1000  # rows of one query
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRow:
+    """The columns that commands need when they go through all uploads.
+
+    `is_accepted`: False for an upload in progress, or one that died. `alpha`: as in `Upload`.
+    """
+
+    upload_id: UploadId
+    created_at: datetime
+    status: JobStatus
+    is_accepted: bool
+    alpha: bool | None
+
+
+async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator[UploadRow]:
+    """See `JobRepository.rows`."""
+    query = (
+        select(
+            upload_jobs.c.upload_id,
+            upload_jobs.c.created_at,
+            upload_jobs.c.status,
+            images.c.upload_id.is_not(None).label("is_accepted"),
+            images.c.format,
+            images.c.alpha,
+        )
+        .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+        .order_by(upload_jobs.c.upload_id)
+        .limit(_BATCH)
+    )
+    page = query if start is None else query.where(upload_jobs.c.upload_id >= start)
+    while True:
+        async with database.transaction() as connection:
+            batch = (await connection.execute(page)).all()
+        for row in batch:
+            status = JobStatus(row.status)
+            yield UploadRow(UploadId(row.upload_id), row.created_at, status, row.is_accepted, alpha_of(row))
+        if len(batch) < _BATCH:
+            return
+        page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)
