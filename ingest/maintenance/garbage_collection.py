@@ -6,7 +6,8 @@ from typing import Any
 
 from ingest.failures import Failures
 from ingest.ingest_services import Access, IngestServices, open_services
-from ingest.maintenance.garbage_collector import MIN_AGE, Collector, Garbage, GarbageKind, Survey
+from ingest.maintenance.garbage_collector import MIN_AGE, Collector, Garbage, GarbageKind
+from ingest.maintenance.garbage_survey import Survey
 from ingest.progress import Progress
 from proxy.settings import Settings
 from proxy.storage.disk import INCOMING

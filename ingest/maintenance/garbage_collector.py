@@ -8,10 +8,7 @@ An original without rows may also mean that the database is not the right one, o
 are moved to the trash, and with too many of them nothing is done at all: `survey` counts before `find` looks again.
 """
 
-import math
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -22,9 +19,10 @@ import anyio.to_thread
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
+from ingest.maintenance.garbage_survey import Survey
 from ingest.maintenance.inventory import Entry, inventory
+from ingest.maintenance.temporary_files import old_files, remove_file
 from ingest.maintenance.trash import Trash
-from proxy.errors import ServiceError
 from proxy.keys import original_key, variants_prefix
 from proxy.model import UploadId
 from proxy.storage.object_store import ObjectStore, exists
@@ -60,65 +58,6 @@ class Garbage:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.name}"
-
-
-@dataclass(slots=True)
-class Survey:
-    """Numbers of uploads. `accepted` have rows, `orphans` have originals but no rows, `missing` rows but no original.
-
-    `others`: other garbage, without temporary files.
-    """
-
-    rows: int = 0
-    accepted: int = 0
-    originals: int = 0
-    orphans: int = 0
-    missing: int = 0
-    others: int = 0
-
-    @property
-    def is_clean(self) -> bool:
-        return not (self.orphans or self.missing or self.others)
-
-    def refusal(self, max_share: float) -> str | None:
-        """Returns why nothing may be removed; None if it may."""
-        if self.orphans > self.most_orphans(max_share):
-            return (
-                f"{self.orphans} of {self.originals} originals in the object store have no row in the database, which "
-                f"has {self.accepted} uploads. {_limit(max_share)} Probably this is another database, or an older "
-                "backup of it: check DATABASE_URL, or rebuild the rows with `darkroom readopt`. If these originals are "
-                f"garbage, run `darkroom gc --max-share {_share(self.orphans, self.originals)}`."
-            )
-        if self.missing > self.most_missing(max_share):
-            return (
-                f"{self.missing} of {self.accepted} uploads in the database have no original in the object store, "
-                f"which has {self.originals} originals. {_limit(max_share)} Probably this is another object store, or "
-                "originals were lost: check S3_BUCKET and DATA_DIR, or restore them. If these uploads were deleted, "
-                f"run `darkroom gc --max-share {_share(self.missing, self.accepted)}`."
-            )
-        return None
-
-    def most_orphans(self, max_share: float) -> int:
-        return _most(max_share, self.originals, is_other_side_empty=self.rows == 0)
-
-    def most_missing(self, max_share: float) -> int:
-        return _most(max_share, self.accepted, is_other_side_empty=self.originals == 0)
-
-
-def _most(max_share: float, total: int, *, is_other_side_empty: bool) -> int:
-    """Returns how many may be removed: a share of `total`, but at least one, because a single crash leaves one.
-
-    With an empty database or store on the other side, not even one.
-    """
-    return max(math.floor(max_share * total + 1e-9), 0 if is_other_side_empty else 1)
-
-
-def _limit(max_share: float) -> str:
-    return f"Nothing was changed, because that is more than GC_MAX_SHARE ({max_share:.0%})."
-
-
-def _share(number: int, total: int) -> str:
-    return f"{math.ceil(100 * number / total) / 100:g}"
 
 
 class Collector:
@@ -171,7 +110,7 @@ class Collector:
 
     async def find_files(self, folder: Path) -> AsyncIterator[Garbage]:
         """Yields old temporary files in one of `folders`. Raises ServiceError."""
-        for path in await anyio.to_thread.run_sync(self._old_files, folder):
+        for path in await anyio.to_thread.run_sync(old_files, folder, self._before):
             yield Garbage(GarbageKind.TEMPORARY, path)
 
     async def find_uploads(self) -> AsyncIterator[Garbage]:
@@ -209,7 +148,7 @@ class Collector:
         StoreUnavailable, CdnUnavailable, CatalogUnavailable or ServiceError.
         """
         if garbage.kind is GarbageKind.TEMPORARY:
-            await anyio.to_thread.run_sync(_remove, Path(garbage.name))
+            await anyio.to_thread.run_sync(remove_file, Path(garbage.name))
             return True
         removers = {
             GarbageKind.ORPHAN: self._remove_orphan,
@@ -272,42 +211,3 @@ class Collector:
 
     async def _has_original(self, upload_id: UploadId) -> bool:
         return await exists(self._store, original_key(upload_id))
-
-    def _old_files(self, folder: Path) -> list[str]:
-        before = self._before.timestamp()
-        with _translating():
-            paths = sorted(folder.iterdir()) if folder.is_dir() else []
-            return [str(path) for path in paths if _modified_at(path) < before]
-
-
-def _modified_at(path: Path) -> float:
-    """Returns the modification time in epoch seconds, infinity for a file that was just removed."""
-    try:
-        return path.lstat().st_mtime
-    except FileNotFoundError:
-        return math.inf
-
-
-def _remove(path: Path) -> None:
-    """Removes a file, or as much of a folder as possible. Raises ServiceError with the first path that stayed."""
-    with _translating(), suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-            try:
-                shutil.rmtree(path)  # raises the reason if something stayed
-            except OSError as error:
-                error.filename = next((each for each in path.rglob("*") if not each.is_dir()), path)
-                raise
-        else:
-            path.unlink()
-
-
-@contextmanager
-def _translating() -> Iterator[None]:
-    """Raises ServiceError for a file or folder that this user may not read or remove."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ServiceError(f"{error.strerror}: {error.filename}. Remove it as its owner.") from error

@@ -10,7 +10,8 @@ from pathlib import Path, PosixPath
 import pytest
 
 from ingest.ingest_errors import CdnUnavailable
-from ingest.maintenance.garbage_collector import Collector, Garbage, GarbageKind, Survey
+from ingest.maintenance.garbage_collector import Collector, Garbage, GarbageKind
+from ingest.maintenance.garbage_survey import Survey
 from ingest.records import JobStatus, Upload
 from proxy.errors import ServiceError, StoreUnavailable
 from proxy.keys import original_key, trash_key, variant_key
