@@ -5,7 +5,7 @@ Without the last, S3 answers 403 instead of 404 for a missing key, so no missing
 `delete_versions` also needs s3:ListBucketVersions and s3:DeleteObjectVersion, `is_versioned` s3:GetBucketVersioning.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
@@ -22,17 +22,16 @@ from proxy.errors import StoreUnavailable
 from proxy.storage.bulkhead import LATE, Bulkhead
 from proxy.storage.files import new_file
 from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
-from proxy.storage.s3_errors import NOT_S3, error_code, translate_errors, unavailable
+from proxy.storage.s3_deletion import S3Deletion
+from proxy.storage.s3_errors import NOT_S3, error_code, translate_errors
 from proxy.telemetry import Metrics
 
 if TYPE_CHECKING:  # stubs, which production does not install
     from types_boto3_s3.type_defs import (
         CopyObjectRequestTypeDef,
-        DeleteObjectRequestTypeDef,
         GetObjectOutputTypeDef,
         HeadObjectOutputTypeDef,
         ListObjectsV2OutputTypeDef,
-        ObjectIdentifierTypeDef,
         PutObjectRequestTypeDef,
     )
 
@@ -47,12 +46,6 @@ hold up reads of stored variants."""
 _SHORT = 4.0  # for variants and heads; below RENDER_TIMEOUT, whose error would hide the cause
 _LONG = 30.0  # for originals, which may be large, and for writes
 _CHUNK = 64 * 1024
-
-_NO_DELETE_OBJECTS = frozenset(
-    {"NotImplemented", "MethodNotAllowed", "MissingContentMD5", "InvalidRequest", "InvalidArgument", "501", "405"}
-)
-"""Answers of servers without DeleteObjects (Google Cloud Storage, JuiceFS) and of those that demand Content-MD5 for it,
-which botocore has replaced by newer checksums."""
 
 
 class S3Store:
@@ -96,13 +89,13 @@ class S3Store:
         self._bucket = bucket
         self._prefix = prefix
         self._page = page
-        self._deletes_many = True
         self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
         if encryption:
             for operation in ("PutObject", "CopyObject"):
                 self._client.meta.events.register(
                     f"before-parameter-build.s3.{operation}", partial(_encrypt, encryption)
                 )
+        self._deletion = S3Deletion(self._client, bucket)
         self._pages = self._client.get_paginator("list_objects_v2")
         metrics = metrics or Metrics()
         self._bulkheads = {kind: Bulkhead(kind, slots, metrics) for kind, slots in _SLOTS.items()}
@@ -183,7 +176,7 @@ class S3Store:
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
             for start in range(0, len(keys), self._page):
-                self._delete([{"Key": self._prefix + key} for key in keys[start : start + self._page]])
+                self._deletion.delete([{"Key": self._prefix + key} for key in keys[start : start + self._page]])
 
         await self._run("deletes", "delete", _LONG, delete)
 
@@ -196,7 +189,7 @@ class S3Store:
                 ):
                     found = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
                     if found:
-                        self._delete([{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found])
+                        self._deletion.delete([{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found])
 
         await self._run("deletes", "delete_versions", _LONG, delete)
 
@@ -237,29 +230,6 @@ class S3Store:
         pages = iter(listing)
         while page := await self._run("reads", "list", _SHORT, lambda: next(pages, None)):
             yield page
-
-    def _delete(self, objects: "Sequence[ObjectIdentifierTypeDef]") -> None:
-        """One key by DeleteObject, which every server has; several by DeleteObjects where the server has it."""
-        if len(objects) > 1 and self._deletes_many:
-            try:
-                answer = self._client.delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
-            except boto.ClientError as error:
-                if error_code(error) not in _NO_DELETE_OBJECTS:
-                    raise
-                self._deletes_many = False
-            else:
-                if errors := answer.get("Errors"):
-                    raise unavailable(errors[0].get("Code", "no code"))
-                return
-        for each in objects:
-            request: DeleteObjectRequestTypeDef = {"Bucket": self._bucket, "Key": each["Key"]}
-            if "VersionId" in each:
-                request["VersionId"] = each["VersionId"]
-            try:
-                self._client.delete_object(**request)
-            except boto.ClientError as error:
-                if error_code(error) != "NoSuchKey":  # Google Cloud Storage, where AWS would answer 204
-                    raise
 
     def _head(self, key: str) -> ObjectInfo:
         with translate_errors():

@@ -8,6 +8,7 @@ from proxy.keys import original_key, variants_prefix
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.object_store import ObjectStore
 from proxy.storage.s3 import S3Store
+from proxy.storage.s3_deletion import S3Deletion
 from tests.contracts.stores import keys
 
 
@@ -39,7 +40,7 @@ async def test_delete_versions_empties_a_versioned_bucket(object_store: S3Store,
     client.create_bucket(Bucket=bucket, **({"CreateBucketConfiguration": region} if region else {}))
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     object_store = copy.copy(object_store)
-    object_store._bucket = bucket
+    object_store._bucket, object_store._deletion = bucket, S3Deletion(client, bucket)
     key, other = original_key(upload_id), original_key(new_upload_id())
     for each in (key, other):
         for body in (b"first", b"second"):
