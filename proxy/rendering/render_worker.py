@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import socket
-import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import FileIO
@@ -13,29 +12,22 @@ from signal import SIGKILL, SIGSYS
 from typing import Literal, TypeVar
 
 import anyio.to_thread
-import structlog
 from pydantic import TypeAdapter
 
 from proxy.errors import DerivationTimeout, RenderFailed
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured, Target
-from proxy.rendering import memory_limits, protocol
+from proxy.rendering import protocol
 from proxy.rendering import worker_answers as answers
-
-log = structlog.get_logger()
+from proxy.rendering.printed_lines import log_printed
+from proxy.rendering.worker_process import StartedProcess, start_process
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes 0.1, but a starved machine may need far longer
 _EXIT_TIMEOUT = 1.0  # seconds
 # A process group of its own, before any import: Ctrl-C in a terminal goes to the server, which finishes its requests.
 # Not a session: Linux may share processors out by session, and niceness counts only within one.
 _PROGRAM = ("-c", "import os; os.setpgrp(); from proxy.rendering.worker_main import main; main()")
-_MAX_PRINTED = 4096
-"""Bytes that are read at a time of what a worker prints, and the lines and characters of it that are logged. A worker
-that prints more in one pause waits, until its deadline ends it."""
-_MAX_LINES, _MAX_LINE = 40, 500
-_PRINT_PAUSE = 1.0  # seconds, after that much
-
 _REASONS = {-SIGKILL: "killed", -SIGSYS: "forbidden"}
 NO_LOCK = (
     "This system cannot lock render processes: it needs Linux on x86-64 or aarch64 with seccomp. Set "
@@ -44,7 +36,6 @@ NO_LOCK = (
 
 _Parsed = TypeVar("_Parsed")
 Sandbox = Literal["required", "auto", "off"]
-Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +58,15 @@ class RenderWorker:
 
     def __init__(
         self,
-        process: asyncio.subprocess.Process,
+        started: StartedProcess,
         *,
-        connection: socket.socket,
-        answers: Stream,
-        output: Stream,
         limits: Limits,
         timeout: float,
     ) -> None:
-        self._process, self._connection = process, connection
-        self._reader, self._writer = answers
-        self._output = output[1]
-        self._log = asyncio.create_task(self._log_output(output[0]))
+        self._process, self._connection = started.process, started.connection
+        self._reader, self._writer = started.answers
+        printed, self._output = started.output
+        self._log = asyncio.create_task(log_printed(printed, started.process.pid))
         self._limits = limits
         self._timeout = timeout
         self.requests = 0
@@ -106,34 +94,8 @@ class RenderWorker:
         whether it can search for qualities, which takes 20 MB.
         """
         options = ["--unlocked"] * (sandbox == "off") + ["--searches"] * searches
-        connection, theirs = socket.socketpair()
-        printed, their_output = socket.socketpair()
-        with theirs, their_output:
-            # -P: never import from the working directory. env: a decoder needs no credentials.
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-P", *program, str(address_space_mb), *options),
-                    stdin=theirs.fileno(),
-                    stdout=their_output.fileno(),
-                    stderr=their_output.fileno(),
-                    env=memory_limits.ENVIRONMENT,
-                )
-            except BaseException as error:
-                connection.close()
-                printed.close()
-                if isinstance(error, OSError):
-                    raise RenderFailed("No render worker could be started. Try again.") from error
-                raise
-        connection.setblocking(False)
-        printed.setblocking(False)
-        stream = await asyncio.open_unix_connection(sock=connection, limit=answers.MAX_LINE)
-        try:
-            output = await asyncio.open_unix_connection(sock=printed, limit=_MAX_PRINTED)
-        except BaseException:  # the caller is cancelled
-            stream[1].close()
-            process.kill()
-            raise
-        worker = cls(process, connection=connection, answers=stream, output=output, limits=limits, timeout=timeout)
+        started = await start_process([*program, str(address_space_mb), *options])
+        worker = cls(started, limits=limits, timeout=timeout)
         try:
             await worker._wait_until_ready(sandbox)
         except BaseException:
@@ -303,18 +265,6 @@ class RenderWorker:
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             self.has_died = True
             raise RenderFailed("The render worker ended: the image crashed it or needs too much memory.") from error
-
-    async def _log_output(self, printed: asyncio.StreamReader) -> None:
-        """Logs what the process prints, line by line, without control characters, a bounded number a second."""
-        with contextlib.suppress(ConnectionError):
-            while text := await printed.read(_MAX_PRINTED):
-                lines = text.decode(errors="replace").splitlines()
-                for line in lines[:_MAX_LINES]:
-                    shown = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
-                    log.warning("render worker printed", process=self.pid, line=shown[:_MAX_LINE])
-                if len(lines) > _MAX_LINES:
-                    log.warning("render worker printed more", process=self.pid, omitted=len(lines) - _MAX_LINES)
-                await asyncio.sleep(_PRINT_PAUSE * max(len(text) / _MAX_PRINTED, len(lines) / _MAX_LINES))
 
 
 def _open(path: Path) -> FileIO:
