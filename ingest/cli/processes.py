@@ -140,6 +140,7 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
 
     from ingest.ingest_services import Access, open_services, refuse_redis_cluster
     from ingest.web.readiness import serve_health
+    from proxy.settings import describe_connections
 
     task = asyncio.current_task()
     assert task is not None
@@ -154,14 +155,16 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
             await services.worker.verify_installation()
             queue = "BullMQ" if settings.redis_url else "database"
             structlog.get_logger().info(
-                "worker started", concurrency=concurrency, queue=queue, **settings.connections()
+                "worker started", concurrency=concurrency, queue=queue, **describe_connections(settings)
             )
             await services.worker.run(concurrency)
 
 
 def _announce(settings: "Settings", host: str, port: int, role: Role) -> None:
     """Says where the server is and what it is connected to: in a log line if LOG_FORMAT is `json`."""
-    connections = settings.connections(database=role is not Role.PROXY)
+    from proxy.settings import describe_connections
+
+    connections = describe_connections(settings, database=role is not Role.PROXY)
     everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
     address = "127.0.0.1" if everywhere else f"[{host}]" if ":" in host else host
     url = f"http://{address}:{port}"

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from pydantic import SecretStr
 from typing_extensions import override
@@ -34,6 +35,15 @@ class ApiKey:
     @override
     def __str__(self) -> str:
         return f"{self.name}:{'+'.join(scope for scope in KeyScope if scope in self.scopes)}:(hidden)"
+
+
+def read_api_keys(value: Any) -> Any:
+    """Parses the keys of a variable, separated by commas or lines, or of a list; leaves the rest to the validation."""
+    if isinstance(value, str):
+        value = [key for part in re.split(r"[,\n]", value) if (key := part.strip())]
+    if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
+        return parse_api_keys(list(value))
+    return value
 
 
 def parse_api_keys(entries: list[str]) -> tuple[ApiKey, ...]:

@@ -1,4 +1,4 @@
-"""Reads the URLs of the database and of Redis before their drivers do.
+"""Reads URLs, those of the database and of Redis before their drivers do.
 
 A driver's error message or traceback may contain a part of a malformed URL, for instance its password. The messages
 here contain none: names of parameters at most.
@@ -8,8 +8,10 @@ import os
 import re
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode
+
+from pydantic import AfterValidator
 
 _URL = re.compile(
     r"(?P<scheme>[a-z0-9+]+)://((?P<user>[^:/?#@\s]*)(:(?P<password>[^/?#@\s]*))?@)?(?P<hosts>[^/?#@\s]*)"
@@ -108,6 +110,19 @@ def check_redis_url(url: str) -> None:
         raise ValueError("give the database after the host as a number, for instance /0")
     tls = parts["scheme"] == "rediss"
     _check_parameters(_parse_query(parts["query"]), {n: v for n, v in _FOR_REDIS.items() if tls or n[:4] != "ssl_"})
+
+
+def parse_base_url(url: str) -> str:
+    """Returns an http URL without its last slashes. Raises ValueError.
+
+    Base URLs are displayed, some publicly, so they must not contain a password.
+    """
+    if not re.fullmatch(r"https?://[^\s\"'<>?#/@]+(/[^\s\"'<>?#]*)?", url):
+        raise ValueError("give an http:// or https:// URL without name, password, query or fragment")
+    return url.rstrip("/")
+
+
+BaseUrl = Annotated[str, AfterValidator(parse_base_url)]
 
 
 def hide_secrets(url: str) -> str:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy import system
 from proxy.model import Sizes
-from proxy.settings.api_keys import ApiKey, parse_api_keys
-from proxy.settings.connection_urls import check_redis_url, hide_secrets, parse_database_url
+from proxy.settings.api_keys import ApiKey, read_api_keys
+from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
 from proxy.settings.sources import DEFAULT_CONFIG
-from proxy.settings.toml_tables import Quality, SizeSettings
+from proxy.settings.store_settings import StoreSettings
+from proxy.settings.toml_tables import Quality, SizeSettings, lack_of_numpy
 
 RENDER_IDLE_MB = 64
 """MiB that an idle render process holds at most. Measured: 17 after its start, up to 50 later."""
@@ -39,7 +40,7 @@ class Needs:
     host: str | None = None
 
 
-class Settings(BaseModel):
+class Settings(StoreSettings):
     """The settings in force. An environment variable has its field's name in capitals; sizes are in the TOML file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -47,32 +48,6 @@ class Settings(BaseModel):
     darkroom_config: Path = Field(
         Path(DEFAULT_CONFIG), description="TOML file of sizes and qualities; it may also hold other settings"
     )
-    data_dir: Path = Field(Path("data"), description="Folder of the embedded object store, SQLite and temporary files")
-    s3_bucket: str | None = Field(
-        None, description="Bucket for originals and variants; files under `DATA_DIR` if unset"
-    )
-    s3_endpoint_url: str | None = Field(None, description="S3 server other than AWS")
-    s3_prefix: str = Field(
-        "",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9!_.*'()-]*/)*$",
-        description="Begins every key, for a bucket shared with others, such as `darkroom/`",
-    )
-    s3_addressing: Literal["path", "virtual"] | None = Field(
-        None, description="`virtual`: the bucket is part of the host name; by default so on AWS alone"
-    )
-    s3_sse: str | None = Field(
-        None,
-        pattern=r"^(AES256|aws:kms(:\S+)?)$",
-        description="Server-side encryption of every object: `AES256`, `aws:kms` or `aws:kms:KEY-ID`",
-    )
-    aws_region: str | None = Field(None, description="Region of the bucket")
-    aws_access_key_id: SecretStr | None = Field(
-        None, description="Access key, set together with its secret; boto3's credential chain if unset"
-    )
-    aws_secret_access_key: SecretStr | None = Field(
-        None, validate_default=True, description="Secret of `AWS_ACCESS_KEY_ID`"
-    )
-    aws_session_token: SecretStr | None = Field(None, description="Token of temporary keys")
     database_url: SecretStr | None = Field(
         None, description="URL of Postgres, as `psql` takes it; SQLite in `DATA_DIR` if unset"
     )
@@ -85,11 +60,11 @@ class Settings(BaseModel):
         pattern=r"^[A-Za-z0-9_{}-]+$",
         description="Begins the queue's keys in Redis: one for each installation that shares a Redis database",
     )
-    cdn_url: str | None = Field(None, description="Base URL of the CDN; every variant's URL begins with it")
+    cdn_url: BaseUrl | None = Field(None, description="Base URL of the CDN; every variant's URL begins with it")
     cdn_distribution_id: str | None = Field(
         None, pattern=r"^[A-Z0-9]+$", description="CloudFront distribution to invalidate after deletions and refreshes"
     )
-    public_url: str | None = Field(
+    public_url: BaseUrl | None = Field(
         None,
         description="Base URL of this service, with the path if it is below one: of `Location` and `statusUrl`, and of "
         "variants without a CDN; plain paths if unset",
@@ -168,7 +143,7 @@ class Settings(BaseModel):
         "console", description="`console` for people, `json` for log collectors"
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
-    otel_exporter_otlp_endpoint: str | None = Field(
+    otel_exporter_otlp_endpoint: BaseUrl | None = Field(
         None, description="Base URL of an OpenTelemetry collector (OTLP/HTTP) for traces; tracing is off if unset"
     )
 
@@ -186,31 +161,7 @@ class Settings(BaseModel):
     @field_validator("api_keys", mode="before")
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            value = [key for part in re.split(r"[,\n]", value) if (key := part.strip())]
-        if isinstance(value, list | tuple) and all(isinstance(each, str) for each in value):
-            return parse_api_keys(list(value))
-        return value
-
-    @field_validator("cdn_url", "public_url", "s3_endpoint_url", "otel_exporter_otlp_endpoint")
-    @classmethod
-    def _validate_base_url(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        # These URLs are displayed, some publicly, so they must not contain a password.
-        if not re.fullmatch(r"https?://[^\s\"'<>?#/@]+(/[^\s\"'<>?#]*)?", value):
-            raise ValueError("give an http:// or https:// URL without name, password, query or fragment")
-        return value.rstrip("/")
-
-    @field_validator("s3_bucket")
-    @classmethod
-    def _validate_bucket(cls, value: str | None) -> str | None:
-        if value is None or re.fullmatch(r"[A-Za-z0-9._-]{1,255}|arn:\S+", value):
-            return value
-        name = value.removeprefix("s3://").split("/")[0]
-        if re.fullmatch(r"[A-Za-z0-9._-]{1,255}", name):
-            raise ValueError(f"give the bucket's name alone, without scheme and path: {name}. S3_PREFIX is for a path")
-        raise ValueError("give the bucket's name alone: letters, digits, dots, hyphens and underscores")
+        return read_api_keys(value)
 
     @field_validator("database_url")
     @classmethod
@@ -248,7 +199,7 @@ class Settings(BaseModel):
             raise ValueError("at least one size is needed")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
             raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
-        if _needs(info).rendering and (mistake := _lack_of_numpy(value)):
+        if _needs(info).rendering and (mistake := lack_of_numpy(value)):
             raise ValueError(mistake)
         return value
 
@@ -271,54 +222,9 @@ class Settings(BaseModel):
             )
         return value
 
-    @field_validator("s3_prefix", mode="before")
-    @classmethod
-    def _end_prefix_with_slash(cls, value: str) -> str:
-        return f"{value.strip('/')}/" if value.strip("/") else ""
-
-    @field_validator("s3_endpoint_url", "s3_prefix", "s3_addressing", "s3_sse")
-    @classmethod
-    def _validate_that_bucket_is_set(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value and info.data.get("s3_bucket", value) is None:
-            raise ValueError("it is for a bucket, but originals and variants would be files in DATA_DIR: set S3_BUCKET")
-        return value
-
-    @field_validator("aws_secret_access_key")
-    @classmethod
-    def _validate_key_pair(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if (info.data.get("aws_access_key_id") is None) != (value is None):
-            raise ValueError("set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither")
-        return value
-
-    @field_validator("aws_session_token")
-    @classmethod
-    def _validate_session_token(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if value is not None and info.data.get("aws_access_key_id") is None:
-            raise ValueError("it belongs to AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set these too")
-        return value
-
     @property
     def sizes(self) -> Sizes:
         return Sizes(*(table.to_size(name) for name, table in self.size_tables.items()))
-
-    @property
-    def temporary(self) -> Path:
-        return self.data_dir / "tmp"
-
-    @property
-    def objects(self) -> Path:
-        """Folder of the embedded object store."""
-        return self.data_dir / "objects"
-
-    @property
-    def locks(self) -> Path:
-        """Folder of the lease files of this machine."""
-        return self.data_dir / "locks"
-
-    @property
-    def purges(self) -> Path:
-        """Folder of the invalidation files of this machine."""
-        return self.data_dir / "purges"
 
     @property
     def url_base(self) -> str:
@@ -327,42 +233,12 @@ class Settings(BaseModel):
 
     def check_auto_quality(self) -> None:
         """Raises SettingsError if a size has `quality = "auto"` and numpy is not installed. Does not import it."""
-        if mistake := _lack_of_numpy(self.size_tables):
+        if mistake := lack_of_numpy(self.size_tables):
             raise SettingsError(f"sizes: {mistake}")
-
-    def connections(self, *, database: bool = True) -> dict[str, str]:
-        """Describes the store, the database, Redis and the data folder, without secrets, for people and logs.
-
-        `database`: whether the process uses it.
-        """
-        folder = self.data_dir.absolute()
-        below = f", keys below {self.s3_prefix}" if self.s3_prefix else ""
-        place = self.s3_endpoint_url or f"AWS, region {self.aws_region or 'unset'}"
-        store = (
-            f"bucket {self.s3_bucket} at {place}{below}" if self.s3_bucket else f"files in {self.objects.absolute()}"
-        )
-        found = {"store": store}
-        if database:
-            found["database"] = _without_secrets(self.database_url) or f"SQLite in {folder}"
-        return found | {"redis": _without_secrets(self.redis_url) or "none", "data_dir": str(folder)}
-
-
-def _without_secrets(url: SecretStr | None) -> str | None:
-    return hide_secrets(url.get_secret_value()) if url else None
 
 
 def _needs(info: ValidationInfo) -> Needs:
     return info.context if isinstance(info.context, Needs) else Needs()
-
-
-def _lack_of_numpy(tables: dict[str, SizeSettings]) -> str | None:
-    names = [name for name, table in tables.items() if table.quality == "auto"]
-    if not names or system.has_numpy():
-        return None
-    return (
-        f'quality = "auto" of {", ".join(names)} needs numpy, which is not installed. '
-        "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
-    )
 
 
 def _is_loopback(host: str) -> bool:

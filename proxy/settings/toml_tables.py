@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from proxy import system
 from proxy.model import Fit, Format, Size
 
 MAX_SIZE_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
@@ -60,3 +61,14 @@ class Quality(BaseModel):
     webp: int = Field(85, ge=1, le=100)
     avif: int = Field(67, ge=1, le=100)
     score: float = Field(80, ge=50, le=95)
+
+
+def lack_of_numpy(tables: dict[str, SizeSettings]) -> str | None:
+    """Returns what to do if a size has `quality = "auto"` and numpy is not installed. Does not import it."""
+    names = [name for name, table in tables.items() if table.quality == "auto"]
+    if not names or system.has_numpy():
+        return None
+    return (
+        f'quality = "auto" of {", ".join(names)} needs numpy, which is not installed. '
+        "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
+    )
