@@ -24,7 +24,7 @@ COMMANDS: dict[str, Callable[[Settings], Awaitable[object]]] = {
 def main(command: str, count: str, folder: str, url: str) -> None:
     settings = Settings(data_dir=folder, database_url=url)
     store = SyntheticStore(int(count), settings)
-    proxy.services.open_store = lambda *_: store  # type: ignore[assignment] # the synthetic store, for any settings
+    proxy.services.open_store = lambda *_: store  # the synthetic store, for any settings
     before = _peak_mib()
     cpu, start = time.process_time(), time.perf_counter()
     found = asyncio.run(COMMANDS[command](settings))

@@ -38,12 +38,12 @@ class DeepSamples:
         """`image` and `lower` are the same file, opened twice and not loaded yet."""
         self._tables, self._key = tables, image.info.get("transparency")
         if stored == _GREY_AND_ALPHA:  # read as four channels of bytes
-            image.tile = [tile._replace(args="RGBA") for tile in image.tile]  # type: ignore[attr-defined]
+            image.tile = [tile._replace(args="RGBA") for tile in image.tile]  # type: ignore[attr-defined] # of ImageFile alone
             self._pairs = [(image, 0, image, 1), (image, 2, image, 3)]
         elif stored == _GREY:
             self._pairs = []
         else:
-            lower.tile = [tile._replace(args=_LOWER[stored]) for tile in lower.tile]  # type: ignore[attr-defined]
+            lower.tile = [tile._replace(args=_LOWER[stored]) for tile in lower.tile]  # type: ignore[attr-defined] # of ImageFile alone
             lower.load()
             self._pairs = [(image, band, lower, band) for band in range(len(image.getbands()))]
         image.load()

@@ -98,7 +98,7 @@ def test_cancelled_refresh_invalidates_what_was_replaced_before(
         running = asyncio.create_task(refresh.run())
 
         async def put(store: DiskStore, key: str, body: bytes | Path, **options: object) -> None:
-            await copy(store, key, body, **options)  # type: ignore[arg-type] # passed on as they came
+            await copy(store, key, body, **options)
             if key.startswith("images/") and not running.cancelling():
                 running.cancel()
 
@@ -134,7 +134,7 @@ def test_recipes_are_stored_before_the_first_variant_is_replaced(
 
     async def note(store: DiskStore, key: str, body: bytes | Path, **options: object) -> None:
         puts.append(key)
-        await put(store, key, body, **options)  # type: ignore[arg-type] # passed on as they came
+        await put(store, key, body, **options)
 
     monkeypatch.setattr(DiskStore, "put", note)
 
@@ -150,7 +150,7 @@ def test_unwritable_record_leaves_the_variants_alone(refresh: Refresh, monkeypat
     async def refuse(store: DiskStore, key: str, body: bytes | Path, **options: object) -> None:
         if key == INVALIDATIONS_KEY:
             raise StoreUnavailable("The key is refused.")
-        await put(store, key, body, **options)  # type: ignore[arg-type] # passed on as they came
+        await put(store, key, body, **options)
 
     monkeypatch.setattr(DiskStore, "put", refuse)
 

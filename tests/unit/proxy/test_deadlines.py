@@ -67,7 +67,7 @@ def test_cancellation_is_no_timeout() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert asyncio.get_running_loop()._scheduled == []  # type: ignore[attr-defined] # no timer is left
+        assert asyncio.get_running_loop()._scheduled == []  # no timer is left
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(cancel())

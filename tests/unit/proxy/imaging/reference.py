@@ -91,6 +91,11 @@ def upright_srgb(original: bytes) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if profile is None:
         return image
+    return by_littlecms(image, profile)
+
+
+def by_littlecms(image: Image.Image, profile: bytes) -> Image.Image:
+    """Converts to sRGB, relative colorimetric with black point compensation."""
     converted = ImageCms.profileToProfile(
         image,
         ImageCms.ImageCmsProfile(BytesIO(profile)),

@@ -3,11 +3,10 @@
 import struct
 import zlib
 from collections.abc import Callable
-from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 
 from proxy.imaging.color import to_srgb
 from proxy.imaging.icc import split_curves
@@ -29,7 +28,7 @@ from tests.icc_profiles import (
 )
 from tests.photographs import photograph
 from tests.pictures import chunk, jpeg, png, raw_png, webp
-from tests.unit.proxy.imaging.reference import color_at, picture, pixels, target
+from tests.unit.proxy.imaging.reference import by_littlecms, color_at, picture, pixels, target
 
 ROUNDING = 2  # levels: 8 bits, curves in tables
 LOSSY = 3
@@ -58,19 +57,6 @@ CURVES = LINEAR_CURVES | {
     "IEC 61966-2-1": parametric(4, *SRGB_PARAMETERS, 0.0, 0.0),
 }
 PRIMARIES = {"sRGB": SRGB_XY, "Display P3": DISPLAY_P3_XY, "Adobe RGB": ADOBE_RGB_XY, "BT.2020": BT2020_XY}
-
-
-def by_littlecms(image: Image.Image, profile: bytes) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image,
-        ImageCms.ImageCmsProfile(BytesIO(profile)),
-        ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    assert converted is not None
-    return converted
 
 
 def grid() -> "np.ndarray[tuple[int, int, int], np.dtype[np.int64]]":
@@ -377,7 +363,7 @@ def test_key_of_16_bits_spares_its_neighbour(channels: int, side: int, interlace
 
     shown = picture(file, target(100, 100)).convert("RGBA")
 
-    assert shown.getpixel((20, 50))[3] == 0  # type: ignore[index] - four bands
+    assert shown.getpixel((20, 50))[3] == 0
     assert shown.getpixel((80, 50)) == (128, 128, 128, 255)
 
 

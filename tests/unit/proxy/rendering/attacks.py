@@ -12,7 +12,7 @@ import socket
 import threading
 from pathlib import Path
 
-_FOLDER = Path(FOLDER)  # type: ignore[name-defined]  # noqa: F821 - the test writes this line above the file
+_FOLDER = Path(FOLDER)  # noqa: F821 - the test writes this line above the file
 _PARENT = os.getppid()
 _X86_64 = os.uname().machine == "x86_64"
 _LIBC = ctypes.CDLL(None, use_errno=True)

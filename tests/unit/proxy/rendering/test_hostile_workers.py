@@ -207,7 +207,7 @@ async def test_invalid_question_is_render_failed(answer: bytes) -> None:
 )
 async def test_invalid_inspection_is_render_failed(changes: dict[str, Any]) -> None:
     async with infiltrated(inspection(**changes)) as (pool, metrics):
-        hostile = pool._idle[0].pid  # type: ignore[attr-defined]
+        hostile = pool._idle[0].pid
         with pytest.raises(RenderFailed, match="sent"):
             await inspect_with(pool, ROCKET)
 

@@ -67,7 +67,7 @@ REFUSALS = [
 def test_refusal_keeps_its_type_and_text(kind: type[errors.ServiceError]) -> None:
     message = encode_message(refusal_message(kind("Send another. Größe: 99x99")))
 
-    error = answers.to_error(answers.parse(message, answers.TO_INSPECTION))  # type: ignore[arg-type]
+    error = answers.to_error(answers.parse(message, answers.TO_INSPECTION))
 
     assert type(error) is kind
     assert str(error) == "Send another. Größe: 99x99"
@@ -259,7 +259,7 @@ def accept_or_refuse(line: bytes) -> None:
     """Any outcome but a valid message or RenderFailed fails the test."""
     for expected in EXPECTED:
         try:
-            said: Any = answers.parse(line, expected)  # type: ignore[arg-type]
+            said: Any = answers.parse(line, expected)
             if isinstance(said, answers.Inspected):
                 inspection = answers.to_inspection(said, LIMITS)
                 assert LIMITS.min_side <= min(inspection.width, inspection.height)
