@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from tests.client import Answer, get
+from tests.client import GUARD, Answer, get
 from tests.http_client import http
 
 RENDER_TIMEOUT = 5.0
@@ -42,6 +42,11 @@ class Judge:
         with ThreadPoolExecutor(len(urls)) as pool:
             return [*pool.map(lambda url: self.get(url, within=within), urls)]
 
+    def outcomes(self, urls: Sequence[str]) -> set[str]:
+        """Requests all concurrently. Returns "ok" and the codes of errors."""
+        with ThreadPoolExecutor(len(urls)) as pool:
+            return {*pool.map(self._outcome, urls)}
+
     def crowd(self, url: str, paths: Sequence[str], *, within: float) -> list[Answer]:
         """Requests hundreds concurrently, each on a connection of its own, without threads."""
         return asyncio.run(self._crowd(url, paths, within))
@@ -53,6 +58,13 @@ class Judge:
     @property
     def statuses(self) -> Counter[int]:
         return Counter(answer.status for _, answer in self.answers)
+
+    def _outcome(self, url: str) -> str:
+        # A busy machine may be overloaded by any request, which is no fault: clients try again.
+        deadline = time.monotonic() + GUARD
+        while (answer := self.get(url)).status == 503 and answer.code == "overloaded" and time.monotonic() < deadline:
+            time.sleep(int(answer.headers["retry-after"]))
+        return "ok" if answer.status == 200 else answer.code
 
     async def _crowd(self, url: str, paths: Sequence[str], within: float) -> list[Answer]:
         return await asyncio.gather(*(self._one_of_crowd(url, path, within) for path in paths))
