@@ -32,7 +32,7 @@ class Failures(Generic[T]):
         except ServiceError as error:
             if error.is_outage:
                 raise
-            log.warning("failed", item=str(item), error=str(error))
+            log.warning("item failed, others continue", item=str(item), error=str(error))
             self.add(item, str(error))
 
     def add(self, item: T, reason: str) -> None:

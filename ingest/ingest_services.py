@@ -91,7 +91,7 @@ class IngestServices:
             try:
                 await self.worker.run(concurrency)
             except InstallationMismatch as error:
-                log.error("worker not started, tried again", error=str(error), retry_in=_RESTART_SECONDS)
+                log.error("worker not started, retry scheduled", error=str(error), retry_in=_RESTART_SECONDS)
             except Exception:  # a server that accepts uploads must keep warming them up
                 log.exception("worker crashed, restarting", retry_in=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)
@@ -176,7 +176,7 @@ async def prepare_start(settings: Settings) -> None:
             raise
         except (Unavailable, TimeoutError) as error:
             log.warning(
-                "installation not verified, checked again before the first write",
+                "installation not verified, retry before the first write",
                 error=str(error) or "no answer in time",
             )
         if settings.database_url is None:

@@ -240,8 +240,9 @@ class JobRepository:
     ) -> int:
         """Changes a job's status from `expect` to `to` (compare-and-set). Returns the number of its attempts.
 
-        To `processing` begins an attempt: the first if the job had ended. To `pending` ends one that failed if
-        `retry_in` says in how many seconds the next is due; without, one that was interrupted and does not count.
+        `to=PROCESSING` begins an attempt; attempts are counted anew if the job had ended. `to=PENDING` with `retry_in`
+        (seconds until the next attempt) ends a failed attempt. Without `retry_in`, the attempt was interrupted and does
+        not count.
 
         `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the status is
         not `expect` or another run holds the job, ValueError for a change that is not in `TRANSITIONS`.

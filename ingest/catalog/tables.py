@@ -103,7 +103,7 @@ upload_jobs = Table(
     Column("traceparent", String(55)),
     Column("worker", String(32)),  # the run that processes the job; NULL otherwise
     Column("heartbeat_at", UtcDateTime),  # the last sign of life of the job or of that run
-    Column("attempts", Integer, nullable=False, server_default="0"),  # runs that claimed the job, see `advance`
+    Column("attempts", Integer, nullable=False, server_default="0"),  # claims, without interrupted ones
     Column("retry_at", UtcDateTime),  # when the next attempt is due, if one has failed; NULL otherwise
     CheckConstraint("status IN ('pending', 'processing', 'complete', 'failed')", name="upload_jobs_status"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="upload_jobs_progress"),

@@ -17,9 +17,9 @@ from ingest.cli import (
     uploads,
     variant_commands,
 )
-from ingest.cli.help import text
+from ingest.cli.help import help_text
 
-_HELP = text(
+_HELP = help_text(
     """Darkroom, an on-demand image origin.
 
     Settings come from environment variables, then .env, then darkroom.toml in this folder; darkroom config shows them.
@@ -28,7 +28,7 @@ _HELP = text(
     """,
     ["darkroom serve", "darkroom upload --wait photo.jpg", "darkroom doctor"],
 )
-_EDGE_HELP = text(
+_EDGE_HELP = help_text(
     "Print the edge's rules for exactly the configured sizes and the largest upload.",
     ["darkroom edge nginx > variants.conf"],
 )

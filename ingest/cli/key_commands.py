@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from ingest.cli.console import AsJson, out, print_json, stop
-from ingest.cli.help import examples, text
+from ingest.cli.help import examples, help_text
 
-KEYS_HELP = text(
+KEYS_HELP = help_text(
     "Make API keys. To rotate a key, add a second one of the same name, let clients use it, then remove the first.",
     ["darkroom keys new", "darkroom keys new shop --scopes upload+read"],
 )

@@ -17,13 +17,13 @@ from ingest.cli.console import (
     run,
     stop,
 )
-from ingest.cli.help import examples, text
+from ingest.cli.help import examples, help_text
 from ingest.cli.progress_bar import progress
 
 if TYPE_CHECKING:
     from ingest.maintenance.recovery import RecoveryReport
 
-TRASH_HELP = text(
+TRASH_HELP = help_text(
     """List what darkroom gc has moved to the trash.
 
     Originals without rows stay there for TRASH_DAYS. Days left: until darkroom gc removes them for good.

@@ -20,14 +20,14 @@ def gc(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what crashes left behind; never an original.
+    """Remove what crashes left behind; originals go to the trash first.
 
     Moves originals without rows to the trash. Removes temporary files, incomplete uploads, variants without originals
     and rows without originals. Skips everything younger than an hour, so it is safe while the service runs. darkroom
-    trash lists what it moved, for TRASH_DAYS.
+    trash lists what it moved; after TRASH_DAYS there, it is deleted.
 
-    Does nothing and exits with 1 if more than GC_MAX_SHARE of the originals have no rows, which usually means that the
-    database is not the right one.
+    Does nothing and exits with 1 if more than GC_MAX_SHARE of the originals have no rows, or of the rows no originals,
+    which usually means that the database or the object store is not the right one.
     """
     settings = load()
     from ingest.maintenance.garbage_collection import collect_garbage

@@ -1,11 +1,12 @@
-"""Finds and removes what crashes left behind. Safe while the service runs. Never deletes an original.
+"""Finds and removes what crashes left behind. Safe while the service runs.
 
 An upload creates, in this order: job row, temporary file, original, image row. A crash between two steps leaves a job
 row without image row, perhaps with an original. A crash during a delete leaves variants or rows without original.
 Everything younger than `age` is left alone, because it may be in progress.
 
 An original without rows may also mean that the database is not the right one, or an older backup of it. So originals
-are moved to the trash, and with too many of them nothing is done at all: `survey` counts before `find` looks again.
+are moved to the trash and deleted there after `trash_age`. With too many of them nothing is done at all: `survey`
+counts before `find_uploads` looks again.
 """
 
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -78,7 +79,7 @@ class Collector:
         trash_age: timedelta,
         on_upload: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_upload` is called for each upload examined, by `survey` and by `find`."""
+        """`on_upload` is called for each upload examined, by `survey` and by `find_uploads`."""
         self._store = store
         self._repository = repository
         self._variant_service = variant_service
@@ -136,7 +137,7 @@ class Collector:
             if is_old:
                 return GarbageKind.ORPHAN
         elif row is None and entry.has_variants:
-            return GarbageKind.VARIANTS  # of any age: folders have none
+            return GarbageKind.VARIANTS  # of any age: a listing of folders has no dates
         if trashed and trashed.last_modified < self._expired_before and (row is None or original):
             return GarbageKind.EXPIRED
         return None

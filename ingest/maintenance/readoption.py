@@ -71,7 +71,7 @@ class Readopter:
             try:
                 await self._queue.publish(upload_id)
             except Unavailable as error:  # workers find the job in the database as well
-                log.warning("warm-up not published, published again later", upload=upload_id, error=str(error))
+                log.warning("warm-up not published, retry later", upload=upload_id, error=str(error))
         return True
 
     async def is_readoptable(self, upload_id: UploadId) -> bool:

@@ -11,7 +11,7 @@ from proxy.errors import ServiceError
 
 
 def old_files(folder: Path, before: datetime) -> list[str]:
-    """Returns the paths in `folder` that were modified before. Raises ServiceError."""
+    """Returns the paths in `folder` last modified earlier than `before`. Raises ServiceError."""
     with _translating():
         paths = sorted(folder.iterdir()) if folder.is_dir() else []
         return [str(path) for path in paths if _modified_at(path) < before.timestamp()]

@@ -111,7 +111,7 @@ class UploadService:
             with step("publish"):
                 await self._queue.publish(upload_id)
         except Unavailable as error:  # workers find the job in the database as well
-            log.warning("warm-up not published, published again later", upload=upload_id, error=str(error))
+            log.warning("warm-up not published, retry later", upload=upload_id, error=str(error))
         return upload
 
     async def delete(self, upload_id: UploadId) -> None:

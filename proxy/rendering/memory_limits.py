@@ -58,7 +58,7 @@ def resident_bytes() -> int:
 
 
 def release_freed_memory(at_start: int) -> None:
-    """Returns freed memory to the system if there is much of it. `at_start`: the `resident_bytes` at the start."""
+    """Gives freed memory back to the system if there is much of it. `at_start`: the `resident_bytes` at the start."""
     if resident_bytes() > at_start + KEPT:
         with suppress(OSError, AttributeError):  # glibc only
             ctypes.CDLL(None).malloc_trim(0)

@@ -68,7 +68,7 @@ class RenderPool:
         self._closed = False
         self._background: set[asyncio.Task[None]] = set()
         self._metrics.watch(self._metrics.waiting, lambda: self.admission.waiting)
-        self._metrics.watch(self._metrics.render_charged_bytes, lambda: self.admission.reserved_bytes)
+        self._metrics.watch(self._metrics.render_reserved_bytes, lambda: self.admission.reserved_bytes)
         self._metrics.watch(self._metrics.render_processes.labels("busy"), lambda: len(self._busy))
         self._metrics.watch(self._metrics.render_processes.labels("idle"), lambda: len(self._idle))
 
@@ -102,7 +102,7 @@ class RenderPool:
 
     @property
     def has_live_waiting(self) -> bool:
-        """Whether a live request waits for a worker: background work should then release its own."""
+        """Whether a live request waits for a worker. Background work should then give its worker back."""
         return self.admission.has_live_waiting
 
     def raise_if_full(self, priority: Priority) -> None:

@@ -130,7 +130,7 @@ class DiskStore:
         """Runs blocking file work in a thread and translates OSError; the only place that does."""
 
         def run() -> T:
-            # Without this check, every key would look like a missing one.
+            # If DATA_DIR is a file, opening any key fails like a missing key, and all uploads would be 404.
             if any(folder.exists() and not folder.is_dir() for folder in (self._root.parent, self._root)):
                 raise StoreUnavailable("DATA_DIR, or its folder `objects`, is a file. Replace it by a folder.")
             return work()

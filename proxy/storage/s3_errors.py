@@ -64,7 +64,8 @@ _REASONS = frozenset({*_ANSWERS, *_OUTAGE_CODES})
 def translate_errors() -> Iterator[None]:
     """Turns botocore's exceptions in the block into StoreUnavailable, ObjectNotFound or ObjectExists.
 
-    Runs inside the thread, so that the bulkhead sees the result of a call whose caller has timed out.
+    Wrap the blocking call in it, in the bulkhead's thread: the bulkhead then sees the result even after the caller
+    timed out.
     """
     try:
         yield

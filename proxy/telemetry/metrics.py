@@ -53,22 +53,22 @@ class Metrics:
         )
         self.store_errors = Counter(
             "darkroom_store_errors",
-            "Calls to the bucket that failed, by operation (head, get, download, put, delete, list) and code (S3's, "
+            "Calls to the bucket that failed, by operation (head, get, put, list and others) and code (S3's, "
             "late, timeout, unreachable, certificate, credentials, cut, damaged, other)",
             ["operation", "code"],
             registry=self.registry,
         )
         self.store_circuit_open = self._gauge(
             "darkroom_store_circuit_open",
-            "Processes whose circuit breaker for the bucket is open, by calls (reads, writes)",
+            "Processes whose circuit breaker for the bucket is open, by calls (reads, downloads, writes, deletes)",
             "calls",
         )
         self.lease_fallbacks = Counter(
             "darkroom_lease_fallbacks", "Failures of Redis while acquiring or renewing leases", registry=self.registry
         )
         self.waiting = self._gauge("darkroom_render_waiting", "Derivations waiting for a render process")
-        self.render_charged_bytes = self._gauge(
-            "darkroom_render_charged_bytes",
+        self.render_reserved_bytes = self._gauge(
+            "darkroom_render_reserved_bytes",
             "Memory reserved for running derivations, in addition to idle render processes",
         )
         self.render_processes = self._gauge(

@@ -11,7 +11,10 @@ _MAX_ENTRIES = 10_000  # for each of the two caches; an entry takes about a kilo
 
 
 class NegativeCache:
-    """`ttl`: seconds for which a failure is remembered. `derivation_timeout`: seconds that a derivation may take."""
+    """Remembers permanent failures and deletions for a while.
+
+    `ttl`: seconds for which a failure is remembered. `derivation_timeout`: seconds that a derivation may take.
+    """
 
     def __init__(self, ttl: float, derivation_timeout: float) -> None:
         self._errors: TTLCache[UploadId | tuple[UploadId, Variant], ServiceError] = TTLCache(_MAX_ENTRIES, ttl)

@@ -40,8 +40,8 @@ class SingleFlight(Generic[K, V]):
     ) -> Iterator[Callable[[K], "asyncio.Future[V] | None"]]:
         """Yields a function that opens a flight for a key and returns its future; None if the key has a flight already.
 
-        Set the future's result: callers of `do` with this key wait for it. Flights that are still open when the block
-        ends fail with its exception, or with `make_abandoned_error()` if it ended without one or was cancelled.
+        Set the future's result: callers of `do` with this key wait for it. Flights still open at the end of the block
+        fail with the exception that ended the block, or with `make_abandoned_error()` if none did or it was cancelled.
         """
         claimed: list[asyncio.Future[V]] = []
 

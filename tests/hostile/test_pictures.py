@@ -57,7 +57,7 @@ async def behaves(folder: Path, cases: Iterable[Case]) -> Report:
         assert watch.most <= BUDGET_MB << 20
         assert max(report.health) < HEALTH_SECONDS
         # A process that was replaced after its last request gives its memory back when the next one is ready.
-        until(lambda: service.metric("darkroom_render_charged_bytes") == 0)
+        until(lambda: service.metric("darkroom_render_reserved_bytes") == 0)
         assert "Traceback" not in service.log()
         service.stop()
     assert left_behind(folder, report.accepted) == []

@@ -71,7 +71,7 @@ async def test_largest_originals_at_once_stay_within_the_memory_budget(tmp_path:
                 assert 1 <= int(answer.headers["retry-after"]) <= 300
 
         # A process that was replaced after its last request gives its memory back when the next one is ready.
-        until(lambda: service.metric("darkroom_render_charged_bytes") == 0)
+        until(lambda: service.metric("darkroom_render_reserved_bytes") == 0)
         assert service.metric("darkroom_render_waiting") == 0
         for upload_id in upload_ids:  # without load, each one is derived
             assert get(service, upload_id, "medium.jpg").status_code == 200

@@ -32,7 +32,10 @@ DOCS_PATHS = ("/openapi.json", *_OWN_FILES, *_SWAGGER_FILES)
 
 
 def docs_routes(describe: Callable[[], Mapping[str, Any]]) -> list[Route]:
-    """`describe` returns the OpenAPI document. It runs in a thread on the first request, as it takes 0.1 s or more."""
+    """Returns the routes of `/docs` and `/openapi.json`.
+
+    `describe` makes the document. It is called once, in a thread, because it takes 0.1 s or more.
+    """
 
     @cache
     def body() -> bytes:

@@ -89,7 +89,7 @@ async def test_gauges_report_busy_and_idle_workers_and_reserved_bytes() -> None:
             metrics.sample()
             assert sample(metrics, "darkroom_render_processes", state="busy") == 1
             assert sample(metrics, "darkroom_render_processes", state="idle") == 1
-            assert sample(metrics, "darkroom_render_charged_bytes") == ROOM
+            assert sample(metrics, "darkroom_render_reserved_bytes") == ROOM
         metrics.sample()
         assert sample(metrics, "darkroom_render_processes", state="busy") == 0
-        assert sample(metrics, "darkroom_render_charged_bytes") == 0
+        assert sample(metrics, "darkroom_render_reserved_bytes") == 0
