@@ -10,7 +10,7 @@ from pathlib import Path
 import proxy.services
 from benchmarks.synthetic import SyntheticStore
 from ingest.maintenance import bulk_operations
-from ingest.maintenance.garbage_collection import collect_garbage
+from ingest.maintenance.gc_run import collect_garbage
 from ingest.progress import Silent
 from proxy.settings import Settings
 

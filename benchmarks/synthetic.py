@@ -22,7 +22,7 @@ from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from proxy.storage.memory import MemoryStore
+from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)

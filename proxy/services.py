@@ -173,7 +173,7 @@ def open_leases(settings: Settings, metrics: Metrics) -> LeaseStore:
 def open_shared_failures(settings: Settings) -> SharedFailures | None:
     if settings.redis_url is None:
         return None
-    from proxy.variants.redis_failures import RedisFailures
+    from proxy.variants.redis_derivation_failures import RedisFailures
 
     return RedisFailures(settings.redis_url.get_secret_value())
 
@@ -183,4 +183,4 @@ def open_invalidation(settings: Settings) -> InvalidationBus:
         from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
 
         return RedisInvalidationBus(settings.redis_url.get_secret_value())
-    return FileInvalidationBus(settings.purges)
+    return FileInvalidationBus(settings.invalidation_files)

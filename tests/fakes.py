@@ -12,7 +12,7 @@ from proxy.errors import Overloaded, ServiceError, StoreUnavailable, TooHeavy
 from proxy.imaging.target import Measured, Target
 from proxy.rendering.admission import Priority
 from proxy.rendering.render_worker import RenderedFile
-from proxy.storage.memory import MemoryStore
+from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectInfo, ObjectStore, StoredObject
 from proxy.telemetry import Metrics
 

@@ -9,12 +9,12 @@ import typer
 
 from ingest.cli import (
     config_command,
-    edge,
+    edge_commands,
     key_commands,
-    processes,
+    process_commands,
     recovery_commands,
-    upkeep,
-    uploads,
+    upkeep_commands,
+    upload_commands,
     variant_commands,
 )
 from ingest.cli.help import help_text
@@ -34,13 +34,19 @@ _EDGE_HELP = help_text(
 )
 
 GROUPS = {
-    "Run": (processes.serve, processes.worker),
-    "Uploads": (uploads.upload, uploads.show, uploads.purge, variant_commands.warm, variant_commands.refresh),
+    "Run": (process_commands.serve, process_commands.worker),
+    "Uploads": (
+        upload_commands.upload,
+        upload_commands.show,
+        upload_commands.purge,
+        variant_commands.warm,
+        variant_commands.refresh,
+    ),
     "Upkeep": (
-        upkeep.doctor,
+        upkeep_commands.doctor,
         config_command.config,
-        upkeep.migrate,
-        upkeep.gc,
+        upkeep_commands.migrate,
+        upkeep_commands.gc,
         recovery_commands.readopt,
         recovery_commands.rebind,
     ),
@@ -59,8 +65,8 @@ def _keep_files_private() -> None:
 
 
 edge_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=_EDGE_HELP)
-edge_app.command()(edge.nginx)
-edge_app.command()(edge.cloudfront)
+edge_app.command()(edge_commands.nginx)
+edge_app.command()(edge_commands.cloudfront)
 app.add_typer(edge_app, name="edge", rich_help_panel="Upkeep")
 
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=key_commands.KEYS_HELP)

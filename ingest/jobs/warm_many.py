@@ -6,8 +6,8 @@ from typing import Any
 
 from ingest.catalog.repository import JobRepository
 from ingest.failures import Failures
+from ingest.jobs.deliver import deliver
 from ingest.jobs.for_each import for_each
-from ingest.jobs.queue.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import JobStatus

@@ -173,7 +173,7 @@ class WarmUp:
     def _known(self, upload: Upload, removed: Sequence[Variant] = ()) -> dict[str, WarmedVariant]:
         """Returns what the catalog knows of the standard variants, and of others that warm-ups stored earlier."""
         stored = {one.name: known for one, known in self._stored(upload).items() if one not in removed}
-        return waiting(upload.upload_id, self._sizes.standard(upload.alpha)) | stored
+        return waiting_variants(upload.upload_id, self._sizes.standard(upload.alpha)) | stored
 
     def _stored(self, upload: Upload) -> dict[Variant, WarmedVariant]:
         """Returns variants of the current sizes that warm-ups stored, also those that are not standard any more."""
@@ -213,7 +213,7 @@ class WarmUp:
         await self._repository.record_heartbeat(job.upload_id, job.worker)
 
 
-def waiting(upload_id: UploadId, variants: Sequence[Variant]) -> dict[str, WarmedVariant]:
+def waiting_variants(upload_id: UploadId, variants: Sequence[Variant]) -> dict[str, WarmedVariant]:
     """Returns `variants` as waiting, by name."""
     return {variant.name: WarmedVariant(variant_path(upload_id, variant)) for variant in variants}
 

@@ -98,7 +98,7 @@ class Collector:
             survey.rows += entry.row is not None
             survey.accepted += entry.row is not None and entry.row.is_accepted
             survey.originals += entry.original is not None
-            match self._judge(entry):
+            match self._classify(entry):
                 case None:
                     pass
                 case GarbageKind.ORPHAN:
@@ -118,14 +118,14 @@ class Collector:
         """Yields what `is_garbage` still has to confirm. Raises StoreUnavailable or CatalogUnavailable."""
         async for entry in inventory(self._store, self._repository):
             self._on_upload()
-            if kind := self._judge(entry):
+            if kind := self._classify(entry):
                 yield Garbage(kind, entry.upload_id)
 
     async def is_garbage(self, garbage: Garbage) -> bool:
         """Whether a finding is old enough, which the listing does not say of VARIANTS. Raises StoreUnavailable."""
         return garbage.kind is not GarbageKind.VARIANTS or await self._has_old_variants(UploadId(garbage.name))
 
-    def _judge(self, entry: Entry) -> GarbageKind | None:
+    def _classify(self, entry: Entry) -> GarbageKind | None:
         row, original, trashed = entry.row, entry.original, entry.trashed
         is_old = original is None or original.last_modified < self._before
         if row and row.created_at < self._before:

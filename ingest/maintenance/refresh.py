@@ -24,7 +24,7 @@ _SAMPLE = 200  # uploads whose measured derivation times predict the others
 
 _LOOK_UPS = 24  # concurrent; as many reads as an S3 store has places for, so that none waits for one
 
-Upload = tuple[UploadRow, Stored]
+UploadVariants = tuple[UploadRow, Stored]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class Refresher:
         costs = await self._mean_seconds()
         seconds = 0.0
 
-        async def work(upload: Upload) -> None:
+        async def work(upload: UploadVariants) -> None:
             nonlocal seconds
             row, stored = upload
             with findings.failures.isolate(row.upload_id):

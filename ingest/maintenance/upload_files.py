@@ -11,7 +11,7 @@ import anyio
 
 from ingest.ingest_errors import MissingImage
 from ingest.ingest_services import IngestServices, build_upload_service, open_services
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.records import Job, Upload
 from ingest.uploads.multipart import too_large
 from ingest.web.serializers import Serializer

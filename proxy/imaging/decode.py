@@ -9,7 +9,6 @@ from PIL import Image
 from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
 from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
-from proxy.imaging.deep import DeepSamples, is_deep, split_profile
 from proxy.imaging.exif import true_exif
 from proxy.imaging.header import read_header
 from proxy.imaging.jpeg_end import decode_without_end
@@ -18,6 +17,7 @@ from proxy.imaging.metadata import Source, metadata_blocks
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.profile import read_profile
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
+from proxy.imaging.sixteen_bit import DeepSamples, is_deep, split_profile
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {

@@ -3,7 +3,7 @@
 from pydantic import SecretStr
 
 from proxy.settings.connection_urls import hide_secrets
-from proxy.settings.environment import Settings
+from proxy.settings.settings import Settings
 
 
 def describe_connections(settings: Settings, *, database: bool = True) -> dict[str, str]:

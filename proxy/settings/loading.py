@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from proxy.settings.environment import Needs, Settings, SettingsError
+from proxy.settings.settings import Needs, Settings, SettingsError
 from proxy.settings.sources import Sources
 from proxy.settings.sources import read_sources as read
 

@@ -90,6 +90,6 @@ class StoreSettings(BaseModel):
         return self.data_dir / "locks"
 
     @property
-    def purges(self) -> Path:
+    def invalidation_files(self) -> Path:
         """Folder of the invalidation files of this machine."""
         return self.data_dir / "purges"

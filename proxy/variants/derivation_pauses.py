@@ -28,7 +28,7 @@ _MAX_ENTRIES = 10_000  # of some hundred bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Failures:
+class DerivationFailures:
     """`count`: failures in a row. `until`: the end of the pause, in seconds since the epoch."""
 
     count: int
@@ -38,9 +38,9 @@ class Failures:
 class SharedFailures(Protocol):
     """Failures that several processes know. Its methods do not raise: without it, each process knows its own."""
 
-    async def get(self, keys: Sequence[str]) -> Sequence[Failures | None]: ...
+    async def get(self, keys: Sequence[str]) -> Sequence[DerivationFailures | None]: ...
 
-    async def put(self, key: str, failures: Failures) -> None: ...
+    async def put(self, key: str, failures: DerivationFailures) -> None: ...
 
     async def delete(self, key: str) -> None: ...
 
@@ -56,7 +56,7 @@ class DerivationPauses:
         self._recipes = recipes
         self._shared = shared
         self._clock = clock
-        self._known: TTLCache[str, Failures] = TTLCache(_MAX_ENTRIES, REMEMBERED, clock)
+        self._known: TTLCache[str, DerivationFailures] = TTLCache(_MAX_ENTRIES, REMEMBERED, clock)
 
     async def raise_if_paused(self, upload_id: UploadId, variants: Sequence[Variant]) -> None:
         """Raises DerivationPaused if one of `variants` is."""
@@ -79,7 +79,7 @@ class DerivationPauses:
         key = self._key(upload_id, variant)
         count = self._known[key].count + 1 if key in self._known else 1
         seconds = min(FIRST_PAUSE * 2 ** min(count - 1, 10), LONGEST_PAUSE)
-        self._known[key] = failures = Failures(count, self._clock() + seconds)
+        self._known[key] = failures = DerivationFailures(count, self._clock() + seconds)
         log.warning("derivation paused", upload=upload_id, variant=variant.name, failures=count, retry_in=seconds)
         if self._shared:
             await self._shared.put(key, failures)

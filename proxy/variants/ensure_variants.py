@@ -98,7 +98,7 @@ class VariantEnsurer:
                     await self._derive_in_turn(run, render)
 
     async def _derive_in_turn(self, run: "_Run", render: Render) -> None:
-        with self._flights.claims(_stopped_error) as claim:
+        with self._flights.claiming(_stopped_error) as claim:
             taken: dict[Variant, tuple[AsyncExitStack, asyncio.Future[Fetched]]] = {}
 
             async def accept(variant: Variant) -> bool:

@@ -35,7 +35,7 @@ class SingleFlight(Generic[K, V]):
         return await asyncio.shield(flight), is_leader
 
     @contextmanager
-    def claims(
+    def claiming(
         self, make_abandoned_error: Callable[[], Exception]
     ) -> Iterator[Callable[[K], "asyncio.Future[V] | None"]]:
         """Yields a function that opens a flight for a key and returns its future; None if the key has a flight already.

@@ -13,7 +13,7 @@ _PARAMETER = re.compile(r"([^\s=]+=\S*)?", re.ASCII)
 _MAX_LENGTH = 4096  # characters of a header; browsers send about a hundred
 
 
-def new_format(accept: str | None) -> Format | None:
+def modern_format(accept: str | None) -> Format | None:
     """AVIF or WebP if `accept` names it with at least the weight of JPEG and PNG; otherwise None.
 
     A wildcard is not enough: clients that send only `*/*` are often too old for either.

@@ -25,7 +25,7 @@ from proxy.variants.variant_service import VariantService
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, is_not_modified
 from proxy.web.middleware.observability import VARIANT_ROUTE, Observability, note, set_route
 from proxy.web.middleware.security_headers import Header, SecurityHeaders, secured
-from proxy.web.negotiation import new_format
+from proxy.web.negotiation import modern_format
 from proxy.web.problems import on_http_error, on_unexpected_error, problem, unsatisfiable
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
@@ -153,7 +153,7 @@ class VariantMiddleware:
     async def _fetch(self, path: _VariantPath, accept: str | None) -> tuple[Variant, Fetched]:
         if not path.auto:
             return path.variant, await self._variant_service.fetch(path.upload_id, path.variant)
-        format = new_format(accept)
+        format = modern_format(accept)
         if format is None:
             format = Format.PNG if await self._variant_service.has_alpha(path.upload_id, path.variant) else Format.JPG
         variant = replace(path.variant, format=format)

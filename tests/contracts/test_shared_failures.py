@@ -1,10 +1,10 @@
 """Failures of derivations, shared over a real Redis that fails."""
 
-from proxy.variants.derivation_pauses import Failures
-from proxy.variants.redis_failures import RedisFailures
+from proxy.variants.derivation_pauses import DerivationFailures
+from proxy.variants.redis_derivation_failures import RedisFailures
 from tests.redis_server import RedisServer
 
-ENTRY = Failures(3, 1_900_000_000)
+ENTRY = DerivationFailures(3, 1_900_000_000)
 
 
 async def test_entries_are_shared_and_deleted(redis: RedisServer) -> None:

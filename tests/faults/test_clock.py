@@ -23,9 +23,9 @@ from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLeaseStore
 from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import need
+from tests.faults.garbage import collect
 from tests.faults.judge import Judge
 from tests.faults.scene import NAMES, PICTURE, paths, ready, refused_upload, upload, uploaded
-from tests.faults.upkeep import collect
 from tests.hostile import wire
 from tests.http_client import http
 from tests.redis_server import RedisServer

@@ -19,10 +19,10 @@ import pytest
 
 from tests.client import GUARD, complete, until
 from tests.cluster import TINY, Cluster
+from tests.faults.garbage import collect
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
 from tests.faults.scene import MORE, NAMES, alive, by_tier, paths, ready, refused_upload, unready, uploaded
-from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 

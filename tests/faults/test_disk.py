@@ -16,9 +16,9 @@ from ingest.maintenance.garbage_collector import GarbageKind
 from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import missing
+from tests.faults.garbage import collect
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.scene import MORE, NAMES, alive, paths, ready, refused_upload, uploaded
-from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 from tests.watch import open_descriptors

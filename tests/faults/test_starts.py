@@ -9,10 +9,10 @@ import pytest
 from ingest.maintenance.garbage_collector import GarbageKind
 from tests.client import complete, until
 from tests.cluster import TINY, Cluster
+from tests.faults.garbage import collect
 from tests.faults.judge import MARGIN, Judge
 from tests.faults.proxy import Link
 from tests.faults.scene import NAMES, alive, paths, ready, refused_upload, uploaded
-from tests.faults.upkeep import collect
 from tests.service import Program, Service, free_port
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from proxy.errors import UnknownUpload
 from proxy.model import UploadId
 from proxy.storage.disk import DiskStore
 from tests.fakes import rendering_of
+from tests.faults.garbage import collect
 from tests.faults.steps import ORIGINAL, SIZES, Life, Steps, life, targets
-from tests.faults.upkeep import collect
 
 NEVER = 10**9
 RIGHT = {rendering_of(ORIGINAL, target) for target in targets()}

@@ -13,6 +13,7 @@ from ingest.maintenance.garbage_collector import GarbageKind
 from proxy.storage.circuit_breaker import FAILURES
 from tests.client import complete, until
 from tests.cluster import Cluster
+from tests.faults.garbage import collect
 from tests.faults.judge import MARGIN, RENDER_TIMEOUT, Judge
 from tests.faults.proxy import S3Link, s3_error
 from tests.faults.scene import (
@@ -29,7 +30,6 @@ from tests.faults.scene import (
     upload,
     uploaded,
 )
-from tests.faults.upkeep import collect
 from tests.http_client import http
 from tests.service import Service
 

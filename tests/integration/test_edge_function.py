@@ -14,7 +14,7 @@ from ingest.edge import rules
 from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
 from proxy.settings import Settings
-from proxy.web.negotiation import new_format
+from proxy.web.negotiation import modern_format
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
 from tests.accept import NEGOTIATION, random_accepts
 from tests.conftest import need
@@ -81,7 +81,7 @@ def test_auto_is_resolved_as_the_origin_does_it(edge: Edge) -> None:
     answers = edge.answers(*(request(f"{stem}.auto", header) for header in headers))
 
     for header, answer in zip(headers, answers, strict=True):
-        assert answer["uri"] == f"{stem}.{new_format(header) or 'auto'}", header
+        assert answer["uri"] == f"{stem}.{modern_format(header) or 'auto'}", header
 
 
 def test_format_of_weight_zero_in_accept_is_not_chosen(edge: Edge) -> None:

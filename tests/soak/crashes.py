@@ -21,8 +21,8 @@ import httpx
 
 from proxy.keys import INSTALLATION_KEY
 from tests.cluster import TINY, Cluster, small_picture
+from tests.faults.garbage import collect, digests
 from tests.faults.judge import decoded_size
-from tests.faults.upkeep import collect, digests
 from tests.http_client import http
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer

@@ -7,7 +7,7 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.deliver import log_retry
+from ingest.jobs.deliver import log_retry
 from ingest.jobs.queue.warm_up_queue import Delivery, Handler, TryAgain
 from ingest.records import STALLED_AFTER
 from proxy.errors import UnknownUpload

@@ -11,7 +11,7 @@ from moto import mock_aws
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
-from proxy.storage.memory import MemoryStore
+from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectStore
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import BUCKET, PAGE, seaweed_store

@@ -8,7 +8,7 @@ from boto3.session import Session
 from proxy.errors import StoreUnavailable
 from proxy.model import UploadId
 from proxy.services import open_aws_session
-from proxy.settings.environment import Settings
+from proxy.settings.settings import Settings
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import BUCKET, fault, http, keys, s3_that
 

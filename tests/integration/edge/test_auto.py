@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx
 
-from proxy.web.negotiation import new_format
+from proxy.web.negotiation import modern_format
 from tests.accept import NEGOTIATION, random_accepts
 from tests.http_client import http
 from tests.nginx import StubOrigin
@@ -38,7 +38,7 @@ class TestAuto:
         with httpx.Client(verify=False) as client:
             for accept in random_accepts(300):
                 client.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept.strip()})
-                assert stub.asked[-1].path.rpartition(".")[2] in ("auto", new_format(accept)), accept
+                assert stub.asked[-1].path.rpartition(".")[2] in ("auto", modern_format(accept)), accept
         assert len(stub.paths()) == 300
 
     def test_format_of_weight_zero_in_accept_is_not_chosen(self, stub: StubOrigin, stub_edge: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Handler
 from proxy.errors import ServiceError, Unavailable
 from proxy.model import UploadId, Variant

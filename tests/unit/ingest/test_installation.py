@@ -155,7 +155,7 @@ async def test_store_without_id_beside_a_database_with_one_is_refused(pair: Pair
     await pair.assert_refused(OURS)
 
 
-async def test_trash_counts_as_uploads(pair: Pair) -> None:
+async def test_store_with_only_trash_beside_a_database_without_id_is_refused(pair: Pair) -> None:
     await pair.store.put(trash_key(new_upload_id()), b"x", content_type="image/png")
     await pair.put(THEIRS)
 

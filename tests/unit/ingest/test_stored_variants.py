@@ -6,7 +6,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.stored_variants import accepted_ids, stored_variants
 from proxy.keys import variant_key
 from proxy.model import UploadId
-from proxy.storage.memory import MemoryStore
+from proxy.storage.memory_store import MemoryStore
 from tests.contracts.uploads import accept_upload
 from tests.unit.ingest.examples import SIZES
 

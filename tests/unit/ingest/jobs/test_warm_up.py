@@ -8,7 +8,7 @@ from PIL import Image
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import Upload, VariantState, WarmedVariant
 from ingest.uploads.upload_service import UploadService

@@ -8,9 +8,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery
-from ingest.jobs.warm_up import WarmUp, waiting
+from ingest.jobs.warm_up import WarmUp, waiting_variants
 from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import (
     DerivationTimeout,
@@ -107,7 +107,7 @@ class TestJobOfAnotherVersionOrOtherSettings:
 
     def outcome(self, *script: Exception, sizes: Sizes = SIZES) -> Outcome:
         upload = accepted(format="png", alpha=False)
-        variants = waiting(upload.upload_id, STANDARD)
+        variants = waiting_variants(upload.upload_id, STANDARD)
         for number, variant in enumerate(self.STORED):
             known = variants[variant.name]
             variants[variant.name] = replace(known, state=VariantState.STORED, bytes=1000 + number, milliseconds=3.5)
@@ -193,7 +193,7 @@ class TestWhatMayPass:
 
     def test_job_whose_last_attempt_ended_with_its_process_fails_without_another(self) -> None:
         upload = accepted(format="png")
-        variants = waiting(upload.upload_id, STANDARD)
+        variants = waiting_variants(upload.upload_id, STANDARD)
         variants["tiny.jpg"] = replace(variants["tiny.jpg"], state=VariantState.STORED, bytes=1000)
         outcome = Outcome(ScriptedVariantService(), upload=replace(upload, variants=variants))
         outcome.repository.attempts[upload.upload_id] = 6

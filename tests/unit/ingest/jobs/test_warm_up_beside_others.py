@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import Upload
 from ingest.uploads.upload_service import UploadService

@@ -10,7 +10,7 @@ import pytest
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.jobs import warm_up
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import STALLED_AFTER, JobStatus, Upload

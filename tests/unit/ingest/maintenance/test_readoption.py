@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance.readoption import Inspector, Readopter
 from ingest.maintenance.trash import Trash

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance.refresh import Findings, Refresher
 from ingest.records import VariantState, WarmedVariant

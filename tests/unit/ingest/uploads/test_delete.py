@@ -7,7 +7,7 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import StoreUnavailable, UnknownUpload

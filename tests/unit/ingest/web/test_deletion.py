@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from proxy.recipe import Recipes
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore

@@ -8,7 +8,7 @@ import pytest
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository, Page
 from ingest.ingest_services import IngestServices
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.records import JobStatus
 from proxy.model import UploadId
 from tests.unit.ingest.examples import picture

@@ -42,7 +42,7 @@ def rgb(color: str) -> tuple[int, ...]:
     ],
     ids=["jpeg", "progressive", "mpo", "png", "apng", "webp", "animated webp"],
 )
-def test_format_has_the_name_of_the_contract(original: bytes, format: str) -> None:
+def test_format_is_jpeg_png_or_webp_by_content(original: bytes, format: str) -> None:
     found = inspected(original)
 
     assert (found.format, found.width, found.height) == (format, 300, 200)

@@ -122,7 +122,7 @@ async def test_locked_worker_has_threads_and_nothing_of_the_server(name: str, ou
 
 
 async def test_worker_is_hidden_from_processes_of_its_account(folder: Path) -> None:
-    """Unlocked, because a locked one may not ask."""
+    """Without the lock: a locked worker may not call prctl, which the test uses."""
     assert await attack("dumpable", folder, "off") == ("got", 0)
 
 

@@ -12,7 +12,7 @@ from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.settings import Quality, Settings
 from proxy.variants import derive
-from proxy.variants.derivation_pauses import DerivationPauses, Failures
+from proxy.variants.derivation_pauses import DerivationFailures, DerivationPauses
 from proxy.variants.variant_service import VariantService
 from tests.fakes import FakePool
 
@@ -34,12 +34,12 @@ class Clock:
 class Shared:
     """Shared failures, in memory."""
 
-    entries: dict[str, Failures] = field(default_factory=dict)
+    entries: dict[str, DerivationFailures] = field(default_factory=dict)
 
-    async def get(self, keys: Sequence[str]) -> Sequence[Failures | None]:
+    async def get(self, keys: Sequence[str]) -> Sequence[DerivationFailures | None]:
         return [self.entries.get(key) for key in keys]
 
-    async def put(self, key: str, failures: Failures) -> None:
+    async def put(self, key: str, failures: DerivationFailures) -> None:
         self.entries[key] = failures
 
     async def delete(self, key: str) -> None:

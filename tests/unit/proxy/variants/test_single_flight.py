@@ -170,7 +170,7 @@ def abandoned_error() -> Exception:
 @contextmanager
 def claimed_flights(flights: SingleFlight[str, int], *keys: str) -> Iterator[dict[str, "asyncio.Future[int]"]]:
     """The flights of those keys that had none."""
-    with flights.claims(abandoned_error) as claim:
+    with flights.claiming(abandoned_error) as claim:
         claimed = {key: claim(key) for key in keys}
         yield {key: flight for key, flight in claimed.items() if flight}
 

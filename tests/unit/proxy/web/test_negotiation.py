@@ -8,7 +8,7 @@ import pytest
 
 from proxy.errors import TooHeavy
 from proxy.keys import original_key
-from proxy.web.negotiation import new_format
+from proxy.web.negotiation import modern_format
 from tests.unit.proxy.web.site import Site
 
 TABLE: list[dict[str, Any]] = json.loads((Path(__file__).parents[3] / "negotiation.json").read_text())
@@ -17,12 +17,12 @@ AVIF_AND_WEBP = "image/avif,image/webp,*/*;q=0.8"
 
 @pytest.mark.parametrize("row", TABLE, ids=[str(row["accept"]) for row in TABLE])
 def test_modern_formats_need_an_explicit_accept(row: dict[str, Any]) -> None:
-    assert (new_format(row["accept"]) or "legacy") == row["format"], row["why"]
+    assert (modern_format(row["accept"]) or "legacy") == row["format"], row["why"]
 
 
 def test_huge_accept_header_is_parsed_quickly() -> None:
-    assert new_format("image/avif," * 100_000) == "avif"
-    assert new_format("a/b," * 100_000 + "image/avif") is None
+    assert modern_format("image/avif," * 100_000) == "avif"
+    assert modern_format("a/b," * 100_000 + "image/avif") is None
 
 
 class TestAnswers:

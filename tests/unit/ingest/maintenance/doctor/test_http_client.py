@@ -46,7 +46,7 @@ async def test_fetch_without_answer_raises_cdn_unavailable() -> None:
         await fetch("http://127.0.0.1:9/x")
 
 
-async def test_fetch_uses_the_proxy_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_fetch_uses_the_http_proxy_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", url)
     monkeypatch.delenv("no_proxy", raising=False)
 

@@ -11,7 +11,7 @@ from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.model import Sizes, parse_upload_id
-from proxy.storage.memory import MemoryStore
+from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound
 from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES

@@ -30,7 +30,7 @@ def gc(
     which usually means that the database or the object store is not the right one.
     """
     settings = load()
-    from ingest.maintenance.garbage_collection import collect_garbage
+    from ingest.maintenance.gc_run import collect_garbage
 
     with progress(quiet=as_json) as reporter:
         report = run(collect_garbage(settings, dry_run=dry_run, max_share=max_share, progress=reporter))

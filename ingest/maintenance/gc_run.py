@@ -97,7 +97,7 @@ def _build_collector(services: IngestServices, count: Any) -> Collector:
         services.repository,
         proxy.variant_service,
         services.cdn,
-        folders=(settings.temporary, settings.objects / INCOMING, settings.purges),
+        folders=(settings.temporary, settings.objects / INCOMING, settings.invalidation_files),
         age=MIN_AGE,
         trash_age=timedelta(days=settings.trash_days),
         on_upload=count,

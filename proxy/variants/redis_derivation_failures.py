@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from proxy.deadlines import answer_within
-from proxy.variants.derivation_pauses import REMEMBERED, Failures
+from proxy.variants.derivation_pauses import REMEMBERED, DerivationFailures
 
 T = TypeVar("T")
 
@@ -29,11 +29,11 @@ class RedisFailures:
         self._redis = Redis.from_url(url, decode_responses=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
         self._backoff_until = 0.0
 
-    async def get(self, keys: Sequence[str]) -> Sequence[Failures | None]:
+    async def get(self, keys: Sequence[str]) -> Sequence[DerivationFailures | None]:
         values = await self._run(lambda: self._redis.mget([_PREFIX + key for key in keys]))
         return [_parse(value) for value in values or [None] * len(keys)]
 
-    async def put(self, key: str, failures: Failures) -> None:
+    async def put(self, key: str, failures: DerivationFailures) -> None:
         await self._run(lambda: self._redis.set(_PREFIX + key, f"{failures.count} {failures.until:.0f}", ex=REMEMBERED))
 
     async def delete(self, key: str) -> None:
@@ -53,10 +53,10 @@ class RedisFailures:
             return None
 
 
-def _parse(value: bytes | str | None) -> Failures | None:
+def _parse(value: bytes | str | None) -> DerivationFailures | None:
     """Parses an entry; None if this version did not write it."""
     try:
         count, until = map(int, (value or b"").split())
     except ValueError:
         return None
-    return Failures(count, until) if count > 0 else None
+    return DerivationFailures(count, until) if count > 0 else None

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.queue.deliver import deliver
+from ingest.jobs.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
 from proxy.model import new_upload_id
@@ -20,7 +20,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(pause: float) -> None:
         seconds.append(pause)
 
-    monkeypatch.setattr("ingest.jobs.queue.deliver.sleep", sleep)
+    monkeypatch.setattr("ingest.jobs.deliver.sleep", sleep)
     return seconds
 
 
