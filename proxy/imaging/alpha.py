@@ -45,10 +45,10 @@ def drop_redundant_channels(image: Image.Image) -> Image.Image:
     """Drops alpha if all pixels are opaque, and colour if all pixels are grey: they only add bytes."""
     if image.mode in ("LA", "RGBA") and not is_transparent(image):
         image = image.convert(image.mode[:-1])
-    if image.mode == "RGB":
-        red, green, blue = image.split()
+    if image.mode in ("RGB", "RGBA"):
+        red, green, blue, *alpha = image.split()
         if red.tobytes() == green.tobytes() == blue.tobytes():
-            return red
+            return Image.merge("LA", [red, *alpha]) if alpha else red
     return image
 
 

@@ -1,12 +1,14 @@
 """Encodes 8-bit sRGB or grey pixels. The files contain no metadata but the EXIF that the caller passes."""
 
 import zlib
+from collections.abc import Mapping
 from io import BytesIO
 
 from PIL import Image, ImageStat, features
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import drop_redundant_channels
+from proxy.imaging.content import has_chroma_edges
 from proxy.imaging.png import save_png
 from proxy.imaging.target import Target
 from proxy.model import Format
@@ -29,6 +31,11 @@ ROBIDOUX = (
 AVIF_SPEED = 8
 WEBP_METHOD = 4
 
+_FEW_COLORS = 4096
+_LOSSLESS_EFFORT = 75
+_WORTH_LOSSLESS = 2
+"""Lossless WebP is tried if zlib's level 1 takes at most this multiple of the lossy bytes; above, it seldom wins."""
+
 
 def versions(format: Format | None = None) -> dict[str, str]:
     """Returns the versions of the libraries that decide the bytes of variants of `format`, or of all variants.
@@ -50,12 +57,13 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
     options = {"exif": exif} if exif else {}
     match target.format:
         case Format.JPG:
-            flatten(image, target.background).save(
+            image = flatten(image, target.background)
+            image.save(
                 file,
                 "JPEG",
                 quality=target.quality,
                 qtables=[ROBIDOUX, ROBIDOUX],
-                subsampling="4:2:0",
+                subsampling=_subsampling(image),
                 optimize=True,
                 progressive=True,
                 **options,
@@ -63,13 +71,18 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
         case Format.PNG:
             return save_png(image, exif)
         case Format.WEBP:
-            _fill_transparent(_to_color(image)).save(
-                file, "WEBP", quality=target.quality, method=WEBP_METHOD, **options
-            )
+            return _encode_webp(_to_color(image), target, options)
         case Format.AVIF:
+            image = _fill_transparent(_to_color(image))
             # One thread: the pool already uses every processor, and the bytes must not depend on the machine.
-            _fill_transparent(_to_color(image)).save(
-                file, "AVIF", quality=target.quality, speed=AVIF_SPEED, subsampling="4:2:0", max_threads=1, **options
+            image.save(
+                file,
+                "AVIF",
+                quality=target.quality,
+                speed=AVIF_SPEED,
+                subsampling=_subsampling(image),
+                max_threads=1,
+                **options,
             )
     return file.getvalue()
 
@@ -81,6 +94,21 @@ def flatten(image: Image.Image, background: str) -> Image.Image:
     canvas = Image.new("RGB", image.size, background)
     canvas.paste(image.convert("RGB"), mask=image.getchannel("A"))
     return drop_redundant_channels(canvas)
+
+
+def _encode_webp(image: Image.Image, target: Target, options: Mapping[str, bytes]) -> bytes:
+    """Encodes lossy, or lossless if that is smaller, as for drawings and screenshots."""
+    lossy, lossless = BytesIO(), BytesIO()
+    _fill_transparent(image).save(lossy, "WEBP", quality=target.quality, method=WEBP_METHOD, **options)
+    size = len(lossy.getvalue())
+    if image.getcolors(_FEW_COLORS) is None or len(zlib.compress(image.tobytes(), 1)) > _WORTH_LOSSLESS * size:
+        return lossy.getvalue()
+    image.save(lossless, "WEBP", lossless=True, quality=_LOSSLESS_EFFORT, method=WEBP_METHOD, **options)
+    return min(lossy.getvalue(), lossless.getvalue(), key=len)
+
+
+def _subsampling(image: Image.Image) -> str:
+    return "4:4:4" if image.mode != "L" and has_chroma_edges(image) else "4:2:0"
 
 
 def _to_color(image: Image.Image) -> Image.Image:

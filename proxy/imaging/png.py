@@ -1,27 +1,83 @@
 """Encodes PNG with settings by kind of image: small files in little time. Figures: docs/decisions/0003-pipeline.md."""
 
+import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from io import BytesIO
+from typing import cast
 
 from PIL import Image
 
+from proxy.imaging.content import strips
+
+Color = tuple[int, int, int, int]
+
+_BITS = (1, 2, 4, 8)
+_BAND = 64  # rows
+_SMALL = 1 << 16  # pixels, up to which a palette may take more bytes than it saves
 _FEW_COLORS = 4096  # every photograph measured had more
 _WORTH_MATCHING = 0.85  # of the bytes of run-length coding; photographs stay above
-_SAMPLE_ROWS, _SAMPLE_STRIPS = 16, 4
+_SAMPLE_STRIPS = 4
 _LEVEL = 6  # of zlib; 9 takes three to ten times as long for 1 to 3 %
 _COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}  # ISO 15948, 11.2.2
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def save_png(image: Image.Image, exif: bytes | None) -> bytes:
-    """Encodes `image` (L, LA, RGB, RGBA) as a lossless PNG."""
-    palette = _as_palette(image)
-    if palette is not None:
-        return _pillow(palette, exif)
+    """Encodes `image` (L, LA, RGB, RGBA) as a lossless PNG, in as few bits a pixel as its colours allow."""
+    few = [*_encode_few_colors(image, exif)]
+    if few and image.width * image.height > _SMALL:
+        return min(few, key=len)
+    return min([*few, _encode_channels(image, exif)], key=len)
+
+
+def _encode_channels(image: Image.Image, exif: bytes | None) -> bytes:
+    """Encodes with 8 bits for each channel."""
     if image.mode != "L" and image.getcolors(_FEW_COLORS) is not None:
         return min(_encode_unfiltered(image, exif), _encode_filtered(image, exif), key=len)
     return _choose_encoder(image)(image, exif)
+
+
+def _encode_few_colors(image: Image.Image, exif: bytes | None) -> Iterator[bytes]:
+    """Encodes at most 256 colours in 1 to 8 bits a pixel, as grey levels and as a palette; yields what is possible."""
+    colors = image.convert("RGBA").getcolors(256)
+    if colors is None:
+        return
+    # Transparent colours first, which shortens tRNS; then frequent ones, which zlib prefers by some per cent.
+    counted = sorted((cast("Color", color)[3] == 255, -count, cast("Color", color)) for count, color in colors)
+    palette = [color for *_, color in counted]
+    palette_bits = next(bits for bits in _BITS if len(palette) <= 1 << bits)
+    grey_bits = _grey_bits(palette) if image.mode == "L" else 16
+    if grey_bits < 8:
+        step = 255 // ((1 << grey_bits) - 1)
+        levels = image.point([level // step for level in range(256)])
+        yield _write(image.size, (grey_bits, 0), _pack(levels.tobytes(), image.size, grey_bits), exif)
+    if palette_bits < grey_bits:
+        rows = _pack(_indices(image, palette), image.size, palette_bits)
+        yield _write(image.size, (palette_bits, 3), rows, exif, palette=palette)
+
+
+def _grey_bits(palette: Sequence[Color]) -> int:
+    """Returns the fewest bits in which a PNG can store these grey levels."""
+    return next(bits for bits in _BITS if all(level % (255 // ((1 << bits) - 1)) == 0 for level, *_ in palette))
+
+
+def _indices(image: Image.Image, palette: Sequence[Color]) -> bytes:
+    """Returns the number of each pixel's colour. Pillow's own conversion may take a similar colour."""
+    numbers = {int.from_bytes(bytes(color), sys.byteorder): number for number, color in enumerate(palette)}
+    bands = (image.crop((0, top, image.width, min(top + _BAND, image.height))) for top in range(0, image.height, _BAND))
+    pixels = (memoryview(band.convert("RGBA").tobytes()).cast("I") for band in bands)
+    return b"".join(bytes(map(numbers.__getitem__, band)) for band in pixels)
+
+
+def _pack(numbers: bytes, size: tuple[int, int], bits: int) -> list[bytes]:
+    """Returns the rows of an image of small numbers, packed to `bits` a pixel."""
+    packed = Image.frombytes("P", size, numbers).tobytes("raw", "P" if bits == 8 else f"P;{bits}")
+    return _rows(packed, (size[0] * bits + 7) // 8)
+
+
+def _rows(data: bytes, stride: int) -> list[bytes]:
+    return [data[start : start + stride] for start in range(0, len(data), stride)]
 
 
 def _encode_runs(image: Image.Image, exif: bytes | None = None) -> bytes:
@@ -42,18 +98,30 @@ def _encode_unfiltered(image: Image.Image, exif: bytes | None = None) -> bytes:
 
     The file is written here, because Pillow always filters rows.
     """
-    pixels, stride = image.tobytes(), image.width * len(image.getbands())
-    rows = b"".join(b"\0" + pixels[start : start + stride] for start in range(0, len(pixels), stride))
-    size = image.width.to_bytes(4) + image.height.to_bytes(4)
-    header = size + bytes([8, _COLOR_TYPES[image.mode], 0, 0, 0])
-    metadata = _chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")) if exif else b""
-    return (
-        _SIGNATURE
-        + _chunk(b"IHDR", header)
-        + metadata
-        + _chunk(b"IDAT", zlib.compress(rows, _LEVEL))
-        + _chunk(b"IEND", b"")
-    )
+    rows = _rows(image.tobytes(), image.width * len(image.getbands()))
+    return _write(image.size, (8, _COLOR_TYPES[image.mode]), rows, exif, level=_LEVEL)
+
+
+def _write(
+    size: tuple[int, int],
+    kind: tuple[int, int],
+    rows: Sequence[bytes],
+    exif: bytes | None,
+    *,
+    palette: Sequence[Color] = (),
+    level: int = 9,
+) -> bytes:
+    """Writes a file of unfiltered rows, which Pillow cannot. `kind`: the bits of a sample, and the colour type."""
+    width, height = size
+    chunks = [_chunk(b"IHDR", width.to_bytes(4) + height.to_bytes(4) + bytes([*kind, 0, 0, 0]))]
+    if exif:
+        chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    if palette:
+        chunks.append(_chunk(b"PLTE", b"".join(bytes(color[:3]) for color in palette)))
+    if alphas := bytes(alpha for *_, alpha in palette).rstrip(b"\xff"):  # entries beyond the chunk are opaque
+        chunks.append(_chunk(b"tRNS", alphas))
+    chunks.append(_chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows), level)))
+    return b"".join([_SIGNATURE, *chunks, _chunk(b"IEND", b"")])
 
 
 def _choose_encoder(image: Image.Image) -> Callable[[Image.Image, bytes | None], bytes]:
@@ -67,22 +135,12 @@ def _choose_encoder(image: Image.Image) -> Callable[[Image.Image, bytes | None],
 
 
 def _sample(image: Image.Image) -> Image.Image:
-    """Returns strips of rows from all over the image; the whole image if it is small."""
-    if image.height <= _SAMPLE_ROWS * _SAMPLE_STRIPS:
-        return image
-    sample = Image.new(image.mode, (image.width, _SAMPLE_ROWS * _SAMPLE_STRIPS))
-    for strip in range(_SAMPLE_STRIPS):
-        top = (2 * strip + 1) * (image.height - _SAMPLE_ROWS) // (2 * _SAMPLE_STRIPS)
-        sample.paste(image.crop((0, top, image.width, top + _SAMPLE_ROWS)), (0, strip * _SAMPLE_ROWS))
+    """Returns strips of rows from all over the image, as one image."""
+    parts = [*strips(image, _SAMPLE_STRIPS)]
+    sample = Image.new(image.mode, (image.width, sum(part.height for part in parts)))
+    for number, part in enumerate(parts):
+        sample.paste(part, (0, number * part.height))
     return sample
-
-
-def _as_palette(image: Image.Image) -> Image.Image | None:
-    """Converts to a palette of at most 256 colours; None if that would change a pixel."""
-    if image.mode != "RGB" or image.getcolors(256) is None:
-        return None
-    palette = image.quantize(256, dither=Image.Dither.NONE)
-    return palette if palette.convert("RGB").tobytes() == image.tobytes() else None
 
 
 def _pillow(image: Image.Image, exif: bytes | None, *, optimize: bool = True, **options: int) -> bytes:

@@ -77,7 +77,9 @@ def test_nginx_cannot_reach_what_holds_data() -> None:
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_containers_are_given_longer_to_stop_than_servers_take(name: str) -> None:
-    [drain] = re.findall(r"timeout_graceful_shutdown=(\d+)", (ROOT / "ingest" / "cli" / "process_commands.py").read_text())
+    [drain] = re.findall(
+        r"timeout_graceful_shutdown=(\d+)", (ROOT / "ingest" / "cli" / "process_commands.py").read_text()
+    )
     assert int(OURS[name]["stop_grace_period"].removesuffix("s")) == int(drain) + 5
 
 

@@ -108,7 +108,9 @@ def test_probes_ask_the_port_that_is_served(name: str) -> None:
 
 @pytest.mark.parametrize("name", LONG_RUNNING)
 def test_pods_are_given_longer_to_stop_than_they_take(name: str) -> None:
-    [drain] = re.findall(r"timeout_graceful_shutdown=(\d+)", (ROOT / "ingest" / "cli" / "process_commands.py").read_text())
+    [drain] = re.findall(
+        r"timeout_graceful_shutdown=(\d+)", (ROOT / "ingest" / "cli" / "process_commands.py").read_text()
+    )
     _, pause = container(name).get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ("sleep", "0"))
     assert PODS[name]["spec"]["terminationGracePeriodSeconds"] >= int(drain) + int(pause) + 5
 

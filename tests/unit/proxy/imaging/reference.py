@@ -14,11 +14,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from proxy.imaging.alpha import drop_redundant_channels, to_plain_channels
+from proxy.imaging.encode import encode
 from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.settings import Quality
+from tests.photographs import photograph
 
 SNAPSHOT = (400, 300)  # pixels of a camera file, in tests that do not depend on its size
 SCALED = (2700, 2000)  # about the smallest JPEG that is decoded at half scale for the standard sizes
@@ -37,6 +40,14 @@ def target(
     keep_exif: bool = False,
 ) -> Target:
     return Target(width, height, fit, format, QUALITY[format], background, keep_exif)
+
+
+def sized(name: str, side: int = 200) -> Image.Image:
+    return photograph(name).resize((side, side), Image.Resampling.LANCZOS)
+
+
+def encoded(image: Image.Image, format: Format, background: str = "#ffffff") -> bytes:
+    return encode(image.copy(), target(*image.size, format, background=background), None)
 
 
 @contextmanager
@@ -61,9 +72,10 @@ def picture(original: bytes, wanted: Target) -> Image.Image:
 
 
 def decoded(body: bytes) -> Image.Image:
+    """Returns the pixels as L, LA, RGB or RGBA, however few bits the file has for each."""
     with Image.open(BytesIO(body)) as image:
         image.load()
-    return image
+    return drop_redundant_channels(to_plain_channels(image, "")) if image.mode in ("1", "P") else image
 
 
 def pixels(image: Image.Image, mode: str = "RGB") -> NDArray[np.float64]:
