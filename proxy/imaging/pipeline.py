@@ -9,6 +9,8 @@
 One variant and all variants take the same steps, so a warmed-up variant and a requested one have the same bytes.
 """
 
+import os
+from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -26,6 +28,9 @@ from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
+
+LOWEST_QUALITY = 40
+"""How far the quality of a variant may be lowered to take no more bytes than its original."""
 
 REDUCING_GAP = 2.0
 """How far a box filter may reduce before Lanczos, in multiples of the result: invisible at 2 (Pillow documents 3 as
@@ -69,7 +74,8 @@ def render(
                 image = resize(original, target)
         with timed(timings, "encode"):
             exif = original.exif_bytes(*image.size) if target.keep_exif else None
-            body, measured = encode_target(image, target, exif)
+            is_copy = image.size == original.upright_size and target.format.media_type == f"image/{original.format}"
+            body, measured = encode_target(image, target, exif, at_most=_file_size(path) if is_copy else None)
         yield Rendered(index, body, image.width, image.height, timings, measured)
 
 
@@ -85,10 +91,21 @@ def resize(original: Original, target: Target) -> Image.Image:
     return original.turn_upright(small)
 
 
-def encode_target(image: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
-    """Returns the file, and the measured quality if it was searched for."""
+def encode_target(
+    image: Image.Image, target: Target, exif: bytes | None, at_most: int | None = None
+) -> tuple[bytes, Measured | None]:
+    """Returns the file, and the measured quality if it was searched for.
+
+    `at_most`: the bytes of an original that has the variant's size and format. A fixed quality above the original's
+    would only add bytes, so it is lowered.
+    """
     if target.score is None:
-        return encode(image, target, exif), None
+        body = encode(image, target, exif)
+        if at_most is not None and target.quality is not None and len(body) > at_most:
+            qualities = range(LOWEST_QUALITY, target.quality)
+            fits = bisect(qualities, at_most, key=lambda each: len(encode(image, replace(target, quality=each), exif)))
+            body = encode(image, replace(target, quality=qualities[max(0, fits - 1)]), exif)
+        return body, None
     # Importing numpy takes a tenth of a second and 20 MB: only workers that search need it.
     from proxy.imaging.auto_quality.search import encode_with_search  # noqa: PLC0415 - imports numpy
 
@@ -103,6 +120,11 @@ def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Im
     if resized is None:
         resized = pixels.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
     return resized
+
+
+def _file_size(path: OriginalFile) -> int:
+    with path.open("rb") as file:
+        return file.seek(0, os.SEEK_END)
 
 
 def _shape(target: Target) -> tuple[int, int, int, str]:

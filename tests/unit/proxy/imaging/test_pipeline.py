@@ -14,12 +14,13 @@ from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from tests.camera import camera_jpeg
 from tests.photographs import COLOR_PHOTOGRAPHS, photograph, photograph_bytes
-from tests.pictures import animated, disc, jpeg, png, webp
+from tests.pictures import animated, disc, jpeg, png, save, webp
 from tests.unit.proxy.imaging.reference import (
     LIMITS,
     SCALED,
     color_at,
     covered,
+    decoded,
     farthest,
     on_disk,
     picture,
@@ -259,3 +260,15 @@ def test_earlier_renderings_change_no_bytes() -> None:
     rendered(camera_jpeg(size=SCALED), *SMALL)
 
     assert rendered(photograph_bytes("rocket.jpg"), *SMALL) == first
+
+
+@pytest.mark.parametrize("format", [Format.JPG, Format.WEBP])
+def test_variant_of_the_originals_size_and_format_takes_no_more_bytes(format: Format) -> None:
+    image = photograph("coffee.png").resize((200, 200))
+    original = save(image, "JPEG" if format is Format.JPG else "WEBP", quality=60)
+
+    [same, smaller] = rendered(original, target(200, 200, format), target(199, 199, format))
+
+    assert 0.8 * len(original) < len(same) <= len(original)
+    assert len(smaller) > len(original)  # at the fixed quality
+    assert psnr(decoded(same), image) > psnr(decoded(original), image) - 2
