@@ -3,6 +3,7 @@
 from PIL import Image
 
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
+_BAND = 64  # rows
 _KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow scales samples of 2 and 4 bits to 8, but not the key
 
 
@@ -45,11 +46,19 @@ def drop_redundant_channels(image: Image.Image) -> Image.Image:
     """Drops alpha if all pixels are opaque, and colour if all pixels are grey: they only add bytes."""
     if image.mode in ("LA", "RGBA") and not is_transparent(image):
         image = image.convert(image.mode[:-1])
-    if image.mode in ("RGB", "RGBA"):
-        red, green, blue, *alpha = image.split()
-        if red.tobytes() == green.tobytes() == blue.tobytes():
-            return Image.merge("LA", [red, *alpha]) if alpha else red
+    if image.mode in ("RGB", "RGBA") and _is_grey(image):
+        red = image.getchannel("R")
+        return red if image.mode == "RGB" else Image.merge("LA", (red, image.getchannel("A")))
     return image
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether red, green and blue are the same everywhere. Looks at some rows at a time: most images end it at once."""
+    for top in range(0, image.height, _BAND):
+        red, green, blue = image.crop((0, top, image.width, min(top + _BAND, image.height))).split()[:3]
+        if not red.tobytes() == green.tobytes() == blue.tobytes():
+            return False
+    return True
 
 
 def _decoded_key(key: object, stored: str) -> object:

@@ -108,7 +108,7 @@ LIBVIPS = {
 _SCALED = BandedRate(14, 2500, stored=2, file=2)
 """A lossy WebP with alpha that libwebp scales."""
 
-ENCODERS = {Format.JPG: (15, 15), Format.PNG: (15, 15), Format.WEBP: (25, 55), Format.AVIF: (39, 44)}
+ENCODERS = {Format.JPG: (15, 18), Format.PNG: (15, 18), Format.WEBP: (25, 55), Format.AVIF: (39, 44)}
 """Bytes for each pixel of a variant during conversion and encoding: without alpha, with alpha. WebP needs the most for
 noise; photographs need two thirds of it."""
 
