@@ -1,4 +1,5 @@
-"""What the lock of render processes costs: CPU for each image, the start of a process, and memory.
+"""What the lock of render processes costs: CPU for each image, the start of a process, and memory. What it costs to
+replace them after fewer originals.
 
 Run `python -m benchmarks.sandbox`. A locked and an unlocked process take turns, so that other load affects both. CPU is
 that of the process itself, by the kernel's count.
@@ -6,13 +7,17 @@ that of the process itself, by the kernel's count.
 
 import asyncio
 import os
+import resource
 import tempfile
+import time
 from pathlib import Path
 from statistics import median
 
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Fit, Format
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker, Sandbox
 from tests.photographs import photograph
 from tests.pictures import jpeg, png, webp
@@ -20,6 +25,7 @@ from tests.pictures import jpeg, png, webp
 LIMITS = Limits(100, 10_000)
 MODES: tuple[Sandbox, ...] = ("required", "off")
 ROUNDS = 40
+ORIGINALS = 100
 QUALITY = {Format.JPG: 82, Format.WEBP: 85, Format.AVIF: 67}
 
 
@@ -83,10 +89,47 @@ async def images(folder: Path) -> None:
         await worker.stop()
 
 
+def cpu_of_ended() -> float:
+    """Seconds of CPU of all render processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+async def replacements(folder: Path) -> None:
+    """One JPEG variant of each of `ORIGINALS` originals, two at a time, with fewer and fewer of them for a process."""
+    path = folder / "original"
+    path.write_bytes(jpeg(photograph("coffee.png").convert("RGB").resize((2400, 1600))))
+    target = Target(400, 400, Fit.COVER, Format.JPG, 82, "#ffffff", keep_exif=False)
+    for recycle in (100, 10, 1):
+        before, began = cpu_of_ended(), time.monotonic()
+        pool = RenderPool(
+            LIMITS,
+            processes=2,
+            memory_mb=2048,
+            process_mb=2048,
+            timeout=300,
+            max_waiting=ORIGINALS,
+            recycle=recycle,
+        )
+        await pool.start()
+
+        async def derive(pool: RenderPool = pool) -> None:
+            async with pool.acquire(Priority.LIVE, 100 << 20) as worker:
+                async for _ in worker.render(path, [target]):
+                    pass
+
+        await asyncio.gather(*(derive() for _ in range(ORIGINALS)))
+        took = time.monotonic() - began
+        await pool.close()
+        cpu = (cpu_of_ended() - before) / ORIGINALS
+        print(f"{recycle} originals per process: {1000 * cpu:.0f} ms CPU for each, {ORIGINALS / took:.1f} a second")
+
+
 async def main() -> None:
     await starts()
     with tempfile.TemporaryDirectory() as folder:
         await images(Path(folder))
+        await replacements(Path(folder))
 
 
 if __name__ == "__main__":

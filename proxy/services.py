@@ -106,6 +106,7 @@ def build_services(settings: Settings) -> ProxyServices:
         process_mb=settings.render_process_mb,
         timeout=settings.render_timeout,
         max_waiting=settings.max_waiting,
+        recycle=settings.render_originals_per_process,
         sandbox=settings.render_sandbox,
         searches=any(size.auto_quality for size in settings.sizes.values()),
         metrics=metrics,

@@ -30,7 +30,7 @@ class RenderPool:
     """Runs `processes` render workers. Each variant must be ready `timeout` seconds after the one before it.
 
     All workers together, idle ones included, hold at most `memory_mb` MiB; each has `process_mb` MiB of address space.
-    A worker is replaced after `recycle` requests. At most `max_waiting` live requests wait.
+    A worker is replaced after `recycle` requests, each for one original. At most `max_waiting` live requests wait.
     `sandbox`, `searches`: as in `RenderWorker.start`.
     """
 

@@ -116,6 +116,12 @@ class Settings(StoreSettings):
         description="Lock of render processes: `auto` locks them where the kernel can, and warns where it cannot; "
         "`required` does not start without; `off` locks none",
     )
+    render_originals_per_process: int = Field(
+        100,
+        ge=1,
+        description="Originals that a render process reads before another replaces it; with `1`, no process reads two, "
+        "and each costs the processor time of a start",
+    )
     render_timeout: float = Field(5, gt=0, le=300, description="Seconds a derivation may take, waiting included")
     max_waiting: int = Field(
         64, ge=1, description="Derivations that may wait for a render process and memory; further ones get 503"

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from proxy.imaging.inspect import inspect
 from proxy.model import Format
 from proxy.rendering.memory_limits import ENVIRONMENT
 from proxy.rendering.pool import RenderPool
+from proxy.rendering.render_worker import RenderWorker
+from proxy.services import build_services
+from proxy.settings import Settings
 from tests.camera import camera_jpeg
 from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes
@@ -37,6 +41,7 @@ from tests.unit.proxy.rendering.pools import (
     pid,
     pool,
     render,
+    rendered_by,
     written,
 )
 
@@ -216,6 +221,28 @@ async def test_worker_is_replaced_after_its_number_of_requests() -> None:
         assert await gone(first)
         assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
         assert await pid(render_pool) != first
+
+
+@pytest.mark.heavy
+async def test_with_one_original_per_process_no_process_reads_two(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, render_processes=2, render_originals_per_process=1, render_timeout=PATIENT)
+    render_pool = build_services(settings).pool
+    readers: list[int] = []
+
+    async def read(work: Callable[[RenderWorker], Awaitable[object]]) -> None:
+        async with render_pool.acquire(LIVE, ROOM) as process:
+            readers.append(process.pid)
+            await work(process)
+
+    await render_pool.start()
+    try:
+        kinds = [lambda process: process.inspect(ROCKET), lambda process: rendered_by(process, ROCKET)]
+        await asyncio.gather(*(read(work) for work in kinds * 3))
+    finally:
+        await render_pool.close()
+
+    assert len(readers) == 6
+    assert len(set(readers)) == 6
 
 
 @pytest.mark.heavy

@@ -19,6 +19,7 @@ class TestDefaults:
         assert settings.max_upload_mb == 10
         assert (settings.min_side, settings.max_side) == (100, 10_000)
         assert settings.render_timeout == 5
+        assert settings.render_originals_per_process == 100
         assert settings.missing_ttl == 60
         assert settings.strip_metadata is True
         assert settings.background == "#ffffff"
