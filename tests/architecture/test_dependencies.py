@@ -8,7 +8,7 @@ import tomllib
 from importlib.metadata import distribution, version
 from itertools import chain
 
-from tests.locks import LOCKS, ROOT, locked, pins
+from tools.locks import LOCKS, ROOT, locked, pins
 
 LICENCES = re.compile(
     r"\b(MIT|BSD|Apache|ISC|MPL-2\.0|Mozilla Public License 2\.0|PSF|Python Software Foundation|HPND|Unlicense|LGPL)\b"

@@ -18,7 +18,7 @@ from zipfile import ZipFile, ZipInfo
 
 import pytest
 
-from tests.locks import LOCKS, ROOT, locked, pins
+from tools.locks import LOCKS, ROOT, locked, pins
 
 OLDEST_PIP = "22.3"  # bundled with Python 3.11.0
 ENVIRONMENT = {"PATH": os.defpath, "HOME": "/nonexistent", "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1"}

@@ -1,0 +1,1 @@
+"""What maintainers run: the bill of materials, the audit of the lock files, the digests of base images."""
