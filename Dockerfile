@@ -1,11 +1,12 @@
 # One image for every role: `docker run --init IMAGE serve --role proxy --host 0.0.0.0`, `worker`, `migrate`, ...
 # tests/integration/test_image.py runs the commands of the first stage in a folder.
 #
-# Pin the base when you publish: --build-arg BASE=python:3.11-slim@sha256:..., the digest that
-# `docker buildx imagetools inspect python:3.11-slim` prints.
+# `make pin-images` adds the base's digest below; --build-arg BASE=python:3.11-slim@sha256:... names another. docs/releasing.md
+# says how a build is repeated to the same bytes.
 ARG BASE=python:3.11-slim
 
 FROM ${BASE} AS build
+ARG SOURCE_DATE_EPOCH
 WORKDIR /app
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
@@ -16,6 +17,9 @@ COPY clients/python clients/python
 COPY proxy proxy
 COPY ingest ingest
 RUN python -m pip --python .venv install --no-cache-dir --no-compile --no-deps --no-build-isolation ./clients/python .
+# Before the uninstallation, as it reads the lock file with a package of the build.
+COPY tools tools
+RUN .venv/bin/python -B -m tools.sbom > sbom.json
 RUN python -m pip --python .venv uninstall --yes --requirement requirements-build.txt && python -m pip --python .venv check
 # What no role uses: descriptions of other AWS services, other viewers of the API's description, a stray folder of
 # bullmq, tests, sources of extensions, debug symbols (of libraries that auditwheel has not changed: strip breaks those).
@@ -28,11 +32,13 @@ RUN find .venv/lib/python3.*/site-packages/botocore/data -mindepth 1 -maxdepth 1
 RUN python -m compileall -q -f --invalidation-mode unchecked-hash .venv/lib
 
 FROM ${BASE}
+ARG SOURCE_DATE_EPOCH
 # Group 0, to which the uids that OpenShift assigns belong too. Bytecode of the standard library, which the base lacks.
 RUN useradd --uid 10001 --gid 0 --no-create-home --no-log-init darkroom \
     && install -d -o 10001 -g 0 -m 0770 /data \
     && python -m compileall -q -f --invalidation-mode unchecked-hash -x '/(ensurepip|idlelib|lib2to3|site-packages|test)/' /usr/local/lib/python3.*
 COPY --from=build /app/.venv /app/.venv
+COPY --from=build /app/sbom.json /app/sbom.json
 ENV DATA_DIR=/data LOG_FORMAT=json PORT=8000 PATH=/app/.venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1
 WORKDIR /data
 USER 10001

@@ -11,7 +11,7 @@ WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile
 
-.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench edge lock
+.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ edge: .venv/run ## print the path rules in deploy/ again
 	cd deploy && $(DARKROOM) edge nginx > variants.conf
 	cd deploy && $(DARKROOM) edge cloudfront > edge.js
 	cd deploy && $(DARKROOM) edge cloudfront --template cloudfront.yaml > cloudfront.new && mv cloudfront.new cloudfront.yaml
+
+sbom: .venv/run ## list what the server contains, libraries in wheels included: sbom.json (CycloneDX)
+	$(BIN)/python -m tools.sbom > sbom.json.new && mv sbom.json.new sbom.json
 
 # Lock files are complete, so nothing is resolved here: each install takes the pins and nothing else, and pip check
 # says whether they fit together. Each lock extends the one before.

@@ -107,6 +107,16 @@ def test_built_package_is_complete_and_not_the_work_tree(built: Path) -> None:
     assert run(built, "darkroom", "edge", "nginx").stdout == (ROOT / "deploy" / "variants.conf").read_text()
 
 
+def test_built_image_has_the_bill_of_materials_of_what_is_installed(built: Path) -> None:
+    listed = json.loads((built / "sbom.json").read_text())["components"]
+
+    installed = {path.name.removesuffix(".dist-info") for path in (built / ".venv").rglob("*.dist-info")}
+    installed = {name.rpartition("-")[0] for name in installed} - {"darkroom_origin"}
+    assert {each["name"].replace("-", "_") for each in listed} == {
+        re.sub(r"[-.]", "_", each).lower() for each in installed
+    }
+
+
 def test_built_image_migrates_a_database(built: Path) -> None:
     migrated = run(built, "darkroom", "migrate")
     assert migrated.returncode == 0, migrated.stderr
