@@ -11,7 +11,7 @@ WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile
 
-.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit
+.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit pin-images
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ sbom: .venv/run ## list what the server contains, libraries in wheels included: 
 # Needs the network. ARGS="--ignore ID" leaves a vulnerability out.
 audit: .venv/dev ## ask for known vulnerabilities of what the lock files pin, and of libraries in wheels
 	$(BIN)/python -m tools.audit $(ARGS)
+
+pin-images: .venv/build ## write the digests of base images into Dockerfile and deploy/compose.yaml; needs Docker
+	$(BIN)/python -m tools.pin_images
 
 # Lock files are complete, so nothing is resolved here: each install takes the pins and nothing else, and pip check
 # says whether they fit together. Each lock extends the one before.
