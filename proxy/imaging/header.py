@@ -104,6 +104,16 @@ def read_header(path: OriginalFile) -> Header | None:
     return None
 
 
+def stated_sides(path: OriginalFile) -> tuple[int, int]:
+    """Returns the width and height that a file states, also if what follows is damaged; (0, 0) if it states none."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    if sniff(head) == "png" and head[12:16] == b"IHDR" and len(head) == 24:
+        return int.from_bytes(head[16:20]), int.from_bytes(head[20:])
+    header = read_header(path)
+    return (header.width, header.height) if header else (0, 0)
+
+
 def unsupported_kind(path: OriginalFile) -> str | None:
     """Returns what is unusual in a JPEG's frame, for a sentence, if decoders do not support it."""
     with path.open("rb") as file, suppress(TooManyParts, OSError, IndexError):

@@ -12,9 +12,9 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from proxy.errors import TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy.errors import Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.containers import sniff
-from proxy.imaging.header import unsupported_kind
+from proxy.imaging.header import stated_sides, unsupported_kind
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.png_pixels import TRUNCATED, pixel_chunks
 
@@ -64,7 +64,7 @@ def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             # Pillow warns of unusual but decodable files, and of sizes that are checked below.
             warnings.simplefilter("ignore")
-            with _reduced(path) as opened, Image.open(opened, formats=SOURCE_FORMATS) as image:
+            with _reduced(path, limits) as opened, Image.open(opened, formats=SOURCE_FORMATS) as image:
                 _check_sides(image.width, image.height, limits)
                 if image.format in ("JPEG", "MPO"):
                     _check_scans(path, image.width * image.height)
@@ -76,17 +76,22 @@ def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         extension = _extension(path)
         if extension:
-            raise Undecodable(_reason(path, f"This {extension} file is damaged. Export it again.")) from error
+            raise _damaged(path, limits, f"This {extension} file is damaged. Export it again.") from error
         raise UnsupportedFormat("Send a JPEG, PNG or WebP image.") from error
     except MemoryError as error:
         raise TooHeavy(MORE_MEMORY_THAN_ESTIMATED) from error
     except _DECODER_ERRORS as error:
-        raise Undecodable(_reason(path, TRUNCATED)) from error
+        raise _damaged(path, limits, TRUNCATED) from error
 
 
-def _reduced(path: OriginalFile) -> BinaryIO:
+def _reduced(path: OriginalFile, limits: Limits) -> BinaryIO:
     """Returns the source for Pillow: of a PNG, only what its pixels need."""
-    return pixel_chunks(path) if _extension(path) == "png" else path.open("rb")
+    if _extension(path) != "png":
+        return path.open("rb")
+    try:
+        return pixel_chunks(path)
+    except Undecodable as error:
+        raise _damaged(path, limits, str(error)) from error
 
 
 def _extension(path: OriginalFile) -> str | None:
@@ -94,19 +99,26 @@ def _extension(path: OriginalFile) -> str | None:
         return sniff(file.read(12))
 
 
-def _reason(path: OriginalFile, damage: str) -> str:
-    """Says why a file cannot be read: it may be sound, but of a rare kind."""
+def _damaged(path: OriginalFile, limits: Limits, damage: str) -> Refused:
+    """Returns why a file cannot be read: it may be too large for the decoder, or sound but of a rare kind."""
+    width, height = stated_sides(path)
+    if max(width, height) > limits.max_side:
+        return _too_many_pixels(width, height, limits)
     kind = unsupported_kind(path)
-    return f"{kind} is not supported. Export it as an ordinary 8-bit JPEG." if kind else damage
+    return Undecodable(f"{kind} is not supported. Export it as an ordinary 8-bit JPEG." if kind else damage)
 
 
 def _check_sides(width: int, height: int, limits: Limits) -> None:
     if max(width, height) > limits.max_side:
-        raise TooManyPixels(
-            f"The image is {width}x{height} pixels. Scale it down to at most {limits.max_side} pixels a side."
-        )
+        raise _too_many_pixels(width, height, limits)
     if min(width, height) < limits.min_side:
         raise TooSmall(f"The image is {width}x{height} pixels. Both sides need at least {limits.min_side}.")
+
+
+def _too_many_pixels(width: int, height: int, limits: Limits) -> TooManyPixels:
+    return TooManyPixels(
+        f"The image is {width}x{height} pixels. Scale it down to at most {limits.max_side} pixels a side."
+    )
 
 
 def _check_scans(path: OriginalFile, pixels: int) -> None:

@@ -127,6 +127,17 @@ def test_given_limits_are_applied() -> None:
         opened(image, Limits(min_side=48, max_side=63))
 
 
+@pytest.mark.promise("A9")
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_damaged_file_of_too_many_pixels_says_so(format: str) -> None:
+    whole = save(Image.effect_noise((12_000, 100), 20), format)
+    cut = [whole[: 500 + 7 * length] for length in range(40)]
+
+    for content in cut:
+        with pytest.raises(TooManyPixels):
+            opened(content)
+
+
 @pytest.mark.promise("A2")
 def test_too_many_scans_are_refused_before_decoding() -> None:
     bomb = jpeg_of_scans(photograph("coffee.png"), MAX_SCANS + 1)
