@@ -108,8 +108,8 @@ class IngestServices:
             self.proxy.metrics.queue_jobs.labels(state).set(count)
 
 
-def build_ingest_services(settings: Settings) -> IngestServices:
-    proxy = build_services(settings)
+def build_ingest_services(settings: Settings, *, retrying: bool = False) -> IngestServices:
+    proxy = build_services(settings, retrying=retrying)
     database = Database.from_settings(settings)
     repository = JobRepository(database)
     warmup = WarmUp(repository, proxy.variant_service, settings.sizes, proxy.tracing)
@@ -121,14 +121,16 @@ def build_ingest_services(settings: Settings) -> IngestServices:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, *, rendering: bool = False, access: Access = Access.WRITE
+    settings: Settings, *, rendering: bool = False, access: Access = Access.WRITE, retrying: bool = True
 ) -> AsyncIterator[IngestServices]:
     """Opens ingest's services for one command; `rendering` also starts render workers.
+
+    `retrying`: calls to the object store wait for the end of an outage, up to 5 minutes.
 
     Migrates the embedded database first, because a command may be the first process to use it. Then verifies that
     database and object store belong together. Raises InstallationMismatch, CatalogUnavailable or StoreUnavailable.
     """
-    services = build_ingest_services(settings)
+    services = build_ingest_services(settings, retrying=retrying)
     async with services.connected():
         if settings.database_url is None:
             await services.database.migrate()

@@ -21,6 +21,7 @@ from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings, metrics_folder
 from proxy.storage.disk import DiskStore
 from proxy.storage.object_store import ObjectNotFound, ObjectStore
+from proxy.storage.retrying_store import RetryingStore
 from proxy.telemetry import Metrics
 from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import Tracing, open_tracing
@@ -95,10 +96,13 @@ class ProxyServices:
             return
 
 
-def build_services(settings: Settings) -> ProxyServices:
+def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServices:
+    """`retrying`: calls to the store wait for the end of an outage."""
     metrics = Metrics(metrics_folder())
     metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **encode.versions()})
     store = open_store(settings, metrics)
+    if retrying:
+        store = RetryingStore(store)
     pool = RenderPool(
         Limits(settings.min_side, settings.max_side),
         processes=settings.render_processes,

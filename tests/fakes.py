@@ -39,6 +39,7 @@ class CountingStore:
         self.inner = inner or MemoryStore()
         self.calls: list[tuple[str, str]] = []
         self._failures: Counter[str] = Counter()
+        self._is_outage = False
         self._successes: Counter[str] = Counter()
         self._refused: dict[tuple[str, str], StoreUnavailable] = {}
         self._before: dict[str, Gate] = {}
@@ -47,9 +48,10 @@ class CountingStore:
     def count(self, method: str, key: str | None = None) -> int:
         return sum(1 for call in self.calls if call[0] == method and key in (None, call[1]))
 
-    def fail(self, method: str, times: int = 1) -> None:
+    def fail(self, method: str, times: int = 1, *, is_outage: bool = False) -> None:
         """Makes the next `times` calls of `method` raise StoreUnavailable without effect. 0 stops this."""
         self._failures[method] = times
+        self._is_outage = is_outage
 
     def fail_from(self, method: str, *, after: int) -> None:
         """Calls of `method` fail once `after` more of them have succeeded, until `fail(method, 0)`."""
@@ -77,7 +79,7 @@ class CountingStore:
             self._successes[method] -= 1
         elif self._failures[method]:
             self._failures[method] -= 1
-            raise StoreUnavailable("The fake store was told to fail.")
+            raise StoreUnavailable("The fake store was told to fail.", is_outage=self._is_outage)
         yield
         if gate := self._after.get(method):
             await gate.wait()

@@ -148,7 +148,7 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
         asyncio.get_running_loop().add_signal_handler(signal, task.cancel)
     with suppress(asyncio.CancelledError):  # may happen while the worker starts
         async with (
-            open_services(settings, rendering=True, access=Access.UNVERIFIED) as services,
+            open_services(settings, rendering=True, access=Access.UNVERIFIED, retrying=False) as services,
             serve_health(services, listener) if listener else nullcontext(),
         ):
             await refuse_redis_cluster(settings)

@@ -19,7 +19,7 @@ from proxy.variants.encoded_variant import parse_measured
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
     """Returns the overview of an upload. Raises UnknownUpload."""
-    async with open_services(settings, access=Access.UNVERIFIED) as ingest:
+    async with open_services(settings, access=Access.UNVERIFIED, retrying=False) as ingest:
         return await Overview(ingest.proxy.store, ingest.repository, settings).of(upload_id)
 
 

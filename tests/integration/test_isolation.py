@@ -1,4 +1,4 @@
-"""Commands over many uploads: what is refused of one object is reported, and an outage ends them."""
+"""Commands over many uploads: what is refused of one object is reported, and a short outage is waited for."""
 
 import errno
 import os
@@ -28,12 +28,13 @@ class Refusals:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._monkeypatch = monkeypatch
 
-    def add(self, method: str, part: str, *, is_outage: bool = False) -> None:
-        """Of `method` for keys that contain `part`."""
+    def add(self, method: str, part: str, *, is_outage: bool = False, times: int = 1_000_000) -> None:
+        """Of `method` for keys that contain `part`, the first `times`."""
         inner = getattr(DiskStore, method)
+        left = iter(range(times))
 
         async def call(store: DiskStore, *keys: str, **options: object) -> object:
-            if any(part in str(key) for key in keys):
+            if any(part in str(key) for key in keys) and next(left, None) is not None:
                 raise StoreUnavailable(f"{method} is refused.", is_outage=is_outage)
             return await inner(store, *keys, **options)
 
@@ -141,15 +142,52 @@ def test_readopt_goes_on_after_a_refused_object(installation: Installation, refu
     assert report == {"readopted": lost[1:], "known": 0, **failed(lost[0], "head")}
 
 
-def test_outage_ends_a_command_at_once(installation: Installation, refusals: Refusals) -> None:
+def test_long_outage_ends_a_command(installation: Installation, refusals: Refusals, slept: list[float]) -> None:
     first, second = sorted(installation.upload(1, 2))
     (installation.folder / "darkroom.toml").write_text(TINY.replace("24", "25"))
     refusals.add("download", f"originals/{first}", is_outage=True)
     refusals.add("delete", f"originals/{first}", is_outage=True)
 
     for command in (["refresh"], ["purge", first, second]):
+        slept.clear()
         done = installation.invoke(*command)
         assert done.exit_code == 1
         assert "Object store unavailable" in done.stderr
+        assert sum(slept) == 300
     assert f"To continue, repeat the command with `--from {first}`." in installation.invoke("refresh").stderr
     assert len(installation.ids()) == 2
+
+
+OUTAGES = {
+    "refresh": ("download", {"uploads": 1, "variants": 3}),
+    "warm --missing": ("download", {"complete": 1}),
+    "gc --max-share 1": ("copy", {"removed": True}),
+    "readopt": ("head", {"known": 0}),
+    "purge": ("delete", {"purged": 1}),
+}
+"""Commands, the method of the store that meets an outage, and what they report afterwards."""
+
+
+@pytest.mark.parametrize("command", OUTAGES)
+def test_command_goes_on_after_an_outage(
+    installation: Installation, refusals: Refusals, slept: list[float], command: str
+) -> None:
+    method, expected = OUTAGES[command]
+    [kept] = installation.upload(1)
+    backup = installation.backup()
+    lost = sorted(installation.upload(2, 3))
+    installation.restore(backup)
+    installation.make_old()
+    stale = TINY.replace("24", "25") if command == "refresh" else TINY + "[sizes.mini]\nwidth = 12\n"
+    (installation.folder / "darkroom.toml").write_text(stale)
+    refusals.add(method, "originals/", is_outage=True, times=3)
+
+    report = installation.run(*command.split(), *([kept] if command == "purge" else []))
+
+    assert {name: report[name] for name in expected} == expected
+    assert report["failedCount"] == 0
+    assert len(slept) == 3
+    if command.startswith("gc"):
+        assert sorted(one["name"] for one in report["found"]) == lost
+    if command == "readopt":
+        assert report["readopted"] == lost

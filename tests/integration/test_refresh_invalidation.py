@@ -71,6 +71,7 @@ def test_finished_refresh_invalidates_the_replaced_recipes_once(refresh: Refresh
     assert len(refresh.cdn.invalidated) == 3
 
 
+@pytest.mark.usefixtures("slept")
 def test_outage_invalidates_what_was_replaced_before(refresh: Refresh, monkeypatch: pytest.MonkeyPatch) -> None:
     download = DiskStore.download
 

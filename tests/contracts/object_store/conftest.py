@@ -13,6 +13,7 @@ from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
 from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectStore
+from proxy.storage.retrying_store import RetryingStore
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import BUCKET, PAGE, seaweed_store
 from tests.seaweedfs import SeaweedServer
@@ -30,6 +31,11 @@ async def memory() -> AsyncIterator[MemoryStore]:
     store = MemoryStore()
     yield store
     await store.close()
+
+
+@pytest.fixture
+def retrying(memory: MemoryStore) -> RetryingStore:
+    return RetryingStore(memory)
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +65,7 @@ def seaweed(seaweedfs: SeaweedServer) -> Iterator[S3Store]:
     anyio.run(store.close)
 
 
-@pytest.fixture(params=["disk", "memory", "s3-moto", "s3-seaweedfs"])
+@pytest.fixture(params=["disk", "memory", "retrying", "s3-moto", "s3-seaweedfs"])
 def object_store(request: pytest.FixtureRequest) -> ObjectStore:
     fixtures = {"s3-moto": "moto", "s3-seaweedfs": "seaweed"}
     store: ObjectStore = request.getfixturevalue(fixtures.get(request.param, request.param))

@@ -1,0 +1,145 @@
+"""An object store that waits for the end of an outage: a command that has run for hours goes on instead of ending."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from proxy.errors import StoreUnavailable
+from proxy.retries import Attempts
+from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, StoredObject
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+DELAYS = (1, 2, 4, 8, *[15] * 19)
+"""Seconds between attempts: 5 minutes, in which a bucket's throttling or a restarted server has passed. A derivation
+that waits keeps its leases, so the pauses stay short."""
+
+
+class RetryingStore:
+    """Repeats calls to `inner` that meet an outage. Raises the last StoreUnavailable after all `delays`.
+
+    A store that has never answered is not waited for: its address or its credentials are probably wrong. A repeated
+    conditional put may find the object of its own first attempt, and raise ObjectExists for it.
+    """
+
+    def __init__(self, inner: ObjectStore, delays: Iterable[float] = DELAYS) -> None:
+        self._inner = inner
+        self._delays = tuple(delays)
+        self._has_answered = False
+        self._waiting = 0  # calls
+
+    async def head(self, key: str) -> ObjectInfo:
+        return await self._call(lambda: self._inner.head(key))
+
+    async def get(self, key: str) -> StoredObject:
+        return await self._call(lambda: self._inner.get(key))
+
+    async def download(self, key: str, path: Path) -> ObjectInfo:
+        return await self._call(lambda: self._inner.download(key, path))
+
+    async def put(
+        self,
+        key: str,
+        body: bytes | Path,
+        *,
+        content_type: str,
+        cache_control: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> None:
+        put = partial(
+            self._inner.put,
+            key,
+            body,
+            content_type=content_type,
+            cache_control=cache_control,
+            metadata=metadata,
+            if_absent=if_absent,
+        )
+        await self._call(put)
+
+    async def copy(self, source: str, target: str) -> None:
+        await self._call(lambda: self._inner.copy(source, target))
+
+    async def delete(self, *keys: str) -> None:
+        await self._call(lambda: self._inner.delete(*keys))
+
+    async def delete_versions(self, *prefixes: str) -> None:
+        await self._call(lambda: self._inner.delete_versions(*prefixes))
+
+    async def is_versioned(self) -> bool:
+        return await self._call(self._inner.is_versioned)
+
+    async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        def begin(last: ObjectInfo | None) -> AsyncIterator[ObjectInfo]:
+            return self._inner.list(prefix, after=last.key if last else after)
+
+        async for info in self._read(begin):
+            yield info
+
+    async def folders(self, prefix: str) -> AsyncIterator[str]:
+        """After an outage, lists again and leaves out the names up to the last one."""
+
+        async def begin(last: str | None) -> AsyncIterator[str]:
+            async for name in self._inner.folders(prefix):
+                if last is None or f"{name}/" > f"{last}/":  # the order of the keys
+                    yield name
+
+        async for name in self._read(begin):
+            yield name
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def _read(self, begin: Callable[[T | None], AsyncIterator[T]]) -> AsyncIterator[T]:
+        """Yields the items of `begin(None)`; after an outage, those of `begin` with the last item."""
+        last: T | None = None
+        while True:
+            items, item = await self._call(lambda: self._advance(begin(last)))  # noqa: B023 - called at once
+            try:
+                while item is not None:
+                    yield item
+                    last = item
+                    item = await anext(items, None)
+            except StoreUnavailable as error:
+                if not error.is_outage:
+                    raise
+            else:
+                return
+
+    @staticmethod
+    async def _advance(items: AsyncIterator[T]) -> tuple[AsyncIterator[T], T | None]:
+        return items, await anext(items, None)
+
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        is_waiting = False
+        try:
+            async for retry_in in Attempts(self._delays):
+                try:
+                    result = await call()
+                except StoreUnavailable as error:
+                    if not error.is_outage or not self._has_answered or retry_in is None:
+                        raise
+                    if not is_waiting:
+                        is_waiting = True
+                        self._on_wait(error)
+                except (ObjectNotFound, ObjectExists):
+                    self._has_answered = True
+                    raise
+                else:
+                    self._has_answered = True
+                    return result
+            raise AssertionError("the last attempt returns or raises")
+        finally:
+            self._waiting -= is_waiting
+
+    def _on_wait(self, error: StoreUnavailable) -> None:
+        self._waiting += 1
+        if self._waiting == 1:  # others meet the same outage
+            seconds = sum(self._delays)
+            log.warning("object store unavailable, retrying", error=str(error), up_to_seconds=seconds)
