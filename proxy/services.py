@@ -89,9 +89,9 @@ class ProxyServices:
             await anyio.to_thread.run_sync(self.tracing.close)
 
     async def check_store(self) -> None:
-        """Looks up a key that does not exist. Raises StoreUnavailable if the store does not answer."""
+        """Reads a key that does not exist, as requests read variants. Raises StoreUnavailable."""
         try:
-            await self.store.head(original_key(new_upload_id()))
+            await self.store.get(original_key(new_upload_id()))
         except ObjectNotFound:
             return
 

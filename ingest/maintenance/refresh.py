@@ -22,7 +22,7 @@ from proxy.variants.variant_service import VariantService
 _SAMPLE = 200  # uploads whose measured derivation times predict the others
 
 
-_LOOK_UPS = 24  # concurrent; as many reads as an S3 store has places for, so that none waits for one
+_LOOK_UPS = 24  # concurrent; as many as an S3 store has slots for, so that none waits for one
 
 UploadVariants = tuple[UploadRow, Stored]
 

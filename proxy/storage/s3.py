@@ -38,9 +38,9 @@ if TYPE_CHECKING:  # stubs, which production does not install
 T = TypeVar("T")
 
 _PAGE = 1000  # keys: S3's limit for one listing and one DeleteObjects
-_SLOTS = {"reads": 24, "downloads": 8, "writes": 8, "deletes": 4}
-"""Concurrent calls of each kind, each with a connection. Downloads are of originals: they may take 30 s, and must not
-hold up reads of stored variants."""
+_SLOTS = {"reads": 24, "lookups": 24, "downloads": 8, "writes": 8, "deletes": 4}
+"""Concurrent calls of each kind, each with a connection. Two kinds must not hold up reads of stored variants: downloads
+of originals, which may take 30 s, and lookups (HEAD, listings), which anybody causes by requesting unknown ids."""
 
 # Deadlines of a call in seconds. botocore's time-outs apply to each read, so a store that trickles never exceeds them.
 _SHORT = 4.0  # for variants and heads; below RENDER_TIMEOUT, whose error would hide the cause
@@ -101,7 +101,7 @@ class S3Store:
         self._bulkheads = {kind: Bulkhead(kind, slots, metrics) for kind, slots in _SLOTS.items()}
 
     async def head(self, key: str) -> ObjectInfo:
-        return await self._run("reads", "head", _SHORT, lambda: self._head(key))
+        return await self._run("lookups", "head", _SHORT, lambda: self._head(key))
 
     async def get(self, key: str) -> StoredObject:
         def get() -> StoredObject:
@@ -199,7 +199,7 @@ class S3Store:
         def ask() -> bool:
             return bool(self._client.get_bucket_versioning(Bucket=self._bucket).get("Status"))
 
-        return await self._run("reads", "versioning", _SHORT, ask)
+        return await self._run("lookups", "versioning", _SHORT, ask)
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         async for page in self._list_pages(prefix, after=after):
@@ -228,7 +228,7 @@ class S3Store:
             PaginationConfig={"PageSize": self._page},
         )
         pages = iter(listing)
-        while page := await self._run("reads", "list", _SHORT, lambda: next(pages, None)):
+        while page := await self._run("lookups", "list", _SHORT, lambda: next(pages, None)):
             yield page
 
     def _head(self, key: str) -> ObjectInfo:

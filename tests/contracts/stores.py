@@ -75,7 +75,7 @@ def fake_store(port: int) -> S3Store:
 
 
 @asynccontextmanager
-async def s3_that(answer: Callable[[str], bytes]) -> AsyncIterator[S3Store]:
+async def s3_that(answer: Callable[[str], bytes | Awaitable[bytes]]) -> AsyncIterator[S3Store]:
     """Yields a store whose server sends the given response, head and body, to each request and
     closes the connection.
     """
@@ -86,7 +86,8 @@ async def s3_that(answer: Callable[[str], bytes]) -> AsyncIterator[S3Store]:
         if fields.get("expect") == "100-continue":
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request += (await reader.readexactly(int(fields.get("content-length", 0)))).decode()
-        writer.write(answer(request))
+        said = answer(request)
+        writer.write(said if isinstance(said, bytes) else await said)
         writer.close()
         await writer.wait_closed()
 

@@ -1,6 +1,7 @@
 """S3Store on failures, refusals and incomplete S3 implementations."""
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,32 @@ class TestCircuit:
 
             assert len(requests) == seen
             await store.put("key", b"x", content_type="image/png")
+
+
+class TestBulkheads:
+    @pytest.mark.promise("E1")
+    async def test_lookups_without_answers_leave_reads_their_slots(self) -> None:
+        asked, released = asyncio.Semaphore(0), asyncio.Event()
+
+        async def answer_late() -> bytes:
+            asked.release()
+            await released.wait()
+            return http(404)
+
+        def answer(request: str) -> bytes | Awaitable[bytes]:
+            is_lookup = request.startswith("HEAD") or "list-type" in request
+            return answer_late() if is_lookup else http(200, b"sound", **OBJECT)
+
+        async with s3_that(answer) as store:
+            lookups = [lookup for number in range(50) for lookup in (store.head(f"{number}"), keys(store, f"{number}"))]
+            flood = asyncio.gather(*lookups, return_exceptions=True)
+            for _ in range(24):
+                await asked.acquire()
+
+            assert (await store.get("key")).body == b"sound"
+
+            released.set()
+            await flood
 
 
 class TestS3WithoutConditionalPuts:

@@ -211,7 +211,7 @@ class TestRefusedObjects:
     async def test_look_ups_are_concurrent_within_their_bound(
         self, ids: list[UploadId], refresher: Refresher, store: CountingStore, repository: JobRepository
     ) -> None:
-        """As many as the store of S3 has places for reads: one more would wait, and its deadline with it."""
+        """As many as the store of S3 has slots for lookups: one more would wait, and its deadline with it."""
         for _ in range(20):
             upload = accepted()
             await repository.begin(upload.upload_id)

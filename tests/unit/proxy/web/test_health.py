@@ -47,7 +47,7 @@ def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_healthz_checks_no_dependency(site: Site) -> None:
-    site.store.fail("head", 100)
+    site.store.fail("get", 100)
 
     answer = await site.get("/healthz")
 
@@ -60,13 +60,13 @@ async def test_readyz_is_200_with_an_empty_store(site: Site) -> None:
 
     assert (answer.status, json.loads(answer.body)) == (200, {"status": "ready", "checks": {"store": "ok"}})
     [(method, key)] = site.store.calls
-    assert method == "head"
+    assert method == "get"
     assert key.startswith("originals/")
 
 
 @pytest.mark.usefixtures("always_fresh")
 async def test_readyz_is_503_and_names_the_failed_check(site: Site) -> None:
-    site.store.fail("head")
+    site.store.fail("get")
 
     answer = await site.get("/readyz")
 
