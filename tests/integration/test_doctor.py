@@ -15,6 +15,7 @@ from tests.service import PATIENT, Service, darkroom, darkroom_without_numpy
 from tests.unit.ingest.examples import picture
 
 UNREACHABLE = "127.0.0.1:9"
+STORE = ("object store", "listing", "conditional writes", "versions")
 
 
 def examined(folder: Path, **settings: str) -> tuple[int, dict[str, tuple[str, str]]]:
@@ -48,7 +49,7 @@ def test_doctor_fails_until_the_database_is_migrated(
     code, found = examined(tmp_path, **servers)
 
     assert code == 0
-    for name in ("object store", "listing", "conditional writes", "versions", "database", "installation", "clock"):
+    for name in (*STORE, "database", "installation", "queue, sharing", "clock"):
         assert found[name][0] == "ok", found[name]
     assert found["queue"][0] == "warning"  # this one keeps nothing on disk
     assert "appendonly" in found["queue"][1]
@@ -71,7 +72,7 @@ def test_doctor_names_failed_dependencies_and_checks_the_rest(tmp_path: Path) ->
     failed = {name for name, (verdict, _) in found.items() if verdict == "failed"}
     assert code == 1
     assert failed == {
-        "object store", "listing", "conditional writes", "versions", "database", "queue", "CDN, missing", "CDN, stored"
+        *STORE, "database", "queue", "queue, sharing", "CDN, missing", "CDN, stored"
     }  # fmt: skip
     assert found["clock"][0] == "warning"
     assert found["codecs"][0] == "ok"

@@ -50,6 +50,8 @@ _RESTART_DELAY = 1.0  # seconds until a worker that Redis rejected tries again
 _BLOCKING_TIMEOUT = 12  # seconds; BullMQ's workers block in one command for up to 10
 _FOREIGN_DELAY = 10.0  # seconds until a job of another installation is offered again
 _WARNING_INTERVAL = 60.0  # seconds
+_NEWEST = 100  # jobs of each state that are looked at for their installation
+_RECENT = 86_400.0  # seconds; jobs of an installation that has left are kept for longer
 _GRACE = 20.0  # seconds for a stopping worker to finish its jobs, which are then handed back
 
 
@@ -99,6 +101,16 @@ class BullmqQueue:
         async with translated(_PUBLISH_TIMEOUT):
             return dict(await self._queue.getJobCounts(*_STATES))
 
+    async def installations(self) -> frozenset[str]:
+        """Returns the ids of the installations that have put jobs into this queue today. Raises QueueUnavailable.
+
+        Looks at the newest 100 jobs of each state. Jobs of other producers name no installation.
+        """
+        async with translated(_PUBLISH_TIMEOUT):
+            jobs = await self._queue.getJobs([*_STATES, "completed"], 0, _NEWEST - 1)
+        since = (time() - _RECENT) * 1000
+        return frozenset(str(owner) for job in jobs if job.timestamp > since and (owner := _owner(job)) is not None)
+
     async def consume(self, handle: Handler, concurrency: int) -> None:
         while True:
             try:
@@ -136,7 +148,7 @@ class BullmqQueue:
 
     async def _leave_foreign(self, job: Job, token: str) -> None:
         """Puts a job of another installation back for its own workers. Jobs of other producers name none."""
-        owner = job.data.get("installation") if isinstance(job.data, dict) else None
+        owner = _owner(job)
         if owner in (None, await self._installation_id()):
             return
         self._warn("job of another installation left, QUEUE_PREFIX is shared", f"job {job.id} of installation {owner}")
@@ -157,6 +169,10 @@ class BullmqQueue:
 def for_blocking(url: str) -> str:
     """Returns `url` with a longer socket timeout: redis-py's 5 seconds make idle workers reconnect all the time."""
     return f"{url}{'&' if '?' in url else '?'}socket_timeout={_BLOCKING_TIMEOUT}"
+
+
+def _owner(job: Job) -> Any:
+    return job.data.get("installation") if isinstance(job.data, dict) else None
 
 
 async def _close(worker: Worker) -> None:

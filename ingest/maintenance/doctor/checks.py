@@ -18,10 +18,11 @@ from ingest.maintenance.doctor import (
     queue_checks,
     settings_checks,
     store_checks,
+    upload_checks,
 )
 from ingest.maintenance.doctor.database_checks import tables
 from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
-from ingest.maintenance.doctor.http_client import fetch
+from ingest.maintenance.doctor.http_client import announce_upload, fetch
 from proxy.imaging import encode, vips
 from proxy.settings import Settings, read_sources
 from proxy.storage.object_store import ObjectStore
@@ -47,7 +48,8 @@ def checks_for(
         "versions": partial(installation_checks.versions, objects, delete_versions=settings.delete_versions),
         "database": partial(tables, database, embedded=settings.database_url is None),
         "installation": partial(installation_checks.installation_ids, installation),
-        "queue": _queue_check(settings),
+        **_queue_checks(settings, installation),
+        **_upload_check(settings),
         **_cdn_checks(settings, objects, cdn),
         "clock": partial(clock_checks.clocks, _clocks(settings, objects, database)),
         "memory": _as_async(lambda: machine_checks.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
@@ -60,9 +62,10 @@ def checks_for(
     }
 
 
-def _queue_check(settings: Settings) -> Check:
+def _queue_checks(settings: Settings, installation: Installation) -> Mapping[str, Check]:
     if settings.redis_url is None:
-        return queue_checks.local
+        return {"queue": queue_checks.local}
+    from ingest.jobs.queue.bullmq_queue import BullmqQueue
     from ingest.jobs.queue.redis_info import redis_facts
 
     url = settings.redis_url.get_secret_value()
@@ -70,7 +73,20 @@ def _queue_check(settings: Settings) -> Check:
     async def redis() -> CheckResult:
         return queue_checks.judge_redis(await redis_facts(url))
 
-    return redis
+    async def sharing() -> CheckResult:
+        queue = BullmqQueue(url, prefix=settings.queue_prefix, installation_id=installation.verify)
+        try:
+            return await queue_checks.sharing(queue.installations, installation)
+        finally:
+            await queue.close()
+
+    return {"queue": redis, "queue, sharing": sharing}
+
+
+def _upload_check(settings: Settings) -> Mapping[str, Check]:
+    if settings.public_url is None:
+        return {}
+    return {"upload limit": partial(upload_checks.limit, settings.public_url, settings.max_upload_mb, announce_upload)}
 
 
 def _cdn_checks(settings: Settings, objects: ObjectStore, cdn: Cdn) -> Mapping[str, Check]:

@@ -1,13 +1,17 @@
-"""The doctor's check of the job queue: version, eviction and persistence of Redis."""
+"""The doctor's checks of the job queue: version, eviction and persistence of Redis, and other installations in it."""
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
+from ingest.installation import Installation
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
+from proxy.errors import Unavailable
 
 if TYPE_CHECKING:  # the module imports the Redis client, which many installations do not need
     from ingest.jobs.queue.redis_info import RedisFacts
 
 _MIN_VERSION, _ADVISED = (5, 0), (6, 2)  # from BullMQ's documentation
+_ID = 36  # characters of an installation id; jobs of other producers may name anything
 
 
 def judge_redis(facts: "RedisFacts") -> CheckResult:
@@ -31,6 +35,27 @@ def judge_redis(facts: "RedisFacts") -> CheckResult:
         )
     kept = "persistent" if facts.persistent else "persistence unknown"
     return ok(f"Redis {facts.version}, noeviction, {kept}")
+
+
+async def sharing(owners: Callable[[], Awaitable[frozenset[str]]], installation: Installation) -> CheckResult:
+    """Checks that no other installation uses the queue. `owners`: the ids that its jobs name. Raises QueueUnavailable.
+
+    Skipped if database or object store cannot be read.
+    """
+    named = await owners()
+    try:
+        ids = await installation.read()
+    except Unavailable:
+        return skipped("the database or the object store cannot be read yet")
+    others = sorted(named - {ids.database, ids.store})
+    if not others:
+        return ok("all jobs are of this installation")
+    more = f" and {len(others) - 1} others" if len(others) > 1 else ""
+    return warning(
+        f"Installation {others[0][:_ID]}{more} put jobs into this queue today: the jobs of each wait for those of the "
+        "others. Set QUEUE_PREFIX to a different name in each installation, and restart its servers and workers. After "
+        "`darkroom rebind`, wait a day."
+    )
 
 
 async def local() -> CheckResult:

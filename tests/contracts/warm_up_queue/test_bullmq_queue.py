@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from time import time
 from typing import Any
 
 import pytest
@@ -122,6 +123,19 @@ class TestBullmq:
         assert (bullmq.delivered, job.attemptsMade) == ([ours], 0)
         [warning] = [entry for entry in logs if "QUEUE_PREFIX" in entry["event"]]
         assert warning["error"] == f"job {theirs} of installation another"
+
+    async def test_installations_are_those_whose_jobs_of_today_are_in_the_queue(
+        self, bullmq: QueueHarness, bullmq_queue: BullmqQueue, redis: RedisServer
+    ) -> None:
+        async with bullmq.open():
+            await bullmq.do_one()
+        assert await bullmq_queue.installations() == {"this-installation"}
+        async with opened(redis) as (queue, _):
+            for owner, age in (("another", 3600), ("former", 90_000), (None, 0)):
+                data = {"installation": owner} if owner else "text"
+                await queue.add("warm-up", data, {"jobId": new_upload_id(), "timestamp": round((time() - age) * 1000)})
+
+        assert await bullmq_queue.installations() == {"this-installation", "another"}
 
     async def test_queues_with_other_prefixes_are_apart(
         self, bullmq: QueueHarness, repository: JobRepository, redis: RedisServer

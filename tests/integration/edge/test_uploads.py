@@ -8,8 +8,12 @@ from pathlib import Path
 
 import httpx
 
+from ingest.maintenance.doctor.findings import Verdict, ok
+from ingest.maintenance.doctor.http_client import announce_upload
+from ingest.maintenance.doctor.upload_checks import limit
 from tests.http_client import http
-from tests.nginx import StubOrigin, nginx
+from tests.nginx import ROOT, StubOrigin, nginx
+from tests.service import Service
 
 
 class TestUploads:
@@ -65,3 +69,31 @@ class TestUploads:
         http.get(f"{stub_edge}/images?limit=2", headers={"Authorization": "Bearer key"})
 
         assert stub.asked[0].headers["authorization"] == "Bearer key"
+
+
+class TestUploadLimit:
+    """What the doctor finds out about uploads at PUBLIC_URL."""
+
+    async def test_shipped_configuration_takes_the_largest_upload(self, edge: str, darkroom: Service) -> None:
+        before = stored(darkroom)
+        assert await limit(edge, 10, announce_upload) == ok(f"{edge}/images/upload takes 10 MB")
+        assert await limit(darkroom.url, 10, announce_upload) == ok(f"{darkroom.url}/images/upload takes 10 MB")
+        assert stored(darkroom) == before
+
+    async def test_largest_upload_is_not_taken_by_another_limit(self, edge: str, darkroom: Service) -> None:
+        for url in (edge, darkroom.url):
+            assert (await limit(url, 20, announce_upload)).verdict is Verdict.FAILED
+
+    async def test_default_limit_of_nginx_is_found(self, stub: StubOrigin, tmp_path: Path) -> None:
+        limited = (ROOT / "deploy" / "variants.conf").read_text()
+        assert limited.count("client_max_body_size 11m;") == 1
+        with nginx(tmp_path, stub.url, stub.url, variants=limited.replace("client_max_body_size 11m;", "")) as url:
+            judged = await limit(url, 10, announce_upload)
+
+        assert (judged.verdict, stub.asked) == (Verdict.FAILED, [])
+        assert judged.remark.startswith(f"{url}/images/upload refuses uploads of 10 MB (nginx")
+        assert judged.remark.endswith("`darkroom edge nginx` prints client_max_body_size 11m.")
+
+
+def stored(service: Service) -> list[Path]:
+    return sorted((service.folder / "data").rglob("*"))

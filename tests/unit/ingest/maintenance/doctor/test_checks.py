@@ -32,6 +32,8 @@ MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "render pr
     [
         ({}, []),
         ({"cdn_url": "https://cdn.example"}, ["CDN, missing", "CDN, stored"]),
+        ({"public_url": "https://pictures.example"}, ["upload limit"]),
+        ({"redis_url": "redis://127.0.0.1:9"}, ["queue, sharing"]),
         ({"cdn_distribution_id": "E1"}, ["CDN, invalidation"]),
     ],
 )

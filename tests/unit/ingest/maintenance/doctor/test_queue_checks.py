@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest.ingest_errors import QueueUnavailable
+from ingest.ingest_errors import CatalogUnavailable, QueueUnavailable
+from ingest.installation import Installation, InstallationIds
 from ingest.jobs.queue.redis_info import RedisFacts, redis_clock, redis_facts
 from ingest.maintenance.doctor.findings import Verdict
-from ingest.maintenance.doctor.queue_checks import judge_redis
+from ingest.maintenance.doctor.queue_checks import judge_redis, sharing
 from tests.redis_server import RedisServer
 
 UNREACHABLE = "redis://127.0.0.1:9/0"
@@ -83,3 +84,43 @@ async def test_redis_clock_returns_current_time(configured: RedisServer) -> None
 async def test_unavailable_redis_error_names_redis_url(ask: object) -> None:
     with pytest.raises(QueueUnavailable, match="REDIS_URL"):
         await ask(UNREACHABLE)
+
+
+class Ids(Installation):
+    """An installation that was read already."""
+
+    def __init__(self, database: str | None, store: str | None = None) -> None:
+        self._ids = InstallationIds(database, store or database)
+
+    async def read(self) -> InstallationIds:
+        return self._ids
+
+
+class Unreadable(Ids):
+    async def read(self) -> InstallationIds:
+        raise CatalogUnavailable
+
+
+@pytest.mark.parametrize(
+    ("named", "installation", "verdict", "words"),
+    [
+        (set(), Ids("ours"), Verdict.OK, "all jobs are of this installation"),
+        ({"ours"}, Ids("ours"), Verdict.OK, "all jobs are of this installation"),
+        ({"ours"}, Ids("restored", "ours"), Verdict.OK, "all jobs are of this installation"),
+        ({"ours", "theirs"}, Ids("ours"), Verdict.WARNING, "Installation theirs put jobs into this queue today"),
+        ({"b", "a", "c"}, Ids("ours"), Verdict.WARNING, "Installation a and 2 others put"),
+        ({"x" * 1000}, Ids("ours"), Verdict.WARNING, f"Installation {'x' * 36} put"),
+        ({"theirs"}, Ids(None), Verdict.WARNING, "Set QUEUE_PREFIX to a different name in each installation"),
+        ({"theirs"}, Unreadable(None), Verdict.SKIPPED, "cannot be read yet"),
+    ],
+)
+async def test_jobs_of_other_installations_are_a_warning(
+    named: set[str], installation: Installation, verdict: Verdict, words: str
+) -> None:
+    async def owners() -> frozenset[str]:
+        return frozenset(named)
+
+    judged = await sharing(owners, installation)
+
+    assert judged.verdict is verdict
+    assert words in judged.remark

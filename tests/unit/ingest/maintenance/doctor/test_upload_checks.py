@@ -1,0 +1,74 @@
+"""What servers answer to the announcement of the largest upload, and what the doctor makes of it."""
+
+from email.message import Message
+
+import pytest
+
+from ingest.maintenance.doctor.findings import Verdict
+from ingest.maintenance.doctor.http_client import Answer
+from ingest.maintenance.doctor.upload_checks import limit
+from proxy.errors import Unavailable
+
+URL = "https://pictures.example/media"
+PROBLEM = "application/problem+json"
+
+
+def answer(status: int, **fields: str) -> Answer:
+    headers = Message()
+    for name, value in fields.items():
+        headers[name.replace("_", "-")] = value
+    return Answer(status, headers)
+
+
+async def judged(said: Answer | Unavailable | None) -> tuple[Verdict, str]:
+    async def announce(url: str, length: int) -> Answer | None:
+        assert (url, length) == (f"{URL}/images/upload", (10 << 20) + 65_536)
+        if isinstance(said, Unavailable):
+            raise said
+        return said
+
+    result = await limit(URL, 10, announce)
+    return result.verdict, result.remark
+
+
+@pytest.mark.parametrize(
+    "said",
+    [answer(100), answer(401, content_type=PROBLEM), answer(503, content_type=PROBLEM)],
+    ids=["continue", "needs a key", "busy"],
+)
+async def test_server_that_would_take_the_body_is_ok(said: Answer) -> None:
+    assert await judged(said) == (Verdict.OK, f"{URL}/images/upload takes 10 MB")
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "words"),
+    [
+        (
+            answer(413, server="nginx/1.22.1", content_type="text/html"),
+            Verdict.FAILED,
+            "refuses uploads of 10 MB (nginx/1.22.1)",
+        ),
+        (answer(413), Verdict.FAILED, "client_max_body_size 11m"),
+        (answer(413, content_type=PROBLEM), Verdict.FAILED, "set the same MAX_UPLOAD_MB there"),
+        (answer(301, location="https://other.example/"), Verdict.WARNING, "redirects to https://other.example/, "),
+        (answer(404, server="Caddy"), Verdict.WARNING, "answers 404, and not Darkroom (Caddy)"),
+        (answer(200), Verdict.WARNING, "(it does not name itself)"),
+    ],
+)
+async def test_other_answers_say_what_to_do(said: Answer, verdict: Verdict, words: str) -> None:
+    found, remark = await judged(said)
+
+    assert found is verdict
+    assert words in remark
+
+
+async def test_server_that_waits_for_the_body_is_not_judged() -> None:
+    verdict, remark = await judged(None)
+
+    assert verdict is Verdict.SKIPPED
+    assert remark == f"{URL}/images/upload answers whole uploads only: try an image of 10 MB"
+
+
+async def test_unreachable_server_is_a_warning() -> None:
+    """The public name may not be reachable from within."""
+    assert await judged(Unavailable("Cannot reach it.")) == (Verdict.WARNING, "Cannot reach it.")
