@@ -80,7 +80,7 @@ def parse_database_url(url: str) -> dict[str, Any]:
     hosts = _parse_hosts(query.pop("host", unquote(parts["hosts"])), query.pop("port", "5432"))
     timeout = query.pop("connect_timeout", "")
     if not re.fullmatch(r"\d{0,5}", timeout, re.ASCII):
-        raise ValueError("the parameter connect_timeout is a whole number")
+        raise ValueError("give the parameter connect_timeout as a whole number of seconds")
     parameters = urlencode(_translate_parameters(query), quote_via=quote)
     arguments: dict[str, Any] = {
         "drivername": "postgresql+asyncpg",
@@ -109,7 +109,10 @@ def check_redis_url(url: str) -> None:
     elif not re.fullmatch(r"\d{0,5}", parts["path"]):
         raise ValueError("give the database after the host as a number, for instance /0")
     tls = parts["scheme"] == "rediss"
-    _check_parameters(_parse_query(parts["query"]), {n: v for n, v in _FOR_REDIS.items() if tls or n[:4] != "ssl_"})
+    query = _parse_query(parts["query"])
+    if not tls and (name := next((name for name in query if name in _FOR_REDIS and name.startswith("ssl_")), None)):
+        raise ValueError(f"the parameter {name} is for TLS: begin the URL with rediss://, or remove it")
+    _check_parameters(query, _FOR_REDIS)
 
 
 def parse_base_url(url: str) -> str:
@@ -165,8 +168,10 @@ def _parse_hosts(hosts: str, ports: str) -> list[tuple[str, int]]:
     for name, other in zip(names, others if len(others) > 1 else others * len(names), strict=True):
         match = _HOST.fullmatch(name)
         port = (match["port"] or other) if match else ""
-        if match is None or not re.fullmatch(r"\d{1,5}", port, re.ASCII) or not 0 < int(port) < 65_536:
+        if match is None or not re.fullmatch(r"\d{1,5}", port, re.ASCII):
             raise ValueError(_UNREADABLE)
+        if not 0 < int(port) < 65_536:
+            raise ValueError("give a port from 1 to 65535")
         found.append((match["host"], int(port)))
     return found
 
@@ -192,8 +197,8 @@ def _translate_tls(query: dict[str, str]) -> dict[str, str]:
     if given.get("channel_binding") == "require":
         if mode != "verify-full":
             raise ValueError(
-                "channel_binding=require is not supported. Write sslmode=verify-full&sslrootcert=system, which also "
-                "verifies the server, or remove channel_binding"
+                "channel_binding=require is not supported by the driver. Instead of it and of sslmode, write "
+                "sslmode=verify-full&sslrootcert=system, which verifies the server by its certificate"
             )
         del given["channel_binding"]
     return given
@@ -213,9 +218,15 @@ def _check_parameters(given: dict[str, str], known: dict[str, str]) -> None:
         if name not in known:
             raise ValueError(f"{_describe(name)} is not supported: remove it")
         if not re.fullmatch(known[name], value):
-            raise ValueError(f"{_describe(name)} has a value that is not supported")
+            raise ValueError(f"{_describe(name)} has a value that is not supported{_alternatives(known[name])}")
         if name in _FILES and not (os.access(value, os.R_OK) and Path(value).is_file()):
             raise ValueError(f"{_describe(name)} names a file that cannot be read")
+
+
+def _alternatives(pattern: str) -> str:
+    """Returns the values of a pattern that lists them."""
+    words = pattern.split("|")
+    return f": give {' or '.join(words)}" if all(re.fullmatch(r"[\w-]+", word) for word in words) else ""
 
 
 def _describe(name: str) -> str:

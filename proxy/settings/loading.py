@@ -16,6 +16,22 @@ from proxy.settings.sources import read_sources as read
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when it is imported
 _TABLES = {"quality": "quality", "size_tables": "sizes"}  # fields that only the TOML file has, and their names there
 _CONSEQUENTIAL = "default_factory_not_called"  # a default that depends on another setting, which is invalid
+_ADVICE = {
+    "int_type": "give a whole number",
+    "int_parsing": "give a whole number",
+    "int_from_float": "give a whole number",
+    "float_type": "give a number",
+    "float_parsing": "give a number",
+    "bool_type": "give true or false",
+    "bool_parsing": "give true or false",
+    "greater_than_equal": "give at least {ge:g}",
+    "less_than_equal": "give at most {le:g}",
+    "greater_than": "give more than {gt:g}",
+    "literal_error": "give {expected}",
+    "enum": "give {expected}",
+    "extra_forbidden": "there is no such setting",
+}
+"""What to do about pydantic's kinds of mistakes, whose own messages are for programmers."""
 
 
 def share_memory(settings: Settings, servers: int) -> None:
@@ -73,4 +89,6 @@ def load_settings(sources: Sources | None = None, needs: Needs | None = None, **
 def _format_mistake(mistake: Any) -> str:
     names = [str(part) for part in mistake["loc"]]
     where = ".".join(names) if names[0] in _TABLES.values() else names[0].upper()
+    if advice := _ADVICE.get(mistake["type"]):
+        return f"{where}: {advice.format(**mistake.get('ctx', {}))}"
     return f"{where}: {str(mistake['msg']).removeprefix('Value error, ')}"

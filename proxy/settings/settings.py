@@ -4,7 +4,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
@@ -12,6 +12,7 @@ from proxy import system
 from proxy.model import Sizes
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
+from proxy.settings.formats import matching
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
 from proxy.settings.toml_tables import Quality, SizeSettings, lack_of_numpy
@@ -55,15 +56,16 @@ class Settings(StoreSettings):
         None,
         description="Redis URL, for leases and jobs of several machines; local to this one if unset",
     )
-    queue_prefix: str = Field(
+    queue_prefix: Annotated[
+        str, matching(r"[A-Za-z0-9_{}-]+", "give letters, digits, hyphens, underscores and braces only")
+    ] = Field(
         "bull",
-        pattern=r"^[A-Za-z0-9_{}-]+$",
         description="Begins the queue's keys in Redis: one for each installation that shares a Redis database",
     )
     cdn_url: BaseUrl | None = Field(None, description="Base URL of the CDN; every variant's URL begins with it")
-    cdn_distribution_id: str | None = Field(
-        None, pattern=r"^[A-Z0-9]+$", description="CloudFront distribution to invalidate after deletions and refreshes"
-    )
+    cdn_distribution_id: (
+        Annotated[str, matching(r"[A-Z0-9]+", "give the distribution's id, such as E2QWRUHAPOMQZL")] | None
+    ) = Field(None, description="CloudFront distribution to invalidate after deletions and refreshes")
     public_url: BaseUrl | None = Field(
         None,
         description="Base URL of this service, with the path if it is below one: of `Location` and `statusUrl`, and of "
@@ -142,9 +144,9 @@ class Settings(StoreSettings):
     )
 
     strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")
-    background: str = Field(
-        "#ffffff", pattern=r"^#[0-9a-fA-F]{6}$", description="Background colour of transparent images in JPEG"
-    )
+    background: Annotated[
+        str, matching("#[0-9a-fA-F]{6}", "give a number sign and six hexadecimal digits, such as #ffffff")
+    ] = Field("#ffffff", description="Background colour of transparent images in JPEG")
     log_format: Literal["console", "json"] = Field(
         "console", description="`console` for people, `json` for log collectors"
     )
@@ -185,8 +187,8 @@ class Settings(StoreSettings):
         alone = "database_url" in info.data and info.data["database_url"] is None
         if _needs(info).database and alone and info.data.get("s3_bucket") is not None:
             raise ValueError(
-                "S3_BUCKET and REDIS_URL are for several machines, but without DATABASE_URL each machine has its own "
-                "database in DATA_DIR. Set DATABASE_URL, or unset REDIS_URL on a single machine"
+                "with S3_BUCKET and without DATABASE_URL, the machines that share Redis would each have a database of "
+                "their own in DATA_DIR. Set DATABASE_URL, or unset REDIS_URL on a single machine"
             )
         return value
 
@@ -214,7 +216,7 @@ class Settings(StoreSettings):
     @classmethod
     def _validate_sides(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("min_side", 1):
-            raise ValueError("MIN_SIDE is larger than MAX_SIDE")
+            raise ValueError("it is smaller than MIN_SIDE: raise it, or lower MIN_SIDE")
         return value
 
     @field_validator("render_processes")

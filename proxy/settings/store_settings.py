@@ -2,11 +2,21 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy.settings.connection_urls import BaseUrl
+from proxy.settings.formats import matching
+
+_PREFIX = matching(
+    r"([A-Za-z0-9][A-Za-z0-9!_.*'()-]*/)*",
+    "give names with slashes between them, such as team/darkroom/. A name begins with a letter or digit and may also "
+    "have the characters !_.*'()-",
+)
+_ENCRYPTION = matching(
+    r"AES256|aws:kms(:\S+)?", "give AES256, aws:kms or aws:kms:KEY-ID, in this spelling. KEY-ID is the key's id or ARN"
+)
 
 
 class StoreSettings(BaseModel):
@@ -17,17 +27,15 @@ class StoreSettings(BaseModel):
         None, description="Bucket for originals and variants; files under `DATA_DIR` if unset"
     )
     s3_endpoint_url: BaseUrl | None = Field(None, description="S3 server other than AWS")
-    s3_prefix: str = Field(
+    s3_prefix: Annotated[str, _PREFIX] = Field(
         "",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9!_.*'()-]*/)*$",
         description="Begins every key, for a bucket shared with others, such as `darkroom/`",
     )
     s3_addressing: Literal["path", "virtual"] | None = Field(
         None, description="`virtual`: the bucket is part of the host name; by default so on AWS alone"
     )
-    s3_sse: str | None = Field(
+    s3_sse: Annotated[str, _ENCRYPTION] | None = Field(
         None,
-        pattern=r"^(AES256|aws:kms(:\S+)?)$",
         description="Server-side encryption of every object: `AES256`, `aws:kms` or `aws:kms:KEY-ID`",
     )
     aws_region: str | None = Field(None, description="Region of the bucket")

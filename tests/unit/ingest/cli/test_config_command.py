@@ -104,7 +104,7 @@ def test_misspelt_variable_is_named_beside_mistakes(monkeypatch: pytest.MonkeyPa
     assert done.exit_code == 2
     assert done.stderr.splitlines() == [
         "The settings are wrong:",
-        "LOG_FORMAT: Input should be 'console' or 'json'",
+        "LOG_FORMAT: give 'console' or 'json'",
         "DATABSE_URL: not a setting. Did you mean DATABASE_URL?",
     ]
 

@@ -92,6 +92,9 @@ class TestSources:
         assert load_settings() == Settings()
 
 
+SSE = "give AES256, aws:kms or aws:kms:KEY-ID, in this spelling. KEY-ID is the key's id or ARN"
+
+
 class TestMistakes:
     def test_all_mistakes_are_listed_one_per_line(self, monkeypatch: pytest.MonkeyPatch) -> None:
         wrong = {
@@ -123,11 +126,40 @@ class TestMistakes:
         for name in ("MIN_SIDE", "AWS_SECRET_ACCESS_KEY", "MAX_WAITING"):
             assert name in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("name", "value", "advice"),
+        [
+            ("S3_SSE", "aes256", SSE),
+            ("S3_SSE", "aws:kms:", SSE),
+            ("S3_ADDRESSING", "host", "give 'path' or 'virtual'"),
+            ("QUEUE_PREFIX", "a:b", "give letters, digits, hyphens, underscores and braces only"),
+            ("CDN_DISTRIBUTION_ID", "abc", "give the distribution's id, such as E2QWRUHAPOMQZL"),
+            ("BACKGROUND", "white", "give a number sign and six hexadecimal digits, such as #ffffff"),
+            ("MAX_UPLOAD_MB", "10MB", "give a whole number"),
+            ("MAX_UPLOAD_MB", "0", "give at least 1"),
+            ("GC_MAX_SHARE", "5%", "give a number"),
+            ("GC_MAX_SHARE", "5", "give at most 1"),
+            ("RENDER_TIMEOUT", "0", "give more than 0"),
+            ("WARM_UP", "ja", "give true or false"),
+            ("LOG_LEVEL", "WARN", "give 'debug', 'info', 'warning' or 'error'"),
+        ],
+    )
+    def test_mistake_says_what_to_give(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, advice: str
+    ) -> None:
+        monkeypatch.setenv("S3_BUCKET", "bucket")
+        monkeypatch.setenv(name, value)
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        assert str(caught.value) == f"{name}: {advice}"
+
     def test_min_side_above_max_side_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MIN_SIDE", "500")
         monkeypatch.setenv("MAX_SIDE", "499")
 
-        with pytest.raises(SettingsError, match="MIN_SIDE is larger than MAX_SIDE"):
+        with pytest.raises(SettingsError, match="MAX_SIDE: it is smaller than MIN_SIDE"):
             load_settings()
 
     @pytest.mark.parametrize("text", ["[sizes", "width == 3", "\x00"])

@@ -92,10 +92,10 @@ class TestSizes:
             ('width = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
             ('height = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
             ('width = 3\nfit = "contain"', "sizes.x.fit", "'cover' or 'inside'"),
-            ("width = 0", "sizes.x.width", "greater than or equal to 1"),
-            ("height = 5001", "sizes.x.height", "less than or equal to 5000"),
-            ("width = 1.5", "sizes.x.width", "integer"),
-            ("width = 3\ndepth = 3", "sizes.x.depth", "not permitted"),
+            ("width = 0", "sizes.x.width", "give at least 1"),
+            ("height = 5001", "sizes.x.height", "give at most 5000"),
+            ("width = 1.5", "sizes.x.width", "give a whole number"),
+            ("width = 3\ndepth = 3", "sizes.x.depth", "there is no such setting"),
             ('width = 3\nquality = "best"', "sizes.x.quality", "'auto'"),
             ("width = 3\nquality = 80", "sizes.x.quality", "'auto'"),
         ],
@@ -136,7 +136,7 @@ class TestSizes:
 
     @pytest.mark.parametrize(
         ("score", "reason"),
-        [("49", "greater than or equal to 50"), ("96", "less than or equal to 95"), ('"high"', "number")],
+        [("49", "give at least 50"), ("96", "give at most 95"), ('"high"', "give a number")],
     )
     def test_score_out_of_range_is_reported_with_reason(self, score: str, reason: str) -> None:
         toml(f"[quality]\nscore = {score}")

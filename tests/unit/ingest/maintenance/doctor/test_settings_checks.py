@@ -43,6 +43,6 @@ def test_shared_store_without_shared_database_fails() -> None:
     found = judged(S3 | REDIS)
 
     assert found == failed(
-        "REDIS_URL: S3_BUCKET and REDIS_URL are for several machines, but without DATABASE_URL each machine has its "
-        "own database in DATA_DIR. Set DATABASE_URL, or unset REDIS_URL on a single machine"
+        "REDIS_URL: with S3_BUCKET and without DATABASE_URL, the machines that share Redis would each have a database "
+        "of their own in DATA_DIR. Set DATABASE_URL, or unset REDIS_URL on a single machine"
     )

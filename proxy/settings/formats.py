@@ -1,0 +1,16 @@
+"""Settings that have a form, with the words that describe it."""
+
+import re
+
+from pydantic import AfterValidator
+
+
+def matching(pattern: str, advice: str) -> AfterValidator:
+    """A validator whose mistake is `advice`, because few people read a pattern."""
+
+    def validate(value: str) -> str:
+        if not re.fullmatch(pattern, value, re.ASCII):
+            raise ValueError(advice)
+        return value
+
+    return AfterValidator(validate)
