@@ -172,6 +172,29 @@ class TestParts:
             found = (answer.status_code, answer.content if answer.status_code != 416 else None)
             assert found == expected, wanted
 
+    def test_only_responses_with_a_sure_range_are_immutable(self, edge: str, picture: str) -> None:
+        """nginx adds headers before it knows the range, and caches may keep a 416."""
+        year = "public, max-age=31536000, immutable"
+        for wanted, expected in {
+            "bytes=0-0": (206, year),
+            "bytes=00-5": (206, year),
+            "bytes=-5": (206, year),
+            "bytes=0-1,4-5": (200, year),
+            "bytes=10-": (206, "no-cache"),
+            "bytes=-0": (416, "no-cache"),
+            "bytes=nonsense": (416, "no-cache"),
+            "bytes=99999999-": (416, "no-cache"),
+            "BYTES=99999999-": (416, "no-cache"),
+        }.items():
+            answer = http.get(picture, headers={"Range": wanted})
+            assert (answer.status_code, answer.headers.get_list("cache-control")) == (expected[0], [expected[1]]), (
+                wanted
+            )
+        missing = http.get(f"{edge}/images/{uuid4()}/small.jpg", headers={"Range": "bytes=10-"})
+        assert (missing.status_code, missing.headers["cache-control"]) == (404, "public, max-age=60")
+        known = {"If-None-Match": http.get(picture).headers["etag"]}
+        assert http.get(picture, headers=known).headers.get_list("cache-control") == [year]
+
     def test_if_range_of_another_version_sends_the_whole(self, picture: str) -> None:
         etag = http.get(picture).headers["etag"]
 
