@@ -11,13 +11,15 @@ WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile
 
-.PHONY: help run setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit pin-images
+.PHONY: help run install setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit pin-images
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: .venv/run ## set up and start on http://127.0.0.1:8000
 	$(BIN)/darkroom serve --port $(PORT)
+
+install: .venv/run ## set up, and start nothing
 
 setup: .venv/dev ## install what make test needs
 
