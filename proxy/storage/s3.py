@@ -194,14 +194,23 @@ class S3Store:
         await self._run("deletes", "delete_versions", _LONG, delete)
 
     async def is_versioned(self) -> bool:
-        """True also if versioning is suspended, because older versions stay."""
+        """True also if versioning is suspended, because older versions stay. False if the server knows no versions."""
 
         def ask() -> bool:
-            return bool(self._client.get_bucket_versioning(Bucket=self._bucket).get("Status"))
+            try:
+                return bool(self._client.get_bucket_versioning(Bucket=self._bucket).get("Status"))
+            except boto.ClientError as error:
+                if error_code(error) != "NotImplemented":
+                    raise
+                return False
 
         return await self._run("lookups", "versioning", _SHORT, ask)
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
+        if not after.startswith(prefix):  # MinIO's gateways refuse it
+            if after > prefix:
+                return
+            after = ""
         async for page in self._list_pages(prefix, after=after):
             for entry in page.get("Contents", ()):
                 yield ObjectInfo(entry["Key"].removeprefix(self._prefix), entry["Size"], entry["LastModified"])

@@ -12,6 +12,7 @@ from boto3.session import Session
 from proxy.errors import StoreUnavailable
 from proxy.storage.object_store import ObjectStore
 from proxy.storage.s3 import S3Store
+from tests.s3_gateways import Gateway
 from tests.seaweedfs import SeaweedServer
 
 BUCKET = "darkroom-contract"
@@ -21,7 +22,9 @@ OVER_S3S_PAGE = 1100
 OBJECT = {"last_modified": "Wed, 12 Oct 2022 17:50:00 GMT", "content_type": "image/png"}
 
 
-def seaweed_store(server: SeaweedServer, *, bucket: str = BUCKET, secret: str | None = None, **options: Any) -> S3Store:
+def store_of(
+    server: SeaweedServer | Gateway, *, bucket: str = BUCKET, secret: str | None = None, **options: Any
+) -> S3Store:
     return S3Store(
         bucket,
         **options,

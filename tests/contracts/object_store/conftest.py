@@ -15,7 +15,8 @@ from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectStore
 from proxy.storage.retrying_store import RetryingStore
 from proxy.storage.s3 import S3Store
-from tests.contracts.stores import BUCKET, PAGE, seaweed_store
+from tests.contracts.stores import BUCKET, PAGE, store_of
+from tests.s3_gateways import CephGateway, Gateway, JuicefsGateway, missing_gateway
 from tests.seaweedfs import SeaweedServer
 
 
@@ -60,14 +61,42 @@ def moto(moto_store: S3Store) -> Iterator[S3Store]:
 def seaweed(seaweedfs: SeaweedServer) -> Iterator[S3Store]:
     """A store that shares its bucket with others."""
     seaweedfs.create_bucket(BUCKET)
-    store = seaweed_store(seaweedfs, prefix="team/darkroom/", page=PAGE)
+    store = store_of(seaweedfs, prefix="team/darkroom/", page=PAGE)
     yield store
     anyio.run(store.close)
 
 
-@pytest.fixture(params=["disk", "memory", "retrying", "s3-moto", "s3-seaweedfs"])
+@pytest.fixture(scope="session")
+def juicefs() -> Iterator[S3Store]:
+    yield from gateway_store(JuicefsGateway)
+
+
+@pytest.fixture(scope="session")
+def ceph() -> Iterator[S3Store]:
+    yield from gateway_store(CephGateway)
+
+
+def gateway_store(gateway: type[Gateway]) -> Iterator[S3Store]:
+    if reason := missing_gateway(gateway):
+        pytest.skip(reason)
+    with gateway(BUCKET) as server:
+        store = store_of(server, prefix="team/darkroom/", page=PAGE)
+        yield store
+        anyio.run(store.close)
+
+
+GATEWAYS = [pytest.param(f"s3-{name}", marks=pytest.mark.long) for name in ("juicefs", "ceph")]
+DEVIATIONS = {
+    ("s3-juicefs", "test_put_if_absent_keeps_an_existing_object"): "it ignores If-None-Match, as the doctor says",
+}
+"""Tests that servers fail: leases alone prevent duplicate work there."""
+
+
+@pytest.fixture(params=["disk", "memory", "retrying", "s3-moto", "s3-seaweedfs", *GATEWAYS])
 def object_store(request: pytest.FixtureRequest) -> ObjectStore:
-    fixtures = {"s3-moto": "moto", "s3-seaweedfs": "seaweed"}
+    if reason := DEVIATIONS.get((request.param, request.node.originalname)):
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+    fixtures = {"s3-moto": "moto", "s3-seaweedfs": "seaweed", "s3-juicefs": "juicefs", "s3-ceph": "ceph"}
     store: ObjectStore = request.getfixturevalue(fixtures.get(request.param, request.param))
     return store
 

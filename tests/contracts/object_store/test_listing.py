@@ -7,7 +7,7 @@ import pytest
 from proxy.keys import variants_prefix
 from proxy.model import UploadId
 from proxy.storage.object_store import ObjectStore
-from tests.contracts.stores import OVER_A_PAGE, OVER_S3S_PAGE, keys, seaweed_store
+from tests.contracts.stores import OVER_A_PAGE, OVER_S3S_PAGE, keys, store_of
 from tests.seaweedfs import SeaweedServer
 
 
@@ -61,7 +61,7 @@ class TestList:
     async def test_list_of_several_full_s3_pages_may_be_deleted_meanwhile(
         self, seaweed: None, seaweedfs: SeaweedServer, upload_id: UploadId
     ) -> None:
-        store = seaweed_store(seaweedfs)
+        store = store_of(seaweedfs)
         await delete_while_listing(store, upload_id, OVER_S3S_PAGE)
         await store.close()
 

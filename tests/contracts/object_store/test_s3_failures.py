@@ -20,7 +20,7 @@ from tests.contracts.stores import (
     http,
     keys,
     s3_that,
-    seaweed_store,
+    store_of,
 )
 from tests.seaweedfs import SeaweedServer
 
@@ -40,7 +40,7 @@ class TestS3Fails:
         assert all("cannot be reached" in message for message in messages)
 
     async def test_wrong_secret_raises(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
-        store = seaweed_store(seaweedfs, secret="wrong-and-never-to-be-shown")
+        store = store_of(seaweedfs, secret="wrong-and-never-to-be-shown")
 
         messages = await assert_unavailable(store, tmp_path / "target")
 
@@ -61,7 +61,7 @@ class TestS3Fails:
         assert all("No credentials" in message for message in messages)
 
     async def test_missing_bucket_is_not_a_missing_key(self, seaweedfs: SeaweedServer, tmp_path: Path) -> None:
-        store = seaweed_store(seaweedfs, bucket="no-such-bucket")
+        store = store_of(seaweedfs, bucket="no-such-bucket")
 
         messages = await assert_unavailable(store, tmp_path / "target")
 
@@ -211,6 +211,30 @@ class TestBulkheads:
 
             released.set()
             await flood
+
+
+class TestGateways:
+    """Servers that implement less of S3, such as MinIO's gateways."""
+
+    async def test_server_without_versions_is_not_versioned(self) -> None:
+        async with s3_that(lambda _: fault(501, "NotImplemented")) as store:
+            assert not await store.is_versioned()
+        async with s3_that(lambda _: fault(403, "AccessDenied")) as store:
+            with pytest.raises(StoreUnavailable):
+                await store.is_versioned()
+
+    async def test_list_sends_no_start_outside_of_its_prefix(self) -> None:
+        def answer(request: str) -> bytes:
+            assert "start-after=a" not in request
+            return http(
+                200,
+                b"<ListBucketResult><Contents><Key>images/a</Key><Size>1</Size>"
+                b"<LastModified>2026-01-01T00:00:00Z</LastModified></Contents></ListBucketResult>",
+            )
+
+        async with s3_that(answer) as store:
+            assert [info.key async for info in store.list("images/", after="a")] == ["images/a"]
+            assert [info.key async for info in store.list("images/", after="j")] == []
 
 
 class TestS3WithoutConditionalPuts:
