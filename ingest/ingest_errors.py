@@ -74,7 +74,7 @@ class TooManyStreams(ServiceError):
 
 class CrossSite(ServiceError):
     code = "cross_site"
-    title = "Other sites may not upload here"
+    title = "Other sites may not change anything here"
 
 
 class CatalogUnavailable(Unavailable):

@@ -1,27 +1,50 @@
-"""Rejects uploads that a browser sends on behalf of another site (CSRF).
+"""Rejects calls that a browser makes on behalf of another site and that change something (CSRF).
 
 Any site can send a form to 127.0.0.1, and a server without API keys would accept it. With API keys no check is needed:
 another site has none. Reading needs no check either: without CORS, browsers hide responses from other sites.
 """
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.ingest_errors import CrossSite
+from proxy.errors import ServiceError
+from proxy.web.middleware.observability import note
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})  # RFC 9110, 9.2.1: they change nothing
 
 
-def refuse_cross_site(headers: Headers, public_url: str | None) -> None:
-    """Raises CrossSite. Requests without either header pass: they do not come from a browser.
+class RefuseCrossSite:
+    """Rejects cross-site requests by every method that is not safe, on every path. `refuse` makes the response."""
+
+    def __init__(self, app: ASGIApp, public_url: str | None, refuse: Callable[[Scope, ServiceError], Response]) -> None:
+        self._app = app
+        self._public_host = urlsplit(public_url or "").netloc
+        self._refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_unsafe = scope["type"] == "http" and scope["method"] not in _SAFE_METHODS
+        if is_unsafe and _is_cross_site(Headers(scope=scope), self._public_host):
+            error = CrossSite(
+                "A page of another site sent this request. Send it from this server's page or from a back end."
+            )
+            note(scope, code=error.code)
+            await self._refuse(scope, error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _is_cross_site(headers: Headers, public_host: str) -> bool:
+    """Requests without either header pass: they do not come from a browser.
 
     Old browsers, and all browsers over plain HTTP to a named host, send no `Sec-Fetch-Site`. Then `Origin` must match
-    `Host`, or the host of `public_url`, because proxies rewrite `Host`.
+    `Host`, or `public_host`, because proxies rewrite `Host`.
     """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
-        is_cross_site = site == "cross-site"
-    else:
-        own_hosts = {headers.get("host"), urlsplit(public_url or "").netloc} - {""}
-        is_cross_site = origin is not None and origin.partition("://")[2] not in own_hosts
-    if is_cross_site:
-        raise CrossSite("A page of another site sent this upload. Upload from this server's page or from a back end.")
+        return site == "cross-site"
+    return origin is not None and origin.partition("://")[2] not in {headers.get("host"), public_host} - {""}

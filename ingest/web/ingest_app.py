@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from ingest.ingest_services import IngestServices, build_ingest_services, build_upload_service
 from ingest.uploads.idempotent_uploads import IdempotentUploads
+from ingest.web.cross_site import RefuseCrossSite
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
 from ingest.web.page import PAGE_PATHS, page_routes
@@ -73,8 +74,10 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         *upload_routes.routes(),
         *ingest_health_routes(ingest),
     ]
-    app = starlette_app(routes, lifespan)
-    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), responses.unauthorized)
+    app: ASGIApp = starlette_app(routes, lifespan)
+    if not settings.api_keys:
+        app = RefuseCrossSite(app, settings.public_url, responses.no_access)
+    return require_key(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), responses.no_access)
 
 
 def ingest_health_routes(ingest: IngestServices) -> list[Route]:

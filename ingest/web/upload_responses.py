@@ -40,6 +40,6 @@ class UploadResponses:
         response.headers["Vary"] = "Accept"
         return response
 
-    def unauthorized(self, scope: Scope, error: ServiceError) -> Response:
-        """Returns the response to a request for any path without a valid API key."""
+    def no_access(self, scope: Scope, error: ServiceError) -> Response:
+        """Returns the response to a request for any path that middleware rejects before its route."""
         return self.refused(Headers(scope=scope), error) if scope["path"] == UPLOAD_PATH else problem(error)

@@ -15,7 +15,6 @@ from ingest.ingest_errors import Malformed
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_service import UploadService
-from ingest.web.cross_site import refuse_cross_site
 from ingest.web.event_streams import EventStream, EventStreams
 from ingest.web.request_bodies import TimedBody, longest_upload
 from ingest.web.serializers import Serializer
@@ -84,10 +83,8 @@ class UploadRoutes:
         return self._responses.accepted(request.headers, upload, repeated=repeated)
 
     def _check_head(self, request: Request) -> IdempotencyKey | None:
-        """Checks the headers before the body. Raises CrossSite, TooLarge or Malformed."""
+        """Checks the headers before the body. Raises TooLarge or Malformed."""
         try:
-            if not self._settings.api_keys:
-                refuse_cross_site(request.headers, self._settings.public_url)
             if _content_length(request) > self._max_bytes + MAX_OTHER_BYTES:
                 raise too_large(self._max_bytes)
             return self._parse_key(request)

@@ -60,8 +60,8 @@ def describe(settings: Settings, *, variants: bool) -> Json:
     for item in paths.values():
         if "parameters" in item:  # Swagger UI shows no input for a `$ref` here
             item["parameters"] = [upload_id if each == "uploadId" else each for each in item["parameters"]]
-    for operation in (each for item in paths.values() for method, each in item.items() if method != "parameters"):
-        _add_problems(operation)
+    for method, operation in (each for item in paths.values() for each in item.items() if each[0] != "parameters"):
+        _add_problems(method, operation)
         for response in operation["responses"].values():
             if names := response.get("headers"):
                 response["headers"] = dict(ChainMap(*(groups.get(name, {}) for name in names)))
@@ -118,10 +118,12 @@ def _head(get: Json) -> Json:
     return head
 
 
-def _add_problems(operation: Json) -> None:
+def _add_problems(method: str, operation: Json) -> None:
     """Adds a response for every status of the errors that the operation can raise."""
     is_variant, responses = operation["tags"] == ["Variants"], operation["responses"]
-    common = ["METHOD_NOT_ALLOWED", "INTERNAL", *([] if "security" in operation else ["Unauthorized", "Forbidden"])]
+    common = ["METHOD_NOT_ALLOWED", "INTERNAL"]
+    common += [] if "security" in operation else ["Unauthorized", "Forbidden"]
+    common += [] if method in ("get", "head") else ["CrossSite"]
     titles: dict[int, dict[str, str]] = defaultdict(dict)
     for error in (_ERRORS[name] for name in [*operation.pop("problems", []), *common]):
         status, code, title = error if isinstance(error, problems.ProblemType) else problems.ProblemType.of(error)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ingest.ingest_services import IngestServices, build_ingest_services
@@ -40,9 +41,17 @@ class Service:
     def made_of(self, **parts: Any) -> "Service":
         return Service.of(replace(self.ingest, **parts))
 
+    def routes(self, *, variants: bool = True) -> list[Route]:
+        """Ingest's routes. `variants`: of a server that also serves variants."""
+        app: Any = ingest_app(self.ingest, warm_up=False, variants=variants)
+        while not hasattr(app, "routes"):
+            app = app._app
+        assert all(isinstance(route, Route) for route in app.routes)
+        return list(app.routes)
+
     def client(self, headers: Mapping[str, str] | None = None) -> httpx.AsyncClient:
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-        return httpx.AsyncClient(transport=transport, base_url="http://origin.test", headers=headers)
+        return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
 
     async def upload(self, file: bytes, **headers: str) -> httpx.Response:
         async with self.client(headers) as client:

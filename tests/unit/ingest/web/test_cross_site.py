@@ -1,21 +1,22 @@
-"""Without API keys, cross-site uploads are refused."""
+"""Without API keys, cross-site calls that change something are refused."""
 
 import pytest
 
+from proxy.model import new_upload_id
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-OURS, THEIRS = "http://origin.test", "https://evil.test"
+OURS, THEIRS = "http://localhost", "https://evil.test"
 REFUSED = [
     {"sec-fetch-site": "cross-site"},
     {"sec-fetch-site": "cross-site", "origin": OURS},
     {"sec-fetch-site": "cross-site", "accept": "text/html"},
     {"origin": THEIRS},
     {"origin": "null"},
-    {"origin": "http://origin.test.evil.test"},
-    {"origin": "http://origin.test:81"},
+    {"origin": "http://localhost.evil.test"},
+    {"origin": "http://localhost:81"},
     {"origin": ""},
     {"origin": "http://[no host"},
 ]
@@ -23,10 +24,10 @@ TAKEN = [
     {},
     {"sec-fetch-site": "same-origin", "origin": OURS},
     {"sec-fetch-site": "same-origin", "origin": "null"},
-    {"sec-fetch-site": "same-site", "origin": "http://origin.test:3000"},
+    {"sec-fetch-site": "same-site", "origin": "http://localhost:3000"},
     {"sec-fetch-site": "none"},
     {"origin": OURS},
-    {"origin": OURS, "host": "origin.test"},
+    {"origin": "http://127.0.0.1:8000", "host": "127.0.0.1:8000"},
 ]
 
 
@@ -49,7 +50,7 @@ async def test_same_site_and_non_browser_uploads_are_accepted(service: Service, 
 
 
 async def test_public_url_is_accepted_behind_a_proxy(service: Service) -> None:
-    headers = {"origin": "http://pictures.test:8080", "host": "ingest"}
+    headers = {"origin": "http://pictures.test:8080", "host": "127.0.0.1:8000"}
 
     assert (await service.upload(picture(), **headers)).status_code == 403
     public = service.configured(public_url="http://pictures.test:8080/darkroom")
@@ -63,6 +64,37 @@ async def test_api_key_suffices(service: Service, headers: dict[str, str]) -> No
 
     assert (await locked.upload(picture(), authorization="Bearer first-first-first", **headers)).status_code == 201
     assert (await locked.upload(picture(), **headers)).status_code == 401
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPPATCH"])
+async def test_every_path_refuses_every_unsafe_method(service: Service, method: str) -> None:
+    """Whether or not it has a route for the method: a new route needs no check of its own."""
+    paths = {route.path.replace("{upload_id}", str(new_upload_id())) for route in service.routes()}
+    assert "/images/upload" in paths
+    for path in paths | {"/nowhere"}:
+        for headers in ({"sec-fetch-site": "cross-site"}, {"origin": THEIRS}):
+            async with service.client(headers) as client:
+                answer = await client.request(method, path)
+
+            assert (answer.status_code, answer.json()["code"]) == (403, "cross_site"), path
+
+
+@pytest.mark.parametrize("headers", REFUSED[:2], ids=str)
+async def test_cross_site_deletion_deletes_nothing(
+    service: Service, created: dict[str, object], headers: dict[str, str]
+) -> None:
+    before = await service.holdings()
+    async with service.client(headers) as client:
+        answer = await client.delete(f"/images/{created['uploadId']}")
+
+    assert answer.status_code == 403
+    assert await service.holdings() == before
+
+
+async def test_cross_site_reading_is_left_to_the_browser(service: Service) -> None:
+    for method in ("GET", "HEAD"):
+        async with service.client({"sec-fetch-site": "cross-site", "origin": THEIRS}) as client:
+            assert (await client.request(method, "/images")).status_code == 200
 
 
 async def test_cors_is_not_allowed(service: Service) -> None:

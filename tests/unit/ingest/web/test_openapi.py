@@ -6,9 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.routing import Route
 
-from ingest.web.ingest_app import ingest_app
 from ingest.web.openapi import describe
 from proxy.settings import Settings
 from proxy.web import health
@@ -68,11 +66,10 @@ def codes(document: dict[str, Any]) -> set[tuple[int, str]]:
 
 def routes(service: Service, *, variants: bool) -> dict[str, set[str]]:
     """The router's methods by path, without the pages' own files. The first route of a path counts."""
-    app: Any = ingest_app(service.ingest, warm_up=False, variants=variants)
-    while not hasattr(app, "routes"):
-        app = app._app
-    assert all(isinstance(route, Route) for route in app.routes)
-    calls = {route.path.replace("upload_id", "uploadId"): route.methods - {"HEAD"} for route in reversed(app.routes)}
+    calls = {
+        route.path.replace("upload_id", "uploadId"): (route.methods or set()) - {"HEAD"}
+        for route in reversed(service.routes(variants=variants))
+    }
     return {path: verbs for path, verbs in calls.items() if not path.startswith(("/page/", "/docs/"))}
 
 
