@@ -13,6 +13,7 @@
     │       └── OriginalDamaged   the stored bytes are not those that were uploaded
     ├── Unauthorized              no API key, or a wrong one
     ├── Forbidden                 the key lacks the scope
+    ├── Misdirected               without API keys: the request is for another host
     ├── Unavailable               a dependency does not work
     │   └── StoreUnavailable
     ├── Overloaded                no capacity to derive in time
@@ -105,6 +106,11 @@ class Unauthorized(ServiceError):
 class Forbidden(ServiceError):
     code = "forbidden"
     title = "The API key lacks a scope"
+
+
+class Misdirected(ServiceError):
+    code = "misdirected"
+    title = "The request is for another host"
 
 
 class Unavailable(ServiceError):

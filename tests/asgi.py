@@ -19,14 +19,14 @@ class Answer:
 
 
 def scope_of(method: str, raw_path: str, headers: Mapping[str, str], query: str = "") -> Scope:
-    sent = {"host": "origin.test"} | {name.lower(): value for name, value in headers.items()}
+    sent = {"host": "localhost"} | {name.lower(): value for name, value in headers.items()}
     return {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "method": method,
         "scheme": "http",
-        "server": ("origin.test", 80),
+        "server": ("localhost", 80),
         "client": ("127.0.0.1", 1),
         "root_path": "",
         "path": unquote(raw_path),

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 from ingest.ingest_services import IngestServices
 from ingest.web.ingest_app import ingest_health_routes
-from proxy.web.app import require_key, starlette_app
+from proxy.web.app import restrict_access, starlette_app
 from proxy.web.middleware.security_headers import SecurityHeaders
 
 
@@ -25,7 +25,7 @@ class _Server(uvicorn.Server):
 async def serve_health(ingest: IngestServices, listener: socket) -> AsyncIterator[None]:
     """Serves the health routes during the block, with the API keys of the settings. `listener` is bound."""
     health = starlette_app(ingest_health_routes(ingest), _no_lifespan)
-    app = SecurityHeaders(require_key(health, ingest.proxy.settings))
+    app = SecurityHeaders(restrict_access(health, ingest.proxy.settings))
     config = uvicorn.Config(
         app,
         http="proxy.web.bounded_http:BoundedHttp",

@@ -75,7 +75,7 @@ class Settings(StoreSettings):
         (),
         validate_default=True,
         description="Comma-separated keys, `NAME:SCOPES:SECRET` or secrets alone, of at least 16 characters; without "
-        "keys, the server binds to loopback only",
+        "keys, the server binds to loopback only and accepts no other `Host` but that of `PUBLIC_URL`",
     )
 
     max_upload_mb: int = Field(

@@ -18,6 +18,7 @@ from proxy.telemetry import configure_logging
 from proxy.web import problems
 from proxy.web.health import health_routes
 from proxy.web.middleware.authentication import RequireApiKey, problem_for_all
+from proxy.web.middleware.local_host import RequireLocalHost
 from proxy.web.variant_routes import VariantMiddleware
 
 OPEN_PATHS = ("/healthz", "/readyz")
@@ -50,13 +51,16 @@ def serve_variants(origin: ProxyServices, app: ASGIApp) -> ASGIApp:
     )
 
 
-def require_key(
+def restrict_access(
     app: ASGIApp,
     settings: Settings,
     open_paths: Sequence[str] = OPEN_PATHS,
     refuse: Callable[[Scope, ServiceError], Response] = problem_for_all,
 ) -> ASGIApp:
-    return RequireApiKey(app, settings.api_keys, open_paths, refuse)
+    """Requires an API key, except for `open_paths`. Without keys in the settings, requires a `Host` of this machine."""
+    if settings.api_keys:
+        return RequireApiKey(app, settings.api_keys, open_paths, refuse)
+    return RequireLocalHost(app, settings.public_url, OPEN_PATHS, refuse)
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
@@ -73,4 +77,4 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
 
     routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
     app = starlette_app(routes, lifespan)
-    return serve_variants(origin, require_key(app, settings))
+    return serve_variants(origin, restrict_access(app, settings))

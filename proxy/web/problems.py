@@ -37,6 +37,7 @@ STATUS: dict[str, int] = {
     "unauthorized": 401,
     "forbidden": 403,
     "cross_site": 403,
+    "misdirected": 421,
     "unavailable": 503,
     "store_unavailable": 503,
     "catalog_unavailable": 503,

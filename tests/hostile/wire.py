@@ -96,7 +96,7 @@ def _whole(received: bytes) -> bool:
 
 
 def request(method: str, path: str, *headers: str, close: bool = True) -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: darkroom.test", *headers, *(["Connection: close"] if close else [])]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers, *(["Connection: close"] if close else [])]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 

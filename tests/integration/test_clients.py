@@ -179,7 +179,7 @@ def test_idempotency_key_of_a_crashed_upload_becomes_free(service: Service) -> N
 @contextmanager
 def half_sent(service: Service, key: str) -> Iterator[None]:
     """An upload that the server has begun to receive."""
-    head = f"POST /images/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\nIdempotency-Key: {key}\r\n"
+    head = f"POST /images/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\nIdempotency-Key: {key}\r\n"
     part = b'--b\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
     address = urlsplit(service.url)
     with socket.create_connection((address.hostname, address.port)) as connection:

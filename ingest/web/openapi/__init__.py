@@ -123,6 +123,7 @@ def _add_problems(method: str, operation: Json) -> None:
     is_variant, responses = operation["tags"] == ["Variants"], operation["responses"]
     common = ["METHOD_NOT_ALLOWED", "INTERNAL"]
     common += [] if "security" in operation else ["Unauthorized", "Forbidden"]
+    common += [] if is_variant or operation["operationId"] in ("healthz", "readyz") else ["Misdirected"]
     common += [] if method in ("get", "head") else ["CrossSite"]
     titles: dict[int, dict[str, str]] = defaultdict(dict)
     for error in (_ERRORS[name] for name in [*operation.pop("problems", []), *common]):

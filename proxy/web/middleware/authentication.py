@@ -23,7 +23,7 @@ _SCOPES = {
 
 
 class RequireApiKey:
-    """Requires one of `keys` for requests to `app`, except to `open_paths`. Without keys, lets everything through.
+    """Requires one of `keys` for requests to `app`, except to `open_paths`.
 
     The method decides which scope the key needs. `refuse` makes the response to other requests.
     """
@@ -43,11 +43,11 @@ class RequireApiKey:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             key = self._find_key(scope)
-            scope[_TRUSTED] = key is not None if self._keys else _is_local(scope)
+            set_trusted(scope, key is not None)
             if key is not None:
                 scope[_CALLER] = key.name
                 note(scope, key=key.name)
-            if self._keys and scope["path"] not in self._open and (refusal := _check(key, scope["method"])):
+            if scope["path"] not in self._open and (refusal := _check(key, scope["method"])):
                 note(scope, code=refusal.code)
                 await self._refuse(scope, refusal)(scope, receive, send)
                 return
@@ -75,14 +75,13 @@ def caller(scope: Scope) -> str:
     return str(scope.get(_CALLER, ""))
 
 
+def set_trusted(scope: Scope, value: bool) -> None:
+    scope[_TRUSTED] = value
+
+
 def is_trusted(scope: Scope) -> bool:
-    """Whether the client sent a valid key; without keys, whether it is on this machine."""
+    """Whether the client sent a valid key; without keys, whether it is on this machine and names it."""
     return bool(scope.get(_TRUSTED))
-
-
-def _is_local(scope: Scope) -> bool:
-    client = scope.get("client")
-    return client is not None and client[0] in ("127.0.0.1", "::1")
 
 
 def bearer_token(headers: Headers) -> bytes:

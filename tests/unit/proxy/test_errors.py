@@ -102,6 +102,7 @@ def test_statuses_match_the_contract() -> None:
         "Unauthorized": 401,
         "Forbidden": 403,
         "CrossSite": 403,
+        "Misdirected": 421,
         "Unavailable": 503,
         "StoreUnavailable": 503,
         "CatalogUnavailable": 503,

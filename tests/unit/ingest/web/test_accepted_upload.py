@@ -102,7 +102,8 @@ async def test_urls_begin_with_the_configured_base(
 async def test_no_header_of_the_request_gets_into_a_url(service: Service) -> None:
     forged = {"host": "evil.test", "x-forwarded-host": "evil.test", "x-forwarded-proto": "gopher"}
 
-    answer = await service.upload(picture(), **forged)
+    locked = service.configured(api_keys=("first-first-first",))  # without keys, a foreign host is refused
+    answer = await locked.upload(picture(), authorization="Bearer first-first-first", **forged)
 
     assert answer.status_code == 201
     assert "evil.test" not in answer.text + str(answer.headers)

@@ -110,7 +110,7 @@ async def test_database_outage_ends_the_stream(service: Service) -> None:
     upload_id = await upload(service)
     repository = WatchedRepository(service.ingest.database)
     transport = httpx.ASGITransport(service.made_of(repository=repository).app)  # raises what the app raises
-    async with httpx.AsyncClient(transport=transport, base_url="http://origin.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         following = asyncio.create_task(client.get(f"/images/{upload_id}/events"))
         await repository.called("find_many")
         repository.fail("find_many")

@@ -28,7 +28,7 @@ def policy(header: str) -> dict[str, str]:
 
 async def get(path: str, url_base: str = "") -> httpx.Response:
     transport = httpx.ASGITransport(Starlette(routes=page_routes(url_base)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://origin.test") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.get(path)
 
 

@@ -35,7 +35,10 @@ async def settings(tmp_path: Path, logging: None) -> Settings:
 @pytest.mark.heavy
 async def test_upload_is_warmed_up_automatically(settings: Settings) -> None:
     app = create_app(settings)
-    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+    async with (
+        lifespan(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
         created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
         await client.get(f"/images/{created['uploadId']}/events")  # ends with the job
         status = (await client.get(created["statusUrl"])).json()
@@ -49,7 +52,10 @@ async def test_upload_is_warmed_up_automatically(settings: Settings) -> None:
 @pytest.mark.heavy
 async def test_disabled_warm_up_leaves_uploads_pending(settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"warm_up": False}))
-    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+    async with (
+        lifespan(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
         created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
         assert (await client.get(created["urls"]["tiny"]["jpg"])).status_code == 200
         status = (await client.get(created["statusUrl"])).json()
@@ -60,7 +66,10 @@ async def test_disabled_warm_up_leaves_uploads_pending(settings: Settings) -> No
 @pytest.mark.heavy
 async def test_ingest_role_serves_no_variants(settings: Settings) -> None:
     app = create_ingest_app(settings)
-    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+    async with (
+        lifespan(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
         created = (await client.post("/images/upload", files={"image": ("a.jpg", picture())})).json()
 
         assert (await client.get(created["urls"]["tiny"]["jpg"])).status_code == 404
@@ -70,7 +79,10 @@ async def test_ingest_role_serves_no_variants(settings: Settings) -> None:
 @pytest.mark.heavy
 async def test_ingest_role_keeps_request_ids(settings: Settings) -> None:
     app = create_ingest_app(settings.model_copy(update={"warm_up": False}))
-    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://o.test") as client:
+    async with (
+        lifespan(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
         files, headers = {"image": ("a.jpg", picture())}, {"X-Request-Id": "of-the-edge.1"}
         answer = await client.post("/images/upload", files=files, headers=headers)
     database = Database.from_settings(settings)

@@ -29,7 +29,8 @@ class TestUnknown:
     @pytest.mark.parametrize("path", ["/images/", f"/images/{UNKNOWN}/", "/images/upload/", "/healthz/"])
     async def test_trailing_slash_is_404(self, service: Service, path: str) -> None:
         """A cached redirect would repeat the request's Host header to others."""
-        async with service.client({"host": "evil.test"}) as client:
+        locked = service.configured(api_keys=("first-first-first",))  # without keys, a foreign host is refused
+        async with locked.client({"host": "evil.test", "authorization": "Bearer first-first-first"}) as client:
             answer = await client.get(path)
 
         assert answer.status_code == 404

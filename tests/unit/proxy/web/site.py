@@ -15,7 +15,7 @@ from proxy.variants.derivation_pauses import DerivationPauses
 from proxy.variants.invalidation.invalidation_bus import NoInvalidation
 from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.variant_service import VariantService
-from proxy.web.app import EXCEPTION_HANDLERS, require_key, serve_variants
+from proxy.web.app import EXCEPTION_HANDLERS, restrict_access, serve_variants
 from proxy.web.health import health_routes
 from tests.asgi import Answer, ask
 from tests.fakes import CountingStore, FakePool
@@ -56,7 +56,7 @@ class Site:
         )
         routes = [*health_routes({"store": self.origin.check_store}, self.metrics)]
         app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
-        self.app = serve_variants(self.origin, require_key(app, self.settings))
+        self.app = serve_variants(self.origin, restrict_access(app, self.settings))
 
     @property
     def path(self) -> str:

@@ -34,7 +34,7 @@ async def client(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Settings(data_dir=folder, render_processes=1, render_timeout=20, log_format="json"))
     async with (
         lifespan(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://origin.test") as client,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
     ):
         yield client
 
@@ -119,7 +119,10 @@ async def test_response_does_not_echo_the_host_header(client: httpx.AsyncClient,
 async def test_shutdown_finishes_write_backs_and_leaves_no_temporary_file(tmp_path: Path) -> None:
     app = create_app(Settings(data_dir=tmp_path, render_processes=1, render_timeout=20))
     upload_id = await upload(tmp_path, photograph_bytes("rocket.jpg"))
-    async with lifespan(app), httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
+    async with (
+        lifespan(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+    ):
         answer = await client.get(f"/images/{upload_id}/small.jpg")
 
     variant = Settings().sizes.parse("small.jpg")

@@ -11,12 +11,11 @@ from structlog.testing import capture_logs
 
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
-from proxy.settings import parse_api_keys
+from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from proxy.web import health
-from proxy.web.app import EXCEPTION_HANDLERS, OPEN_PATHS
+from proxy.web.app import EXCEPTION_HANDLERS, restrict_access
 from proxy.web.health import health_routes
-from proxy.web.middleware.authentication import RequireApiKey, problem_for_all
 from tests.asgi import ask
 from tests.unit.proxy.web.site import Site
 from tests.virtual_time import VirtualTimeLoop
@@ -38,7 +37,7 @@ def app_with(
     checks: dict[str, Callable[[], Awaitable[None]]], *collect: Callable[[], Awaitable[None]], keys: Sequence[str] = ()
 ) -> ASGIApp:
     app = Starlette(routes=[*health_routes(checks, Metrics(), *collect)], exception_handlers=EXCEPTION_HANDLERS)
-    return RequireApiKey(app, parse_api_keys(list(keys)), OPEN_PATHS, problem_for_all)
+    return restrict_access(app, Settings(api_keys=tuple(keys)))
 
 
 @pytest.fixture
