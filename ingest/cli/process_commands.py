@@ -54,7 +54,7 @@ def serve(
     _announce(settings, host, port, role)
     try:
         with share_metrics() if workers > 1 else nullcontext():
-            _serve(listener, workers, role)
+            _serve(listener, workers, role, settings.download_min_rate)
     except SystemExit as error:  # uvicorn printed the reason; translate its exit code
         raise typer.Exit(1 if error.code else 0) from None
 
@@ -72,7 +72,7 @@ def _bind(host: str, port: int) -> "socket":
     return listener
 
 
-def _serve(listener: "socket", workers: int, role: Role) -> None:
+def _serve(listener: "socket", workers: int, role: Role, least_rate: int) -> None:
     import signal
     import sys
 
@@ -80,12 +80,13 @@ def _serve(listener: "socket", workers: int, role: Role) -> None:
     from uvicorn.supervisors import Multiprocess
 
     from proxy.rendering import sandbox
+    from proxy.web.bounded_http import bounded_http
 
     config = uvicorn.Config(
         _FACTORIES[role],
         factory=True,
         workers=workers,
-        http="proxy.web.bounded_http:BoundedHttp",
+        http=bounded_http(least_rate),
         ws="none",
         loop="uvloop",
         log_config=None,  # `configure_logging` does it

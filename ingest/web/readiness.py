@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from ingest.ingest_services import IngestServices
 from ingest.web.ingest_app import ingest_health_routes
 from proxy.web.app import restrict_access, starlette_app
+from proxy.web.bounded_http import bounded_http
 from proxy.web.middleware.security_headers import SecurityHeaders
 
 
@@ -28,7 +29,7 @@ async def serve_health(ingest: IngestServices, listener: socket) -> AsyncIterato
     app = SecurityHeaders(restrict_access(health, ingest.proxy.settings))
     config = uvicorn.Config(
         app,
-        http="proxy.web.bounded_http:BoundedHttp",
+        http=bounded_http(ingest.proxy.settings.download_min_rate),
         ws="none",
         log_config=None,  # `configure_logging` did it
         log_level="warning",

@@ -90,6 +90,14 @@ class Settings(StoreSettings):
     )
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may pause")
 
+    download_min_rate: int = Field(
+        1024,
+        ge=1,
+        le=1 << 20,
+        description="Bytes a second that a client must read of a response, on average over 30 seconds; slower "
+        "connections are closed",
+    )
+
     warm_up: bool = Field(
         True, description="`false`: this server runs no warm-ups; workers, `darkroom warm` and requests derive variants"
     )

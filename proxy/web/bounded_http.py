@@ -5,7 +5,13 @@ uvicorn leaves these to a reverse proxy. Why they are here: docs/decisions/0018-
 
 import asyncio
 import re
+import socket
+import struct
+import sys
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Any
 
 from starlette.responses import Response
 from typing_extensions import override
@@ -21,16 +27,31 @@ HEAD_LINES = 100
 _HOST = re.compile(rb"(\[[\w.:%~-]+\]|[\w.~!$&'()*+,;=%-]+)(:\d*)?")  # RFC 3986: host and port
 
 
+_BYTES_ACKED = 120
+"""Offset of `tcpi_bytes_acked`, an unsigned 64-bit integer, in Linux's `struct tcp_info` (RFC 4898, tcpEStatsAppHC-
+ThruOctetsAcked)."""
+
+
+def bounded_http(least_rate: int) -> Any:
+    """The protocol class for uvicorn, with DOWNLOAD_MIN_RATE. Unlike a subclass, it can be sent to worker processes."""
+    return partial(BoundedHttp, least_rate=least_rate)
+
+
 class BoundedHttp(HttpToolsProtocol):
     """Closes connections that send or read too slowly.
 
     `head_seconds`: for the rest of a request while no response is pending (a body that is being read has its own
-    deadlines). `send_seconds`: for reading some part of a response. Heads beyond the limits get 431 and malformed HTTP
-    gets 400, as problem documents, also without exactly one valid `Host`.
+    deadlines). `least_rate`: bytes a second that a client must take of a response, on average over `read_seconds`.
+    Heads beyond the limits get 431 and malformed HTTP gets 400, as problem documents, also without exactly one valid
+    `Host`.
     """
 
     head_seconds = 10.0  # the same as in nginx.conf
-    send_seconds = 30.0
+    read_seconds = 30.0  # the time that nginx gives a client that reads nothing
+
+    def __init__(self, *arguments: Any, least_rate: int, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._least_bytes = least_rate * self.read_seconds
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # asyncio passes no other type
         super().connection_made(transport)
@@ -40,12 +61,14 @@ class BoundedHttp(HttpToolsProtocol):
         self._request_incomplete = True
         self._request_timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
+        self._taken: int | None = None
         self._start_request_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         self._stop_request_timer()
-        self.resume_writing()
+        if self._reader_timer:
+            self._reader_timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data) if self._in_head else 0
@@ -111,9 +134,12 @@ class BoundedHttp(HttpToolsProtocol):
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._reader_timer:
-            self._reader_timer.cancel()
-            self._reader_timer = None
+        self._taken = None  # the client has taken most of it
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._taken = None  # more to read than at the last check
+        self._watch_reader()
 
     def _ends_http_09_request(self, data: bytes) -> bool:
         """Whether a connection begins with a line without a version. The parser would wait for headers."""
@@ -131,18 +157,23 @@ class BoundedHttp(HttpToolsProtocol):
             self._request_timer = None
 
     def _watch_reader(self) -> None:
-        unsent = self.transport.get_write_buffer_size()
-        self._reader_timer = self.loop.call_later(self.send_seconds, self._check_reader, unsent)
+        """Checks the reader after a while, also of a response that is complete and of a connection that is closing."""
+        if self._reader_timer is None:
+            self._reader_timer = self.loop.call_later(self.read_seconds, self._check_reader)
 
-    def _check_reader(self, unsent: int) -> None:
-        """Closes the connection if the client has read nothing since the last check.
+    def _check_reader(self) -> None:
+        """Closes the connection if the client has taken too little since the last check, and more is left.
 
-        Any progress is enough, because a large variant takes long over a slow line.
+        The first check only measures: the response may have begun just before it.
         """
-        if self.transport.get_write_buffer_size() < unsent:
-            self._watch_reader()
-        else:
-            self.transport.abort()
+        self._reader_timer = None
+        before, self._taken = self._taken, None
+        if unsent := self.transport.get_write_buffer_size():
+            self._taken = _acknowledged(self.transport) or -unsent
+            if before is not None and self._taken - before < self._least_bytes:
+                self.transport.abort()
+            else:
+                self._watch_reader()
 
 
 class _Unchunked:
@@ -164,6 +195,19 @@ class _Unchunked:
         elif message["type"] == "http.response.body" and not self._has_length:
             self._cycle.expected_content_length = len(message.get("body", b""))
         await self._send(message)
+
+
+def _acknowledged(transport: asyncio.Transport) -> int:
+    """Bytes that the client's kernel has acknowledged on this connection; 0 where the kernel does not tell.
+
+    What this process has not written yet is a coarse measure: the kernel takes more only when a third of its own
+    buffer, which grows to megabytes, is free.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, struct.error):  # not TCP, or another kernel's emulation
+            info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
+            return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
+    return 0
 
 
 def malformed_http() -> Response:

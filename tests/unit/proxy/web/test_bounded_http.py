@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,22 +22,33 @@ POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 SOON = 0.4  # seconds
 LARGE = 30 << 20
 """More bytes than the kernel buffers for a client that does not read."""
+SMALL = 60_000
+"""Fewer bytes than a transport buffers before it pauses the app."""
+LEAST_RATE = 1024
 
 
 class Hasty(BoundedHttp):
     head_seconds = SOON
-    send_seconds = SOON
+    read_seconds = SOON
+
+
+class Unhurried(BoundedHttp):
+    """Its readers are checked by the tests, never by the clock."""
+
+    read_seconds = 1024.0
 
 
 class App:
-    """Answers `ok` at once, or `LARGE` bytes to `/large`, or to `/body` the number of bytes that were sent; `/events`
-    never ends, `/pieces` has no length.
+    """Answers `ok` at once, or `LARGE` bytes to `/large`, `SMALL` bytes to `/small`, or to `/body` the number of bytes
+    that were sent; `/events` never ends, `/pieces` has no length.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b"ok"
         if scope["path"] == "/large":
             body = bytes(LARGE)
+        if scope["path"] == "/small":
+            body = bytes(SMALL)
         if scope["path"] == "/body":
             body = str(await self._size(receive)).encode()
         headers = [(b"content-length", str(len(body)).encode())]
@@ -107,16 +121,23 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @asynccontextmanager
-async def served(protocol: type[BoundedHttp]) -> AsyncIterator[int]:
-    """Runs a server; yields its port."""
-    config = uvicorn.Config(App(), port=0, http=protocol, ws="none", lifespan="off", log_config=None)
+async def served(protocol: type[BoundedHttp]) -> AsyncIterator[uvicorn.Server]:
+    http: Any = partial(protocol, least_rate=LEAST_RATE)
+    config = uvicorn.Config(App(), port=0, http=http, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
     while not server.started:
         await asyncio.sleep(0.01)
-    yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
-    await serving
+    try:
+        yield server
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def address(server: uvicorn.Server) -> tuple[str, int]:
+    host, port = server.servers[0].sockets[0].getsockname()
+    return host, port
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -126,8 +147,8 @@ async def connected() -> AsyncIterator[Connect]:
 
         @asynccontextmanager
         async def connect(protocol: type[BoundedHttp] = BoundedHttp) -> AsyncIterator[Client]:
-            port = hasty if protocol is Hasty else patient
-            client = Client(*await asyncio.open_connection("127.0.0.1", port))
+            server = hasty if protocol is Hasty else patient
+            client = Client(*await asyncio.open_connection(*address(server)))
             try:
                 yield client
             finally:
@@ -390,11 +411,91 @@ class TestReaders:
             with pytest.raises(asyncio.IncompleteReadError):
                 await client.answer()
 
-    @pytest.mark.heavy
-    async def test_slow_reader_gets_the_whole_response(self, connected: Connect) -> None:
-        async with connected(Hasty) as client:
-            await client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-            await client.reader.readuntil(b"\r\n\r\n")
-            for _ in range(8):
-                assert len(await client.reader.readexactly(LARGE // 8)) == LARGE // 8
-                await asyncio.sleep(SOON / 4)
+    @pytest.mark.promise("B5")
+    @pytest.mark.parametrize("request_line", ["GET /large", "GET /small"])
+    @pytest.mark.parametrize("connection", ["keep-alive", "close"])
+    async def test_reader_below_the_least_rate_is_disconnected(self, request_line: str, connection: str) -> None:
+        """Also if the app has long gone on, and if the connection is closing."""
+        async with slow_reader() as reader:
+            await reader.request(f"{request_line} HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n")
+            reader.check()
+            assert not reader.is_disconnected
+
+            await reader.read(20_000)  # in 1024 seconds
+            reader.check()
+
+            assert reader.is_disconnected
+
+    async def test_slow_reader_above_the_least_rate_gets_the_whole_response(self) -> None:
+        async with slow_reader(buffer=1 << 16) as reader:
+            await reader.request("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+            left = LARGE
+            while left > 0:
+                reader.check()
+                assert not reader.is_disconnected
+                left -= await reader.read(min(left, LARGE // 10))
+
+    async def test_response_that_has_just_begun_is_not_judged_by_an_earlier_one(self) -> None:
+        async with slow_reader() as reader:
+            for _ in range(3):
+                await reader.request("GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
+                reader.check()
+                assert not reader.is_disconnected
+                await reader.read_response()
+
+            reader.check()
+            assert not reader.is_disconnected
+            assert reader.protocol._reader_timer is None  # there is nothing left to read
+
+
+class SlowReader:
+    """A client with small buffers, and the server's side of its connection."""
+
+    def __init__(self, client: socket.socket, protocol: Unhurried) -> None:
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        self.protocol = protocol
+
+    async def request(self, head: str) -> None:
+        """Sends a request and waits until the server has written what the buffers take."""
+        await self._loop.sock_sendall(self._client, head.encode())
+        while not self.protocol.transport.get_write_buffer_size():
+            await asyncio.sleep(0.001)
+
+    async def read(self, size: int) -> int:
+        """Reads `size` bytes."""
+        left = size
+        while left:
+            left -= len(await self._loop.sock_recv(self._client, left))
+        return size
+
+    async def read_response(self) -> None:
+        received = b""
+        while len(received.partition(b"\r\n\r\n")[2]) < SMALL:
+            received += await self._loop.sock_recv(self._client, 1 << 16)
+
+    def check(self) -> None:
+        """Lets `read_seconds` pass for the server."""
+        assert self.protocol._reader_timer is not None
+        self.protocol._reader_timer.cancel()
+        self.protocol._check_reader()
+
+    @property
+    def is_disconnected(self) -> bool:
+        """Whether the server closes the connection and has discarded what it has not sent."""
+        return self.protocol.transport.is_closing() and not self.protocol.transport.get_write_buffer_size()
+
+
+@asynccontextmanager
+async def slow_reader(buffer: int = 4096) -> AsyncIterator[SlowReader]:
+    async with served(Unhurried) as server:
+        server.servers[0].sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, address(server))
+            while not server.server_state.connections:
+                await asyncio.sleep(0.001)
+            [protocol] = server.server_state.connections
+            assert isinstance(protocol, Unhurried)
+            yield SlowReader(client, protocol)
