@@ -2,13 +2,18 @@
 
 import asyncio
 from collections.abc import Collection
+from typing import Any
 
 import pytest
+from starlette.types import Message
 
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import Job, JobStatus, Upload
-from ingest.web.event_streams import SharedPolls
+from ingest.web.event_streams import EventStreams, SharedPolls
+from ingest.web.serializers import Serializer
 from proxy.model import UploadId
+from proxy.settings import Settings
+from proxy.telemetry import Metrics
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.tasks import at_once, cancel_and_wait
 
@@ -93,3 +98,54 @@ def test_query_is_made_only_for_those_who_still_wait(left: int) -> None:
     at_once(story())
 
     assert len(catalog.asked) == left
+
+
+class Listener:
+    """A client that follows an upload and never leaves. `messages`: what it was sent."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def follow(self, streams: EventStreams, known: Known) -> None:
+        async def send(message: Message) -> None:
+            self.messages.append(message)
+
+        scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+        await streams.stream(known, {})(scope, asyncio.Event().wait, send)  # type: ignore[arg-type] # receives nothing
+
+
+def event_streams(catalog: Catalog) -> EventStreams:
+    repository: Any = catalog
+    return EventStreams(repository, Serializer.from_settings(Settings()), Metrics())
+
+
+def test_all_streams_of_a_process_cost_four_queries_a_second() -> None:
+    uploads = [accepted() for _ in range(3)]
+    catalog = Catalog(*uploads)
+
+    async def story() -> None:
+        streams = event_streams(catalog)
+        followed = [catalog.known[upload.upload_id] for upload in uploads * 50]
+        following = [asyncio.create_task(Listener().follow(streams, known)) for known in followed]
+        await asyncio.sleep(10)
+        await cancel_and_wait(*following)
+
+    at_once(story())
+
+    assert catalog.asked == [{upload.upload_id for upload in uploads}] * len(catalog.asked)
+    assert 2 <= len(catalog.asked) <= 40  # fewer on a busy machine
+
+
+def test_stream_of_a_job_that_never_ends_is_complete_after_ten_minutes() -> None:
+    upload = accepted()
+    catalog = Catalog(upload)
+    listener = Listener()
+
+    async def story() -> float:
+        start = asyncio.get_running_loop().time()
+        await listener.follow(event_streams(catalog), catalog.known[upload.upload_id])
+        return asyncio.get_running_loop().time() - start
+
+    assert 600 <= at_once(story()) < 660
+    assert listener.messages[-1].get("more_body") is False
+    assert len(catalog.asked) <= 2401
