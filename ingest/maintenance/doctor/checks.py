@@ -54,6 +54,7 @@ def checks_for(
         "clock": partial(clock_checks.clocks, _clocks(settings, objects, database)),
         "memory": _as_async(lambda: machine_checks.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
         "temporary files": partial(machine_checks.temporary_files, settings),
+        "data folder": _as_async(lambda: machine_checks.privacy(settings.data_dir)),
         "file descriptors": _as_async(lambda: machine_checks.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
         "codecs": _as_async(lambda: machine_checks.codecs(encode.versions())),
         "render processes": partial(machine_checks.render_processes, settings),

@@ -1,6 +1,8 @@
 """Checks this machine's memory, disk, file descriptors, codecs and render processes."""
 
+import os
 import shutil
+import stat
 from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -9,7 +11,7 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 
-from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
+from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
 from proxy import system
 from proxy.errors import ServiceError
 from proxy.imaging.limits import Limits
@@ -52,6 +54,23 @@ async def temporary_files(settings: Settings) -> CheckResult:
     # A tmpfs without a size reports half of the machine's memory, but its files count as memory of the container.
     left = system.memory() - (settings.render_memory_mb + settings.hot_cache_mb << 20)
     return room(folder, max(0, min(free, left)) >> 20, settings, where=" of memory")
+
+
+def privacy(folder: Path) -> CheckResult:
+    """Checks that other accounts of this machine cannot enter `folder` or what is in it.
+
+    Darkroom creates everything for its own account only; earlier versions and other programs may not have. A folder of
+    another account, such as a volume's, cannot be changed: then its content is judged.
+    """
+    if not folder.exists():
+        return skipped(f"{folder} does not exist yet; Darkroom creates it for its own account only.")
+    if not folder.stat().st_mode & 0o007:
+        return ok(f"no other account can enter {folder}")
+    if exposed := [path for path in (folder, *sorted(folder.iterdir())) if _is_exposed(path)]:
+        return warning(
+            f"Every account of this machine can access {', '.join(map(str, exposed[:5]))}: run `chmod -R go= {folder}`."
+        )
+    return ok(f"no other account can enter what is in {folder}")
 
 
 def room(folder: Path, free_mb: int, settings: Settings, *, where: str = "") -> CheckResult:
@@ -129,6 +148,12 @@ def numpy(settings: Settings) -> CheckResult:
     if not system.has_numpy():
         return ok("not installed; no size needs it")
     return ok(f'numpy {metadata.version("numpy")} measures the qualities of sizes with quality = "auto"')
+
+
+def _is_exposed(path: Path) -> bool:
+    status = path.lstat()
+    is_link = stat.S_ISLNK(status.st_mode)  # its own mode says nothing
+    return status.st_uid == os.geteuid() and bool(status.st_mode & 0o007) and not is_link
 
 
 def _try_to_write(folder: Path) -> int:

@@ -24,7 +24,16 @@ ALWAYS = [
     "queue",
     "clock",
 ]
-MACHINE = ["memory", "temporary files", "file descriptors", "codecs", "render processes", "libvips", "numpy"]
+MACHINE = [
+    "memory",
+    "temporary files",
+    "data folder",
+    "file descriptors",
+    "codecs",
+    "render processes",
+    "libvips",
+    "numpy",
+]
 
 
 @pytest.mark.parametrize(

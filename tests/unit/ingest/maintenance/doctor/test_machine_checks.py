@@ -1,6 +1,8 @@
 """Memory, disk, file descriptors and codecs of this machine."""
 
+import os
 import shutil
+import stat
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -168,3 +170,47 @@ def test_missing_numpy_fails_if_a_size_needs_it(monkeypatch: pytest.MonkeyPatch)
     assert judged.remark.startswith(
         'sizes: quality = "auto" of card needs numpy, which is not installed. Run pip install '
     )
+
+
+class TestPrivacy:
+    def test_missing_folder_is_skipped(self, tmp_path: Path) -> None:
+        assert machine_checks.privacy(tmp_path / "data").verdict is Verdict.SKIPPED
+
+    @pytest.mark.parametrize("mode", [0o700, 0o770])
+    def test_private_folder_is_ok_whatever_is_in_it(self, tmp_path: Path, mode: int) -> None:
+        (tmp_path / "open").write_bytes(b"")
+        (tmp_path / "open").chmod(0o666)
+        tmp_path.chmod(mode)
+
+        assert machine_checks.privacy(tmp_path).verdict is Verdict.OK
+
+    @pytest.mark.parametrize("mode", [0o755, 0o711, 0o1777, 0o704])
+    def test_folder_open_to_others_is_a_warning_with_the_command(self, tmp_path: Path, mode: int) -> None:
+        tmp_path.chmod(mode)
+
+        judged = machine_checks.privacy(tmp_path)
+
+        assert judged.verdict is Verdict.WARNING
+        assert f"chmod -R go= {tmp_path}" in judged.remark
+
+    def test_content_is_judged_in_a_folder_of_another_account(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, mode in {"objects": 0o700, "tmp": 0o755}.items():
+            (tmp_path / name).mkdir()
+            (tmp_path / name).chmod(mode)
+        tmp_path.chmod(0o777)
+        lstat = Path.lstat
+
+        def foreign_folder(path: Path) -> os.stat_result:
+            values = list(lstat(path))
+            values[stat.ST_UID] += path == tmp_path
+            return os.stat_result(values)
+
+        monkeypatch.setattr(Path, "lstat", foreign_folder)
+        judged = machine_checks.privacy(tmp_path)
+        (tmp_path / "tmp").chmod(0o700)
+
+        assert judged.verdict is Verdict.WARNING
+        assert f"access {tmp_path / 'tmp'}:" in judged.remark
+        assert machine_checks.privacy(tmp_path).verdict is Verdict.OK
