@@ -101,6 +101,8 @@ def parse_database_url(url: str) -> dict[str, Any]:
 def check_redis_url(url: str) -> None:
     """Raises ValueError if redis-py could not read `url`, or would ignore a part of it."""
     parts = _split(url, ("redis", "rediss", "unix"), "begin it with redis://, rediss:// or unix://")
+    if re.search(r"[\[\]]", parts["user"] + parts["password"]):  # urllib takes them for an IPv6 address and raises
+        raise ValueError(f"{_UNREADABLE[:-1]}, [ is %5B, ] is %5D)")
     if parts["scheme"] == "unix":
         if parts["hosts"] or not parts["path"]:
             raise ValueError("write unix:///PATH, with the path of the server's socket")
@@ -131,7 +133,12 @@ BaseUrl = Annotated[str, AfterValidator(parse_base_url)]
 def hide_secrets(url: str) -> str:
     """Returns a valid URL with `(hidden)` in place of its passwords."""
     url = re.sub(r"(?<=://)([^:/?#@]*):[^/?#@]*@", r"\1:(hidden)@", url, count=1)
-    return re.sub(r"(?<=[?&])((?:ssl)?password)=[^&]*", r"\1=(hidden)", url)
+    return re.sub(r"(?<=[?&])([^=&]*)=[^&]*", _hide_parameter, url)
+
+
+def _hide_parameter(parameter: re.Match[str]) -> str:
+    name = parameter[1]
+    return f"{name}=(hidden)" if unquote(name) in ("password", "sslpassword") else parameter[0]
 
 
 def _split(url: str, schemes: tuple[str, ...], advice: str) -> dict[str, str]:

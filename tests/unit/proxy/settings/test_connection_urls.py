@@ -1,13 +1,54 @@
 """URLs of the database and of Redis: as managed services hand them out, and refusals without secrets."""
 
 import re
+import traceback
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
 from sqlalchemy import URL, make_url
 
-from proxy.settings import hide_secrets, parse_database_url
+from proxy.settings import SettingsError, Sources, describe_connections, hide_secrets, load_settings, parse_database_url
 from proxy.settings.connection_urls import check_redis_url
+
+PASSWORD = "s3cr3t"
+SCHEMES = ["postgres", "postgresql+asyncpg", "redis", "rediss", "unix", "sqlite+aiosqlite", "mysql", "REDIS", ""]
+HOSTS = ["db", "", "db:5432", "db:port", "db:0", "[::1]:1", "[::1", "a,b:1", "/run/x", "db.", " db"]
+ENDS = [
+    "",
+    "/d",
+    "/0",
+    "/d/e",
+    "?sslmode=require",
+    "?ssl_cert_reqs=none",
+    "/d?x",
+    "?db=x",
+    "/d?connect_timeout=soon",
+    "#f",
+]
+NAMES = ["password", "pass%77ord", "sslpassword", "PASSWORD", "passwd", "user%20", PASSWORD, "ssl_certfile"]
+noise = st.text(alphabet=list(" @:/?#[]%&=,;\\\"'\n\té1"), max_size=3)
+with_password = st.builds(
+    lambda scheme, slashes, user, before, after, host, end: (
+        f"{scheme}{slashes}{user}:{before}{PASSWORD}{after}@{host}{end}"
+    ),
+    st.sampled_from(SCHEMES),
+    st.sampled_from(["://", ":", ":/", "//", ""]),
+    st.sampled_from(["u", "", "u%40", "ü"]),
+    noise,
+    noise,
+    st.sampled_from(HOSTS),
+    st.sampled_from(ENDS),
+)
+with_parameter = st.builds(
+    lambda scheme, host, name, after: f"{scheme}://{host}/d?{name}={PASSWORD}{after}",
+    st.sampled_from(SCHEMES),
+    st.sampled_from(HOSTS),
+    st.sampled_from(NAMES),
+    noise,
+)
 
 
 def parsed(url: str) -> URL:
@@ -180,6 +221,7 @@ def test_redis_url_is_accepted(url: str) -> None:
         ("redis://u:hun/ter2@cache:1", "percent-encoded"),
         ("redis://u:1/hunter2@cache", "percent-encoded"),
         ("redis://:hunter2@cache:x", "percent-encoded"),
+        ("redis://:hunter2[@cache", "[ is %5B"),
         ("redis://:hunter2@a,b", "name one host"),
         ("redis://:hunter2@cache/jobs", "as a number"),
         ("redis://:hunter2@cache?socket_timeout=1", "the parameter socket_timeout is not supported"),
@@ -210,3 +252,29 @@ def test_malformed_redis_url_is_refused_without_its_secret(url: str, reason: str
 )
 def test_only_passwords_are_hidden(url: str, shown: str) -> None:
     assert hide_secrets(url) == shown
+
+
+@pytest.mark.parametrize("variable", ["database_url", "redis_url"])
+@given(url=with_password | with_parameter)
+def test_password_is_never_shown_however_the_url_is_malformed(variable: str, url: str) -> None:
+    """Neither by the error, traceback and causes included, nor by what a start, `config` and the doctor show of it."""
+    try:
+        settings = load_settings(Sources({variable: url}))
+        shown = [
+            *describe_connections(settings).values(),
+            hide_secrets(url),
+            repr(settings),
+            settings.model_dump_json(),
+        ]
+        if variable == "database_url":
+            parsed(url)
+        else:
+            Redis.from_url(url)  # raises for what it cannot read; does not connect
+    except SettingsError as error:
+        shown = traceback.format_exception(error)
+
+    assert not [text for text in shown if PASSWORD in text]
+
+
+def test_password_under_an_encoded_name_is_hidden() -> None:
+    assert hide_secrets("postgres://db?pass%77ord=hunter2&user=u") == "postgres://db?pass%77ord=(hidden)&user=u"
