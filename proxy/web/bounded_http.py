@@ -171,7 +171,7 @@ class BoundedHttp(HttpToolsProtocol):
         if unsent := self.transport.get_write_buffer_size():
             self._taken = _acknowledged(self.transport) or -unsent
             if before is not None and self._taken - before < self._least_bytes:
-                self.transport.abort()
+                _reset(self.transport)
             else:
                 self._watch_reader()
 
@@ -208,6 +208,13 @@ def _acknowledged(transport: asyncio.Transport) -> int:
             info = transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128)
             return int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
     return 0
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Closes the connection at once. Otherwise the kernel would go on sending what it has, up to megabytes."""
+    linger = struct.pack("ii", 1, 0)  # on, for 0 seconds
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    transport.abort()
 
 
 def malformed_http() -> Response:
