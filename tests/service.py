@@ -51,6 +51,7 @@ class Program:
     """A `darkroom` command that runs until it is stopped. Its data stays in `folder`, so that it can start again."""
 
     log_name: str
+    program: tuple[str, ...] = (str(Path(sys.executable).with_name("darkroom")),)
 
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         folder.mkdir(exist_ok=True)
@@ -108,7 +109,7 @@ class Program:
     def _launch(self, *arguments: str) -> None:
         self._log = (self.folder / self.log_name).open("ab")
         self._process = subprocess.Popen(
-            command_line(*arguments),
+            [*self.program, *arguments],
             cwd=self.folder,
             env=environment(self._settings),
             stdout=self._log,

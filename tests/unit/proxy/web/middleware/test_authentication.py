@@ -1,5 +1,6 @@
 """API keys: which paths need one, and which are accepted."""
 
+import hmac
 import json
 from collections.abc import Callable
 
@@ -74,6 +75,24 @@ async def test_any_configured_key_is_accepted(locked: Site, scheme: str, key: st
 )
 async def test_other_credentials_are_rejected(locked: Site, header: str) -> None:
     assert await status(locked, Authorization=header) == 401
+
+
+@pytest.mark.parametrize("given", ["first key of sixteen", SECOND, "first key of sixteem", "x", "x" * 20_000, ""])
+async def test_every_key_is_compared_whatever_is_sent(
+    locked: Site, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """Neither the place of the right key nor a close guess changes the work, which `compare_digest` does."""
+    compared: list[bytes] = []
+    compare = hmac.compare_digest
+
+    def recorded(token: bytes, secret: bytes) -> bool:
+        compared.append(secret)
+        return compare(token, secret)
+
+    monkeypatch.setattr(hmac, "compare_digest", recorded)
+    await status(locked, Authorization=f"Bearer {given}")
+
+    assert compared == [b"first key of sixteen", SECOND.encode()]
 
 
 async def test_key_in_the_query_is_rejected(locked: Site) -> None:
