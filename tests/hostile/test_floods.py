@@ -45,17 +45,20 @@ class HastyService(Service):
 
 
 @pytest.mark.promise("B5")
-async def test_slow_readers_are_reset_and_do_not_block_others(tmp_path: Path) -> None:
-    """Each reads a response of megabytes at 35 bytes a second, in a kernel with the smallest buffer."""
+@pytest.mark.parametrize(("rate", "settings"), [(35, {}), (10_000, {"DOWNLOAD_MIN_RATE": "65536"})])
+async def test_slow_readers_are_reset_and_do_not_block_others(
+    tmp_path: Path, rate: int, settings: dict[str, str]
+) -> None:
+    """Each reads a response of megabytes at `rate` bytes a second, in a kernel with the smallest buffer."""
     noise = Image.frombytes("RGB", (800, 800), random.Random(1).randbytes(800 * 800 * 3))
-    with HastyService(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", **PATIENT) as service:
+    with HastyService(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", **PATIENT, **settings) as service:
         path = f"/images/{upload(service, png(noise))}/large@2x.png"
         size = len(http.get(service.url + path, timeout=60).content)
         assert size > 4 << 20  # more than the kernel takes for a client that does not read
         before = open_descriptors(service.pid)
         memory = resident(service.pid)
 
-        reading = asyncio.gather(*(_read_slowly(service, path) for _ in range(READERS)))
+        reading = asyncio.gather(*(_read_slowly(service, path, rate) for _ in range(READERS)))
         while not reading.done():
             assert (await asyncio.to_thread(http.get, f"{service.url}/healthz")).status_code == 200
             await asyncio.wait([reading], timeout=0.2)
@@ -66,7 +69,7 @@ async def test_slow_readers_are_reset_and_do_not_block_others(tmp_path: Path) ->
         assert len(http.get(service.url + path, timeout=60).content) == size
 
 
-async def _read_slowly(service: Service, path: str) -> int:
+async def _read_slowly(service: Service, path: str, rate: int) -> int:
     """Returns how many bytes arrived before the server reset the connection."""
     address, loop = urlsplit(service.url), asyncio.get_running_loop()
     received = 0
@@ -76,10 +79,10 @@ async def _read_slowly(service: Service, path: str) -> int:
         await loop.sock_connect(client, (address.hostname, address.port))
         await loop.sock_sendall(client, request("GET", path))
         while not client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):  # a reset; what has arrived can still be read
-            data = await loop.sock_recv(client, 35)
+            data = await loop.sock_recv(client, rate // 5)
             assert data, f"the response ended in order after {received} bytes"
             received += len(data)
-            await asyncio.sleep(1)
+            await asyncio.sleep(1 / 5)
     return received
 
 
