@@ -20,6 +20,8 @@ _PRIVATE = {
     "device": "camera and program",
     "comments": "comments",
     "thumbnail": "an embedded thumbnail",
+    "provenance": "who made and edited it",
+    "picture": "further pictures in the file",
 }
 
 

@@ -47,13 +47,13 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
-def jpeg_segments(file: BinaryIO, most: int) -> Iterator[Part]:
-    """Yields the segments from the start of the file to the header of the first scan, inclusive.
+def jpeg_segments(file: BinaryIO, most: int, start: int = 0) -> Iterator[Part]:
+    """Yields the segments from the picture at `start` to the header of its first scan, inclusive.
 
     Skips bytes between segments, as decoders do. Raises TooManyParts after `most` steps: segments, fill bytes, markers
     without a body, and skipped pieces of up to 64 KiB count as one step each.
     """
-    position, followed = 2, 0
+    position, followed = start + 2, 0
     while len(head := _read(file, position, 4)) == 4 and head[:2] != _END_OF_IMAGE:
         if followed == most:
             raise TooManyParts

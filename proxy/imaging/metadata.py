@@ -21,8 +21,14 @@ _MAX_BYTES = 4 << 20  # of all blocks together
 _EXIF, _XMP, _MORE_XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 _COMMENT = b"\xfe"
-_JPEG_METADATA = (b"\xe1", b"\xed", _COMMENT)
-_PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME")
+_PROVENANCE = b"\xeb"  # APP11, where JPEG has boxes of metadata (JUMBF, ISO 19566-5)
+_JPEG_METADATA = (b"\xe1", b"\xed", _PROVENANCE, _COMMENT)
+_PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"tIME", b"caBX")
+_C2PA = b"c2pa"  # the label of a C2PA manifest store
+_MAX_LABEL = 256  # bytes in which the label is
+_MAX_PICTURES = 16  # of one file; a phone writes up to five
+_PICTURE = b"\xff\xd8\xff"
+_SEARCHED = 1 << 20  # bytes that are searched at a time
 _RAW_PROFILE = b"raw profile type "  # ImageMagick's keyword, older than PNG's own chunks
 
 
@@ -38,6 +44,9 @@ class Source(StrEnum):
     TEXT = "text"
     """A PNG's keyword in lower case, NUL, and its text."""
     TIME = "time"
+    PROVENANCE = "provenance"
+    PICTURE = "picture"
+    """Another picture; its own blocks follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +75,40 @@ def metadata_blocks(path: OriginalFile) -> Iterator[Block]:
 
 
 def _jpeg(file: BinaryIO) -> Iterator[Block]:
-    """Reads the segments before the first scan."""
-    for segment in jpeg_segments(file, _MAX_BLOCKS):
-        if segment.kind in _JPEG_METADATA:
-            yield from _jpeg_block(segment.kind, read_body(file, segment, _MAX_BLOCK))
+    """Reads the segments before the first scan, and those of further pictures in the file."""
+    start, scan = 0, 0
+    for number in range(_MAX_PICTURES):
+        if number:
+            yield Block(Source.PICTURE, b"")
+        for segment in jpeg_segments(file, _MAX_BLOCKS, start):
+            scan = segment.start
+            if segment.kind in _JPEG_METADATA:
+                yield from _jpeg_block(segment.kind, read_body(file, segment, _MAX_BLOCK))
+        start = _find_picture(file, max(scan, start + len(_PICTURE)))
+        if start < 0:
+            return
+
+
+def _find_picture(file: BinaryIO, position: int) -> int:
+    """Returns where the next JPEG begins, -1 if there is none. Compressed pixels never contain its first bytes."""
+    file.seek(position)
+    tail = b""
+    while data := file.read(_SEARCHED):
+        found = (tail + data).find(_PICTURE)
+        if found >= 0:
+            return position - len(tail) + found
+        position += len(data)
+        tail = data[1 - len(_PICTURE) :]
+    return -1
 
 
 def _jpeg_block(marker: bytes, body: bytes) -> Iterator[Block]:
     if marker == _COMMENT:
         yield Block(Source.COMMENT, body)
+        return
+    if marker == _PROVENANCE:
+        if _C2PA in body[:_MAX_LABEL]:
+            yield Block(Source.PROVENANCE, b"")
         return
     kinds = {_EXIF: Source.EXIF, _XMP: Source.XMP, _MORE_XMP: Source.XMP, _PHOTOSHOP: Source.PHOTOSHOP}
     for name, source in kinds.items():
@@ -94,8 +128,8 @@ def _png_block(kind: bytes, body: bytes, inflated: set[bytes]) -> Iterator[Block
     if kind == b"eXIf":
         yield Block(Source.EXIF, body)
         return
-    if kind == b"tIME":
-        yield Block(Source.TIME, body)
+    if kind in (b"tIME", b"caBX"):
+        yield Block(Source.TIME, body) if kind == b"tIME" else Block(Source.PROVENANCE, b"")
         return
     keyword, _, text = body.partition(b"\0")
     keyword = keyword.lower()
@@ -145,3 +179,5 @@ def _webp(file: BinaryIO) -> Iterator[Block]:
             yield Block(Source.EXIF, read_body(file, chunk, _MAX_BLOCK).removeprefix(_EXIF))
         elif chunk.kind == b"XMP ":
             yield Block(Source.XMP, read_body(file, chunk, _MAX_BLOCK))
+        elif chunk.kind == b"C2PA":
+            yield Block(Source.PROVENANCE, b"")

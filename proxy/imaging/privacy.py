@@ -20,6 +20,7 @@ class Private(StrEnum):
     SERIAL = "serial"
     """Of camera or lens. A MakerNote counts, because nearly every maker stores one there."""
     AUTHOR = "author"
+    """Names of people: who made or owns the image, or is shown in it."""
     TIME = "time"
     DEVICE = "device"
     """Camera, lens, or program."""
@@ -27,9 +28,13 @@ class Private(StrEnum):
     """Titles, captions, keywords, and any other text."""
     THUMBNAIL = "thumbnail"
     """A small image, perhaps from before the original was cropped or retouched."""
+    PROVENANCE = "provenance"
+    """Who made and edited the image, and how (C2PA content credentials)."""
+    PICTURE = "picture"
+    """Another picture behind the first, such as a second view or a depth map. Its own metadata is reported too."""
 
 
-_LOCATION, _SERIAL, _AUTHOR, _TIME, _DEVICE, _COMMENTS, _THUMBNAIL = Private
+_LOCATION, _SERIAL, _AUTHOR, _TIME, _DEVICE, _COMMENTS, _THUMBNAIL, _PROVENANCE, _PICTURE = Private
 
 _MAX_ENTRIES = 1000  # of one directory; cameras write some tens
 _MAX_VALUE = 64  # bytes of a value that are checked for content
@@ -51,7 +56,7 @@ _GPS_TAGS = {
 }
 _THUMBNAIL_TAGS = {0x0201: _THUMBNAIL, 0x0111: _THUMBNAIL}
 _IPTC_DATASETS = {
-    90: _LOCATION, 92: _LOCATION, 95: _LOCATION, 101: _LOCATION,
+    26: _LOCATION, 27: _LOCATION, 90: _LOCATION, 92: _LOCATION, 95: _LOCATION, 100: _LOCATION, 101: _LOCATION,
     80: _AUTHOR, 85: _AUTHOR, 110: _AUTHOR, 116: _AUTHOR, 118: _AUTHOR, 122: _AUTHOR,
     55: _TIME, 60: _TIME, 62: _TIME, 63: _TIME,
     65: _DEVICE,
@@ -61,14 +66,25 @@ _IPTC_DATASETS = {
 _IPTC = re.compile(rb"\x1c\x02(.)", re.DOTALL)
 _PHOTOSHOP_THUMBNAIL = re.compile(rb"8BIM\x04[\x09\x0c]")
 _XMP_NAMES = {
-    _LOCATION: re.compile(rb"GPSL(?:at|ong)itude|photoshop:City|Iptc4xmp(?:Core|Ext):Location"),
+    _LOCATION: re.compile(
+        rb"GPS(?:L(?:at|ong)itude|Dest|Area)|photoshop:(?:City|State|Country)"
+        rb"|Iptc4xmp(?:Core|Ext):(?:Location|Sublocation|City|ProvinceState|Country|WorldRegion)"
+    ),
     _SERIAL: re.compile(rb"SerialNumber"),
-    _AUTHOR: re.compile(rb"dc:(?:creator|rights)|photoshop:(?:Credit|AuthorsPosition)|OwnerName|tiff:Artist"),
+    _AUTHOR: re.compile(
+        rb"dc:(?:creator|rights|contributor|publisher)|photoshop:(?:Credit|AuthorsPosition|CaptionWriter|Source)"
+        rb"|OwnerName|tiff:(?:Artist|Copyright)|xmpRights:Owner|plus:(?:ImageCreator|CopyrightOwner|Licensor)"
+        rb"|CreatorContactInfo|PersonInImage|PersonDisplayName|mwg-rs:Name"
+    ),
     _TIME: re.compile(rb"(?:Create|Modify|Metadata)Date|Date(?:Created|Time(?:Original|Digitized)?)\b"),
     _DEVICE: re.compile(rb"tiff:(?:Make|Model)|CreatorTool|aux:Lens|LensM"),
-    _COMMENTS: re.compile(rb"dc:(?:description|title|subject)|UserComment|photoshop:Headline"),
+    _COMMENTS: re.compile(
+        rb"dc:(?:description|title|subject)|UserComment|photoshop:(?:Headline|Instructions)|hierarchicalSubject"
+    ),
     _THUMBNAIL: re.compile(rb"xmpGImg:image"),
+    _PROVENANCE: re.compile(rb"dcterms:provenance"),
 }
+_BY_PRESENCE = {Source.TIME: _TIME, Source.PROVENANCE: _PROVENANCE, Source.PICTURE: _PICTURE}
 _PNG_KEYWORDS = {
     b"author": _AUTHOR,
     b"artist": _AUTHOR,
@@ -106,10 +122,10 @@ def _kinds_in_block(block: Block) -> Iterable[Private]:
             return _kinds_in_photoshop(block.body)
         case Source.TEXT:
             return [_PNG_KEYWORDS.get(block.body.partition(b"\0")[0], _COMMENTS)]
-        case Source.TIME:
-            return [_TIME]
         case Source.COMMENT:
             return [_COMMENTS] if block.body.strip(b"\0 ") else []
+        case Source.TIME | Source.PROVENANCE | Source.PICTURE:
+            return [_BY_PRESENCE[block.source]]
 
 
 def _kinds_in_photoshop(body: bytes) -> Iterator[Private]:

@@ -22,7 +22,7 @@ COFFEE = photograph("coffee.png").resize((120, 100))
 JPEG, PNG = jpeg(COFFEE), png(COFFEE)
 CAMERA = camera_jpeg(size=SNAPSHOT)
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-LOCATION, SERIAL, AUTHOR, TIME, DEVICE, COMMENTS, THUMBNAIL = Private
+LOCATION, SERIAL, AUTHOR, TIME, DEVICE, COMMENTS, THUMBNAIL, PROVENANCE, PICTURE = Private
 BASE, GPS = ExifTags.Base, ExifTags.GPS
 
 
@@ -108,6 +108,11 @@ def test_thumbnail_in_the_second_directory_is_found_in_either_byte_order(order: 
 XMPS = {
     "location": (b'exif:GPSLatitude="52,31.2N"', [LOCATION]),
     "city": (b"<photoshop:City>Berlin</photoshop:City>", [LOCATION]),
+    "country": (b'photoshop:Country="Atlantis"', [LOCATION]),
+    "place shown": (b"<Iptc4xmpExt:LocationShown/>", [LOCATION]),
+    "person shown": (b"<Iptc4xmpExt:PersonInImage/>", [AUTHOR]),
+    "face": (b'mwg-rs:Name="Ada"', [AUTHOR]),
+    "provenance": (b'dcterms:provenance="https://example.com/a.c2pa"', [PROVENANCE]),
     "serial": (XMP, [SERIAL]),
     "author": (b"<dc:creator><rdf:Seq><rdf:li>Ada</rdf:li></rdf:Seq></dc:creator>", [AUTHOR]),
     "time": (b'xmp:CreateDate="2024-01-01"', [TIME]),
@@ -185,6 +190,41 @@ def test_png_time_and_comments_are_found() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "file",
+    [
+        with_segments(segment(0xEB, b"JP\0\1\0\0\0\1\0\0\0\x20jumb\0\0\0\x18jumdc2pa" + bytes(20))),
+        with_chunks(chunk(b"caBX", b"jumb"), at_the_end=True),
+        webp(COFFEE) + b"C2PA\4\0\0\0jumb",
+    ],
+)
+def test_content_credentials_are_found(file: bytes) -> None:
+    assert found(file) == [PROVENANCE]
+
+
+def test_other_boxes_of_metadata_are_no_provenance() -> None:
+    assert found(with_segments(segment(0xEB, b"JP\0\1" + bytes(100)))) == []
+
+
+def test_metadata_of_pictures_behind_the_first_is_found() -> None:
+    position = exif(GPS.GPSLatitude, (52.0, 31.0, 2.0), ExifTags.IFD.GPSInfo)
+    behind = [jpeg(COFFEE), jpeg(COFFEE, exif=position)]
+
+    assert found(JPEG + behind[0]) == [PICTURE]
+    assert found(JPEG + behind[1]) == [LOCATION, PICTURE]
+    assert found(jpeg(COFFEE, progressive=True) + bytes(1 << 20) + behind[0] + b"\xff" * 9 + behind[1]) == [
+        LOCATION,
+        PICTURE,
+    ]
+
+
+@pytest.mark.parametrize("before", range((1 << 20) - 4, (1 << 20) + 4))
+def test_picture_is_found_at_the_border_of_what_is_searched_at_once(before: int) -> None:
+    scan = JPEG.index(b"\xff\xda") + 4
+
+    assert found(JPEG.ljust(scan + before, b"\0") + JPEG) == [PICTURE]
+
+
 @pytest.mark.parametrize("file", [jpeg(COFFEE), png(COFFEE), webp(COFFEE), b"", b"GIF89a", b"RIFF"])
 def test_empty_metadata_is_not_reported(file: bytes) -> None:
     assert found(file) == []
@@ -258,3 +298,8 @@ class TestInspection:
         if format is not Format.AVIF:
             assert found(kept) == seen.private_exif
             assert found(stripped) == []
+
+    def test_only_sixteen_pictures_are_read(self) -> None:
+        dated = with_segments(segment(0xFE, b"hello"))
+        assert found(JPEG * 15 + dated) == [COMMENTS, PICTURE]
+        assert found(JPEG * 16 + dated) == [PICTURE]
