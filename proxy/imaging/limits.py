@@ -6,11 +6,11 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, JpegImagePlugin, UnidentifiedImageError
 
 from proxy.errors import Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
 from proxy.imaging.containers import sniff
@@ -28,6 +28,8 @@ minutes to decode; libjpeg-turbo's fuzzers stop at 100 and 500."""
 MAX_SCANNED_PIXELS = 1_500_000_000
 """Pixels times scans: two to three seconds of decoding. The largest images may have 15 scans."""
 
+_ICC_HEAD = 14  # bytes before a part of a profile: its name, its number, the number of parts
+
 MORE_MEMORY_THAN_ESTIMATED = "The image needs more memory than its header suggests. Scale it down."
 
 _DECODER_ERRORS = (
@@ -42,6 +44,18 @@ _DECODER_ERRORS = (
     zlib.error,
 )
 """What Pillow's parsers raise on broken files; its documentation promises only OSError."""
+
+
+def _read_application_segment(self: JpegImagePlugin.JpegImageFile, marker: int) -> None:
+    """Ignores a segment that is too short for what it announces, as browsers do; Pillow refuses the whole file."""
+    with suppress(IndexError, struct.error):
+        JpegImagePlugin.APP(self, marker)
+    self.icclist = [part for part in self.icclist if len(part) >= _ICC_HEAD]
+
+
+for _marker, (_name, _description, _read) in [*JpegImagePlugin.MARKER.items()]:
+    if _read is JpegImagePlugin.APP:
+        JpegImagePlugin.MARKER[_marker] = (_name, _description, _read_application_segment)
 
 
 @dataclass(frozen=True, slots=True)

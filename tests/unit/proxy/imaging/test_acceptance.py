@@ -131,6 +131,28 @@ ENDS = {
 }
 
 
+@pytest.mark.promise("A1")
+@pytest.mark.parametrize(
+    ("marker", "body"),
+    [
+        (0xE0, b"JFIF\0"),
+        (0xE0, b"JFIF\0\1"),
+        (0xE1, b"Exif\0\0II*\0" + b"\xff" * 20),
+        (0xE2, b"ICC_PROFILE\0"),
+        (0xE2, b"ICC_PROFILE\0\1"),
+        (0xE2, b"ICC_PROFILE\0\0\0"),
+        (0xE2, b"MPF\0II*\0" + b"\xff" * 20),
+        (0xED, b"Photoshop 3.0\x008BIM\4\4\xff\xff\xff\xff"),
+        (0xEE, b"Adobe"),
+    ],
+)
+def test_damaged_application_segment_changes_nothing(marker: int, body: bytes) -> None:
+    whole = jpeg(PHOTOGRAPH)
+    damaged = bytes([0xFF, marker]) + (len(body) + 2).to_bytes(2) + body
+
+    assert rendered(whole[:2] + damaged + whole[2:], WANTED) == rendered(whole, WANTED)
+
+
 def without_end(whole: bytes) -> bytes:
     """Cuts off the end marker of the first picture."""
     return whole[: whole.index(b"\xff\xd9")]
