@@ -30,7 +30,7 @@ class Reconciler:
                 for status in self._last:
                     await self._reconcile_page(status)
             except Unavailable as error:
-                log.warning("republishing of stalled jobs failed", error=str(error))
+                log.warning("republishing of stalled jobs failed", error=str(error), retry_in=_ROUND_SECONDS)
             except Exception:  # this loop must not end
                 log.exception("unhandled error while republishing stalled jobs")
             await asyncio.sleep(_ROUND_SECONDS)

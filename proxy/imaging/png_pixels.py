@@ -22,7 +22,9 @@ TRUNCATED = "The file is truncated or damaged. Export it again."
 
 
 def pixel_chunks(path: OriginalFile) -> BytesIO:
-    """Returns a PNG of the same pixels. The original is passed on as it is, so it must be no bomb for other programs.
+    """Returns a PNG with only the chunks that its pixels need.
+
+    The others are checked for bombs, because the stored original keeps them and other programs may read it.
 
     Raises Undecodable for damaged pixels (by the checksums), decompression bombs, more than `MAX_CHUNKS` chunks, and
     Apple's own form of PNG.

@@ -65,7 +65,7 @@ class LocalQueue:
             finally:
                 slots.release()
         except Exception:  # an unhandled error in one job must not stop the others
-            log.exception("unhandled error in job", upload=upload_id)
+            log.exception("unhandled error outside the warm-up, job left to a later poll", upload=upload_id)
             await asyncio.sleep(self._poll_seconds)
         finally:
             self._taken.remove(upload_id)
@@ -110,5 +110,5 @@ class LocalQueue:
                 if await self._repository.recover(STALLED_AFTER):
                     self._wake.set()
             except CatalogUnavailable as error:
-                log.warning("recovery of stalled jobs failed", error=str(error))
+                log.warning("recovery of stalled jobs failed", error=str(error), retry_in=self._poll_seconds)
             await asyncio.sleep(self._poll_seconds)

@@ -207,7 +207,7 @@ async def test_later_migrations_name_the_oldest_version_that_works_with_them() -
     """docs/support.md: how to write one. A version that a migration excluded stays excluded."""
     scripts = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())[::-1]
     oldest = "0001"
-    for script in scripts[7:]:  # before 0.2.0
+    for script in scripts[7:]:  # the first seven, of before 0.2.0, are exempt
         match = re.fullmatch(r"(\d{4})_from_(\d{4})", script.revision)
         assert match, script.revision
         assert oldest <= match[2] < match[1]

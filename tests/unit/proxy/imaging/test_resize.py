@@ -28,7 +28,7 @@ def test_cover_takes_the_middle(source: tuple[int, int], box: tuple[float, ...])
     assert placement.box == pytest.approx(box)
 
 
-def test_cover_of_another_aspect_ratio_takes_the_middle() -> None:
+def test_cover_of_an_oblong_box_takes_the_middle() -> None:
     assert place((600, 400), 300, 100, Fit.COVER).box == pytest.approx((0, 100, 600, 300))
     assert place((600, 400), 100, 300, Fit.COVER).box == pytest.approx((300 - 200 / 3, 0, 300 + 200 / 3, 400))
 

@@ -176,7 +176,7 @@ def claimed_flights(flights: SingleFlight[str, int], *keys: str) -> Iterator[dic
 
 
 class TestClaim:
-    async def test_joiners_get_the_result_of_the_block(self, flights: SingleFlight[str, int]) -> None:
+    async def test_joiners_get_the_result_that_the_claiming_block_sets(self, flights: SingleFlight[str, int]) -> None:
         work = Work()
         with claimed_flights(flights, "a", "b") as claimed:
             joiner = asyncio.create_task(flights.do("a", work))
