@@ -2,8 +2,9 @@
 
 from PIL import Image
 
+from proxy.imaging.content import bands
+
 _PREMULTIPLIED = {"LA": "La", "RGBA": "RGBa"}
-_BAND = 64  # rows
 _KEY_SCALE = {"L;2": 85, "L;4": 17}  # Pillow scales samples of 2 and 4 bits to 8, but not the key
 
 
@@ -54,8 +55,8 @@ def drop_redundant_channels(image: Image.Image) -> Image.Image:
 
 def _is_grey(image: Image.Image) -> bool:
     """Whether red, green and blue are the same everywhere. Looks at some rows at a time: most images end it at once."""
-    for top in range(0, image.height, _BAND):
-        red, green, blue = image.crop((0, top, image.width, min(top + _BAND, image.height))).split()[:3]
+    for band in bands(image):
+        red, green, blue = band.split()[:3]
         if not red.tobytes() == green.tobytes() == blue.tobytes():
             return False
     return True

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from PIL import Image, ImageChops
 
 _STRIPS, _ROWS = 8, 16
+_BAND = 64  # rows
 _VISIBLE = 32  # levels by which a halved chroma plane differs: coloured text, seldom anything in photographs
 _EDGES = 0.01  # the share of such pixels from which 4:4:4 takes fewer bytes at an equal score than 4:2:0
 
@@ -17,6 +18,12 @@ def strips(image: Image.Image, count: int = _STRIPS) -> Iterator[Image.Image]:
     for number in range(count):
         top = (2 * number + 1) * (image.height - _ROWS) // (2 * count)
         yield image.crop((0, top, image.width, top + _ROWS))
+
+
+def bands(image: Image.Image) -> Iterator[Image.Image]:
+    """Yields the whole image, some rows at a time, for work that would need a copy."""
+    for top in range(0, image.height, _BAND):
+        yield image.crop((0, top, image.width, min(top + _BAND, image.height)))
 
 
 def has_chroma_edges(image: Image.Image) -> bool:

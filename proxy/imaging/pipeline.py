@@ -10,7 +10,6 @@ One variant and all variants take the same steps, so a warmed-up variant and a r
 """
 
 import os
-from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,14 +22,18 @@ from proxy.imaging.alpha import clear_hidden_colors, drop_redundant_channels, pr
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.encode import encode
+from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
 from proxy.model import Format
 
-LOWEST_QUALITY = 40
-"""How far the quality of a variant may be lowered to take no more bytes than its original."""
+LOWER_QUALITIES = (15, 30)
+"""How much lower a quality is tried for a variant that would take more bytes than its original."""
+
+MAX_TRIED_AGAIN = 1 << 20
+"""Pixels up to which lower qualities are tried: larger variants take a tenth of a second and more for each try."""
 
 REDUCING_GAP = 2.0
 """How far a box filter may reduce before Lanczos, in multiples of the result: invisible at 2 (Pillow documents 3 as
@@ -74,8 +77,8 @@ def render(
                 image = resize(original, target)
         with timed(timings, "encode"):
             exif = original.exif_bytes(*image.size) if target.keep_exif else None
-            is_copy = image.size == original.upright_size and target.format.media_type == f"image/{original.format}"
-            body, measured = encode_target(image, target, exif, at_most=_file_size(path) if is_copy else None)
+            at_most = _bytes_of_copy(path, original, image, target)
+            body, measured = encode_target(image, target, exif, at_most)
         yield Rendered(index, body, image.width, image.height, timings, measured)
 
 
@@ -96,15 +99,15 @@ def encode_target(
 ) -> tuple[bytes, Measured | None]:
     """Returns the file, and the measured quality if it was searched for.
 
-    `at_most`: the bytes of an original that has the variant's size and format. A fixed quality above the original's
-    would only add bytes, so it is lowered.
+    `at_most`: the bytes of a lossy original that has the variant's size and format. A quality above the original's only
+    adds bytes, so two lower ones are tried.
     """
     if target.score is None:
         body = encode(image, target, exif)
         if at_most is not None and target.quality is not None and len(body) > at_most:
-            qualities = range(LOWEST_QUALITY, target.quality)
-            fits = bisect(qualities, at_most, key=lambda each: len(encode(image, replace(target, quality=each), exif)))
-            body = encode(image, replace(target, quality=qualities[max(0, fits - 1)]), exif)
+            lower = [replace(target, quality=max(1, target.quality - step)) for step in LOWER_QUALITIES]
+            tries = (encode(image, each, exif) for each in lower)
+            body = next((smaller for smaller in tries if len(smaller) <= at_most), body)
         return body, None
     # Importing numpy takes a tenth of a second and 20 MB: only workers that search need it.
     from proxy.imaging.auto_quality.search import encode_with_search  # noqa: PLC0415 - imports numpy
@@ -122,7 +125,14 @@ def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Im
     return resized
 
 
-def _file_size(path: OriginalFile) -> int:
+def _bytes_of_copy(path: OriginalFile, original: Original, image: Image.Image, target: Target) -> int | None:
+    """Returns the bytes of the original if it is lossy and has the size and format of `target`."""
+    is_copy = image.size == original.upright_size and target.format.media_type == f"image/{original.format}"
+    if not is_copy or target.format is Format.PNG or image.width * image.height > MAX_TRIED_AGAIN:
+        return None
+    header = read_header(path)
+    if header is None or header.kind.startswith("webp lossless"):
+        return None
     with path.open("rb") as file:
         return file.seek(0, os.SEEK_END)
 

@@ -8,13 +8,12 @@ from typing import cast
 
 from PIL import Image
 
-from proxy.imaging.content import strips
+from proxy.imaging.content import bands, strips
 
 Color = tuple[int, int, int, int]
 
 _BITS = (1, 2, 4, 8)
-_BAND = 64  # rows
-_SMALL = 1 << 16  # pixels, up to which a palette may take more bytes than it saves
+_SMALL = 1 << 16  # pixels, up to which a palette may take more bytes than it saves; a soft shadow's may at any size
 _FEW_COLORS = 4096  # every photograph measured had more
 _WORTH_MATCHING = 0.85  # of the bytes of run-length coding; photographs stay above
 _SAMPLE_STRIPS = 4
@@ -26,7 +25,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def save_png(image: Image.Image, exif: bytes | None) -> bytes:
     """Encodes `image` (L, LA, RGB, RGBA) as a lossless PNG, in as few bits a pixel as its colours allow."""
     few = [*_encode_few_colors(image, exif)]
-    if few and image.width * image.height > _SMALL:
+    if few and image.width * image.height > _SMALL and image.mode in ("L", "RGB"):
         return min(few, key=len)
     return min([*few, _encode_channels(image, exif)], key=len)
 
@@ -65,8 +64,7 @@ def _grey_bits(palette: Sequence[Color]) -> int:
 def _indices(image: Image.Image, palette: Sequence[Color]) -> bytes:
     """Returns the number of each pixel's colour. Pillow's own conversion may take a similar colour."""
     numbers = {int.from_bytes(bytes(color), sys.byteorder): number for number, color in enumerate(palette)}
-    bands = (image.crop((0, top, image.width, min(top + _BAND, image.height))) for top in range(0, image.height, _BAND))
-    pixels = (memoryview(band.convert("RGBA").tobytes()).cast("I") for band in bands)
+    pixels = (memoryview(band.convert("RGBA").tobytes()).cast("I") for band in bands(image))
     return b"".join(bytes(map(numbers.__getitem__, band)) for band in pixels)
 
 

@@ -108,9 +108,9 @@ LIBVIPS = {
 _SCALED = BandedRate(14, 2500, stored=2, file=2)
 """A lossy WebP with alpha that libwebp scales."""
 
-ENCODERS = {Format.JPG: (15, 18), Format.PNG: (15, 18), Format.WEBP: (25, 55), Format.AVIF: (39, 44)}
-"""Bytes for each pixel of a variant during conversion and encoding: without alpha, with alpha. WebP needs the most for
-noise; photographs need two thirds of it."""
+ENCODERS = {Format.JPG: (15, 18), Format.PNG: (15, 18), Format.WEBP: (33, 55), Format.AVIF: (44, 50)}
+"""Bytes for each pixel of a variant during conversion and encoding: without alpha, with alpha. WebP needs the most
+for noise and without loss; photographs need two thirds of it."""
 
 SEARCHED = 95
 """Bytes for each pixel in a search for the quality: the planes of two views, and of the encoded file."""

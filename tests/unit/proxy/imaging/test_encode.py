@@ -2,8 +2,10 @@
 
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 
+import numpy as np
 import PIL
 import pytest
 from PIL import Image, ImageDraw, features
@@ -56,6 +58,18 @@ def test_avif_halves_chroma_unless_edges_need_it(show: Callable[[], Image.Image]
     file = encoded(show(), Format.AVIF)
 
     assert file[file.index(b"av1C") + 6] & 0b1100 == subsampled  # chroma_subsampling_x and _y of AV1's configuration
+
+
+@pytest.mark.parametrize("quality", [1, 40, 82, 95, 100])
+@pytest.mark.parametrize("levels", [2, 256])
+def test_noise_of_any_quality_is_encoded(levels: int, quality: int) -> None:
+    samples = np.random.default_rng(1).integers(0, levels, (300, 300, 3)) * (255 // (levels - 1))
+    image = Image.fromarray(samples.astype(np.uint8))
+
+    file = encode(image, replace(target(300, 300, Format.JPG), quality=quality), camera_exif(3).tobytes())
+
+    assert decoded(file).size == (300, 300)
+    assert frame_of(file)[11] == 0x11
 
 
 def test_coloured_text_keeps_its_colour() -> None:

@@ -24,7 +24,7 @@ GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6  # colour types
 BLACK, WHITE, RED, CLEAR, GLASS = (0, 0, 0, 255), (255, 255, 255, 255), (255, 0, 0, 255), (0, 0, 0, 0), (9, 99, 9, 128)
 
 
-def of_colors(*colors: tuple[int, ...], size: tuple[int, int] = (300, 300)) -> Image.Image:
+def of_colors(*colors: tuple[int, ...], size: tuple[int, int] = (300, 250)) -> Image.Image:
     """An RGBA image of these colours, in no order that helps any encoder."""
     numbers = np.random.default_rng(1).integers(0, len(colors), (size[1], size[0]))
     return Image.fromarray(np.array(colors, np.uint8)[numbers])
@@ -82,6 +82,14 @@ def test_any_few_pixels_are_exact(data: st.DataObject) -> None:
         assert written.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
 
 
+@pytest.mark.parametrize("side", [150, 400])
+def test_soft_shadow_is_no_larger_than_with_channels(side: int) -> None:
+    shadow = Image.radial_gradient("L").resize((side, side))
+    image = Image.merge("LA", (Image.new("L", shadow.size), shadow))
+
+    assert len(encoded(image, Format.PNG)) <= 1.01 * len(png(image, compress_level=6))
+
+
 def test_transparent_entries_come_first_so_that_their_chunk_is_short() -> None:
     file = encoded(of_colors(BLACK, GLASS, WHITE, RED, CLEAR), Format.PNG)
 
@@ -116,7 +124,7 @@ def test_a_photograph_is_lossless(name: str) -> None:
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("side", [100, 200])
-def test_colour_photographs_is_no_larger_than_pillows_best(side: int) -> None:
+def test_colour_photographs_are_no_larger_than_pillows_best(side: int) -> None:
     images = [sized(name, side) for name in COLOR_PHOTOGRAPHS]
 
     sizes = [len(encoded(image, Format.PNG)) for image in images]
@@ -172,7 +180,7 @@ def test_a_page_of_text_is_smaller_than_pillows_best() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
-def test_unfiltered_rows_keeps_pixels_and_exif(mode: str) -> None:
+def test_unfiltered_rows_keep_pixels_and_exif(mode: str) -> None:
     image = Image.effect_noise((300, 200), 20).quantize(200).convert("RGBA").convert(mode)
 
     with Image.open(BytesIO(_encode_unfiltered(image, camera_exif(3).tobytes()))) as written:
