@@ -271,6 +271,7 @@ def test_repeated_migrate_reports_equal_revisions(tmp_path: Path) -> None:
     assert second == {"before": first["after"], "after": first["after"]}
 
 
+@pytest.mark.slow
 def test_warm_from_begins_at_that_upload(folder: Path) -> None:
     (folder / "a.jpg").write_bytes(picture())
     ids = sorted(str(uploaded(folder, "a.jpg")[0]["uploadId"]) for _ in range(2))

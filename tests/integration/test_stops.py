@@ -51,6 +51,7 @@ def stopped_at(folder: Path, moment: str, *arguments: str, prefix: list[str] | N
 @pytest.mark.parametrize(
     "moment", ["typer", "pydantic", "structlog", "sqlalchemy", "uvicorn", "uvloop", "ingest.web.ingest_app"]
 )
+@pytest.mark.slow
 def test_server_that_is_stopped_during_its_start_exits_with_0(tmp_path: Path, moment: str) -> None:
     code, output = stopped_at(tmp_path, moment, "serve", "--port", str(free_port()))
 
@@ -60,6 +61,7 @@ def test_server_that_is_stopped_during_its_start_exits_with_0(tmp_path: Path, mo
 
 @pytest.mark.promise("E6")
 @pytest.mark.parametrize("moment", ["typer", "sqlalchemy", "ingest.ingest_services"])
+@pytest.mark.slow
 def test_worker_that_is_stopped_during_its_start_exits_with_0(tmp_path: Path, moment: str) -> None:
     code, output = stopped_at(tmp_path, moment, "worker")
 

@@ -1,6 +1,7 @@
 """Pixel layouts: bit depths, palettes, colour keys, grey and alpha."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -234,14 +235,16 @@ def test_alpha_with_one_transparent_pixel_is_kept() -> None:
     assert picture(png(image), SMALL).tobytes() == image.tobytes()
 
 
+@cache
+def white_disc(*, lossless: bool) -> bytes:
+    return webp(disc((255, 255, 255), 2000), lossless=lossless, quality=95)
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("side", [150, 400, 800, 1500])
 def test_hidden_black_in_webp_darkens_no_edge_at_any_scale(side: int, lossless: bool) -> None:
-    white = disc((255, 255, 255), 2000)
-    original = webp(white, lossless=lossless, quality=95)
-
-    image = picture(original, target(side, side, background="#ffffff"))
+    image = picture(white_disc(lossless=lossless), target(side, side, background="#ffffff"))
 
     canvas = Image.new("RGBA", image.size, "white")
     canvas.alpha_composite(image.convert("RGBA"))

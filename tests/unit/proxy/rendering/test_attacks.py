@@ -95,12 +95,14 @@ async def test_locked_worker_is_refused(name: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FATAL)
+@pytest.mark.slow
 async def test_locked_worker_is_killed(name: str, folder: Path) -> None:
     assert await attack(name, folder, "required") == KILLED
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="some need root, or the server to be visible")
 @pytest.mark.parametrize("name", [*FILES, *OTHERS, *FATAL])
+@pytest.mark.slow
 async def test_unlocked_worker_succeeds(name: str, folder: Path) -> None:
     outcome, _ = await attack(name, folder, "off")
     if name in ("io_uring", "unshare"):  # some containers refuse them to every process

@@ -145,6 +145,7 @@ SAID_TO_RENDERINGS: dict[str, tuple[bytes, bytes]] = {
 
 
 @pytest.mark.parametrize(("answer", "repeated"), SAID_TO_RENDERINGS.values(), ids=SAID_TO_RENDERINGS)
+@pytest.mark.slow
 async def test_invalid_answer_to_a_rendering_is_render_failed(answer: bytes, repeated: bytes) -> None:
     async with infiltrated(answer, repeated) as (pool, metrics):
         async with pool.acquire(LIVE, ROOM) as hostile:
@@ -178,6 +179,7 @@ async def test_one_index_twice_is_render_failed_and_logged(capsys: pytest.Captur
     ],
     ids=["two questions", "out of range", "another file", "a question twice", "a question too few", "none"],
 )
+@pytest.mark.slow
 async def test_invalid_question_is_render_failed(answer: bytes) -> None:
     async def accept(index: int) -> bool:
         return True

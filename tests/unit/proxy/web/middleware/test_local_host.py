@@ -89,7 +89,7 @@ async def test_variants_are_public_under_every_host(site: Site) -> None:
 
 
 async def test_health_checks_are_open_but_give_no_reasons(site: Site) -> None:
-    site.store.fail("head", 100)
+    site.store.fail("get", 100)
 
     assert await ask(site, "10.0.0.1:8000", "/healthz") == 200
     readiness = await site.get("/readyz", {"Host": "evil.test"})
