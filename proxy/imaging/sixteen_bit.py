@@ -5,6 +5,7 @@ upper bytes, or the lower ones as if the file had the other byte order; so colou
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from PIL import Image, ImageChops
 
@@ -53,8 +54,8 @@ class DeepSamples:
         """Converts rows to L, LA, RGB or RGBA."""
         box = (0, top, self._image.width, bottom)
         wide = [_join(*pair, box) for pair in self._pairs] or [self._image.crop(box).convert("I")]
-        colors = [channel.point(table, "L") for channel, table in zip(wide, self._tables, strict=False)]
-        alpha = [wide[-1].point(linear_tables(), "L")] if len(wide) > len(colors) else self._keyed(wide)
+        colors = [_look_up(channel, table) for channel, table in zip(wide, self._tables, strict=False)]
+        alpha = [_look_up(wide[-1], linear_tables())] if len(wide) > len(colors) else self._keyed(wide)
         return Image.merge(_MODES[len(colors + alpha)], colors + alpha)
 
     def _keyed(self, wide: Sequence[Image.Image]) -> list[Image.Image]:
@@ -62,19 +63,26 @@ class DeepSamples:
         key = (self._key,) if isinstance(self._key, int) else self._key
         if not isinstance(key, tuple) or len(key) != len(wide):
             return []
-        visible = [
-            channel.point([0 if value == keyed else 255 for value in range(65536)], "L")
-            for channel, keyed in zip(wide, key, strict=True)
-        ]
+        visible = [_look_up(channel, _all_but(keyed)) for channel, keyed in zip(wide, key, strict=True)]
         alpha = visible[0]
         for other in visible[1:]:
             alpha = ImageChops.lighter(alpha, other)
         return [alpha]
 
 
+def _look_up(channel: Image.Image, table: list[int]) -> Image.Image:
+    """Replaces each sample of mode I by its entry of 65,536. `Image.point` would round all entries for each call."""
+    return channel._new(channel.im.point(table, "L"))  # noqa: SLF001 - public `point` alone rounds
+
+
+@lru_cache(maxsize=3)
+def _all_but(keyed: int) -> list[int]:
+    return [0 if value == keyed else 255 for value in range(65536)]
+
+
 def _join(
     upper: Image.Image, upper_band: int, lower: Image.Image, lower_band: int, box: tuple[int, int, int, int]
 ) -> Image.Image:
     """Returns rows of one channel, in mode I."""
-    low, high = lower.getchannel(lower_band).crop(box), upper.getchannel(upper_band).crop(box)
+    low, high = lower.crop(box).getchannel(lower_band), upper.crop(box).getchannel(upper_band)
     return Image.frombytes("I;16", high.size, Image.merge("LA", (low, high)).tobytes()).convert("I")

@@ -366,7 +366,6 @@ def half_keyed(channels: int, side: int, *, interlaced: bool) -> bytes:
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("side", [120, 1700])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.slow
 def test_key_of_16_bits_spares_its_neighbour(channels: int, side: int, interlaced: bool) -> None:
     shown = picture(half_keyed(channels, side, interlaced=interlaced), target(100, 100)).convert("RGBA")
 
