@@ -112,11 +112,14 @@ class S3Store:
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         def download() -> ObjectInfo:
-            with self._open(key, _LONG) as (info, chunks), new_file(path) as file:
+            with self._open(key, _LONG) as (info, chunks):
                 file.writelines(chunks)
             return info
 
-        return await self._run("downloads", "download", _LONG, download)
+        # Opened and removed here, not in the thread, which may go on after the deadline: it would create the file then,
+        # or keep a repeated call from creating it. Closing the file ends the thread's work at its next chunk.
+        with new_file(path) as file:
+            return await self._run("downloads", "download", _LONG, download)
 
     async def put(
         self,

@@ -1,8 +1,12 @@
 """S3Store on failures, refusals and incomplete S3 implementations."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable
+from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from boto3.session import Session
@@ -211,6 +215,56 @@ class TestBulkheads:
 
             released.set()
             await flood
+
+    @pytest.mark.parametrize("held", ["response", "body"])
+    async def test_late_download_does_not_disturb_its_repetition(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+    ) -> None:
+        """Its thread goes on, and leaves no file."""
+        first = HeldBody(b"late")
+        bodies = [first, BytesIO(b"sound")]
+
+        def get_object(**_: object) -> dict[str, Any]:
+            body = bodies.pop(0)
+            if body is first and held == "response":
+                first.hold()
+            return {"Body": body, "ContentLength": 5, "LastModified": datetime.now(UTC), "Metadata": {}}
+
+        store, target = fake_store(9), tmp_path / "target"
+        monkeypatch.setattr(store._client, "get_object", get_object)
+        late = asyncio.create_task(store.download("key", target))
+        await asyncio.to_thread(first.reached.wait)
+        late.cancel()  # as its deadline does
+        await asyncio.wait([late])
+
+        try:
+            await store.download("key", target)
+            assert target.read_bytes() == b"sound"
+            target.unlink()
+        finally:
+            first.released.set()
+        await asyncio.to_thread(first.ended.wait)
+        assert list(tmp_path.iterdir()) == []
+
+
+class HeldBody(BytesIO):
+    """A body that arrives only when it is `released`."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.reached, self.released, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(self) -> None:
+        self.reached.set()
+        self.released.wait()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.hold()
+        return super().read(size)
+
+    def close(self) -> None:
+        super().close()
+        self.ended.set()
 
 
 class TestGateways:
