@@ -1,8 +1,9 @@
 """The attempts at a call that may fail for a while."""
 
+import asyncio
 import random
-from asyncio import sleep
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import chain
 
 
@@ -11,9 +12,11 @@ class Attempts:
 
     `delays`: seconds before each retry. Each is randomised by a quarter, so that calls that met the same fault do not
     all retry at the same moment. The caller logs each retry, and leaves the loop on success and on permanent errors.
+    `stopping`: when it is set, a pause ends at once, and no attempt follows.
     """
 
-    def __init__(self, delays: Iterable[float]) -> None:
+    def __init__(self, delays: Iterable[float], stopping: asyncio.Event | None = None) -> None:
+        self._stopping = stopping or asyncio.Event()
         self._pauses = chain(map(randomise, delays), [None])
         self._pause: float | None = 0.0
 
@@ -24,9 +27,18 @@ class Attempts:
         if self._pause is None:
             raise StopAsyncIteration
         if self._pause:
-            await sleep(self._pause)
+            await sleep(self._pause, self._stopping)
+            if self._stopping.is_set():
+                raise StopAsyncIteration
         self._pause = next(self._pauses)
         return self._pause
+
+
+async def sleep(seconds: float, stopping: asyncio.Event) -> None:
+    """Returns earlier if `stopping` is set."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stopping.wait()
 
 
 def randomise(delay: float) -> float:

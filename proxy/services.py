@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from platform import python_version
 from typing import TYPE_CHECKING
@@ -49,6 +49,8 @@ class ProxyServices:
     variant_service: VariantService
     metrics: Metrics
     tracing: Tracing
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Ends the waiting of a RetryingStore."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["ProxyServices"]:
@@ -58,7 +60,10 @@ class ProxyServices:
 
     @asynccontextmanager
     async def rendering(self) -> AsyncIterator[None]:
-        """Starts render processes and background tasks, within `connected`; the other half of `running`."""
+        """Starts render processes and background tasks, within `connected`; the other half of `running`.
+
+        On exit, waits for running work, but not for the end of an outage of the store.
+        """
         sandbox.hide_memory()
         await self.pool.start()
         background = [
@@ -71,6 +76,7 @@ class ProxyServices:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
+            self.stopping.set()
             try:
                 await self.variant_service.drain()
             finally:
@@ -97,12 +103,13 @@ class ProxyServices:
 
 
 def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServices:
-    """`retrying`: calls to the store wait for the end of an outage."""
+    """`retrying`: calls to the store wait for the end of an outage, until the services stop."""
     metrics = Metrics(metrics_folder())
     metrics.describe_build({"version": version("darkroom-origin"), "python": python_version(), **encode.versions()})
     store = open_store(settings, metrics)
+    stopping = asyncio.Event()
     if retrying:
-        store = RetryingStore(store)
+        store = RetryingStore(store, stopping=stopping)
     pool = RenderPool(
         Limits(settings.min_side, settings.max_side),
         processes=settings.render_processes,
@@ -133,7 +140,9 @@ def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServic
         delete_versions=settings.delete_versions,
     )
     tracing = open_tracing(settings.otel_exporter_otlp_endpoint, version("darkroom-origin"))
-    return ProxyServices(settings, store, pool, leases, invalidation, pauses, variant_service, metrics, tracing)
+    return ProxyServices(
+        settings, store, pool, leases, invalidation, pauses, variant_service, metrics, tracing, stopping
+    )
 
 
 def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStore:

@@ -114,7 +114,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds of each pause before a retry, in order. The pauses take no time and are not randomised."""
     seconds: list[float] = []
 
-    async def sleep(pause: float) -> None:
+    async def sleep(pause: float, _stopping: asyncio.Event) -> None:
         seconds.append(pause)
 
     monkeypatch.setattr("proxy.retries.sleep", sleep)

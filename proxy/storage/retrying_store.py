@@ -1,5 +1,6 @@
 """An object store that waits for the end of an outage: a command that has run for hours goes on instead of ending."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,19 +17,24 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 DELAYS = (1, 2, 4, 8, *[15] * 19)
-"""Seconds between attempts: 5 minutes, in which a bucket's throttling or a restarted server has passed. A derivation
-that waits keeps its leases, so the pauses stay short."""
+"""Seconds between attempts: 5 minutes, in which a bucket's throttling or a restarted server has passed. A call that
+waits keeps what its caller holds, such as a lease, until `stopping` is set."""
 
 
 class RetryingStore:
     """Repeats calls to `inner` that meet an outage. Raises the last StoreUnavailable after all `delays`.
 
+    `stopping`: set it before waiting for the end of running calls. Calls that wait for the store then fail at once.
+
     A store that has never answered is not waited for: its address or its credentials are probably wrong. A repeated
     conditional put may find the object of its own first attempt, and raise ObjectExists for it.
     """
 
-    def __init__(self, inner: ObjectStore, delays: Iterable[float] = DELAYS) -> None:
+    def __init__(
+        self, inner: ObjectStore, delays: Iterable[float] = DELAYS, stopping: asyncio.Event | None = None
+    ) -> None:
         self._inner = inner
+        self._stopping = stopping or asyncio.Event()
         self._delays = tuple(delays)
         self._has_answered = False
         self._waiting = 0  # calls
@@ -118,13 +124,15 @@ class RetryingStore:
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         is_waiting = False
+        outage: StoreUnavailable | None = None
         try:
-            async for retry_in in Attempts(self._delays):
+            async for retry_in in Attempts(self._delays, self._stopping):
                 try:
                     result = await call()
                 except StoreUnavailable as error:
                     if not error.is_outage or not self._has_answered or retry_in is None:
                         raise
+                    outage = error
                     if not is_waiting:
                         is_waiting = True
                         self._on_wait(error)
@@ -134,7 +142,8 @@ class RetryingStore:
                 else:
                     self._has_answered = True
                     return result
-            raise AssertionError("the last attempt returns or raises")
+            assert outage, "the last attempt returns or raises"
+            raise outage
         finally:
             self._waiting -= is_waiting
 

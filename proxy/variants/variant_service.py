@@ -186,7 +186,10 @@ class VariantService:
         self._memory_cache.forget(upload_id)
 
     async def drain(self) -> None:
-        """Waits for running derivations and write-backs, so that a stopping server loses no finished work."""
+        """Waits for running derivations and writes, so that a stopping process loses no finished work.
+
+        Set the `stopping` of a RetryingStore before: otherwise this waits for the end of an outage.
+        """
         await self._flights.drain()
         await self._alpha.drain()
         while self._background:

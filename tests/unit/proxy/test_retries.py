@@ -45,6 +45,17 @@ async def test_each_pause_is_randomised_anew(slept: list[float], monkeypatch: py
     assert slept == [0.8, 1.1]
 
 
+async def test_stopping_ends_the_pause_and_the_attempts() -> None:
+    stopping = asyncio.Event()
+    attempts = []
+
+    async for retry_in in Attempts([3600, 3600], stopping):
+        attempts.append(retry_in)
+        asyncio.get_running_loop().call_soon(stopping.set)
+
+    assert len(attempts) == 1
+
+
 async def test_cancellation_ends_the_pause() -> None:
     attempts = 0
 

@@ -110,6 +110,24 @@ async def test_store_that_never_answered_is_not_waited_for(inner: CountingStore,
     assert slept == []
 
 
+async def test_stopping_ends_the_waiting_with_its_error(inner: CountingStore) -> None:
+    stopping = asyncio.Event()
+    store = RetryingStore(inner, [3600], stopping)
+    await store.head("a/1/x")
+    inner.calls.clear()
+    inner.fail("head", 1000, is_outage=True)
+    waiting = asyncio.create_task(store.head("a/1/x"))
+    while not inner.calls:
+        await asyncio.sleep(0)
+
+    stopping.set()
+    for call in (waiting, store.head("a/1/x")):  # also one that begins only now
+        with pytest.raises(StoreUnavailable, match="told to fail"):
+            await call
+
+    assert inner.count("head") == 2
+
+
 @pytest.mark.parametrize("answer", [ObjectNotFound, ObjectExists])
 async def test_missing_and_existing_objects_are_answers(
     inner: CountingStore, slept: list[float], answer: type[Exception]
@@ -128,7 +146,7 @@ async def test_missing_and_existing_objects_are_answers(
 
 
 async def test_outage_is_logged_once_for_all_calls(store: RetryingStore, inner: CountingStore) -> None:
-    async def pause(_: float) -> None:
+    async def pause(*_: object) -> None:
         await asyncio.sleep(0)
 
     with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
