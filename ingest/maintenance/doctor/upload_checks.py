@@ -1,6 +1,6 @@
 """Checks that what is in front of Darkroom lets uploads of the largest size pass."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
 from ingest.maintenance.doctor.http_client import Answer
@@ -9,6 +9,19 @@ from proxy.errors import Unavailable
 
 AnnounceUpload = Callable[[str, int], Awaitable[Answer | None]]
 """Announces an upload of so many bytes to a URL, and sends none of them. None: no answer. Raises Unavailable."""
+
+_ABOUT_THE_BODY = frozenset({400, 401, 403, 408})
+"""What Darkroom answers to an announcement whose length it allows: it lacks a key, or the body did not come."""
+
+_NO_UPLOADS = (
+    "no uploads are taken there. Lead it to a server with the role `ingest` or `all`, and check the path of PUBLIC_URL."
+)
+_ADVICE: Mapping[int, str] = {
+    404: _NO_UPLOADS,
+    405: _NO_UPLOADS,
+    421: "Darkroom does not accept the `Host`. Let servers in front of it pass `Host` on, and set the same PUBLIC_URL "
+    "there, or set API_KEYS.",
+}
 
 
 async def limit(public_url: str, max_upload_mb: int, announce: AnnounceUpload) -> CheckResult:
@@ -33,13 +46,18 @@ def _judge(answer: Answer, url: str, max_upload_mb: int) -> CheckResult:
             f"allow {max_upload_mb + 1} MB in every server in front of Darkroom. For nginx, `darkroom edge nginx` "
             f"prints client_max_body_size {max_upload_mb + 1}m."
         )
-    if answer.status == 100 or answer.headers.get_content_type() == "application/problem+json":
+    is_darkroom = answer.headers.get_content_type() == "application/problem+json"
+    if answer.status == 100 or (is_darkroom and answer.status in _ABOUT_THE_BODY):
         return ok(f"{url} takes {max_upload_mb} MB")
     if 300 <= answer.status < 400:
         return warning(
             f"{url} redirects to {answer.headers.get('Location')}, where most clients send no upload again: set "
             "PUBLIC_URL to the redirect's target."
         )
+    if answer.status == 429 or answer.status >= 500:
+        return skipped(f"could not tell: {url} answers {answer.status} ({_name(answer)}). Try again later.")
+    if is_darkroom:
+        return warning(f"{url} answers {answer.status}: {_ADVICE.get(answer.status, 'check what it leads to.')}")
     return warning(
         f"{url} answers {answer.status}, and not Darkroom ({_name(answer)}): lead it to the ingest service, unless "
         "clients upload elsewhere."

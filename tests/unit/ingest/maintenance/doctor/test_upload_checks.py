@@ -33,8 +33,8 @@ async def judged(said: Answer | Unavailable | None) -> tuple[Verdict, str]:
 
 @pytest.mark.parametrize(
     "said",
-    [answer(100), answer(401, content_type=PROBLEM), answer(503, content_type=PROBLEM)],
-    ids=["continue", "needs a key", "busy"],
+    [answer(100), *(answer(status, content_type=PROBLEM) for status in (400, 401, 403, 408))],
+    ids=lambda said: str(said.status),
 )
 async def test_server_that_would_take_the_body_is_ok(said: Answer) -> None:
     assert await judged(said) == (Verdict.OK, f"{URL}/images/upload takes 10 MB")
@@ -53,6 +53,14 @@ async def test_server_that_would_take_the_body_is_ok(said: Answer) -> None:
         (answer(301, location="https://other.example/"), Verdict.WARNING, "redirects to https://other.example/, "),
         (answer(404, server="Caddy"), Verdict.WARNING, "answers 404, and not Darkroom (Caddy)"),
         (answer(200), Verdict.WARNING, "(it does not name itself)"),
+        (answer(403, server="CloudFront"), Verdict.WARNING, "answers 403, and not Darkroom (CloudFront)"),
+        (answer(404, content_type=PROBLEM), Verdict.WARNING, "answers 404: no uploads are taken there"),
+        (answer(405, content_type=PROBLEM), Verdict.WARNING, "a server with the role `ingest` or `all`"),
+        (answer(421, content_type=PROBLEM), Verdict.WARNING, "answers 421: Darkroom does not accept the `Host`"),
+        (answer(431, content_type=PROBLEM), Verdict.WARNING, "answers 431: check what it leads to"),
+        (answer(429, server="nginx"), Verdict.SKIPPED, f"could not tell: {URL}/images/upload answers 429 (nginx)"),
+        (answer(502, server="nginx"), Verdict.SKIPPED, "answers 502 (nginx)"),
+        (answer(503, content_type=PROBLEM), Verdict.SKIPPED, "answers 503"),
     ],
 )
 async def test_other_answers_say_what_to_do(said: Answer, verdict: Verdict, words: str) -> None:
