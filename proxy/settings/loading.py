@@ -24,9 +24,9 @@ _ADVICE = {
     "float_parsing": "give a number",
     "bool_type": "give true or false",
     "bool_parsing": "give true or false",
-    "greater_than_equal": "give at least {ge:g}",
-    "less_than_equal": "give at most {le:g}",
-    "greater_than": "give more than {gt:g}",
+    "greater_than_equal": "give at least {ge}",
+    "less_than_equal": "give at most {le}",
+    "greater_than": "give more than {gt}",
     "literal_error": "give {expected}",
     "enum": "give {expected}",
     "extra_forbidden": "there is no such setting",
@@ -90,5 +90,11 @@ def _format_mistake(mistake: Any) -> str:
     names = [str(part) for part in mistake["loc"]]
     where = ".".join(names) if names[0] in _TABLES.values() else names[0].upper()
     if advice := _ADVICE.get(mistake["type"]):
-        return f"{where}: {advice.format(**mistake.get('ctx', {}))}"
+        bounds = {name: _plain(value) for name, value in mistake.get("ctx", {}).items()}
+        return f"{where}: {advice.format(**bounds)}"
     return f"{where}: {str(mistake['msg']).removeprefix('Value error, ')}"
+
+
+def _plain(value: Any) -> Any:
+    """Pydantic gives the bounds of a float as floats: 1.0 instead of 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,5 +1,6 @@
 """Settings from the environment, `.env` and `darkroom.toml`, and messages about mistakes."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,30 @@ class TestMistakes:
             load_settings()
 
         assert str(caught.value) == f"{name}: {advice}"
+
+    @pytest.mark.parametrize(
+        ("name", "refused"),
+        [
+            (name.upper(), f"{getattr(constraint, kind) + step}")
+            for name, field in Settings.model_fields.items()
+            for constraint in field.metadata
+            for kind, step in (("ge", -1), ("le", 1))
+            if hasattr(constraint, kind)
+        ],
+    )
+    def test_bound_that_a_mistake_names_is_accepted(
+        self, monkeypatch: pytest.MonkeyPatch, name: str, refused: str
+    ) -> None:
+        monkeypatch.setenv(name, refused)
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+        advice = re.search(f"^{name}: give at (?:least|most) (.*)$", str(caught.value), re.MULTILINE)
+        assert advice
+
+        monkeypatch.setenv(name, advice[1])
+
+        monkeypatch.setenv("LOG_FORMAT", "xml")
+        assert mistakes() == ["LOG_FORMAT"]
 
     def test_min_side_above_max_side_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MIN_SIDE", "500")
