@@ -60,7 +60,8 @@ class Metrics:
         )
         self.store_circuit_open = self._gauge(
             "darkroom_store_circuit_open",
-            "Processes whose circuit breaker for the bucket is open, by calls (reads, downloads, writes, deletes)",
+            "Processes whose circuit breaker for the bucket is open, by calls (reads, lookups, "
+            "downloads, writes, deletes)",
             "calls",
         )
         self.lease_fallbacks = Counter(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from proxy.storage.s3 import _SLOTS
 from proxy.telemetry import Metrics, configure_logging
 from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import open_tracing
@@ -49,6 +50,12 @@ def test_every_stage_can_be_observed() -> None:
     metrics.observe_stages(dict.fromkeys(stages, 1.0))
 
     assert [sample(metrics, "darkroom_stage_seconds_count", stage=stage) for stage in stages] == [1.0] * 5
+
+
+def test_circuit_metric_describes_every_kind_of_call() -> None:
+    kinds = ", ".join(_SLOTS)
+
+    assert f"by calls ({kinds})" in Metrics().store_circuit_open._documentation
 
 
 def test_two_apps_do_not_share_counts() -> None:
