@@ -19,7 +19,7 @@ from ingest.web.upload_responses import UploadResponses
 from ingest.web.upload_routes import UploadRoutes
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
-from proxy.web.app import OPEN_PATHS, restrict_access, serve_variants, starlette_app
+from proxy.web.app import restrict_access, serve_variants, starlette_app
 from proxy.web.health import health_routes
 from proxy.web.middleware.observability import Observability
 from proxy.web.middleware.security_headers import SecurityHeaders
@@ -77,7 +77,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     app: ASGIApp = starlette_app(routes, lifespan)
     if not settings.api_keys:
         app = RefuseCrossSite(app, settings.public_url, responses.no_access)
-    return restrict_access(app, settings, (*OPEN_PATHS, *PAGE_PATHS, *DOCS_PATHS), responses.no_access)
+    return restrict_access(app, settings, (*PAGE_PATHS, *DOCS_PATHS), responses.no_access)
 
 
 def ingest_health_routes(ingest: IngestServices) -> list[Route]:

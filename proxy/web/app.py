@@ -54,12 +54,15 @@ def serve_variants(origin: ProxyServices, app: ASGIApp) -> ASGIApp:
 def restrict_access(
     app: ASGIApp,
     settings: Settings,
-    open_paths: Sequence[str] = OPEN_PATHS,
+    pages: Sequence[str] = (),
     refuse: Callable[[Scope, ServiceError], Response] = problem_for_all,
 ) -> ASGIApp:
-    """Requires an API key, except for `open_paths`. Without keys in the settings, requires a `Host` of this machine."""
+    """Requires an API key, except for OPEN_PATHS and `pages`: paths that show nothing without a key.
+
+    Without keys in the settings, requires a `Host` of this machine instead, except for OPEN_PATHS.
+    """
     if settings.api_keys:
-        return RequireApiKey(app, settings.api_keys, open_paths, refuse)
+        return RequireApiKey(app, settings.api_keys, (*OPEN_PATHS, *pages), refuse)
     return RequireLocalHost(app, settings.public_url, OPEN_PATHS, refuse)
 
 
