@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 import httpx
@@ -21,6 +21,7 @@ from tools.locks import LOCKS, locked, pins
 SERVICE = "https://api.osv.dev"
 _TIMEOUT = 30  # seconds without an answer
 _MAX_QUERIES = 1000  # in one request, by OSV's documentation
+_MAX_REQUESTS = 100  # of batches and their further pages; OSV answers all locks in one
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +100,12 @@ def audit(client: httpx.Client, asked: Sequence[Subject], ignored: Sequence[str]
 
 
 def _affected(client: httpx.Client, asked: Sequence[Subject]) -> dict[Subject, set[str]]:
-    """Returns the ids of vulnerabilities of each subject that has any."""
+    """Returns the ids of vulnerabilities of each subject that has any. Raises ValueError if the pages do not end."""
     affected: dict[Subject, set[str]] = {}
     waiting = [(subject, "") for subject in asked]
-    while waiting:
+    for _ in range(_MAX_REQUESTS):
+        if not waiting:
+            return affected
         batch, waiting = waiting[:_MAX_QUERIES], waiting[_MAX_QUERIES:]
         queries = [subject.query(page) for subject, page in batch]
         results = _json(client.post("/v1/querybatch", json={"queries": queries}))["results"]
@@ -111,7 +114,7 @@ def _affected(client: httpx.Client, asked: Sequence[Subject]) -> dict[Subject, s
                 affected.setdefault(subject, set()).update(ids)
             if page := result.get("next_page_token"):
                 waiting.append((subject, page))
-    return affected
+    raise ValueError(f"more than {_MAX_REQUESTS} pages")
 
 
 def _json(response: httpx.Response) -> Any:
@@ -152,6 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = subjects()
         with httpx.Client(base_url=options.service, timeout=_TIMEOUT) as client:
             findings = audit(client, asked, options.ignore)
+    except PackageNotFoundError as error:
+        return _not_asked(f"{error.name} is not installed, but locked. Run `make setup-ci`.")
     except LibraryNotFound as error:
         return _not_asked(str(error))
     except (httpx.HTTPError, httpx.InvalidURL) as error:

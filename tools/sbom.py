@@ -10,7 +10,7 @@ import sys
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from importlib.metadata import Distribution, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -95,8 +95,20 @@ def _required(wheel: Distribution, installed: Iterable[str]) -> list[str]:
     return sorted(found & set(installed))
 
 
-if __name__ == "__main__":
+def main() -> int:
     try:
         print(json.dumps(document(), indent=1))
+    except PackageNotFoundError as error:
+        return _not_listed(f"{error.name} is not installed, but locked. Run `make setup`.")
     except LibraryNotFound as error:
-        sys.exit(str(error))
+        return _not_listed(str(error))
+    return 0
+
+
+def _not_listed(reason: str) -> int:
+    print(f"Nothing was listed: {reason}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distribution
 from typing import Any
 
 import pytest
@@ -181,6 +182,22 @@ def test_unusable_answer_exits_with_2(
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith(f"Nothing was audited: {service.url} {said}")
+
+
+def test_endless_pages_exit_with_2(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    service.vulnerable["pkg:pypi/pillow"] = ["GHSA-1"] * 200
+
+    assert audit.main(["--service", service.url]) == 2
+
+    assert "answered otherwise than OSV does (ValueError('more than 100 pages'))" in capsys.readouterr().err
+
+
+def test_outdated_environment_exits_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(audit, "distribution", lambda name: distribution(f"no-{name}"))
+
+    assert audit.main(["--service", "http://127.0.0.1:9"]) == 2
+
+    assert re.match(r"Nothing was audited: no-\S+ is not installed, but locked\.", capsys.readouterr().err)
 
 
 def test_unknown_contents_of_a_wheel_exit_with_2(

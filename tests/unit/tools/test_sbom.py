@@ -14,7 +14,7 @@ import pyvips
 from PIL import features
 
 from tests.conftest import ci_module
-from tools import bundled
+from tools import bundled, sbom
 from tools.bundled import LibraryNotFound, components
 from tools.locks import ROOT, locked, pins
 
@@ -123,3 +123,13 @@ def test_library_that_a_wheel_no_longer_has_is_an_error(monkeypatch: pytest.Monk
 
     with pytest.raises(LibraryNotFound, match="has no libshelf"):
         components(distribution("pyvips-binary"))
+
+
+def test_outdated_environment_exits_with_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sbom, "distribution", lambda name: distribution(f"no-{name}"))
+
+    assert sbom.main() == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Nothing was listed: no-darkroom-origin is not installed, but locked.")
