@@ -64,11 +64,12 @@ def privacy(folder: Path) -> CheckResult:
     """
     if not folder.exists():
         return skipped(f"{folder} does not exist yet; Darkroom creates it for its own account only.")
+    folder = folder.resolve()  # `chmod -R` does not follow a symbolic link
     if not folder.stat().st_mode & 0o007:
         return ok(f"no other account can enter {folder}")
     if exposed := [path for path in (folder, *sorted(folder.iterdir())) if _is_exposed(path)]:
         return warning(
-            f"Every account of this machine can access {', '.join(map(str, exposed[:5]))}: run `chmod -R go= {folder}`."
+            f"Every account of this machine can access {', '.join(map(str, exposed[:5]))}: run `chmod -R o= {folder}`."
         )
     return ok(f"no other account can enter what is in {folder}")
 
