@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from ingest.installation import Installation
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
@@ -11,7 +12,7 @@ if TYPE_CHECKING:  # the module imports the Redis client, which many installatio
     from ingest.jobs.queue.redis_info import RedisFacts
 
 _MIN_VERSION, _ADVISED = (5, 0), (6, 2)  # from BullMQ's documentation
-_ID = 36  # characters of an installation id; jobs of other producers may name anything
+_ID = 36  # characters of an installation id
 
 
 def judge_redis(facts: "RedisFacts") -> CheckResult:
@@ -52,15 +53,23 @@ async def sharing(owners: Callable[[], Awaitable[frozenset[str]]], installation:
         return ok("all jobs are of this installation")
     more = f" and {len(others) - 1} others" if len(others) > 1 else ""
     return warning(
-        f"Installation {others[0][:_ID]}{more} put jobs into this queue today: the jobs of each wait for those of the "
-        "others. Set QUEUE_PREFIX to a different name in each installation, and restart its servers and workers. After "
-        "`darkroom rebind`, wait a day."
+        f"Installation {_shown(others[0])}{more} put jobs into this queue today: the jobs of each wait for those of "
+        "the others. Set QUEUE_PREFIX to a different name in each installation, and restart its servers and workers. "
+        "After `darkroom rebind`, wait a day."
     )
 
 
 async def local() -> CheckResult:
     """The result without Redis, for which there is nothing to check."""
     return ok("REDIS_URL is unset: jobs and leases are shared on this machine only")
+
+
+def _shown(owner: str) -> str:
+    """Jobs of other producers may name anything."""
+    try:
+        return str(UUID(owner))
+    except ValueError:
+        return repr(owner[:_ID])
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from ingest.maintenance.doctor.findings import Verdict
 from ingest.maintenance.doctor.queue_checks import judge_redis, sharing
 from tests.redis_server import RedisServer
 
+THEIRS = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 UNREACHABLE = "redis://127.0.0.1:9/0"
 
 
@@ -107,9 +108,11 @@ class Unreadable(Ids):
         (set(), Ids("ours"), Verdict.OK, "all jobs are of this installation"),
         ({"ours"}, Ids("ours"), Verdict.OK, "all jobs are of this installation"),
         ({"ours"}, Ids("restored", "ours"), Verdict.OK, "all jobs are of this installation"),
-        ({"ours", "theirs"}, Ids("ours"), Verdict.WARNING, "Installation theirs put jobs into this queue today"),
-        ({"b", "a", "c"}, Ids("ours"), Verdict.WARNING, "Installation a and 2 others put"),
-        ({"x" * 1000}, Ids("ours"), Verdict.WARNING, f"Installation {'x' * 36} put"),
+        ({"ours", "theirs"}, Ids("ours"), Verdict.WARNING, "Installation 'theirs' put jobs into this queue today"),
+        ({"b", "a", "c"}, Ids("ours"), Verdict.WARNING, "Installation 'a' and 2 others put"),
+        ({"x" * 1000}, Ids("ours"), Verdict.WARNING, f"Installation '{'x' * 36}' put"),
+        ({"\x1b[2J\n"}, Ids("ours"), Verdict.WARNING, r"Installation '\x1b[2J\n' put"),
+        ({THEIRS}, Ids("ours"), Verdict.WARNING, f"Installation {THEIRS} put"),
         ({"theirs"}, Ids(None), Verdict.WARNING, "Set QUEUE_PREFIX to a different name in each installation"),
         ({"theirs"}, Unreadable(None), Verdict.SKIPPED, "cannot be read yet"),
     ],
