@@ -54,7 +54,7 @@ def _fetch(url: str) -> Answer:
     except HTTPError as error:  # a response like any other
         with error:
             return Answer(error.code, error.headers, error.read(_MAX_BODY))
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: no such name in IDNA
         reason = getattr(error, "reason", None) or error
         raise CdnUnavailable(f"Cannot fetch {url} ({reason}): check CDN_URL, its DNS and its certificate.") from error
 
@@ -84,7 +84,7 @@ def _announce(url: str, length: int) -> Answer | None:
             connection.putheader(name, value)
         connection.endheaders()
         return _read_head(connection)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, UnicodeError) as error:  # UnicodeError: no such name in IDNA
         raise Unavailable(
             f"Cannot reach {url} from this machine ({error}): check PUBLIC_URL, its DNS and its certificate."
         ) from error

@@ -92,6 +92,13 @@ async def test_announcement_to_a_server_that_waits_for_the_body_returns_none(
     assert await announce_upload(f"{url}/whole", 1_000_000) is None
 
 
+async def test_host_that_is_no_name_is_unavailable() -> None:
+    with pytest.raises(CdnUnavailable, match="check CDN_URL"):
+        await fetch("http://pictures..example/x")
+    with pytest.raises(Unavailable, match="check PUBLIC_URL"):
+        await announce_upload("http://pictures..example/x", 1_000_000)
+
+
 async def test_announcement_to_another_protocol_or_to_nothing_raises(url: str) -> None:
     with pytest.raises(Unavailable, match="not an HTTP response"):
         await announce_upload(f"{url}/other", 1_000_000)
