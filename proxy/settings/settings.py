@@ -12,7 +12,7 @@ from proxy import system
 from proxy.model import Sizes
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
-from proxy.settings.formats import matching
+from proxy.settings.patterns import matching
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
 from proxy.settings.toml_tables import Quality, SizeSettings, lack_of_numpy

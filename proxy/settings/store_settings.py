@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy.settings.connection_urls import BaseUrl
-from proxy.settings.formats import matching
+from proxy.settings.patterns import matching
 
 _PREFIX = matching(
     r"([A-Za-z0-9][A-Za-z0-9!_.*'()-]*/)*",
