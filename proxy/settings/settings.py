@@ -94,8 +94,8 @@ class Settings(StoreSettings):
         1024,
         ge=1,
         le=1 << 20,
-        description="Bytes a second that a client must read of a response, on average over 30 seconds; slower "
-        "connections are closed",
+        description="Bytes a second that a client must read of a response, on average; one that is a minute's bytes "
+        "behind is disconnected. A steady client needs up to a third more, as its system reads in steps",
     )
 
     warm_up: bool = Field(
