@@ -117,7 +117,7 @@ def encode_target(
 
 def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Image:
     if pixels.size == (width, height) and box == (0.0, 0.0, float(width), float(height)):
-        return pixels
+        return pixels.copy()  # `save` of a decoder's own image asks for the folder, which the lock forbids
     pixels = premultiply(pixels)
     resized = vips.resize(pixels, width, height, box)
     if resized is None:

@@ -95,6 +95,7 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
         yield f"alpha to {target.format}", clear, target
         if target.quality:
             yield f"jpeg to {target.format}, score 80", opaque, replace(target, width=120, height=120, score=80)
+        yield f"jpeg to {target.format}, its own size", opaque, replace(target, width=200, height=None, fit=Fit.INSIDE)
         yield f"jpeg to {target.format}, EXIF kept", opaque, replace(target, keep_exif=True)
     yield "alpha on black", clear, replace(JPG, background="#000000")
     yield "inside", opaque, replace(JPG, width=50, height=50, fit=Fit.INSIDE)
