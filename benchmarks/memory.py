@@ -140,10 +140,11 @@ def at_random(path: Path, count: int = 60, side: int = 3000, seed: int = 1) -> N
 
 
 def any_target(chance: Random) -> Target:
-    """Returns a target with random sides, fit and format; every second lossy one with a quality search."""
+    """Returns a target with random sides, fit, format and effects; every second lossy one with a quality search."""
     width, height = chance.randint(20, 2000), chance.choice((None, chance.randint(20, 2000)))
     fit = Fit.INSIDE if height is None else chance.choice(list(Fit))
-    wanted = replace(target(width, chance.choice(list(Format))), height=height, fit=fit)
+    effects = chance.choice(({}, {}, {"blur": 9.0}, {"sharpen": 0.5}, {"grayscale": True}, {"enlarge": False}))
+    wanted = replace(target(width, chance.choice(list(Format))), height=height, fit=fit, **effects)
     return replace(wanted, score=chance.choice((None, 80.0)) if wanted.quality else None)
 
 

@@ -42,6 +42,8 @@ class Fit(StrEnum):
     """Exactly width x height: scaled to cover the box, then cropped around the centre."""
     INSIDE = "inside"
     """The whole image within width x height, or within the one side that is given; never enlarged."""
+    PAD = "pad"
+    """Exactly width x height: the whole image in the middle of a background, opaque in every format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Size:
     """A named size in CSS pixels. With `inside`, one side may be None.
 
     `auto_quality`: searches for each variant's quality, in formats that have one. `warm`: the formats that warm-ups
-    derive; None chooses them by the original.
+    derive; None chooses them by the original. `enlarge`: whether `cover` and `pad` enlarge small originals.
+    `background`: `#rrggbb`; None is the setting. `blur`: standard deviation in CSS pixels. `sharpen`: amount.
     """
 
     name: str
@@ -58,6 +61,23 @@ class Size:
     fit: Fit
     auto_quality: bool = False
     warm: tuple[Format, ...] | None = None
+    enlarge: bool = True
+    background: str | None = None
+    grayscale: bool = False
+    blur: float | None = None
+    sharpen: float | None = None
+
+    @property
+    def is_never_enlarged(self) -> bool:
+        """Whether small originals give a smaller variant, which may repeat their pixels."""
+        return self.fit is Fit.INSIDE or (self.fit is Fit.COVER and not self.enlarge)
+
+    @property
+    def effects(self) -> list[str]:
+        """What makes variants another image than the original: only sizes of equal effects belong into one srcset."""
+        pad = " ".join(filter(None, ("pad", self.background))) if self.fit is Fit.PAD else None
+        blur = None if self.blur is None else f"blur {self.blur:g}"
+        return [effect for effect in (pad, self.grayscale and "grayscale", blur) if effect]
 
 
 @dataclass(frozen=True, slots=True)

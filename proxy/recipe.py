@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from proxy.imaging import encode
 from proxy.imaging.target import Target
-from proxy.model import Format, Variant
+from proxy.model import Fit, Format, Variant
 from proxy.settings import Settings
 
 RENDERING_VERSION = 3
@@ -32,9 +32,13 @@ class Recipes:
             fit=variant.size.fit,
             format=variant.format,
             quality=quality,
-            background=self._settings.background,
+            background=variant.size.background or self._settings.background,
             keep_exif=not self._settings.strip_metadata,
             score=self._settings.quality.score if searched else None,
+            enlarge=variant.size.enlarge,
+            grayscale=variant.size.grayscale,
+            blur=variant.size.blur and variant.size.blur * variant.density,
+            sharpen=variant.size.sharpen,
         )
 
     def fingerprint(self, variant: Variant) -> str:
@@ -48,7 +52,7 @@ class Recipes:
             decisive = {
                 each.name: value for each in fields(target) if (value := getattr(target, each.name)) != each.default
             }
-            if variant.format is not Format.JPG:
+            if variant.format is not Format.JPG and target.fit is not Fit.PAD:
                 del decisive["background"]  # formats with transparency do not use it
             facts = {
                 "target": decisive,

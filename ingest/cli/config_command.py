@@ -10,7 +10,7 @@ from ingest.cli.help import examples
 if TYPE_CHECKING:
     from proxy.settings import Settings
 
-_IN_TOML = {"quality": "quality", "size_tables": "sizes"}
+_IN_TOML = {"quality": "quality", "size_tables": "sizes", "widths": "widths"}
 _URLS = ("database_url", "redis_url")
 
 

@@ -118,5 +118,5 @@ class Serializer:
 
 def displayed_size(size: Size, upload: Upload) -> tuple[int, int]:
     """Returns width and height in pixels at which a size displays this image."""
-    placement = place((upload.width, upload.height), size.width, size.height, size.fit)
+    placement = place((upload.width, upload.height), size.width, size.height, size.fit, enlarge=size.enlarge)
     return placement.width, placement.height

@@ -4,6 +4,7 @@
     decode         EXIF; pixels at a reduced scale, in plain channels         (decode, vips, alpha)
     resize         one Lanczos pass over the visible part, alpha premultiplied
     to_srgb, drop_redundant_channels, clear_hidden_colors, turn_upright: on the small image, where they are cheap
+    apply_effects  grayscale, blur, sharpen, pad: those that the size has     (effects)
     encode         at a fixed quality, or at one that is searched for         (encode, auto_quality)
 
 One variant and all variants take the same steps, so a warmed-up variant and a requested one have the same bytes.
@@ -21,13 +22,14 @@ from proxy.imaging import vips
 from proxy.imaging.alpha import clear_hidden_colors, drop_redundant_channels, premultiply, unpremultiply
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import Original, decode
+from proxy.imaging.effects import apply_effects
 from proxy.imaging.encode import encode
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
-from proxy.model import Format
+from proxy.model import Fit, Format
 
 LOWER_QUALITIES = (15, 30)
 """How much lower a quality is tried for a variant that would take more bytes than its original."""
@@ -85,13 +87,13 @@ def render(
 def resize(original: Original, target: Target) -> Image.Image:
     """Returns the target's pixels, upright, in 8-bit sRGB or grey."""
     width, height = (target.height, target.width) if original.is_sideways else (target.width, target.height)
-    placement = place(original.size, width, height, target.fit)
+    placement = place(original.size, width, height, target.fit, enlarge=target.enlarge)
     pixels, (across, down) = original.pixels, original.scale
     left, top, right, bottom = placement.box
     box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))
-    small = _lanczos(pixels, placement.width, placement.height, box)
+    small = _lanczos(pixels, *placement.scaled, box)
     small = clear_hidden_colors(drop_redundant_channels(to_srgb(unpremultiply(small), original.profile)))
-    return original.turn_upright(small)
+    return apply_effects(original.turn_upright(small), target)
 
 
 def encode_target(
@@ -142,7 +144,8 @@ def _shape(target: Target) -> tuple[int, int, int, str]:
 
     Only the fields that `encode_target` alone reads are left out. So a new field is part of the shape.
     """
-    pixels = replace(target, format=Format.JPG, quality=None, background="", keep_exif=False, score=None)
+    background = target.background if target.fit is Fit.PAD else ""
+    pixels = replace(target, format=Format.JPG, quality=None, background=background, keep_exif=False, score=None)
     return decode_tier(target.width, target.height), target.width or 0, target.height or 0, repr(pixels)
 
 

@@ -34,17 +34,21 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The part `box` of the source, scaled to `width` x `height`."""
+    """The part `box` of the source, scaled to `scaled` pixels, in the middle of `width` x `height`."""
 
     width: int
     height: int
     box: Box
+    scaled: tuple[int, int]
 
 
-def place(source: tuple[int, int], width: int | None, height: int | None, fit: Fit) -> Placement:
+def place(
+    source: tuple[int, int], width: int | None, height: int | None, fit: Fit, *, enlarge: bool = True
+) -> Placement:
     """Returns which part of a source of `source` pixels a target shows, and its size in pixels.
 
-    A `width` or `height` of None follows from the other side.
+    A `width` or `height` of None follows from the other side. Without `enlarge`, a source that is too small for `cover`
+    gives its largest part of the target's aspect ratio, and for `pad` keeps its size.
     """
     source_width, source_height = source
     if fit is Fit.COVER:
@@ -53,15 +57,19 @@ def place(source: tuple[int, int], width: int | None, height: int | None, fit: F
         scale = max(width / source_width, height / source_height)
         crop_width, crop_height = min(width / scale, source_width), min(height / scale, source_height)
         left, top = (source_width - crop_width) / 2, (source_height - crop_height) / 2
-        return Placement(width, height, (left, top, left + crop_width, top + crop_height))
+        if scale > 1 and not enlarge:  # whole pixels, which stay as they are
+            crop_width, crop_height = width, height = max(1, round(crop_width)), max(1, round(crop_height))
+            left, top = (source_width - width) // 2, (source_height - height) // 2
+        return Placement(width, height, (left, top, left + crop_width, top + crop_height), (width, height))
     scale = min(
-        1.0,
         width / source_width if width else 1.0,
         height / source_height if height else 1.0,
     )
-    return Placement(
-        max(1, round(source_width * scale)), max(1, round(source_height * scale)), (0, 0, source_width, source_height)
-    )
+    if fit is Fit.INSIDE or not enlarge:
+        scale = min(scale, 1.0)
+    scaled = max(1, round(source_width * scale)), max(1, round(source_height * scale))
+    sides = (width or scaled[0], height or scaled[1]) if fit is Fit.PAD else scaled
+    return Placement(*sides, (0, 0, source_width, source_height), scaled)
 
 
 def decode_tier(width: int | None, height: int | None) -> int:

@@ -10,6 +10,9 @@ from proxy.model import Fit, Format
 class Target:
     """Sides are device pixels, None for an open side; `background` is `#rrggbb`.
 
+    `enlarge`: whether `cover` and `pad` enlarge small originals. `blur` is a standard deviation in device pixels;
+    `sharpen` is the share of the detail that is added, or None.
+
     With a `score` (on SSIMULACRA2's scale), the renderer searches for the lowest quality that reaches it, starting at
     `quality`. An image that is too small to be measured gets `quality`.
     """
@@ -22,6 +25,10 @@ class Target:
     background: str
     keep_exif: bool
     score: float | None = None
+    enlarge: bool = True
+    grayscale: bool = False
+    blur: float | None = None
+    sharpen: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from proxy.settings.sources import Sources
 from proxy.settings.sources import read_sources as read
 
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # prometheus_client reads it when it is imported
-_TABLES = {"quality": "quality", "size_tables": "sizes"}  # fields that only the TOML file has, and their names there
+_TABLES = {"quality": "quality", "size_tables": "sizes", "widths": "widths"}
+"""Fields that only the TOML file has, and their names there."""
 _CONSEQUENTIAL = "default_factory_not_called"  # a default that depends on another setting, which is invalid
 _ADVICE = {
     "int_type": "give a whole number",
@@ -22,6 +23,8 @@ _ADVICE = {
     "int_from_float": "give a whole number",
     "float_type": "give a number",
     "float_parsing": "give a number",
+    "finite_number": "give a number",
+    "tuple_type": "give a list",
     "bool_type": "give true or false",
     "bool_parsing": "give true or false",
     "greater_than_equal": "give at least {ge}",

@@ -1,6 +1,7 @@
 """Settings that have a form, with the words that describe it."""
 
 import re
+from typing import Annotated
 
 from pydantic import AfterValidator
 
@@ -14,3 +15,6 @@ def matching(pattern: str, advice: str) -> AfterValidator:
         return value
 
     return AfterValidator(validate)
+
+
+Color = Annotated[str, matching("#[0-9a-fA-F]{6}", "give a number sign and six hexadecimal digits, such as #ffffff")]

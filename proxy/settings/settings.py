@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy import system
-from proxy.model import Sizes
+from proxy.model import Fit, Size, Sizes
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
-from proxy.settings.patterns import matching
+from proxy.settings.patterns import Color, matching
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
-from proxy.settings.toml_tables import Quality, SizeSettings, lack_of_numpy
+from proxy.settings.toml_tables import Quality, SizeSettings, Width, lack_of_numpy
 
 RENDER_IDLE_MB = 64
 """MiB that an idle render process holds at most. Measured: 17 after its start, up to 50 later."""
@@ -152,9 +152,9 @@ class Settings(StoreSettings):
     )
 
     strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")
-    background: Annotated[
-        str, matching("#[0-9a-fA-F]{6}", "give a number sign and six hexadecimal digits, such as #ffffff")
-    ] = Field("#ffffff", description="Background colour of transparent images in JPEG")
+    background: Color = Field(
+        "#ffffff", description='Background colour of transparent images in JPEG, and of sizes with `fit = "pad"`'
+    )
     log_format: Literal["console", "json"] = Field(
         "console", description="`console` for people, `json` for log collectors"
     )
@@ -164,6 +164,9 @@ class Settings(StoreSettings):
     )
 
     quality: Quality = Field(Quality(), description="`[quality]` in `darkroom.toml`: `jpg`, `webp`, `avif`, `score`")
+    widths: tuple[Width, ...] = Field(
+        (), description='`widths` in `darkroom.toml`: each defines a size, such as `w320`, with `fit = "inside"`'
+    )
     size_tables: dict[str, SizeSettings] = Field(
         {
             "small": SizeSettings(width=150, height=150),
@@ -171,7 +174,8 @@ class Settings(StoreSettings):
             "large": SizeSettings(width=800, height=800),
         },
         alias="sizes",
-        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `quality`, `warm`",
+        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `enlarge`, `background`, "
+        "`grayscale`, `blur`, `sharpen`, `quality`, `warm`",
     )
 
     @field_validator("api_keys", mode="before")
@@ -208,11 +212,21 @@ class Settings(StoreSettings):
             raise ValueError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
         return value
 
+    @field_validator("widths")
+    @classmethod
+    def _validate_widths(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("give each width once")
+        return tuple(sorted(value))
+
     @field_validator("size_tables")
     @classmethod
     def _validate_size_tables(cls, value: dict[str, SizeSettings], info: ValidationInfo) -> dict[str, SizeSettings]:
-        if not value:
+        widths = info.data.get("widths", ())
+        if not value and not widths:
             raise ValueError("at least one size is needed")
+        if twice := [name for width in widths if (name := f"w{width}") in value]:
+            raise ValueError(f"widths defines {', '.join(twice)}, too: rename the size, or remove the width")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
             raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
         if _needs(info).rendering and (mistake := lack_of_numpy(value)):
@@ -240,7 +254,8 @@ class Settings(StoreSettings):
 
     @property
     def sizes(self) -> Sizes:
-        return Sizes(*(table.to_size(name) for name, table in self.size_tables.items()))
+        named = [table.to_size(name) for name, table in self.size_tables.items()]
+        return Sizes(*named, *(Size(f"w{width}", width, None, Fit.INSIDE) for width in self.widths))
 
     @property
     def url_base(self) -> str:

@@ -1,14 +1,19 @@
 """The tables of `darkroom.toml`: sizes and qualities."""
 
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from proxy import system
 from proxy.model import Fit, Format, Size
+from proxy.settings.patterns import Color
 
 MAX_SIZE_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
+Width = Annotated[int, Field(strict=True, ge=1, le=MAX_SIZE_SIDE)]
+
+SHARPEN = 0.5
+"""The amount of `sharpen = true`: mild. Half of the detail that scaling softens is added."""
 
 
 class SizeSettings(BaseModel):
@@ -19,6 +24,11 @@ class SizeSettings(BaseModel):
     width: int | None = Field(None, ge=1, le=MAX_SIZE_SIDE)
     height: int | None = Field(None, ge=1, le=MAX_SIZE_SIDE)
     fit: Fit | None = None
+    enlarge: bool | None = Field(None, strict=True)
+    background: Color | None = None
+    grayscale: bool | None = Field(None, strict=True)
+    blur: float | None = Field(None, strict=True, ge=0.3, le=250, allow_inf_nan=False)
+    sharpen: float | None = None
     quality: Literal["auto"] | None = None
     warm: tuple[Format, ...] | Literal["auto", False] = "auto"
 
@@ -33,19 +43,44 @@ class SizeSettings(BaseModel):
         shown = json.dumps(value, default=str)
         raise ValueError(f'give "auto", false or a list of {", ".join(Format)}, not {shown}')
 
+    @field_validator("sharpen", mode="plain")
+    @classmethod
+    def _validate_sharpen(cls, value: Any) -> float | None:
+        if isinstance(value, bool):
+            return SHARPEN if value else None
+        if isinstance(value, (int, float)) and 0.1 <= value <= 5:
+            return float(value)
+        raise ValueError(f"give true, false or a number from 0.1 to 5, not {json.dumps(value, default=str)}")
+
     @model_validator(mode="after")
-    def _validate_sides(self) -> Self:
+    def _validate_together(self) -> Self:
+        both = self.width is not None and self.height is not None
         if self.width is None and self.height is None:
             raise ValueError("give a width, a height or both")
-        if self.fit is Fit.COVER and None in (self.width, self.height):
-            raise ValueError('fit = "cover" needs both a width and a height')
+        if self.fit in (Fit.COVER, Fit.PAD) and not both:
+            raise ValueError(f'fit = "{self.fit}" needs both a width and a height')
+        if self.enlarge and (self.fit is Fit.INSIDE or not both):
+            raise ValueError('with fit = "inside" or one side alone, images are never enlarged: remove enlarge')
+        if self.blur is not None and self.sharpen is not None:
+            raise ValueError("give either blur or sharpen, not both")
         return self
 
     def to_size(self, name: str) -> Size:
         both = self.width is not None and self.height is not None
         fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
-        warm = None if self.warm == "auto" else self.warm or ()
-        return Size(name, self.width, self.height, fit, auto_quality=self.quality == "auto", warm=warm)
+        return Size(
+            name,
+            self.width,
+            self.height,
+            fit,
+            auto_quality=self.quality == "auto",
+            warm=None if self.warm == "auto" else self.warm or (),
+            enlarge=self.enlarge is not False or fit is Fit.INSIDE,
+            background=self.background,
+            grayscale=bool(self.grayscale),
+            blur=self.blur,
+            sharpen=self.sharpen,
+        )
 
 
 class Quality(BaseModel):

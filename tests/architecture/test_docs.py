@@ -14,7 +14,7 @@ from proxy.web.problems import STATUS
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 ERRORS = (ROOT / "docs" / "errors.md").read_text()
-IN_TOML = {"quality", "size_tables"}
+IN_TOML = {"quality", "size_tables", "widths"}
 COMPUTED = {"render_memory_mb": "half of the memory", "render_processes": "one per processor"}
 
 

@@ -101,6 +101,14 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
     yield "inside", opaque, replace(JPG, width=50, height=50, fit=Fit.INSIDE)
     yield "width alone", opaque, replace(JPG, width=60, height=None, fit=Fit.INSIDE)
     yield "enlarged", opaque, replace(JPG, width=240, height=240)
+    pad = replace(THUMBNAIL, fit=Fit.PAD, background="#204060")
+    yield "pad", opaque, pad
+    yield "pad of alpha", clear, pad
+    yield "pad, not enlarged", opaque, replace(pad, width=240, height=240, enlarge=False)
+    yield "cover, not enlarged", opaque, replace(THUMBNAIL, width=240, height=200, enlarge=False)
+    for name, options in {"grayscale": {"grayscale": True}, "blur": {"blur": 2.0}, "sharpen": {"sharpen": 0.5}}.items():
+        yield name, opaque, replace(THUMBNAIL, **options)
+        yield f"{name} of alpha", clear, replace(THUMBNAIL, **options)
     yield "jpeg reduced while decoding", jpeg(samples(1200, 900)), JPG
     yield "png reduced while decoding", png(samples(1200, 900)), JPG
     yield "webp reduced while decoding", webp(samples(1200, 900)), JPG

@@ -48,6 +48,12 @@ def test_fingerprint_is_the_same_in_every_instance() -> None:
         Variant(Size("box", 300, 400, Fit.COVER), Format.JPG),
         Variant(Size("box", 400, 300, Fit.INSIDE), Format.JPG),
         Variant(Size("box", 400, None, Fit.INSIDE), Format.JPG),
+        Variant(Size("box", 400, 300, Fit.PAD), Format.JPG),
+        Variant(replace(BOX, enlarge=False), Format.JPG),
+        Variant(replace(BOX, background="#000000"), Format.JPG),
+        Variant(replace(BOX, grayscale=True), Format.JPG),
+        Variant(replace(BOX, blur=2.0), Format.JPG),
+        Variant(replace(BOX, sharpen=0.5), Format.JPG),
         Variant(BOX, Format.JPG, 2),
         Variant(BOX, Format.JPG, 3),
         Variant(BOX, Format.PNG),
@@ -77,6 +83,14 @@ def test_background_changes_fingerprints_of_jpeg_only() -> None:
     }
 
     assert changed == {Format.JPG}
+
+
+@pytest.mark.parametrize("format", Format)
+def test_background_changes_fingerprints_of_padded_variants_in_every_format(format: Format) -> None:
+    padded = Variant(replace(BOX, fit=Fit.PAD), format)
+    black = Variant(replace(padded.size, background="#000000"), format)
+
+    assert fingerprint(padded, background="#000000") == fingerprint(black) != fingerprint(padded)
 
 
 @pytest.mark.parametrize("format", [Format.JPG, Format.WEBP, Format.AVIF])
@@ -129,12 +143,12 @@ def test_fingerprint_changes_with_the_codecs_of_its_format(
 def test_new_option_changes_no_fingerprint_while_it_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass(frozen=True, slots=True)
     class TargetWithOption(Target):
-        sharpen: bool = False
+        negate: bool = False
 
     before, changed = fingerprint(), {}
-    for sharpen in (False, True):
-        monkeypatch.setattr(recipe, "Target", partial(TargetWithOption, sharpen=sharpen))
-        changed[sharpen] = fingerprint() != before
+    for negate in (False, True):
+        monkeypatch.setattr(recipe, "Target", partial(TargetWithOption, negate=negate))
+        changed[negate] = fingerprint() != before
 
     assert changed == {False: False, True: True}
 
@@ -187,6 +201,17 @@ def test_target_has_device_pixels_and_the_settings_of_its_format() -> None:
         width=800, height=600, fit=Fit.COVER, format=Format.WEBP, quality=33, background="#102030", keep_exif=True
     )
     assert recipes.target(Variant(BOX, Format.PNG)).quality is None
+
+
+def test_target_has_the_options_of_its_size_and_a_blur_in_device_pixels() -> None:
+    recipes = Recipes(Settings(background="#102030"))
+    size = replace(BOX, enlarge=False, grayscale=True, blur=1.5, background="#405060")
+
+    options = recipes.target(Variant(size, Format.PNG, 3))
+
+    assert (options.enlarge, options.grayscale, options.blur, options.sharpen) == (False, True, 4.5, None)
+    assert options.background == "#405060"
+    assert recipes.target(Variant(replace(BOX, sharpen=0.5), Format.PNG, 3)).sharpen == 0.5
 
 
 def test_target_has_a_score_if_its_quality_is_searched_for() -> None:

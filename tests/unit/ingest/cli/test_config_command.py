@@ -47,7 +47,8 @@ def test_each_setting_has_value_and_origin(monkeypatch: pytest.MonkeyPatch, fold
     settings = shown()
 
     assert settings.keys() == {
-        *(name.upper() for name in Settings.model_fields.keys() - {"quality", "size_tables"}), "quality", "sizes"
+        *(name.upper() for name in Settings.model_fields.keys() - {"quality", "size_tables", "widths"}),
+        *("quality", "sizes", "widths"),
     }  # fmt: skip
     assert settings["MAX_WAITING"] == {"value": 3, "origin": "darkroom.toml"}
     assert settings["MIN_SIDE"] == {"value": 50, "origin": ".env"}
@@ -81,6 +82,19 @@ def test_table_in_a_pipe_is_narrow(folder: Path) -> None:
     assert all(line == line.rstrip() for line in lines)
     [row] = [line.split() for line in lines if "sizes.s7 " in line]
     assert row == ["sizes.s7", "darkroom.toml", "width=24", "warm=auto"]
+
+
+def test_options_of_sizes_and_widths_are_shown(folder: Path) -> None:
+    (folder / "darkroom.toml").write_text(
+        'widths = [640, 320]\n[sizes.s]\nwidth = 24\nheight = 9\nfit = "pad"\nenlarge = false\n'
+        'background = "#102030"\ngrayscale = true\nblur = 2\n'
+    )
+
+    lines = [line.split() for line in CliRunner().invoke(app, ["config"]).stdout.splitlines()]
+
+    options = ["fit=pad", "enlarge=false", "background=#102030", "grayscale=true", "blur=2.0", "warm=auto"]
+    assert ["sizes.s", "darkroom.toml", "width=24", "height=9", *options] in lines
+    assert ["widths", "darkroom.toml", "320,", "640"] in lines
 
 
 def test_misspelt_variable_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

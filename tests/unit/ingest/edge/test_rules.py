@@ -10,11 +10,12 @@ from ingest.edge import rules
 from ingest.uploads.multipart import MAX_OTHER_BYTES
 from proxy.model import Fit, Format, Size, Sizes
 
-SIZES = Sizes(*(Size(name, 10, 10, Fit.COVER) for name in ("card", "card-2", "x")))
+SIZES = Sizes(*(Size(name, 10, 10, Fit.COVER) for name in ("card", "card-2", "x", "w32", "w320")))
 UPLOAD = str(uuid4())
 NAMES = [
     *(f"{name}{at}.{format}" for name in SIZES for at in ("", "@2x", "@3x") for format in Format),
     *("card@1x.jpg", "card@4x.jpg", "card-.jpg", "car.jpg", "card-22.jpg", "xx.jpg", "card.gif", "card", "small.jpg"),
+    *("w3.jpg", "w3200.jpg", "w320@1x.jpg"),
     *("card.jpgx", ".jpg", "card..jpg", "CARD.jpg", "card@2x@2x.jpg", "card.jpg.jpg"),
 ]
 

@@ -1,6 +1,7 @@
 """EXIF orientation: every rendering is upright."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from PIL import Image
@@ -17,11 +18,12 @@ UNLIKE = 20  # dB: the similarity of a photograph to itself, turned wrongly
 PASS_ORDER = 50  # dB: a sideways file is scaled vertically first, and each pass rounds and clips
 
 SQUARE, WIDE, INSIDE = target(150, 150), target(240, 100), target(200, 200, fit=Fit.INSIDE)
+PAD, KEPT = target(240, 100, fit=Fit.PAD), replace(target(600, 200), enlarge=False)
 UPRIGHT = photograph("coffee.png")
 
 
 @pytest.mark.promise("A10")
-@pytest.mark.parametrize("wanted", [SQUARE, WIDE, INSIDE], ids=["square", "wide", "inside"])
+@pytest.mark.parametrize("wanted", [SQUARE, WIDE, INSIDE, PAD], ids=["square", "wide", "inside", "pad"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_all_eight_orientations_are_rendered_upright(orientation: int, wanted: Target) -> None:
     upright = picture(oriented(UPRIGHT, 1), wanted)
@@ -40,10 +42,10 @@ def test_wrong_turn_is_not_similar_to_upright(transpose: Image.Transpose) -> Non
 
 
 @pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("wide", [target(120, 50), PAD, KEPT], ids=["cover", "pad", "kept"])
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_orientation_in_png_and_webp_is_applied(orientation: int, format: str) -> None:
-    wide = target(120, 50)
+def test_orientation_in_png_and_webp_is_applied(orientation: int, format: str, wide: Target) -> None:
     upright = UPRIGHT.resize((150, 100))
 
     assert psnr(picture(oriented(upright, orientation, format), wide), picture(png(upright), wide)) > PASS_ORDER

@@ -44,8 +44,13 @@ MIXED = [
     target(600, None, fit=Fit.INSIDE),
     target(800, 800, Format.WEBP),
     target(900, 900, Format.JPG),
+    target(150, 150, Format.WEBP, fit=Fit.PAD),
+    target(150, 150, Format.WEBP, fit=Fit.PAD, background="#204060"),
+    replace(target(150, 150), enlarge=False, grayscale=True),
+    replace(target(150, 150), blur=3.0),
+    replace(target(150, 150), sharpen=0.5),
 ]
-"""Every format, fit and shape, and two decodes."""
+"""Every format, fit, shape and effect, and two decodes."""
 
 EDGES = {"left": "#ff0000", "right": "#00ff00", "top": "#0000ff", "bottom": "#ffff00"}
 

@@ -83,6 +83,58 @@ def test_thinnest_image_keeps_one_pixel() -> None:
     assert (placement.width, placement.height) == (20, 1)
 
 
+@given(source=st.tuples(sides, sides), box=st.tuples(box_sides, box_sides), enlarge=st.booleans())
+def test_pad_has_its_exact_sides_and_the_whole_undistorted_image(
+    source: tuple[int, int], box: tuple[int, int], enlarge: bool
+) -> None:
+    placement = place(source, *box, Fit.PAD, enlarge=enlarge)
+
+    assert (placement.width, placement.height) == box
+    assert placement.box == (0, 0, *source)
+    inside = place(source, *box, Fit.INSIDE).scaled
+    if inside == source and enlarge:  # one side touches, the other one follows within a pixel
+        scale = min(box[0] / source[0], box[1] / source[1])
+        assert placement.scaled == pytest.approx((source[0] * scale, source[1] * scale), abs=1)
+    else:
+        assert placement.scaled == inside
+
+
+@given(source=st.tuples(sides, sides), box=st.tuples(box_sides, box_sides))
+def test_cover_without_enlarge_keeps_the_aspect_ratio_and_the_pixels(
+    source: tuple[int, int], box: tuple[int, int]
+) -> None:
+    placement, enlarged = place(source, *box, Fit.COVER, enlarge=False), place(source, *box, Fit.COVER)
+
+    if source[0] >= box[0] and source[1] >= box[1]:
+        assert placement == enlarged
+        return
+    left, top, right, bottom = placement.box
+    assert all(isinstance(side, int) for side in placement.box)
+    assert (right - left, bottom - top) == (placement.width, placement.height) == placement.scaled
+    assert 0 <= left <= right <= source[0]
+    assert 0 <= top <= bottom <= source[1]
+    assert placement.box == pytest.approx(enlarged.box, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("box", "fit", "sides", "scaled"),
+    [
+        ((400, 300), Fit.COVER, (133, 100), (133, 100)),
+        ((1200, 100), Fit.COVER, (200, 17), (200, 17)),
+        ((150, 100), Fit.COVER, (150, 100), (150, 100)),
+        ((400, 300), Fit.PAD, (400, 300), (200, 100)),
+        ((100, 300), Fit.PAD, (100, 300), (100, 50)),
+    ],
+)
+def test_small_source_is_not_enlarged(
+    box: tuple[int, int], fit: Fit, sides: tuple[int, int], scaled: tuple[int, int]
+) -> None:
+    placement = place((200, 100), *box, fit, enlarge=False)
+
+    assert (placement.width, placement.height) == sides
+    assert placement.scaled == scaled
+
+
 @pytest.mark.parametrize(
     ("width", "height", "tier"),
     [

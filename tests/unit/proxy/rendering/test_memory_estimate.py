@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -12,9 +13,20 @@ from benchmarks.memory import DECODERS, LIBVIPS, ORIGINALS, at_random, compare
 from proxy.imaging.header import Header
 from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import decode
+from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.rendering import memory_estimate
-from proxy.rendering.memory_estimate import BASE, NUMPY, PILLOW, SEARCHED, decoded_size, estimate, untouched_bytes
+from proxy.rendering.memory_estimate import (
+    BASE,
+    EFFECTS,
+    NUMPY,
+    PILLOW,
+    SEARCHED,
+    decoded_size,
+    estimate,
+    untouched_bytes,
+)
+from tests.camera import oriented
 from tests.conftest import reads
 from tests.pictures import jpeg
 from tests.unit.proxy.imaging.reference import on_disk, target
@@ -81,6 +93,20 @@ async def test_quality_search_needs_less_than_its_estimate(tmp_path: Path, forma
     assert 40 * MB < used < estimated
 
 
+@pytest.mark.slow
+@reads("/proc/self/clear_refs")
+@pytest.mark.parametrize("effects", [{"blur": 9.0}, {"sharpen": 0.5}, {"fit": Fit.PAD}])
+async def test_effects_need_less_than_their_estimate(tmp_path: Path, effects: dict[str, Any]) -> None:
+    path = tmp_path / "original"
+    image = Image.linear_gradient("L").resize((300, 300)).convert("RGBA")
+    image.putalpha(image.getchannel("R"))
+    path.write_bytes(oriented(image, 6, "PNG"))
+
+    estimated, used = await compare(path, [replace(target(2400, 2400, Format.JPG), **effects)], LIBVIPS)
+
+    assert 20 * MB < used < estimated
+
+
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(
     ("count", "side"), [pytest.param(4, 1000, marks=pytest.mark.slow), pytest.param(60, 3000, marks=pytest.mark.long)]
@@ -128,6 +154,23 @@ def test_quality_search_needs_its_planes_and_only_the_middle_of_a_large_variant(
 
     assert more(800) == pytest.approx(NUMPY + SEARCHED * 800 * 800, rel=0.2)
     assert more(1600) == more(3200) < more(800)
+
+
+def test_padded_variant_needs_the_memory_of_its_canvas() -> None:
+    def of(fit: Fit) -> float:
+        return estimate(Header("jpeg", 4000, 100), 0, [target(1600, 1600, fit=fit)], by_vips=True)
+
+    assert of(Fit.PAD) > EFFECTS * 1600 * 1600 > 2 * of(Fit.INSIDE)
+
+
+@pytest.mark.parametrize("effect", [{"blur": 9.0}, {"sharpen": 0.5}, {"fit": Fit.PAD}])
+def test_blurred_sharpened_and_padded_variants_need_copies(effect: dict[str, Any]) -> None:
+    def of(wanted: Target) -> int:
+        return estimate(Header("jpeg", 2000, 2000), 0, [wanted], by_vips=True)
+
+    plain = target(1600, 1600)
+
+    assert of(replace(plain, **effect)) - of(plain) == (EFFECTS - 15) * 1600 * 1600
 
 
 def test_untouched_bytes_are_counted_for_webp_only() -> None:

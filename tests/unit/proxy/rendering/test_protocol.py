@@ -25,6 +25,8 @@ TARGETS = [
     target(None, 800, Format.AVIF, fit=Fit.INSIDE, background="#204060"),
     target(2400, 2400, Format.WEBP),
     replace(target(400, 400, Format.JPG), score=80.5),
+    replace(target(400, 400, fit=Fit.PAD), enlarge=False, grayscale=True, blur=0.75),
+    replace(target(400, 400), sharpen=0.5),
 ]
 
 
@@ -34,7 +36,7 @@ def test_render_request_survives_the_round_trip() -> None:
     assert Limits(**message["limits"]) == LIMITS
     assert message["memory"] == 5
     assert parse_targets(message) == TARGETS
-    assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * 5
+    assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * len(TARGETS)
 
 
 def test_inspect_request_has_no_targets_and_no_path() -> None:

@@ -194,6 +194,7 @@ SQUARE, OPEN = target(100, 100), target(200, None, fit=Fit.INSIDE)
         (SQUARE, 100 * MB, 8 * 100 * 100 + 65536),
         (replace(SQUARE, keep_exif=True), 100 * MB, 8 * 100 * 100 + 65536 + 5000),
         (OPEN, 100 * MB, 8 * 200 * 1000 + 65536),
+        (replace(SQUARE, fit=Fit.PAD, enlarge=False, sharpen=5.0), 100 * MB, 8 * 100 * 100 + 65536),
         (target(10_000, 10_000), 100 * MB, 100 * MB + KEPT),
     ],
 )

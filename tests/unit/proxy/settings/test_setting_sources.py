@@ -26,7 +26,7 @@ class TestFiles:
         assert read_sources().origins == {"redis_url": "REDIS_URL_FILE"}
 
     @pytest.mark.parametrize(
-        "name", sorted(Settings.model_fields.keys() - {"quality", "size_tables", "darkroom_config"})
+        "name", sorted(Settings.model_fields.keys() - {"quality", "size_tables", "widths", "darkroom_config"})
     )
     def test_every_setting_may_be_in_a_file(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         Path("value").write_text("x\n")

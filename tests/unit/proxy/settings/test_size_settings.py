@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from proxy import system
-from proxy.model import Fit, Format, Size
+from proxy.model import Fit, Format, Size, Variant
 from proxy.settings import SettingsError, load_settings
 from tests.unit.proxy.settings.toml_file import mistakes, toml
 
@@ -32,9 +32,20 @@ class TestSizes:
             ('width = 30\nfit = "inside"', Size("x", 30, None, Fit.INSIDE)),
             ("width = 1\nheight = 5000", Size("x", 1, 5000, Fit.COVER)),
             ('width = 30\nquality = "auto"', Size("x", 30, None, Fit.INSIDE, auto_quality=True)),
+            ('width = 3\nheight = 2\nfit = "pad"', Size("x", 3, 2, Fit.PAD)),
+            ("width = 3\nheight = 2\nenlarge = false", Size("x", 3, 2, Fit.COVER, enlarge=False)),
+            ("width = 3\nheight = 2\nenlarge = true", Size("x", 3, 2, Fit.COVER)),
+            ("width = 3\nenlarge = false", Size("x", 3, None, Fit.INSIDE)),
+            ('width = 3\nbackground = "#00fF00"', Size("x", 3, None, Fit.INSIDE, background="#00fF00")),
+            ("width = 3\ngrayscale = true", Size("x", 3, None, Fit.INSIDE, grayscale=True)),
+            ("width = 3\nblur = 0.3", Size("x", 3, None, Fit.INSIDE, blur=0.3)),
+            ("width = 3\nblur = 250", Size("x", 3, None, Fit.INSIDE, blur=250)),
+            ("width = 3\nsharpen = true", Size("x", 3, None, Fit.INSIDE, sharpen=0.5)),
+            ("width = 3\nsharpen = 1", Size("x", 3, None, Fit.INSIDE, sharpen=1)),
+            ("width = 3\nsharpen = false\ngrayscale = false\nblur = 2", Size("x", 3, None, Fit.INSIDE, blur=2)),
         ],
     )
-    def test_fit_defaults_to_cover_with_both_sides_and_to_inside_otherwise(self, table: str, size: Size) -> None:
+    def test_options_and_their_defaults(self, table: str, size: Size) -> None:
         toml(f"[sizes.x]\n{table}")
 
         assert load_settings().sizes["x"] == size
@@ -91,7 +102,22 @@ class TestSizes:
             ('fit = "inside"', "sizes.x", "give a width, a height or both"),
             ('width = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
             ('height = 3\nfit = "cover"', "sizes.x", 'fit = "cover" needs both a width and a height'),
-            ('width = 3\nfit = "contain"', "sizes.x.fit", "'cover' or 'inside'"),
+            ('width = 3\nfit = "contain"', "sizes.x.fit", "give 'cover', 'inside' or 'pad'"),
+            ('width = 3\nfit = "pad"', "sizes.x", 'fit = "pad" needs both a width and a height'),
+            ("width = 3\nenlarge = true", "sizes.x", "never enlarged: remove enlarge"),
+            ('width = 3\nheight = 3\nfit = "inside"\nenlarge = true', "sizes.x", "never enlarged: remove enlarge"),
+            ("width = 3\nenlarge = 1", "sizes.x.enlarge", "give true or false"),
+            ('width = 3\ngrayscale = "yes"', "sizes.x.grayscale", "give true or false"),
+            ('width = 3\nbackground = "white"', "sizes.x.background", "six hexadecimal digits, such as #ffffff"),
+            ("width = 3\nblur = 0.2", "sizes.x.blur", "give at least 0.3"),
+            ("width = 3\nblur = 251", "sizes.x.blur", "give at most 250"),
+            ("width = 3\nblur = true", "sizes.x.blur", "give a number"),
+            ("width = 3\nblur = nan", "sizes.x.blur", "give a number"),
+            ("width = 3\nsharpen = 0", "sizes.x.sharpen", "give true, false or a number from 0.1 to 5, not 0"),
+            ("width = 3\nsharpen = 5.5", "sizes.x.sharpen", "give true, false or a number from 0.1 to 5, not 5.5"),
+            ("width = 3\nsharpen = nan", "sizes.x.sharpen", "give true, false or a number from 0.1 to 5, not NaN"),
+            ('width = 3\nsharpen = "much"', "sizes.x.sharpen", 'a number from 0.1 to 5, not "much"'),
+            ("width = 3\nblur = 1\nsharpen = true", "sizes.x", "give either blur or sharpen, not both"),
             ("width = 0", "sizes.x.width", "give at least 1"),
             ("height = 5001", "sizes.x.height", "give at most 5000"),
             ("width = 1.5", "sizes.x.width", "give a whole number"),
@@ -148,6 +174,50 @@ class TestSizes:
         toml("[sizes]")
 
         assert mistakes() == ["sizes"]
+
+
+class TestWidths:
+    def test_widths_are_sizes_beside_the_others_in_ascending_order(self) -> None:
+        toml("widths = [640, 320]\n[sizes.card]\nwidth = 30\nheight = 20")
+
+        sizes = load_settings().sizes
+
+        assert list(sizes.values()) == [
+            Size("card", 30, 20, Fit.COVER), Size("w320", 320, None, Fit.INSIDE), Size("w640", 640, None, Fit.INSIDE)
+        ]  # fmt: skip
+        assert sizes.parse("w320@2x.webp") == Variant(sizes["w320"], Format.WEBP, 2)
+        assert sizes.parse("w321.webp") is None
+
+    def test_widths_keep_the_default_sizes_and_may_be_the_only_ones(self) -> None:
+        toml("widths = [320]")
+        assert list(load_settings().sizes) == ["small", "medium", "large", "w320"]
+
+        toml("widths = [320]\n[sizes]")
+        assert list(load_settings().sizes) == ["w320"]
+
+    @pytest.mark.parametrize(
+        ("text", "mistake"),
+        [
+            ("widths = [0]", "widths.0: give at least 1"),
+            ("widths = [320, 5001]", "widths.1: give at most 5000"),
+            ("widths = [1.5]", "widths.0: give a whole number"),
+            ("widths = [true]", "widths.0: give a whole number"),
+            ("widths = 320", "widths: give a list"),
+            ("[widths]\na = 1", "widths: give a list"),
+            ("widths = [320, 640, 320]", "widths: give each width once"),
+            (
+                "widths = [320, 640]\n[sizes.w640]\nwidth = 9",
+                "sizes: widths defines w640, too: rename the size, or remove the width",
+            ),
+        ],
+    )
+    def test_invalid_widths_are_one_mistake(self, text: str, mistake: str) -> None:
+        toml(text)
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings()
+
+        assert str(caught.value) == mistake
 
 
 class TestAutoQuality:
