@@ -1,6 +1,6 @@
 """Types of the API's JSON. `serializers.py` builds it; `openapi/` generates schemas and descriptions from the types."""
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
@@ -24,6 +24,14 @@ class Dimensions(TypedDict):
 
     width: Annotated[int, Field(ge=1)]
     height: Annotated[int, Field(ge=1)]
+
+
+@_described
+class DisplayedSize(Dimensions):
+    """The dimensions of an image in a size, in pixels."""
+
+    effects: NotRequired[list[str]]
+    """What makes it another image, such as `grayscale`, `blur 8` or `pad #ffffff`. Absent without effects."""
 
 
 @_described
@@ -61,10 +69,11 @@ class Accepted(TypedDict):
     status: JobStatus
     """The status of the warm-up. The URLs work in every status."""
     statusUrl: _Path
-    sizes: dict[str, Dimensions]
-    """The displayed dimensions of the image in each size."""
+    sizes: dict[str, DisplayedSize]
+    """The displayed dimensions of the image in each size that `urls` has."""
     urls: dict[str, dict[str, str]]
-    """URLs of the variants by size, then by format. They work at once."""
+    """URLs of the variants by size, then by format. They work at once. Of the sizes that only have the original's own
+    pixels, because they never enlarge it, the first is listed."""
     placeholder: Placeholder
     privacy: Privacy | None
     """Null for uploads that are older than this field."""

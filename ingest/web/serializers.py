@@ -1,14 +1,16 @@
 """Builds the API's JSON and the ready `<picture>` element."""
 
+from dataclasses import replace
+
 from darkroom import picture_html
 from ingest.catalog.repository import Page
 from ingest.records import Job, JobStatus, PrivateMetadata, Upload
 from ingest.web import schemas
 from ingest.web.placeholder import data_url
-from ingest.web.schemas import Accepted, Dimensions, Privacy, Status, UploadPage
+from ingest.web.schemas import Accepted, DisplayedSize, Privacy, Status, UploadPage
 from proxy.imaging.resize import place
 from proxy.keys import variant_path
-from proxy.model import Format, Size, Sizes, UploadId, Variant
+from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
 from proxy.settings import Settings
 
 
@@ -35,6 +37,7 @@ class Serializer:
         )
 
     def created(self, upload: Upload) -> Accepted:
+        sizes = self._offered_sizes(upload)
         return {
             "uploadId": upload.upload_id,
             "originalSize": upload.original_size,
@@ -42,8 +45,8 @@ class Serializer:
             "format": upload.format,
             "status": JobStatus.PENDING,
             "statusUrl": f"{self.upload_url(upload.upload_id)}/status",
-            "sizes": self._displayed_sizes(upload),
-            "urls": self._urls(upload.upload_id),
+            "sizes": {size.name: _dimensions(size, upload) for size in sizes},
+            "urls": {size.name: self._urls(upload.upload_id, size) for size in sizes},
             "placeholder": {
                 "thumbhash": upload.thumbhash,
                 "color": upload.color,
@@ -90,8 +93,8 @@ class Serializer:
         return f"{self._public_url}/images/{upload_id}"
 
     def largest_url(self, upload: Upload) -> str:
-        """Returns the URL of the widest size, as JPEG."""
-        size = max(self._sizes.values(), key=lambda size: displayed_size(size, upload)[0])
+        """Returns the URL of the widest size, as JPEG; of those without effects, if there are any."""
+        size = max(self._sizes.values(), key=lambda size: (not size.effects, displayed_size(size, upload)[0]))
         return self._url(upload.upload_id, Variant(size, Format.JPG))
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
@@ -101,16 +104,20 @@ class Serializer:
         kept = [] if self._strip_metadata else private.in_exif
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
-    def _displayed_sizes(self, upload: Upload) -> dict[str, Dimensions]:
-        """Returns the displayed dimensions of this image in each size."""
-        boxes = {name: displayed_size(size, upload) for name, size in self._sizes.items()}
-        return {name: {"width": width, "height": height} for name, (width, height) in boxes.items()}
+    def _offered_sizes(self, upload: Upload) -> list[Size]:
+        """Returns the sizes without those that only repeat the original's pixels, which an earlier size has already."""
+        offered, looks = [], set()
+        for size in self._sizes.values():
+            if size.is_never_enlarged and displayed_size(size, upload) == (upload.width, upload.height):
+                look = replace(size, name="", width=None, height=None, fit=Fit.INSIDE, enlarge=True, warm=None)
+                if look in looks:
+                    continue
+                looks.add(look)
+            offered.append(size)
+        return offered
 
-    def _urls(self, upload_id: UploadId) -> dict[str, dict[str, str]]:
-        return {
-            name: {format.value: self._url(upload_id, Variant(size, format)) for format in Format}
-            for name, size in self._sizes.items()
-        }
+    def _urls(self, upload_id: UploadId, size: Size) -> dict[str, str]:
+        return {format.value: self._url(upload_id, Variant(size, format)) for format in Format}
 
     def _url(self, upload_id: UploadId, variant: Variant) -> str:
         return self._base + variant_path(upload_id, variant)
@@ -120,3 +127,11 @@ def displayed_size(size: Size, upload: Upload) -> tuple[int, int]:
     """Returns width and height in pixels at which a size displays this image."""
     placement = place((upload.width, upload.height), size.width, size.height, size.fit, enlarge=size.enlarge)
     return placement.width, placement.height
+
+
+def _dimensions(size: Size, upload: Upload) -> DisplayedSize:
+    width, height = displayed_size(size, upload)
+    document: DisplayedSize = {"width": width, "height": height}
+    if size.effects:
+        document["effects"] = size.effects
+    return document

@@ -59,6 +59,17 @@ def image(html: str) -> dict[str, str | None]:
     return parse(html)[-1][1]
 
 
+def test_srcset_has_only_sizes_with_the_effects_of_the_chosen_one() -> None:
+    document = upload()
+    for name, width, effect in (("padded", 2000, "pad"), ("grey", 400, "grayscale")):
+        document["urls"][name] = {format: f"/{name}.{format}" for format in ("jpg", "png", "webp", "avif")}
+        document["sizes"][name] = {"width": width, "height": width, "effects": [effect]}
+
+    assert image(picture_html(document, size="small"))["srcset"] == "/small.jpg 150w, /large.jpg 800w"
+    assert image(picture_html(document, size="grey"))["srcset"] == "/grey.jpg 400w"
+    assert image(picture_html(document))["width"] == "1200"
+
+
 def test_size_by_default_is_the_widest_with_all_of_its_shape() -> None:
     attributes = image(picture_html(upload()))
 

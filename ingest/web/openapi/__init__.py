@@ -90,7 +90,7 @@ def _values(settings: Settings, *, variants: bool) -> Json:
 
 
 def _schemas(sizes: Sizes) -> Json:
-    """Schemas by name. `urls` has every format of every configured size."""
+    """Schemas by name. `urls` has every format of every size, but may lack sizes that never enlarge."""
     _, found = TypeAdapter.json_schemas(
         [(name, "serialization", TypeAdapter(each)) for name, each in _TYPES.items()],
         ref_template="#/components/schemas/{model}",
@@ -101,6 +101,7 @@ def _schemas(sizes: Sizes) -> Json:
             field.pop("title", None)  # such as "Uploadid"
     accepted = schemas["Accepted"]["properties"]
     accepted["urls"] |= _closed(dict.fromkeys(sizes, _closed({format: {"type": "string"} for format in Format})))
+    accepted["urls"]["required"] = [name for name, size in sizes.items() if not size.is_never_enlarged]
     schemas["Upload"]["properties"] |= accepted  # pydantic omits the docstrings of inherited fields
     return schemas
 

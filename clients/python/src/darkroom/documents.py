@@ -12,6 +12,12 @@ class Dimensions(TypedDict):
     height: int
 
 
+class DisplayedSize(Dimensions, total=False):
+    """Width and height in pixels. `effects`: what makes it another image, such as `grayscale`; absent without any."""
+
+    effects: list[str]
+
+
 class Placeholder(TypedDict):
     """A ThumbHash in base64, a colour as `#rrggbb`, and a preview: a `data:` URL, or None for transparent images."""
 
@@ -23,6 +29,6 @@ class Placeholder(TypedDict):
 class Upload(TypedDict):
     """An upload. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format."""
 
-    sizes: dict[str, Dimensions]
+    sizes: dict[str, DisplayedSize]
     urls: dict[str, dict[str, str]]
     placeholder: Placeholder

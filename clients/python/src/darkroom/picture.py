@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import Literal, get_args
 
-from darkroom.documents import Dimensions, Upload
+from darkroom.documents import DisplayedSize, Upload
 
 Loading = Literal["lazy", "eager"]
 _LOADING = get_args(Loading)
@@ -28,9 +28,9 @@ def picture_html(
     """Return a `<picture>` element for an upload, from the JSON of Darkroom's API. All values are escaped.
 
     `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
-    of `size`, by default the largest. Older browsers get JPEG, or PNG if the image is transparent. `placeholder` paints
-    the preview over its colour in a `style` attribute; turn it off if the page's Content-Security-Policy forbids inline
-    styles.
+    and the effects of `size`, by default the largest without effects. Older browsers get JPEG, or PNG if the image is
+    transparent. `placeholder` paints the preview over its colour in a `style` attribute; turn it off if the page's
+    Content-Security-Policy forbids inline styles.
     Raises ValueError if the upload has no such size, if it is not the API's JSON, or if `loading` is another word.
 
     >>> upload: Upload = {
@@ -53,7 +53,7 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
 
 def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading: Loading, placeholder: bool) -> str:
     boxes = upload["sizes"]
-    chosen = max(boxes, key=lambda name: boxes[name]["width"]) if size is None else size
+    chosen = max(boxes, key=lambda name: (not _effects(boxes[name]), boxes[name]["width"])) if size is None else size
     if chosen not in boxes:
         raise ValueError(f"the upload has the sizes {', '.join(boxes)}, not {chosen!r}")
     family = _of_same_shape(boxes, boxes[chosen])
@@ -71,12 +71,20 @@ def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading:
     )
 
 
-def _of_same_shape(boxes: dict[str, Dimensions], like: Dimensions) -> list[str]:
-    """Names of the sizes with this aspect ratio (up to rounding) by width; HTML allows each width only once."""
+def _effects(box: DisplayedSize) -> list[str]:
+    return box.get("effects", [])
+
+
+def _of_same_shape(boxes: dict[str, DisplayedSize], like: DisplayedSize) -> list[str]:
+    """Names of the sizes with this aspect ratio (up to rounding) and these effects by width.
+
+    HTML allows each width only once.
+    """
     same: dict[int, str] = {}
     for name, box in boxes.items():
         tolerance = max(box["width"], box["height"], like["width"], like["height"])
-        if abs(box["width"] * like["height"] - box["height"] * like["width"]) <= tolerance:
+        alike = abs(box["width"] * like["height"] - box["height"] * like["width"]) <= tolerance
+        if alike and _effects(box) == _effects(like):
             same[box["width"]] = name
     return [same[width] for width in sorted(same)]
 

@@ -4,13 +4,18 @@ from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 
 import pytest
+from PIL import Image as Picture
 
 from darkroom import picture_html
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
 from ingest.web.placeholder import data_url
 from ingest.web.serializers import Serializer, displayed_size
-from proxy.model import Fit, Size, Sizes, Variant
+from proxy.model import Fit, Format, Size, Sizes, Variant
+from proxy.recipe import Recipes
+from proxy.settings import Settings
+from tests.camera import oriented
 from tests.unit.ingest.examples import accepted
+from tests.unit.proxy.imaging.reference import decoded, rendered
 
 DEFAULT = Sizes(
     *(Size(name, side, side, Fit.COVER) for name, side in (("small", 150), ("medium", 400), ("large", 800)))
@@ -166,6 +171,90 @@ def test_displayed_size_has_the_aspect_ratio_of_its_fit(
     sides: tuple[int, int], size: Size, displayed: tuple[int, int]
 ) -> None:
     assert displayed_size(size, accepted(width=sides[0], height=sides[1])) == displayed
+
+
+@pytest.mark.parametrize("sides", [(640, 427), (120, 300), (103, 101)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_displayed_size_is_that_of_the_pixels(sides: tuple[int, int], orientation: int) -> None:
+    sizes = [
+        Size("x", *box, fit, enlarge=enlarge)
+        for fit in Fit
+        for box in ((200, 150), (99, 250))
+        for enlarge in (True, False)
+    ]
+    recipes, original = Recipes(Settings()), oriented(Picture.new("RGB", sides, "#204060"), orientation)
+
+    files = rendered(original, *(recipes.target(Variant(size, Format.PNG)) for size in sizes))
+
+    upload = accepted(width=sides[0], height=sides[1])
+    assert [decoded(file).size for file in files] == [displayed_size(size, upload) for size in sizes]
+
+
+class TestRepeatedPixels:
+    WIDTHS = Sizes(*(Size(f"w{width}", width, None, Fit.INSIDE) for width in (320, 640, 1280, 1920)))
+
+    @pytest.mark.parametrize(
+        ("width", "offered"),
+        [
+            (2000, ["w320", "w640", "w1280", "w1920"]),
+            (1280, ["w320", "w640", "w1280"]),
+            (800, ["w320", "w640", "w1280"]),
+            (640, ["w320", "w640"]),
+            (200, ["w320"]),
+        ],
+    )
+    def test_only_the_first_size_with_the_originals_pixels_is_offered(self, width: int, offered: list[str]) -> None:
+        document = Serializer(self.WIDTHS, "").created(accepted(width=width, height=100))
+
+        assert [*document["urls"]] == [*document["sizes"]] == offered
+        assert names(picture_of(self.WIDTHS, width=width, height=100)) == offered
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            Size("other", 900, None, Fit.INSIDE, grayscale=True),
+            Size("other", 900, None, Fit.INSIDE, sharpen=0.5),
+            Size("other", 900, None, Fit.INSIDE, auto_quality=True),
+            Size("other", 900, 900, Fit.PAD, enlarge=False),
+            Size("other", 640, 427, Fit.COVER),
+        ],
+        ids=str,
+    )
+    def test_size_with_other_pixels_or_always_of_its_sides_is_offered(self, other: Size) -> None:
+        sizes = Sizes(Size("page", 800, None, Fit.INSIDE), other)
+
+        assert [*Serializer(sizes, "").created(IMAGE)["urls"]] == ["page", "other"]
+
+    def test_cover_that_does_not_enlarge_may_repeat_pixels(self) -> None:
+        sizes = Sizes(*(Size(f"s{side}", side, side, Fit.COVER, enlarge=False) for side in (100, 400, 800)))
+
+        assert [*Serializer(sizes, "").created(accepted(width=300, height=300))["urls"]] == ["s100", "s400"]
+
+
+class TestEffects:
+    SIZES = Sizes(
+        *(Size(f"w{width}", width, None, Fit.INSIDE) for width in (100, 200)),
+        Size("grey", 300, None, Fit.INSIDE, grayscale=True),
+        Size("padded", 600, 400, Fit.PAD, background="#102030", blur=8),
+    )
+
+    def test_sizes_name_their_effects(self) -> None:
+        sizes = Serializer(self.SIZES, "").created(accepted(width=600, height=400))["sizes"]
+
+        assert sizes == {
+            "w100": {"width": 100, "height": 67},
+            "w200": {"width": 200, "height": 133},
+            "grey": {"width": 300, "height": 200, "effects": ["grayscale"]},
+            "padded": {"width": 600, "height": 400, "effects": ["pad #102030", "blur 8"]},
+        }
+
+    def test_picture_and_largest_url_have_no_effects_if_there_are_plain_sizes(self) -> None:
+        upload = accepted(width=600, height=400)
+
+        assert names(picture_of(self.SIZES, width=600, height=400)) == ["w100", "w200"]
+        assert Serializer(self.SIZES, "").largest_url(upload).endswith("/w200.jpg")
+        only = Serializer(Sizes(self.SIZES["grey"], self.SIZES["padded"]), "")
+        assert only.largest_url(upload).endswith("/padded.jpg")
 
 
 def test_status_has_measured_quality_and_score() -> None:
