@@ -178,7 +178,7 @@ async def prepare_start(settings: Settings) -> None:
             raise
         except (Unavailable, TimeoutError) as error:
             log.warning(
-                "installation not verified, retry before the first write",
+                "database and object store not compared, retry before the first write",
                 error=str(error) or "no answer in time",
             )
         if settings.database_url is None:

@@ -26,8 +26,8 @@ def gc(
     and rows without originals. Skips everything younger than an hour, so it is safe while the service runs. darkroom
     trash lists what it moved; after TRASH_DAYS there, it is deleted.
 
-    Does nothing and exits with 1 if more than GC_MAX_SHARE of the originals have no rows, or of the rows no originals,
-    which usually means that the database or the object store is not the right one.
+    Does nothing and exits with 1 if more than GC_MAX_SHARE of the originals have no row, or more than that share of the
+    rows have no original, which usually means that the database or the object store is not the right one.
     """
     settings = load()
     from ingest.maintenance.gc_run import collect_garbage

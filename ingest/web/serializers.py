@@ -105,7 +105,7 @@ class Serializer:
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
     def _offered_sizes(self, upload: Upload) -> list[Size]:
-        """Returns the sizes without those that only repeat the original's pixels, which an earlier size has already."""
+        """Leaves out each size that only repeats the whole original as an earlier size with the same look does."""
         offered, looks = [], set()
         for size in self._sizes.values():
             if size.is_never_enlarged and displayed_size(size, upload) == (upload.width, upload.height):

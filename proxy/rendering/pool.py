@@ -89,7 +89,7 @@ class RenderPool:
             await self.close()
             raise
         if self._sandbox == "auto" and not all("seccomp" in worker.locks for worker in self._idle):
-            log.warning("render processes are not locked", reason="no seccomp on this system; see RENDER_SANDBOX")
+            log.warning("render processes run without sandbox", reason="no seccomp on this system; see RENDER_SANDBOX")
 
     async def close(self) -> None:
         """Stops all workers, busy ones too, and waits for their end."""

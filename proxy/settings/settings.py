@@ -75,7 +75,8 @@ class Settings(StoreSettings):
         (),
         validate_default=True,
         description="Comma-separated keys, `NAME:SCOPES:SECRET` or secrets alone, of at least 16 characters; without "
-        "keys, the server binds to loopback only and accepts no other `Host` but that of `PUBLIC_URL`",
+        "keys, the server binds to loopback only and accepts only `localhost`, loopback addresses and the host of "
+        "`PUBLIC_URL` as `Host`",
     )
 
     max_upload_mb: int = Field(

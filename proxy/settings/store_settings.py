@@ -32,7 +32,9 @@ class StoreSettings(BaseModel):
         description="Begins every key, for a bucket shared with others, such as `darkroom/`",
     )
     s3_addressing: Literal["path", "virtual"] | None = Field(
-        None, description="`virtual`: the bucket is part of the host name; by default so on AWS alone"
+        None,
+        description="`virtual`: the bucket is part of the host name (default on AWS); `path`: of the path (default "
+        "elsewhere)",
     )
     s3_sse: Annotated[str, _ENCRYPTION] | None = Field(
         None,

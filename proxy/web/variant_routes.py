@@ -222,7 +222,7 @@ def _cached_head(encoded: EncodedVariant, variant: Variant) -> list[tuple[bytes,
 
 @lru_cache(_MAX_CACHED)
 def _build_head(etag: str, modified: datetime, cache_tag: str, name: str, size: int) -> list[tuple[bytes, bytes]]:
-    """All headers of a memory cache hit. Takes values, so that this cache does not keep the bytes alive."""
+    """All headers of a memory cache hit. Takes plain values, so that `lru_cache` keeps no bytes alive."""
     headers = _identity_headers(etag, modified, cache_tag) | _safety_headers(name) | CROSS_ORIGIN_HEADERS
     headers |= {
         "Cache-Status": CACHE_STATUS[Tier.MEMORY],
