@@ -117,7 +117,7 @@ async def test_missing_lock_is_reported_unless_it_is_off(
     await render_pool.start()
     await render_pool.close()
 
-    assert capsys.readouterr().out.count("render processes are not locked") == warnings
+    assert capsys.readouterr().out.count("render processes run without sandbox") == warnings
 
 
 def test_locks_report_failure_on_systems_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
