@@ -21,7 +21,7 @@ from proxy.imaging.target import Measured, Target
 from proxy.rendering import protocol
 from proxy.rendering import worker_answers as answers
 from proxy.rendering.printed_lines import log_printed
-from proxy.rendering.worker_process import StartedProcess, start_process
+from proxy.rendering.worker_process import StartedProcess, start_process, uninterrupted
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes 0.1, but a starved machine may need far longer
 _EXIT_TIMEOUT = 1.0  # seconds
@@ -176,19 +176,19 @@ class RenderWorker:
         return "recycled" if self.is_idle else "abandoned"
 
     async def stop(self) -> None:
-        """Kills the process and returns when it has ended and its last words are logged."""
-        try:
-            if self.has_died:  # a signal now would hide the reason of its death
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_EXIT_TIMEOUT):
-                        await self._process.wait()
-            self.kill()
-            await self._process.wait()
-            await asyncio.wait([self._log], timeout=_EXIT_TIMEOUT)
-        finally:  # also if the caller is cancelled
-            self.kill()
-            self._log.cancel()
-            self._output.close()
+        """Kills the process and returns when it has ended and its output is logged, also if cancelled meanwhile."""
+        await uninterrupted(self._stop())
+
+    async def _stop(self) -> None:
+        if self.has_died:  # a signal now would hide the reason of its death
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EXIT_TIMEOUT):
+                    await self._process.wait()
+        self.kill()
+        await self._process.wait()
+        await asyncio.wait([self._log], timeout=_EXIT_TIMEOUT)
+        self._log.cancel()
+        self._output.close()
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):

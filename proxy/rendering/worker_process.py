@@ -3,8 +3,10 @@
 import asyncio
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from proxy.errors import RenderFailed
 from proxy.rendering import memory_limits
@@ -24,8 +26,39 @@ class StartedProcess:
     output: Stream
 
 
+async def uninterrupted(work: Coroutine[Any, Any, None]) -> None:
+    """Runs `work` to its end, also while the caller is cancelled; then raises CancelledError. `work` needs a bound."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        raise
+
+
 async def start_process(arguments: Sequence[str]) -> StartedProcess:
-    """Starts Python with these arguments. Raises RenderFailed."""
+    """Starts Python with these arguments. Raises RenderFailed. A caller that is cancelled leaves no process behind."""
+    starting = asyncio.create_task(_start(arguments))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await uninterrupted(_abandon(starting))
+        raise
+
+
+async def _abandon(starting: "asyncio.Task[StartedProcess]") -> None:
+    with suppress(RenderFailed):
+        started = await starting
+        with suppress(ProcessLookupError):
+            started.process.kill()
+        started.answers[1].close()
+        started.output[1].close()
+        await started.process.wait()
+
+
+async def _start(arguments: Sequence[str]) -> StartedProcess:
     connection, theirs = socket.socketpair()
     printed, their_output = socket.socketpair()
     with theirs, their_output:
@@ -38,19 +71,12 @@ async def start_process(arguments: Sequence[str]) -> StartedProcess:
                 stderr=their_output.fileno(),
                 env=memory_limits.ENVIRONMENT,
             )
-        except BaseException as error:
+        except OSError as error:
             connection.close()
             printed.close()
-            if isinstance(error, OSError):
-                raise RenderFailed("No render worker could be started. Try again.") from error
-            raise
+            raise RenderFailed("No render worker could be started. Try again.") from error
     connection.setblocking(False)
     printed.setblocking(False)
     stream = await asyncio.open_unix_connection(sock=connection, limit=answers.MAX_LINE)
-    try:
-        output = await asyncio.open_unix_connection(sock=printed, limit=READ_BYTES)
-    except BaseException:  # the caller is cancelled
-        stream[1].close()
-        process.kill()
-        raise
+    output = await asyncio.open_unix_connection(sock=printed, limit=READ_BYTES)
     return StartedProcess(process, connection, stream, output)
