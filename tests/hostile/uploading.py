@@ -32,6 +32,7 @@ FORMATS = {
     "avif": ("AVIF", "image/avif"),
 }
 ALLOWED_INFO = {
+    "transparency",  # of a palette: pixels
     "jfif",
     "jfif_version",
     "jfif_unit",
