@@ -1,17 +1,14 @@
 """Warm-ups whose attempts fail. In virtual time, because retries wait up to half a minute."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
 
-from ingest.ingest_errors import CatalogUnavailable
-from ingest.jobs.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp, waiting_variants
-from ingest.records import JobStatus, Upload, VariantState, WarmedVariant
+from ingest.records import JobStatus, VariantState
 from proxy.errors import (
     DerivationTimeout,
     Overloaded,
@@ -22,142 +19,12 @@ from proxy.errors import (
     Undecodable,
     UnknownUpload,
 )
-from proxy.model import Fit, Format, Size, Sizes
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import ScriptedVariantService
-from tests.unit.ingest.repositories import MemoryRepository
+from tests.unit.ingest.jobs.warm_up_outcome import STANDARD, Outcome
 from tests.unit.ingest.tasks import at_once, cancel_and_wait
-from tests.virtual_time import VirtualTimeLoop
 
-STANDARD = SIZES.variants  # of an upload of which no alpha is recorded
-OPAQUE = SIZES.standard(alpha=False)
 PASSING = [StoreUnavailable("s"), Overloaded("o"), RenderFailed("r"), DerivationTimeout("d")]
-
-
-class Outcome:
-    """Runs one warm-up of a new upload and keeps everything observable."""
-
-    def __init__(
-        self,
-        variant_service: ScriptedVariantService,
-        *,
-        upload: Upload | None = None,
-        sizes: Sizes = SIZES,
-        **failures: int,
-    ) -> None:
-        self.upload: Upload = upload or accepted()
-        self.sizes = sizes
-        self.variant_service = variant_service
-        self.repository = MemoryRepository(self.upload)
-        self.repository.failures.update(failures)
-        self.ended: JobStatus | None = None
-        self.waited = 0.0
-
-    def run(self, *, force: bool = False) -> "Outcome":
-        at_once(self._run(force=force))
-        return self
-
-    async def _run(self, *, force: bool = False) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualTimeLoop)
-        warmup = WarmUp(self.repository, self.variant_service, self.sizes)
-        self.ended = await deliver(warmup.run, self.upload.upload_id, force=force)
-        self.waited = loop.skipped
-
-    @property
-    def job(self) -> tuple[JobStatus, int, str | None]:
-        upload_id = self.upload.upload_id
-        return self.repository.status[upload_id], self.repository.progress[upload_id], self.repository.errors[upload_id]
-
-    @property
-    def variants(self) -> dict[str, WarmedVariant]:
-        return self.repository.uploads[self.upload.upload_id].variants
-
-    @property
-    def states(self) -> list[VariantState]:
-        return [self.variants[variant.name].state for variant in STANDARD]
-
-    @property
-    def milliseconds(self) -> list[float | None]:
-        return [self.variants[variant.name].milliseconds for variant in STANDARD]
-
-
-def test_time_is_recorded_in_milliseconds() -> None:
-    outcome = Outcome(ScriptedVariantService()).run()
-
-    assert outcome.milliseconds == [250.0] * len(STANDARD)
-    assert outcome.repository.recorded == [12, 25, 37, 50, 62, 75, 87, 100]
-
-
-@pytest.mark.parametrize("force", [False, True])
-def test_warm_up_without_standard_variants_completes(force: bool) -> None:
-    outcome = Outcome(ScriptedVariantService(), sizes=Sizes(Size("tiny", 24, 24, Fit.COVER, warm=())))
-
-    outcome.run(force=force)
-
-    assert outcome.job == (JobStatus.COMPLETE, 100, None)
-    assert outcome.variants == {}
-    assert outcome.variant_service.stored == set()
-
-
-class TestJobOfAnotherVersionOrOtherSettings:
-    """Its row lists every variant. The JPEGs and the first PNG are stored; two thirds are recorded as done."""
-
-    STORED = (*(variant for variant in STANDARD if variant.format is Format.JPG), STANDARD[1])
-
-    def outcome(self, *script: Exception, sizes: Sizes = SIZES) -> Outcome:
-        upload = accepted(format="png", alpha=False)
-        variants = waiting_variants(upload.upload_id, STANDARD)
-        for number, variant in enumerate(self.STORED):
-            known = variants[variant.name]
-            variants[variant.name] = replace(known, state=VariantState.STORED, bytes=1000 + number, milliseconds=3.5)
-        outcome = Outcome(
-            ScriptedVariantService(*script, after=3), upload=replace(upload, variants=variants), sizes=sizes
-        )
-        outcome.variant_service.stored = set(self.STORED)
-        outcome.repository.progress[upload.upload_id] = 66
-        return outcome
-
-    def test_resumed_job_derives_standard_variants_and_keeps_stored_ones(self) -> None:
-        outcome = self.outcome().run()
-
-        assert outcome.job == (JobStatus.COMPLETE, 100, None)
-        assert outcome.variant_service.stored == {*OPAQUE, STANDARD[1]}
-        assert set(outcome.variants) == {*(variant.name for variant in OPAQUE), "tiny.png"}
-        assert {known.state for known in outcome.variants.values()} == {VariantState.STORED}
-        assert outcome.repository.recorded == [66, 66, 66, 83, 100]
-
-    def test_resumed_job_that_fails_removes_all_that_it_stored(self) -> None:
-        outcome = self.outcome(Undecodable("Export it again.")).run()
-
-        assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
-        assert set(outcome.variant_service.deleted) == {*OPAQUE[:3], *self.STORED}
-        assert set(outcome.variants) == {variant.name for variant in OPAQUE}
-        assert {known.state for known in outcome.variants.values()} == {VariantState.WAITING}
-
-    def test_repeated_job_that_fails_removes_only_what_it_made(self) -> None:
-        outcome = self.outcome(Undecodable("Export it again."))
-        outcome.repository.status[outcome.upload.upload_id] = JobStatus.COMPLETE
-
-        outcome.run(force=True)
-
-        assert outcome.variant_service.deleted == [OPAQUE[1], OPAQUE[2]]
-        stored = {name for name, known in outcome.variants.items() if known.state is VariantState.STORED}
-        assert stored == {variant.name for variant in self.STORED}
-        assert set(outcome.variants) == {*(variant.name for variant in OPAQUE), "tiny.png"}
-
-    def test_variants_of_a_removed_size_are_forgotten(self) -> None:
-        outcome = self.outcome(sizes=Sizes(SIZES["small"])).run()
-
-        assert outcome.job == (JobStatus.COMPLETE, 100, None)
-        assert set(outcome.variants) == {"small.jpg", "small.webp", "small.avif"}
-
-    def test_job_completes_if_no_variant_is_standard_any_more(self) -> None:
-        outcome = self.outcome(sizes=Sizes(*(replace(size, warm=()) for size in SIZES.values()))).run()
-
-        assert outcome.job == (JobStatus.COMPLETE, 100, None)
-        assert set(outcome.variants) == {variant.name for variant in self.STORED}
-        assert outcome.variant_service.deleted == []
 
 
 class TestWhatMayPass:
@@ -280,56 +147,3 @@ class TestWhatWillNotPass:
         assert "hunter2" not in sentence
         assert outcome.variant_service.deleted == list(STANDARD[:2])
         assert outcome.states == [VariantState.WAITING] * len(STANDARD)
-
-
-class TestTheDatabaseIsAway:
-    @pytest.mark.parametrize("method", ["find", "advance"])
-    def test_outage_before_claim_leaves_job_pending(self, method: str) -> None:
-        outcome = Outcome(ScriptedVariantService(), **{method: 1})
-
-        with pytest.raises(CatalogUnavailable):
-            outcome.run()
-
-        assert outcome.job == (JobStatus.PENDING, 0, None)
-        assert outcome.variant_service.attempts == 0
-
-    def test_outage_while_recording_waits_without_deriving_twice(self, slept: list[float]) -> None:
-        with capture_logs() as logs:
-            outcome = Outcome(ScriptedVariantService(), record=100).run()
-
-        assert slept == [1] * 100
-        assert [line["retry_in"] for line in logs if line["event"] == "job update failed"] == slept
-        assert outcome.job == (JobStatus.COMPLETE, 100, None)
-        assert outcome.variant_service.attempts == 1
-        assert outcome.states == [VariantState.STORED] * len(STANDARD)
-
-    def test_outage_at_the_end_waits(self) -> None:
-        self.ends_after_failures(lambda outcome: outcome.repository.failures.update(advance=50))
-
-    def ends_after_failures(self, during: Callable[[Outcome], object]) -> None:
-        outcome = Outcome(ScriptedVariantService(during=lambda: during(outcome)))
-        outcome.run()
-
-        assert outcome.job == (JobStatus.COMPLETE, 100, None)
-        assert outcome.repository.failures["advance"] == 0
-        assert 25 <= outcome.waited <= 100
-
-    def test_outage_while_failing_keeps_the_message(self) -> None:
-        outcome = Outcome(ScriptedVariantService(Undecodable("Export it again.")))
-        outcome.variant_service._during = lambda: outcome.repository.failures.update(advance=20, record=20)
-        outcome.run()
-
-        assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
-
-    def test_stopping_worker_does_not_wait_for_the_database(self) -> None:
-        outcome = Outcome(ScriptedVariantService(), record=1_000_000)
-
-        async def stop() -> None:
-            run = asyncio.create_task(outcome._run())
-            await asyncio.sleep(30)
-            assert outcome.job[0] is JobStatus.PROCESSING
-            await cancel_and_wait(run)
-            assert run.cancelled()
-
-        at_once(stop())
-        assert outcome.job == (JobStatus.PENDING, 0, None)

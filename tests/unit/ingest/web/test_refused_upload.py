@@ -1,10 +1,6 @@
 """`POST /images/upload`: every refusal matches the contract, leaves nothing, and reads no more than necessary."""
 
-import asyncio
-import json
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import repeat
 from typing import Any
 
 import pytest
@@ -14,17 +10,15 @@ from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
 from proxy.model import new_upload_id
 from tests.fakes import CountingStore, sample
-from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
+from tests.unit.ingest.bodies import multipart, part, upload_body
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.web.conftest import Service
+from tests.unit.ingest.web.refusals import FILE, MIB, problem, send
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-MIB = 1 << 20
-FILE = 'name="image"; filename="photo.jpg"'
-CHUNK = bytes(64 * 1024)
 
 REFUSED: dict[str, tuple[bytes, int, str]] = {
     "a GIF": (upload_body(b"GIF89a" + bytes(500)), 400, "unsupported_format"),
@@ -44,35 +38,6 @@ REFUSED: dict[str, tuple[bytes, int, str]] = {
     "half a picture": (upload_body(picture()[:-600]), 422, "undecodable"),
     "one byte too large": (upload_body(picture().ljust(MIB + 1, b"\0")), 413, "too_large"),
 }
-
-
-def problem(exchange: Exchange, status: int, code: str) -> dict[str, Any]:
-    """Returns the problem document, after checking everything but its text."""
-    document: dict[str, Any] = json.loads(exchange.answer)
-    assert (exchange.status, document["status"], document["code"]) == (status, status, code)
-    assert set(document) == {"type", "title", "status", "detail", "code"}
-    assert document["type"].endswith(code)
-    assert len(document["detail"]) > 15
-    assert document["detail"] != document["title"]
-    assert exchange.headers["content-type"] == "application/problem+json"
-    assert exchange.headers["content-length"] == str(len(exchange.answer))
-    assert exchange.headers["cache-control"] == "no-store"
-    assert exchange.headers["x-content-type-options"] == "nosniff"
-    return document
-
-
-async def send(service: Service, exchange: Exchange, **headers: str) -> Exchange:
-    """Posts it and checks that nothing is left."""
-    before = await service.holdings()
-    async with asyncio.timeout(20):
-        await exchange.run(service.app, "POST", "/images/upload", **{"content_type": MULTIPART} | headers)
-    assert await service.holdings() == before
-    return exchange
-
-
-def endless(first: bytes) -> Iterator[bytes]:
-    yield first
-    yield from repeat(CHUNK)
 
 
 class TestBodies:
@@ -187,96 +152,6 @@ class TestRecords:
         await send(service, Exchange([upload_body(picture())]), **headers)
 
         assert sample(metrics, "darkroom_uploads_total", outcome=code) == before + 1
-
-
-class TestTooLarge:
-    async def test_too_large_content_length_is_refused_unread(self, service: Service) -> None:
-        exchange = await send(service, Exchange(endless(b"")), content_length=str(50 * MIB))
-
-        problem(exchange, 413, "too_large")
-        assert exchange.received_before_answer == 0
-        assert exchange.headers["connection"] == "close"
-
-    @pytest.mark.promise("B3")
-    @pytest.mark.parametrize("declared", ["1" + "0" * 26, str(MIB + (64 << 10) + 1)])
-    async def test_huge_content_length_is_refused(self, service: Service, declared: str) -> None:
-        problem(await send(service, Exchange([]), content_length=declared), 413, "too_large")
-
-    async def test_client_waiting_for_100_continue_is_not_asked(self, service: Service) -> None:
-        exchange = await send(service, Exchange(endless(b"")), content_length=str(50 * MIB), expect="100-continue")
-
-        problem(exchange, 413, "too_large")
-        assert exchange.received == 0
-
-    async def test_too_large_body_is_refused_at_the_limit(self, service: Service) -> None:
-        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
-
-        problem(exchange, 413, "too_large")
-        assert exchange.received_before_answer <= 1 + MIB // len(CHUNK) + 1
-        assert exchange.headers["connection"] == "close"
-
-    async def test_remaining_body_is_discarded_for_a_while(self, service: Service) -> None:
-        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])))
-
-        dropped = exchange.received - exchange.received_before_answer
-        assert 16 <= dropped * len(CHUNK) / MIB <= 65
-
-    async def test_remaining_body_after_100_continue_is_discarded(self, service: Service) -> None:
-        """The first read answered `Expect: 100-continue`, so bytes are on their way."""
-        exchange = await send(service, Exchange(endless(part(FILE, picture())[:-2])), expect="100-continue")
-
-        problem(exchange, 413, "too_large")
-        assert exchange.received > exchange.received_before_answer
-
-    @pytest.mark.parametrize("filler", [b"\r\n" * 32_000, part('name="a"', bytes(60_000))])
-    async def test_other_fields_are_limited(self, service: Service, filler: bytes) -> None:
-        exchange = await send(service, Exchange(repeat(filler)))
-
-        assert exchange.status == 400
-        assert exchange.received_before_answer <= 4
-
-
-class TestSlow:
-    async def test_stalled_upload_times_out(self, service: Service) -> None:
-        impatient = service.configured(upload_stall_timeout=0.05, upload_timeout=1000)
-        exchange = await send(impatient, Exchange([upload_body(picture())[:600]], ends=False))
-
-        document = problem(exchange, 408, "upload_timeout")
-        assert "0.05" in document["detail"]
-        assert exchange.headers["connection"] == "close"
-
-    async def test_upload_that_never_begins_times_out(self, service: Service) -> None:
-        impatient = service.configured(upload_stall_timeout=0.05)
-
-        problem(await send(impatient, Exchange(ends=False)), 408, "upload_timeout")
-
-    async def test_upload_beyond_the_total_time_times_out(self, service: Service) -> None:
-        impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
-
-        problem(await send(impatient, Exchange([upload_body(picture())[:600]], ends=False)), 408, "upload_timeout")
-
-    async def test_empty_messages_do_not_extend_the_total_time(self, service: Service) -> None:
-        impatient = service.configured(upload_timeout=0.05, upload_stall_timeout=1000)
-        exchange = Exchange(ends=False)
-        exchange.body = iter(lambda: b"" if not exchange.status else None, None)
-
-        problem(await send(impatient, exchange), 408, "upload_timeout")
-
-
-class TestHangingUp:
-    @pytest.mark.promise("B9")
-    @pytest.mark.parametrize("taken", [0, 1, 12, 150, 160, 600, -1])
-    async def test_disconnect_anywhere_leaves_nothing(self, service: Service, taken: int) -> None:
-        body = upload_body(picture())[:taken]
-
-        exchange = await send(service, Exchange([body] if body else [], ends=False, hangs_up=True))
-
-        problem(exchange, 400, "aborted")
-
-    async def test_disconnect_after_the_closing_boundary_is_aborted(self, service: Service) -> None:
-        exchange = await send(service, Exchange([upload_body(picture())], ends=False, hangs_up=True))
-
-        problem(exchange, 400, "aborted")
 
 
 class TestAway:

@@ -22,6 +22,7 @@ from proxy.imaging.target import Target
 from proxy.model import Fit, Format
 from proxy.settings import Quality
 from tests.photographs import photograph
+from tests.pictures import raw_png
 
 SNAPSHOT = (400, 300)  # pixels of a camera file, in tests that do not depend on its size
 SCALED = (2700, 2000)  # about the smallest JPEG that is decoded at half scale for the standard sizes
@@ -136,3 +137,9 @@ def color_at(image: Image.Image, x: float, y: float) -> tuple[Any, ...]:
     color = image.convert("RGB").getpixel((int(x * image.width), int(y * image.height)))
     assert isinstance(color, tuple)
     return color
+
+
+def halves(left: object, right: object, depth: int, *chunks: bytes) -> bytes:
+    """A PNG of two flat halves."""
+    row = np.array([left] * 128 + [right] * 128, np.int64)
+    return raw_png(np.tile(row, (256,) + (1,) * row.ndim), depth, *chunks)

@@ -9,33 +9,46 @@ from PIL import Image
 
 from proxy.model import Format
 from tests.photographs import photograph
-from tests.pictures import chunk, disc, jpeg, png, raw_png, webp
-from tests.unit.proxy.imaging.reference import color_at, decoded, farthest, picture, pixels, psnr, rendered, target
+from tests.pictures import disc, jpeg, png, raw_png, webp
+from tests.unit.proxy.imaging.reference import (
+    color_at,
+    decoded,
+    farthest,
+    halves,
+    picture,
+    pixels,
+    psnr,
+    rendered,
+    target,
+)
 
 pytestmark = pytest.mark.usefixtures("decoder")
 
+
 SAME_COLOR = 3  # levels: a flat colour through a lossy encoder at its quality
+
+
 ROUNDING = 1  # level: 16 bits to 8, before scaling or after
+
+
 WELL_VISIBLE = 64  # alpha; below, lossy encoders spend no bits on colour
+
+
 RIM = 15  # levels that chroma subsampling may take from a red edge; bleeding black takes 80
+
+
 RED = (255, 0, 0)
 
+
 TRANSPARENT_FORMATS = (Format.PNG, Format.WEBP, Format.AVIF)
+
+
 SMALL = target(150, 150)
 
 
 def ramp(depth: int) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
     """256x256 samples, from black at the left to white at the right."""
     return np.tile(np.linspace(0, 2**depth - 1, 256).round().astype(np.int64), (256, 1))
-
-
-def halves(left: object, right: object, depth: int, *chunks: bytes) -> bytes:
-    """A PNG of two flat halves."""
-    row = np.array([left] * 128 + [right] * 128, np.int64)
-    return raw_png(np.tile(row, (256,) + (1,) * row.ndim), depth, *chunks)
-
-
-# 16 bit
 
 
 @pytest.mark.parametrize("format", Format)
@@ -81,9 +94,6 @@ def test_16_bit_grey_with_alpha_keeps_both() -> None:
 
     assert image.convert("RGBA").getpixel((30, 75)) == (128, 128, 128, 255)
     assert image.getchannel("A").getpixel((120, 75)) == 0
-
-
-# Few bits and palettes
 
 
 def test_1_bit_image_is_scaled_with_smooth_edges() -> None:
@@ -138,55 +148,6 @@ def test_transparency_is_composited_over_the_background_in_jpeg(
 
     assert color_at(image, 0.2, 0.5) == pytest.approx(left, abs=SAME_COLOR)
     assert color_at(image, 0.8, 0.5) == pytest.approx(right, abs=SAME_COLOR)
-
-
-# Colour keys
-
-
-def key(*samples: int) -> bytes:
-    return chunk(b"tRNS", b"".join(sample.to_bytes(2, "big") for sample in samples))
-
-
-def assert_right_half_alone_is_transparent(original: bytes, left: tuple[int, ...]) -> None:
-    image = picture(original, SMALL).convert("RGBA")
-    assert image.getpixel((30, 75)) == (*left, 255)
-    assert image.getchannel("A").getpixel((120, 75)) == 0
-
-
-def test_grey_key_is_transparent() -> None:
-    assert_right_half_alone_is_transparent(halves(119, 255, 8, key(255)), (119, 119, 119))
-
-
-def test_colour_key_is_transparent() -> None:
-    assert_right_half_alone_is_transparent(halves((119, 0, 0), (0, 255, 7), 8, key(0, 255, 7)), (119, 0, 0))
-
-
-@pytest.mark.parametrize(("keyed", "other"), [(1, 0), (0, 255)])
-def test_1_bit_key_is_transparent(keyed: int, other: int) -> None:
-    assert_right_half_alone_is_transparent(halves(int(not keyed), keyed, 1, key(keyed)), (other,) * 3)
-
-
-@pytest.mark.parametrize(("depth", "left"), [(2, 85), (4, 17)])
-def test_key_of_few_bits_is_transparent(depth: int, left: int) -> None:
-    top = 2**depth - 1
-
-    assert_right_half_alone_is_transparent(halves(1, top, depth, key(top)), (left,) * 3)
-
-
-@pytest.mark.parametrize("keyed", [65535, 0x1234])
-def test_16_bit_grey_key_is_transparent(keyed: int) -> None:
-    assert_right_half_alone_is_transparent(halves(0x8080, keyed, 16, key(keyed)), (128, 128, 128))
-
-
-def test_16_bit_colour_key_that_fits_8_bits_is_transparent() -> None:
-    assert_right_half_alone_is_transparent(halves((0x8080, 0, 0), (0, 65535, 0), 16, key(0, 65535, 0)), (128, 0, 0))
-
-
-def test_16_bit_colour_key_is_transparent() -> None:
-    assert_right_half_alone_is_transparent(halves((0x8080, 0, 0), (0, 0x1234, 0), 16, key(0, 0x1234, 0)), (128, 0, 0))
-
-
-# Alpha
 
 
 def visible_red(image: Image.Image, least: int) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
@@ -264,9 +225,6 @@ def test_colours_of_transparent_pixels_are_gone_at_every_size(
 
     assert shown.convert("RGBA").getpixel((10, 50)) == (0, 0, 0, 0)
     assert shown.convert("RGBA").getpixel((side - 10, 50)) == (99, 99, 99, 255)
-
-
-# Grey
 
 
 @pytest.mark.parametrize("format", [Format.JPG, Format.PNG])

@@ -5,63 +5,37 @@ import zlib
 from io import BytesIO
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
-from proxy.imaging.containers import MAX_CHUNKS
 from proxy.imaging.inspect import inspect
-from proxy.imaging.privacy import Private, private_exif, private_metadata
+from proxy.imaging.privacy import Private, private_exif
 from proxy.model import Format
-from tests.camera import XMP, camera_exif, camera_jpeg
-from tests.photographs import photograph
+from tests.camera import XMP, camera_exif
 from tests.pictures import chunk, jpeg, png, webp
-from tests.unit.proxy.imaging.reference import LIMITS, SNAPSHOT, on_disk, rendered, target
-
-COFFEE = photograph("coffee.png").resize((120, 100))
-JPEG, PNG = jpeg(COFFEE), png(COFFEE)
-CAMERA = camera_jpeg(size=SNAPSHOT)
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-LOCATION, SERIAL, AUTHOR, TIME, DEVICE, COMMENTS, THUMBNAIL, PROVENANCE, PICTURE = Private
-BASE, GPS = ExifTags.Base, ExifTags.GPS
-
-
-def found(file: bytes) -> list[Private]:
-    with on_disk(file) as path:
-        return private_metadata(path)
-
-
-def exif(tag: int, value: object, directory: int | None = None) -> Image.Exif:
-    made = Image.Exif()
-    if directory is None:
-        made[tag] = value
-    else:
-        made[directory] = {tag: value}
-    return made
-
-
-def segment(marker: int, body: bytes) -> bytes:
-    return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
-
-
-def with_segments(*segments: bytes) -> bytes:
-    return JPEG[:2] + b"".join(segments) + JPEG[2:]
-
-
-def with_chunks(*chunks: bytes, at_the_end: bool = False) -> bytes:
-    place = len(PNG) - 12 if at_the_end else 8 + 25
-    return PNG[:place] + b"".join(chunks) + PNG[place:]
-
-
-def iptc(dataset: int, value: bytes) -> bytes:
-    record = b"\x1c\x02" + bytes([dataset]) + struct.pack(">H", len(value)) + value
-    return b"8BIM\x04\x04\0\0" + struct.pack(">I", len(record)) + record + b"\0" * (len(record) % 2)
-
-
-def hexadecimal(name: str, body: bytes) -> bytes:
-    """A raw profile as ImageMagick writes it."""
-    return f"\n{name}\n{len(body):8d}\n{body.hex()}\n".encode()
-
+from tests.unit.proxy.imaging.metadata_files import (
+    AUTHOR,
+    BASE,
+    CAMERA,
+    COFFEE,
+    COMMENTS,
+    DEVICE,
+    GPS,
+    JPEG,
+    LOCATION,
+    PICTURE,
+    PROVENANCE,
+    SERIAL,
+    THUMBNAIL,
+    TIME,
+    exif,
+    found,
+    hexadecimal,
+    iptc,
+    segment,
+    with_chunks,
+    with_segments,
+)
+from tests.unit.proxy.imaging.reference import LIMITS, on_disk, rendered, target
 
 EXIF = {
     "latitude": (exif(GPS.GPSLatitude, (52.0, 31.0, 12.0), ExifTags.IFD.GPSInfo), [LOCATION]),
@@ -228,55 +202,6 @@ def test_picture_is_found_at_the_border_of_what_is_searched_at_once(before: int)
 @pytest.mark.parametrize("file", [jpeg(COFFEE), png(COFFEE), webp(COFFEE), b"", b"GIF89a", b"RIFF"])
 def test_empty_metadata_is_not_reported(file: bytes) -> None:
     assert found(file) == []
-
-
-class TestBrokenMetadata:
-    def test_truncated_file_raises_nothing(self) -> None:
-        for file in (CAMERA[:3000], with_chunks(chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + XMP))[:300]):
-            for end in range(0, len(file), 7):
-                found(file[:end])
-
-    @given(st.binary(max_size=300))
-    def test_random_exif_raises_nothing(self, body: bytes) -> None:
-        for start in (b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
-            assert set(private_exif(start + body)) <= set(Private)
-
-    @given(st.sampled_from([b"eXIf", b"zTXt", b"iTXt", b"tEXt"]), st.binary(max_size=200))
-    def test_random_chunk_raises_nothing(self, kind: bytes, body: bytes) -> None:
-        for start in (b"", b"XML:com.adobe.xmp\0\1", b"Raw profile type exif\0\0"):
-            found(SIGNATURE + chunk(kind, start + body))
-
-    def test_directory_that_points_to_itself_ends(self) -> None:
-        entry = struct.pack(">HHII", 0x8769, 4, 1, 8)
-        assert private_exif(b"MM\0*\0\0\0\x08" + struct.pack(">H", 1) + entry + struct.pack(">I", 8)) == []
-
-    def test_directory_of_65535_entries_and_huge_values_ends(self) -> None:
-        entry = struct.pack(">HHII", BASE.Artist, 2, 0xFFFFFFFF, 8)
-        assert private_exif(b"MM\0*\0\0\0\x08\xff\xff" + entry * 65535) == [AUTHOR]
-
-    @pytest.mark.heavy
-    def test_text_is_inflated_to_at_most_a_megabyte_and_once_per_keyword(self) -> None:
-        def text(body: bytes) -> bytes:
-            return chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(body))
-
-        assert found(with_chunks(text(bytes(1_000_000) + XMP))) == [SERIAL]
-        assert found(with_chunks(text(bytes(2 << 20) + XMP))) == []
-        assert found(with_chunks(text(b""), text(XMP))) == []
-
-    def test_only_the_first_twenty_thousand_chunks_are_read(self) -> None:
-        empty = chunk(b"prVt", b"")
-        assert found(with_chunks(*[empty] * (MAX_CHUNKS - 9), chunk(b"tIME", bytes(7)))) == [TIME]
-        assert found(with_chunks(*[empty] * MAX_CHUNKS, chunk(b"tIME", bytes(7)))) == []
-
-    def test_only_the_first_megabytes_are_read(self) -> None:
-        padding = chunk(b"tEXt", b"Comment\0" + bytes(1 << 20))
-        assert found(with_chunks(*[padding] * 3, chunk(b"tIME", bytes(7)))) == [TIME, COMMENTS]
-        assert found(with_chunks(*[padding] * 5, chunk(b"tIME", bytes(7)))) == [COMMENTS]
-
-    @pytest.mark.parametrize("body", [b"garbage", b"MM\0*\0\0\0\x08\xff\xff", bytes(60_000)])
-    def test_random_metadata_fails_no_inspection(self, body: bytes) -> None:
-        with on_disk(with_segments(segment(0xE1, b"Exif\0\0" + body))) as path:
-            assert inspect(path, LIMITS).format == "jpeg"
 
 
 class TestInspection:

@@ -1,17 +1,12 @@
 """The strict parser of what a render worker says."""
 
-import json
-from base64 import b64encode
 from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy import errors
 from proxy.errors import RenderFailed
-from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured
 from proxy.model import Fit, Format
@@ -19,22 +14,18 @@ from proxy.rendering import worker_answers as answers
 from proxy.rendering.memory_limits import KEPT
 from proxy.rendering.protocol import encode_message, refusal_message
 from tests.unit.proxy.imaging.reference import LIMITS, target
-
-INSPECTION = Inspection(
-    "jpeg", 640, 427, b64encode(bytes(25)).decode(), "#a0b0c0", False, True, ["location", "serial"], []
+from tests.unit.proxy.rendering.worker_messages import (
+    BODIES,
+    FILE,
+    INSPECTION,
+    MB,
+    MEASURED,
+    OPEN,
+    REFUSED,
+    SQUARE,
+    parse,
+    without,
 )
-FILE = {"index": 3, "length": 1000, "timings": {"decode": 0.25, "encode": 0}}
-MEASURED = {**FILE, "measured": {"quality": 80, "score": 79.5}}
-REFUSED = {"refused": "too_small", "detail": "The image is 99x120 pixels. Größe!"}
-MB = 1 << 20
-
-
-def parse(message: object, expected: Any = answers.TO_RENDERING) -> Any:
-    return answers.parse(json.dumps(message).encode() + b"\n", expected)
-
-
-def without(message: dict[str, Any], key: str) -> dict[str, Any]:
-    return {name: value for name, value in message.items() if name != key}
 
 
 def test_inspection_survives_the_round_trip() -> None:
@@ -183,11 +174,6 @@ def test_errors_quote_nothing_that_was_said() -> None:
     assert "script" not in str(caught.value)
 
 
-# Lengths and bodies
-
-SQUARE, OPEN = target(100, 100), target(200, None, fit=Fit.INSIDE)
-
-
 @pytest.mark.parametrize(
     ("wanted", "memory", "most"),
     [
@@ -217,14 +203,6 @@ def test_measurement_of_a_fixed_quality_raises() -> None:
         answers.check_head(parse(MEASURED), SQUARE, LIMITS, original=1, memory=MB)
 
 
-BODIES = {
-    Format.JPG: b"\xff\xd8\xff\xe0" + bytes(20),
-    Format.PNG: b"\x89PNG\r\n\x1a\n" + bytes(20),
-    Format.WEBP: b"RIFF\x1a\0\0\0WEBPVP8 " + bytes(20),
-    Format.AVIF: b"\0\0\0\x1cftypavif" + bytes(20),
-}
-
-
 @pytest.mark.parametrize("format", Format)
 def test_body_must_begin_as_its_format(format: Format) -> None:
     answers.check_body(BODIES[format], format)
@@ -236,69 +214,3 @@ def test_body_must_begin_as_its_format(format: Format) -> None:
     ):
         with pytest.raises(RenderFailed):
             answers.check_body(other, format)
-
-
-# Anything
-
-EXPECTED = [answers.READY, answers.DONE, answers.TO_INSPECTION, answers.TO_RENDERING]
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-)
-VALID: list[dict[str, Any]] = [
-    FILE,
-    MEASURED,
-    REFUSED,
-    asdict(INSPECTION),
-    {"next": 1},
-    {"done": True},
-    {"ready": True},
-]
-
-
-def accept_or_refuse(line: bytes) -> None:
-    """Any outcome but a valid message or RenderFailed fails the test."""
-    for expected in EXPECTED:
-        try:
-            said: Any = answers.parse(line, expected)
-            if isinstance(said, answers.Inspected):
-                inspection = answers.to_inspection(said, LIMITS)
-                assert LIMITS.min_side <= min(inspection.width, inspection.height)
-                assert max(inspection.width, inspection.height) <= LIMITS.max_side
-            elif isinstance(said, answers.Refusal):
-                assert str(answers.to_error(said)).isprintable()
-            elif isinstance(said, answers.FileHead):
-                answers.check_head(said, SQUARE, LIMITS, original=1, memory=MB)
-                assert 0 < said.length <= answers.max_length(SQUARE, LIMITS, 1, MB)
-                assert all(0 <= seconds < float("inf") for seconds in said.timings.values())
-                assert set(said.timings) <= {"decode", "resize", "encode"}
-        except RenderFailed:
-            pass
-
-
-@given(st.binary(max_size=500))
-def test_any_bytes_are_parsed_or_refused(line: bytes) -> None:
-    accept_or_refuse(line)
-
-
-@given(st.sampled_from(VALID), st.data())
-def test_changed_messages_are_parsed_or_refused(message: dict[str, Any], data: st.DataObject) -> None:
-    key = data.draw(st.sampled_from([*message, "more"]))
-    accept_or_refuse(json.dumps({**message, key: data.draw(JSON)}).encode())
-
-
-@given(st.sampled_from(VALID), st.integers(0, 400), st.binary(max_size=4), st.integers(0, 4))
-def test_damaged_messages_are_parsed_or_refused(
-    message: dict[str, Any], at: int, inserted: bytes, removed: int
-) -> None:
-    line = encode_message(message)
-    accept_or_refuse(line[:at] + inserted + line[at + removed :])
-
-
-@given(st.sampled_from(Format), st.binary(max_size=40))
-def test_any_body_is_accepted_or_refused(format: Format, body: bytes) -> None:
-    try:
-        answers.check_body(body, format)
-    except RenderFailed:
-        return
-    assert body[:3] == BODIES[format][:3] or format is Format.AVIF

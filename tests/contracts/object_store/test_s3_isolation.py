@@ -1,0 +1,157 @@
+"""S3Store's circuits and bulkheads: trouble with one object or one kind of call stays its own."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.errors import StoreUnavailable
+from proxy.storage.circuit_breaker import FAILURES
+from tests.contracts.stores import (
+    OBJECT,
+    fake_store,
+    fault,
+    http,
+    keys,
+    s3_that,
+)
+
+
+class TestCircuit:
+    @pytest.mark.parametrize(
+        ("status", "code"),
+        [(403, "AccessDenied"), (403, "InvalidObjectState"), (400, "InvalidRequest"), (501, "NotImplemented")],
+    )
+    async def test_refused_object_does_not_stop_calls_for_others(self, tmp_path: Path, status: int, code: str) -> None:
+        def answer(request: str) -> bytes:
+            method, path, *_ = request.split()
+            if "/refused" in path:
+                return fault(status, code)
+            return http(200, b"sound" if method == "GET" else b"", **OBJECT)
+
+        async with s3_that(answer) as store:
+            for number in range(2 * FAILURES):
+                refused = f"refused-{number}"
+                for call in (store.get(refused), store.head(refused), store.download(refused, tmp_path / refused)):
+                    with pytest.raises(StoreUnavailable):
+                        await call
+                with pytest.raises(StoreUnavailable):
+                    await store.put(refused, b"x", content_type="image/png")
+
+            assert (await store.get("other")).body == b"sound"
+            await store.download("other", tmp_path / "other")
+            await store.put("other", b"x", content_type="image/png")
+
+    async def test_refused_deletions_stop_no_calls(self) -> None:
+        answer = "<DeleteResult><Error><Key>key</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+
+        async with s3_that(lambda request: http(200, answer.encode() if "?delete" in request else b"")) as store:
+            for _ in range(2 * FAILURES):
+                with pytest.raises(StoreUnavailable, match="s3:DeleteObject"):
+                    await store.delete("key", "other")
+
+            await store.put("other", b"x", content_type="image/png")
+
+    @pytest.mark.parametrize(
+        ("status", "code"), [(503, "SlowDown"), (500, "InternalError"), (502, "BadGateway"), (429, "TooManyRequests")]
+    )
+    async def test_outage_opens_the_circuit_of_its_kind_of_call(self, status: int, code: str) -> None:
+        requests = []
+
+        def answer(request: str) -> bytes:
+            if request.startswith("GET"):
+                requests.append(request)
+                return fault(status, code)
+            return http(200, **OBJECT)
+
+        async with s3_that(answer) as store:
+            for _ in range(FAILURES):
+                with pytest.raises(StoreUnavailable, match=code):
+                    await store.get("key")
+            seen = len(requests)
+            with pytest.raises(StoreUnavailable, match=code):
+                await store.get("key")
+
+            assert len(requests) == seen
+            await store.put("key", b"x", content_type="image/png")
+
+
+class TestBulkheads:
+    @pytest.mark.promise("E1")
+    async def test_lookups_without_answers_leave_reads_their_slots(self) -> None:
+        asked, released = asyncio.Semaphore(0), asyncio.Event()
+
+        async def answer_late() -> bytes:
+            asked.release()
+            await released.wait()
+            return http(404)
+
+        def answer(request: str) -> bytes | Awaitable[bytes]:
+            is_lookup = request.startswith("HEAD") or "list-type" in request
+            return answer_late() if is_lookup else http(200, b"sound", **OBJECT)
+
+        async with s3_that(answer) as store:
+            lookups = [lookup for number in range(50) for lookup in (store.head(f"{number}"), keys(store, f"{number}"))]
+            flood = asyncio.gather(*lookups, return_exceptions=True)
+            for _ in range(24):
+                await asked.acquire()
+
+            assert (await store.get("key")).body == b"sound"
+
+            released.set()
+            await flood
+
+    @pytest.mark.parametrize("held", ["response", "body"])
+    async def test_late_download_does_not_disturb_its_repetition(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+    ) -> None:
+        """Its thread goes on, and leaves no file."""
+        first = HeldBody(b"late")
+        bodies = [first, BytesIO(b"sound")]
+
+        def get_object(**_: object) -> dict[str, Any]:
+            body = bodies.pop(0)
+            if body is first and held == "response":
+                first.hold()
+            return {"Body": body, "ContentLength": 5, "LastModified": datetime.now(UTC), "Metadata": {}}
+
+        store, target = fake_store(9), tmp_path / "target"
+        monkeypatch.setattr(store._client, "get_object", get_object)
+        late = asyncio.create_task(store.download("key", target))
+        await asyncio.to_thread(first.reached.wait)
+        late.cancel()  # as its deadline does
+        await asyncio.wait([late])
+
+        try:
+            await store.download("key", target)
+            assert target.read_bytes() == b"sound"
+            target.unlink()
+        finally:
+            first.released.set()
+        await asyncio.to_thread(first.ended.wait)
+        assert list(tmp_path.iterdir()) == []
+
+
+class HeldBody(BytesIO):
+    """A body that arrives only when it is `released`."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self.reached, self.released, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+    def hold(self) -> None:
+        self.reached.set()
+        self.released.wait()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.hold()
+        return super().read(size)
+
+    def close(self) -> None:
+        super().close()
+        self.ended.set()
