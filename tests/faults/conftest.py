@@ -1,11 +1,16 @@
+from collections.abc import Iterator
+
 import pytest
 
+from tests.client import until
 from tests.cluster import TINY, Cluster
 from tests.faults.judge import Judge
-from tests.faults.scene import PICTURE, variants_of
+from tests.faults.proxy import S3Link
+from tests.faults.scene import PICTURE, ready, variants_of
 from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
+from tests.service import Service
 
 
 @pytest.fixture(scope="session")
@@ -34,3 +39,23 @@ def cluster(
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "darkroom.toml").write_text(TINY)
     return Cluster.create(folder, redis_server, postgres_server, seaweedfs)
+
+
+@pytest.fixture(scope="module")
+def link(cluster: Cluster) -> Iterator[S3Link]:
+    with S3Link(int(cluster.seaweedfs.endpoint_url.rpartition(":")[2])) as link:
+        yield link
+
+
+@pytest.fixture(scope="module")
+def running(cluster: Cluster, link: S3Link) -> Iterator[Service]:
+    with cluster.serve(WARM_UP="false", S3_ENDPOINT_URL=link.url) as service:
+        yield service
+
+
+@pytest.fixture
+def service(running: Service, link: S3Link) -> Service:
+    """A healthy service with a healthy store."""
+    link.heal()
+    until(lambda: ready(running) is None and running.metric("darkroom_store_circuit_open") == 0)
+    return running

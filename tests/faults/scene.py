@@ -91,3 +91,7 @@ def process(service: Service, field: str) -> int:
 
 def paths(upload_id: str, names: Sequence[str]) -> list[str]:
     return [f"/images/{upload_id}/{name}" for name in names]
+
+
+def urls(service: Service, upload_id: str, names: list[str]) -> list[str]:
+    return [service.url + path for path in paths(upload_id, names)]

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ingest.maintenance.garbage_collector import GarbageKind
-from proxy.storage.circuit_breaker import FAILURES
 from tests.client import complete, until
 from tests.cluster import Cluster
 from tests.faults.garbage import collect
@@ -19,7 +18,6 @@ from tests.faults.proxy import S3Link, s3_error
 from tests.faults.scene import (
     MORE,
     NAMES,
-    PICTURE,
     alive,
     by_tier,
     paths,
@@ -29,12 +27,15 @@ from tests.faults.scene import (
     unready,
     upload,
     uploaded,
+    urls,
 )
-from tests.http_client import http
 from tests.service import Service
 
 RECOVERED = 2.0 + MARGIN  # seconds until normal service
+
+
 UPLOAD = 15.0  # seconds for two tries to put into a silent store, and two to delete again
+
 
 UNREACHABLE: dict[str, dict[str, Any]] = {
     "refused": {"refuse": True},
@@ -42,31 +43,9 @@ UNREACHABLE: dict[str, dict[str, Any]] = {
     "silent": {"stall": True},
     "half closed": {"half_close": True},
 }
+
+
 S3_ERRORS = {"InternalError": 500, "SlowDown": 503, "RequestTimeTooSkewed": 403, "AccessDenied": 403}
-
-
-@pytest.fixture(scope="module")
-def link(cluster: Cluster) -> Iterator[S3Link]:
-    with S3Link(int(cluster.seaweedfs.endpoint_url.rpartition(":")[2])) as link:
-        yield link
-
-
-@pytest.fixture(scope="module")
-def running(cluster: Cluster, link: S3Link) -> Iterator[Service]:
-    with cluster.serve(WARM_UP="false", S3_ENDPOINT_URL=link.url) as service:
-        yield service
-
-
-@pytest.fixture
-def service(running: Service, link: S3Link) -> Service:
-    """A healthy service with a healthy store."""
-    link.heal()
-    until(lambda: ready(running) is None and running.metric("darkroom_store_circuit_open") == 0)
-    return running
-
-
-def urls(service: Service, upload_id: str, names: list[str]) -> list[str]:
-    return [service.url + path for path in paths(upload_id, names)]
 
 
 @contextmanager
@@ -244,49 +223,6 @@ class TestPilingUp:
 
         link.heal()
         until(lambda: upload(service).status_code == 201, RECOVERED)
-
-
-@pytest.mark.slow
-class TestRefusedObjects:
-    """Errors for single objects affect these objects only."""
-
-    def test_refused_variants_do_not_affect_other_uploads(self, link: S3Link, service: Service, judge: Judge) -> None:
-        refused, sound = uploaded(service), uploaded(service)
-        assert judge.outcomes(urls(service, sound, NAMES)) == {"ok"}
-        link.answer = lambda method, path: (
-            s3_error(403, "InvalidObjectState") if method == "GET" and refused in path else None
-        )
-
-        for _ in range(3):
-            assert judge.outcomes(urls(service, refused, NAMES)) == {"store_unavailable"}
-        assert ready(service) is None
-        assert service.metric("darkroom_store_circuit_open") == 0
-        with_other_sizes = urls(service, sound, NAMES + MORE[:2])
-        assert judge.outcomes(with_other_sizes) == {"ok"}
-
-    def test_refused_deletions_do_not_affect_uploads(self, link: S3Link, service: Service) -> None:
-        upload_ids = [uploaded(service) for _ in range(2 * FAILURES)]
-        link.answer = lambda method, _path: s3_error(403, "AccessDenied") if method in ("DELETE", "POST") else None
-
-        for upload_id in upload_ids:
-            assert http.delete(f"{service.url}/images/{upload_id}").status_code == 503
-
-        assert upload(service).status_code == 201
-        assert service.metric("darkroom_store_circuit_open") == 0
-
-
-@pytest.mark.promise("C9")
-@pytest.mark.slow
-def test_truncated_original_gets_422_and_stores_no_variant(cluster: Cluster, service: Service, judge: Judge) -> None:
-    """The store returns half of the original: 422 for a minute, and nothing is stored."""
-    upload_id = uploaded(service)
-    key = f"originals/{upload_id}"
-    cluster.seaweedfs.put(cluster.bucket, key, PICTURE[: len(PICTURE) // 2], "image/jpeg", "private")
-    judge.deleted(upload_id)  # 422 is correct for it
-
-    assert judge.outcomes(urls(service, upload_id, NAMES)) == {"undecodable"}
-    time.sleep(0.5)
-    assert cluster.objects(f"images/{upload_id}") == []
 
 
 @pytest.mark.promise("E1")

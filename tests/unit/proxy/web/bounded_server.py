@@ -6,7 +6,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppres
 from functools import partial
 from typing import Any
 
-import pytest_asyncio
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
@@ -143,20 +142,3 @@ async def served(protocol: type[BoundedHttp]) -> AsyncIterator[uvicorn.Server]:
 def address(server: uvicorn.Server) -> tuple[str, int]:
     host, port = server.servers[0].sockets[0].getsockname()
     return host, port
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def connected() -> AsyncIterator[Connect]:
-    """Connects to a server with the default deadlines or to one with short ones."""
-    async with served(BoundedHttp) as patient, served(Hasty) as hasty:
-
-        @asynccontextmanager
-        async def connect(protocol: type[BoundedHttp] = BoundedHttp) -> AsyncIterator[Client]:
-            server = hasty if protocol is Hasty else patient
-            client = Client(*await asyncio.open_connection(*address(server)))
-            try:
-                yield client
-            finally:
-                client.writer.close()
-
-        yield connect

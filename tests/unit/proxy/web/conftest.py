@@ -1,14 +1,19 @@
-"""Sites, and restored logging configuration."""
+"""Sites, servers with connection limits, and restored logging configuration."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import structlog
 
 from proxy.keys import original_key
 from proxy.settings import Settings
+from proxy.web.bounded_http import BoundedHttp
+from tests.unit.proxy.web.bounded_server import Client, Connect, Hasty, address, served
 from tests.unit.proxy.web.site import Site
 
 
@@ -39,3 +44,20 @@ def restored_logging() -> Iterator[None]:
     """Restores the logging configuration, which `create_app` changes for the whole process."""
     yield
     structlog.reset_defaults()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def connected() -> AsyncIterator[Connect]:
+    """Connects to a server with the default deadlines or to one with short ones."""
+    async with served(BoundedHttp) as patient, served(Hasty) as hasty:
+
+        @asynccontextmanager
+        async def connect(protocol: type[BoundedHttp] = BoundedHttp) -> AsyncIterator[Client]:
+            server = hasty if protocol is Hasty else patient
+            client = Client(*await asyncio.open_connection(*address(server)))
+            try:
+                yield client
+            finally:
+                client.writer.close()
+
+        yield connect
