@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 
@@ -13,8 +14,11 @@ from proxy.imaging.target import Measured, Target
 from proxy.rendering.admission import Priority
 from proxy.rendering.render_worker import RenderedFile
 from proxy.storage.memory_store import MemoryStore
-from proxy.storage.object_store import ObjectInfo, ObjectStore, StoredObject
+from proxy.storage.object_store import ObjectInfo, ObjectStore
+from proxy.storage.wrapping_store import WrappingStore
 from proxy.telemetry import Metrics
+
+T = TypeVar("T")
 
 
 class Gate:
@@ -32,11 +36,11 @@ class Gate:
         self._opened.set()
 
 
-class CountingStore:
+class CountingStore(WrappingStore):
     """An ObjectStore over `inner` that records every call as (method, key), and fails or waits on request."""
 
     def __init__(self, inner: ObjectStore | None = None) -> None:
-        self.inner = inner or MemoryStore()
+        super().__init__(inner or MemoryStore())
         self.calls: list[tuple[str, str]] = []
         self._failures: Counter[str] = Counter()
         self._is_outage = False
@@ -68,8 +72,7 @@ class CountingStore:
         gates[method] = Gate()
         return gates[method]
 
-    @asynccontextmanager
-    async def _call(self, method: str, key: str) -> AsyncIterator[None]:
+    async def _call(self, method: str, key: str, call: Callable[[], Awaitable[T]]) -> T:
         self.calls.append((method, key))
         if gate := self._before.get(method):
             await gate.wait()
@@ -80,73 +83,27 @@ class CountingStore:
         elif self._failures[method]:
             self._failures[method] -= 1
             raise StoreUnavailable("The fake store was told to fail.", is_outage=self._is_outage)
-        yield
+        result = await call()
         if gate := self._after.get(method):
             await gate.wait()
-
-    async def head(self, key: str) -> ObjectInfo:
-        async with self._call("head", key):
-            return await self.inner.head(key)
-
-    async def get(self, key: str) -> StoredObject:
-        async with self._call("get", key):
-            return await self.inner.get(key)
-
-    async def download(self, key: str, path: Path) -> ObjectInfo:
-        async with self._call("download", key):
-            return await self.inner.download(key, path)
-
-    async def put(
-        self,
-        key: str,
-        body: bytes | Path,
-        *,
-        content_type: str,
-        cache_control: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        if_absent: bool = False,
-    ) -> None:
-        async with self._call("put", key):
-            await self.inner.put(
-                key,
-                body,
-                content_type=content_type,
-                cache_control=cache_control,
-                metadata=metadata,
-                if_absent=if_absent,
-            )
-
-    async def copy(self, source: str, target: str) -> None:
-        async with self._call("copy", source):
-            await self.inner.copy(source, target)
-
-    async def delete(self, *keys: str) -> None:
-        async with self._call("delete", " ".join(keys)):
-            await self.inner.delete(*keys)
-
-    async def delete_versions(self, *prefixes: str) -> None:
-        async with self._call("delete_versions", " ".join(prefixes)):
-            await self.inner.delete_versions(*prefixes)
-
-    async def is_versioned(self) -> bool:
-        async with self._call("is_versioned", ""):
-            return await self.inner.is_versioned()
+        return result
 
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
-        async with self._call("list", prefix):
-            listed = [info async for info in self.inner.list(prefix, after=after)]
-        for info in listed:
+        async def read() -> Sequence[ObjectInfo]:
+            return [info async for info in self.inner.list(prefix, after=after)]
+
+        for info in await self._call("list", prefix, read):
             yield info
 
     async def folders(self, prefix: str) -> AsyncIterator[str]:
-        async with self._call("folders", prefix):
-            listed = [name async for name in self.inner.folders(prefix)]
-        for name in listed:
+        async def read() -> Sequence[str]:
+            return [name async for name in self.inner.folders(prefix)]
+
+        for name in await self._call("folders", prefix, read):
             yield name
 
     async def close(self) -> None:
-        async with self._call("close", ""):
-            await self.inner.close()
+        await self._call("close", "", self.inner.close)
 
     async def keys(self, prefix: str = "") -> Sequence[str]:
         """Returns the stored keys, without recording the call."""

@@ -1,16 +1,16 @@
 """An object store that waits for the end of an outage: a command that has run for hours goes on instead of ending."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from functools import partial
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import structlog
+from typing_extensions import override
 
 from proxy.errors import StoreUnavailable
 from proxy.retries import Attempts
-from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, StoredObject
+from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.storage.wrapping_store import WrappingStore
 
 log = structlog.get_logger()
 
@@ -21,7 +21,7 @@ DELAYS = (1, 2, 4, 8, *[15] * 19)
 waits keeps what its caller holds, such as a lease, until `stopping` is set."""
 
 
-class RetryingStore:
+class RetryingStore(WrappingStore):
     """Repeats calls to `inner` that meet an outage. Raises the last StoreUnavailable after all `delays`.
 
     `stopping`: set it before waiting for the end of running calls. Calls that wait for the store then fail at once.
@@ -33,80 +33,37 @@ class RetryingStore:
     def __init__(
         self, inner: ObjectStore, delays: Iterable[float] = DELAYS, stopping: asyncio.Event | None = None
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._stopping = stopping or asyncio.Event()
         self._delays = tuple(delays)
         self._has_answered = False
         self._waiting = 0  # calls
 
-    async def head(self, key: str) -> ObjectInfo:
-        return await self._call(lambda: self._inner.head(key))
-
-    async def get(self, key: str) -> StoredObject:
-        return await self._call(lambda: self._inner.get(key))
-
-    async def download(self, key: str, path: Path) -> ObjectInfo:
-        return await self._call(lambda: self._inner.download(key, path))
-
-    async def put(
-        self,
-        key: str,
-        body: bytes | Path,
-        *,
-        content_type: str,
-        cache_control: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        if_absent: bool = False,
-    ) -> None:
-        put = partial(
-            self._inner.put,
-            key,
-            body,
-            content_type=content_type,
-            cache_control=cache_control,
-            metadata=metadata,
-            if_absent=if_absent,
-        )
-        await self._call(put)
-
-    async def copy(self, source: str, target: str) -> None:
-        await self._call(lambda: self._inner.copy(source, target))
-
-    async def delete(self, *keys: str) -> None:
-        await self._call(lambda: self._inner.delete(*keys))
-
-    async def delete_versions(self, *prefixes: str) -> None:
-        await self._call(lambda: self._inner.delete_versions(*prefixes))
-
-    async def is_versioned(self) -> bool:
-        return await self._call(self._inner.is_versioned)
-
+    @override
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         def begin(last: ObjectInfo | None) -> AsyncIterator[ObjectInfo]:
-            return self._inner.list(prefix, after=last.key if last else after)
+            return self.inner.list(prefix, after=last.key if last else after)
 
         async for info in self._read(begin):
             yield info
 
+    @override
     async def folders(self, prefix: str) -> AsyncIterator[str]:
         """After an outage, lists again and leaves out the names up to the last one."""
 
         async def begin(last: str | None) -> AsyncIterator[str]:
-            async for name in self._inner.folders(prefix):
+            async for name in self.inner.folders(prefix):
                 if last is None or f"{name}/" > f"{last}/":  # the order of the keys
                     yield name
 
         async for name in self._read(begin):
             yield name
 
-    async def close(self) -> None:
-        await self._inner.close()
-
     async def _read(self, begin: Callable[[T | None], AsyncIterator[T]]) -> AsyncIterator[T]:
         """Yields the items of `begin(None)`; after an outage, those of `begin` with the last item."""
         last: T | None = None
         while True:
-            items, item = await self._call(lambda: self._advance(begin(last)))  # noqa: B023 - called at once
+            items, item = await self._call("", "", lambda: self._advance(begin(last)))  # noqa: B023 - called at once
             try:
                 while item is not None:
                     yield item
@@ -122,7 +79,8 @@ class RetryingStore:
     async def _advance(items: AsyncIterator[T]) -> tuple[AsyncIterator[T], T | None]:
         return items, await anext(items, None)
 
-    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+    @override
+    async def _call(self, _method: str, _key: str, call: Callable[[], Awaitable[T]]) -> T:
         is_waiting = False
         outage: StoreUnavailable | None = None
         try:
