@@ -22,8 +22,8 @@ from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound
+from tests.memory_store import MemoryStore
 
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 _STRIDE = 1_000_003  # a prime, so every position has one place in the order of creation

@@ -13,10 +13,10 @@ from proxy.errors import Overloaded, ServiceError, StoreUnavailable, TooHeavy
 from proxy.imaging.target import Measured, Target
 from proxy.rendering.admission import Priority
 from proxy.rendering.render_worker import RenderedFile
-from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectInfo, ObjectStore
 from proxy.storage.wrapping_store import WrappingStore
 from proxy.telemetry import Metrics
+from tests.memory_store import MemoryStore
 
 T = TypeVar("T")
 

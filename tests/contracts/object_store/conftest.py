@@ -11,11 +11,11 @@ from moto import mock_aws
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
-from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectStore
 from proxy.storage.retrying_store import RetryingStore
 from proxy.storage.s3 import S3Store
 from tests.contracts.stores import BUCKET, PAGE, store_of
+from tests.memory_store import MemoryStore
 from tests.s3_gateways import CephGateway, Gateway, JuicefsGateway, missing_gateway
 from tests.seaweedfs import SeaweedServer
 

@@ -6,8 +6,8 @@ from ingest.catalog.repository import JobRepository
 from ingest.stored_variants import accepted_ids, stored_variants
 from proxy.keys import variant_key
 from proxy.model import UploadId
-from proxy.storage.memory_store import MemoryStore
 from tests.contracts.uploads import accept_upload
+from tests.memory_store import MemoryStore
 from tests.unit.ingest.examples import SIZES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

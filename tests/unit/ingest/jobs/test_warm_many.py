@@ -14,7 +14,7 @@ from ingest.stored_variants import accepted_ids
 from proxy.errors import ServiceError, StoreUnavailable
 from proxy.keys import variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, new_upload_id
-from proxy.storage.memory_store import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.repositories import WatchedRepository
 

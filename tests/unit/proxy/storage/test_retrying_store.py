@@ -9,10 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore
 from proxy.storage.retrying_store import DELAYS, RetryingStore
 from tests.fakes import CountingStore
+from tests.memory_store import MemoryStore
 
 Call = Callable[[ObjectStore, Path], Awaitable[object]]
 

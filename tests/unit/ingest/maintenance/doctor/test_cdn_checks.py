@@ -10,8 +10,8 @@ from ingest.maintenance.doctor import cdn_checks as checks
 from ingest.maintenance.doctor.findings import CheckResult, Verdict
 from ingest.maintenance.doctor.http_client import Answer
 from proxy.model import new_upload_id, parse_upload_id
-from proxy.storage.memory_store import MemoryStore
 from proxy.variants.encoded_variant import CACHE_CONTROL
+from tests.memory_store import MemoryStore
 from tests.unit.ingest.examples import SIZES
 from tests.unit.ingest.fakes import RecordingCdn
 

@@ -10,7 +10,7 @@ from ingest.catalog.installation_table import InstallationTable
 from ingest.installation import Installation
 from ingest.maintenance.doctor.checks import checks_for
 from proxy.settings import Settings
-from proxy.storage.memory_store import MemoryStore
+from tests.memory_store import MemoryStore
 from tests.unit.ingest.fakes import RecordingCdn
 
 ALWAYS = [

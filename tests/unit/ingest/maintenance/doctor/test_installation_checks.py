@@ -10,8 +10,8 @@ from ingest.maintenance.doctor.findings import Verdict, ok, skipped
 from ingest.maintenance.doctor.installation_checks import installation_ids, versions
 from proxy.errors import StoreUnavailable
 from proxy.keys import INSTALLATION_KEY
-from proxy.storage.memory_store import MemoryStore
 from tests.fakes import CountingStore
+from tests.memory_store import MemoryStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,8 +1,9 @@
 """The store checks find each fault and leave nothing behind."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,9 @@ from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
 from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
 from proxy.model import Sizes, parse_upload_id
-from proxy.storage.memory_store import MemoryStore
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound
 from tests.fakes import CountingStore
+from tests.memory_store import MemoryStore
 from tests.unit.ingest.examples import SIZES
 
 ALL = [checks.round_trip, checks.listing, checks.conditional_writes]
@@ -22,17 +23,8 @@ ALL = [checks.round_trip, checks.listing, checks.conditional_writes]
 class Unconditional(MemoryStore):
     """Ignores `If-None-Match`, as some servers do."""
 
-    async def put(
-        self,
-        key: str,
-        body: bytes | Path,
-        *,
-        content_type: str,
-        cache_control: str | None = None,
-        metadata: Mapping[str, str] | None = None,
-        if_absent: bool = False,
-    ) -> None:
-        await super().put(key, body, content_type=content_type, cache_control=cache_control, metadata=metadata)
+    async def put(self, key: str, body: bytes | Path, **options: Any) -> None:
+        await super().put(key, body, **options | {"if_absent": False})
 
 
 class Forgetful(MemoryStore):
