@@ -8,6 +8,7 @@ ARG BASE=python:3.11-slim
 FROM ${BASE} AS build
 ARG SOURCE_DATE_EPOCH
 WORKDIR /app
+# No version: Debian keeps one at a time, and binutils stays in this stage.
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install --yes --no-install-recommends binutils && rm -rf /var/lib/apt/lists/*
 COPY requirements.txt requirements-build.txt pyproject.toml README.md LICENSE NOTICE ./

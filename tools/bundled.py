@@ -13,9 +13,9 @@ from importlib.metadata import Distribution
 from typing import Any
 
 import numpy as np
-import pyvips  # type: ignore[import-untyped]
+import pyvips  # type: ignore[import-untyped] # it ships no types
 from PIL import _avif, features
-from uvloop.loop import libuv_get_version  # type: ignore[attr-defined]
+from uvloop.loop import libuv_get_version  # type: ignore[attr-defined] # its stubs leave it out
 
 Component = dict[str, Any]
 """A component of a CycloneDX document."""

@@ -1,31 +1,18 @@
 """VariantService.ensure: stores every variant from one decode."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxy.imaging.target import Measured
 from proxy.keys import original_key, variant_key
-from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
+from proxy.model import Format, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
 from proxy.variants.results import Ensured, Tier
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
+from tests.unit.proxy.variants.ensured import ALL, SIZES, Make, ensured
 from tests.unit.proxy.variants.stale import put_stale
-
-Make = Callable[..., VariantService]
-SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("wide", 600, None, Fit.INSIDE))
-ALL = SIZES.variants
-
-
-async def ensured(
-    variant_service: VariantService, upload_id: UploadId, variants: Sequence[Variant] = ALL
-) -> dict[Variant, Ensured]:
-    """Results by variant; fails if one comes twice."""
-    found = [one async for one in variant_service.ensure(upload_id, variants)]
-    assert len({one.variant for one in found}) == len(found)
-    return {one.variant: one for one in found}
 
 
 async def test_every_variant_is_stored_with_the_current_recipe(
