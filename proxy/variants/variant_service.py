@@ -239,11 +239,14 @@ class VariantService:
         self._pool.raise_if_full(Priority.LIVE)  # before taking the lease: rejecting must stay cheap under overload
         key = variant_key(upload_id, variant)
         async with AsyncExitStack() as lease:
-            if not await lease.enter_async_context(self._leases.hold(key, wait=False)):
+            held = await lease.enter_async_context(self._leases.hold(key, wait=False))
+            if not held:
                 with step("wait for another process"):
                     await lease.enter_async_context(self._leases.hold(key))
-                if found := await self._find(upload_id, variant):
-                    return replace(found, tier=Tier.COLLAPSED)
+            # Another process may have stored the variant after this one looked for it.
+            may_be_stored = not held or await self._leases.was_released(key)
+            if may_be_stored and (found := await self._find(upload_id, variant)):
+                return replace(found, tier=Tier.COLLAPSED)
             encoded, timings = await self._deriver.derive_one(upload_id, variant, Priority.LIVE)
             if len(self._background) < _MAX_WRITE_BACKS:
                 self._run_in_background(self._variants.write_back(upload_id, variant, encoded, lease.pop_all()))
@@ -268,19 +271,26 @@ class VariantService:
         """
         outcome = "failed"
         try:
-            async with self._leases.hold(variant_key(upload_id, variant), wait=False) as held:
-                outcome = "elsewhere"
-                if held:
-                    outcome = "failed"
-                    async with asyncio.timeout(self._timeout):
-                        encoded, _ = await self._deriver.derive_one(upload_id, variant, Priority.BACKGROUND)
-                        await self._variants.put(upload_id, variant, encoded)
+            async with (
+                self._leases.hold(variant_key(upload_id, variant), wait=False) as held,
+                asyncio.timeout(self._timeout),
+            ):
+                # Also if it is held: another process may have replaced the variant just before.
+                if not held or await self._is_current(upload_id, variant):
+                    outcome = "elsewhere"
+                else:
+                    encoded, _ = await self._deriver.derive_one(upload_id, variant, Priority.BACKGROUND)
+                    await self._variants.put(upload_id, variant, encoded)
                     outcome = "refreshed"
         except (ServiceError, TimeoutError) as error:
             log.warning("variant refresh failed", upload=upload_id, variant=variant.name, error=str(error) or "timeout")
         finally:
             self._refreshing.discard((upload_id, variant))
             self._count_stale(variant, outcome)
+
+    async def _is_current(self, upload_id: UploadId, variant: Variant) -> bool:
+        info = await self._variants.look_up(upload_id, variant)
+        return info is not None and info.metadata.get("recipe") == self._recipes.fingerprint(variant)
 
     def _count_stale(self, variant: Variant, outcome: str) -> None:
         self._metrics.stale_variants.labels(variant.size_name, variant.format, outcome).inc()

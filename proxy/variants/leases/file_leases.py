@@ -1,13 +1,18 @@
 """Leases among the processes of one machine, by lock files in the data folder (filelock)."""
 
+import asyncio
 import hashlib
+import os
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import structlog
 from filelock import AsyncFileLock, Timeout
+
+from proxy.variants.leases.lease_store import RELEASED_SECONDS
 
 log = structlog.get_logger()
 
@@ -26,8 +31,8 @@ class FileLeaseStore:
 
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
-        slot = hashlib.sha256(key.encode()).hexdigest()[:_HEX_DIGITS]
-        lock = AsyncFileLock(self._folder / f"{slot}.lock", poll_interval=_POLL_SECONDS)
+        path = self._path(key)
+        lock = AsyncFileLock(path, poll_interval=_POLL_SECONDS)
         held = True
         try:
             await anyio.Path(self._folder).mkdir(parents=True, exist_ok=True)
@@ -40,7 +45,18 @@ class FileLeaseStore:
             yield held
         finally:
             if lock.is_locked:
+                with suppress(OSError):
+                    await asyncio.to_thread(os.utime, path)
                 await lock.release()
+
+    async def was_released(self, key: str) -> bool:
+        """By the time stamp of the slot's file; a new file counts as released."""
+        with suppress(OSError):
+            return time.time() - (await anyio.Path(self._path(key)).stat()).st_mtime < RELEASED_SECONDS
+        return False
+
+    def _path(self, key: str) -> Path:
+        return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:_HEX_DIGITS]}.lock"
 
     async def close(self) -> None:
         pass

@@ -4,6 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
+RELEASED_SECONDS = 10.0
+"""How long a release is remembered. Longer than any pause between a request's look at the store and its lease."""
+
 
 class LeaseStore(Protocol):
     """Leases by key. They only save work: conditional puts and deterministic bytes keep the result correct."""
@@ -15,6 +18,13 @@ class LeaseStore(Protocol):
         store fails, it yields True, and two processes may do the same work.
         """
 
+    async def was_released(self, key: str) -> bool:
+        """Whether a holder released `key` in the last `RELEASED_SECONDS`: its work may be done. May err towards True.
+
+        For a caller that holds the lease and looked for the result before it. Does not raise: False if the lease store
+        fails.
+        """
+
     async def close(self) -> None: ...
 
 
@@ -24,6 +34,9 @@ class NoLeases:
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:  # noqa: ARG002 - the port has it
         yield True
+
+    async def was_released(self, key: str) -> bool:  # noqa: ARG002 - the port has it
+        return False
 
     async def close(self) -> None:
         pass

@@ -14,6 +14,7 @@ from redis.exceptions import LockError, RedisError
 
 from proxy.deadlines import answer_within
 from proxy.telemetry import Metrics
+from proxy.variants.leases.lease_store import RELEASED_SECONDS
 
 log = structlog.get_logger()
 
@@ -77,9 +78,20 @@ class RedisLeaseStore:
         finally:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
+            with suppress(RedisError, OSError):
+                async with answer_within(_ANSWER_SECONDS):
+                    await self._redis.set(_released_key(key), 1, px=int(RELEASED_SECONDS * 1000))
             with suppress(RedisError, OSError):  # expired, or Redis failed: the time limit ends it
                 async with answer_within(_ANSWER_SECONDS):
                     await lock.release()
+
+    async def was_released(self, key: str) -> bool:
+        if monotonic() < self._backoff_until:
+            return False
+        with suppress(RedisError, OSError):
+            async with answer_within(_ANSWER_SECONDS):
+                return bool(await self._redis.exists(_released_key(key)))
+        return False
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -122,3 +134,7 @@ class RedisLeaseStore:
         if self._is_unavailable:
             self._is_unavailable = False
             log.info("Redis available again, leases granted by it")
+
+
+def _released_key(key: str) -> str:
+    return f"darkroom:released:{key}"

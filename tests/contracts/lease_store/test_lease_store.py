@@ -1,6 +1,7 @@
 """The contract of every LeaseStore, within one process and across processes."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -10,7 +11,7 @@ import pytest
 
 from proxy.telemetry import Metrics
 from proxy.variants.leases.file_leases import FileLeaseStore
-from proxy.variants.leases.lease_store import LeaseStore, NoLeases
+from proxy.variants.leases.lease_store import RELEASED_SECONDS, LeaseStore, NoLeases
 from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLeaseStore
 from tests.contracts.leases_under_test import KEY, LEASE, OTHER, TwoClients, can_acquire, cancel, hold_forever
 from tests.contracts.waiting import GUARD
@@ -197,6 +198,41 @@ class TestFreeing:
         await cancel(waiter)
 
 
+class TestRelease:
+    async def test_release_is_remembered_for_the_next_holder(self, clients: TwoClients) -> None:
+        async with clients.one.hold(KEY):
+            pass
+
+        async with clients.two.hold(KEY):
+            assert await clients.two.was_released(KEY) is True
+
+    async def test_release_of_redis_leases_is_forgotten_after_seconds(self, redis: RedisServer) -> None:
+        leases = RedisLeaseStore(redis.url, Metrics())
+        async with leases.hold(KEY):
+            assert await leases.was_released(KEY) is False
+
+        assert await leases.was_released(KEY) is True
+        assert await leases.was_released(OTHER) is False
+        with redis.client() as client:
+            assert 5_000 < client.pttl(f"darkroom:released:{KEY}") <= RELEASED_SECONDS * 1000
+            client.delete(f"darkroom:released:{KEY}")
+        assert await leases.was_released(KEY) is False
+        await leases.close()
+
+    async def test_release_of_lock_files_is_forgotten_after_seconds(self, tmp_path: Path) -> None:
+        leases = FileLeaseStore(tmp_path)
+        assert await leases.was_released(KEY) is False
+        async with leases.hold(KEY):
+            pass
+        assert await leases.was_released(KEY) is True
+        [path] = tmp_path.iterdir()
+
+        for age, remembered in [(RELEASED_SECONDS / 2, True), (RELEASED_SECONDS, False)]:
+            os.utime(path, (time.time() - age,) * 2)
+            async with leases.hold(KEY):
+                assert await leases.was_released(KEY) is remembered
+
+
 @pytest.mark.parametrize("clients", ["file", "redis-brief"], indirect=True)
 class TestAnotherProcess:
     async def test_other_process_shares_the_leases(self, clients: TwoClients) -> None:
@@ -217,6 +253,7 @@ async def test_unusable_lock_files_grant_leases(tmp_path: Path) -> None:
 
     async with asyncio.timeout(GUARD), leases.hold(KEY) as one, leases.hold(KEY) as two:
         assert (one, two) == (True, True)
+        assert await leases.was_released(KEY) is False
 
 
 async def test_number_of_lock_files_is_bounded(tmp_path: Path) -> None:
@@ -236,4 +273,5 @@ async def test_no_leases_grants_everything() -> None:
 
     async with asyncio.timeout(GUARD), leases.hold(KEY) as one, leases.hold(KEY) as two:
         assert (one, two) == (True, True)
+    assert await leases.was_released(KEY) is False
     await leases.close()

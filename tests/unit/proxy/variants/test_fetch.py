@@ -10,10 +10,11 @@ from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
+from proxy.variants.leases.file_leases import FileLeaseStore
 from proxy.variants.results import Tier
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, listing, rendering_of, sample
-from tests.unit.proxy.variants.fetched import Make, derived, tiers
+from tests.unit.proxy.variants.fetched import LateLeases, Make, derived, tiers
 
 
 class TestTiers:
@@ -133,6 +134,20 @@ class TestManyCallers:
         assert {answer.encoded.body for answer in answers} == {answers[0].encoded.body}
         assert all(answer.timings == {} for answer in answers[1:])
         assert (store.count("get"), store.count("download")) == (1, 1)
+
+    async def test_variant_that_another_process_stores_after_the_look_up_is_not_derived_again(
+        self, *, make: Make, pool: FakePool, upload_id: UploadId, variant: Variant, tmp_path: Path
+    ) -> None:
+        first = make(leases=FileLeaseStore(tmp_path))
+
+        async def derive_elsewhere() -> None:
+            await first.fetch(upload_id, variant)
+            await first.drain()
+
+        fetched = await make(leases=LateLeases(tmp_path, derive_elsewhere)).fetch(upload_id, variant)
+
+        assert fetched.tier is Tier.COLLAPSED
+        assert pool.renderings == 1
 
     async def test_different_variants_are_derived_separately(
         self, variant_service: VariantService, pool: FakePool, upload_id: UploadId, variant: Variant

@@ -1,8 +1,9 @@
 """Variants of another recipe: served at once, and replaced in the background."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from proxy.errors import RenderFailed
 from proxy.keys import variant_key
@@ -10,13 +11,13 @@ from proxy.model import Fit, Format, Size, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.telemetry import Metrics
+from proxy.variants.leases.file_leases import FileLeaseStore
 from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.results import Tier
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, FakePool, sample
+from tests.unit.proxy.variants.fetched import LateLeases, Make
 from tests.unit.proxy.variants.stale import put_stale
-
-Make = Callable[..., VariantService]
 
 
 async def stored_recipe(store: CountingStore, upload_id: UploadId, variant: Variant) -> str:
@@ -66,6 +67,24 @@ async def test_concurrent_fetches_refresh_a_stale_variant_once(
     await variant_service.drain()
 
     assert {answer.encoded.body for answer in answers} == {b"of yesterday"}
+    assert pool.renderings == 1
+    assert store.count("put") == 1
+
+
+async def test_variant_that_another_process_refreshed_meanwhile_is_not_refreshed_again(
+    *, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant, tmp_path: Path
+) -> None:
+    await put_stale(store, upload_id, variant)
+    first = make(leases=FileLeaseStore(tmp_path))
+
+    async def refresh_elsewhere() -> None:
+        await first.fetch(upload_id, variant)
+        await first.drain()
+
+    late = make(leases=LateLeases(tmp_path, refresh_elsewhere))
+    await late.fetch(upload_id, variant)
+    await late.drain()
+
     assert pool.renderings == 1
     assert store.count("put") == 1
 
