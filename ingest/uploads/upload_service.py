@@ -176,10 +176,12 @@ class UploadService:
     async def _undo(self, upload_id: UploadId) -> None:
         """Removes rows first: a failure then leaves an orphan for gc, never a row without original."""
         try:
-            await self._repository.delete(upload_id)
-            await self._store.delete(original_key(upload_id))
-        except Unavailable as error:
-            log.error("clean-up of failed upload failed, left to darkroom gc", upload=upload_id, error=str(error))
+            async with asyncio.timeout(_COMPLETION_TIMEOUT):  # the store of commands waits for minutes in an outage
+                await self._repository.delete(upload_id)
+                await self._store.delete(original_key(upload_id))
+        except (Unavailable, TimeoutError) as error:
+            reason = str(error) or "timeout"
+            log.error("clean-up of failed upload failed, left to darkroom gc", upload=upload_id, error=reason)
 
 
 def _outcome(error: BaseException) -> str:

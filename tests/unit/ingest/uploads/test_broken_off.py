@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from structlog.testing import capture_logs
 
 from ingest.catalog.database import Database
 from ingest.edge.cdn import NoCdn
@@ -89,6 +90,19 @@ class TestBreakingOff:
         await self.cancel_at(store.hold("put", done=done), uploads, chunks_of(JPEG))
 
         await assert_nothing_left()
+
+    async def test_undo_during_an_outage_is_given_up_and_logged(
+        self, uploads: UploadService, store: CountingStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("ingest.uploads.upload_service._COMPLETION_TIMEOUT", 0.1)
+        store.hold("delete")  # and never opened
+
+        with capture_logs() as logs:
+            await self.cancel_at(store.hold("put"), uploads, chunks_of(JPEG))
+
+        assert [(line["event"], line["error"]) for line in logs if line["log_level"] == "error"] == [
+            ("clean-up of failed upload failed, left to darkroom gc", "timeout")
+        ]
 
     @pytest.mark.parametrize("method", ["begin", "accept"])
     async def test_cancelled_while_recording_leaves_nothing(
