@@ -73,6 +73,11 @@ class Size:
         return self.fit is Fit.INSIDE or (self.fit is Fit.COVER and not self.enlarge)
 
     @property
+    def is_opaque(self) -> bool:
+        """Whether variants of transparent originals are opaque too, in every format."""
+        return self.fit is Fit.PAD
+
+    @property
     def effects(self) -> list[str]:
         """What makes variants another image than the original: only sizes of equal effects belong into one srcset."""
         pad = " ".join(filter(None, ("pad", self.background))) if self.fit is Fit.PAD else None
@@ -138,9 +143,11 @@ class Sizes(Mapping[str, Size]):
 
         `alpha`: whether the original is transparent; None, if unknown, counts as both.
         """
-        unused = {True: Format.JPG, False: Format.PNG, None: None}[alpha]
-        return tuple(
-            variant
-            for variant in self.variants
-            if (variant.format is not unused if variant.size.warm is None else variant.format in variant.size.warm)
-        )
+
+        def is_standard(size: Size, format: Format) -> bool:
+            if size.warm is not None:
+                return format in size.warm
+            unused = {True: Format.JPG, False: Format.PNG, None: None}[False if size.is_opaque else alpha]
+            return format is not unused
+
+        return tuple(variant for variant in self.variants if is_standard(variant.size, variant.format))

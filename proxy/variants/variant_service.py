@@ -132,10 +132,12 @@ class VariantService:
         return self._ensurer.ensure(upload_id, variants)
 
     async def has_alpha(self, upload_id: UploadId, variant: Variant) -> bool:
-        """Whether the original has transparency; False without a sound original.
+        """Whether `variant` is transparent if its format allows it; False without a sound original.
 
         Raises Unavailable, DerivationTimeout, and the remembered error of `variant`.
         """
+        if variant.size.is_opaque:
+            return False
         with self._counting_refusals():
             self._negative_cache.raise_if_cached(upload_id, variant)
             try:

@@ -97,6 +97,16 @@ def test_transparent_image_without_preview_falls_back_to_png() -> None:
     assert candidates[-1][1]["src"] == "/small.png"
 
 
+@pytest.mark.parametrize("effect", ["pad", "pad #00ff00"])
+def test_padded_size_of_a_transparent_image_falls_back_to_jpeg(effect: str) -> None:
+    padded = upload(preview=None)
+    padded["sizes"]["small"]["effects"] = [effect]
+
+    *_, (_, image) = parse(picture_html(padded, size="small"))
+
+    assert image["src"] == "/small.jpg"
+
+
 @pytest.mark.parametrize("size", ["", "huge", "small.jpg"])
 def test_size_unknown_to_the_upload_raises_with_the_known_ones(size: str) -> None:
     with pytest.raises(ValueError, match="small, large, wide, widest"):

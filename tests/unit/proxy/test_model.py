@@ -175,6 +175,12 @@ class TestSizes:
         assert [variant.name for variant in SIZES.standard(alpha)] == names
 
     @pytest.mark.parametrize("alpha", [False, True, None])
+    def test_padded_sizes_have_the_formats_of_opaque_images(self, alpha: bool | None) -> None:
+        sizes = Sizes(Size("padded", 150, 150, Fit.PAD))
+
+        assert [variant.format for variant in sizes.standard(alpha)] == ["jpg", "webp", "avif"]
+
+    @pytest.mark.parametrize("alpha", [False, True, None])
     def test_standard_formats_of_a_size_replace_the_automatic_ones(self, alpha: bool | None) -> None:
         sizes = Sizes(
             Size("listed", 150, 150, Fit.COVER, warm=(Format.JPG, Format.PNG)),

@@ -29,8 +29,8 @@ def picture_html(
 
     `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
     and the effects of `size`, by default the largest without effects. Older browsers get JPEG, or PNG if the image is
-    transparent. `placeholder` paints the preview over its colour in a `style` attribute; turn it off if the page's
-    Content-Security-Policy forbids inline styles.
+    transparent and the size does not pad it. `placeholder` paints the preview over its colour in a `style` attribute;
+    turn it off if the page's Content-Security-Policy forbids inline styles.
     Raises ValueError if the upload has no such size, if it is not the API's JSON, or if `loading` is another word.
 
     >>> upload: Upload = {
@@ -61,7 +61,9 @@ def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading:
         f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
         for format, media_type in _SOURCES.items()
     )
-    fallback = "jpg" if upload["placeholder"]["dataUrl"] else "png"  # transparent images have no preview
+    # Transparent images have no preview; padded sizes of them are opaque.
+    is_opaque = upload["placeholder"]["dataUrl"] or any(effect.startswith("pad") for effect in _effects(boxes[chosen]))
+    fallback = "jpg" if is_opaque else "png"
     style = _style(upload) if placeholder else ""
     return (
         f'<picture>{sources}<img src="{escape(upload["urls"][chosen][fallback])}"'

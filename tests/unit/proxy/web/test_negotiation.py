@@ -1,6 +1,7 @@
 """`.auto` variants: the format by `Accept`."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,14 @@ class TestOldClients:
         assert answer.headers["content-location"] == "small.png"
         stored = [info.key async for info in site.store.inner.list(f"images/{site.upload_id}/")]
         assert stored == [f"images/{site.upload_id}/small.png"]
+
+    async def test_padded_size_of_a_transparent_original_is_served_as_jpeg(
+        self, make_site: Callable[..., Site]
+    ) -> None:
+        site = make_site(sizes={"padded": {"width": 24, "height": 24, "fit": "pad"}})
+        original = original_key(site.upload_id)
+        await site.store.inner.put(original, b"an original", content_type="image/png", metadata={"alpha": "1"})
+
+        answer = await site.get("padded.auto", {"Accept": "*/*"})
+
+        assert answer.headers["content-location"] == "padded.jpg"
