@@ -1,15 +1,15 @@
 """The base of the tests' servers: folder, process, log, start and stop."""
 
 import itertools
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -91,21 +91,34 @@ class Server:
             self._process.send_signal(signum)
 
 
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))  # noqa: TID251 - pytest-xdist's variable, not a setting of Darkroom
-_BLOCK = 2_000
-_BLOCKS = 10
-_numbers = itertools.count(os.getpid() * 64)
+_FIRST, _BLOCK, _BLOCKS = 10_500, 500, 44
+"""Ports: above those that browsers refuse (10080 is the last), below those of outgoing connections (from 32768)."""
 
 
 def free_port() -> int:
     """Returns a port that nothing listens on, and that no other test takes before its server does.
 
-    Each process of pytest-xdist has its own range. All are below 32768, where the ports of outgoing connections begin.
+    Each process that runs tests has its own block of ports, also beside other sessions on this machine.
     """
-    for number in itertools.islice(_numbers, _BLOCK):
-        port = 10_000 + _WORKER % _BLOCKS * _BLOCK + number % _BLOCK
+    claim, numbers = _block()
+    for number in itertools.islice(numbers, _BLOCK - 1):
+        port = claim.getsockname()[1] + 1 + number % (_BLOCK - 1)
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
             return port
     raise RuntimeError(f"no free port among {_BLOCK}")
+
+
+@cache
+def _block() -> tuple[socket.socket, Iterator[int]]:
+    """Claims a block by its first port, which stays bound while this process lives."""
+    for first in range(_FIRST, _FIRST + _BLOCK * _BLOCKS, _BLOCK):
+        claim = socket.socket()
+        try:
+            claim.bind(("127.0.0.1", first))
+        except OSError:
+            claim.close()
+        else:
+            return claim, itertools.count()
+    raise RuntimeError(f"all {_BLOCKS} blocks of ports are taken")
