@@ -24,7 +24,7 @@ def main(*, rounds: int, quick: bool) -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=corpus.FOLDER)))
         originals = Originals(folder / "originals")
         ours = stack.enter_context(servers.darkroom(folder, originals))
-        bare = stack.enter_context(servers.bare_uvicorn(folder, b"ok"))
+        bare = stack.enter_context(servers.bare_uvicorn(folder, b"ok", {"content-length": "2"}))
         pictures = corpus.pictures(quick=quick)
         variants = [
             Variant(originals.add(picture), side, format)

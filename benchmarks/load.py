@@ -74,10 +74,14 @@ async def fire(port: int, paths: Sequence[str], at_once: int) -> Load:
     return Load(len(took) / seconds, took)
 
 
-def hammer(port: int, path: str, at_once: int, seconds: int) -> tuple[float, float, float]:
-    """Requests one path repeatedly. Returns requests a second, p50 and p99 in milliseconds."""
+def hammer(port: int, path: str, at_once: int, seconds: int, etag: str | None = None) -> tuple[float, float, float]:
+    """Requests one path repeatedly. Returns requests a second, p50 and p99 in milliseconds.
+
+    `etag`: revalidates that copy (wrk only).
+    """
     if shutil.which("wrk"):
-        return _wrk(f"http://127.0.0.1:{port}{path}", at_once, seconds)
+        condition = ["--header", f"If-None-Match: {etag}"] if etag else []
+        return _wrk(f"http://127.0.0.1:{port}{path}", at_once, seconds, condition)
     sample = asyncio.run(fire(port, [path] * SAMPLE, at_once))
     load = asyncio.run(fire(port, [path] * max(SAMPLE, int(sample.per_second * seconds)), at_once))
     return load.per_second, load.p50, load.p99
@@ -87,9 +91,11 @@ def client() -> str:
     return "wrk" if shutil.which("wrk") else "a client in Python, which is the limit (wrk is missing)"
 
 
-def _wrk(url: str, at_once: int, seconds: int) -> tuple[float, float, float]:
-    command = ["wrk", "--threads", "1", "--connections", str(at_once), "--duration", f"{seconds}s", "--latency", url]
-    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30).stdout
+def _wrk(url: str, at_once: int, seconds: int, condition: Sequence[str]) -> tuple[float, float, float]:
+    command = ["wrk", "--threads", "1", "--connections", str(at_once), "--duration", f"{seconds}s", "--latency"]
+    answer = subprocess.run(
+        [*command, *condition, url], capture_output=True, text=True, check=True, timeout=seconds + 30
+    ).stdout
     if "Non-2xx" in answer:
         raise RuntimeError(answer)
     return (

@@ -3,6 +3,7 @@
 All have the same originals: the peers read a folder, Darkroom gets them as uploads first. All listen on loopback only.
 """
 
+import json
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -197,10 +198,11 @@ def thumbor(folder: Path, originals: Originals, avif_quality: int, *, processes:
     return Server(f"thumbor, {processes} processes", [*command, "--processes", str(processes)], here, port, path)
 
 
-def bare_uvicorn(folder: Path, body: bytes) -> Server:
-    """A bare uvicorn that sends the same bytes with the same settings: the upper limit for Python applications."""
+def bare_uvicorn(folder: Path, body: bytes, headers: Mapping[str, str]) -> Server:
+    """A bare uvicorn that sends the same bytes with the same settings: the upper limit for ASGI applications."""
     here, port = _made(folder / "uvicorn"), free_port()
     (here / "variant.jpg").write_bytes(body)
+    (here / "headers.json").write_text(json.dumps(dict(headers)))
     command = [sys.executable, "-m", "uvicorn", "benchmarks.peers.ceiling:app", "--app-dir", str(ROOT)]
     options = ["--port", str(port), "--http", "httptools", "--loop", "uvloop", "--log-level", "warning"]
     quiet = ["--no-access-log", "--no-server-header", "--no-proxy-headers"]

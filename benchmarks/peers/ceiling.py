@@ -1,11 +1,12 @@
-"""An ASGI application that sends one file and does nothing else."""
+"""An ASGI application that sends one file with the headers of `headers.json` and does nothing else."""
 
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 BODY = Path("variant.jpg").read_bytes()
-HEADERS = [(b"content-type", b"image/jpeg"), (b"content-length", str(len(BODY)).encode())]
+HEADERS = [(name.encode(), value.encode()) for name, value in json.loads(Path("headers.json").read_text()).items()]
 
 
 async def app(scope: dict[str, Any], _receive: object, send: Callable[[dict[str, Any]], Awaitable[None]]) -> None:

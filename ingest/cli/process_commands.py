@@ -80,13 +80,13 @@ def _serve(listener: "socket", workers: int, role: Role, least_rate: int) -> Non
     from uvicorn.supervisors import Multiprocess
 
     from proxy.rendering import sandbox
-    from proxy.web.bounded_http import bounded_http
+    from proxy.web.variant_http import variant_http
 
     config = uvicorn.Config(
         _FACTORIES[role],
         factory=True,
         workers=workers,
-        http=bounded_http(least_rate),
+        http=variant_http(least_rate),
         ws="none",
         loop="uvloop",
         log_config=None,  # `configure_logging` does it

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import NamedTuple
 
-from cachetools import TLRUCache
+from cachetools import LRUCache
 
 from proxy.model import UploadId, Variant
 from proxy.variants.encoded_variant import EncodedVariant
@@ -17,31 +17,37 @@ The cost is one store read a minute for each cached variant."""
 _OVERHEAD = 1024  # bytes of an entry besides its body
 
 
-class _Cache(TLRUCache[tuple[UploadId, Variant], EncodedVariant]):
-    """Calls `on_eviction` for each entry that is removed to make room."""
+class _Entry(NamedTuple):
+    encoded: EncodedVariant
+    expires: float
 
-    def __init__(self, on_eviction: Callable[[], None], *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+
+class _Cache(LRUCache[tuple[UploadId, Variant], _Entry]):
+    """Calls `on_eviction` for each entry, unless it is expired, that is removed to make room."""
+
+    def __init__(self, max_bytes: int, clock: Callable[[], float], on_eviction: Callable[[], None]) -> None:
+        super().__init__(max_bytes, getsizeof=lambda entry: len(entry.encoded.body) + _OVERHEAD)
+        self._clock = clock
         self._on_eviction = on_eviction
 
-    def popitem(self) -> tuple[tuple[UploadId, Variant], EncodedVariant]:
-        self._on_eviction()
-        return super().popitem()
+    def popitem(self) -> tuple[tuple[UploadId, Variant], _Entry]:
+        key, entry = super().popitem()
+        if self._clock() < entry.expires:
+            self._on_eviction()
+        return key, entry
 
 
 class MemoryCache:
-    """A least-recently-used cache. Not thread-safe: use it from the event loop only."""
+    """A least-recently-used cache. Not thread-safe: use it from the event loop only.
+
+    cachetools' TLRUCache would remove expired entries earlier, but a read of it takes 8 microseconds instead of 1.5.
+    """
 
     def __init__(
         self, max_bytes: int, clock: Callable[[], float] = monotonic, *, on_eviction: Callable[[], None] = lambda: None
     ) -> None:
-        self._variants = _Cache(
-            on_eviction,
-            max_bytes,
-            ttu=lambda _key, _variant, now: now + MAX_AGE,
-            timer=clock,
-            getsizeof=lambda encoded: len(encoded.body) + _OVERHEAD,
-        )
+        self._clock = clock
+        self._variants = _Cache(max_bytes, clock, on_eviction)
 
     @property
     def bytes(self) -> int:
@@ -51,11 +57,17 @@ class MemoryCache:
         return len(self._variants)
 
     def get(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
-        return self._variants.get((upload_id, variant))
+        entry = self._variants.get((upload_id, variant))
+        if entry is None:
+            return None
+        if self._clock() < entry.expires:
+            return entry.encoded
+        del self._variants[upload_id, variant]
+        return None
 
     def put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> None:
         if len(encoded.body) + _OVERHEAD <= self._variants.maxsize:
-            self._variants[upload_id, variant] = encoded
+            self._variants[upload_id, variant] = _Entry(encoded, self._clock() + MAX_AGE)
 
     def forget(self, upload_id: UploadId | None) -> None:
         """Removes one upload's variants, or everything if `upload_id` is None."""

@@ -107,8 +107,12 @@ class BoundedHttp(HttpToolsProtocol):
             self._refusal = bad_host
             raise ValueError
         self._stop_request_timer()
+        self.on_request()
+
+    def on_request(self) -> None:
+        """Lets the application answer a request whose head is valid."""
         super().on_headers_complete()
-        if is_old:
+        if self.scope["http_version"] == "1.0":
             self.cycle.send = _Unchunked(self.cycle).send  # type: ignore[method-assign] # uvicorn has no setting for it
 
     def on_message_complete(self) -> None:
@@ -139,7 +143,11 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._taken = None  # more to read than at the last check
+        self.expect_reader()
+
+    def expect_reader(self) -> None:
+        """Call it after each response: the client has more to read than at the last check."""
+        self._taken = None
         self._watch_reader()
 
     def _ends_http_09_request(self, data: bytes) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
+from http import HTTPStatus
 from time import monotonic
 from typing import NamedTuple
 
@@ -24,9 +25,10 @@ from proxy.variants.results import Fetched, Tier
 from proxy.variants.variant_service import VariantService
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, is_not_modified
 from proxy.web.middleware.observability import VARIANT_ROUTE, Observability, note, set_route
-from proxy.web.middleware.security_headers import Header, SecurityHeaders, secured
+from proxy.web.middleware.security_headers import SecurityHeaders, secured
 from proxy.web.negotiation import modern_format
 from proxy.web.problems import on_http_error, on_unexpected_error, problem, unsatisfiable
+from proxy.web.variant_http import Hit
 
 _VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
 CACHE_STATUS = {
@@ -43,7 +45,6 @@ CROSS_ORIGIN_HEADERS = {
 }
 """Let pages of every site show, read and time variants. On every response: browsers check redirects and errors too, and
 a response that they cached for a plain `<img>` also answers a later `<img crossorigin>`."""
-_CONDITIONAL_HEADERS = frozenset({b"if-none-match", b"if-modified-since", b"range"})
 _MAX_CACHED = 10_000  # parsed paths, of half a kilobyte each, and response heads, of one and a half
 _MAX_CACHED_PATH = 256  # bytes; a variant's path has at most 90, and longer ones must not fill the memory
 
@@ -80,25 +81,29 @@ class VariantMiddleware:
         self._parse_cached = lru_cache(_MAX_CACHED)(self._parse)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = self._variant_path(scope)
-        if isinstance(path, _VariantPath) and _is_plain_get(scope, path):
-            cached = self._variant_service.find_in_memory(path.upload_id, path.variant)
-            if cached:
-                await send(
-                    {"type": "http.response.start", "status": 200, "headers": _cached_head(cached, path.variant)}
-                )
-                await send({"type": "http.response.body", "body": cached.body})
-                return
         await self._observed(scope, receive, send)
 
-    def _variant_path(self, scope: Scope) -> _VariantPath | UnknownVariant | None:
-        if scope["type"] != "http":
+    def find_hit(self, raw_path: bytes, if_none_match: bytes | None) -> Hit | None:
+        """Returns the response to a GET without other conditions if the memory cache has the variant.
+
+        It is the one that a call would send, but `Server-Timing` says 0. Only a count of hits records it.
+        """
+        path = self._variant_path(raw_path)
+        if not isinstance(path, _VariantPath) or path.auto or not path.canonical:
             return None
-        raw_path = scope["raw_path"]
+        cached = self._variant_service.find_in_memory(path.upload_id, path.variant)
+        if cached is None:
+            return None
+        etags = None if if_none_match is None else if_none_match.decode("latin-1")
+        if etags and is_not_modified(cached.etag, cached.last_modified, etags, None):
+            return _hit_head(cached, path.variant, 304), b""
+        return _hit_head(cached, path.variant, 200), cached.body
+
+    def _variant_path(self, raw_path: bytes) -> _VariantPath | UnknownVariant | None:
         return self._parse_cached(raw_path) if len(raw_path) <= _MAX_CACHED_PATH else self._parse(raw_path)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = self._variant_path(scope)
+        path = self._variant_path(scope["raw_path"]) if scope["type"] == "http" else None
         if path is None:
             await self._app(scope, receive, send)
             return
@@ -210,33 +215,22 @@ def _safety_headers(name: str) -> dict[str, str]:
     }
 
 
-def _is_plain_get(scope: Scope, path: _VariantPath) -> bool:
-    """Whether it is an unconditional GET of a whole variant, as nearly every request is."""
-    whole = not any(name in _CONDITIONAL_HEADERS for name, _ in scope["headers"])
-    return whole and path.canonical and not path.auto and scope["method"] == "GET"
-
-
-def _cached_head(encoded: EncodedVariant, variant: Variant) -> list[tuple[bytes, bytes]]:
-    return _build_head(encoded.etag, encoded.last_modified, encoded.cache_tag, variant.name, len(encoded.body))
+def _hit_head(encoded: EncodedVariant, variant: Variant, status: int) -> bytes:
+    identity = encoded.etag, encoded.last_modified, encoded.cache_tag
+    return _build_head(identity, variant, len(encoded.body), status)
 
 
 @lru_cache(_MAX_CACHED)
-def _build_head(etag: str, modified: datetime, cache_tag: str, name: str, size: int) -> list[tuple[bytes, bytes]]:
-    """All headers of a memory cache hit. Takes plain values, so that `lru_cache` keeps no bytes alive."""
-    headers = _identity_headers(etag, modified, cache_tag) | _safety_headers(name) | CROSS_ORIGIN_HEADERS
-    headers |= {
-        "Cache-Status": CACHE_STATUS[Tier.MEMORY],
-        "Server-Timing": _server_timing({}, 0.0),
-        "Content-Type": Format(name.rpartition(".")[2]).media_type,
-        "Content-Length": str(size),
-    }
-    return secured(_encode_header(name, value) for name, value in headers.items())
-
-
-@lru_cache(256)
-def _encode_header(name: str, value: str) -> Header:
-    """Encodes a header for ASGI. Equal headers share one object, since most are equal for all variants."""
-    return name.lower().encode(), value.encode()
+def _build_head(identity: tuple[str, datetime, str], variant: Variant, size: int, status: int) -> bytes:
+    """The head of a hit, without its last line. Takes plain values, so that `lru_cache` keeps no bodies alive."""
+    headers = _identity_headers(*identity) | CROSS_ORIGIN_HEADERS
+    headers |= {"Cache-Status": CACHE_STATUS[Tier.MEMORY], "Server-Timing": _server_timing({}, 0.0)}
+    if status == HTTPStatus.OK:
+        headers |= _safety_headers(variant.name)
+        headers |= {"Content-Type": variant.format.media_type, "Content-Length": str(size)}
+    lines = secured((name.lower().encode(), value.encode()) for name, value in headers.items())
+    start = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+    return start + b"".join(b"%s: %s\r\n" % line for line in lines)
 
 
 def _server_timing(timings: Mapping[str, float], seconds: float) -> str:

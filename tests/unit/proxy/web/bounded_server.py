@@ -7,9 +7,10 @@ from functools import partial
 from typing import Any
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.web.bounded_http import BoundedHttp
+from proxy.web.variant_http import Hit, VariantHttp
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -31,12 +32,12 @@ SMALL = 60_000
 LEAST_RATE = 1024
 
 
-class Hasty(BoundedHttp):
+class Hasty(VariantHttp):
     head_seconds = SOON
     read_seconds = SOON
 
 
-class Unhurried(BoundedHttp):
+class Unhurried(VariantHttp):
     """Its readers are checked by the tests, never by the clock."""
 
     read_seconds = 1024.0
@@ -44,8 +45,15 @@ class Unhurried(BoundedHttp):
 
 class App:
     """Answers `ok` at once, or `LARGE` bytes to `/large`, `SMALL` bytes to `/small`, or to `/body` the number of bytes
-    that were sent; `/events` never ends, `/pieces` has no length.
+    that were sent; `/events` never ends, `/pieces` has no length. With `hits`, `/` and `/small` need no call.
     """
+
+    def __init__(self, *, hits: bool = False) -> None:
+        self._hits = hits
+
+    def find_hit(self, path: bytes, _if_none_match: bytes | None) -> Hit | None:
+        body = {b"/": b"ok", b"/small": bytes(SMALL)}.get(path) if self._hits else None
+        return body and (b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % len(body), body)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = b"ok"
@@ -125,9 +133,11 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
 @asynccontextmanager
-async def served(protocol: type[BoundedHttp]) -> AsyncIterator[uvicorn.Server]:
+async def served(protocol: type[BoundedHttp], app: ASGIApp | None = None) -> AsyncIterator[uvicorn.Server]:
     http: Any = partial(protocol, least_rate=LEAST_RATE)
-    config = uvicorn.Config(App(), port=0, http=http, ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(
+        app or App(), port=0, http=http, ws="none", lifespan="off", log_config=None, proxy_headers=False
+    )
     server = uvicorn.Server(config)
     serving = asyncio.create_task(server._serve())
     while not server.started:

@@ -12,8 +12,8 @@ import structlog
 
 from proxy.keys import original_key
 from proxy.settings import Settings
-from proxy.web.bounded_http import BoundedHttp
-from tests.unit.proxy.web.bounded_server import Client, Connect, Hasty, address, served
+from proxy.web.variant_http import VariantHttp
+from tests.unit.proxy.web.bounded_server import App, Client, Connect, Hasty, address, served
 from tests.unit.proxy.web.site import Site
 
 
@@ -46,13 +46,17 @@ def restored_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def connected() -> AsyncIterator[Connect]:
-    """Connects to a server with the default deadlines or to one with short ones."""
-    async with served(BoundedHttp) as patient, served(Hasty) as hasty:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[False, True], ids=["called", "hits"])
+async def connected(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Connects to a server with the default deadlines or to one with short ones.
+
+    Its application is called for every request, or answers `/` by `find_hit`: that must not change the protocol.
+    """
+    app = App(hits=request.param)
+    async with served(VariantHttp, app) as patient, served(Hasty, app) as hasty:
 
         @asynccontextmanager
-        async def connect(protocol: type[BoundedHttp] = BoundedHttp) -> AsyncIterator[Client]:
+        async def connect(protocol: type[VariantHttp] = VariantHttp) -> AsyncIterator[Client]:
             server = hasty if protocol is Hasty else patient
             client = Client(*await asyncio.open_connection(*address(server)))
             try:

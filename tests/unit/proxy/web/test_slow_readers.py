@@ -11,6 +11,7 @@ from tests.unit.proxy.web.bounded_server import (
     LARGE,
     SMALL,
     SOON,
+    App,
     Connect,
     Hasty,
     Unhurried,
@@ -62,8 +63,9 @@ class TestReaders:
                 assert not reader.is_disconnected
                 left -= await reader.read(min(left, LARGE // 10))
 
-    async def test_response_that_has_just_begun_is_not_judged_by_an_earlier_one(self) -> None:
-        async with slow_reader() as reader:
+    @pytest.mark.parametrize("hits", [False, True])
+    async def test_response_that_has_just_begun_is_not_judged_by_an_earlier_one(self, *, hits: bool) -> None:
+        async with slow_reader(hits=hits) as reader:
             for _ in range(3):
                 await reader.request("GET /small HTTP/1.1\r\nHost: x\r\n\r\n")
                 reader.check()
@@ -73,6 +75,13 @@ class TestReaders:
             reader.check()
             assert not reader.is_disconnected
             assert reader.protocol._reader_timer is None  # there is nothing left to read
+
+    async def test_hits_that_nobody_reads_do_not_pile_up(self) -> None:
+        async with slow_reader(hits=True) as reader:
+            await reader.request("GET /small HTTP/1.1\r\nHost: x\r\n\r\n" * 500)
+            for _ in range(20):
+                await asyncio.sleep(0.001)
+                assert reader.protocol.transport.get_write_buffer_size() < 3 * SMALL
 
 
 class SlowReader:
@@ -116,8 +125,8 @@ class SlowReader:
 
 
 @asynccontextmanager
-async def slow_reader(buffer: int = 4096) -> AsyncIterator[SlowReader]:
-    async with served(Unhurried) as server:
+async def slow_reader(buffer: int = 4096, *, hits: bool = False) -> AsyncIterator[SlowReader]:
+    async with served(Unhurried, App(hits=hits)) as server:
         server.servers[0].sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)

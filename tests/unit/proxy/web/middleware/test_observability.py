@@ -93,7 +93,7 @@ async def test_memory_cache_hits_are_only_counted(site: Site, lines: list[Mutabl
     await site.get("small.jpg")
     lines.clear()
     for _ in range(3):
-        await site.get("small.jpg")
+        assert site.app.find_hit(f"{site.path}/small.jpg".encode(), None) is not None
 
     assert lines == []
     assert counted(site, VARIANT, 200) == 1
