@@ -31,7 +31,7 @@ class DisplayedSize(Dimensions):
     """The dimensions of an image in a size, in pixels."""
 
     effects: NotRequired[list[str]]
-    """What makes it another image, such as `grayscale`, `blur 8` or `pad #ffffff`. Absent without effects."""
+    """Effects that change the content, such as `grayscale`, `blur 8` or `pad #ffffff`. Absent without effects."""
 
 
 @_described
@@ -70,7 +70,7 @@ class Accepted(TypedDict):
     """The status of the warm-up. The URLs work in every status."""
     statusUrl: _Path
     sizes: dict[str, DisplayedSize]
-    """The displayed dimensions of the image in each size that `urls` has."""
+    """The displayed dimensions of the image in each configured size."""
     urls: dict[str, dict[str, str]]
     """URLs of the variants by size, then by format. They work at once. Of the sizes that only have the original's own
     pixels, because they never enlarge it, the first is listed."""

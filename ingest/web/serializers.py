@@ -37,7 +37,6 @@ class Serializer:
         )
 
     def created(self, upload: Upload) -> Accepted:
-        sizes = self._offered_sizes(upload)
         return {
             "uploadId": upload.upload_id,
             "originalSize": upload.original_size,
@@ -45,8 +44,8 @@ class Serializer:
             "format": upload.format,
             "status": JobStatus.PENDING,
             "statusUrl": f"{self.upload_url(upload.upload_id)}/status",
-            "sizes": {size.name: _dimensions(size, upload) for size in sizes},
-            "urls": {size.name: self._urls(upload.upload_id, size) for size in sizes},
+            "sizes": {name: _dimensions(size, upload) for name, size in self._sizes.items()},
+            "urls": {size.name: self._urls(upload.upload_id, size) for size in self._offered_sizes(upload)},
             "placeholder": {
                 "thumbhash": upload.thumbhash,
                 "color": upload.color,

@@ -172,6 +172,15 @@ def test_placeholder_of_a_transparent_picture_is_left_out() -> None:
     assert "style" not in image(picture_html(upload(None)))
 
 
+@pytest.mark.parametrize("effects", [["pad #ffffff"], ["grayscale"]])
+def test_placeholder_of_a_size_that_looks_different_is_left_out(effects: list[str]) -> None:
+    other = upload()
+    other["sizes"]["small"]["effects"] = effects
+
+    assert "style" not in image(picture_html(other, size="small"))
+    assert "style" in image(picture_html(other, size="large"))
+
+
 def test_placeholder_when_switched_off_is_left_out() -> None:
     assert "style" not in image(picture_html(upload(), placeholder=False))
 

@@ -13,7 +13,7 @@ class Dimensions(TypedDict):
 
 
 class DisplayedSize(Dimensions, total=False):
-    """Width and height in pixels. `effects`: what makes it another image, such as `grayscale`; absent without any."""
+    """Width and height in pixels. `effects`: those that change the content, such as `grayscale`; absent without any."""
 
     effects: list[str]
 
@@ -27,7 +27,10 @@ class Placeholder(TypedDict):
 
 
 class Upload(TypedDict):
-    """An upload. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format."""
+    """An upload. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format.
+
+    Of the sizes that only have the original's own pixels, `urls` has the first.
+    """
 
     sizes: dict[str, DisplayedSize]
     urls: dict[str, dict[str, str]]

@@ -29,8 +29,8 @@ def picture_html(
 
     `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
     and the effects of `size`, by default the largest without effects. Older browsers get JPEG, or PNG if the image is
-    transparent and the size does not pad it. `placeholder` paints the preview over its colour in a `style` attribute;
-    turn it off if the page's Content-Security-Policy forbids inline styles.
+    transparent and the size does not pad it. `placeholder` paints the preview over its colour in a `style` attribute,
+    but not for padded and grey sizes; turn it off if the page's Content-Security-Policy forbids inline styles.
     Raises ValueError if the upload has no such size, if it is not the API's JSON, or if `loading` is another word.
 
     >>> upload: Upload = {
@@ -52,19 +52,23 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
 
 
 def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading: Loading, placeholder: bool) -> str:
-    boxes = upload["sizes"]
-    chosen = max(boxes, key=lambda name: (not _effects(boxes[name]), boxes[name]["width"])) if size is None else size
-    if chosen not in boxes:
-        raise ValueError(f"the upload has the sizes {', '.join(boxes)}, not {chosen!r}")
+    boxes = {name: upload["sizes"][name] for name in upload["urls"]}
+    if size is None:
+        chosen = max(boxes, key=lambda name: (not _effects(boxes[name]), boxes[name]["width"]))
+    elif size in upload["sizes"]:  # `urls` lacks a size that repeats the pixels of another: take that one
+        chosen = size if size in boxes else next(name for name in boxes if boxes[name] == upload["sizes"][size])
+    else:
+        raise ValueError(f"the upload has the sizes {', '.join(upload['sizes'])}, not {size!r}")
     family = _of_same_shape(boxes, boxes[chosen])
     sources = "".join(
         f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
         for format, media_type in _SOURCES.items()
     )
+    effects = [effect.partition(" ")[0] for effect in _effects(boxes[chosen])]
     # Transparent images have no preview; padded sizes of them are opaque.
-    is_opaque = upload["placeholder"]["dataUrl"] or any(effect.startswith("pad") for effect in _effects(boxes[chosen]))
-    fallback = "jpg" if is_opaque else "png"
-    style = _style(upload) if placeholder else ""
+    fallback = "jpg" if upload["placeholder"]["dataUrl"] or "pad" in effects else "png"
+    # The preview shows the original: it would fill the bars of `pad` and colour what is grey.
+    style = _style(upload) if placeholder and not {"pad", "grayscale"} & {*effects} else ""
     return (
         f'<picture>{sources}<img src="{escape(upload["urls"][chosen][fallback])}"'
         f"{_candidates(upload, family, fallback, sizes)}"

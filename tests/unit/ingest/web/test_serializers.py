@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image as Picture
 
+from darkroom import picture_html
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
 from ingest.web.serializers import Serializer, displayed_size
 from proxy.model import Fit, Format, Size, Sizes, Variant
@@ -67,8 +68,16 @@ class TestRepeatedPixels:
     def test_only_the_first_size_with_the_originals_pixels_is_offered(self, width: int, offered: list[str]) -> None:
         document = Serializer(self.WIDTHS, "").created(accepted(width=width, height=100))
 
-        assert [*document["urls"]] == [*document["sizes"]] == offered
+        assert [*document["urls"]] == offered
+        assert {name: size["width"] for name, size in document["sizes"].items()} == {
+            name: min(width, size.width) for name, size in self.WIDTHS.items()
+        }
         assert names(picture_of(self.WIDTHS, width=width, height=100)) == offered
+
+    def test_size_that_is_not_offered_gives_the_picture_of_the_one_with_its_pixels(self) -> None:
+        document = Serializer(self.WIDTHS, "").created(accepted(width=800, height=100))
+
+        assert picture_html(document, size="w1920") == picture_html(document, size="w1280")
 
     @pytest.mark.parametrize(
         "other",
