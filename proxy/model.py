@@ -52,7 +52,8 @@ class Size:
 
     `auto_quality`: searches for each variant's quality, in formats that have one. `warm`: the formats that warm-ups
     derive; None chooses them by the original. `enlarge`: whether `cover` and `pad` enlarge small originals.
-    `background`: `#rrggbb`; None is the setting. `blur`: standard deviation in CSS pixels. `sharpen`: amount.
+    `background`: `#rrggbb`, in lower case. `blur`: standard deviation in CSS pixels. `sharpen`: the share of the detail
+    that is added.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Size:
     auto_quality: bool = False
     warm: tuple[Format, ...] | None = None
     enlarge: bool = True
-    background: str | None = None
+    background: str = "#ffffff"
     grayscale: bool = False
     blur: float | None = None
     sharpen: float | None = None
@@ -79,8 +80,8 @@ class Size:
 
     @property
     def effects(self) -> list[str]:
-        """What makes variants another image than the original: only sizes of equal effects belong into one srcset."""
-        pad = " ".join(filter(None, ("pad", self.background))) if self.fit is Fit.PAD else None
+        """The effects that change the content: a srcset must not mix sizes with different ones."""
+        pad = f"pad {self.background}" if self.fit is Fit.PAD else None
         blur = None if self.blur is None else f"blur {self.blur:g}"
         return [effect for effect in (pad, self.grayscale and "grayscale", blur) if effect]
 

@@ -32,7 +32,7 @@ class Recipes:
             fit=variant.size.fit,
             format=variant.format,
             quality=quality,
-            background=variant.size.background or self._settings.background,
+            background=variant.size.background,
             keep_exif=not self._settings.strip_metadata,
             score=self._settings.quality.score if searched else None,
             enlarge=variant.size.enlarge,

@@ -17,4 +17,8 @@ def matching(pattern: str, advice: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
-Color = Annotated[str, matching("#[0-9a-fA-F]{6}", "give a number sign and six hexadecimal digits, such as #ffffff")]
+Color = Annotated[
+    str,
+    matching("#[0-9a-fA-F]{6}", "give a number sign and six hexadecimal digits, such as #ffffff"),
+    AfterValidator(str.lower),  # equal colours are equal texts, in recipes and in the API
+]

@@ -255,8 +255,9 @@ class Settings(StoreSettings):
 
     @property
     def sizes(self) -> Sizes:
-        named = [table.to_size(name) for name, table in self.size_tables.items()]
-        return Sizes(*named, *(Size(f"w{width}", width, None, Fit.INSIDE) for width in self.widths))
+        named = [table.to_size(name, self.background) for name, table in self.size_tables.items()]
+        widths = (Size(f"w{width}", width, None, Fit.INSIDE, background=self.background) for width in self.widths)
+        return Sizes(*named, *widths)
 
     @property
     def url_base(self) -> str:

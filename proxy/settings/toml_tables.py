@@ -65,7 +65,8 @@ class SizeSettings(BaseModel):
             raise ValueError("give either blur or sharpen, not both")
         return self
 
-    def to_size(self, name: str) -> Size:
+    def to_size(self, name: str, background: str) -> Size:
+        """`background`: the colour of sizes that name none."""
         both = self.width is not None and self.height is not None
         fit = self.fit or (Fit.COVER if both else Fit.INSIDE)
         return Size(
@@ -76,7 +77,7 @@ class SizeSettings(BaseModel):
             auto_quality=self.quality == "auto",
             warm=None if self.warm == "auto" else self.warm or (),
             enlarge=self.enlarge is not False or fit is Fit.INSIDE,
-            background=self.background,
+            background=self.background or background,
             grayscale=bool(self.grayscale),
             blur=self.blur,
             sharpen=self.sharpen,

@@ -36,7 +36,7 @@ class TestSizes:
             ("width = 3\nheight = 2\nenlarge = false", Size("x", 3, 2, Fit.COVER, enlarge=False)),
             ("width = 3\nheight = 2\nenlarge = true", Size("x", 3, 2, Fit.COVER)),
             ("width = 3\nenlarge = false", Size("x", 3, None, Fit.INSIDE)),
-            ('width = 3\nbackground = "#00fF00"', Size("x", 3, None, Fit.INSIDE, background="#00fF00")),
+            ('width = 3\nbackground = "#00fF00"', Size("x", 3, None, Fit.INSIDE, background="#00ff00")),
             ("width = 3\ngrayscale = true", Size("x", 3, None, Fit.INSIDE, grayscale=True)),
             ("width = 3\nblur = 0.3", Size("x", 3, None, Fit.INSIDE, blur=0.3)),
             ("width = 3\nblur = 250", Size("x", 3, None, Fit.INSIDE, blur=250)),
@@ -187,6 +187,13 @@ class TestWidths:
         ]  # fmt: skip
         assert sizes.parse("w320@2x.webp") == Variant(sizes["w320"], Format.WEBP, 2)
         assert sizes.parse("w321.webp") is None
+
+    def test_sizes_have_the_background_of_the_settings_unless_they_name_one(self) -> None:
+        toml(
+            'background = "#ABCDEF"\nwidths = [320]\n[sizes]\na = {width = 3}\nb = {width = 3, background = "#000000"}'
+        )
+
+        assert [size.background for size in load_settings().sizes.values()] == ["#abcdef", "#000000", "#abcdef"]
 
     def test_widths_keep_the_default_sizes_and_may_be_the_only_ones(self) -> None:
         toml("widths = [320]")
