@@ -6,6 +6,7 @@ import stat
 from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
+from shlex import quote
 from uuid import uuid4
 
 import anyio
@@ -69,7 +70,8 @@ def privacy(folder: Path) -> CheckResult:
         return ok(f"no other account can enter {folder}")
     if exposed := [path for path in (folder, *sorted(folder.iterdir())) if _is_exposed(path)]:
         return warning(
-            f"Every account of this machine can access {', '.join(map(str, exposed[:5]))}: run `chmod -R o= {folder}`."
+            f"Every account of this machine can access {', '.join(map(str, exposed[:5]))}: "
+            f"run `chmod -R o= {quote(str(folder))}`."
         )
     return ok(f"no other account can enter what is in {folder}")
 

@@ -10,11 +10,14 @@ from proxy.errors import Unavailable
 AnnounceUpload = Callable[[str, int], Awaitable[Answer | None]]
 """Announces an upload of so many bytes to a URL, and sends none of them. None: no answer. Raises Unavailable."""
 
-_ABOUT_THE_BODY = frozenset({400, 401, 403, 408})
-"""What Darkroom answers to an announcement whose length it allows: it lacks a key, or the body did not come."""
+_ABOUT_THE_BODY = frozenset({400, 408})
+"""What Darkroom answers to an announcement whose length it allows: the body did not come."""
+
+_ABOUT_THE_KEY = frozenset({401, 403})
+"""What Darkroom answers before it looks at the length. No key is sent: PUBLIC_URL may lead to somebody else."""
 
 _NO_UPLOADS = (
-    "no uploads are taken there. Lead it to a server with the role `ingest` or `all`, and check the path of PUBLIC_URL."
+    "uploads are not accepted there. Route the path to a server with the role `ingest` or `all`, and check PUBLIC_URL."
 )
 _ADVICE: Mapping[int, str] = {
     404: _NO_UPLOADS,
@@ -39,7 +42,7 @@ async def limit(public_url: str, max_upload_mb: int, announce: AnnounceUpload) -
     return _judge(answer, url, max_upload_mb)
 
 
-def _judge(answer: Answer, url: str, max_upload_mb: int) -> CheckResult:
+def _judge(answer: Answer, url: str, max_upload_mb: int) -> CheckResult:  # noqa: PLR0911 - one for each kind of answer
     if answer.status == 413:
         return failed(
             f"{url} refuses uploads of {max_upload_mb} MB ({_name(answer)}): set the same MAX_UPLOAD_MB there, and "
@@ -48,7 +51,7 @@ def _judge(answer: Answer, url: str, max_upload_mb: int) -> CheckResult:
         )
     is_darkroom = answer.headers.get_content_type() == "application/problem+json"
     if answer.status == 100 or (is_darkroom and answer.status in _ABOUT_THE_BODY):
-        return ok(f"{url} takes {max_upload_mb} MB")
+        return ok(f"{url} accepts {max_upload_mb} MB")
     if 300 <= answer.status < 400:
         return warning(
             f"{url} redirects to {answer.headers.get('Location')}, where most clients send no upload again: set "
@@ -56,10 +59,13 @@ def _judge(answer: Answer, url: str, max_upload_mb: int) -> CheckResult:
         )
     if answer.status == 429 or answer.status >= 500:
         return skipped(f"could not tell: {url} answers {answer.status} ({_name(answer)}). Try again later.")
+    if is_darkroom and answer.status in _ABOUT_THE_KEY:
+        return ok(f"servers in front of {url} let {max_upload_mb} MB pass; Darkroom's own limit shows only with a key")
     if is_darkroom:
-        return warning(f"{url} answers {answer.status}: {_ADVICE.get(answer.status, 'check what it leads to.')}")
+        advice = _ADVICE.get(answer.status, "open PUBLIC_URL, and check that it is this server.")
+        return warning(f"Darkroom at {url} answers {answer.status} to an announced upload: {advice}")
     return warning(
-        f"{url} answers {answer.status}, and not Darkroom ({_name(answer)}): lead it to the ingest service, unless "
+        f"{url} answers {answer.status}, and not Darkroom ({_name(answer)}): route it to the ingest service, unless "
         "clients upload elsewhere."
     )
 

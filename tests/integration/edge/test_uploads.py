@@ -76,8 +76,8 @@ class TestUploadLimit:
 
     async def test_shipped_configuration_takes_the_largest_upload(self, edge: str, darkroom: Service) -> None:
         before = stored(darkroom)
-        assert await limit(edge, 10, announce_upload) == ok(f"{edge}/images/upload takes 10 MB")
-        assert await limit(darkroom.url, 10, announce_upload) == ok(f"{darkroom.url}/images/upload takes 10 MB")
+        assert await limit(edge, 10, announce_upload) == ok(f"{edge}/images/upload accepts 10 MB")
+        assert await limit(darkroom.url, 10, announce_upload) == ok(f"{darkroom.url}/images/upload accepts 10 MB")
         assert stored(darkroom) == before
 
     async def test_largest_upload_is_not_taken_by_another_limit(self, edge: str, darkroom: Service) -> None:

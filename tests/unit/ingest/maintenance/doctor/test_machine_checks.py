@@ -194,14 +194,14 @@ class TestPrivacy:
         assert f"chmod -R o= {tmp_path}" in judged.remark
 
     def test_link_to_a_folder_open_to_others_is_a_warning(self, tmp_path: Path) -> None:
-        (tmp_path / "open").mkdir()
-        (tmp_path / "open").chmod(0o755)
-        (tmp_path / "data").symlink_to("open")
+        (tmp_path / "is open").mkdir()
+        (tmp_path / "is open").chmod(0o755)
+        (tmp_path / "data").symlink_to("is open")
 
         judged = machine_checks.privacy(tmp_path / "data")
 
         assert judged.verdict is Verdict.WARNING
-        assert f"chmod -R o= {tmp_path / 'open'}" in judged.remark
+        assert f"chmod -R o= '{tmp_path / 'is open'}'" in judged.remark
 
     def test_content_is_judged_in_a_folder_of_another_account(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

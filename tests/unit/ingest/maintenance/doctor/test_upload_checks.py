@@ -33,11 +33,19 @@ async def judged(said: Answer | Unavailable | None) -> tuple[Verdict, str]:
 
 @pytest.mark.parametrize(
     "said",
-    [answer(100), *(answer(status, content_type=PROBLEM) for status in (400, 401, 403, 408))],
+    [answer(100), *(answer(status, content_type=PROBLEM) for status in (400, 408))],
     ids=lambda said: str(said.status),
 )
 async def test_server_that_would_take_the_body_is_ok(said: Answer) -> None:
-    assert await judged(said) == (Verdict.OK, f"{URL}/images/upload takes 10 MB")
+    assert await judged(said) == (Verdict.OK, f"{URL}/images/upload accepts 10 MB")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_server_that_asks_for_a_key_first_is_not_said_to_accept_the_length(status: int) -> None:
+    assert await judged(answer(status, content_type=PROBLEM)) == (
+        Verdict.OK,
+        f"servers in front of {URL}/images/upload let 10 MB pass; Darkroom's own limit shows only with a key",
+    )
 
 
 @pytest.mark.parametrize(
@@ -54,10 +62,18 @@ async def test_server_that_would_take_the_body_is_ok(said: Answer) -> None:
         (answer(404, server="Caddy"), Verdict.WARNING, "answers 404, and not Darkroom (Caddy)"),
         (answer(200), Verdict.WARNING, "(it does not name itself)"),
         (answer(403, server="CloudFront"), Verdict.WARNING, "answers 403, and not Darkroom (CloudFront)"),
-        (answer(404, content_type=PROBLEM), Verdict.WARNING, "answers 404: no uploads are taken there"),
+        (
+            answer(404, content_type=PROBLEM),
+            Verdict.WARNING,
+            "404 to an announced upload: uploads are not accepted there",
+        ),
         (answer(405, content_type=PROBLEM), Verdict.WARNING, "a server with the role `ingest` or `all`"),
-        (answer(421, content_type=PROBLEM), Verdict.WARNING, "answers 421: Darkroom does not accept the `Host`"),
-        (answer(431, content_type=PROBLEM), Verdict.WARNING, "answers 431: check what it leads to"),
+        (
+            answer(421, content_type=PROBLEM),
+            Verdict.WARNING,
+            "upload: Darkroom does not accept the `Host`",
+        ),
+        (answer(431, content_type=PROBLEM), Verdict.WARNING, "answers 431 to an announced upload: open PUBLIC_URL"),
         (answer(429, server="nginx"), Verdict.SKIPPED, f"could not tell: {URL}/images/upload answers 429 (nginx)"),
         (answer(502, server="nginx"), Verdict.SKIPPED, "answers 502 (nginx)"),
         (answer(503, content_type=PROBLEM), Verdict.SKIPPED, "answers 503"),
