@@ -104,8 +104,6 @@ def _affected(client: httpx.Client, asked: Sequence[Subject]) -> dict[Subject, s
     affected: dict[Subject, set[str]] = {}
     waiting = [(subject, "") for subject in asked]
     for _ in range(_MAX_REQUESTS):
-        if not waiting:
-            return affected
         batch, waiting = waiting[:_MAX_QUERIES], waiting[_MAX_QUERIES:]
         queries = [subject.query(page) for subject, page in batch]
         results = _json(client.post("/v1/querybatch", json={"queries": queries}))["results"]
@@ -114,6 +112,8 @@ def _affected(client: httpx.Client, asked: Sequence[Subject]) -> dict[Subject, s
                 affected.setdefault(subject, set()).update(ids)
             if page := result.get("next_page_token"):
                 waiting.append((subject, page))
+        if not waiting:
+            return affected
     raise ValueError(f"more than {_MAX_REQUESTS} pages")
 
 
