@@ -37,8 +37,9 @@ class Recipes:
             score=self._settings.quality.score if searched else None,
             enlarge=variant.size.enlarge,
             grayscale=variant.size.grayscale,
-            blur=variant.size.blur and variant.size.blur * variant.density,
+            blur=variant.size.blur,
             sharpen=variant.size.sharpen,
+            density=1 if variant.size.blur is None else variant.density,
         )
 
     def fingerprint(self, variant: Variant) -> str:

@@ -4,6 +4,7 @@ from PIL import Image, ImageFilter
 
 from proxy.imaging.alpha import drop_redundant_channels, premultiply, unpremultiply
 from proxy.imaging.encode import flatten
+from proxy.imaging.resize import place
 from proxy.imaging.target import Target
 from proxy.model import Fit
 
@@ -14,20 +15,30 @@ SHARPEN_SIGMA = 0.8
 """Device pixels. It answers the softness of scaling, which is the same at every density."""
 
 
-def apply_effects(image: Image.Image, target: Target) -> Image.Image:
+def apply_effects(image: Image.Image, target: Target, original: tuple[int, int]) -> Image.Image:
     """Returns `image` (L, LA, RGB, RGBA) with the effects of `target`; unchanged if it has none.
 
-    Fully transparent pixels are black, and stay so.
+    `original`: the upright size of the original in pixels. Fully transparent pixels are black, and stay so.
     """
     if target.grayscale:
         image = _to_grey(image)
     if target.blur is not None:
-        image = _blur(image, target.blur)
+        image = _blur(image, target.blur * _pixel_ratio(target, original))
     if target.sharpen is not None:
         image = _sharpen(image, target.sharpen)
     if target.fit is Fit.PAD:
         image = _pad(image, target)
     return image
+
+
+def _pixel_ratio(target: Target, original: tuple[int, int]) -> float:
+    """Device pixels of one CSS pixel: fewer than the density where the original is too small for it."""
+
+    def scaled(density: int) -> int:
+        width, height = (side and side // target.density * density for side in (target.width, target.height))
+        return max(place(original, width, height, target.fit, enlarge=target.enlarge).scaled)
+
+    return scaled(target.density) / scaled(1)
 
 
 def _to_grey(image: Image.Image) -> Image.Image:

@@ -67,6 +67,7 @@ def render(
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
     tier = shape = None
+    image: Image.Image | None = None
     for index, target in sorted(enumerate(targets), key=lambda item: _shape(item[1])):
         if accept and not accept(index):
             continue
@@ -75,8 +76,10 @@ def render(
             with timed(timings, "decode"):
                 original = decode(path, tier, limits)
         if shape != (shape := _shape(target)):
+            image = None  # not held in memory while the next one is made
             with timed(timings, "resize"):
                 image = resize(original, target)
+        assert image is not None
         with timed(timings, "encode"):
             exif = original.exif_bytes(*image.size) if target.keep_exif else None
             at_most = _bytes_of_copy(path, original, image, target)
@@ -91,9 +94,11 @@ def resize(original: Original, target: Target) -> Image.Image:
     pixels, (across, down) = original.pixels, original.scale
     left, top, right, bottom = placement.box
     box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))
-    small = _lanczos(pixels, *placement.scaled, box)
-    small = clear_hidden_colors(drop_redundant_channels(to_srgb(unpremultiply(small), original.profile)))
-    return apply_effects(original.turn_upright(small), target)
+    # One name, so that no step holds the image before it in memory.
+    image = _lanczos(pixels, *placement.scaled, box)
+    image = clear_hidden_colors(drop_redundant_channels(to_srgb(unpremultiply(image), original.profile)))
+    image = original.turn_upright(image)
+    return apply_effects(image, target, original.upright_size)
 
 
 def encode_target(
@@ -101,8 +106,8 @@ def encode_target(
 ) -> tuple[bytes, Measured | None]:
     """Returns the file, and the measured quality if it was searched for.
 
-    `at_most`: the bytes of a lossy original that has the variant's size and format. A quality above the original's only
-    adds bytes, so two lower ones are tried.
+    `at_most`: the bytes of a lossy original that has the variant's size, format and detail. A quality above the
+    original's only adds bytes, so two lower ones are tried.
     """
     if target.score is None:
         body = encode(image, target, exif)
@@ -118,8 +123,11 @@ def encode_target(
 
 
 def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Image:
-    if pixels.size == (width, height) and box == (0.0, 0.0, float(width), float(height)):
-        return pixels.copy()  # `save` of a decoder's own image asks for the folder, which the lock forbids
+    left, top = int(box[0]), int(box[1])
+    unscaled: Box = (left, top, left + width, top + height)
+    if box == unscaled:
+        # Also if it is all: `save` of a decoder's own image asks for the folder, which the lock forbids.
+        return pixels.crop(unscaled)
     pixels = premultiply(pixels)
     resized = vips.resize(pixels, width, height, box)
     if resized is None:
@@ -128,9 +136,14 @@ def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Im
 
 
 def _bytes_of_copy(path: OriginalFile, original: Original, image: Image.Image, target: Target) -> int | None:
-    """Returns the bytes of the original if it is lossy and has the size and format of `target`."""
+    """Returns the bytes of the original if it is lossy and has the size, format and detail of `target`."""
     is_copy = image.size == original.upright_size and target.format.media_type == f"image/{original.format}"
-    if not is_copy or target.format is Format.PNG or image.width * image.height > MAX_TRIED_AGAIN:
+    if (
+        not is_copy
+        or target.sharpen is not None
+        or target.format is Format.PNG
+        or image.width * image.height > MAX_TRIED_AGAIN
+    ):
         return None
     header = read_header(path)
     if header is None or header.kind.startswith("webp lossless"):

@@ -10,8 +10,9 @@ from proxy.model import Fit, Format
 class Target:
     """Sides are device pixels, None for an open side; `background` is `#rrggbb`.
 
-    `enlarge`: whether `cover` and `pad` enlarge small originals. `blur` is a standard deviation in device pixels;
-    `sharpen` is the share of the detail that is added, or None.
+    `enlarge`: whether `cover` and `pad` enlarge small originals. `blur` is a standard deviation in CSS pixels, of which
+    each is `density` device pixels (1 without a blur: nothing else depends on it); `sharpen` is the share of the detail
+    that is added, or None.
 
     With a `score` (on SSIMULACRA2's scale), the renderer searches for the lowest quality that reaches it, starting at
     `quality`. An image that is too small to be measured gets `quality`.
@@ -29,6 +30,7 @@ class Target:
     grayscale: bool = False
     blur: float | None = None
     sharpen: float | None = None
+    density: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -203,13 +203,14 @@ def test_target_has_device_pixels_and_the_settings_of_its_format() -> None:
     assert recipes.target(Variant(BOX, Format.PNG)).quality is None
 
 
-def test_target_has_the_options_of_its_size_and_a_blur_in_device_pixels() -> None:
+def test_target_has_the_options_of_its_size_and_with_a_blur_the_density() -> None:
     recipes = Recipes(Settings())
     size = replace(BOX, enlarge=False, grayscale=True, blur=1.5, background="#405060")
 
     options = recipes.target(Variant(size, Format.PNG, 3))
 
-    assert (options.enlarge, options.grayscale, options.blur, options.sharpen) == (False, True, 4.5, None)
+    assert (options.enlarge, options.grayscale, options.blur, options.sharpen) == (False, True, 1.5, None)
+    assert (options.density, recipes.target(Variant(BOX, Format.PNG, 3)).density) == (3, 1)
     assert options.background == "#405060"
     assert recipes.target(Variant(replace(BOX, sharpen=0.5), Format.PNG, 3)).sharpen == 0.5
 

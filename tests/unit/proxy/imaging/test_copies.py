@@ -11,7 +11,7 @@ from proxy.imaging.encode import encode
 from proxy.imaging.pipeline import resize
 from proxy.model import Format
 from tests.photographs import photograph
-from tests.pictures import jpeg, save, webp
+from tests.pictures import jpeg, png, save, webp
 from tests.unit.proxy.imaging.reference import (
     LIMITS,
     decoded,
@@ -45,6 +45,28 @@ def test_quality_is_kept_if_lowering_it_does_not_help(options: dict[str, Any]) -
     with on_disk(original) as path:
         decoded_original = resize(decode(path, 800, LIMITS), target(200, 200, Format.WEBP))
     assert same == encode(decoded_original, target(200, 200, Format.WEBP), None)
+
+
+def test_quality_is_kept_if_sharpening_adds_detail() -> None:
+    original = jpeg(photograph("coffee.png").resize((200, 200)), quality=60)
+    sharper = replace(target(200, 200, Format.JPG), sharpen=2.0)
+
+    [body] = rendered(original, sharper)
+
+    with on_disk(original) as path:
+        assert body == encode(resize(decode(path, 800, LIMITS), sharper), sharper, None)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_part_of_the_original_keeps_its_pixels(mode: str) -> None:
+    """Also with alpha, where resampling at the same scale would lose levels."""
+    image = Image.effect_noise((201, 103), 100).convert(mode)
+    if mode != "RGB":
+        image.putalpha(Image.linear_gradient("L").resize(image.size).point(lambda alpha: max(alpha, 1)))
+
+    [body] = rendered(png(image), replace(target(400, 400, Format.PNG), enlarge=False))
+
+    assert decoded(body).convert(mode).tobytes() == image.crop((49, 0, 152, 103)).tobytes()
 
 
 @pytest.mark.parametrize("quality", [1, 15, 16, 40])

@@ -37,6 +37,14 @@ def step(side: int = 120, low: int = 0, high: int = 255) -> Image.Image:
     return image
 
 
+def deviation(image: Image.Image) -> float:
+    """Of the slope of a blurred step, in pixels."""
+    slope = np.diff(pixels(image, "L")[image.height // 2].astype(float))
+    places = np.arange(len(slope))
+    mean = np.average(places, weights=slope)
+    return float(np.sqrt(np.average((places - mean) ** 2, weights=slope)))
+
+
 class TestPad:
     @pytest.mark.parametrize("format", Format)
     def test_whole_image_is_in_the_middle_of_the_background_in_every_format(self, format: Format) -> None:
@@ -119,10 +127,25 @@ class TestBlur:
     def test_step_becomes_a_gaussian_of_this_deviation(self, sigma: float) -> None:
         image = picture(png(step()), replace(target(120, 120), blur=sigma))
 
-        slope = np.diff(pixels(image, "L")[60])
-        places = np.arange(119)
-        mean = np.average(places, weights=slope)
-        assert np.sqrt(np.average((places - mean) ** 2, weights=slope)) == pytest.approx(sigma, rel=0.05)
+        assert deviation(image) == pytest.approx(sigma, rel=0.05)
+
+    @pytest.mark.parametrize(
+        ("wanted", "sigma"),
+        [
+            (target(60, 60), 12.0),
+            (target(120, 120), 12.0),
+            (target(240, 240), 12.0),
+            (replace(target(240, 240), enlarge=False), 4 * 120 / 80),
+            (target(240, None, fit=Fit.INSIDE), 4 * 120 / 80),
+            (target(90, None, fit=Fit.INSIDE), 12.0),
+            (target(1200, None, fit=Fit.INSIDE), 4.0),
+        ],
+    )
+    def test_deviation_is_in_css_pixels_of_the_displayed_size(self, wanted: Target, sigma: float) -> None:
+        """An original of 120 pixels at density 3, of sizes from 20 to 400 CSS pixels wide."""
+        image = picture(png(step()), replace(wanted, blur=4.0, density=3))
+
+        assert deviation(image) == pytest.approx(sigma, rel=0.05)
 
     def test_flat_color_stays_up_to_the_edges(self) -> None:
         image = picture(png(Image.new("RGB", (120, 120), BLUE)), replace(target(120, 120), blur=750.0))
