@@ -95,8 +95,9 @@ class Settings(StoreSettings):
         1024,
         ge=1,
         le=1 << 20,
-        description="Bytes a second that a client must read of a response, on average; one that is a minute's bytes "
-        "behind is disconnected. A steady client needs up to a third more, as its system reads in steps",
+        description="Bytes a second that a client must read of a response, on average. One that stops reading is "
+        "disconnected within two minutes, or three if it was faster before. Systems read in steps, so a client that is "
+        "never faster needs a third more",
     )
 
     warm_up: bool = Field(
