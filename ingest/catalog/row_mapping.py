@@ -27,7 +27,7 @@ def to_upload(row: Row[Any]) -> Upload:
     )
 
 
-def alpha_of(row: Row[Any]) -> bool | None:
+def alpha_of(row: Row[*tuple[Any, ...]]) -> bool | None:
     return False if row.format == "jpeg" else row.alpha
 
 

@@ -19,14 +19,18 @@ _BATCH = 1000  # rows of one query
 class UploadRow:
     """The columns that commands need when they go through all uploads.
 
-    `is_accepted`: False for an upload in progress, or one that died. `alpha`: as in `Upload`.
+    `dimensions`: width and height; None for an upload in progress, or one that died. `alpha`: as in `Upload`.
     """
 
     upload_id: UploadId
     created_at: datetime
     status: JobStatus
-    is_accepted: bool
+    dimensions: tuple[int, int] | None
     alpha: bool | None
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.dimensions is not None
 
 
 async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator[UploadRow]:
@@ -36,7 +40,8 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
             upload_jobs.c.upload_id,
             upload_jobs.c.created_at,
             upload_jobs.c.status,
-            images.c.upload_id.is_not(None).label("is_accepted"),
+            images.c.width,
+            images.c.height,
             images.c.format,
             images.c.alpha,
         )
@@ -50,7 +55,8 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
             batch = (await connection.execute(page)).all()
         for row in batch:
             status = JobStatus(row.status)
-            yield UploadRow(UploadId(row.upload_id), row.created_at, status, row.is_accepted, alpha_of(row))
+            dimensions = None if row.width is None else (row.width, row.height)
+            yield UploadRow(UploadId(row.upload_id), row.created_at, status, dimensions, alpha_of(row))
         if len(batch) < _BATCH:
             return
         page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)

@@ -10,6 +10,7 @@ from ingest.jobs.deliver import deliver
 from ingest.jobs.for_each import for_each
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.jobs.warm_up import WarmUp
+from ingest.offered_sizes import standard_variants
 from ingest.records import JobStatus
 from ingest.stored_variants import stored_variants
 from proxy.errors import ServiceError, UnknownUpload
@@ -60,7 +61,9 @@ async def find_unwarmed(
 ) -> Uploads:
     """Yields uploads from `start` on that lack a standard variant in the store, or whose warm-up failed."""
     async for row, stored in stored_variants(store, repository, sizes, start):
-        if row.status is JobStatus.FAILED or any(variant not in stored for variant in sizes.standard(row.alpha)):
+        assert row.dimensions is not None  # `stored_variants` leaves out uploads in progress
+        standard = standard_variants(sizes, *row.dimensions, row.alpha)
+        if row.status is JobStatus.FAILED or any(variant not in stored for variant in standard):
             yield row.upload_id
 
 

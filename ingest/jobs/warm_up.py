@@ -14,6 +14,7 @@ from structlog.contextvars import bound_contextvars
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.queue.warm_up_queue import ATTEMPTS, DELAYS, Delivery, TryAgain
+from ingest.offered_sizes import standard_variants
 from ingest.records import HEARTBEAT, Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
@@ -152,7 +153,7 @@ class WarmUp:
     async def _ensure(
         self, upload: Upload, job: Job, made: list[Variant], report: Callable[[int], Awaitable[None]]
     ) -> None:
-        standard = self._sizes.standard(upload.alpha)
+        standard = self._standard(upload)
         variants = self._known(upload)
         done = 0
         if not standard:  # no result follows that would record the progress
@@ -173,7 +174,10 @@ class WarmUp:
     def _known(self, upload: Upload, removed: Sequence[Variant] = ()) -> dict[str, WarmedVariant]:
         """Returns what the catalog knows of the standard variants, and of others that warm-ups stored earlier."""
         stored = {one.name: known for one, known in self._stored(upload).items() if one not in removed}
-        return waiting_variants(upload.upload_id, self._sizes.standard(upload.alpha)) | stored
+        return waiting_variants(upload.upload_id, self._standard(upload)) | stored
+
+    def _standard(self, upload: Upload) -> Sequence[Variant]:
+        return standard_variants(self._sizes, upload.width, upload.height, upload.alpha)
 
     def _stored(self, upload: Upload) -> dict[Variant, WarmedVariant]:
         """Returns variants of the current sizes that warm-ups stored, also those that are not standard any more."""

@@ -9,6 +9,7 @@ import structlog
 from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting_variants
+from ingest.offered_sizes import standard_variants
 from ingest.records import JobStatus, PrivateMetadata, Upload, VariantState
 from proxy.errors import Unavailable, UnknownUpload
 from proxy.imaging.inspect import Inspection
@@ -87,7 +88,8 @@ class Readopter:
 
     async def _describe(self, upload_id: UploadId, original: ObjectInfo) -> Upload:
         inspection = inspection_of(original) or await self._inspect(upload_id)
-        variants = waiting_variants(upload_id, self._sizes.standard(inspection.alpha))
+        standard = standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha)
+        variants = waiting_variants(upload_id, standard)
         prefix = variants_prefix(upload_id)
         async for info in self._store.list(prefix):
             if known := variants.get(name := info.key.removeprefix(prefix)):

@@ -6,6 +6,7 @@ from typing import Any
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_services import Access, open_services
+from ingest.offered_sizes import standard_variants
 from ingest.records import VariantState, WarmedVariant
 from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
@@ -41,7 +42,7 @@ class Overview:
         """
         original = await look_up(self._store, original_key(upload_id))
         known: dict[str, WarmedVariant] = {}
-        alpha: bool | None = None
+        standard: Sequence[Variant] = self._sizes.standard(alpha=None)
         try:
             upload, job = await self._repository.find(upload_id)
         except UnknownUpload:
@@ -54,8 +55,9 @@ class Overview:
                 **self._serializer.status(upload, job),
                 "database": True,
             }
-            known, alpha = upload.variants, upload.alpha
-        variants = await self._variants(upload_id, self._sizes.standard(alpha), known)
+            known = upload.variants
+            standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha)
+        variants = await self._variants(upload_id, standard, known)
         return document | {"original": original is not None, "variants": variants}
 
     async def _variants(

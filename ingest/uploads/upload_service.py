@@ -20,6 +20,7 @@ from ingest.ingest_errors import MissingImage
 from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting_variants
+from ingest.offered_sizes import standard_variants
 from ingest.records import PrivateMetadata, TraceContext, Upload
 from proxy.errors import ServiceError, Unavailable, UnknownUpload, UnsupportedFormat
 from proxy.imaging.containers import sniff
@@ -158,7 +159,9 @@ class UploadService:
             inspection.height,
             inspection.thumbhash,
             inspection.color,
-            waiting_variants(upload_id, self._sizes.standard(inspection.alpha)),
+            waiting_variants(
+                upload_id, standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha)
+            ),
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,

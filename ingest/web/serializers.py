@@ -1,16 +1,14 @@
 """Builds the API's JSON and the ready `<picture>` element."""
 
-from dataclasses import replace
-
 from darkroom import picture_html
 from ingest.catalog.repository import Page
+from ingest.offered_sizes import displayed_size, offered_sizes
 from ingest.records import Job, JobStatus, PrivateMetadata, Upload
 from ingest.web import schemas
 from ingest.web.placeholder import data_url
 from ingest.web.schemas import Accepted, DisplayedSize, Privacy, Status, UploadPage
-from proxy.imaging.resize import place
 from proxy.keys import variant_path
-from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant
+from proxy.model import Format, Size, Sizes, UploadId, Variant
 from proxy.settings import Settings
 
 
@@ -45,7 +43,10 @@ class Serializer:
             "status": JobStatus.PENDING,
             "statusUrl": f"{self.upload_url(upload.upload_id)}/status",
             "sizes": {name: _dimensions(size, upload) for name, size in self._sizes.items()},
-            "urls": {size.name: self._urls(upload.upload_id, size) for size in self._offered_sizes(upload)},
+            "urls": {
+                name: self._urls(upload.upload_id, size)
+                for name, size in offered_sizes(self._sizes, upload.width, upload.height).items()
+            },
             "placeholder": {
                 "thumbhash": upload.thumbhash,
                 "color": upload.color,
@@ -93,7 +94,9 @@ class Serializer:
 
     def largest_url(self, upload: Upload) -> str:
         """Returns the URL of the widest size, as JPEG; of those without effects, if there are any."""
-        size = max(self._sizes.values(), key=lambda size: (not size.effects, displayed_size(size, upload)[0]))
+        sides = upload.width, upload.height
+        offered = offered_sizes(self._sizes, *sides).values()
+        size = max(offered, key=lambda size: (not size.effects, displayed_size(size, *sides)[0]))
         return self._url(upload.upload_id, Variant(size, Format.JPG))
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
@@ -103,18 +106,6 @@ class Serializer:
         kept = [] if self._strip_metadata else private.in_exif
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
-    def _offered_sizes(self, upload: Upload) -> list[Size]:
-        """Leaves out each size that only repeats the whole original as an earlier size with the same look does."""
-        offered, looks = [], set()
-        for size in self._sizes.values():
-            if size.is_never_enlarged and displayed_size(size, upload) == (upload.width, upload.height):
-                look = replace(size, name="", width=None, height=None, fit=Fit.INSIDE, enlarge=True, warm=None)
-                if look in looks:
-                    continue
-                looks.add(look)
-            offered.append(size)
-        return offered
-
     def _urls(self, upload_id: UploadId, size: Size) -> dict[str, str]:
         return {format.value: self._url(upload_id, Variant(size, format)) for format in Format}
 
@@ -122,14 +113,8 @@ class Serializer:
         return self._base + variant_path(upload_id, variant)
 
 
-def displayed_size(size: Size, upload: Upload) -> tuple[int, int]:
-    """Returns width and height in pixels at which a size displays this image."""
-    placement = place((upload.width, upload.height), size.width, size.height, size.fit, enlarge=size.enlarge)
-    return placement.width, placement.height
-
-
 def _dimensions(size: Size, upload: Upload) -> DisplayedSize:
-    width, height = displayed_size(size, upload)
+    width, height = displayed_size(size, upload.width, upload.height)
     document: DisplayedSize = {"width": width, "height": height}
     if size.effects:
         document["effects"] = size.effects

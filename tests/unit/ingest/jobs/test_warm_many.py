@@ -204,3 +204,14 @@ async def test_database_outage_between_given_ids_ends_the_run(repository: Watche
 
     assert [type(error) for error in raised.value.exceptions] == [CatalogUnavailable]
     assert warmup.done == []
+
+
+async def test_find_unwarmed_ignores_sizes_that_repeat_pixels(repository: WatchedRepository) -> None:
+    store = MemoryStore()
+    sizes = Sizes(*(Size(f"w{width}", width, None, Fit.INSIDE, warm=(Format.WEBP,)) for width in (320, 640, 1280)))
+    warmed, unwarmed = sorted(await stored(repository, [accepted(width=600, height=400) for _ in range(2)]))
+    for upload_id, names in {warmed: ("w320", "w640"), unwarmed: ("w320", "w1280")}.items():
+        for name in names:
+            await store.put(f"images/{upload_id}/{name}.webp", b"x", content_type="image/webp")
+
+    assert [upload_id async for upload_id in warm_many.find_unwarmed(store, repository, sizes)] == [unwarmed]

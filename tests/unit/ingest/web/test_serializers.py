@@ -6,8 +6,9 @@ import pytest
 from PIL import Image as Picture
 
 from darkroom import picture_html
+from ingest.offered_sizes import displayed_size
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
-from ingest.web.serializers import Serializer, displayed_size
+from ingest.web.serializers import Serializer
 from proxy.model import Fit, Format, Size, Sizes, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Settings
@@ -32,7 +33,7 @@ from tests.unit.proxy.imaging.reference import decoded, rendered
 def test_displayed_size_has_the_aspect_ratio_of_its_fit(
     sides: tuple[int, int], size: Size, displayed: tuple[int, int]
 ) -> None:
-    assert displayed_size(size, accepted(width=sides[0], height=sides[1])) == displayed
+    assert displayed_size(size, *sides) == displayed
 
 
 @pytest.mark.parametrize("sides", [(640, 427), (120, 300), (103, 101)])
@@ -48,8 +49,7 @@ def test_displayed_size_is_that_of_the_pixels(sides: tuple[int, int], orientatio
 
     files = rendered(original, *(recipes.target(Variant(size, Format.PNG)) for size in sizes))
 
-    upload = accepted(width=sides[0], height=sides[1])
-    assert [decoded(file).size for file in files] == [displayed_size(size, upload) for size in sizes]
+    assert [decoded(file).size for file in files] == [displayed_size(size, *sides) for size in sizes]
 
 
 class TestRepeatedPixels:

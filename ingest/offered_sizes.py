@@ -1,0 +1,31 @@
+"""The sizes that an upload is offered in: all but those that only repeat the pixels of another."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from proxy.imaging.resize import place
+from proxy.model import Fit, Size, Sizes, Variant
+
+
+def displayed_size(size: Size, width: int, height: int) -> tuple[int, int]:
+    """Returns the sides in pixels at which a size displays an original of `width` x `height` pixels."""
+    placement = place((width, height), size.width, size.height, size.fit, enlarge=size.enlarge)
+    return placement.width, placement.height
+
+
+def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
+    """Leaves out each size that only repeats the whole original as an earlier size with the same look does."""
+    offered, looks = [], set()
+    for size in sizes.values():
+        if size.is_never_enlarged and displayed_size(size, width, height) == (width, height):
+            look = replace(size, name="", width=None, height=None, fit=Fit.INSIDE, enlarge=True, warm=None)
+            if look in looks:
+                continue
+            looks.add(look)
+        offered.append(size)
+    return Sizes(*offered)
+
+
+def standard_variants(sizes: Sizes, width: int, height: int, alpha: bool | None) -> Sequence[Variant]:
+    """Returns the variants that a warm-up of such an original derives (`Sizes.standard`)."""
+    return offered_sizes(sizes, width, height).standard(alpha)
