@@ -80,13 +80,14 @@ def _serve(listener: "socket", workers: int, role: Role, least_rate: int) -> Non
     from uvicorn.supervisors import Multiprocess
 
     from proxy.rendering import sandbox
+    from proxy.web.bounded_http import bounded_http
     from proxy.web.variant_http import variant_http
 
     config = uvicorn.Config(
         _FACTORIES[role],
         factory=True,
         workers=workers,
-        http=variant_http(least_rate),
+        http=(bounded_http if role is Role.INGEST else variant_http)(least_rate),
         ws="none",
         loop="uvloop",
         log_config=None,  # `configure_logging` does it
