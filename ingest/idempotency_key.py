@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ingest.ingest_errors import Malformed
+from proxy.model import Focus
 
 HEADER = "Idempotency-Key"
 LIFETIME = timedelta(hours=24)
@@ -43,9 +44,14 @@ def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout:
     return IdempotencyKey(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), attempt_timeout)
 
 
-async def fingerprint(chunks: AsyncIterator[bytes]) -> str:
+def fingerprint(sha256: str, focus: Focus | None) -> str:
+    """Returns what repeats of an upload are compared by: the digest of its image, also of its fields if it has any."""
+    return hashlib.sha256(f"{sha256} focus={focus}".encode()).hexdigest() if focus else sha256
+
+
+async def digest(chunks: AsyncIterator[bytes]) -> str:
     """Returns the SHA-256 of all chunks, in hexadecimal. Raises what `chunks` raises."""
-    digest = hashlib.sha256()
+    sha256 = hashlib.sha256()
     async for chunk in chunks:
-        digest.update(chunk)
-    return digest.hexdigest()
+        sha256.update(chunk)
+    return sha256.hexdigest()

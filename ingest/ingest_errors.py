@@ -2,7 +2,9 @@
 
     Refused
     ├── MissingImage              no `image` field
-    ├── Malformed                 not a well-formed multipart request
+    ├── Malformed                 not a well-formed request
+    ├── UnknownField              a field that the call does not have
+    ├── InvalidField              a field with a value that it cannot have
     ├── Aborted                   the client closed the connection before the end
     ├── TooLarge                  too many bytes
     ├── UploadTimeout             the body arrived too slowly
@@ -31,6 +33,16 @@ class MissingImage(Refused):
 class Malformed(Refused):
     code = "malformed"
     title = "The request is not a well-formed upload"
+
+
+class UnknownField(Refused):
+    code = "unknown_field"
+    title = "The request has an unknown field"
+
+
+class InvalidField(Refused):
+    code = "invalid_field"
+    title = "A field has an invalid value"
 
 
 class Aborted(Refused):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from proxy.imaging.resize import place
-from proxy.model import Fit, Size, Sizes, Variant
+from proxy.model import Fit, Position, Size, Sizes, Variant
 
 
 def displayed_size(size: Size, width: int, height: int) -> tuple[int, int]:
@@ -18,7 +18,8 @@ def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
     offered, looks = [], set()
     for size in sizes.values():
         if size.is_never_enlarged and displayed_size(size, width, height) == (width, height):
-            look = replace(size, name="", width=None, height=None, fit=Fit.INSIDE, enlarge=True, warm=None)
+            look = replace(size, name="", width=None, height=None, warm=None)
+            look = replace(look, fit=Fit.INSIDE, enlarge=True, position=Position.CENTER)
             if look in looks:
                 continue
             looks.add(look)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from proxy.model import UploadId
+from proxy.model import Focus, UploadId
 
 
 class JobStatus(StrEnum):
@@ -109,7 +109,7 @@ class Upload:
 
     `format` is jpeg, png or webp. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
     by name. `private` is None for uploads that predate its inspection. `alpha`: whether the original is transparent;
-    None, for PNG and WebP that predate its record, counts as both.
+    None, for PNG and WebP that predate its record, counts as both. `focus`: None is the centre.
     """
 
     upload_id: UploadId
@@ -123,3 +123,4 @@ class Upload:
     created_at: datetime
     private: PrivateMetadata | None = None
     alpha: bool | None = None
+    focus: Focus | None = None

@@ -1,4 +1,4 @@
-"""Value types of the proxy and their parsing: UploadId, Format, Size, Variant."""
+"""Value types of the proxy and their parsing: UploadId, Focus, Format, Size, Variant."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,12 +16,35 @@ _UPLOAD_ID = re.compile(UPLOAD_ID, re.ASCII)
 _VARIANT_NAME = re.compile(r"(?P<size>[a-z][a-z0-9-]*)(?:@(?P<density>[23])x)?\.(?P<format>[a-z]+)", re.ASCII)
 
 
+Focus = NewType("Focus", str)
+"""The point that crops keep in sight: `x,y`, shares of the upright image's sides, as `parse_focus` returns them."""
+
+FOCUS = r"[01]([.][0-9]{1,20})?,[01]([.][0-9]{1,20})?"
+_FOCUS = re.compile(FOCUS, re.ASCII)
+
+
 def new_upload_id() -> UploadId:
     return UploadId(str(uuid4()))
 
 
 def parse_upload_id(text: str) -> UploadId | None:
     return UploadId(text) if _UPLOAD_ID.fullmatch(text) else None
+
+
+def parse_focus(text: str) -> Focus | None:
+    """Parses `x,y`, each from 0 to 1; None if `text` is anything else. Equal points become equal texts.
+
+    Rounds to four digits: about a pixel of the largest original.
+    """
+    if not _FOCUS.fullmatch(text):
+        return None
+    shares = [float(share) for share in text.split(",")]
+    return Focus(",".join(f"{round(share, 4):g}" for share in shares)) if max(shares) <= 1 else None
+
+
+def focus_point(focus: Focus) -> tuple[float, float]:
+    x, y = map(float, focus.split(","))
+    return x, y
 
 
 class Format(StrEnum):
@@ -39,11 +62,19 @@ class Format(StrEnum):
 
 class Fit(StrEnum):
     COVER = "cover"
-    """Exactly width x height: scaled to cover the box, then cropped around the centre."""
+    """Exactly width x height: scaled to cover the box, then cropped around a `Position`."""
     INSIDE = "inside"
     """The whole image within width x height, or within the one side that is given; never enlarged."""
     PAD = "pad"
     """Exactly width x height: the whole image in the middle of a background, opaque in every format."""
+
+
+class Position(StrEnum):
+    """What `cover` crops around."""
+
+    CENTER = "center"
+    FOCUS = "focus"
+    """The focus of the upload; the centre if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +83,8 @@ class Size:
 
     `auto_quality`: searches for each variant's quality, in formats that have one. `warm`: the formats that warm-ups
     derive; None chooses them by the original. `enlarge`: whether `cover` and `pad` enlarge small originals.
-    `background`: `#rrggbb`, in lower case. `blur`: standard deviation in CSS pixels. `sharpen`: the share of the detail
-    that is added.
+    `position`: only of `cover`. `background`: `#rrggbb`, in lower case. `blur`: standard deviation in CSS pixels.
+    `sharpen`: the share of the detail that is added.
     """
 
     name: str
@@ -63,6 +94,7 @@ class Size:
     auto_quality: bool = False
     warm: tuple[Format, ...] | None = None
     enlarge: bool = True
+    position: Position = Position.CENTER
     background: str = "#ffffff"
     grayscale: bool = False
     blur: float | None = None
@@ -83,7 +115,8 @@ class Size:
         """The effects that change the content: a srcset must not mix sizes with different ones."""
         pad = f"pad {self.background}" if self.fit is Fit.PAD else None
         blur = None if self.blur is None else f"blur {self.blur:g}"
-        return [effect for effect in (pad, self.grayscale and "grayscale", blur) if effect]
+        position = None if self.position is Position.CENTER else f"position {self.position}"
+        return [effect for effect in (position, pad, self.grayscale and "grayscale", blur) if effect]
 
 
 @dataclass(frozen=True, slots=True)

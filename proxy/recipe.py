@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from proxy.imaging import encode
 from proxy.imaging.target import Target
-from proxy.model import Fit, Format, Variant
+from proxy.model import Fit, Focus, Format, Position, Variant
 from proxy.settings import Settings
 
 RENDERING_VERSION = 3
@@ -23,7 +23,8 @@ class Recipes:
         self._settings = settings
         self._fingerprints: dict[Variant, str] = {}
 
-    def target(self, variant: Variant) -> Target:
+    def target(self, variant: Variant, focus: Focus | None = None) -> Target:
+        """`focus`: the upload's. Only variants that are cropped around it have it in their target."""
         quality = getattr(self._settings.quality, variant.format, None)
         searched = variant.size.auto_quality and quality is not None
         return Target(
@@ -40,13 +41,16 @@ class Recipes:
             blur=variant.size.blur,
             sharpen=variant.size.sharpen,
             density=1 if variant.size.blur is None else variant.density,
+            position=variant.size.position,
+            focus=focus if variant.size.position is Position.FOCUS else None,
         )
 
     def fingerprint(self, variant: Variant) -> str:
         """Returns 12 hex digits of a hash of everything that decides the variant's bytes.
 
-        That is its target, `RENDERING_VERSION`, and the versions of the codecs that its format depends on. A field of
-        the target that has its default is left out: a new option makes no variant stale that does not use it.
+        That is its target without the upload's focus, `RENDERING_VERSION`, and the versions of the codecs that its
+        format depends on. A field of the target that has its default is left out: a new option makes no variant stale
+        that does not use it.
         """
         if variant not in self._fingerprints:
             target = self.target(variant)

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from ingest.records import Job, JobStatus, PrivateMetadata, TraceContext, Upload, VariantState, WarmedVariant
-from proxy.model import UploadId
+from proxy.model import Focus, UploadId
 
 
 def to_upload(row: Row[Any]) -> Upload:
@@ -24,6 +24,7 @@ def to_upload(row: Row[Any]) -> Upload:
         row.created_at,
         row.private and PrivateMetadata(**row.private),
         alpha_of(row),
+        row.focus and Focus(row.focus),
     )
 
 

@@ -122,6 +122,8 @@ def _summary(document: dict[str, Any]) -> list[str]:
         f"Upload    {document['uploadId']}",
         f"Original  {sides}{document['format']}, {format_size(document['originalSize'])}, of {document['createdAt']}",
     ]
+    if document.get("focus"):
+        lines.append(f"Focus     {document['focus']}")
     if not document["original"]:
         lines.append("          Missing in the store, after an interrupted delete. Run darkroom gc.")
     if not document["database"]:

@@ -18,7 +18,7 @@ from proxy.model import Sizes, UploadId
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore, exists
-from proxy.variants.originals import created_at_of, inspection_of, original_file
+from proxy.variants.originals import created_at_of, focus_of, inspection_of, original_file
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class Inspector:
 
     async def inspect(self, upload_id: UploadId) -> Inspection:
         """Raises UnknownUpload, Unavailable, a Refused, Overloaded, DerivationTimeout or RenderFailed."""
-        async with original_file(self.store, upload_id, self.temporary) as path:
+        async with original_file(self.store, upload_id, self.temporary) as (path, _):
             memory = await self.pool.estimate_memory(path)
             async with self.pool.acquire(Priority.BACKGROUND, memory) as worker:
                 return await worker.inspect(path)
@@ -106,4 +106,5 @@ class Readopter:
             created_at_of(original),
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,
+            focus_of(original),
         )

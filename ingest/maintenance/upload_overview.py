@@ -16,6 +16,7 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
 from proxy.variants.encoded_variant import parse_measured
+from proxy.variants.originals import focus_of
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
@@ -58,7 +59,8 @@ class Overview:
             known = upload.variants
             standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha)
         variants = await self._variants(upload_id, standard, known)
-        return document | {"original": original is not None, "variants": variants}
+        focus = focus_of(original) if original else document.get("focus")  # variants follow the original
+        return document | {"original": original is not None, "focus": focus, "variants": variants}
 
     async def _variants(
         self, upload_id: UploadId, standard: Sequence[Variant], known: Mapping[str, WarmedVariant]

@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency_key import IdempotencyKey, fingerprint
+from ingest.idempotency_key import IdempotencyKey, digest, fingerprint
 from ingest.ingest_errors import KeyReused
 from ingest.records import Upload
+from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import ServiceError
 from proxy.telemetry import Metrics
@@ -19,25 +20,33 @@ class IdempotentUploads:
         self._repository = repository
         self._metrics = metrics
 
-    async def receive(self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None) -> tuple[Upload, bool]:
-        """Returns the upload and whether it is a repeat. The bytes of a repeat are compared and discarded.
+    async def receive(
+        self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None, fields: UploadFields
+    ) -> tuple[Upload, bool]:
+        """Returns the upload and whether it is a repeat. The bytes and fields of a repeat are compared and discarded.
 
-        Raises InProgress while the first attempt is in progress, KeyReused for different bytes, and what
-        `UploadService.receive` raises. The key of a failed attempt is free again.
+        `fields`: complete when `chunks` end. Raises InProgress while the first attempt is in progress, KeyReused for
+        different bytes or fields, and what `UploadService.receive` raises. The key of a failed attempt is free again.
         """
-        if key and (first := await self._find_first(chunks, key)):
+        if key and (first := await self._find_first(chunks, key, fields)):
             self._metrics.uploads.labels("repeated").inc()
             return first, True
-        return await self._uploads.receive(chunks, key), False
+        return await self._uploads.receive(chunks, key, fields), False
 
-    async def _find_first(self, chunks: AsyncIterator[bytes], key: IdempotencyKey) -> Upload | None:
+    async def _find_first(
+        self, chunks: AsyncIterator[bytes], key: IdempotencyKey, fields: UploadFields
+    ) -> Upload | None:
         try:
             found = await self._repository.find_by_key(key)
             if found is None:
                 return None
             upload, known = found
-            if await fingerprint(chunks) != known:
-                raise KeyReused("This `Idempotency-Key` was used for another image. Create a new key for each image.")
+            sha256 = await digest(chunks)
+            if fingerprint(sha256, fields.focus) != known:
+                raise KeyReused(
+                    "This `Idempotency-Key` was used for another image or other fields. Create a new key for each "
+                    "image."
+                )
         except ServiceError as error:
             self._metrics.uploads.labels(error.code).inc()
             raise

@@ -1,4 +1,4 @@
-"""Streams one file field out of a multipart body, with limits on every part.
+"""Streams one file field out of a multipart body, and reads its text fields, with limits on every part.
 
 Starlette's `form()` does not limit files and treats a body without closing boundary as an empty form. So this drives
 Starlette's parser (python-multipart, which limits headers) directly.
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from ingest.ingest_errors import Malformed, MissingImage, TooLarge
+from ingest.ingest_errors import InvalidField, Malformed, MissingImage, TooLarge
+from ingest.uploads.upload_fields import MAX_VALUE, UploadFields, unknown_field
 
 if TYPE_CHECKING:  # needed by the type checker alone
     from python_multipart.multipart import MultipartCallbacks
@@ -20,10 +21,13 @@ MAX_OTHER_BYTES = 64 * 1024
 """Limit for everything but the file: other fields, headers, boundaries."""
 
 
-async def file_field(body: AsyncIterator[bytes], content_type: str, field: str, max_bytes: int) -> AsyncIterator[bytes]:
+async def file_field(
+    body: AsyncIterator[bytes], content_type: str, field: str, max_bytes: int, fields: UploadFields | None = None
+) -> AsyncIterator[bytes]:
     """Yields the bytes of the file part named `field`. Ends once the whole body was read and is well-formed.
 
-    Raises Malformed, MissingImage, or TooLarge as soon as the file exceeds `max_bytes`.
+    `fields` gets the other fields; without it, they are ignored. Raises Malformed, MissingImage, UnknownField,
+    InvalidField, or TooLarge as soon as the file exceeds `max_bytes`.
     """
     media_type, options = parse_options_header(content_type)
     if media_type != b"multipart/form-data":
@@ -32,7 +36,7 @@ async def file_field(body: AsyncIterator[bytes], content_type: str, field: str, 
         raise MissingImage(
             "Content-Type names no boundary between the parts. Do not set this header yourself: the HTTP client does."
         )
-    parts = _Parts(field, max_bytes)
+    parts = _Parts(field, max_bytes, fields)
     try:
         parser = MultipartParser(options[b"boundary"], parts.callbacks())
         async for data in body:
@@ -52,11 +56,15 @@ async def file_field(body: AsyncIterator[bytes], content_type: str, field: str, 
 
 
 class _Parts:
-    """The parser's callbacks. Holds the file's bytes of one write and the headers of one part."""
+    """The parser's callbacks. Holds the file's bytes of one write, and the headers or the text of one part."""
 
-    def __init__(self, field: str, max_bytes: int) -> None:
+    def __init__(self, field: str, max_bytes: int, fields: UploadFields | None) -> None:
         self._field = field.encode()
         self._max_bytes = max_bytes
+        self._fields = fields
+        self._text_name: str | None = None
+        self._unknown: str | None = None
+        self._text = b""
         self._file_bytes = self._body_bytes = self._part_count = 0
         self._name = self._value = b""
         self._disposition = b""
@@ -72,6 +80,7 @@ class _Parts:
             "on_header_end": self._on_header_end,
             "on_headers_finished": self._on_headers_finished,
             "on_part_data": self._on_data,
+            "on_part_end": self._on_part_end,
             "on_end": self._on_end,
         }
 
@@ -93,7 +102,7 @@ class _Parts:
 
     def _on_part_begin(self) -> None:
         self._part_count += 1
-        self._wanted, self._disposition = False, b""
+        self._wanted, self._disposition, self._text_name, self._text = False, b"", None, b""
         if self._part_count > MAX_PARTS:
             raise Malformed(f"The request has more than {MAX_PARTS} parts.")
 
@@ -110,13 +119,30 @@ class _Parts:
 
     def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
-        if options.get(b"name") != self._field:
+        if (name := options.get(b"name")) != self._field:
+            self._on_other_field(name)
             return
         if b"filename" not in options:
             raise MissingImage(f"The field `{self._field.decode()}` is text. Send the image as a file.")
         if self.found:
             raise Malformed(f"The request has two `{self._field.decode()}` fields. Send one image per request.")
         self._wanted = self.found = True
+        self._refuse_unknown()
+
+    def _on_other_field(self, name: bytes | None) -> None:
+        if self._fields is None or name is None:
+            return
+        text = name.decode(errors="replace")
+        if self._fields.has(text):
+            self._text_name = text
+        else:
+            self._unknown = text
+            self._refuse_unknown()
+
+    def _refuse_unknown(self) -> None:
+        """Not before the image was found: a request without one is told that."""
+        if self.found and self._unknown is not None:
+            raise unknown_field(self._unknown, self._field.decode())
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._wanted:
@@ -124,6 +150,14 @@ class _Parts:
             if self._file_bytes > self._max_bytes:
                 raise too_large(self._max_bytes)
             self._chunks.append(data[start:end])
+        elif self._text_name is not None:
+            self._text += data[start:end]
+            if len(self._text) > MAX_VALUE:
+                raise InvalidField(f"`{self._text_name}` may have at most {MAX_VALUE} bytes.")
+
+    def _on_part_end(self) -> None:
+        if self._fields is not None and self._text_name is not None:
+            self._fields.set(self._text_name, self._text)
 
     def _on_end(self) -> None:
         self.has_ended = True

@@ -15,18 +15,19 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
-from ingest.idempotency_key import IdempotencyKey
+from ingest.idempotency_key import IdempotencyKey, fingerprint
 from ingest.ingest_errors import MissingImage
 from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.warm_up import waiting_variants
 from ingest.offered_sizes import standard_variants
 from ingest.records import PrivateMetadata, TraceContext, Upload
+from ingest.uploads.upload_fields import UploadFields
 from proxy.errors import ServiceError, Unavailable, UnknownUpload, UnsupportedFormat
 from proxy.imaging.containers import sniff
 from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key, trash_key
-from proxy.model import Sizes, UploadId, new_upload_id
+from proxy.model import Focus, Sizes, UploadId, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -75,9 +76,12 @@ class UploadService:
         self._metrics = metrics
         self._temporary = temporary
 
-    async def receive(self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None = None) -> Upload:
+    async def receive(
+        self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None = None, fields: UploadFields | None = None
+    ) -> Upload:
         """Receives a file and returns once the original and its rows are durable. `key`: recorded with the upload.
 
+        `fields`: complete when `chunks` end.
         Raises what `chunks` raises, a Refused for an unacceptable image, InProgress, Unavailable, Overloaded,
         DerivationTimeout or RenderFailed. After an exception, nothing of the upload is stored, and the key is free.
         """
@@ -97,7 +101,8 @@ class UploadService:
             with step("inspect"):
                 inspection = await self._inspect(saved.path)
             created_at = begun_at + timedelta(seconds=monotonic() - since)  # the database's clock, without asking again
-            upload = await self._accept(upload_id, saved, inspection, created_at, key)
+            focus = fields.focus if fields else None
+            upload = await self._accept(upload_id, saved, inspection, created_at, focus, has_key=key is not None)
         except BaseException as error:
             if has_begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -141,14 +146,16 @@ class UploadService:
         saved: "_Saved",
         inspection: Inspection,
         created_at: datetime,
-        key: IdempotencyKey | None,
+        focus: Focus | None,
+        *,
+        has_key: bool,
     ) -> Upload:
         with step("store original"):
             put = self._store.put(
                 original_key(upload_id),
                 saved.path,
                 content_type=f"image/{inspection.format}",
-                metadata=metadata_of(inspection, saved.sha256, created_at),
+                metadata=metadata_of(inspection, saved.sha256, created_at, focus),
             )
             await _run_to_completion(put)
         upload = Upload(
@@ -165,9 +172,11 @@ class UploadService:
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,
+            focus,
         )
         with step("record"):
-            await _run_to_completion(self._repository.accept(upload, saved.sha256 if key else None))
+            known_by = fingerprint(saved.sha256, focus) if has_key else None
+            await _run_to_completion(self._repository.accept(upload, known_by))
         return upload
 
     async def _inspect(self, path: Path) -> Inspection:

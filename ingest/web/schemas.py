@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from ingest.records import JobStatus, VariantState
 from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.imaging.privacy import Private
-from proxy.model import UPLOAD_ID, UploadId
+from proxy.model import FOCUS, UPLOAD_ID, Focus, UploadId
 
 _described = with_config(ConfigDict(use_attribute_docstrings=True))
 
@@ -16,6 +16,7 @@ _Id = Annotated[UploadId, Field(pattern=f"^{UPLOAD_ID}$", examples=["8f14e45f-ce
 _SourceFormat = Annotated[str, Field(json_schema_extra={"enum": [name.lower() for name in SOURCE_FORMATS]})]
 _Private = Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in Private]})]
 _Time = Annotated[str, Field(description="Time in UTC.", json_schema_extra={"format": "date-time"})]
+_Focus = Annotated[Focus, Field(pattern=f"^{FOCUS}$", examples=["0.3,0.7"])]
 _Path = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
@@ -77,6 +78,9 @@ class Accepted(TypedDict):
     placeholder: Placeholder
     privacy: Privacy | None
     """Null for uploads that are older than this field."""
+    focus: _Focus | None
+    """What sizes with `position = "focus"` are cropped around, as shares of the upright width and height. Null: the
+    centre."""
 
 
 @_described

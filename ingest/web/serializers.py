@@ -54,6 +54,7 @@ class Serializer:
                 "dataUrl": None if upload.alpha else data_url(upload.thumbhash),
             },
             "privacy": self._privacy(upload.private),
+            "focus": upload.focus,
         }
 
     def upload(self, upload: Upload, job: Job) -> schemas.Upload:

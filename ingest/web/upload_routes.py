@@ -14,6 +14,7 @@ from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
+from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
 from ingest.web.event_streams import EventStream, EventStreams
 from ingest.web.request_bodies import TimedBody, longest_upload
@@ -74,8 +75,9 @@ class UploadRoutes:
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
             key = self._check_head(request)
-            chunks = file_field(aiter(body), request.headers.get("content-type", ""), FIELD, self._max_bytes)
-            upload, repeated = await self._idempotent_uploads.receive(chunks, key)
+            content_type, fields = request.headers.get("content-type", ""), UploadFields()
+            chunks = file_field(aiter(body), content_type, FIELD, self._max_bytes, fields)
+            upload, repeated = await self._idempotent_uploads.receive(chunks, key, fields)
         except ServiceError as error:
             note(request.scope, code=error.code)
             return body.wrap_response(self._responses.refused(request.headers, error))

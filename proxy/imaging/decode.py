@@ -65,6 +65,11 @@ class Original:
         transpose = _TRANSPOSE.get(self.orientation)
         return image if transpose is None else image.transpose(transpose)
 
+    def to_stored(self, point: tuple[float, float]) -> tuple[float, float]:
+        """Returns where a point of the upright image is in the file. Both are shares of the sides."""
+        x, y = reversed(point) if self.is_sideways else point
+        return 1 - x if self.orientation in (2, 3, 7, 8) else x, 1 - y if self.orientation in (3, 4, 6, 7) else y
+
     def exif_bytes(self, width: int = 0, height: int = 0) -> bytes | None:
         """Returns the EXIF as it is true of a variant of these sides; None if it is empty or cannot be written."""
         return true_exif(self.exif, width, height)

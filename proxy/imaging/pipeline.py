@@ -27,9 +27,9 @@ from proxy.imaging.encode import encode
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
-from proxy.imaging.resize import Box, decode_tier, place
+from proxy.imaging.resize import CENTER, Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
-from proxy.model import Fit, Format
+from proxy.model import Fit, Format, focus_point
 
 LOWER_QUALITIES = (15, 30)
 """How much lower a quality is tried for a variant that would take more bytes than its original."""
@@ -90,7 +90,8 @@ def render(
 def resize(original: Original, target: Target) -> Image.Image:
     """Returns the target's pixels, upright, in 8-bit sRGB or grey."""
     width, height = (target.height, target.width) if original.is_sideways else (target.width, target.height)
-    placement = place(original.size, width, height, target.fit, enlarge=target.enlarge)
+    around = original.to_stored(focus_point(target.focus)) if target.focus else CENTER
+    placement = place(original.size, width, height, target.fit, enlarge=target.enlarge, around=around)
     pixels, (across, down) = original.pixels, original.scale
     left, top, right, bottom = placement.box
     box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))

@@ -28,6 +28,8 @@ MAX_WHOLE_PIXELS = 800 * 800
 MIDDLE_SIDE = 640
 """The side of that middle in pixels, if the variant is that wide and high."""
 
+CENTER = 0.5, 0.5
+
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels."""
 
@@ -43,12 +45,21 @@ class Placement:
 
 
 def place(
-    source: tuple[int, int], width: int | None, height: int | None, fit: Fit, *, enlarge: bool = True
+    source: tuple[int, int],
+    width: int | None,
+    height: int | None,
+    fit: Fit,
+    *,
+    enlarge: bool = True,
+    around: tuple[float, float] = CENTER,
 ) -> Placement:
     """Returns which part of a source of `source` pixels a target shows, and its size in pixels.
 
     A `width` or `height` of None follows from the other side. Without `enlarge`, a source that is too small for `cover`
     gives its largest part of the target's aspect ratio, and for `pad` keeps its size.
+
+    `around`: the point, in shares of the source's sides, that is in the middle of what `cover` shows, or as near to it
+    as the source's edges allow.
     """
     source_width, source_height = source
     if fit is Fit.COVER:
@@ -56,10 +67,13 @@ def place(
         assert height is not None
         scale = max(width / source_width, height / source_height)
         crop_width, crop_height = min(width / scale, source_width), min(height / scale, source_height)
-        left, top = (source_width - crop_width) / 2, (source_height - crop_height) / 2
-        if scale > 1 and not enlarge:  # whole pixels, which stay as they are
+        whole = scale > 1 and not enlarge  # whole pixels, which stay as they are
+        if whole:
             crop_width, crop_height = width, height = max(1, round(crop_width)), max(1, round(crop_height))
-            left, top = (source_width - width) // 2, (source_height - height) // 2
+        left = min(max(0.0, source_width * around[0] - crop_width / 2), source_width - crop_width)
+        top = min(max(0.0, source_height * around[1] - crop_height / 2), source_height - crop_height)
+        if whole:
+            left, top = int(left), int(top)
         return Placement(width, height, (left, top, left + crop_width, top + crop_height), (width, height))
     scale = min(
         width / source_width if width else 1.0,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from proxy.model import Fit, Format
+from proxy.model import Fit, Focus, Format, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Target:
 
     `enlarge`: whether `cover` and `pad` enlarge small originals. `blur` is a standard deviation in CSS pixels, of which
     each is `density` device pixels (1 without a blur: nothing else depends on it); `sharpen` is the share of the detail
-    that is added, or None.
+    that is added, or None. `focus`: the upload's, only with `Position.FOCUS`; None is the centre.
 
     With a `score` (on SSIMULACRA2's scale), the renderer searches for the lowest quality that reaches it, starting at
     `quality`. An image that is too small to be measured gets `quality`.
@@ -31,6 +31,8 @@ class Target:
     blur: float | None = None
     sharpen: float | None = None
     density: int = 1
+    position: Position = Position.CENTER
+    focus: Focus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ class Settings(StoreSettings):
             "large": SizeSettings(width=800, height=800),
         },
         alias="sizes",
-        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `enlarge`, `background`, "
+        description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `enlarge`, `position`, `background`, "
         "`grayscale`, `blur`, `sharpen`, `quality`, `warm`",
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from proxy import system
-from proxy.model import Fit, Format, Size
+from proxy.model import Fit, Format, Position, Size
 from proxy.settings.patterns import Color
 
 MAX_SIZE_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
@@ -25,6 +25,7 @@ class SizeSettings(BaseModel):
     height: int | None = Field(None, ge=1, le=MAX_SIZE_SIDE)
     fit: Fit | None = None
     enlarge: bool | None = Field(None, strict=True)
+    position: Position | None = None
     background: Color | None = None
     grayscale: bool | None = Field(None, strict=True)
     blur: float | None = Field(None, strict=True, ge=0.3, le=250, allow_inf_nan=False)
@@ -61,6 +62,8 @@ class SizeSettings(BaseModel):
             raise ValueError(f'fit = "{self.fit}" needs both a width and a height')
         if self.enlarge and (self.fit is Fit.INSIDE or not both):
             raise ValueError('with fit = "inside" or one side alone, images are never enlarged: remove enlarge')
+        if self.position is not None and (self.fit not in (None, Fit.COVER) or not both):
+            raise ValueError('position belongs to fit = "cover", other fits show the whole image: remove position')
         if self.blur is not None and self.sharpen is not None:
             raise ValueError("give either blur or sharpen, not both")
         return self
@@ -77,6 +80,7 @@ class SizeSettings(BaseModel):
             auto_quality=self.quality == "auto",
             warm=None if self.warm == "auto" else self.warm or (),
             enlarge=self.enlarge is not False or fit is Fit.INSIDE,
+            position=self.position or Position.CENTER,
             background=self.background or background,
             grayscale=bool(self.grayscale),
             blur=self.blur,

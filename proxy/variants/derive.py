@@ -11,7 +11,7 @@ from typing import Protocol
 
 from proxy.errors import DerivationTimeout, RenderFailed, ServiceError, StoreUnavailable, TooHeavy
 from proxy.keys import variants_prefix
-from proxy.model import UploadId, Variant
+from proxy.model import Focus, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -23,7 +23,7 @@ from proxy.variants.derivation_pauses import DerivationPauses
 from proxy.variants.encoded_variant import EncodedVariant, without_blocking
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache, is_permanent
-from proxy.variants.originals import check_original, original_file
+from proxy.variants.originals import check_original, focus_of, original_file
 
 Rendered = tuple[EncodedVariant, Variant, dict[str, float]]
 """An encoded variant, which variant it is, and the seconds by stage."""
@@ -34,10 +34,14 @@ Accept = Callable[[Variant], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class LocalOriginal:
-    """A temporary copy of an original. `memory`: bytes to reserve for rendering the variants that it was opened for."""
+    """A temporary copy of an original, with the focus that the upload had when it was copied.
+
+    `memory`: bytes to reserve for rendering the variants that it was opened for.
+    """
 
     upload_id: UploadId
     path: Path
+    focus: Focus | None
     memory: int
 
 
@@ -100,10 +104,10 @@ class Deriver:
                 await check_original(self._store, upload_id)
             with self._pool.reserve_place(priority):
                 async with self._recording_failures(upload_id, variants):
-                    path = await held.enter_async_context(self._original(upload_id))
+                    path, focus = await held.enter_async_context(self._original(upload_id))
                     targets = [self._recipes.target(variant) for variant in variants]
                     memory = await self._pool.estimate_memory(path, targets)
-            yield LocalOriginal(upload_id, path, memory)
+            yield LocalOriginal(upload_id, path, focus, memory)
 
     @asynccontextmanager
     async def open_renderer(self, original: LocalOriginal, priority: Priority) -> AsyncIterator[Render]:
@@ -118,13 +122,13 @@ class Deriver:
         self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
 
     @asynccontextmanager
-    async def _original(self, upload_id: UploadId) -> AsyncIterator[Path]:
+    async def _original(self, upload_id: UploadId) -> AsyncIterator[tuple[Path, Focus | None]]:
         start = monotonic()
         async with AsyncExitStack() as file:
             with step("fetch original"):
-                path = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
+                path, info = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
             self._metrics.observe_stages({"fetch": monotonic() - start})
-            yield path
+            yield path, focus_of(info)
 
     async def _render(
         self, worker: RenderWorker, original: LocalOriginal, variants: Sequence[Variant], accept: Accept | None = None
@@ -143,15 +147,15 @@ class Deriver:
                 pending.remove(variants[index])
             return accepted
 
-        targets = [self._recipes.target(variant) for variant in variants]
+        targets = [self._recipes.target(variant, original.focus) for variant in variants]
         async with self._recording_failures(original.upload_id, pending):
             try:
                 async for file in worker.render(original.path, targets, accept_index if accept else None):
-                    variant = variants[file.index]
+                    variant, focus = variants[file.index], targets[file.index].focus
                     pending.remove(variant)
                     current = None
                     await self._pauses.record_success(original.upload_id, variant)
-                    yield await self._on_rendered(original.upload_id, variant, file), variant, file.timings
+                    yield await self._on_rendered(original.upload_id, variant, file, focus), variant, file.timings
             except (DerivationTimeout, RenderFailed, asyncio.CancelledError) as error:
                 # Cancelled by the deadline of the request: the variant is to blame if most of the time was spent here.
                 was_short = isinstance(error, asyncio.CancelledError) and monotonic() - started < self._timeout / 2
@@ -159,9 +163,11 @@ class Deriver:
                     await self._pauses.record_failure(original.upload_id, current)
                 raise
 
-    async def _on_rendered(self, upload_id: UploadId, variant: Variant, file: RenderedFile) -> EncodedVariant:
+    async def _on_rendered(
+        self, upload_id: UploadId, variant: Variant, file: RenderedFile, focus: Focus | None
+    ) -> EncodedVariant:
         recipe = self._recipes.fingerprint(variant)
-        make = partial(EncodedVariant.from_rendering, upload_id, variant, file.body, recipe, file.measured)
+        make = partial(EncodedVariant.from_rendering, upload_id, variant, file.body, recipe, file.measured, focus=focus)
         encoded = await without_blocking(make, len(file.body))
         # After a deletion, callers that already wait still get the variant; later requests must not.
         if not self._negative_cache.is_deleted(upload_id):

@@ -8,8 +8,11 @@ from datetime import UTC, datetime
 import anyio.to_thread
 
 from proxy.imaging.target import Measured
-from proxy.model import Format, UploadId, Variant
+from proxy.model import Focus, Format, UploadId, Variant, parse_focus
 from proxy.storage.object_store import StoredObject
+
+FOCUS = "focus"
+"""Metadata key of the upload's focus: of its original, and of variants that are cropped around it."""
 
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 """One year. An upload never changes under its URL; a CDN purges by tag."""
@@ -21,7 +24,8 @@ _LARGE = 256 * 1024  # bytes, of which the MD5 takes 0.4 ms; a thread costs 0.1
 class EncodedVariant:
     """`etag` is the quoted MD5 of the bytes, as S3 computes it, so a CDN can revalidate with either.
 
-    `measured` is None if the quality was fixed instead of searched for.
+    `measured` is None if the quality was fixed instead of searched for. `focus`: what it was cropped around; None also
+    for a variant whose size does not use the upload's focus.
     """
 
     body: bytes
@@ -31,13 +35,21 @@ class EncodedVariant:
     recipe: str
     cache_tag: str
     measured: Measured | None = None
+    focus: Focus | None = None
 
     @classmethod
     def from_rendering(
-        cls, upload_id: UploadId, variant: Variant, body: bytes, recipe: str, measured: Measured | None = None
+        cls,
+        upload_id: UploadId,
+        variant: Variant,
+        body: bytes,
+        recipe: str,
+        measured: Measured | None = None,
+        *,
+        focus: Focus | None = None,
     ) -> "EncodedVariant":
-        now = datetime.now(UTC).replace(microsecond=0)
-        return cls(body, variant.format, _etag(body), now, recipe, _cache_tag(upload_id, variant, recipe), measured)
+        now, tag = datetime.now(UTC).replace(microsecond=0), _cache_tag(upload_id, variant, recipe)
+        return cls(body, variant.format, _etag(body), now, recipe, tag, measured, focus)
 
     @classmethod
     def from_store(cls, upload_id: UploadId, variant: Variant, stored: StoredObject) -> "EncodedVariant":
@@ -45,7 +57,8 @@ class EncodedVariant:
         modified = stored.info.last_modified.replace(microsecond=0)
         tag = _cache_tag(upload_id, variant, recipe)
         measured = parse_measured(stored.info.metadata)
-        return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag, measured)
+        focus = parse_focus(stored.info.metadata.get(FOCUS, ""))
+        return cls(stored.body, variant.format, _etag(stored.body), modified, recipe, tag, measured, focus)
 
     @property
     def md5(self) -> str:
@@ -57,6 +70,8 @@ class EncodedVariant:
         metadata = {"recipe": self.recipe, "cache-tag": self.cache_tag, "md5": self.md5}
         if self.measured:
             metadata |= {"quality": f"{self.measured.quality}", "score": f"{self.measured.score}"}
+        if self.focus:
+            metadata[FOCUS] = self.focus
         return metadata
 
 

@@ -18,8 +18,9 @@ from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.keys import original_key
-from proxy.model import Format, UploadId
+from proxy.model import Focus, Format, UploadId, parse_focus
 from proxy.storage.object_store import DAMAGED, ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.variants.encoded_variant import FOCUS
 from proxy.variants.single_flight import SingleFlight
 
 DIGEST = "sha256"
@@ -31,7 +32,9 @@ _UNKNOWN = "No image was uploaded under this id, or it was deleted."
 _DAMAGED = "The stored original differs from what was uploaded. Restore it, or upload the image again."
 
 
-def metadata_of(inspection: Inspection, sha256: str, created_at: datetime) -> dict[str, str]:
+def metadata_of(
+    inspection: Inspection, sha256: str, created_at: datetime, focus: Focus | None = None
+) -> dict[str, str]:
     """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it.
 
     `.auto` reads `alpha`. The rest is what the database's row of the upload has, so that rows can be rebuilt.
@@ -47,6 +50,7 @@ def metadata_of(inspection: Inspection, sha256: str, created_at: datetime) -> di
         "color": inspection.color,
         "private": ",".join(inspection.private),
         "private-exif": ",".join(inspection.private_exif),
+        FOCUS: focus or "",
     }
     return {name: value for name, value in metadata.items() if value}
 
@@ -79,6 +83,20 @@ def created_at_of(original: ObjectInfo) -> datetime:
     except (KeyError, ValueError):
         return original.last_modified
     return created_at if created_at.tzinfo else original.last_modified
+
+
+def focus_of(original: ObjectInfo) -> Focus | None:
+    """The upload's focus; None is the centre."""
+    return parse_focus(original.metadata.get(FOCUS, ""))
+
+
+def metadata_with_focus(original: ObjectInfo, focus: Focus | None, created_at: datetime) -> dict[str, str]:
+    """The metadata of an original with another focus. `created_at`: for an original that does not say it.
+
+    Replacing the metadata changes when the object was stored, which counted as the time until then.
+    """
+    kept = {name: value for name, value in original.metadata.items() if name != FOCUS}
+    return {_CREATED: created_at.isoformat()} | kept | ({FOCUS: focus} if focus else {})
 
 
 class AlphaLookup:
@@ -118,7 +136,7 @@ class AlphaLookup:
         if original.content_type == Format.JPG.media_type:
             return False
         # Stored by an earlier version. An alpha channel that is opaque everywhere counts as transparency here.
-        async with original_file(self._store, upload_id, self._temporary) as path:
+        async with original_file(self._store, upload_id, self._temporary) as (path, _):
             header = await anyio.to_thread.run_sync(read_header, path)
         return header is None or header.has_alpha
 
@@ -136,14 +154,18 @@ async def check_original(store: ObjectStore, upload_id: UploadId) -> None:
 
 
 @asynccontextmanager
-async def original_file(store: ObjectStore, upload_id: UploadId, folder: Path) -> AsyncIterator[Path]:
-    """A copy of the original in `folder`, removed on exit. Raises UnknownUpload, OriginalDamaged, Unavailable."""
+async def original_file(
+    store: ObjectStore, upload_id: UploadId, folder: Path
+) -> AsyncIterator[tuple[Path, ObjectInfo]]:
+    """A copy of the original in `folder`, removed on exit, and what the store says of it.
+
+    Raises UnknownUpload, OriginalDamaged or Unavailable.
+    """
     path = folder / f"original-{uuid4().hex}"
     download = asyncio.create_task(_download(store, upload_id, path))
     try:
         # A cancelled caller does not stop the download's thread, which would create the file after its removal.
-        await asyncio.shield(download)
-        yield path
+        yield path, await asyncio.shield(download)
     finally:
         if download.done():
             _remove(path)
@@ -151,7 +173,7 @@ async def original_file(store: ObjectStore, upload_id: UploadId, folder: Path) -
             download.add_done_callback(lambda done: _on_abandoned(done, path))
 
 
-async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> None:
+async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> ObjectInfo:
     try:
         await anyio.Path(path.parent).mkdir(parents=True, exist_ok=True)
         with _translated():
@@ -161,6 +183,7 @@ async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> None
             raise OriginalDamaged(_DAMAGED)
     except OSError as error:
         raise Unavailable("Temporary files cannot be written: the disk may be full. Try again later.") from error
+    return info
 
 
 @contextmanager
@@ -176,7 +199,7 @@ def _translated() -> Iterator[None]:
         raise OriginalDamaged(_DAMAGED) from error
 
 
-def _on_abandoned(download: asyncio.Task[None], path: Path) -> None:
+def _on_abandoned(download: asyncio.Task[ObjectInfo], path: Path) -> None:
     if not download.cancelled():
         download.exception()  # retrieved: its caller has left
     _remove(path)

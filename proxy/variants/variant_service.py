@@ -21,7 +21,7 @@ from proxy.variants.derivation_pauses import DerivationPauses
 from proxy.variants.derive import Deriver
 from proxy.variants.encoded_variant import EncodedVariant
 from proxy.variants.ensure_variants import VariantEnsurer
-from proxy.variants.invalidation.invalidation_bus import InvalidationBus, NoInvalidation
+from proxy.variants.invalidation.invalidation_bus import Invalidation, InvalidationBus, NoInvalidation
 from proxy.variants.leases.lease_store import LeaseStore, NoLeases
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache
@@ -63,7 +63,6 @@ class VariantService:
         self._store = store
         self._pool = pool
         self._alpha = AlphaLookup(store, temporary)
-        self._variants = VariantStore(store, metrics)
         self._recipes = recipes
         self._metrics = metrics
         self._leases: LeaseStore = leases or NoLeases()
@@ -71,6 +70,7 @@ class VariantService:
         self._timeout = timeout
         self._delete_versions = delete_versions
         self._memory_cache = MemoryCache(memory_cache_bytes, on_eviction=metrics.memory_cache_evictions.inc)
+        self._variants = VariantStore(store, metrics, on_outdated=self._memory_cache.forget)
         self._memory_cache_requests = metrics.variant_requests.labels(Tier.MEMORY)
         self._negative_cache = NegativeCache(missing_ttl, timeout)
         self._flights: SingleFlight[tuple[UploadId, Variant], Fetched] = SingleFlight()
@@ -176,16 +176,21 @@ class VariantService:
         # Only after the original is gone: clients cache the resulting 404 for a minute.
         self._negative_cache.mark_deleted(upload_id)
         await self.delete_variants(upload_id)
-        await self._invalidation.publish(upload_id)
+        await self._invalidation.publish(Invalidation(upload_id))
+
+    async def withdraw_variants(self, upload_id: UploadId) -> None:
+        """Deletes the variants of an upload that stays, from the store and from every process."""
+        await self.delete_variants(upload_id)
+        await self._invalidation.publish(Invalidation(upload_id, is_deleted=False))
 
     async def follow_invalidations(self) -> None:
-        """Drops uploads that other processes delete from the caches. Runs until it is cancelled."""
+        """Drops uploads that other processes delete or change from the caches. Runs until it is cancelled."""
         await self._invalidation.subscribe(self._on_invalidation)
 
-    def _on_invalidation(self, upload_id: UploadId | None) -> None:
-        if upload_id is not None:
-            self._negative_cache.mark_deleted(upload_id)
-        self._memory_cache.forget(upload_id)
+    def _on_invalidation(self, invalidation: Invalidation | None) -> None:
+        if invalidation and invalidation.is_deleted:
+            self._negative_cache.mark_deleted(invalidation.upload_id)
+        self._memory_cache.forget(invalidation and invalidation.upload_id)
 
     async def drain(self) -> None:
         """Waits for running derivations and writes, so that a stopping process loses no finished work.

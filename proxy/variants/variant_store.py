@@ -1,20 +1,22 @@
-"""Reads, writes and deletes variants in the object store. A variant never outlives its original."""
+"""Reads, writes and deletes variants in the object store. A variant never outlives its original, nor its focus."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from time import monotonic
 
 import structlog
 
-from proxy.errors import StoreUnavailable, Unavailable, UnknownUpload
+from proxy.errors import FocusChanged, StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
-from proxy.model import UploadId, Variant
+from proxy.model import Position, UploadId, Variant
 from proxy.retries import Attempts
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
 from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant, without_blocking
+from proxy.variants.originals import focus_of
 
 log = structlog.get_logger()
 
@@ -22,11 +24,17 @@ _RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry
 
 
 class VariantStore:
-    """The `images/` prefix of the object store. Its methods raise StoreUnavailable."""
+    """The `images/` prefix of the object store. Its methods raise StoreUnavailable.
 
-    def __init__(self, store: ObjectStore, metrics: Metrics) -> None:
+    `on_outdated`: called for an upload whose focus changed while one of its variants was derived.
+    """
+
+    def __init__(
+        self, store: ObjectStore, metrics: Metrics, on_outdated: Callable[[UploadId], None] = lambda _: None
+    ) -> None:
         self._store = store
         self._metrics = metrics
+        self._on_outdated = on_outdated
         self._putting: set[asyncio.Task[None]] = set()
 
     async def find(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
@@ -59,11 +67,13 @@ class VariantStore:
     async def put(
         self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool = False
     ) -> None:
-        """Stores a variant. Raises UnknownUpload if the original was deleted meanwhile; with `if_absent`, ObjectExists.
+        """Stores a variant. Raises UnknownUpload if the original was deleted meanwhile, FocusChanged if the variant was
+        cropped around another focus than the upload has now; with `if_absent`, ObjectExists.
 
-        A deletion removes the original first and then lists the variants. So either its list has this variant, or the
-        look-up after the write finds no original and deletes the variant again. The two run as one shielded task: a
-        cancelled caller does not stop the write's thread, and the look-up must follow it.
+        A deletion removes the original first and then lists the variants; a change of the focus replaces the original's
+        metadata first. So either its list has this variant, or the look-up after the write finds that the original is
+        gone or has another focus, and deletes the variant again. The two run as one shielded task: a cancelled caller
+        does not stop the write's thread, and the look-up must follow it.
         """
         putting = asyncio.create_task(self._put(upload_id, variant, encoded, if_absent=if_absent))
         self._putting.add(putting)
@@ -77,7 +87,7 @@ class VariantStore:
 
     async def _put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
         await self._write(upload_id, variant, encoded, if_absent=if_absent)
-        await self._delete_if_orphaned(upload_id, variant)
+        await self._delete_if_outdated(upload_id, variant, encoded)
 
     def _on_put_done(self, putting: asyncio.Task[None]) -> None:
         self._putting.discard(putting)
@@ -97,12 +107,16 @@ class VariantStore:
             )
         self._metrics.observe_stages({"store": monotonic() - start})
 
-    async def _delete_if_orphaned(self, upload_id: UploadId, variant: Variant) -> None:
+    async def _delete_if_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> None:
         try:
-            await self._store.head(original_key(upload_id))
+            original = await self._store.head(original_key(upload_id))
         except ObjectNotFound:
             await self._store.delete(variant_key(upload_id, variant))
             raise UnknownUpload("The upload was deleted while this variant was derived.") from None
+        if variant.size.position is Position.FOCUS and focus_of(original) != encoded.focus:
+            await self._store.delete(variant_key(upload_id, variant))
+            self._on_outdated(upload_id)
+            raise FocusChanged("The focus of the upload changed while this variant was derived. Try again.")
 
     async def write_back(
         self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, lease: AsyncExitStack
@@ -116,10 +130,12 @@ class VariantStore:
             async for retry_in in Attempts(_RETRY_DELAYS):
                 try:
                     written = written or await self._write_if_absent(upload_id, variant, encoded)
-                    await self._delete_if_orphaned(upload_id, variant)
+                    await self._delete_if_outdated(upload_id, variant, encoded)
                     outcome = written
                 except UnknownUpload:
                     outcome = "gone"
+                except FocusChanged:
+                    outcome = "outdated"
                 except Unavailable as error:
                     log.warning(
                         "write-back failed", upload=upload_id, variant=variant.name, error=str(error), retry_in=retry_in

@@ -23,6 +23,8 @@ STATUS: dict[str, int] = {
     "refused": 400,
     "missing_image": 400,
     "malformed": 400,
+    "unknown_field": 400,
+    "invalid_field": 400,
     "aborted": 400,
     "unsupported_format": 400,
     "too_large": 413,
@@ -49,6 +51,7 @@ STATUS: dict[str, int] = {
     "derivation_timeout": 504,
     "derivation_paused": 503,
     "render_failed": 503,
+    "focus_changed": 503,
 }
 """HTTP status by error code. Includes the codes of `ingest`, which the proxy does not import."""
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.model import UploadId, new_upload_id
+from proxy.model import new_upload_id
 from proxy.variants.invalidation import file_bus, redis_bus
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
-from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED, InvalidationBus
+from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED, Invalidation, InvalidationBus
 from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
 from tests.contracts.leases_under_test import cancel
 from tests.contracts.waiting import GUARD
@@ -21,9 +21,9 @@ from tests.redis_server import RedisServer
 
 class Subscriber:
     def __init__(self) -> None:
-        self.received: asyncio.Queue[UploadId | None] = asyncio.Queue()
+        self.received: asyncio.Queue[Invalidation | None] = asyncio.Queue()
 
-    async def next(self) -> UploadId | None:
+    async def next(self) -> Invalidation | None:
         async with asyncio.timeout(GUARD):
             return await self.received.get()
 
@@ -52,14 +52,15 @@ def open_invalidation(request: pytest.FixtureRequest, tmp_path: Path) -> Callabl
 
 
 async def test_every_subscriber_receives_each_invalidation(open_invalidation: Callable[[], InvalidationBus]) -> None:
-    ids = {new_upload_id() for _ in range(3)}
+    changed = Invalidation(new_upload_id(), is_deleted=False)
+    invalidations = {changed, Invalidation(changed.upload_id), Invalidation(new_upload_id())}
     one, two = open_invalidation(), open_invalidation()
     async with subscribed(one) as subscriber, subscribed(two) as second:
-        for upload_id in ids:
-            await one.publish(upload_id)
+        for invalidation in invalidations:
+            await one.publish(invalidation)
 
-        assert {await subscriber.next() for _ in ids} == ids
-        assert {await second.next() for _ in ids} == ids
+        assert {await subscriber.next() for _ in invalidations} == invalidations
+        assert {await second.next() for _ in invalidations} == invalidations
 
 
 async def test_subscription_cancelled_at_any_step_ends(open_invalidation: Callable[[], InvalidationBus]) -> None:
@@ -73,31 +74,31 @@ async def test_subscription_cancelled_at_any_step_ends(open_invalidation: Callab
 
 
 async def test_repeated_invalidation_is_received_again(open_invalidation: Callable[[], InvalidationBus]) -> None:
-    invalidation, upload_id = open_invalidation(), new_upload_id()
-    async with subscribed(invalidation) as subscriber:
+    bus, invalidation = open_invalidation(), Invalidation(new_upload_id())
+    async with subscribed(bus) as subscriber:
         for _ in range(2):
-            await invalidation.publish(upload_id)
-            assert await subscriber.next() == upload_id
+            await bus.publish(invalidation)
+            assert await subscriber.next() == invalidation
 
 
 class TestFiles:
     async def test_old_invalidation_is_ignored_and_removed(self, tmp_path: Path) -> None:
         invalidation, old = FileInvalidationBus(tmp_path), new_upload_id()
-        await invalidation.publish(old)
+        await invalidation.publish(Invalidation(old))
         os.utime(tmp_path / old, (1, 1))
         async with subscribed(invalidation) as subscriber:
-            await invalidation.publish(new := new_upload_id())
+            await invalidation.publish(new := Invalidation(new_upload_id()))
 
             assert await subscriber.next() == new
-        assert [path.name for path in tmp_path.iterdir()] == [new]
+        assert [path.name for path in tmp_path.iterdir()] == [new.upload_id]
 
     async def test_other_files_are_ignored(self, tmp_path: Path) -> None:
         invalidation = FileInvalidationBus(tmp_path)
         async with subscribed(invalidation) as subscriber:
             (tmp_path / "notes.txt").touch()
-            await invalidation.publish(upload_id := new_upload_id())
+            await invalidation.publish(published := Invalidation(new_upload_id()))
 
-            assert await subscriber.next() == upload_id
+            assert await subscriber.next() == published
 
     async def test_subscriber_clears_everything_after_folder_was_unreadable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -108,7 +109,7 @@ class TestFiles:
             (tmp_path / "purges").rmdir()
             (tmp_path / "purges").touch()
             with capture_logs() as logs:
-                await invalidation.publish(new_upload_id())
+                await invalidation.publish(Invalidation(new_upload_id()))
             await asyncio.sleep(0.1)
             (tmp_path / "purges").unlink()
 
@@ -122,9 +123,9 @@ class TestRedis:
         async with subscribed(one) as subscriber:
             for other in ("../../etc/passwd", b"\xff"):
                 await one._publisher.publish("darkroom:purged", other)
-            await one.publish(upload_id := new_upload_id())
+            await one.publish(published := Invalidation(new_upload_id()))
 
-            assert await subscriber.next() == upload_id
+            assert await subscriber.next() == published
 
     async def test_subscriber_clears_everything_after_redis_restarts(
         self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch
@@ -134,22 +135,22 @@ class TestRedis:
         async with subscribed(one) as subscriber:
             redis.kill()
             with capture_logs() as logs:
-                await one.publish(new_upload_id())
+                await one.publish(Invalidation(new_upload_id()))
             redis.start()
 
             assert [entry["event"] for entry in logs] == [NOT_PUBLISHED]
             assert await subscriber.next() is None
-            await one.publish(upload_id := new_upload_id())
-            assert await subscriber.next() == upload_id
+            await one.publish(published := Invalidation(new_upload_id()))
+            assert await subscriber.next() == published
 
     async def test_idle_connection_stays_subscribed(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(redis_bus, "_HEARTBEAT_SECONDS", 0.05)
         one = RedisInvalidationBus(redis.url)
         async with subscribed(one) as subscriber:
             await asyncio.sleep(0.5)
-            await one.publish(upload_id := new_upload_id())
+            await one.publish(published := Invalidation(new_upload_id()))
 
-            assert await subscriber.next() == upload_id
+            assert await subscriber.next() == published
 
     async def test_silent_connection_is_replaced(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("_HEARTBEAT_SECONDS", "_ANSWER_SECONDS", "_RECONNECT_SECONDS"):

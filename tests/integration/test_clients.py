@@ -45,10 +45,11 @@ def test_curl_uploads_a_form(service: Service, tmp_path: Path, expect: str) -> N
     photo = tmp_path / "a photo; of mine.jpg"
     photo.write_bytes(picture)
 
-    status, document = curl(service, "-F", f'image=@"{photo}"', "-F", "caption=at home", "-H", expect)
+    status, document = curl(service, "-F", f'image=@"{photo}"', "-F", "focus=0.25,1.0", "-H", expect)
 
     assert status == 201
     assert document["originalSize"] == len(picture)
+    assert document["focus"] == "0.25,1"
     assert document["privacy"] == {"removed": ["location", "serial", "time", "device", "comments"], "kept": []}
 
 
@@ -77,16 +78,15 @@ def test_curl_retry_with_an_idempotency_key_uploads_once(service: Service) -> No
     assert sent[0] == sent[1]
 
 
-def uppy(service: Service, site: str = "same-origin") -> tuple[int, dict[str, object]]:
+def uppy(service: Service, site: str = "same-origin", **metadata: str) -> tuple[int, dict[str, object]]:
     """Sends what Chrome sends for Uppy's XHRUpload with `fieldName: 'image'`: its metadata come before the file."""
     boundary = "----WebKitFormBoundary7MA4YWxkTrZu0gW"
     address = urlsplit(service.url).netloc
-    metadata = {"relativePath": "null", "name": "Größe \U0001f680.jpg", "type": "image/jpeg"}
     parts = [
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in metadata.items()
     ]
-    disposition = f'Content-Disposition: form-data; name="image"; filename="{metadata["name"]}"'
+    disposition = 'Content-Disposition: form-data; name="image"; filename="Größe \U0001f680.jpg"'
     parts.append(f"--{boundary}\r\n{disposition}\r\nContent-Type: image/jpeg\r\n\r\n")
     body = "".join(parts).encode() + ROCKET.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
     head = (
@@ -125,9 +125,16 @@ def exchange(service: Service, head: bytes, body: bytes) -> tuple[int, dict[str,
 
 
 def test_uppy_uploads_from_a_page_of_the_same_origin(service: Service) -> None:
-    status, document = uppy(service)
+    status, document = uppy(service, focus="0.5,0.25")
 
-    assert (status, document["originalSize"]) == (201, ROCKET.stat().st_size)
+    assert (status, document["originalSize"], document["focus"]) == (201, ROCKET.stat().st_size, "0.5,0.25")
+
+
+def test_uppy_without_allowed_meta_fields_is_told_which_fields_there_are(service: Service) -> None:
+    status, document = uppy(service, relativePath="null", name="Größe \U0001f680.jpg", type="image/jpeg")
+
+    assert (status, document["code"]) == (400, "unknown_field")
+    assert "`focus`" in str(document["detail"])
 
 
 def test_uppy_on_another_site_is_refused(service: Service) -> None:

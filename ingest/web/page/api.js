@@ -12,7 +12,7 @@ import { networkProblem, parseProblem, Problem } from "./problem.js";
  * @typedef {{removed?: string[], kept?: string[]}} Privacy
  * @typedef {{uploadId: string, originalSize: number, dimensions: {width: number, height: number}, format: string,
  *   status: string, createdAt: string, urls: Urls, placeholder: Placeholder, picture: string,
- *   privacy?: Privacy | null}} Upload
+ *   privacy?: Privacy | null, focus?: string | null}} Upload
  * @typedef {{state: string, bytes: number | null, milliseconds: number | null, quality: number | null,
  *   score: number | null}} Variant
  * @typedef {{status: string, progress: number, error: string | null, variants: Record<string, Variant>}} Status

@@ -8,7 +8,8 @@ import { paintPlaceholder } from "./frame.js";
  * @param {HTMLElement} root
  * @param {import("./api.js").Upload} upload
  */
-export function showFacts(root, { uploadId, format, dimensions, originalSize, createdAt, placeholder, privacy }) {
+export function showFacts(root, upload) {
+  const { uploadId, format, dimensions, originalSize, createdAt, placeholder, privacy, focus } = upload;
   const parts = partsOf(root);
   parts.id.textContent = uploadId;
   parts.original.textContent = `${format.toUpperCase()}, ${formatPixels(dimensions)}, ${formatBytes(originalSize)}`;
@@ -16,6 +17,8 @@ export function showFacts(root, { uploadId, format, dimensions, originalSize, cr
   parts.created.dateTime = createdAt;
   parts.color.textContent = placeholder.color;
   paintPlaceholder(parts.swatch, placeholder);
+  parts.focus.textContent = focus ?? "";
+  parts.focus.closest("div").hidden = !focus;
   parts.privacy.textContent = describePrivacy(privacy);
   parts.privacy.closest("div").hidden = !privacy;
 }

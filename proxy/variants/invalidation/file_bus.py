@@ -2,14 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import anyio.to_thread
 import structlog
 
-from proxy.model import UploadId, parse_upload_id
-from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED
+from proxy.variants.invalidation.invalidation_bus import (
+    NOT_PUBLISHED,
+    Invalidation,
+    OnInvalidation,
+    parse_invalidation,
+)
 
 log = structlog.get_logger()
 
@@ -18,18 +21,18 @@ _KEEP_SECONDS = 120  # longer than memory_cache.MAX_AGE, after which no cache ha
 
 
 class FileInvalidationBus:
-    """Publishes an empty file named by the upload. Subscribers poll for new files and remove old ones."""
+    """Publishes an empty file named by the invalidation. Subscribers poll for new files and remove old ones."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    async def publish(self, upload_id: UploadId) -> None:
+    async def publish(self, invalidation: Invalidation) -> None:
         try:
-            await anyio.to_thread.run_sync(self._touch, upload_id)
+            await anyio.to_thread.run_sync(self._touch, invalidation.text)
         except OSError as error:
-            log.warning(NOT_PUBLISHED, upload=upload_id, error=str(error))
+            log.warning(NOT_PUBLISHED, upload=invalidation.upload_id, error=str(error))
 
-    async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, on_invalidation: OnInvalidation) -> None:
         seen: dict[str, int] | None = None  # modification times, in nanoseconds, by name
         while True:
             try:
@@ -41,16 +44,16 @@ class FileInvalidationBus:
                     on_invalidation(None)
                 else:
                     for name in found.keys() - {name for name, changed in seen.items() if found.get(name) == changed}:
-                        on_invalidation(parse_upload_id(name))
+                        on_invalidation(parse_invalidation(name))
                 seen = found
             await asyncio.sleep(_POLL_SECONDS)
 
     async def close(self) -> None:
         pass
 
-    def _touch(self, upload_id: UploadId) -> None:
+    def _touch(self, name: str) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        (self._folder / upload_id).touch()
+        (self._folder / name).touch()
 
     def _scan(self) -> dict[str, int]:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +64,7 @@ class FileInvalidationBus:
                 changed = path.lstat().st_mtime_ns
                 if changed < oldest:
                     path.unlink()
-                elif parse_upload_id(path.name):
+                elif parse_invalidation(path.name):
                     found[path.name] = changed
             except FileNotFoundError:  # another subscriber removed it
                 continue

@@ -1,7 +1,6 @@
 """Invalidations among several machines, by a Redis pub/sub channel."""
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 
 import structlog
@@ -11,8 +10,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from proxy.deadlines import answer_within
-from proxy.model import UploadId, parse_upload_id
-from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED
+from proxy.variants.invalidation.invalidation_bus import (
+    NOT_PUBLISHED,
+    Invalidation,
+    OnInvalidation,
+    parse_invalidation,
+)
 
 log = structlog.get_logger()
 
@@ -32,20 +35,20 @@ class RedisInvalidationBus:
         self._publisher = Redis.from_url(url, socket_timeout=None, retry=retry)
         self._subscriber = Redis.from_url(url, socket_timeout=None, retry=retry)
 
-    async def publish(self, upload_id: UploadId) -> None:
+    async def publish(self, invalidation: Invalidation) -> None:
         try:
             async with answer_within(_ANSWER_SECONDS):
-                await self._publisher.publish(_CHANNEL, upload_id)
+                await self._publisher.publish(_CHANNEL, invalidation.text)
         except (RedisError, OSError) as error:
-            log.warning(NOT_PUBLISHED, upload=upload_id, error=str(error) or repr(error))
+            log.warning(NOT_PUBLISHED, upload=invalidation.upload_id, error=str(error) or repr(error))
 
-    async def subscribe(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
+    async def subscribe(self, on_invalidation: OnInvalidation) -> None:
         while True:
             with suppress(RedisError, OSError):  # leases and the queue log it already
                 await self._listen(on_invalidation)
             await asyncio.sleep(_RECONNECT_SECONDS)
 
-    async def _listen(self, on_invalidation: Callable[[UploadId | None], None]) -> None:
+    async def _listen(self, on_invalidation: OnInvalidation) -> None:
         async with self._subscriber.pubsub() as channel:
             async with answer_within(_ANSWER_SECONDS):
                 await channel.subscribe(_CHANNEL)
@@ -61,8 +64,10 @@ class RedisInvalidationBus:
                 has_pinged = False
                 if message["type"] == "subscribe":
                     on_invalidation(None)
-                elif message["type"] == "message" and (upload_id := parse_upload_id(message["data"].decode("latin-1"))):
-                    on_invalidation(upload_id)
+                elif message["type"] == "message" and (
+                    invalidation := parse_invalidation(message["data"].decode("latin-1"))
+                ):
+                    on_invalidation(invalidation)
 
     async def close(self) -> None:
         await self._publisher.aclose()

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 import pytest
 
+from ingest.idempotency_key import digest as image_digest
 from ingest.idempotency_key import fingerprint, parse_idempotency_key
 from ingest.ingest_errors import Malformed
+from proxy.model import Focus
 from tests.unit.ingest.bodies import chunks_of
 
 MINUTE = timedelta(minutes=1)
@@ -41,7 +43,12 @@ def test_invalid_key_is_malformed(values: list[str]) -> None:
 
 
 @pytest.mark.parametrize("split", [1, 3, None])
-async def test_fingerprint_does_not_depend_on_chunking(split: int | None) -> None:
+async def test_digest_does_not_depend_on_chunking(split: int | None) -> None:
     known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-4, its example for "abc"
 
-    assert await fingerprint(chunks_of(b"abc", split)) == known
+    assert await image_digest(chunks_of(b"abc", split)) == known
+
+
+def test_fingerprint_is_the_digest_of_the_image_without_fields_and_differs_with_them() -> None:
+    assert fingerprint("ab", None) == "ab"
+    assert len({fingerprint("ab", None), fingerprint("ab", Focus("0,1")), fingerprint("ab", Focus("1,1"))}) == 3

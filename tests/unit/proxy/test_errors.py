@@ -88,6 +88,8 @@ def test_statuses_match_the_contract() -> None:
         "Refused": 400,
         "MissingImage": 400,
         "Malformed": 400,
+        "UnknownField": 400,
+        "InvalidField": 400,
         "UnsupportedFormat": 400,
         "TooLarge": 413,
         "TooSmall": 422,
@@ -114,4 +116,5 @@ def test_statuses_match_the_contract() -> None:
         "DerivationTimeout": 504,
         "DerivationPaused": 503,
         "RenderFailed": 503,
+        "FocusChanged": 503,
     }

@@ -19,7 +19,7 @@ from proxy.imaging import encode
 from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import render
 from proxy.imaging.target import Target
-from proxy.model import Fit, Format
+from proxy.model import Fit, Focus, Format, Position
 from proxy.recipe import RENDERING_VERSION
 from tests.camera import camera_exif, oriented
 from tests.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_GAMMA_22, press_profile
@@ -106,6 +106,9 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
     yield "pad of alpha", clear, pad
     yield "pad, not enlarged", opaque, replace(pad, width=240, height=240, enlarge=False)
     yield "cover, not enlarged", opaque, replace(THUMBNAIL, width=240, height=200, enlarge=False)
+    focused = replace(THUMBNAIL, position=Position.FOCUS, focus=Focus("0.1,0.9"), width=20)
+    yield "focus", opaque, focused
+    yield "focus, orientation 6", oriented(samples(), 6), focused
     for name, options in {"grayscale": {"grayscale": True}, "blur": {"blur": 2.0}, "sharpen": {"sharpen": 0.5}}.items():
         yield name, opaque, replace(THUMBNAIL, **options)
         yield f"{name} of alpha", clear, replace(THUMBNAIL, **options)

@@ -2,7 +2,18 @@
 
 import pytest
 
-from proxy.model import Fit, Format, Size, Sizes, Variant, new_upload_id, parse_upload_id
+from proxy.model import (
+    Fit,
+    Focus,
+    Format,
+    Size,
+    Sizes,
+    Variant,
+    focus_point,
+    new_upload_id,
+    parse_focus,
+    parse_upload_id,
+)
 
 UPLOAD_ID = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 SMALL = Size("small", 150, 150, Fit.COVER)
@@ -194,3 +205,35 @@ class TestSizes:
         assert SIZES["hero-2"] is HERO
         assert len(SIZES) == 2
         assert "medium" not in SIZES
+
+
+class TestFocus:
+    @pytest.mark.parametrize(
+        ("text", "focus"),
+        [
+            ("0.3,0.7", "0.3,0.7"),
+            ("0,1", "0,1"),
+            ("0.0,1.000", "0,1"),
+            ("0.30000000000000004,0.123456", "0.3,0.1235"),
+            ("0.00001,0.0001", "0,0.0001"),
+            ("0.99999,0.5", "1,0.5"),
+        ],
+    )
+    def test_equal_points_have_one_text(self, text: str, focus: str) -> None:
+        assert parse_focus(text) == focus
+        assert parse_focus(focus) == focus
+        assert focus_point(Focus(focus)) == pytest.approx([float(share) for share in text.split(",")], abs=5e-5)
+
+    @pytest.mark.parametrize("text", ["", ",", "0.5", "0.5,", "0.5,0.5,0.5", "0,5,0,5", "0.5;0.5", "nan,0", "inf,0"])
+    def test_texts_of_another_form_are_rejected(self, text: str) -> None:
+        assert parse_focus(text) is None
+
+    @pytest.mark.parametrize("text", ["1.1,0", "2,0", "0,1.00001", "-0.1,0", "0,-1"])
+    def test_points_outside_are_rejected(self, text: str) -> None:
+        assert parse_focus(text) is None
+
+    @pytest.mark.parametrize(
+        "text", ["0.5, 0.5", " 0.5,0.5", "0.5,0.5\n", "+0.5,0", "1e-1,0", ".5,0", "0.,0", "\u0660,0", f"0.{'1' * 21},0"]
+    )
+    def test_other_spellings_of_numbers_are_rejected(self, text: str) -> None:
+        assert parse_focus(text) is None

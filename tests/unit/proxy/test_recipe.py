@@ -12,7 +12,7 @@ from PIL import features
 
 from proxy import recipe, system
 from proxy.imaging.target import Target
-from proxy.model import Fit, Format, Size, Variant
+from proxy.model import Fit, Focus, Format, Position, Size, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Quality, Settings
 
@@ -221,3 +221,15 @@ def test_target_has_a_score_if_its_quality_is_searched_for() -> None:
     assert [recipes.target(Variant(AUTO_BOX, format)).score for format in Format] == [75, None, 75, 75]
     assert [recipes.target(Variant(BOX, format)).score for format in Format] == [None] * 4
     assert recipes.target(Variant(AUTO_BOX, Format.AVIF)).quality == 67
+
+
+def test_focus_is_part_of_the_target_only_where_the_size_uses_it() -> None:
+    recipes, focus = Recipes(Settings()), Focus("0.1,0.2")
+    by_focus = Variant(replace(BOX, position=Position.FOCUS), Format.JPG)
+
+    assert recipes.target(by_focus, focus) == replace(recipes.target(by_focus), focus=focus)
+    assert recipes.target(Variant(BOX, Format.JPG), focus) == recipes.target(Variant(BOX, Format.JPG))
+
+
+def test_position_is_part_of_the_fingerprint() -> None:
+    assert fingerprint(Variant(replace(BOX, position=Position.FOCUS), Format.JPG)) != fingerprint()

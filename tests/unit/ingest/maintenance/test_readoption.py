@@ -11,10 +11,11 @@ from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance.readoption import Inspector, Readopter
 from ingest.maintenance.trash import Trash
 from ingest.records import JobStatus, PrivateMetadata, Upload, VariantState
+from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Undecodable, UnknownUpload
 from proxy.keys import original_key, trash_key, variant_key
-from proxy.model import new_upload_id
+from proxy.model import Focus, new_upload_id
 from proxy.rendering.pool import RenderPool
 from tests import pictures
 from tests.camera import camera_exif
@@ -195,3 +196,13 @@ class TestPuttingBack:
 
     async def test_put_back_of_an_unknown_upload_returns_false(self, store: CountingStore) -> None:
         assert await Trash(store).put_back(new_upload_id()) is False
+
+
+async def test_focus_is_restored(uploads: UploadService, readopter: Readopter, repository: WatchedRepository) -> None:
+    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields(Focus("0.3,0.7")))
+    await repository.delete(upload.upload_id)
+
+    await readopter.readopt(upload.upload_id)
+
+    assert (await repository.find(upload.upload_id))[0] == upload
+    assert upload.focus == "0.3,0.7"

@@ -11,6 +11,7 @@ from PIL import Image as Picture
 from ingest.web.placeholder import data_url
 from proxy.imaging.inspect import inspect
 from proxy.imaging.limits import Limits
+from proxy.keys import original_key
 from proxy.model import parse_upload_id
 from tests.photographs import photograph_bytes
 from tests.unit.ingest.bodies import MULTIPART, multipart, part, upload_body
@@ -48,6 +49,7 @@ async def test_response_matches_the_contract(service: Service, tmp_path: Path) -
             "dataUrl": data_url(seen.thumbhash),
         },
         "privacy": {"removed": ["comments"], "kept": []},
+        "focus": None,
     }
     assert re.fullmatch(r"#[0-9a-f]{6}", seen.color)
     assert answer.headers["location"] == f"/images/{upload_id}"
@@ -182,3 +184,13 @@ async def test_upload_is_counted_in_metrics(service: Service) -> None:
     assert uploads
     assert jobs
     assert float(jobs[1]) == sum((await service.ingest.repository.count()).values())
+
+
+async def test_focus_is_returned_and_kept_in_the_metadata_of_the_original(service: Service) -> None:
+    async with service.client() as client:
+        answer = await client.post("/images/upload", files={"image": picture()}, data={"focus": "0.30,0.7"})
+        shown = await client.get(answer.headers["location"])
+
+    assert (answer.status_code, answer.json()["focus"], shown.json()["focus"]) == (201, "0.3,0.7", "0.3,0.7")
+    original = await service.ingest.proxy.store.head(original_key(answer.json()["uploadId"]))
+    assert original.metadata["focus"] == "0.3,0.7"

@@ -27,6 +27,7 @@ UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 VARIANT = "/images/{uploadId}/{size}.{format}"
 NEVER_SENT = {
     "refused",  # a base class
+    "focus_changed",  # of warm-ups alone
     "queue_unavailable",  # uploads and variants do not need the queue
 }
 CONFORMANCE = (

@@ -58,7 +58,7 @@ async def test_repeat_gets_the_first_response_and_stores_nothing(service: Servic
 
 async def test_other_boundary_and_file_name_are_a_repeat(service: Service) -> None:
     first = await send(service, "boundary")
-    body = part('name="caption"', b"at home") + upload_body(picture()).replace(b"photo.jpg", b"another.png")
+    body = part('name="focus"') + upload_body(picture()).replace(b"photo.jpg", b"another.png")
 
     second = await exchange(service, "boundary", body)
 
@@ -240,3 +240,15 @@ async def test_repeats_are_counted(service: Service) -> None:
 
     assert 'darkroom_uploads_total{outcome="repeated"}' in metrics
     assert 'darkroom_uploads_total{outcome="key_reused"}' in metrics
+
+
+async def test_same_image_with_another_focus_is_no_repeat(service: Service) -> None:
+    async with service.client({KEY: "with-a-focus"}) as client:
+        answers = [
+            await client.post("/images/upload", files={"image": picture()}, data={"focus": focus})
+            for focus in ("0.3,0.7", "0.30,0.70", "0.3,0.8")
+        ]
+
+    assert answers[0].status_code == answers[1].status_code == 201
+    assert answers[0].json() == answers[1].json()
+    assert_problem(answers[2], 422, "key_reused")

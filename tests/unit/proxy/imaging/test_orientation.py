@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from proxy.imaging.target import Target
-from proxy.model import Fit
+from proxy.model import Fit, Focus, Position, focus_point
 from tests.camera import camera_exif, camera_jpeg, exif_with_text_orientation, oriented
 from tests.photographs import photograph
 from tests.pictures import chunk, jpeg, png, webp
@@ -32,6 +32,24 @@ def test_all_eight_orientations_are_rendered_upright(orientation: int, wanted: T
 
     assert turned.size == upright.size
     assert psnr(turned, upright) > ALIKE
+
+
+@pytest.mark.usefixtures("decoder")
+@pytest.mark.parametrize("focus", [Focus("0.2,0.6"), Focus("0.9,0.1")])
+@pytest.mark.parametrize("wide", [target(60, 100), target(240, 60)], ids=["narrow", "wide"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_focus_is_of_the_upright_image(orientation: int, wide: Target, focus: Focus) -> None:
+    upright = UPRIGHT.resize((150, 100))
+    x, y = focus_point(focus)
+    scale = max(wide.width / 150, wide.height / 100)  # type: ignore[operator] # both sides are given
+    width, height = wide.width / scale, wide.height / scale  # type: ignore[operator]
+    left, top = min(max(0, 150 * x - width / 2), 150 - width), min(max(0, 100 * y - height / 2), 100 - height)
+    box = (left, top, left + width, top + height)
+    expected = upright.resize((wide.width, wide.height), Image.Resampling.LANCZOS, box=box)  # type: ignore[arg-type]
+
+    turned = picture(oriented(upright, orientation, "PNG"), replace(wide, position=Position.FOCUS, focus=focus))
+
+    assert psnr(turned, expected) > PASS_ORDER
 
 
 @pytest.mark.parametrize("transpose", Image.Transpose)

@@ -166,3 +166,36 @@ def test_decode_size_is_as_small_as_the_margin_allows() -> None:
     assert decode_size((4000, 3000), 800) == (1333, 1000)
     assert decode_size((3000, 4000), 1600) == (2000, 2666)
     assert decode_size((1000, 900), 800) == (1000, 900)
+
+
+@pytest.mark.parametrize(
+    ("around", "box"),
+    [
+        ((0.5, 0.5), (50, 0, 150, 100)),
+        ((0.4, 0.9), (30, 0, 130, 100)),
+        ((0.0, 0.0), (0, 0, 100, 100)),
+        ((0.9, 0.5), (100, 0, 200, 100)),
+        ((1.0, 1.0), (100, 0, 200, 100)),
+    ],
+)
+def test_cover_is_cropped_around_a_point_within_the_source(
+    around: tuple[float, float], box: tuple[int, int, int, int]
+) -> None:
+    assert place((200, 100), 50, 50, Fit.COVER, around=around).box == pytest.approx(box)
+    assert place((200, 100), 300, 300, Fit.COVER, enlarge=False, around=around).box == box
+    turned = (box[1], box[0], box[3], box[2])
+    assert place((100, 200), 50, 50, Fit.COVER, around=around[::-1]).box == pytest.approx(turned)
+
+
+@given(source=st.tuples(sides, sides), box=st.tuples(sides, sides), enlarge=st.booleans())
+def test_crop_around_a_point_has_the_size_of_the_crop_around_the_centre(
+    source: tuple[int, int], box: tuple[int, int], enlarge: bool
+) -> None:
+    centre = place(source, *box, Fit.COVER, enlarge=enlarge)
+    left, top, right, bottom = place(source, *box, Fit.COVER, enlarge=enlarge, around=(0.1, 0.97)).box
+
+    assert left >= 0
+    assert top >= 0
+    assert right <= source[0] + 1e-6
+    assert bottom <= source[1] + 1e-6
+    assert (right - left, bottom - top) == pytest.approx((centre.box[2] - centre.box[0], centre.box[3] - centre.box[1]))

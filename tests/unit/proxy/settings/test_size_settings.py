@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 
 from proxy import system
-from proxy.model import Fit, Format, Size, Variant
+from proxy.model import Fit, Format, Position, Size, Variant
 from proxy.settings import SettingsError, load_settings
 from tests.unit.proxy.settings.toml_file import mistakes, toml
 
@@ -35,6 +35,11 @@ class TestSizes:
             ('width = 3\nheight = 2\nfit = "pad"', Size("x", 3, 2, Fit.PAD)),
             ("width = 3\nheight = 2\nenlarge = false", Size("x", 3, 2, Fit.COVER, enlarge=False)),
             ("width = 3\nheight = 2\nenlarge = true", Size("x", 3, 2, Fit.COVER)),
+            ('width = 3\nheight = 2\nposition = "center"', Size("x", 3, 2, Fit.COVER)),
+            (
+                'width = 3\nheight = 2\nposition = "focus"\nfit = "cover"',
+                Size("x", 3, 2, Fit.COVER, position=Position.FOCUS),
+            ),
             ("width = 3\nenlarge = false", Size("x", 3, None, Fit.INSIDE)),
             ('width = 3\nbackground = "#00fF00"', Size("x", 3, None, Fit.INSIDE, background="#00ff00")),
             ("width = 3\ngrayscale = true", Size("x", 3, None, Fit.INSIDE, grayscale=True)),
@@ -117,6 +122,9 @@ class TestSizes:
             ("width = 3\nsharpen = 5.5", "sizes.x.sharpen", "give true, false or a number from 0.1 to 5, not 5.5"),
             ("width = 3\nsharpen = nan", "sizes.x.sharpen", "give true, false or a number from 0.1 to 5, not NaN"),
             ('width = 3\nsharpen = "much"', "sizes.x.sharpen", 'a number from 0.1 to 5, not "much"'),
+            ('width = 3\nposition = "center"', "sizes.x", "other fits show the whole image: remove position"),
+            ('width = 3\nheight = 3\nfit = "pad"\nposition = "focus"', "sizes.x", "remove position"),
+            ('width = 3\nheight = 3\nposition = "top"', "sizes.x.position", "give 'center' or 'focus'"),
             ("width = 3\nblur = 1\nsharpen = true", "sizes.x", "give either blur or sharpen, not both"),
             ("width = 0", "sizes.x.width", "give at least 1"),
             ("height = 5001", "sizes.x.height", "give at most 5000"),

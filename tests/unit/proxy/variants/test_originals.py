@@ -17,7 +17,7 @@ from tests.fakes import CountingStore, listing
 async def test_original_file_exists_until_the_block_ends(
     store: CountingStore, upload_id: UploadId, temporary: Path
 ) -> None:
-    async with original_file(store, upload_id, temporary) as path:
+    async with original_file(store, upload_id, temporary) as (path, _):
         assert path.parent == temporary
         assert path.read_bytes() == b"an original"
 
@@ -29,8 +29,8 @@ async def test_concurrent_downloads_are_separate_files(
     store: CountingStore, upload_id: UploadId, temporary: Path
 ) -> None:
     async with (
-        original_file(store, upload_id, temporary) as first,
-        original_file(store, upload_id, temporary) as second,
+        original_file(store, upload_id, temporary) as (first, _),
+        original_file(store, upload_id, temporary) as (second, _),
     ):
         assert first != second
 
@@ -77,7 +77,7 @@ async def test_digest_mismatch_raises_original_damaged(
     sha256 = hashlib.sha256(b"an original").hexdigest()
     key = original_key(upload_id)
     await store.inner.put(key, b"an original", content_type="image/jpeg", metadata={"sha256": sha256})
-    async with original_file(store, upload_id, temporary) as path:
+    async with original_file(store, upload_id, temporary) as (path, _):
         assert path.read_bytes() == b"an original"
 
     await store.inner.put(key, stored, content_type="image/jpeg", metadata={"sha256": sha256})

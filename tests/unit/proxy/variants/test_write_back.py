@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 
 from proxy.errors import StoreUnavailable
 from proxy.keys import original_key, variant_key
-from proxy.model import UploadId, Variant, new_upload_id
+from proxy.model import Position, UploadId, Variant, new_upload_id
 from proxy.telemetry import Metrics
 from proxy.variants.encoded_variant import EncodedVariant
 from proxy.variants.variant_store import VariantStore
@@ -60,7 +61,7 @@ class Bench:
 
     def outcomes(self) -> dict[str, float]:
         """Write-backs by outcome, without zero counts."""
-        kinds = ("stored", "lost_race", "gone", "failed", "skipped")
+        kinds = ("stored", "lost_race", "gone", "outdated", "failed", "skipped")
         counts = {kind: sample(self.metrics, "darkroom_write_backs_total", outcome=kind) for kind in kinds}
         return {kind: count for kind, count in counts.items() if count}
 
@@ -165,3 +166,18 @@ def test_write_back_is_not_a_lost_race_if_the_first_look_up_fails(bench: Bench) 
     bench.write_back(bench.upload())
 
     assert bench.outcomes() == {"stored": 1}
+
+
+def test_variant_around_an_old_focus_is_deleted_again(bench: Bench) -> None:
+    """The focus may change after the original was downloaded, and then its variants are deleted."""
+    upload_id = bench.upload()
+    bench.variant = Variant(replace(bench.variant.size, position=Position.FOCUS), bench.variant.format)
+    metadata = {"focus": "0.1,0.9"}
+    key = original_key(upload_id)
+    bench.run(bench.store.inner.put(key, b"an original", content_type="image/jpeg", metadata=metadata))
+    bench.store.fail("delete")
+
+    bench.write_back(upload_id)
+
+    assert bench.outcomes() == {"outdated": 1}
+    assert bench.run(bench.store.keys()) == [key]

@@ -1,0 +1,125 @@
+"""Variants around the focus of an upload, which changes during derivations."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from proxy.errors import FocusChanged
+from proxy.keys import original_key, variant_key
+from proxy.model import Focus, Position, UploadId, Variant
+from proxy.variants.invalidation.invalidation_bus import Invalidation, NoInvalidation, OnInvalidation
+from proxy.variants.results import Tier
+from proxy.variants.variant_service import VariantService
+from tests.fakes import CountingStore, FakePool
+from tests.unit.proxy.variants.conftest import ORIGINAL
+from tests.unit.proxy.variants.ensured import ensured
+
+Make = Callable[..., VariantService]
+
+
+class Bus(NoInvalidation):
+    """Calls its subscribers at once."""
+
+    def __init__(self) -> None:
+        self._subscribers: list[OnInvalidation] = []
+
+    async def publish(self, invalidation: Invalidation) -> None:
+        for on_invalidation in self._subscribers:
+            on_invalidation(invalidation)
+
+    async def subscribe(self, on_invalidation: OnInvalidation) -> None:
+        self._subscribers.append(on_invalidation)
+
+
+@pytest.fixture
+def focused(variant: Variant) -> Variant:
+    return Variant(replace(variant.size, position=Position.FOCUS), variant.format)
+
+
+async def set_focus(store: CountingStore, upload_id: UploadId, focus: str) -> None:
+    metadata = {"focus": focus}
+    await store.inner.put(original_key(upload_id), ORIGINAL, content_type="image/jpeg", metadata=metadata)
+
+
+async def test_focus_of_the_original_is_rendered_and_stored_with_the_variants_that_use_it(
+    *, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant, focused: Variant
+) -> None:
+    await set_focus(store, upload_id, "0.1,0.9")
+    variant_service = make()
+
+    for each in (focused, variant):
+        await variant_service.fetch(upload_id, each)
+        await variant_service.drain()
+
+    assert [target.focus for [target] in pool.requests] == ["0.1,0.9", None]
+    found = [(await store.inner.get(variant_key(upload_id, each))).info.metadata for each in (focused, variant)]
+    assert [metadata.get("focus") for metadata in found] == ["0.1,0.9", None]
+
+
+async def test_variant_that_another_process_has_stored_keeps_its_focus(
+    make: Make, store: CountingStore, upload_id: UploadId, focused: Variant
+) -> None:
+    await set_focus(store, upload_id, "0.1,0.9")
+    one, other = make(), make()
+    await one.fetch(upload_id, focused)
+    await one.drain()
+
+    assert (await other.fetch(upload_id, focused)).encoded.focus == Focus("0.1,0.9")
+
+
+async def test_change_during_a_derivation_leaves_no_old_variant_in_store_and_memory(
+    make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, focused: Variant
+) -> None:
+    await set_focus(store, upload_id, "0.1,0.9")
+    variant_service, elsewhere = make(), make()
+    gate = store.hold("put")
+    await variant_service.fetch(upload_id, focused)
+    await gate.reached.wait()
+
+    await set_focus(store, upload_id, "0.9,0.1")
+    await elsewhere.withdraw_variants(upload_id)
+    gate.open()
+    await variant_service.drain()
+
+    assert await store.keys() == [original_key(upload_id)]
+    again = await variant_service.fetch(upload_id, focused)
+    assert again.tier is Tier.DERIVED
+    assert [target.focus for [target] in pool.requests] == ["0.1,0.9", "0.9,0.1"]
+
+
+async def test_change_during_a_warm_up_makes_it_try_again(
+    make: Make, store: CountingStore, upload_id: UploadId, variant: Variant, focused: Variant
+) -> None:
+    variant_service = make()
+    gate = store.hold("put")
+    run = asyncio.create_task(ensured(variant_service, upload_id, [focused]))
+    await gate.reached.wait()
+    await set_focus(store, upload_id, "0.9,0.1")
+    gate.open()
+
+    with pytest.raises(FocusChanged) as raised:
+        await run
+
+    assert raised.value.retryable
+    assert await store.keys() == [original_key(upload_id)]
+    assert set(await ensured(variant_service, upload_id, [focused, variant])) == {focused, variant}
+
+
+async def test_withdrawn_variants_are_forgotten_by_every_process_and_derived_again(
+    make: Make, store: CountingStore, upload_id: UploadId, focused: Variant
+) -> None:
+    bus = Bus()
+    one, other = make(invalidation=bus), make(invalidation=bus)
+    for variant_service in (one, other):
+        await variant_service.follow_invalidations()
+        await variant_service.fetch(upload_id, focused)
+        await variant_service.drain()
+
+    await one.withdraw_variants(upload_id)
+
+    assert await store.keys() == [original_key(upload_id)]
+    assert (await other.fetch(upload_id, focused)).tier is Tier.DERIVED
+    await other.drain()
+    assert (await one.fetch(upload_id, focused)).tier is Tier.STORED
