@@ -32,7 +32,7 @@ class MissingImage(Refused):
 
 class Malformed(Refused):
     code = "malformed"
-    title = "The request is not a well-formed upload"
+    title = "The request is malformed"
 
 
 class UnknownField(Refused):

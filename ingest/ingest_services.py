@@ -20,6 +20,7 @@ from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
+from ingest.uploads.focus_service import FocusService
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Unavailable
 from proxy.recipe import Recipes
@@ -204,6 +205,18 @@ def open_cdn(settings: Settings) -> Cdn:
     from ingest.edge.cloudfront import CloudFront
 
     return CloudFront(settings.cdn_distribution_id, session=open_aws_session(settings, "us-east-1"))
+
+
+def build_focus_service(ingest: IngestServices) -> FocusService:
+    return FocusService(
+        store=ingest.proxy.store,
+        repository=ingest.repository,
+        installation=ingest.installation,
+        queue=ingest.queue,
+        cdn=ingest.cdn,
+        variant_service=ingest.proxy.variant_service,
+        sizes=ingest.proxy.settings.sizes,
+    )
 
 
 def build_upload_service(ingest: IngestServices) -> UploadService:

@@ -26,7 +26,7 @@ TRANSITIONS: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.PENDING: frozenset({JobStatus.PROCESSING}),
     # To pending: a stopping worker hands its job back. To processing: a worker takes over from a dead one.
     JobStatus.PROCESSING: frozenset({JobStatus.PENDING, JobStatus.PROCESSING, JobStatus.COMPLETE, JobStatus.FAILED}),
-    # `darkroom warm` runs a job again, for instance after a size was added.
+    # `darkroom warm` runs a job again, for instance after a size was added. A change of the focus begins any job anew.
     JobStatus.COMPLETE: frozenset({JobStatus.PROCESSING}),
     JobStatus.FAILED: frozenset({JobStatus.PROCESSING}),
 }

@@ -49,6 +49,11 @@ class MemoryStore:
         info = replace(stored.info, key=target, last_modified=datetime.now(UTC))
         self._objects[target] = StoredObject(info, stored.body)
 
+    async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        stored = await self.get(key)
+        info = replace(stored.info, metadata=dict(metadata), last_modified=datetime.now(UTC))
+        self._objects[key] = StoredObject(info, stored.body)
+
     async def delete(self, *keys: str) -> None:
         for key in keys:
             self._objects.pop(key, None)

@@ -9,6 +9,12 @@ from ingest.catalog.tables import SecondsAgo, upload_jobs
 from ingest.records import JobStatus
 
 
+def restart_values() -> dict[str, Any]:
+    """Returns the columns of a job that begins anew, whatever it was doing: a run that processes it loses it."""
+    values = {"status": JobStatus.PENDING, "progress": 0, "error": None, "worker": None, "attempts": 0}
+    return values | {"retry_at": None} | touched()
+
+
 def move_values(
     expect: JobStatus, to: JobStatus, *, error: str | None, worker: str | None, retry_in: float | None
 ) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from ingest.catalog import idempotency_keys
 from ingest.catalog.cursors import encode_cursor, parse_cursor
 from ingest.catalog.database import Database, now
 from ingest.catalog.job_counts import count_jobs
-from ingest.catalog.job_moves import move_values
+from ingest.catalog.job_moves import move_values, restart_values
 from ingest.catalog.queries import is_due, is_silent, job_columns, joined, position, touched, unfinished
 from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
@@ -30,8 +30,9 @@ from ingest.records import (
     WarmedVariant,
 )
 from proxy.errors import UnknownUpload
-from proxy.model import UploadId
+from proxy.model import Focus, UploadId
 
+_UNKNOWN = "No image was uploaded under this id, or it was deleted."
 PAGE = 500
 """Jobs on a page of `find_stalled`."""
 
@@ -109,7 +110,7 @@ class JobRepository:
         async with self._database.transaction() as connection:
             row = (await connection.execute(joined().where(images.c.upload_id == upload_id))).first()
         if row is None:
-            raise UnknownUpload("No image was uploaded under this id, or it was deleted.")
+            raise UnknownUpload(_UNKNOWN)
         return to_upload(row), to_job(row)
 
     async def exists(self, upload_id: UploadId) -> bool:
@@ -145,6 +146,18 @@ class JobRepository:
         except _AlreadyAccepted:
             return False
         return True
+
+    async def change_focus(
+        self, upload_id: UploadId, focus: Focus | None, variants: Mapping[str, WarmedVariant]
+    ) -> None:
+        """Records another focus and the state of the variants, and begins the job anew. Raises UnknownUpload."""
+        states = {name: asdict(variant) for name, variant in variants.items()}
+        async with self._database.transaction() as connection:
+            job = update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(restart_values())
+            await connection.execute(job)
+            upload = update(images).where(images.c.upload_id == upload_id).values(focus=focus, variants=states)
+            if (await connection.execute(upload)).rowcount == 0:
+                raise UnknownUpload(_UNKNOWN)
 
     async def newest(self, limit: int, cursor: str | None = None) -> Page:
         """Returns a page of accepted uploads. Raises InvalidCursor."""

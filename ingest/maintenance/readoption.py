@@ -4,14 +4,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import structlog
-
 from ingest.catalog.repository import JobRepository
-from ingest.jobs.queue.warm_up_queue import WarmUpQueue
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
 from ingest.offered_sizes import standard_variants
 from ingest.records import JobStatus, PrivateMetadata, Upload, VariantState
-from proxy.errors import Unavailable, UnknownUpload
+from proxy.errors import UnknownUpload
 from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key, variants_prefix
 from proxy.model import Sizes, UploadId
@@ -19,8 +17,6 @@ from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore, exists
 from proxy.variants.originals import created_at_of, focus_of, inspection_of, original_file
-
-log = structlog.get_logger()
 
 Inspect = Callable[[UploadId], Awaitable[Inspection]]
 
@@ -69,10 +65,7 @@ class Readopter:
             await self._repository.delete(upload_id)
             raise UnknownUpload("The original was removed meanwhile.")
         if not is_complete:
-            try:
-                await self._queue.publish(upload_id)
-            except Unavailable as error:  # workers find the job in the database as well
-                log.warning("warm-up not published, retry later", upload=upload_id, error=str(error))
+            await try_to_publish(self._queue, upload_id)
         return True
 
     async def is_readoptable(self, upload_id: UploadId) -> bool:

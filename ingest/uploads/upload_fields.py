@@ -1,5 +1,6 @@
 """The fields of an upload besides the image: their names, limits and values."""
 
+import json
 from dataclasses import dataclass, field
 
 from ingest.ingest_errors import InvalidField, Malformed, UnknownField
@@ -28,6 +29,23 @@ class UploadFields:
         self._given.add(name)
         if value:
             self.focus = read_focus(value.decode(errors="replace"))
+
+
+def parse_changes(body: bytes) -> Focus | None:
+    """Returns the focus of the JSON `{"focus": "x,y"}`; None if it is null.
+
+    Raises Malformed, UnknownField or InvalidField.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not document:
+        raise Malformed('Send a JSON object with the fields to change, such as `{"focus": "0.3,0.7"}`.')
+    for name in document:
+        if name not in _NAMES:
+            raise unknown_field(name)
+    return None if document["focus"] is None else read_focus(document["focus"])
 
 
 def unknown_field(name: str, *others: str) -> UnknownField:

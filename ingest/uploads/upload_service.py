@@ -18,7 +18,7 @@ from ingest.edge.cdn import Cdn
 from ingest.idempotency_key import IdempotencyKey, fingerprint
 from ingest.ingest_errors import MissingImage
 from ingest.installation import Installation
-from ingest.jobs.queue.warm_up_queue import WarmUpQueue
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
 from ingest.offered_sizes import standard_variants
 from ingest.records import PrivateMetadata, TraceContext, Upload
@@ -113,11 +113,8 @@ class UploadService:
         self._metrics.uploads.labels("ok").inc()
         self._metrics.upload_bytes.observe(upload.original_size)
         self._metrics.upload_seconds.observe(monotonic() - start)
-        try:
-            with step("publish"):
-                await self._queue.publish(upload_id)
-        except Unavailable as error:  # workers find the job in the database as well
-            log.warning("warm-up not published, retry later", upload=upload_id, error=str(error))
+        with step("publish"):
+            await try_to_publish(self._queue, upload_id)
         return upload
 
     async def delete(self, upload_id: UploadId) -> None:
@@ -135,6 +132,8 @@ class UploadService:
         await self._variant_service.delete_upload(upload_id)
         await self._cdn.invalidate([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
+        if await exists(self._store, original_key(upload_id)):  # written again by a change of its focus
+            await self._variant_service.delete_upload(upload_id)
 
     async def _is_stored(self, upload_id: UploadId) -> bool:
         keys = original_key(upload_id), trash_key(upload_id)

@@ -1,4 +1,4 @@
-"""Ingest's HTTP routes: upload, show, status, events, list, delete."""
+"""Ingest's HTTP routes: upload, show, change, status, events, list, delete."""
 
 import re
 from datetime import timedelta
@@ -12,9 +12,10 @@ from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed
+from ingest.uploads.focus_service import FocusService
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
-from ingest.uploads.upload_fields import UploadFields
+from ingest.uploads.upload_fields import UploadFields, parse_changes
 from ingest.uploads.upload_service import UploadService
 from ingest.web.event_streams import EventStream, EventStreams
 from ingest.web.request_bodies import TimedBody, longest_upload
@@ -26,10 +27,12 @@ from proxy.settings import Settings
 from proxy.telemetry import Metrics
 from proxy.web.middleware.authentication import caller
 from proxy.web.middleware.observability import note
+from proxy.web.problems import problem
 
 FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}
 _STORING_SECONDS = 30
+_MAX_CHANGES = 16 * 1024  # bytes of the JSON of `PATCH`
 PAGE, MAX_PAGE = 20, 100
 """Default and maximum number of uploads on a page of `GET /images`."""
 
@@ -42,6 +45,7 @@ class UploadRoutes:
         settings: Settings,
         *,
         uploads: UploadService,
+        focuses: FocusService,
         idempotent_uploads: IdempotentUploads,
         repository: JobRepository,
         serializer: Serializer,
@@ -53,6 +57,7 @@ class UploadRoutes:
         self._total = settings.upload_timeout
         self._stall = settings.upload_stall_timeout
         self._uploads = uploads
+        self._focuses = focuses
         self._idempotent_uploads = idempotent_uploads
         self._repository = repository
         self._serializer = serializer
@@ -63,9 +68,10 @@ class UploadRoutes:
     def routes(self) -> list[Route]:
         return [
             Route(UPLOAD_PATH, self.upload, methods=["POST"]),
-            Route(UPLOAD_PATH, _upload_only, methods=["GET", "DELETE"]),  # otherwise it would match as an upload id
+            # Otherwise it would match as an upload id.
+            Route(UPLOAD_PATH, _upload_only, methods=["GET", "PATCH", "DELETE"]),
             Route("/images", self.newest, methods=["GET"]),
-            Route("/images/{upload_id}", self.show_or_delete, methods=["GET", "DELETE"]),
+            Route("/images/{upload_id}", self.one_upload, methods=["GET", "PATCH", "DELETE"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
             Route("/images/{upload_id}/events", self.events, methods=["GET"]),
         ]
@@ -94,9 +100,10 @@ class UploadRoutes:
             self._outcomes.labels(error.code).inc()
             raise
 
-    async def show_or_delete(self, request: Request) -> Response:
-        """One route for both methods, so that a 405 response allows both."""
-        return await (self.delete(request) if request.method == "DELETE" else self.show(request))
+    async def one_upload(self, request: Request) -> Response:
+        """One route for all methods, so that a 405 response allows them all."""
+        calls = {"DELETE": self.delete, "PATCH": self.change}
+        return await calls.get(request.method, self.show)(request)
 
     async def show(self, request: Request) -> Response:
         upload, job = await self._repository.find(_upload_id(request))
@@ -116,6 +123,16 @@ class UploadRoutes:
         except InvalidCursor:
             raise Malformed("`cursor` must be the `cursor` of an earlier page.") from None
         return JSONResponse(self._serializer.page(page), headers=_NO_STORE)
+
+    async def change(self, request: Request) -> Response:
+        upload_id = _upload_id(request)
+        body = TimedBody(request, total=self._total, stall=self._stall)
+        try:
+            focus = parse_changes(await _small_body(body))
+        except ServiceError as error:
+            return body.wrap_response(problem(error))
+        upload, job = await self._focuses.change(upload_id, focus)
+        return JSONResponse(self._serializer.upload(upload, job), headers=_NO_STORE)
 
     async def delete(self, request: Request) -> Response:
         await self._uploads.delete(_upload_id(request))
@@ -138,6 +155,16 @@ def _upload_id(request: Request) -> UploadId:
         raise UnknownUpload("An upload id must be a lower-case UUID.")
     note(request.scope, upload=upload_id)
     return upload_id
+
+
+async def _small_body(body: TimedBody) -> bytes:
+    """Raises Malformed beyond `_MAX_CHANGES`, UploadTimeout or Aborted."""
+    received = b""
+    async for chunk in body:
+        received += chunk
+        if len(received) > _MAX_CHANGES:
+            raise Malformed(f"The body may have at most {_MAX_CHANGES} bytes.")
+    return received
 
 
 def _limit(request: Request) -> int:

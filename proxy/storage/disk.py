@@ -95,6 +95,15 @@ class DiskStore:
 
         await self._run(copy)
 
+    async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        def set_metadata() -> None:
+            with self._open(key) as (info, source), self._new_object(key) as file:
+                header = {"content_type": info.content_type, "cache_control": info.cache_control}
+                file.write(json.dumps(header | {"metadata": dict(metadata)}).encode() + b"\n")
+                shutil.copyfileobj(source, file, 1 << 20)
+
+        await self._run(set_metadata)
+
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
             for key in keys:

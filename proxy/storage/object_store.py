@@ -74,6 +74,13 @@ class ObjectStore(Protocol):
         The copy's `last_modified` is now. An object at `target` is overwritten.
         """
 
+    async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        """Replaces an object's metadata, atomically and durably. Raises ObjectNotFound.
+
+        Bytes and headers stay; `last_modified` becomes now. A deletion at the same moment may be undone by it: look
+        afterwards whether the object should be there.
+        """
+
     async def delete(self, *keys: str) -> None:
         """Deletes objects. Idempotent: a missing key is not an error. A bucket with versioning keeps old versions."""
 

@@ -176,6 +176,28 @@ class S3Store:
 
         await self._run("writes", "copy", _LONG, copy)
 
+    async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        """Copies the object onto itself. A bucket with versioning keeps the old version. Tags stay."""
+
+        def copy() -> None:
+            stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
+            request: CopyObjectRequestTypeDef = {
+                "Bucket": self._bucket,
+                "Key": self._prefix + key,
+                "CopySource": {"Bucket": self._bucket, "Key": self._prefix + key},
+                "CopySourceIfMatch": stored["ETag"],
+                "MetadataDirective": "REPLACE",
+                "Metadata": dict(metadata),
+                "ContentType": stored["ContentType"],
+            }
+            if "CacheControl" in stored:
+                request["CacheControl"] = stored["CacheControl"]
+            if "StorageClass" in stored:  # absent for the standard one, which a copy gets
+                request["StorageClass"] = stored["StorageClass"]
+            self._client.copy_object(**request)
+
+        await self._run("writes", "set_metadata", _LONG, copy)
+
     async def delete(self, *keys: str) -> None:
         def delete() -> None:
             for start in range(0, len(keys), self._page):

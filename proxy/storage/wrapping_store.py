@@ -1,6 +1,6 @@
 """An object store around another one, for subclasses that do something before, after or instead of each call."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,9 @@ class WrappingStore:
 
     async def copy(self, source: str, target: str) -> None:
         await self._call("copy", source, partial(self.inner.copy, source, target))
+
+    async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
+        await self._call("set_metadata", key, partial(self.inner.set_metadata, key, metadata))
 
     async def delete(self, *keys: str) -> None:
         await self._call("delete", " ".join(keys), partial(self.inner.delete, *keys))

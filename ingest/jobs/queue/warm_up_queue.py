@@ -4,8 +4,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
+
 from ingest.records import JobStatus
+from proxy.errors import Unavailable
 from proxy.model import UploadId
+
+log = structlog.get_logger()
 
 DELAYS = (1, 2, 4, 8, 16)
 """Seconds before each retry, long enough for a store to restart."""
@@ -45,6 +50,14 @@ class Delivery:
 Handler = Callable[[Delivery], Awaitable[JobStatus | None]]
 """Runs the job. May raise UnknownUpload and CatalogUnavailable before the job begins, and TryAgain, but not on the
 final attempt. The queue delivers it again after the last two."""
+
+
+async def try_to_publish(queue: "WarmUpQueue", upload_id: UploadId) -> None:
+    """Publishes a job. Only logs a failure: workers find the job in the database as well."""
+    try:
+        await queue.publish(upload_id)
+    except Unavailable as error:
+        log.warning("warm-up not published, retry later", upload=upload_id, error=str(error))
 
 
 class WarmUpQueue(Protocol):

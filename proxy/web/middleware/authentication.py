@@ -18,6 +18,7 @@ _SCOPES = {
     "GET": KeyScope.READ,
     "HEAD": KeyScope.READ,
     "POST": KeyScope.UPLOAD,
+    "PATCH": KeyScope.UPLOAD,
     "DELETE": KeyScope.DELETE,
 }
 

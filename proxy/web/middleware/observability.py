@@ -23,7 +23,7 @@ from proxy.telemetry.tracing import OFF, SpanAttributes, Tracing
 log = structlog.get_logger()
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_METHODS = {"GET", "HEAD", "POST", "DELETE"}
+_METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE"}
 _NOTES, _ROUTE = "darkroom.notes", "darkroom.route"
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 VARIANT_ROUTE = "/images/{upload_id}/{variant}"

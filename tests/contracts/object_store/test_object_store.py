@@ -222,3 +222,31 @@ class TestCopy:
             await object_store.copy(original_key(upload_id), trash_key(upload_id))
 
         assert await keys(object_store, trash_key(upload_id)) == []
+
+
+class TestSetMetadata:
+    async def test_metadata_are_replaced_and_the_rest_stays(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
+        key = original_key(upload_id)
+        await object_store.put(
+            key, b"bytes", content_type="image/webp", cache_control="max-age=60", metadata={"a": "1", "b": "2"}
+        )
+        before = await object_store.get(key)
+
+        await object_store.set_metadata(key, {"b": "3", "focus": "0.3,0.7"})
+
+        after = await object_store.get(key)
+        assert after.body == b"bytes"
+        assert after.info.last_modified >= before.info.last_modified
+        assert after.info == replace(
+            before.info, metadata={"b": "3", "focus": "0.3,0.7"}, last_modified=after.info.last_modified
+        )
+
+    async def test_metadata_of_a_missing_object_raise_and_store_nothing(
+        self, object_store: ObjectStore, upload_id: UploadId
+    ) -> None:
+        with pytest.raises(ObjectNotFound):
+            await object_store.set_metadata(original_key(upload_id), {"a": "1"})
+
+        assert await keys(object_store, original_key(upload_id)) == []

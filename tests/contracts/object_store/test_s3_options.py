@@ -104,6 +104,39 @@ class TestEncryption:
             assert (head["ServerSideEncryption"], head.get("SSEKMSKeyId")) == (algorithm, key)
 
 
+class TestSetMetadata:
+    async def test_tags_storage_class_and_checksum_stay_and_the_object_is_encrypted(
+        self, moto: S3Store, upload_id: UploadId
+    ) -> None:
+        store = S3Store(BUCKET, session=Session("a", "b", region_name="eu-central-1"), encryption="AES256")
+        key = f"originals/{upload_id}"
+        moto._client.put_object(
+            Bucket=BUCKET, Key=key, Body=b"x", StorageClass="STANDARD_IA", Tagging="team=a", ChecksumAlgorithm="SHA256"
+        )
+
+        await store.set_metadata(key, {"focus": "0,1"})
+
+        head = moto._client.head_object(Bucket=BUCKET, Key=key, ChecksumMode="ENABLED")
+        tags = moto._client.get_object_tagging(Bucket=BUCKET, Key=key)["TagSet"]
+        assert (head["StorageClass"], head["ServerSideEncryption"]) == ("STANDARD_IA", "AES256")
+        assert head["ChecksumSHA256"]
+        assert tags == [{"Key": "team", "Value": "a"}]
+
+    async def test_copy_is_only_of_the_object_whose_metadata_were_read(
+        self, moto: S3Store, upload_id: UploadId
+    ) -> None:
+        """moto does not compare the ETag."""
+        key, sent = f"originals/{upload_id}", []
+        await moto.put(key, b"x", content_type="image/png")
+        store = S3Store(BUCKET, session=Session("a", "b", region_name="eu-central-1"))
+        store._client.meta.events.register("before-call.s3.CopyObject", lambda params, **_: sent.append(params))
+
+        await store.set_metadata(key, {"focus": "0,1"})
+
+        etag = moto._client.head_object(Bucket=BUCKET, Key=key)["ETag"]
+        assert [params["headers"]["x-amz-copy-source-if-match"] for params in sent] == [etag]
+
+
 class TestDeletes:
     @pytest.mark.parametrize(
         ("status", "code"),

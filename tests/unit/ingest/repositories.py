@@ -23,7 +23,7 @@ from ingest.records import (
     WarmedVariant,
 )
 from proxy.errors import UnknownUpload
-from proxy.model import UploadId
+from proxy.model import Focus, UploadId
 from tests.fakes import Gate
 
 
@@ -70,6 +70,12 @@ class WatchedRepository(JobRepository):
     async def accept(self, upload: Upload, fingerprint: str | None = None) -> None:
         await self._enter("accept", upload.upload_id)
         await super().accept(upload, fingerprint)
+
+    async def change_focus(
+        self, upload_id: UploadId, focus: Focus | None, variants: Mapping[str, WarmedVariant]
+    ) -> None:
+        await self._enter("change_focus", upload_id)
+        await super().change_focus(upload_id, focus, variants)
 
     async def delete(self, upload_id: UploadId) -> bool:
         await self._enter("delete", upload_id)

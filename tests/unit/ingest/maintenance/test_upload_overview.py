@@ -127,3 +127,17 @@ async def test_upload_with_leftover_variants_only_is_unknown(overview: Overview,
 
     with pytest.raises(UnknownUpload):
         await overview.of(upload_id)
+
+
+async def test_overview_has_the_focus_of_the_original(
+    overview: Overview, store: CountingStore, repository: WatchedRepository
+) -> None:
+    """Variants follow the original, also after an older backup of the database was restored."""
+    upload_id = new_upload_id()
+    await repository.begin(upload_id)
+    await repository.accept(accepted(upload_id, focus="0,0"))
+    assert (await overview.of(upload_id))["focus"] == "0,0"
+
+    await store.put(original_key(upload_id), b"x", content_type="image/jpeg", metadata={"focus": "0.3,0.7"})
+
+    assert (await overview.of(upload_id))["focus"] == "0.3,0.7"

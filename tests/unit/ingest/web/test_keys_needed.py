@@ -15,6 +15,7 @@ CALLS = [
     ("POST", "/images/upload"),
     ("GET", "/images"),
     ("GET", f"/images/{UNKNOWN}"),
+    ("PATCH", f"/images/{UNKNOWN}"),
     ("DELETE", f"/images/{UNKNOWN}"),
     ("GET", f"/images/{UNKNOWN}/status"),
     ("GET", f"/images/{UNKNOWN}/events"),

@@ -33,6 +33,7 @@ CALLS: dict[str, Call] = {
     "download": lambda store, folder: store.download("a/1/x", folder / "copy"),
     "put": lambda store, _: store.put("b", b"x", content_type="image/png", metadata={"k": "v"}, if_absent=True),
     "copy": lambda store, _: store.copy("a/1/x", "c"),
+    "set_metadata": lambda store, _: store.set_metadata("a/1/x", {"k": "v"}),
     "delete": lambda store, _: store.delete("a/1/x", "a/2/x"),
     "delete_versions": lambda store, _: store.delete_versions("a/2"),
     "is_versioned": lambda store, _: store.is_versioned(),

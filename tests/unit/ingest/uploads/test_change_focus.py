@@ -1,0 +1,251 @@
+"""Changing the focus of an upload: original, variants, CDN and rows, in an order that can be resumed."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from ingest.catalog.database import Database
+from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable
+from ingest.jobs.deliver import deliver
+from ingest.jobs.warm_up import WarmUp
+from ingest.records import JobStatus, Upload, VariantState
+from ingest.uploads.focus_service import FocusService
+from ingest.uploads.upload_service import UploadService
+from proxy.errors import StoreUnavailable, UnknownUpload
+from proxy.keys import original_key, variants_prefix
+from proxy.model import Focus, Position, Sizes, UploadId
+from proxy.variants.variant_service import VariantService
+from tests.fakes import CountingStore
+from tests.unit.ingest.bodies import chunks_of
+from tests.unit.ingest.examples import SIZES, picture
+from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue, VerifiedInstallation
+from tests.unit.ingest.leftovers import rows
+from tests.unit.ingest.repositories import WatchedRepository
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+FOCUS, OTHER = Focus("0.3,0.7"), Focus("0.9,0.1")
+FOCUSED = Sizes(*(replace(size, position=Position.FOCUS) for size in [SIZES["small"]]))
+
+
+@pytest.fixture
+def focuses(
+    *,
+    store: CountingStore,
+    repository: WatchedRepository,
+    installation: VerifiedInstallation,
+    queue: RecordingQueue,
+    cdn: RecordingCdn,
+    variant_service: VariantService,
+) -> FocusService:
+    return FocusService(
+        store=store,
+        repository=repository,
+        installation=installation,
+        queue=queue,
+        cdn=cdn,
+        variant_service=variant_service,
+        sizes=FOCUSED,
+    )
+
+
+@pytest.fixture
+def warmup(repository: WatchedRepository, variant_service: VariantService) -> WarmUp:
+    return WarmUp(repository, variant_service, FOCUSED)
+
+
+async def received(uploads: UploadService) -> Upload:
+    return await uploads.receive(chunks_of(picture(120, 300)))
+
+
+async def focus_in_store(store: CountingStore, upload_id: UploadId) -> str | None:
+    return (await store.inner.head(original_key(upload_id))).metadata.get("focus")
+
+
+@pytest.mark.heavy
+async def test_change_replaces_the_variants_and_nothing_else_of_the_original(
+    *,
+    uploads: UploadService,
+    focuses: FocusService,
+    warmup: WarmUp,
+    store: CountingStore,
+    repository: WatchedRepository,
+    queue: RecordingQueue,
+    cdn: RecordingCdn,
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    await deliver(warmup.run, upload_id)
+    before, original = await repository.find(upload_id), await store.inner.get(original_key(upload_id))
+    old = {key: (await store.inner.get(key)).body for key in await store.keys(variants_prefix(upload_id))}
+    queue.published.clear()
+
+    upload, job = await focuses.change(upload_id, FOCUS)
+
+    assert await store.keys() == [original_key(upload_id)]
+    changed = await store.inner.get(original_key(upload_id))
+    assert (changed.body, changed.info.content_type) == (original.body, original.info.content_type)
+    assert changed.info.metadata == {**original.info.metadata, "focus": FOCUS}
+    assert cdn.invalidated == [f"upload-{upload_id}"]
+    assert (upload, job) == await repository.find(upload_id)
+    assert replace(upload, focus=None, variants={}) == replace(before[0], variants={})
+    assert {known.state for known in upload.variants.values()} == {VariantState.WAITING}
+    assert (job.status, job.progress, job.attempts, job.worker) == (JobStatus.PENDING, 0, 0, None)
+    assert queue.published == [upload_id]
+
+    assert await deliver(warmup.run, upload_id) is JobStatus.COMPLETE
+    new = {key: (await store.inner.get(key)).body for key in await store.keys(variants_prefix(upload_id))}
+    assert new.keys() == old.keys()
+    assert all(new[key] != old[key] for key in old)
+
+
+async def test_null_removes_the_focus(
+    uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    await focuses.change(upload_id, FOCUS)
+
+    upload, _ = await focuses.change(upload_id, None)
+
+    assert upload.focus is None
+    assert await focus_in_store(store, upload_id) is None
+
+
+async def test_same_focus_again_changes_nothing(
+    uploads: UploadService, focuses: FocusService, store: CountingStore, queue: RecordingQueue
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    first = await focuses.change(upload_id, FOCUS)
+    store.calls.clear()
+    queue.published.clear()
+
+    assert await focuses.change(upload_id, FOCUS) == first
+
+    assert store.calls == [("head", original_key(upload_id))]
+    assert queue.published == []
+
+
+async def test_original_of_an_earlier_version_keeps_its_time(
+    uploads: UploadService, focuses: FocusService, store: CountingStore
+) -> None:
+    """Replacing the metadata changes when the object was stored."""
+    upload = await received(uploads)
+    await store.inner.put(original_key(upload.upload_id), picture(), content_type="image/png")
+
+    await focuses.change(upload.upload_id, FOCUS)
+
+    metadata = (await store.inner.head(original_key(upload.upload_id))).metadata
+    assert metadata == {"created": upload.created_at.isoformat(), "focus": FOCUS}
+
+
+@pytest.mark.parametrize("method", ["set_metadata", "list", "cdn", "change_focus"])
+async def test_failed_change_is_completed_by_another_call(
+    *,
+    uploads: UploadService,
+    focuses: FocusService,
+    store: CountingStore,
+    repository: WatchedRepository,
+    cdn: RecordingCdn,
+    queue: RecordingQueue,
+    method: str,
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    await store.inner.put(f"{variants_prefix(upload_id)}small.jpg", b"old", content_type="image/jpeg")
+    queue.published.clear()
+    store.fail(method)
+    repository.fail(method, 1)
+    cdn.failure = CdnUnavailable("CloudFront is unavailable.") if method == "cdn" else None
+
+    with pytest.raises((StoreUnavailable, CdnUnavailable, CatalogUnavailable)):
+        await focuses.change(upload_id, FOCUS)
+    assert (await repository.find(upload_id))[0].focus is None
+    assert queue.published == []
+    cdn.failure = None
+
+    upload, _ = await focuses.change(upload_id, FOCUS)
+
+    assert upload.focus == await focus_in_store(store, upload_id) == FOCUS
+    assert await store.keys() == [original_key(upload_id)]
+    assert queue.published == [upload_id]
+
+
+async def test_of_two_changes_at_the_same_moment_the_database_has_the_one_of_the_original(
+    uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    gate = repository.hold("change_focus")
+    slow = asyncio.create_task(focuses.change(upload_id, FOCUS))
+    await gate.reached.wait()
+    await store.inner.set_metadata(original_key(upload_id), {"focus": OTHER})  # the other one's, which goes on first
+    gate.open()
+
+    upload, _ = await slow
+
+    assert upload.focus == await focus_in_store(store, upload_id) == OTHER
+
+
+@pytest.mark.heavy
+async def test_change_takes_the_job_from_a_running_warm_up(
+    uploads: UploadService, focuses: FocusService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    gate = store.hold("put")
+    running = asyncio.create_task(deliver(warmup.run, upload_id))
+    await gate.reached.wait()
+
+    await focuses.change(upload_id, FOCUS)
+    gate.open()
+
+    assert await running in (None, JobStatus.COMPLETE)  # it lost the job, or tried again and found the new focus
+    assert (await deliver(warmup.run, upload_id, force=True)) is JobStatus.COMPLETE
+    stored = [await store.inner.head(key) for key in await store.keys(variants_prefix(upload_id))]
+    assert [info.metadata["focus"] for info in stored] == [FOCUS] * len(FOCUSED.standard(alpha=False))
+
+
+async def test_unknown_upload_is_not_touched(
+    uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    await repository.delete(upload_id)
+
+    with pytest.raises(UnknownUpload):
+        await focuses.change(upload_id, FOCUS)
+
+    assert await focus_in_store(store, upload_id) is None
+
+
+class TestDeletion:
+    """A copy of an object onto itself may bring back an original that is deleted at the same moment."""
+
+    async def test_change_that_ends_after_the_deletion_removes_the_original_again(
+        self, uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+    ) -> None:
+        upload_id = (await received(uploads)).upload_id
+        original = await store.inner.get(original_key(upload_id))
+        gate = repository.hold("change_focus")
+        change = asyncio.create_task(focuses.change(upload_id, FOCUS))
+        await gate.reached.wait()
+
+        await uploads.delete(upload_id)
+        await store.inner.put(original_key(upload_id), original.body, content_type="image/png")
+        gate.open()
+
+        with pytest.raises(UnknownUpload):
+            await change
+        assert await store.keys() == []
+
+    async def test_deletion_that_ends_after_the_change_removes_the_original_again(
+        self, uploads: UploadService, store: CountingStore, repository: WatchedRepository, database: Database
+    ) -> None:
+        upload_id = (await received(uploads)).upload_id
+        original = await store.inner.get(original_key(upload_id))
+        gate = repository.hold("delete")
+        deletion = asyncio.create_task(uploads.delete(upload_id))
+        await gate.reached.wait()
+
+        await store.inner.put(original_key(upload_id), original.body, content_type="image/png")
+        gate.open()
+
+        await deletion
+        assert await store.keys() == []
+        assert await rows(database) == (0, 0)
