@@ -24,7 +24,7 @@ from benchmarks.report import table
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
-from proxy.model import Fit, Format
+from proxy.model import Fit, Format, Position
 from proxy.rendering.memory_estimate import estimate
 from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import RENDER_IDLE_MB, Quality
@@ -135,16 +135,19 @@ def at_random(path: Path, count: int = 60, side: int = 3000, seed: int = 1) -> N
     for _ in range(count):
         make = chance.choice(list(ORIGINALS.values()))
         path.write_bytes(make(chance.randint(100, side)))
-        targets = [any_target(chance) for _ in range(chance.choice((1, 1, 3)))]
-        asyncio.run(compare(path, targets, chance.choice(list(DECODERS))))
+        decoder = chance.choice(list(DECODERS))
+        targets = [any_target(chance, decoder) for _ in range(chance.choice((1, 1, 3)))]
+        asyncio.run(compare(path, targets, decoder))
 
 
-def any_target(chance: Random) -> Target:
+def any_target(chance: Random, decoder: str) -> Target:
     """Returns a target with random sides, fit, format and effects; every second lossy one with a quality search."""
     width, height = chance.randint(20, 2000), chance.choice((None, chance.randint(20, 2000)))
     fit = Fit.INSIDE if height is None else chance.choice(list(Fit))
     effects = chance.choice(({}, {}, {"blur": 9.0}, {"sharpen": 0.5}, {"grayscale": True}, {"enlarge": False}))
-    wanted = replace(target(width, chance.choice(list(Format))), height=height, fit=fit, **effects)
+    attention = fit is Fit.COVER and decoder == LIBVIPS and chance.random() < 0.5
+    position = Position.ATTENTION if attention else Position.CENTER
+    wanted = replace(target(width, chance.choice(list(Format))), height=height, fit=fit, position=position, **effects)
     return replace(wanted, score=chance.choice((None, 80.0)) if wanted.quality else None)
 
 

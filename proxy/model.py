@@ -75,6 +75,8 @@ class Position(StrEnum):
     CENTER = "center"
     FOCUS = "focus"
     """The focus of the upload; the centre if it has none."""
+    ATTENTION = "attention"
+    """What draws the eye, as libvips finds it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Memory and processors that this process may use, within its container's limits, and whether numpy is installed."""
+"""Memory and processors that this process may use, within its container's limits, and which extras are installed."""
 
 import math
 import os
@@ -28,6 +28,11 @@ def memory(root: Path = Path("/")) -> int:
 def has_numpy() -> bool:
     """Whether numpy (the optional extra `auto-quality`) is installed. Does not import it."""
     return find_spec("numpy") is not None
+
+
+def has_libvips() -> bool:
+    """Whether libvips (the optional extra `vips`) and its binding are installed. Does not load them."""
+    return all(find_spec(module) for module in ("pyvips", "_libvips"))
 
 
 def is_in_memory(folder: Path, root: Path = Path("/")) -> bool:

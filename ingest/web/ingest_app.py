@@ -89,6 +89,6 @@ def ingest_health_routes(ingest: IngestServices) -> list[Route]:
 
 def _configured(settings: Settings | None) -> Settings:
     settings = settings or load_settings()
-    settings.check_auto_quality()
+    settings.check_extras()
     configure_logging(settings.log_format, settings.log_level)
     return settings

@@ -2,7 +2,7 @@
 
     open_image     checks the header against the limits                       (limits)
     decode         EXIF; pixels at a reduced scale, in plain channels         (decode, vips, alpha)
-    resize         one Lanczos pass over the visible part, alpha premultiplied
+    resize         finds what `cover` crops around (attention); one Lanczos pass over it, alpha premultiplied
     to_srgb, drop_redundant_channels, clear_hidden_colors, turn_upright: on the small image, where they are cheap
     apply_effects  grayscale, blur, sharpen, pad: those that the size has     (effects)
     encode         at a fixed quality, or at one that is searched for         (encode, auto_quality)
@@ -20,6 +20,7 @@ from PIL import Image
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import clear_hidden_colors, drop_redundant_channels, premultiply, unpremultiply
+from proxy.imaging.attention import attention_point
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.effects import apply_effects
@@ -29,7 +30,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import CENTER, Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
-from proxy.model import Fit, Format, focus_point
+from proxy.model import Fit, Format, Position, focus_point
 
 LOWER_QUALITIES = (15, 30)
 """How much lower a quality is tried for a variant that would take more bytes than its original."""
@@ -90,7 +91,7 @@ def render(
 def resize(original: Original, target: Target) -> Image.Image:
     """Returns the target's pixels, upright, in 8-bit sRGB or grey."""
     width, height = (target.height, target.width) if original.is_sideways else (target.width, target.height)
-    around = original.to_stored(focus_point(target.focus)) if target.focus else CENTER
+    around = original.to_stored(_middle_of_crop(original, target))
     placement = place(original.size, width, height, target.fit, enlarge=target.enlarge, around=around)
     pixels, (across, down) = original.pixels, original.scale
     left, top, right, bottom = placement.box
@@ -100,6 +101,13 @@ def resize(original: Original, target: Target) -> Image.Image:
     image = clear_hidden_colors(drop_redundant_channels(to_srgb(unpremultiply(image), original.profile)))
     image = original.turn_upright(image)
     return apply_effects(image, target, original.upright_size)
+
+
+def _middle_of_crop(original: Original, target: Target) -> tuple[float, float]:
+    """Returns a point of the upright image, in shares of its sides."""
+    if target.position is Position.ATTENTION:
+        return attention_point(original, target)
+    return focus_point(target.focus) if target.focus else CENTER
 
 
 def encode_target(

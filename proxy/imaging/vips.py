@@ -1,4 +1,4 @@
-"""libvips (the optional extra `vips`): decodes PNG and WebP in bands, and resizes, faster than Pillow.
+"""libvips (the optional extra `vips`): decodes PNG and WebP in bands, resizes faster than Pillow, and finds attention.
 
 Reasons and figures: docs/decisions/0011-decoders.md.
 """
@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 from PIL import Image
 
+from proxy import system
 from proxy.errors import Undecodable
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.png_pixels import TRUNCATED
@@ -25,7 +25,7 @@ _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}  # by the number of bands
 @cache
 def is_installed() -> bool:
     """Whether binding and library are installed. Does not load them."""
-    return all(find_spec(module) for module in ("pyvips", "_libvips"))
+    return system.has_libvips()
 
 
 def version() -> str:
@@ -117,6 +117,18 @@ def resize(image: Image.Image, width: int, height: int, box: Box) -> Image.Image
     )
     part = pixels.crop(int(left), int(top), int(right - left), int(bottom - top))
     return _to_pillow(part.reduce(*reduced, kernel="lanczos3"), image.mode)
+
+
+def attention(image: Image.Image, width: int, height: int) -> tuple[int, int]:
+    """Returns the pixel of `image` (RGB) in whose surroundings of `width` x `height` pixels most draws the eye.
+
+    libvips must be installed. It looks for edges, saturated colours and tones of skin (its `smartcrop`).
+    """
+    pixels = _library().Image.new_from_memory(image.tobytes(), image.width, image.height, 3, "uchar")
+    _, found = pixels.copy(interpretation="srgb").smartcrop(
+        width, height, interesting="attention", attention_x=True, attention_y=True
+    )
+    return found["attention_x"], found["attention_y"]
 
 
 def _to_pillow(image: Any, mode: str) -> Image.Image:

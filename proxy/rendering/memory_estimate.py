@@ -22,7 +22,7 @@ from proxy.imaging.resize import (
     reduction_factor,
 )
 from proxy.imaging.target import Target
-from proxy.model import Fit, Format
+from proxy.model import Fit, Format, Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,9 @@ SEARCHED = 95
 EFFECTS = 24
 """Bytes for each pixel of a variant that is blurred, sharpened or padded: copies. Measured: 22 with alpha, turned."""
 
+ATTENTION = 4 << 20
+"""Bytes: what libvips needs for a small image, and keeps. Measured: 2 MiB."""
+
 NUMPY = 16 << 20
 
 BASE = 16 << 20
@@ -137,7 +140,8 @@ def estimate(header: Header, file_bytes: int, targets: Sequence[Target], *, by_v
     kept = sum(_kept_bytes(header, tier, by_vips=by_vips) for tier in others)
     rendering = max((_variant_bytes(header, target, by_vips=by_vips) for target in targets), default=0)
     numpy = NUMPY if any(target.score is not None for target in targets) else 0
-    return ceil(BASE + decoding + kept + rendering + numpy)
+    attention = ATTENTION if any(target.position is Position.ATTENTION for target in targets) else 0
+    return ceil(BASE + decoding + kept + rendering + numpy + attention)
 
 
 def untouched_bytes(header: Header) -> int:

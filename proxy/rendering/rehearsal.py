@@ -20,7 +20,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OpenedFile
 from proxy.imaging.pipeline import render
 from proxy.imaging.target import Target
-from proxy.model import Fit, Format
+from proxy.model import Fit, Format, Position
 
 _SIDE = 64
 _LIMITS = Limits(1, 10_000)
@@ -49,6 +49,8 @@ def rehearse(*, searches: bool) -> None:
         return
     target = Target(32, 32, Fit.COVER, Format.JPG, 80, "#ffffff", keep_exif=True)
     targets = [replace(target, width=side, height=side, format=format) for side in (32, 16) for format in Format]
+    if vips.is_installed():
+        targets.append(replace(target, width=_SIDE, height=_SIDE // 2, position=Position.ATTENTION))
     if searches:
         targets.append(replace(target, width=_SIDE, height=_SIDE, score=50.0))
     for sample in _samples():

@@ -15,7 +15,7 @@ from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_datab
 from proxy.settings.patterns import Color, matching
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
-from proxy.settings.toml_tables import Quality, SizeSettings, Width, lack_of_numpy
+from proxy.settings.toml_tables import Quality, SizeSettings, Width, lack_of_extras
 
 RENDER_IDLE_MB = 64
 """MiB that an idle render process holds at most. Measured: 17 after its start, up to 50 later."""
@@ -231,7 +231,7 @@ class Settings(StoreSettings):
             raise ValueError(f"widths defines {', '.join(twice)}, too: rename the size, or remove the width")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
             raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
-        if _needs(info).rendering and (mistake := lack_of_numpy(value)):
+        if _needs(info).rendering and (mistake := lack_of_extras(value)):
             raise ValueError(mistake)
         return value
 
@@ -265,9 +265,9 @@ class Settings(StoreSettings):
         """The prefix of every variant URL; empty for plain paths."""
         return self.cdn_url or self.public_url or ""
 
-    def check_auto_quality(self) -> None:
-        """Raises SettingsError if a size has `quality = "auto"` and numpy is not installed. Does not import it."""
-        if mistake := lack_of_numpy(self.size_tables):
+    def check_extras(self) -> None:
+        """Raises SettingsError if a size needs numpy or libvips, which are not installed. Imports neither."""
+        if mistake := lack_of_extras(self.size_tables):
             raise SettingsError(f"sizes: {mistake}")
 
 

@@ -103,12 +103,19 @@ class Quality(BaseModel):
     score: float = Field(80, ge=50, le=95)
 
 
-def lack_of_numpy(tables: dict[str, SizeSettings]) -> str | None:
-    """Returns what to do if a size has `quality = "auto"` and numpy is not installed. Does not import it."""
-    names = [name for name, table in tables.items() if table.quality == "auto"]
-    if not names or system.has_numpy():
-        return None
-    return (
-        f'quality = "auto" of {", ".join(names)} needs numpy, which is not installed. '
-        "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
-    )
+def lack_of_extras(tables: dict[str, SizeSettings]) -> str | None:
+    """Returns what to do if sizes need numpy or libvips, which are not installed. Imports neither."""
+    auto = [name for name, table in tables.items() if table.quality == "auto"]
+    attention = [name for name, table in tables.items() if table.position is Position.ATTENTION]
+    mistakes = []
+    if auto and not system.has_numpy():
+        mistakes.append(
+            f'quality = "auto" of {", ".join(auto)} needs numpy, which is not installed. '
+            "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
+        )
+    if attention and not system.has_libvips():
+        mistakes.append(
+            f'position = "attention" of {", ".join(attention)} needs libvips, which is not installed. '
+            "Run pip install 'darkroom-origin[vips]', or remove position = \"attention\" to crop around the centre."
+        )
+    return " ".join(mistakes) or None

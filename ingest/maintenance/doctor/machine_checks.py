@@ -143,9 +143,9 @@ def libvips(version: str) -> CheckResult:
 
 
 def numpy(settings: Settings) -> CheckResult:
-    """Checks that numpy is installed if a size has `quality = "auto"`."""
+    """Checks that numpy, and libvips, are installed if a size needs them."""
     try:
-        settings.check_auto_quality()
+        settings.check_extras()
     except SettingsError as error:
         return failed(str(error))
     if not system.has_numpy():

@@ -109,6 +109,7 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
     focused = replace(THUMBNAIL, position=Position.FOCUS, focus=Focus("0.1,0.9"), width=20)
     yield "focus", opaque, focused
     yield "focus, orientation 6", oriented(samples(), 6), focused
+    yield "attention", opaque, replace(THUMBNAIL, position=Position.ATTENTION, width=20)
     for name, options in {"grayscale": {"grayscale": True}, "blur": {"blur": 2.0}, "sharpen": {"sharpen": 0.5}}.items():
         yield name, opaque, replace(THUMBNAIL, **options)
         yield f"{name} of alpha", clear, replace(THUMBNAIL, **options)

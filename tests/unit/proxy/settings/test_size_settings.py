@@ -124,7 +124,7 @@ class TestSizes:
             ('width = 3\nsharpen = "much"', "sizes.x.sharpen", 'a number from 0.1 to 5, not "much"'),
             ('width = 3\nposition = "center"', "sizes.x", "other fits show the whole image: remove position"),
             ('width = 3\nheight = 3\nfit = "pad"\nposition = "focus"', "sizes.x", "remove position"),
-            ('width = 3\nheight = 3\nposition = "top"', "sizes.x.position", "give 'center' or 'focus'"),
+            ('width = 3\nheight = 3\nposition = "top"', "sizes.x.position", "give 'center', 'focus' or 'attention'"),
             ("width = 3\nblur = 1\nsharpen = true", "sizes.x", "give either blur or sharpen, not both"),
             ("width = 0", "sizes.x.width", "give at least 1"),
             ("height = 5001", "sizes.x.height", "give at most 5000"),
@@ -235,6 +235,27 @@ class TestWidths:
         assert str(caught.value) == mistake
 
 
+class TestAttention:
+    def test_sizes_that_need_missing_libvips_are_all_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "find_spec", lambda name: None if "vips" in name else find_spec(name))
+        box = 'width = 3\nheight = 3\nposition = "attention"'
+        toml(f'[sizes.card]\n{box}\n[sizes.tiny]\nwidth = 3\n[sizes.hero]\n{box}\nquality = "auto"')
+
+        with pytest.raises(SettingsError) as caught:
+            load_settings().check_extras()
+
+        assert str(caught.value) == (
+            'sizes: position = "attention" of card, hero needs libvips, which is not installed. '
+            "Run pip install 'darkroom-origin[vips]', or remove position = \"attention\" to crop around the centre."
+        )
+
+    def test_other_positions_need_no_libvips(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(system, "find_spec", lambda _: None)
+        toml('[sizes.card]\nwidth = 3\nheight = 3\nposition = "focus"')
+
+        load_settings().check_extras()
+
+
 class TestAutoQuality:
     def test_sizes_that_need_missing_numpy_are_all_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(system, "find_spec", without_numpy)
@@ -244,7 +265,7 @@ class TestAutoQuality:
         )
 
         with pytest.raises(SettingsError) as caught:
-            load_settings().check_auto_quality()
+            load_settings().check_extras()
 
         assert str(caught.value) == (
             'sizes: quality = "auto" of card, hero needs numpy, which is not installed. '
@@ -254,13 +275,13 @@ class TestAutoQuality:
     def test_fixed_qualities_need_no_numpy(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(system, "find_spec", without_numpy)
 
-        load_settings().check_auto_quality()
+        load_settings().check_extras()
 
     def test_installed_numpy_is_found_without_importing_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         toml('[sizes.card]\nwidth = 3\nquality = "auto"')
         asked = []
         monkeypatch.setattr(system, "find_spec", lambda name: asked.append(name) or find_spec(name))
 
-        load_settings().check_auto_quality()
+        load_settings().check_extras()
 
         assert asked == ["numpy"]
