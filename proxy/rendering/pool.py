@@ -95,6 +95,7 @@ class RenderPool:
         """Stops all workers, busy ones too, and waits for their end."""
         self._closed = True
         for worker in (*self._idle, *self._busy):
+            worker.kill()  # at once: an event loop that ends cancels tasks that have not begun
             self._run_in_background(worker.stop())
         self._idle = []
         while self._background:

@@ -21,10 +21,10 @@ from proxy.imaging.target import Measured, Target
 from proxy.rendering import protocol
 from proxy.rendering import worker_answers as answers
 from proxy.rendering.printed_lines import log_printed
-from proxy.rendering.worker_process import StartedProcess, start_process, uninterrupted
+from proxy.rendering.worker_process import StartedProcess, has_ended, start_process, uninterrupted
 
 _START_TIMEOUT = 30  # seconds; importing Pillow takes 0.1, but a starved machine may need far longer
-_EXIT_TIMEOUT = 1.0  # seconds
+_EXIT_TIMEOUT = 1.0  # seconds, for the end of a process that has closed its socket, and for its last lines
 # A process group of its own, before any import: Ctrl-C in a terminal goes to the server, which finishes its requests.
 # Not a session: Linux may share processors out by session, and niceness counts only within one.
 _PROGRAM = ("-c", "import os; os.setpgrp(); from proxy.rendering.worker_main import main; main()")
@@ -66,7 +66,7 @@ class RenderWorker:
         self._process, self._connection = started.process, started.connection
         self._reader, self._writer = started.answers
         printed, self._output = started.output
-        self._log = asyncio.create_task(log_printed(printed, started.process.pid))
+        self._log = asyncio.create_task(self._log_until_end(printed))
         self._limits = limits
         self._timeout = timeout
         self.requests = 0
@@ -161,8 +161,8 @@ class RenderWorker:
 
     @property
     def is_alive(self) -> bool:
-        # Its socket closes before the event loop has reaped the process.
-        return self._process.returncode is None and not self._reader.at_eof() and not self._writer.is_closing()
+        # Its socket closes before the process has ended.
+        return self._process.poll() is None and not self._reader.at_eof() and not self._writer.is_closing()
 
     @property
     def end_reason(self) -> str:
@@ -177,22 +177,26 @@ class RenderWorker:
 
     async def stop(self) -> None:
         """Kills the process and returns when it has ended and its output is logged, also if cancelled meanwhile."""
-        await uninterrupted(self._stop())
+        try:
+            await uninterrupted(self._end())
+        finally:  # also if the event loop ends
+            self.kill()
+            self._log.cancel()
+            self._output.close()
 
-    async def _stop(self) -> None:
+    async def _end(self) -> None:
         if self.has_died:  # a signal now would hide the reason of its death
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_EXIT_TIMEOUT):
-                    await self._process.wait()
+            await has_ended(self._process, _EXIT_TIMEOUT)
         self.kill()
-        await self._process.wait()
+        await has_ended(self._process, None)
         await asyncio.wait([self._log], timeout=_EXIT_TIMEOUT)
-        self._log.cancel()
-        self._output.close()
+
+    async def _log_until_end(self, printed: asyncio.StreamReader) -> None:
+        await log_printed(printed, self.pid)
+        await has_ended(self._process, None)  # leaves no zombie of a process that dies while it is idle
 
     def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self._process.kill()
         self._writer.close()
 
     async def _request(self, path: Path, request: protocol.Message) -> int:

@@ -1,14 +1,27 @@
-"""A caller that is cancelled while a render worker starts or stops leaves no process behind."""
+"""No process is left behind when the start or stop of a render worker is cancelled."""
 
 import asyncio
 import os
+import signal
+import subprocess
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker
 from tests.unit.proxy.imaging.reference import LIMITS
 from tests.unit.proxy.rendering.pools import PATIENT, PLENTY
+
+# Both do not notice that their sockets are closed.
+NEVER_READY = "import time; time.sleep(600)"
+READY = r"""import os; os.write(0, b'{"ready": true, "locks": []}\n');""" + NEVER_READY
+
+
+async def start_worker(code: str = READY) -> RenderWorker:
+    return await RenderWorker.start(LIMITS, PLENTY, PATIENT, program=("-c", code))
 
 
 def children() -> set[str]:
@@ -27,7 +40,7 @@ def children() -> set[str]:
 @pytest.mark.parametrize("steps", [0, 1, 2, 3, 5, 8, 13])
 async def test_cancelled_start_leaves_no_process(steps: int) -> None:
     before = children()
-    starting = asyncio.create_task(RenderWorker.start(LIMITS, PLENTY, PATIENT))
+    starting = asyncio.create_task(start_worker(NEVER_READY))
     for _ in range(steps):
         await asyncio.sleep(0)
 
@@ -40,7 +53,7 @@ async def test_cancelled_start_leaves_no_process(steps: int) -> None:
 
 async def test_cancelled_stop_leaves_no_process() -> None:
     before = children()
-    worker = await RenderWorker.start(LIMITS, PLENTY, PATIENT)
+    worker = await start_worker()
     stopping = asyncio.create_task(worker.stop())
     await asyncio.sleep(0)
 
@@ -51,3 +64,54 @@ async def test_cancelled_stop_leaves_no_process() -> None:
     with pytest.raises(asyncio.CancelledError):
         await stopping
     assert children() == before
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list["subprocess.Popen[bytes]"]:
+    """Every process that the test starts."""
+    started = []
+
+    class Recorded(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Recorded)
+    return started
+
+
+async def start() -> Coroutine[Any, Any, object]:
+    return start_worker(NEVER_READY)
+
+
+async def stop() -> Coroutine[Any, Any, object]:
+    return (await start_worker()).stop()
+
+
+async def close() -> Coroutine[Any, Any, object]:
+    render_pool = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=1)
+    await render_pool.start()
+    return render_pool.close()
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 8])
+@pytest.mark.parametrize("prepare", [start, stop, close])
+def test_event_loop_that_ends_leaves_no_process(
+    started: list["subprocess.Popen[bytes]"],
+    monkeypatch: pytest.MonkeyPatch,
+    prepare: Callable[[], Awaitable[Coroutine[Any, Any, object]]],
+    steps: int,
+) -> None:
+    """`asyncio.run` cancels all tasks at once, also those that clean up, and those that have not begun."""
+    monkeypatch.setattr(RenderPool, "_start_worker", lambda _: start_worker())
+
+    async def begin() -> asyncio.Task[object]:
+        task = asyncio.create_task(await prepare())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        return task
+
+    asyncio.run(begin())
+
+    assert len(started) == 1 or (prepare is start and steps < 8)
+    assert [process.wait(PATIENT) for process in started] == [-signal.SIGKILL] * len(started)

@@ -116,8 +116,9 @@ async def test_failed_worker_start_releases_the_slot(monkeypatch: pytest.MonkeyP
         raise RenderFailed
 
     async with pool() as render_pool:
-        os.kill(await pid(render_pool), signal.SIGKILL)
-        await render_pool._idle[0]._process.wait()
+        killed = await pid(render_pool)
+        os.kill(killed, signal.SIGKILL)
+        assert await gone(killed)
         with monkeypatch.context() as patched:
             patched.setattr(RenderPool, "_start_worker", refuse)
             with pytest.raises(RenderFailed):

@@ -15,11 +15,10 @@ from proxy.keys import original_key, variant_key
 from proxy.model import Fit, Format, Size, Sizes, UploadId, Variant, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
-from proxy.rendering.render_worker import RenderWorker
 from proxy.telemetry import Metrics
 from proxy.variants.results import Tier
 from proxy.variants.variant_service import VariantService
-from tests.fakes import CountingStore, eventually, sample
+from tests.fakes import CountingStore, sample
 from tests.photographs import photograph_bytes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,30 +31,15 @@ SIZES = Sizes(
 JPG = Variant(SIZES["small"], Format.JPG)
 
 
-class WatchedPool(RenderPool):
-    """Waits for every child to exit: the pool does not wait for those it kills, and the loop must outlive them."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64, searches=True
-        )
-        self.children: list[asyncio.subprocess.Process] = []
-
-    async def _start_worker(self) -> RenderWorker:
-        process = await super()._start_worker()
-        self.children.append(process._process)
-        return process
-
-    async def close(self) -> None:
-        await super().close()
-        for child in self.children:
-            await child.wait()
-        await eventually(lambda: all(child._transport._loop is None for child in self.children))
+def new_pool() -> RenderPool:
+    return RenderPool(
+        Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64, searches=True
+    )
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pool() -> AsyncIterator[RenderPool]:
-    pool = WatchedPool()
+    pool = new_pool()
     await pool.start()
     yield pool
     await pool.close()
@@ -155,7 +139,7 @@ async def test_abandoned_ensure_frees_its_process(variant_service: VariantServic
 async def test_slow_derivation_times_out_and_the_next_succeeds(
     store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> None:
-    impatient = WatchedPool()
+    impatient = new_pool()
     await impatient.start()
     settings = {"temporary": temporary, "memory_cache_bytes": 0, "missing_ttl": 60}
     late = VariantService(store, impatient, recipes, metrics, timeout=0.001, **settings)
