@@ -12,6 +12,7 @@ from signal import SIGKILL, SIGSYS
 from typing import Literal, TypeVar
 
 import anyio.to_thread
+import structlog
 from pydantic import TypeAdapter
 
 from proxy.errors import DerivationTimeout, RenderFailed
@@ -23,8 +24,11 @@ from proxy.rendering import worker_answers as answers
 from proxy.rendering.printed_lines import log_printed
 from proxy.rendering.worker_process import StartedProcess, has_ended, start_process, uninterrupted
 
+log = structlog.get_logger()
+
 _START_TIMEOUT = 30  # seconds; importing Pillow takes 0.1, but a starved machine may need far longer
 _EXIT_TIMEOUT = 1.0  # seconds, for the end of a process that has closed its socket, and for its last lines
+_KILL_TIMEOUT = 10.0  # seconds; the kernel first frees memory, or finishes a read from a slow disk
 # A process group of its own, before any import: Ctrl-C in a terminal goes to the server, which finishes its requests.
 # Not a session: Linux may share processors out by session, and niceness counts only within one.
 _PROGRAM = ("-c", "import os; os.setpgrp(); from proxy.rendering.worker_main import main; main()")
@@ -176,7 +180,10 @@ class RenderWorker:
         return "recycled" if self.is_idle else "abandoned"
 
     async def stop(self) -> None:
-        """Kills the process and returns when it has ended and its output is logged, also if cancelled meanwhile."""
+        """Kills the process and returns when it has ended and its output is logged, also if cancelled meanwhile.
+
+        Returns after some seconds if the process does not end, as when it waits for a disk that hangs.
+        """
         try:
             await uninterrupted(self._end())
         finally:  # also if the event loop ends
@@ -188,7 +195,8 @@ class RenderWorker:
         if self.has_died:  # a signal now would hide the reason of its death
             await has_ended(self._process, _EXIT_TIMEOUT)
         self.kill()
-        await has_ended(self._process, None)
+        if not await has_ended(self._process, _KILL_TIMEOUT):
+            log.error("render process did not end", process=self.pid)
         await asyncio.wait([self._log], timeout=_EXIT_TIMEOUT)
 
     async def _log_until_end(self, printed: asyncio.StreamReader) -> None:

@@ -1,4 +1,4 @@
-"""No process is left behind when the start or stop of a render worker is cancelled."""
+"""No process is left behind when the start or stop of a render worker is cancelled or takes too long."""
 
 import asyncio
 import os
@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
+from proxy.rendering import render_worker
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker
 from tests.unit.proxy.imaging.reference import LIMITS
@@ -115,3 +117,15 @@ def test_event_loop_that_ends_leaves_no_process(
 
     assert len(started) == 1 or (prepare is start and steps < 8)
     assert [process.wait(PATIENT) for process in started] == [-signal.SIGKILL] * len(started)
+
+
+async def test_process_that_does_not_end_is_logged_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_worker, "_KILL_TIMEOUT", 0)
+    monkeypatch.setattr(render_worker, "_EXIT_TIMEOUT", 0)
+    worker = await start_worker()
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(worker._process, "poll", lambda: None)  # it hangs in the kernel, as in a read from a disk
+        await worker.stop()
+
+    assert logs == [{"event": "render process did not end", "log_level": "error", "process": worker.pid}]
+    assert worker._process.wait(PATIENT) == -signal.SIGKILL
