@@ -60,9 +60,9 @@ async def start_process(arguments: Sequence[str]) -> StartedProcess:
     event loop, for less time than uvloop's own (docs/decisions/0004-render-pool.md).
     """
     with ExitStack() as ours, ExitStack() as theirs:
-        connection, stream, its_connection = await _open_stream(answers.MAX_LINE, ours, theirs)
-        _, output, its_output = await _open_stream(READ_BYTES, ours, theirs)
         try:
+            connection, stream, its_connection = await _open_stream(answers.MAX_LINE, ours, theirs)
+            _, output, its_output = await _open_stream(READ_BYTES, ours, theirs)
             process = subprocess.Popen(  # noqa: ASYNC220, S603 - see above; the arguments are the server's own
                 # -P: never import from the working directory. env: a decoder needs no credentials.
                 [sys.executable, "-P", *arguments],
@@ -71,7 +71,7 @@ async def start_process(arguments: Sequence[str]) -> StartedProcess:
                 stderr=its_output.fileno(),
                 env=memory_limits.ENVIRONMENT,
             )
-        except OSError as error:
+        except OSError as error:  # such as too many open files
             raise RenderFailed("No render worker could be started. Try again.") from error
         ours.pop_all()
         return StartedProcess(process, connection, stream, output)

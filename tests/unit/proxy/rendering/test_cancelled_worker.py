@@ -1,16 +1,20 @@
-"""No process is left behind when the start or stop of a render worker is cancelled or takes too long."""
+"""No process is left behind when the start or stop of a render worker is cancelled, fails or takes too long."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Coroutine
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from proxy.errors import RenderFailed
 from proxy.rendering import render_worker
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker
@@ -129,3 +133,33 @@ async def test_process_that_does_not_end_is_logged_and_left(monkeypatch: pytest.
 
     assert logs == [{"event": "render process did not end", "log_level": "error", "process": worker.pid}]
     assert worker._process.wait(PATIENT) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+async def test_start_without_free_descriptors_is_render_failed_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    """`call`: of the two that open sockets and the one that starts the process, the one that fails."""
+    before = children(), descriptors()
+    calls = count(1)
+
+    def limited(real: Callable[..., Any]) -> Callable[..., Any]:
+        def open_or_fail(*arguments: Any, **options: Any) -> Any:
+            if next(calls) == call:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return real(*arguments, **options)
+
+        return open_or_fail
+
+    monkeypatch.setattr(socket, "socketpair", limited(socket.socketpair))
+    monkeypatch.setattr(subprocess, "Popen", limited(subprocess.Popen))
+
+    with pytest.raises(RenderFailed, match=r"^No render worker could be started\. Try again\.$"):
+        await start_worker()
+
+    await asyncio.sleep(0)  # transports close their sockets
+    assert (children(), descriptors()) == before
+
+
+def descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())

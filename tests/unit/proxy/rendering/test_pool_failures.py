@@ -1,11 +1,14 @@
 """Render workers that die, hang, do not start or are abandoned."""
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -111,16 +114,18 @@ async def test_cancelled_request_ends_its_worker_and_releases_its_slot(tmp_path:
 
 
 @pytest.mark.heavy
-async def test_failed_worker_start_releases_the_slot(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def refuse(_: RenderPool) -> RenderWorker:
-        raise RenderFailed
+async def test_worker_start_without_free_descriptors_fails_only_until_there_are_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     async with pool() as render_pool:
-        killed = await pid(render_pool)
-        os.kill(killed, signal.SIGKILL)
-        assert await gone(killed)
         with monkeypatch.context() as patched:
-            patched.setattr(RenderPool, "_start_worker", refuse)
+            patched.setattr(socket, "socketpair", refuse)
+            async with render_pool.acquire(LIVE, ROOM) as process:
+                process.is_idle = False  # as after an answer that was not read completely
+            await asyncio.gather(*render_pool._background)  # replacing it fails
             with pytest.raises(RenderFailed):
                 await pid(render_pool)
 
