@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
@@ -69,11 +69,10 @@ class IngestServices:
 
     @asynccontextmanager
     async def _closing(self) -> AsyncIterator[None]:
-        try:
+        async with AsyncExitStack() as at_end:  # closes both, whatever cancels or breaks the first
+            at_end.push_async_callback(self.database.close)
+            at_end.push_async_callback(self.queue.close)
             yield
-        finally:
-            await self.queue.close()
-            await self.database.close()
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
@@ -83,8 +82,7 @@ class IngestServices:
             yield
         finally:
             worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await worker
+            await asyncio.gather(worker, return_exceptions=True)
 
     async def _work(self) -> None:
         concurrency = max(1, self.proxy.settings.render_processes - 1)  # leave one process to waiting requests
@@ -168,8 +166,10 @@ async def prepare_start(settings: Settings) -> None:
     embedded database, also migrates the tables, and makes jobs pending again that a stopped server was processing.
     """
     await refuse_redis_cluster(settings)
-    database, store = Database.from_settings(settings), open_store(settings)
-    try:
+    async with AsyncExitStack() as at_end:
+        database, store = Database.from_settings(settings), open_store(settings)
+        at_end.push_async_callback(database.close)
+        at_end.push_async_callback(store.close)
         if settings.database_url is None:
             await database.migrate()
         try:
@@ -184,9 +184,6 @@ async def prepare_start(settings: Settings) -> None:
             )
         if settings.database_url is None:
             await JobRepository(database).recover()
-    finally:
-        await store.close()
-        await database.close()
 
 
 def open_queue(settings: Settings, repository: JobRepository, installation: Installation) -> WarmUpQueue:

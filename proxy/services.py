@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from platform import python_version
@@ -64,35 +64,24 @@ class ProxyServices:
 
         On exit, waits for running work, but not for the end of an outage of the store.
         """
-        sandbox.hide_memory()
-        await self.pool.start()
-        background = [
-            asyncio.create_task(self.variant_service.follow_invalidations()),
-            asyncio.create_task(sample_periodically(self.metrics)),
-        ]
-        try:
+        async with AsyncExitStack() as at_end:  # runs every step, whatever cancels or breaks the one before
+            at_end.push_async_callback(self.pool.close)
+            sandbox.hide_memory()
+            await self.pool.start()
+            at_end.push_async_callback(self.variant_service.drain)
+            for work in (self.variant_service.follow_invalidations(), sample_periodically(self.metrics)):
+                at_end.push_async_callback(_cancel, asyncio.create_task(work))
+            at_end.callback(self.stopping.set)
             yield
-        finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
-            self.stopping.set()
-            try:
-                await self.variant_service.drain()
-            finally:
-                await self.pool.close()
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
         """Closes all connections on exit. Alone, it is enough for commands that render nothing."""
-        try:
+        async with AsyncExitStack() as at_end:
+            at_end.push_async_callback(anyio.to_thread.run_sync, self.tracing.close)
+            for connection in (self.store, self.pauses, self.invalidation, self.leases):
+                at_end.push_async_callback(connection.close)
             yield
-        finally:
-            await self.leases.close()
-            await self.invalidation.close()
-            await self.pauses.close()
-            await self.store.close()
-            await anyio.to_thread.run_sync(self.tracing.close)
 
     async def check_store(self) -> None:
         """Reads a key that does not exist, as requests read variants. Raises StoreUnavailable."""
@@ -100,6 +89,11 @@ class ProxyServices:
             await self.store.get(original_key(new_upload_id()))
         except ObjectNotFound:
             return
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServices:

@@ -137,14 +137,17 @@ class BullmqQueue:
         try:
             await asyncio.shield(running)
         finally:
-            await _close(worker)
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
+            try:
+                await _close(worker)
+            finally:
+                running.cancel()
+                await asyncio.gather(running, return_exceptions=True)
 
     async def close(self) -> None:
-        await self._queue.close()
-        await self._redis.aclose()
+        try:
+            await self._queue.close()
+        finally:
+            await self._redis.aclose()
 
     async def _leave_foreign(self, job: Job, token: str) -> None:
         """Puts a job of another installation back for its own workers. Jobs of other producers name none."""

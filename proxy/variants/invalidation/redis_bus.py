@@ -70,5 +70,7 @@ class RedisInvalidationBus:
                     on_invalidation(invalidation)
 
     async def close(self) -> None:
-        await self._publisher.aclose()
-        await self._subscriber.aclose()
+        try:
+            await self._publisher.aclose()
+        finally:
+            await self._subscriber.aclose()
