@@ -82,13 +82,13 @@ class RetryingStore(WrappingStore):
     @override
     async def _call(self, _method: str, _key: str, call: Callable[[], Awaitable[T]]) -> T:
         is_waiting = False
-        outage: StoreUnavailable | None = None
         try:
             async for retry_in in Attempts(self._delays, self._stopping):
                 try:
                     result = await call()
                 except StoreUnavailable as error:
-                    if not error.is_outage or not self._has_answered or retry_in is None:
+                    is_last = retry_in is None or self._stopping.is_set()
+                    if is_last or not error.is_outage or not self._has_answered:
                         raise
                     outage = error
                     if not is_waiting:
@@ -100,8 +100,7 @@ class RetryingStore(WrappingStore):
                 else:
                     self._has_answered = True
                     return result
-            assert outage, "the last attempt returns or raises"
-            raise outage
+            raise outage  # `stopping` was set during a pause
         finally:
             self._waiting -= is_waiting
 
