@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -72,7 +73,13 @@ class CountingStore(WrappingStore):
         gates[method] = Gate()
         return gates[method]
 
-    async def _call(self, method: str, key: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
+        assert isinstance(call, partial)
+        return await self._count(
+            call.func.__name__, " ".join(each for each in call.args if isinstance(each, str)), call
+        )
+
+    async def _count(self, method: str, key: str, call: Callable[[], Awaitable[T]]) -> T:
         self.calls.append((method, key))
         if gate := self._before.get(method):
             await gate.wait()
@@ -92,18 +99,18 @@ class CountingStore(WrappingStore):
         async def read() -> Sequence[ObjectInfo]:
             return [info async for info in self.inner.list(prefix, after=after)]
 
-        for info in await self._call("list", prefix, read):
+        for info in await self._count("list", prefix, read):
             yield info
 
     async def folders(self, prefix: str) -> AsyncIterator[str]:
         async def read() -> Sequence[str]:
             return [name async for name in self.inner.folders(prefix)]
 
-        for name in await self._call("folders", prefix, read):
+        for name in await self._count("folders", prefix, read):
             yield name
 
     async def close(self) -> None:
-        await self._call("close", "", self.inner.close)
+        await self._count("close", "", self.inner.close)
 
     async def keys(self, prefix: str = "") -> Sequence[str]:
         """Returns the stored keys, without recording the call."""

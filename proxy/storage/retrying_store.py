@@ -39,7 +39,6 @@ class RetryingStore(WrappingStore):
         self._has_answered = False
         self._waiting = 0  # calls
 
-    @override
     async def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
         def begin(last: ObjectInfo | None) -> AsyncIterator[ObjectInfo]:
             return self.inner.list(prefix, after=last.key if last else after)
@@ -47,7 +46,6 @@ class RetryingStore(WrappingStore):
         async for info in self._read(begin):
             yield info
 
-    @override
     async def folders(self, prefix: str) -> AsyncIterator[str]:
         """After an outage, lists again and leaves out the names up to the last one."""
 
@@ -63,7 +61,7 @@ class RetryingStore(WrappingStore):
         """Yields the items of `begin(None)`; after an outage, those of `begin` with the last item."""
         last: T | None = None
         while True:
-            items, item = await self._call("", "", lambda: self._advance(begin(last)))  # noqa: B023 - called at once
+            items, item = await self._call(lambda: self._advance(begin(last)))  # noqa: B023 - called at once
             try:
                 while item is not None:
                     yield item
@@ -80,7 +78,7 @@ class RetryingStore(WrappingStore):
         return items, await anext(items, None)
 
     @override
-    async def _call(self, _method: str, _key: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         is_waiting = False
         try:
             async for retry_in in Attempts(self._delays, self._stopping):

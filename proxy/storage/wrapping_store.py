@@ -1,56 +1,43 @@
 """An object store around another one, for subclasses that do something before, after or instead of each call."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from proxy.storage.object_store import ObjectInfo, ObjectStore, StoredObject
+from proxy.storage.object_store import ObjectStore
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def _through_call(
+    method: Callable[Concatenate[ObjectStore, P], Awaitable[T]],
+) -> Callable[Concatenate["WrappingStore", P], Coroutine[Any, Any, T]]:
+    @wraps(method)
+    async def pass_on(self: "WrappingStore", /, *args: P.args, **options: P.kwargs) -> T:
+        return await self._call(partial(getattr(self.inner, method.__name__), *args, **options))
+
+    return pass_on
+
+
 class WrappingStore:
-    """Passes every call on to `inner`. All but listings and `close` go through `_call`."""
+    """Passes every call on to `inner`, all but `close` through `_call`. Subclasses add the listings."""
 
     def __init__(self, inner: ObjectStore) -> None:
         self.inner = inner
 
-    async def _call(self, _method: str, _key: str, call: Callable[[], Awaitable[T]]) -> T:
+    async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         return await call()
 
-    async def head(self, key: str) -> ObjectInfo:
-        return await self._call("head", key, partial(self.inner.head, key))
-
-    async def get(self, key: str) -> StoredObject:
-        return await self._call("get", key, partial(self.inner.get, key))
-
-    async def download(self, key: str, path: Path) -> ObjectInfo:
-        return await self._call("download", key, partial(self.inner.download, key, path))
-
-    async def put(self, key: str, body: bytes | Path, **options: Any) -> None:
-        await self._call("put", key, partial(self.inner.put, key, body, **options))
-
-    async def copy(self, source: str, target: str) -> None:
-        await self._call("copy", source, partial(self.inner.copy, source, target))
-
-    async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
-        await self._call("set_metadata", key, partial(self.inner.set_metadata, key, metadata))
-
-    async def delete(self, *keys: str) -> None:
-        await self._call("delete", " ".join(keys), partial(self.inner.delete, *keys))
-
-    async def delete_versions(self, *prefixes: str) -> None:
-        await self._call("delete_versions", " ".join(prefixes), partial(self.inner.delete_versions, *prefixes))
-
-    async def is_versioned(self) -> bool:
-        return await self._call("is_versioned", "", self.inner.is_versioned)
-
-    def list(self, prefix: str, *, after: str = "") -> AsyncIterator[ObjectInfo]:
-        return self.inner.list(prefix, after=after)
-
-    def folders(self, prefix: str) -> AsyncIterator[str]:
-        return self.inner.folders(prefix)
+    head = _through_call(ObjectStore.head)
+    get = _through_call(ObjectStore.get)
+    download = _through_call(ObjectStore.download)
+    put = _through_call(ObjectStore.put)
+    copy = _through_call(ObjectStore.copy)
+    set_metadata = _through_call(ObjectStore.set_metadata)
+    delete = _through_call(ObjectStore.delete)
+    delete_versions = _through_call(ObjectStore.delete_versions)
+    is_versioned = _through_call(ObjectStore.is_versioned)
 
     async def close(self) -> None:
         await self.inner.close()
