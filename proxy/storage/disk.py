@@ -18,7 +18,7 @@ import anyio
 import anyio.to_thread
 
 from proxy.errors import StoreUnavailable
-from proxy.storage.files import new_file
+from proxy.storage.files import NewFile
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class DiskStore:
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
         def download() -> ObjectInfo:
-            with self._open(key) as (info, source), new_file(path) as target:
+            with self._open(key) as (info, source), NewFile(path).opened() as target:
                 shutil.copyfileobj(source, target, 1 << 20)
                 if target.tell() != info.size:
                     raise _changed(key)

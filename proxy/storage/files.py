@@ -1,24 +1,67 @@
 """Local files for downloads, and their folder."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import BinaryIO
 
+import anyio.to_thread
 
-@contextmanager
-def new_file(path: Path) -> Iterator[BinaryIO]:
-    """Opens a new file for writing; removes it if the block raises."""
-    with path.open("xb") as file:
+_REMOVE_TIMEOUT = 4.0  # seconds
+
+
+class NewFile:
+    """A new file that a thread writes. The thread's caller may abandon it while the thread still runs.
+
+    A thread cannot be stopped: it may create the file after its caller's deadline, or keep a repeated call from it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()  # for one system call; never taken on the event loop
+        self._exists = False
+        self._is_abandoned = False
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """Creates the file, in the thread; removes it if the block raises, or on a disk too full to close it."""
+        with self._lock:
+            self.raise_if_abandoned()
+            file = self._path.open("xb")
+            self._exists = True
         try:
-            yield file
-            file.flush()  # raises here if the disk is full; on close, the file would be left behind
+            with file:
+                yield file
+            self.raise_if_abandoned()
         except BaseException:
-            path.unlink(missing_ok=True)
+            self._remove()
             raise
+
+    def raise_if_abandoned(self) -> None:
+        """Call it between writes, to end the thread early."""
+        if self._is_abandoned:
+            raise RuntimeError("The caller has left.")  # seen by nobody
+
+    async def abandon(self) -> None:
+        """Removes the file: another one may be created in its place. Returns after some seconds if the disk hangs.
+
+        Raises nothing of its own, so that its caller's exception is raised.
+        """
+        self._is_abandoned = True
+        with suppress(OSError):  # TimeoutError is one
+            async with asyncio.timeout(_REMOVE_TIMEOUT):
+                await anyio.to_thread.run_sync(self._remove)
+
+    def _remove(self) -> None:
+        with self._lock:
+            if self._exists:
+                self._path.unlink(missing_ok=True)
+                self._exists = False
 
 
 def why_not_writable(folder: Path) -> str:

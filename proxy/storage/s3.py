@@ -20,7 +20,7 @@ from botocore.response import StreamingBody
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.bulkhead import LATE, Bulkhead
-from proxy.storage.files import new_file
+from proxy.storage.files import NewFile
 from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.storage.s3_deletion import S3Deletion
 from proxy.storage.s3_errors import NOT_S3, error_code, translate_errors
@@ -111,15 +111,20 @@ class S3Store:
         return await self._run("reads", "get", _SHORT, get)
 
     async def download(self, key: str, path: Path) -> ObjectInfo:
+        file = NewFile(path)
+
         def download() -> ObjectInfo:
-            with self._open(key, _LONG) as (info, chunks):
-                file.writelines(chunks)
+            with self._open(key, _LONG) as (info, chunks), file.opened() as target:
+                for chunk in chunks:
+                    file.raise_if_abandoned()
+                    target.write(chunk)
             return info
 
-        # Opened and removed here, not in the thread, which may go on after the deadline: it would create the file then,
-        # or keep a repeated call from creating it. Closing the file ends the thread's work at its next chunk.
-        with new_file(path) as file:
+        try:
             return await self._run("downloads", "download", _LONG, download)
+        except BaseException:
+            await file.abandon()
+            raise
 
     async def put(
         self,

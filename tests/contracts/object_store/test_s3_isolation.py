@@ -4,13 +4,14 @@ import asyncio
 import threading
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from io import BytesIO
+from io import BufferedWriter, BytesIO, FileIO
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
 from proxy.errors import StoreUnavailable
+from proxy.storage import files
 from proxy.storage.circuit_breaker import FAILURES
 from tests.contracts.stores import (
     OBJECT,
@@ -20,6 +21,9 @@ from tests.contracts.stores import (
     keys,
     s3_that,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 class TestCircuit:
@@ -106,52 +110,87 @@ class TestBulkheads:
             released.set()
             await flood
 
-    @pytest.mark.parametrize("held", ["response", "body"])
-    async def test_late_download_does_not_disturb_its_repetition(
+    @pytest.mark.promise("E7")
+    @pytest.mark.parametrize("held", ["response", "body", "open", "close"])
+    async def test_late_download_does_not_disturb_its_repetition_or_the_event_loop(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
     ) -> None:
-        """Its thread goes on, and leaves no file."""
-        first = HeldBody(b"late")
-        bodies = [first, BytesIO(b"sound")]
+        """Its thread goes on, alone touches the file, and leaves none."""
+        hold, target = Hold(held), tmp_path / "target"
+        bodies = [HeldBody(b"late", hold), BytesIO(b"sound")]
+        removers = []
+        really_open, really_unlink = Path.open, Path.unlink
 
         def get_object(**_: object) -> dict[str, Any]:
             body = bodies.pop(0)
-            if body is first and held == "response":
-                first.hold()
+            hold.at("response")
             return {"Body": body, "ContentLength": 5, "LastModified": datetime.now(UTC), "Metadata": {}}
 
-        store, target = fake_store(9), tmp_path / "target"
+        def open_file(path: Path, mode: str, **options: Any) -> IO[Any]:
+            if mode != "xb":
+                return really_open(path, mode, **options)
+            hold.at("open")
+            return BufferedWriter(HeldFile(path, hold))
+
+        def unlink(path: Path, *, missing_ok: bool) -> None:
+            removers.append(threading.current_thread())
+            really_unlink(path, missing_ok=missing_ok)
+
+        store = fake_store(9)
         monkeypatch.setattr(store._client, "get_object", get_object)
+        monkeypatch.setattr(files, "_REMOVE_TIMEOUT", 0.0 if held == "open" else 60.0)
+        monkeypatch.setattr(Path, "open", open_file)
+        monkeypatch.setattr(Path, "unlink", unlink)
         late = asyncio.create_task(store.download("key", target))
-        await asyncio.to_thread(first.reached.wait)
+        await asyncio.to_thread(hold.reached.wait)
         late.cancel()  # as its deadline does
         await asyncio.wait([late])
 
         try:
             await store.download("key", target)
             assert target.read_bytes() == b"sound"
-            target.unlink()
+            really_unlink(target)
         finally:
-            first.released.set()
-        await asyncio.to_thread(first.ended.wait)
+            hold.released.set()
+        await asyncio.to_thread(hold.ended.wait)
         assert list(tmp_path.iterdir()) == []
+        assert threading.current_thread() not in removers
+
+
+class Hold:
+    """Holds the first thread that arrives at `place` until it is released."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.reached, self.released, self.ended = threading.Event(), threading.Event(), threading.Event()
+
+    def at(self, place: str) -> None:
+        if place == self.place and not self.reached.is_set():
+            self.reached.set()
+            self.released.wait()
 
 
 class HeldBody(BytesIO):
-    """A body that arrives only when it is `released`."""
-
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, hold: Hold) -> None:
         super().__init__(content)
-        self.reached, self.released, self.ended = threading.Event(), threading.Event(), threading.Event()
-
-    def hold(self) -> None:
-        self.reached.set()
-        self.released.wait()
+        self._hold = hold
 
     def read(self, size: int | None = -1, /) -> bytes:
-        self.hold()
+        self._hold.at("body")
         return super().read(size)
 
     def close(self) -> None:
         super().close()
-        self.ended.set()
+        self._hold.ended.set()
+
+
+class HeldFile(FileIO):
+    """Its first bytes are written when it is closed, because they fit into the buffer."""
+
+    def __init__(self, path: Path, hold: Hold) -> None:
+        super().__init__(path, "xb")
+        self._hold = hold
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        self._hold.at("close")
+        return super().write(data)
