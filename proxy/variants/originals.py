@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -167,10 +168,9 @@ async def original_file(
         # A cancelled caller does not stop the download's thread, which would create the file after its removal.
         yield path, await asyncio.shield(download)
     finally:
+        removal = asyncio.create_task(_remove_after(download, path))
         if download.done():
-            _remove(path)
-        else:
-            download.add_done_callback(lambda done: _on_abandoned(done, path))
+            await asyncio.shield(removal)
 
 
 async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> ObjectInfo:
@@ -179,7 +179,6 @@ async def _download(store: ObjectStore, upload_id: UploadId, path: Path) -> Obje
         with _translated():
             info = await store.download(original_key(upload_id), path)
         if DIGEST in info.metadata and info.metadata[DIGEST] != await anyio.to_thread.run_sync(digest, path):
-            _remove(path)
             raise OriginalDamaged(_DAMAGED)
     except OSError as error:
         raise Unavailable("Temporary files cannot be written: the disk may be full. Try again later.") from error
@@ -199,12 +198,6 @@ def _translated() -> Iterator[None]:
         raise OriginalDamaged(_DAMAGED) from error
 
 
-def _on_abandoned(download: asyncio.Task[ObjectInfo], path: Path) -> None:
-    if not download.cancelled():
-        download.exception()  # retrieved: its caller has left
-    _remove(path)
-
-
-def _remove(path: Path) -> None:
-    """Runs on the event loop: one system call on a local disk is not worth a thread."""
-    path.unlink(missing_ok=True)
+async def _remove_after(download: asyncio.Task[ObjectInfo], path: Path) -> None:
+    await asyncio.gather(download, return_exceptions=True)
+    await anyio.to_thread.run_sync(partial(path.unlink, missing_ok=True))  # a disk may be slow

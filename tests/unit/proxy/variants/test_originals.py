@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
 from proxy.variants.originals import AlphaLookup, original_file
-from tests.fakes import CountingStore, listing
+from tests.fakes import CountingStore, eventually, listing
 
 
 async def test_original_file_exists_until_the_block_ends(
@@ -35,6 +36,41 @@ async def test_concurrent_downloads_are_separate_files(
         assert first != second
 
     assert listing(temporary) == []
+
+
+@pytest.mark.promise("E7")
+async def test_original_file_is_removed_in_a_thread(
+    store: CountingStore, upload_id: UploadId, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removers = []
+
+    def unlink(_path: Path, *, missing_ok: bool) -> None:
+        removers.append((threading.current_thread() is threading.main_thread(), missing_ok))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    async with original_file(store, upload_id, temporary):
+        pass
+
+    assert removers == [(False, True)]
+
+
+@pytest.mark.promise("A14")
+async def test_cancelled_download_leaves_no_file(store: CountingStore, upload_id: UploadId, temporary: Path) -> None:
+    gate = store.hold("download", done=True)
+
+    async def read() -> None:
+        async with original_file(store, upload_id, temporary):
+            pass
+
+    reading = asyncio.create_task(read())
+    await gate.reached.wait()
+    assert len(listing(temporary)) == 1
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+    gate.open()
+    await eventually(lambda: listing(temporary) == [])
 
 
 @pytest.mark.promise("A14")
