@@ -30,7 +30,7 @@ def read_file() -> str:
 
 
 def list_folder() -> str:
-    return str([*_FOLDER.iterdir()])
+    return str([each.name for each in _FOLDER.iterdir()])
 
 
 def write_file() -> None:
