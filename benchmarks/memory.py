@@ -18,9 +18,11 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import anyio
+import numpy as np
 from PIL import Image
 
 from benchmarks.report import table
+from proxy.imaging import heic
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
@@ -30,7 +32,7 @@ from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import RENDER_IDLE_MB, Quality
 from tests.icc_profiles import DISPLAY_P3
 from tests.photographs import photograph
-from tests.pictures import animated, chunk, disc, flat_webp, png_header, save
+from tests.pictures import animated, chunk, disc, flat_webp, png_header, raw_tiff, save
 
 LIMITS = Limits(1, 16_383)
 SIDES = (1000, 5000, 10_000)
@@ -205,6 +207,15 @@ def texture() -> Image.Image:
     return picture
 
 
+def encoded(mode: str, format: str, **options: object) -> Maker:
+    def make(side: int) -> bytes:
+        if format == "HEIF":
+            heic.load()
+        return save(mosaic(mode, side), format, **options)
+
+    return make
+
+
 def mosaic(mode: str, side: int) -> Image.Image:
     tile = texture().convert(mode)
     picture = Image.new(mode, (side, side))
@@ -212,10 +223,6 @@ def mosaic(mode: str, side: int) -> Image.Image:
         for top in range(0, side, tile.height):
             picture.paste(tile, (left, top))
     return picture
-
-
-def encoded(mode: str, format: str, **options: object) -> Maker:
-    return lambda side: save(mosaic(mode, side), format, **options)
 
 
 def png(depth: int, color: int, *chunks: bytes, interlaced: bool = False) -> Maker:
@@ -250,8 +257,28 @@ def _noise(length: int) -> bytes:
     return bytes(number * number * 40_503 >> 8 & 255 for number in range(length))
 
 
+def tiff(depth: int, channels: int) -> Maker:
+    """Returns a maker of TIFF files in one strip of noise, the worst case for the decoder."""
+
+    def make(side: int) -> bytes:
+        row = np.frombuffer(_noise(side * channels * depth // 8), f"u{depth // 8}")
+        return raw_tiff(np.broadcast_to(row, (side, row.size)).reshape(side, side, channels))
+
+    return make
+
+
+def partial_gif(side: int) -> bytes:
+    """Returns a GIF whose image lies in the middle of a larger screen."""
+    file = bytearray(save(mosaic("P", side // 2), "GIF", transparency=3))
+    file[6:10] = struct.pack("<HH", side, side)
+    at = file.index(b",", 13 + (3 << (file[10] & 7) + 1))
+    file[at + 1 : at + 5] = struct.pack("<HH", side // 4, side // 4)
+    return bytes(file)
+
+
 PALETTE = chunk(b"PLTE", bytes(range(256)) * 3)
 LOSSY = {"quality": 60, "method": 0}
+FAST = {"quality": 40, "speed": 10, "max_threads": 2}
 LOSSLESS = {"lossless": True, "quality": 0, "method": 0}
 
 ORIGINALS: dict[str, Maker] = {
@@ -285,6 +312,25 @@ ORIGINALS: dict[str, Maker] = {
     "WebP lossless": encoded("RGB", "WEBP", **LOSSLESS),
     "WebP lossless, transparent": encoded("RGBA", "WEBP", **LOSSLESS),
     "WebP animated": lambda side: animated(mosaic("RGB", side), "WEBP"),
+    "AVIF 4:2:0": encoded("RGB", "AVIF", **FAST),
+    "AVIF 4:4:4": encoded("RGB", "AVIF", subsampling="4:4:4", **FAST),
+    "AVIF, transparent": encoded("RGBA", "AVIF", **FAST),
+    "HEIC 4:2:0": encoded("RGB", "HEIF", quality=40),
+    "HEIC, transparent": encoded("RGBA", "HEIF", quality=40),
+    "GIF": encoded("P", "GIF"),
+    "GIF, transparent, smaller than its screen": partial_gif,
+    "TIFF 1 bit, fax": encoded("1", "TIFF", compression="group4"),
+    "TIFF grey": tiff(8, 1),
+    "TIFF grey, 16 bits": tiff(16, 1),
+    "TIFF RGB": tiff(8, 3),
+    "TIFF RGB, 16 bits": tiff(16, 3),
+    "TIFF RGB, LZW": encoded("RGB", "TIFF", compression="tiff_lzw"),
+    "TIFF RGB, JPEG": encoded("RGB", "TIFF", compression="jpeg"),
+    "TIFF RGB, uncompressed": encoded("RGB", "TIFF"),
+    "TIFF RGBA": tiff(8, 4),
+    "TIFF RGBA, 16 bits": tiff(16, 4),
+    "TIFF palette": encoded("P", "TIFF", compression="tiff_lzw"),
+    "TIFF CMYK": encoded("CMYK", "TIFF", compression="tiff_lzw"),
     "WebP lossless, one colour": lambda side: flat_webp(side, side),
 }
 

@@ -228,6 +228,7 @@ def build_upload_service(ingest: IngestServices) -> UploadService:
         variant_service=proxy.variant_service,
         recipes=Recipes(proxy.settings),
         sizes=proxy.settings.sizes,
+        accept=proxy.settings.accept,
         metrics=proxy.metrics,
         temporary=proxy.settings.temporary,
     )

@@ -5,7 +5,7 @@
     │   ├── UnknownUpload         no original under this id (never uploaded, or deleted)
     │   └── UnknownVariant        no such size or format
     ├── Refused                   the upload cannot be accepted
-    │   ├── UnsupportedFormat     not JPEG, PNG or WebP by content
+    │   ├── UnsupportedFormat     none of the accepted formats by content
     │   ├── TooSmall              too few pixels
     │   ├── TooManyPixels         too many pixels
     │   ├── TooHeavy              needs more memory than is allowed
@@ -70,7 +70,7 @@ class Refused(ServiceError):
 
 class UnsupportedFormat(Refused):
     code = "unsupported_format"
-    title = "Not a JPEG, PNG or WebP image"
+    title = "Not an image of an accepted format"
 
 
 class TooSmall(Refused):

@@ -1,7 +1,7 @@
-"""Value types of the proxy and their parsing: UploadId, Focus, Format, Size, Variant."""
+"""Value types of the proxy and their parsing: UploadId, Focus, SourceFormat, Format, Size, Variant."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
@@ -45,6 +45,33 @@ def parse_focus(text: str) -> Focus | None:
 def focus_point(focus: Focus) -> tuple[float, float]:
     x, y = map(float, focus.split(","))
     return x, y
+
+
+class SourceFormat(StrEnum):
+    """A format of originals, as `ACCEPT` names it."""
+
+    JPEG = "jpeg"
+    PNG = "png"
+    WEBP = "webp"
+    AVIF = "avif"
+    GIF = "gif"
+    TIFF = "tiff"
+    HEIC = "heic"
+
+    @property
+    def label(self) -> str:
+        """The name for people."""
+        return "WebP" if self is SourceFormat.WEBP else self.upper()
+
+    @property
+    def media_type(self) -> str:
+        return f"image/{self}"
+
+
+def list_labels(formats: Iterable[SourceFormat]) -> str:
+    """Returns the names as a sentence lists them, such as `JPEG, PNG or WebP`."""
+    *others, last = [format.label for format in SourceFormat if format in set(formats)]
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 class Format(StrEnum):

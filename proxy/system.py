@@ -35,6 +35,11 @@ def has_libvips() -> bool:
     return all(find_spec(module) for module in ("pyvips", "_libvips"))
 
 
+def has_pillow_heif() -> bool:
+    """Whether pillow-heif (the optional extra `heic`) is installed. Does not import it."""
+    return find_spec("pillow_heif") is not None
+
+
 def is_in_memory(folder: Path, root: Path = Path("/")) -> bool:
     """Whether the files of an existing folder are kept in memory (tmpfs): its free space is not limited by a disk."""
     folder = folder.resolve()

@@ -108,3 +108,34 @@ def disc(color: tuple[int, int, int], side: int = 400) -> Image.Image:
     picture.paste((*color, 255), mask=visible)
     picture.putalpha(alpha)
     return picture
+
+
+def raw_tiff(samples: Samples, tags: dict[int, tuple[int, ...]] | None = None, *, order: str = "<") -> bytes:
+    """Returns a TIFF in one strip, of 8 or 16 bits as `samples` are. `tags`: others, as 32-bit numbers."""
+    height, width = samples.shape[:2]
+    channels = samples.reshape(height, width, -1).shape[2]
+    deflate = zlib.compress(samples.astype(f"{order}u{samples.itemsize}").tobytes(), 1)
+    entries = {
+        256: (width,),
+        257: (height,),
+        258: (8 * samples.itemsize,) * channels,
+        259: (8,),
+        262: (2 if channels >= 3 else 1,),
+        273: (8,),
+        277: (channels,),
+        278: (height,),
+        279: (len(deflate),),
+        **({338: (2,)} if channels in (2, 4) else {}),
+        **(tags or {}),
+    }
+    start = 8 + len(deflate) + len(deflate) % 2
+    longer, directory = b"", b""
+    for tag, values in sorted(entries.items()):
+        data = struct.pack(f"{order}{len(values)}I", *values)
+        if len(data) > 4:
+            at = start + 6 + 12 * len(entries) + len(longer)
+            longer, data = longer + data, struct.pack(f"{order}I", at)
+        directory += struct.pack(f"{order}HHI", tag, 4, len(values)) + data
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, start)
+    count = struct.pack(f"{order}H", len(entries))
+    return head + deflate + bytes(len(deflate) % 2) + count + directory + bytes(4) + longer

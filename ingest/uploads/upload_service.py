@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Collection, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,10 +24,10 @@ from ingest.offered_sizes import standard_variants
 from ingest.records import PrivateMetadata, TraceContext, Upload
 from ingest.uploads.upload_fields import UploadFields
 from proxy.errors import ServiceError, Unavailable, UnknownUpload, UnsupportedFormat
-from proxy.imaging.containers import sniff
+from proxy.imaging.containers import SNIFFED, sniff
 from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key, trash_key
-from proxy.model import Focus, Sizes, UploadId, new_upload_id
+from proxy.model import Focus, Sizes, SourceFormat, UploadId, list_labels, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -41,7 +41,6 @@ from proxy.variants.variant_service import VariantService
 
 log = structlog.get_logger()
 
-_SNIFF_BYTES = 12
 _COMPLETION_TIMEOUT = 35  # seconds; longer than the timeouts of store and database
 _WRITE_BYTES = 256 * 1024  # buffered for each write, because each write switches to a thread
 
@@ -61,6 +60,7 @@ class UploadService:
         variant_service: VariantService,
         recipes: Recipes,
         sizes: Sizes,
+        accept: Collection[SourceFormat],
         metrics: Metrics,
         temporary: Path,
     ) -> None:
@@ -73,6 +73,7 @@ class UploadService:
         self._variant_service = variant_service
         self._recipes = recipes
         self._sizes = sizes
+        self._formats = accept
         self._metrics = metrics
         self._temporary = temporary
 
@@ -89,11 +90,11 @@ class UploadService:
         folder = self._temporary / upload_id
         has_begun = False
         try:
-            head, extension = await _read_head(chunks)
+            head = await _read_head(chunks, self._formats)
             await self._installation.verify()
             has_begun = True
             start = monotonic()
-            path = folder / f"original.{extension}"
+            path = folder / "original"
             begun_at = await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
             since = monotonic()
             with step("receive"):
@@ -153,7 +154,7 @@ class UploadService:
             put = self._store.put(
                 original_key(upload_id),
                 saved.path,
-                content_type=f"image/{inspection.format}",
+                content_type=inspection.format.media_type,
                 metadata=metadata_of(inspection, saved.sha256, created_at, focus),
             )
             await _run_to_completion(put)
@@ -201,19 +202,21 @@ def _outcome(error: BaseException) -> str:
     return "aborted" if isinstance(error, asyncio.CancelledError) else "internal"
 
 
-async def _read_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, str]:
-    """Returns the first bytes of the file and its extension by content. Raises MissingImage or UnsupportedFormat."""
+async def _read_head(chunks: AsyncIterator[bytes], accept: Collection[SourceFormat]) -> bytes:
+    """Returns the first bytes of a file of an accepted format. Raises MissingImage or UnsupportedFormat."""
     head = bytearray()
     async for chunk in chunks:
         head += chunk
-        if len(head) >= _SNIFF_BYTES:
+        if len(head) >= SNIFFED:
             break
+    wanted = f"Send a {list_labels(accept)} image."
     if not head:
-        raise MissingImage("The file is empty. Send a JPEG, PNG or WebP image.")
-    extension = sniff(bytes(head[:_SNIFF_BYTES]))
-    if extension is None:
-        raise UnsupportedFormat("Send a JPEG, PNG or WebP image.")
-    return bytes(head), extension
+        raise MissingImage(f"The file is empty. {wanted}")
+    format = sniff(bytes(head[:SNIFFED]))
+    if format not in accept:
+        known = f"This server does not accept {format.label}. " if format else ""
+        raise UnsupportedFormat(known + wanted)
+    return bytes(head)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
             yield
 
     routes = [
-        *page_routes(settings.url_base),
+        *page_routes(settings.url_base, settings.accept),
         *docs_routes(describe),
         *upload_routes.routes(),
         *ingest_health_routes(ingest),

@@ -6,14 +6,13 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from ingest.records import JobStatus, VariantState
-from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.imaging.privacy import Private
-from proxy.model import FOCUS, UPLOAD_ID, Focus, UploadId
+from proxy.model import FOCUS, UPLOAD_ID, Focus, SourceFormat, UploadId
 
 _described = with_config(ConfigDict(use_attribute_docstrings=True))
 
 _Id = Annotated[UploadId, Field(pattern=f"^{UPLOAD_ID}$", examples=["8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"])]
-_SourceFormat = Annotated[str, Field(json_schema_extra={"enum": [name.lower() for name in SOURCE_FORMATS]})]
+_SourceFormat = Annotated[str, Field(json_schema_extra={"enum": [format.value for format in SourceFormat]})]
 _Private = Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in Private]})]
 _Time = Annotated[str, Field(description="Time in UTC.", json_schema_extra={"format": "date-time"})]
 _Focus = Annotated[Focus, Field(pattern=f"^{FOCUS}$", examples=["0.3,0.7"])]

@@ -1,6 +1,6 @@
-"""Lists the segments of a JPEG file and the chunks of a PNG or WebP file: the kind, place and length of each.
+"""Lists the parts of a file: segments of JPEG, chunks of PNG and WebP, blocks of GIF, boxes of AVIF and HEIC.
 
-The functions read only the heads of segments and chunks, and stop after a given number of them, so hostile files cannot
+The functions read only the heads of parts, and stop after a given number of them, so hostile files cannot
 keep them busy. At the end of a truncated file or at invalid data they stop without an error: whether the file can be
 used is for the decoder to say.
 """
@@ -8,6 +8,8 @@ used is for the decoder to say.
 import zlib
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
+
+from proxy.model import SourceFormat
 
 START_OF_SCAN = b"\xda"
 _END_OF_IMAGE = b"\xff\xd9"
@@ -21,10 +23,12 @@ seconds."""
 
 
 class Part(NamedTuple):
-    """A segment or chunk.
+    """A segment, chunk, block or box.
 
-    `kind`: for JPEG the second byte of the marker, for PNG and WebP the chunk's four letters. `start`: position of its
-    body in the file, in bytes. `length`: bytes of the body according to the file, which may be wrong.
+    `kind`: for JPEG the second byte of the marker, for GIF a comma for an image and else the byte after the exclamation
+    mark; four letters for the others. `start`: position of its body in the file, in bytes. `length`: bytes of the body
+    according to the file, which may be wrong; a GIF's image has only its descriptor as body, an
+    extension only its first block.
     """
 
     kind: bytes
@@ -36,15 +40,32 @@ class TooManyParts(Exception):
     """The file has more parts than the caller allows."""
 
 
-def sniff(head: bytes) -> str | None:
-    """Returns the extension (`jpg`, `png`, `webp`) that a file's first 12 bytes announce; None for anything else."""
-    if head.startswith(b"\xff\xd8\xff"):
-        return "jpg"
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "png"
+SNIFFED = 64
+"""Bytes that `sniff` needs: AVIF and HEIC list their brands in them. Other formats are announced by 12."""
+
+_MAGIC = {
+    b"\xff\xd8\xff": SourceFormat.JPEG,
+    b"\x89PNG\r\n\x1a\n": SourceFormat.PNG,
+    b"GIF87a": SourceFormat.GIF,
+    b"GIF89a": SourceFormat.GIF,
+    b"II*\0": SourceFormat.TIFF,
+    b"MM\0*": SourceFormat.TIFF,
+}
+_BRANDS = {
+    **dict.fromkeys((b"avif", b"avis"), SourceFormat.AVIF),
+    **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), SourceFormat.HEIC),
+}
+
+
+def sniff(head: bytes) -> SourceFormat | None:
+    """Returns the format that a file's first `SNIFFED` bytes announce; None for anything else."""
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "webp"
-    return None
+        return SourceFormat.WEBP
+    if head[4:8] == b"ftyp":  # the major brand, its version, and compatible brands
+        end = min(int.from_bytes(head[:4]), len(head))
+        brands = [head[at : at + 4] for at in (8, *range(16, end, 4))]
+        return next((_BRANDS[brand] for brand in brands if brand in _BRANDS), None)
+    return next((format for magic, format in _MAGIC.items() if head.startswith(magic)), None)
 
 
 def jpeg_segments(file: BinaryIO, most: int, start: int = 0) -> Iterator[Part]:
@@ -85,6 +106,55 @@ def webp_chunks(file: BinaryIO, most: int) -> Iterator[Part]:
     return _chunks(
         file, 12, most, lambda head: (head[:4], int.from_bytes(head[4:], "little")), lambda length: length % 2
     )
+
+
+def gif_blocks(file: BinaryIO, most: int) -> Iterator[Part]:
+    """Yields extensions and images. Raises TooManyParts after `most` blocks, the blocks of their data included."""
+    screen = _read(file, 0, 13)
+    if len(screen) < 13:
+        return
+    position, followed = 13 + _color_table_bytes(screen[10]), 0
+    while len(head := _read(file, position, 10)) > 1 and head[:1] in (b"!", b","):
+        if head[:1] == b",":
+            yield Part(b",", position + 1, 9)
+            data = position + 11 + (_color_table_bytes(head[9]) if len(head) == 10 else 0)
+        else:
+            yield Part(head[1:2], position + 2, 1 + head[2] if len(head) > 2 else 0)
+            data = position + 2
+        file.seek(data)
+        while length := file.read(1):
+            if followed == most:
+                raise TooManyParts
+            followed += 1
+            data += 1 + length[0]
+            if not length[0]:
+                break
+            file.seek(length[0], 1)
+        else:
+            return
+        position = data
+
+
+def _color_table_bytes(flags: int) -> int:
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def boxes(file: BinaryIO, most: int, start: int = 0, end: int | None = None) -> Iterator[Part]:
+    """Yields the boxes from `start` to `end` of ISO's base media format. Raises TooManyParts for more than `most`."""
+    for _ in range(most):
+        head = _read(file, start, 16)
+        if len(head) < 8 or (end is not None and start >= end):
+            return
+        length, begins = int.from_bytes(head[:4]), 8
+        if length == 1 and len(head) == 16:
+            length, begins = int.from_bytes(head[8:]), 16
+        elif length == 0:  # to the end of the file
+            length = (end if end is not None else file.seek(0, 2)) - start
+        if length < begins:
+            return
+        yield Part(head[4:8], start + begins, length - begins)
+        start += length
+    raise TooManyParts
 
 
 def _chunks(

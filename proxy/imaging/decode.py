@@ -1,6 +1,7 @@
 """Decodes a file to pixels, at a reduced scale where the targets need no more."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -8,16 +9,18 @@ from PIL import Image
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import premultiply, to_plain_channels
-from proxy.imaging.containers import MAX_CHUNKS, png_chunks, read_body
+from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, gif_blocks, png_chunks, read_body
 from proxy.imaging.exif import true_exif
 from proxy.imaging.header import read_header
 from proxy.imaging.jpeg_end import decode_without_end
-from proxy.imaging.limits import Limits, open_image
-from proxy.imaging.metadata import Source, metadata_blocks
+from proxy.imaging.limits import PILLOW_NAMES, Limits, open_image
+from proxy.imaging.metadata import MAX_GIF_BLOCKS, Source, metadata_blocks
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.profile import read_profile
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
-from proxy.imaging.sixteen_bit import DeepSamples, is_deep, split_profile
+from proxy.imaging.sixteen_bit import DeepSamples, is_deep, split_profile, to_eight_bits
+from proxy.imaging.tiff_decoding import keep_as_stored, tiff_exif, tiff_orientation
+from proxy.model import SourceFormat
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
@@ -38,13 +41,13 @@ _MAX_EXIF = 1 << 20  # bytes; a JPEG's has 64 KiB at most
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A decoded original. `format` is jpeg, png or webp.
+    """A decoded original.
 
     `pixels` are L, LA, RGB, RGBA or CMYK, or La or RGBa after a reduction. `size` is the size in the file, in stored
     orientation. `scale` is decoded pixels per stored pixel, across and down.
     """
 
-    format: str
+    format: SourceFormat
     pixels: Image.Image
     size: tuple[int, int]
     scale: tuple[float, float]
@@ -81,30 +84,37 @@ def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
     with open_image(path, limits) as image:
+        if image.format == "TIFF":
+            keep_as_stored(image)
         size = image.size
         exif, orientation = read_exif(image, path)
         profile = read_profile(path)
-        if is_deep(stored := _raw_mode(image)):
+        if is_deep(image, stored := _raw_mode(image)):
             tables, profile = split_profile(profile, stored)
             pixels, scale = _decode_deep(image, stored, tables, reduction_factor(size, tier))
         else:
             pixels, scale = _decode_pixels(image, path, stored, tier)
         if image.format in _JPEG:  # the frames of an MPO are no animation
-            return Original("jpeg", pixels, size, scale, orientation, profile, exif)
-        animated = _is_animated(path) if image.format == "PNG" else getattr(image, "is_animated", False)
-        return Original(str(image.format).lower(), pixels, size, scale, orientation, profile, exif, animated)
+            return Original(SourceFormat.JPEG, pixels, size, scale, orientation, profile, exif)
+        format = next(each for each, name in PILLOW_NAMES.items() if name == image.format)
+        animated = _is_animated(path, image, format)
+        return Original(format, pixels, size, scale, orientation, profile, exif, animated)
 
 
 def read_exif(image: Image.Image, path: OriginalFile) -> tuple[Image.Exif, int]:
     """Returns the EXIF without its orientation, and the orientation (1 to 8). Ignores broken EXIF, as viewers do."""
     if image.format == "PNG" and (chunk := _find_exif_chunk(path)):
         image.info["exif"] = b"Exif\0\0" + chunk
+    exif, orientation = Image.Exif(), 1  # Image.getexif would take an orientation from XMP, which viewers do not
     try:
-        exif = Image.Exif()  # Image.getexif would take an orientation from XMP, which viewers do not
-        exif.load(image.info.get("exif", b""))
-        orientation = exif.pop(_ORIENTATION, 1)
+        if image.format == "TIFF":
+            orientation = tiff_orientation(path)
+            exif = tiff_exif(image)
+        else:
+            exif.load(image.info.get("exif", b""))
+            orientation = exif.pop(_ORIENTATION, 1)
     except Exception:  # hostile bytes make the parser raise anything
-        return Image.Exif(), 1
+        exif = Image.Exif()
     return exif, orientation if isinstance(orientation, int) and orientation in _TRANSPOSE else 1
 
 
@@ -117,7 +127,22 @@ def _find_exif_chunk(path: OriginalFile) -> bytes | None:
     return next((block.body for block in metadata_blocks(path) if block.source is Source.EXIF), None)
 
 
-def _is_animated(path: OriginalFile) -> bool:
+def _is_animated(path: OriginalFile, image: Image.Image, format: SourceFormat) -> bool:
+    """Whether the file has more than one frame. Pages of a TIFF, and images of a HEIC, are none."""
+    match format:
+        case SourceFormat.PNG:
+            return _is_animated_png(path)
+        case SourceFormat.GIF:
+            with path.open("rb") as file, suppress(TooManyParts):
+                return sum(1 for block in gif_blocks(file, MAX_GIF_BLOCKS) if block.kind == b",") > 1
+            return False
+        case SourceFormat.WEBP | SourceFormat.AVIF:
+            return bool(getattr(image, "is_animated", False))
+        case _:
+            return False
+
+
+def _is_animated_png(path: OriginalFile) -> bool:
     """Whether a PNG announces more than one frame, before its pixels."""
     with path.open("rb") as file:
         for chunk in png_chunks(file, MAX_CHUNKS):
@@ -135,7 +160,7 @@ def _decode_pixels(
     if vips.can_decode(image):
         factor = reduction_factor(image.size, tier)
         if image.format == "PNG":
-            return vips.decode_png(_png(image).getvalue(), factor), (1 / factor, 1 / factor)
+            return vips.decode_png(_in_memory(image).getvalue(), factor), (1 / factor, 1 / factor)
         header = read_header(path)
         if header and header.is_decoded_whole:
             return vips.decode_transparent_webp(path, factor), (1 / factor, 1 / factor)
@@ -150,6 +175,10 @@ def _decode_pixels(
             raise
         image = decode_without_end(path, needed)
     scale = 1.0 if drafted is None else drafted[1][2] / width
+    if image.mode == "I;16":  # HEIC of 10 or 12 bits
+        image = to_eight_bits(image)
+    if image.format == "GIF":
+        image = _clear_beyond_frame(image)
     factor = reduction_factor(image.size, tier)
     if factor == 1:
         return to_plain_channels(image, stored), (scale, scale)
@@ -159,15 +188,27 @@ def _decode_pixels(
     return reduced, (scale / factor, scale / factor)
 
 
+def _clear_beyond_frame(image: Image.Image) -> Image.Image:
+    """Makes the screen around a GIF's first frame transparent, as viewers do; Pillow fills it with a colour."""
+    frame = getattr(image, "dispose_extent", None)
+    if frame in (None, (0, 0, *image.size)):
+        return image
+    cleared = Image.new("RGBA", image.size)
+    cleared.paste(image.crop(frame).convert("RGBA"), frame[:2])
+    return cleared
+
+
 def _decode_deep(
     image: Image.Image, stored: str, tables: list[list[int]], factor: int
 ) -> tuple[Image.Image, tuple[float, float]]:
-    with Image.open(BytesIO(_png(image).getvalue()), formats=("PNG",)) as lower:
+    with Image.open(BytesIO(_in_memory(image).getvalue()), formats=(str(image.format),)) as lower:
+        if image.format == "TIFF":
+            keep_as_stored(lower)
         samples = DeepSamples(image, lower, stored, tables)
         return _reduce(samples.plain, image.height, factor), (1 / factor, 1 / factor)
 
 
-def _png(image: Image.Image) -> BytesIO:
+def _in_memory(image: Image.Image) -> BytesIO:
     file = getattr(image, "fp", None)
     assert isinstance(file, BytesIO)  # see `limits.open_image`
     return file
@@ -176,7 +217,10 @@ def _png(image: Image.Image) -> BytesIO:
 def _raw_mode(image: Image.Image) -> str:
     """Returns the layout of the file's samples, which a colour key uses too. Call it before the image is loaded."""
     tiles = getattr(image, "tile", None)
-    return str(tiles[0].args) if tiles else ""
+    if not tiles:
+        return ""
+    args = tiles[0].args
+    return str(args[0] if isinstance(args, tuple) and image.format == "TIFF" else args)
 
 
 def _reduce(rows: Callable[[int, int], Image.Image], height: int, factor: int) -> Image.Image:

@@ -1,12 +1,13 @@
-"""Reads kind and size from the beginning of a JPEG, PNG or WebP in bounded time, without decoding.
+"""Reads kind and size of an original in bounded time, without decoding.
 
 The server uses it for memory estimates: Pillow's parsers may loop over hostile files for seconds, holding the GIL. This
 reader follows at most `MAX_MARKERS` markers or chunks. It returns None for a file that it does not
 understand, which the render worker then judges. It refuses only too many markers, which would hold up Pillow past any
-deadline.
+deadline, and kinds of TIFF that are not decoded.
 """
 
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -14,24 +15,33 @@ from typing import BinaryIO
 
 from proxy.errors import Undecodable
 from proxy.imaging.containers import (
+    SNIFFED,
     START_OF_SCAN,
     TooManyParts,
+    gif_blocks,
     jpeg_segments,
     png_chunks,
     read_body,
     sniff,
     webp_chunks,
 )
+from proxy.imaging.heif import read_heif
 from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.tiff import TiffDirectory
+from proxy.model import SourceFormat
 
 MAX_MARKERS = 500
 """Markers or chunks before the pixels. Cameras write some tens; 500 full JPEG segments are 32 MB. Pillow joins EXIF of
 500 segments in one second, and of 1000 in four."""
 
+MAX_GIF_BLOCKS = 5000
+"""Blocks of 255 bytes before a GIF's first image: comments, profiles, XMP."""
+
 _SEQUENTIAL, _PROGRESSIVE = {0xC0, 0xC1, 0xC9}, {0xC2, 0xCA}
 _LOSSLESS_OR_HIERARCHICAL = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _MAX_FRAME_HEADER = 6 + 3 * 255  # bytes: three for each channel, of which there are at most 255
 _PNG_COLORS = {0: "grey", 2: "rgb", 3: "palette", 4: "grey alpha", 6: "alpha"}
+_DEEP_PLANES = 4  # bytes a pixel: another byte for each sample
 _WEBP_ALPHA, _WEBP_ANIMATION = 0x10, 0x02
 
 
@@ -43,7 +53,8 @@ WHOLE = 25_000_000
 class Header:
     """`kind` decides how the file is decoded (see `memory_estimate.PILLOW`); sides are pixels in stored orientation.
 
-    `coefficients`: bytes that a JPEG decoder holds for the whole image, if it has several scans to combine.
+    `coefficients`: bytes that a JPEG decoder holds for the whole image, if it has several scans to combine. `strip`:
+    bytes that a TIFF decoder holds for a strip, that a GIF's frame adds, or that AVIF and HEIC of over 8 bits add.
     `interlaced`: a PNG whose rows are complete only at its end.
     """
 
@@ -52,6 +63,7 @@ class Header:
     height: int
     coefficients: int = 0
     interlaced: bool = False
+    strip: int = 0
 
     @property
     def has_alpha(self) -> bool:
@@ -79,22 +91,14 @@ class _UnexpectedStructureError(Exception):
 
 
 def read_header(path: OriginalFile) -> Header | None:
-    """Returns None unless the file is a JPEG, PNG or WebP of the expected structure. Blocks on file I/O.
+    """Returns None unless the file is of a known format and of the expected structure. Blocks on file I/O.
 
-    Raises Undecodable for more than `MAX_MARKERS` markers or chunks before the pixels.
+    Raises Undecodable for more than `MAX_MARKERS` markers or chunks before the pixels, and for rare kinds of TIFF.
     """
     try:
         with path.open("rb") as file:
-            head = file.read(30)
-            match sniff(head):
-                case "jpg":
-                    return _jpeg(file)
-                case "png":
-                    return _png(file)
-                case "webp":
-                    return _webp(file, head)
-                case _:
-                    return None
+            format = sniff(file.read(SNIFFED))
+            return _READERS[format](file) if format else None
     except TooManyParts:
         raise Undecodable(
             f"The file has more than {MAX_MARKERS} markers or chunks before its pixels. Export it again."
@@ -108,7 +112,7 @@ def stated_sides(path: OriginalFile) -> tuple[int, int]:
     """Returns the width and height that a file states, also if what follows is damaged; (0, 0) if it states none."""
     with path.open("rb") as file:
         head = file.read(24)
-    if sniff(head) == "png" and head[12:16] == b"IHDR" and len(head) == 24:
+    if sniff(head) is SourceFormat.PNG and head[12:16] == b"IHDR" and len(head) == 24:
         return int.from_bytes(head[16:20]), int.from_bytes(head[20:])
     header = read_header(path)
     return (header.width, header.height) if header else (0, 0)
@@ -117,7 +121,7 @@ def stated_sides(path: OriginalFile) -> tuple[int, int]:
 def unsupported_kind(path: OriginalFile) -> str | None:
     """Returns what is unusual in a JPEG's frame, for a sentence, if decoders do not support it."""
     with path.open("rb") as file, suppress(TooManyParts, OSError, IndexError):
-        if sniff(file.read(12)) != "jpg":
+        if sniff(file.read(SNIFFED)) is not SourceFormat.JPEG:
             return None
         for segment in jpeg_segments(file, MAX_MARKERS):
             marker = segment.kind[0]
@@ -177,8 +181,10 @@ def _png(file: BinaryIO) -> Header:
     raise _UnexpectedStructureError
 
 
-def _webp(file: BinaryIO, head: bytes) -> Header:
+def _webp(file: BinaryIO) -> Header:
     """Reads the sides at their fixed places in simple lossy, simple lossless and extended files."""
+    file.seek(0)
+    head = file.read(30)
     match head[12:16]:
         case b"VP8 " if head[23:26] == b"\x9d\x01\x2a":
             width, height = struct.unpack("<HH", head[26:30])
@@ -210,3 +216,49 @@ def _extended_webp(file: BinaryIO, flags: int) -> str:
         if chunk.kind == b"ALPH":
             alpha = " alpha"
     raise _UnexpectedStructureError
+
+
+def _gif(file: BinaryIO) -> Header:
+    """Reads the sides of the screen, which its first image may exceed."""
+    file.seek(6)
+    width, height = struct.unpack("<HH", file.read(4))
+    for block in gif_blocks(file, MAX_GIF_BLOCKS):
+        if block.kind == b",":
+            left, top, across, down = struct.unpack("<4H", read_body(file, block, 8))
+            width, height = max(width, left + across), max(height, top + down)
+            partial = (left, top, across, down) != (0, 0, width, height)
+            return Header("gif key", width, height, strip=(8 * width * height if partial else 0))
+    raise _UnexpectedStructureError
+
+
+def _tiff(file: BinaryIO) -> Header:
+    image = TiffDirectory(file).image()
+    kind = f"tiff {'alpha' if image.alpha else image.color}{16 if image.depth > 8 else ''}"
+    return Header(kind, image.width, image.height, strip=image.strip)
+
+
+def _avif(file: BinaryIO) -> Header:
+    return _heif(file, "avif")
+
+
+def _heic(file: BinaryIO) -> Header:
+    return _heif(file, "heic")
+
+
+def _heif(file: BinaryIO, kind: str) -> Header:
+    image = read_heif(file)
+    if not image.width or not image.height:
+        raise _UnexpectedStructureError
+    deep = _DEEP_PLANES * image.width * image.height if image.depth > 8 else 0
+    return Header(f"{kind} alpha" if image.alpha else kind, image.width, image.height, strip=deep)
+
+
+_READERS: dict[SourceFormat, Callable[[BinaryIO], Header]] = {
+    SourceFormat.JPEG: _jpeg,
+    SourceFormat.PNG: _png,
+    SourceFormat.WEBP: _webp,
+    SourceFormat.AVIF: _avif,
+    SourceFormat.GIF: _gif,
+    SourceFormat.TIFF: _tiff,
+    SourceFormat.HEIC: _heic,
+}

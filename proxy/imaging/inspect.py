@@ -14,6 +14,7 @@ from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.privacy import private_exif, private_metadata
 from proxy.imaging.resize import DECODE_TIER
 from proxy.imaging.thumbhash import thumbhash
+from proxy.model import SourceFormat
 
 _PLACEHOLDER_SIDE = 32  # pixels; a ThumbHash keeps at most 7x7 frequencies
 
@@ -28,7 +29,7 @@ class Inspection:
     if EXIF is kept.
     """
 
-    format: str
+    format: SourceFormat
     width: int
     height: int
     thumbhash: str

@@ -8,18 +8,24 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO
 
-from PIL import Image, JpegImagePlugin, UnidentifiedImageError
+from PIL import AvifImagePlugin, Image, JpegImagePlugin, UnidentifiedImageError
 
 from proxy.errors import Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
-from proxy.imaging.containers import sniff
-from proxy.imaging.header import stated_sides, unsupported_kind
+from proxy.imaging import heic
+from proxy.imaging.containers import SNIFFED, sniff
+from proxy.imaging.header import read_header, stated_sides, unsupported_kind
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.png_pixels import TRUNCATED, pixel_chunks
+from proxy.model import SourceFormat
 
-SOURCE_FORMATS = ("JPEG", "PNG", "WEBP")
-"""The formats that Pillow may try. Pillow opens camera files of several frames (MPO) through JPEG."""
+PILLOW_NAMES = {format: "HEIF" if format is SourceFormat.HEIC else format.upper() for format in SourceFormat}
+"""Pillow's names of formats. It opens camera files of several frames (MPO) through JPEG."""
+
+_IN_MEMORY = (SourceFormat.AVIF, SourceFormat.TIFF, SourceFormat.HEIC)
+"""What is decoded from memory: the libraries would read from a descriptor, or read the whole file in any case."""
 
 MAX_SCANS = 100
 """Progressive scans in a JPEG. Encoders write about 10. Each is a pass over the whole image, so a small file could take
@@ -40,6 +46,7 @@ _DECODER_ERRORS = (
     LookupError,
     ArithmeticError,
     AttributeError,
+    RuntimeError,
     struct.error,
     zlib.error,
 )
@@ -52,6 +59,8 @@ def _read_application_segment(self: JpegImagePlugin.JpegImageFile, marker: int) 
         JpegImagePlugin.APP(self, marker)
     self.icclist = [part for part in self.icclist if len(part) >= _ICC_HEAD]
 
+
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the pool already uses every processor
 
 for _marker, (_name, _description, _read) in [*JpegImagePlugin.MARKER.items()]:
     if _read is JpegImagePlugin.APP:
@@ -78,7 +87,8 @@ def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
         with warnings.catch_warnings():
             # Pillow warns of unusual but decodable files, and of sizes that are checked below.
             warnings.simplefilter("ignore")
-            with _reduced(path, limits) as opened, Image.open(opened, formats=SOURCE_FORMATS) as image:
+            format = _format(path)
+            with _reduced(path, format, limits) as opened, Image.open(opened, formats=_allowed(format)) as image:
                 _check_sides(image.width, image.height, limits)
                 if image.format in ("JPEG", "MPO"):
                     _check_scans(path, image.width * image.height)
@@ -88,19 +98,22 @@ def open_image(path: OriginalFile, limits: Limits) -> Iterator[Image.Image]:
             f"The image has too many pixels. Scale it down to at most {limits.max_side} pixels a side."
         ) from error
     except UnidentifiedImageError as error:
-        extension = _extension(path)
-        if extension:
-            raise _damaged(path, limits, f"This {extension} file is damaged. Export it again.") from error
-        raise UnsupportedFormat("Send a JPEG, PNG or WebP image.") from error
+        rare = " or of a rare kind" if format is SourceFormat.TIFF else ""
+        raise _damaged(path, limits, f"This {format.label} file is damaged{rare}. Export it again.") from error
     except MemoryError as error:
         raise TooHeavy(MORE_MEMORY_THAN_ESTIMATED) from error
     except _DECODER_ERRORS as error:
         raise _damaged(path, limits, TRUNCATED) from error
 
 
-def _reduced(path: OriginalFile, limits: Limits) -> BinaryIO:
+def _reduced(path: OriginalFile, format: SourceFormat, limits: Limits) -> BinaryIO:
     """Returns the source for Pillow: of a PNG, only what its pixels need."""
-    if _extension(path) != "png":
+    if format in (SourceFormat.TIFF, SourceFormat.GIF) and read_header(path) is None:  # it names rare kinds of TIFF
+        raise Undecodable(f"This {format.label} file is damaged. Export it again.")
+    if format in _IN_MEMORY:
+        with path.open("rb") as file:
+            return BytesIO(file.read())
+    if format is not SourceFormat.PNG:
         return path.open("rb")
     try:
         return pixel_chunks(path)
@@ -108,9 +121,19 @@ def _reduced(path: OriginalFile, limits: Limits) -> BinaryIO:
         raise _damaged(path, limits, str(error)) from error
 
 
-def _extension(path: OriginalFile) -> str | None:
+def _format(path: OriginalFile) -> SourceFormat:
     with path.open("rb") as file:
-        return sniff(file.read(12))
+        format = sniff(file.read(SNIFFED))
+    if format is None:
+        raise UnsupportedFormat("The file is not an image of a format that this server reads.")
+    return format
+
+
+def _allowed(format: SourceFormat) -> tuple[str]:
+    """Returns the one format that Pillow may try. Other parsers see no byte of the file."""
+    if format is SourceFormat.HEIC:
+        heic.load()
+    return (PILLOW_NAMES[format],)
 
 
 def _damaged(path: OriginalFile, limits: Limits, damage: str) -> Refused:

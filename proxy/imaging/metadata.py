@@ -4,6 +4,7 @@ Pillow reports only the kinds that it knows, and of a PNG only those before the 
 block of the file itself. It raises nothing for a broken structure: it stops there, and keeps the blocks found so far.
 """
 
+import struct
 import zlib
 from binascii import unhexlify
 from collections.abc import Iterator
@@ -12,9 +13,24 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
 
-from proxy.imaging.containers import MAX_CHUNKS, TooManyParts, jpeg_segments, png_chunks, read_body, sniff, webp_chunks
+from proxy.errors import Undecodable
+from proxy.imaging.containers import (
+    MAX_CHUNKS,
+    SNIFFED,
+    TooManyParts,
+    gif_blocks,
+    jpeg_segments,
+    png_chunks,
+    read_body,
+    sniff,
+    webp_chunks,
+)
+from proxy.imaging.heif import read_heif
 from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.tiff import C2PA, IPTC, PHOTOSHOP, XMP, TiffDirectory
+from proxy.model import SourceFormat
 
+MAX_GIF_BLOCKS = 500_000  # of 255 bytes: the largest upload has 400,000
 _MAX_BLOCKS = 10_000  # of one file; a PNG has at most one for every 8 KiB of pixels
 _MAX_BLOCK = 1 << 20  # bytes of one block, also when inflated; a JPEG's have 64 KiB at most
 _MAX_BYTES = 4 << 20  # of all blocks together
@@ -47,6 +63,7 @@ class Source(StrEnum):
     PROVENANCE = "provenance"
     PICTURE = "picture"
     """Another picture; its own blocks follow."""
+    THUMBNAIL = "thumbnail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +73,24 @@ class Block:
 
 
 def metadata_blocks(path: OriginalFile) -> Iterator[Block]:
-    """Yields the blocks of a JPEG, PNG or WebP in file order. Raises OSError if the file cannot be read."""
+    """Yields the blocks of an original in file order. Raises OSError if the file cannot be read."""
     with path.open("rb") as file:
-        match sniff(file.read(12)):
-            case "png":
+        left = _MAX_BYTES
+        match sniff(file.read(SNIFFED)):
+            case SourceFormat.PNG:
                 found = _png(file)
-            case "webp":
+            case SourceFormat.WEBP:
                 found = _webp(file)
+            case SourceFormat.GIF:
+                found = _gif(file)
+            case SourceFormat.TIFF:
+                found = _tiff(file)
+                left += file.seek(0, 2)
+            case SourceFormat.AVIF | SourceFormat.HEIC:
+                found = _heif(file)
             case _:
                 found = _jpeg(file)
-        left = _MAX_BYTES
-        with suppress(TooManyParts):
+        with suppress(TooManyParts, ValueError, struct.error, Undecodable):
             for block in found:
                 left -= len(block.body)
                 if left < 0:
@@ -181,3 +205,42 @@ def _webp(file: BinaryIO) -> Iterator[Block]:
             yield Block(Source.XMP, read_body(file, chunk, _MAX_BLOCK))
         elif chunk.kind == b"C2PA":
             yield Block(Source.PROVENANCE, b"")
+
+
+def _gif(file: BinaryIO) -> Iterator[Block]:
+    for block in gif_blocks(file, MAX_GIF_BLOCKS):
+        if block.kind == b"\xfe":
+            yield Block(Source.COMMENT, read_body(file, block, _MAX_BLOCK))
+        elif block.kind == b"\xff" and read_body(file, block, 12)[1:] == b"XMP DataXMP":
+            file.seek(block.start + 12)  # XMP is not cut into blocks
+            yield Block(Source.XMP, file.read(_MAX_BLOCK))
+
+
+def _tiff(file: BinaryIO) -> Iterator[Block]:
+    """The whole file is one EXIF block: EXIF has the structure of TIFF."""
+    directory = TiffDirectory(file)
+    for tag, source in ((XMP, Source.XMP), (IPTC, Source.PHOTOSHOP), (PHOTOSHOP, Source.PHOTOSHOP)):
+        if tag in directory:
+            yield Block(source, directory.data(tag, _MAX_BLOCK))
+    if C2PA in directory:
+        yield Block(Source.PROVENANCE, b"")
+    if directory.has_next:
+        yield Block(Source.PICTURE, b"")
+    file.seek(0)
+    yield Block(Source.EXIF, file.read())
+
+
+def _heif(file: BinaryIO) -> Iterator[Block]:
+    image = read_heif(file)
+    for part in image.metadata:
+        body = read_body(file, part, _MAX_BLOCK)
+        if part.kind == b"Exif":  # after four bytes that say how far on it begins
+            yield Block(Source.EXIF, body[4 + int.from_bytes(body[:4]) :])
+        else:
+            yield Block(Source.XMP, body)
+    if image.has_thumbnail:
+        yield Block(Source.THUMBNAIL, b"")
+    if image.has_auxiliary:
+        yield Block(Source.PICTURE, b"")
+    if image.has_provenance:
+        yield Block(Source.PROVENANCE, b"")

@@ -84,7 +84,12 @@ _XMP_NAMES = {
     _THUMBNAIL: re.compile(rb"xmpGImg:image"),
     _PROVENANCE: re.compile(rb"dcterms:provenance"),
 }
-_BY_PRESENCE = {Source.TIME: _TIME, Source.PROVENANCE: _PROVENANCE, Source.PICTURE: _PICTURE}
+_BY_PRESENCE = {
+    Source.TIME: _TIME,
+    Source.PROVENANCE: _PROVENANCE,
+    Source.PICTURE: _PICTURE,
+    Source.THUMBNAIL: _THUMBNAIL,
+}
 _PNG_KEYWORDS = {
     b"author": _AUTHOR,
     b"artist": _AUTHOR,
@@ -124,7 +129,7 @@ def _kinds_in_block(block: Block) -> Iterable[Private]:
             return [_PNG_KEYWORDS.get(block.body.partition(b"\0")[0], _COMMENTS)]
         case Source.COMMENT:
             return [_COMMENTS] if block.body.strip(b"\0 ") else []
-        case Source.TIME | Source.PROVENANCE | Source.PICTURE:
+        case Source.TIME | Source.PROVENANCE | Source.PICTURE | Source.THUMBNAIL:
             return [_BY_PRESENCE[block.source]]
 
 

@@ -1,16 +1,19 @@
 """Finds the colours that a file's samples mean, as an ICC profile, whatever way the file says it.
 
-JPEG and WebP contain a profile. PNG has four ways: cICP, iCCP, sRGB, gAMA with cHRM; the first of them that is sound
-counts (PNG specification, third edition, 4.3).
+JPEG, WebP and TIFF contain a profile. PNG has four ways: cICP, iCCP, sRGB, gAMA with cHRM; the first of them that is
+sound counts (PNG specification, third edition, 4.3). AVIF and HEIC have a profile, or code points.
 """
 
 import struct
 import zlib
+from collections.abc import Callable
 from typing import BinaryIO
 
+from proxy.errors import Undecodable
 from proxy.imaging.cicp import color_of_code_points
 from proxy.imaging.containers import (
     MAX_CHUNKS,
+    SNIFFED,
     TooManyParts,
     is_sound,
     jpeg_segments,
@@ -19,8 +22,11 @@ from proxy.imaging.containers import (
     sniff,
     webp_chunks,
 )
+from proxy.imaging.heif import read_heif
 from proxy.imaging.icc import D65, SRGB, Curve, Point, color_profile, grey_profile, srgb_decode
 from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.tiff import ICC, TiffDirectory
+from proxy.model import SourceFormat
 
 MAX_PROFILE = 8 << 20
 """Bytes of a PNG's or WebP's profile, inflated. Press profiles have one to three million. A JPEG's has at most 255
@@ -31,24 +37,21 @@ _ICC_SEGMENT, _ICC_NAME = b"\xe2", b"ICC_PROFILE\0"
 _COLOR_CHUNKS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
 _GREY_TYPES = (0, 4)  # of PNG's header
 _SRGB_GAMMAS = range(45_000, 46_001)  # in gAMA: encoders write 45455 beside sRGB's curve, which it approximates
+_UNSPECIFIED, _SRGB_PRIMARIES, _SRGB_CURVE = 2, 1, 13  # of ITU-T H.273
+_VIDEO_CURVES = (1, 6, 14, 15)
 _SAME_POINT = 0.005  # of x and y: cHRM is rounded
 
 
 def read_profile(path: OriginalFile) -> bytes | None:
-    """Returns the profile of the samples of a JPEG, PNG or WebP; None stands for sRGB. Raises OSError.
+    """Returns the profile of the samples of an original; None stands for sRGB. Raises OSError.
 
     Ignores what is broken, incomplete or unknown, as browsers do.
     """
     with path.open("rb") as file:
         try:
-            match sniff(file.read(12)):
-                case "png":
-                    return _png(file)
-                case "webp":
-                    return _webp(file)
-                case _:
-                    return _jpeg(file)
-        except TooManyParts:
+            format = sniff(file.read(SNIFFED))
+            return _READERS[format](file) if format in _READERS else None
+        except (TooManyParts, ValueError, struct.error, Undecodable):
             return None
 
 
@@ -72,6 +75,25 @@ def _webp(file: BinaryIO) -> bytes | None:
         if chunk.kind == b"ICCP":
             return read_body(file, chunk, MAX_PROFILE)
     return None
+
+
+def _heif(file: BinaryIO) -> bytes | None:
+    """Returns the profile, or what the code points mean. Decoders convert to RGB, but leave curve and primaries.
+
+    The curve of video (BT.709) counts as sRGB's: cameras and encoders state it for images that viewers show as sRGB.
+    """
+    image = read_heif(file)
+    if image.icc or image.nclx is None:
+        return image.icc
+    primaries, transfer, _ = image.nclx
+    if primaries == _UNSPECIFIED:
+        primaries = _SRGB_PRIMARIES
+    if transfer in (_UNSPECIFIED, *_VIDEO_CURVES):
+        transfer = _SRGB_CURVE
+    if (primaries, transfer) == (_SRGB_PRIMARIES, _SRGB_CURVE) or max(primaries, transfer) > 255:
+        return None
+    color = color_of_code_points(bytes((primaries, transfer, 0, 1)))
+    return _profile(False, *color) if color else None
 
 
 def _png(file: BinaryIO) -> bytes | None:
@@ -123,6 +145,10 @@ def _gamma_and_primaries(gamma: bytes, points: bytes, *, grey: bool) -> bytes | 
     return _profile(grey, lambda sample: sample ** (100_000 / exponent), primaries, white)
 
 
+def _tiff(file: BinaryIO) -> bytes | None:
+    return TiffDirectory(file).data(ICC, MAX_PROFILE) or None
+
+
 def _near(one: Point, other: Point) -> bool:
     return all(abs(a - b) < _SAME_POINT for a, b in zip(one, other, strict=True))
 
@@ -132,3 +158,14 @@ def _profile(grey: bool, curve: Curve, primaries: tuple[Point, Point, Point], wh
         return grey_profile(curve) if grey else color_profile(curve, primaries, white)
     except (ArithmeticError, struct.error):  # impossible primaries
         return None
+
+
+_READERS: dict[SourceFormat | None, Callable[[BinaryIO], bytes | None]] = {
+    SourceFormat.JPEG: _jpeg,
+    SourceFormat.PNG: _png,
+    SourceFormat.WEBP: _webp,
+    SourceFormat.AVIF: _heif,
+    SourceFormat.TIFF: _tiff,
+    SourceFormat.HEIC: _heif,
+}
+"""Browsers ignore profiles in GIF."""

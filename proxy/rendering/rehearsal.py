@@ -13,8 +13,9 @@ from io import BytesIO
 
 from PIL import Image, ImageCms
 
+from proxy import system
 from proxy.errors import Refused
-from proxy.imaging import vips
+from proxy.imaging import heic, vips
 from proxy.imaging.inspect import inspect
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OpenedFile
@@ -26,7 +27,7 @@ _SIDE = 64
 _LIMITS = Limits(1, 10_000)
 _FOR_SEARCHES = ("proxy.imaging.auto_quality.search",)
 _LOADED_LATE = (
-    *(f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Tiff")),
+    *(f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Gif", "Tiff")),
     *(f"encodings.{name}" for name in ("ascii", "latin_1", "utf_16", "utf_16_be", "utf_16_le", "utf_32")),
 )
 """What only unusual files need: several frames, long EXIF, text in its encodings."""
@@ -35,6 +36,8 @@ _LOADED_LATE = (
 def load_libraries(*, searches: bool) -> None:
     """Imports everything, and loads libvips if it is installed. Starts no thread."""
     vips.load()
+    if system.has_pillow_heif():
+        heic.load()
     Image.preinit()
     for name in (*_LOADED_LATE, *(_FOR_SEARCHES if searches else ())):
         import_module(name)
@@ -80,6 +83,11 @@ def _samples() -> Iterator[bytes]:
     yield _saved(image.convert("I;16"), "PNG")
     yield _saved(clear, "WEBP", icc_profile=profile, exif=exif)
     yield _saved(image, "WEBP", save_all=True, append_images=[clear])
+    yield _saved(clear, "AVIF", max_threads=1, icc_profile=profile, exif=exif)
+    yield _saved(image.quantize(8), "GIF", save_all=True, append_images=[image.quantize(4)])
+    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
+        yield _saved(image, "TIFF", compression=compression, icc_profile=profile, exif=exif)
+    yield _saved(image.convert("1"), "TIFF", compression="group4")
     yield _saved(image, "JPEG")[:400]  # damaged
 
 

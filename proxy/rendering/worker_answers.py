@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from proxy import errors
 from proxy.errors import RenderFailed, ServiceError
-from proxy.imaging.containers import sniff
+from proxy.imaging.containers import SNIFFED, sniff
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
 from proxy.imaging.privacy import Private
 from proxy.imaging.target import Measured, Target
-from proxy.model import Format
+from proxy.model import Format, SourceFormat
 from proxy.rendering.memory_limits import KEPT
 
 MAX_LINE = 8 * 1024
@@ -85,7 +85,7 @@ class Refusal(_Answer):
 class Inspected(_Answer):
     """An inspection; the fields are those of `Inspection`."""
 
-    format: Literal["jpeg", "png", "webp"]
+    format: SourceFormat
     width: _Side
     height: _Side
     thumbhash: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+/]{4,48}={0,2}$")]
@@ -118,7 +118,7 @@ def to_inspection(said: Inspected, limits: Limits) -> Inspection:
     for kinds in (said.private, said.private_exif):
         if len(set(kinds)) < len(kinds):
             raise invalid("a kind of metadata twice")
-    fields: dict[str, Any] = said.model_dump(mode="json")
+    fields: dict[str, Any] = said.model_dump(mode="json") | {"format": said.format}
     return Inspection(**fields)
 
 
@@ -149,8 +149,8 @@ def max_length(target: Target, limits: Limits, original: int, memory: int) -> in
 
 def check_body(body: bytes, format: Format) -> None:
     """Checks that `body` begins as a file of `format` does."""
-    begins = body[4:12] == b"ftypavif" if format is Format.AVIF else sniff(body[:12]) == format
-    if not begins:
+    begins = sniff(body[:SNIFFED])
+    if begins is None or begins.media_type != format.media_type:
         raise invalid(f"a file that is no {format}")
 
 

@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy import system
-from proxy.model import Fit, Size, Sizes
+from proxy.model import Fit, Size, Sizes, SourceFormat
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
 from proxy.settings.patterns import Color, matching
+from proxy.settings.source_formats import DEFAULT_ACCEPT, lack_of_pillow_heif, read_source_formats
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
 from proxy.settings.toml_tables import Quality, SizeSettings, Width, lack_of_extras
@@ -79,6 +80,11 @@ class Settings(StoreSettings):
         "`PUBLIC_URL` as `Host`",
     )
 
+    accept: tuple[SourceFormat, ...] = Field(
+        DEFAULT_ACCEPT,
+        description="Comma-separated formats of uploads, out of `jpeg`, `png`, `webp`, `avif`, `gif`, `tiff` and "
+        "`heic`. Originals that are stored already are derived from, whatever their format",
+    )
     max_upload_mb: int = Field(
         10, ge=1, le=100, description="Largest upload, in MiB; `darkroom edge nginx` prints nginx's own limit from it"
     )
@@ -184,6 +190,18 @@ class Settings(StoreSettings):
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return read_api_keys(value)
+
+    @field_validator("accept", mode="before")
+    @classmethod
+    def _read_accept(cls, value: Any) -> tuple[SourceFormat, ...]:
+        return read_source_formats(value)
+
+    @field_validator("accept")
+    @classmethod
+    def _validate_accept(cls, value: tuple[SourceFormat, ...], info: ValidationInfo) -> tuple[SourceFormat, ...]:
+        if _needs(info).rendering and (mistake := lack_of_pillow_heif(value)):
+            raise ValueError(mistake)
+        return value
 
     @field_validator("database_url")
     @classmethod

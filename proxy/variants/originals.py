@@ -17,9 +17,8 @@ from cachetools import LRUCache
 from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, Undecodable, UnknownUpload
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
-from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.keys import original_key
-from proxy.model import Focus, Format, UploadId, parse_focus
+from proxy.model import Focus, SourceFormat, UploadId, parse_focus
 from proxy.storage.object_store import DAMAGED, ObjectInfo, ObjectNotFound, ObjectStore
 from proxy.variants.encoded_variant import FOCUS
 from proxy.variants.single_flight import SingleFlight
@@ -61,7 +60,7 @@ def inspection_of(original: ObjectInfo) -> Inspection | None:
     metadata = original.metadata
     try:
         inspection = Inspection(
-            format=original.content_type.removeprefix("image/"),
+            format=SourceFormat(original.content_type.removeprefix("image/")),
             width=int(metadata["width"]),
             height=int(metadata["height"]),
             thumbhash=metadata["thumbhash"],
@@ -73,8 +72,8 @@ def inspection_of(original: ObjectInfo) -> Inspection | None:
         )
     except (KeyError, ValueError):
         return None
-    is_known = inspection.format.upper() in SOURCE_FORMATS and inspection.width > 0 and inspection.height > 0
-    return inspection if is_known and _COLOR.fullmatch(inspection.color) else None
+    has_sides = inspection.width > 0 and inspection.height > 0
+    return inspection if has_sides and _COLOR.fullmatch(inspection.color) else None
 
 
 def created_at_of(original: ObjectInfo) -> datetime:
@@ -134,7 +133,7 @@ class AlphaLookup:
             original = await self._store.head(original_key(upload_id))
         if _ALPHA in original.metadata:
             return original.metadata[_ALPHA] == "1"
-        if original.content_type == Format.JPG.media_type:
+        if original.content_type == SourceFormat.JPEG.media_type:
             return False
         # Stored by an earlier version. An alpha channel that is opaque everywhere counts as transparency here.
         async with original_file(self._store, upload_id, self._temporary) as (path, _):

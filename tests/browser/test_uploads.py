@@ -81,7 +81,7 @@ def test_rejection_shows_the_servers_message(page: Page, complaints: Complaints)
     ]
     page.get_by_label("Drop images here").set_input_files(files)
 
-    expect(item(page, "notes.png")).to_contain_text("Not a JPEG, PNG or WebP image")
+    expect(item(page, "notes.png")).to_contain_text("Not an image of an accepted format")
     expect(item(page, "notes.png")).to_contain_text("Send a JPEG, PNG or WebP image.")
     expect(item(page, "tiny.png")).to_contain_text("60x40")
     for name in ("notes.png", "tiny.png"):

@@ -107,6 +107,7 @@ class Life:
             variant_service=self.variant_service,
             recipes=Recipes(settings),
             sizes=SIZES,
+            accept=Settings.model_fields["accept"].default,
             metrics=metrics,
             temporary=settings.temporary,
         )

@@ -117,7 +117,7 @@ def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
     assert refused == {
         "file": "notes.txt",
         "code": "unsupported_format",
-        "title": "Not a JPEG, PNG or WebP image",
+        "title": "Not an image of an accepted format",
         "detail": "Send a JPEG, PNG or WebP image.",
     }
     assert png.keys() == {

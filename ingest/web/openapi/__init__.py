@@ -22,7 +22,6 @@ from typing_extensions import is_typeddict
 import ingest.ingest_errors
 import proxy.errors
 from ingest.web import schemas
-from proxy.imaging.limits import SOURCE_FORMATS
 from proxy.model import DENSITIES, Format, Sizes, Variant
 from proxy.settings import Settings
 from proxy.web import health, problems
@@ -82,7 +81,7 @@ def _values(settings: Settings, *, variants: bool) -> Json:
         "size_names": [Variant(size, Format.JPG, density).size_name for size in sizes for density in DENSITIES],
         "formats": [*Format, "auto", "jpeg"],
         "files": {format.media_type: {} for format in Format},
-        "source_types": ", ".join(f"image/{name.lower()}" for name in SOURCE_FORMATS),
+        "source_types": ", ".join(format.media_type for format in settings.accept),
         "cache_statuses": sorted(set(CACHE_STATUS.values())),
         "html": _HTML,
         "links": {name: {"operationId": name, "parameters": passed} for name in linked},

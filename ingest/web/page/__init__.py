@@ -1,12 +1,14 @@
 """The upload page: a fixed list of static files, served with a strict Content-Security-Policy."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
+
+from proxy.model import SourceFormat, list_labels
 
 _FOLDER = Path(__file__).parent
 _STYLES = ("style.css", "uploads.css", "details.css")
@@ -48,8 +50,10 @@ _MEDIA_TYPES: Mapping[str, str] = {
 PAGE_PATHS = tuple(_FILES)
 
 
-def page_routes(url_base: str) -> list[Route]:
-    """The page's routes. `url_base`: the prefix of the variants' URLs, or an empty string."""
+def page_routes(url_base: str, accept: Collection[SourceFormat]) -> list[Route]:
+    """The page's routes. `url_base`: the prefix of the variants' URLs, or an empty string. `accept`: what it offers."""
+    start = (_FOLDER / "index.html").read_text()
+    start = start.replace("FORMATS", list_labels(accept)).replace("MEDIA-TYPES", ",".join(_choosable(accept)))
     headers = {
         "Content-Security-Policy": content_security_policy(url_base),
         "X-Content-Type-Options": "nosniff",
@@ -60,9 +64,16 @@ def page_routes(url_base: str) -> list[Route]:
     async def serve(request: Request) -> Response:
         name = _FILES[request.url.path]
         media_type = _MEDIA_TYPES[Path(name).suffix]
+        if name == "index.html":
+            return Response(start, headers=headers, media_type=media_type)
         return FileResponse(_FOLDER / name, headers=headers, media_type=media_type)
 
     return [Route(path, serve, methods=["GET"]) for path in _FILES]
+
+
+def _choosable(accept: Collection[SourceFormat]) -> list[str]:
+    """What a file chooser takes. Not every system knows HEIC's media type."""
+    return [format.media_type for format in accept] + [".heic"] * (SourceFormat.HEIC in accept)
 
 
 def content_security_policy(url_base: str) -> str:

@@ -111,6 +111,7 @@ def uploads(
         variant_service=variant_service,
         recipes=Recipes(Settings()),
         sizes=SIZES,
+        accept=Settings.model_fields["accept"].default,
         metrics=metrics,
         temporary=temporary,
     )

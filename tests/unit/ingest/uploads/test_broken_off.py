@@ -128,6 +128,7 @@ class TestBreakingOff:
             variant_service=variant_service,
             recipes=Recipes(Settings()),
             sizes=SIZES,
+            accept=Settings.model_fields["accept"].default,
             metrics=Metrics(),
             temporary=tmp_path / "tmp",
         )

@@ -5,6 +5,7 @@ import pytest
 from starlette.applications import Starlette
 
 from ingest.web.page import PAGE_PATHS, page_routes
+from proxy.model import SourceFormat
 from tests.unit.ingest.web.conftest import Service
 
 POLICY = {
@@ -19,6 +20,7 @@ POLICY = {
     "require-trusted-types-for": "'script'",
     "trusted-types": "'none'",
 }
+ACCEPT = (SourceFormat.JPEG, SourceFormat.WEBP, SourceFormat.HEIC)
 MEDIA_TYPES = {"": "text/html", "css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
@@ -27,7 +29,7 @@ def policy(header: str) -> dict[str, str]:
 
 
 async def get(path: str, url_base: str = "") -> httpx.Response:
-    transport = httpx.ASGITransport(Starlette(routes=page_routes(url_base)))
+    transport = httpx.ASGITransport(Starlette(routes=page_routes(url_base, ACCEPT)))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         return await client.get(path)
 
@@ -40,6 +42,13 @@ async def test_every_file_has_its_media_type_and_the_policy(path: str) -> None:
     assert answer.headers["content-type"].split(";")[0] == MEDIA_TYPES[path.rpartition(".")[2] if "." in path else ""]
     assert policy(answer.headers["content-security-policy"]) == POLICY
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_file_chooser_offers_the_accepted_formats() -> None:
+    page = (await get("/")).text
+
+    assert 'accept="image/jpeg,image/webp,image/heic,.heic"' in page
+    assert "<span>JPEG, WebP or HEIC, as many as you like</span>" in page
 
 
 @pytest.mark.parametrize(

@@ -178,6 +178,6 @@ def test_truncated_foreign_and_tiny_files_are_refused() -> None:
     with pytest.raises(Undecodable):
         inspected(whole[: len(whole) // 2])
     with pytest.raises(UnsupportedFormat):
-        inspected(b"GIF89a" + bytes(100))
+        inspected(b"BM" + bytes(100))
     with pytest.raises(TooSmall):
         inspected(png(Image.new("L", (99, 99))))

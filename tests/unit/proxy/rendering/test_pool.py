@@ -155,7 +155,7 @@ async def test_workers_have_low_priority_and_their_own_process_group(render_pool
 @pytest.mark.parametrize(
     ("original", "kind", "text"),
     [
-        (b"GIF89a" + bytes(100), UnsupportedFormat, "Send a JPEG, PNG or WebP image."),
+        (b"BM" + bytes(100), UnsupportedFormat, "The file is not an image of a format that this server reads."),
         (
             png(Image.new("L", (99, 120))),
             TooSmall,

@@ -175,11 +175,14 @@ def test_inspect_request_is_answered_with_one_message() -> None:
 
 def test_refusal_ends_only_its_own_request(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
-    foreign.write_bytes(b"GIF89a")
+    foreign.write_bytes(b"BM")
 
     _, refused, done, file, done_again = serve_requests(render(foreign, *WANTED), render(ROCKET, WANTED[1]))
 
-    assert refused == ({"refused": "unsupported_format", "detail": "Send a JPEG, PNG or WebP image."}, b"")
+    assert refused == (
+        {"refused": "unsupported_format", "detail": "The file is not an image of a format that this server reads."},
+        b"",
+    )
     assert file[1] == rendered(photograph_bytes("rocket.jpg"), WANTED[1])[0]
     assert done == done_again == ({"done": True}, b"")
 
