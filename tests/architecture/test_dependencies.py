@@ -40,7 +40,7 @@ def test_locks_contain_every_declared_dependency() -> None:
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project, groups = pyproject["project"], pyproject["dependency-groups"]
     extras = project["optional-dependencies"]
-    del extras["heic"]  # GPL: a choice of the operator, and no part of the image
+    del extras["heic"]  # GPL (x265): a choice of the operator, and no part of the image
     server = [*project["dependencies"], *chain.from_iterable(extras.values())]
     for lock, declared in zip(LOCKS, (groups["build"], server, groups["dev"], groups["ci"]), strict=True):
         names = {re.split(r"[\[<>=]", one)[0] for one in declared}

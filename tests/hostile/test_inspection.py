@@ -10,14 +10,35 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.errors import Refused
+from proxy.imaging import heic
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
+from tests.hostile.containers import PLAIN
 from tests.hostile.corpus import wholes
+from tests.pictures import save
 
-WHOLES = list(wholes().values())
-STARTS = [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\x40\0\0\0WEBP", b"RIFF\x40\0\0\0WEBPVP8X"]
+heic.load()
+OTHERS = [
+    *(save(PLAIN, "TIFF", compression=each) for each in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")),
+    save(PLAIN.convert("1"), "TIFF", compression="group4"),
+    save(PLAIN.quantize(16), "GIF", save_all=True, append_images=[PLAIN.rotate(90).quantize(16)]),
+    save(PLAIN, "AVIF", max_threads=1),
+    save(PLAIN, "HEIF"),
+]
+"""Originals of formats that `ACCEPT` may name."""
+WHOLES = [*wholes().values(), *OTHERS]
+STARTS = [
+    b"",
+    b"\xff\xd8\xff",
+    b"\x89PNG\r\n\x1a\n",
+    b"RIFF\x40\0\0\0WEBP",
+    b"RIFF\x40\0\0\0WEBPVP8X",
+    b"GIF89a\x80\0\x80\0\0\0\0,",
+    b"II*\0\x08\0\0\0\x09\0",
+    *(file[:200] for file in OTHERS[-2:]),
+]
 
 
 class Judge:

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import anyio
 import pytest
+from PIL import Image
 
 from ingest.ingest_errors import MissingImage
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Refused, TooHeavy, TooManyPixels, TooSmall, Undecodable, UnsupportedFormat
+from proxy.keys import original_key
+from proxy.model import SourceFormat
 from proxy.rendering.pool import RenderPool
 from proxy.telemetry import Metrics
 from tests import pictures
@@ -58,7 +61,7 @@ class TestPictures:
     async def test_other_file_is_refused_by_its_first_bytes(
         self, uploads: UploadService, repository: WatchedRepository, store: CountingStore
     ) -> None:
-        body = Pieces([b"GIF89a", b"123456", *[bytes(1000)] * 100])
+        body = Pieces([b"GIF89a", bytes(58), *[bytes(1000)] * 100])
 
         with pytest.raises(UnsupportedFormat):
             await uploads.receive(aiter(body))
@@ -90,3 +93,41 @@ class TestPictures:
             await uploads.receive(chunks_of(JPEG))
 
         await assert_nothing_left()
+
+
+class TestAccept:
+    @pytest.mark.parametrize(
+        ("accept", "words"),
+        [
+            ((SourceFormat.JPEG, SourceFormat.PNG, SourceFormat.WEBP), "Send a JPEG, PNG or WebP image."),
+            ((SourceFormat.PNG, SourceFormat.HEIC), "Send a PNG or HEIC image."),
+            ((SourceFormat.TIFF,), "Send a TIFF image."),
+        ],
+    )
+    async def test_refusal_names_what_is_sent_and_what_is_accepted(
+        self, uploads: UploadService, monkeypatch: pytest.MonkeyPatch, accept: tuple[SourceFormat, ...], words: str
+    ) -> None:
+        monkeypatch.setattr(uploads, "_formats", accept)
+
+        for file, reason in ((b"GIF89a" + bytes(99), "This server does not accept GIF. "), (b"BM" + bytes(99), "")):
+            with pytest.raises(UnsupportedFormat) as caught:
+                await uploads.receive(chunks_of(file))
+            assert str(caught.value) == reason + words
+
+    @pytest.mark.parametrize(("format", "name"), [(SourceFormat.GIF, "GIF"), (SourceFormat.TIFF, "TIFF")])
+    async def test_accepted_format_is_stored_with_its_media_type(
+        self,
+        uploads: UploadService,
+        store: CountingStore,
+        monkeypatch: pytest.MonkeyPatch,
+        format: SourceFormat,
+        name: str,
+    ) -> None:
+        monkeypatch.setattr(uploads, "_formats", (format,))
+        file = pictures.save(Image.new("RGB", (120, 110), (200, 30, 30)).quantize(2), name)
+
+        upload = await uploads.receive(chunks_of(file))
+
+        stored = await store.head(original_key(upload.upload_id))
+        assert (upload.format, stored.content_type) == (name.lower(), f"image/{name.lower()}")
+        assert (upload.width, upload.height, upload.alpha) == (120, 110, False)

@@ -16,6 +16,7 @@ from proxy.errors import (
     Undecodable,
     UnsupportedFormat,
 )
+from proxy.imaging import heic
 from proxy.imaging.inspect import inspect
 from proxy.model import Format
 from proxy.rendering.memory_limits import ENVIRONMENT
@@ -26,7 +27,7 @@ from proxy.settings import Settings
 from tests.camera import camera_jpeg
 from tests.conftest import reads
 from tests.photographs import photograph, photograph_bytes
-from tests.pictures import chunk, jpeg, jpeg_of_scans, png, png_header, raw_png
+from tests.pictures import chunk, jpeg, jpeg_of_scans, png, png_header, raw_png, save
 from tests.unit.proxy.imaging.reference import LIMITS, SNAPSHOT, decoded, rendered, target
 from tests.unit.proxy.rendering.pools import (
     LIVE,
@@ -277,3 +278,23 @@ async def test_close_ends_a_busy_worker() -> None:
     ended = await gone(at_work)
     await render_pool.close()  # so that this test leaves nothing behind either way
     assert ended
+
+
+@pytest.mark.heavy
+async def test_locked_worker_decodes_every_format(tmp_path: Path) -> None:
+    """One worker, which may load nothing more and open no file, also after damaged files of each format."""
+    heic.load()
+    image = photograph("coffee.png").convert("RGB").resize((160, 120))
+    fax = save(image.convert("1"), "TIFF", compression="group4")
+    files = [save(image, name) for name in ("AVIF", "HEIF")] + [save(image.quantize(8), "GIF"), fax]
+    files += [save(image, "TIFF", compression=each) for each in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg")]
+    async with pool(sandbox="auto", process_mb=512) as render_pool:
+        worker = await pid(render_pool)
+        for file in files:
+            path = written(tmp_path, file)
+            seen = await inspect_with(render_pool, path)
+            assert (seen.width, seen.height) == (160, 120)
+            assert len(await render(render_pool, path)) == 1
+            with pytest.raises(Refused):
+                await inspect_with(render_pool, written(tmp_path, file[: len(file) // 3]))
+        assert await pid(render_pool) == worker
