@@ -40,6 +40,7 @@ MORE_MEMORY_THAN_ESTIMATED = "The image needs more memory than its header sugges
 
 _DECODER_ERRORS = (
     OSError,
+    EOFError,
     SyntaxError,
     ValueError,
     TypeError,
@@ -50,7 +51,7 @@ _DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What Pillow's parsers raise on broken files; its documentation promises only OSError."""
+"""What Pillow's parsers and pillow-heif raise on broken files; its documentation promises only OSError."""
 
 
 def _read_application_segment(self: JpegImagePlugin.JpegImageFile, marker: int) -> None:

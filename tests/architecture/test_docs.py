@@ -36,7 +36,10 @@ def test_readme_lists_the_setting_with_its_default(name: str) -> None:
     elif field.default in (None, "", (), PydanticUndefined):
         assert default == ""
     else:
-        shown = str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
+        value = field.default
+        if isinstance(value, tuple):
+            value = ",".join(value)
+        shown = str(value).lower() if isinstance(value, bool) else f"{value}"
         assert default == f"`{shown}`"
 
 

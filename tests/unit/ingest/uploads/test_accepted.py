@@ -206,13 +206,13 @@ async def test_job_exists_invisibly_from_the_first_bytes(
     seen: dict[str, object] = {}
 
     async def watched() -> AsyncIterator[bytes]:
-        yield file[:11]
+        yield file[:63]
         seen["before its type is known"] = await rows(database)
-        yield file[11:12]
-        yield file[12:600]
+        yield file[63:64]
+        yield file[64:600]
         seen["rows"] = await rows(database)
         [(_, upload_id)] = repository.calls
-        seen["files"] = files_below(temporary) == [upload_id, f"{upload_id}/original.jpg"]
+        seen["files"] = files_below(temporary) == [upload_id, f"{upload_id}/original"]
         with pytest.raises(UnknownUpload):
             await repository.find(UploadId(upload_id))
         seen["pending"] = await repository.next_pending()
