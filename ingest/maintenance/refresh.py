@@ -1,4 +1,4 @@
-"""Finds stale variants, whose recipe differs from the current one, estimates their cost, and derives them anew."""
+"""Finds stale variants, of another recipe or another focus, estimates their cost, and derives them anew."""
 
 import asyncio
 from collections import defaultdict
@@ -14,9 +14,12 @@ from ingest.jobs.for_each import for_each
 from ingest.maintenance.pending_invalidation import PendingInvalidation
 from ingest.stored_variants import Stored, stored_variants
 from proxy.errors import ServiceError
-from proxy.model import Sizes, UploadId, Variant
+from proxy.keys import original_key
+from proxy.model import Position, Sizes, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
+from proxy.variants.encoded_variant import is_current
+from proxy.variants.originals import focus_of
 from proxy.variants.variant_service import VariantService
 
 _SAMPLE = 200  # uploads whose measured derivation times predict the others
@@ -125,7 +128,7 @@ class Refresher:
             nonlocal seconds
             row, stored = upload
             with findings.failures.isolate(row.upload_id):
-                stale = await self._find_stale(stored)
+                stale = await self._find_stale(row.upload_id, stored)
                 if stale.variants:
                     await handle(row.upload_id, stale)
                     findings.uploads += 1
@@ -142,13 +145,17 @@ class Refresher:
         findings.seconds = round(seconds, 3) if costs or not findings.variants else None
         return findings
 
-    async def _find_stale(self, stored: Stored) -> _Stale:
+    async def _find_stale(self, upload_id: UploadId, stored: Stored) -> _Stale:
         """Raises an outage. A variant that the store refuses is no obstacle to the others of its upload."""
         found = await self._with_metadata([*stored.values()])
+        focus = None
+        if any(variant.size.position is Position.FOCUS for variant in stored):
+            original = await self._look_up(original_key(upload_id))
+            focus = focus_of(original) if isinstance(original, ObjectInfo) else None
         stale = {
             variant: info
             for variant, info in zip(stored, found, strict=True)
-            if isinstance(info, ObjectInfo) and info.metadata.get("recipe") != self._recipes.fingerprint(variant)
+            if isinstance(info, ObjectInfo) and not is_current(info, variant, self._recipes, focus)
         }
         return _Stale(
             [*stale],

@@ -57,27 +57,42 @@ class FocusService:
             )
         except ObjectNotFound:
             raise _unknown() from None
-        await self._variant_service.withdraw_variants(upload_id)
-        await self._cdn.invalidate([upload_tag(upload_id)])
+        await self._remove_if_deleted(upload_id)
+        await self._withdraw(upload_id)
         await self._record(upload, focus)
         await try_to_publish(self._queue, upload_id)
         return await self._repository.find(upload_id)
+
+    async def _remove_if_deleted(self, upload_id: UploadId) -> None:
+        """Raises UnknownUpload if the upload was deleted meanwhile: its metadata may have been written after that.
+
+        The original then goes again, but only if somebody is known to have deleted the upload. Else its row may be
+        missing for another reason, such as an older backup: `darkroom gc` and `readopt` decide. A deletion that has not
+        removed the row yet looks for the original afterwards.
+        """
+        try:
+            await self._repository.find(upload_id)
+        except UnknownUpload:
+            if self._variant_service.was_deleted(upload_id):
+                await self._variant_service.delete_upload(upload_id)
+                await self._cdn.invalidate([upload_tag(upload_id)])
+            raise
+
+    async def _withdraw(self, upload_id: UploadId) -> None:
+        await self._variant_service.withdraw_variants(upload_id)
+        await self._cdn.invalidate([upload_tag(upload_id)])
 
     async def _record(self, upload: Upload, focus: Focus | None) -> None:
         """Records the focus. Of calls at the same moment, the one whose focus the original has in the end counts."""
         standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha)
         variants = waiting_variants(upload.upload_id, standard)
         for _ in range(_MAX_RECORDS):
-            try:
-                await self._repository.change_focus(upload.upload_id, focus, variants)
-            except UnknownUpload:
-                # Deleted meanwhile, but the original may have been written again. A deletion that ends later looks.
-                await self._variant_service.delete_upload(upload.upload_id)
-                raise
+            await self._repository.change_focus(upload.upload_id, focus, variants)
             stored = focus_of(await self._head(upload.upload_id))
             if stored == focus:
                 return
             focus = stored
+            await self._withdraw(upload.upload_id)  # the other call may have failed before it did
 
     async def _head(self, upload_id: UploadId) -> ObjectInfo:
         try:

@@ -135,6 +135,7 @@ class UploadService:
         await self._repository.delete(upload_id)
         if await exists(self._store, original_key(upload_id)):  # written again by a change of its focus
             await self._variant_service.delete_upload(upload_id)
+            await self._cdn.invalidate([upload_tag(upload_id)])
 
     async def _is_stored(self, upload_id: UploadId) -> bool:
         keys = original_key(upload_id), trash_key(upload_id)

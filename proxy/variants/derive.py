@@ -169,8 +169,8 @@ class Deriver:
         recipe = self._recipes.fingerprint(variant)
         make = partial(EncodedVariant.from_rendering, upload_id, variant, file.body, recipe, file.measured, focus=focus)
         encoded = await without_blocking(make, len(file.body))
-        # After a deletion, callers that already wait still get the variant; later requests must not.
-        if not self._negative_cache.is_deleted(upload_id):
+        # After a deletion or change, callers that already wait still get the variant; later requests must not.
+        if self._negative_cache.may_be_kept(upload_id):
             self._memory_cache.put(upload_id, variant, encoded)
         self.count_outcome(variant, "ok")
         self._metrics.observe_stages(file.timings)

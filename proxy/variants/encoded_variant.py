@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 import anyio.to_thread
 
 from proxy.imaging.target import Measured
-from proxy.model import Focus, Format, UploadId, Variant, parse_focus
-from proxy.storage.object_store import StoredObject
+from proxy.model import Focus, Format, Position, UploadId, Variant, parse_focus
+from proxy.recipe import Recipes
+from proxy.storage.object_store import ObjectInfo, StoredObject
 
 FOCUS = "focus"
 """Metadata key of the upload's focus: of its original, and of variants that are cropped around it."""
@@ -73,6 +74,13 @@ class EncodedVariant:
         if self.focus:
             metadata[FOCUS] = self.focus
         return metadata
+
+
+def is_current(info: ObjectInfo, variant: Variant, recipes: Recipes, focus: Focus | None) -> bool:
+    """Whether a stored variant has the current recipe and, if its size uses it, the `focus` of its upload."""
+    if info.metadata.get("recipe") != recipes.fingerprint(variant):
+        return False
+    return variant.size.position is not Position.FOCUS or info.metadata.get(FOCUS) == focus
 
 
 def parse_measured(metadata: Mapping[str, str]) -> Measured | None:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from proxy.errors import Overloaded, RenderFailed
 from proxy.keys import variant_key
-from proxy.model import UploadId, Variant
+from proxy.model import Position, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectExists
 from proxy.variants.derive import Deriver, Render
-from proxy.variants.encoded_variant import EncodedVariant, parse_measured
+from proxy.variants.encoded_variant import EncodedVariant, is_current, parse_measured
 from proxy.variants.leases.lease_store import LeaseStore
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
@@ -143,8 +143,10 @@ class VariantEnsurer:
         """The variants that are missing or stale; reports the others as done."""
         missing = []
         infos = await asyncio.gather(*(self._variants.look_up(upload_id, variant) for variant in variants))
+        uses_focus = any(variant.size.position is Position.FOCUS for variant in variants)
+        focus = await self._variants.focus(upload_id) if uses_focus else None
         for variant, info in zip(variants, infos, strict=True):
-            if info and info.metadata.get("recipe") == self._recipes.fingerprint(variant):
+            if info and is_current(info, variant, self._recipes, focus):
                 results.put_nowait(Ensured(variant, info.size, None, parse_measured(info.metadata)))
             else:
                 missing.append(variant)

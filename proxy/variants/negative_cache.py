@@ -1,4 +1,4 @@
-"""Remembers failures that a retry would repeat: missing or undecodable originals, too heavy variants, deletions."""
+"""Remembers what must not be repeated or kept: failures that a retry would meet again, deletions, changes."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from cachetools import TTLCache
 from proxy.errors import NotFound, Refused, ServiceError, TooHeavy, UnknownUpload
 from proxy.model import UploadId, Variant
 
-_MAX_ENTRIES = 10_000  # for each of the two caches; an entry takes about a kilobyte
+_MAX_ENTRIES = 10_000  # for each of the three caches; an entry takes about a kilobyte
 
 
 class NegativeCache:
-    """Remembers permanent failures and deletions for a while.
+    """Remembers permanent failures, deletions and changes for a while.
 
     `ttl`: seconds for which a failure is remembered. `derivation_timeout`: seconds that a derivation may take.
     """
@@ -20,6 +20,8 @@ class NegativeCache:
         self._errors: TTLCache[UploadId | tuple[UploadId, Variant], ServiceError] = TTLCache(_MAX_ENTRIES, ttl)
         # Outlasts any running derivation, which would otherwise put a deleted upload back into the memory cache.
         self._deleted: TTLCache[UploadId, bool] = TTLCache(_MAX_ENTRIES, max(ttl, 2 * derivation_timeout))
+        # Likewise, for variants of an upload that was changed.
+        self._changed: TTLCache[UploadId, bool] = TTLCache(_MAX_ENTRIES, 2 * derivation_timeout)
 
     def raise_if_cached(self, upload_id: UploadId, variant: Variant) -> None:
         """Raises the remembered error for this variant or its upload."""
@@ -49,6 +51,17 @@ class NegativeCache:
 
     def is_deleted(self, upload_id: UploadId) -> bool:
         return upload_id in self._deleted
+
+    def mark_changed(self, upload_id: UploadId) -> None:
+        self._changed[upload_id] = True
+
+    def is_changed(self, upload_id: UploadId) -> bool:
+        """Whether work that began before a change of the upload may still be running."""
+        return upload_id in self._changed
+
+    def may_be_kept(self, upload_id: UploadId) -> bool:
+        """Whether a variant that was read or derived just now may go into the memory cache."""
+        return not self.is_deleted(upload_id) and not self.is_changed(upload_id)
 
 
 def is_permanent(error: ServiceError) -> bool:

@@ -17,6 +17,7 @@ class SingleFlight(Generic[K, V]):
 
     def __init__(self) -> None:
         self._flights: dict[K, asyncio.Future[V]] = {}
+        self._running: set[asyncio.Future[V]] = set()  # also those that are forgotten
 
     def __contains__(self, key: K) -> bool:
         flight = self._flights.get(key)
@@ -63,11 +64,18 @@ class SingleFlight(Generic[K, V]):
                 if not flight.done():
                     flight.set_exception(failure or make_abandoned_error())
 
+    def forget(self, is_outdated: Callable[[K], bool]) -> None:
+        """Lets later callers of such keys start flights of their own. Those who wait get the running one's result."""
+        for key in [key for key in self._flights if is_outdated(key)]:
+            del self._flights[key]
+
     def _add(self, key: K, flight: asyncio.Future[V]) -> None:
         self._flights[key] = flight
+        self._running.add(flight)
         flight.add_done_callback(lambda done: self._on_done(key, done))
 
     def _on_done(self, key: K, flight: asyncio.Future[V]) -> None:
+        self._running.discard(flight)
         if self._flights.get(key) is flight:  # a new flight may have replaced a completed one before this callback runs
             del self._flights[key]
         if not flight.cancelled():
@@ -75,5 +83,5 @@ class SingleFlight(Generic[K, V]):
 
     async def drain(self) -> None:
         """Waits until every flight has completed."""
-        while self._flights:
-            await asyncio.wait(list(self._flights.values()))
+        while self._running:
+            await asyncio.wait(list(self._running))

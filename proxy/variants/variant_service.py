@@ -2,15 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
-from proxy.errors import DerivationTimeout, ServiceError
+from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable
 from proxy.keys import original_key, trash_key, variant_key, variants_prefix
-from proxy.model import UploadId, Variant
+from proxy.model import Position, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -179,8 +179,13 @@ class VariantService:
         await self._invalidation.publish(Invalidation(upload_id))
 
     async def withdraw_variants(self, upload_id: UploadId) -> None:
-        """Deletes the variants of an upload that stays, from the store and from every process."""
+        """Deletes the variants of an upload that was changed, from the store and from every process.
+
+        Requests that arrive later get none that was derived before the change.
+        """
+        self._forget_changed(upload_id)
         await self.delete_variants(upload_id)
+        self._forget_changed(upload_id)  # again: work that began before the deletion may have ended since
         await self._invalidation.publish(Invalidation(upload_id, is_deleted=False))
 
     async def follow_invalidations(self) -> None:
@@ -190,7 +195,17 @@ class VariantService:
     def _on_invalidation(self, invalidation: Invalidation | None) -> None:
         if invalidation and invalidation.is_deleted:
             self._negative_cache.mark_deleted(invalidation.upload_id)
+        elif invalidation:
+            self._forget_changed(invalidation.upload_id)
         self._memory_cache.forget(invalidation and invalidation.upload_id)
+
+    def _forget_changed(self, upload_id: UploadId) -> None:
+        self._negative_cache.mark_changed(upload_id)
+        self._flights.forget(lambda key: key[0] == upload_id)
+
+    def was_deleted(self, upload_id: UploadId) -> bool:
+        """Whether this process knows of a recent deletion, its own or another one's."""
+        return self._negative_cache.is_deleted(upload_id)
 
     async def drain(self) -> None:
         """Waits for running derivations and writes, so that a stopping process loses no finished work.
@@ -233,13 +248,26 @@ class VariantService:
     async def _find(self, upload_id: UploadId, variant: Variant) -> Fetched | None:
         with step("find stored"):
             encoded = await self._variants.find(upload_id, variant)
-        if encoded is None:
+        if encoded is None or await self._is_outdated(upload_id, variant, encoded):
             return None
-        if not self._negative_cache.is_deleted(upload_id):
+        if self._negative_cache.may_be_kept(upload_id):
             self._memory_cache.put(upload_id, variant, encoded)
         if encoded.recipe != self._recipes.fingerprint(variant):
             self._schedule_refresh(upload_id, variant)
         return Fetched(encoded, Tier.STORED)
+
+    async def _is_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> bool:
+        """Whether a stored variant shows an old focus: a derivation that began before a change may just have stored it.
+
+        Deletes it then.
+        """
+        if variant.size.position is not Position.FOCUS or not self._negative_cache.is_changed(upload_id):
+            return False
+        if encoded.focus == await self._variants.focus(upload_id):
+            return False
+        with suppress(StoreUnavailable):  # what stored it deletes it too
+            await self._variants.delete(upload_id, variant)
+        return True
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """Holds the lease until the write-back ends: a process that waits for it then finds the variant stored."""

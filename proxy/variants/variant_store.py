@@ -1,4 +1,4 @@
-"""Reads, writes and deletes variants in the object store. A variant never outlives its original, nor its focus."""
+"""Reads, writes and deletes variants in the object store. A variant does not outlive its original, nor its focus."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import structlog
 
 from proxy.errors import FocusChanged, StoreUnavailable, Unavailable, UnknownUpload
 from proxy.keys import original_key, variant_key, variants_prefix
-from proxy.model import Position, UploadId, Variant
+from proxy.model import Focus, Position, UploadId, Variant
 from proxy.retries import Attempts
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
@@ -86,8 +86,19 @@ class VariantStore:
             await asyncio.wait(list(self._putting))
 
     async def _put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
-        await self._write(upload_id, variant, encoded, if_absent=if_absent)
+        try:
+            await self._write(upload_id, variant, encoded, if_absent=if_absent)
+        except ObjectExists:  # perhaps the same, outdated one
+            await self._delete_if_outdated(upload_id, variant, encoded)
+            raise
         await self._delete_if_outdated(upload_id, variant, encoded)
+
+    async def focus(self, upload_id: UploadId) -> Focus | None:
+        """Returns the focus that the upload has now. Raises UnknownUpload."""
+        try:
+            return focus_of(await self._store.head(original_key(upload_id)))
+        except ObjectNotFound:
+            raise UnknownUpload("The upload was deleted while this variant was derived.") from None
 
     def _on_put_done(self, putting: asyncio.Task[None]) -> None:
         self._putting.discard(putting)
@@ -109,11 +120,11 @@ class VariantStore:
 
     async def _delete_if_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> None:
         try:
-            original = await self._store.head(original_key(upload_id))
-        except ObjectNotFound:
+            focus = await self.focus(upload_id)
+        except UnknownUpload:
             await self._store.delete(variant_key(upload_id, variant))
-            raise UnknownUpload("The upload was deleted while this variant was derived.") from None
-        if variant.size.position is Position.FOCUS and focus_of(original) != encoded.focus:
+            raise
+        if variant.size.position is Position.FOCUS and focus != encoded.focus:
             await self._store.delete(variant_key(upload_id, variant))
             self._on_outdated(upload_id)
             raise FocusChanged("The focus of the upload changed while this variant was derived. Try again.")

@@ -15,18 +15,18 @@ from proxy.web.problems import problem
 _TRUSTED = "darkroom.trusted"
 _CALLER = "darkroom.caller"
 _SCOPES = {
-    "GET": KeyScope.READ,
-    "HEAD": KeyScope.READ,
-    "POST": KeyScope.UPLOAD,
-    "PATCH": KeyScope.UPLOAD,
-    "DELETE": KeyScope.DELETE,
+    "GET": (KeyScope.READ,),
+    "HEAD": (KeyScope.READ,),
+    "POST": (KeyScope.UPLOAD,),
+    "PATCH": (KeyScope.UPLOAD, KeyScope.READ),  # it answers with the upload, which another key may have made
+    "DELETE": (KeyScope.DELETE,),
 }
 
 
 class RequireApiKey:
     """Requires one of `keys` for requests to `app`, except to `open_paths`.
 
-    The method decides which scope the key needs. `refuse` makes the response to other requests.
+    The method decides which scopes the key needs. `refuse` makes the response to other requests.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ def _check(key: ApiKey | None, method: str) -> ServiceError | None:
     """Returns why the request is refused. A method without a scope of its own needs `admin`."""
     if key is None:
         return Unauthorized("Send one of the configured API keys as `Authorization: Bearer KEY`.")
-    needed = _SCOPES.get(method, KeyScope.ADMIN)
-    if key.allows(needed):
+    lacking = [scope for scope in _SCOPES.get(method, (KeyScope.ADMIN,)) if not key.allows(scope)]
+    if not lacking:
         return None
-    return Forbidden(f"The key {key.name} lacks the scope `{needed}`. Use another key.")
+    return Forbidden(f"The key {key.name} lacks the scope `{lacking[0]}`. Use another key.")
 
 
 def caller(scope: Scope) -> str:

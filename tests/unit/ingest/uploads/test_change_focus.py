@@ -179,9 +179,12 @@ async def test_of_two_changes_at_the_same_moment_the_database_has_the_one_of_the
     await store.inner.set_metadata(original_key(upload_id), {"focus": OTHER})  # the other one's, which goes on first
     gate.open()
 
+    await store.inner.put(f"{variants_prefix(upload_id)}small.jpg", b"cropped before", content_type="image/jpeg")
+
     upload, _ = await slow
 
     assert upload.focus == await focus_in_store(store, upload_id) == OTHER
+    assert await store.keys() == [original_key(upload_id)]
 
 
 @pytest.mark.heavy
@@ -217,22 +220,45 @@ async def test_unknown_upload_is_not_touched(
 class TestDeletion:
     """A copy of an object onto itself may bring back an original that is deleted at the same moment."""
 
+    @pytest.mark.parametrize("cdn_fails", [False, True])
     async def test_change_that_ends_after_the_deletion_removes_the_original_again(
-        self, uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+        self,
+        *,
+        uploads: UploadService,
+        focuses: FocusService,
+        store: CountingStore,
+        cdn: RecordingCdn,
+        cdn_fails: bool,
     ) -> None:
         upload_id = (await received(uploads)).upload_id
         original = await store.inner.get(original_key(upload_id))
-        gate = repository.hold("change_focus")
+        gate = store.hold("set_metadata", done=True)
         change = asyncio.create_task(focuses.change(upload_id, FOCUS))
         await gate.reached.wait()
 
         await uploads.delete(upload_id)
         await store.inner.put(original_key(upload_id), original.body, content_type="image/png")
+        cdn.failure = CdnUnavailable("CloudFront is unavailable.") if cdn_fails else None
+        gate.open()
+
+        with pytest.raises(CdnUnavailable if cdn_fails else UnknownUpload):
+            await change
+        assert await store.keys() == []
+
+    async def test_original_whose_row_is_missing_for_another_reason_is_kept(
+        self, uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+    ) -> None:
+        """As while an older backup is being restored."""
+        upload_id = (await received(uploads)).upload_id
+        gate = store.hold("set_metadata", done=True)
+        change = asyncio.create_task(focuses.change(upload_id, FOCUS))
+        await gate.reached.wait()
+        await repository.delete(upload_id)
         gate.open()
 
         with pytest.raises(UnknownUpload):
             await change
-        assert await store.keys() == []
+        assert await store.keys() == [original_key(upload_id)]
 
     async def test_deletion_that_ends_after_the_change_removes_the_original_again(
         self, uploads: UploadService, store: CountingStore, repository: WatchedRepository, database: Database

@@ -80,8 +80,10 @@ async def test_endless_body_is_refused_early(service: Service, created: dict[str
     assert exchange.received_before_answer <= 17 + 1
 
 
-@pytest.mark.parametrize(("scopes", "status"), [("upload", 200), ("admin", 200), ("read", 403), ("delete", 403)])
-async def test_change_needs_the_scope_upload(
+@pytest.mark.parametrize(
+    ("scopes", "status"), [("upload+read", 200), ("admin", 200), ("upload", 403), ("read", 403), ("delete", 403)]
+)
+async def test_change_needs_the_scopes_upload_and_read(
     service: Service, created: dict[str, object], scopes: str, status: int
 ) -> None:
     secret = "0123456789abcdef"

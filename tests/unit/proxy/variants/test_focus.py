@@ -123,3 +123,97 @@ async def test_withdrawn_variants_are_forgotten_by_every_process_and_derived_aga
     assert (await other.fetch(upload_id, focused)).tier is Tier.DERIVED
     await other.drain()
     assert (await one.fetch(upload_id, focused)).tier is Tier.STORED
+
+
+class TestAfterAChange:
+    """No request that arrives after a change gets a variant that was derived before it."""
+
+    async def change(self, store: CountingStore, upload_id: UploadId, by: VariantService) -> None:
+        await set_focus(store, upload_id, "0.9,0.1")
+        await by.withdraw_variants(upload_id)
+
+    async def test_later_request_does_not_join_a_running_derivation(
+        self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, focused: Variant
+    ) -> None:
+        await set_focus(store, upload_id, "0.1,0.9")
+        variant_service = make()
+        gate = pool.hold(1)
+        early = asyncio.create_task(variant_service.fetch(upload_id, focused))
+        await gate.reached.wait()
+        await self.change(store, upload_id, variant_service)
+
+        late = asyncio.create_task(variant_service.fetch(upload_id, focused))
+        await asyncio.sleep(0)
+        gate.open()
+
+        assert [(await fetching).encoded.focus for fetching in (early, late)] == ["0.1,0.9", "0.9,0.1"]
+        await variant_service.drain()
+        assert (await variant_service.fetch(upload_id, focused)).encoded.focus == "0.9,0.1"
+
+    async def test_derivation_that_began_before_is_not_kept_in_memory(
+        self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, focused: Variant
+    ) -> None:
+        await set_focus(store, upload_id, "0.1,0.9")
+        variant_service = make()
+        gate = pool.hold(1)
+        early = asyncio.create_task(variant_service.fetch(upload_id, focused))
+        await gate.reached.wait()
+        await self.change(store, upload_id, variant_service)
+        write = store.hold("put")  # so that its write-back does not find out
+        gate.open()
+
+        found = [(await early).encoded.focus, (await variant_service.fetch(upload_id, focused)).encoded.focus]
+        write.open()
+        assert found == ["0.1,0.9", "0.9,0.1"]
+
+    async def test_read_of_the_old_variant_is_not_kept_in_memory(
+        self, make: Make, store: CountingStore, upload_id: UploadId, focused: Variant
+    ) -> None:
+        bus = Bus()
+        await set_focus(store, upload_id, "0.1,0.9")
+        one, other = make(invalidation=bus), make(invalidation=bus)
+        await other.follow_invalidations()
+        await one.fetch(upload_id, focused)
+        await one.drain()
+        gate = store.hold("get", done=True)
+        early = asyncio.create_task(other.fetch(upload_id, focused))
+        await gate.reached.wait()
+        await self.change(store, upload_id, one)
+        gate.open()
+
+        assert (await early).encoded.focus == "0.9,0.1"  # it is found out at once
+        assert (await other.fetch(upload_id, focused)).encoded.focus == "0.9,0.1"
+
+    async def test_old_variant_that_stays_in_the_store_is_not_served(
+        self, make: Make, store: CountingStore, upload_id: UploadId, focused: Variant
+    ) -> None:
+        """What an old derivation stores, and then cannot delete."""
+        await set_focus(store, upload_id, "0.1,0.9")
+        variant_service = make(memory_cache_bytes=0)
+        await variant_service.fetch(upload_id, focused)
+        await variant_service.drain()
+        old = await store.inner.get(variant_key(upload_id, focused))
+        await self.change(store, upload_id, variant_service)
+        await store.inner.put(
+            variant_key(upload_id, focused), old.body, content_type="image/webp", metadata=old.info.metadata
+        )
+
+        assert (await variant_service.fetch(upload_id, focused)).encoded.focus == "0.9,0.1"
+        await variant_service.drain()
+        stored = await store.inner.head(variant_key(upload_id, focused))
+        assert stored.metadata["focus"] == "0.9,0.1"
+
+
+async def test_warm_up_replaces_a_variant_of_an_old_focus(
+    make: Make, store: CountingStore, upload_id: UploadId, focused: Variant, variant: Variant
+) -> None:
+    """One that a process stored before it was killed: nobody looked whether it was outdated."""
+    await set_focus(store, upload_id, "0.1,0.9")
+    variant_service = make()
+    await ensured(variant_service, upload_id, [focused, variant])
+    await set_focus(store, upload_id, "0.9,0.1")
+
+    done = await ensured(variant_service, upload_id, [focused, variant])
+
+    assert (await store.inner.head(variant_key(upload_id, focused))).metadata["focus"] == "0.9,0.1"
+    assert {each: one.seconds is None for each, one in done.items()} == {focused: False, variant: True}
