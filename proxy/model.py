@@ -19,8 +19,8 @@ _VARIANT_NAME = re.compile(r"(?P<size>[a-z][a-z0-9-]*)(?:@(?P<density>[23])x)?\.
 Focus = NewType("Focus", str)
 """The point that crops keep in sight: `x,y`, shares of the upright image's sides, as `parse_focus` returns them."""
 
-FOCUS = r"[01]([.][0-9]{1,20})?,[01]([.][0-9]{1,20})?"
-_FOCUS = re.compile(FOCUS, re.ASCII)
+FOCUS_PATTERN = r"[01]([.][0-9]{1,20})?,[01]([.][0-9]{1,20})?"
+_FOCUS = re.compile(FOCUS_PATTERN, re.ASCII)
 
 
 def new_upload_id() -> UploadId:

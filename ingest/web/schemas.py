@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 
 from ingest.records import JobStatus, VariantState
 from proxy.imaging.privacy import Private
-from proxy.model import FOCUS, UPLOAD_ID, Focus, SourceFormat, UploadId
+from proxy.model import FOCUS_PATTERN, UPLOAD_ID, Focus, SourceFormat, UploadId
 
 _described = with_config(ConfigDict(use_attribute_docstrings=True))
 
@@ -15,7 +15,7 @@ _Id = Annotated[UploadId, Field(pattern=f"^{UPLOAD_ID}$", examples=["8f14e45f-ce
 _SourceFormat = Annotated[str, Field(json_schema_extra={"enum": [format.value for format in SourceFormat]})]
 _Private = Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in Private]})]
 _Time = Annotated[str, Field(description="Time in UTC.", json_schema_extra={"format": "date-time"})]
-_Focus = Annotated[Focus, Field(pattern=f"^{FOCUS}$", examples=["0.3,0.7"])]
+_Focus = Annotated[Focus, Field(pattern=f"^{FOCUS_PATTERN}$", examples=["0.3,0.7"])]
 _Path = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
