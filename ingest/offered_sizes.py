@@ -13,6 +13,14 @@ def displayed_size(size: Size, width: int, height: int) -> tuple[int, int]:
     return placement.width, placement.height
 
 
+def visible_effects(size: Size, width: int, height: int) -> list[str]:
+    """Returns the size's effects on such an original: a position is none where the size shows all of it."""
+    placement = place((width, height), size.width, size.height, size.fit, enlarge=size.enlarge)
+    left, top, right, bottom = placement.box
+    is_whole = (round(right - left), round(bottom - top)) == (width, height)
+    return (replace(size, position=Position.CENTER) if is_whole else size).effects
+
+
 def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
     """Leaves out each size that only repeats the whole original as an earlier size with the same look does."""
     offered, looks = [], set()

@@ -2,7 +2,7 @@
 
 from darkroom import picture_html
 from ingest.catalog.repository import Page
-from ingest.offered_sizes import displayed_size, offered_sizes
+from ingest.offered_sizes import displayed_size, offered_sizes, visible_effects
 from ingest.records import Job, JobStatus, PrivateMetadata, Upload
 from ingest.web import schemas
 from ingest.web.placeholder import data_url
@@ -97,7 +97,7 @@ class Serializer:
         """Returns the URL of the widest size, as JPEG; of those without effects, if there are any."""
         sides = upload.width, upload.height
         offered = offered_sizes(self._sizes, *sides).values()
-        size = max(offered, key=lambda size: (not size.effects, displayed_size(size, *sides)[0]))
+        size = max(offered, key=lambda size: (not visible_effects(size, *sides), displayed_size(size, *sides)[0]))
         return self._url(upload.upload_id, Variant(size, Format.JPG))
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
@@ -117,6 +117,6 @@ class Serializer:
 def _dimensions(size: Size, upload: Upload) -> DisplayedSize:
     width, height = displayed_size(size, upload.width, upload.height)
     document: DisplayedSize = {"width": width, "height": height}
-    if size.effects:
-        document["effects"] = size.effects
+    if effects := visible_effects(size, upload.width, upload.height):
+        document["effects"] = effects
     return document

@@ -113,6 +113,14 @@ def test_size_unknown_to_the_upload_raises_with_the_known_ones(size: str) -> Non
         picture_html(upload(), size=size)
 
 
+def test_size_without_urls_and_without_another_of_its_pixels_raises() -> None:
+    document = upload()
+    del document["urls"]["small"]
+
+    with pytest.raises(ValueError, match="neither URLs of the size 'small' nor of another with its pixels"):
+        picture_html(document, size="small")
+
+
 def test_options_become_attributes() -> None:
     _, *candidates = parse(picture_html(upload(), "(min-width: 40em) 50vw, 100vw", alt="A cat", loading="eager"))
 

@@ -55,8 +55,13 @@ def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading:
     boxes = {name: upload["sizes"][name] for name in upload["urls"]}
     if size is None:
         chosen = max(boxes, key=lambda name: (not _effects(boxes[name]), boxes[name]["width"]))
+    elif size in boxes:
+        chosen = size
     elif size in upload["sizes"]:  # `urls` lacks a size that repeats the pixels of another: take that one
-        chosen = size if size in boxes else next(name for name in boxes if boxes[name] == upload["sizes"][size])
+        same = [name for name in boxes if boxes[name] == upload["sizes"][size]]
+        if not same:
+            raise ValueError(f"the upload has neither URLs of the size {size!r} nor of another with its pixels")
+        chosen = same[0]
     else:
         raise ValueError(f"the upload has the sizes {', '.join(upload['sizes'])}, not {size!r}")
     family = _of_same_shape(boxes, boxes[chosen])

@@ -9,7 +9,7 @@ from darkroom import picture_html
 from ingest.offered_sizes import displayed_size
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
 from ingest.web.serializers import Serializer
-from proxy.model import Fit, Format, Size, Sizes, Variant
+from proxy.model import Fit, Format, Position, Size, Sizes, Variant
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from tests.camera import oriented
@@ -79,6 +79,15 @@ class TestRepeatedPixels:
 
         assert picture_html(document, size="w1920") == picture_html(document, size="w1280")
 
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_position_makes_no_difference_where_nothing_is_cropped(self, reverse: bool) -> None:
+        tile = Size("tile", 400, 400, Fit.COVER, enlarge=False, position=Position.FOCUS)
+        sizes = (Size("w320", 320, None, Fit.INSIDE), tile)
+        document = Serializer(Sizes(*(sizes[::-1] if reverse else sizes)), "").created(accepted(width=150, height=150))
+
+        assert [*document["urls"]] == ["tile" if reverse else "w320"]
+        assert picture_html(document, size="tile") == picture_html(document, size="w320")
+
     @pytest.mark.parametrize(
         "other",
         [
@@ -117,6 +126,22 @@ class TestEffects:
             "grey": {"width": 300, "height": 200, "effects": ["grayscale"]},
             "padded": {"width": 600, "height": 400, "effects": ["pad #102030", "blur 8"]},
         }
+
+    @pytest.mark.parametrize(
+        ("sides", "effects"), [((400, 400), []), ((1000, 667), ["position focus"]), ((1001, 1000), ["position focus"])]
+    )
+    def test_position_is_an_effect_where_it_crops(self, sides: tuple[int, int], effects: list[str]) -> None:
+        width, height = sides
+        size = Size("tile", 200, 200, Fit.COVER, position=Position.FOCUS)
+
+        document = Serializer(Sizes(size), "").created(accepted(width=width, height=height))["sizes"]["tile"]
+
+        assert document.get("effects", []) == effects
+
+    def test_position_that_crops_less_than_half_a_pixel_is_none(self) -> None:
+        size = Size("tile", 300, 200, Fit.COVER, position=Position.FOCUS)
+
+        assert "effects" not in Serializer(Sizes(size), "").created(accepted(width=1000, height=667))["sizes"]["tile"]
 
     def test_picture_and_largest_url_have_no_effects_if_there_are_plain_sizes(self) -> None:
         upload = accepted(width=600, height=400)
