@@ -1,10 +1,10 @@
 """The sizes that an upload is offered in: all but those that only repeat the pixels of another."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from proxy.imaging.resize import place
-from proxy.model import Fit, Position, Size, Sizes, Variant
+from proxy.model import Fit, Format, Position, Size, Sizes, Variant
 
 
 def displayed_size(size: Size, width: int, height: int) -> tuple[int, int]:
@@ -23,18 +23,29 @@ def visible_effects(size: Size, width: int, height: int) -> list[str]:
 
 def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
     """Leaves out each size that only repeats the whole original as an earlier size with the same look does."""
-    offered, looks = [], set()
-    for size in sizes.values():
-        if size.is_never_enlarged and displayed_size(size, width, height) == (width, height):
-            look = replace(size, name="", width=None, height=None, warm=None)
-            look = replace(look, fit=Fit.INSIDE, enlarge=True, position=Position.CENTER)
-            if look in looks:
-                continue
-            looks.add(look)
-        offered.append(size)
-    return Sizes(*offered)
+    return Sizes(*(first for first, *_ in _groups(sizes, width, height)))
 
 
 def standard_variants(sizes: Sizes, width: int, height: int, alpha: bool | None) -> Sequence[Variant]:
-    """Returns the variants that a warm-up of such an original derives (`Sizes.standard`)."""
-    return offered_sizes(sizes, width, height).standard(alpha)
+    """Returns the variants that a warm-up of such an original derives (`Sizes.standard`).
+
+    An offered size has the formats of those that it stands for, too.
+    """
+    return tuple(
+        Variant(group[0], format)
+        for group in _groups(sizes, width, height)
+        for format in Format
+        if any(variant.format is format for variant in Sizes(*group).standard(alpha))
+    )
+
+
+def _groups(sizes: Sizes, width: int, height: int) -> Collection[list[Size]]:
+    """Returns the sizes in groups of equal pixels, each in the order of the configuration."""
+    groups: dict[Size, list[Size]] = {}
+    for size in sizes.values():
+        look = size
+        if size.is_never_enlarged and displayed_size(size, width, height) == (width, height):
+            look = replace(size, name="", width=None, height=None, warm=None)
+            look = replace(look, fit=Fit.INSIDE, enlarge=True, position=Position.CENTER)
+        groups.setdefault(look, []).append(size)
+    return groups.values()

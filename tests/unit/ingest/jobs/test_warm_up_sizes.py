@@ -1,5 +1,8 @@
 """Warm-ups derive no sizes that only repeat the pixels of another."""
 
+import pytest
+
+from ingest.offered_sizes import standard_variants
 from ingest.records import JobStatus
 from proxy.model import Fit, Format, Size, Sizes
 from tests.unit.ingest.examples import accepted
@@ -14,3 +17,24 @@ def test_sizes_that_repeat_the_originals_pixels_are_not_derived() -> None:
 
     assert outcome.job == (JobStatus.COMPLETE, 100, None)
     assert sorted(outcome.variants) == ["w320.webp", "w640.webp"]
+
+
+@pytest.mark.parametrize(
+    ("warm", "alpha", "formats"),
+    [
+        (((), (Format.WEBP,), (Format.AVIF, Format.WEBP)), False, ["webp", "avif"]),
+        (((Format.PNG,), None, ()), False, ["jpg", "png", "webp", "avif"]),
+        (((Format.JPG,), None), True, ["jpg", "png", "webp", "avif"]),
+        ((None, ()), True, ["png", "webp", "avif"]),
+        (((), ()), None, []),
+    ],
+)
+def test_offered_size_is_warmed_in_the_formats_of_those_it_stands_for(
+    warm: tuple[tuple[Format, ...] | None, ...], alpha: bool | None, formats: list[str]
+) -> None:
+    repeating = [Size(f"s{n}", 640 + n, None, Fit.INSIDE, warm=each) for n, each in enumerate(warm)]
+    sizes = Sizes(Size("tile", 100, 100, Fit.COVER, warm=(Format.JPG,)), *repeating)
+
+    standard = standard_variants(sizes, 600, 400, alpha)
+
+    assert [variant.name for variant in standard] == ["tile.jpg", *(f"s0.{format}" for format in formats)]
