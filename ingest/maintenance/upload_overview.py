@@ -16,7 +16,7 @@ from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
 from proxy.variants.encoded_variant import parse_measured
-from proxy.variants.originals import focus_of
+from proxy.variants.originals import created_at_of, focus_of
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
@@ -97,5 +97,5 @@ def _describe_original(upload_id: UploadId, original: ObjectInfo) -> dict[str, A
         "status": None,
         "format": original.content_type.removeprefix("image/"),
         "originalSize": original.size,
-        "createdAt": original.last_modified.isoformat(),
+        "createdAt": created_at_of(original).isoformat(),
     }

@@ -111,13 +111,15 @@ async def test_variant_missing_in_the_store_is_waiting(overview: Overview, repos
 
 async def test_upload_known_to_the_store_only_is_shown(overview: Overview, store: CountingStore) -> None:
     upload_id = new_upload_id()
-    await store.put(original_key(upload_id), b"original", content_type="image/png")
+    created = "2020-02-20T12:00:00+00:00"
+    await store.put(original_key(upload_id), b"original", content_type="image/png", metadata={"created": created})
     await put(store, upload_id, "tiny.jpg", b"12345", recipe="of old")
 
     document = await overview.of(upload_id)
 
     assert (document["database"], document["original"]) == (False, True)
     assert (document["status"], document["format"], document["originalSize"]) == (None, "png", 8)
+    assert document["createdAt"] == created
     assert document["variants"]["tiny.jpg"]["stale"] is True
 
 
