@@ -25,7 +25,7 @@ class UploadFields:
     def set(self, name: str, value: bytes) -> None:
         """Raises InvalidField or Malformed. An empty value, as a form sends an empty input, is the same as none."""
         if name in self._given:
-            raise Malformed(f"The request has two `{name}` fields. Send one.")
+            raise _repeated(name)
         self._given.add(name)
         if value:
             self.focus = read_focus(value.decode(errors="replace"))
@@ -37,7 +37,7 @@ def parse_changes(body: bytes) -> Focus | None:
     Raises Malformed, UnknownField or InvalidField.
     """
     try:
-        document = json.loads(body)
+        document = json.loads(body, object_pairs_hook=_without_repetitions)
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict) or not document:
@@ -46,6 +46,20 @@ def parse_changes(body: bytes) -> Focus | None:
         if name not in _NAMES:
             raise unknown_field(name)
     return None if document["focus"] is None else read_focus(document["focus"])
+
+
+def _without_repetitions(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Raises Malformed. Without it, the last of the values would count."""
+    document: dict[str, object] = {}
+    for name, value in pairs:
+        if name in document:
+            raise _repeated(name)
+        document[name] = value
+    return document
+
+
+def _repeated(name: str) -> Malformed:
+    return Malformed(f"The request has two `{name[:64]}` fields. Send one.")
 
 
 def unknown_field(name: str, *others: str) -> UnknownField:

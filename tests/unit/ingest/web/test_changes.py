@@ -40,6 +40,8 @@ async def test_focus_is_changed_removed_and_returned(service: Service, created: 
         (b"\xff\xfe", "malformed"),
         (b"[" * 10_000, "malformed"),
         (b" " * (16 * 1024 + 1), "malformed"),
+        (b'{"focus": "0.3,0.7", "focus": "0.3,0.7"}', "malformed"),
+        (b'{"focus": "0.3,0.7", "f\\u006fcus": null}', "malformed"),
         (b'{"focus": "1.5,0"}', "invalid_field"),
         (b'{"focus": [0.3, 0.7]}', "invalid_field"),
         (b'{"focus": ""}', "invalid_field"),
