@@ -47,17 +47,17 @@ class InvalidField(Refused):
 
 class Aborted(Refused):
     code = "aborted"
-    title = "The upload was interrupted"
+    title = "The request was interrupted"
 
 
 class TooLarge(Refused):
     code = "too_large"
-    title = "The file is too large"
+    title = "Too many bytes"
 
 
 class UploadTimeout(Refused):
     code = "upload_timeout"
-    title = "The upload was too slow"
+    title = "The request was too slow"
     retryable = True
 
 

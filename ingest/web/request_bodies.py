@@ -58,12 +58,12 @@ class TimedBody:
                     yield chunk
         except TimeoutError:
             raise UploadTimeout(
-                f"The image must arrive within {self._total:g} seconds or at {MIN_RATE_OF_LONG} bytes a second, "
+                f"The body must arrive within {self._total:g} seconds or at {MIN_RATE_OF_LONG} bytes a second, "
                 f"without pauses of {self._stall:g} seconds, at {MIN_RATE} bytes a second or more."
             ) from None
         except ClientDisconnect:
             self._has_finished = True
-            raise Aborted("The connection closed before the whole image had arrived.") from None
+            raise Aborted("The connection closed before the whole body had arrived.") from None
 
     def wrap_response(self, response: Response) -> Response:
         """Returns a response that also reaches a client that is still sending."""

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
-from ingest.ingest_errors import Malformed
+from ingest.ingest_errors import Malformed, TooLarge
 from ingest.uploads.focus_service import FocusService
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
@@ -158,12 +158,12 @@ def _upload_id(request: Request) -> UploadId:
 
 
 async def _small_body(body: TimedBody) -> bytes:
-    """Raises Malformed beyond `_MAX_CHANGES`, UploadTimeout or Aborted."""
+    """Raises TooLarge beyond `_MAX_CHANGES`, UploadTimeout or Aborted."""
     received = b""
     async for chunk in body:
         received += chunk
         if len(received) > _MAX_CHANGES:
-            raise Malformed(f"The body may have at most {_MAX_CHANGES} bytes.")
+            raise TooLarge(f"The body may have at most {_MAX_CHANGES} bytes.")
     return received
 
 

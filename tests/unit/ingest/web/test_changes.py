@@ -39,7 +39,6 @@ async def test_focus_is_changed_removed_and_returned(service: Service, created: 
         (b'"focus"', "malformed"),
         (b"\xff\xfe", "malformed"),
         (b"[" * 10_000, "malformed"),
-        (b" " * (16 * 1024 + 1), "malformed"),
         (b'{"focus": "0.3,0.7", "focus": "0.3,0.7"}', "malformed"),
         (b'{"focus": "0.3,0.7", "f\\u006fcus": null}', "malformed"),
         (b'{"focus": "1.5,0"}', "invalid_field"),
@@ -78,8 +77,28 @@ async def test_unknown_upload_is_404(service: Service, upload_id: str) -> None:
 async def test_endless_body_is_refused_early(service: Service, created: dict[str, object]) -> None:
     exchange = await Exchange([b" " * 1024] * 4000).run(service.app, "PATCH", f"/images/{created['uploadId']}")
 
-    assert exchange.status == 400
+    assert exchange.status == 413
+    assert json.loads(exchange.answer)["code"] == "too_large"
     assert exchange.received_before_answer <= 17 + 1
+
+
+@pytest.mark.parametrize(("size", "status"), [(16 * 1024, 200), (16 * 1024 + 1, 413)])
+async def test_change_of_more_than_16_kib_is_too_large(
+    service: Service, created: dict[str, object], size: int, status: int
+) -> None:
+    assert (await patch(service, created["uploadId"], b'{"focus": null}'.ljust(size)))[0] == status
+
+
+async def test_broken_off_change_is_refused_without_speaking_of_an_image(
+    service: Service, created: dict[str, object]
+) -> None:
+    exchange = Exchange([b'{"focus": '], ends=False, hangs_up=True)
+
+    await exchange.run(service.app, "PATCH", f"/images/{created['uploadId']}")
+
+    document = json.loads(exchange.answer)
+    assert (document["code"], document["title"]) == ("aborted", "The request was interrupted")
+    assert document["detail"] == "The connection closed before the whole body had arrived."
 
 
 @pytest.mark.parametrize(
