@@ -249,8 +249,8 @@ class Settings(StoreSettings):
             raise ValueError(f"widths defines {', '.join(twice)}, too: rename the size, or remove the width")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
             raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
-        if _needs(info).rendering and (mistake := lack_of_extras(value)):
-            raise ValueError(mistake)
+        if _needs(info).rendering and (mistakes := lack_of_extras(value)):
+            raise ValueError(" ".join(mistakes.values()))
         return value
 
     # Checks of two fields are validators of the second one: a model validator does not run if a field is invalid.
@@ -285,8 +285,8 @@ class Settings(StoreSettings):
 
     def check_extras(self) -> None:
         """Raises SettingsError if a size needs numpy or libvips, which are not installed. Imports neither."""
-        if mistake := lack_of_extras(self.size_tables):
-            raise SettingsError(f"sizes: {mistake}")
+        if mistakes := lack_of_extras(self.size_tables):
+            raise SettingsError(f"sizes: {' '.join(mistakes.values())}")
 
 
 def _needs(info: ValidationInfo) -> Needs:

@@ -103,19 +103,22 @@ class Quality(BaseModel):
     score: float = Field(80, ge=50, le=95)
 
 
-def lack_of_extras(tables: dict[str, SizeSettings]) -> str | None:
-    """Returns what to do if sizes need numpy or libvips, which are not installed. Imports neither."""
+def lack_of_extras(tables: dict[str, SizeSettings]) -> dict[str, str]:
+    """Returns what to do about numpy and libvips, by extra, if sizes need them and they are not installed.
+
+    Imports neither.
+    """
     auto = [name for name, table in tables.items() if table.quality == "auto"]
     attention = [name for name, table in tables.items() if table.position is Position.ATTENTION]
-    mistakes = []
+    mistakes = {}
     if auto and not system.has_numpy():
-        mistakes.append(
+        mistakes["auto-quality"] = (
             f'quality = "auto" of {", ".join(auto)} needs numpy, which is not installed. '
             "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
         )
     if attention and not system.has_libvips():
-        mistakes.append(
+        mistakes["vips"] = (
             f'position = "attention" of {", ".join(attention)} needs libvips, which is not installed. '
             "Run pip install 'darkroom-origin[vips]', or remove position = \"attention\" to crop around the centre."
         )
-    return " ".join(mistakes) or None
+    return mistakes

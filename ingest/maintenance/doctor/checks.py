@@ -58,7 +58,7 @@ def checks_for(
         "file descriptors": _as_async(lambda: machine_checks.file_descriptors(_limit(resource.RLIMIT_NOFILE))),
         "codecs": _as_async(lambda: machine_checks.codecs(encode.versions())),
         "render processes": partial(machine_checks.render_processes, settings),
-        "libvips": _as_async(lambda: machine_checks.libvips(vips.version())),
+        "libvips": _as_async(lambda: machine_checks.libvips(settings, vips.version())),
         "numpy": _as_async(lambda: machine_checks.numpy(settings)),
     }
 

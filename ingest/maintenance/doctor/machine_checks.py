@@ -17,7 +17,8 @@ from proxy import system
 from proxy.errors import ServiceError
 from proxy.imaging.limits import Limits
 from proxy.rendering.render_worker import RenderWorker
-from proxy.settings import Settings, SettingsError
+from proxy.settings import Settings
+from proxy.settings.toml_tables import lack_of_extras
 
 _MAX_SHARE = 0.8  # of the memory; the rest is for the servers themselves and for the system
 _LIBRARIES = {"webp": "WebP", "avif": "AVIF", "littlecms2": "colour profiles"}
@@ -136,18 +137,19 @@ def lock(settings: Settings, locks: Collection[str]) -> CheckResult:
     )
 
 
-def libvips(version: str) -> CheckResult:
+def libvips(settings: Settings, version: str) -> CheckResult:
+    """Checks that libvips is installed if a size needs it. `version`: empty if it is not installed."""
+    if mistake := lack_of_extras(settings.size_tables).get("vips"):
+        return failed(f"sizes: {mistake}")
     if version:
         return ok(f"libvips {version} decodes PNG and WebP")
     return ok("optional, not installed: large PNG and WebP take more time and memory (install darkroom-origin[vips])")
 
 
 def numpy(settings: Settings) -> CheckResult:
-    """Checks that numpy, and libvips, are installed if a size needs them."""
-    try:
-        settings.check_extras()
-    except SettingsError as error:
-        return failed(str(error))
+    """Checks that numpy is installed if a size needs it."""
+    if mistake := lack_of_extras(settings.size_tables).get("auto-quality"):
+        return failed(f"sizes: {mistake}")
     if not system.has_numpy():
         return ok("not installed; no size needs it")
     return ok(f'numpy {metadata.version("numpy")} measures the qualities of sizes with quality = "auto"')

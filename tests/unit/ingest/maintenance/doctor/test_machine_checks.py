@@ -138,7 +138,7 @@ def test_lock_is_reported(mode: Any, locks: set[str], verdict: Verdict, text: st
 
 
 def test_libvips_is_ok_with_and_without() -> None:
-    there, away = machine_checks.libvips("8.18.7"), machine_checks.libvips("")
+    there, away = machine_checks.libvips(settings(), "8.18.7"), machine_checks.libvips(settings(), "")
 
     assert (there.verdict, away.verdict) == (Verdict.OK, Verdict.OK)
     assert "8.18.7" in there.remark
@@ -170,6 +170,17 @@ def test_missing_numpy_fails_if_a_size_needs_it(monkeypatch: pytest.MonkeyPatch)
     assert judged.remark.startswith(
         'sizes: quality = "auto" of card needs numpy, which is not installed. Run pip install '
     )
+
+
+def test_each_missing_extra_is_reported_by_its_own_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "find_spec", lambda _: None)
+    attention = settings(sizes={"hero": {"width": 64, "height": 64, "position": "attention"}})
+
+    assert machine_checks.numpy(attention) == ok("not installed; no size needs it")
+    assert machine_checks.libvips(settings(**AUTO), "").verdict is Verdict.OK
+    judged = machine_checks.libvips(attention, "")
+    assert judged.verdict is Verdict.FAILED
+    assert judged.remark.startswith('sizes: position = "attention" of hero needs libvips, which is not installed. Run ')
 
 
 class TestPrivacy:
