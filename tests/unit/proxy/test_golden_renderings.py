@@ -98,6 +98,8 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
         yield f"jpeg to {target.format}, its own size", opaque, replace(target, width=200, height=None, fit=Fit.INSIDE)
         yield f"jpeg to {target.format}, EXIF kept", opaque, replace(target, keep_exif=True)
     yield "alpha on black", clear, replace(JPG, background="#000000")
+    yield "crop of alpha, unscaled", clear, replace(THUMBNAIL, width=160, height=90)
+    yield "alpha, its own size", clear, replace(THUMBNAIL, width=200, height=None, fit=Fit.INSIDE)
     yield "inside", opaque, replace(JPG, width=50, height=50, fit=Fit.INSIDE)
     yield "width alone", opaque, replace(JPG, width=60, height=None, fit=Fit.INSIDE)
     yield "enlarged", opaque, replace(JPG, width=240, height=240)
