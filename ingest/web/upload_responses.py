@@ -8,6 +8,7 @@ from ingest.records import Upload
 from ingest.web.form_pages import FormPages
 from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError
+from proxy.web.list_headers import join_lines
 from proxy.web.negotiation import prefers_page
 from proxy.web.problems import problem
 
@@ -24,7 +25,7 @@ class UploadResponses:
     def accepted(self, headers: Headers, upload: Upload, *, repeated: bool) -> Response:
         """Returns the 201 response. A `repeated` upload differs only in the `Idempotent-Replayed` header."""
         document = self._serializer.created(upload)
-        if prefers_page(headers.get("accept")):
+        if prefers_page(join_lines(headers, "accept")):
             response = self._pages.uploaded(document)
         else:
             response = JSONResponse(document, 201, {"Cache-Control": "no-store"})
@@ -35,7 +36,7 @@ class UploadResponses:
         return response
 
     def refused(self, headers: Headers, error: ServiceError) -> Response:
-        page = prefers_page(headers.get("accept"))
+        page = prefers_page(join_lines(headers, "accept"))
         response = self._pages.refused(error) if page else problem(error)
         response.headers["Vary"] = "Accept"
         return response

@@ -62,7 +62,7 @@ class VariantHttp(BoundedHttp):
             if name in _OTHERWISE:
                 return None
             if name == b"if-none-match":
-                etags = value
+                etags = value if etags is None else etags + b", " + value  # as `join_lines` does
         return self._find_hit(self.url.partition(b"?")[0], etags)
 
     def _date(self) -> bytes:

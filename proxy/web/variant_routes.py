@@ -24,6 +24,7 @@ from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant
 from proxy.variants.results import Fetched, Tier
 from proxy.variants.variant_service import VariantService
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, is_not_modified
+from proxy.web.list_headers import join_lines
 from proxy.web.middleware.observability import VARIANT_ROUTE, Observability, note, set_route
 from proxy.web.middleware.security_headers import SecurityHeaders, secured
 from proxy.web.negotiation import modern_format
@@ -142,7 +143,7 @@ class VariantMiddleware:
             return RedirectResponse(variant.name, 308, {"Cache-Control": CACHE_CONTROL})
         start = monotonic()
         try:
-            variant, fetched = await self._fetch(path, request.headers.get("accept"))
+            variant, fetched = await self._fetch(path, join_lines(request.headers, "accept"))
             note(request.scope, tier=fetched.tier.value, variant=variant.name)
             response = variant_response(request.method, request.headers, variant, fetched, monotonic() - start)
             if path.auto:
@@ -179,7 +180,7 @@ def variant_response(method: str, request: Headers, variant: Variant, fetched: F
         "Cache-Status": CACHE_STATUS[fetched.tier],
         "Server-Timing": _server_timing(fetched.timings, seconds),
     }
-    if is_not_modified(encoded.etag, modified, request.get("if-none-match"), request.get("if-modified-since")):
+    if is_not_modified(encoded.etag, modified, join_lines(request, "if-none-match"), request.get("if-modified-since")):
         return Response(status_code=304, headers=headers)
     headers |= _safety_headers(variant.name)
     size = len(encoded.body)

@@ -157,6 +157,14 @@ async def test_other_clients_get_json_with_vary(service: Service, accept: str) -
     assert taken.headers["vary"] == refused.headers["vary"] == "Accept"
 
 
+async def test_lines_of_a_repeated_accept_count_together(service: Service) -> None:
+    lines = [("accept", "application/json;q=0.5"), ("accept", "text/html")]
+    async with service.client({}) as client:
+        answer = await client.post("/images/upload", headers=lines, files={"image": b"no image"})
+
+    page(answer)
+
+
 async def test_policy_allows_images_of_the_cdn_only(service: Service) -> None:
     elsewhere = service.configured(cdn_url="https://cdn.test:8443/pictures")
 

@@ -83,6 +83,33 @@ async def test_hit_is_the_response_of_the_application(hot: Served, conditions: d
     assert (hot.hits, hot.calls) == (before + 1, 0)
 
 
+@pytest.mark.parametrize(
+    ("lines", "status"),
+    [
+        (("{etag}", '"other"'), 304),
+        (('"other"', "{etag}"), 304),
+        (('"other"', '"another", W/{etag}', '"third"'), 304),
+        (('"other"', '"another"'), 200),
+        (("", "{etag}"), 304),
+    ],
+)
+async def test_lines_of_a_repeated_condition_count_together(hot: Served, lines: tuple[str, ...], status: int) -> None:
+    etag = (await hot.site.get("small.jpg")).headers["etag"]
+    conditions = [f"If-None-Match: {line.format(etag=etag)}" for line in lines]
+
+    assert (await hot.ask("small.jpg", *conditions))[0] == status
+    assert hot.calls == 0
+    assert (await hot.ask("small.jpg", *conditions, "Content-Length: 0"))[0] == status  # answered by the application
+    assert hot.calls == 1
+
+
+@pytest.mark.parametrize("lines", [("text/html", "image/webp"), ("image/webp", "text/html")])
+async def test_lines_of_a_repeated_accept_count_together(hot: Served, lines: tuple[str, ...]) -> None:
+    _, headers, _ = await hot.ask("small.auto", *(f"Accept: {line}" for line in lines))
+
+    assert headers["content-type"] == "image/webp"
+
+
 async def test_hits_are_counted_and_not_logged(hot: Served) -> None:
     before = hot.hits
     with capture_logs() as logs:
