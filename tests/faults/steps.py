@@ -23,7 +23,7 @@ from ingest.jobs.warm_up import WarmUp
 from ingest.uploads.upload_service import UploadService
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.target import Target
-from proxy.model import Fit, Size, Sizes, UploadId
+from proxy.model import Fit, Size, Sizes, SourceFormat, UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.disk import DiskStore
@@ -42,7 +42,7 @@ class Pool(FakePool):
 
     async def inspect(self, _path: Path) -> Inspection:
         return Inspection(
-            "jpeg", 160, 120, "thumb", "#7a6b5c", alpha=False, animated=False, private=[], private_exif=[]
+            SourceFormat.JPEG, 160, 120, "thumb", "#7a6b5c", alpha=False, animated=False, private=[], private_exif=[]
         )
 
 

@@ -60,6 +60,7 @@ LOCKED = {
     ("GET", "/images/{id}"),
     ("GET", "/images/{id}/status"),
     ("GET", "/images/{id}/events"),
+    ("PATCH", "/images/{id}"),
     ("DELETE", "/images/{id}"),
     ("GET", "/metrics"),
 }

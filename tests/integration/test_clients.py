@@ -193,7 +193,7 @@ def half_sent(service: Service, key: str) -> Iterator[None]:
         connection.sendall(head.encode() + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" + part)
         connection.sendall(ROCKET.read_bytes()[:20_000])
         deadline = time.monotonic() + 20
-        while not list(service.folder.glob("data/tmp/*/original.jpg")):
+        while not list(service.folder.glob("data/tmp/*/original")):
             assert time.monotonic() < deadline, service.log()
             time.sleep(0.05)
         yield

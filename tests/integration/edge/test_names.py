@@ -155,7 +155,7 @@ class TestMethods:
             *((path, "GET, HEAD") for path in (*PAGE_PATHS, *DOCS_PATHS)),
             ("/images?limit=1", "GET, HEAD"),
             ("/images/upload", "POST"),
-            (f"/images/{uuid4()}", "GET, HEAD, DELETE"),
+            (f"/images/{uuid4()}", "GET, HEAD, PATCH, DELETE"),
             (f"/images/{uuid4()}/status", "GET, HEAD"),
             (f"/images/{uuid4()}/events", "GET, HEAD"),
             ("/healthz", "GET, HEAD"),
@@ -165,5 +165,5 @@ class TestMethods:
             assert {http.request(method, stub_edge + path).status_code for method in methods} == {200}, path
             assert [asked.path for asked in stub.asked] == [path] * len(methods)
 
-            refused = http.request("PATCH", stub_edge + path)
+            refused = http.request("PUT", stub_edge + path)
             assert (refused.status_code, refused.headers["allow"]) == (405, allow), path
