@@ -100,8 +100,8 @@ def _wrk(url: str, at_once: int, seconds: int, condition: Sequence[str]) -> tupl
         raise RuntimeError(answer)
     return (
         float(_found(r"Requests/sec:\s+([\d.]+)", answer)),
-        _milliseconds(_found(r"50%\s+(\S+)", answer)),
-        _milliseconds(_found(r"99%\s+(\S+)", answer)),
+        _milliseconds(_found(r"\n +50%\s+(\S+)", answer)),
+        _milliseconds(_found(r"\n +99%\s+(\S+)", answer)),
     )
 
 

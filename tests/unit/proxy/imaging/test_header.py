@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.memory import ORIGINALS
+from benchmarks.memory_originals import ORIGINALS
 from proxy.errors import Undecodable
 from proxy.imaging.header import MAX_MARKERS, Header, read_header
 from tests.camera import camera_exif, camera_jpeg, oriented

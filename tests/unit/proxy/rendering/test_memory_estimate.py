@@ -9,7 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from benchmarks.memory import DECODERS, LIBVIPS, ORIGINALS, at_random, compare
+from benchmarks.memory import DECODERS, LIBVIPS, at_random, compare
+from benchmarks.memory_originals import ORIGINALS
 from proxy.imaging.header import Header
 from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import decode
