@@ -16,21 +16,18 @@ import anyio.to_thread
 from boto3.session import Session
 from botocore import exceptions as boto
 from botocore.config import Config
-from botocore.response import StreamingBody
 
-from proxy.errors import StoreUnavailable
-from proxy.storage.bulkhead import LATE, Bulkhead
+from proxy.storage.bulkhead import Bulkhead
 from proxy.storage.files import NewFile
 from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
 from proxy.storage.s3_deletion import S3Deletion
-from proxy.storage.s3_errors import NOT_S3, error_code, translate_errors
+from proxy.storage.s3_errors import error_code, translate_errors
+from proxy.storage.s3_responses import object_info, read_chunks
 from proxy.telemetry import Metrics
 
 if TYPE_CHECKING:  # stubs, which production does not install
     from types_boto3_s3.type_defs import (
         CopyObjectRequestTypeDef,
-        GetObjectOutputTypeDef,
-        HeadObjectOutputTypeDef,
         ListObjectsV2OutputTypeDef,
         PutObjectRequestTypeDef,
     )
@@ -45,7 +42,6 @@ of originals, which may take 30 s, and lookups (HEAD, listings), which anybody c
 # Deadlines of a call in seconds. botocore's time-outs apply to each read, so a store that trickles never exceeds them.
 _SHORT = 4.0  # for variants and heads; below RENDER_TIMEOUT, whose error would hide the cause
 _LONG = 30.0  # for originals, which may be large, and for writes
-_CHUNK = 64 * 1024
 
 
 class S3Store:
@@ -273,7 +269,7 @@ class S3Store:
     def _head(self, key: str) -> ObjectInfo:
         with translate_errors():
             try:
-                return _info(key, self._client.head_object(Bucket=self._bucket, Key=self._prefix + key))
+                return object_info(key, self._client.head_object(Bucket=self._bucket, Key=self._prefix + key))
             except boto.ClientError as error:
                 # A response to HEAD has no body, so a 404 may mean the key or the bucket. Checking the bucket costs a
                 # request on each miss; without it, a missing bucket would make CDNs cache 404s for every image.
@@ -286,7 +282,7 @@ class S3Store:
         end = monotonic() + seconds
         answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         with closing(answer["Body"]) as body:
-            yield _info(key, answer), _chunks(body, end)
+            yield object_info(key, answer), read_chunks(body, end)
 
 
 def _encrypt(encryption: str, params: dict[str, Any], **_event: object) -> None:
@@ -294,28 +290,3 @@ def _encrypt(encryption: str, params: dict[str, Any], **_event: object) -> None:
     params["ServerSideEncryption"] = algorithm + kms
     if key:
         params["SSEKMSKeyId"] = key.removeprefix(":")
-
-
-def _chunks(body: StreamingBody, end: float) -> Iterator[bytes]:
-    """Reads the body in chunks until `end` (monotonic seconds), when the caller has timed out.
-
-    botocore compares the length with Content-Length at the end, so a truncated body raises.
-    """
-    while chunk := body.read(_CHUNK):
-        if monotonic() > end:
-            raise StoreUnavailable(LATE, reason="timeout", is_outage=True)
-        yield chunk
-
-
-def _info(key: str, answer: "GetObjectOutputTypeDef | HeadObjectOutputTypeDef") -> ObjectInfo:
-    try:
-        return ObjectInfo(
-            key,
-            answer["ContentLength"],
-            answer["LastModified"],
-            answer.get("ContentType", ""),
-            answer.get("CacheControl"),
-            answer["Metadata"],
-        )
-    except KeyError as error:
-        raise StoreUnavailable(NOT_S3) from error
