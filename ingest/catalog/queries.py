@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, Table, func, literal, or_, select, tuple_
 
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
-from ingest.records import STALLED_AFTER, JobStatus
+from ingest.records import STALLED_AFTER, Job, JobStatus
 from proxy.model import UploadId
 
 
@@ -54,3 +54,13 @@ def position(table: Table, moment: datetime, upload_id: UploadId) -> tuple[Any, 
     columns = table.c.created_at, table.c.upload_id
     values = [literal(value, column.type) for value, column in zip((moment, upload_id), columns, strict=True)]
     return tuple_(*columns), tuple_(*values)
+
+
+def stalled(status: JobStatus, after: Job | None, idle: timedelta) -> Select[Any]:
+    """Selects jobs in `status` without a sign of life for `idle`, the oldest uploads first, from `after` on."""
+    columns = job_columns("upload_id", "status", "progress", "error", "created_at", "updated_at")
+    query = unfinished(status, *columns).where(is_silent(idle))
+    if after is None:
+        return query
+    column, place = position(upload_jobs, after.created_at, after.upload_id)
+    return query.where(column > place)

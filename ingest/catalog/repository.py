@@ -13,7 +13,7 @@ from ingest.catalog.cursors import encode_cursor, parse_cursor
 from ingest.catalog.database import Database, now
 from ingest.catalog.job_counts import count_jobs
 from ingest.catalog.job_moves import move_values, restart_values
-from ingest.catalog.queries import is_due, is_silent, job_columns, joined, position, touched, unfinished
+from ingest.catalog.queries import is_due, is_silent, joined, position, stalled, touched, unfinished
 from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
 from ingest.catalog.upload_rows import UploadRow, read_rows
@@ -232,11 +232,7 @@ class JobRepository:
 
         `after`: the last job of the page before. Reads the index by status from there on, not all unfinished jobs.
         """
-        columns = job_columns("upload_id", "status", "progress", "error", "created_at", "updated_at")
-        query = unfinished(status, *columns).where(is_silent(idle)).limit(PAGE)
-        if after is not None:
-            column, place = position(upload_jobs, after.created_at, after.upload_id)
-            query = query.where(column > place)
+        query = stalled(status, after, idle).limit(PAGE)
         async with self._database.transaction() as connection:
             return [to_job(row) for row in await connection.execute(query)]
 
