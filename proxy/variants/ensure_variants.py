@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from proxy.errors import Overloaded, RenderFailed
 from proxy.keys import variant_key
-from proxy.model import Position, UploadId, Variant
+from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -143,8 +143,7 @@ class VariantEnsurer:
         """The variants that are missing or stale; reports the others as done."""
         missing = []
         infos = await asyncio.gather(*(self._variants.look_up(upload_id, variant) for variant in variants))
-        uses_focus = any(variant.size.position is Position.FOCUS for variant in variants)
-        focus = await self._variants.focus(upload_id) if uses_focus else None
+        focus = await self._variants.focus_for(upload_id, *variants)
         for variant, info in zip(variants, infos, strict=True):
             if info and is_current(info, variant, self._recipes, focus):
                 results.put_nowait(Ensured(variant, info.size, None, parse_measured(info.metadata)))

@@ -26,6 +26,7 @@ from proxy.variants.leases.lease_store import LeaseStore, NoLeases
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache
 from proxy.variants.originals import AlphaLookup
+from proxy.variants.refresh_stale import StaleRefresher
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
 from proxy.variants.variant_store import VariantStore
@@ -33,7 +34,6 @@ from proxy.variants.variant_store import VariantStore
 log = structlog.get_logger()
 
 _MAX_WRITE_BACKS = 256  # concurrent; beyond that a variant is served but not stored, and derived again later
-_MAX_REFRESHES = 4  # concurrent; further stale variants are refreshed on a later request
 
 
 class VariantService:
@@ -95,10 +95,10 @@ class VariantService:
             fetch_shared=self._fetch_shared,
         )
         self._background: set[asyncio.Task[None]] = set()
-        self._refreshing: set[tuple[UploadId, Variant]] = set()
+        self._refresher = StaleRefresher(self._variants, self._deriver, recipes, self._leases, metrics, timeout=timeout)
         metrics.watch(metrics.memory_cache_bytes, lambda: self._memory_cache.bytes)
         metrics.watch(metrics.memory_cache_variants, lambda: len(self._memory_cache))
-        metrics.watch(metrics.write_back_queue, lambda: len(self._background))
+        metrics.watch(metrics.write_back_queue, lambda: len(self._background) + len(self._refresher))
 
     async def fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """Finds the variant, or derives it.
@@ -119,7 +119,7 @@ class VariantService:
         if encoded is None:
             return None
         if encoded.recipe != self._recipes.fingerprint(variant):
-            self._schedule_refresh(upload_id, variant)
+            self._refresher.schedule(upload_id, variant)
         self._memory_cache_requests.inc()
         return encoded
 
@@ -214,6 +214,7 @@ class VariantService:
         """
         await self._flights.drain()
         await self._alpha.drain()
+        await self._refresher.drain()
         while self._background:
             await asyncio.wait(list(self._background))
         await self._variants.drain()
@@ -253,7 +254,7 @@ class VariantService:
         if self._negative_cache.may_be_kept(upload_id):
             self._memory_cache.put(upload_id, variant, encoded)
         if encoded.recipe != self._recipes.fingerprint(variant):
-            self._schedule_refresh(upload_id, variant)
+            self._refresher.schedule(upload_id, variant)
         return Fetched(encoded, Tier.STORED)
 
     async def _is_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> bool:
@@ -263,7 +264,7 @@ class VariantService:
         """
         if variant.size.position is not Position.FOCUS or not self._negative_cache.is_changed(upload_id):
             return False
-        if encoded.focus == await self._variants.focus(upload_id):
+        if encoded.focus == await self._variants.focus_for(upload_id, variant):
             return False
         with suppress(StoreUnavailable):  # what stored it deletes it too
             await self._variants.delete(upload_id, variant)
@@ -288,47 +289,6 @@ class VariantService:
             else:
                 self._metrics.write_backs.labels("skipped").inc()
             return Fetched(encoded, Tier.DERIVED, timings)
-
-    def _schedule_refresh(self, upload_id: UploadId, variant: Variant) -> None:
-        key = (upload_id, variant)
-        if key in self._refreshing:
-            return
-        if len(self._refreshing) < _MAX_REFRESHES:
-            self._refreshing.add(key)
-            self._run_in_background(self._refresh(upload_id, variant))
-        else:
-            self._count_stale(variant, "deferred")
-
-    async def _refresh(self, upload_id: UploadId, variant: Variant) -> None:
-        """Replaces a stale variant. A failure is only logged: the stale variant stays in use.
-
-        It runs at background priority but has a deadline, because `drain` waits for it.
-        """
-        outcome = "failed"
-        try:
-            async with (
-                self._leases.hold(variant_key(upload_id, variant), wait=False) as held,
-                asyncio.timeout(self._timeout),
-            ):
-                # Also if it is held: another process may have replaced the variant just before.
-                if not held or await self._is_current(upload_id, variant):
-                    outcome = "elsewhere"
-                else:
-                    encoded, _ = await self._deriver.derive_one(upload_id, variant, Priority.BACKGROUND)
-                    await self._variants.put(upload_id, variant, encoded)
-                    outcome = "refreshed"
-        except (ServiceError, TimeoutError) as error:
-            log.warning("variant refresh failed", upload=upload_id, variant=variant.name, error=str(error) or "timeout")
-        finally:
-            self._refreshing.discard((upload_id, variant))
-            self._count_stale(variant, outcome)
-
-    async def _is_current(self, upload_id: UploadId, variant: Variant) -> bool:
-        info = await self._variants.look_up(upload_id, variant)
-        return info is not None and info.metadata.get("recipe") == self._recipes.fingerprint(variant)
-
-    def _count_stale(self, variant: Variant, outcome: str) -> None:
-        self._metrics.stale_variants.labels(variant.size_name, variant.format, outcome).inc()
 
     def _timeout_error(self) -> DerivationTimeout:
         return DerivationTimeout(f"The variant was not ready within {self._timeout:g} seconds.")

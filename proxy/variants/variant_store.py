@@ -93,8 +93,16 @@ class VariantStore:
             raise
         await self._delete_if_outdated(upload_id, variant, encoded)
 
-    async def focus(self, upload_id: UploadId) -> Focus | None:
-        """Returns the focus that the upload has now. Raises UnknownUpload."""
+    async def focus_for(self, upload_id: UploadId, *variants: Variant) -> Focus | None:
+        """Returns the focus that the upload has now; None, without a look, if no variant uses it.
+
+        Raises UnknownUpload.
+        """
+        if not any(variant.size.position is Position.FOCUS for variant in variants):
+            return None
+        return await self._focus(upload_id)
+
+    async def _focus(self, upload_id: UploadId) -> Focus | None:
         try:
             return focus_of(await self._store.head(original_key(upload_id)))
         except ObjectNotFound:
@@ -120,7 +128,7 @@ class VariantStore:
 
     async def _delete_if_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> None:
         try:
-            focus = await self.focus(upload_id)
+            focus = await self._focus(upload_id)
         except UnknownUpload:
             await self._store.delete(variant_key(upload_id, variant))
             raise
