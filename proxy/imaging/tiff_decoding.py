@@ -36,9 +36,9 @@ def keep_as_stored(image: Image.Image) -> None:
     if image.mode not in _MODES:
         raise Undecodable(f"TIFF with {image.mode} samples is not supported. Export it in RGB, grey or CMYK.")
     upright = image._exif = Image.Exif()  # noqa: SLF001 - what `getexif` caches
-    upright._loaded = True  # noqa: SLF001
+    upright._loaded = True  # noqa: SLF001 - as if Pillow had read it
     upright[ExifTags.Base.Orientation] = 1
-    image._size = image._tile_size  # noqa: SLF001
+    image._size = image._tile_size  # noqa: SLF001 - Pillow has no public way to undo its turn
 
 
 def tiff_orientation(path: OriginalFile) -> int:

@@ -41,11 +41,13 @@ def test_all_eight_orientations_are_rendered_upright(orientation: int, wanted: T
 def test_focus_is_of_the_upright_image(orientation: int, wide: Target, focus: Focus) -> None:
     upright = UPRIGHT.resize((150, 100))
     x, y = focus_point(focus)
-    scale = max(wide.width / 150, wide.height / 100)  # type: ignore[operator] # both sides are given
-    width, height = wide.width / scale, wide.height / scale  # type: ignore[operator]
+    assert wide.width
+    assert wide.height
+    scale = max(wide.width / 150, wide.height / 100)
+    width, height = wide.width / scale, wide.height / scale
     left, top = min(max(0, 150 * x - width / 2), 150 - width), min(max(0, 100 * y - height / 2), 100 - height)
     box = (left, top, left + width, top + height)
-    expected = upright.resize((wide.width, wide.height), Image.Resampling.LANCZOS, box=box)  # type: ignore[arg-type]
+    expected = upright.resize((wide.width, wide.height), Image.Resampling.LANCZOS, box=box)
 
     turned = picture(oriented(upright, orientation, "PNG"), replace(wide, position=Position.FOCUS, focus=focus))
 

@@ -10,9 +10,9 @@ from proxy.errors import FocusChanged
 from proxy.keys import original_key, variant_key
 from proxy.model import Focus, Position, UploadId, Variant
 from proxy.variants.invalidation.invalidation_bus import Invalidation, NoInvalidation, OnInvalidation
-from proxy.variants.results import Tier
+from proxy.variants.results import Fetched, Tier
 from proxy.variants.variant_service import VariantService
-from tests.fakes import CountingStore, FakePool
+from tests.fakes import CountingStore, FakePool, Gate
 from tests.unit.proxy.variants.conftest import ORIGINAL
 from tests.unit.proxy.variants.ensured import ensured
 
@@ -132,15 +132,22 @@ class TestAfterAChange:
         await set_focus(store, upload_id, "0.9,0.1")
         await by.withdraw_variants(upload_id)
 
+    async def change_during_a_derivation(
+        self, by: VariantService, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+    ) -> tuple[asyncio.Task[Fetched], Gate]:
+        """Returns the request for it, and the gate before it is rendered."""
+        await set_focus(store, upload_id, "0.1,0.9")
+        gate = pool.hold(1)
+        early = asyncio.create_task(by.fetch(upload_id, variant))
+        await gate.reached.wait()
+        await self.change(store, upload_id, by)
+        return early, gate
+
     async def test_later_request_does_not_join_a_running_derivation(
         self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, focused: Variant
     ) -> None:
-        await set_focus(store, upload_id, "0.1,0.9")
         variant_service = make()
-        gate = pool.hold(1)
-        early = asyncio.create_task(variant_service.fetch(upload_id, focused))
-        await gate.reached.wait()
-        await self.change(store, upload_id, variant_service)
+        early, gate = await self.change_during_a_derivation(variant_service, store, pool, upload_id, focused)
 
         late = asyncio.create_task(variant_service.fetch(upload_id, focused))
         await asyncio.sleep(0)
@@ -153,12 +160,8 @@ class TestAfterAChange:
     async def test_derivation_that_began_before_is_not_kept_in_memory(
         self, make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, focused: Variant
     ) -> None:
-        await set_focus(store, upload_id, "0.1,0.9")
         variant_service = make()
-        gate = pool.hold(1)
-        early = asyncio.create_task(variant_service.fetch(upload_id, focused))
-        await gate.reached.wait()
-        await self.change(store, upload_id, variant_service)
+        early, gate = await self.change_during_a_derivation(variant_service, store, pool, upload_id, focused)
         write = store.hold("put")  # so that its write-back does not find out
         gate.open()
 
