@@ -5,13 +5,13 @@ The header follows draft-ietf-httpapi-idempotency-key-header; docs/decisions/001
 
 import hashlib
 import hmac
+import json
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from ingest.ingest_errors import Malformed
-from proxy.model import Focus
 
 HEADER = "Idempotency-Key"
 LIFETIME = timedelta(hours=24)
@@ -44,9 +44,9 @@ def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout:
     return IdempotencyKey(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), attempt_timeout)
 
 
-def fingerprint(sha256: str, focus: Focus | None) -> str:
+def fingerprint(sha256: str, fields: Mapping[str, object]) -> str:
     """Returns what repeats of an upload are compared by: the digest of its image, also of its fields if it has any."""
-    return hashlib.sha256(f"{sha256} focus={focus}".encode()).hexdigest() if focus else sha256
+    return hashlib.sha256(f"{sha256} {json.dumps(fields, sort_keys=True)}".encode()).hexdigest() if fields else sha256
 
 
 async def digest(chunks: AsyncIterator[bytes]) -> str:

@@ -20,6 +20,7 @@ from ingest.jobs.queue.warm_up_queue import WarmUpQueue
 from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
+from ingest.uploads.fields_service import FieldsService
 from ingest.uploads.focus_service import FocusService
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Unavailable
@@ -214,6 +215,10 @@ def build_focus_service(ingest: IngestServices) -> FocusService:
         variant_service=ingest.proxy.variant_service,
         sizes=ingest.proxy.settings.sizes,
     )
+
+
+def build_fields_service(ingest: IngestServices) -> FieldsService:
+    return FieldsService(store=ingest.proxy.store, repository=ingest.repository, installation=ingest.installation)
 
 
 def build_upload_service(ingest: IngestServices) -> UploadService:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from proxy.model import Focus, UploadId
 
@@ -110,6 +111,7 @@ class Upload:
     `format` is jpeg, png or webp. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
     by name. `private` is None for uploads that predate its inspection. `alpha`: whether the original is transparent;
     None, for PNG and WebP that predate its record, counts as both. `focus`: None is the centre.
+    `owner`, `external_id` and `metadata` are the application's; None if it gave none.
     """
 
     upload_id: UploadId
@@ -124,3 +126,6 @@ class Upload:
     private: PrivateMetadata | None = None
     alpha: bool | None = None
     focus: Focus | None = None
+    owner: str | None = None
+    external_id: str | None = None
+    metadata: dict[str, Any] | None = None

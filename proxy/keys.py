@@ -7,6 +7,9 @@ VARIANTS_PREFIX = "images/"
 TRASH_PREFIX = "trash/"
 """Originals without rows, which `darkroom gc` keeps for a while. Nothing serves them."""
 
+FIELDS_PREFIX = "fields/"
+"""What applications say of their uploads: the owner, their own id, metadata. S3 keeps only 2 KB with an object."""
+
 INSTALLATION_KEY = "installation"
 """The id that this store shares with its database."""
 
@@ -16,6 +19,10 @@ INVALIDATIONS_KEY = "invalidations"
 
 def original_key(upload_id: UploadId) -> str:
     return f"{ORIGINALS_PREFIX}{upload_id}"
+
+
+def fields_key(upload_id: UploadId) -> str:
+    return f"{FIELDS_PREFIX}{upload_id}"
 
 
 def trash_key(upload_id: UploadId) -> str:

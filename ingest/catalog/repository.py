@@ -16,6 +16,7 @@ from ingest.catalog.job_moves import move_values, restart_values
 from ingest.catalog.queries import is_due, is_silent, joined, position, stalled, touched, unfinished
 from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
+from ingest.catalog.upload_filter import ALL_UPLOADS, UploadFilter
 from ingest.catalog.upload_rows import UploadRow, read_rows
 from ingest.idempotency_key import IdempotencyKey
 from ingest.records import (
@@ -159,9 +160,22 @@ class JobRepository:
             if (await connection.execute(upload)).rowcount == 0:
                 raise UnknownUpload(_UNKNOWN)
 
-    async def newest(self, limit: int, cursor: str | None = None) -> Page:
-        """Returns a page of accepted uploads. Raises InvalidCursor."""
+    async def change_fields(self, upload_id: UploadId, values: Mapping[str, Any]) -> Upload:
+        """Sets columns of `owner`, `external_id` and `metadata`, and returns the upload. Raises UnknownUpload."""
+        query = update(images).where(images.c.upload_id == upload_id).values(values).returning(images)
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(query)).first()
+        if row is None:
+            raise UnknownUpload(_UNKNOWN)
+        return to_upload(row)
+
+    async def newest(self, limit: int, cursor: str | None = None, wanted: UploadFilter = ALL_UPLOADS) -> Page:
+        """Returns a page of accepted uploads. Raises InvalidCursor.
+
+        `cursor`: a place in the list of all uploads, so `wanted` must be given for each page.
+        """
         query = joined().order_by(images.c.created_at.desc(), images.c.upload_id.desc()).limit(limit + 1)
+        query = query.where(*wanted.conditions())
         if cursor is not None:
             column, place = position(images, *parse_cursor(cursor))
             query = query.where(column < place)

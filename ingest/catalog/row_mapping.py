@@ -25,6 +25,9 @@ def to_upload(row: Row[Any]) -> Upload:
         row.private and PrivateMetadata(**row.private),
         alpha_of(row),
         row.focus and Focus(row.focus),
+        row.owner,
+        row.external_id,
+        row.metadata,
     )
 
 

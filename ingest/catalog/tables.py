@@ -19,6 +19,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     Uuid,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.compiler import compiles
@@ -111,6 +112,13 @@ upload_jobs = Table(
     Index("upload_jobs_by_key", "idempotency_key", unique=True),
 )
 
+
+def _partial_index(name: str, column: str) -> Index:
+    """The newest uploads of each value of `column`, in the order of the list."""
+    where = text(f"{column} IS NOT NULL")
+    return Index(name, column, "created_at", "upload_id", postgresql_where=where, sqlite_where=where)
+
+
 images = Table(
     "images",
     metadata,
@@ -126,7 +134,13 @@ images = Table(
     Column("alpha", Boolean),  # NULL in rows of earlier versions
     Column("focus", String(16)),
     Column("private", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
+    Column("owner", String(128)),
+    Column("external_id", String(128)),
+    Column("metadata", JSON(none_as_null=True)),  # not JSONB: it comes back as it was sent, and nothing looks into it
     Index("images_newest", "created_at", "upload_id"),
+    # Without the uploads that have no owner, these cost nothing where they are not used.
+    _partial_index("images_by_owner", "owner"),
+    _partial_index("images_by_external_id", "external_id"),
 )
 
 installation = Table(

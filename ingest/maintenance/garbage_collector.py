@@ -1,7 +1,8 @@
 """Finds and removes what crashes left behind. Safe while the service runs.
 
-An upload creates, in this order: job row, temporary file, original, image row. A crash between two steps leaves a job
-row without image row, perhaps with an original. A crash during a delete leaves variants or rows without original.
+An upload creates, in this order: job row, temporary file, fields, original, image row. A crash between two steps leaves
+a job row without image row, perhaps with fields and an original. A crash during a delete leaves variants, fields or
+rows without original. The fields of an original in the trash stay as long as it.
 Everything younger than `age` is left alone, because it may be in progress.
 
 An original without rows may also mean that the database is not the right one, or an older backup of it. So originals
@@ -24,7 +25,7 @@ from ingest.maintenance.garbage_survey import Survey
 from ingest.maintenance.inventory import Entry, inventory
 from ingest.maintenance.temporary_files import old_files, remove_file
 from ingest.maintenance.trash import Trash
-from proxy.keys import original_key, variants_prefix
+from proxy.keys import fields_key, original_key, trash_key, variants_prefix
 from proxy.model import UploadId
 from proxy.storage.object_store import ObjectStore, exists
 from proxy.variants.encoded_variant import upload_tag
@@ -46,6 +47,7 @@ class GarbageKind(StrEnum):
     ORPHAN = "orphan"
     """An original without rows. It goes to the trash, its variants are removed."""
     VARIANTS = "variants without original"
+    FIELDS = "fields without original"
     EXPIRED = "expired in the trash"
     """A copy in the trash that is older than `trash_age`."""
 
@@ -140,7 +142,8 @@ class Collector:
             return GarbageKind.VARIANTS  # of any age: a listing of folders has no dates
         if trashed and trashed.last_modified < self._expired_before and (row is None or original):
             return GarbageKind.EXPIRED
-        return None
+        is_left = entry.fields and entry.fields.last_modified < self._before and not (row or original or trashed)
+        return GarbageKind.FIELDS if is_left else None
 
     async def remove(self, garbage: Garbage) -> bool:
         """Checks the garbage again and removes it. Returns False if it is in use by now, or too young.
@@ -157,6 +160,7 @@ class Collector:
             GarbageKind.MISSING_ORIGINAL: self._remove_rows,
             GarbageKind.IN_TRASH: self._put_back,
             GarbageKind.VARIANTS: self._remove_variants,
+            GarbageKind.FIELDS: self._remove_fields,
             GarbageKind.EXPIRED: self._remove_expired,
         }
         return await removers[garbage.kind](UploadId(garbage.name))
@@ -173,6 +177,7 @@ class Collector:
             return False
         await self._variant_service.withdraw(upload_id)  # never acknowledged, so no CDN has it
         await self._repository.delete(upload_id)
+        await self._remove_fields(upload_id)
         return True
 
     async def _remove_rows(self, upload_id: UploadId) -> bool:
@@ -180,6 +185,7 @@ class Collector:
             return False
         await self._withdraw(upload_id)  # also if there are no variants: a delete may have stopped at the CDN
         await self._repository.delete(upload_id)
+        await self._remove_fields(upload_id)
         return True
 
     async def _put_back(self, upload_id: UploadId) -> bool:
@@ -193,12 +199,22 @@ class Collector:
         if await self._repository.exists(upload_id) or await self._has_original(upload_id):
             return False
         await self._withdraw(upload_id)
+        await self._remove_fields(upload_id)
+        return True
+
+    async def _remove_fields(self, upload_id: UploadId) -> bool:
+        if await self._repository.exists(upload_id) or await self._has_original(upload_id):
+            return False
+        if await exists(self._store, trash_key(upload_id)):
+            return False
+        await self._store.delete(fields_key(upload_id))
         return True
 
     async def _remove_expired(self, upload_id: UploadId) -> bool:
         if await self._repository.exists(upload_id) and not await self._has_original(upload_id):
             return False
         await self._trash.discard(upload_id)
+        await self._remove_fields(upload_id)
         return True
 
     async def _withdraw(self, upload_id: UploadId) -> None:

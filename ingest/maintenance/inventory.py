@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.upload_rows import UploadRow
-from proxy.keys import ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
+from proxy.keys import FIELDS_PREFIX, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
 from proxy.model import UploadId, parse_upload_id
 from proxy.storage.object_store import ObjectInfo, ObjectStore
 
@@ -15,26 +15,29 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One upload. `original` and `trashed` are entries of listings, without metadata."""
+    """One upload. `original`, `trashed` and `fields` are entries of listings, without metadata."""
 
     upload_id: UploadId
     row: UploadRow | None
     original: ObjectInfo | None
     trashed: ObjectInfo | None
+    fields: ObjectInfo | None
     has_variants: bool
 
 
 async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncIterator[Entry]:
     """Yields every upload that database or store know, by id. Each listing is read once, page by page.
 
-    The four sides are read at slightly different times, so check again before acting on a difference. Raises
+    The five sides are read at slightly different times, so check again before acting on a difference. Raises
     StoreUnavailable or CatalogUnavailable.
     """
     rows = _Stream(_by_id(repository.rows(), lambda row: row.upload_id))
     originals = _Stream(_by_id(store.list(ORIGINALS_PREFIX), lambda info: info.key.removeprefix(ORIGINALS_PREFIX)))
     trash = _Stream(_by_id(store.list(TRASH_PREFIX), lambda info: info.key.removeprefix(TRASH_PREFIX)))
+    fields = _Stream(_by_id(store.list(FIELDS_PREFIX), lambda info: info.key.removeprefix(FIELDS_PREFIX)))
     variants = _Stream(_by_id(store.folders(VARIANTS_PREFIX), lambda name: name))
-    streams: tuple[_Stream[UploadRow] | _Stream[ObjectInfo] | _Stream[str], ...] = (rows, originals, trash, variants)
+    streams: tuple[_Stream[UploadRow] | _Stream[ObjectInfo] | _Stream[str], ...]
+    streams = (rows, originals, trash, fields, variants)
     for stream in streams:
         await stream.advance()
     while heads := [stream.upload_id for stream in streams if stream.upload_id is not None]:
@@ -44,6 +47,7 @@ async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncItera
             rows.at(upload_id),
             originals.at(upload_id),
             trash.at(upload_id),
+            fields.at(upload_id),
             variants.at(upload_id) is not None,
         )
         for stream in streams:

@@ -9,6 +9,7 @@ from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
 from ingest.offered_sizes import standard_variants
 from ingest.records import JobStatus, PrivateMetadata, Upload, VariantState
+from ingest.uploads.stored_fields import read_fields
 from proxy.errors import UnknownUpload
 from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key, variants_prefix
@@ -87,6 +88,7 @@ class Readopter:
         async for info in self._store.list(prefix):
             if known := variants.get(name := info.key.removeprefix(prefix)):
                 variants[name] = replace(known, state=VariantState.STORED, bytes=info.size)
+        fields = await read_fields(self._store, upload_id)
         return Upload(
             upload_id,
             inspection.format,
@@ -100,4 +102,7 @@ class Readopter:
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,
             focus_of(original),
+            fields.owner,
+            fields.external_id,
+            fields.metadata,
         )

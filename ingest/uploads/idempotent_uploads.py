@@ -42,7 +42,7 @@ class IdempotentUploads:
                 return None
             upload, known = found
             sha256 = await digest(chunks)
-            if fingerprint(sha256, fields.focus) != known:
+            if fingerprint(sha256, fields.values) != known:
                 raise KeyReused(
                     "This `Idempotency-Key` was used for another image or other fields. Create a new key for each "
                     "image."

@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from ingest.ingest_errors import InvalidField, Malformed, MissingImage, TooLarge
-from ingest.uploads.upload_fields import MAX_VALUE, UploadFields, unknown_field
+from ingest.uploads.upload_fields import FIELDS, MAX_VALUE, UploadFields, unknown_field
 
 if TYPE_CHECKING:  # needed by the type checker alone
     from python_multipart.multipart import MultipartCallbacks
@@ -142,7 +142,7 @@ class _Parts:
     def _refuse_unknown(self) -> None:
         """Not before the image was found: a request without one is told that."""
         if self.found and self._unknown is not None:
-            raise unknown_field(self._unknown, self._field.decode())
+            raise unknown_field(self._unknown, (self._field.decode(), *FIELDS))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._wanted:

@@ -1,79 +1,107 @@
-"""The fields of an upload besides the image: their names, limits and values."""
+"""The fields of an upload besides the image: their names, and reading them from a form or from JSON."""
 
-import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ingest.ingest_errors import InvalidField, Malformed, UnknownField
-from proxy.model import Focus, parse_focus
+from ingest.uploads.field_values import (
+    InvalidJson,
+    parse_json,
+    read_external_id,
+    read_focus,
+    read_metadata,
+    read_owner,
+)
+from proxy.model import Focus
 
-MAX_VALUE = 1024
-"""Bytes of a field's value."""
-_NAMES = ("focus",)
+MAX_VALUE = 16 * 1024
+"""Bytes of a field's value as it is sent. The limits of the values themselves are in `field_values.py`."""
+_READERS: Mapping[str, Callable[[object], Any]] = {
+    "focus": read_focus,
+    "owner": read_owner,
+    "externalId": read_external_id,
+    "metadata": read_metadata,
+}
+FIELDS = tuple(_READERS)
+"""The names of the fields."""
 
 
 @dataclass(slots=True)
 class UploadFields:
-    """Filled while the body of the upload is read, and complete at its end."""
+    """Filled while the body of the upload is read, and complete at its end. `values`: those that are given, by name."""
 
-    focus: Focus | None = None
+    values: dict[str, Any] = field(default_factory=dict)
     _given: set[str] = field(default_factory=set)
+
+    @property
+    def focus(self) -> Focus | None:
+        return self.values.get("focus")
+
+    @property
+    def owner(self) -> str | None:
+        return self.values.get("owner")
+
+    @property
+    def external_id(self) -> str | None:
+        return self.values.get("externalId")
+
+    @property
+    def metadata(self) -> dict[str, Any] | None:
+        return self.values.get("metadata")
 
     @staticmethod
     def has(name: str) -> bool:
-        return name in _NAMES
+        return name in _READERS
 
     def set(self, name: str, value: bytes) -> None:
         """Raises InvalidField or Malformed. An empty value, as a form sends an empty input, is the same as none."""
         if name in self._given:
-            raise _repeated(name)
+            raise Malformed(f"The request has two `{name}` fields. Send one.")
         self._given.add(name)
         if value:
-            self.focus = read_focus(value.decode(errors="replace"))
+            self.values[name] = read_field(name, _decode(name, value))
 
 
-def parse_changes(body: bytes) -> Focus | None:
-    """Returns the focus of the JSON `{"focus": "x,y"}`; None if it is null.
+def read_field(name: str, value: object) -> Any:
+    """Returns the value of a field that there is. Raises InvalidField."""
+    return _READERS[name](value)
+
+
+def parse_changes(body: bytes) -> dict[str, Any]:
+    """Returns the values of a JSON object by field, such as `{"focus": "x,y", "owner": null}`; None removes a value.
 
     Raises Malformed, UnknownField or InvalidField.
     """
+    document = parse_object(body, 'Send a JSON object with the fields to change, such as `{"focus": "0.3,0.7"}`.')
+    if unknown := document.keys() - _READERS.keys():
+        raise unknown_field(min(unknown), FIELDS)
+    return {name: None if value is None else read_field(name, value) for name, value in document.items()}
+
+
+def parse_object(body: bytes, advice: str) -> dict[str, Any]:
+    """Returns the JSON object in the body of a request. Raises Malformed, with `advice` unless it has a field."""
     try:
-        document = json.loads(body, object_pairs_hook=_without_repetitions)
-    except (ValueError, RecursionError):
-        document = None
+        document = parse_json(body)
+    except InvalidJson as error:
+        raise Malformed(f"The body {error}. {advice}") from None
     if not isinstance(document, dict) or not document:
-        raise Malformed('Send a JSON object with the fields to change, such as `{"focus": "0.3,0.7"}`.')
-    for name in document:
-        if name not in _NAMES:
-            raise unknown_field(name)
-    return None if document["focus"] is None else read_focus(document["focus"])
-
-
-def _without_repetitions(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Raises Malformed. Without it, the last of the values would count."""
-    document: dict[str, object] = {}
-    for name, value in pairs:
-        if name in document:
-            raise _repeated(name)
-        document[name] = value
+        raise Malformed(advice)
     return document
 
 
-def _repeated(name: str) -> Malformed:
-    return Malformed(f"The request has two `{name[:64]}` fields. Send one.")
+def unknown_field(name: str, known: Iterable[str]) -> UnknownField:
+    """`known`: the fields that the call has."""
+    fields = ", ".join(f"`{each}`" for each in known)
+    return UnknownField(f"There is no field `{name[:64]}`. The fields are {fields}.")
 
 
-def unknown_field(name: str, *others: str) -> UnknownField:
-    """`others`: fields that the call has besides those of every upload."""
-    known = ", ".join(f"`{each}`" for each in (*others, *_NAMES))
-    return UnknownField(f"There is no field `{name[:64]}`. The fields are {known}.")
-
-
-def read_focus(value: object) -> Focus:
-    """Raises InvalidField."""
-    focus = parse_focus(value) if isinstance(value, str) else None
-    if focus is None:
-        raise InvalidField(
-            "`focus` must be `x,y`: two numbers from 0 to 1, the shares of the upright image's width and height from "
-            "its top left corner. For instance `0.3,0.7`."
-        )
-    return focus
+def _decode(name: str, value: bytes) -> object:
+    """Returns what a form's text means: `metadata` is JSON. No field may have the surrogates of invalid UTF-8."""
+    text = value.decode(errors="surrogateescape")
+    if name != "metadata":
+        return text
+    try:
+        return parse_json(text)
+    except InvalidJson as error:
+        raise InvalidField(f'`metadata` {error}. Send a JSON object, such as `{{"album": "summer"}}`.') from None

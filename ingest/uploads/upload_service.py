@@ -22,12 +22,13 @@ from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
 from ingest.offered_sizes import standard_variants
 from ingest.records import PrivateMetadata, TraceContext, Upload
+from ingest.uploads.stored_fields import NO_FIELDS, StoredFields, write_fields
 from ingest.uploads.upload_fields import UploadFields
 from proxy.errors import ServiceError, Unavailable, UnknownUpload, UnsupportedFormat
 from proxy.imaging.containers import SNIFFED, sniff
 from proxy.imaging.inspect import Inspection
-from proxy.keys import original_key, trash_key
-from proxy.model import Focus, Sizes, SourceFormat, UploadId, list_labels, new_upload_id
+from proxy.keys import fields_key, original_key, trash_key
+from proxy.model import Sizes, SourceFormat, UploadId, list_labels, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -102,8 +103,8 @@ class UploadService:
             with step("inspect"):
                 inspection = await self._inspect(saved.path)
             created_at = begun_at + timedelta(seconds=monotonic() - since)  # the database's clock, without asking again
-            focus = fields.focus if fields else None
-            upload = await self._accept(upload_id, saved, inspection, created_at, focus, has_key=key is not None)
+            given = fields or UploadFields()
+            upload = await self._accept(upload_id, saved, inspection, created_at, given, has_key=key is not None)
         except BaseException as error:
             if has_begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -133,6 +134,7 @@ class UploadService:
         await self._variant_service.delete_upload(upload_id)
         await self._cdn.invalidate([upload_tag(upload_id)])
         await self._repository.delete(upload_id)
+        await self._store.delete(fields_key(upload_id))  # written again by a change of them
         if await exists(self._store, original_key(upload_id)):  # written again by a change of its focus
             await self._variant_service.delete_upload(upload_id)
             await self._cdn.invalidate([upload_tag(upload_id)])
@@ -147,16 +149,21 @@ class UploadService:
         saved: "_Saved",
         inspection: Inspection,
         created_at: datetime,
-        focus: Focus | None,
+        fields: UploadFields,
         *,
         has_key: bool,
     ) -> Upload:
+        """Stores the fields first, so that every original has its own, then the original, then the rows."""
+        stored = StoredFields(fields.owner, fields.external_id, fields.metadata)
+        if stored != NO_FIELDS:
+            with step("store fields"):
+                await _run_to_completion(write_fields(self._store, upload_id, stored))
         with step("store original"):
             put = self._store.put(
                 original_key(upload_id),
                 saved.path,
                 content_type=inspection.format.media_type,
-                metadata=metadata_of(inspection, saved.sha256, created_at, focus),
+                metadata=metadata_of(inspection, saved.sha256, created_at, fields.focus),
             )
             await _run_to_completion(put)
         upload = Upload(
@@ -173,10 +180,13 @@ class UploadService:
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,
-            focus,
+            fields.focus,
+            fields.owner,
+            fields.external_id,
+            fields.metadata,
         )
         with step("record"):
-            known_by = fingerprint(saved.sha256, focus) if has_key else None
+            known_by = fingerprint(saved.sha256, fields.values) if has_key else None
             await _run_to_completion(self._repository.accept(upload, known_by))
         return upload
 
@@ -191,7 +201,7 @@ class UploadService:
         try:
             async with asyncio.timeout(_COMPLETION_TIMEOUT):  # the store of commands waits for minutes in an outage
                 await self._repository.delete(upload_id)
-                await self._store.delete(original_key(upload_id))
+                await self._store.delete(original_key(upload_id), fields_key(upload_id))
         except (Unavailable, TimeoutError) as error:
             reason = str(error) or "timeout"
             log.error("clean-up of failed upload failed, left to darkroom gc", upload=upload_id, error=reason)

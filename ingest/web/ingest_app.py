@@ -8,7 +8,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from ingest.ingest_services import IngestServices, build_focus_service, build_ingest_services, build_upload_service
+from ingest.ingest_services import (
+    IngestServices,
+    build_fields_service,
+    build_focus_service,
+    build_ingest_services,
+    build_upload_service,
+)
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.web.cross_site import RefuseCrossSite
 from ingest.web.docs import DOCS_PATHS, docs_routes
@@ -52,6 +58,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         settings,
         uploads=uploads,
         focuses=build_focus_service(ingest),
+        fields=build_fields_service(ingest),
         idempotent_uploads=idempotent_uploads,
         repository=ingest.repository,
         serializer=serializer,

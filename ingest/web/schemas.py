@@ -1,11 +1,12 @@
 """Types of the API's JSON. `serializers.py` builds it; `openapi/` generates schemas and descriptions from the types."""
 
-from typing import Annotated, NotRequired
+from typing import Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from ingest.records import JobStatus, VariantState
+from ingest.uploads.field_values import MAX_NAME
 from proxy.imaging.privacy import Private
 from proxy.model import FOCUS_PATTERN, UPLOAD_ID, Focus, SourceFormat, UploadId
 
@@ -16,6 +17,7 @@ _SourceFormat = Annotated[str, Field(json_schema_extra={"enum": [format.value fo
 _Private = Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind in Private]})]
 _Time = Annotated[str, Field(description="Time in UTC.", json_schema_extra={"format": "date-time"})]
 _Focus = Annotated[Focus, Field(pattern=f"^{FOCUS_PATTERN}$", examples=["0.3,0.7"])]
+_Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
 _Path = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
@@ -80,6 +82,12 @@ class Accepted(TypedDict):
     focus: _Focus | None
     """What sizes with `position = "focus"` are cropped around, as shares of the upright width and height. Null: the
     centre."""
+    owner: _Name | None
+    """Whose upload it is, in the application's words. Null if the application gave none, as in the next two."""
+    externalId: _Name | None
+    """The application's own id of the image. Several uploads may have the same."""
+    metadata: dict[str, Any] | None
+    """What else the application keeps with the upload."""
 
 
 @_described

@@ -55,6 +55,9 @@ class Serializer:
             },
             "privacy": self._privacy(upload.private),
             "focus": upload.focus,
+            "owner": upload.owner,
+            "externalId": upload.external_id,
+            "metadata": upload.metadata,
         }
 
     def upload(self, upload: Upload, job: Job) -> schemas.Upload:

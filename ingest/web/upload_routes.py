@@ -1,6 +1,5 @@
 """Ingest's HTTP routes: upload, show, change, status, events, list, delete."""
 
-import re
 from datetime import timedelta
 
 from starlette.exceptions import HTTPException
@@ -12,12 +11,14 @@ from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed, TooLarge
+from ingest.uploads.fields_service import FieldsService
 from ingest.uploads.focus_service import FocusService
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_fields import UploadFields, parse_changes
 from ingest.uploads.upload_service import UploadService
 from ingest.web.event_streams import EventStream, EventStreams
+from ingest.web.query_parameters import read_filter, read_limit, read_query
 from ingest.web.request_bodies import TimedBody, longest_upload
 from ingest.web.serializers import Serializer
 from ingest.web.upload_responses import UPLOAD_PATH, UploadResponses
@@ -33,8 +34,6 @@ FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}
 _STORING_SECONDS = 30
 _MAX_CHANGES = 16 * 1024  # bytes of the JSON of `PATCH`
-PAGE, MAX_PAGE = 20, 100
-"""Default and maximum number of uploads on a page of `GET /images`."""
 
 
 class UploadRoutes:
@@ -46,6 +45,7 @@ class UploadRoutes:
         *,
         uploads: UploadService,
         focuses: FocusService,
+        fields: FieldsService,
         idempotent_uploads: IdempotentUploads,
         repository: JobRepository,
         serializer: Serializer,
@@ -58,6 +58,7 @@ class UploadRoutes:
         self._stall = settings.upload_stall_timeout
         self._uploads = uploads
         self._focuses = focuses
+        self._fields = fields
         self._idempotent_uploads = idempotent_uploads
         self._repository = repository
         self._serializer = serializer
@@ -80,6 +81,7 @@ class UploadRoutes:
         """Receives an upload. Counts bytes as they arrive, because Content-Length may be wrong."""
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
+            read_query(request, ())
             key = self._check_head(request)
             content_type, fields = request.headers.get("content-type", ""), UploadFields()
             chunks = file_field(aiter(body), content_type, FIELD, self._max_bytes, fields)
@@ -118,8 +120,11 @@ class UploadRoutes:
         return self._streams.stream(known, _NO_STORE)
 
     async def newest(self, request: Request) -> Response:
+        values = read_query(request, ("limit", "cursor", "owner", "externalId", "ids"))
+        wanted = read_filter(values)
+        limit = read_limit(values, wanted)
         try:
-            page = await self._repository.newest(_limit(request), request.query_params.get("cursor") or None)
+            page = await self._repository.newest(limit, values.get("cursor") or None, wanted)
         except InvalidCursor:
             raise Malformed("`cursor` must be the `cursor` of an earlier page.") from None
         return JSONResponse(self._serializer.page(page), headers=_NO_STORE)
@@ -128,10 +133,13 @@ class UploadRoutes:
         upload_id = _upload_id(request)
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
-            focus = parse_changes(await _small_body(body))
+            changes = parse_changes(await _small_body(body))
         except ServiceError as error:
             return body.wrap_response(problem(error))
-        upload, job = await self._focuses.change(upload_id, focus)
+        await self._fields.change(upload_id, changes)
+        if "focus" in changes:
+            await self._focuses.change(upload_id, changes["focus"])
+        upload, job = await self._repository.find(upload_id)
         return JSONResponse(self._serializer.upload(upload, job), headers=_NO_STORE)
 
     async def delete(self, request: Request) -> Response:
@@ -150,10 +158,12 @@ async def _upload_only(_request: Request) -> Response:
 
 
 def _upload_id(request: Request) -> UploadId:
+    """Raises UnknownUpload, and UnknownField for a query parameter: calls of one upload have none."""
     upload_id = parse_upload_id(request.path_params["upload_id"])
     if upload_id is None:
         raise UnknownUpload("An upload id must be a lower-case UUID.")
     note(request.scope, upload=upload_id)
+    read_query(request, ())
     return upload_id
 
 
@@ -165,14 +175,6 @@ async def _small_body(body: TimedBody) -> bytes:
         if len(received) > _MAX_CHANGES:
             raise TooLarge(f"The body may have at most {_MAX_CHANGES} bytes.")
     return received
-
-
-def _limit(request: Request) -> int:
-    """Raises Malformed."""
-    text = request.query_params.get("limit", str(PAGE))
-    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE:
-        raise Malformed(f"`limit` must be a whole number from 1 to {MAX_PAGE}.")
-    return int(text)
 
 
 def _content_length(request: Request) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable
-from proxy.keys import original_key, trash_key, variant_key, variants_prefix
+from proxy.keys import fields_key, original_key, trash_key, variant_key, variants_prefix
 from proxy.model import Position, UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
@@ -165,11 +165,11 @@ class VariantService:
 
         Also from the trash, and with `delete_versions` all old versions.
         """
-        await self._store.delete(original_key(upload_id), trash_key(upload_id))
+        keys = original_key(upload_id), trash_key(upload_id), fields_key(upload_id)
+        await self._store.delete(*keys)
         await self.withdraw(upload_id)
         if self._delete_versions:
-            keys = original_key(upload_id), trash_key(upload_id), variants_prefix(upload_id)
-            await self._store.delete_versions(*keys)
+            await self._store.delete_versions(*keys, variants_prefix(upload_id))
 
     async def withdraw(self, upload_id: UploadId) -> None:
         """Deletes the variants of an upload whose original is gone, from the store and from every process."""

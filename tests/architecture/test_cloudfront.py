@@ -9,7 +9,14 @@ import pytest
 import yaml
 
 from ingest.edge import rules
-from proxy.keys import INSTALLATION_KEY, INVALIDATIONS_KEY, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
+from proxy.keys import (
+    FIELDS_PREFIX,
+    INSTALLATION_KEY,
+    INVALIDATIONS_KEY,
+    ORIGINALS_PREFIX,
+    TRASH_PREFIX,
+    VARIANTS_PREFIX,
+)
 from proxy.settings import Settings
 from proxy.variants.encoded_variant import CACHE_CONTROL
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
@@ -205,6 +212,7 @@ def test_ingest_cannot_read_or_fill_the_trash() -> None:
     assert allowed("IngestAccess") == {
         *((action, f"{VARIANTS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
         *((action, f"{ORIGINALS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
+        *((action, f"{FIELDS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
         *((action, f"{TRASH_PREFIX}*") for action in (DELETE, DELETE_VERSION)),
         *INSTALLATION,
         ("s3:ListBucket", ""),
@@ -213,7 +221,7 @@ def test_ingest_cannot_read_or_fill_the_trash() -> None:
 
 
 def test_commands_may_use_every_key_that_darkroom_writes() -> None:
-    prefixes = (ORIGINALS_PREFIX, VARIANTS_PREFIX, TRASH_PREFIX)
+    prefixes = (ORIGINALS_PREFIX, FIELDS_PREFIX, VARIANTS_PREFIX, TRASH_PREFIX)
     assert allowed("Access") == {
         *((action, f"{prefix}*") for prefix in prefixes for action in (GET, PUT, DELETE, DELETE_VERSION)),
         *INSTALLATION,

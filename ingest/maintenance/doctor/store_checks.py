@@ -1,4 +1,4 @@
-"""Checks every permission that Darkroom needs in the object store, under both of its prefixes.
+"""Checks every permission that Darkroom needs in the object store, under each of its prefixes.
 
 Test objects use keys of unknown uploads, so `darkroom gc` removes what a killed doctor leaves behind.
 """
@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy.errors import StoreUnavailable
-from proxy.keys import original_key, variants_prefix
+from proxy.keys import fields_key, original_key, variants_prefix
 from proxy.model import new_upload_id
 from proxy.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore, look_up
 
@@ -46,7 +46,7 @@ async def _clean_up(store: ObjectStore, key: str) -> None:
 
 async def round_trip(store: ObjectStore) -> CheckResult:
     """Checks that writing, reading and deleting work."""
-    for key in (_original(), _variant()):
+    for key in (_original(), _variant(), fields_key(new_upload_id())):
         prefix = f"{key.split('/')[0]}/"
         async with _stored(store, key):
             stored = await store.get(key)

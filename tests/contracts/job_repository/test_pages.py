@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -13,7 +13,9 @@ from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import images, upload_jobs
-from proxy.model import UploadId
+from ingest.catalog.upload_filter import UploadFilter
+from proxy.errors import UnknownUpload
+from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import FAILED, NOON, PENDING, accept_upload, upload_of
 
 
@@ -136,3 +138,71 @@ async def test_cursor_with_impossible_date_raises_invalid_cursor(repository: Job
 
     with pytest.raises(InvalidCursor):
         await repository.newest(10, encoded(f"{moment} {ID}"))
+
+
+class TestFilters:
+    """Owner, external id and ids, alone and together, with and without a cursor."""
+
+    async def uploads(self, repository: JobRepository) -> list[UploadId]:
+        """Ids of uploads of the same microsecond: of Ida, Zoë, neither, Ida, ...; two of three have the external id."""
+        ids = []
+        for index in range(12):
+            upload = replace(
+                upload_of(new_upload_id()),
+                owner=("Ida", "Zoë", None)[index % 3],
+                external_id="7" if index % 4 else None,
+            )
+            await repository.begin(upload.upload_id)
+            await repository.accept(upload)
+            ids.append(upload.upload_id)
+        return ids
+
+    async def walk(self, repository: JobRepository, wanted: UploadFilter) -> list[UploadId]:
+        found, cursor = [], None
+        while True:
+            page = await repository.newest(1, cursor, wanted)
+            found += [upload.upload_id for upload, _ in page.uploads]
+            if (cursor := page.cursor) is None:
+                return found
+
+    @pytest.mark.parametrize(
+        ("wanted", "indexes"),
+        [
+            (UploadFilter(owner="Ida"), {0, 3, 6, 9}),
+            (UploadFilter(external_id="7"), {1, 2, 3, 5, 6, 7, 9, 10, 11}),
+            (UploadFilter(owner="Zoë", external_id="7"), {1, 7, 10}),
+            (UploadFilter(owner="ida"), set()),
+            (UploadFilter(ids=()), set()),
+        ],
+    )
+    async def test_pages_have_the_uploads_that_meet_every_condition(
+        self, repository: JobRepository, wanted: UploadFilter, indexes: set[int]
+    ) -> None:
+        ids = await self.uploads(repository)
+        expected = sorted((ids[index] for index in indexes), reverse=True)
+
+        page = await repository.newest(100, None, wanted)
+
+        assert [upload.upload_id for upload, _ in page.uploads] == expected
+        assert await self.walk(repository, wanted) == expected
+
+    async def test_ids_leave_out_unknown_and_unwanted_ones(self, repository: JobRepository) -> None:
+        ids = await self.uploads(repository)
+        wanted = UploadFilter(owner="Ida", ids=[*ids[:4], new_upload_id()])
+
+        assert await self.walk(repository, wanted) == sorted([ids[0], ids[3]], reverse=True)
+        assert await self.walk(repository, replace(wanted, owner=None)) == sorted(ids[:4], reverse=True)
+
+    async def test_changed_fields_are_found_by_their_new_values(self, repository: JobRepository) -> None:
+        ids = await self.uploads(repository)
+
+        changed = await repository.change_fields(ids[0], {"owner": "Zoë", "metadata": {"b": 1.0, "a": None}})
+
+        assert (changed.owner, changed.external_id) == ("Zoë", None)
+        assert list((await repository.find(ids[0]))[0].metadata or {}) == ["b", "a"]
+        assert ids[0] in await self.walk(repository, UploadFilter(owner="Zoë"))
+        assert ids[0] not in await self.walk(repository, UploadFilter(owner="Ida"))
+
+    async def test_change_of_an_unknown_upload_is_refused(self, repository: JobRepository) -> None:
+        with pytest.raises(UnknownUpload):
+            await repository.change_fields(new_upload_id(), {"owner": "Zoë"})

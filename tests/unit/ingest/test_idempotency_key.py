@@ -7,7 +7,6 @@ import pytest
 from ingest.idempotency_key import digest as image_digest
 from ingest.idempotency_key import fingerprint, parse_idempotency_key
 from ingest.ingest_errors import Malformed
-from proxy.model import Focus
 from tests.unit.ingest.bodies import chunks_of
 
 MINUTE = timedelta(minutes=1)
@@ -50,5 +49,7 @@ async def test_digest_does_not_depend_on_chunking(split: int | None) -> None:
 
 
 def test_fingerprint_is_the_digest_of_the_image_without_fields_and_differs_with_them() -> None:
-    assert fingerprint("ab", None) == "ab"
-    assert len({fingerprint("ab", None), fingerprint("ab", Focus("0,1")), fingerprint("ab", Focus("1,1"))}) == 3
+    fields = ({}, {"focus": "0,1"}, {"focus": "1,1"}, {"owner": "0,1"}, {"metadata": {"a": 1, "b": 2}})
+    assert fingerprint("ab", {}) == "ab"
+    assert len({fingerprint("ab", each) for each in fields}) == len(fields)
+    assert fingerprint("ab", {"metadata": {"a": 1, "b": 2}}) == fingerprint("ab", {"metadata": {"b": 2, "a": 1}})

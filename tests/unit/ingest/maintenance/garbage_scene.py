@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ingest.maintenance.garbage_collector import Collector, Garbage, GarbageKind
 from ingest.records import Upload
-from proxy.keys import original_key, variant_key
+from proxy.keys import fields_key, original_key, variant_key
 from proxy.model import UploadId
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
@@ -92,11 +92,34 @@ async def leave_variants_alone(scene: Scene, upload_id: UploadId) -> None:
     await scene.put(variant_key(upload_id, VARIANT))
 
 
+async def leave_fields_alone(scene: Scene, upload_id: UploadId) -> None:
+    await scene.put(fields_key(upload_id))
+
+
+async def leave_job_and_fields(scene: Scene, upload_id: UploadId) -> None:
+    await scene.repository.begin(upload_id)
+    await scene.put(fields_key(upload_id))
+
+
+async def leave_rows_and_fields(scene: Scene, upload_id: UploadId) -> None:
+    await leave_rows_without_original(scene, upload_id)
+    await scene.put(fields_key(upload_id))
+
+
+async def leave_variants_and_fields(scene: Scene, upload_id: UploadId) -> None:
+    await scene.put(variant_key(upload_id, VARIANT))
+    await scene.put(fields_key(upload_id))
+
+
 CRASHES = {
     leave_job_alone: (GarbageKind.INCOMPLETE_UPLOAD, False),
     leave_job_and_original: (GarbageKind.INCOMPLETE_UPLOAD, True),
     leave_rows_without_original: (GarbageKind.MISSING_ORIGINAL, False),
     leave_original_alone: (GarbageKind.ORPHAN, True),
     leave_variants_alone: (GarbageKind.VARIANTS, False),
+    leave_fields_alone: (GarbageKind.FIELDS, False),
+    leave_job_and_fields: (GarbageKind.INCOMPLETE_UPLOAD, False),
+    leave_rows_and_fields: (GarbageKind.MISSING_ORIGINAL, False),
+    leave_variants_and_fields: (GarbageKind.VARIANTS, False),
 }
 """Kind, and whether an original goes to the trash."""

@@ -7,7 +7,7 @@ import pytest
 
 from ingest.ingest_errors import CdnUnavailable
 from ingest.maintenance.garbage_collector import Garbage, GarbageKind
-from proxy.keys import trash_key
+from proxy.keys import fields_key, original_key, trash_key
 from proxy.model import UploadId, new_upload_id
 from proxy.variants.encoded_variant import upload_tag
 from tests.unit.ingest.examples import accepted
@@ -38,7 +38,34 @@ async def test_leftovers_of_a_crash_are_found_and_removed(
     assert await scene.find() == []
     assert await scene.keys() == ([trash_key(upload_id)] if has_original else [])
     assert await rows(scene.repository._database) == (1, 1)
-    assert scene.cdn.invalidated == ([] if kind is GarbageKind.INCOMPLETE_UPLOAD else [upload_tag(upload_id)])
+    unseen = kind in (GarbageKind.INCOMPLETE_UPLOAD, GarbageKind.FIELDS)
+    assert scene.cdn.invalidated == ([] if unseen else [upload_tag(upload_id)])
+
+
+async def test_fields_stay_with_an_original_in_the_trash_and_go_with_it(scene: Scene) -> None:
+    upload_id = new_upload_id()
+    for key in (original_key(upload_id), fields_key(upload_id)):
+        await scene.put(key)
+
+    assert await scene.collect() == [Garbage(GarbageKind.ORPHAN, upload_id)]
+    assert await scene.find() == []
+    assert await scene.keys() == [fields_key(upload_id), trash_key(upload_id)]
+
+    scene.trash_age = timedelta(0)
+    assert await scene.collect() == [Garbage(GarbageKind.EXPIRED, upload_id)]
+    assert await scene.keys() == []
+
+
+async def test_fields_of_an_upload_that_appeared_meanwhile_stay(scene: Scene) -> None:
+    for leave in (scene.repository.begin(new := new_upload_id()), scene.put(original_key(other := new_upload_id()))):
+        await leave
+    await scene.put(trash_key(third := new_upload_id()))
+    for upload_id in (new, other, third):
+        await scene.put(fields_key(upload_id))
+
+        assert await scene.collector().remove(Garbage(GarbageKind.FIELDS, upload_id)) is False
+
+        assert fields_key(upload_id) in await scene.keys()
 
 
 async def test_cdn_failure_keeps_rows_to_be_found_again(scene: Scene) -> None:

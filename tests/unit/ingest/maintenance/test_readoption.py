@@ -14,7 +14,7 @@ from ingest.records import JobStatus, PrivateMetadata, Upload, VariantState
 from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Undecodable, UnknownUpload
-from proxy.keys import original_key, trash_key, variant_key
+from proxy.keys import fields_key, original_key, trash_key, variant_key
 from proxy.model import Focus, new_upload_id
 from proxy.rendering.pool import RenderPool
 from tests import pictures
@@ -199,10 +199,38 @@ class TestPuttingBack:
 
 
 async def test_focus_is_restored(uploads: UploadService, readopter: Readopter, repository: WatchedRepository) -> None:
-    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields(Focus("0.3,0.7")))
+    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields({"focus": Focus("0.3,0.7")}))
     await repository.delete(upload.upload_id)
 
     await readopter.readopt(upload.upload_id)
 
     assert (await repository.find(upload.upload_id))[0] == upload
     assert upload.focus == "0.3,0.7"
+
+
+GIVEN = {"owner": "Zoë", "externalId": "listing/7", "metadata": {"b": [1.0, None], "a": "é"}}
+
+
+async def test_fields_of_the_application_are_restored(
+    uploads: UploadService, readopter: Readopter, repository: WatchedRepository
+) -> None:
+    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields(dict(GIVEN)))
+    await repository.delete(upload.upload_id)
+
+    await readopter.readopt(upload.upload_id)
+
+    assert (await repository.find(upload.upload_id))[0] == upload
+    assert (upload.owner, upload.external_id, upload.metadata) == tuple(GIVEN.values())
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"owner": 1}', b'{"owner": "a", "owner": "b"}'])
+async def test_unreadable_fields_do_not_stop_the_rebuilding(
+    uploads: UploadService, readopter: Readopter, repository: WatchedRepository, store: CountingStore, body: bytes
+) -> None:
+    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields({"owner": "Zoë"}))
+    await repository.delete(upload.upload_id)
+    await store.put(fields_key(upload.upload_id), body, content_type="application/json")
+
+    assert await readopter.readopt(upload.upload_id)
+
+    assert (await repository.find(upload.upload_id))[0] == replace(upload, owner=None)

@@ -39,6 +39,37 @@ async def test_invalid_focus_is_refused_with_an_example(value: bytes) -> None:
         await read(IMAGE, focus(value))
 
 
+async def test_fields_of_the_application_are_read_whatever_their_order_and_pieces() -> None:
+    parts = [
+        part('name="owner"', "Zoë 🙂".encode()),
+        part('name="externalId"', b"a/1"),
+        part('name="metadata"', b'{"a":[1]}'),
+    ]
+    for split in (1, None):
+        fields = await read(*parts, IMAGE, split=split)
+        assert (fields.owner, fields.external_id, fields.metadata) == ("Zoë 🙂", "a/1", {"a": [1]})
+    fields = await read(*(part(f'name="{name}"', b"") for name in ("owner", "externalId", "metadata")), IMAGE)
+    assert fields.values == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("owner", b"\xff", "printable"),
+        ("owner", b"a\r\nb", "printable"),
+        ("externalId", b"x" * 129, "1 to 128"),
+        ("metadata", b"{", "`metadata` is not JSON"),
+        ("metadata", b"[]", "must be a JSON object"),
+        ("metadata", b'{"a":1,"a":2}', "has two `a` fields"),
+        ("metadata", b'{"a":NaN}', "has NaN"),
+        ("metadata", b'{"a":"\xff"}', "surrogate"),
+    ],
+)
+async def test_invalid_values_are_refused_by_the_name_of_their_field(name: str, value: bytes, reason: str) -> None:
+    with pytest.raises(InvalidField, match=reason):
+        await read(IMAGE, part(f'name="{name}"', value))
+
+
 async def test_long_value_is_refused() -> None:
     with pytest.raises(InvalidField, match=f"at most {MAX_VALUE} bytes"):
         await read(focus(b"0" * (MAX_VALUE + 1)), IMAGE)
@@ -51,7 +82,9 @@ async def test_second_focus_is_malformed() -> None:
 
 @pytest.mark.parametrize("parts", [(part('name="Focus"', b"0,0"), IMAGE), (IMAGE, part('name="Focus"', b"0,0"))])
 async def test_unknown_field_is_refused_and_the_known_ones_are_named(parts: tuple[bytes, ...]) -> None:
-    with pytest.raises(UnknownField, match=r"no field `Focus`\. The fields are `image`, `focus`\."):
+    with pytest.raises(
+        UnknownField, match=r"no field `Focus`\. The fields are `image`, `focus`, `owner`, `externalId`, `metadata`\."
+    ):
         await read(*parts)
 
 

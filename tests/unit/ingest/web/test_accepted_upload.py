@@ -1,5 +1,6 @@
 """`POST /images/upload`: responses to accepted pictures."""
 
+import json
 import re
 from io import BytesIO
 from pathlib import Path
@@ -50,6 +51,9 @@ async def test_response_matches_the_contract(service: Service, tmp_path: Path) -
         },
         "privacy": {"removed": ["comments"], "kept": []},
         "focus": None,
+        "owner": None,
+        "externalId": None,
+        "metadata": None,
     }
     assert re.fullmatch(r"#[0-9a-f]{6}", seen.color)
     assert answer.headers["location"] == f"/images/{upload_id}"
@@ -194,3 +198,16 @@ async def test_focus_is_returned_and_kept_in_the_metadata_of_the_original(servic
     assert (answer.status_code, answer.json()["focus"], shown.json()["focus"]) == (201, "0.3,0.7", "0.3,0.7")
     original = await service.ingest.proxy.store.head(original_key(answer.json()["uploadId"]))
     assert original.metadata["focus"] == "0.3,0.7"
+
+
+async def test_owner_external_id_and_metadata_are_returned_everywhere(service: Service) -> None:
+    given = {"owner": "Zoë", "externalId": "listing/7", "metadata": {"b": 1, "a": [None, "é"]}}
+    async with service.client() as client:
+        form = given | {"metadata": json.dumps(given["metadata"])}
+        answer = await client.post("/images/upload", files={"image": picture()}, data=form)
+        shown = await client.get(answer.headers["location"])
+        listed = await client.get("/images?limit=1")
+
+    for document in (answer.json(), shown.json(), listed.json()["images"][0]):
+        assert {name: document[name] for name in given} == given
+        assert list(document["metadata"]) == ["b", "a"]

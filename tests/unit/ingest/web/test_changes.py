@@ -28,6 +28,20 @@ async def test_focus_is_changed_removed_and_returned(service: Service, created: 
         assert (status, document["focus"], document) == (200, focus, shown)
 
 
+async def test_owner_external_id_and_metadata_are_changed_and_removed(
+    service: Service, created: dict[str, object]
+) -> None:
+    path, given = created["uploadId"], {"owner": "Zoë", "externalId": "7", "metadata": {"a": [1.0]}, "focus": "0,1"}
+    status, document = await patch(service, path, json.dumps(given).encode())
+    assert (status, {name: document[name] for name in given}) == (200, given)
+
+    status, document = await patch(service, path, b'{"owner": null, "metadata": {}}')
+
+    given |= {"owner": None, "metadata": {}}
+    assert (status, {name: document[name] for name in given}) == (200, given)
+    assert (await service.get(f"/images/{path}")).json() == document
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -45,7 +59,13 @@ async def test_focus_is_changed_removed_and_returned(service: Service, created: 
         (b'{"focus": [0.3, 0.7]}', "invalid_field"),
         (b'{"focus": ""}', "invalid_field"),
         (b'{"focus": 0}', "invalid_field"),
-        (b'{"focus": "0.3,0.7", "owner": "me"}', "unknown_field"),
+        (b'{"owner": ""}', "invalid_field"),
+        (b'{"owner": "a", "externalId": "\\n"}', "invalid_field"),
+        (b'{"owner": "a", "metadata": []}', "invalid_field"),
+        (b'{"owner": "a", "metadata": {"a": 1e999}}', "invalid_field"),
+        (b'{"metadata": {"a": NaN}}', "malformed"),
+        (b'{"metadata": {"a": 1, "a": 2}}', "malformed"),
+        (b'{"focus": "0.3,0.7", "uploadId": "me"}', "unknown_field"),
         (b'{"Focus": "0.3,0.7"}', "unknown_field"),
     ],
 )
@@ -64,7 +84,7 @@ async def test_wrong_change_is_refused_and_changes_nothing(
 async def test_unknown_field_names_the_fields_there_are(service: Service, created: dict[str, object]) -> None:
     _, document = await patch(service, created["uploadId"], b'{"fokus": "0,0"}')
 
-    assert document["detail"] == "There is no field `fokus`. The fields are `focus`."
+    assert document["detail"] == "There is no field `fokus`. The fields are `focus`, `owner`, `externalId`, `metadata`."
 
 
 @pytest.mark.parametrize("upload_id", [UNKNOWN, "no-id", UNKNOWN.upper()])

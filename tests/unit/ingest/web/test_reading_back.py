@@ -7,14 +7,16 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository, Page
+from ingest.catalog.upload_filter import ALL_UPLOADS, UploadFilter
 from ingest.ingest_services import IngestServices
 from ingest.jobs.deliver import deliver
 from ingest.records import JobStatus
-from proxy.model import UploadId
+from proxy.model import UploadId, new_upload_id
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.problems import assert_problem
 
+UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -170,6 +172,58 @@ class TestPages:
 
         assert detail == "`limit` must be a whole number from 1 to 100."
 
+    async def test_filters_combine_with_each_other_and_with_the_cursor(self, service: Service) -> None:
+        ids = []
+        async with service.client() as client:
+            for owner, name in (("Zoë & co", "a"), ("Zoë & co", "b"), ("Ida", "a"), ("Zoë & co", "a")):
+                form = {"owner": owner, "externalId": name}
+                answer = await client.post("/images/upload", files={"image": picture()}, data=form)
+                ids.append(answer.json()["uploadId"])
+
+            async def listed(**parameters: str) -> tuple[list[int], str | None]:
+                page = (await client.get("/images", params=parameters)).json()
+                return [ids.index(upload["uploadId"]) for upload in page["images"]], page["cursor"]
+
+            first, cursor = await listed(owner="Zoë & co", limit="2")
+            assert first == [3, 1]
+            assert await listed(owner="Zoë & co", limit="2", cursor=cursor or "") == ([0], None)
+            assert await listed(externalId="a") == ([3, 2, 0], None)
+            assert await listed(owner="Zoë & co", externalId="a") == ([3, 0], None)
+            assert await listed(owner="zoë & co") == ([], None)
+            assert await listed(ids=f"{ids[0]},{UNKNOWN},{ids[2]},{ids[0]}") == ([2, 0], None)
+            assert await listed(ids=",".join(ids), owner="Ida", externalId="a") == ([2], None)
+
+    async def test_hundred_ids_are_read_by_one_query_onto_one_page(self, service: Service) -> None:
+        repository = EmptyRepository(service.ingest.database)
+        ids = [new_upload_id() for _ in range(100)]
+
+        answer = await service.made_of(repository=repository).get(f"/images?ids={','.join(ids)}")
+
+        assert answer.status_code == 200
+        assert (repository.limits, repository.wanted) == ([100], [UploadFilter(ids=frozenset(ids))])
+
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ("ids=", "malformed"),
+            (f"ids={UNKNOWN},", "malformed"),
+            (f"ids={UNKNOWN.upper()}", "malformed"),
+            (f"ids={','.join([UNKNOWN] * 101)}", "malformed"),
+            (f"ids={UNKNOWN}&ids={UNKNOWN}", "malformed"),
+            ("owner=a&owner=a", "malformed"),
+            ("limit=1&limit=1", "malformed"),
+            ("owner=", "invalid_field"),
+            ("owner=%0A", "invalid_field"),
+            ("externalId=", "invalid_field"),
+            (f"externalId={'a' * 129}", "invalid_field"),
+            ("external_id=a", "unknown_field"),
+            ("Owner=a", "unknown_field"),
+            ("page=2", "unknown_field"),
+        ],
+    )
+    async def test_wrong_parameter_is_refused_instead_of_ignored(self, service: Service, query: str, code: str) -> None:
+        await assert_problem(service, "GET", f"/images?{query}", 400, code)
+
     @pytest.mark.parametrize("cursor", ["x", "%00", "MjAyNQ=="])
     async def test_invalid_cursor_is_malformed(self, service: Service, cursor: str) -> None:
         detail = await assert_problem(service, "GET", f"/images?cursor={cursor}", 400, "malformed")
@@ -183,9 +237,11 @@ class EmptyRepository(JobRepository):
     def __init__(self, database: Database) -> None:
         super().__init__(database)
         self.limits: list[int] = []
+        self.wanted: list[UploadFilter] = []
 
-    async def newest(self, limit: int, cursor: str | None = None) -> Page:
+    async def newest(self, limit: int, cursor: str | None = None, wanted: UploadFilter = ALL_UPLOADS) -> Page:
         self.limits.append(limit)
+        self.wanted.append(wanted)
         return Page([], cursor)
 
 

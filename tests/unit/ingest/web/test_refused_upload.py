@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from ingest.catalog.upload_filter import ALL_UPLOADS, UploadFilter
 from ingest.ingest_errors import CatalogUnavailable
 from proxy.errors import StoreUnavailable
 from proxy.model import new_upload_id
@@ -190,5 +191,5 @@ class AwayRepository(WatchedRepository):
     async def find(self, upload_id: Any) -> Any:
         raise CatalogUnavailable("The fake database is unavailable.")
 
-    async def newest(self, limit: int, cursor: str | None = None) -> Any:
+    async def newest(self, limit: int, cursor: str | None = None, wanted: UploadFilter = ALL_UPLOADS) -> Any:
         raise CatalogUnavailable("The fake database is unavailable.")

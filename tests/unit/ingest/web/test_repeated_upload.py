@@ -252,3 +252,14 @@ async def test_same_image_with_another_focus_is_no_repeat(service: Service) -> N
     assert answers[0].status_code == answers[1].status_code == 201
     assert answers[0].json() == answers[1].json()
     assert_problem(answers[2], 422, "key_reused")
+
+
+async def test_same_image_of_another_owner_is_no_repeat(service: Service) -> None:
+    async with service.client({KEY: "with-an-owner"}) as client:
+        answers = [
+            await client.post("/images/upload", files={"image": picture()}, data={"owner": owner})
+            for owner in ("Ida", "Ida", "Zoë")
+        ]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 422]
+    assert answers[0].json() == answers[1].json()
