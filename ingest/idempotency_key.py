@@ -24,11 +24,12 @@ KEY_PATTERN = "^[!-~]{1,255}$"
 class IdempotencyKey:
     """A key as it is stored. `digest` identifies the key and its caller without revealing either.
 
-    An unfinished attempt older than `attempt_timeout` counts as dead.
+    An unfinished attempt older than `attempt_timeout` counts as dead. `label`: what people call it.
     """
 
     digest: str
     attempt_timeout: timedelta
+    label: str = f"`{HEADER}`"
 
 
 def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout: timedelta) -> IdempotencyKey | None:
@@ -42,6 +43,11 @@ def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout:
     if len(values) > 1 or not re.fullmatch(KEY_PATTERN, values[0]):
         raise Malformed(f"Send `{HEADER}` once, with 1 to 255 visible ASCII characters, for instance a UUID.")
     return IdempotencyKey(hmac.new(caller, values[0].encode(), "sha256").hexdigest(), attempt_timeout)
+
+
+def ticket_key(jti: str, attempt_timeout: timedelta) -> IdempotencyKey:
+    """Returns the key of an upload with a ticket. `caller` of other keys has no colon, so they never collide."""
+    return IdempotencyKey(hmac.new(b"ticket:", jti.encode(), "sha256").hexdigest(), attempt_timeout, "ticket")
 
 
 def fingerprint(sha256: str, fields: Mapping[str, object]) -> str:

@@ -12,7 +12,9 @@
     ServiceError
     ├── InProgress                an upload with this Idempotency-Key is in progress
     ├── TooManyStreams            more clients follow jobs than this process serves
-    └── CrossSite                 a browser sent it on behalf of another site
+    ├── CrossSite                 a browser sent it on behalf of another site
+    └── InvalidTicket             an upload ticket that this server does not accept
+        └── TicketExpired
     Unavailable
     ├── CatalogUnavailable
     │   └── InstallationMismatch  database and object store belong to different installations
@@ -87,6 +89,16 @@ class TooManyStreams(ServiceError):
 class CrossSite(ServiceError):
     code = "cross_site"
     title = "Other sites may not change anything here"
+
+
+class InvalidTicket(ServiceError):
+    code = "invalid_ticket"
+    title = "The upload ticket is not valid"
+
+
+class TicketExpired(InvalidTicket):
+    code = "ticket_expired"
+    title = "The upload ticket has expired"
 
 
 class CatalogUnavailable(Unavailable):

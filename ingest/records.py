@@ -111,6 +111,7 @@ class Upload:
     `format` is jpeg, png or webp. `original_size` is in bytes, `width` and `height` are upright pixels. `variants` are
     by name. `private` is None for uploads that predate its inspection. `alpha`: whether the original is transparent;
     None, for PNG and WebP that predate its record, counts as both. `focus`: None is the centre.
+    `sha256`: of the original, in hexadecimal; None for uploads that predate it in the database.
     `owner`, `external_id` and `metadata` are the application's; None if it gave none.
     """
 
@@ -129,3 +130,4 @@ class Upload:
     owner: str | None = None
     external_id: str | None = None
     metadata: dict[str, Any] | None = None
+    sha256: str | None = None

@@ -55,4 +55,4 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
 
 
 def in_progress() -> InProgress:
-    return InProgress("An upload with this `Idempotency-Key` is in progress. Send it again later.")
+    return InProgress("An upload with this `Idempotency-Key` or ticket is in progress. Send it again later.")

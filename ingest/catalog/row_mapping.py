@@ -28,6 +28,7 @@ def to_upload(row: Row[Any]) -> Upload:
         row.owner,
         row.external_id,
         row.metadata,
+        row.sha256,
     )
 
 

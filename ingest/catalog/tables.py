@@ -134,6 +134,7 @@ images = Table(
     Column("alpha", Boolean),  # NULL in rows of earlier versions
     Column("focus", String(16)),
     Column("private", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
+    Column("sha256", String(64)),  # of the original, in hexadecimal; NULL in rows of earlier versions
     Column("owner", String(128)),
     Column("external_id", String(128)),
     Column("metadata", JSON(none_as_null=True)),  # not JSONB: it comes back as it was sent, and nothing looks into it

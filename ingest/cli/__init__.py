@@ -70,8 +70,8 @@ edge_app.command()(edge_commands.cloudfront)
 app.add_typer(edge_app, name="edge", rich_help_panel="Upkeep")
 
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=key_commands.KEYS_HELP)
-keys_app.callback()(lambda: None)  # so that `new` stays a command of its own
 keys_app.command()(key_commands.new)
+keys_app.command()(key_commands.secret)
 app.add_typer(keys_app, name="keys", rich_help_panel="Upkeep")
 
 trash_app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich", help=recovery_commands.TRASH_HELP)

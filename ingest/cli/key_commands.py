@@ -10,9 +10,10 @@ from ingest.cli.help import examples, help_text
 
 KEYS_HELP = help_text(
     "Make API keys. To rotate a key, add a second one of the same name, let clients use it, then remove the first.",
-    ["darkroom keys new", "darkroom keys new shop --scopes upload+read"],
+    ["darkroom keys new", "darkroom keys new shop --scopes upload+read", "darkroom keys secret"],
 )
 _BYTES = 24  # random ones; 32 characters
+_SECRET_BYTES = 32  # as many as HMAC-SHA256 returns (RFC 7518, 3.2); 43 characters
 
 
 @examples("darkroom keys new", "darkroom keys new shop --scopes upload+read")
@@ -37,3 +38,16 @@ def new(
         print_json({"name": name, "scopes": scopes.split("+"), "secret": secret, "key": key})
     else:
         out().print(secret if (name, scopes) == ("default", "admin") else key)
+
+
+@examples("darkroom keys secret")
+def secret(as_json: AsJson = False) -> None:
+    """Print a new secret for UPLOAD_KEYS. It is stored nowhere.
+
+    To rotate, put it before the present one: it signs, and both verify. Remove the old one after a day.
+    """
+    made = secrets.token_urlsafe(_SECRET_BYTES)
+    if as_json:
+        print_json({"secret": made})
+    else:
+        out().print(made)

@@ -17,7 +17,7 @@ from proxy.model import Sizes, UploadId
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore, exists
-from proxy.variants.originals import created_at_of, focus_of, inspection_of, original_file
+from proxy.variants.originals import DIGEST, created_at_of, focus_of, inspection_of, original_file
 
 Inspect = Callable[[UploadId], Awaitable[Inspection]]
 
@@ -105,4 +105,5 @@ class Readopter:
             fields.owner,
             fields.external_id,
             fields.metadata,
+            original.metadata.get(DIGEST),
         )

@@ -1,6 +1,7 @@
 """Uploads with an `Idempotency-Key`: a repeat returns the first upload."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import IdempotencyKey, digest, fingerprint
@@ -44,10 +45,9 @@ class IdempotentUploads:
             sha256 = await digest(chunks)
             if fingerprint(sha256, fields.values) != known:
                 raise KeyReused(
-                    "This `Idempotency-Key` was used for another image or other fields. Create a new key for each "
-                    "image."
+                    f"This {key.label} was used for another image or other fields. Use a new one for each image."
                 )
         except ServiceError as error:
             self._metrics.uploads.labels(error.code).inc()
             raise
-        return upload
+        return replace(upload, sha256=sha256)  # a row of an earlier version lacks it

@@ -164,4 +164,5 @@ class _Parts:
 
 
 def too_large(max_bytes: int) -> TooLarge:
-    return TooLarge(f"The image may have at most {max_bytes >> 20} MB. Scale it down or compress it more.")
+    limit = f"{max_bytes} bytes" if max_bytes % (1 << 20) else f"{max_bytes >> 20} MB"
+    return TooLarge(f"The image may have at most {limit}. Scale it down or compress it more.")

@@ -29,10 +29,18 @@ FIELDS = tuple(_READERS)
 
 @dataclass(slots=True)
 class UploadFields:
-    """Filled while the body of the upload is read, and complete at its end. `values`: those that are given, by name."""
+    """Filled while the body of the upload is read, and complete at its end. `values`: those that are given, by name.
+
+    `claims`: what the upload's ticket says, which wins over the form; None without a ticket.
+    """
 
     values: dict[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] | None = None
     _given: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of_ticket(cls, claims: Mapping[str, Any]) -> "UploadFields":
+        return cls(dict(claims), claims)
 
     @property
     def focus(self) -> Focus | None:
@@ -59,8 +67,11 @@ class UploadFields:
         if name in self._given:
             raise Malformed(f"The request has two `{name}` fields. Send one.")
         self._given.add(name)
-        if value:
-            self.values[name] = read_field(name, _decode(name, value))
+        if not value or (self.claims is not None and name in self.claims):
+            return
+        if self.claims is not None and name == "owner":  # receipts name it, and the client could name anybody
+            raise InvalidField("`owner` is not in the ticket, and only the ticket may name it. Do not send it.")
+        self.values[name] = read_field(name, _decode(name, value))
 
 
 def read_field(name: str, value: object) -> Any:
@@ -79,13 +90,13 @@ def parse_changes(body: bytes) -> dict[str, Any]:
     return {name: None if value is None else read_field(name, value) for name, value in document.items()}
 
 
-def parse_object(body: bytes, advice: str) -> dict[str, Any]:
-    """Returns the JSON object in the body of a request. Raises Malformed, with `advice` unless it has a field."""
+def parse_object(body: bytes, advice: str, *, may_be_empty: bool = False) -> dict[str, Any]:
+    """Returns the JSON object in the body of a request. Raises Malformed, whose last sentence is `advice`."""
     try:
         document = parse_json(body)
     except InvalidJson as error:
         raise Malformed(f"The body {error}. {advice}") from None
-    if not isinstance(document, dict) or not document:
+    if not isinstance(document, dict) or not (document or may_be_empty):
         raise Malformed(advice)
     return document
 

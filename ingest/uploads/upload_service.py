@@ -184,6 +184,7 @@ class UploadService:
             fields.owner,
             fields.external_id,
             fields.metadata,
+            saved.sha256,
         )
         with step("record"):
             known_by = fingerprint(saved.sha256, fields.values) if has_key else None

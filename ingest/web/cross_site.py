@@ -1,7 +1,8 @@
 """Rejects calls that a browser makes on behalf of another site and that change something (CSRF).
 
 Any site can send a form to 127.0.0.1, and a server without API keys would accept it. With API keys no check is needed:
-another site has none. Reading needs no check either: without CORS, browsers hide responses from other sites.
+another site has none. Reading needs no check either: browsers hide responses from other sites, except for the calls and
+origins that `cors.py` allows. Uploads with a ticket are judged in `ticket_access.py`.
 """
 
 from collections.abc import Callable
@@ -28,7 +29,7 @@ class RefuseCrossSite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_unsafe = scope["type"] == "http" and scope["method"] not in _SAFE_METHODS
-        if is_unsafe and _is_cross_site(Headers(scope=scope), self._public_host):
+        if is_unsafe and is_cross_site(Headers(scope=scope), self._public_host):
             error = CrossSite(
                 "A page of another site sent this request. Send it from this server's page or from a back end."
             )
@@ -38,7 +39,7 @@ class RefuseCrossSite:
         await self._app(scope, receive, send)
 
 
-def _is_cross_site(headers: Headers, public_host: str) -> bool:
+def is_cross_site(headers: Headers, public_host: str) -> bool:
     """Requests without either header pass: they do not come from a browser.
 
     Old browsers, and all browsers over plain HTTP to a named host, send no `Sec-Fetch-Site`. Then `Origin` must match

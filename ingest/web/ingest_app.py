@@ -16,11 +16,15 @@ from ingest.ingest_services import (
     build_upload_service,
 )
 from ingest.uploads.idempotent_uploads import IdempotentUploads
+from ingest.uploads.upload_tokens import UploadTokens
+from ingest.web.cors import AllowOrigins
 from ingest.web.cross_site import RefuseCrossSite
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
 from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.web.serializers import Serializer
+from ingest.web.ticket_access import AcceptTickets
+from ingest.web.ticket_routes import TicketRoutes
 from ingest.web.upload_responses import UploadResponses
 from ingest.web.upload_routes import UploadRoutes
 from proxy.settings import Settings, load_settings
@@ -53,7 +57,9 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     uploads = build_upload_service(ingest)
     idempotent_uploads = IdempotentUploads(uploads, ingest.repository, proxy.metrics)
     serializer = Serializer.from_settings(settings)
-    responses = UploadResponses(serializer, FormPages(settings.url_base))
+    keys = [key.get_secret_value() for key in settings.upload_keys]
+    tokens = UploadTokens(keys) if keys else None
+    responses = UploadResponses(serializer, FormPages(settings.url_base), tokens)
     upload_routes = UploadRoutes(
         settings,
         uploads=uploads,
@@ -63,6 +69,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         repository=ingest.repository,
         serializer=serializer,
         responses=responses,
+        tickets=TicketRoutes(settings, tokens),
         metrics=proxy.metrics,
     )
 
@@ -82,10 +89,15 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         *upload_routes.routes(),
         *ingest_health_routes(ingest),
     ]
-    app: ASGIApp = starlette_app(routes, lifespan)
+    calls: ASGIApp = starlette_app(routes, lifespan)
+    app = calls
     if not settings.api_keys:
         app = RefuseCrossSite(app, settings.public_url, responses.no_access)
-    return restrict_access(app, settings, (*PAGE_PATHS, *DOCS_PATHS), responses.no_access)
+    app = restrict_access(app, settings, (*PAGE_PATHS, *DOCS_PATHS), responses.no_access)
+    if tokens:
+        origins, public_url = settings.cors_origins, settings.public_url
+        app = AcceptTickets(app, calls, tokens, origins=origins, public_url=public_url, refuse=responses.no_access)
+    return AllowOrigins(app, settings.cors_origins) if settings.cors_origins else app
 
 
 def ingest_health_routes(ingest: IngestServices) -> list[Route]:

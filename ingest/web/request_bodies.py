@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from ingest.ingest_errors import Aborted, UploadTimeout
+from ingest.ingest_errors import Aborted, TooLarge, UploadTimeout
 
 MIN_RATE = 1024
 """Minimum average bytes per second of an upload, after the stall time; a third of a modem's rate in 1995. Without it, a
@@ -17,6 +17,7 @@ client could keep an upload open for the whole timeout by sending a byte now and
 MIN_RATE_OF_LONG = 64 * 1024
 """Minimum average bytes per second of an upload that takes longer than `UPLOAD_TIMEOUT`: half a megabit, as on a slow
 phone. So a large file has the time that it needs there."""
+MAX_JSON = 16 * 1024  # bytes of the JSON of a call
 _LINGER_SECONDS = 5
 _LINGER_BYTES = 64 << 20
 
@@ -77,6 +78,16 @@ class TimedBody:
 def longest_upload(size: int, total: float) -> float:
     """Seconds that an upload of `size` bytes may take. `total`: the time limit without a minimum rate."""
     return max(total, size / MIN_RATE_OF_LONG)
+
+
+async def read_small_body(body: TimedBody) -> bytes:
+    """Returns the JSON of a call. Raises TooLarge beyond `MAX_JSON`, UploadTimeout or Aborted."""
+    received = b""
+    async for chunk in body:
+        received += chunk
+        if len(received) > MAX_JSON:
+            raise TooLarge(f"The body may have at most {MAX_JSON} bytes.")
+    return received
 
 
 class EarlyResponse(Response):

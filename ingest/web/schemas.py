@@ -91,6 +91,24 @@ class Accepted(TypedDict):
 
 
 @_described
+class Created(Accepted):
+    """The response to an upload."""
+
+    receipt: NotRequired[str]
+    """Proves to the application what was uploaded: a JSON Web Token of `uploadId`, `owner` and `sha256`, signed by the
+    first of `UPLOAD_KEYS`. Absent without these keys."""
+
+
+@_described
+class Ticket(TypedDict):
+    """An upload ticket."""
+
+    ticket: str
+    """For `Authorization: Bearer TICKET` of one upload."""
+    expiresAt: _Time
+
+
+@_described
 class Upload(Accepted):
     """An upload with its creation time and its `<picture>` element."""
 

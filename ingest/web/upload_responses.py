@@ -1,11 +1,15 @@
 """Responses to uploads: a page for a browser that posts a form, otherwise JSON."""
 
+from typing import cast
+
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
 from ingest.records import Upload
+from ingest.uploads.upload_tokens import UploadTokens
 from ingest.web.form_pages import FormPages
+from ingest.web.schemas import Created
 from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError
 from proxy.web.list_headers import join_lines
@@ -18,13 +22,17 @@ UPLOAD_PATH = "/images/upload"
 class UploadResponses:
     """Chooses between page and JSON by the request's `Accept` header."""
 
-    def __init__(self, serializer: Serializer, pages: FormPages) -> None:
+    def __init__(self, serializer: Serializer, pages: FormPages, tokens: UploadTokens | None) -> None:
+        """`tokens`: signs receipts; None without `UPLOAD_KEYS`."""
         self._serializer = serializer
+        self._tokens = tokens
         self._pages = pages
 
     def accepted(self, headers: Headers, upload: Upload, *, repeated: bool) -> Response:
         """Returns the 201 response. A `repeated` upload differs only in the `Idempotent-Replayed` header."""
-        document = self._serializer.created(upload)
+        document = cast("Created", self._serializer.created(upload))
+        if self._tokens:
+            document["receipt"] = self._tokens.sign_receipt(upload)
         if prefers_page(join_lines(headers, "accept")):
             response = self._pages.uploaded(document)
         else:

@@ -10,17 +10,20 @@ from starlette.routing import Route
 from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
-from ingest.ingest_errors import Malformed, TooLarge
+from ingest.ingest_errors import Malformed
 from ingest.uploads.fields_service import FieldsService
 from ingest.uploads.focus_service import FocusService
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_fields import UploadFields, parse_changes
 from ingest.uploads.upload_service import UploadService
+from ingest.uploads.upload_tokens import Ticket
 from ingest.web.event_streams import EventStream, EventStreams
 from ingest.web.query_parameters import read_filter, read_limit, read_query
-from ingest.web.request_bodies import TimedBody, longest_upload
+from ingest.web.request_bodies import TimedBody, longest_upload, read_small_body
 from ingest.web.serializers import Serializer
+from ingest.web.ticket_access import ticket_of
+from ingest.web.ticket_routes import TICKETS_PATH, TicketRoutes
 from ingest.web.upload_responses import UPLOAD_PATH, UploadResponses
 from proxy.errors import ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
@@ -33,7 +36,6 @@ from proxy.web.problems import problem
 FIELD = "image"
 _NO_STORE = {"Cache-Control": "no-store"}
 _STORING_SECONDS = 30
-_MAX_CHANGES = 16 * 1024  # bytes of the JSON of `PATCH`
 
 
 class UploadRoutes:
@@ -50,6 +52,7 @@ class UploadRoutes:
         repository: JobRepository,
         serializer: Serializer,
         responses: UploadResponses,
+        tickets: TicketRoutes,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -63,14 +66,17 @@ class UploadRoutes:
         self._repository = repository
         self._serializer = serializer
         self._responses = responses
+        self._tickets = tickets
         self._streams = EventStreams(repository, serializer, metrics)
         self._outcomes = metrics.uploads
 
     def routes(self) -> list[Route]:
         return [
             Route(UPLOAD_PATH, self.upload, methods=["POST"]),
-            # Otherwise it would match as an upload id.
-            Route(UPLOAD_PATH, _upload_only, methods=["GET", "PATCH", "DELETE"]),
+            # Otherwise these paths would match as an upload id.
+            Route(UPLOAD_PATH, _post_only, methods=["GET", "PATCH", "DELETE"]),
+            Route(TICKETS_PATH, self._tickets.create, methods=["POST"]),
+            Route(TICKETS_PATH, _post_only, methods=["GET", "PATCH", "DELETE"]),
             Route("/images", self.newest, methods=["GET"]),
             Route("/images/{upload_id}", self.one_upload, methods=["GET", "PATCH", "DELETE"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
@@ -82,9 +88,12 @@ class UploadRoutes:
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
             read_query(request, ())
-            key = self._check_head(request)
-            content_type, fields = request.headers.get("content-type", ""), UploadFields()
-            chunks = file_field(aiter(body), content_type, FIELD, self._max_bytes, fields)
+            ticket = ticket_of(request.scope)
+            max_bytes = min(self._max_bytes, (ticket and ticket.max_bytes) or self._max_bytes)
+            key = self._check_head(request, ticket, max_bytes)
+            content_type = request.headers.get("content-type", "")
+            fields = UploadFields.of_ticket(ticket.fields) if ticket else UploadFields()
+            chunks = file_field(aiter(body), content_type, FIELD, max_bytes, fields)
             upload, repeated = await self._idempotent_uploads.receive(chunks, key, fields)
         except ServiceError as error:
             note(request.scope, code=error.code)
@@ -92,12 +101,15 @@ class UploadRoutes:
         note(request.scope, upload=upload.upload_id)
         return self._responses.accepted(request.headers, upload, repeated=repeated)
 
-    def _check_head(self, request: Request) -> IdempotencyKey | None:
+    def _check_head(self, request: Request, ticket: Ticket | None, max_bytes: int) -> IdempotencyKey | None:
         """Checks the headers before the body. Raises TooLarge or Malformed."""
         try:
-            if _content_length(request) > self._max_bytes + MAX_OTHER_BYTES:
-                raise too_large(self._max_bytes)
-            return self._parse_key(request)
+            if _content_length(request) > max_bytes + MAX_OTHER_BYTES:
+                raise too_large(max_bytes)
+            if ticket:
+                return ticket.idempotency_key(self._attempt_timeout)
+            values = request.headers.getlist(HEADER)
+            return parse_idempotency_key(values, caller(request.scope).encode(), self._attempt_timeout)
         except ServiceError as error:
             self._outcomes.labels(error.code).inc()
             raise
@@ -133,7 +145,7 @@ class UploadRoutes:
         upload_id = _upload_id(request)
         body = TimedBody(request, total=self._total, stall=self._stall)
         try:
-            changes = parse_changes(await _small_body(body))
+            changes = parse_changes(await read_small_body(body))
         except ServiceError as error:
             return body.wrap_response(problem(error))
         await self._fields.change(upload_id, changes)
@@ -146,14 +158,14 @@ class UploadRoutes:
         await self._uploads.delete(_upload_id(request))
         return Response(status_code=204, headers=_NO_STORE)
 
-    def _parse_key(self, request: Request) -> IdempotencyKey | None:
-        """Raises Malformed. An attempt takes at most the time to arrive, to be inspected and to be stored."""
+    @property
+    def _attempt_timeout(self) -> timedelta:
+        """An attempt takes at most the time to arrive, to be inspected and to be stored."""
         seconds = longest_upload(self._max_bytes, self._total) + 2 * self._settings.render_timeout + _STORING_SECONDS
-        values = request.headers.getlist(HEADER)
-        return parse_idempotency_key(values, caller(request.scope).encode(), timedelta(seconds=seconds))
+        return timedelta(seconds=seconds)
 
 
-async def _upload_only(_request: Request) -> Response:
+async def _post_only(_request: Request) -> Response:
     raise HTTPException(405, headers={"Allow": "POST"})
 
 
@@ -165,16 +177,6 @@ def _upload_id(request: Request) -> UploadId:
     note(request.scope, upload=upload_id)
     read_query(request, ())
     return upload_id
-
-
-async def _small_body(body: TimedBody) -> bytes:
-    """Raises TooLarge beyond `_MAX_CHANGES`, UploadTimeout or Aborted."""
-    received = b""
-    async for chunk in body:
-        received += chunk
-        if len(received) > _MAX_CHANGES:
-            raise TooLarge(f"The body may have at most {_MAX_CHANGES} bytes.")
-    return received
 
 
 def _content_length(request: Request) -> int:

@@ -1,7 +1,7 @@
 """Settings that have a form, with the words that describe it."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
@@ -16,6 +16,23 @@ def matching(pattern: str, advice: str) -> AfterValidator:
 
     return AfterValidator(validate)
 
+
+def split_list(value: Any) -> Any:
+    """Splits text at commas and line ends; returns anything else as it is."""
+    if isinstance(value, str):
+        return [item for part in re.split(r"[,\n]", value) if (item := part.strip())]
+    return value
+
+
+Origin = Annotated[
+    str,
+    matching(
+        r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:.]+\])(:[0-9]{1,5})?",
+        "give a scheme and a host in lower case, without a path, such as https://shop.example or "
+        "http://localhost:3000; * is not possible",
+    ),
+]
+"""An origin as browsers send it (RFC 6454)."""
 
 Color = Annotated[
     str,

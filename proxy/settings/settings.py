@@ -12,7 +12,8 @@ from proxy import system
 from proxy.model import Fit, Size, Sizes, SourceFormat
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
-from proxy.settings.patterns import Color, matching
+from proxy.settings.patterns import Color, Origin, matching, split_list
+from proxy.settings.secret_keys import SecretKeys
 from proxy.settings.source_formats import DEFAULT_ACCEPT, lack_of_pillow_heif, read_source_formats
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
@@ -96,6 +97,17 @@ class Settings(StoreSettings):
         60, gt=0, le=1800, description="Seconds a whole upload may take, unless it arrives at 64 KiB a second or more"
     )
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may pause")
+
+    upload_keys: SecretKeys = Field(
+        (),
+        description="Comma-separated keys, of at least 32 characters, that sign upload tickets and receipts. The first "
+        "signs, all verify; without keys there are no tickets",
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        (),
+        description="Comma-separated origins, such as `https://shop.example`, whose pages may upload with a ticket and "
+        "follow uploads",
+    )
 
     download_min_rate: int = Field(
         1024,
@@ -190,6 +202,11 @@ class Settings(StoreSettings):
     @classmethod
     def _split_keys(cls, value: Any) -> Any:
         return read_api_keys(value)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: Any) -> Any:
+        return split_list(value)
 
     @field_validator("accept", mode="before")
     @classmethod

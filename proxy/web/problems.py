@@ -37,6 +37,8 @@ STATUS: dict[str, int] = {
     "key_reused": 422,
     "in_progress": 409,
     "unauthorized": 401,
+    "invalid_ticket": 401,
+    "ticket_expired": 401,
     "forbidden": 403,
     "cross_site": 403,
     "misdirected": 421,

@@ -56,6 +56,7 @@ REACHED = {
 }
 LOCKED = {
     ("POST", "/images/upload"),
+    ("POST", "/images/tickets"),
     ("GET", "/images"),
     ("GET", "/images/{id}"),
     ("GET", "/images/{id}/status"),

@@ -104,7 +104,7 @@ def test_repeated_accept_headers_are_joined(edge: Edge) -> None:
 def test_other_paths_pass_unchanged(edge: Edge) -> None:
     paths = [
         *(f"/images/{UPLOAD}/{name}" for name in ("small.jpg", "medium@2x.webp", "large@3x.avif", "small.png")),
-        *(*PAGE_PATHS, *DOCS_PATHS, "/images", "/images/upload", "/healthz"),
+        *(*PAGE_PATHS, *DOCS_PATHS, "/images", "/images/upload", "/images/tickets", "/healthz"),
         *(f"/images/{UPLOAD}{rest}" for rest in ("", "/status", "/events")),
     ]
     requests = [request(path, "image/avif") for path in paths]
@@ -120,7 +120,7 @@ def test_unknown_paths_are_not_found_at_the_edge(edge: Edge) -> None:
         *(f"/images/x/../{UPLOAD}/small.jpg", f"/originals/{UPLOAD}", f"/images/../originals/{UPLOAD}"),
         *(f"/trash/{UPLOAD}", "/installation"),
         *("/metrics", "/readyz"),
-        *("", "/images/", "/images/upload/", "/page/../x", "/favicon.ico"),
+        *("", "/images/", "/images/upload/", "/images/tickets/", "/page/../x", "/favicon.ico"),
     ]
 
     for path, answer in zip(paths, edge.answers(*map(request, paths)), strict=True):

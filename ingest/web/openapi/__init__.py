@@ -77,6 +77,8 @@ def _values(settings: Settings, *, variants: bool) -> Json:
         # The second is this server, for `/docs` at another address.
         "servers": [{"url": settings.public_url}, {"url": "./"}] if settings.public_url else [{"url": "/"}],
         "security": [{"bearer": []}] if settings.api_keys else [{}, {"bearer": []}],
+        "upload_security": [*([] if settings.api_keys else [{}]), {"bearer": []}, {"ticket": []}],
+        "max_upload_bytes": settings.max_upload_mb << 20,
         "schemas": _schemas(settings.sizes),
         "size_names": [Variant(size, Format.JPG, density).size_name for size in sizes for density in DENSITIES],
         "formats": [*Format, "auto", "jpeg"],
@@ -101,7 +103,8 @@ def _schemas(sizes: Sizes) -> Json:
     accepted = schemas["Accepted"]["properties"]
     accepted["urls"] |= _closed(dict.fromkeys(sizes, _closed({format: {"type": "string"} for format in Format})))
     accepted["urls"]["required"] = [name for name, size in sizes.items() if not size.is_never_enlarged]
-    schemas["Upload"]["properties"] |= accepted  # pydantic omits the docstrings of inherited fields
+    for name in ("Created", "Upload"):
+        schemas[name]["properties"] |= accepted  # pydantic omits the docstrings of inherited fields
     return schemas
 
 
@@ -122,7 +125,7 @@ def _add_problems(method: str, operation: Json) -> None:
     """Adds a response for every status of the errors that the operation can raise."""
     is_variant, responses = operation["tags"] == ["Variants"], operation["responses"]
     common = ["METHOD_NOT_ALLOWED", "INTERNAL"]
-    common += [] if "security" in operation else ["Unauthorized", "Forbidden"]
+    common += ["Unauthorized", "Forbidden"] if operation.get("security", True) else []
     common += [] if is_variant or operation["operationId"] in ("healthz", "readyz") else ["Misdirected"]
     common += [] if method in ("get", "head") else ["CrossSite"]
     titles: dict[int, dict[str, str]] = defaultdict(dict)

@@ -154,10 +154,11 @@ class TestMethods:
         for path, allow in (
             *((path, "GET, HEAD") for path in (*PAGE_PATHS, *DOCS_PATHS)),
             ("/images?limit=1", "GET, HEAD"),
-            ("/images/upload", "POST"),
+            ("/images/upload", "POST, OPTIONS"),
+            ("/images/tickets", "POST"),
             (f"/images/{uuid4()}", "GET, HEAD, PATCH, DELETE"),
-            (f"/images/{uuid4()}/status", "GET, HEAD"),
-            (f"/images/{uuid4()}/events", "GET, HEAD"),
+            (f"/images/{uuid4()}/status", "GET, HEAD, OPTIONS"),
+            (f"/images/{uuid4()}/events", "GET, HEAD, OPTIONS"),
             ("/healthz", "GET, HEAD"),
         ):
             stub.reset()

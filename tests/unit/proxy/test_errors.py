@@ -102,6 +102,8 @@ def test_statuses_match_the_contract() -> None:
         "KeyReused": 422,
         "InProgress": 409,
         "Unauthorized": 401,
+        "InvalidTicket": 401,
+        "TicketExpired": 401,
         "Forbidden": 403,
         "CrossSite": 403,
         "Misdirected": 421,

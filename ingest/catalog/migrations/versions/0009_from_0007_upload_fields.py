@@ -1,4 +1,4 @@
-"""What applications say of their uploads: owner, external id, metadata."""
+"""What applications say of their uploads: owner, external id, metadata. The digest of the original."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,6 +12,7 @@ _INDEXED = {"images_by_owner": "owner", "images_by_external_id": "external_id"}
 
 
 def upgrade() -> None:
+    op.add_column("images", sa.Column("sha256", sa.String(64)))
     op.add_column("images", sa.Column("owner", sa.String(128)))
     op.add_column("images", sa.Column("external_id", sa.String(128)))
     op.add_column("images", sa.Column("metadata", sa.JSON))
@@ -23,5 +24,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in _INDEXED:
         op.drop_index(name, "images")
-    for column in ("metadata", "external_id", "owner"):
+    for column in ("metadata", "external_id", "owner", "sha256"):
         op.drop_column("images", column)

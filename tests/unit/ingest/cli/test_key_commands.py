@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from ingest.cli import app
-from proxy.settings import parse_api_keys
+from proxy.settings import Settings, parse_api_keys
 
 
 def new(*arguments: str) -> Result:
@@ -45,3 +45,12 @@ def test_wrong_name_or_scope_exits_with_2(arguments: list[str], reason: str) -> 
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(reason)
+
+
+def test_secret_is_random_and_one_that_upload_keys_accept() -> None:
+    first, second = (CliRunner().invoke(app, ["keys", "secret"]).stdout.strip() for _ in range(2))
+    document = json.loads(CliRunner().invoke(app, ["keys", "secret", "--json"]).stdout)
+
+    assert len({first, second, document["secret"]}) == 3
+    keys = Settings(upload_keys=(first, second, document["secret"])).upload_keys
+    assert [key.get_secret_value() for key in keys] == [first, second, document["secret"]]

@@ -1,0 +1,29 @@
+"""Reads settings that hold secret keys."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, SecretStr
+
+_MIN_LENGTH = 32  # characters; of random hexadecimal digits, that is 128 bits
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return [key for part in re.split(r"[,\n]", value) if (key := part.strip())]
+    return value
+
+
+def _check(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if len(text) < _MIN_LENGTH or not re.fullmatch(r"[!-+\--~]*", text):
+        raise ValueError(
+            f"a key needs at least {_MIN_LENGTH} characters, without spaces and commas: "
+            "`openssl rand -hex 32` prints one"
+        )
+    return secret
+
+
+SecretKey = Annotated[SecretStr, AfterValidator(_check)]
+SecretKeys = Annotated[tuple[SecretKey, ...], BeforeValidator(_split)]
+"""Keys separated by commas or lines. The first signs, all verify: to rotate, put a new one before the old."""

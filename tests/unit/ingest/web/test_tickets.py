@@ -1,0 +1,279 @@
+"""Uploads with tickets: one upload each, without a key, from allowed origins; and the call that makes them."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+import pytest_asyncio
+
+from ingest.uploads.upload_tokens import RECEIPT, UploadTokens
+from tests.unit.ingest.bodies import MULTIPART, upload_body
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.exchange import Exchange
+from tests.unit.ingest.web.conftest import Service
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OLD, NEW = "old-secret-0123456789abcdef012345678", "new-secret-0123456789abcdef012345678"
+ADMIN = {"authorization": "Bearer 0123456789abcdef"}
+SHOP, THEIRS = "https://shop.example", "https://evil.test"
+FIELDS = {"owner": "Zoë", "externalId": "7", "metadata": {"a": [1]}, "focus": "0.3,0.7"}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def keyed(service: Service) -> Service:
+    keys = ("uploader:upload:fedcba9876543210", "0123456789abcdef")
+    return service.configured(api_keys=keys, upload_keys=(NEW, OLD), cors_origins=(SHOP,))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def keyless(service: Service) -> Service:
+    return service.configured(upload_keys=(NEW, OLD), cors_origins=(SHOP,))
+
+
+def ticket(lifetime: int = 600, key: str = NEW, **claims: Any) -> dict[str, str]:
+    """Headers with a new ticket."""
+    return {"authorization": f"Bearer {UploadTokens([key]).sign_ticket(claims, lifetime)[0]}"}
+
+
+async def send(
+    service: Service, headers: Mapping[str, str], form: Mapping[str, str] | None = None, file: bytes | None = None
+) -> httpx.Response:
+    async with service.client(headers) as client:
+        image = ("photo.jpg", picture() if file is None else file, "image/jpeg")
+        return await client.post("/images/upload", files={"image": image}, data=form)
+
+
+def receipt_of(answer: httpx.Response) -> dict[str, Any]:
+    receipt = answer.json()["receipt"]
+    assert jwt.get_unverified_header(receipt)["typ"] == RECEIPT
+    proven: dict[str, Any] = jwt.decode(receipt, NEW, ["HS256"])
+    return proven
+
+
+async def test_ticket_uploads_without_a_key_and_its_claims_are_the_fields(keyed: Service, keyless: Service) -> None:
+    for service in (keyed, keyless):
+        answer = await send(service, ticket(key=OLD, **FIELDS))
+
+        assert answer.status_code == 201
+        assert {name: answer.json()[name] for name in FIELDS} == FIELDS
+        assert receipt_of(answer)["owner"] == "Zoë"
+
+
+async def test_claims_win_over_the_form_and_the_form_adds_the_rest(keyed: Service) -> None:
+    form = {"externalId": "form", "focus": "1,1", "owner": "eve"}
+
+    answer = await send(keyed, ticket(owner="Zoë", focus="0,0"), form)
+
+    assert {name: answer.json()[name] for name in form} == {"externalId": "form", "focus": "0,0", "owner": "Zoë"}
+
+
+async def test_form_cannot_name_the_owner_that_receipts_prove(keyed: Service) -> None:
+    before = await keyed.holdings()
+
+    answer = await send(keyed, ticket(), {"owner": "eve"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_field")
+    assert await keyed.holdings() == before
+
+
+async def test_every_upload_has_a_receipt_of_its_original(keyed: Service, service: Service) -> None:
+    answer = await send(keyed, ADMIN, {"owner": "Ida"})
+
+    upload_id, proven = answer.json()["uploadId"], receipt_of(answer)
+    original = await keyed.ingest.proxy.store.head(f"originals/{upload_id}")
+    assert (proven["uploadId"], proven["owner"]) == (upload_id, "Ida")
+    assert proven["sha256"] == original.metadata["sha256"]
+    assert "receipt" not in (await send(service, {})).json()
+
+
+async def test_ticket_is_good_for_one_upload(keyed: Service) -> None:
+    headers = ticket(owner="Zoë")
+    first = await send(keyed, headers)
+    before = await keyed.holdings()
+
+    again = await send(keyed, headers)
+    other = await send(keyed, headers, file=picture(121))
+
+    assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, first.json(), "true")
+    assert (other.status_code, other.json()["code"]) == (422, "key_reused")
+    assert other.json()["detail"] == (
+        "This ticket was used for another image or other fields. Use a new one for each image."
+    )
+    assert await keyed.holdings() == before
+
+
+async def test_simultaneous_uploads_with_one_ticket_store_one(keyed: Service) -> None:
+    headers, listed = ticket(externalId="race"), "/images?externalId=race"
+
+    answers = await asyncio.gather(*(send(keyed, headers, file=picture(130 + i)) for i in range(4)))
+
+    assert min(answer.status_code for answer in answers) == 201
+    assert {answer.status_code for answer in answers} <= {201, 409, 422}
+    assert len((await keyed.get(listed, **ADMIN)).json()["images"]) == 1
+
+
+async def test_idempotency_key_of_the_same_name_is_another_upload(keyed: Service) -> None:
+    token = jwt.encode({"exp": int(time.time()) + 60, "jti": "same"}, NEW, "HS256")
+    by_ticket = await send(keyed, {"authorization": f"Bearer {token}", "idempotency-key": "ignored"})
+
+    by_key = await send(keyed, ADMIN | {"idempotency-key": "same"})
+
+    assert by_ticket.status_code == by_key.status_code == 201
+    assert by_ticket.json()["uploadId"] != by_key.json()["uploadId"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        (ticket(lifetime=0), "ticket_expired"),
+        (ticket(key="another-secret-0123456789abcdef0123"), "invalid_ticket"),
+        (ticket(lifetime=200_000), "invalid_ticket"),
+        (ticket(owner=""), "invalid_ticket"),
+        ({"authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}, "invalid_ticket"),
+    ],
+)
+async def test_wrong_ticket_is_refused_unread_and_stores_nothing(
+    keyed: Service, keyless: Service, headers: dict[str, str], code: str
+) -> None:
+    before = await keyed.holdings()
+    for service in (keyed, keyless):
+        exchange = Exchange([upload_body(picture())])
+
+        await exchange.run(service.app, "POST", "/images/upload", content_type=MULTIPART, **headers)
+
+        assert (exchange.status, json.loads(exchange.answer)["code"]) == (401, code)
+        assert exchange.received_before_answer == 0
+    assert await keyed.holdings() == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/images"),
+        ("POST", "/images/tickets"),
+        ("GET", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"),
+        ("DELETE", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"),
+        ("GET", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/status"),
+        ("PUT", "/images/upload"),
+        ("GET", "/metrics"),
+    ],
+)
+async def test_ticket_opens_no_other_call(keyed: Service, method: str, path: str) -> None:
+    exchange = await Exchange([b""]).run(keyed.app, method, path, **ticket())
+
+    assert (exchange.status, json.loads(exchange.answer)["code"]) == (401, "unauthorized")
+
+
+async def test_receipt_opens_nothing(keyed: Service) -> None:
+    receipt = (await send(keyed, ticket())).json()["receipt"]
+
+    answer = await send(keyed, {"authorization": f"Bearer {receipt}"})
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_ticket")
+
+
+async def test_ticket_limits_the_bytes_of_the_image(keyed: Service) -> None:
+    size = len(picture())
+
+    fits = await send(keyed, ticket(maxBytes=size))
+    refused = await send(keyed, ticket(maxBytes=size - 1))
+    more_than_the_server = await send(keyed, ticket(maxBytes=5 << 20), file=picture() + bytes(2 << 20))
+
+    assert (fits.status_code, refused.status_code, more_than_the_server.status_code) == (201, 413, 413)
+    assert refused.json()["detail"].startswith(f"The image may have at most {size - 1} bytes.")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": SHOP, "sec-fetch-site": "cross-site"}, 201),
+        ({"origin": SHOP}, 201),
+        ({"origin": THEIRS, "sec-fetch-site": "cross-site"}, 403),
+        ({"origin": THEIRS}, 403),
+        ({"origin": "null", "sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"origin": "http://localhost", "sec-fetch-site": "same-origin"}, 201),
+        ({}, 201),
+    ],
+)
+async def test_pages_of_allowed_origins_alone_may_send_tickets(
+    keyed: Service, keyless: Service, headers: dict[str, str], status: int
+) -> None:
+    for service in (keyed, keyless):
+        answer = await send(service, ticket() | headers)
+
+        assert answer.status_code == status
+        if status == 403:
+            assert answer.json()["code"] == "cross_site"
+
+
+async def test_allowed_origin_without_a_ticket_stays_cross_site(keyless: Service) -> None:
+    headers = {"origin": SHOP, "sec-fetch-site": "cross-site"}
+
+    assert (await send(keyless, headers)).status_code == 403
+    async with keyless.client(headers) as client:
+        assert (await client.post("/images/tickets", json={})).status_code == 403
+        assert (await client.delete("/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")).status_code == 403
+
+
+async def make(service: Service, body: bytes, **headers: str) -> httpx.Response:
+    async with service.client(ADMIN | headers) as client:
+        return await client.post("/images/tickets", content=body)
+
+
+async def test_call_makes_a_ticket_with_these_claims(keyed: Service) -> None:
+    answer = await make(keyed, json.dumps(FIELDS | {"maxBytes": 1 << 20, "expiresIn": 90}).encode())
+
+    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
+    claims = jwt.decode(answer.json()["ticket"], NEW, ["HS256"])
+    assert {name: claims[name] for name in FIELDS} == FIELDS
+    assert claims["maxBytes"] == 1 << 20
+    assert 0 < claims["exp"] - time.time() <= 90
+    assert answer.json()["expiresAt"] == time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(claims["exp"]))
+    uploaded = await send(keyed, {"authorization": f"Bearer {answer.json()['ticket']}"})
+    assert (uploaded.status_code, uploaded.json()["owner"]) == (201, "Zoë")
+
+
+async def test_empty_object_and_nulls_make_a_plain_ticket(keyed: Service) -> None:
+    for body in (b"{}", b'{"owner": null, "expiresIn": null, "maxBytes": null}'):
+        claims = jwt.decode((await make(keyed, body)).json()["ticket"], NEW, ["HS256"])
+        assert claims.keys() == {"exp", "jti"}
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "malformed"),
+        (b"[]", "malformed"),
+        (b'{"owner": "a", "owner": "b"}', "malformed"),
+        (b'{"owner": ""}', "invalid_field"),
+        (b'{"metadata": []}', "invalid_field"),
+        (b'{"expiresIn": 0}', "invalid_field"),
+        (b'{"expiresIn": 86401}', "invalid_field"),
+        (b'{"expiresIn": "60"}', "invalid_field"),
+        (b'{"expiresIn": true}', "invalid_field"),
+        (b'{"maxBytes": 0}', "invalid_field"),
+        (b'{"maxBytes": 1048577}', "invalid_field"),
+        (b'{"exp": 1}', "unknown_field"),
+        (b'{"jti": "one"}', "unknown_field"),
+    ],
+)
+async def test_wrong_wish_makes_no_ticket(keyed: Service, body: bytes, code: str) -> None:
+    answer = await make(keyed, body)
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+async def test_call_needs_the_scope_upload_and_the_setting(keyed: Service, service: Service) -> None:
+    assert (await make(keyed, b"{}", authorization="Bearer fedcba9876543210")).status_code == 200
+    assert (await make(keyed, b"{}", authorization="")).status_code == 401
+    answer = await make(service, b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "UPLOAD_KEYS is not set" in answer.json()["detail"]
+    assert (await keyed.get("/images/tickets", **ADMIN)).status_code == 405
