@@ -75,6 +75,33 @@ class Job:
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class OwnerDeletion:
+    """The deletion of all uploads that `owner` had at `created_at`.
+
+    `total`: their number then. `deleted`, `failed`: how many of them are gone, and could not be deleted. `error`:
+    readable text, set while the status is `failed`. `worker`: the run that processes it.
+    """
+
+    deletion_id: str
+    owner: str
+    status: JobStatus
+    total: int
+    deleted: int
+    failed: int
+    error: str | None
+    created_at: datetime
+    updated_at: datetime
+    worker: str | None
+
+    @property
+    def progress(self) -> int:
+        """Percent. Uploads that were deleted otherwise, or got another owner, are not counted until the end."""
+        if self.status.has_ended:
+            return 100
+        return min(99, 100 * (self.deleted + self.failed) // max(1, self.total))
+
+
 class VariantState(StrEnum):
     WAITING = "waiting"
     """Not derived by the warm-up yet. Its URL works anyway."""

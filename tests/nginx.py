@@ -168,7 +168,7 @@ class StubOrigin:
                 if self.command != "HEAD":
                     self.wfile.write(answer.body)
 
-            do_HEAD = do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the base class looks them up by these names
+            do_HEAD = do_POST = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - the base class looks them up by these names
 
             def log_message(self, format: str, *args: object) -> None:
                 pass

@@ -144,6 +144,22 @@ images = Table(
     _partial_index("images_by_external_id", "external_id"),
 )
 
+owner_deletions = Table(
+    "owner_deletions",
+    metadata,
+    Column("deletion_id", Uuid(as_uuid=False), primary_key=True),
+    Column("owner", String(128), nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("total", Integer, nullable=False),
+    Column("deleted", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+    Column("worker", String(32)),
+)
+
 installation = Table(
     "installation",
     metadata,

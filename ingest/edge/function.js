@@ -4,7 +4,7 @@
 const BASE_PATH = %BASE_PATH%; // of CDN_URL, or else of PUBLIC_URL; the origins do not know it
 const VARIANT = /^(\/images\/%UPLOAD_ID%\/)(%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
 const VARIANT_LIKE = /^\/images\/[^\/]+\/[^\/]*\.[^\/]*$/;
-const INGEST = /^\/(?:images(?:\/upload|\/tickets|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
+const INGEST = /^\/(?:images(?:\/upload|\/tickets|\/deletions\/%UPLOAD_ID%|\/%UPLOAD_ID%(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 const CROSS_ORIGIN = {

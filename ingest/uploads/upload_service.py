@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -133,6 +133,24 @@ class UploadService:
                 raise
         await self._variant_service.delete_upload(upload_id)
         await self._cdn.invalidate([upload_tag(upload_id)])
+        await self._delete_rows(upload_id)
+
+    async def delete_many(self, upload_ids: Sequence[UploadId]) -> dict[UploadId, Exception]:
+        """Deletes uploads that have rows, each as `delete` does, with one invalidation of the CDN for all.
+
+        Returns the failures: one upload does not stop the others. Raises InstallationMismatch or Unavailable before
+        anything is deleted. `upload_ids`: few enough to delete them at the same moment.
+        """
+        await self._installation.verify()
+        failures = await _attempt_each(self._variant_service.delete_upload, upload_ids)
+        removed = [upload_id for upload_id in upload_ids if upload_id not in failures]
+        try:
+            await self._cdn.invalidate([upload_tag(upload_id) for upload_id in removed])
+        except Unavailable as error:
+            return failures | dict.fromkeys(removed, error)
+        return failures | await _attempt_each(self._delete_rows, removed)
+
+    async def _delete_rows(self, upload_id: UploadId) -> None:
         await self._repository.delete(upload_id)
         await self._store.delete(fields_key(upload_id))  # written again by a change of them
         if await exists(self._store, original_key(upload_id)):  # written again by a change of its focus
@@ -206,6 +224,20 @@ class UploadService:
         except (Unavailable, TimeoutError) as error:
             reason = str(error) or "timeout"
             log.error("clean-up of failed upload failed, left to darkroom gc", upload=upload_id, error=reason)
+
+
+async def _attempt_each(
+    work: Callable[[UploadId], Coroutine[None, None, None]], upload_ids: Sequence[UploadId]
+) -> dict[UploadId, Exception]:
+    """Returns the failures. Raises what is no Exception, such as a cancellation."""
+    results = await asyncio.gather(*map(work, upload_ids), return_exceptions=True)
+    failures: dict[UploadId, Exception] = {}
+    for upload_id, result in zip(upload_ids, results, strict=True):
+        if isinstance(result, Exception):
+            failures[upload_id] = result
+        elif result is not None:
+            raise result
+    return failures
 
 
 def _outcome(error: BaseException) -> str:

@@ -1,5 +1,6 @@
 """The ASGI applications: the whole service, and ingest alone."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
@@ -8,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from ingest.catalog.owner_deletions import OwnerDeletions
 from ingest.ingest_services import (
     IngestServices,
     build_fields_service,
@@ -16,9 +18,11 @@ from ingest.ingest_services import (
     build_upload_service,
 )
 from ingest.uploads.idempotent_uploads import IdempotentUploads
+from ingest.uploads.owner_deletion_worker import OwnerDeletionWorker
 from ingest.uploads.upload_tokens import UploadTokens
 from ingest.web.cors import AllowOrigins
 from ingest.web.cross_site import RefuseCrossSite
+from ingest.web.deletion_routes import DeletionRoutes
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
 from ingest.web.page import PAGE_PATHS, page_routes
@@ -60,6 +64,8 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     keys = [key.get_secret_value() for key in settings.upload_keys]
     tokens = UploadTokens(keys) if keys else None
     responses = UploadResponses(serializer, FormPages(settings.url_base), tokens)
+    deletions = OwnerDeletions(ingest.database)
+    deletion_worker = OwnerDeletionWorker(deletions, ingest.repository, uploads)
     upload_routes = UploadRoutes(
         settings,
         uploads=uploads,
@@ -70,6 +76,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         serializer=serializer,
         responses=responses,
         tickets=TicketRoutes(settings, tokens),
+        deletions=DeletionRoutes(deletions, deletion_worker, serializer),
         metrics=proxy.metrics,
     )
 
@@ -81,7 +88,12 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with ingest.running(), ingest.working() if warm_up else nullcontext():
-            yield
+            deleting = asyncio.create_task(deletion_worker.run())
+            try:
+                yield
+            finally:
+                deleting.cancel()
+                await asyncio.gather(deleting, return_exceptions=True)
 
     routes = [
         *page_routes(settings.url_base, settings.accept),

@@ -100,6 +100,26 @@ class Created(Accepted):
 
 
 @_described
+class Deletion(TypedDict):
+    """The deletion of all uploads of an owner."""
+
+    deletionId: _Id
+    status: JobStatus
+    statusUrl: _Path
+    progress: Annotated[int, Field(ge=0, le=100)]
+    """The progress in percent."""
+    total: Annotated[int, Field(ge=0)]
+    """The owner's uploads when the call was accepted. Later ones are not deleted."""
+    deleted: Annotated[int, Field(ge=0)]
+    failed: Annotated[int, Field(ge=0)]
+    """Uploads that could not be deleted. The log says why."""
+    error: str | None
+    """Why the deletion failed, as text for people. The call can be sent again."""
+    createdAt: _Time
+    updatedAt: _Time
+
+
+@_described
 class Ticket(TypedDict):
     """An upload ticket."""
 

@@ -3,10 +3,10 @@
 from darkroom import picture_html
 from ingest.catalog.repository import Page
 from ingest.offered_sizes import displayed_size, offered_sizes, visible_effects
-from ingest.records import Job, JobStatus, PrivateMetadata, Upload
+from ingest.records import Job, JobStatus, OwnerDeletion, PrivateMetadata, Upload
 from ingest.web import schemas
 from ingest.web.placeholder import data_url
-from ingest.web.schemas import Accepted, DisplayedSize, Privacy, Status, UploadPage
+from ingest.web.schemas import Accepted, Deletion, DisplayedSize, Privacy, Status, UploadPage
 from proxy.keys import variant_path
 from proxy.model import Format, Size, Sizes, UploadId, Variant
 from proxy.settings import Settings
@@ -90,6 +90,20 @@ class Serializer:
                 }
                 for name, known in upload.variants.items()
             },
+        }
+
+    def deletion(self, deletion: OwnerDeletion) -> Deletion:
+        return {
+            "deletionId": UploadId(deletion.deletion_id),
+            "status": deletion.status,
+            "statusUrl": f"{self._public_url}/images/deletions/{deletion.deletion_id}",
+            "progress": deletion.progress,
+            "total": deletion.total,
+            "deleted": deletion.deleted,
+            "failed": deletion.failed,
+            "error": deletion.error,
+            "createdAt": deletion.created_at.isoformat(),
+            "updatedAt": deletion.updated_at.isoformat(),
         }
 
     def upload_url(self, upload_id: UploadId) -> str:

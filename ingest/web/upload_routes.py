@@ -18,6 +18,7 @@ from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
 from ingest.uploads.upload_fields import UploadFields, parse_changes
 from ingest.uploads.upload_service import UploadService
 from ingest.uploads.upload_tokens import Ticket
+from ingest.web.deletion_routes import DeletionRoutes
 from ingest.web.event_streams import EventStream, EventStreams
 from ingest.web.query_parameters import read_filter, read_limit, read_query
 from ingest.web.request_bodies import TimedBody, longest_upload, read_small_body
@@ -53,6 +54,7 @@ class UploadRoutes:
         serializer: Serializer,
         responses: UploadResponses,
         tickets: TicketRoutes,
+        deletions: DeletionRoutes,
         metrics: Metrics,
     ) -> None:
         self._settings = settings
@@ -67,6 +69,7 @@ class UploadRoutes:
         self._serializer = serializer
         self._responses = responses
         self._tickets = tickets
+        self._deletions = deletions
         self._streams = EventStreams(repository, serializer, metrics)
         self._outcomes = metrics.uploads
 
@@ -77,7 +80,8 @@ class UploadRoutes:
             Route(UPLOAD_PATH, _post_only, methods=["GET", "PATCH", "DELETE"]),
             Route(TICKETS_PATH, self._tickets.create, methods=["POST"]),
             Route(TICKETS_PATH, _post_only, methods=["GET", "PATCH", "DELETE"]),
-            Route("/images", self.newest, methods=["GET"]),
+            Route("/images", self.all_uploads, methods=["GET", "DELETE"]),
+            Route("/images/deletions/{deletion_id}", self._deletions.show, methods=["GET"]),
             Route("/images/{upload_id}", self.one_upload, methods=["GET", "PATCH", "DELETE"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
             Route("/images/{upload_id}/events", self.events, methods=["GET"]),
@@ -113,6 +117,9 @@ class UploadRoutes:
         except ServiceError as error:
             self._outcomes.labels(error.code).inc()
             raise
+
+    async def all_uploads(self, request: Request) -> Response:
+        return await (self._deletions.create if request.method == "DELETE" else self.newest)(request)
 
     async def one_upload(self, request: Request) -> Response:
         """One route for all methods, so that a 405 response allows them all."""

@@ -58,6 +58,8 @@ LOCKED = {
     ("POST", "/images/upload"),
     ("POST", "/images/tickets"),
     ("GET", "/images"),
+    ("DELETE", "/images"),
+    ("GET", "/images/deletions/{id}"),
     ("GET", "/images/{id}"),
     ("GET", "/images/{id}/status"),
     ("GET", "/images/{id}/events"),

@@ -105,6 +105,7 @@ def test_other_paths_pass_unchanged(edge: Edge) -> None:
     paths = [
         *(f"/images/{UPLOAD}/{name}" for name in ("small.jpg", "medium@2x.webp", "large@3x.avif", "small.png")),
         *(*PAGE_PATHS, *DOCS_PATHS, "/images", "/images/upload", "/images/tickets", "/healthz"),
+        f"/images/deletions/{UPLOAD}",
         *(f"/images/{UPLOAD}{rest}" for rest in ("", "/status", "/events")),
     ]
     requests = [request(path, "image/avif") for path in paths]

@@ -153,7 +153,8 @@ class TestMethods:
     def test_upload_api_methods_reach_ingest(self, stub: StubOrigin, stub_edge: str) -> None:
         for path, allow in (
             *((path, "GET, HEAD") for path in (*PAGE_PATHS, *DOCS_PATHS)),
-            ("/images?limit=1", "GET, HEAD"),
+            ("/images?limit=1", "GET, HEAD, DELETE"),
+            (f"/images/deletions/{uuid4()}", "GET, HEAD"),
             ("/images/upload", "POST, OPTIONS"),
             ("/images/tickets", "POST"),
             (f"/images/{uuid4()}", "GET, HEAD, PATCH, DELETE"),

@@ -1,4 +1,7 @@
-"""What applications say of their uploads: owner, external id, metadata. The digest of the original."""
+"""What applications say of their uploads: owner, external id, metadata. The digest of the original.
+
+Also the deletions of all uploads of an owner.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,9 +22,25 @@ def upgrade() -> None:
     for name, column in _INDEXED.items():
         where = sa.text(f"{column} IS NOT NULL")
         op.create_index(name, "images", [column, "created_at", "upload_id"], postgresql_where=where, sqlite_where=where)
+    moment = sa.DateTime(timezone=True)
+    op.create_table(
+        "owner_deletions",
+        sa.Column("deletion_id", sa.Uuid(as_uuid=False), primary_key=True),
+        sa.Column("owner", sa.String(128), nullable=False),
+        sa.Column("status", sa.String(10), nullable=False),
+        sa.Column("total", sa.Integer, nullable=False),
+        sa.Column("deleted", sa.Integer, nullable=False),
+        sa.Column("failed", sa.Integer, nullable=False),
+        sa.Column("error", sa.Text),
+        sa.Column("created_at", moment, nullable=False),
+        sa.Column("updated_at", moment, nullable=False),
+        sa.Column("heartbeat_at", moment, nullable=False),
+        sa.Column("worker", sa.String(32)),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("owner_deletions")
     for name in _INDEXED:
         op.drop_index(name, "images")
     for column in ("metadata", "external_id", "owner", "sha256"):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from ingest.jobs.deliver import deliver
@@ -65,3 +66,60 @@ def with_store(service: Service, store: CountingStore) -> Service:
         missing_ttl=0.001,
     )
     return service.made_of(proxy=replace(proxy, store=store, variant_service=variant_service))
+
+
+UNKNOWN_DELETION = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
+
+
+async def request(service: Service, method: str, path: str) -> httpx.Response:
+    async with service.client() as client:
+        return await client.request(method, path)
+
+
+async def test_deletion_by_owner_is_accepted_and_shown(service: Service) -> None:
+    async with service.client() as client:
+        await client.post("/images/upload", files={"image": picture()}, data={"owner": "Zoë & co"})
+
+    answer = await request(service, "DELETE", "/images?owner=Zo%C3%AB%20%26%20co")
+
+    document = answer.json()
+    assert answer.status_code == 202
+    assert answer.headers["location"] == document["statusUrl"] == f"/images/deletions/{document['deletionId']}"
+    assert (document["status"], document["progress"], document["total"]) == ("pending", 0, 1)
+    assert (document["deleted"], document["failed"], document["error"]) == (0, 0, None)
+    shown = await service.get(document["statusUrl"])
+    assert (shown.status_code, shown.json()) == (200, document)
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ("", "malformed"),
+        ("?owner=", "invalid_field"),
+        ("?owner=a&owner=b", "malformed"),
+        ("?Owner=a", "unknown_field"),
+        ("?owner=a&limit=1", "unknown_field"),
+        ("?externalId=a", "unknown_field"),
+        ("?ids=8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", "unknown_field"),
+    ],
+)
+async def test_deletion_without_a_clear_owner_deletes_nothing(service: Service, query: str, code: str) -> None:
+    answer = await request(service, "DELETE", f"/images{query}")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+
+
+@pytest.mark.parametrize("deletion_id", [UNKNOWN_DELETION, UNKNOWN_DELETION.upper(), "x"])
+async def test_unknown_deletion_is_404(service: Service, deletion_id: str) -> None:
+    answer = await service.get(f"/images/deletions/{deletion_id}")
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(("scopes", "status"), [("delete", 202), ("admin", 202), ("upload+read", 403)])
+async def test_deletion_by_owner_needs_the_scope_delete(service: Service, scopes: str, status: int) -> None:
+    locked = service.configured(api_keys=(f"key:{scopes}:0123456789abcdef",))
+    async with locked.client({"authorization": "Bearer 0123456789abcdef"}) as client:
+        answer = await client.delete("/images?owner=nobody")
+
+    assert answer.status_code == status

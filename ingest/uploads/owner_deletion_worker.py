@@ -1,0 +1,117 @@
+"""Works off deletions of all uploads of an owner. Runs in every server with ingest's role.
+
+Not in workers: their permissions in the object store do not allow them to delete originals (deploy/cloudfront.yaml).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from uuid import uuid4
+
+import structlog
+
+from ingest.catalog.cursors import encode_cursor
+from ingest.catalog.owner_deletions import OwnerDeletions
+from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_filter import UploadFilter
+from ingest.ingest_errors import CatalogUnavailable
+from ingest.records import HEARTBEAT, JobNotClaimable, JobStatus, OwnerDeletion
+from ingest.uploads.upload_service import UploadService
+from proxy.errors import Unavailable
+from proxy.model import UploadId
+from proxy.retries import Attempts
+
+log = structlog.get_logger()
+
+BATCH = 50
+"""Uploads that are deleted at the same moment, with one invalidation of the CDN. Few enough for a heartbeat's time."""
+_BEFORE_ALL = UploadId("00000000-0000-0000-0000-000000000000")
+"""With a deletion's time, the place in the list before which all uploads are younger or of the same moment."""
+_POLL_SECONDS = 5.0
+_RETRIES = (1.0, 5.0)  # seconds before another attempt at uploads that an outage kept
+
+
+class OwnerDeletionWorker:
+    """One deletion at a time. Several processes may run it: each deletion has one worker, and another if that dies."""
+
+    def __init__(self, deletions: OwnerDeletions, repository: JobRepository, uploads: UploadService) -> None:
+        self._deletions = deletions
+        self._repository = repository
+        self._uploads = uploads
+        self._wake = asyncio.Event()
+
+    def wake(self) -> None:
+        """Looks for a deletion at once."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            self._wake.clear()
+            try:
+                while await self.run_next():
+                    pass
+            except Unavailable as error:
+                log.warning("deletions by owner interrupted", error=str(error), retry_in=_POLL_SECONDS)
+            except Exception:  # this loop must not end
+                log.exception("unhandled error in a deletion by owner")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await self._wake.wait()
+
+    async def run_next(self) -> bool:
+        """Works off one deletion. Returns False if there is none. Raises CatalogUnavailable or StoreUnavailable.
+
+        After an exception, or if the process dies, another run begins it anew with the uploads that are left.
+        """
+        deletion = await self._deletions.claim(uuid4().hex)
+        if deletion is None:
+            return False
+        with suppress(JobNotClaimable):  # this process stood still for so long that another one took over
+            async with self._sending_heartbeats(deletion):
+                await self._delete_all(deletion)
+        return True
+
+    async def _delete_all(self, deletion: OwnerDeletion) -> None:
+        deleted, failed = deletion.deleted, 0
+        cursor: str | None = encode_cursor(deletion.created_at, _BEFORE_ALL)
+        while cursor:
+            page = await self._repository.newest(BATCH, cursor, UploadFilter(owner=deletion.owner))
+            cursor = page.cursor
+            ids = [upload.upload_id for upload, _ in page.uploads]
+            left = await self._delete(deletion.owner, ids)
+            deleted, failed = deleted + len(ids) - len(left), failed + len(left)
+            await self._deletions.record(deletion, deleted=deleted, failed=failed)
+        error = f"{failed} uploads could not be deleted. Call it again." if failed else None
+        to = JobStatus.FAILED if failed else JobStatus.COMPLETE
+        await self._deletions.record(deletion, status=to, error=error)
+        log.info("deletion by owner ended", deletion=deletion.deletion_id, deleted=deleted, failed=failed)
+
+    async def _delete(self, owner: str, ids: Sequence[UploadId]) -> Sequence[UploadId]:
+        """Deletes uploads, and returns those that it could not delete, after some attempts."""
+        async for retry_in in Attempts(_RETRIES):
+            failures = await self._uploads.delete_many(ids)
+            for upload_id, error in failures.items():
+                log.warning("upload not deleted", upload=upload_id, error=repr(error), retry_in=retry_in)
+            still_wanted = await self._repository.newest(BATCH, None, UploadFilter(owner=owner, ids=list(failures)))
+            ids = [upload.upload_id for upload, _ in still_wanted.uploads]  # without those that got another owner
+            if not any(isinstance(error, Unavailable) for error in failures.values()):
+                break
+        return ids
+
+    @asynccontextmanager
+    async def _sending_heartbeats(self, deletion: OwnerDeletion) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._send_heartbeats(deletion))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _send_heartbeats(self, deletion: OwnerDeletion) -> None:
+        with suppress(JobNotClaimable):  # the next record ends the run
+            while True:
+                await asyncio.sleep(HEARTBEAT.total_seconds())
+                with suppress(CatalogUnavailable, TimeoutError):
+                    async with asyncio.timeout(HEARTBEAT.total_seconds()):  # a hanging one must not delay the next
+                        await self._deletions.record(deletion)
