@@ -103,6 +103,7 @@ def _schemas(sizes: Sizes) -> Json:
     accepted = schemas["Accepted"]["properties"]
     accepted["urls"] |= _closed(dict.fromkeys(sizes, _closed({format: {"type": "string"} for format in Format})))
     accepted["urls"]["required"] = [name for name, size in sizes.items() if not size.is_never_enlarged]
+    del schemas["Accepted"]  # no response is just this
     for name in ("Created", "Upload"):
         schemas[name]["properties"] |= accepted  # pydantic omits the docstrings of inherited fields
     return schemas

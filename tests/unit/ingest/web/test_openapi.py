@@ -68,7 +68,8 @@ def codes(document: dict[str, Any]) -> set[tuple[int, str]]:
 def routes(service: Service, *, variants: bool) -> dict[str, set[str]]:
     """The router's methods by path, without the pages' own files. The first route of a path counts."""
     calls = {
-        route.path.replace("upload_id", "uploadId"): (route.methods or set()) - {"HEAD"}
+        route.path.replace("upload_id", "uploadId").replace("deletion_id", "deletionId"): (route.methods or set())
+        - {"HEAD"}
         for route in reversed(service.routes(variants=variants))
     }
     return {path: verbs for path, verbs in calls.items() if not path.startswith(("/page/", "/docs/"))}
@@ -141,7 +142,7 @@ class TestDocument:
         assert form["encoding"]["image"]["contentType"] == "image/jpeg, image/png, image/webp"
         assert size["schema"]["enum"] == ["tiny", "tiny@2x", "tiny@3x", "wide", "wide@2x", "wide@3x"]
         assert format["schema"]["enum"] == [*TYPES, "auto", "jpeg"]
-        for kind in ("Accepted", "Upload"):
+        for kind in ("Created", "Upload"):
             urls = made["components"]["schemas"][kind]["properties"]["urls"]
             assert [*urls["properties"]] == ["tiny", "wide"]
             assert urls["required"] == ["tiny"]  # `wide` may repeat the original
