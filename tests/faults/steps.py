@@ -20,6 +20,7 @@ from ingest.installation import Installation
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
+from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.target import Target
@@ -115,7 +116,7 @@ class Life:
 
     async def lead(self) -> None:
         """Uploads, warms up, deletes. Notes each acknowledgement, as a client would."""
-        image = await self.uploads.receive(self.chunks())
+        image = await self.uploads.receive(self.chunks(), fields=UploadFields({"owner": "Ida"}))
         self._note("acknowledged", image.upload_id)
         await self.warmup.run(Delivery(image.upload_id, exclusive=True))
         self._note("warmed", image.upload_id)

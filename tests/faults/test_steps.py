@@ -17,6 +17,7 @@ from tests.faults.garbage import collect
 from tests.faults.steps import ORIGINAL, SIZES, Life, Steps, life, targets
 
 NEVER = 10**9
+FIELDS = b'{"owner": "Ida"}'
 RIGHT = {rendering_of(ORIGINAL, target) for target in targets()}
 
 
@@ -60,7 +61,8 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
     objects = await stored(folder)
     assert others.items() <= objects.items()
     for key, body in objects.items():
-        assert body == ORIGINAL if key.startswith("originals/") else body in RIGHT
+        right = {"originals": {ORIGINAL}, "fields": {FIELDS}}.get(key.split("/", 1)[0], RIGHT)
+        assert body in right
 
     again = Life(folder, Steps(NEVER))
     await again.repository.recover()
@@ -87,13 +89,15 @@ async def judge(folder: Path, others: dict[str, bytes]) -> None:
     assert {*await asyncio.to_thread(collect, folder.parent)} <= {GarbageKind.TEMPORARY, GarbageKind.INCOMPLETE_UPLOAD}
     left = {key: body for key, body in (await stored(folder)).items() if key not in others}
     # An upload that was killed before it was acknowledged: `gc` deletes no original, it moves it to the trash.
-    trashed = {left.pop(key) for key in [*left] if key.startswith("trash/")}
-    assert trashed <= {ORIGINAL}
+    trashed = {key: left.pop(key) for key in [*left] if key.startswith("trash/")}
+    assert {*trashed.values()} <= {ORIGINAL}
+    for key in trashed:
+        assert left.pop(key.replace("trash/", "fields/")) == FIELDS
     assert not (trashed and acknowledged)
     if uploads and not warmed:  # acknowledged, or killed just before: complete
         [upload_id] = uploads
         variants = {f"images/{upload_id}/{variant.name}" for variant in SIZES.standard(alpha=False)}
-        assert {*left} == {f"originals/{upload_id}", *variants}
+        assert {*left} == {f"originals/{upload_id}", f"fields/{upload_id}", *variants}
         assert {body for key, body in left.items() if key.startswith("images/")} == RIGHT
     else:
         assert left == {}

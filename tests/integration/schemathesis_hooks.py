@@ -19,7 +19,9 @@ _conditions = cycle([{}, {"Range": "bytes=0-9"}, {"Range": "bytes=999999-"}, {"I
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case, _kwargs: dict[str, object]) -> None:
-    """Adds the next range or condition to requests for variants."""
+    """Adds the next range or condition to requests for variants. Makes no other call look like one."""
+    if "deletionId" in case.path_parameters:  # with a dot, it is the path of a variant
+        case.path_parameters["deletionId"] = str(case.path_parameters["deletionId"]).replace(".", "-")
     if case.path.endswith(".{format}"):
         for name, value in next(_conditions).items():
             case.headers.setdefault(name, value)
