@@ -18,13 +18,14 @@ from uuid import UUID
 import asyncpg
 
 from ingest.catalog.database import Database
-from proxy.keys import ORIGINALS_PREFIX, VARIANTS_PREFIX
+from proxy.keys import ORIGINALS_PREFIX
 from proxy.model import UploadId
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound
 from tests.memory_store import MemoryStore
 
+_VARIANTS_PREFIX = "images/"
 _START = datetime(2020, 1, 1, tzinfo=UTC)
 _STRIDE = 1_000_003  # a prime, so every position has one place in the order of creation
 _PENDING = 20  # the newest uploads
@@ -127,7 +128,7 @@ class SyntheticStore(MemoryStore):
         name, _, variant = rest.partition("/")
         if f"{prefix}/" == ORIGINALS_PREFIX and self._has(name):
             return ObjectInfo(key, 3_500_000, _START, "image/jpeg")
-        if f"{prefix}/" == VARIANTS_PREFIX and variant in self._metadata and self._has(name):
+        if f"{prefix}/" == _VARIANTS_PREFIX and variant in self._metadata and self._has(name):
             return ObjectInfo(key, 40_000, _START, "image/jpeg", None, self._metadata[variant])
         raise ObjectNotFound(key)
 
@@ -137,12 +138,12 @@ class SyntheticStore(MemoryStore):
             name = upload_id(position, self._count)
             if prefix == ORIGINALS_PREFIX:
                 yield ObjectInfo(f"{prefix}{name}", 3_500_000, _START)
-            elif prefix == VARIANTS_PREFIX:
+            elif prefix == _VARIANTS_PREFIX:
                 for variant in self._names:
                     yield ObjectInfo(f"{prefix}{name}/{variant}", 40_000, _START)
 
     async def folders(self, prefix: str) -> AsyncIterator[str]:
-        if prefix == VARIANTS_PREFIX:
+        if prefix == _VARIANTS_PREFIX:
             for position in range(self._count):
                 yield upload_id(position, self._count)
 

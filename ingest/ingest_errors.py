@@ -10,7 +10,7 @@
     ├── UploadTimeout             the body arrived too slowly
     └── KeyReused                 the Idempotency-Key was used for another image
     ServiceError
-    ├── InProgress                an upload with this Idempotency-Key is in progress
+    ├── InProgress                an upload with this Idempotency-Key, or a change of this upload, is in progress
     ├── TooManyStreams            more clients follow jobs than this process serves
     ├── CrossSite                 a browser sent it on behalf of another site
     └── InvalidTicket             an upload ticket that this server does not accept

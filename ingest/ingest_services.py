@@ -21,7 +21,7 @@ from ingest.jobs.reconciler import Reconciler
 from ingest.jobs.warm_up import WarmUp
 from ingest.jobs.worker import Worker
 from ingest.uploads.fields_service import FieldsService
-from ingest.uploads.focus_service import FocusService
+from ingest.uploads.presentation_service import PresentationService
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Unavailable
 from proxy.recipe import Recipes
@@ -205,8 +205,8 @@ def open_cdn(settings: Settings) -> Cdn:
     return CloudFront(settings.cdn_distribution_id, session=open_aws_session(settings, "us-east-1"))
 
 
-def build_focus_service(ingest: IngestServices) -> FocusService:
-    return FocusService(
+def build_presentation_service(ingest: IngestServices) -> PresentationService:
+    return PresentationService(
         store=ingest.proxy.store,
         repository=ingest.repository,
         installation=ingest.installation,
@@ -214,6 +214,7 @@ def build_focus_service(ingest: IngestServices) -> FocusService:
         cdn=ingest.cdn,
         variant_service=ingest.proxy.variant_service,
         sizes=ingest.proxy.settings.sizes,
+        leases=ingest.proxy.leases,
     )
 
 
@@ -234,6 +235,7 @@ def build_upload_service(ingest: IngestServices) -> UploadService:
         recipes=Recipes(proxy.settings),
         sizes=proxy.settings.sizes,
         accept=proxy.settings.accept,
+        default_visibility=proxy.settings.default_visibility,
         metrics=proxy.metrics,
         temporary=proxy.settings.temporary,
     )

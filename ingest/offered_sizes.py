@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from proxy.imaging.resize import place
-from proxy.model import Fit, Format, Position, Size, Sizes, Variant
+from proxy.model import Fit, Format, Position, Size, Sizes, Variant, Visibility
 
 
 def displayed_size(size: Size, width: int, height: int) -> tuple[int, int]:
@@ -26,13 +26,15 @@ def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
     return Sizes(*(first for first, *_ in _groups(sizes, width, height)))
 
 
-def standard_variants(sizes: Sizes, width: int, height: int, alpha: bool | None) -> Sequence[Variant]:
+def standard_variants(
+    sizes: Sizes, width: int, height: int, alpha: bool | None, visibility: Visibility
+) -> Sequence[Variant]:
     """Returns the variants that a warm-up of such an original derives (`Sizes.standard`).
 
     An offered size has the formats of those that it stands for, too.
     """
     return tuple(
-        Variant(group[0], format)
+        Variant(group[0], format, visibility=visibility)
         for group in _groups(sizes, width, height)
         for format in Format
         if any(variant.format is format for variant in Sizes(*group).standard(alpha))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from proxy.model import Focus, UploadId
+from proxy.model import Focus, UploadId, Visibility
 
 
 class JobStatus(StrEnum):
@@ -158,3 +158,4 @@ class Upload:
     external_id: str | None = None
     metadata: dict[str, Any] | None = None
     sha256: str | None = None
+    visibility: Visibility = Visibility.PUBLIC

@@ -1,11 +1,11 @@
-"""The stored variants of every upload: a merge of the database's ids and the store's listing, in constant memory."""
+"""The stored variants of every upload: a merge of the database's ids and the store's listings, in constant memory."""
 
 from collections.abc import AsyncIterator
 
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.upload_rows import UploadRow
-from proxy.keys import VARIANTS_PREFIX
-from proxy.model import Sizes, UploadId, Variant, parse_upload_id
+from proxy.keys import VARIANTS_PREFIXES
+from proxy.model import Sizes, UploadId, Variant, Visibility, parse_upload_id
 from proxy.storage.object_store import ObjectInfo, ObjectStore
 
 Stored = dict[Variant, ObjectInfo]
@@ -25,24 +25,36 @@ async def stored_variants(
 
     Variants without an upload are left to `darkroom gc`. Raises StoreUnavailable or CatalogUnavailable.
     """
-    groups = _by_upload(store, sizes, start)
-    group = await anext(groups, None)
+    groups = {visibility: _Groups(_by_upload(store, sizes, visibility, start)) for visibility in Visibility}
     async for row in repository.rows(start):
-        while group and group[0] < row.upload_id:
-            group = await anext(groups, None)
         if row.is_accepted:
-            yield row, group[1] if group and group[0] == row.upload_id else {}
+            yield row, await groups[row.visibility].of(row.upload_id)
+
+
+class _Groups:
+    """Reads the variants of one listing, upload by upload."""
+
+    def __init__(self, groups: AsyncIterator[tuple[UploadId, Stored]]) -> None:
+        self._groups = groups
+        self._next: tuple[UploadId, Stored] | None = UploadId(""), {}
+
+    async def of(self, upload_id: UploadId) -> Stored:
+        """Returns the upload's variants, if there are any. Ask in the order of ids."""
+        while self._next and self._next[0] < upload_id:
+            self._next = await anext(self._groups, None)
+        return self._next[1] if self._next and self._next[0] == upload_id else {}
 
 
 async def _by_upload(
-    store: ObjectStore, sizes: Sizes, start: UploadId | None
+    store: ObjectStore, sizes: Sizes, visibility: Visibility, start: UploadId | None
 ) -> AsyncIterator[tuple[UploadId, Stored]]:
     """A listing has the objects of an upload in a row. It may begin up to 16 uploads before `start`."""
-    after = f"{VARIANTS_PREFIX}{start[:-1]}" if start else ""  # less than any key of `start`, and not a folder
+    prefix = VARIANTS_PREFIXES[visibility]
+    after = f"{prefix}{start[:-1]}" if start else ""  # less than any key of `start`, and not a folder
     last: UploadId | None = None
     stored: Stored = {}
-    async for info in store.list(VARIANTS_PREFIX, after=after):
-        folder, _, name = info.key.removeprefix(VARIANTS_PREFIX).partition("/")
+    async for info in store.list(prefix, after=after):
+        folder, _, name = info.key.removeprefix(prefix).partition("/")
         upload_id = last if folder == last else parse_upload_id(folder)
         if upload_id is None:
             continue
@@ -50,7 +62,7 @@ async def _by_upload(
             if last:
                 yield last, stored
             last, stored = upload_id, {}
-        if variant := sizes.parse(name):
+        if variant := sizes.parse(name, visibility):
             stored[variant] = info
     if last:
         yield last, stored

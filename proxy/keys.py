@@ -1,9 +1,11 @@
 """Object store keys. A variant's key is its URL's path, so that a CDN can read the bucket before asking the proxy."""
 
-from proxy.model import UploadId, Variant
+from proxy.model import UploadId, Variant, Visibility
 
 ORIGINALS_PREFIX = "originals/"
-VARIANTS_PREFIX = "images/"
+VARIANTS_PREFIXES = {Visibility.PUBLIC: "images/", Visibility.PRIVATE: "private/"}
+"""Of variants, by the visibility of their upload: what may read the one prefix of a bucket must not see the other."""
+
 TRASH_PREFIX = "trash/"
 """Originals without rows, which `darkroom gc` keeps for a while. Nothing serves them."""
 
@@ -30,7 +32,7 @@ def trash_key(upload_id: UploadId) -> str:
 
 
 def variant_key(upload_id: UploadId, variant: Variant) -> str:
-    return f"{VARIANTS_PREFIX}{upload_id}/{variant.name}"
+    return f"{variants_prefix(upload_id, variant.visibility)}{variant.name}"
 
 
 def variant_path(upload_id: UploadId, variant: Variant) -> str:
@@ -38,6 +40,11 @@ def variant_path(upload_id: UploadId, variant: Variant) -> str:
     return f"/{variant_key(upload_id, variant)}"
 
 
-def variants_prefix(upload_id: UploadId) -> str:
+def variants_prefix(upload_id: UploadId, visibility: Visibility = Visibility.PUBLIC) -> str:
     """The prefix of an upload's variant keys. The final slash keeps it from matching other uploads."""
-    return f"{VARIANTS_PREFIX}{upload_id}/"
+    return f"{VARIANTS_PREFIXES[visibility]}{upload_id}/"
+
+
+def variants_prefixes(upload_id: UploadId) -> list[str]:
+    """Every prefix below which the upload may have variants, also from before a change of its visibility."""
+    return [variants_prefix(upload_id, visibility) for visibility in Visibility]

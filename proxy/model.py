@@ -1,4 +1,4 @@
-"""Value types of the proxy and their parsing: UploadId, Focus, SourceFormat, Format, Size, Variant."""
+"""Value types of the proxy and their parsing: UploadId, Focus, Visibility, SourceFormat, Format, Size, Variant."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +45,15 @@ def parse_focus(text: str) -> Focus | None:
 def focus_point(focus: Focus) -> tuple[float, float]:
     x, y = map(float, focus.split(","))
     return x, y
+
+
+class Visibility(StrEnum):
+    """Who gets the variants of an upload."""
+
+    PUBLIC = "public"
+    """Everybody who knows the URL."""
+    PRIVATE = "private"
+    """Who has a token for the upload, or is allowed by the edge."""
 
 
 class SourceFormat(StrEnum):
@@ -150,11 +159,12 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A size at a pixel density in a format."""
+    """A size at a pixel density in a format. `visibility`: of its upload; it decides where the variant is."""
 
     size: Size
     format: Format
     density: int = 1
+    visibility: Visibility = Visibility.PUBLIC
 
     @property
     def size_name(self) -> str:
@@ -189,12 +199,12 @@ class Sizes(Mapping[str, Size]):
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def parse(self, name: str) -> Variant | None:
+    def parse(self, name: str, visibility: Visibility = Visibility.PUBLIC) -> Variant | None:
         """Parses a name such as `medium@2x.webp`; None if it is malformed or the size is not configured."""
         match = _VARIANT_NAME.fullmatch(name)
         if not match or match["size"] not in self._sizes or match["format"] not in set(Format):
             return None
-        return Variant(self._sizes[match["size"]], Format(match["format"]), int(match["density"] or 1))
+        return Variant(self._sizes[match["size"]], Format(match["format"]), int(match["density"] or 1), visibility)
 
     @property
     def variants(self) -> tuple[Variant, ...]:

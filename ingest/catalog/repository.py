@@ -31,7 +31,7 @@ from ingest.records import (
     WarmedVariant,
 )
 from proxy.errors import UnknownUpload
-from proxy.model import Focus, UploadId
+from proxy.model import Focus, UploadId, Visibility
 
 _UNKNOWN = "No image was uploaded under this id, or it was deleted."
 PAGE = 500
@@ -148,15 +148,16 @@ class JobRepository:
             return False
         return True
 
-    async def change_focus(
-        self, upload_id: UploadId, focus: Focus | None, variants: Mapping[str, WarmedVariant]
+    async def change_presentation(
+        self, upload_id: UploadId, focus: Focus | None, visibility: Visibility, variants: Mapping[str, WarmedVariant]
     ) -> None:
-        """Records another focus and the state of the variants, and begins the job anew. Raises UnknownUpload."""
+        """Records both and the state of the variants, and begins the job anew. Raises UnknownUpload."""
         states = {name: asdict(variant) for name, variant in variants.items()}
         async with self._database.transaction() as connection:
             job = update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(restart_values())
             await connection.execute(job)
-            upload = update(images).where(images.c.upload_id == upload_id).values(focus=focus, variants=states)
+            values = {"focus": focus, "visibility": visibility, "variants": states}
+            upload = update(images).where(images.c.upload_id == upload_id).values(values)
             if (await connection.execute(upload)).rowcount == 0:
                 raise UnknownUpload(_UNKNOWN)
 

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from ingest.records import Job, JobStatus, PrivateMetadata, TraceContext, Upload, VariantState, WarmedVariant
-from proxy.model import Focus, UploadId
+from proxy.model import Focus, UploadId, Visibility
 
 
 def to_upload(row: Row[Any]) -> Upload:
@@ -29,6 +29,7 @@ def to_upload(row: Row[Any]) -> Upload:
         row.external_id,
         row.metadata,
         row.sha256,
+        Visibility(row.visibility),
     )
 
 

@@ -133,6 +133,7 @@ images = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("alpha", Boolean),  # NULL in rows of earlier versions
     Column("focus", String(16)),
+    Column("visibility", String(7), nullable=False, server_default="public"),
     Column("private", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),
     Column("sha256", String(64)),  # of the original, in hexadecimal; NULL in rows of earlier versions
     Column("owner", String(128)),

@@ -10,7 +10,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.row_mapping import alpha_of
 from ingest.catalog.tables import images, upload_jobs
 from ingest.records import JobStatus
-from proxy.model import UploadId
+from proxy.model import UploadId, Visibility
 
 _BATCH = 1000  # rows of one query
 
@@ -27,6 +27,7 @@ class UploadRow:
     status: JobStatus
     dimensions: tuple[int, int] | None
     alpha: bool | None
+    visibility: Visibility
 
     @property
     def is_accepted(self) -> bool:
@@ -44,6 +45,7 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
             images.c.height,
             images.c.format,
             images.c.alpha,
+            images.c.visibility,
         )
         .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
         .order_by(upload_jobs.c.upload_id)
@@ -56,7 +58,8 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
         for row in batch:
             status = JobStatus(row.status)
             dimensions = None if row.width is None else (row.width, row.height)
-            yield UploadRow(UploadId(row.upload_id), row.created_at, status, dimensions, alpha_of(row))
+            visibility = Visibility(row.visibility or Visibility.PUBLIC)  # none in a row without an image
+            yield UploadRow(UploadId(row.upload_id), row.created_at, status, dimensions, alpha_of(row), visibility)
         if len(batch) < _BATCH:
             return
         page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)

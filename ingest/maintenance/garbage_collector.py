@@ -25,7 +25,7 @@ from ingest.maintenance.garbage_survey import Survey
 from ingest.maintenance.inventory import Entry, inventory
 from ingest.maintenance.temporary_files import old_files, remove_file
 from ingest.maintenance.trash import Trash
-from proxy.keys import fields_key, original_key, trash_key, variants_prefix
+from proxy.keys import fields_key, original_key, trash_key, variants_prefixes
 from proxy.model import UploadId
 from proxy.storage.object_store import ObjectStore, exists
 from proxy.variants.encoded_variant import upload_tag
@@ -223,7 +223,8 @@ class Collector:
 
     async def _has_old_variants(self, upload_id: UploadId) -> bool:
         """Whether all of them are old; False if there are none any more."""
-        stored = [info.last_modified async for info in self._store.list(variants_prefix(upload_id))]
+        prefixes = variants_prefixes(upload_id)
+        stored = [info.last_modified for prefix in prefixes async for info in self._store.list(prefix)]
         return bool(stored) and max(stored) < self._before
 
     async def _has_original(self, upload_id: UploadId) -> bool:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.upload_rows import UploadRow
-from proxy.keys import FIELDS_PREFIX, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIX
+from proxy.keys import FIELDS_PREFIX, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIXES
 from proxy.model import UploadId, parse_upload_id
 from proxy.storage.object_store import ObjectInfo, ObjectStore
 
@@ -28,16 +28,16 @@ class Entry:
 async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncIterator[Entry]:
     """Yields every upload that database or store know, by id. Each listing is read once, page by page.
 
-    The five sides are read at slightly different times, so check again before acting on a difference. Raises
+    The sides are read at slightly different times, so check again before acting on a difference. Raises
     StoreUnavailable or CatalogUnavailable.
     """
     rows = _Stream(_by_id(repository.rows(), lambda row: row.upload_id))
     originals = _Stream(_by_id(store.list(ORIGINALS_PREFIX), lambda info: info.key.removeprefix(ORIGINALS_PREFIX)))
     trash = _Stream(_by_id(store.list(TRASH_PREFIX), lambda info: info.key.removeprefix(TRASH_PREFIX)))
     fields = _Stream(_by_id(store.list(FIELDS_PREFIX), lambda info: info.key.removeprefix(FIELDS_PREFIX)))
-    variants = _Stream(_by_id(store.folders(VARIANTS_PREFIX), lambda name: name))
-    streams: tuple[_Stream[UploadRow] | _Stream[ObjectInfo] | _Stream[str], ...]
-    streams = (rows, originals, trash, fields, variants)
+    variants = [_Stream(_by_id(store.folders(prefix), lambda name: name)) for prefix in VARIANTS_PREFIXES.values()]
+    streams: list[_Stream[UploadRow] | _Stream[ObjectInfo] | _Stream[str]]
+    streams = [rows, originals, trash, fields, *variants]
     for stream in streams:
         await stream.advance()
     while heads := [stream.upload_id for stream in streams if stream.upload_id is not None]:
@@ -48,7 +48,7 @@ async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncItera
             originals.at(upload_id),
             trash.at(upload_id),
             fields.at(upload_id),
-            variants.at(upload_id) is not None,
+            any(stream.at(upload_id) for stream in variants),
         )
         for stream in streams:
             if stream.upload_id == upload_id:

@@ -17,7 +17,7 @@ from proxy.model import Sizes, UploadId
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore, exists
-from proxy.variants.originals import DIGEST, created_at_of, focus_of, inspection_of, original_file
+from proxy.variants.originals import DIGEST, created_at_of, focus_of, inspection_of, original_file, visibility_of
 
 Inspect = Callable[[UploadId], Awaitable[Inspection]]
 
@@ -82,9 +82,10 @@ class Readopter:
 
     async def _describe(self, upload_id: UploadId, original: ObjectInfo) -> Upload:
         inspection = inspection_of(original) or await self._inspect(upload_id)
-        standard = standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha)
+        visibility = visibility_of(original)
+        standard = standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha, visibility)
         variants = waiting_variants(upload_id, standard)
-        prefix = variants_prefix(upload_id)
+        prefix = variants_prefix(upload_id, visibility)
         async for info in self._store.list(prefix):
             if known := variants.get(name := info.key.removeprefix(prefix)):
                 variants[name] = replace(known, state=VariantState.STORED, bytes=info.size)
@@ -106,4 +107,5 @@ class Readopter:
             fields.external_id,
             fields.metadata,
             original.metadata.get(DIGEST),
+            visibility,
         )

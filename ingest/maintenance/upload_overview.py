@@ -11,12 +11,12 @@ from ingest.records import VariantState, WarmedVariant
 from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
-from proxy.model import UploadId, Variant
+from proxy.model import UploadId, Variant, Visibility
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from proxy.storage.object_store import ObjectInfo, ObjectStore, look_up
 from proxy.variants.encoded_variant import parse_measured
-from proxy.variants.originals import created_at_of, focus_of
+from proxy.variants.originals import created_at_of, focus_of, visibility_of
 
 
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
@@ -57,26 +57,33 @@ class Overview:
                 "database": True,
             }
             known = upload.variants
-            standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha)
-        variants = await self._variants(upload_id, standard, known)
-        focus = focus_of(original) if original else document.get("focus")  # variants follow the original
-        return document | {"original": original is not None, "focus": focus, "variants": variants}
+            standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha, upload.visibility)
+        # Variants follow the original.
+        focus = focus_of(original) if original else document["focus"]
+        visibility = visibility_of(original) if original else Visibility(document["visibility"])
+        variants = await self._variants(upload_id, visibility, standard, known)
+        facts = {"original": original is not None, "focus": focus, "visibility": visibility, "variants": variants}
+        return document | facts
 
     async def _variants(
-        self, upload_id: UploadId, standard: Sequence[Variant], known: Mapping[str, WarmedVariant]
+        self,
+        upload_id: UploadId,
+        visibility: Visibility,
+        standard: Sequence[Variant],
+        known: Mapping[str, WarmedVariant],
     ) -> dict[str, dict[str, Any]]:
         """Returns the standard variants, then other stored objects, by name."""
-        prefix = variants_prefix(upload_id)
+        prefix = variants_prefix(upload_id, visibility)
         listed = [info.key async for info in self._store.list(prefix)]
         infos = dict(zip(listed, await asyncio.gather(*(look_up(self._store, key) for key in listed)), strict=True))
         names = dict.fromkeys([variant.name for variant in standard] + [key.removeprefix(prefix) for key in listed])
-        return {name: self._variant(upload_id, name, infos.get(prefix + name), known.get(name)) for name in names}
+        found = {name: (self._sizes.parse(name, visibility), infos.get(prefix + name)) for name in names}
+        return {name: self._variant(upload_id, *found[name], known.get(name)) for name in names}
 
     def _variant(
-        self, upload_id: UploadId, name: str, info: ObjectInfo | None, known: WarmedVariant | None
+        self, upload_id: UploadId, variant: Variant | None, info: ObjectInfo | None, known: WarmedVariant | None
     ) -> dict[str, Any]:
         """`stale` is None if it is not stored; `url` is None if its size is not configured."""
-        variant = self._sizes.parse(name)
         recipe = info.metadata.get("recipe") if info else None
         measured = parse_measured(info.metadata) if info else None
         return {

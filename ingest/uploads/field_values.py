@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Any
 
 from ingest.ingest_errors import InvalidField
-from proxy.model import Focus, parse_focus
+from proxy.model import Focus, Visibility, parse_focus
 
 MAX_NAME = 128
 """Characters of `owner` and `externalId`."""
@@ -51,6 +51,14 @@ def read_focus(value: object) -> Focus:
             "its top left corner. For instance `0.3,0.7`."
         )
     return focus
+
+
+def read_visibility(value: object) -> Visibility:
+    """Raises InvalidField."""
+    try:
+        return Visibility(str(value))
+    except ValueError:
+        raise InvalidField(f"`visibility` must be {' or '.join(Visibility)}.") from None
 
 
 def read_owner(value: object) -> str:

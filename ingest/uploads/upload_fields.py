@@ -12,8 +12,9 @@ from ingest.uploads.field_values import (
     read_focus,
     read_metadata,
     read_owner,
+    read_visibility,
 )
-from proxy.model import Focus
+from proxy.model import Focus, Visibility
 
 MAX_VALUE = 16 * 1024
 """Bytes of a field's value as it is sent. The limits of the values themselves are in `field_values.py`."""
@@ -22,6 +23,7 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
     "owner": read_owner,
     "externalId": read_external_id,
     "metadata": read_metadata,
+    "visibility": read_visibility,
 }
 FIELDS = tuple(_READERS)
 """The names of the fields."""
@@ -45,6 +47,10 @@ class UploadFields:
     @property
     def focus(self) -> Focus | None:
         return self.values.get("focus")
+
+    @property
+    def visibility(self) -> Visibility | None:
+        return self.values.get("visibility")
 
     @property
     def owner(self) -> str | None:
@@ -87,7 +93,9 @@ def parse_changes(body: bytes) -> dict[str, Any]:
     document = parse_object(body, 'Send a JSON object with the fields to change, such as `{"focus": "0.3,0.7"}`.')
     if unknown := document.keys() - _READERS.keys():
         raise unknown_field(min(unknown), FIELDS)
-    return {name: None if value is None else read_field(name, value) for name, value in document.items()}
+    # Every upload has a visibility.
+    removed = {name for name, value in document.items() if value is None and name != "visibility"}
+    return {name: None if name in removed else read_field(name, value) for name, value in document.items()}
 
 
 def parse_object(body: bytes, advice: str, *, may_be_empty: bool = False) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from proxy.errors import ServiceError, Unavailable, UnknownUpload, UnsupportedFo
 from proxy.imaging.containers import SNIFFED, sniff
 from proxy.imaging.inspect import Inspection
 from proxy.keys import fields_key, original_key, trash_key
-from proxy.model import Sizes, SourceFormat, UploadId, list_labels, new_upload_id
+from proxy.model import Sizes, SourceFormat, UploadId, Visibility, list_labels, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -62,6 +62,7 @@ class UploadService:
         recipes: Recipes,
         sizes: Sizes,
         accept: Collection[SourceFormat],
+        default_visibility: Visibility,
         metrics: Metrics,
         temporary: Path,
     ) -> None:
@@ -75,6 +76,7 @@ class UploadService:
         self._recipes = recipes
         self._sizes = sizes
         self._formats = accept
+        self._default_visibility = default_visibility
         self._metrics = metrics
         self._temporary = temporary
 
@@ -176,12 +178,13 @@ class UploadService:
         if stored != NO_FIELDS:
             with step("store fields"):
                 await _run_to_completion(write_fields(self._store, upload_id, stored))
+        visibility = fields.visibility or self._default_visibility
         with step("store original"):
             put = self._store.put(
                 original_key(upload_id),
                 saved.path,
                 content_type=inspection.format.media_type,
-                metadata=metadata_of(inspection, saved.sha256, created_at, fields.focus),
+                metadata=metadata_of(inspection, saved.sha256, created_at, fields.focus, visibility),
             )
             await _run_to_completion(put)
         upload = Upload(
@@ -193,7 +196,8 @@ class UploadService:
             inspection.thumbhash,
             inspection.color,
             waiting_variants(
-                upload_id, standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha)
+                upload_id,
+                standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha, visibility),
             ),
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
@@ -203,6 +207,7 @@ class UploadService:
             fields.external_id,
             fields.metadata,
             saved.sha256,
+            visibility,
         )
         with step("record"):
             known_by = fingerprint(saved.sha256, fields.values) if has_key else None

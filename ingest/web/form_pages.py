@@ -9,6 +9,7 @@ from darkroom import picture_html
 from ingest.web.page import image_sources
 from ingest.web.schemas import Accepted
 from proxy.errors import ServiceError
+from proxy.model import Visibility
 from proxy.web.problems import problem
 
 _WIDTH = "36rem"  # of the page's column, for the picture's `sizes` attribute
@@ -45,6 +46,8 @@ class FormPages:
             loading="eager",
             placeholder=False,  # the policy allows no inline styles
         )
+        if document["visibility"] is Visibility.PRIVATE:
+            picture = "The image is private: it is shown to who has a token for it."
         content = f"<h1>Uploaded</h1>\n<p>{picture}</p>\n{_privacy(document)}{_variants(document)}"
         return self._page("Uploaded", content, 201, {})
 

@@ -13,8 +13,8 @@ from ingest.catalog.owner_deletions import OwnerDeletions
 from ingest.ingest_services import (
     IngestServices,
     build_fields_service,
-    build_focus_service,
     build_ingest_services,
+    build_presentation_service,
     build_upload_service,
 )
 from ingest.uploads.idempotent_uploads import IdempotentUploads
@@ -69,7 +69,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     upload_routes = UploadRoutes(
         settings,
         uploads=uploads,
-        focuses=build_focus_service(ingest),
+        presentations=build_presentation_service(ingest),
         fields=build_fields_service(ingest),
         idempotent_uploads=idempotent_uploads,
         repository=ingest.repository,

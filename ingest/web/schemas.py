@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from ingest.records import JobStatus, VariantState
 from ingest.uploads.field_values import MAX_NAME
 from proxy.imaging.privacy import Private
-from proxy.model import FOCUS_PATTERN, UPLOAD_ID, Focus, SourceFormat, UploadId
+from proxy.model import FOCUS_PATTERN, UPLOAD_ID, Focus, SourceFormat, UploadId, Visibility
 
 _described = with_config(ConfigDict(use_attribute_docstrings=True))
 
@@ -88,6 +88,8 @@ class Accepted(TypedDict):
     """The application's own id of the image. Several uploads may have the same."""
     metadata: dict[str, Any] | None
     """What else the application keeps with the upload."""
+    visibility: Visibility
+    """Who gets the variants. The URLs of a private upload need `?token=` with a token that your application signs."""
 
 
 @_described
@@ -133,8 +135,8 @@ class Upload(Accepted):
     """An upload with its creation time and its `<picture>` element."""
 
     createdAt: _Time
-    picture: str
-    """A complete `<picture>` element."""
+    picture: str | None
+    """A complete `<picture>` element. Null for a private upload: your application makes it, with a token."""
 
 
 @_described

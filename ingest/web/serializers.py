@@ -8,7 +8,7 @@ from ingest.web import schemas
 from ingest.web.placeholder import data_url
 from ingest.web.schemas import Accepted, Deletion, DisplayedSize, Privacy, Status, UploadPage
 from proxy.keys import variant_path
-from proxy.model import Format, Size, Sizes, UploadId, Variant
+from proxy.model import Format, Size, Sizes, UploadId, Variant, Visibility
 from proxy.settings import Settings
 
 
@@ -44,7 +44,7 @@ class Serializer:
             "statusUrl": f"{self.upload_url(upload.upload_id)}/status",
             "sizes": {name: _dimensions(size, upload) for name, size in self._sizes.items()},
             "urls": {
-                name: self._urls(upload.upload_id, size)
+                name: self._urls(upload, size)
                 for name, size in offered_sizes(self._sizes, upload.width, upload.height).items()
             },
             "placeholder": {
@@ -58,6 +58,7 @@ class Serializer:
             "owner": upload.owner,
             "externalId": upload.external_id,
             "metadata": upload.metadata,
+            "visibility": upload.visibility,
         }
 
     def upload(self, upload: Upload, job: Job) -> schemas.Upload:
@@ -66,7 +67,7 @@ class Serializer:
             **created,
             "status": job.status,
             "createdAt": job.created_at.isoformat(),
-            "picture": picture_html(created),
+            "picture": picture_html(created) if upload.visibility is Visibility.PUBLIC else None,
         }
 
     def page(self, page: Page) -> UploadPage:
@@ -115,7 +116,7 @@ class Serializer:
         sides = upload.width, upload.height
         offered = offered_sizes(self._sizes, *sides).values()
         size = max(offered, key=lambda size: (not visible_effects(size, *sides), displayed_size(size, *sides)[0]))
-        return self._url(upload.upload_id, Variant(size, Format.JPG))
+        return self._url(upload, size, Format.JPG)
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
         """Returns the kinds of private metadata that variants lose and keep with these settings; None if unknown."""
@@ -124,11 +125,11 @@ class Serializer:
         kept = [] if self._strip_metadata else private.in_exif
         return {"removed": [kind for kind in private.found if kind not in kept], "kept": kept}
 
-    def _urls(self, upload_id: UploadId, size: Size) -> dict[str, str]:
-        return {format.value: self._url(upload_id, Variant(size, format)) for format in Format}
+    def _urls(self, upload: Upload, size: Size) -> dict[str, str]:
+        return {format.value: self._url(upload, size, format) for format in Format}
 
-    def _url(self, upload_id: UploadId, variant: Variant) -> str:
-        return self._base + variant_path(upload_id, variant)
+    def _url(self, upload: Upload, size: Size, format: Format) -> str:
+        return self._base + variant_path(upload.upload_id, Variant(size, format, visibility=upload.visibility))
 
 
 def _dimensions(size: Size, upload: Upload) -> DisplayedSize:

@@ -12,9 +12,9 @@ from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed
 from ingest.uploads.fields_service import FieldsService
-from ingest.uploads.focus_service import FocusService
 from ingest.uploads.idempotent_uploads import IdempotentUploads
 from ingest.uploads.multipart import MAX_OTHER_BYTES, file_field, too_large
+from ingest.uploads.presentation_service import PresentationService
 from ingest.uploads.upload_fields import UploadFields, parse_changes
 from ingest.uploads.upload_service import UploadService
 from ingest.uploads.upload_tokens import Ticket
@@ -47,7 +47,7 @@ class UploadRoutes:
         settings: Settings,
         *,
         uploads: UploadService,
-        focuses: FocusService,
+        presentations: PresentationService,
         fields: FieldsService,
         idempotent_uploads: IdempotentUploads,
         repository: JobRepository,
@@ -62,7 +62,7 @@ class UploadRoutes:
         self._total = settings.upload_timeout
         self._stall = settings.upload_stall_timeout
         self._uploads = uploads
-        self._focuses = focuses
+        self._presentations = presentations
         self._fields = fields
         self._idempotent_uploads = idempotent_uploads
         self._repository = repository
@@ -156,9 +156,7 @@ class UploadRoutes:
         except ServiceError as error:
             return body.wrap_response(problem(error))
         await self._fields.change(upload_id, changes)
-        if "focus" in changes:
-            await self._focuses.change(upload_id, changes["focus"])
-        upload, job = await self._repository.find(upload_id)
+        upload, job = await self._presentations.change(upload_id, changes)
         return JSONResponse(self._serializer.upload(upload, job), headers=_NO_STORE)
 
     async def delete(self, request: Request) -> Response:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from proxy.errors import DerivationTimeout, RenderFailed, ServiceError, StoreUnavailable, TooHeavy
 from proxy.keys import variants_prefix
-from proxy.model import Focus, UploadId, Variant
+from proxy.model import Focus, UploadId, Variant, Visibility
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -23,7 +23,7 @@ from proxy.variants.derivation_pauses import DerivationPauses
 from proxy.variants.encoded_variant import EncodedVariant, without_blocking
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache, is_permanent
-from proxy.variants.originals import check_original, focus_of, original_file
+from proxy.variants.originals import check_original, focus_of, original_file, require_visibility
 
 Rendered = tuple[EncodedVariant, Variant, dict[str, float]]
 """An encoded variant, which variant it is, and the seconds by stage."""
@@ -96,15 +96,17 @@ class Deriver:
     ) -> AsyncIterator[LocalOriginal]:
         """Downloads the original, to render `variants` of it. Raises UnknownUpload, TooHeavy, Overloaded, Unavailable.
 
-        An unknown id takes no place in the queue: the original is looked up before.
+        An unknown id takes no place in the queue: the original is looked up before. All `variants` have one visibility;
+        an upload with another is as unknown.
         """
+        visibility = variants[0].visibility
         async with AsyncExitStack() as held:
             async with self._recording_failures(upload_id, variants):
                 await self._pauses.raise_if_paused(upload_id, variants)
-                await check_original(self._store, upload_id)
+                await check_original(self._store, upload_id, visibility)
             with self._pool.reserve_place(priority):
                 async with self._recording_failures(upload_id, variants):
-                    path, focus = await held.enter_async_context(self._original(upload_id))
+                    path, focus = await held.enter_async_context(self._original(upload_id, visibility))
                     targets = [self._recipes.target(variant) for variant in variants]
                     memory = await self._pool.estimate_memory(path, targets)
             yield LocalOriginal(upload_id, path, focus, memory)
@@ -122,12 +124,13 @@ class Deriver:
         self._metrics.derivations.labels(variant.size_name, variant.format, outcome).inc()
 
     @asynccontextmanager
-    async def _original(self, upload_id: UploadId) -> AsyncIterator[tuple[Path, Focus | None]]:
+    async def _original(self, upload_id: UploadId, visibility: Visibility) -> AsyncIterator[tuple[Path, Focus | None]]:
         start = monotonic()
         async with AsyncExitStack() as file:
             with step("fetch original"):
                 path, info = await file.enter_async_context(original_file(self._store, upload_id, self._temporary))
             self._metrics.observe_stages({"fetch": monotonic() - start})
+            require_visibility(info, visibility)  # it may have changed since the look-up
             yield path, focus_of(info)
 
     async def _render(
@@ -188,14 +191,16 @@ class Deriver:
                 self.count_outcome(variant, error.code)
             if is_permanent(error):
                 about_upload = not isinstance(error, TooHeavy)  # another variant may need less memory
-                whole_upload = about_upload and not await self._may_have_stored_variants(upload_id)
+                whole_upload = about_upload and not await self._may_have_stored_variants(
+                    upload_id, requested[0].visibility
+                )
                 self._negative_cache.remember(upload_id, requested, error, whole_upload=whole_upload)
             raise
 
-    async def _may_have_stored_variants(self, upload_id: UploadId) -> bool:
+    async def _may_have_stored_variants(self, upload_id: UploadId, visibility: Visibility) -> bool:
         """True if the store cannot tell. Stored variants are served even if their original is missing or damaged."""
         with suppress(StoreUnavailable):
-            async for _ in self._store.list(variants_prefix(upload_id)):
+            async for _ in self._store.list(variants_prefix(upload_id, visibility)):
                 return True
             return False
         return True

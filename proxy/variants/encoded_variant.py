@@ -18,6 +18,9 @@ FOCUS = "focus"
 CACHE_CONTROL = "public, max-age=31536000, immutable"
 """One year. An upload never changes under its URL; a CDN purges by tag."""
 
+MAX_PRIVATE_AGE = 86_400
+"""Seconds for which a browser keeps a private variant. Shared caches keep none, but an edge that verifies requests."""
+
 _LARGE = 256 * 1024  # bytes, of which the MD5 takes 0.4 ms; a thread costs 0.1
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from cachetools import TTLCache
 
 from proxy.errors import NotFound, Refused, ServiceError, TooHeavy, UnknownUpload
-from proxy.model import UploadId, Variant
+from proxy.model import UploadId, Variant, Visibility
 
 _MAX_ENTRIES = 10_000  # for each of the three caches; an entry takes about a kilobyte
 
@@ -17,7 +17,7 @@ class NegativeCache:
     """
 
     def __init__(self, ttl: float, derivation_timeout: float) -> None:
-        self._errors: TTLCache[UploadId | tuple[UploadId, Variant], ServiceError] = TTLCache(_MAX_ENTRIES, ttl)
+        self._errors: TTLCache[tuple[UploadId, Variant | Visibility], ServiceError] = TTLCache(_MAX_ENTRIES, ttl)
         # Outlasts any running derivation, which would otherwise put a deleted upload back into the memory cache.
         self._deleted: TTLCache[UploadId, bool] = TTLCache(_MAX_ENTRIES, max(ttl, 2 * derivation_timeout))
         # Likewise, for variants of an upload that was changed.
@@ -27,7 +27,8 @@ class NegativeCache:
         """Raises the remembered error for this variant or its upload."""
         if self.is_deleted(upload_id):
             raise UnknownUpload("This upload was deleted.")
-        if error := self._errors.get(upload_id) or self._errors.get((upload_id, variant)):
+        keys = (upload_id, variant.visibility), (upload_id, variant)
+        if error := self._errors.get(keys[0]) or self._errors.get(keys[1]):
             raise error.fresh_copy()
 
     def remember(
@@ -35,13 +36,13 @@ class NegativeCache:
     ) -> None:
         """Remembers a permanent `error` that `variants`, requested together, failed with.
 
-        `whole_upload`: the error holds for every variant of the upload. TooHeavy is remembered only for a single
-        variant: of several that are too heavy together, each may be light enough alone.
+        `whole_upload`: the error holds for every variant of the upload that has their visibility. TooHeavy is
+        remembered only for a single variant: of several that are too heavy together, each may be light enough alone.
         """
-        if not is_permanent(error):
+        if not is_permanent(error) or self.is_changed(upload_id):  # the change may have been what it failed for
             return
         if not isinstance(error, TooHeavy) and whole_upload:
-            self._errors[upload_id] = error.fresh_copy()
+            self._errors[upload_id, variants[0].visibility] = error.fresh_copy()
         elif not isinstance(error, TooHeavy) or len(variants) == 1:
             for variant in variants:
                 self._errors[upload_id, variant] = error.fresh_copy()
@@ -54,6 +55,8 @@ class NegativeCache:
 
     def mark_changed(self, upload_id: UploadId) -> None:
         self._changed[upload_id] = True
+        for key in [key for key in self._errors if key[0] == upload_id]:
+            self._errors.pop(key, None)
 
     def is_changed(self, upload_id: UploadId) -> bool:
         """Whether work that began before a change of the upload may still be running."""

@@ -18,7 +18,7 @@ from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, Undecod
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key
-from proxy.model import Focus, SourceFormat, UploadId, parse_focus
+from proxy.model import Focus, Position, SourceFormat, UploadId, Variant, Visibility, parse_focus
 from proxy.storage.object_store import DAMAGED, ObjectInfo, ObjectNotFound, ObjectStore
 from proxy.variants.encoded_variant import FOCUS
 from proxy.variants.single_flight import SingleFlight
@@ -26,6 +26,7 @@ from proxy.variants.single_flight import SingleFlight
 DIGEST = "sha256"
 """Metadata key of an original's SHA-256, in hexadecimal. Variants of a damaged original would be cached for a year."""
 _CREATED = "created"
+_VISIBILITY = "visibility"
 _ALPHA, _MAX_KNOWN = "alpha", 10_000  # entries of some hundred bytes each
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
 _UNKNOWN = "No image was uploaded under this id, or it was deleted."
@@ -33,7 +34,11 @@ _DAMAGED = "The stored original differs from what was uploaded. Restore it, or u
 
 
 def metadata_of(
-    inspection: Inspection, sha256: str, created_at: datetime, focus: Focus | None = None
+    inspection: Inspection,
+    sha256: str,
+    created_at: datetime,
+    focus: Focus | None = None,
+    visibility: Visibility = Visibility.PUBLIC,
 ) -> dict[str, str]:
     """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it.
 
@@ -51,6 +56,7 @@ def metadata_of(
         "private": ",".join(inspection.private),
         "private-exif": ",".join(inspection.private_exif),
         FOCUS: focus or "",
+        _VISIBILITY: "" if visibility is Visibility.PUBLIC else visibility,
     }
     return {name: value for name, value in metadata.items() if value}
 
@@ -90,13 +96,28 @@ def focus_of(original: ObjectInfo) -> Focus | None:
     return parse_focus(original.metadata.get(FOCUS, ""))
 
 
-def metadata_with_focus(original: ObjectInfo, focus: Focus | None, created_at: datetime) -> dict[str, str]:
-    """The metadata of an original with another focus. `created_at`: for an original that does not say it.
+def visibility_of(original: ObjectInfo) -> Visibility:
+    """The upload's visibility. A text that no version wrote counts as private: nobody may see too much."""
+    text = original.metadata.get(_VISIBILITY, Visibility.PUBLIC)
+    return Visibility.PUBLIC if text == Visibility.PUBLIC else Visibility.PRIVATE
+
+
+def changed_metadata(
+    original: ObjectInfo, focus: Focus | None, visibility: Visibility, created_at: datetime
+) -> dict[str, str]:
+    """The metadata of an original with another focus or visibility. `created_at`: for an original that lacks it.
 
     Replacing the metadata changes when the object was stored, which counted as the time until then.
     """
-    kept = {name: value for name, value in original.metadata.items() if name != FOCUS}
-    return {_CREATED: created_at.isoformat()} | kept | ({FOCUS: focus} if focus else {})
+    kept = {name: value for name, value in original.metadata.items() if name not in (FOCUS, _VISIBILITY)}
+    changed = {FOCUS: focus, _VISIBILITY: None if visibility is Visibility.PUBLIC else visibility}
+    return {_CREATED: created_at.isoformat()} | kept | {name: value for name, value in changed.items() if value}
+
+
+def is_outdated(original: ObjectInfo, variant: Variant, focus: Focus | None) -> bool:
+    """Whether a variant that was cropped around `focus` no longer has its upload's visibility or focus."""
+    uses_focus = variant.size.position is Position.FOCUS
+    return visibility_of(original) is not variant.visibility or (uses_focus and focus_of(original) != focus)
 
 
 class AlphaLookup:
@@ -147,10 +168,16 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def check_original(store: ObjectStore, upload_id: UploadId) -> None:
+async def check_original(store: ObjectStore, upload_id: UploadId, visibility: Visibility) -> None:
     """Checks that there is an original to download. Raises UnknownUpload, OriginalDamaged or StoreUnavailable."""
     with _translated():
-        await store.head(original_key(upload_id))
+        require_visibility(await store.head(original_key(upload_id)), visibility)
+
+
+def require_visibility(original: ObjectInfo, visibility: Visibility) -> None:
+    """Raises UnknownUpload if the upload has another one: its variants have other URLs."""
+    if visibility_of(original) is not visibility:
+        raise UnknownUpload(_UNKNOWN)
 
 
 @asynccontextmanager

@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 
 from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable
-from proxy.keys import fields_key, original_key, trash_key, variant_key, variants_prefix
-from proxy.model import Position, UploadId, Variant
+from proxy.keys import fields_key, original_key, trash_key, variant_key, variants_prefixes
+from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -25,7 +25,7 @@ from proxy.variants.invalidation.invalidation_bus import Invalidation, Invalidat
 from proxy.variants.leases.lease_store import LeaseStore, NoLeases
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache
-from proxy.variants.originals import AlphaLookup
+from proxy.variants.originals import AlphaLookup, is_outdated
 from proxy.variants.refresh_stale import StaleRefresher
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
@@ -169,7 +169,7 @@ class VariantService:
         await self._store.delete(*keys)
         await self.withdraw(upload_id)
         if self._delete_versions:
-            await self._store.delete_versions(*keys, variants_prefix(upload_id))
+            await self._store.delete_versions(*keys, *variants_prefixes(upload_id))
 
     async def withdraw(self, upload_id: UploadId) -> None:
         """Deletes the variants of an upload whose original is gone, from the store and from every process."""
@@ -258,13 +258,14 @@ class VariantService:
         return Fetched(encoded, Tier.STORED)
 
     async def _is_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> bool:
-        """Whether a stored variant shows an old focus: a derivation that began before a change may just have stored it.
+        """Whether a stored variant has an old focus or visibility: a derivation that began before a change may just
+        have stored it.
 
         Deletes it then.
         """
-        if variant.size.position is not Position.FOCUS or not self._negative_cache.is_changed(upload_id):
+        if not self._negative_cache.is_changed(upload_id):
             return False
-        if encoded.focus == await self._variants.focus_for(upload_id, variant):
+        if not is_outdated(await self._variants.original(upload_id), variant, encoded.focus):
             return False
         with suppress(StoreUnavailable):  # what stored it deletes it too
             await self._variants.delete(upload_id, variant)

@@ -1,4 +1,4 @@
-"""Reads, writes and deletes variants in the object store. A variant does not outlive its original, nor its focus."""
+"""Reads, writes and deletes variants in the object store. A variant does not outlive what it was derived from."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,24 +9,25 @@ from time import monotonic
 import structlog
 
 from proxy.errors import FocusChanged, StoreUnavailable, Unavailable, UnknownUpload
-from proxy.keys import original_key, variant_key, variants_prefix
-from proxy.model import Focus, Position, UploadId, Variant
+from proxy.keys import original_key, variant_key, variants_prefixes
+from proxy.model import Focus, Position, UploadId, Variant, Visibility
 from proxy.retries import Attempts
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
-from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant, without_blocking
-from proxy.variants.originals import focus_of
+from proxy.variants.encoded_variant import CACHE_CONTROL, MAX_PRIVATE_AGE, EncodedVariant, without_blocking
+from proxy.variants.originals import focus_of, is_outdated, require_visibility
 
 log = structlog.get_logger()
 
 _RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry
+_CACHE_CONTROL = {Visibility.PUBLIC: CACHE_CONTROL, Visibility.PRIVATE: f"private, max-age={MAX_PRIVATE_AGE}"}
 
 
 class VariantStore:
-    """The `images/` prefix of the object store. Its methods raise StoreUnavailable.
+    """The variants in the object store. Its methods raise StoreUnavailable.
 
-    `on_outdated`: called for an upload whose focus changed while one of its variants was derived.
+    `on_outdated`: called for an upload that was changed while one of its variants was derived.
     """
 
     def __init__(
@@ -67,12 +68,13 @@ class VariantStore:
     async def put(
         self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool = False
     ) -> None:
-        """Stores a variant. Raises UnknownUpload if the original was deleted meanwhile, FocusChanged if the variant was
-        cropped around another focus than the upload has now; with `if_absent`, ObjectExists.
+        """Stores a variant. Raises UnknownUpload if the original was deleted meanwhile or has another visibility now,
+        FocusChanged if the variant was cropped around another focus than the upload has now; with `if_absent`,
+        ObjectExists.
 
-        A deletion removes the original first and then lists the variants; a change of the focus replaces the original's
-        metadata first. So either its list has this variant, or the look-up after the write finds that the original is
-        gone or has another focus, and deletes the variant again. The two run as one shielded task: a cancelled caller
+        A deletion removes the original first and then lists the variants; a change of focus or visibility replaces the
+        original's metadata first. So either its list has this variant, or the look-up after the write finds that the
+        original is gone or changed, and deletes the variant again. The two run as one shielded task: a cancelled caller
         does not stop the write's thread, and the look-up must follow it.
         """
         putting = asyncio.create_task(self._put(upload_id, variant, encoded, if_absent=if_absent))
@@ -100,11 +102,12 @@ class VariantStore:
         """
         if not any(variant.size.position is Position.FOCUS for variant in variants):
             return None
-        return await self._focus(upload_id)
+        return focus_of(await self.original(upload_id))
 
-    async def _focus(self, upload_id: UploadId) -> Focus | None:
+    async def original(self, upload_id: UploadId) -> ObjectInfo:
+        """Raises UnknownUpload."""
         try:
-            return focus_of(await self._store.head(original_key(upload_id)))
+            return await self._store.head(original_key(upload_id))
         except ObjectNotFound:
             raise UnknownUpload("The upload was deleted while this variant was derived.") from None
 
@@ -120,7 +123,7 @@ class VariantStore:
                 variant_key(upload_id, variant),
                 encoded.body,
                 content_type=encoded.format.media_type,
-                cache_control=CACHE_CONTROL,
+                cache_control=_CACHE_CONTROL[variant.visibility],
                 metadata=encoded.metadata,
                 if_absent=if_absent,
             )
@@ -128,13 +131,14 @@ class VariantStore:
 
     async def _delete_if_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> None:
         try:
-            focus = await self._focus(upload_id)
+            original = await self.original(upload_id)
         except UnknownUpload:
             await self._store.delete(variant_key(upload_id, variant))
             raise
-        if variant.size.position is Position.FOCUS and focus != encoded.focus:
+        if is_outdated(original, variant, encoded.focus):
             await self._store.delete(variant_key(upload_id, variant))
             self._on_outdated(upload_id)
+            require_visibility(original, variant.visibility)
             raise FocusChanged("The focus of the upload changed while this variant was derived. Try again.")
 
     async def write_back(
@@ -177,5 +181,5 @@ class VariantStore:
         if variants:
             keys = [variant_key(upload_id, variant) for variant in variants]
         else:
-            keys = [info.key async for info in self._store.list(variants_prefix(upload_id))]
+            keys = [info.key for prefix in variants_prefixes(upload_id) async for info in self._store.list(prefix)]
         await self._store.delete(*keys)

@@ -15,7 +15,7 @@ from proxy.keys import (
     INVALIDATIONS_KEY,
     ORIGINALS_PREFIX,
     TRASH_PREFIX,
-    VARIANTS_PREFIX,
+    VARIANTS_PREFIXES,
 )
 from proxy.settings import Settings
 from proxy.variants.encoded_variant import CACHE_CONTROL
@@ -157,7 +157,7 @@ def test_failures_are_not_cached() -> None:
 def test_distribution_may_read_variants_only() -> None:
     allow, deny = RESOURCES["BucketPolicy"]["PolicyDocument"]["Statement"]
     assert allow["Action"] == "s3:GetObject"
-    assert allow["Resource"] == {"!Sub": f"${{Bucket.Arn}}/{VARIANTS_PREFIX}*"}
+    assert allow["Resource"] == {"!Sub": "${Bucket.Arn}/images/*"}
     assert "AWS:SourceArn" in allow["Condition"]["StringEquals"]
     assert deny["Effect"] == "Deny"
     assert set(RESOURCES["Bucket"]["PublicAccessBlockConfiguration"].values()) == {True}
@@ -168,7 +168,7 @@ def test_lifecycle_expires_variants_and_never_originals() -> None:
     rules = RESOURCES["Bucket"]["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
     cooling = {rule["Prefix"] for rule in rules if "Transitions" in rule}
-    assert (expiring, cooling) == ({VARIANTS_PREFIX}, {ORIGINALS_PREFIX})
+    assert (expiring, cooling) == ({*VARIANTS_PREFIXES.values()}, {ORIGINALS_PREFIX})
 
 
 def test_lifecycle_expires_old_versions_everywhere() -> None:
@@ -197,7 +197,7 @@ def _as_list(value: Any) -> list[Any]:
 GET, PUT, DELETE, DELETE_VERSION = "s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"
 READ_ORIGINALS_AND_KEEP_VARIANTS = {
     (GET, f"{ORIGINALS_PREFIX}*"),
-    *((action, f"{VARIANTS_PREFIX}*") for action in (GET, PUT, DELETE)),
+    *((action, f"{prefix}*") for prefix in VARIANTS_PREFIXES.values() for action in (GET, PUT, DELETE)),
     ("s3:ListBucket", ""),
 }
 INSTALLATION = {(GET, INSTALLATION_KEY), (PUT, INSTALLATION_KEY)}
@@ -210,9 +210,11 @@ def test_proxies_and_workers_cannot_change_originals() -> None:
 
 def test_ingest_cannot_read_or_fill_the_trash() -> None:
     assert allowed("IngestAccess") == {
-        *((action, f"{VARIANTS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
-        *((action, f"{ORIGINALS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
-        *((action, f"{FIELDS_PREFIX}*") for action in (GET, PUT, DELETE, DELETE_VERSION)),
+        *(
+            (action, f"{prefix}*")
+            for prefix in (ORIGINALS_PREFIX, FIELDS_PREFIX, *VARIANTS_PREFIXES.values())
+            for action in (GET, PUT, DELETE, DELETE_VERSION)
+        ),
         *((action, f"{TRASH_PREFIX}*") for action in (DELETE, DELETE_VERSION)),
         *INSTALLATION,
         ("s3:ListBucket", ""),
@@ -221,7 +223,7 @@ def test_ingest_cannot_read_or_fill_the_trash() -> None:
 
 
 def test_commands_may_use_every_key_that_darkroom_writes() -> None:
-    prefixes = (ORIGINALS_PREFIX, FIELDS_PREFIX, VARIANTS_PREFIX, TRASH_PREFIX)
+    prefixes = (ORIGINALS_PREFIX, FIELDS_PREFIX, *VARIANTS_PREFIXES.values(), TRASH_PREFIX)
     assert allowed("Access") == {
         *((action, f"{prefix}*") for prefix in prefixes for action in (GET, PUT, DELETE, DELETE_VERSION)),
         *INSTALLATION,

@@ -6,8 +6,8 @@ from uuid import uuid4
 from ingest.edge.cdn import Cdn
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, skipped, warning
 from ingest.maintenance.doctor.http_client import Answer, Fetch
-from proxy.keys import VARIANTS_PREFIX, variant_path
-from proxy.model import Sizes, Variant, new_upload_id, parse_upload_id
+from proxy.keys import VARIANTS_PREFIXES, variant_path
+from proxy.model import Sizes, Variant, Visibility, new_upload_id, parse_upload_id
 from proxy.storage.object_store import ObjectStore
 from proxy.variants.encoded_variant import CACHE_CONTROL
 
@@ -57,9 +57,9 @@ async def invalidations(cdn: Cdn) -> CheckResult:
 
 async def _any_variant(store: ObjectStore, sizes: Sizes) -> tuple[str, Variant] | None:
     """Finds a variant of a configured size among the first thousand objects: a longer search may take minutes."""
-    seen = 0
-    async for info in store.list(VARIANTS_PREFIX):
-        upload_id, _, name = info.key.removeprefix(VARIANTS_PREFIX).partition("/")
+    seen, prefix = 0, VARIANTS_PREFIXES[Visibility.PUBLIC]
+    async for info in store.list(prefix):
+        upload_id, _, name = info.key.removeprefix(prefix).partition("/")
         if parse_upload_id(upload_id) and (variant := sizes.parse(name)):
             return f"/{info.key}", variant
         if (seen := seen + 1) == 1000:

@@ -10,7 +10,7 @@ from datetime import datetime
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok, warning
 from proxy.errors import StoreUnavailable
 from proxy.keys import fields_key, original_key, variants_prefix
-from proxy.model import new_upload_id
+from proxy.model import Visibility, new_upload_id
 from proxy.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore, look_up
 
 _BODY, _TYPE, _METADATA = b"trial", "text/plain", {"recipe": "trial"}
@@ -20,9 +20,9 @@ def _original() -> str:
     return original_key(new_upload_id())
 
 
-def _variant() -> str:
-    """Returns a key below `images/` that is not a variant's, so edges and listings ignore it."""
-    return f"{variants_prefix(new_upload_id())}doctor"
+def _variant(visibility: Visibility = Visibility.PUBLIC) -> str:
+    """Returns a key among the variants that is not a variant's, so edges and listings ignore it."""
+    return f"{variants_prefix(new_upload_id(), visibility)}doctor"
 
 
 @asynccontextmanager
@@ -46,7 +46,7 @@ async def _clean_up(store: ObjectStore, key: str) -> None:
 
 async def round_trip(store: ObjectStore) -> CheckResult:
     """Checks that writing, reading and deleting work."""
-    for key in (_original(), _variant(), fields_key(new_upload_id())):
+    for key in (_original(), *map(_variant, Visibility), fields_key(new_upload_id())):
         prefix = f"{key.split('/')[0]}/"
         async with _stored(store, key):
             stored = await store.get(key)

@@ -11,7 +11,7 @@ import { networkProblem, parseProblem, Problem } from "./problem.js";
  * @typedef {{color: string, dataUrl: string | null}} Placeholder
  * @typedef {{removed?: string[], kept?: string[]}} Privacy
  * @typedef {{uploadId: string, originalSize: number, dimensions: {width: number, height: number}, format: string,
- *   status: string, createdAt: string, urls: Urls, placeholder: Placeholder, picture: string,
+ *   status: string, createdAt: string, urls: Urls, placeholder: Placeholder, picture: string | null,
  *   privacy?: Privacy | null, focus?: string | null}} Upload
  * @typedef {{state: string, bytes: number | null, milliseconds: number | null, quality: number | null,
  *   score: number | null}} Variant

@@ -18,7 +18,9 @@ export class Snippet {
   /** @param {import("./api.js").Upload} upload */
   show({ picture, urls }) {
     const { code, hint } = this.#parts;
-    code.textContent = picture.replaceAll("><", ">\n<"); // in attributes, ">" is escaped
+    code.textContent =
+      picture?.replaceAll("><", ">\n<") ?? // in attributes, ">" is escaped
+      "This image is private. Make its element with a client library, which adds a token.";
     const [url] = Object.values(Object.values(urls)[0] ?? {});
     hint.hidden = !url?.startsWith("/");
   }

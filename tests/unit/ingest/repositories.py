@@ -23,7 +23,7 @@ from ingest.records import (
     WarmedVariant,
 )
 from proxy.errors import UnknownUpload
-from proxy.model import Focus, UploadId
+from proxy.model import Focus, UploadId, Visibility
 from tests.fakes import Gate
 
 
@@ -71,11 +71,11 @@ class WatchedRepository(JobRepository):
         await self._enter("accept", upload.upload_id)
         await super().accept(upload, fingerprint)
 
-    async def change_focus(
-        self, upload_id: UploadId, focus: Focus | None, variants: Mapping[str, WarmedVariant]
+    async def change_presentation(
+        self, upload_id: UploadId, focus: Focus | None, visibility: Visibility, variants: Mapping[str, WarmedVariant]
     ) -> None:
-        await self._enter("change_focus", upload_id)
-        await super().change_focus(upload_id, focus, variants)
+        await self._enter("change_presentation", upload_id)
+        await super().change_presentation(upload_id, focus, visibility, variants)
 
     async def delete(self, upload_id: UploadId) -> bool:
         await self._enter("delete", upload_id)

@@ -4,7 +4,7 @@ import pytest
 
 from ingest.offered_sizes import standard_variants
 from ingest.records import JobStatus
-from proxy.model import Fit, Format, Size, Sizes
+from proxy.model import Fit, Format, Size, Sizes, Visibility
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.fakes import ScriptedVariantService
 from tests.unit.ingest.jobs.warm_up_outcome import Outcome
@@ -35,6 +35,6 @@ def test_offered_size_is_warmed_in_the_formats_of_those_it_stands_for(
     repeating = [Size(f"s{n}", 640 + n, None, Fit.INSIDE, warm=each) for n, each in enumerate(warm)]
     sizes = Sizes(Size("tile", 100, 100, Fit.COVER, warm=(Format.JPG,)), *repeating)
 
-    standard = standard_variants(sizes, 600, 400, alpha)
+    standard = standard_variants(sizes, 600, 400, alpha, Visibility.PUBLIC)
 
     assert [variant.name for variant in standard] == ["tile.jpg", *(f"s0.{format}" for format in formats)]

@@ -58,6 +58,7 @@ async def test_delete_upload_removes_the_original_first(
     assert store.calls == [
         ("delete", f"{original_key(upload_id)} {trash_key(upload_id)}"),
         ("list", f"images/{upload_id}/"),
+        ("list", f"private/{upload_id}/"),
         ("delete", variant_key(upload_id, variant)),
     ]
 
@@ -180,5 +181,5 @@ async def test_delete_upload_deletes_old_versions_when_told_to(
 
     assert store.calls[-1] == (
         "delete_versions",
-        f"{original_key(upload_id)} {trash_key(upload_id)} images/{upload_id}/",
+        f"{original_key(upload_id)} {trash_key(upload_id)} images/{upload_id}/ private/{upload_id}/",
     )

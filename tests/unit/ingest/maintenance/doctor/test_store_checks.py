@@ -10,7 +10,7 @@ import pytest
 from ingest.maintenance.doctor import store_checks as checks
 from ingest.maintenance.doctor.findings import Verdict
 from proxy.errors import StoreUnavailable
-from proxy.keys import FIELDS_PREFIX, ORIGINALS_PREFIX, VARIANTS_PREFIX
+from proxy.keys import FIELDS_PREFIX, ORIGINALS_PREFIX, VARIANTS_PREFIXES
 from proxy.model import Sizes, parse_upload_id
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound
 from tests.fakes import CountingStore
@@ -79,14 +79,14 @@ async def test_correct_store_is_ok_and_left_empty(check: object) -> None:
     assert [info async for info in store.list("")] == []
 
 
-async def test_round_trip_uses_each_prefix() -> None:
+async def test_round_trip_uses_every_prefix() -> None:
     store = CountingStore()
 
     await checks.round_trip(store)
 
     for method in ("put", "get", "delete", "head"):
         prefixes = [key.split("/")[0] + "/" for name, key in store.calls if name == method]
-        assert [*dict.fromkeys(prefixes)] == [ORIGINALS_PREFIX, VARIANTS_PREFIX, FIELDS_PREFIX]
+        assert [*dict.fromkeys(prefixes)] == [ORIGINALS_PREFIX, *VARIANTS_PREFIXES.values(), FIELDS_PREFIX]
 
 
 async def test_leftovers_of_a_killed_doctor_are_orphans_and_no_variants() -> None:
@@ -98,7 +98,7 @@ async def test_leftovers_of_a_killed_doctor_are_orphans_and_no_variants() -> Non
     assert left
     for key in left:
         prefix, upload_id, *name = key.split("/")
-        assert prefix + "/" in (ORIGINALS_PREFIX, VARIANTS_PREFIX, FIELDS_PREFIX)
+        assert prefix + "/" in (ORIGINALS_PREFIX, *VARIANTS_PREFIXES.values(), FIELDS_PREFIX)
         assert parse_upload_id(upload_id)
         assert not any(Sizes(*SIZES.values()).parse(each) for each in name)
 

@@ -2,19 +2,22 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable
+from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable, InProgress
 from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.records import JobStatus, Upload, VariantState
-from ingest.uploads.focus_service import FocusService
+from ingest.uploads import presentation_service
+from ingest.uploads.presentation_service import PresentationService
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variants_prefix
-from proxy.model import Focus, Position, Sizes, UploadId
+from proxy.model import Focus, Position, Sizes, UploadId, Visibility
+from proxy.variants.leases.file_leases import FileLeaseStore
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
@@ -30,7 +33,7 @@ FOCUSED = Sizes(*(replace(size, position=Position.FOCUS) for size in [SIZES["sma
 
 
 @pytest.fixture
-def focuses(
+def presentations(
     *,
     store: CountingStore,
     repository: WatchedRepository,
@@ -38,8 +41,9 @@ def focuses(
     queue: RecordingQueue,
     cdn: RecordingCdn,
     variant_service: VariantService,
-) -> FocusService:
-    return FocusService(
+    tmp_path: Path,
+) -> PresentationService:
+    return PresentationService(
         store=store,
         repository=repository,
         installation=installation,
@@ -47,6 +51,7 @@ def focuses(
         cdn=cdn,
         variant_service=variant_service,
         sizes=FOCUSED,
+        leases=FileLeaseStore(tmp_path),
     )
 
 
@@ -67,7 +72,7 @@ async def focus_in_store(store: CountingStore, upload_id: UploadId) -> str | Non
 async def test_change_replaces_the_variants_and_nothing_else_of_the_original(
     *,
     uploads: UploadService,
-    focuses: FocusService,
+    presentations: PresentationService,
     warmup: WarmUp,
     store: CountingStore,
     repository: WatchedRepository,
@@ -80,7 +85,7 @@ async def test_change_replaces_the_variants_and_nothing_else_of_the_original(
     old = {key: (await store.inner.get(key)).body for key in await store.keys(variants_prefix(upload_id))}
     queue.published.clear()
 
-    upload, job = await focuses.change(upload_id, FOCUS)
+    upload, job = await presentations.change(upload_id, {"focus": FOCUS})
 
     assert await store.keys() == [original_key(upload_id)]
     changed = await store.inner.get(original_key(upload_id))
@@ -100,49 +105,49 @@ async def test_change_replaces_the_variants_and_nothing_else_of_the_original(
 
 
 async def test_null_removes_the_focus(
-    uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+    uploads: UploadService, presentations: PresentationService, store: CountingStore, repository: WatchedRepository
 ) -> None:
     upload_id = (await received(uploads)).upload_id
-    await focuses.change(upload_id, FOCUS)
+    await presentations.change(upload_id, {"focus": FOCUS})
 
-    upload, _ = await focuses.change(upload_id, None)
+    upload, _ = await presentations.change(upload_id, {"focus": None})
 
     assert upload.focus is None
     assert await focus_in_store(store, upload_id) is None
 
 
 async def test_same_focus_again_changes_nothing(
-    uploads: UploadService, focuses: FocusService, store: CountingStore, queue: RecordingQueue
+    uploads: UploadService, presentations: PresentationService, store: CountingStore, queue: RecordingQueue
 ) -> None:
     upload_id = (await received(uploads)).upload_id
-    first = await focuses.change(upload_id, FOCUS)
+    first = await presentations.change(upload_id, {"focus": FOCUS})
     store.calls.clear()
     queue.published.clear()
 
-    assert await focuses.change(upload_id, FOCUS) == first
+    assert await presentations.change(upload_id, {"focus": FOCUS}) == first
 
     assert store.calls == [("head", original_key(upload_id))]
     assert queue.published == []
 
 
 async def test_original_of_an_earlier_version_keeps_its_time(
-    uploads: UploadService, focuses: FocusService, store: CountingStore
+    uploads: UploadService, presentations: PresentationService, store: CountingStore
 ) -> None:
     """Replacing the metadata changes when the object was stored."""
     upload = await received(uploads)
     await store.inner.put(original_key(upload.upload_id), picture(), content_type="image/png")
 
-    await focuses.change(upload.upload_id, FOCUS)
+    await presentations.change(upload.upload_id, {"focus": FOCUS})
 
     metadata = (await store.inner.head(original_key(upload.upload_id))).metadata
     assert metadata == {"created": upload.created_at.isoformat(), "focus": FOCUS}
 
 
-@pytest.mark.parametrize("method", ["set_metadata", "list", "cdn", "change_focus"])
+@pytest.mark.parametrize("method", ["set_metadata", "list", "cdn", "change_presentation"])
 async def test_failed_change_is_completed_by_another_call(
     *,
     uploads: UploadService,
-    focuses: FocusService,
+    presentations: PresentationService,
     store: CountingStore,
     repository: WatchedRepository,
     cdn: RecordingCdn,
@@ -157,46 +162,113 @@ async def test_failed_change_is_completed_by_another_call(
     cdn.failure = CdnUnavailable("CloudFront is unavailable.") if method == "cdn" else None
 
     with pytest.raises((StoreUnavailable, CdnUnavailable, CatalogUnavailable)):
-        await focuses.change(upload_id, FOCUS)
+        await presentations.change(upload_id, {"focus": FOCUS})
     assert (await repository.find(upload_id))[0].focus is None
     assert queue.published == []
     cdn.failure = None
 
-    upload, _ = await focuses.change(upload_id, FOCUS)
+    upload, _ = await presentations.change(upload_id, {"focus": FOCUS})
 
     assert upload.focus == await focus_in_store(store, upload_id) == FOCUS
     assert await store.keys() == [original_key(upload_id)]
     assert queue.published == [upload_id]
 
 
-async def test_of_two_changes_at_the_same_moment_the_database_has_the_one_of_the_original(
-    uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+async def test_without_a_common_lease_original_and_database_agree_in_the_end(
+    uploads: UploadService, presentations: PresentationService, store: CountingStore, repository: WatchedRepository
 ) -> None:
     upload_id = (await received(uploads)).upload_id
-    gate = repository.hold("change_focus")
-    slow = asyncio.create_task(focuses.change(upload_id, FOCUS))
+    gate = repository.hold("change_presentation")
+    slow = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
     await gate.reached.wait()
-    await store.inner.set_metadata(original_key(upload_id), {"focus": OTHER})  # the other one's, which goes on first
+    await store.inner.set_metadata(original_key(upload_id), {"focus": OTHER})  # the other one's, which ends first
     gate.open()
 
     await store.inner.put(f"{variants_prefix(upload_id)}small.jpg", b"cropped before", content_type="image/jpeg")
 
     upload, _ = await slow
 
-    assert upload.focus == await focus_in_store(store, upload_id) == OTHER
+    assert upload.focus == await focus_in_store(store, upload_id) == FOCUS
     assert await store.keys() == [original_key(upload_id)]
+
+
+async def test_of_two_changes_at_the_same_moment_neither_undoes_the_other(
+    uploads: UploadService, presentations: PresentationService, store: CountingStore
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    gate = store.hold("set_metadata")
+    first = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
+    await gate.reached.wait()
+    second = asyncio.create_task(presentations.change(upload_id, {"visibility": Visibility.PRIVATE}))
+    await asyncio.sleep(0.1)  # the second would read the metadata now
+    gate.open()
+    await first
+
+    upload, _ = await second
+
+    metadata = (await store.inner.head(original_key(upload_id))).metadata
+    assert (upload.focus, upload.visibility) == (FOCUS, Visibility.PRIVATE)
+    assert (metadata["focus"], metadata["visibility"]) == (FOCUS, "private")
+
+
+async def test_change_that_waits_too_long_for_another_is_refused(
+    *,
+    uploads: UploadService,
+    presentations: PresentationService,
+    store: CountingStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(presentation_service, "_LEASE_TIMEOUT", 0.1)
+    upload_id = (await received(uploads)).upload_id
+    gate = store.hold("set_metadata")
+    first = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
+    await gate.reached.wait()
+
+    with pytest.raises(InProgress):
+        await presentations.change(upload_id, {"focus": OTHER})
+    gate.open()
+    assert (await first)[0].focus == FOCUS
+
+
+@pytest.mark.heavy
+async def test_private_upload_loses_its_variants_and_gets_others_elsewhere(
+    *,
+    uploads: UploadService,
+    presentations: PresentationService,
+    warmup: WarmUp,
+    store: CountingStore,
+    cdn: RecordingCdn,
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    await deliver(warmup.run, upload_id)
+    public = await store.keys(f"images/{upload_id}/")
+    for visibility, there, gone in (("private", "private", "images"), ("public", "images", "private")):
+        upload, job = await presentations.change(upload_id, {"visibility": Visibility(visibility)})
+
+        assert await store.keys() == [original_key(upload_id)]
+        assert (upload.visibility, job.status) == (visibility, JobStatus.PENDING)
+        assert {known.url.split("/")[1] for known in upload.variants.values()} == {there}
+        assert await deliver(warmup.run, upload_id) is JobStatus.COMPLETE
+        assert await store.keys(f"{gone}/") == []
+        stored = await store.keys(f"{there}/")
+        assert [key.split("/", 1)[1] for key in stored] == [key.split("/", 1)[1] for key in public]
+    assert cdn.invalidated == [f"upload-{upload_id}"] * 2
 
 
 @pytest.mark.heavy
 async def test_change_takes_the_job_from_a_running_warm_up(
-    uploads: UploadService, focuses: FocusService, warmup: WarmUp, store: CountingStore, repository: WatchedRepository
+    uploads: UploadService,
+    presentations: PresentationService,
+    warmup: WarmUp,
+    store: CountingStore,
+    repository: WatchedRepository,
 ) -> None:
     upload_id = (await received(uploads)).upload_id
     gate = store.hold("put")
     running = asyncio.create_task(deliver(warmup.run, upload_id))
     await gate.reached.wait()
 
-    await focuses.change(upload_id, FOCUS)
+    await presentations.change(upload_id, {"focus": FOCUS})
     gate.open()
 
     assert await running in (None, JobStatus.COMPLETE)  # it lost the job, or tried again and found the new focus
@@ -206,13 +278,13 @@ async def test_change_takes_the_job_from_a_running_warm_up(
 
 
 async def test_unknown_upload_is_not_touched(
-    uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+    uploads: UploadService, presentations: PresentationService, store: CountingStore, repository: WatchedRepository
 ) -> None:
     upload_id = (await received(uploads)).upload_id
     await repository.delete(upload_id)
 
     with pytest.raises(UnknownUpload):
-        await focuses.change(upload_id, FOCUS)
+        await presentations.change(upload_id, {"focus": FOCUS})
 
     assert await focus_in_store(store, upload_id) is None
 
@@ -225,7 +297,7 @@ class TestDeletion:
         self,
         *,
         uploads: UploadService,
-        focuses: FocusService,
+        presentations: PresentationService,
         store: CountingStore,
         cdn: RecordingCdn,
         cdn_fails: bool,
@@ -233,7 +305,7 @@ class TestDeletion:
         upload_id = (await received(uploads)).upload_id
         original = await store.inner.get(original_key(upload_id))
         gate = store.hold("set_metadata", done=True)
-        change = asyncio.create_task(focuses.change(upload_id, FOCUS))
+        change = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
         await gate.reached.wait()
 
         await uploads.delete(upload_id)
@@ -246,12 +318,16 @@ class TestDeletion:
         assert await store.keys() == []
 
     async def test_original_whose_row_is_missing_for_another_reason_is_kept(
-        self, uploads: UploadService, focuses: FocusService, store: CountingStore, repository: WatchedRepository
+        self,
+        uploads: UploadService,
+        presentations: PresentationService,
+        store: CountingStore,
+        repository: WatchedRepository,
     ) -> None:
         """As while an older backup is being restored."""
         upload_id = (await received(uploads)).upload_id
         gate = store.hold("set_metadata", done=True)
-        change = asyncio.create_task(focuses.change(upload_id, FOCUS))
+        change = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
         await gate.reached.wait()
         await repository.delete(upload_id)
         gate.open()

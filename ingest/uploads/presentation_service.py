@@ -1,0 +1,145 @@
+"""Changes what visitors get of an upload, its focus and its visibility: in the original's metadata first."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ingest.catalog.repository import JobRepository
+from ingest.edge.cdn import Cdn
+from ingest.ingest_errors import InProgress
+from ingest.installation import Installation
+from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
+from ingest.jobs.warm_up import waiting_variants
+from ingest.offered_sizes import standard_variants
+from ingest.records import Job, Upload
+from proxy.errors import UnknownUpload
+from proxy.keys import original_key
+from proxy.model import Focus, Sizes, UploadId, Visibility
+from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore
+from proxy.variants.encoded_variant import upload_tag
+from proxy.variants.leases.lease_store import LeaseStore
+from proxy.variants.originals import changed_metadata, focus_of, visibility_of
+from proxy.variants.variant_service import VariantService
+
+_MAX_WRITES = 10  # as many calls must change one upload at the same moment, without a lease
+_LEASE_TIMEOUT = 10.0  # seconds; longer than one change takes
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """`focus`: None is the centre."""
+
+    focus: Focus | None
+    visibility: Visibility
+
+
+class PresentationService:
+    """Changes the focus and the visibility of uploads."""
+
+    def __init__(
+        self,
+        *,
+        store: ObjectStore,
+        repository: JobRepository,
+        installation: Installation,
+        queue: WarmUpQueue,
+        cdn: Cdn,
+        variant_service: VariantService,
+        sizes: Sizes,
+        leases: LeaseStore,
+    ) -> None:
+        self._store = store
+        self._repository = repository
+        self._installation = installation
+        self._queue = queue
+        self._cdn = cdn
+        self._variant_service = variant_service
+        self._sizes = sizes
+        self._leases = leases
+
+    async def change(self, upload_id: UploadId, changes: Mapping[str, Any]) -> tuple[Upload, Job]:
+        """Changes the fields of `Presentation` that are in `changes`, if any. Returns the upload and its job.
+
+        Raises UnknownUpload, Unavailable, or InProgress if other calls keep changing the upload. The database is last:
+        if a step fails, another call finishes the work. If the upload has these values everywhere, nothing is done.
+        """
+        wanted = {each.name: changes[each.name] for each in fields(Presentation) if each.name in changes}
+        if not wanted:
+            return await self._repository.find(upload_id)
+        await self._installation.verify()
+        async with self._lease(upload_id):
+            return await self._change(upload_id, wanted)
+
+    @asynccontextmanager
+    async def _lease(self, upload_id: UploadId) -> AsyncIterator[None]:
+        """Two calls must not write the metadata of one original in turn: the second would undo the first."""
+        async with AsyncExitStack() as lease:
+            try:
+                async with asyncio.timeout(_LEASE_TIMEOUT):
+                    await lease.enter_async_context(self._leases.hold(original_key(upload_id)))
+            except TimeoutError:
+                raise _in_progress() from None
+            yield
+
+    async def _change(self, upload_id: UploadId, changes: Mapping[str, Any]) -> tuple[Upload, Job]:
+        """Ends when original and database agree: without Redis, machines have no common lease."""
+        upload, job = await self._repository.find(upload_id)
+        for writes in range(_MAX_WRITES):
+            original = await self._head(upload_id)
+            found = Presentation(focus_of(original), visibility_of(original))
+            wanted = replace(found, **changes)
+            if wanted == found == Presentation(upload.focus, upload.visibility):
+                if writes:
+                    await try_to_publish(self._queue, upload_id)
+                return upload, job
+            if wanted != found:
+                await self._write(upload, original, wanted)
+            await self._variant_service.withdraw_variants(upload_id)
+            await self._cdn.invalidate([upload_tag(upload_id)])
+            upload, job = await self._record(upload, wanted)
+        raise _in_progress()
+
+    async def _write(self, upload: Upload, original: ObjectInfo, wanted: Presentation) -> None:
+        metadata = changed_metadata(original, wanted.focus, wanted.visibility, upload.created_at)
+        try:
+            await self._store.set_metadata(original_key(upload.upload_id), metadata)
+        except ObjectNotFound:
+            raise _unknown() from None
+        await self._remove_if_deleted(upload.upload_id)
+
+    async def _remove_if_deleted(self, upload_id: UploadId) -> None:
+        """Raises UnknownUpload if the upload was deleted meanwhile: its metadata may have been written after that.
+
+        The original then goes again, but only if somebody is known to have deleted the upload. Else its row may be
+        missing for another reason, such as an older backup: `darkroom gc` and `readopt` decide. A deletion that has not
+        removed the row yet looks for the original afterwards.
+        """
+        try:
+            await self._repository.find(upload_id)
+        except UnknownUpload:
+            if self._variant_service.was_deleted(upload_id):
+                await self._variant_service.delete_upload(upload_id)
+                await self._cdn.invalidate([upload_tag(upload_id)])
+            raise
+
+    async def _record(self, upload: Upload, wanted: Presentation) -> tuple[Upload, Job]:
+        standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha, wanted.visibility)
+        variants = waiting_variants(upload.upload_id, standard)
+        await self._repository.change_presentation(upload.upload_id, wanted.focus, wanted.visibility, variants)
+        return await self._repository.find(upload.upload_id)
+
+    async def _head(self, upload_id: UploadId) -> ObjectInfo:
+        try:
+            return await self._store.head(original_key(upload_id))
+        except ObjectNotFound:
+            raise _unknown() from None
+
+
+def _in_progress() -> InProgress:
+    return InProgress("Another call changes this upload at the same moment. Try again.")
+
+
+def _unknown() -> UnknownUpload:
+    return UnknownUpload("There is no original under this id, or it was deleted.")
