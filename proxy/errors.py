@@ -13,6 +13,7 @@
     │       └── OriginalDamaged   the stored bytes are not those that were uploaded
     ├── Unauthorized              no API key, or a wrong one
     ├── Forbidden                 the key lacks the scope
+    │   └── InvalidToken          no token for private variants, a wrong one, or an expired one
     ├── Misdirected               without API keys: the request is for another host
     ├── Unavailable               a dependency does not work
     │   └── StoreUnavailable
@@ -107,6 +108,10 @@ class Unauthorized(ServiceError):
 class Forbidden(ServiceError):
     code = "forbidden"
     title = "The API key lacks a scope"
+
+
+class InvalidToken(Forbidden):
+    title = "A valid token is required"
 
 
 class Misdirected(ServiceError):

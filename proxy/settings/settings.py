@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy import system
-from proxy.model import Fit, Size, Sizes, SourceFormat
+from proxy.model import Fit, Size, Sizes, SourceFormat, Visibility
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
 from proxy.settings.patterns import Color, Origin, matching, split_list
-from proxy.settings.secret_keys import SecretKeys
+from proxy.settings.secret_keys import SecretKey, SecretKeys
 from proxy.settings.source_formats import DEFAULT_ACCEPT, lack_of_pillow_heif, read_source_formats
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
@@ -79,6 +79,21 @@ class Settings(StoreSettings):
         description="Comma-separated keys, `NAME:SCOPES:SECRET` or secrets alone, of at least 16 characters; without "
         "keys, the server binds to loopback only and accepts only `localhost`, loopback addresses and the host of "
         "`PUBLIC_URL` as `Host`",
+    )
+
+    signing_keys: SecretKeys = Field(
+        (),
+        description="Comma-separated keys, of at least 32 characters, that sign the tokens of private variants. All of "
+        "them verify",
+    )
+    edge_secret: SecretKey | None = Field(
+        None,
+        description="What an edge that verifies tokens itself sends as `X-Edge-Secret`; private variants then need it",
+    )
+    default_visibility: Visibility = Field(
+        Visibility.PUBLIC,
+        validate_default=True,
+        description="`private`: uploads that do not say their `visibility` are private",
     )
 
     accept: tuple[SourceFormat, ...] = Field(
@@ -247,6 +262,13 @@ class Settings(StoreSettings):
         host = _needs(info).host
         if host is not None and not value and not _is_loopback(host):
             raise ValueError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
+        return value
+
+    @field_validator("default_visibility")
+    @classmethod
+    def _validate_visibility(cls, value: Visibility, info: ValidationInfo) -> Visibility:
+        if value is Visibility.PRIVATE and not info.data.get("signing_keys", True):
+            raise ValueError("nobody could see a private upload: set SIGNING_KEYS, too")
         return value
 
     @field_validator("widths")

@@ -19,9 +19,10 @@ from proxy.web import problems
 from proxy.web.health import health_routes
 from proxy.web.middleware.authentication import RequireApiKey, problem_for_all
 from proxy.web.middleware.local_host import RequireLocalHost
+from proxy.web.private_access import VERIFY_PATH, PrivateAccess
 from proxy.web.variant_routes import VariantMiddleware
 
-OPEN_PATHS = ("/healthz", "/readyz")
+OPEN_PATHS = ("/healthz", "/readyz", VERIFY_PATH)
 EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
     ServiceError: problems.on_service_error,
     HTTPException: problems.on_http_error,
@@ -46,6 +47,7 @@ def serve_variants(origin: ProxyServices, app: ASGIApp) -> ASGIApp:
         app,
         origin.variant_service,
         origin.settings.sizes,
+        private_access=PrivateAccess(origin.settings),
         metrics=origin.metrics,
         tracing=origin.tracing,
     )
@@ -78,6 +80,9 @@ def create_app(settings: Settings | None = None) -> ASGIApp:
         async with origin.running():
             yield
 
-    routes: list[BaseRoute] = [*health_routes({"store": origin.check_store}, origin.metrics)]
+    routes: list[BaseRoute] = [
+        *health_routes({"store": origin.check_store}, origin.metrics),
+        *PrivateAccess(settings).routes(),
+    ]
     app = starlette_app(routes, lifespan)
     return serve_variants(origin, restrict_access(app, settings))

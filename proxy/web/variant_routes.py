@@ -1,4 +1,4 @@
-"""`GET|HEAD /images/{uploadId}/{size}.{format}`, and `.auto` for a format by the client's `Accept`."""
+"""`GET|HEAD /images/{uploadId}/{size}.{format}` or `/private/…`, and `.auto` for a format by the client's `Accept`."""
 
 import re
 from collections.abc import Mapping
@@ -16,8 +16,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from proxy.errors import Refused, ServiceError, UnknownVariant
-from proxy.model import Format, Sizes, UploadId, Variant, parse_upload_id
+from proxy.errors import InvalidToken, Refused, ServiceError, UnknownVariant
+from proxy.model import Format, Sizes, UploadId, Variant, Visibility, parse_upload_id
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import Tracing
 from proxy.variants.encoded_variant import CACHE_CONTROL, EncodedVariant
@@ -25,13 +25,15 @@ from proxy.variants.results import Fetched, Tier
 from proxy.variants.variant_service import VariantService
 from proxy.web.caching import UnsatisfiableRange, byte_range, http_date, is_not_modified
 from proxy.web.list_headers import join_lines
-from proxy.web.middleware.observability import VARIANT_ROUTE, Observability, note, set_route
+from proxy.web.middleware.observability import PRIVATE_VARIANT_ROUTE, VARIANT_ROUTE, Observability, note, set_route
 from proxy.web.middleware.security_headers import SecurityHeaders, secured
 from proxy.web.negotiation import modern_format
+from proxy.web.private_access import PrivateAccess
 from proxy.web.problems import on_http_error, on_unexpected_error, problem, unsatisfiable
 from proxy.web.variant_http import Hit
 
-_VARIANT_PATH = re.compile(rb"/images/([^/]+)/([^/]*\.[^/]*)")
+_VARIANT_PATH = re.compile(rb"/(images|private)/([^/]+)/([^/]*\.[^/]*)")
+_VISIBILITY = {b"images": Visibility.PUBLIC, b"private": Visibility.PRIVATE}
 CACHE_STATUS = {
     Tier.MEMORY: "darkroom; hit",
     Tier.STORED: "darkroom; hit",
@@ -58,6 +60,10 @@ class _VariantPath(NamedTuple):
     canonical: bool
     auto: bool
 
+    @property
+    def is_private(self) -> bool:
+        return self.variant.visibility is Visibility.PRIVATE
+
 
 class VariantMiddleware:
     """Serves variants and passes every other request to `app`. Adds `SecurityHeaders` to all responses.
@@ -72,6 +78,7 @@ class VariantMiddleware:
         variant_service: VariantService,
         sizes: Sizes,
         *,
+        private_access: PrivateAccess,
         metrics: Metrics,
         tracing: Tracing,
     ) -> None:
@@ -79,6 +86,7 @@ class VariantMiddleware:
         self._observed = SecurityHeaders(Observability(self._serve, metrics, tracing))
         self._variant_service = variant_service
         self._sizes = sizes
+        self._private_access = private_access
         self._parse_cached = lru_cache(_MAX_CACHED)(self._parse)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,7 +98,7 @@ class VariantMiddleware:
         It is the one that a call would send, but `Server-Timing` says 0. Only a count of hits records it.
         """
         path = self._variant_path(raw_path)
-        if not isinstance(path, _VariantPath) or path.auto or not path.canonical:
+        if not isinstance(path, _VariantPath) or path.auto or not path.canonical or path.is_private:
             return None
         cached = self._variant_service.find_in_memory(path.upload_id, path.variant)
         if cached is None:
@@ -121,37 +129,50 @@ class VariantMiddleware:
         match = _VARIANT_PATH.fullmatch(raw_path)
         if match is None:
             return None
-        upload_part, variant_part = (part.decode("latin-1") for part in match.groups())
+        upload_part, variant_part = (part.decode("latin-1") for part in match.groups()[1:])
         auto = variant_part.endswith(".auto")
         canonical = re.sub(r"\.jpeg$", ".jpg", variant_part)
         upload_id = parse_upload_id(upload_part)
-        variant = self._sizes.parse(variant_part.removesuffix(".auto") + ".jpg" if auto else canonical)
+        name = variant_part.removesuffix(".auto") + ".jpg" if auto else canonical
+        variant = self._sizes.parse(name, _VISIBILITY[match[1]])
         if upload_id is None or variant is None:
             return UnknownVariant(self._describe_paths())
         return _VariantPath(upload_id, variant, canonical == variant_part, auto)
 
     async def _respond(self, request: Request, path: _VariantPath | UnknownVariant) -> Response:
-        set_route(request.scope, VARIANT_ROUTE)
+        is_private = request.scope["raw_path"].startswith(b"/private/")
+        set_route(request.scope, PRIVATE_VARIANT_ROUTE if is_private else VARIANT_ROUTE)
         if request.method not in ("GET", "HEAD"):
             return await on_http_error(request, HTTPException(405, headers={"Allow": "GET, HEAD"}))
         if isinstance(path, UnknownVariant):
             return problem(path, cacheable=True)
-        upload_id, variant = path.upload_id, path.variant
+        upload_id, variant, caching = path.upload_id, path.variant, CACHE_CONTROL
         note(request.scope, upload=upload_id, variant=variant.name)
+        if path.is_private:
+            try:
+                caching = self._private_access.check(upload_id, request.headers, request.query_params)
+            except InvalidToken as error:
+                return problem(error)
         if not path.canonical:
             # Relative, like Content-Location: right below any path and host, also in caches that keep it for a year.
-            return RedirectResponse(variant.name, 308, {"Cache-Control": CACHE_CONTROL})
+            token = request.query_params.get("token") if path.is_private else None  # it was checked
+            query = f"?token={token}" if token else ""
+            return RedirectResponse(variant.name + query, 308, {"Cache-Control": caching})
         start = monotonic()
         try:
             variant, fetched = await self._fetch(path, join_lines(request.headers, "accept"))
             note(request.scope, tier=fetched.tier.value, variant=variant.name)
-            response = variant_response(request.method, request.headers, variant, fetched, monotonic() - start)
+            seconds = monotonic() - start
+            response = variant_response(
+                request.method, request.headers, variant, fetched, seconds=seconds, caching=caching
+            )
             if path.auto:
                 response.headers["Content-Location"] = variant.name
         except ServiceError as error:
             with bound_contextvars(upload=upload_id, variant=variant.name):  # for the log line of `problem`
                 # Not 400: the fault is in the original, not in this request.
-                response = problem(error, cacheable=True, status=422 if isinstance(error, Refused) else None)
+                status = 422 if isinstance(error, Refused) else None
+                response = problem(error, cacheable=not path.is_private, status=status)
         if path.auto:
             response.headers["Vary"] = "Accept"  # on errors too: another format may need less memory
         return response
@@ -172,11 +193,13 @@ class VariantMiddleware:
         )
 
 
-def variant_response(method: str, request: Headers, variant: Variant, fetched: Fetched, seconds: float) -> Response:
+def variant_response(
+    method: str, request: Headers, variant: Variant, fetched: Fetched, *, seconds: float, caching: str
+) -> Response:
     """200, 206, 304 or 416 for a variant that took `seconds` to get. The server drops the body of a HEAD."""
     encoded = fetched.encoded
     modified = encoded.last_modified
-    headers = _identity_headers(encoded.etag, modified, encoded.cache_tag) | {
+    headers = _identity_headers(encoded.etag, modified, encoded.cache_tag, caching) | {
         "Cache-Status": CACHE_STATUS[fetched.tier],
         "Server-Timing": _server_timing(fetched.timings, seconds),
     }
@@ -196,9 +219,9 @@ def variant_response(method: str, request: Headers, variant: Variant, fetched: F
     return Response(encoded.body[start:stop], 206, headers, encoded.format.media_type)
 
 
-def _identity_headers(etag: str, modified: datetime, cache_tag: str) -> dict[str, str]:
+def _identity_headers(etag: str, modified: datetime, cache_tag: str, caching: str = CACHE_CONTROL) -> dict[str, str]:
     return {
-        "Cache-Control": CACHE_CONTROL,
+        "Cache-Control": caching,
         "ETag": etag,
         "Last-Modified": http_date(modified),
         "Cache-Tag": cache_tag,

@@ -27,6 +27,7 @@ _METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE"}
 _NOTES, _ROUTE = "darkroom.notes", "darkroom.route"
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 VARIANT_ROUTE = "/images/{upload_id}/{variant}"
+PRIVATE_VARIANT_ROUTE = "/private/{upload_id}/{variant}"
 
 
 def note(scope: MutableMapping[str, Any], **facts: str) -> None:
@@ -120,6 +121,6 @@ def _route(scope: Scope) -> str:
 
 def _is_routine(route: str, status: int, notes: dict[str, str]) -> bool:
     """Whether to log at debug level: health checks, and variants found, not found or rejected as overload."""
-    if route == VARIANT_ROUTE:
+    if route in (VARIANT_ROUTE, PRIVATE_VARIANT_ROUTE):
         return notes.get("tier") != "derived" and (status < 500 or notes.get("code") == Overloaded.code)
     return route in _QUIET

@@ -17,6 +17,7 @@ from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.variant_service import VariantService
 from proxy.web.app import EXCEPTION_HANDLERS, restrict_access, serve_variants
 from proxy.web.health import health_routes
+from proxy.web.private_access import PrivateAccess
 from tests.asgi import Answer, ask
 from tests.fakes import CountingStore, FakePool
 
@@ -54,7 +55,10 @@ class Site:
             self.metrics,
             Tracing(),
         )
-        routes = [*health_routes({"store": self.origin.check_store}, self.metrics)]
+        routes = [
+            *health_routes({"store": self.origin.check_store}, self.metrics),
+            *PrivateAccess(self.settings).routes(),
+        ]
         app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
         self.app = serve_variants(self.origin, restrict_access(app, self.settings))
 
