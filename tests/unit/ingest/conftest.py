@@ -112,6 +112,7 @@ def uploads(
         recipes=Recipes(Settings()),
         sizes=SIZES,
         accept=Settings.model_fields["accept"].default,
+        default_visibility=Settings.model_fields["default_visibility"].default,
         metrics=metrics,
         temporary=temporary,
     )

@@ -1,0 +1,144 @@
+"""Private variants behind nginx: the proxy verifies each request, nginx keeps the file under its path alone."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from proxy.model import UploadId
+from proxy.private_tokens import sign
+from tests.conftest import need
+from tests.http_client import http
+from tests.nginx import PROGRAM, nginx
+from tests.photographs import photograph_bytes
+from tests.service import PATIENT, Service
+
+KEY = "k" * 32
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    settings = {
+        "WARM_UP": "false",
+        "RENDER_PROCESSES": "1",
+        "SIGNING_KEYS": KEY,
+        "DEFAULT_VISIBILITY": "private",
+    } | PATIENT
+    with Service(tmp_path_factory.mktemp("private"), **settings) as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("private-edge")
+
+
+@pytest.fixture(scope="module")
+def private_edge(folder: Path, origin: Service) -> Iterator[str]:
+    need(PROGRAM, "nginx-light")
+    with nginx(folder, origin.url, origin.url) as url:
+        yield url
+
+
+def upload(edge: str) -> UploadId:
+    files = {"image": ("photo.jpg", photograph_bytes("rocket.jpg"))}
+    answer = http.post(f"{edge}/images/upload", files=files, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return UploadId(answer.json()["uploadId"])
+
+
+@pytest.fixture(scope="module")
+def private_id(private_edge: str) -> UploadId:
+    return upload(private_edge)
+
+
+def get(
+    edge: str, upload_id: str, query: str = "", *, name: str = "small.jpg", headers: dict[str, str] | None = None
+) -> httpx.Response:
+    return http.get(f"{edge}/private/{upload_id}/{name}?{query}", headers=headers or {})
+
+
+def token(upload_id: UploadId, seconds: float = 1000) -> str:
+    return f"token={sign(KEY, upload_id, int(time.time() + seconds))}"
+
+
+def refused(edge: str, upload_id: UploadId) -> None:
+    """Asserts that nobody without a token of this upload gets any of its variants."""
+    queries = ("", "token=", token(upload_id, -1), token(UploadId(str(uuid4()))), f"{token(upload_id, -1)}&a=b")
+    for query in queries:
+        for name in ("small.jpg", "small.auto"):
+            answer = get(edge, upload_id, query, name=name)
+            assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+            assert answer.headers["cache-control"] == "no-store"
+    for path in (f"/images/{upload_id}/small.jpg", f"/originals/{upload_id}", f"//private/{upload_id}/small.jpg"):
+        assert http.get(edge + path).status_code == 404
+
+
+def test_token_of_each_request_is_verified_and_the_file_cached_once(
+    private_edge: str, origin: Service, private_id: UploadId
+) -> None:
+    refused(private_edge, private_id)
+    first, second = (get(private_edge, private_id, token(private_id, seconds)) for seconds in (500, 2 * DAY))
+    refused(private_edge, private_id)
+
+    assert [each.headers["x-cache-status"] for each in (first, second)] == ["MISS", "HIT"]
+    assert first.content == second.content
+    assert first.headers["access-control-allow-origin"] == "*"
+    ages = [each.headers["cache-control"].removeprefix("private, max-age=") for each in (first, second)]
+    assert 490 <= int(ages[0]) <= 500
+    assert int(ages[1]) == DAY
+
+
+def test_auto_and_jpeg_need_the_token_too(private_edge: str, private_id: UploadId) -> None:
+    query = token(private_id)
+    answer = get(private_edge, private_id, query, name="small.auto", headers={"accept": "image/webp"})
+    assert (answer.status_code, answer.headers["content-type"], answer.headers["vary"]) == (200, "image/webp", "Accept")
+
+    moved = get(private_edge, private_id, query, name="small.jpeg")
+    assert (moved.status_code, moved.headers["location"]) == (308, f"small.jpg?{query}")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "caching"),
+    [
+        ({"range": "bytes=0-9"}, 206, "private"),
+        ({"range": "bytes=5-9"}, 206, "no-store"),
+        ({"range": "bytes=99999999-"}, 416, "no-store"),
+        ({"if-none-match": "etag"}, 304, "private"),
+    ],
+)
+def test_conditions_and_ranges_stay_private(
+    private_edge: str, private_id: UploadId, headers: dict[str, str], status: int, caching: str
+) -> None:
+    query = token(private_id)
+    etag = get(private_edge, private_id, query).headers["etag"]
+    given = {name: etag if value == "etag" else value for name, value in headers.items()}
+    answer = get(private_edge, private_id, query, headers=given)
+    assert (answer.status_code, answer.headers["cache-control"].split(",")[0]) == (status, caching)
+
+
+def test_unknown_upload_is_404_and_not_kept(private_edge: str) -> None:
+    unknown = UploadId(str(uuid4()))
+    for _ in range(2):
+        answer = get(private_edge, unknown, token(unknown))
+        assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
+        assert answer.headers["x-cache-status"] == "MISS"
+
+
+def test_verification_is_not_open_to_clients(private_edge: str, private_id: UploadId) -> None:
+    headers = {"x-original-uri": f"/private/{private_id}/small.jpg?{token(private_id)}"}
+    assert http.get(f"{private_edge}/private/verify", headers=headers).status_code == 404
+
+
+def test_no_log_has_a_token(private_edge: str, private_id: UploadId, folder: Path, origin: Service) -> None:
+    query = token(private_id)
+    get(private_edge, private_id, query)
+    get(private_edge, private_id, token(private_id, -1))
+    logs = (folder / "access.log").read_text()
+    assert f'"uri":"/private/{private_id}/small.jpg"' in logs
+    assert "token" not in logs
+    assert "v1." not in origin.log()
