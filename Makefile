@@ -60,6 +60,7 @@ DARKROOM := ../$(BIN)/darkroom
 edge: .venv/run ## print the path rules in deploy/ again
 	cd deploy && $(DARKROOM) edge nginx > variants.conf
 	cd deploy && $(DARKROOM) edge cloudfront > edge.js
+	cd deploy && $(DARKROOM) edge cloudfront --private > private-edge.js
 	cd deploy && $(DARKROOM) edge cloudfront --template cloudfront.yaml > cloudfront.new && mv cloudfront.new cloudfront.yaml
 
 sbom: .venv/run ## list what the server contains, libraries in wheels included: sbom.json (CycloneDX)

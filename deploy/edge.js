@@ -3,16 +3,7 @@
 
 const BASE_PATH = ""; // of CDN_URL, or else of PUBLIC_URL; the origins do not know it
 const VARIANT = /^(\/images\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\/)((?:small|medium|large)(?:@[23]x)?\.)(jpg|png|webp|avif|auto|jpeg)$/;
-const VARIANT_LIKE = /^\/images\/[^\/]+\/[^\/]*\.[^\/]*$/;
 const INGEST = /^\/(?:images(?:\/upload|\/tickets|\/deletions\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\/(?:status|events))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|healthz)?$/;
-const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
-const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
-const CROSS_ORIGIN = {
-    'access-control-allow-origin': { value: '*' },
-    'access-control-expose-headers': { value: 'ETag, Content-Range, Content-Location, Retry-After, Cache-Status, Server-Timing' },
-    'cross-origin-resource-policy': { value: 'cross-origin' },
-    'timing-allow-origin': { value: '*' }
-};
 
 function handler(event) {
     const request = event.request;
@@ -25,13 +16,23 @@ function handler(event) {
         return INGEST.test(request.uri) ? request : notFound(request.uri);
     }
     if (variant[3] === 'jpeg') {
-        return moved(variant[2] + 'jpg');
+        return moved(variant[2] + 'jpg', 'public, max-age=31536000, immutable');
     }
     if (variant[3] === 'auto') {
         request.uri = variant[1] + variant[2] + negotiated(request.headers.accept);
     }
     return request;
 }
+
+const VARIANT_LIKE = /^\/(?:images|private)\/[^\/]+\/[^\/]*\.[^\/]*$/;
+const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
+const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
+const CROSS_ORIGIN = {
+    'access-control-allow-origin': { value: '*' },
+    'access-control-expose-headers': { value: 'ETag, Content-Range, Content-Location, Retry-After, Cache-Status, Server-Timing' },
+    'cross-origin-resource-policy': { value: 'cross-origin' },
+    'timing-allow-origin': { value: '*' }
+};
 
 // 'avif' or 'webp' unless the client prefers an older format; else 'auto', for which the origin chooses JPEG or PNG.
 function negotiated(header) {
@@ -71,13 +72,13 @@ function weight(weights, type) {
 }
 
 // To a name, not a path: right below any path and host.
-function moved(name) {
+function moved(name, caching) {
     return {
         statusCode: 308,
         statusDescription: 'Permanent Redirect',
         headers: Object.assign({
             'location': { value: name },
-            'cache-control': { value: 'public, max-age=31536000, immutable' }
+            'cache-control': { value: caching }
         }, CROSS_ORIGIN)
     };
 }

@@ -24,8 +24,11 @@ def nginx() -> None:
 def cloudfront(
     template: Annotated[
         Path | None,
-        typer.Option(help="Print this CloudFormation template with the function in it.", exists=True, dir_okay=False),
+        typer.Option(help="Print this CloudFormation template with both functions in it.", exists=True, dir_okay=False),
     ] = None,
+    private: Annotated[
+        bool, typer.Option("--private", help="Print the function for private variants instead.")
+    ] = False,
 ) -> None:
     """Print the function that CloudFront runs for each request.
 
@@ -33,11 +36,10 @@ def cloudfront(
     """
     settings = load(database=False)
     base_path = urlsplit(settings.url_base).path
-    function = rules.cloudfront(settings.sizes, base_path)
     if template is None:
-        typer.echo(function, nl=False)
+        typer.echo(rules.cloudfront(settings.sizes, base_path, private=private), nl=False)
         return
     try:
-        typer.echo(rules.fill_template(template.read_text(), function, base_path), nl=False)
+        typer.echo(rules.fill_template(template.read_text(), settings.sizes, base_path), nl=False)
     except ValueError as error:
         stop(f"{template}: {error}", code=2)

@@ -5,13 +5,15 @@ Both reject every other spelling at the edge and resolve `.auto` from `Accept`. 
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 from proxy.model import DENSITIES, UPLOAD_ID, Format, Sizes
 
 _FOLDER = Path(__file__).parent
 _PATH = re.compile(r'^( *BasePath:\n(?: +.*\n)*? +Default: )""$', re.MULTILINE)
-_CODE = re.compile(r"^( *)FunctionCode: \|\n(?:\1 +.*\n|\n)+", re.MULTILINE)
+_CODE = r"(^  %s:\n(?:    .*\n)*?)( *)FunctionCode: \|\n(?:\2 +.*\n|\n)+"
+"""The code of a function's resource, with what is before it, and its indentation."""
 
 
 def nginx(sizes: Sizes, max_upload_mb: int) -> str:
@@ -22,13 +24,17 @@ def nginx(sizes: Sizes, max_upload_mb: int) -> str:
     return _fill("variants.conf", sizes).replace("%MAX_BODY%", f"{max_upload_mb + 1}m")
 
 
-def cloudfront(sizes: Sizes, base_path: str = "") -> str:
-    """Returns the function that CloudFront runs for each viewer request. It removes `base_path`, such as `/media`."""
-    return _fill("function.js", sizes).replace("%BASE_PATH%", json.dumps(base_path))
+def cloudfront(sizes: Sizes, base_path: str = "", *, private: bool = False) -> str:
+    """Returns the function that CloudFront runs for each viewer request. It removes `base_path`, such as `/media`.
+
+    `private`: the one for requests for private variants, which also verifies their tokens.
+    """
+    handler = _fill("private_function.js" if private else "function.js", sizes)
+    return f"{handler}\n{_fill('function_parts.js', sizes)}".replace("%BASE_PATH%", json.dumps(base_path))
 
 
-def fill_template(template: str, function: str, base_path: str = "") -> str:
-    """Returns the CloudFormation template with this `FunctionCode`, and `base_path` as the parameter's default value.
+def fill_template(template: str, sizes: Sizes, base_path: str = "") -> str:
+    """Returns the CloudFormation template with both functions, and `base_path` as the parameter's default value.
 
     Raises ValueError if the template has no place for them.
     """
@@ -36,13 +42,18 @@ def fill_template(template: str, function: str, base_path: str = "") -> str:
         template, found = _PATH.subn(lambda match: match[1] + json.dumps(base_path), template)
         if not found:
             raise ValueError('the template has no parameter `BasePath` with `Default: ""`')
-    match = _CODE.search(template)
-    if match is None:
-        raise ValueError("the template has no `FunctionCode: |`")
-    indent = match[1] + "  "
+    for resource, private in (("Edge", False), ("PrivateEdge", True)):
+        function = cloudfront(sizes, base_path, private=private)
+        template, found = re.subn(_CODE % resource, partial(_with_code, function), template, flags=re.MULTILINE)
+        if not found:
+            raise ValueError(f"the template has no `FunctionCode: |` in `{resource}`")
+    return template
+
+
+def _with_code(function: str, found: re.Match[str]) -> str:
+    indent = found[2] + "  "
     lines = (f"{indent}{line}" if line else "" for line in function.splitlines())
-    block = f"{match[1]}FunctionCode: |\n" + "\n".join(lines) + "\n"
-    return template[: match.start()] + block + template[match.end() :]
+    return f"{found[1]}{found[2]}FunctionCode: |\n" + "\n".join(lines) + "\n"
 
 
 def _fill(name: str, sizes: Sizes) -> str:

@@ -18,7 +18,7 @@ from proxy.keys import (
     VARIANTS_PREFIXES,
 )
 from proxy.settings import Settings
-from proxy.variants.encoded_variant import CACHE_CONTROL
+from proxy.variants.encoded_variant import CACHE_CONTROL, MAX_PRIVATE_AGE
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
 
 PATH = Path(__file__).parents[2] / "deploy" / "cloudfront.yaml"
@@ -41,9 +41,12 @@ RESOURCES: dict[str, dict[str, Any]] = {name: each["Properties"] for name, each 
 DISTRIBUTION: dict[str, Any] = RESOURCES["Distribution"]["DistributionConfig"]
 
 
+BEHAVIOURS = [each["!If"][1] if "!If" in each else each for each in DISTRIBUTION["CacheBehaviors"]]
+
+
 def behaviour(path: str) -> dict[str, Any]:
     """Returns the cache behaviour that CloudFront selects for a path."""
-    for each in DISTRIBUTION["CacheBehaviors"]:
+    for each in BEHAVIOURS:
         if fnmatchcase(path, each["PathPattern"]["!Sub"].replace("${BasePath}", "")):
             return dict(each)
     return dict(DISTRIBUTION["DefaultCacheBehavior"])
@@ -51,27 +54,30 @@ def behaviour(path: str) -> dict[str, Any]:
 
 def test_template_fits_the_limit_of_direct_deployment() -> None:
     assert PATH.stat().st_size <= 51_200
-    assert len(RESOURCES["Edge"]["FunctionCode"].encode()) <= 10_240
+    for name in ("Edge", "PrivateEdge"):
+        assert len(RESOURCES[name]["FunctionCode"].encode()) <= 10_240
 
 
-def test_template_contains_the_tested_function() -> None:
-    assert RESOURCES["Edge"]["FunctionCode"] == (PATH.parent / "edge.js").read_text()
-    assert RESOURCES["Edge"]["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
+@pytest.mark.parametrize(("name", "file"), [("Edge", "edge.js"), ("PrivateEdge", "private-edge.js")])
+def test_template_contains_the_tested_functions(name: str, file: str) -> None:
+    assert RESOURCES[name]["FunctionCode"] == (PATH.parent / file).read_text()
+    assert RESOURCES[name]["FunctionConfig"]["Runtime"] == "cloudfront-js-2.0"
 
 
 def test_edge_command_fills_the_template_with_configured_sizes() -> None:
-    function = rules.cloudfront(Settings.model_construct().sizes)
-    assert rules.fill_template(PATH.read_text(), function) == PATH.read_text()
+    assert rules.fill_template(PATH.read_text(), Settings.model_construct().sizes) == PATH.read_text()
 
 
 def test_edge_command_serves_below_the_path_of_the_cdn() -> None:
-    function = rules.cloudfront(Settings.model_construct().sizes, "/media")
-    template = yaml.load(rules.fill_template(PATH.read_text(), function, "/media"), _Loader)
+    sizes = Settings.model_construct().sizes
+    template = yaml.load(rules.fill_template(PATH.read_text(), sizes, "/media"), _Loader)
 
     assert template["Parameters"]["BasePath"]["Default"] == "/media"
-    assert template["Resources"]["Edge"]["Properties"]["FunctionCode"] == function
-    patterns = [each["PathPattern"]["!Sub"] for each in DISTRIBUTION["CacheBehaviors"]]
-    assert patterns == ["${BasePath}/images/*/*.auto", "${BasePath}/images/*/*.*"]
+    assert template["Resources"]["Edge"]["Properties"]["FunctionCode"] == rules.cloudfront(sizes, "/media")
+    patterns = [each["PathPattern"]["!Sub"] for each in BEHAVIOURS]
+    assert patterns == [
+        f"${{BasePath}}/{prefix}/*/*.{rest}" for prefix in ("images", "private") for rest in ("auto", "*")
+    ]
     assert all(url["!Sub"].endswith("${BasePath}") for url in template["Outputs"]["CdnUrl"]["Value"]["!If"][1:])
 
 
@@ -96,21 +102,56 @@ def test_other_paths_go_to_ingest_uncached(path: str) -> None:
     assert {"POST", "DELETE"} <= set(chosen["AllowedMethods"])
 
 
-def test_every_request_runs_the_function() -> None:
-    for each in (*DISTRIBUTION["CacheBehaviors"], DISTRIBUTION["DefaultCacheBehavior"]):
-        [association] = each["FunctionAssociations"]
-        assert association["EventType"] == "viewer-request"
+def test_every_request_runs_a_function() -> None:
+    for each in (*BEHAVIOURS, DISTRIBUTION["DefaultCacheBehavior"]):
+        run = {each["EventType"]: each["FunctionARN"]["!GetAtt"].split(".")[0] for each in each["FunctionAssociations"]}
+        if "private" in str(each.get("PathPattern")):
+            assert run == {"viewer-request": "PrivateEdge", "viewer-response": "PrivateCaching"}
+        else:
+            assert run == {"viewer-request": "Edge"}
 
 
-def test_cache_key_is_the_path_alone() -> None:
-    policy = RESOURCES["Pictures"]["CachePolicyConfig"]
+@pytest.mark.parametrize("path", ["/private/x/small.jpg", "/private/x/small.auto"])
+def test_private_variants_are_verified_before_the_cache_and_kept_for_a_day(path: str) -> None:
+    chosen = behaviour(path)
+    assert (chosen["TargetOriginId"], chosen["AllowedMethods"]) == ("bucket-then-proxy", ["GET", "HEAD"])
+    assert (chosen["CachePolicyId"], chosen["ViewerProtocolPolicy"]) == ({"!Ref": "PrivatePictures"}, "https-only")
+    policy = RESOURCES["PrivatePictures"]["CachePolicyConfig"]
+    assert {policy[name] for name in ("MinTTL", "DefaultTTL", "MaxTTL")} == {MAX_PRIVATE_AGE}
+    [store] = RESOURCES["PrivateEdge"]["FunctionConfig"]["KeyValueStoreAssociations"]
+    assert store == {"KeyValueStoreARN": {"!GetAtt": "PrivateKeys.Arn"}}
+
+
+def test_proxy_gets_the_secret_of_the_edge() -> None:
+    [proxy] = [each for each in DISTRIBUTION["Origins"] if each["Id"] == "proxy"]
+    condition, headers, _ = proxy["OriginCustomHeaders"]["!If"]
+    assert condition == "HasPrivateImages"
+    assert headers == [{"HeaderName": "X-Edge-Secret", "HeaderValue": {"!Ref": "EdgeSecret"}}]
+    assert TEMPLATE["Parameters"]["EdgeSecret"]["NoEcho"] is True
+
+
+def test_without_private_images_the_distribution_cannot_reach_them() -> None:
+    nothing = {"!Ref": "AWS::NoValue"}
+    for each in DISTRIBUTION["CacheBehaviors"][2:]:
+        assert (each["!If"][0], each["!If"][2]) == ("HasPrivateImages", nothing)
+    assert RESOURCES["BucketPolicy"]["PolicyDocument"]["Statement"][0]["Resource"] == [
+        {"!Sub": "${Bucket.Arn}/images/*"},
+        {"!If": ["HasPrivateImages", {"!Sub": "${Bucket.Arn}/private/*"}, nothing]},
+    ]
+    for name in ("PrivateKeys", "PrivateEdge", "PrivateCaching", "PrivatePictures"):
+        assert TEMPLATE["Resources"][name]["Condition"] == "HasPrivateImages"
+
+
+@pytest.mark.parametrize("name", ["Pictures", "PrivatePictures"])
+def test_cache_key_is_the_path_alone(name: str) -> None:
+    policy = RESOURCES[name]["CachePolicyConfig"]
     key = policy["ParametersInCacheKeyAndForwardedToOrigin"]
     assert key["HeadersConfig"] == {"HeaderBehavior": "none"}
     assert key["CookiesConfig"] == {"CookieBehavior": "none"}
     assert key["QueryStringsConfig"] == {"QueryStringBehavior": "none"}
     assert not key["EnableAcceptEncodingGzip"]
     assert not key["EnableAcceptEncodingBrotli"]
-    assert f"max-age={policy['MaxTTL']}" in CACHE_CONTROL
+    assert policy["MaxTTL"] == MAX_PRIVATE_AGE or f"max-age={policy['MaxTTL']}" in CACHE_CONTROL
 
 
 def header_policy(name: str) -> dict[str, Any]:
@@ -157,7 +198,7 @@ def test_failures_are_not_cached() -> None:
 def test_distribution_may_read_variants_only() -> None:
     allow, deny = RESOURCES["BucketPolicy"]["PolicyDocument"]["Statement"]
     assert allow["Action"] == "s3:GetObject"
-    assert allow["Resource"] == {"!Sub": "${Bucket.Arn}/images/*"}
+    assert allow["Resource"][0] == {"!Sub": "${Bucket.Arn}/images/*"}
     assert "AWS:SourceArn" in allow["Condition"]["StringEquals"]
     assert deny["Effect"] == "Deny"
     assert set(RESOURCES["Bucket"]["PublicAccessBlockConfiguration"].values()) == {True}

@@ -104,6 +104,7 @@ def test_edge_rules_match_the_default_settings() -> None:
     settings = Settings.model_construct()
     assert (ROOT / "deploy" / "variants.conf").read_text() == rules.nginx(settings.sizes, settings.max_upload_mb)
     assert (ROOT / "deploy" / "edge.js").read_text() == rules.cloudfront(settings.sizes)
+    assert (ROOT / "deploy" / "private-edge.js").read_text() == rules.cloudfront(settings.sizes, private=True)
 
 
 def test_nginx_serves_the_upload_page() -> None:

@@ -25,8 +25,8 @@ def nginx_pattern(variable: str) -> re.Pattern[str]:
     return re.compile(pattern.replace("(?<", "(?P<"), re.ASCII)
 
 
-def function_pattern() -> re.Pattern[str]:
-    [pattern] = re.findall(r"^const VARIANT = /(.*)/;$", rules.cloudfront(SIZES), re.MULTILINE)
+def function_pattern(*, private: bool = False) -> re.Pattern[str]:
+    [pattern] = re.findall(r"^const VARIANT = /(.*)/;$", rules.cloudfront(SIZES, private=private), re.MULTILINE)
     return re.compile(pattern, re.ASCII)
 
 
@@ -37,6 +37,8 @@ def test_rules_accept_every_variant_of_the_origin(name: str) -> None:
 
     assert bool(nginx_pattern("variant_path").search(path)) is known
     assert bool(function_pattern().search(path)) is known
+    assert bool(nginx_pattern("variant_path").search(path.replace("/images", "/private"))) is known
+    assert bool(function_pattern(private=True).search(path.replace("/images", "/private"))) is known
 
 
 @pytest.mark.parametrize("extension", ["auto", "jpeg"])
@@ -55,23 +57,43 @@ def test_nginx_accepts_the_largest_upload_with_its_form(max_upload_mb: int, limi
 
 
 def test_no_placeholder_is_left() -> None:
-    for text in (rules.nginx(SIZES, 10), rules.cloudfront(SIZES)):
+    for text in (rules.nginx(SIZES, 10), rules.cloudfront(SIZES), rules.cloudfront(SIZES, private=True)):
         assert not re.search(r"%[A-Z_]+%", text)
 
 
-def test_template_gets_the_function() -> None:
-    template = "Resources:\n  Edge:\n    FunctionCode: |\n      old();\n\n      old();\n    Name: x\n"
+TEMPLATE = """Resources:
+  Other:
+    FunctionCode: |
+      other();
+  Edge:
+    Type: x
+    FunctionCode: |
+      old();
 
-    filled = yaml.safe_load(rules.fill_template(template, "new();\n\nnew();\n"))
+      old();
+    Name: x
+  PrivateEdge:
+    FunctionCode: |
+      older();
+"""
 
-    assert filled == {"Resources": {"Edge": {"FunctionCode": "new();\n\nnew();\n", "Name": "x"}}}
+
+def test_template_gets_both_functions() -> None:
+    filled = yaml.safe_load(rules.fill_template(TEMPLATE, SIZES))["Resources"]
+
+    assert filled == {
+        "Other": {"FunctionCode": "other();\n"},
+        "Edge": {"Type": "x", "FunctionCode": rules.cloudfront(SIZES), "Name": "x"},
+        "PrivateEdge": {"FunctionCode": rules.cloudfront(SIZES, private=True)},
+    }
 
 
-def test_template_without_function_code_raises() -> None:
-    with pytest.raises(ValueError, match="FunctionCode"):
-        rules.fill_template("Resources: {}\n", "new();")
+@pytest.mark.parametrize("resource", ["Edge", "PrivateEdge"])
+def test_template_without_a_function_raises(resource: str) -> None:
+    with pytest.raises(ValueError, match=f"FunctionCode.*`{resource}`"):
+        rules.fill_template(TEMPLATE.replace(f"  {resource}:\n", "  Another:\n"), SIZES)
 
 
 def test_template_without_base_path_raises() -> None:
     with pytest.raises(ValueError, match="BasePath"):
-        rules.fill_template("Resources:\n  Edge:\n    FunctionCode: |\n      old();\n", "new();", "/media")
+        rules.fill_template(TEMPLATE, SIZES, "/media")
