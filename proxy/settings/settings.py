@@ -267,7 +267,8 @@ class Settings(StoreSettings):
     @field_validator("default_visibility")
     @classmethod
     def _validate_visibility(cls, value: Visibility, info: ValidationInfo) -> Visibility:
-        if value is Visibility.PRIVATE and not info.data.get("signing_keys", True):
+        keys = info.data.get("signing_keys", True), info.data.get("edge_secret", True)
+        if value is Visibility.PRIVATE and not any(keys):
             raise ValueError("nobody could see a private upload: set SIGNING_KEYS, too")
         return value
 

@@ -32,6 +32,14 @@ Json = dict[str, Any]
 _TEMPLATE = Path(__file__).with_name("template.json")
 _HTML: Json = {"text/html": {"schema": {"type": "string"}}}
 _VARIANT = "/images/{uploadId}/{size}.{format}"
+_PRIVATE_VARIANT, _VERIFY = "/private/{uploadId}/{size}.{format}", "/private/verify"
+_TOKEN: Json = {
+    "name": "token",
+    "in": "query",
+    "required": True,
+    "schema": {"type": "string"},
+    "description": "Signed by your application: `v1.{expires}.{signature}`.",
+}
 _ERRORS = vars(proxy.errors) | vars(ingest.ingest_errors) | vars(problems)
 _TYPES: dict[str, Any] = {
     name: each
@@ -53,9 +61,11 @@ def describe(settings: Settings, *, variants: bool) -> Json:
     document: Json = json.loads(re.sub(r'"{{([\w.:]+)}}"|{{([\w.:]+)}}', fill, _TEMPLATE.read_text()))
     groups, upload_id, paths = document.pop("headers"), document.pop("uploadId"), document["paths"]
     if variants:
-        paths[_VARIANT]["head"] = _head(paths[_VARIANT]["get"])
+        paths[_PRIVATE_VARIANT] = _private(paths[_VARIANT])
+        for path, name in ((_VARIANT, "headVariant"), (_PRIVATE_VARIANT, "headPrivateVariant")):
+            paths[path]["head"] = _head(paths[path]["get"], name)
     else:
-        del paths[_VARIANT]
+        del paths[_VARIANT], paths[_VERIFY]
     for item in paths.values():
         if "parameters" in item:  # Swagger UI shows no input for a `$ref` here
             item["parameters"] = [upload_id if each == "uploadId" else each for each in item["parameters"]]
@@ -113,9 +123,21 @@ def _closed(properties: Json) -> Json:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _head(get: Json) -> Json:
+def _private(public: Json) -> Json:
+    """The description of a private variant, which needs a token and is kept by browsers alone."""
+    private: Json = deepcopy(public)
+    get = private["get"]
+    get |= {"operationId": "getPrivateVariant", "summary": "Get a variant of a private upload"}
+    get["parameters"].insert(0, _TOKEN)
+    get["problems"].append("InvalidToken")
+    for response in get["responses"].values():
+        response["headers"] = ["private" if each == "immutable" else each for each in response["headers"]]
+    return private
+
+
+def _head(get: Json, name: str) -> Json:
     """The description of HEAD, which has no content and ignores ranges (RFC 9110, 14.2)."""
-    head: Json = deepcopy(get) | {"operationId": "headVariant", "summary": "Get a variant's headers"}
+    head: Json = deepcopy(get) | {"operationId": name, "summary": f"{get['summary']}: headers alone"}
     head["parameters"] = [each for each in get["parameters"] if "Range" not in each["name"]]
     head["problems"].remove("UNSATISFIABLE")
     del head["responses"]["206"], head["responses"]["200"]["content"]
@@ -127,7 +149,7 @@ def _add_problems(method: str, operation: Json) -> None:
     is_variant, responses = operation["tags"] == ["Variants"], operation["responses"]
     common = ["METHOD_NOT_ALLOWED", "INTERNAL"]
     common += ["Unauthorized", "Forbidden"] if operation.get("security", True) else []
-    common += [] if is_variant or operation["operationId"] in ("healthz", "readyz") else ["Misdirected"]
+    common += [] if is_variant or operation["operationId"] in ("healthz", "readyz", "verifyToken") else ["Misdirected"]
     common += [] if method in ("get", "head") else ["CrossSite"]
     titles: dict[int, dict[str, str]] = defaultdict(dict)
     for error in (_ERRORS[name] for name in [*operation.pop("problems", []), *common]):

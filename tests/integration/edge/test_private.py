@@ -22,12 +22,7 @@ DAY = 86_400
 
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    settings = {
-        "WARM_UP": "false",
-        "RENDER_PROCESSES": "1",
-        "SIGNING_KEYS": KEY,
-        "DEFAULT_VISIBILITY": "private",
-    } | PATIENT
+    settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "SIGNING_KEYS": KEY, **PATIENT}
     with Service(tmp_path_factory.mktemp("private"), **settings) as service:
         yield service
 
@@ -46,7 +41,7 @@ def private_edge(folder: Path, origin: Service) -> Iterator[str]:
 
 def upload(edge: str) -> UploadId:
     files = {"image": ("photo.jpg", photograph_bytes("rocket.jpg"))}
-    answer = http.post(f"{edge}/images/upload", files=files, timeout=30)
+    answer = http.post(f"{edge}/images/upload", files=files, data={"visibility": "private"}, timeout=30)
     assert answer.status_code == 201, answer.text
     return UploadId(answer.json()["uploadId"])
 

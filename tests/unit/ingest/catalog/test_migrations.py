@@ -174,7 +174,7 @@ async def set_revision(database: Database, revision: str) -> None:
     await ask(database, lambda connection: connection.execute(statement))
 
 
-@pytest.mark.parametrize("revision", ["9999", "0010", "0011_from_0010", "0010_from_0010", "0010_from_0009_and_more"])
+@pytest.mark.parametrize("revision", ["9999", "0011", "0012_from_0011", "0011_from_0011", "0011_from_0010_and_more"])
 async def test_newer_database_that_does_not_name_this_version_is_refused(database: Database, revision: str) -> None:
     await set_revision(database, revision)
 
@@ -184,7 +184,7 @@ async def test_newer_database_that_does_not_name_this_version_is_refused(databas
     assert await database.revision() == revision
 
 
-@pytest.mark.parametrize("revision", ["0010_from_0009", "0011_from_0009", "0012_from_0001"])
+@pytest.mark.parametrize("revision", ["0011_from_0010", "0012_from_0010", "0013_from_0001"])
 async def test_newer_database_that_names_this_version_is_used_and_left_as_it_is(
     database: Database, revision: str
 ) -> None:

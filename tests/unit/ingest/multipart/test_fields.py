@@ -83,7 +83,8 @@ async def test_second_focus_is_malformed() -> None:
 @pytest.mark.parametrize("parts", [(part('name="Focus"', b"0,0"), IMAGE), (IMAGE, part('name="Focus"', b"0,0"))])
 async def test_unknown_field_is_refused_and_the_known_ones_are_named(parts: tuple[bytes, ...]) -> None:
     with pytest.raises(
-        UnknownField, match=r"no field `Focus`\. The fields are `image`, `focus`, `owner`, `externalId`, `metadata`\."
+        UnknownField,
+        match=r"no field `Focus`\. The fields are `image`, `focus`, `owner`, `externalId`, `metadata`, `visibility`\.",
     ):
         await read(*parts)
 

@@ -54,6 +54,7 @@ async def test_response_matches_the_contract(service: Service, tmp_path: Path) -
         "owner": None,
         "externalId": None,
         "metadata": None,
+        "visibility": "public",
     }
     assert re.fullmatch(r"#[0-9a-f]{6}", seen.color)
     assert answer.headers["location"] == f"/images/{upload_id}"
@@ -211,3 +212,25 @@ async def test_owner_external_id_and_metadata_are_returned_everywhere(service: S
     for document in (answer.json(), shown.json(), listed.json()["images"][0]):
         assert {name: document[name] for name in given} == given
         assert list(document["metadata"]) == ["b", "a"]
+
+
+async def test_private_upload_is_stored_as_private(service: Service) -> None:
+    async with service.client() as client:
+        answer = await client.post("/images/upload", files={"image": picture()}, data={"visibility": "private"})
+
+    document = answer.json()
+    assert (answer.status_code, document["visibility"]) == (201, "private")
+    assert document["urls"]["small"]["jpg"] == f"/private/{document['uploadId']}/small.jpg"
+    original = await service.ingest.proxy.store.head(original_key(document["uploadId"]))
+    assert original.metadata["visibility"] == "private"
+
+
+@pytest.mark.parametrize(("given", "visibility"), [({}, "private"), ({"visibility": "public"}, "public")])
+async def test_default_visibility_is_of_uploads_that_name_none(
+    service: Service, given: dict[str, str], visibility: str
+) -> None:
+    private = service.configured(signing_keys="k" * 32, default_visibility="private")
+    async with private.client() as client:
+        answer = await client.post("/images/upload", files={"image": picture()}, data=given)
+
+    assert answer.json()["visibility"] == visibility

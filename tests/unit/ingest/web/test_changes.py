@@ -58,6 +58,9 @@ async def test_owner_external_id_and_metadata_are_changed_and_removed(
         (b'{"focus": "1.5,0"}', "invalid_field"),
         (b'{"focus": [0.3, 0.7]}', "invalid_field"),
         (b'{"focus": ""}', "invalid_field"),
+        (b'{"visibility": null}', "invalid_field"),
+        (b'{"visibility": "secret"}', "invalid_field"),
+        (b'{"visibility": ["private"]}', "invalid_field"),
         (b'{"focus": 0}', "invalid_field"),
         (b'{"owner": ""}', "invalid_field"),
         (b'{"owner": "a", "externalId": "\\n"}', "invalid_field"),
@@ -84,7 +87,19 @@ async def test_wrong_change_is_refused_and_changes_nothing(
 async def test_unknown_field_names_the_fields_there_are(service: Service, created: dict[str, object]) -> None:
     _, document = await patch(service, created["uploadId"], b'{"fokus": "0,0"}')
 
-    assert document["detail"] == "There is no field `fokus`. The fields are `focus`, `owner`, `externalId`, `metadata`."
+    fields = "`focus`, `owner`, `externalId`, `metadata`, `visibility`"
+    assert document["detail"] == f"There is no field `fokus`. The fields are {fields}."
+
+
+async def test_private_upload_has_its_urls_elsewhere(service: Service, created: dict[str, object]) -> None:
+    """Back and forth. The ready element would lack a token."""
+    for visibility, prefix in (("private", "/private/"), ("public", "/images/")):
+        status, document = await patch(service, created["uploadId"], json.dumps({"visibility": visibility}).encode())
+
+        assert (status, document["visibility"]) == (200, visibility)
+        urls = [url for formats in document["urls"].values() for url in formats.values()]
+        assert {url.startswith(f"{prefix}{created['uploadId']}/") for url in urls} == {True}
+        assert (document["picture"] is None) is (visibility == "private")
 
 
 @pytest.mark.parametrize("upload_id", [UNKNOWN, "no-id", UNKNOWN.upper()])

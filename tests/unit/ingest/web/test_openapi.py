@@ -24,7 +24,8 @@ def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
-VARIANT = "/images/{uploadId}/{size}.{format}"
+VARIANT, PRIVATE_VARIANT = "/images/{uploadId}/{size}.{format}", "/private/{uploadId}/{size}.{format}"
+OPEN = {VARIANT, PRIVATE_VARIANT, "/private/verify", "/healthz", "/readyz", "/", "/docs", "/openapi.json"}
 NEVER_SENT = {
     "refused",  # a base class
     "focus_changed",  # of warm-ups alone
@@ -107,9 +108,9 @@ class TestDocument:
 
     @pytest.mark.parametrize("variants", [True, False])
     async def test_document_has_exactly_the_routed_calls(self, service: Service, variants: bool) -> None:
-        expected = routes(service, variants=variants) | ({VARIANT: {"GET", "HEAD"}} if variants else {})
+        served = {path: {"GET", "HEAD"} for path in (VARIANT, PRIVATE_VARIANT)} if variants else {}
 
-        assert described(document(variants=variants)) == expected
+        assert described(document(variants=variants)) == routes(service, variants=variants) | served
 
     async def test_document_has_every_problem_with_its_status(self) -> None:
         raised = {(status, code) for code, status in STATUS.items() if code not in NEVER_SENT}
@@ -155,7 +156,7 @@ class TestDocument:
         assert unlocked["security"] == [{}, {"bearer": []}]
         for made in (locked, unlocked):
             for path, _, operation in operations(made):
-                open_to_all = path in (VARIANT, "/healthz", "/readyz", "/", "/docs", "/openapi.json")
+                open_to_all = path in OPEN
                 assert (operation.get("security") == []) is open_to_all
                 assert ("401" in operation["responses"]) is not open_to_all
 

@@ -56,7 +56,7 @@ async def test_delete_upload_removes_the_original_first(
     await variant_service.delete_upload(upload_id)
 
     assert store.calls == [
-        ("delete", f"{original_key(upload_id)} {trash_key(upload_id)}"),
+        ("delete", f"{original_key(upload_id)} {trash_key(upload_id)} fields/{upload_id}"),
         ("list", f"images/{upload_id}/"),
         ("list", f"private/{upload_id}/"),
         ("delete", variant_key(upload_id, variant)),
@@ -181,5 +181,5 @@ async def test_delete_upload_deletes_old_versions_when_told_to(
 
     assert store.calls[-1] == (
         "delete_versions",
-        f"{original_key(upload_id)} {trash_key(upload_id)} images/{upload_id}/ private/{upload_id}/",
+        f"{original_key(upload_id)} {trash_key(upload_id)} fields/{upload_id} images/{upload_id}/ private/{upload_id}/",
     )
