@@ -12,7 +12,8 @@ import structlog
 from ingest.catalog.database import Database
 from ingest.catalog.installation_table import InstallationTable
 from ingest.catalog.repository import JobRepository
-from ingest.edge.cdn import Cdn, NoCdn
+from ingest.edge.cdn import Cdn, Cdns
+from ingest.edge.nginx_cache import NginxCaches
 from ingest.ingest_errors import InstallationMismatch, QueueUnavailable
 from ingest.installation import Installation
 from ingest.jobs.queue.local_queue import LocalQueue
@@ -198,11 +199,14 @@ def open_queue(settings: Settings, repository: JobRepository, installation: Inst
 
 
 def open_cdn(settings: Settings) -> Cdn:
-    if settings.cdn_distribution_id is None:
-        return NoCdn()
-    from ingest.edge.cloudfront import CloudFront
+    cdns: list[Cdn] = []
+    if settings.cdn_distribution_id is not None:
+        from ingest.edge.cloudfront import CloudFront
 
-    return CloudFront(settings.cdn_distribution_id, session=open_aws_session(settings, "us-east-1"))
+        cdns.append(CloudFront(settings.cdn_distribution_id, session=open_aws_session(settings, "us-east-1")))
+    if settings.edge_urls and settings.edge_secret:
+        cdns.append(NginxCaches(settings.edge_urls, settings.edge_secret.get_secret_value(), settings.sizes))
+    return Cdns(*cdns)
 
 
 def build_presentation_service(ingest: IngestServices) -> PresentationService:

@@ -32,6 +32,7 @@ def nginx(
     bucket_url: str | None = None,
     variants: str | None = None,
     *,
+    port: int | None = None,
     changes: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[str]:
     """Starts nginx with nginx.conf in front of these servers, with local addresses and folders. Yields its URL.
@@ -39,7 +40,7 @@ def nginx(
     It asks `bucket_url`, if given, before the proxy. `variants` replaces the shipped deploy/variants.conf. `changes`:
     what to replace in nginx.conf, and by what.
     """
-    port = free_port()
+    port = port or free_port()
     shutil.copy(ROOT / "deploy" / "cross-origin.conf", folder)
     (folder / "variants.conf").write_text(variants or (ROOT / "deploy" / "variants.conf").read_text())
     configuration = _configuration(folder, port, proxy_url, ingest_url, bucket_url, changes=changes)
@@ -96,8 +97,8 @@ def _configuration(
     assert first.count("https://BUCKET.s3.REGION.amazonaws.com") == 1
     first = first.replace("https://BUCKET.s3.REGION.amazonaws.com", bucket_url)
     (folder / "bucket-first.conf").write_text(first.replace("127.0.0.1:8081", f"127.0.0.1:{free_port()}"))
-    assert text.count("proxy_pass http://$proxy$variant") == 1
-    text = text.replace("proxy_pass http://$proxy$variant", "proxy_pass http://bucket_first$variant")
+    assert text.count("proxy_pass http://$proxy$source") == 1
+    text = text.replace("proxy_pass http://$proxy$source", "proxy_pass http://bucket_first$source")
     return text.replace("include variants.conf;", "include variants.conf;\n    include bucket-first.conf;")
 
 

@@ -9,6 +9,17 @@ class Cdn(Protocol):
         """Invalidates everything that carries one of `tags`. Idempotent. Raises CdnUnavailable."""
 
 
+class Cdns:
+    """Several caches, one after another."""
+
+    def __init__(self, *cdns: Cdn) -> None:
+        self._cdns = cdns
+
+    async def invalidate(self, tags: Sequence[str]) -> None:
+        for cdn in self._cdns:
+            await cdn.invalidate(tags)
+
+
 class NoCdn:
     """Does nothing: no CDN is configured."""
 

@@ -34,10 +34,10 @@ from ingest.web.upload_routes import UploadRoutes
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web.app import restrict_access, serve_variants, starlette_app
+from proxy.web.edge_routes import edge_routes
 from proxy.web.health import health_routes
 from proxy.web.middleware.observability import Observability
 from proxy.web.middleware.security_headers import SecurityHeaders
-from proxy.web.private_access import PrivateAccess
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:
@@ -101,7 +101,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         *docs_routes(describe),
         *upload_routes.routes(),
         *ingest_health_routes(ingest),
-        *(PrivateAccess(settings).routes() if variants else ()),
+        *(edge_routes(settings) if variants else ()),
     ]
     calls: ASGIApp = starlette_app(routes, lifespan)
     app = calls

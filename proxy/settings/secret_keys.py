@@ -24,6 +24,9 @@ def _check(secret: SecretStr) -> SecretStr:
     return secret
 
 
+split_list = BeforeValidator(_split)
+"""Reads values separated by commas or lines."""
+
 SecretKey = Annotated[SecretStr, AfterValidator(_check)]
-SecretKeys = Annotated[tuple[SecretKey, ...], BeforeValidator(_split)]
+SecretKeys = Annotated[tuple[SecretKey, ...], split_list]
 """Keys separated by commas or lines. The first signs, all verify: to rotate, put a new one before the old."""

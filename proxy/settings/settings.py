@@ -88,7 +88,14 @@ class Settings(StoreSettings):
     )
     edge_secret: SecretKey | None = Field(
         None,
-        description="What an edge that verifies tokens itself sends as `X-Edge-Secret`; private variants then need it",
+        description="Key of at least 32 characters that the edge has, too: the edge sends it as `X-Edge-Secret` for "
+        "private variants, which then need it, and obeys requests to forget variants",
+    )
+    edge_urls: Annotated[tuple[BaseUrl, ...], split_list] = Field(
+        (),
+        validate_default=True,
+        description="Comma-separated base URLs of nginx edges, as this server reaches them, that forget variants after "
+        "deletions and changes; needs `EDGE_SECRET`",
     )
     default_visibility: Visibility = Field(
         Visibility.PUBLIC,
@@ -262,6 +269,13 @@ class Settings(StoreSettings):
         host = _needs(info).host
         if host is not None and not value and not _is_loopback(host):
             raise ValueError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
+        return value
+
+    @field_validator("edge_urls")
+    @classmethod
+    def _validate_edge_urls(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if value and info.data.get("edge_secret", True) is None:
+            raise ValueError("the edges forget nothing without the secret: set EDGE_SECRET, too")
         return value
 
     @field_validator("default_visibility")

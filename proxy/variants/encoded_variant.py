@@ -21,6 +21,9 @@ CACHE_CONTROL = "public, max-age=31536000, immutable"
 MAX_PRIVATE_AGE = 86_400
 """Seconds for which a browser keeps a private variant. Shared caches keep none, but an edge that verifies requests."""
 
+UPLOAD_TAG = "upload-"
+"""Begins the tag that all variants of an upload carry."""
+
 _LARGE = 256 * 1024  # bytes, of which the MD5 takes 0.4 ms; a thread costs 0.1
 
 
@@ -104,7 +107,7 @@ async def without_blocking(make: Callable[[], EncodedVariant], size: int) -> Enc
 
 
 def upload_tag(upload_id: UploadId) -> str:
-    return f"upload-{upload_id}"
+    return f"{UPLOAD_TAG}{upload_id}"
 
 
 def recipe_tag(recipe: str) -> str:

@@ -8,7 +8,6 @@ from time import time
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from proxy.errors import InvalidToken
 from proxy.model import UploadId, parse_upload_id
@@ -16,9 +15,8 @@ from proxy.private_tokens import seconds_left
 from proxy.settings import Settings
 from proxy.variants.encoded_variant import MAX_PRIVATE_AGE
 
-VERIFY_PATH = "/private/verify"
 CACHING_HEADER = "X-Variant-Cache-Control"
-"""Of the response to `VERIFY_PATH`: what the edge sends as `Cache-Control` with the variant."""
+"""Of the response to a verification: what the edge sends as `Cache-Control` with the variant."""
 
 _EDGE_SECRET, _ORIGINAL_URI = "x-edge-secret", "x-original-uri"
 _VARIANT_URI = re.compile(r"/private/([^/?]+)/[^/?]+(?:\?(.*))?", re.ASCII | re.DOTALL)
@@ -44,9 +42,6 @@ class PrivateAccess:
             if "token" not in query:
                 return _caching(MAX_PRIVATE_AGE)
         return self._check_token(upload_id, query)
-
-    def routes(self) -> list[Route]:
-        return [Route(VERIFY_PATH, self.verify, methods=["GET"])]
 
     async def verify(self, request: Request) -> Response:
         """204 if the token in `X-Original-URI`, a variant's path and query, opens its upload. Raises InvalidToken.

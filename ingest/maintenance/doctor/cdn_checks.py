@@ -9,7 +9,7 @@ from ingest.maintenance.doctor.http_client import Answer, Fetch
 from proxy.keys import VARIANTS_PREFIXES, variant_path
 from proxy.model import Sizes, Variant, Visibility, new_upload_id, parse_upload_id
 from proxy.storage.object_store import ObjectStore
-from proxy.variants.encoded_variant import CACHE_CONTROL
+from proxy.variants.encoded_variant import CACHE_CONTROL, upload_tag
 
 _MAX_404_AGE = 300  # seconds; Darkroom sends 60
 _ADVICE = "See docs/deploy.md."
@@ -50,9 +50,9 @@ async def stored_variant(cdn_url: str, sizes: Sizes, store: ObjectStore, fetch: 
 
 
 async def invalidations(cdn: Cdn) -> CheckResult:
-    """Invalidates a tag that no object carries. Raises CdnUnavailable."""
-    await cdn.invalidate([f"doctor-{uuid4().hex}"])
-    return ok("accepts invalidations by tag")
+    """Invalidates the tag of an unknown upload. Raises CdnUnavailable."""
+    await cdn.invalidate([upload_tag(new_upload_id())])
+    return ok("accepts invalidations")
 
 
 async def _any_variant(store: ObjectStore, sizes: Sizes) -> tuple[str, Variant] | None:

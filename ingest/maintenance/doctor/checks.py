@@ -95,7 +95,7 @@ def _cdn_checks(settings: Settings, objects: ObjectStore, cdn: Cdn) -> Mapping[s
     if settings.cdn_url is not None:
         found["CDN, missing"] = partial(cdn_checks.missing_variant, settings.cdn_url, settings.sizes, fetch)
         found["CDN, stored"] = partial(cdn_checks.stored_variant, settings.cdn_url, settings.sizes, objects, fetch)
-    if settings.cdn_distribution_id is not None:
+    if settings.cdn_distribution_id is not None or settings.edge_urls:
         found["CDN, invalidation"] = partial(cdn_checks.invalidations, cdn)
     return found
 

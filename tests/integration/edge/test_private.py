@@ -14,15 +14,22 @@ from tests.conftest import need
 from tests.http_client import http
 from tests.nginx import PROGRAM, nginx
 from tests.photographs import photograph_bytes
+from tests.server import free_port
 from tests.service import PATIENT, Service
 
-KEY = "k" * 32
+KEY, SECRET = "k" * 32, "s" * 32
 DAY = 86_400
 
 
 @pytest.fixture(scope="module")
-def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def edge_port() -> int:
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory, edge_port: int) -> Iterator[Service]:
     settings = {"WARM_UP": "false", "RENDER_PROCESSES": "1", "SIGNING_KEYS": KEY, **PATIENT}
+    settings |= {"EDGE_SECRET": SECRET, "EDGE_URLS": f"http://127.0.0.1:{edge_port}"}
     with Service(tmp_path_factory.mktemp("private"), **settings) as service:
         yield service
 
@@ -33,9 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def private_edge(folder: Path, origin: Service) -> Iterator[str]:
+def private_edge(folder: Path, origin: Service, edge_port: int) -> Iterator[str]:
     need(PROGRAM, "nginx-light")
-    with nginx(folder, origin.url, origin.url) as url:
+    secret = {'map "" $edge_secret { default ""; }': f'map "" $edge_secret {{ default "{SECRET}"; }}'}
+    with nginx(folder, origin.url, origin.url, port=edge_port, changes=secret) as url:
         yield url
 
 
@@ -116,12 +124,52 @@ def test_conditions_and_ranges_stay_private(
     assert (answer.status_code, answer.headers["cache-control"].split(",")[0]) == (status, caching)
 
 
-def test_unknown_upload_is_404_and_not_kept(private_edge: str) -> None:
+def test_unknown_upload_is_404_and_not_kept_by_browsers(private_edge: str) -> None:
     unknown = UploadId(str(uuid4()))
+    answer = get(private_edge, unknown, token(unknown))
+    assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
+
+
+def change(edge: str, upload_id: UploadId, visibility: str) -> None:
+    answer = http.patch(f"{edge}/images/{upload_id}", json={"visibility": visibility}, timeout=30)
+    assert (answer.status_code, answer.json()["visibility"]) == (200, visibility)
+
+
+def test_change_of_the_visibility_reaches_what_nginx_keeps(private_edge: str, origin: Service) -> None:
+    upload_id = upload(private_edge)
+    public = f"{private_edge}/images/{upload_id}/small.jpg"
     for _ in range(2):
-        answer = get(private_edge, unknown, token(unknown))
-        assert (answer.status_code, answer.headers["cache-control"]) == (404, "no-store")
-        assert answer.headers["x-cache-status"] == "MISS"
+        assert get(private_edge, upload_id, token(upload_id)).status_code == 200
+        refused(private_edge, upload_id)
+
+        change(private_edge, upload_id, "public")
+        assert get(private_edge, upload_id, token(upload_id)).status_code == 404
+        assert [http.get(public).headers["x-cache-status"] for _ in range(2)][1] == "HIT"
+
+        change(private_edge, upload_id, "private")
+        assert http.get(public).status_code == http.get(public.replace(".jpg", ".auto")).status_code == 404
+        for path in (f"/private/{upload_id}/small.jpg", f"/images/{upload_id}/small.jpg"):
+            assert http.get(origin.url + path).status_code in (403, 404)
+
+
+def test_deleted_upload_is_forgotten(private_edge: str) -> None:
+    upload_id = upload(private_edge)
+    assert get(private_edge, upload_id, token(upload_id)).status_code == 200
+    assert http.delete(f"{private_edge}/images/{upload_id}", timeout=30).status_code == 204
+    assert get(private_edge, upload_id, token(upload_id)).status_code == 404
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 32, f"{SECRET} {SECRET}"])
+def test_nobody_else_makes_nginx_forget(private_edge: str, private_id: UploadId, secret: str) -> None:
+    query = token(private_id)
+    get(private_edge, private_id, query)
+    answer = get(private_edge, private_id, query, headers={"x-edge-forget": secret})
+    assert (answer.status_code, answer.headers["x-cache-status"]) == (200, "HIT")
+    assert get(private_edge, private_id, "", headers={"x-edge-forget": secret}).status_code == 403
+
+
+def test_proxy_demands_the_secret_of_the_edge(origin: Service, private_id: UploadId) -> None:
+    assert get(origin.url, private_id, token(private_id)).status_code == 403
 
 
 def test_verification_is_not_open_to_clients(private_edge: str, private_id: UploadId) -> None:

@@ -16,8 +16,8 @@ from proxy.variants.invalidation.invalidation_bus import NoInvalidation
 from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.variant_service import VariantService
 from proxy.web.app import EXCEPTION_HANDLERS, restrict_access, serve_variants
+from proxy.web.edge_routes import edge_routes
 from proxy.web.health import health_routes
-from proxy.web.private_access import PrivateAccess
 from tests.asgi import Answer, ask
 from tests.fakes import CountingStore, FakePool
 
@@ -57,7 +57,7 @@ class Site:
         )
         routes = [
             *health_routes({"store": self.origin.check_store}, self.metrics),
-            *PrivateAccess(self.settings).routes(),
+            *edge_routes(self.settings),
         ]
         app = Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS)
         self.app = serve_variants(self.origin, restrict_access(app, self.settings))

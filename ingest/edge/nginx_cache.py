@@ -1,0 +1,79 @@
+"""Removes variants of changed and deleted uploads from nginx's caches, with the map `$forgets` of nginx.conf."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+
+from ingest.ingest_errors import CdnUnavailable
+from proxy.keys import VARIANTS_PREFIXES
+from proxy.model import DENSITIES, Format, Sizes, UploadId, Variant, parse_upload_id
+from proxy.variants.encoded_variant import UPLOAD_TAG
+from proxy.web.edge_routes import FORGET_HEADER, FORGOTTEN_SECONDS
+
+_TIMEOUT = 4.0  # seconds for each request
+_DEADLINE = 30.0  # seconds for all paths of an upload in one nginx
+_THREADS = 4  # not those of the default limiter: a slow edge must not delay uploads and derivations
+
+
+class NginxCaches:
+    """Asks each nginx to forget every path that a variant of the upload may have: nginx has no tags.
+
+    With the three default sizes, these are 90 small requests on one connection. Tags of recipes are ignored: a stale
+    variant is a correct picture.
+    """
+
+    def __init__(self, urls: Sequence[str], secret: str, sizes: Sizes) -> None:
+        """`urls`: of the edges, as this server reaches them. `secret`: EDGE_SECRET, which nginx.conf has too."""
+        self._urls = urls
+        self._secret = secret
+        self._names = [*_names(sizes)]
+        self._threads = anyio.CapacityLimiter(_THREADS)
+
+    async def invalidate(self, tags: Sequence[str]) -> None:
+        uploads = [upload_id for tag in tags if (upload_id := parse_upload_id(tag.removeprefix(UPLOAD_TAG)))]
+        for upload_id in uploads:
+            await asyncio.gather(*(self._forget(url, upload_id) for url in self._urls))
+        if uploads:
+            await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not meet the 404
+
+    async def _forget(self, url: str, upload_id: UploadId) -> None:
+        try:
+            async with asyncio.timeout(_DEADLINE):
+                # After the deadline, the thread goes on until its own timeouts.
+                await anyio.to_thread.run_sync(
+                    self._request_all, url, upload_id, limiter=self._threads, abandon_on_cancel=True
+                )
+        except TimeoutError:
+            raise CdnUnavailable(f"nginx at {url} did not answer within {_DEADLINE:g} seconds. Try again.") from None
+        except (OSError, HTTPException) as error:
+            raise CdnUnavailable(f"nginx at {url} does not answer: check EDGE_URLS. Try again.") from error
+
+    def _paths(self, upload_id: UploadId) -> list[str]:
+        return [f"{prefix}{upload_id}/{name}" for prefix in VARIANTS_PREFIXES.values() for name in self._names]
+
+    def _request_all(self, url: str, upload_id: UploadId) -> None:
+        parts = urlsplit(url)
+        connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        connection = connect(parts.netloc, timeout=_TIMEOUT)
+        try:
+            for path in self._paths(upload_id):
+                connection.request("HEAD", f"{parts.path}/{path}", headers={FORGET_HEADER: self._secret})
+                response = connection.getresponse()
+                response.read()
+                if FORGET_HEADER not in response.headers:
+                    raise CdnUnavailable(
+                        f"nginx at {url} does not forget {path} ({response.status}): give nginx.conf the EDGE_SECRET."
+                    )
+        finally:
+            connection.close()
+
+
+def _names(sizes: Sizes) -> Iterable[str]:
+    for size in sizes.values():
+        for density in DENSITIES:
+            yield f"{Variant(size, Format.JPG, density).size_name}.auto"
+            yield from (Variant(size, format, density).name for format in Format)

@@ -1,0 +1,48 @@
+"""Requests that make nginx forget variants. tests/integration/edge/test_private.py has a real nginx."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ingest.edge import nginx_cache
+from ingest.edge.nginx_cache import NginxCaches
+from ingest.ingest_errors import CdnUnavailable
+from proxy.model import Fit, Size, Sizes, new_upload_id
+from proxy.variants.encoded_variant import recipe_tag, upload_tag
+from tests.nginx import Answer, StubOrigin
+from tests.server import free_port
+
+SECRET = "s" * 32
+SIZES = Sizes(Size("card", 10, 10, Fit.COVER))
+NAMES = [f"card{at}.{format}" for at in ("", "@2x", "@3x") for format in ("auto", "jpg", "png", "webp", "avif")]
+
+
+@pytest.fixture
+def edge(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubOrigin]:
+    monkeypatch.setattr(nginx_cache, "FORGOTTEN_SECONDS", 0)
+    with StubOrigin() as origin:
+        origin.answer = Answer(404, b"", {"X-Edge-Forget": "done"})
+        yield origin
+
+
+async def test_every_path_of_the_upload_is_forgotten_with_the_secret(edge: StubOrigin) -> None:
+    upload_id = new_upload_id()
+
+    await NginxCaches([f"{edge.url}/media"], SECRET, SIZES).invalidate([upload_tag(upload_id), recipe_tag("abc")])
+
+    assert sorted(asked.path for asked in edge.asked) == sorted(
+        f"/media/{prefix}/{upload_id}/{name}" for prefix in ("images", "private") for name in NAMES
+    )
+    assert {(asked.method, asked.headers["x-edge-forget"]) for asked in edge.asked} == {("HEAD", SECRET)}
+
+
+async def test_edge_without_the_secret_is_reported(edge: StubOrigin) -> None:
+    edge.answer = Answer(200)
+    with pytest.raises(CdnUnavailable, match="EDGE_SECRET"):
+        await NginxCaches([edge.url], SECRET, SIZES).invalidate([upload_tag(new_upload_id())])
+
+
+async def test_edge_that_is_away_is_reported(edge: StubOrigin) -> None:
+    urls = [edge.url, f"http://127.0.0.1:{free_port()}"]
+    with pytest.raises(CdnUnavailable, match="EDGE_URLS"):
+        await NginxCaches(urls, SECRET, SIZES).invalidate([upload_tag(new_upload_id())])
