@@ -9,10 +9,10 @@ import anyio
 import anyio.to_thread
 
 from ingest.ingest_errors import CdnUnavailable
+from proxy.edge_protocol import FORGET_HEADER, FORGOTTEN_SECONDS
 from proxy.keys import VARIANTS_PREFIXES
 from proxy.model import DENSITIES, Format, Sizes, UploadId, Variant, parse_upload_id
 from proxy.variants.encoded_variant import UPLOAD_TAG
-from proxy.web.edge_routes import FORGET_HEADER, FORGOTTEN_SECONDS
 
 _TIMEOUT = 4.0  # seconds for each request
 _DEADLINE = 30.0  # seconds for all paths of an upload in one nginx

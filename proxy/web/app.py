@@ -16,14 +16,14 @@ from proxy.services import ProxyServices, build_services
 from proxy.settings import Settings, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web import problems
-from proxy.web.edge_routes import FORGET_PATH, VERIFY_PATH, edge_routes
+from proxy.web.edge_routes import EDGE_PATHS, edge_routes
 from proxy.web.health import health_routes
 from proxy.web.middleware.authentication import RequireApiKey, problem_for_all
 from proxy.web.middleware.local_host import RequireLocalHost
 from proxy.web.private_access import PrivateAccess
 from proxy.web.variant_routes import VariantMiddleware
 
-OPEN_PATHS = ("/healthz", "/readyz", VERIFY_PATH, FORGET_PATH)
+OPEN_PATHS = ("/healthz", "/readyz", *EDGE_PATHS)
 EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
     ServiceError: problems.on_service_error,
     HTTPException: problems.on_http_error,

@@ -4,18 +4,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from proxy.edge_protocol import FORGET_HEADER, FORGET_PATH, FORGOTTEN_SECONDS
 from proxy.errors import UnknownUpload
 from proxy.settings import Settings
 from proxy.web.private_access import PrivateAccess
 from proxy.web.problems import ProblemType, problem_response
 
 VERIFY_PATH = "/private/verify"
-FORGET_PATH = "/edge/forgotten"
-FORGET_HEADER = "X-Edge-Forget"
-"""Of requests that make nginx forget a variant, with EDGE_SECRET, and of the response to them."""
-
-FORGOTTEN_SECONDS = 1
-"""How long nginx keeps the 404. It keeps nothing for less."""
+EDGE_PATHS = (VERIFY_PATH, FORGET_PATH)
 
 
 def edge_routes(settings: Settings) -> list[Route]:
@@ -26,11 +22,7 @@ def edge_routes(settings: Settings) -> list[Route]:
 
 
 async def forgotten(_request: Request) -> Response:
-    """The 404 that takes the place of a variant in nginx's cache, for a second: nginx cannot remove what it keeps."""
-    headers = {FORGET_HEADER: "done"}
-    return problem_response(
-        ProblemType.of(UnknownUpload),
-        "This variant was removed from a cache.",
-        headers=headers,
-        caching=f"max-age={FORGOTTEN_SECONDS}",
-    )
+    """The 404 that takes the place of a variant in nginx's cache: nginx cannot remove what it keeps."""
+    caching = f"max-age={FORGOTTEN_SECONDS}"
+    detail = "This variant was removed from a cache."
+    return problem_response(ProblemType.of(UnknownUpload), detail, headers={FORGET_HEADER: "done"}, caching=caching)

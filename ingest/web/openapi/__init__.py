@@ -25,6 +25,7 @@ from ingest.web import schemas
 from proxy.model import DENSITIES, Format, Sizes, Variant
 from proxy.settings import Settings
 from proxy.web import health, problems
+from proxy.web.edge_routes import EDGE_PATHS
 from proxy.web.variant_routes import CACHE_STATUS
 
 Json = dict[str, Any]
@@ -32,7 +33,7 @@ Json = dict[str, Any]
 _TEMPLATE = Path(__file__).with_name("template.json")
 _HTML: Json = {"text/html": {"schema": {"type": "string"}}}
 _VARIANT = "/images/{uploadId}/{size}.{format}"
-_PRIVATE_VARIANT, _VERIFY = "/private/{uploadId}/{size}.{format}", "/private/verify"
+_PRIVATE_VARIANT = "/private/{uploadId}/{size}.{format}"
 _TOKEN: Json = {
     "name": "token",
     "in": "query",
@@ -40,6 +41,7 @@ _TOKEN: Json = {
     "schema": {"type": "string"},
     "description": "Signed by your application: `v1.{expires}.{signature}`.",
 }
+_ANY_HOST = ("healthz", "readyz", "verifyToken", "forgotten")
 _ERRORS = vars(proxy.errors) | vars(ingest.ingest_errors) | vars(problems)
 _TYPES: dict[str, Any] = {
     name: each
@@ -65,7 +67,8 @@ def describe(settings: Settings, *, variants: bool) -> Json:
         for path, name in ((_VARIANT, "headVariant"), (_PRIVATE_VARIANT, "headPrivateVariant")):
             paths[path]["head"] = _head(paths[path]["get"], name)
     else:
-        del paths[_VARIANT], paths[_VERIFY]
+        for path in (_VARIANT, *EDGE_PATHS):
+            del paths[path]
     for item in paths.values():
         if "parameters" in item:  # Swagger UI shows no input for a `$ref` here
             item["parameters"] = [upload_id if each == "uploadId" else each for each in item["parameters"]]
@@ -149,7 +152,7 @@ def _add_problems(method: str, operation: Json) -> None:
     is_variant, responses = operation["tags"] == ["Variants"], operation["responses"]
     common = ["METHOD_NOT_ALLOWED", "INTERNAL"]
     common += ["Unauthorized", "Forbidden"] if operation.get("security", True) else []
-    common += [] if is_variant or operation["operationId"] in ("healthz", "readyz", "verifyToken") else ["Misdirected"]
+    common += [] if is_variant or operation["operationId"] in _ANY_HOST else ["Misdirected"]
     common += [] if method in ("get", "head") else ["CrossSite"]
     titles: dict[int, dict[str, str]] = defaultdict(dict)
     for error in (_ERRORS[name] for name in [*operation.pop("problems", []), *common]):

@@ -10,6 +10,7 @@ import pytest
 from ingest.web.openapi import describe
 from proxy.settings import Settings
 from proxy.web import health
+from proxy.web.edge_routes import EDGE_PATHS
 from proxy.web.problems import INTERNAL, METHOD_NOT_ALLOWED, STATUS, UNSATISFIABLE
 from tests.conftest import ci_module
 from tests.unit.ingest.examples import TYPES, picture
@@ -25,7 +26,7 @@ def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 VARIANT, PRIVATE_VARIANT = "/images/{uploadId}/{size}.{format}", "/private/{uploadId}/{size}.{format}"
-OPEN = {VARIANT, PRIVATE_VARIANT, "/private/verify", "/healthz", "/readyz", "/", "/docs", "/openapi.json"}
+OPEN = {VARIANT, PRIVATE_VARIANT, *EDGE_PATHS, "/healthz", "/readyz", "/", "/docs", "/openapi.json"}
 NEVER_SENT = {
     "refused",  # a base class
     "focus_changed",  # of warm-ups alone
