@@ -1,17 +1,13 @@
 """Reads settings that hold secret keys."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from proxy.settings.patterns import split_list
+
 _MIN_LENGTH = 32  # characters; of random hexadecimal digits, that is 128 bits
-
-
-def _split(value: Any) -> Any:
-    if isinstance(value, str):
-        return [key for part in re.split(r"[,\n]", value) if (key := part.strip())]
-    return value
 
 
 def _check(secret: SecretStr) -> SecretStr:
@@ -24,9 +20,6 @@ def _check(secret: SecretStr) -> SecretStr:
     return secret
 
 
-split_list = BeforeValidator(_split)
-"""Reads values separated by commas or lines."""
-
 SecretKey = Annotated[SecretStr, AfterValidator(_check)]
-SecretKeys = Annotated[tuple[SecretKey, ...], split_list]
+SecretKeys = Annotated[tuple[SecretKey, ...], BeforeValidator(split_list)]
 """Keys separated by commas or lines. The first signs, all verify: to rotate, put a new one before the old."""

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy import system
-from proxy.model import Fit, Size, Sizes, SourceFormat, Visibility
+from proxy.model import Fit, Size, Sizes, SourceFormat
+from proxy.settings.access_settings import AccessSettings
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
-from proxy.settings.patterns import Color, Origin, matching, split_list
-from proxy.settings.secret_keys import SecretKey, SecretKeys
+from proxy.settings.patterns import Color, matching
 from proxy.settings.source_formats import DEFAULT_ACCEPT, lack_of_pillow_heif, read_source_formats
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
@@ -43,7 +43,7 @@ class Needs:
     host: str | None = None
 
 
-class Settings(StoreSettings):
+class Settings(StoreSettings, AccessSettings):
     """The settings in force. An environment variable has its field's name in capitals; sizes are in the TOML file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -81,28 +81,6 @@ class Settings(StoreSettings):
         "`PUBLIC_URL` as `Host`",
     )
 
-    signing_keys: SecretKeys = Field(
-        (),
-        description="Comma-separated keys, of at least 32 characters, that sign the tokens of private variants. All of "
-        "them verify",
-    )
-    edge_secret: SecretKey | None = Field(
-        None,
-        description="Key of at least 32 characters that the edge has, too: the edge sends it as `X-Edge-Secret` for "
-        "private variants, which then need it, and obeys requests to forget variants",
-    )
-    edge_urls: Annotated[tuple[BaseUrl, ...], split_list] = Field(
-        (),
-        validate_default=True,
-        description="Comma-separated base URLs of nginx edges, as this server reaches them, that forget variants after "
-        "deletions and changes; needs `EDGE_SECRET`",
-    )
-    default_visibility: Visibility = Field(
-        Visibility.PUBLIC,
-        validate_default=True,
-        description="`private`: uploads that do not say their `visibility` are private",
-    )
-
     accept: tuple[SourceFormat, ...] = Field(
         DEFAULT_ACCEPT,
         description="Comma-separated formats of uploads, out of `jpeg`, `png`, `webp`, `avif`, `gif`, `tiff` and "
@@ -119,17 +97,6 @@ class Settings(StoreSettings):
         60, gt=0, le=1800, description="Seconds a whole upload may take, unless it arrives at 64 KiB a second or more"
     )
     upload_stall_timeout: float = Field(10, gt=0, description="Seconds an upload may pause")
-
-    upload_keys: SecretKeys = Field(
-        (),
-        description="Comma-separated keys, of at least 32 characters, that sign upload tickets and receipts. The first "
-        "signs, all verify; without keys there are no tickets",
-    )
-    cors_origins: tuple[Origin, ...] = Field(
-        (),
-        description="Comma-separated origins, such as `https://shop.example`, whose pages may upload with a ticket and "
-        "follow uploads",
-    )
 
     download_min_rate: int = Field(
         1024,
@@ -225,11 +192,6 @@ class Settings(StoreSettings):
     def _split_keys(cls, value: Any) -> Any:
         return read_api_keys(value)
 
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: Any) -> Any:
-        return split_list(value)
-
     @field_validator("accept", mode="before")
     @classmethod
     def _read_accept(cls, value: Any) -> tuple[SourceFormat, ...]:
@@ -269,21 +231,6 @@ class Settings(StoreSettings):
         host = _needs(info).host
         if host is not None and not value and not _is_loopback(host):
             raise ValueError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
-        return value
-
-    @field_validator("edge_urls")
-    @classmethod
-    def _validate_edge_urls(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        if value and info.data.get("edge_secret", True) is None:
-            raise ValueError("the edges forget nothing without the secret: set EDGE_SECRET, too")
-        return value
-
-    @field_validator("default_visibility")
-    @classmethod
-    def _validate_visibility(cls, value: Visibility, info: ValidationInfo) -> Visibility:
-        keys = info.data.get("signing_keys", True), info.data.get("edge_secret", True)
-        if value is Visibility.PRIVATE and not any(keys):
-            raise ValueError("nobody could see a private upload: set SIGNING_KEYS, too")
         return value
 
     @field_validator("widths")

@@ -13,6 +13,7 @@ from ingest.edge.cdn import NoCdn
 from ingest.ingest_errors import Malformed, MissingImage, TooLarge, UploadTimeout
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Refused
+from proxy.model import Visibility
 from proxy.recipe import Recipes
 from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
@@ -129,6 +130,7 @@ class TestBreakingOff:
             recipes=Recipes(Settings()),
             sizes=SIZES,
             accept=Settings.model_fields["accept"].default,
+            default_visibility=Visibility.PUBLIC,
             metrics=Metrics(),
             temporary=tmp_path / "tmp",
         )
