@@ -28,6 +28,9 @@ class MemoryStore:
         await anyio.Path(path).write_bytes(stored.body)
         return stored.info
 
+    async def temporary_url(self, key: str, seconds: int, file_name: str) -> str | None:
+        return None
+
     async def put(
         self,
         key: str,

@@ -25,6 +25,7 @@ from ingest.web.cross_site import RefuseCrossSite
 from ingest.web.deletion_routes import DeletionRoutes
 from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
+from ingest.web.original_downloads import OriginalDownloads
 from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.web.serializers import Serializer
 from ingest.web.ticket_access import AcceptTickets
@@ -74,6 +75,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         fields=build_fields_service(ingest),
         idempotent_uploads=idempotent_uploads,
         repository=ingest.repository,
+        originals=OriginalDownloads(proxy.store, settings.temporary),
         serializer=serializer,
         responses=responses,
         tickets=TicketRoutes(settings, tokens),

@@ -20,6 +20,7 @@ from ingest.uploads.upload_service import UploadService
 from ingest.uploads.upload_tokens import Ticket
 from ingest.web.deletion_routes import DeletionRoutes
 from ingest.web.event_streams import EventStream, EventStreams
+from ingest.web.original_downloads import OriginalDownloads
 from ingest.web.query_parameters import read_filter, read_limit, read_query
 from ingest.web.request_bodies import TimedBody, longest_upload, read_small_body
 from ingest.web.serializers import Serializer
@@ -51,6 +52,7 @@ class UploadRoutes:
         fields: FieldsService,
         idempotent_uploads: IdempotentUploads,
         repository: JobRepository,
+        originals: OriginalDownloads,
         serializer: Serializer,
         responses: UploadResponses,
         tickets: TicketRoutes,
@@ -66,6 +68,7 @@ class UploadRoutes:
         self._fields = fields
         self._idempotent_uploads = idempotent_uploads
         self._repository = repository
+        self._originals = originals
         self._serializer = serializer
         self._responses = responses
         self._tickets = tickets
@@ -83,6 +86,7 @@ class UploadRoutes:
             Route("/images", self.all_uploads, methods=["GET", "DELETE"]),
             Route("/images/deletions/{deletion_id}", self._deletions.show, methods=["GET"]),
             Route("/images/{upload_id}", self.one_upload, methods=["GET", "PATCH", "DELETE"]),
+            Route("/images/{upload_id}/original", self.original, methods=["GET"]),
             Route("/images/{upload_id}/status", self.status, methods=["GET"]),
             Route("/images/{upload_id}/events", self.events, methods=["GET"]),
         ]
@@ -129,6 +133,10 @@ class UploadRoutes:
     async def show(self, request: Request) -> Response:
         upload, job = await self._repository.find(_upload_id(request))
         return JSONResponse(self._serializer.upload(upload, job), headers=_NO_STORE)
+
+    async def original(self, request: Request) -> Response:
+        upload, _ = await self._repository.find(_upload_id(request))
+        return await self._originals.respond(upload)
 
     async def status(self, request: Request) -> Response:
         upload, job = await self._repository.find(_upload_id(request))

@@ -65,6 +65,9 @@ class DiskStore:
 
         return await self._run(download)
 
+    async def temporary_url(self, key: str, seconds: int, file_name: str) -> str | None:  # noqa: ARG002 - the port has it
+        return None
+
     async def put(
         self,
         key: str,

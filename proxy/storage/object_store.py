@@ -56,6 +56,12 @@ class ObjectStore(Protocol):
     async def download(self, key: str, path: Path) -> ObjectInfo:
         """Streams the object to a new file at `path`; meant for originals. Raises ObjectNotFound."""
 
+    async def temporary_url(self, key: str, seconds: int, file_name: str) -> str | None:
+        """A URL from which anyone may download the object for `seconds`, under `file_name`; does not look for it.
+
+        None if the store has no such URLs.
+        """
+
     async def put(
         self,
         key: str,

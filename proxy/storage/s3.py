@@ -72,6 +72,7 @@ class S3Store:
             # `standard` adds jitter to the pause and has a retry budget: it stops retrying when most attempts fail.
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=sum(_SLOTS.values()),
+            signature_version="s3v4",  # temporary URLs are otherwise signed in a way that only AWS accepts
         )
         if addressing := addressing or ("path" if endpoint_url else None):
             config = config.merge(Config(s3={"addressing_style": addressing}))
@@ -121,6 +122,15 @@ class S3Store:
         except BaseException:
             await file.abandon()
             raise
+
+    async def temporary_url(self, key: str, seconds: int, file_name: str) -> str | None:
+        disposition = f'attachment; filename="{file_name}"'
+        request = {"Bucket": self._bucket, "Key": self._prefix + key, "ResponseContentDisposition": disposition}
+
+        def sign() -> str:
+            return self._client.generate_presigned_url("get_object", request, seconds)
+
+        return await self._run("lookups", "sign", _SHORT, sign)  # it may have to fetch credentials first
 
     async def put(
         self,

@@ -32,6 +32,7 @@ class WrappingStore:
     head = _through_call(ObjectStore.head)
     get = _through_call(ObjectStore.get)
     download = _through_call(ObjectStore.download)
+    temporary_url = _through_call(ObjectStore.temporary_url)
     put = _through_call(ObjectStore.put)
     copy = _through_call(ObjectStore.copy)
     set_metadata = _through_call(ObjectStore.set_metadata)

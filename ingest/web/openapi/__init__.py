@@ -22,7 +22,7 @@ from typing_extensions import is_typeddict
 import ingest.ingest_errors
 import proxy.errors
 from ingest.web import schemas
-from proxy.model import DENSITIES, Format, Sizes, Variant
+from proxy.model import DENSITIES, Format, Sizes, SourceFormat, Variant
 from proxy.settings import Settings
 from proxy.web import health, problems
 from proxy.web.edge_routes import EDGE_PATHS
@@ -96,6 +96,7 @@ def _values(settings: Settings, *, variants: bool) -> Json:
         "size_names": [Variant(size, Format.JPG, density).size_name for size in sizes for density in DENSITIES],
         "formats": [*Format, "auto", "jpeg"],
         "files": {format.media_type: {} for format in Format},
+        "originals": {format.media_type: {} for format in SourceFormat},
         "source_types": ", ".join(format.media_type for format in settings.accept),
         "cache_statuses": sorted(set(CACHE_STATUS.values())),
         "html": _HTML,

@@ -10,9 +10,13 @@ from pathlib import Path
 import pytest
 
 from proxy.keys import original_key, trash_key, variants_prefix
-from proxy.model import UploadId
+from proxy.model import UploadId, new_upload_id
+from proxy.storage.disk import DiskStore
 from proxy.storage.object_store import ObjectExists, ObjectNotFound, ObjectStore
+from proxy.storage.retrying_store import RetryingStore
 from tests.contracts.stores import failures, keys
+from tests.http_client import http
+from tests.memory_store import MemoryStore
 
 BODIES = {"empty": b"", "one byte": b"\x00", "3 MB": random.Random(3).randbytes(3_000_000)}
 
@@ -250,3 +254,25 @@ class TestSetMetadata:
             await object_store.set_metadata(original_key(upload_id), {"a": "1"})
 
         assert await keys(object_store, original_key(upload_id)) == []
+
+
+async def test_temporary_url_is_of_this_object_alone(object_store: ObjectStore) -> None:
+    """Without a look at the object. Files have no URLs."""
+    upload_id = new_upload_id()
+    for each in (upload_id, new_upload_id()):
+        await object_store.put(original_key(each), b"an original", content_type="image/png")
+
+    url = await object_store.temporary_url(original_key(upload_id), 60, "a.png")
+
+    if isinstance(object_store, DiskStore | MemoryStore | RetryingStore):
+        assert url is None
+        return
+    assert url is not None
+    assert original_key(upload_id) in url
+    assert "X-Amz-Expires=60" in url
+    if "amazonaws.com" in url:  # moto's, which has no server
+        return
+    answer = http.get(url)
+    assert (answer.status_code, answer.content) == (200, b"an original")
+    assert answer.headers["content-disposition"] == 'attachment; filename="a.png"'
+    assert answer.headers["content-type"] == "image/png"
