@@ -7,6 +7,7 @@ from html import escape
 from typing import Literal, get_args
 
 from darkroom.documents import DisplayedSize, Upload
+from darkroom.urls import check_token
 
 Loading = Literal["lazy", "eager"]
 _LOADING = get_args(Loading)
@@ -24,6 +25,7 @@ def picture_html(
     size: str | None = None,
     loading: Loading = "lazy",
     placeholder: bool = True,
+    token: str | None = None,
 ) -> str:
     """Return a `<picture>` element for an upload, from the JSON of Darkroom's API. All values are escaped.
 
@@ -31,6 +33,7 @@ def picture_html(
     and the effects of `size`, by default the largest without effects. Older browsers get JPEG, or PNG if the image is
     transparent and the size does not pad it. `placeholder` paints the preview over its colour in a `style` attribute,
     but not for padded and grey sizes; turn it off if the page's Content-Security-Policy forbids inline styles.
+    A private upload needs a `token` of `sign_token`; one whose URLs are public takes none.
     Raises ValueError if the upload has no such size, if it is not the API's JSON, or if `loading` is another word.
 
     >>> upload: Upload = {
@@ -46,9 +49,22 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
     if loading not in _LOADING:
         raise ValueError(f"loading is {' or '.join(_LOADING)}, not {loading!r}")
     try:
+        if token is not None:
+            upload = _with_token(upload, token)
         return _element(upload, sizes, alt=alt, size=size, loading=loading, placeholder=placeholder)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is not the JSON of an upload from Darkroom's API ({error!r})") from error
+
+
+def _with_token(upload: Upload, token: str) -> Upload:
+    check_token(token)
+    urls = upload["urls"]
+    if any("/private/" not in url for formats in urls.values() for url in formats.values()):
+        raise ValueError("the upload is public: its URLs take no token")
+    signed = {
+        name: {format: f"{url}?token={token}" for format, url in formats.items()} for name, formats in urls.items()
+    }
+    return {**upload, "urls": signed}
 
 
 def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading: Loading, placeholder: bool) -> str:
