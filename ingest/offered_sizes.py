@@ -41,13 +41,28 @@ def standard_variants(
     )
 
 
+def look_numbers(sizes: Sizes) -> dict[str, int]:
+    """Returns a number for each size. Sizes with the same number repeat each other where both show the whole original.
+
+    Only sizes that never enlarge do: the number of another size is its own.
+    """
+    numbers: dict[Size, int] = {}
+    return {
+        name: numbers.setdefault(_look_of_whole(size) if size.is_never_enlarged else size, len(numbers))
+        for name, size in sizes.items()
+    }
+
+
 def _groups(sizes: Sizes, width: int, height: int) -> Collection[list[Size]]:
     """Returns the sizes in groups of equal pixels, each in the order of the configuration."""
     groups: dict[Size, list[Size]] = {}
     for size in sizes.values():
-        look = size
-        if size.is_never_enlarged and displayed_size(size, width, height) == (width, height):
-            look = replace(size, name="", width=None, height=None, warm=None)
-            look = replace(look, fit=Fit.INSIDE, enlarge=True, position=Position.CENTER)
-        groups.setdefault(look, []).append(size)
+        is_whole = size.is_never_enlarged and displayed_size(size, width, height) == (width, height)
+        groups.setdefault(_look_of_whole(size) if is_whole else size, []).append(size)
     return groups.values()
+
+
+def _look_of_whole(size: Size) -> Size:
+    """Returns what decides the pixels of a size that shows the whole original unscaled."""
+    look = replace(size, name="", width=None, height=None, warm=None)
+    return replace(look, fit=Fit.INSIDE, enlarge=True, position=Position.CENTER)

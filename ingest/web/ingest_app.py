@@ -28,6 +28,7 @@ from ingest.web.form_pages import FormPages
 from ingest.web.original_downloads import OriginalDownloads
 from ingest.web.page import PAGE_PATHS, page_routes
 from ingest.web.serializers import Serializer
+from ingest.web.size_routes import SIZES_PATH, size_routes
 from ingest.web.ticket_access import AcceptTickets
 from ingest.web.ticket_routes import TicketRoutes
 from ingest.web.upload_responses import UploadResponses
@@ -101,6 +102,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     routes = [
         *page_routes(settings.url_base, settings.accept),
         *docs_routes(describe),
+        *size_routes(serializer.configured_sizes()),
         *upload_routes.routes(),
         *ingest_health_routes(ingest),
         *(edge_routes(settings) if variants else ()),
@@ -109,7 +111,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     app = calls
     if not settings.api_keys:
         app = RefuseCrossSite(app, settings.public_url, responses.no_access)
-    app = restrict_access(app, settings, (*PAGE_PATHS, *DOCS_PATHS), responses.no_access)
+    app = restrict_access(app, settings, (*PAGE_PATHS, *DOCS_PATHS, SIZES_PATH), responses.no_access)
     if tokens:
         origins, public_url = settings.cors_origins, settings.public_url
         app = AcceptTickets(app, calls, tokens, origins=origins, public_url=public_url, refuse=responses.no_access)

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from ingest.records import JobStatus, VariantState
 from ingest.uploads.field_values import MAX_NAME
 from proxy.imaging.privacy import Private
-from proxy.model import FOCUS_PATTERN, UPLOAD_ID, Focus, SourceFormat, UploadId, Visibility
+from proxy.model import FOCUS_PATTERN, UPLOAD_ID, Fit, Focus, Format, SourceFormat, UploadId, Visibility
 
 _described = with_config(ConfigDict(use_attribute_docstrings=True))
 
@@ -18,6 +18,7 @@ _Private = Annotated[str, Field(json_schema_extra={"enum": [kind.value for kind 
 _Time = Annotated[str, Field(description="Time in UTC.", json_schema_extra={"format": "date-time"})]
 _Focus = Annotated[Focus, Field(pattern=f"^{FOCUS_PATTERN}$", examples=["0.3,0.7"])]
 _Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME)]
+_Side = Annotated[int, Field(ge=1)]
 _Path = Annotated[str, Field(json_schema_extra={"format": "uri-reference"})]
 
 
@@ -176,3 +177,33 @@ class Status(TypedDict):
     updatedAt: _Time
     variants: dict[str, VariantStatus]
     """The standard variants, and others that a warm-up has stored, by file name, such as `medium.webp`."""
+
+
+@_described
+class ConfiguredSize(TypedDict):
+    """A size, in CSS pixels."""
+
+    width: _Side | None
+    """Null: follows from the height."""
+    height: _Side | None
+    """Null: follows from the width."""
+    fit: Annotated[str, Field(json_schema_extra={"enum": [fit.value for fit in Fit]})]
+    mayBeSmaller: bool
+    """Whether small originals give a smaller image, because the size never enlarges them."""
+    effects: list[str]
+    """Effects that change the content. A `position` is one only where the size crops the original."""
+    look: Annotated[int, Field(ge=0)]
+    """Of the sizes with the same number that show the whole original unscaled, the first stands for all."""
+    densities: list[int]
+    """Factors of the pixels: `@2x`, `@3x`."""
+    formats: list[Annotated[str, Field(json_schema_extra={"enum": [format.value for format in Format]})]]
+
+
+@_described
+class ConfiguredSizes(TypedDict):
+    """What makes the URLs and the `srcset` of an upload from its id and its dimensions."""
+
+    base: str
+    """Begins the URLs of variants: `CDN_URL`, `PUBLIC_URL` or empty."""
+    sizes: dict[str, ConfiguredSize]
+    """The sizes by name, in the order of the configuration."""

@@ -2,13 +2,13 @@
 
 from darkroom import picture_html
 from ingest.catalog.repository import Page
-from ingest.offered_sizes import displayed_size, offered_sizes, visible_effects
+from ingest.offered_sizes import displayed_size, look_numbers, offered_sizes, visible_effects
 from ingest.records import Job, JobStatus, OwnerDeletion, PrivateMetadata, Upload
 from ingest.web import schemas
 from ingest.web.placeholder import data_url
-from ingest.web.schemas import Accepted, Deletion, DisplayedSize, Privacy, Status, UploadPage
+from ingest.web.schemas import Accepted, ConfiguredSizes, Deletion, DisplayedSize, Privacy, Status, UploadPage
 from proxy.keys import variant_path
-from proxy.model import Format, Size, Sizes, UploadId, Variant, Visibility
+from proxy.model import DENSITIES, Format, Size, Sizes, UploadId, Variant, Visibility
 from proxy.settings import Settings
 
 
@@ -105,6 +105,25 @@ class Serializer:
             "error": deletion.error,
             "createdAt": deletion.created_at.isoformat(),
             "updatedAt": deletion.updated_at.isoformat(),
+        }
+
+    def configured_sizes(self) -> ConfiguredSizes:
+        looks = look_numbers(self._sizes)
+        return {
+            "base": self._base,
+            "sizes": {
+                name: {
+                    "width": size.width,
+                    "height": size.height,
+                    "fit": size.fit,
+                    "mayBeSmaller": size.is_never_enlarged,
+                    "effects": size.effects,
+                    "look": looks[name],
+                    "densities": list(DENSITIES),
+                    "formats": list(Format),
+                }
+                for name, size in self._sizes.items()
+            },
         }
 
     def upload_url(self, upload_id: UploadId) -> str:

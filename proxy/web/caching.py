@@ -19,9 +19,14 @@ def http_date(moment: datetime) -> str:
 def is_not_modified(etag: str, modified: datetime, if_none_match: str | None, if_modified_since: str | None) -> bool:
     """Whether the client's copy is current. The date counts only without an ETag (RFC 9110, 13.2.2)."""
     if if_none_match is not None:
-        return if_none_match.strip() == "*" or etag in _ETAG.findall(if_none_match)
+        return matches_etag(etag, if_none_match)
     since = _date(if_modified_since)
     return since is not None and modified.replace(microsecond=0) <= since
+
+
+def matches_etag(etag: str, if_none_match: str) -> bool:
+    """Whether `If-None-Match` names the ETag; weak comparison (RFC 9110, 13.1.2)."""
+    return if_none_match.strip() == "*" or etag in _ETAG.findall(if_none_match)
 
 
 def byte_range(

@@ -104,9 +104,9 @@ def test_repeated_accept_headers_are_joined(edge: Edge) -> None:
 def test_other_paths_pass_unchanged(edge: Edge) -> None:
     paths = [
         *(f"/images/{UPLOAD}/{name}" for name in ("small.jpg", "medium@2x.webp", "large@3x.avif", "small.png")),
-        *(*PAGE_PATHS, *DOCS_PATHS, "/images", "/images/upload", "/images/tickets", "/healthz"),
+        *(*PAGE_PATHS, *DOCS_PATHS, "/images", "/images/upload", "/images/tickets", "/sizes", "/healthz"),
         f"/images/deletions/{UPLOAD}",
-        *(f"/images/{UPLOAD}{rest}" for rest in ("", "/status", "/events")),
+        *(f"/images/{UPLOAD}{rest}" for rest in ("", "/status", "/events", "/original")),
     ]
     requests = [request(path, "image/avif") for path in paths]
 

@@ -158,8 +158,10 @@ class TestMethods:
             ("/images/upload", "POST, OPTIONS"),
             ("/images/tickets", "POST"),
             (f"/images/{uuid4()}", "GET, HEAD, PATCH, DELETE"),
+            (f"/images/{uuid4()}/original", "GET, HEAD"),
             (f"/images/{uuid4()}/status", "GET, HEAD, OPTIONS"),
             (f"/images/{uuid4()}/events", "GET, HEAD, OPTIONS"),
+            ("/sizes", "GET, HEAD"),
             ("/healthz", "GET, HEAD"),
         ):
             stub.reset()

@@ -26,7 +26,7 @@ def always_fresh(monkeypatch: pytest.MonkeyPatch) -> None:
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 VARIANT, PRIVATE_VARIANT = "/images/{uploadId}/{size}.{format}", "/private/{uploadId}/{size}.{format}"
-OPEN = {VARIANT, PRIVATE_VARIANT, *EDGE_PATHS, "/healthz", "/readyz", "/", "/docs", "/openapi.json"}
+OPEN = {VARIANT, PRIVATE_VARIANT, *EDGE_PATHS, "/healthz", "/readyz", "/", "/docs", "/openapi.json", "/sizes"}
 NEVER_SENT = {
     "refused",  # a base class
     "focus_changed",  # of warm-ups alone
@@ -212,7 +212,7 @@ class TestResponses:
                 await agree(service, await client.head(path), VARIANT, status)
 
     async def test_responses_about_the_service_conform(self, service: Service) -> None:
-        for path in ("/healthz", "/readyz", "/metrics", "/", "/docs", "/openapi.json"):
+        for path in ("/healthz", "/readyz", "/metrics", "/", "/docs", "/openapi.json", "/sizes"):
             await agree(service, await service.get(path), path, 200)
 
     async def test_responses_without_a_key_conform(self, service: Service) -> None:
