@@ -1,18 +1,24 @@
 """The client (clients/python) and the server agree on URLs and placeholders."""
 
+import json
 from base64 import b64decode
 from io import BytesIO
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from darkroom import variant_url
+from darkroom import describe_upload, variant_url
 from ingest.web.placeholder import data_url
-from proxy.model import Fit, Format, Size, Sizes
+from ingest.web.serializers import Serializer
+from proxy.model import Fit, Format, Size, Sizes, UploadId
+from tests import picture_vectors
 from tests.photographs import photograph
 from tests.thumbhashes import opaque, transparent
+from tests.unit.ingest.examples import accepted
 
 ID = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 SIZES = Sizes(Size("small", 150, 150, Fit.COVER), Size("card-2", 300, None, Fit.INSIDE))
@@ -61,3 +67,21 @@ def test_placeholder_of_a_photograph_is_short(name: str) -> None:
 
 def test_placeholder_of_a_transparent_image_is_left_out() -> None:
     assert data_url(transparent()) is None
+
+
+def test_picture_vectors_of_the_clients_are_the_servers_responses() -> None:
+    """After a change on purpose: `python -m tests.picture_vectors`."""
+    assert json.loads(picture_vectors.FILE.read_text(encoding="utf-8")) == json.loads(
+        json.dumps(picture_vectors.make())
+    )
+
+
+@given(width=st.integers(1, 10_000), height=st.integers(1, 10_000))
+def test_client_describes_an_upload_as_the_server_does(width: int, height: int) -> None:
+    serializer = Serializer(picture_vectors.SIZES, "https://cdn.test")
+    created = serializer.created(accepted(UploadId(ID), width=width, height=height))
+    configured = json.loads(json.dumps(serializer.configured_sizes()))
+
+    described = describe_upload(configured, ID, width, height, placeholder=created["placeholder"])
+
+    assert described == {name: created[name] for name in ("sizes", "urls", "placeholder")}

@@ -1,4 +1,4 @@
-"""Types of the JSON of `POST /images/upload` and `GET /images/{uploadId}`, as far as this package reads it."""
+"""Types of the API's JSON, as far as this package reads it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,30 @@ class Placeholder(TypedDict):
 class Upload(TypedDict):
     """An upload. `sizes`: the dimensions of its variant of each size. `urls`: by size, then by format.
 
-    Of the sizes that only have the original's own pixels, `urls` has the first.
+    Of the sizes that only have the original's own pixels, `urls` has the first. With an
+    unknown placeholder, whose texts are empty, they also have `auto`.
     """
 
     sizes: dict[str, DisplayedSize]
     urls: dict[str, dict[str, str]]
     placeholder: Placeholder
+
+
+class ConfiguredSize(TypedDict):
+    """A size of `GET /sizes`, in CSS pixels. An open side is None."""
+
+    width: int | None
+    height: int | None
+    fit: str
+    mayBeSmaller: bool
+    effects: list[str]
+    look: int
+    densities: list[int]
+    formats: list[str]
+
+
+class ConfiguredSizes(TypedDict):
+    """The JSON of `GET /sizes`. `base` begins the URLs of variants."""
+
+    base: str
+    sizes: dict[str, ConfiguredSize]

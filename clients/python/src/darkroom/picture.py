@@ -6,7 +6,7 @@ import re
 from html import escape
 from typing import Literal, get_args
 
-from darkroom.documents import DisplayedSize, Upload
+from darkroom.documents import DisplayedSize, Placeholder, Upload
 from darkroom.urls import check_token
 
 Loading = Literal["lazy", "eager"]
@@ -56,6 +56,15 @@ sizes="(min-width: 40em) 50vw, 100vw" width="150" height="150" alt="A cat" loadi
         raise ValueError(f"this is not the JSON of an upload from Darkroom's API ({error!r})") from error
 
 
+def check_placeholder(placeholder: Placeholder) -> None:
+    """Raise ValueError for a colour or a preview that must not get into a `style` attribute."""
+    color, image = placeholder["color"], placeholder["dataUrl"]
+    if not _COLOR.fullmatch(color):
+        raise ValueError(f"a placeholder's colour is #rrggbb, not {color!r}")
+    if image is not None and not _DATA_URL.fullmatch(image):
+        raise ValueError(f"a placeholder's dataUrl is a PNG in a data: URL, not {image!r}")
+
+
 def _with_token(upload: Upload, token: str) -> Upload:
     check_token(token)
     urls = upload["urls"]
@@ -86,10 +95,11 @@ def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading:
         for format, media_type in _SOURCES.items()
     )
     effects = [effect.partition(" ")[0] for effect in _effects(boxes[chosen])]
-    # Transparent images have no preview; padded sizes of them are opaque.
-    fallback = "jpg" if upload["placeholder"]["dataUrl"] or "pad" in effects else "png"
+    # Transparent images have no preview; padded sizes of them are opaque. If it is not known, the server chooses.
+    opaque = upload["placeholder"]["dataUrl"] or "pad" in effects
+    fallback = "jpg" if opaque else "auto" if "auto" in upload["urls"][chosen] else "png"
     # The preview shows the original: it would fill the bars of `pad` and colour what is grey.
-    style = _style(upload) if placeholder and not {"pad", "grayscale"} & {*effects} else ""
+    style = _style(upload["placeholder"]) if placeholder and not {"pad", "grayscale"} & {*effects} else ""
     return (
         f'<picture>{sources}<img src="{escape(upload["urls"][chosen][fallback])}"'
         f"{_candidates(upload, family, fallback, sizes)}"
@@ -121,13 +131,10 @@ def _candidates(upload: Upload, names: list[str], format: str, sizes: str) -> st
     return f' srcset="{escape(srcset)}" sizes="{escape(sizes)}"'
 
 
-def _style(upload: Upload) -> str:
+def _style(placeholder: Placeholder) -> str:
     """The colour, and the preview over it; empty for transparent images, which would let it show through."""
-    color, image = upload["placeholder"]["color"], upload["placeholder"]["dataUrl"]
+    color, image = placeholder["color"], placeholder["dataUrl"]
     if image is None:
         return ""
-    if not _COLOR.fullmatch(color):
-        raise ValueError(f"a placeholder's colour is #rrggbb, not {color!r}")
-    if not _DATA_URL.fullmatch(image):
-        raise ValueError(f"a placeholder's dataUrl is a PNG in a data: URL, not {image!r}")
+    check_placeholder(placeholder)
     return f' style="background:{color} url({image}) center/cover"'

@@ -1,0 +1,80 @@
+"""An upload's sizes and URLs from its id and its dimensions, as the server lists them: no request is needed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from darkroom.documents import ConfiguredSize, ConfiguredSizes, DisplayedSize, Placeholder, Upload
+from darkroom.urls import check_upload_id
+
+Visibility = Literal["public", "private"]
+
+_UNKNOWN: Placeholder = {"thumbhash": "", "color": "", "dataUrl": None}
+
+
+def describe_upload(
+    sizes: ConfiguredSizes,
+    upload_id: str,
+    width: int,
+    height: int,
+    *,
+    placeholder: Placeholder | None = None,
+    visibility: Visibility = "public",
+) -> Upload:
+    """Return what `picture_html` reads of an upload, from the JSON of `GET /sizes` and what your database keeps.
+
+    `width` and `height`: the `dimensions` of the upload's JSON, in pixels. `placeholder`: that of the upload's JSON;
+    without it, the element shows nothing until the image has loaded, and the server chooses the format for older
+    browsers. Raises ValueError for malformed arguments.
+    """
+    check_upload_id(upload_id)
+    if width < 1 or height < 1:
+        raise ValueError(f"dimensions are at least one pixel, not {width!r} x {height!r}")
+    if visibility not in ("public", "private"):
+        raise ValueError(f"visibility is public or private, not {visibility!r}")
+    try:
+        boxes = {name: _displayed(size, width, height) for name, size in sizes["sizes"].items()}
+        offered = _offered(sizes["sizes"], boxes, (width, height))
+        folder = f"{sizes['base']}/{'private' if visibility == 'private' else 'images'}/{upload_id}"
+        urls = {
+            name: {
+                format: f"{folder}/{name}.{format}"
+                for format in (*sizes["sizes"][name]["formats"], *(() if placeholder else ("auto",)))
+            }
+            for name in offered
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"this is not the JSON of GET /sizes ({error!r})") from error
+    return {"sizes": boxes, "urls": urls, "placeholder": placeholder or _UNKNOWN}
+
+
+def _offered(sizes: dict[str, ConfiguredSize], boxes: dict[str, DisplayedSize], original: tuple[int, int]) -> list[str]:
+    """Leaves out each size that only repeats the whole original as an earlier one of the same look does."""
+    first: dict[int | str, str] = {}
+    for name, size in sizes.items():
+        is_whole = size["mayBeSmaller"] and (boxes[name]["width"], boxes[name]["height"]) == original
+        first.setdefault(size["look"] if is_whole else name, name)
+    return [*first.values()]
+
+
+def _displayed(size: ConfiguredSize, width: int, height: int) -> DisplayedSize:
+    """The dimensions of the variant, as the server computes them (`place` in `proxy/imaging/resize.py`)."""
+    box_width, box_height = size["width"], size["height"]
+    is_whole = True
+    if size["fit"] == "inside":
+        scale = min(1.0, box_width / width if box_width else 1.0, box_height / height if box_height else 1.0)
+        shown = max(1, round(width * scale)), max(1, round(height * scale))
+    elif box_width is None or box_height is None:
+        raise TypeError("only sizes that fit inside have an open side")
+    else:
+        shown = box_width, box_height
+        if size["fit"] == "cover":
+            scale = max(box_width / width, box_height / height)
+            crop = max(1, round(min(box_width / scale, width))), max(1, round(min(box_height / scale, height)))
+            is_whole = crop == (width, height)
+            if size["mayBeSmaller"] and scale > 1:
+                shown = crop
+    displayed: DisplayedSize = {"width": shown[0], "height": shown[1]}
+    if effects := [each for each in size["effects"] if not (is_whole and each.startswith("position "))]:
+        displayed["effects"] = effects
+    return displayed
