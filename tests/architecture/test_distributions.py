@@ -85,7 +85,7 @@ def test_server_wheel_contains_every_file_of_its_packages_and_the_licence(tmp_pa
     assert (metadata["Name"], metadata["License-Expression"]) == ("darkroom-origin", "Apache-2.0")
 
 
-def test_client_wheel_contains_the_package_and_the_licence_and_depends_on_nothing(tmp_path: Path) -> None:
+def test_client_wheel_contains_the_package_and_the_licence_and_depends_on_django_as_an_extra(tmp_path: Path) -> None:
     names, metadata = build(CLIENT, tmp_path)
 
     information = f"darkroom_client-{CLIENT_PROJECT['version']}.dist-info"
@@ -93,4 +93,5 @@ def test_client_wheel_contains_the_package_and_the_licence_and_depends_on_nothin
     assert "darkroom/py.typed" in names
     assert f"{information}/licenses/LICENSE" in names
     assert (metadata["Name"], metadata["License-Expression"]) == ("darkroom-client", "Apache-2.0")
-    assert metadata.get_all("Requires-Dist") is None
+    assert "darkroom/django/templatetags/darkroom.py" in names
+    assert metadata.get_all("Requires-Dist") == ["django>=4.2; extra == 'django'"]
