@@ -11,7 +11,7 @@ WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile
 
-.PHONY: help run install setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit pin-images
+.PHONY: help run install setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit pin-images clients-js
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,7 +23,7 @@ install: .venv/run ## set up, and start nothing
 
 setup: .venv/dev ## install what make test needs
 
-setup-ci: .venv/ci ## install what .ci/run needs beyond that
+setup-ci: .venv/ci clients-js ## install what .ci/run needs beyond that
 
 test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path runs a part
 	$(PYTEST) $(TOGETHER) -m "not slow and not long and not serial" $(ARGS) || [ $$? = 5 ] # no test selected
@@ -35,13 +35,20 @@ test-fast: .venv/dev ## unit tests
 # Branch coverage is measured where code runs in the processes of pytest; it costs half of their time again.
 INSIDE := tests/unit tests/contracts clients/python/tests
 OUTSIDE := tests/integration tests/faults tests/browser tests/hostile tests/load tests/soak tests/architecture
-test-ci: .venv/ci ## every test but the long ones, with coverage, as .ci/run does
+test-ci: .venv/ci clients-js ## every test but the long ones, with coverage, as .ci/run does
 	$(PYTEST) $(TOGETHER) -m "not long and not serial" --no-loadscope-reorder $(OUTSIDE)
 	$(PYTEST) $(TOGETHER) -m "not long and not serial" $(INSIDE) --cov --cov-report=term --cov-fail-under=90
 	$(PYTEST) -m "serial and not long"
 
 test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 7200 $(ARGS)
+
+# TypeScript, for the tests of clients/js. Needs npm.
+JS := clients/js/node_modules/.package-lock.json
+clients-js: $(JS) ## install what compiles and tests clients/js
+$(JS): clients/js/package.json clients/js/package-lock.json
+	cd clients/js && npm ci --ignore-scripts --no-audit --no-fund --silent
+	touch $@
 
 lint: .venv/ci ## format, types, layers, Dockerfile, template
 	$(BIN)/ruff check

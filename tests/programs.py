@@ -15,6 +15,7 @@ PACKAGES = {
     "chromium": "chromium",
     "curl": "curl",
     "node": "nodejs",
+    "npm": "npm",
     "njs": "njs",
     "faketime": "faketime",
     "strip": "binutils",

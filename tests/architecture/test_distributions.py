@@ -1,6 +1,7 @@
 """The two distributions: their licence, their versions, and what their wheels contain."""
 
 import hashlib
+import json
 import re
 import tomllib
 from email.message import Message
@@ -56,6 +57,7 @@ def test_notice_names_the_authors() -> None:
 def test_versions_of_server_and_client_agree() -> None:
     version = SERVER_PROJECT["version"]
     assert CLIENT_PROJECT["version"] == version
+    assert json.loads((ROOT / "clients" / "js" / "package.json").read_text())["version"] == version
     assert f"darkroom-client=={version}" in SERVER_PROJECT["dependencies"]
     assert re.search(rf"^## {re.escape(version)} \(.+\)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 

@@ -1,0 +1,96 @@
+/** Uploads straight from browsers: tickets that allow one upload each, and receipts that prove what was uploaded. */
+
+import type { Visibility } from "./documents.js";
+import { signJwt, verifyJwt } from "./json-web-tokens.js";
+import { checkLifetime, encode, now, VerificationError } from "./signing.js";
+import { isUploadId } from "./urls.js";
+
+const TICKET = "darkroom-ticket+jwt"; // the `typ` of each, so that neither passes for the other
+const RECEIPT = "darkroom-receipt+jwt";
+const MAX_TEXT = 128; // characters of `owner` and `externalId`
+const MAX_METADATA = 4096; // bytes of JSON
+const FOCUS = /^(0(\.[0-9]+)?|1(\.0+)?),(0(\.[0-9]+)?|1(\.0+)?)$/;
+const SHA256 = /^[0-9a-f]{64}$/;
+
+export interface TicketOptions {
+    /** Whose upload it is: usually the id of the signed-in user. At most 128 characters. */
+    readonly owner?: string;
+    /** Your own id of the image. At most 128 characters. */
+    readonly externalId?: string;
+    /** A JSON object of at most 4 KiB. */
+    readonly metadata?: Readonly<Record<string, unknown>>;
+    readonly visibility?: Visibility;
+    /** `x,y`: shares of the sides of the upright image, from 0 to 1. */
+    readonly focus?: string;
+    /** The largest original, in bytes. */
+    readonly maxBytes?: number;
+    /** Seconds in which the upload must begin; 600 by default. */
+    readonly lifetime?: number;
+    /** The `jti`, a new UUID by default; all uploads with the same one are one upload. */
+    readonly ticketId?: string;
+}
+
+/** What a receipt proves: this upload exists, belongs to this owner, and its original has this SHA-256 (hex). */
+export interface Receipt {
+    readonly uploadId: string;
+    readonly owner: string | null;
+    readonly sha256: string;
+}
+
+/**
+ * Returns a ticket with which a browser may upload one image. It sends it as `Authorization: Bearer TICKET`, or passes it to
+ * `upload`. What the ticket says wins over the fields that the browser sends.
+ *
+ * `keys` is the server's UPLOAD_KEYS; the first signs. Throws TypeError for malformed arguments.
+ */
+export async function signTicket(keys: string, options: TicketOptions = {}): Promise<string> {
+    const { lifetime = 600, ticketId, ...others } = options;
+    for (const [name, text] of Object.entries({ owner: others.owner, externalId: others.externalId, ticketId })) {
+        if (text !== undefined && (typeof text !== "string" || text === "" || [...text].length > MAX_TEXT)) {
+            throw new TypeError(`${name} has 1 to ${MAX_TEXT} characters`);
+        }
+    }
+    const { metadata, visibility, focus, maxBytes } = others;
+    if (metadata !== undefined && encode(JSON.stringify(metadata)).length > MAX_METADATA) {
+        throw new TypeError(`metadata has at most ${MAX_METADATA} bytes of JSON`);
+    }
+    if (visibility !== undefined && visibility !== "public" && visibility !== "private") {
+        throw new TypeError(`visibility is public or private, not ${JSON.stringify(visibility)}`);
+    }
+    if (focus !== undefined && !FOCUS.test(focus)) {
+        throw new TypeError(`focus is x,y, each from 0 to 1, not ${JSON.stringify(focus)}`);
+    }
+    if (maxBytes !== undefined && (!Number.isInteger(maxBytes) || maxBytes < 1)) {
+        throw new TypeError(`maxBytes is at least 1, not ${maxBytes}`);
+    }
+    checkLifetime(lifetime);
+    const { owner, externalId } = others;
+    const claims = {
+        exp: now() + lifetime,
+        jti: ticketId ?? crypto.randomUUID(),
+        ...{ owner, externalId, metadata, visibility, focus, maxBytes }, // JSON leaves out what is undefined
+    };
+    return signJwt(claims, keys, TICKET);
+}
+
+/**
+ * Returns what the `receipt` of an upload proves. A client hands it over; without it, an upload id proves nothing.
+ *
+ * `keys` is the server's UPLOAD_KEYS. `owner`: the one that your ticket named, usually the signed-in user, so that nobody hands over
+ * the receipt of another; null if your tickets name none. A receipt can be handed over twice: keep upload ids unique in your
+ * database. Throws VerificationError if the receipt is not genuine or of another owner.
+ */
+export async function verifyReceipt(receipt: unknown, keys: string, { owner }: { owner: string | null }): Promise<Receipt> {
+    const claims = await verifyJwt(receipt, keys, RECEIPT);
+    const { uploadId, sha256 } = claims;
+    if (!isUploadId(uploadId)) {
+        throw new VerificationError("the receipt names no upload");
+    }
+    if (typeof sha256 !== "string" || !SHA256.test(sha256)) {
+        throw new VerificationError("the receipt has no SHA-256");
+    }
+    if ((claims["owner"] ?? null) !== owner) {
+        throw new VerificationError("the receipt is of another owner");
+    }
+    return { uploadId, owner, sha256 };
+}
