@@ -34,7 +34,7 @@ if not settings.configured:
 
 from django.core import serializers  # noqa: E402 - after the setup
 from django.core.exceptions import ImproperlyConfigured, ValidationError  # noqa: E402
-from django.db import connection, models  # noqa: E402
+from django.db import IntegrityError, connection, models, transaction  # noqa: E402
 from django.db.migrations.writer import MigrationWriter  # noqa: E402
 from django.forms import modelform_factory  # noqa: E402
 from django.template import Context, Template  # noqa: E402
@@ -53,10 +53,19 @@ class Listing(models.Model):  # noqa: DJ008 - nothing shows it
         app_label = "darkroom"
 
 
+class Portrait(models.Model):  # noqa: DJ008 - nothing shows it
+    photo = UploadField()
+
+    class Meta:
+        app_label = "darkroom"
+        constraints = [models.UniqueConstraint(models.F("photo__uploadId"), name="one_portrait_per_photo")]  # noqa: RUF012
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _table() -> Iterator[None]:
+def _tables() -> Iterator[None]:
     with connection.schema_editor() as editor:
         editor.create_model(Listing)
+        editor.create_model(Portrait)
     yield
     connection.close()
 
@@ -180,6 +189,14 @@ def test_uploads_are_found_by_their_id() -> None:
     assert Listing.objects.filter(photo__isnull=True).count() == 0
     Listing.objects.update(photo=wanted.photo)
     assert Listing.objects.filter(photo__uploadId=OTHER_ID).count() == 2
+
+
+def test_constraint_keeps_uploads_unique() -> None:
+    Portrait.objects.create(photo=document())
+    Portrait.objects.create(photo=document(uploadId=OTHER_ID))
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Portrait.objects.create(photo=document(3))
 
 
 PREVIEW = {"thumbhash": "", "color": "#7a6b5c", "dataUrl": None}

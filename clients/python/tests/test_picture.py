@@ -198,7 +198,7 @@ def test_docstring_example_is_true() -> None:
 
 
 def test_readme_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    [example] = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    example, *_ = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     document = '{"uploadId": "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a", ' + json.dumps(upload())[1:]
     (tmp_path / "upload.json").write_text(document)
     monkeypatch.chdir(tmp_path)
