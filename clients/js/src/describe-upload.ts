@@ -35,7 +35,7 @@ export function describeUpload(configured: ConfiguredSizes, known: KnownUpload):
     for (const [name, size] of Object.entries(configured.sizes)) {
         const box = displayed(size, dimensions);
         sizes[name] = box;
-        const isWhole = size.mayBeSmaller && box.width === dimensions.width && box.height === dimensions.height;
+        const isWhole = box.width === dimensions.width && box.height === dimensions.height;
         if (isWhole && looks.has(size.look)) {
             continue; // it only repeats the original, as an earlier size of the same look does
         }

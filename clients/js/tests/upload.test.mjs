@@ -88,23 +88,31 @@ test("upload is tried again after a 503 and while an earlier attempt is received
     assert.ok(requests.every(({ body }) => body.includes("an image")));
 });
 
-test("upload waits for as long as Retry-After says, and at most 30 seconds", async () => {
+/** Runs `act` with the pauses between attempts as `onPause(milliseconds)` returns them, and returns what was asked for. */
+async function withPauses(onPause, act) {
     const pauses = [];
     const { setTimeout: original } = globalThis;
-    globalThis.setTimeout = (act, milliseconds, ...rest) => {
-        const isPause = new Error("here").stack.includes("at pause"); // Node's fetch has timers, too
-        if (isPause) {
-            pauses.push(milliseconds);
+    globalThis.setTimeout = (callback, milliseconds, ...rest) => {
+        if (!new Error("here").stack.includes("at pause")) {
+            return original(callback, milliseconds, ...rest); // Node's fetch has timers, too
         }
-        return original(act, isPause ? 0 : milliseconds, ...rest);
+        pauses.push(milliseconds);
+        return onPause(callback, original);
     };
     try {
-        const after = (value) => [503, value === null ? {} : { "Retry-After": value }, { code: "overloaded" }];
-        const { base } = answering(after("7"), after("86400"), after(null), ACCEPTED);
-        await upload(FILE, { base });
+        await act(pauses);
     } finally {
         globalThis.setTimeout = original;
     }
+    return pauses;
+}
+
+test("upload waits for as long as Retry-After says, and at most 30 seconds", async () => {
+    const after = (value) => [503, value === null ? {} : { "Retry-After": value }, { code: "overloaded" }];
+    const { base } = answering(after("7"), after("86400"), after(null), ACCEPTED);
+
+    const pauses = await withPauses((end, later) => later(end, 0), () => upload(FILE, { base }));
+
     assert.deepEqual(pauses, [7000, 30_000, 4000]);
 });
 
@@ -149,22 +157,26 @@ test("attempt that takes too long is an error", async () => {
     assert.deepEqual([code, message], ["timeout", "The upload took more than 0.05 seconds."]);
 });
 
-test("abort before, during and between attempts throws the signal's reason", async () => {
+test("abort before, during and between attempts throws the signal's reason", { timeout: 30_000 }, async () => {
     const reason = new Error("left the page");
     const { base, requests } = answering(ACCEPTED);
     assert.equal(await failure(upload(FILE, { base, signal: AbortSignal.abort(reason) })), reason);
     assert.equal(requests.length, 0);
 
-    for (const answer of ["say nothing", [503, { "Retry-After": "25" }, { code: "overloaded" }]]) {
-        const controller = new AbortController();
-        const { base, requests } = answering(answer, ACCEPTED);
-        const failed = failure(upload(FILE, { base, ticket: "t", signal: controller.signal }));
-        while (requests.length === 0) {
-            await new Promise((resolve) => setTimeout(resolve, 5));
-        }
-        await new Promise((resolve) => setTimeout(resolve, 20)); // the response has arrived, or never will
-        controller.abort(reason);
-        assert.equal(await failed, reason);
-        assert.equal(requests.length, 1);
+    const during = answering("say nothing", ACCEPTED);
+    const controller = new AbortController();
+    const failed = failure(upload(FILE, { base: during.base, ticket: "t", signal: controller.signal }));
+    while (during.requests.length === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
     }
+    controller.abort(reason);
+    assert.equal(await failed, reason);
+
+    const between = answering(OVERLOADED, ACCEPTED);
+    const other = new AbortController();
+    const abort = (_end, later) => later(() => other.abort(reason), 0); // and the pause never ends by itself
+    await withPauses(abort, async () => {
+        assert.equal(await failure(upload(FILE, { base: between.base, ticket: "t", signal: other.signal })), reason);
+    });
+    assert.deepEqual([during.requests.length, between.requests.length], [1, 1]);
 });

@@ -52,7 +52,7 @@ def _offered(sizes: dict[str, ConfiguredSize], boxes: dict[str, DisplayedSize], 
     """Leaves out each size that only repeats the whole original as an earlier one of the same look does."""
     first: dict[int | str, str] = {}
     for name, size in sizes.items():
-        is_whole = size["mayBeSmaller"] and (boxes[name]["width"], boxes[name]["height"]) == original
+        is_whole = (boxes[name]["width"], boxes[name]["height"]) == original
         first.setdefault(size["look"] if is_whole else name, name)
     return [*first.values()]
 
