@@ -50,7 +50,7 @@ DAMAGED = {
     "zTXt, no compression": chunk(b"zTXt", b"name\0\0garbage"),
     "iTXt of 1.5 MB": chunk(b"iTXt", b"name\0\1\0\0\0" + zlib.compress(bytes(1_500_000))),
     "zTXt of 5 MB that is no bomb": chunk(
-        b"zTXt", b"name\0\0" + zlib.compress(np.random.default_rng(1).integers(0, 4, 5_000_000, np.uint8).tobytes())
+        b"zTXt", b"name\0\0" + zlib.compress(np.random.default_rng(1).integers(0, 4, 5_000_000, np.uint8).tobytes(), 1)
     ),
 }
 
