@@ -144,8 +144,17 @@ SAID_TO_RENDERINGS: dict[str, tuple[bytes, bytes]] = {
 }
 
 
-@pytest.mark.parametrize(("answer", "repeated"), SAID_TO_RENDERINGS.values(), ids=SAID_TO_RENDERINGS)
-@pytest.mark.slow
+SAMPLE = {"length of a terabyte", "html", "index out of range", "deeply nested", "refusal without an end"}
+"""One for each check of the server. test_worker_answers.py gives it every answer, without processes."""
+
+
+@pytest.mark.parametrize(
+    ("answer", "repeated"),
+    [
+        pytest.param(*said, id=name, marks=pytest.mark.slow if name in SAMPLE else pytest.mark.long)
+        for name, said in SAID_TO_RENDERINGS.items()
+    ],
+)
 async def test_invalid_answer_to_a_rendering_is_render_failed(answer: bytes, repeated: bytes) -> None:
     async with infiltrated(answer, repeated) as (pool, metrics):
         async with pool.acquire(LIVE, ROOM) as hostile:
@@ -170,16 +179,14 @@ async def test_one_index_twice_is_render_failed_and_logged(capsys: pytest.Captur
 @pytest.mark.parametrize(
     "answer",
     [
-        line({"next": 0}) + line({"next": 1}),
-        line({"next": 2}),
-        line({"next": 0}) + file(index=1),
-        line({"next": 0}) + file() + line({"next": 0}),
-        line({"next": 0}) + file() + DONE,
-        file(),
+        pytest.param(line({"next": 0}) + line({"next": 1}), id="two questions", marks=pytest.mark.long),
+        pytest.param(line({"next": 2}), id="out of range", marks=pytest.mark.slow),
+        pytest.param(line({"next": 0}) + file(index=1), id="another file", marks=pytest.mark.long),
+        pytest.param(line({"next": 0}) + file() + line({"next": 0}), id="a question twice", marks=pytest.mark.slow),
+        pytest.param(line({"next": 0}) + file() + DONE, id="a question too few", marks=pytest.mark.long),
+        pytest.param(file(), id="none", marks=pytest.mark.long),
     ],
-    ids=["two questions", "out of range", "another file", "a question twice", "a question too few", "none"],
 )
-@pytest.mark.slow
 async def test_invalid_question_is_render_failed(answer: bytes) -> None:
     async def accept(index: int) -> bool:
         return True
@@ -195,15 +202,20 @@ async def test_invalid_question_is_render_failed(answer: bytes) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"color": "red"},
-        {"width": 0},
-        {"width": "1'"},
-        {"height": 10**9},
-        {"format": "svg+xml"},
         {"thumbhash": "'"},
-        {"alpha": "yes"},
-        {"private": ["location"] * 2},
-        {"more": 1},
+        *(
+            pytest.param(changes, marks=pytest.mark.long)
+            for changes in (
+                {"color": "red"},
+                {"width": 0},
+                {"width": "1'"},
+                {"height": 10**9},
+                {"format": "svg+xml"},
+                {"alpha": "yes"},
+                {"private": ["location"] * 2},
+                {"more": 1},
+            )
+        ),
     ],
     ids=str,
 )

@@ -56,7 +56,7 @@ SAMPLE = [("JPEG 4:2:0", LIBVIPS), *(("PNG RGB", decoder) for decoder in DECODER
 @pytest.mark.heavy
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(
-    ("name", "decoder"), [pytest.param(*one, marks=() if one in SAMPLE else pytest.mark.slow) for one in MEASURED]
+    ("name", "decoder"), [pytest.param(*one, marks=() if one in SAMPLE else pytest.mark.long) for one in MEASURED]
 )
 async def test_original_needs_less_than_its_estimate(tmp_path: Path, name: str, decoder: str) -> None:
     path = tmp_path / "original"
@@ -69,8 +69,14 @@ async def test_original_needs_less_than_its_estimate(tmp_path: Path, name: str, 
 
 @pytest.mark.slow
 @reads("/proc/self/clear_refs")
-@pytest.mark.parametrize("format", Format)
-@pytest.mark.parametrize("kind", ["PNG RGB", "PNG RGBA"])
+@pytest.mark.parametrize(
+    ("kind", "format"),
+    [
+        pytest.param(kind, format, marks=pytest.mark.slow if kind == "PNG RGBA" else pytest.mark.long)
+        for kind in ("PNG RGB", "PNG RGBA")
+        for format in Format
+    ],
+)
 async def test_variant_needs_less_than_its_estimate(tmp_path: Path, kind: str, format: Format) -> None:
     path = tmp_path / "original"
     path.write_bytes(ORIGINALS[kind](300))
@@ -83,7 +89,14 @@ async def test_variant_needs_less_than_its_estimate(tmp_path: Path, kind: str, f
 @pytest.mark.slow
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(
-    ("side", "format"), [(800, Format.JPG), (800, Format.WEBP), (800, Format.AVIF), (1200, Format.JPG)]
+    ("side", "format"),
+    [
+        (800, Format.WEBP),
+        *(
+            pytest.param(side, format, marks=pytest.mark.long)
+            for side, format in ((800, Format.JPG), (800, Format.AVIF), (1200, Format.JPG))
+        ),
+    ],
 )
 async def test_quality_search_needs_less_than_its_estimate(tmp_path: Path, format: Format, side: int) -> None:
     path = tmp_path / "original"
@@ -96,7 +109,13 @@ async def test_quality_search_needs_less_than_its_estimate(tmp_path: Path, forma
 
 @pytest.mark.slow
 @reads("/proc/self/clear_refs")
-@pytest.mark.parametrize("effect", [{"blur": 9.0}, {"sharpen": 0.5}, {"fit": Fit.PAD, "sharpen": 0.5}])
+@pytest.mark.parametrize(
+    "effect",
+    [
+        {"fit": Fit.PAD, "sharpen": 0.5},
+        *(pytest.param(effect, marks=pytest.mark.long) for effect in ({"blur": 9.0}, {"sharpen": 0.5})),
+    ],
+)
 async def test_effects_need_less_than_their_estimate(tmp_path: Path, effect: dict[str, Any]) -> None:
     """Also of several variants: the pixels of one must not be held while those of the next are made."""
     path = tmp_path / "original"

@@ -148,7 +148,7 @@ def test_worker_process_without_numpy_renders_fixed_qualities() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("memory_mb", [400, 1024])
+@pytest.mark.parametrize("memory_mb", [400, pytest.param(1024, marks=pytest.mark.long)])
 def test_worker_process_searches_within_its_memory(memory_mb: int) -> None:
     wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
     environment = {"OPENBLAS_NUM_THREADS": "1"}
