@@ -1,4 +1,4 @@
-"""Ingest's services with a memory store and a database file. Render processes are shared by the tests of a module."""
+"""Ingest's services with a memory store and a database file. All tests share a render process."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue, VerifiedInstal
 from tests.unit.ingest.repositories import WatchedRepository
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
     """A migrated, empty database."""
     file = shutil.copy(migrated_file, tmp_path / "catalog.db")
@@ -31,7 +31,7 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
     await database.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pool() -> AsyncIterator[RenderPool]:
     pool = RenderPool(
         Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=8, searches=True
@@ -66,7 +66,7 @@ def temporary(tmp_path: Path) -> Path:
     return tmp_path / "tmp"
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def variant_service(
     store: CountingStore, pool: RenderPool, metrics: Metrics, temporary: Path, tmp_path: Path
 ) -> AsyncIterator[VariantService]:

@@ -18,7 +18,7 @@ from proxy.keys import INSTALLATION_KEY, original_key, trash_key
 from proxy.model import new_upload_id
 from tests.fakes import CountingStore
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OURS, THEIRS = "0b6a6b39-5a66-4d3e-8f0e-3ff0f7b4a001", "f7d9f9a2-8d0b-45a3-9dcb-6a1a0c0d4002"
 
@@ -59,7 +59,7 @@ class Pair:
         return str(refused.value)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def pair(database: Database, store: CountingStore) -> AsyncIterator[Pair]:
     yield Pair(database, store)
 

@@ -10,7 +10,7 @@ from tests.contracts.uploads import accept_upload
 from tests.memory_store import MemoryStore
 from tests.unit.ingest.examples import SIZES
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 A, B, C, D, E, F = (UploadId(f"{digit * 8}-0000-4000-8000-000000000000") for digit in "012abf")
 FIRST, SECOND, *_ = SIZES.variants

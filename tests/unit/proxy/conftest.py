@@ -1,4 +1,4 @@
-"""The decoders of PNG and WebP, and a render pool that the tests of a module share."""
+"""The decoders of PNG and WebP, and a render pool that tests share."""
 
 from collections.abc import AsyncIterator
 
@@ -10,9 +10,9 @@ from proxy.rendering.pool import RenderPool
 from tests.unit.proxy.rendering.pools import pool
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def render_pool() -> AsyncIterator[RenderPool]:
-    """One process. Its tests run in the module's event loop, and leave it unchanged."""
+    """One process. Its tests run in the session's event loop, and leave it unchanged."""
     async with pool() as shared:
         yield shared
 

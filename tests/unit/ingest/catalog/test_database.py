@@ -19,7 +19,7 @@ from proxy.model import new_upload_id
 from proxy.settings import Settings
 from tests.unit.ingest.examples import accepted
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @asynccontextmanager

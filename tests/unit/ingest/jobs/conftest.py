@@ -8,6 +8,6 @@ from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import picture
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def upload(uploads: UploadService) -> Upload:
     return await uploads.receive(chunks_of(picture(format="png")))

@@ -18,7 +18,7 @@ from tests.memory_store import MemoryStore
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 AFTER = {JobStatus.PENDING: JobStatus.PROCESSING, JobStatus.PROCESSING: JobStatus.FAILED}
 

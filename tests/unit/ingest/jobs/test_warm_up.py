@@ -24,7 +24,7 @@ from tests.unit.ingest.examples import SIZES, picture
 from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, NAMES, STANDARD, sizes_in, status
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.heavy]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.heavy]
 
 
 class TestComplete:

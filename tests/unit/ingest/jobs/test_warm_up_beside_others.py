@@ -29,7 +29,7 @@ from tests.unit.ingest.jobs.warmed import COMPLETE, status
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import cancel_and_wait, reached
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.heavy]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.heavy]
 
 
 class TestLeases:
@@ -97,7 +97,7 @@ class TestDeletedMeanwhile:
 
 
 class TestDatabaseOutage:
-    @pytest_asyncio.fixture(loop_scope="module")
+    @pytest_asyncio.fixture(loop_scope="session")
     async def impatient(self, store: CountingStore, tmp_path) -> AsyncIterator[VariantService]:
         """A service with one render process, whose requests wait 1.5 seconds at most."""
         pool = RenderPool(Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=3, max_waiting=8)

@@ -24,7 +24,7 @@ from tests.unit.ingest.jobs.warmed import COMPLETE, FAILED, PENDING, PROCESSING,
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import reached
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.heavy]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.heavy]
 
 
 async def assert_cancelled(run: asyncio.Task[Any]) -> None:

@@ -14,7 +14,7 @@ from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.leftovers import rows
 from tests.unit.ingest.maintenance.garbage_scene import CRASHES, Scene, leave_rows_without_original
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_complete_upload_is_not_garbage(scene: Scene) -> None:

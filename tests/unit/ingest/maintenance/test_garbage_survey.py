@@ -6,7 +6,7 @@ from ingest.maintenance.garbage_survey import Survey
 from proxy.model import new_upload_id
 from tests.unit.ingest.maintenance.garbage_scene import CRASHES, Scene
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestShare:

@@ -25,7 +25,7 @@ from tests.unit.ingest.examples import SIZES, picture
 from tests.unit.ingest.fakes import RecordingQueue, queue_away
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def readopter(
     return Readopter(store, repository, queue, SIZES, Inspector(store, pool, temporary).inspect)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def lost(uploads: UploadService, repository: WatchedRepository, queue: RecordingQueue) -> Upload:
     """An upload whose rows were lost."""
     upload = await uploads.receive(chunks_of(picture(130, 101, "webp")))

@@ -23,7 +23,7 @@ from tests.fakes import CountingStore, eventually
 from tests.unit.ingest.bodies import chunks_of
 from tests.unit.ingest.examples import SIZES, accepted, picture
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FIRST, SECOND, *_ = SIZES.variants
 LARGE = Variant(FIRST.size, FIRST.format, 2)
@@ -149,7 +149,7 @@ async def test_variants_of_unconfigured_sizes_are_ignored(refresher: Refresher, 
 class TestRefusedObjects:
     """A listing as S3's, so that each variant is looked up. `ids` ascend."""
 
-    @pytest_asyncio.fixture(loop_scope="module")
+    @pytest_asyncio.fixture(loop_scope="session")
     async def ids(
         self, uploads: UploadService, store: CountingStore, monkeypatch: pytest.MonkeyPatch
     ) -> list[UploadId]:

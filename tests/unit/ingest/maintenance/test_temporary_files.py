@@ -13,7 +13,7 @@ from proxy.errors import ServiceError
 from proxy.model import new_upload_id
 from tests.unit.ingest.maintenance.garbage_scene import Scene
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_only_old_temporary_files_are_removed(scene: Scene) -> None:

@@ -13,7 +13,7 @@ from proxy.model import new_upload_id
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.maintenance.garbage_scene import VARIANT, Scene, leave_original_alone, leave_variants_alone
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestTrash:

@@ -17,7 +17,7 @@ from tests.fakes import CountingStore
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CDN = "https://cdn.example"
 NOTHING_STORED: Mapping[str, Any] = {

@@ -10,7 +10,7 @@ from tests.unit.ingest.fakes import RecordingQueue
 from tests.unit.ingest.leftovers import Check, files_below, rows
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def assert_nothing_left(
     store: CountingStore, database: Database, queue: RecordingQueue, temporary: Path
 ) -> Check:

@@ -28,7 +28,7 @@ from tests.unit.ingest.fakes import RecordingQueue, queue_away
 from tests.unit.ingest.leftovers import files_below, rows
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OPAQUE = Picture.linear_gradient("L").resize((120, 110)).convert("RGB")
 WITH_A_HOLE = OPAQUE.convert("RGBA")

@@ -28,7 +28,7 @@ from tests.unit.ingest.leftovers import Check
 from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import reached
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 JPEG = picture()
 
 

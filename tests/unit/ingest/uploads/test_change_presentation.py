@@ -26,7 +26,7 @@ from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue, VerifiedInstal
 from tests.unit.ingest.leftovers import rows
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FOCUS, OTHER = Focus("0.3,0.7"), Focus("0.9,0.1")
 FOCUSED = Sizes(*(replace(size, position=Position.FOCUS) for size in [SIZES["small"]]))

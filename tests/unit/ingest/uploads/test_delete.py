@@ -22,7 +22,7 @@ from tests.unit.ingest.fakes import RecordingCdn
 from tests.unit.ingest.leftovers import rows
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def warmed(uploads: UploadService, warmup: WarmUp) -> UploadId:

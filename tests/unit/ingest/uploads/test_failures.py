@@ -20,7 +20,7 @@ from tests.unit.ingest.examples import picture
 from tests.unit.ingest.leftovers import Check, files_below, rows
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 JPEG = picture()
 
 

@@ -12,7 +12,7 @@ from tests.unit.ingest.examples import picture
 from tests.unit.ingest.fakes import VerifiedInstallation
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FAILURES = [InstallationMismatch("another installation"), StoreUnavailable("away")]
 

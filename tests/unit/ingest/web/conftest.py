@@ -77,7 +77,7 @@ def _arguments(settings: Settings) -> dict[str, Any]:
     return {("sizes" if name == "size_tables" else name): value for name, value in values.items()}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("data"),
@@ -95,7 +95,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         yield Service.of(ingest)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def created(service: Service) -> dict[str, object]:
     """The response to an upload."""
     document: dict[str, object] = (await service.upload(picture())).json()

@@ -20,7 +20,7 @@ from tests.unit.ingest.examples import SIDES, TYPES, picture
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 1 << 20
 

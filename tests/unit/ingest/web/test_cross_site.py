@@ -6,7 +6,7 @@ from proxy.model import new_upload_id
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OURS, THEIRS = "http://localhost", "https://evil.test"
 REFUSED = [

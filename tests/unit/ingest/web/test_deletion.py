@@ -14,7 +14,7 @@ from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.problems import assert_problem
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestDelete:

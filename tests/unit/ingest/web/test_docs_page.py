@@ -9,7 +9,7 @@ import pytest
 from ingest.web import docs
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TYPES = {
     "/docs": "text/html; charset=utf-8",

@@ -16,7 +16,7 @@ from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import cancel_and_wait
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @dataclass(frozen=True)

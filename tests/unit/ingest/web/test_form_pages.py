@@ -14,7 +14,7 @@ from tests.pictures import jpeg
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 NASTY = '"><script>alert(1)</script>'

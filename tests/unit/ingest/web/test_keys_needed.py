@@ -8,7 +8,7 @@ from tests.unit.ingest.examples import picture
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 CALLS = [
@@ -36,7 +36,7 @@ WRONG = [
 ]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def locked(service: Service) -> Service:
     return service.configured(api_keys=("first-first-first", "second-second-second"))
 

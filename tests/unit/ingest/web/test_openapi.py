@@ -16,7 +16,7 @@ from tests.conftest import ci_module
 from tests.unit.ingest.examples import TYPES, picture
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture(autouse=True)

@@ -71,7 +71,7 @@ async def test_unknown_path_returns_404(path: str) -> None:
 
 
 @pytest.mark.heavy
-@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.asyncio(loop_scope="session")
 async def test_page_needs_no_key_and_allows_images_from_the_cdn(service: Service) -> None:
     locked = service.configured(api_keys=("k" * 32,), cdn_url="https://cdn.test")
 

@@ -17,7 +17,7 @@ from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.problems import assert_problem
 
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 NAMES = [f"{size}.{format}" for size in ("small", "medium", "large") for format in ("jpg", "webp", "avif")]

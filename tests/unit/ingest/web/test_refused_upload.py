@@ -18,7 +18,7 @@ from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.refusals import FILE, MIB, problem, send
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 REFUSED: dict[str, tuple[bytes, int, str]] = {

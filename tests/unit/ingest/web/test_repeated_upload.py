@@ -18,7 +18,7 @@ from tests.unit.ingest.repositories import WatchedRepository
 from tests.unit.ingest.tasks import reached
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEY = "idempotency-key"
 SECRET, OTHER = "0123456789abcdef", "fedcba9876543210"  # of API keys

@@ -5,7 +5,7 @@ import pytest
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.problems import UNKNOWN, assert_problem
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestUnknown:

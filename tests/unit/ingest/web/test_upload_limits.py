@@ -10,7 +10,7 @@ from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 from tests.unit.ingest.web.refusals import CHUNK, FILE, MIB, endless, problem, send
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestTooLarge:

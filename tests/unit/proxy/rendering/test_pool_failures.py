@@ -41,7 +41,7 @@ from tests.unit.proxy.rendering.pools import (
     written,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.mark.promise("A14")

@@ -21,7 +21,7 @@ from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore, sample
 from tests.photographs import photograph_bytes
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SIZES = Sizes(
     Size("small", 150, 150, Fit.COVER),
@@ -37,7 +37,7 @@ def new_pool() -> RenderPool:
     )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def pool() -> AsyncIterator[RenderPool]:
     pool = new_pool()
     await pool.start()

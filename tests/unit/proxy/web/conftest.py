@@ -46,7 +46,7 @@ def restored_logging() -> Iterator[None]:
     structlog.reset_defaults()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[False, True], ids=["called", "hits"])
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=[False, True], ids=["called", "hits"])
 async def connected(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     """Connects to a server with the default deadlines or to one with short ones.
 

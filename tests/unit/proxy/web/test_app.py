@@ -21,7 +21,7 @@ from tests.asgi import lifespan
 from tests.fakes import listing
 from tests.photographs import photograph_bytes
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("restored_logging")]
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.usefixtures("restored_logging")]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("origin")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def client(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Settings(data_dir=folder, render_processes=1, render_timeout=20, log_format="json"))
     async with (

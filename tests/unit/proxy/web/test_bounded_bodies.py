@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.proxy.web.bounded_server import GET, LARGE, POST, SOON, Connect, Hasty
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestHttp10:

@@ -9,7 +9,7 @@ import pytest
 from proxy.web.bounded_http import HEAD_BYTES, HEAD_LINES
 from tests.unit.proxy.web.bounded_server import GET, SOON, Connect, Hasty
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestHeads:

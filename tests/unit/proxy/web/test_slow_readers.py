@@ -19,7 +19,7 @@ from tests.unit.proxy.web.bounded_server import (
     served,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class TestReaders:

@@ -11,10 +11,10 @@ from ingest.catalog.database import Database
 from ingest.maintenance.doctor.database_checks import tables
 from ingest.maintenance.doctor.findings import Verdict, ok
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def empty(tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(f"sqlite+aiosqlite:///{tmp_path / 'catalog.db'}")
     yield database

@@ -13,7 +13,7 @@ from proxy.keys import INSTALLATION_KEY
 from tests.fakes import CountingStore
 from tests.memory_store import MemoryStore
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OTHER = "f7d9f9a2-8d0b-45a3-9dcb-6a1a0c0d4002"
 
