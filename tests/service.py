@@ -176,5 +176,8 @@ def command_line(*arguments: str) -> list[str]:
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
-    """Returns these settings only: variables of the developer's shell must not affect tests."""
-    return {"PATH": os.defpath, "HOME": "/nonexistent", "LOG_FORMAT": "json", **settings}
+    """Returns these settings only: variables of the developer's shell must not affect tests.
+
+    One render process, unless `settings` say otherwise: each takes half a second of processor time to start.
+    """
+    return {"PATH": os.defpath, "HOME": "/nonexistent", "LOG_FORMAT": "json", "RENDER_PROCESSES": "1", **settings}

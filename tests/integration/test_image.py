@@ -1,6 +1,7 @@
 """The build of the image without a container engine: runs the commands of its first stage, and starts the result.
 
-It installs the whole lock file, so it takes a minute and needs the network.
+It installs the whole lock file and compiles it, so it takes a minute and needs the network. `.ci/run` reads the
+Dockerfile alone; tests/architecture/test_distributions.py reads the wheels that the build installs.
 """
 
 import json
@@ -27,7 +28,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
 BUILD, FINAL = (stage.splitlines() for stage in re.split(r"^FROM .*$", DOCKERFILE, flags=re.MULTILINE)[1:])
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # installs every package, on a busy machine
+pytestmark = pytest.mark.timeout(900)  # installs every package, on a busy machine
 
 
 def instructions(stage: Sequence[str], name: str) -> list[str]:
@@ -88,12 +89,14 @@ def health_check() -> list[str]:
     return command
 
 
+@pytest.mark.long
 def test_built_image_runs_the_command(built: Path) -> None:
     helped = run(built, "darkroom", "--help")
     assert helped.returncode == 0, helped.stderr
     assert "serve" in helped.stdout
 
 
+@pytest.mark.long
 def test_built_package_is_complete_and_not_the_work_tree(built: Path) -> None:
     """Templates, migrations and the page are no modules: a wheel's list of files could omit them."""
     for package in (ROOT / "proxy", ROOT / "ingest", ROOT / "clients" / "python" / "src" / "darkroom"):
@@ -107,6 +110,7 @@ def test_built_package_is_complete_and_not_the_work_tree(built: Path) -> None:
     assert run(built, "darkroom", "edge", "nginx").stdout == (ROOT / "deploy" / "variants.conf").read_text()
 
 
+@pytest.mark.long
 def test_built_image_has_the_bill_of_materials_of_what_is_installed(built: Path) -> None:
     listed = json.loads((built / "sbom.json").read_text())["components"]
 
@@ -117,11 +121,13 @@ def test_built_image_has_the_bill_of_materials_of_what_is_installed(built: Path)
     }
 
 
+@pytest.mark.long
 def test_built_image_migrates_a_database(built: Path) -> None:
     migrated = run(built, "darkroom", "migrate")
     assert migrated.returncode == 0, migrated.stderr
 
 
+@pytest.mark.long
 def test_built_environment_has_no_packages_that_install_others(built: Path) -> None:
     assert not [
         path.name
@@ -130,12 +136,14 @@ def test_built_environment_has_no_packages_that_install_others(built: Path) -> N
     ]
 
 
+@pytest.mark.long
 def test_built_environment_is_smaller_than_200_mb(built: Path) -> None:
     files = [path.stat().st_size for path in (built / ".venv").rglob("*") if path.is_file() and not path.is_symlink()]
 
     assert sum(files) < 200e6
 
 
+@pytest.mark.long
 def test_built_environment_has_bytecode_that_is_not_checked(built: Path) -> None:
     """Otherwise every start would compile anew: the root is read-only."""
     for source in (built / ".venv" / "lib").rglob("*.py"):
@@ -143,6 +151,7 @@ def test_built_environment_has_bytecode_that_is_not_checked(built: Path) -> None
         assert int.from_bytes(bytecode[4:8], "little") == 0b01, source  # PEP 552: a hash, not checked
 
 
+@pytest.mark.long
 def test_built_environment_has_what_settings_may_ask_for(built: Path) -> None:
     """Files that are read only with some settings: AWS services of S3, CloudFront and credentials, codecs, numpy."""
     program = """
@@ -158,6 +167,7 @@ print(pyvips.version(0), bool(DOCS_PATHS))
     assert (done.returncode, done.stdout) == (0, "8 True\n"), done.stderr
 
 
+@pytest.mark.long
 def test_health_check_follows_the_port_of_the_server(built: Path) -> None:
     port = str(free_port())
     server = subprocess.Popen(
@@ -175,6 +185,7 @@ def test_health_check_follows_the_port_of_the_server(built: Path) -> None:
     assert run(built, *health_check(), PORT=port).returncode == 1
 
 
+@pytest.mark.long
 def test_health_check_fails_unless_the_response_is_200(built: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])

@@ -107,8 +107,10 @@ def python(folder: Path, pip: str | None) -> str:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "lock", "pip"),
-    [("dev", "requirements-dev.txt", None), ("run", "requirements.txt", OLDEST_PIP)],
-    ids=["dev, bundled pip", "run, oldest pip"],
+    [
+        pytest.param("dev", "requirements-dev.txt", None, marks=pytest.mark.long, id="dev, bundled pip"),
+        pytest.param("run", "requirements.txt", OLDEST_PIP, id="run, oldest pip"),
+    ],
 )
 def test_make_installs_the_pins_and_nothing_newer(
     index: Path, tmp_path: Path, target: str, lock: str, pip: str | None

@@ -130,20 +130,20 @@ def test_worker_says_what_it_is_connected_to(tmp_path: Path) -> None:
     assert started["database"] == f"SQLite in {tmp_path}/data"
 
 
-@pytest.mark.parametrize("command", [("serve",), ("serve", "--workers", "2"), ("worker",)])
-def test_port_in_use_is_the_only_thing_said(tmp_path: Path, command: tuple[str, ...]) -> None:
+def test_port_in_use_is_the_only_thing_said(tmp_path: Path) -> None:
     """Nothing was touched, either: the embedded database may be that of the other server."""
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     with Service(tmp_path / "one", ready="/healthz") as service:
         port = service.url.rpartition(":")[2]
-        done = darkroom(tmp_path / "two", *command, "--port", port)
+        for command in (("serve",), ("serve", "--workers", "2"), ("worker",)):
+            done = darkroom(tmp_path / "two", *command, "--port", port)
 
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"Port {port} of 127.0.0.1 cannot be used: Address already in use. Choose another with --port.\n"
-    )
-    assert list((tmp_path / "two").iterdir()) == []
+            assert (done.returncode, done.stdout) == (1, ""), command
+            assert done.stderr == (
+                f"Port {port} of 127.0.0.1 cannot be used: Address already in use. Choose another with --port.\n"
+            ), command
+            assert list((tmp_path / "two").iterdir()) == [], command
 
 
 def test_keys_may_be_lines_of_a_file(tmp_path: Path) -> None:

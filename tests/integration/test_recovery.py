@@ -33,7 +33,7 @@ class Installation:
 
     def invoke(self, *arguments: str) -> Result:
         with chdir(self.folder):
-            return CliRunner().invoke(app, [*arguments])
+            return CliRunner(env={"RENDER_PROCESSES": "1"}).invoke(app, [*arguments])
 
     def run(self, *arguments: str, code: int = 0) -> Any:
         """What it prints as JSON; the error if the settings are wrong."""

@@ -49,9 +49,12 @@ def stopped_at(folder: Path, moment: str, *arguments: str, prefix: list[str] | N
 
 @pytest.mark.promise("E6")
 @pytest.mark.parametrize(
-    "moment", ["typer", "pydantic", "structlog", "sqlalchemy", "uvicorn", "uvloop", "ingest.web.ingest_app"]
+    "moment",
+    [
+        *(pytest.param(moment, marks=pytest.mark.slow) for moment in ("typer", "sqlalchemy", "ingest.web.ingest_app")),
+        *(pytest.param(moment, marks=pytest.mark.long) for moment in ("pydantic", "structlog", "uvicorn", "uvloop")),
+    ],
 )
-@pytest.mark.slow
 def test_server_that_is_stopped_during_its_start_exits_with_0(tmp_path: Path, moment: str) -> None:
     code, output = stopped_at(tmp_path, moment, "serve", "--port", str(free_port()))
 

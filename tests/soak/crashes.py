@@ -35,7 +35,6 @@ VARIANTS = [f"{size}.{format}" for size in SIDES for format in ("jpg", "png", "w
 STANDARD = [name for name in VARIANTS if not name.endswith(".png")]
 """What a warm-up derives of an opaque upload."""
 CALLERS = 3
-KILLS = 3  # at least, even if a busy machine restarts slowly
 PATIENCE = 90.0  # seconds for jobs to end
 
 
@@ -120,7 +119,9 @@ def note(record: Record, upload_id: str, name: str, body: bytes) -> None:
 
 
 def crash(service: Service, programs: Sequence[Program], seconds: float, seed: int) -> Record:
-    """Kills `programs`, including the server, in turn while callers send requests. At the end, all programs run."""
+    """Kills `programs`, including the server, in turn while callers send requests, each at least once and the server
+    twice, even if a busy machine restarts slowly. At the end, all programs run.
+    """
     record, rng, stopped = Record(), random.Random(seed), threading.Event()
     end = time.monotonic() + seconds
     with ThreadPoolExecutor(CALLERS) as pool:
@@ -128,7 +129,7 @@ def crash(service: Service, programs: Sequence[Program], seconds: float, seed: i
             caller = Caller(service, record, random.Random(f"{seed} {number}"))
             pool.submit(caller.run, stopped.is_set)
         try:
-            while time.monotonic() < end or record.kills < KILLS:
+            while time.monotonic() < end or record.kills < len(programs) + 1:
                 time.sleep(rng.uniform(0.2, 2.5))
                 program = programs[record.kills % len(programs)]
                 program.kill()

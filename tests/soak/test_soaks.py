@@ -1,7 +1,7 @@
 """Every soak for minutes; each is also a command that runs for any time.
 
 `.ci/run` runs seconds of them: crashes in tests/faults, load in tests/load, workers in tests/integration/cluster, life
-and drills here.
+and one drill here; tests/integration/test_recovery.py has the drills on files and SQLite.
 """
 
 from pathlib import Path
@@ -52,7 +52,7 @@ class TestDrillsOnServers:
     ) -> drills.Servers:
         return drills.Servers(Cluster.create(tmp_path, redis, postgres, seaweedfs))
 
-    @pytest.mark.slow
+    @pytest.mark.long
     @pytest.mark.promise("E12")
     def test_older_backup_loses_nothing(self, place: drills.Servers) -> None:
         assert drills.restore(place) == 4

@@ -44,7 +44,7 @@ async def newer(sqlite: Database) -> Database:
     return sqlite
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "newer"])
+@pytest.fixture(params=["sqlite", "postgresql", pytest.param("newer", marks=pytest.mark.slow)])
 def database(request: pytest.FixtureRequest) -> Database:
     """Migrated and empty."""
     database: Database = request.getfixturevalue(request.param)

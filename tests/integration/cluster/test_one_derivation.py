@@ -17,7 +17,7 @@ from tests.crowd import at_once, count_derivations
 from tests.http_client import http
 from tests.service import PATIENT, Service
 
-FEW, MANY = (2, 50), pytest.param(4, 250, marks=pytest.mark.slow)
+FEW, MANY = (2, 50), pytest.param(4, 250, marks=pytest.mark.long)
 """Numbers of processes, and of callers for each."""
 
 

@@ -17,6 +17,10 @@ from tests.photographs import photograph_bytes
 from tests.service import Service, darkroom
 
 CHELSEA = photograph_bytes("chelsea.png")
+S3_LONG = pytest.mark.parametrize(
+    "new_store", ["files", pytest.param("s3", marks=pytest.mark.long)], indirect=True, scope="module"
+)
+"""For what hardly depends on the store. On S3 it takes twice as long."""
 FORMATS = ("jpg", "webp", "avif")  # of the warm-up of an opaque upload
 SIZES = '[sizes.card]\nwidth = 200\nquality = "auto"\n[sizes.small]\nwidth = 150\nheight = 150\n'
 
@@ -78,6 +82,7 @@ def test_warm_up_makes_the_bytes_of_a_request(warming: Service, idle: Service, p
     assert idle.metric("darkroom_derivations_total") == len(bodies)
 
 
+@S3_LONG
 def test_automatic_quality_is_reported_with_its_score(
     warming: Service, idle: Service, idle_store: dict[str, str]
 ) -> None:
@@ -125,6 +130,7 @@ def test_warm_command_derives_missing_variants(tmp_path: Path, photograph: bytes
     assert {known["state"] for known in variants.values()} == {"stored"}
 
 
+@S3_LONG
 @pytest.mark.slow
 def test_changed_size_makes_variants_stale_until_refresh(
     tmp_path: Path, new_store: NewStore, photograph: bytes
