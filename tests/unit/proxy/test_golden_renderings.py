@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from proxy.imaging import encode
@@ -145,6 +146,7 @@ def codec_versions() -> dict[str, str]:
     return {name: version for name, version in encode.versions().items() if name != "zlib in Python"}
 
 
+@pytest.mark.heavy
 def test_bytes_change_only_with_the_rendering_version(tmp_path: Path) -> None:
     digests = {name: digest(tmp_path, original, target) for name, original, target in renderings()}
     today = {"rendering_version": RENDERING_VERSION, "codecs": codec_versions(), "digests": digests}

@@ -55,6 +55,7 @@ DAMAGED = {
 }
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.promise("A1")
 @pytest.mark.parametrize("name", DAMAGED)

@@ -36,6 +36,7 @@ def has(channel: str, image: Image.Image) -> bool:
     return max(one - max(rest) for one, *rest in zip(first, *others, strict=True)) > 120
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("x", [0, 60, 220, 400, 440])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_crop_shows_what_draws_the_eye_in_every_orientation(orientation: int, x: int) -> None:
@@ -69,6 +70,7 @@ def test_target_of_the_aspect_ratio_of_the_image_needs_no_search(monkeypatch: py
     assert picture(jpeg(scene((0, 0))), whole).tobytes() == picture(jpeg(scene((0, 0))), target(96, 48)).tobytes()
 
 
+@pytest.mark.heavy
 def test_variant_has_the_same_bytes_alone_and_with_others(tmp_path: Path) -> None:
     path = tmp_path / "original"
     path.write_bytes(jpeg(scene((400, 100), (2400, 1200))))

@@ -171,6 +171,7 @@ def test_cmyk_without_a_profile_is_not_inverted(
 
 
 @pytest.mark.parametrize("write", [jpeg, unmarked_cmyk_jpeg, ycck_jpeg])
+@pytest.mark.heavy
 def test_cmyk_photograph_matches_its_rgb_original(write: Callable[[Image.Image], bytes]) -> None:
     original = photograph("coffee.png")
 

@@ -87,6 +87,7 @@ def test_random_bytes_are_refused(start: bytes, rest: bytes) -> None:
 
 @pytest.mark.usefixtures("decoder")
 @given(st.sampled_from(CHUNK_KINDS), st.binary(max_size=40))
+@pytest.mark.heavy
 def test_random_png_chunks_are_ignored_or_refused(kind: bytes, body: bytes) -> None:
     whole = png(Image.new("RGB", (120, 110), "teal"))
 

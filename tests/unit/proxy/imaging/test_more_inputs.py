@@ -37,6 +37,7 @@ def difference(one: Image.Image, other: Image.Image) -> float:
     return float(np.asarray(ImageChops.difference(one.convert("RGBA"), other.convert("RGBA"))).max(axis=2).mean())
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("format", ["AVIF", "HEIF", "TIFF"])
 def test_pixels_are_those_of_the_original(format: str) -> None:
     clear = PHOTO.convert("RGBA")
@@ -68,6 +69,7 @@ def test_orientation_of_an_avif_is_that_of_its_irot_and_imir() -> None:
 
 
 @pytest.mark.parametrize("format", ["AVIF", "HEIF", "TIFF"])
+@pytest.mark.heavy
 def test_profile_is_applied(format: str) -> None:
     original = written(PHOTO, format, icc_profile=DISPLAY_P3)
 
@@ -76,6 +78,7 @@ def test_profile_is_applied(format: str) -> None:
         assert read_profile(path) == DISPLAY_P3
 
 
+@pytest.mark.heavy
 def test_code_points_of_an_avif_are_applied() -> None:
     """Display P3 by `nclx` alone gives the colours of its profile; BT.709's curve counts as sRGB's."""
     original = written(PHOTO, "AVIF")
@@ -189,6 +192,7 @@ class TestGif:
 
 
 @pytest.mark.parametrize("format", ["AVIF", "HEIF", "TIFF"])
+@pytest.mark.heavy
 def test_private_metadata_is_reported(format: str) -> None:
     with on_disk(written(PHOTO, format, exif=EXIF_6)) as path:
         seen = inspect(path, LIMITS)
@@ -210,6 +214,7 @@ def test_stated_sides_are_checked_before_decoding(format: str, mark: bytes, pack
         picture(bytes(original), AS_IS)
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("format", ["AVIF", "HEIF", "TIFF", "GIF"])
 def test_truncated_and_changed_files_are_refused_or_decoded(format: str) -> None:
     """No damage raises anything but a refusal. libavif reports its errors as RuntimeError."""

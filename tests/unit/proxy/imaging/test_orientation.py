@@ -61,6 +61,7 @@ def test_wrong_turn_is_not_similar_to_upright(transpose: Image.Transpose) -> Non
     assert psnr(upright.transpose(transpose), upright) < UNLIKE
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("wide", [target(120, 50), PAD, KEPT], ids=["cover", "pad", "kept"])
 @pytest.mark.parametrize("format", ["PNG", "WEBP"])

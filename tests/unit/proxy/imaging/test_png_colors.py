@@ -43,6 +43,7 @@ def power(exponent: float) -> Callable[[Matrix], Matrix]:
     return lambda value: np.asarray(value**exponent, np.float64)
 
 
+@pytest.mark.heavy
 @pytest.mark.promise("A12")
 @pytest.mark.parametrize(("depth", "channels"), [(8, 4), (16, 3)])
 @pytest.mark.parametrize("primaries", PRIMARIES)
@@ -105,6 +106,7 @@ def test_first_sound_source_of_a_pngs_colour_counts(name: str) -> None:
 
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.heavy
 def test_grey_png_is_converted_by_gamma_and_code_points(depth: int) -> None:
     grey = np.full((120, 120), 55 * (257 if depth == 16 else 1))
 
@@ -135,6 +137,7 @@ def hlg_encode(nits: Matrix) -> Matrix:
 NITS = np.array([0.0, 0.2, 2.0, 20.0, 100.0, 203.0, 500.0, 1000.0])
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("grey", [False, True])
 @pytest.mark.parametrize("depth", [8, 16])
@@ -153,6 +156,7 @@ def test_high_dynamic_range_has_203_nits_as_white(
     assert found == pytest.approx(right, abs=1 if depth == 16 else 3)
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 def test_colours_of_pq_are_converted_to_srgbs_primaries() -> None:
     nits = np.array([150.0, 40.0, 90.0])

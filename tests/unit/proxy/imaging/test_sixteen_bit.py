@@ -18,6 +18,7 @@ from tests.unit.proxy.imaging.color_sources import LINEAR_CURVES, WHOLE, iccp
 from tests.unit.proxy.imaging.reference import picture, pixels, target
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 @pytest.mark.parametrize("curve", LINEAR_CURVES)
@@ -45,6 +46,7 @@ def half_keyed(channels: int, side: int, *, interlaced: bool) -> bytes:
     return raw_png(samples.reshape(side, side) if channels == 1 else samples, 16, key)
 
 
+@pytest.mark.heavy
 @pytest.mark.usefixtures("decoder")
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize("side", [120, 1700])

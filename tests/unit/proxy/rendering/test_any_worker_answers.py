@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ def test_any_bytes_are_parsed_or_refused(line: bytes) -> None:
 
 
 @given(st.sampled_from(VALID), st.data())
+@pytest.mark.heavy
 def test_changed_messages_are_parsed_or_refused(message: dict[str, Any], data: st.DataObject) -> None:
     key = data.draw(st.sampled_from([*message, "more"]))
     accept_or_refuse(json.dumps({**message, key: data.draw(JSON)}).encode())

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark import ParameterSet
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
@@ -51,13 +52,18 @@ MEASURED = [
     if decoder == LIBVIPS or name.startswith(("PNG", "WebP"))  # libvips decodes no JPEG
 ]
 SAMPLE = [("JPEG 4:2:0", LIBVIPS), *(("PNG RGB", decoder) for decoder in DECODERS), ("WebP lossless", LIBVIPS)]
+CI = {"progressive JPEG 4:2:0", "WebP lossy", "AVIF 4:2:0", "GIF", "TIFF RGB"}
+"""One of each format. The long form has all kinds of each, and HEIC, which takes the longest to make."""
+
+
+def by_tier(name: str, decoder: str) -> ParameterSet:
+    marks = () if (name, decoder) in SAMPLE else pytest.mark.slow if name in CI else pytest.mark.long
+    return pytest.param(name, decoder, marks=marks)
 
 
 @pytest.mark.heavy
 @reads("/proc/self/clear_refs")
-@pytest.mark.parametrize(
-    ("name", "decoder"), [pytest.param(*one, marks=() if one in SAMPLE else pytest.mark.long) for one in MEASURED]
-)
+@pytest.mark.parametrize(("name", "decoder"), [by_tier(*one) for one in MEASURED])
 async def test_original_needs_less_than_its_estimate(tmp_path: Path, name: str, decoder: str) -> None:
     path = tmp_path / "original"
     path.write_bytes(ORIGINALS[name](1700))
@@ -110,20 +116,23 @@ async def test_quality_search_needs_less_than_its_estimate(tmp_path: Path, forma
 @pytest.mark.slow
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(
-    "effect",
+    ("side", "effect"),
     [
-        {"fit": Fit.PAD, "sharpen": 0.5},
-        *(pytest.param(effect, marks=pytest.mark.long) for effect in ({"blur": 9.0}, {"sharpen": 0.5})),
+        (1500, {"fit": Fit.PAD, "sharpen": 0.5}),
+        *(
+            pytest.param(3000, effect, marks=pytest.mark.long)
+            for effect in ({"blur": 9.0}, {"sharpen": 0.5}, {"fit": Fit.PAD, "sharpen": 0.5})
+        ),
     ],
 )
-async def test_effects_need_less_than_their_estimate(tmp_path: Path, effect: dict[str, Any]) -> None:
+async def test_effects_need_less_than_their_estimate(tmp_path: Path, side: int, effect: dict[str, Any]) -> None:
     """Also of several variants: the pixels of one must not be held while those of the next are made."""
     path = tmp_path / "original"
     image = Image.linear_gradient("L").resize((300, 300)).convert("RGBA")
     image.putalpha(image.getchannel("R"))
     path.write_bytes(oriented(image, 6, "PNG"))
 
-    one = replace(target(3000, 3000, Format.PNG), **effect)
+    one = replace(target(side, side, Format.PNG), **effect)
     estimated, used = await compare(path, [one, *(replace(one, sharpen=amount) for amount in (1.0, 1.5))], LIBVIPS)
 
     assert 20 * MB < used < estimated
