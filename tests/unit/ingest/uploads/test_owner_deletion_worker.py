@@ -23,7 +23,7 @@ from tests.unit.ingest.examples import picture
 from tests.unit.ingest.fakes import RecordingCdn
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.unit.ingest.fakes import VerifiedInstallation
 from tests.unit.ingest.leftovers import Check, rows
 from tests.unit.ingest.repositories import WatchedRepository
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 GIVEN = {"owner": "Zoë", "externalId": "7", "metadata": {"a": 1}}
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHOP, OTHER, THEIRS = "https://shop.example", "http://localhost:3000", "https://evil.test"
 UPLOAD = "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
@@ -16,7 +16,7 @@ CALLS = [("POST", "/images/upload"), ("GET", f"{UPLOAD}/status"), ("GET", f"{UPL
 ALLOW = "access-control-allow-origin"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=[(), ("0123456789abcdef",)], ids=["open", "keyed"])
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=[(), ("0123456789abcdef",)], ids=["open", "keyed"])
 async def shared(service: Service, request: pytest.FixtureRequest) -> Service:
     return service.configured(api_keys=request.param, cors_origins=(SHOP, OTHER), upload_keys=("x" * 32,))
 

@@ -6,7 +6,7 @@ from proxy.keys import original_key
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 UNKNOWN = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 
 

@@ -6,7 +6,7 @@ from ingest.offered_sizes import look_numbers
 from proxy.model import Fit, Format, Position, Size, Sizes
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CROSS_ORIGIN = {"access-control-allow-origin": "*", "cross-origin-resource-policy": "cross-origin"}
 

@@ -17,7 +17,7 @@ from tests.unit.ingest.examples import picture
 from tests.unit.ingest.exchange import Exchange
 from tests.unit.ingest.web.conftest import Service
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OLD, NEW = "old-secret-0123456789abcdef012345678", "new-secret-0123456789abcdef012345678"
 ADMIN = {"authorization": "Bearer 0123456789abcdef"}
@@ -25,13 +25,13 @@ SHOP, THEIRS = "https://shop.example", "https://evil.test"
 FIELDS = {"owner": "Zoë", "externalId": "7", "metadata": {"a": [1]}, "focus": "0.3,0.7"}
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def keyed(service: Service) -> Service:
     keys = ("uploader:upload:fedcba9876543210", "0123456789abcdef")
     return service.configured(api_keys=keys, upload_keys=(NEW, OLD), cors_origins=(SHOP,))
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def keyless(service: Service) -> Service:
     return service.configured(upload_keys=(NEW, OLD), cors_origins=(SHOP,))
 
