@@ -24,9 +24,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.mark.parametrize("kept", [0, 1])
 def test_ticket_receipt_and_token_of_a_private_image(service: Service, kept: int) -> None:
     """With the key that signs, and with the one that is being replaced."""
-    ticket = sign_ticket(
-        UPLOAD_KEYS.split(",")[kept], owner="user-7", external_id=f"contract-{kept}", visibility="private"
-    )
+    key, external_id = UPLOAD_KEYS.split(",")[kept], f"contract-{kept}"
+    ticket = sign_ticket(key, owner="user-7", external_id=external_id, visibility="private")
     answer = http.post(
         f"{service.url}/images/upload",
         files={"image": camera_jpeg(size=(600, 400))},

@@ -4,8 +4,8 @@ import pytest
 
 from ingest.catalog.repository import JobRepository
 from ingest.stored_variants import accepted_ids, stored_variants
-from proxy.keys import variant_key
-from proxy.model import UploadId
+from proxy.keys import variant_key, variants_prefix
+from proxy.model import UploadId, Visibility
 from tests.contracts.uploads import accept_upload
 from tests.memory_store import MemoryStore
 from tests.unit.ingest.examples import SIZES
@@ -41,6 +41,21 @@ async def test_each_upload_comes_once_with_its_variants(
     assert await found(store, repository, D) == {E: keys[E]}
     assert await found(store, repository, F) == {}
     assert [each async for each in accepted_ids(repository, C)] == [C, E]
+
+
+async def test_upload_has_the_variants_of_its_visibility(repository: JobRepository) -> None:
+    store = MemoryStore()
+    for upload_id, visibility in ((B, Visibility.PRIVATE), (C, Visibility.PUBLIC), (E, Visibility.PRIVATE)):
+        await accept_upload(repository, upload_id=upload_id)
+        await repository.change_presentation(upload_id, None, visibility, {})
+        for each in Visibility:
+            await store.put(f"{variants_prefix(upload_id, each)}{FIRST.name}", b"x", content_type="image/png")
+
+    assert await found(store, repository) == {
+        B: [f"private/{B}/{FIRST.name}"],
+        C: [f"images/{C}/{FIRST.name}"],
+        E: [f"private/{E}/{FIRST.name}"],
+    }
 
 
 async def test_only_uploads_of_the_database_are_yielded(repository: JobRepository) -> None:

@@ -15,7 +15,7 @@ from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Undecodable, UnknownUpload
 from proxy.keys import fields_key, original_key, trash_key, variant_key
-from proxy.model import Focus, new_upload_id
+from proxy.model import Focus, Visibility, new_upload_id
 from proxy.rendering.pool import RenderPool
 from tests import pictures
 from tests.camera import camera_exif
@@ -206,6 +206,18 @@ async def test_focus_is_restored(uploads: UploadService, readopter: Readopter, r
 
     assert (await repository.find(upload.upload_id))[0] == upload
     assert upload.focus == "0.3,0.7"
+
+
+async def test_private_upload_stays_private(
+    uploads: UploadService, readopter: Readopter, repository: WatchedRepository
+) -> None:
+    upload = await uploads.receive(chunks_of(picture()), fields=UploadFields({"visibility": Visibility.PRIVATE}))
+    await repository.delete(upload.upload_id)
+
+    await readopter.readopt(upload.upload_id)
+
+    assert (await repository.find(upload.upload_id))[0] == upload
+    assert {known.url.split("/")[1] for known in upload.variants.values()} == {"private"}
 
 
 GIVEN = {"owner": "Zoë", "externalId": "listing/7", "metadata": {"b": [1.0, None], "a": "é"}}
