@@ -1,10 +1,8 @@
 """Receives, validates, stores, records and enqueues uploads. A refused or interrupted upload leaves nothing behind."""
 
 import asyncio
-import hashlib
 import shutil
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
@@ -16,19 +14,18 @@ import structlog
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
 from ingest.idempotency_key import IdempotencyKey, fingerprint
-from ingest.ingest_errors import MissingImage
 from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
 from ingest.offered_sizes import standard_variants
 from ingest.records import PrivateMetadata, TraceContext, Upload
+from ingest.uploads.saved_file import SavedFile, read_head, save
 from ingest.uploads.stored_fields import NO_FIELDS, StoredFields, write_fields
 from ingest.uploads.upload_fields import UploadFields
-from proxy.errors import ServiceError, Unavailable, UnknownUpload, UnsupportedFormat
-from proxy.imaging.containers import SNIFFED, sniff
+from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.imaging.inspect import Inspection
 from proxy.keys import fields_key, original_key, trash_key
-from proxy.model import Sizes, SourceFormat, UploadId, Visibility, list_labels, new_upload_id
+from proxy.model import Sizes, SourceFormat, UploadId, Visibility, new_upload_id
 from proxy.recipe import Recipes
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
@@ -43,7 +40,6 @@ from proxy.variants.variant_service import VariantService
 log = structlog.get_logger()
 
 _COMPLETION_TIMEOUT = 35  # seconds; longer than the timeouts of store and database
-_WRITE_BYTES = 256 * 1024  # buffered for each write, because each write switches to a thread
 
 
 class UploadService:
@@ -93,7 +89,7 @@ class UploadService:
         folder = self._temporary / upload_id
         has_begun = False
         try:
-            head = await _read_head(chunks, self._formats)
+            head = await read_head(chunks, self._formats)
             await self._installation.verify()
             has_begun = True
             start = monotonic()
@@ -101,7 +97,7 @@ class UploadService:
             begun_at = await self._repository.begin(upload_id, key, TraceContext(request_id(), traceparent()))
             since = monotonic()
             with step("receive"):
-                saved = await _save(path, head, chunks)
+                saved = await save(path, head, chunks)
             with step("inspect"):
                 inspection = await self._inspect(saved.path)
             created_at = begun_at + timedelta(seconds=monotonic() - since)  # the database's clock, without asking again
@@ -166,7 +162,7 @@ class UploadService:
     async def _accept(
         self,
         upload_id: UploadId,
-        saved: "_Saved",
+        saved: SavedFile,
         inspection: Inspection,
         created_at: datetime,
         fields: UploadFields,
@@ -249,55 +245,6 @@ def _outcome(error: BaseException) -> str:
     if isinstance(error, ServiceError):
         return error.code
     return "aborted" if isinstance(error, asyncio.CancelledError) else "internal"
-
-
-async def _read_head(chunks: AsyncIterator[bytes], accept: Collection[SourceFormat]) -> bytes:
-    """Returns the first bytes of a file of an accepted format. Raises MissingImage or UnsupportedFormat."""
-    head = bytearray()
-    async for chunk in chunks:
-        head += chunk
-        if len(head) >= SNIFFED:
-            break
-    wanted = f"Send a {list_labels(accept)} image."
-    if not head:
-        raise MissingImage(f"The file is empty. {wanted}")
-    format = sniff(bytes(head[:SNIFFED]))
-    if format not in accept:
-        known = f"This server does not accept {format.label}. " if format else ""
-        raise UnsupportedFormat(known + wanted)
-    return bytes(head)
-
-
-@dataclass(frozen=True, slots=True)
-class _Saved:
-    """`sha256` is hexadecimal, `size` is bytes."""
-
-    path: Path
-    sha256: str
-    size: int
-
-
-async def _save(path: Path, head: bytes, chunks: AsyncIterator[bytes]) -> _Saved:
-    """Writes the file to `path`, whose folder it creates. Raises Unavailable."""
-    buffer, sha256, size = bytearray(head), hashlib.sha256(), 0
-    try:
-        await anyio.Path(path.parent).mkdir(parents=True)
-        async with await anyio.open_file(path, "xb") as file:
-
-            async def flush() -> int:
-                sha256.update(buffer)
-                written = await file.write(bytes(buffer))
-                buffer.clear()
-                return written
-
-            async for chunk in chunks:
-                buffer += chunk
-                if len(buffer) >= _WRITE_BYTES:
-                    size += await flush()
-            size += await flush()
-    except OSError as error:
-        raise Unavailable("The server cannot write temporary files. Try again later.") from error
-    return _Saved(path, sha256.hexdigest(), size)
 
 
 async def _run_to_completion(work: Coroutine[None, None, None]) -> None:
