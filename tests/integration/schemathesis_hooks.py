@@ -3,6 +3,7 @@ values never are.
 """
 
 from itertools import cycle
+from typing import Any
 
 import schemathesis
 from hypothesis import strategies
@@ -14,7 +15,20 @@ for _format in ("jpeg", "png", "webp"):
     _tries = [picture(format=_format), picture(50, 50, _format), picture(format=_format)[:200], b"GIF89a", b""]
     schemathesis.openapi.media_type(f"image/{_format}", strategies.sampled_from(_tries))
 
+schemathesis.openapi.format("x-printable", strategies.text(strategies.characters(codec="ascii", categories=["L", "N"])))
+schemathesis.openapi.format("x-json-object", strategies.sampled_from(['{"album": "summer"}', "{}", ""]))
+_FORMATS = {"owner": "x-printable", "externalId": "x-printable", "metadata": "x-json-object"}
+"""Texts whose form the description says only in words."""
+
 _conditions = cycle([{}, {"Range": "bytes=0-9"}, {"Range": "bytes=999999-"}, {"If-None-Match": "*"}])
+
+
+@schemathesis.hook
+def before_load_schema(_context: HookContext, raw_schema: dict[str, Any]) -> None:
+    body = raw_schema["paths"]["/images/upload"]["post"]["requestBody"]
+    fields = body["content"]["multipart/form-data"]["schema"]["properties"]
+    for name, format in _FORMATS.items():
+        fields[name]["format"] = format
 
 
 @schemathesis.hook

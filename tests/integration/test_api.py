@@ -104,7 +104,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [20, pytest.param(50, marks=pytest.mark.long)])
 def test_every_response_matches_the_description(folder: Path, examples: int) -> None:
     with Service(folder, UPLOAD_KEYS="k" * 32, **PATIENT) as service:
         seen = explore(service, examples=examples)
@@ -114,7 +114,7 @@ def test_every_response_matches_the_description(folder: Path, examples: int) -> 
 
 def test_description_names_the_calls_that_need_a_key(folder: Path) -> None:
     with Service(folder, API_KEYS="first-first-first,second-second-second", UPLOAD_KEYS="k" * 32, **PATIENT) as service:
-        seen = explore(service, "--header", "Authorization: Bearer second-second-second", examples=2)
+        seen = explore(service, "--header", "Authorization: Bearer second-second-second", examples=12)
 
     assert {(method, path) for method, path, status in seen if status == 401} == LOCKED
     assert {(method, path) for method, path, status in seen if status < 300} >= LOCKED

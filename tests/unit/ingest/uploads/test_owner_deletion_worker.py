@@ -104,6 +104,7 @@ async def test_short_outage_is_waited_for(
     assert await ended(deletions, deletion) == (JobStatus.COMPLETE, 2, 2, 0, None)
 
 
+@pytest.mark.promise("E11")
 async def test_another_worker_finishes_what_a_dead_one_began(
     *,
     worker: OwnerDeletionWorker,
