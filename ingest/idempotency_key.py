@@ -17,6 +17,7 @@ HEADER = "Idempotency-Key"
 LIFETIME = timedelta(hours=24)
 """How long a repeat gets the first response. Afterwards the key can name another upload."""
 
+_TICKET = "t"  # no hexadecimal digit
 KEY_PATTERN = "^[!-~]{1,255}$"
 
 
@@ -46,8 +47,14 @@ def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout:
 
 
 def ticket_key(jti: str, attempt_timeout: timedelta) -> IdempotencyKey:
-    """Returns the key of an upload with a ticket. `caller` of other keys has no colon, so they never collide."""
-    return IdempotencyKey(hmac.new(b"ticket:", jti.encode(), "sha256").hexdigest(), attempt_timeout, "ticket")
+    """Returns the key of an upload with a ticket. Its digest begins with a letter that no other has."""
+    return IdempotencyKey(
+        _TICKET + hmac.new(b"ticket", jti.encode(), "sha256").hexdigest()[1:], attempt_timeout, "ticket"
+    )
+
+
+def is_ticket_digest(digest: str) -> bool:
+    return digest.startswith(_TICKET)
 
 
 def fingerprint(sha256: str, fields: Mapping[str, object]) -> str:

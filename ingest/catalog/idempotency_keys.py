@@ -1,24 +1,26 @@
 """Idempotency keys in SQL. A key is a column of its upload's row, so deleting the upload frees the key.
 
+Except for a ticket, which is good for one upload: it is kept as spent for as long as it may be valid.
+
 Ages are measured by the database's clock: a machine whose clock is a day ahead would expire every key.
 """
 
 from typing import Any
 
-from sqlalchemy import Row, and_, insert, or_, select, update
+from sqlalchemy import Row, and_, delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingest.catalog.database import now
-from ingest.catalog.tables import images, upload_jobs
-from ingest.idempotency_key import LIFETIME, IdempotencyKey
-from ingest.ingest_errors import InProgress
+from ingest.catalog.tables import SecondsAgo, images, spent_tickets, upload_jobs
+from ingest.idempotency_key import LIFETIME, IdempotencyKey, is_ticket_digest
+from ingest.ingest_errors import InProgress, KeyReused
 
 
 async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:
     """Inserts a job row with the key. Raises InProgress if the key is taken.
 
-    A key whose upload died, or that has expired, is taken from that upload first.
+    A key whose upload died, or that has expired, is taken from that upload first. Raises KeyReused for a spent ticket.
     """
     moment = row["created_at"]
     # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
@@ -33,10 +35,13 @@ async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str,
         await connection.execute(insert(upload_jobs).values(row | {"idempotency_key": key.digest}))
     except IntegrityError as error:
         raise in_progress() from error
+    # After the writes: in SQLite, a transaction that has read cannot write once another one has.
+    await _refuse_spent(connection, key)
 
 
 async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
-    """Returns the upload's row with its `fingerprint`, None if the key is free. Raises InProgress."""
+    """Returns the upload's row with its `fingerprint`, None if the key is free. Raises InProgress or KeyReused."""
+    await _refuse_spent(connection, key)
     moment = await now(connection)
     columns = upload_jobs.c.fingerprint, upload_jobs.c.created_at.label("begun_at")
     query = (
@@ -52,6 +57,21 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
             return None
         raise in_progress()
     return row
+
+
+async def keep_spent(connection: AsyncConnection, digest: str) -> None:
+    """Keeps the digest of a deleted upload's ticket for as long as the ticket may be valid. Forgets older ones."""
+    if is_ticket_digest(digest):
+        old = spent_tickets.c.spent_at < SecondsAgo(LIFETIME.total_seconds())
+        await connection.execute(delete(spent_tickets).where(old))
+        await connection.execute(insert(spent_tickets).values(digest=digest, spent_at=SecondsAgo(0)))
+
+
+async def _refuse_spent(connection: AsyncConnection, key: IdempotencyKey) -> None:
+    if is_ticket_digest(key.digest):
+        spent = select(spent_tickets.c.digest).where(spent_tickets.c.digest == key.digest)
+        if (await connection.execute(spent)).first():
+            raise KeyReused("This ticket was used for an upload that was deleted. Use a new one for each image.")
 
 
 def in_progress() -> InProgress:

@@ -103,8 +103,12 @@ class JobRepository:
         """Removes both rows. Returns False if there were none."""
         async with self._database.transaction() as connection:
             # The foreign key cascades to `images`. Deleting that row first could deadlock with `record`.
-            result = await connection.execute(delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id))
-            return result.rowcount > 0
+            query = delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id)
+            columns = upload_jobs.c.idempotency_key, upload_jobs.c.fingerprint
+            row = (await connection.execute(query.returning(*columns))).first()
+            if row and row.fingerprint and row.idempotency_key:
+                await idempotency_keys.keep_spent(connection, row.idempotency_key)
+            return row is not None
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Returns the upload and its job. Raises UnknownUpload, also for an upload that is still in progress."""

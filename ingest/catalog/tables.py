@@ -145,6 +145,14 @@ images = Table(
     _partial_index("images_by_external_id", "external_id"),
 )
 
+spent_tickets = Table(
+    "spent_tickets",  # of uploads that were deleted, so that none is used again before it expires
+    metadata,
+    Column("digest", String(64), primary_key=True),
+    Column("spent_at", UtcDateTime, nullable=False),
+    Index("spent_tickets_by_time", "spent_at"),
+)
+
 owner_deletions = Table(
     "owner_deletions",
     metadata,

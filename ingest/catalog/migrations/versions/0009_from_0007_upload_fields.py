@@ -1,6 +1,6 @@
 """What applications say of their uploads: owner, external id, metadata. The digest of the original.
 
-Also the deletions of all uploads of an owner.
+Also the deletions of all uploads of an owner, and used tickets of deleted uploads.
 """
 
 import sqlalchemy as sa
@@ -24,6 +24,12 @@ def upgrade() -> None:
         op.create_index(name, "images", [column, "created_at", "upload_id"], postgresql_where=where, sqlite_where=where)
     moment = sa.DateTime(timezone=True)
     op.create_table(
+        "spent_tickets",
+        sa.Column("digest", sa.String(64), primary_key=True),
+        sa.Column("spent_at", moment, nullable=False),
+    )
+    op.create_index("spent_tickets_by_time", "spent_tickets", ["spent_at"])
+    op.create_table(
         "owner_deletions",
         sa.Column("deletion_id", sa.Uuid(as_uuid=False), primary_key=True),
         sa.Column("owner", sa.String(128), nullable=False),
@@ -41,6 +47,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("owner_deletions")
+    op.drop_table("spent_tickets")
     for name in _INDEXED:
         op.drop_index(name, "images")
     for column in ("metadata", "external_id", "owner", "sha256"):

@@ -68,7 +68,14 @@ async def test_migrated_tables_match_the_code(empty: Database) -> None:
     await empty.migrate()
 
     assert await ask(empty, differences) == []
-    assert await ask(empty, tables) == {"alembic_version", "upload_jobs", "images", "installation", "owner_deletions"}
+    assert await ask(empty, tables) == {
+        "alembic_version",
+        "upload_jobs",
+        "images",
+        "installation",
+        "owner_deletions",
+        "spent_tickets",
+    }
 
 
 @pytest.mark.heavy

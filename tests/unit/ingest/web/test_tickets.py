@@ -108,6 +108,28 @@ async def test_ticket_is_good_for_one_upload(keyed: Service) -> None:
     assert await keyed.holdings() == before
 
 
+async def test_ticket_of_a_deleted_upload_stays_used(keyed: Service) -> None:
+    headers = ticket(owner="Zoë")
+    location = (await send(keyed, headers)).headers["location"]
+    async with keyed.client(ADMIN) as client:
+        assert (await client.delete(location)).status_code == 204
+    before = await keyed.holdings()
+
+    for file in (picture(), picture(121)):
+        answer = await send(keyed, headers, file=file)
+
+        assert (answer.status_code, answer.json()["code"]) == (422, "key_reused")
+        assert answer.json()["detail"].startswith("This ticket was used for an upload that was deleted.")
+    assert await keyed.holdings() == before
+
+
+async def test_ticket_of_a_refused_upload_can_be_used_again(keyed: Service) -> None:
+    headers = ticket()
+
+    assert (await send(keyed, headers, file=picture()[:-500])).status_code == 422
+    assert (await send(keyed, headers)).status_code == 201
+
+
 async def test_simultaneous_uploads_with_one_ticket_store_one(keyed: Service) -> None:
     headers, listed = ticket(externalId="race"), "/images?externalId=race"
 
