@@ -119,7 +119,7 @@ def test_unknown_paths_are_not_found_at_the_edge(edge: Edge) -> None:
         *(f"/images/{UPLOAD}/{name}" for name in (*names, "small.auto.auto", "small")),
         *(f"/images/{UPLOAD}//small.jpg", f"//images/{UPLOAD}/small.jpg", f"/images/{UPLOAD.upper()}/small.jpg"),
         *(f"/images/x/../{UPLOAD}/small.jpg", f"/originals/{UPLOAD}", f"/images/../originals/{UPLOAD}"),
-        *(f"/trash/{UPLOAD}", "/installation"),
+        *(f"/trash/{UPLOAD}", f"/fields/{UPLOAD}", "/installation"),
         *("/metrics", "/readyz"),
         *("", "/images/", "/images/upload/", "/images/tickets/", "/page/../x", "/favicon.ico"),
     ]

@@ -89,6 +89,7 @@ class TestOneName:
             "/images/{}/../../originals/{}",
             "/originals/{}",
             "/trash/{}",
+            "/fields/{}",
             "/installation",
             "/images/{}/small.jpg/",
             "/images/{}/small.jpg.",

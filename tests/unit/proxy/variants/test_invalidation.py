@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.errors import StoreUnavailable, UnknownUpload
-from proxy.keys import original_key, trash_key, variant_key
+from proxy.keys import fields_key, original_key, trash_key, variant_key
 from proxy.model import UploadId, Variant, new_upload_id
 from proxy.variants.results import Tier
 from proxy.variants.variant_service import VariantService
@@ -56,7 +56,7 @@ async def test_delete_upload_removes_the_original_first(
     await variant_service.delete_upload(upload_id)
 
     assert store.calls == [
-        ("delete", f"{original_key(upload_id)} {trash_key(upload_id)} fields/{upload_id}"),
+        ("delete", f"{original_key(upload_id)} {trash_key(upload_id)} {fields_key(upload_id)}"),
         ("list", f"images/{upload_id}/"),
         ("list", f"private/{upload_id}/"),
         ("delete", variant_key(upload_id, variant)),
@@ -181,5 +181,6 @@ async def test_delete_upload_deletes_old_versions_when_told_to(
 
     assert store.calls[-1] == (
         "delete_versions",
-        f"{original_key(upload_id)} {trash_key(upload_id)} fields/{upload_id} images/{upload_id}/ private/{upload_id}/",
+        f"{original_key(upload_id)} {trash_key(upload_id)} {fields_key(upload_id)}"
+        f" images/{upload_id}/ private/{upload_id}/",
     )
