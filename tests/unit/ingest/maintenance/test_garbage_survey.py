@@ -17,7 +17,7 @@ class TestShare:
 
         survey = await scene.collector().survey()
 
-        assert survey == Survey(rows=4, accepted=2, originals=3, orphans=1, missing=1, others=3)
+        assert survey == Survey(rows=6, accepted=3, originals=3, orphans=1, missing=2, others=6)
         assert await scene.store.keys() == keys
         assert {method for method, _ in scene.store.calls} <= {"put", "delete", "list", "folders"}
 
