@@ -146,8 +146,6 @@ def damaged(good: str, kind: str, other_kind: str, claims: dict[str, Any]) -> li
         ("no algorithm", raw(NEW, json.dumps({"typ": kind}).encode(), body)),
         ("of another key", sign(claims, OTHER, kind)),
         ("the other kind", sign(claims, NEW, other_kind)),
-        ("typ JWT", sign(claims, NEW, "JWT")),
-        ("no typ", sign(claims, NEW, None)),
         (
             "other claims under the signature",
             f"{head}.{base64url(json.dumps({**claims, 'owner': 'eve'}).encode())}.{signature}",
@@ -216,7 +214,10 @@ def tickets() -> None:
             "exp that is true",
             raw(NEW, json.dumps({"alg": "HS256", "typ": TICKET}).encode(), json.dumps({**full, "exp": True}).encode()),
         ),
+        ("exp more than a day ahead", sign({**full, "exp": NOW + 86_401}, NEW, TICKET)),
         ("jti that is empty", sign({**full, "jti": ""}, NEW, TICKET)),
+        ("jti with a space", sign({**full, "jti": "a b"}, NEW, TICKET)),
+        ("a claim that tickets do not have", sign({**full, "role": "admin"}, NEW, TICKET)),
     ]
     refuse = [{"name": name, "keys": BOTH, "jwt": each} for name, each in invalid]
     write("tickets.json", {"madeWith": f"PyJWT {jwt.__version__}, openssl", "verify": valid, "refuse": refuse})
@@ -243,6 +244,8 @@ def receipts() -> None:
     without = {key: value for key, value in claims.items() if key != "uploadId"}
     invalid = [(name, "user-42", each) for name, each in damaged(good, RECEIPT, TICKET, claims)]
     invalid += [
+        ("typ JWT", "user-42", sign(claims, NEW, "JWT")),
+        ("no typ", "user-42", sign(claims, NEW, None)),
         ("of another owner", "user-43", good),
         ("of an owner, where none is expected", None, good),
         ("without an owner, where one is expected", "user-42", sign(nobody, NEW, RECEIPT)),

@@ -9,6 +9,8 @@ const TICKET = "darkroom-ticket+jwt"; // the `typ` of each, so that neither pass
 const RECEIPT = "darkroom-receipt+jwt";
 const MAX_TEXT = 128; // characters of `owner` and `externalId`
 const MAX_METADATA = 4096; // bytes of JSON
+const MAX_LIFETIME = 86_400; // seconds: as long as the server knows a repeated upload by its ticket
+const TICKET_ID = /^[!-~]{1,255}$/;
 const FOCUS = /^(0(\.[0-9]+)?|1(\.0+)?),(0(\.[0-9]+)?|1(\.0+)?)$/;
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -24,7 +26,7 @@ export interface TicketOptions {
     readonly focus?: string;
     /** The largest original, in bytes. */
     readonly maxBytes?: number;
-    /** Seconds in which the upload must begin; 600 by default. */
+    /** Seconds in which the upload must begin; 600 by default, a day at most. */
     readonly lifetime?: number;
     /** The `jti`, a new UUID by default; all uploads with the same one are one upload. */
     readonly ticketId?: string;
@@ -45,7 +47,7 @@ export interface Receipt {
  */
 export async function signTicket(keys: string, options: TicketOptions = {}): Promise<string> {
     const { lifetime = 600, ticketId, ...others } = options;
-    for (const [name, text] of Object.entries({ owner: others.owner, externalId: others.externalId, ticketId })) {
+    for (const [name, text] of Object.entries({ owner: others.owner, externalId: others.externalId })) {
         if (text !== undefined && (typeof text !== "string" || text === "" || [...text].length > MAX_TEXT)) {
             throw new TypeError(`${name} has 1 to ${MAX_TEXT} characters`);
         }
@@ -63,7 +65,13 @@ export async function signTicket(keys: string, options: TicketOptions = {}): Pro
     if (maxBytes !== undefined && (!Number.isInteger(maxBytes) || maxBytes < 1)) {
         throw new TypeError(`maxBytes is at least 1, not ${maxBytes}`);
     }
+    if (ticketId !== undefined && !TICKET_ID.test(ticketId)) {
+        throw new TypeError("ticketId has 1 to 255 visible ASCII characters");
+    }
     checkLifetime(lifetime);
+    if (lifetime > MAX_LIFETIME) {
+        throw new TypeError(`a ticket's lifetime is at most ${MAX_LIFETIME} seconds, not ${lifetime}`);
+    }
     const { owner, externalId } = others;
     const claims = {
         exp: now() + lifetime,

@@ -43,13 +43,16 @@ test("ticket with a value that the server refuses is not signed", async () => {
         { owner: "x".repeat(129) },
         { externalId: "x".repeat(129) },
         { ticketId: "" },
-        { metadata: { text: "x".repeat(4086) } },
+        { ticketId: "a b" },
+        { ticketId: "x".repeat(256) },
+        { metadata: { text: `${"x".repeat(4084)}é` } },
         { visibility: "secret" },
         { focus: "2,0" },
         { focus: "0.5" },
         { focus: "0.5,0.5\n" },
         { maxBytes: 0 },
         { lifetime: 0 },
+        { lifetime: 86_401 },
     ]) {
         const [name] = Object.keys(options);
         await assert.rejects(signTicket(KEY, options), (error) => error instanceof TypeError && error.message.includes(name), name);

@@ -60,13 +60,16 @@ def test_ticket_by_default_is_new_and_valid_for_ten_minutes() -> None:
         ("owner", "x" * 129),
         ("external_id", "x" * 129),
         ("ticket_id", ""),
-        ("metadata", {"text": "x" * 4086}),
+        ("ticket_id", "a b"),
+        ("ticket_id", "x" * 256),
+        ("metadata", {"text": "x" * 4084 + "é"}),
         ("visibility", "secret"),
         ("focus", "2,0"),
         ("focus", "0.5"),
         ("focus", "0.5,0.5\n"),
         ("max_bytes", 0),
         ("lifetime", 0),
+        ("lifetime", 86_401),
     ],
 )
 def test_ticket_with_a_value_that_the_server_refuses_raises(argument: str, value: Any) -> None:
@@ -75,9 +78,9 @@ def test_ticket_with_a_value_that_the_server_refuses_raises(argument: str, value
 
 
 def test_ticket_with_the_longest_values_is_signed() -> None:
-    ticket = sign_ticket(KEY, owner="x" * 128, external_id="x" * 128, metadata={"text": "x" * 4084}, focus="1,0.25")
+    ticket = sign_ticket(KEY, owner="x" * 128, external_id="x" * 128, metadata={"text": "x" * 4085}, focus="1,0.25")
 
-    assert len(claims_of(ticket)["metadata"]["text"]) == 4084
+    assert len(claims_of(ticket)["metadata"]["text"]) == 4085
 
 
 @pytest.mark.parametrize("case", RECEIPTS["verify"], ids=name)

@@ -17,8 +17,10 @@ TICKET, RECEIPT = "darkroom-ticket+jwt", "darkroom-receipt+jwt"
 
 MAX_TEXT = 128  # characters of `owner` and `externalId`
 MAX_METADATA = 4096  # bytes of JSON
+MAX_LIFETIME = 86_400  # seconds: as long as the server knows a repeated upload by its ticket
 
 _FOCUS = re.compile(r"(0(\.[0-9]+)?|1(\.0+)?),(0(\.[0-9]+)?|1(\.0+)?)", re.ASCII)
+_TICKET_ID = re.compile(r"[!-~]{1,255}", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -47,13 +49,16 @@ def sign_ticket(
     `keys` is the server's UPLOAD_KEYS; the first signs. What the ticket says wins over the fields that the browser
     sends: `owner` and `external_id` (at most 128 characters each), `metadata` (a JSON object of at most 4 KiB),
     `visibility`, `focus` (`x,y`, shares from 0 to 1 of the upright image), and the largest original in bytes.
-    `lifetime`: seconds in which the upload must begin. `ticket_id`: the `jti`, a new UUID by default; all uploads with
-    the same one are one upload. Raises ValueError for malformed arguments.
+    `lifetime`: seconds in which the upload must begin, at most a day. `ticket_id`: the `jti`, a new UUID by default;
+    all uploads with the same one are one upload. Raises ValueError for malformed arguments.
     """
-    for name, text in (("owner", owner), ("external_id", external_id), ("ticket_id", ticket_id)):
+    for name, text in (("owner", owner), ("external_id", external_id)):
         if text is not None and not 0 < len(text) <= MAX_TEXT:
             raise ValueError(f"{name} has 1 to {MAX_TEXT} characters, not {len(text)}")
-    if metadata is not None and len(json.dumps(metadata, ensure_ascii=False).encode()) > MAX_METADATA:
+    if (
+        metadata is not None
+        and len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode()) > MAX_METADATA
+    ):
         raise ValueError(f"metadata has at most {MAX_METADATA} bytes of JSON")
     if visibility not in (None, "public", "private"):
         raise ValueError(f"visibility is public or private, not {visibility!r}")
@@ -61,8 +66,10 @@ def sign_ticket(
         raise ValueError(f"focus is x,y, each from 0 to 1, not {focus!r}")
     if max_bytes is not None and max_bytes < 1:
         raise ValueError(f"max_bytes is at least 1, not {max_bytes!r}")
-    if lifetime < 1:
-        raise ValueError(f"a lifetime is at least one second, not {lifetime!r}")
+    if ticket_id is not None and not _TICKET_ID.fullmatch(ticket_id):
+        raise ValueError("ticket_id has 1 to 255 visible ASCII characters")
+    if not 1 <= lifetime <= MAX_LIFETIME:
+        raise ValueError(f"a ticket's lifetime is 1 to {MAX_LIFETIME} seconds, not {lifetime!r}")
     claims = {
         "exp": int(time.time()) + lifetime,
         "jti": ticket_id or str(uuid4()),
