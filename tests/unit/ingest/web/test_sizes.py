@@ -84,7 +84,7 @@ async def test_head_has_no_body_and_other_methods_are_refused(service: Service) 
         head, refused = await client.head("/sizes"), await client.post("/sizes")
 
     assert (head.status_code, head.content) == (200, b"")
-    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+    assert (refused.status_code, {*refused.headers["allow"].split(", ")}) == (405, {"GET", "HEAD"})
 
 
 async def test_look_is_shared_by_sizes_that_repeat_the_same_pixels() -> None:
