@@ -77,7 +77,7 @@ def _arguments(settings: Settings) -> dict[str, Any]:
     return {("sizes" if name == "size_tables" else name): value for name, value in values.items()}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("data"),
