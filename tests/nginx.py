@@ -97,8 +97,8 @@ def _configuration(
     assert first.count("https://BUCKET.s3.REGION.amazonaws.com") == 1
     first = first.replace("https://BUCKET.s3.REGION.amazonaws.com", bucket_url)
     (folder / "bucket-first.conf").write_text(first.replace("127.0.0.1:8081", f"127.0.0.1:{free_port()}"))
-    assert text.count("proxy_pass http://$proxy$source") == 1
-    text = text.replace("proxy_pass http://$proxy$source", "proxy_pass http://bucket_first$source")
+    assert text.count("proxy_pass http://$proxy$source;") == 1
+    text = text.replace("proxy_pass http://$proxy$source;", "proxy_pass http://bucket_first$source;")
     return text.replace("include variants.conf;", "include variants.conf;\n    include bucket-first.conf;")
 
 
