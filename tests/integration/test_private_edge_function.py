@@ -30,11 +30,11 @@ class Edge:
         self._program = program
         self._script = script
 
-    def verify(self, *requests: dict[str, Any]) -> list[dict[str, Any]]:
+    def verify(self, *requests: dict[str, Any], keys: str = f"{NEW}, {OLD}") -> list[dict[str, Any]]:
         """Returns the request or response that CloudFront would continue with."""
         code = (DEPLOY / "private-edge.js").read_text()
         assert code.count("import cf from 'cloudfront';") == 1
-        store = f"{{ get: async name => ({{ 'signing-keys': '{NEW}, {OLD}' }})[name] }}"
+        store = f"{{ get: async name => ({{ 'signing-keys': {json.dumps(keys)} }})[name] }}"
         stub = f"const cf = {{ kvs: () => ({store}) }};"
         return self._run(code.replace("import cf from 'cloudfront';", stub), [{"request": each} for each in requests])
 
@@ -111,6 +111,18 @@ def test_anything_else_is_refused_at_the_edge(edge: Edge) -> None:
         assert json.loads(answer["body"])["code"] == "forbidden"
         for name, value in CROSS_ORIGIN_HEADERS.items():
             assert answer["headers"][name.lower()]["value"] == value
+
+
+@pytest.mark.parametrize("keys", [f"{NEW},", f"{NEW}, ,", f",{NEW}", f"{NEW}\n", "", "short"])
+def test_empty_key_opens_nothing(edge: Edge, keys: str) -> None:
+    """As a trailing comma leaves one."""
+    requests = [request("small.jpg", token(key=each)) for each in ("", "short", " ")]
+    assert {answer.get("statusCode") for answer in edge.verify(*requests, keys=keys)} == {403}
+
+
+@pytest.mark.parametrize("keys", [f"{NEW},", f" {OLD}\n{NEW} ", f"{OLD},{NEW}"])
+def test_keys_are_read_as_the_server_reads_them(edge: Edge, keys: str) -> None:
+    assert edge.verify(request("small.jpg", token()), keys=keys)[0]["uri"] == f"/private/{UPLOAD}/small.jpg"
 
 
 def test_other_paths_are_not_found(edge: Edge) -> None:
