@@ -172,7 +172,7 @@ class Deriver:
         recipe = self._recipes.fingerprint(variant)
         make = partial(EncodedVariant.from_rendering, upload_id, variant, file.body, recipe, file.measured, focus=focus)
         encoded = await without_blocking(make, len(file.body))
-        # After a deletion or change, callers that already wait still get the variant; later requests must not.
+        # After a deletion or change, no later request may get it. Callers that wait are told by `VariantService.fetch`.
         if self._negative_cache.may_be_kept(upload_id):
             self._memory_cache.put(upload_id, variant, encoded)
         self.count_outcome(variant, "ok")

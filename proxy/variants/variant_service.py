@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from proxy.errors import DerivationTimeout, ServiceError, StoreUnavailable
+from proxy.errors import DerivationTimeout, FocusChanged, ServiceError, StoreUnavailable
 from proxy.keys import fields_key, original_key, trash_key, variant_key, variants_prefixes
 from proxy.model import UploadId, Variant
 from proxy.recipe import Recipes
@@ -110,6 +110,11 @@ class VariantService:
             return Fetched(encoded, Tier.MEMORY)
         with self._counting_refusals():
             fetched = await self._fetch(upload_id, variant)
+            if await self._is_outdated(upload_id, variant, fetched.encoded):
+                # Caches would keep it for a year. Another one: a change ends what others could join.
+                fetched = await self._fetch(upload_id, variant)
+                if await self._is_outdated(upload_id, variant, fetched.encoded):
+                    raise FocusChanged("The upload is being changed. Try again.")
         self._metrics.variant_requests.labels(fetched.tier).inc()
         return fetched
 
@@ -249,7 +254,11 @@ class VariantService:
     async def _find(self, upload_id: UploadId, variant: Variant) -> Fetched | None:
         with step("find stored"):
             encoded = await self._variants.find(upload_id, variant)
-        if encoded is None or await self._is_outdated(upload_id, variant, encoded):
+        if encoded is None:
+            return None
+        if await self._is_outdated(upload_id, variant, encoded):
+            with suppress(StoreUnavailable):  # what stored it deletes it too
+                await self._variants.delete(upload_id, variant)
             return None
         if self._negative_cache.may_be_kept(upload_id):
             self._memory_cache.put(upload_id, variant, encoded)
@@ -258,18 +267,16 @@ class VariantService:
         return Fetched(encoded, Tier.STORED)
 
     async def _is_outdated(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant) -> bool:
-        """Whether a stored variant has an old focus or visibility: a derivation that began before a change may just
-        have stored it.
+        """Whether the upload was deleted or changed while the variant was found or derived.
 
-        Deletes it then.
+        Looks at the original only for a while after a change, as long as derivations that began before it may run.
+        Raises UnknownUpload.
         """
+        if self._negative_cache.is_deleted(upload_id):
+            return True
         if not self._negative_cache.is_changed(upload_id):
             return False
-        if not is_outdated(await self._variants.original(upload_id), variant, encoded.focus):
-            return False
-        with suppress(StoreUnavailable):  # what stored it deletes it too
-            await self._variants.delete(upload_id, variant)
-        return True
+        return is_outdated(await self._variants.original(upload_id), variant, encoded.focus)
 
     async def _derive(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """Holds the lease until the write-back ends: a process that waits for it then finds the variant stored."""

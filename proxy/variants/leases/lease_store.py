@@ -9,7 +9,9 @@ RELEASED_SECONDS = 10.0
 
 
 class LeaseStore(Protocol):
-    """Leases by key. They only save work: conditional puts and deterministic bytes keep the result correct."""
+    """Leases by key. They only save work: what needs an order of its own, such as a change of an upload, does not rely
+    on them, because they are granted to everybody while the lease store is away.
+    """
 
     def hold(self, key: str, *, wait: bool = True) -> AbstractAsyncContextManager[bool]:
         """Holds the lease on `key` for the block and yields True. With `wait=False`, yields False if it is taken.

@@ -153,7 +153,7 @@ class TestAfterAChange:
         await asyncio.sleep(0)
         gate.open()
 
-        assert [(await fetching).encoded.focus for fetching in (early, late)] == ["0.1,0.9", "0.9,0.1"]
+        assert [(await fetching).encoded.focus for fetching in (early, late)] == ["0.9,0.1", "0.9,0.1"]
         await variant_service.drain()
         assert (await variant_service.fetch(upload_id, focused)).encoded.focus == "0.9,0.1"
 
@@ -167,7 +167,7 @@ class TestAfterAChange:
 
         found = [(await early).encoded.focus, (await variant_service.fetch(upload_id, focused)).encoded.focus]
         write.open()
-        assert found == ["0.1,0.9", "0.9,0.1"]
+        assert found == ["0.9,0.1", "0.9,0.1"]
 
     async def test_read_of_the_old_variant_is_not_kept_in_memory(
         self, make: Make, store: CountingStore, upload_id: UploadId, focused: Variant

@@ -80,6 +80,22 @@ async def test_change_during_a_derivation_leaves_no_variant_where_it_was(
     assert (await variant_service.fetch(upload_id, private)).tier is Tier.DERIVED
 
 
+async def test_derivation_that_began_before_the_change_is_served_to_nobody(
+    make: Make, store: CountingStore, pool: FakePool, upload_id: UploadId, variant: Variant
+) -> None:
+    """nginx and CloudFront would keep the response for a year."""
+    variant_service = make()
+    gate = pool.hold(1)
+    early = asyncio.create_task(variant_service.fetch(upload_id, variant))
+    await gate.reached.wait()
+    await hide(store, upload_id)
+    await variant_service.withdraw_variants(upload_id)
+    gate.open()
+
+    with pytest.raises(UnknownUpload):
+        await early
+
+
 async def test_change_during_a_warm_up_leaves_no_variant_where_it_was(
     make: Make, store: CountingStore, upload_id: UploadId, variant: Variant
 ) -> None:
