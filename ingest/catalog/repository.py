@@ -31,7 +31,7 @@ from ingest.records import (
     WarmedVariant,
 )
 from proxy.errors import UnknownUpload
-from proxy.model import Focus, UploadId, Visibility
+from proxy.model import UploadId
 
 _UNKNOWN = "No image was uploaded under this id, or it was deleted."
 PAGE = 500
@@ -153,15 +153,14 @@ class JobRepository:
         return True
 
     async def change_presentation(
-        self, upload_id: UploadId, focus: Focus | None, visibility: Visibility, variants: Mapping[str, WarmedVariant]
+        self, upload_id: UploadId, values: Mapping[str, Any], variants: Mapping[str, WarmedVariant]
     ) -> None:
-        """Records both and the state of the variants, and begins the job anew. Raises UnknownUpload."""
+        """Records `focus` or `visibility`, and the variants' state, and begins the job anew. Raises UnknownUpload."""
         states = {name: asdict(variant) for name, variant in variants.items()}
         async with self._database.transaction() as connection:
             job = update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(restart_values())
             await connection.execute(job)
-            values = {"focus": focus, "visibility": visibility, "variants": states}
-            upload = update(images).where(images.c.upload_id == upload_id).values(values)
+            upload = update(images).where(images.c.upload_id == upload_id).values({**values, "variants": states})
             if (await connection.execute(upload)).rowcount == 0:
                 raise UnknownUpload(_UNKNOWN)
 

@@ -24,7 +24,7 @@ from proxy.variants.originals import changed_metadata, focus_of, visibility_of
 from proxy.variants.variant_service import VariantService
 
 _MAX_WRITES = 10  # as many calls must change one upload at the same moment, without a lease
-_LEASE_TIMEOUT = 10.0  # seconds; longer than one change takes
+_LEASE_TIMEOUT = 30.0  # seconds; a change takes two at most, unless the edge is slow
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ class Presentation:
 
     focus: Focus | None
     visibility: Visibility
+
+
+_FIELDS = tuple(each.name for each in fields(Presentation))
 
 
 class PresentationService:
@@ -65,12 +68,12 @@ class PresentationService:
         Raises UnknownUpload, Unavailable, or InProgress if other calls keep changing the upload. The database is last:
         if a step fails, another call finishes the work. If the upload has these values everywhere, nothing is done.
         """
-        wanted = {each.name: changes[each.name] for each in fields(Presentation) if each.name in changes}
-        if not wanted:
+        ours = {name: changes[name] for name in _FIELDS if name in changes}
+        if not ours:
             return await self._repository.find(upload_id)
         await self._installation.verify()
         async with self._lease(upload_id):
-            return await self._change(upload_id, wanted)
+            return await self._change(upload_id, ours)
 
     @asynccontextmanager
     async def _lease(self, upload_id: UploadId) -> AsyncIterator[None]:
@@ -84,13 +87,22 @@ class PresentationService:
             yield
 
     async def _change(self, upload_id: UploadId, changes: Mapping[str, Any]) -> tuple[Upload, Job]:
-        """Ends when original and database agree: without Redis, machines have no common lease."""
+        """Ends when original and database agree.
+
+        Without Redis, machines have no common lease, so the metadata may have been written between reading and writing
+        it here. Hence the database gets only what this call changes, and an upload that either side calls private stays
+        private, unless this call says otherwise.
+        """
         upload, job = await self._repository.find(upload_id)
         for writes in range(_MAX_WRITES):
             original = await self._head(upload_id)
             found = Presentation(focus_of(original), visibility_of(original))
-            wanted = replace(found, **changes)
-            if wanted == found == Presentation(upload.focus, upload.visibility):
+            known = Presentation(upload.focus, upload.visibility)
+            is_private = Visibility.PRIVATE in (found.visibility, known.visibility)
+            visibility = Visibility.PRIVATE if is_private else Visibility.PUBLIC
+            wanted = replace(found, **{"visibility": visibility, **changes})
+            # A call that names the visibility removes what an earlier one may have left behind.
+            if wanted == found == known and (writes or "visibility" not in changes):
                 if writes:
                     await try_to_publish(self._queue, upload_id)
                 return upload, job
@@ -98,7 +110,7 @@ class PresentationService:
                 await self._write(upload, original, wanted)
             await self._variant_service.withdraw_variants(upload_id)
             await self._cdn.invalidate([upload_tag(upload_id)])
-            upload, job = await self._record(upload, wanted)
+            upload, job = await self._record(upload, wanted, changes)
         raise _in_progress()
 
     async def _write(self, upload: Upload, original: ObjectInfo, wanted: Presentation) -> None:
@@ -124,10 +136,12 @@ class PresentationService:
                 await self._cdn.invalidate([upload_tag(upload_id)])
             raise
 
-    async def _record(self, upload: Upload, wanted: Presentation) -> tuple[Upload, Job]:
+    async def _record(self, upload: Upload, wanted: Presentation, changes: Mapping[str, Any]) -> tuple[Upload, Job]:
         standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha, wanted.visibility)
         variants = waiting_variants(upload.upload_id, standard)
-        await self._repository.change_presentation(upload.upload_id, wanted.focus, wanted.visibility, variants)
+        changed = {name for name in _FIELDS if name in changes or getattr(wanted, name) != getattr(upload, name)}
+        values = {name: getattr(wanted, name) for name in changed}
+        await self._repository.change_presentation(upload.upload_id, values, variants)
         return await self._repository.find(upload.upload_id)
 
     async def _head(self, upload_id: UploadId) -> ObjectInfo:

@@ -23,7 +23,7 @@ from ingest.records import (
     WarmedVariant,
 )
 from proxy.errors import UnknownUpload
-from proxy.model import Focus, UploadId, Visibility
+from proxy.model import UploadId
 from tests.fakes import Gate
 
 
@@ -72,10 +72,10 @@ class WatchedRepository(JobRepository):
         await super().accept(upload, fingerprint)
 
     async def change_presentation(
-        self, upload_id: UploadId, focus: Focus | None, visibility: Visibility, variants: Mapping[str, WarmedVariant]
+        self, upload_id: UploadId, values: Mapping[str, Any], variants: Mapping[str, WarmedVariant]
     ) -> None:
         await self._enter("change_presentation", upload_id)
-        await super().change_presentation(upload_id, focus, visibility, variants)
+        await super().change_presentation(upload_id, values, variants)
 
     async def delete(self, upload_id: UploadId) -> bool:
         await self._enter("delete", upload_id)

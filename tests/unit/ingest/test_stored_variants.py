@@ -47,7 +47,7 @@ async def test_upload_has_the_variants_of_its_visibility(repository: JobReposito
     store = MemoryStore()
     for upload_id, visibility in ((B, Visibility.PRIVATE), (C, Visibility.PUBLIC), (E, Visibility.PRIVATE)):
         await accept_upload(repository, upload_id=upload_id)
-        await repository.change_presentation(upload_id, None, visibility, {})
+        await repository.change_presentation(upload_id, {"visibility": visibility}, {})
         for each in Visibility:
             await store.put(f"{variants_prefix(upload_id, each)}{FIRST.name}", b"x", content_type="image/png")
 

@@ -1,6 +1,7 @@
 """Changing the focus of an upload: original, variants, CDN and rows, in an order that can be resumed."""
 
 import asyncio
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variants_prefix
 from proxy.model import Focus, Position, Sizes, UploadId, Visibility
 from proxy.variants.leases.file_leases import FileLeaseStore
+from proxy.variants.leases.lease_store import NoLeases
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
 from tests.unit.ingest.bodies import chunks_of
@@ -209,6 +211,48 @@ async def test_of_two_changes_at_the_same_moment_neither_undoes_the_other(
     metadata = (await store.inner.head(original_key(upload_id))).metadata
     assert (upload.focus, upload.visibility) == (FOCUS, Visibility.PRIVATE)
     assert (metadata["focus"], metadata["visibility"]) == (FOCUS, "private")
+
+
+@pytest.mark.parametrize("last", ["focus", "visibility"])
+async def test_without_a_common_lease_a_change_of_the_focus_does_not_undo_private(
+    *,
+    uploads: UploadService,
+    presentations: PresentationService,
+    store: CountingStore,
+    monkeypatch: pytest.MonkeyPatch,
+    last: str,
+) -> None:
+    """Both have read the metadata before either writes it; then they go on in either order."""
+    monkeypatch.setattr(presentations, "_leases", NoLeases())
+    elsewhere = copy(presentations)
+    monkeypatch.setattr(elsewhere, "_store", store.inner)  # without the gate
+    upload_id = (await received(uploads)).upload_id
+    changes = {"focus": {"focus": FOCUS}, "visibility": {"visibility": Visibility.PRIVATE}}
+    gate = store.hold("set_metadata")
+    slow = asyncio.create_task(presentations.change(upload_id, changes.pop(last)))
+    await gate.reached.wait()
+    [other] = changes.values()
+    await elsewhere.change(upload_id, other)
+    gate.open()
+    await slow
+
+    upload, _ = await presentations.change(upload_id, {})
+    metadata = (await store.inner.head(original_key(upload_id))).metadata
+    assert (upload.visibility, metadata["visibility"]) == ("private", "private")
+
+
+async def test_repeated_visibility_removes_what_was_left_behind(
+    uploads: UploadService, presentations: PresentationService, store: CountingStore, cdn: RecordingCdn
+) -> None:
+    upload_id = (await received(uploads)).upload_id
+    await presentations.change(upload_id, {"visibility": Visibility.PRIVATE})
+    await store.inner.put(f"images/{upload_id}/small.jpg", b"left behind", content_type="image/jpeg")
+    cdn.invalidated.clear()
+
+    await presentations.change(upload_id, {"visibility": Visibility.PRIVATE})
+
+    assert await store.keys() == [original_key(upload_id)]
+    assert cdn.invalidated == [f"upload-{upload_id}"]
 
 
 async def test_change_that_waits_too_long_for_another_is_refused(
