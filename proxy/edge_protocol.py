@@ -4,5 +4,8 @@ FORGET_PATH = "/edge/forgotten"
 FORGET_HEADER = "X-Edge-Forget"
 """Of requests that make nginx forget a variant, with EDGE_SECRET, and of the response to them."""
 
-FORGOTTEN_SECONDS = 1
-"""How long nginx keeps the 404 in the place of a variant. It keeps nothing for less."""
+FORGOTTEN_AGE = 1
+"""Seconds for which nginx is told to keep the 404 in the place of a variant. It keeps nothing for less."""
+
+FORGOTTEN_SECONDS = 2
+"""How long it keeps it at most: it counts whole seconds."""

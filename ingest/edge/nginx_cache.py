@@ -38,7 +38,7 @@ class NginxCaches:
         for upload_id in uploads:
             await asyncio.gather(*(self._forget(url, upload_id) for url in self._urls))
         if uploads:
-            await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not meet the 404
+            await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not get the 404
 
     async def _forget(self, url: str, upload_id: UploadId) -> None:
         try:

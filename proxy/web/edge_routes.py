@@ -4,7 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from proxy.edge_protocol import FORGET_HEADER, FORGET_PATH, FORGOTTEN_SECONDS
+from proxy.edge_protocol import FORGET_HEADER, FORGET_PATH, FORGOTTEN_AGE
 from proxy.errors import UnknownUpload
 from proxy.settings import Settings
 from proxy.web.private_access import PrivateAccess
@@ -23,6 +23,6 @@ def edge_routes(settings: Settings) -> list[Route]:
 
 async def forgotten(_request: Request) -> Response:
     """The 404 that takes the place of a variant in nginx's cache: nginx cannot remove what it keeps."""
-    caching = f"max-age={FORGOTTEN_SECONDS}"
+    caching = f"max-age={FORGOTTEN_AGE}"
     detail = "This variant was removed from a cache."
     return problem_response(ProblemType.of(UnknownUpload), detail, headers={FORGET_HEADER: "done"}, caching=caching)

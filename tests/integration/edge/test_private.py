@@ -177,10 +177,16 @@ def test_verification_is_not_open_to_clients(private_edge: str, private_id: Uplo
     assert http.get(f"{private_edge}/private/verify", headers=headers).status_code == 404
 
 
-def test_no_log_has_a_token(private_edge: str, private_id: UploadId, folder: Path, origin: Service) -> None:
+def test_no_access_log_has_a_token(private_edge: str, private_id: UploadId, folder: Path, origin: Service) -> None:
     query = token(private_id)
     get(private_edge, private_id, query)
     get(private_edge, private_id, token(private_id, -1))
+    for path in (
+        f"//private/{private_id}/small.jpg",
+        f"/%70rivate/{private_id}/small.jpg",
+        f"/images/{private_id}/small.jpg",
+    ):
+        http.get(f"{private_edge}{path}?{query}")
     logs = (folder / "access.log").read_text()
     assert f'"uri":"/private/{private_id}/small.jpg"' in logs
     assert "token" not in logs
