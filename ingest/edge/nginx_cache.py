@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
@@ -15,7 +16,8 @@ from proxy.model import DENSITIES, Format, Sizes, UploadId, Variant, parse_uploa
 from proxy.variants.encoded_variant import UPLOAD_TAG
 
 _TIMEOUT = 4.0  # seconds for each request
-_DEADLINE = 30.0  # seconds for all paths of an upload in one nginx
+_BATCH = 20  # uploads on one connection
+_DEADLINE = 30.0  # seconds for all paths of a batch in one nginx
 _THREADS = 4  # not those of the default limiter: a slow edge must not delay uploads and derivations
 
 
@@ -35,32 +37,28 @@ class NginxCaches:
 
     async def invalidate(self, tags: Sequence[str]) -> None:
         uploads = [upload_id for tag in tags if (upload_id := parse_upload_id(tag.removeprefix(UPLOAD_TAG)))]
-        for upload_id in uploads:
-            await asyncio.gather(*(self._forget(url, upload_id) for url in self._urls))
+        for start in range(0, len(uploads), _BATCH):
+            await asyncio.gather(*(self._forget(url, uploads[start : start + _BATCH]) for url in self._urls))
         if uploads:
             await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not get the 404
 
-    async def _forget(self, url: str, upload_id: UploadId) -> None:
+    async def _forget(self, url: str, uploads: Sequence[UploadId]) -> None:
         try:
             async with asyncio.timeout(_DEADLINE):
                 # After the deadline, the thread goes on until its own timeouts.
                 await anyio.to_thread.run_sync(
-                    self._request_all, url, upload_id, limiter=self._threads, abandon_on_cancel=True
+                    self._request_all, url, uploads, limiter=self._threads, abandon_on_cancel=True
                 )
         except TimeoutError:
             raise CdnUnavailable(f"nginx at {url} did not answer within {_DEADLINE:g} seconds. Try again.") from None
         except (OSError, HTTPException) as error:
             raise CdnUnavailable(f"nginx at {url} does not answer: check EDGE_URLS. Try again.") from error
 
-    def _paths(self, upload_id: UploadId) -> list[str]:
-        return [f"{prefix}{upload_id}/{name}" for prefix in VARIANTS_PREFIXES.values() for name in self._names]
-
-    def _request_all(self, url: str, upload_id: UploadId) -> None:
+    def _request_all(self, url: str, uploads: Sequence[UploadId]) -> None:
         parts = urlsplit(url)
         connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = connect(parts.netloc, timeout=_TIMEOUT)
-        try:
-            for path in self._paths(upload_id):
+        with closing(connect(parts.netloc, timeout=_TIMEOUT)) as connection:
+            for path in (path for upload_id in uploads for path in self._paths(upload_id)):
                 connection.request("HEAD", f"{parts.path}/{path}", headers={FORGET_HEADER: self._secret})
                 response = connection.getresponse()
                 response.read()
@@ -68,8 +66,9 @@ class NginxCaches:
                     raise CdnUnavailable(
                         f"nginx at {url} does not forget {path} ({response.status}): give nginx.conf the EDGE_SECRET."
                     )
-        finally:
-            connection.close()
+
+    def _paths(self, upload_id: UploadId) -> list[str]:
+        return [f"{prefix}{upload_id}/{name}" for prefix in VARIANTS_PREFIXES.values() for name in self._names]
 
 
 def _names(sizes: Sizes) -> Iterable[str]:
