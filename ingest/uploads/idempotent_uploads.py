@@ -26,8 +26,12 @@ class IdempotentUploads:
     ) -> tuple[Upload, bool]:
         """Returns the upload and whether it is a repeat. The bytes and fields of a repeat are compared and discarded.
 
+        A repeat gets the fields as they were sent, not as others changed them since; only the visibility is the
+        present one, which the URLs depend on.
+
         `fields`: complete when `chunks` end. Raises InProgress while the first attempt is in progress, KeyReused for
-        different bytes or fields, and what `UploadService.receive` raises. The key of a failed attempt is free again.
+        different bytes or fields, or if the upload no longer has the owner of the ticket, and what
+        `UploadService.receive` raises. The key of a failed attempt is free again.
         """
         if key and (first := await self._find_first(chunks, key, fields)):
             self._metrics.uploads.labels("repeated").inc()
@@ -47,7 +51,16 @@ class IdempotentUploads:
                 raise KeyReused(
                     f"This {key.label} was used for another image or other fields. Use a new one for each image."
                 )
+            if fields.claims is not None and upload.owner != fields.owner:  # the receipt would name either wrongly
+                raise KeyReused("The upload that this ticket was used for has another owner now. Use a new ticket.")
         except ServiceError as error:
             self._metrics.uploads.labels(error.code).inc()
             raise
-        return replace(upload, sha256=sha256)  # a row of an earlier version lacks it
+        return replace(
+            upload,
+            focus=fields.focus,
+            owner=fields.owner,
+            external_id=fields.external_id,
+            metadata=fields.metadata,
+            sha256=sha256,  # a row of an earlier version lacks it
+        )

@@ -76,6 +76,18 @@ async def test_warm_up_progress_does_not_change_the_response(service: Service) -
     assert (await send(service, "warm")).json() == first.json()
 
 
+async def test_repeat_gets_the_fields_as_sent_and_the_urls_as_they_are(service: Service) -> None:
+    async with service.client({KEY: "fields"}) as client:
+        sent = {"files": {"image": picture()}, "data": {"owner": "Ida", "externalId": "7", "focus": "0.3,0.7"}}
+        first = (await client.post("/images/upload", **sent)).json()
+        changes = {"owner": "Zoë", "externalId": None, "metadata": {"a": 1}, "focus": None, "visibility": "private"}
+        changed = (await client.patch(f"/images/{first['uploadId']}", json=changes)).json()
+        again = (await client.post("/images/upload", **sent)).json()
+
+    assert changed["urls"] != first["urls"]
+    assert again == first | {"visibility": "private", "urls": changed["urls"]}
+
+
 async def test_same_image_without_key_is_another_upload(service: Service) -> None:
     ids = {(await service.upload(picture())).json()["uploadId"] for _ in range(2)}
 

@@ -108,6 +108,48 @@ async def test_ticket_is_good_for_one_upload(keyed: Service) -> None:
     assert await keyed.holdings() == before
 
 
+async def change(service: Service, location: str, **changes: Any) -> None:
+    async with service.client(ADMIN) as client:
+        assert (await client.patch(location, json=changes)).status_code == 200
+
+
+async def test_repeat_by_ticket_shows_nothing_that_others_changed(keyed: Service) -> None:
+    headers, form = ticket(owner="Zoë", metadata={"a": 1}), {"externalId": "7", "focus": "0.3,0.7"}
+    first = await send(keyed, headers, form)
+    await change(keyed, first.headers["location"], externalId="secret", metadata={"b": 2}, focus="1,1")
+
+    again = await send(keyed, headers, form)
+
+    assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, first.json(), "true")
+
+
+@pytest.mark.parametrize("owner", ["Bob", None])
+async def test_repeat_by_ticket_is_refused_once_the_upload_has_another_owner(keyed: Service, owner: str | None) -> None:
+    headers = ticket(owner="Zoë")
+    first = await send(keyed, headers)
+    await change(keyed, first.headers["location"], owner=owner, metadata={"secret": 1})
+    before = await keyed.holdings()
+
+    again = await send(keyed, headers)
+
+    assert (again.status_code, again.json()["code"]) == (422, "key_reused")
+    assert again.json()["detail"] == (
+        "The upload that this ticket was used for has another owner now. Use a new ticket."
+    )
+    assert "receipt" not in again.json()
+    assert await keyed.holdings() == before
+
+
+async def test_repeat_by_ticket_without_owner_is_refused_once_the_upload_has_one(keyed: Service) -> None:
+    headers = ticket()
+    first = await send(keyed, headers)
+    await change(keyed, first.headers["location"], owner="Bob")
+
+    again = await send(keyed, headers)
+
+    assert (again.status_code, again.json()["code"]) == (422, "key_reused")
+
+
 async def test_ticket_of_a_deleted_upload_stays_used(keyed: Service) -> None:
     headers = ticket(owner="Zoë")
     location = (await send(keyed, headers)).headers["location"]
