@@ -99,14 +99,17 @@ class JobRepository:
             row = await idempotency_keys.find(connection, key)
         return row and (to_upload(row), row.fingerprint)
 
-    async def delete(self, upload_id: UploadId) -> bool:
-        """Removes both rows. Returns False if there were none."""
+    async def delete(self, upload_id: UploadId, *, spend_ticket: bool = True) -> bool:
+        """Removes both rows. Returns False if there were none.
+
+        `spend_ticket`: keep the ticket of an accepted upload as used. False for an upload that its client was refused.
+        """
         async with self._database.transaction() as connection:
             # The foreign key cascades to `images`. Deleting that row first could deadlock with `record`.
             query = delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id)
             columns = upload_jobs.c.idempotency_key, upload_jobs.c.fingerprint
             row = (await connection.execute(query.returning(*columns))).first()
-            if row and row.fingerprint and row.idempotency_key:
+            if spend_ticket and row and row.fingerprint and row.idempotency_key:
                 await idempotency_keys.keep_spent(connection, row.idempotency_key)
             return row is not None
 

@@ -217,10 +217,13 @@ class UploadService:
             return await process.inspect(path)
 
     async def _undo(self, upload_id: UploadId) -> None:
-        """Removes rows first: a failure then leaves an orphan for gc, never a row without original."""
+        """Removes rows first: a failure then leaves an orphan for gc, never a row without original.
+
+        They may have been accepted, when only the answer of the database was lost, or the client's connection.
+        """
         try:
             async with asyncio.timeout(_COMPLETION_TIMEOUT):  # the store of commands waits for minutes in an outage
-                await self._repository.delete(upload_id)
+                await self._repository.delete(upload_id, spend_ticket=False)
                 await self._store.delete(original_key(upload_id), fields_key(upload_id))
         except (Unavailable, TimeoutError) as error:
             reason = str(error) or "timeout"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
@@ -10,6 +11,7 @@ from structlog.testing import capture_logs
 
 from ingest.catalog.database import Database
 from ingest.edge.cdn import NoCdn
+from ingest.idempotency_key import IdempotencyKey, ticket_key
 from ingest.ingest_errors import Malformed, MissingImage, TooLarge, UploadTimeout
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Refused
@@ -113,6 +115,17 @@ class TestBreakingOff:
 
         await assert_nothing_left()
 
+    async def test_cancelled_while_recording_leaves_the_ticket_unused(
+        self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check
+    ) -> None:
+        key = ticket_key("cancelled", timedelta(minutes=2))
+
+        await self.cancel_at(gate := repository.hold("accept"), uploads, chunks_of(JPEG), key)
+
+        await assert_nothing_left()
+        gate.open()
+        await uploads.receive(chunks_of(JPEG), key)
+
     @pytest.mark.heavy
     async def test_cancelled_while_writing_to_disk_leaves_nothing(
         self, pool: RenderPool, repository: WatchedRepository, variant_service: VariantService, tmp_path: Path
@@ -145,8 +158,10 @@ class TestBreakingOff:
 
         assert [info.key async for info in disk.list("originals/")] == []
 
-    async def cancel_at(self, gate: Gate, uploads: UploadService, body: AsyncIterator[bytes]) -> None:
-        upload = asyncio.create_task(uploads.receive(body))
+    async def cancel_at(
+        self, gate: Gate, uploads: UploadService, body: AsyncIterator[bytes], key: IdempotencyKey | None = None
+    ) -> None:
+        upload = asyncio.create_task(uploads.receive(body, key))
         await reached(gate, upload)
         upload.cancel()
         asyncio.get_running_loop().call_later(0.05, gate.open)  # the running write ends after the cancellation

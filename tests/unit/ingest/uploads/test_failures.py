@@ -3,13 +3,16 @@
 import asyncio
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 
 import anyio
 import pytest
 
 from ingest.catalog.database import Database
+from ingest.idempotency_key import ticket_key
 from ingest.ingest_errors import CatalogUnavailable
+from ingest.records import Upload
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import RenderFailed, StoreUnavailable, Unavailable
 from proxy.rendering.pool import RenderPool
@@ -57,6 +60,28 @@ class TestFailures:
             await uploads.receive(chunks_of(JPEG))
 
         await assert_nothing_left()
+
+    async def test_lost_answer_of_the_database_leaves_nothing_and_the_ticket_unused(
+        self,
+        uploads: UploadService,
+        repository: WatchedRepository,
+        assert_nothing_left: Check,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        accept = repository.accept
+
+        async def accept_without_answer(upload: Upload, fingerprint: str | None = None) -> None:
+            await accept(upload, fingerprint)
+            raise CatalogUnavailable("the connection was lost after the commit")
+
+        key = ticket_key("lost-answer", timedelta(minutes=2))
+        with monkeypatch.context() as patch:
+            patch.setattr(repository, "accept", accept_without_answer)
+            with pytest.raises(CatalogUnavailable, match="after the commit"):
+                await uploads.receive(chunks_of(JPEG), key)
+
+        await assert_nothing_left()
+        await uploads.receive(chunks_of(JPEG), key)
 
     async def test_database_outage_leaves_nothing(
         self, uploads: UploadService, repository: WatchedRepository, assert_nothing_left: Check
