@@ -27,6 +27,8 @@ _READERS: Mapping[str, Callable[[object], Any]] = {
 }
 FIELDS = tuple(_READERS)
 """The names of the fields."""
+_ONLY_IN_TICKETS = ("owner", "visibility")
+"""The client that holds a ticket must not choose them: receipts prove the owner, and the default may be private."""
 
 
 @dataclass(slots=True)
@@ -75,8 +77,8 @@ class UploadFields:
         self._given.add(name)
         if not value or (self.claims is not None and name in self.claims):
             return
-        if self.claims is not None and name == "owner":  # receipts name it, and the client could name anybody
-            raise InvalidField("`owner` is not in the ticket, and only the ticket may name it. Do not send it.")
+        if self.claims is not None and name in _ONLY_IN_TICKETS:
+            raise InvalidField(f"`{name}` is not in the ticket, and only the ticket may name it. Do not send it.")
         self.values[name] = read_field(name, _decode(name, value))
 
 

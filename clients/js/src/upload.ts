@@ -5,7 +5,7 @@ import type { AcceptedUpload, Visibility } from "./documents.js";
 const TIMEOUT = 180_000; // milliseconds of one attempt: the server allows 10 MB 160 seconds
 const MAX_PAUSE = 30; // seconds between two attempts, whatever the server says
 
-/** The form's fields besides the file. A ticket's claims win over them. */
+/** The form's fields besides the file. A ticket's claims win over them; `owner` and `visibility` only the ticket may name. */
 export interface UploadFields {
     readonly owner?: string;
     readonly externalId?: string;

@@ -82,6 +82,31 @@ async def test_form_cannot_name_the_owner_that_receipts_prove(keyed: Service) ->
     assert await keyed.holdings() == before
 
 
+@pytest.mark.parametrize("visibility", ["public", "private"])
+async def test_form_cannot_name_the_visibility(keyed: Service, visibility: str) -> None:
+    service = keyed.configured(signing_keys="k" * 32, default_visibility="private")
+    before = await service.holdings()
+
+    refused = await send(service, ticket(), {"visibility": visibility})
+
+    assert (refused.status_code, refused.json()["code"]) == (400, "invalid_field")
+    assert refused.json()["detail"].startswith("`visibility` is not in the ticket")
+    assert await service.holdings() == before
+
+
+async def test_visibility_is_that_of_the_ticket_or_the_default(keyed: Service) -> None:
+    service = keyed.configured(signing_keys="k" * 32, default_visibility="private")
+
+    answers = [
+        await send(service, ticket()),
+        await send(service, ticket(), {"visibility": ""}),
+        await send(service, ticket(visibility="private"), {"visibility": "public"}),
+        await send(service, ticket(visibility="public"), {"visibility": "private"}),
+    ]
+
+    assert [answer.json()["visibility"] for answer in answers] == ["private", "private", "private", "public"]
+
+
 async def test_every_upload_has_a_receipt_of_its_original(keyed: Service, service: Service) -> None:
     answer = await send(keyed, ADMIN, {"owner": "Ida"})
 
