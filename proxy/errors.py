@@ -17,7 +17,7 @@
     ├── Misdirected               without API keys: the request is for another host
     ├── Unavailable               a dependency does not work
     │   └── StoreUnavailable
-    ├── Overloaded                no capacity to derive in time
+    ├── Overloaded                no capacity to derive in time, or to send one more original
     ├── DerivationTimeout         the derivation passed its deadline
     ├── DerivationPaused          it timed out or crashed before, and is tried again later
     ├── RenderFailed              a render worker died (crash or memory limit)
@@ -150,7 +150,7 @@ class StoreUnavailable(Unavailable):
 
 class Overloaded(ServiceError):
     code = "overloaded"
-    title = "No capacity to derive this variant"
+    title = "No capacity at the moment"
     retryable = True
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 1) -> None:

@@ -1,16 +1,24 @@
 """`GET /images/{uploadId}/original`: the original for its owner, as a download."""
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
-from starlette.background import BackgroundTask
+import anyio
 from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
 
 from ingest.records import Upload
+from proxy.errors import Overloaded
 from proxy.keys import original_key
+from proxy.model import SourceFormat, UploadId
 from proxy.storage.object_store import ObjectStore
 from proxy.variants.originals import original_file
 
+MAX_COPIES = 8
+"""Originals that one process sends at the same moment: each is a temporary file of up to `MAX_UPLOAD_MB`."""
+_RETRY_AFTER = 5  # seconds
 _URL_SECONDS = 300
 # Whatever the file is, no browser renders it as a page of this site.
 _HEADERS = {
@@ -26,16 +34,51 @@ class OriginalDownloads:
     def __init__(self, store: ObjectStore, temporary: Path) -> None:
         self._store = store
         self._temporary = temporary
+        self._copies = 0
 
-    async def respond(self, upload: Upload) -> Response:
-        """302 to a URL of the object store, which is valid for five minutes; from the disk, the file itself.
+    async def respond(self, method: str, upload: Upload) -> Response:
+        """302 to a URL of the object store, which is valid for five minutes; from the disk, the whole file itself.
 
-        Raises UnknownUpload, OriginalDamaged or Unavailable.
+        HEAD is answered from the row. Raises StoreUnavailable; the returned response raises UnknownUpload,
+        OriginalDamaged, Unavailable or Overloaded before it begins.
         """
         name = f"{upload.upload_id}.{upload.format}"
         if url := await self._store.temporary_url(original_key(upload.upload_id), _URL_SECONDS, name):
             return RedirectResponse(url, 302, _HEADERS)
-        async with AsyncExitStack() as copy:
-            path, info = await copy.enter_async_context(original_file(self._store, upload.upload_id, self._temporary))
-            remove = BackgroundTask(copy.pop_all().aclose)
-        return FileResponse(path, 200, _HEADERS, info.content_type, remove, name)
+        headers = _HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
+        media_type = SourceFormat(upload.format).media_type
+        if method == "HEAD":
+            return Response(None, 200, headers | {"Content-Length": f"{upload.original_size}"}, media_type)
+        return _Download(self._copy(upload.upload_id), headers, media_type)
+
+    @asynccontextmanager
+    async def _copy(self, upload_id: UploadId) -> AsyncIterator[Path]:
+        if self._copies >= MAX_COPIES:
+            reason = f"This server sends {MAX_COPIES} originals already. Try again later."
+            raise Overloaded(reason, retry_after=_RETRY_AFTER)
+        self._copies += 1
+        try:
+            async with original_file(self._store, upload_id, self._temporary) as (path, _):
+                yield path
+        finally:
+            self._copies -= 1
+
+
+class _Download(Response):
+    """Sends the file that `copy` gives, always whole, and closes `copy` however that ends."""
+
+    def __init__(self, copy: AbstractAsyncContextManager[Path], headers: Mapping[str, str], media_type: str) -> None:
+        super().__init__(None, 200, headers, media_type)
+        self._copy = copy
+        self._sent = headers
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # FileResponse would refuse some ranges in words of its own, and describe the copy instead of the original.
+        whole = dict(scope) | {"headers": [each for each in scope["headers"] if each[0] != b"range"]}
+        async with self._copy as path:
+            stat = await anyio.Path(path).stat()
+            response = FileResponse(path, 200, self._sent, self.media_type, stat_result=stat)
+            for name in ("accept-ranges", "etag", "last-modified"):
+                del response.headers[name]
+            await response(whole, receive, send)

@@ -136,7 +136,7 @@ class UploadRoutes:
 
     async def original(self, request: Request) -> Response:
         upload, _ = await self._repository.find(_upload_id(request))
-        return await self._originals.respond(upload)
+        return await self._originals.respond(request.method, upload)
 
     async def status(self, request: Request) -> Response:
         upload, job = await self._repository.find(_upload_id(request))
