@@ -77,9 +77,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class OwnerDeletion:
-    """The deletion of all uploads that `owner` had at `created_at`.
+    """The deletion of all uploads of `owner` that are older than `created_at`.
 
-    `total`: their number then. `deleted`, `failed`: how many of them are gone, and could not be deleted. `error`:
+    `total`: their number then. `deleted`, `failed`: how many were deleted, and could not be deleted. `error`:
     readable text, set while the status is `failed`. `worker`: the run that processes it.
     """
 

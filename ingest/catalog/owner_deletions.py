@@ -22,7 +22,7 @@ class OwnerDeletions:
         self._database = database
 
     async def create(self, owner: str) -> OwnerDeletion:
-        """Records a deletion of the uploads that the owner has at this moment of the database's clock.
+        """Records a deletion of the owner's uploads that are older than this moment of the database's clock.
 
         Counting them reads the index by owner: 0.1 s for a million. Removes rows that are older than `KEPT`.
         """

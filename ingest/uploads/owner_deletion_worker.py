@@ -17,7 +17,7 @@ from ingest.catalog.upload_filter import UploadFilter
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.records import HEARTBEAT, JobNotClaimable, JobStatus, OwnerDeletion
 from ingest.uploads.upload_service import UploadService
-from proxy.errors import Unavailable
+from proxy.errors import StoreUnavailable, Unavailable
 from proxy.model import UploadId
 from proxy.retries import Attempts
 
@@ -79,25 +79,41 @@ class OwnerDeletionWorker:
             page = await self._repository.newest(BATCH, cursor, UploadFilter(owner=deletion.owner))
             cursor = page.cursor
             ids = [upload.upload_id for upload, _ in page.uploads]
-            left = await self._delete(deletion.owner, ids)
-            deleted, failed = deleted + len(ids) - len(left), failed + len(left)
+            gone, left = await self._delete(deletion.owner, ids)
+            deleted, failed = deleted + gone, failed + left
             await self._deletions.record(deletion, deleted=deleted, failed=failed)
         error = f"{failed} uploads could not be deleted. Call it again." if failed else None
         to = JobStatus.FAILED if failed else JobStatus.COMPLETE
         await self._deletions.record(deletion, status=to, error=error)
         log.info("deletion by owner ended", deletion=deletion.deletion_id, deleted=deleted, failed=failed)
 
-    async def _delete(self, owner: str, ids: Sequence[UploadId]) -> Sequence[UploadId]:
-        """Deletes uploads, and returns those that it could not delete, after some attempts."""
+    async def _delete(self, owner: str, ids: Sequence[UploadId]) -> tuple[int, int]:
+        """Deletes uploads. Returns how many it deleted, and how many it could not delete, after some attempts."""
+        deleted = 0
         async for retry_in in Attempts(_RETRIES):
             failures = await self._uploads.delete_many(ids)
+            deleted += len(ids) - len(failures)
             for upload_id, error in failures.items():
                 log.warning("upload not deleted", upload=upload_id, error=repr(error), retry_in=retry_in)
-            still_wanted = await self._repository.newest(BATCH, None, UploadFilter(owner=owner, ids=list(failures)))
-            ids = [upload.upload_id for upload, _ in still_wanted.uploads]  # without those that got another owner
+            try:
+                ids = await self._still_wanted(owner, list(failures))
+            except StoreUnavailable:
+                return deleted, len(failures)
             if not any(isinstance(error, Unavailable) for error in failures.values()):
                 break
-        return ids
+        return deleted, len(ids)
+
+    async def _still_wanted(self, owner: str, ids: Sequence[UploadId]) -> list[UploadId]:
+        """Returns those that still have the owner, and those with another one whose original is gone already.
+
+        Without an original, an upload cannot be given to anybody: its row would stay.
+        """
+        found = await self._repository.find_many(ids) if ids else {}
+        return [
+            upload_id
+            for upload_id, (upload, _) in found.items()
+            if upload.owner == owner or not await self._uploads.has_original(upload_id)
+        ]
 
     @asynccontextmanager
     async def _sending_heartbeats(self, deletion: OwnerDeletion) -> AsyncIterator[None]:

@@ -148,6 +148,10 @@ class UploadService:
             return failures | dict.fromkeys(removed, error)
         return failures | await _attempt_each(self._delete_rows, removed)
 
+    async def has_original(self, upload_id: UploadId) -> bool:
+        """Returns False once a deletion of the upload has begun. Raises StoreUnavailable."""
+        return await exists(self._store, original_key(upload_id))
+
     async def _delete_rows(self, upload_id: UploadId) -> None:
         await self._repository.delete(upload_id)
         await self._store.delete(fields_key(upload_id))  # written again by a change of them

@@ -1,13 +1,14 @@
 """Working off the deletion of all uploads of an owner."""
 
 import asyncio
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.owner_deletions import OwnerDeletions
-from ingest.ingest_errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable
 from ingest.records import JobStatus, OwnerDeletion
 from ingest.uploads import owner_deletion_worker
 from ingest.uploads.owner_deletion_worker import OwnerDeletionWorker
@@ -102,6 +103,97 @@ async def test_short_outage_is_waited_for(
     await worker.run_next()
 
     assert await ended(deletions, deletion) == (JobStatus.COMPLETE, 2, 2, 0, None)
+
+
+@pytest.fixture
+def give_to_zoe_meanwhile(
+    uploads: UploadService, repository: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[UploadId], None]:
+    """After the first attempt at a batch, the upload gets another owner."""
+    delete_many = uploads.delete_many
+
+    def give(upload_id: UploadId) -> None:
+        async def delete_then_give(ids: Sequence[UploadId]) -> dict[UploadId, Exception]:
+            monkeypatch.setattr(uploads, "delete_many", delete_many)
+            failures = await delete_many(ids)
+            await repository.change_fields(upload_id, {"owner": "Zoë"})
+            return failures
+
+        monkeypatch.setattr(uploads, "delete_many", delete_then_give)
+
+    return give
+
+
+async def test_deletion_that_has_begun_ends_although_the_owner_changes(
+    *,
+    worker: OwnerDeletionWorker,
+    deletions: OwnerDeletions,
+    uploads: UploadService,
+    repository: WatchedRepository,
+    store: CountingStore,
+    cdn: RecordingCdn,
+    monkeypatch: pytest.MonkeyPatch,
+    give_to_zoe_meanwhile: Callable[[UploadId], None],
+) -> None:
+    [given, other] = await receive(uploads, "Ida", "Ida")
+    deletion = await deletions.create("Ida")
+    give_to_zoe_meanwhile(given)
+    invalidate, failures = cdn.invalidate, [CdnUnavailable("away")]
+
+    async def fail_first(tags: Sequence[str]) -> None:
+        if failures:
+            raise failures.pop()
+        await invalidate(tags)
+
+    monkeypatch.setattr(cdn, "invalidate", fail_first)
+    await worker.run_next()
+
+    assert await ended(deletions, deletion) == (JobStatus.COMPLETE, 2, 2, 0, None)
+    assert await store.keys() == []
+    assert await repository.find_many([given, other]) == {}
+    assert sorted(cdn.invalidated) == sorted(map(upload_tag, (given, other)))
+
+
+async def test_upload_that_gets_another_owner_before_its_deletion_begins_stays_and_is_not_counted(
+    *,
+    worker: OwnerDeletionWorker,
+    deletions: OwnerDeletions,
+    uploads: UploadService,
+    repository: WatchedRepository,
+    store: CountingStore,
+    give_to_zoe_meanwhile: Callable[[UploadId], None],
+) -> None:
+    [given, other] = await receive(uploads, "Ida", "Ida")
+    store.refuse("delete", f"{original_key(given)} trash/{given} {fields_key(given)}")
+    deletion = await deletions.create("Ida")
+    give_to_zoe_meanwhile(given)
+
+    await worker.run_next()
+
+    assert await ended(deletions, deletion) == (JobStatus.COMPLETE, 2, 1, 0, None)
+    assert await store.keys("originals/") == [original_key(given)]
+    assert (await repository.find(given))[0].owner == "Zoë"
+    assert await repository.find_many([other]) == {}
+
+
+async def test_upload_that_cannot_be_looked_for_after_its_owner_changed_is_counted_as_failed(
+    *,
+    worker: OwnerDeletionWorker,
+    deletions: OwnerDeletions,
+    uploads: UploadService,
+    store: CountingStore,
+    give_to_zoe_meanwhile: Callable[[UploadId], None],
+) -> None:
+    [given] = await receive(uploads, "Ida")
+    store.fail("delete", 1)
+    store.fail("head")
+    deletion = await deletions.create("Ida")
+    give_to_zoe_meanwhile(given)
+
+    await worker.run_next()
+
+    reason = "1 uploads could not be deleted. Call it again."
+    assert await ended(deletions, deletion) == (JobStatus.FAILED, 1, 0, 1, reason)
 
 
 @pytest.mark.promise("E11")
