@@ -16,6 +16,8 @@ from ingest.ingest_errors import Malformed
 HEADER = "Idempotency-Key"
 LIFETIME = timedelta(hours=24)
 """How long a repeat gets the first response. Afterwards the key can name another upload."""
+TICKET_LIFETIME = LIFETIME + timedelta(hours=1)
+"""How long a ticket counts as used: longer than any is valid, as the clocks of servers and database may differ."""
 
 _TICKET = "t"  # no hexadecimal digit
 KEY_PATTERN = "^[!-~]{1,255}$"
@@ -25,12 +27,14 @@ KEY_PATTERN = "^[!-~]{1,255}$"
 class IdempotencyKey:
     """A key as it is stored. `digest` identifies the key and its caller without revealing either.
 
-    An unfinished attempt older than `attempt_timeout` counts as dead. `label`: what people call it.
+    An unfinished attempt older than `attempt_timeout` counts as dead. `label`: what people call it. `lifetime`: how
+    long it names its upload.
     """
 
     digest: str
     attempt_timeout: timedelta
     label: str = f"`{HEADER}`"
+    lifetime: timedelta = LIFETIME
 
 
 def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout: timedelta) -> IdempotencyKey | None:
@@ -48,9 +52,8 @@ def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout:
 
 def ticket_key(jti: str, attempt_timeout: timedelta) -> IdempotencyKey:
     """Returns the key of an upload with a ticket. Its digest begins with a letter that no other has."""
-    return IdempotencyKey(
-        _TICKET + hmac.new(b"ticket", jti.encode(), "sha256").hexdigest()[1:], attempt_timeout, "ticket"
-    )
+    digest = _TICKET + hmac.new(b"ticket", jti.encode(), "sha256").hexdigest()[1:]
+    return IdempotencyKey(digest, attempt_timeout, "ticket", TICKET_LIFETIME)
 
 
 def is_ticket_digest(digest: str) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingest.catalog.database import now
 from ingest.catalog.tables import SecondsAgo, images, spent_tickets, upload_jobs
-from ingest.idempotency_key import LIFETIME, IdempotencyKey, is_ticket_digest
+from ingest.idempotency_key import TICKET_LIFETIME, IdempotencyKey, is_ticket_digest
 from ingest.ingest_errors import InProgress, KeyReused
 
 
@@ -25,7 +25,7 @@ async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str,
     moment = row["created_at"]
     # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
     dead = and_(upload_jobs.c.fingerprint.is_(None), upload_jobs.c.created_at < moment - key.attempt_timeout)
-    old = upload_jobs.c.created_at < moment - LIFETIME
+    old = upload_jobs.c.created_at < moment - key.lifetime
     await connection.execute(
         update(upload_jobs)
         .where(upload_jobs.c.idempotency_key == key.digest, or_(dead, old))
@@ -50,7 +50,7 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
         .where(upload_jobs.c.idempotency_key == key.digest)
     )
     row = (await connection.execute(query)).first()
-    if row is None or row.begun_at < moment - LIFETIME:
+    if row is None or row.begun_at < moment - key.lifetime:
         return None
     if row.fingerprint is None:
         if row.begun_at < moment - key.attempt_timeout:
@@ -62,7 +62,7 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
 async def keep_spent(connection: AsyncConnection, digest: str) -> None:
     """Keeps the digest of a deleted upload's ticket for as long as the ticket may be valid. Forgets older ones."""
     if is_ticket_digest(digest):
-        old = spent_tickets.c.spent_at < SecondsAgo(LIFETIME.total_seconds())
+        old = spent_tickets.c.spent_at < SecondsAgo(TICKET_LIFETIME.total_seconds())
         await connection.execute(delete(spent_tickets).where(old))
         await connection.execute(insert(spent_tickets).values(digest=digest, spent_at=SecondsAgo(0)))
 

@@ -9,14 +9,15 @@ from sqlalchemy import select, update
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.catalog.tables import upload_jobs
-from ingest.idempotency_key import LIFETIME, IdempotencyKey
-from ingest.ingest_errors import InProgress
+from ingest.catalog.tables import spent_tickets, upload_jobs
+from ingest.idempotency_key import LIFETIME, IdempotencyKey, ticket_key
+from ingest.ingest_errors import InProgress, KeyReused
 from ingest.records import PrivateMetadata
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import accept_upload, newest_ids, upload_of
 
 KEY = IdempotencyKey("a" * 64, timedelta(minutes=2))
+TICKET, OTHER_TICKET = (ticket_key(jti, timedelta(minutes=2)) for jti in ("one", "other"))
 OTHER = IdempotencyKey("b" * 64, timedelta(minutes=2))
 PRINT = "f" * 64
 
@@ -37,6 +38,15 @@ async def begun_before(database: Database, upload_id: UploadId, age: timedelta) 
         await connection.execute(
             update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(created_at=now() - age)
         )
+
+
+async def spent_before(database: Database, age: timedelta) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(update(spent_tickets).values(spent_at=now() - age))
+
+
+async def delete_another_ticket(repository: JobRepository) -> None:
+    await repository.delete(await taken(repository, ticket_key("another", timedelta(minutes=2))))
 
 
 async def keys(database: Database) -> dict[UploadId, str | None]:
@@ -185,6 +195,40 @@ class TestLifetime:
         assert found[0].upload_id == upload_id
         with pytest.raises(InProgress):
             await repository.begin(new_upload_id(), KEY)
+
+    async def test_ticket_stays_used_for_an_hour_longer_than_it_may_be_valid(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        age = LIFETIME + timedelta(minutes=59)
+        used = await taken(repository, TICKET, now() - age)
+        deleted = await taken(repository, OTHER_TICKET, now() - age)
+        await repository.delete(deleted)
+        await spent_before(database, age)
+        await delete_another_ticket(repository)  # forgets old ones
+
+        found = await repository.find_by_key(TICKET)
+
+        assert found
+        assert found[0].upload_id == used
+        with pytest.raises(InProgress):
+            await repository.begin(new_upload_id(), TICKET)
+        with pytest.raises(KeyReused):
+            await repository.find_by_key(OTHER_TICKET)
+        with pytest.raises(KeyReused):
+            await repository.begin(new_upload_id(), OTHER_TICKET)
+
+    async def test_ticket_is_forgotten_an_hour_after_it_may_be_valid(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        age = LIFETIME + timedelta(minutes=61)
+        await taken(repository, TICKET, now() - age)
+        await repository.delete(await taken(repository, OTHER_TICKET, now() - age))
+        await spent_before(database, age)
+        await delete_another_ticket(repository)
+
+        for key in (TICKET, OTHER_TICKET):
+            assert await repository.find_by_key(key) is None
+            await repository.begin(new_upload_id(), key)
 
 
 class TestPrivateMetadata:
