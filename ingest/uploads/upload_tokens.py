@@ -25,9 +25,19 @@ TICKET, RECEIPT = "darkroom-ticket+jwt", "darkroom-receipt+jwt"
 MAX_LIFETIME = int(LIFETIME.total_seconds())
 """Seconds until the latest `exp`. As long as a ticket may be valid, the upload that was made with it is known by it."""
 _ALGORITHM = "HS256"
-_OPTIONS: Options = {"require": ["exp", "jti"], "verify_iat": False}
-"""`iat` does not limit a ticket: the clock of the back end may be a little ahead."""
+_OPTIONS: Options = {
+    "require": ["exp", "jti"],
+    "verify_iat": False,  # does not limit a ticket: the clock of the back end may be a little ahead
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_aud": False,  # checked here, in clearer words, as are all other claims but the times
+    "verify_jti": False,
+}
 _REGISTERED = frozenset({"exp", "jti", "iat", "nbf", "iss", "sub"})  # the last two say nothing to Darkroom
+_UNREADABLE = (
+    "The ticket cannot be read. A ticket is a JSON Web Token: a header with the `alg` HS256 and without `crit`, claims "
+    "as a JSON object, in which `exp` and `nbf` are Unix seconds, and the signature."
+)
 _TOKEN = re.compile(rb"ey[\w-]*\.[\w-]*\.[\w-]*", re.ASCII)
 
 
@@ -71,7 +81,7 @@ class UploadTokens:
         if claims["exp"] > time.time() + MAX_LIFETIME:
             raise InvalidTicket(f"The ticket's `exp` may be at most {MAX_LIFETIME} seconds ahead.")
         jti, max_bytes = claims["jti"], claims.get("maxBytes")
-        if not re.fullmatch(KEY_PATTERN, jti):
+        if not isinstance(jti, str) or not re.fullmatch(KEY_PATTERN, jti):
             raise InvalidTicket("The ticket's `jti` must be 1 to 255 visible ASCII characters, for instance a UUID.")
         if max_bytes is not None:
             read_max_bytes(max_bytes)
@@ -87,7 +97,7 @@ class UploadTokens:
         return jwt.encode(claims, self._keys[0], _ALGORITHM, headers={"typ": kind})
 
     def _verify(self, token: str) -> dict[str, Any]:
-        """Returns the claims, among them numbers as `exp` and text as `jti`."""
+        """Returns the claims, among them a number as `exp`, and `jti`."""
         for key in self._keys:
             try:
                 decoded = jwt.decode_complete(token, key, [_ALGORITHM], options=_OPTIONS)
@@ -97,8 +107,12 @@ class UploadTokens:
                 raise TicketExpired("The ticket has expired. Ask your back end for a new one.") from None
             except jwt.MissingRequiredClaimError as error:
                 raise InvalidTicket(f"The ticket lacks the claim `{error.claim}`.") from None
-            except (jwt.PyJWTError, ValueError, TypeError, OverflowError) as error:
-                raise InvalidTicket(f"The ticket is invalid: {_reason(error)}.") from None
+            except jwt.ImmatureSignatureError:
+                raise InvalidTicket("The ticket is not valid yet: its `nbf` is ahead of this server's clock.") from None
+            except jwt.InvalidAlgorithmError:
+                raise InvalidTicket(f"The ticket must be signed with {_ALGORITHM}, which its `alg` names.") from None
+            except (jwt.PyJWTError, ValueError, TypeError, OverflowError):  # whose words are for programmers
+                raise InvalidTicket(_UNREADABLE) from None
             if decoded["header"].get("typ", TICKET) not in (TICKET, "JWT"):
                 raise InvalidTicket("This token is no ticket. Send a ticket that your back end signed for this upload.")
             claims: dict[str, Any] = decoded["payload"]
@@ -113,8 +127,3 @@ def read_max_bytes(value: object) -> int:
     if type(value) is not int or value < 1:
         raise InvalidTicket("The ticket's `maxBytes` must be a whole number of bytes, at least 1.")
     return value
-
-
-def _reason(error: Exception) -> str:
-    """Returns words of PyJWT's own, which name claims and algorithms but no values."""
-    return str(error).rstrip(".") if isinstance(error, jwt.PyJWTError) else "a time in it is no number"
