@@ -25,10 +25,11 @@ from ingest.maintenance.garbage_survey import Survey
 from ingest.maintenance.inventory import Entry, inventory
 from ingest.maintenance.temporary_files import old_files, remove_file
 from ingest.maintenance.trash import Trash
-from proxy.keys import fields_key, original_key, trash_key, variants_prefixes
-from proxy.model import UploadId
-from proxy.storage.object_store import ObjectStore, exists
+from proxy.keys import fields_key, original_key, trash_key, variants_prefix, variants_prefixes
+from proxy.model import UploadId, Visibility
+from proxy.storage.object_store import ObjectStore, exists, look_up
 from proxy.variants.encoded_variant import upload_tag
+from proxy.variants.originals import visibility_of
 from proxy.variants.variant_service import VariantService
 
 MIN_AGE = timedelta(hours=1)
@@ -47,6 +48,8 @@ class GarbageKind(StrEnum):
     ORPHAN = "orphan"
     """An original without rows. It goes to the trash, its variants are removed."""
     VARIANTS = "variants without original"
+    MISPLACED = "variants at the path of another visibility"
+    """A change of the visibility stopped half-way, or a derivation that it overtook was killed. All variants go."""
     FIELDS = "fields without original"
     EXPIRED = "expired in the trash"
     """A copy in the trash that is older than `trash_age`."""
@@ -124,7 +127,9 @@ class Collector:
                 yield Garbage(kind, entry.upload_id)
 
     async def is_garbage(self, garbage: Garbage) -> bool:
-        """Whether a finding is old enough, which the listing does not say of VARIANTS. Raises StoreUnavailable."""
+        """Whether a finding is what the listing makes it look like. Raises StoreUnavailable."""
+        if garbage.kind is GarbageKind.MISPLACED:
+            return await self._is_misplaced(UploadId(garbage.name))
         return garbage.kind is not GarbageKind.VARIANTS or await self._has_old_variants(UploadId(garbage.name))
 
     def _classify(self, entry: Entry) -> GarbageKind | None:
@@ -135,15 +140,16 @@ class Collector:
                 return GarbageKind.INCOMPLETE_UPLOAD if is_old else None
             if original is None:
                 return GarbageKind.IN_TRASH if trashed else GarbageKind.MISSING_ORIGINAL
+            if entry.variants - {row.visibility}:
+                return GarbageKind.MISPLACED
         elif row is None and original:
             if is_old:
                 return GarbageKind.ORPHAN
-        elif row is None and entry.has_variants:
+        elif row is None and entry.variants:
             return GarbageKind.VARIANTS  # of any age: a listing of folders has no dates
-        if trashed and trashed.last_modified < self._expired_before and (row is None or original):
-            return GarbageKind.EXPIRED
+        is_expired = trashed and trashed.last_modified < self._expired_before and (row is None or original)
         is_left = entry.fields and entry.fields.last_modified < self._before and not (row or original or trashed)
-        return GarbageKind.FIELDS if is_left else None
+        return GarbageKind.EXPIRED if is_expired else GarbageKind.FIELDS if is_left else None
 
     async def remove(self, garbage: Garbage) -> bool:
         """Checks the garbage again and removes it. Returns False if it is in use by now, or too young.
@@ -160,6 +166,7 @@ class Collector:
             GarbageKind.MISSING_ORIGINAL: self._remove_rows,
             GarbageKind.IN_TRASH: self._put_back,
             GarbageKind.VARIANTS: self._remove_variants,
+            GarbageKind.MISPLACED: self._remove_misplaced,
             GarbageKind.FIELDS: self._remove_fields,
             GarbageKind.EXPIRED: self._remove_expired,
         }
@@ -201,6 +208,21 @@ class Collector:
         await self._withdraw(upload_id)
         await self._remove_fields(upload_id)
         return True
+
+    async def _remove_misplaced(self, upload_id: UploadId) -> bool:
+        if not await self._is_misplaced(upload_id):
+            return False
+        await self._variant_service.withdraw_variants(upload_id)
+        await self._cdn.invalidate([upload_tag(upload_id)])
+        return True
+
+    async def _is_misplaced(self, upload_id: UploadId) -> bool:
+        """The original decides: a change writes the database last."""
+        original = await look_up(self._store, original_key(upload_id))
+        if original is None:
+            return False
+        (other,) = {*Visibility} - {visibility_of(original)}
+        return bool([info async for info in self._store.list(variants_prefix(upload_id, other))])
 
     async def _remove_fields(self, upload_id: UploadId) -> bool:
         if await self._repository.exists(upload_id) or await self._has_original(upload_id):

@@ -1,13 +1,14 @@
 """What database and object store know of each upload, side by side: a merge of sorted streams, in constant memory."""
 
 from collections.abc import AsyncIterator, Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.upload_rows import UploadRow
 from proxy.keys import FIELDS_PREFIX, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIXES
-from proxy.model import UploadId, parse_upload_id
+from proxy.model import UploadId, Visibility, parse_upload_id
 from proxy.storage.object_store import ObjectInfo, ObjectStore
 
 T = TypeVar("T")
@@ -15,14 +16,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One upload. `original`, `trashed` and `fields` are entries of listings, without metadata."""
+    """One upload. `original`, `trashed` and `fields` are entries of listings, without metadata.
+
+    `variants`: the visibilities below whose prefix there are some.
+    """
 
     upload_id: UploadId
     row: UploadRow | None
     original: ObjectInfo | None
     trashed: ObjectInfo | None
     fields: ObjectInfo | None
-    has_variants: bool
+    variants: AbstractSet[Visibility]
 
 
 async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncIterator[Entry]:
@@ -35,9 +39,12 @@ async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncItera
     originals = _Stream(_by_id(store.list(ORIGINALS_PREFIX), lambda info: info.key.removeprefix(ORIGINALS_PREFIX)))
     trash = _Stream(_by_id(store.list(TRASH_PREFIX), lambda info: info.key.removeprefix(TRASH_PREFIX)))
     fields = _Stream(_by_id(store.list(FIELDS_PREFIX), lambda info: info.key.removeprefix(FIELDS_PREFIX)))
-    variants = [_Stream(_by_id(store.folders(prefix), lambda name: name)) for prefix in VARIANTS_PREFIXES.values()]
+    variants = {
+        visibility: _Stream(_by_id(store.folders(prefix), lambda name: name))
+        for visibility, prefix in VARIANTS_PREFIXES.items()
+    }
     streams: list[_Stream[UploadRow] | _Stream[ObjectInfo] | _Stream[str]]
-    streams = [rows, originals, trash, fields, *variants]
+    streams = [rows, originals, trash, fields, *variants.values()]
     for stream in streams:
         await stream.advance()
     while heads := [stream.upload_id for stream in streams if stream.upload_id is not None]:
@@ -48,7 +55,7 @@ async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncItera
             originals.at(upload_id),
             trash.at(upload_id),
             fields.at(upload_id),
-            any(stream.at(upload_id) for stream in variants),
+            {visibility for visibility, stream in variants.items() if stream.at(upload_id)},
         )
         for stream in streams:
             if stream.upload_id == upload_id:

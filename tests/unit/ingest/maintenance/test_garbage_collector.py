@@ -8,7 +8,7 @@ import pytest
 from ingest.ingest_errors import CdnUnavailable
 from ingest.maintenance.garbage_collector import Garbage, GarbageKind
 from proxy.keys import fields_key, original_key, trash_key
-from proxy.model import UploadId, new_upload_id
+from proxy.model import UploadId, Visibility, new_upload_id
 from proxy.variants.encoded_variant import upload_tag
 from tests.unit.ingest.examples import accepted
 from tests.unit.ingest.leftovers import rows
@@ -66,6 +66,37 @@ async def test_fields_of_an_upload_that_appeared_meanwhile_stay(scene: Scene) ->
         assert await scene.collector().remove(Garbage(GarbageKind.FIELDS, upload_id)) is False
 
         assert fields_key(upload_id) in await scene.keys()
+
+
+@pytest.mark.promise("B10")
+async def test_variants_at_the_path_of_another_visibility_go_with_all_others(scene: Scene) -> None:
+    """As a change that stopped half-way leaves them, also with a database that does not know of it."""
+    upload_id = scene.whole.upload_id
+    for original, left in ((Visibility.PUBLIC, "private"), (Visibility.PRIVATE, "images")):
+        for prefix in ("images", "private"):
+            await scene.put(f"{prefix}/{upload_id}/small.jpg")
+        metadata = {"visibility": original}
+        await scene.store.put(original_key(upload_id), b"bytes", content_type="image/jpeg", metadata=metadata)
+        scene.cdn.invalidated.clear()
+
+        assert await scene.collect() == [Garbage(GarbageKind.MISPLACED, upload_id)]
+
+        assert await scene.store.keys(f"{left}/") == []
+        assert scene.cdn.invalidated == [upload_tag(upload_id)]
+        assert await scene.find() == []
+
+
+async def test_variants_of_a_change_in_progress_are_left_alone(scene: Scene) -> None:
+    """The database is last: it still calls the upload public."""
+    upload_id = scene.whole.upload_id
+    await scene.store.delete(*await scene.store.keys("images/"))
+    metadata = {"visibility": "private"}
+    await scene.store.put(original_key(upload_id), b"bytes", content_type="image/jpeg", metadata=metadata)
+    await scene.put(f"private/{upload_id}/small.jpg")
+
+    assert await scene.find() == []
+    assert await scene.collector().remove(Garbage(GarbageKind.MISPLACED, upload_id)) is False
+    assert await scene.store.keys("private/") == [f"private/{upload_id}/small.jpg"]
 
 
 async def test_cdn_failure_keeps_rows_to_be_found_again(scene: Scene) -> None:
