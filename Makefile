@@ -7,11 +7,9 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 # Processes of pytest: more than cores, as tests of servers wait most of their time. tests/conftest.py orders files.
-WORKERS ?= 6
+WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-# What measures time, memory or processors: after the others, two at a time, as most of it waits for seconds to pass.
-IN_PAIRS := -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run install setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit pin-images clients-js
 
@@ -29,14 +27,14 @@ setup-ci: .venv/ci clients-js ## install what .ci/run needs beyond that
 
 test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path runs a part
 	$(PYTEST) $(TOGETHER) -m "not slow and not long and not serial" $(ARGS) || [ $$? = 5 ] # no test selected
-	$(PYTEST) $(IN_PAIRS) -m "serial and not slow and not long" $(ARGS) || [ $$? = 5 ]
+	$(PYTEST) -m "serial and not slow and not long" $(ARGS) || [ $$? = 5 ]
 
 test-fast: .venv/dev ## unit tests
 	$(PYTEST) -n 2 --dist loadfile -m "not heavy and not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
 
 test-ci: .venv/ci clients-js ## every test but the long ones, with coverage, as .ci/run does
 	$(PYTEST) $(TOGETHER) -m "not long and not serial" --cov --cov-report=term --cov-fail-under=90
-	$(PYTEST) $(IN_PAIRS) -m "serial and not long"
+	$(PYTEST) -m "serial and not long"
 
 test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 7200 $(ARGS)
