@@ -138,7 +138,7 @@ images = Table(
     Column("sha256", String(64)),  # of the original, in hexadecimal; NULL in rows of earlier versions
     Column("owner", String(128)),
     Column("external_id", String(128)),
-    Column("metadata", JSON(none_as_null=True)),  # not JSONB: it comes back as it was sent, and nothing looks into it
+    Column("metadata", JSON(none_as_null=True)),  # not JSONB: names keep their order, nothing looks into it
     Index("images_newest", "created_at", "upload_id"),
     # Without the uploads that have no owner, these cost nothing where they are not used.
     _partial_index("images_by_owner", "owner"),

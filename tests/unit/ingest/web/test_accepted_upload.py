@@ -215,6 +215,16 @@ async def test_owner_external_id_and_metadata_are_returned_everywhere(service: S
         assert list(document["metadata"]) == ["b", "a"]
 
 
+async def test_numbers_of_metadata_keep_their_value_as_integer_or_float(service: Service) -> None:
+    sent = r'{"b": [12345678901234567890123, 1.10, 1E2, -0, 0.30000000000000001], "a": "\u00e9"}'
+    async with service.client() as client:
+        answer = await client.post("/images/upload", files={"image": picture()}, data={"metadata": sent})
+        shown = await client.get(answer.headers["location"])
+
+    for text in (answer.text, shown.text):
+        assert '"metadata":{"b":[12345678901234567890123,1.1,100.0,0,0.3],"a":"é"}' in text
+
+
 async def test_private_upload_is_stored_as_private(service: Service) -> None:
     async with service.client() as client:
         answer = await client.post("/images/upload", files={"image": picture()}, data={"visibility": "private"})
