@@ -5,11 +5,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import anyio
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from ingest.records import Upload
+from ingest.web.whole_file import WholeFile
 from proxy.errors import Overloaded
 from proxy.keys import original_key
 from proxy.model import SourceFormat, UploadId
@@ -74,11 +75,9 @@ class _Download(Response):
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # FileResponse would refuse some ranges in words of its own, and describe the copy instead of the original.
-        whole = dict(scope) | {"headers": [each for each in scope["headers"] if each[0] != b"range"]}
         async with self._copy as path:
             stat = await anyio.Path(path).stat()
-            response = FileResponse(path, 200, self._sent, self.media_type, stat_result=stat)
-            for name in ("accept-ranges", "etag", "last-modified"):
+            response = WholeFile(path, 200, self._sent, self.media_type, stat_result=stat)
+            for name in ("etag", "last-modified"):  # of the copy
                 del response.headers[name]
-            await response(whole, receive, send)
+            await response(scope, receive, send)

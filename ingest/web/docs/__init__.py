@@ -9,8 +9,10 @@ from typing import Any
 
 import anyio.to_thread
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
+
+from ingest.web.whole_file import WholeFile
 
 _FOLDER = Path(__file__).parent
 _OWN_FILES: Mapping[str, tuple[str, str]] = {
@@ -53,6 +55,6 @@ def docs_routes(describe: Callable[[], Mapping[str, Any]]) -> list[Route]:
 
 def _file_route(path: str, file: Path, media_type: str) -> Route:
     async def serve(_request: Request) -> Response:
-        return FileResponse(file, headers={**_HEADERS, **_POLICY}, media_type=media_type)
+        return WholeFile(file, headers={**_HEADERS, **_POLICY}, media_type=media_type)
 
     return Route(path, serve, methods=["GET"])

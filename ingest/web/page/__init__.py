@@ -5,9 +5,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
+from ingest.web.whole_file import WholeFile
 from proxy.model import SourceFormat, list_labels
 
 _FOLDER = Path(__file__).parent
@@ -66,7 +67,7 @@ def page_routes(url_base: str, accept: Collection[SourceFormat]) -> list[Route]:
         media_type = _MEDIA_TYPES[Path(name).suffix]
         if name == "index.html":
             return Response(start, headers=headers, media_type=media_type)
-        return FileResponse(_FOLDER / name, headers=headers, media_type=media_type)
+        return WholeFile(_FOLDER / name, headers=headers, media_type=media_type)
 
     return [Route(path, serve, methods=["GET"]) for path in _FILES]
 

@@ -1,0 +1,15 @@
+"""Responses that send a file, always whole."""
+
+from starlette.responses import FileResponse
+from starlette.types import Receive, Scope, Send
+from typing_extensions import override
+
+
+class WholeFile(FileResponse):
+    """Ignores `Range`: Starlette refuses some ranges as plain text, without these headers, instead of as a problem."""
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del self.headers["accept-ranges"]
+        headers = [each for each in scope["headers"] if each[0] != b"range"]
+        await super().__call__(dict(scope) | {"headers": headers}, receive, send)
