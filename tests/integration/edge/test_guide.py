@@ -19,7 +19,7 @@ def test_guide_makes_nginx_use_several_servers(tmp_path: Path) -> None:
     edited = tmp_path / "nginx.conf"
     edited.write_text(shipped)
     subprocess.run(["sh", "-c", command.replace("/etc/nginx/nginx.conf", str(edited))], check=True)
-    maps = [line.strip() for line in shipped.splitlines() if 'map "" $' in line]
+    maps = [line.strip() for line in shipped.splitlines() if re.search(r'map "" \$(proxy|ingest) ', line)]
     groups = re.findall(r"upstream .+\n.+", edited.read_text())
 
     with StubOrigin() as proxies, StubOrigin() as ingests:
