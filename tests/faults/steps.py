@@ -109,6 +109,7 @@ class Life:
             recipes=Recipes(settings),
             sizes=SIZES,
             accept=Settings.model_fields["accept"].default,
+            default_visibility=Settings.model_fields["default_visibility"].default,
             metrics=metrics,
             temporary=settings.temporary,
         )

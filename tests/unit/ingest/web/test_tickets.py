@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -218,19 +218,20 @@ async def test_idempotency_key_of_the_same_name_is_another_upload(keyed: Service
 
 
 @pytest.mark.parametrize(
-    ("headers", "code"),
+    ("make", "code"),
     [
-        (ticket(lifetime=0), "ticket_expired"),
-        (ticket(key="another-secret-0123456789abcdef0123"), "invalid_ticket"),
-        (ticket(lifetime=200_000), "invalid_ticket"),
-        (ticket(owner=""), "invalid_ticket"),
-        ({"authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}, "invalid_ticket"),
+        (lambda: ticket(lifetime=0), "ticket_expired"),
+        (lambda: ticket(key="another-secret-0123456789abcdef0123"), "invalid_ticket"),
+        (lambda: ticket(lifetime=200_000), "invalid_ticket"),
+        (lambda: ticket(owner=""), "invalid_ticket"),
+        (lambda: {"authorization": "Bearer eyJhbGciOiJub25lIn0.e30."}, "invalid_ticket"),
     ],
+    ids=["expired", "other key", "too long", "no owner", "no signature"],
 )
 async def test_wrong_ticket_is_refused_unread_and_stores_nothing(
-    keyed: Service, keyless: Service, headers: dict[str, str], code: str
+    keyed: Service, keyless: Service, make: Callable[[], dict[str, str]], code: str
 ) -> None:
-    before = await keyed.holdings()
+    headers, before = make(), await keyed.holdings()
     for service in (keyed, keyless):
         exchange = Exchange([upload_body(picture())])
 
