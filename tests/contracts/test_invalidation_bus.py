@@ -14,7 +14,7 @@ from proxy.variants.invalidation import file_bus, redis_bus
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED, Invalidation, InvalidationBus
 from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
-from tests.contracts.leases_under_test import cancel
+from tests.contracts.leases_under_test import UNHURRIED, cancel
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 
@@ -41,6 +41,12 @@ async def subscribed(invalidation: InvalidationBus) -> AsyncIterator[Subscriber]
         with suppress(asyncio.CancelledError):
             await task
         await invalidation.close()
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message is lost, as it should be, if Redis misses its deadline. On a busy machine that would fail tests."""
+    monkeypatch.setattr(redis_bus, "_ANSWER_SECONDS", UNHURRIED)
 
 
 @pytest.fixture(params=["file", "redis"])

@@ -23,7 +23,7 @@ LEASE_SECONDS = 3.0
 
 _POLL_SECONDS = 0.05  # at most twenty commands a second for each key: a process has one waiter for a key
 _ANSWER_SECONDS = 0.5
-"""Deadline of one command; a slower Redis counts as unavailable.
+"""Deadline of one command.
 
 `answer_within` enforces it, not redis-py's `socket_timeout`. That uses `asyncio.wait_for`, which in Python 3.11 loses
 a cancellation that arrives together with the result (python/cpython#86296). A lost cancellation kept a lease and its
@@ -36,8 +36,9 @@ _BACKOFF_SECONDS = 5.0  # after a failure, so that an outage does not delay ever
 class RedisLeaseStore:
     """While Redis is unavailable, slow or full, grants every lease and logs once; each process still derives once.
 
-    `lease_seconds`: time limit of a lease, which is renewed while it is held. `backoff_seconds`: pause after a failure
-    of Redis, during which leases are granted without asking it.
+    `lease_seconds`: time limit of a lease, which is renewed while it is held. `answer_seconds`: deadline of a command,
+    after which Redis counts as unavailable. `backoff_seconds`: pause after a failure of Redis, during which leases
+    are granted without asking it.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class RedisLeaseStore:
         metrics: Metrics,
         *,
         lease_seconds: float = LEASE_SECONDS,
+        answer_seconds: float = _ANSWER_SECONDS,
         backoff_seconds: float = _BACKOFF_SECONDS,
     ) -> None:
         pool = BlockingConnectionPool.from_url(  # waits for a free connection; ConnectionPool would raise
@@ -57,6 +59,7 @@ class RedisLeaseStore:
         self._redis = Redis.from_pool(pool)
         self._metrics = metrics
         self._lease_seconds = lease_seconds
+        self._answer_seconds = answer_seconds
         self._backoff_seconds = backoff_seconds
         self._backoff_until = 0.0
         self._is_unavailable = False
@@ -79,17 +82,17 @@ class RedisLeaseStore:
             renewal.cancel()
             await asyncio.gather(renewal, return_exceptions=True)
             with suppress(RedisError, OSError):
-                async with answer_within(_ANSWER_SECONDS):
+                async with answer_within(self._answer_seconds):
                     await self._redis.set(_released_key(key), 1, px=int(RELEASED_SECONDS * 1000))
             with suppress(RedisError, OSError):  # expired, or Redis failed: the time limit ends it
-                async with answer_within(_ANSWER_SECONDS):
+                async with answer_within(self._answer_seconds):
                     await lock.release()
 
     async def was_released(self, key: str) -> bool:
         if monotonic() < self._backoff_until:
             return False
         with suppress(RedisError, OSError):
-            async with answer_within(_ANSWER_SECONDS):
+            async with answer_within(self._answer_seconds):
                 return bool(await self._redis.exists(_released_key(key)))
         return False
 
@@ -102,7 +105,7 @@ class RedisLeaseStore:
             return None
         try:
             while True:
-                async with answer_within(_ANSWER_SECONDS):
+                async with answer_within(self._answer_seconds):
                     held: bool = await lock.acquire(blocking=False)
                 self._on_success()
                 if held or not wait:
@@ -116,7 +119,7 @@ class RedisLeaseStore:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
             try:
-                async with answer_within(_ANSWER_SECONDS):
+                async with answer_within(self._answer_seconds):
                     await lock.reacquire()
             except LockError:
                 return  # expired, for example while this process was suspended; the conditional put decides a race

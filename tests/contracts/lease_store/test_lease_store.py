@@ -13,20 +13,32 @@ from proxy.telemetry import Metrics
 from proxy.variants.leases.file_leases import FileLeaseStore
 from proxy.variants.leases.lease_store import RELEASED_SECONDS, LeaseStore, NoLeases
 from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLeaseStore
-from tests.contracts.leases_under_test import KEY, LEASE, OTHER, TwoClients, can_acquire, cancel, hold_forever
+from tests.contracts.leases_under_test import (
+    KEY,
+    LEASE,
+    OTHER,
+    UNHURRIED,
+    TwoClients,
+    can_acquire,
+    cancel,
+    hold_forever,
+)
 from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
 
 
 @pytest.fixture(params=["file", "file-of-two", "redis", "redis-of-two"])
 async def clients(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[TwoClients]:
-    """`brief`: with a third of the default time limit."""
+    """`brief`: with a third of the default time limit. `strict`: with the default deadline of commands."""
     kind, *more = request.param.split("-")
     place = str(tmp_path / "locks") if kind == "file" else request.getfixturevalue("redis").url
 
     def open_leases() -> LeaseStore:
+        if kind == "file":
+            return FileLeaseStore(Path(place))
         lease = LEASE if "brief" in more else LEASE_SECONDS
-        return FileLeaseStore(Path(place)) if kind == "file" else RedisLeaseStore(place, Metrics(), lease_seconds=lease)
+        deadline = {} if "strict" in more else {"answer_seconds": UNHURRIED}
+        return RedisLeaseStore(place, Metrics(), lease_seconds=lease, **deadline)
 
     first = open_leases()
     second = open_leases() if "two" in more else first
@@ -54,6 +66,8 @@ class TestHolding:
 
         assert (most, turns) == (1, 16)
 
+    @pytest.mark.parametrize("clients", ["file-of-two", "redis-strict", "redis-of-two-strict"], indirect=True)
+    @pytest.mark.serial  # on a busy machine, Redis itself may miss the deadline
     async def test_busy_event_loop_gives_no_lease_to_two(self, clients: TwoClients) -> None:
         """A deadline passes while the answer waits to be read: that is no failure of Redis."""
         inside, most = 0, 0
@@ -160,7 +174,9 @@ class TestFreeing:
                 await cancel(waiter)
 
     async def test_lease_is_released_at_any_step_of_a_renewal(self, redis: RedisServer) -> None:
-        leases = RedisLeaseStore(redis.url, Metrics(), lease_seconds=0.09)  # renewed each 30 milliseconds
+        leases = RedisLeaseStore(
+            redis.url, Metrics(), lease_seconds=0.09, answer_seconds=UNHURRIED
+        )  # renewed each 30 milliseconds
 
         async def hold_for(steps: int) -> None:
             async with leases.hold(KEY):
@@ -208,7 +224,7 @@ class TestRelease:
             assert await clients.two.was_released(KEY) is True
 
     async def test_release_of_redis_leases_is_forgotten_after_seconds(self, redis: RedisServer) -> None:
-        leases = RedisLeaseStore(redis.url, Metrics())
+        leases = RedisLeaseStore(redis.url, Metrics(), answer_seconds=UNHURRIED)
         async with leases.hold(KEY):
             assert await leases.was_released(KEY) is False
 

@@ -34,7 +34,7 @@ async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Databas
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def pool() -> AsyncIterator[RenderPool]:
     pool = RenderPool(
-        Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=8, searches=True
+        Limits(100, 1000), processes=1, memory_mb=2048, process_mb=2048, timeout=60, max_waiting=8, searches=True
     )
     await pool.start()
     yield pool
@@ -72,7 +72,7 @@ async def variant_service(
 ) -> AsyncIterator[VariantService]:
     recipes = Recipes(Settings(data_dir=tmp_path))
     variant_service = VariantService(
-        store, pool, recipes, metrics, temporary=temporary, timeout=20, memory_cache_bytes=0, missing_ttl=60
+        store, pool, recipes, metrics, temporary=temporary, timeout=60, memory_cache_bytes=0, missing_ttl=60
     )
     yield variant_service
     await variant_service.drain()

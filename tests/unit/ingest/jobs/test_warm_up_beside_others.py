@@ -52,7 +52,7 @@ class TestLeases:
             Metrics(),
             leases=lock,
             temporary=tmp_path,
-            timeout=20,
+            timeout=60,
             memory_cache_bytes=0,
             missing_ttl=60,
         )

@@ -84,7 +84,7 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
         max_upload_mb=1,
         max_side=1000,
         render_processes=1,
-        render_timeout=20,
+        render_timeout=60,
         api_keys=(),
         cdn_url=None,
         public_url=None,

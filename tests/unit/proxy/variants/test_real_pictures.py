@@ -33,7 +33,7 @@ JPG = Variant(SIZES["small"], Format.JPG)
 
 def new_pool() -> RenderPool:
     return RenderPool(
-        Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=20, max_waiting=64, searches=True
+        Limits(100, 10_000), processes=1, memory_mb=2048, process_mb=2048, timeout=60, max_waiting=64, searches=True
     )
 
 
@@ -50,7 +50,7 @@ def variant_service(
     pool: RenderPool, store: CountingStore, recipes: Recipes, metrics: Metrics, temporary: Path
 ) -> VariantService:
     return VariantService(
-        store, pool, recipes, metrics, temporary=temporary, timeout=20, memory_cache_bytes=1 << 22, missing_ttl=60
+        store, pool, recipes, metrics, temporary=temporary, timeout=60, memory_cache_bytes=1 << 22, missing_ttl=60
     )
 
 
@@ -143,7 +143,7 @@ async def test_slow_derivation_times_out_and_the_next_succeeds(
     await impatient.start()
     settings = {"temporary": temporary, "memory_cache_bytes": 0, "missing_ttl": 60}
     late = VariantService(store, impatient, recipes, metrics, timeout=0.001, **settings)
-    patient = VariantService(store, impatient, recipes, metrics, timeout=20, **settings)
+    patient = VariantService(store, impatient, recipes, metrics, timeout=60, **settings)
     upload_id = await upload(store, photograph_bytes("retina.jpg"))
 
     with pytest.raises(DerivationTimeout):

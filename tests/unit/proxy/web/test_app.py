@@ -31,7 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def client(folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(data_dir=folder, render_processes=1, render_timeout=20, log_format="json"))
+    app = create_app(Settings(data_dir=folder, render_processes=1, render_timeout=60, log_format="json"))
     async with (
         lifespan(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
@@ -117,7 +117,7 @@ async def test_response_does_not_echo_the_host_header(client: httpx.AsyncClient,
 
 @pytest.mark.heavy
 async def test_shutdown_finishes_write_backs_and_leaves_no_temporary_file(tmp_path: Path) -> None:
-    app = create_app(Settings(data_dir=tmp_path, render_processes=1, render_timeout=20))
+    app = create_app(Settings(data_dir=tmp_path, render_processes=1, render_timeout=60))
     upload_id = await upload(tmp_path, photograph_bytes("rocket.jpg"))
     async with (
         lifespan(app),
