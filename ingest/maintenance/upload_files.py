@@ -9,12 +9,12 @@ from typing import Any
 
 import anyio
 
+from ingest.documents.serializers import Serializer
 from ingest.ingest_errors import MissingImage
 from ingest.ingest_services import IngestServices, build_upload_service, open_services
 from ingest.jobs.deliver import deliver
 from ingest.records import Job, Upload
 from ingest.uploads.multipart import too_large
-from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError
 from proxy.model import UploadId
 from proxy.settings import Settings

@@ -6,8 +6,8 @@ from html import escape
 from starlette.responses import HTMLResponse, Response
 
 from darkroom import picture_html
+from ingest.documents.schemas import Accepted
 from ingest.web.page import image_sources
-from ingest.web.schemas import Accepted
 from proxy.errors import ServiceError
 from proxy.model import Visibility
 from proxy.web.problems import problem

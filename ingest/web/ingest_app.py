@@ -10,6 +10,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ingest.catalog.owner_deletions import OwnerDeletions
+from ingest.documents.serializers import Serializer
 from ingest.ingest_services import (
     IngestServices,
     build_fields_service,
@@ -27,7 +28,6 @@ from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
 from ingest.web.original_downloads import OriginalDownloads
 from ingest.web.page import PAGE_PATHS, page_routes
-from ingest.web.serializers import Serializer
 from ingest.web.size_routes import SIZES_PATH, size_routes
 from ingest.web.ticket_access import AcceptTickets
 from ingest.web.ticket_routes import TicketRoutes
@@ -91,7 +91,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with ingest.running(), ingest.working() if warm_up else nullcontext():
+        async with ingest.running(), ingest.working() if warm_up else nullcontext(), ingest.sending_webhooks():
             deleting = asyncio.create_task(deletion_worker.run())
             try:
                 yield

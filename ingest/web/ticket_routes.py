@@ -8,10 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ingest.documents import schemas
 from ingest.ingest_errors import InvalidField
 from ingest.uploads.upload_fields import FIELDS, parse_object, read_field, unknown_field
 from ingest.uploads.upload_tokens import MAX_LIFETIME, UploadTokens
-from ingest.web import schemas
 from ingest.web.query_parameters import read_query
 from ingest.web.request_bodies import TimedBody, read_small_body
 from proxy.errors import ServiceError

@@ -6,11 +6,11 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Scope
 
+from ingest.documents.schemas import Created
+from ingest.documents.serializers import Serializer
 from ingest.records import Upload
 from ingest.uploads.upload_tokens import UploadTokens
 from ingest.web.form_pages import FormPages
-from ingest.web.schemas import Created
-from ingest.web.serializers import Serializer
 from proxy.errors import ServiceError
 from proxy.web.list_headers import join_lines
 from proxy.web.negotiation import prefers_page

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from ingest.catalog.cursors import InvalidCursor
 from ingest.catalog.repository import JobRepository
+from ingest.documents.serializers import Serializer
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed
 from ingest.uploads.fields_service import FieldsService
@@ -23,7 +24,6 @@ from ingest.web.event_streams import EventStream, EventStreams
 from ingest.web.original_downloads import OriginalDownloads
 from ingest.web.query_parameters import read_filter, read_limit, read_query
 from ingest.web.request_bodies import TimedBody, longest_upload, read_small_body
-from ingest.web.serializers import Serializer
 from ingest.web.ticket_access import ticket_of
 from ingest.web.ticket_routes import TICKETS_PATH, TicketRoutes
 from ingest.web.upload_responses import UPLOAD_PATH, UploadResponses

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from darkroom import describe_upload, variant_url
-from ingest.web.placeholder import data_url
-from ingest.web.serializers import Serializer
+from ingest.documents.placeholder import data_url
+from ingest.documents.serializers import Serializer
 from proxy.model import Fit, Format, Size, Sizes, UploadId
 from tests import picture_vectors
 from tests.photographs import photograph

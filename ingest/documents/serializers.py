@@ -2,11 +2,11 @@
 
 from darkroom import picture_html
 from ingest.catalog.repository import Page
+from ingest.documents import schemas
+from ingest.documents.placeholder import data_url
+from ingest.documents.schemas import Accepted, ConfiguredSizes, Deletion, DisplayedSize, Privacy, Status, UploadPage
 from ingest.offered_sizes import displayed_size, look_numbers, offered_sizes, visible_effects
 from ingest.records import Job, JobStatus, OwnerDeletion, PrivateMetadata, Upload
-from ingest.web import schemas
-from ingest.web.placeholder import data_url
-from ingest.web.schemas import Accepted, ConfiguredSizes, Deletion, DisplayedSize, Privacy, Status, UploadPage
 from proxy.keys import variant_path
 from proxy.model import DENSITIES, Format, Size, Sizes, UploadId, Variant, Visibility
 from proxy.settings import Settings

@@ -10,7 +10,7 @@ from math import cos, pi, sqrt
 
 import pytest
 
-from ingest.web.placeholder import data_url
+from ingest.documents.placeholder import data_url
 
 Pixel = tuple[int, ...]
 STEP = 5  # levels: luminance has 64 steps, the two colour differences as many for twice the range

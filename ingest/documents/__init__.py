@@ -1,0 +1,1 @@
+"""The JSON documents of the API: their types, and how uploads and jobs become them."""
