@@ -12,6 +12,8 @@ import structlog
 from ingest.catalog.database import Database
 from ingest.catalog.installation_table import InstallationTable
 from ingest.catalog.repository import JobRepository
+from ingest.catalog.webhook_outbox import WebhookOutbox
+from ingest.documents.serializers import Serializer
 from ingest.edge.cdn import Cdn, Cdns
 from ingest.edge.nginx_cache import NginxCaches
 from ingest.ingest_errors import InstallationMismatch, QueueUnavailable
@@ -57,6 +59,7 @@ class IngestServices:
     warmup: WarmUp
     worker: Worker
     cdn: Cdn
+    outbox: WebhookOutbox | None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["IngestServices"]:
@@ -86,6 +89,21 @@ class IngestServices:
             worker.cancel()
             await asyncio.gather(worker, return_exceptions=True)
 
+    @asynccontextmanager
+    async def sending_webhooks(self) -> AsyncIterator[None]:
+        """Sends webhooks in this process, if WEBHOOK_URL is set. At the end, what is not sent stays in the outbox."""
+        if self.outbox is None:
+            yield
+            return
+        from ingest.webhooks.webhook_worker import open_webhook_worker
+
+        sending = asyncio.create_task(open_webhook_worker(self.proxy.settings, self.outbox, self.proxy.metrics).run())
+        try:
+            yield
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+
     async def _work(self) -> None:
         concurrency = max(1, self.proxy.settings.render_processes - 1)  # leave one process to waiting requests
         while True:
@@ -103,6 +121,9 @@ class IngestServices:
         oldest = await self.repository.oldest_pending()
         age = datetime.now(UTC) - oldest if oldest else timedelta(0)
         self.proxy.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
+        if self.outbox:
+            for webhook_status, number in (await self.outbox.count()).items():
+                self.proxy.metrics.webhooks.labels(webhook_status).set(number)
 
     async def collect_queue(self) -> None:
         for state, count in (await self.queue.lengths()).items():
@@ -112,12 +133,13 @@ class IngestServices:
 def build_ingest_services(settings: Settings, *, retrying: bool = False) -> IngestServices:
     proxy = build_services(settings, retrying=retrying)
     database = Database.from_settings(settings)
-    repository = JobRepository(database)
+    outbox = open_outbox(settings, database)
+    repository = JobRepository(database, outbox)
     warmup = WarmUp(repository, proxy.variant_service, settings.sizes, proxy.tracing)
     installation = Installation(proxy.store, InstallationTable(database))
     queue = open_queue(settings, repository, installation)
     worker = Worker(queue, warmup, Reconciler(repository, queue), installation)
-    return IngestServices(proxy, database, repository, installation, queue, warmup, worker, open_cdn(settings))
+    return IngestServices(proxy, database, repository, installation, queue, warmup, worker, open_cdn(settings), outbox)
 
 
 @asynccontextmanager
@@ -186,6 +208,12 @@ async def prepare_start(settings: Settings) -> None:
             )
         if settings.database_url is None:
             await JobRepository(database).recover()
+
+
+def open_outbox(settings: Settings, database: Database) -> WebhookOutbox | None:
+    if settings.webhook_url is None:
+        return None
+    return WebhookOutbox(database, Serializer.from_settings(settings).upload)
 
 
 def open_queue(settings: Settings, repository: JobRepository, installation: Installation) -> WarmUpQueue:

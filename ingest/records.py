@@ -102,6 +102,39 @@ class OwnerDeletion:
         return min(99, 100 * (self.deleted + self.failed) // max(1, self.total))
 
 
+class WebhookType(StrEnum):
+    READY = "image.ready"
+    """The standard variants are stored."""
+    FAILED = "image.failed"
+    """The warm-up has failed. Variants are still derived on request where possible."""
+    DELETED = "image.deleted"
+
+
+class WebhookStatus(StrEnum):
+    PENDING = "pending"
+    """Will be sent, perhaps again."""
+    FAILED = "failed"
+    """Was not accepted for a day, or refused for good. `darkroom webhooks --retry` sends it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook that is not delivered. `body`: its JSON, as it is signed and sent. `attempts`: this one included.
+
+    `age`: since what it tells of, by the database's clock. `error`: why the last attempt failed.
+    """
+
+    webhook_id: str
+    upload_id: UploadId
+    type: WebhookType
+    body: str
+    status: WebhookStatus
+    attempts: int
+    error: str | None
+    created_at: datetime
+    age: timedelta
+
+
 class VariantState(StrEnum):
     WAITING = "waiting"
     """Not derived by the warm-up yet. Its URL works anyway."""

@@ -18,6 +18,7 @@ from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, upload_jobs
 from ingest.catalog.upload_filter import ALL_UPLOADS, UploadFilter
 from ingest.catalog.upload_rows import UploadRow, read_rows
+from ingest.catalog.webhook_outbox import WebhookOutbox
 from ingest.idempotency_key import IdempotencyKey
 from ingest.records import (
     NO_TRACE,
@@ -29,11 +30,13 @@ from ingest.records import (
     TraceContext,
     Upload,
     WarmedVariant,
+    WebhookType,
 )
 from proxy.errors import UnknownUpload
 from proxy.model import UploadId
 
 _UNKNOWN = "No image was uploaded under this id, or it was deleted."
+_WEBHOOKS = {JobStatus.COMPLETE: WebhookType.READY, JobStatus.FAILED: WebhookType.FAILED}
 PAGE = 500
 """Jobs on a page of `find_stalled`."""
 
@@ -51,10 +54,14 @@ class Page:
 
 
 class JobRepository:
-    """Stores uploads and jobs. Every method is one transaction and raises CatalogUnavailable if the database fails."""
+    """Stores uploads and jobs. Every method is one transaction and raises CatalogUnavailable if the database fails.
 
-    def __init__(self, database: Database) -> None:
+    `outbox`: gets a webhook in the transaction that ends a job or deletes an accepted upload; None if none are sent.
+    """
+
+    def __init__(self, database: Database, outbox: WebhookOutbox | None = None) -> None:
         self._database = database
+        self._outbox = outbox
 
     async def begin(
         self, upload_id: UploadId, key: IdempotencyKey | None = None, trace_context: TraceContext = NO_TRACE
@@ -105,6 +112,11 @@ class JobRepository:
         `spend_ticket`: keep the ticket of an accepted upload as used. False for an upload that its client was refused.
         """
         async with self._database.transaction() as connection:
+            if self._outbox:
+                # Locks the row, as otherwise two deletions at once would each add a webhook.
+                lock = update(upload_jobs).where(upload_jobs.c.upload_id == upload_id).values(touched())
+                await connection.execute(lock)
+                await self._outbox.add(connection, WebhookType.DELETED, upload_id)
             # The foreign key cascades to `images`. Deleting that row first could deadlock with `record`.
             query = delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id)
             columns = upload_jobs.c.idempotency_key, upload_jobs.c.fingerprint
@@ -267,6 +279,7 @@ class JobRepository:
         error: str | None = None,
         worker: str | None = None,
         retry_in: float | None = None,
+        is_news: bool = True,
     ) -> int:
         """Changes a job's status from `expect` to `to` (compare-and-set). Returns the number of its attempts.
 
@@ -274,6 +287,7 @@ class JobRepository:
         (seconds until the next attempt) ends a failed attempt. Without `retry_in`, the attempt was interrupted and does
         not count.
 
+        `is_news`: send a webhook if `to` ends the job. False if it had ended with this status before.
         `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the status is
         not `expect` or another run holds the job, ValueError for a change that is not in `TRANSITIONS`.
         """
@@ -283,14 +297,15 @@ class JobRepository:
         values = move_values(expect, to, error=error, worker=worker, retry_in=retry_in)
         if progress is not None:
             values["progress"] = progress
-        return await self._update(upload_id, expect, None if begins else worker, values)
+        webhook = _WEBHOOKS.get(to) if is_news else None
+        return await self._update(upload_id, expect, None if begins else worker, values, webhook=webhook)
 
     async def record(
         self, upload_id: UploadId, progress: int, variants: Mapping[str, WarmedVariant], worker: str | None = None
     ) -> None:
         """Records the progress of a processing job. Raises JobNotClaimable if `worker` does not process it."""
         states = {name: asdict(variant) for name, variant in variants.items()}
-        await self._update(upload_id, JobStatus.PROCESSING, worker, {"progress": progress} | touched(), states)
+        await self._update(upload_id, JobStatus.PROCESSING, worker, {"progress": progress} | touched(), variants=states)
 
     async def record_heartbeat(self, upload_id: UploadId, worker: str) -> None:
         """Shows that `worker` is alive. Raises JobNotClaimable if it does not process the job any more."""
@@ -302,7 +317,9 @@ class JobRepository:
         expect: JobStatus,
         worker: str | None,
         values: dict[str, Any],
+        *,
         variants: dict[str, Any] | None = None,
+        webhook: WebhookType | None = None,
     ) -> int:
         """Returns the number of the job's attempts."""
         where = and_(upload_jobs.c.upload_id == upload_id, upload_jobs.c.status == expect)
@@ -317,4 +334,6 @@ class JobRepository:
                 await connection.execute(
                     update(images).where(images.c.upload_id == upload_id).values(variants=variants)
                 )
+            if webhook and self._outbox:
+                await self._outbox.add(connection, webhook, upload_id)
         return attempts

@@ -169,6 +169,23 @@ owner_deletions = Table(
     Column("worker", String(32)),
 )
 
+webhooks = Table(
+    "webhooks",  # that wait to be sent, or were given up; a delivered one has no row
+    metadata,
+    Column("webhook_id", Uuid(as_uuid=False), primary_key=True),
+    Column("upload_id", Uuid(as_uuid=False), nullable=False),  # not a foreign key: image.deleted outlives the upload
+    Column("type", String(20), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    CheckConstraint("status IN ('pending', 'failed')", name="webhooks_status"),
+    Index("webhooks_by_time", "status", "due_at"),
+    Index("webhooks_by_upload", "upload_id"),
+)
+
 installation = Table(
     "installation",
     metadata,

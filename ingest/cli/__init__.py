@@ -16,6 +16,7 @@ from ingest.cli import (
     upkeep_commands,
     upload_commands,
     variant_commands,
+    webhook_commands,
 )
 from ingest.cli.help import help_text
 
@@ -49,6 +50,7 @@ GROUPS = {
         upkeep_commands.gc,
         recovery_commands.readopt,
         recovery_commands.rebind,
+        webhook_commands.webhooks,
     ),
 }
 
@@ -72,6 +74,7 @@ app.add_typer(edge_app, name="edge", rich_help_panel="Upkeep")
 keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help=key_commands.KEYS_HELP)
 keys_app.command()(key_commands.new)
 keys_app.command()(key_commands.secret)
+keys_app.command()(key_commands.webhook)
 app.add_typer(keys_app, name="keys", rich_help_panel="Upkeep")
 
 trash_app = typer.Typer(invoke_without_command=True, rich_markup_mode="rich", help=recovery_commands.TRASH_HELP)

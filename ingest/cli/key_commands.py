@@ -1,5 +1,6 @@
 """Commands for API keys."""
 
+import base64
 import secrets
 from typing import Annotated
 
@@ -10,7 +11,12 @@ from ingest.cli.help import examples, help_text
 
 KEYS_HELP = help_text(
     "Make API keys. To rotate a key, add a second one of the same name, let clients use it, then remove the first.",
-    ["darkroom keys new", "darkroom keys new shop --scopes upload+read", "darkroom keys secret"],
+    [
+        "darkroom keys new",
+        "darkroom keys new shop --scopes upload+read",
+        "darkroom keys secret",
+        "darkroom keys webhook",
+    ],
 )
 _BYTES = 24  # random ones; 32 characters
 _SECRET_BYTES = 32  # as many as HMAC-SHA256 returns (RFC 7518, 3.2); 43 characters
@@ -46,7 +52,20 @@ def secret(as_json: AsJson = False) -> None:
 
     To rotate, put it before the present one: it signs, and both verify. Remove the old one after a day.
     """
-    made = secrets.token_urlsafe(_SECRET_BYTES)
+    _print_secret(secrets.token_urlsafe(_SECRET_BYTES), as_json=as_json)
+
+
+@examples("darkroom keys webhook")
+def webhook(as_json: AsJson = False) -> None:
+    """Print a new secret for WEBHOOK_SECRET. It is stored nowhere.
+
+    To rotate, put it before the present one, give it to the receiver, then remove the old one: until then both sign.
+    """
+    made = "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+    _print_secret(made, as_json=as_json)
+
+
+def _print_secret(made: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"secret": made})
     else:

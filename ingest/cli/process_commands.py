@@ -159,7 +159,8 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
             structlog.get_logger().info(
                 "worker started", concurrency=concurrency, queue=queue, **describe_connections(settings)
             )
-            await services.worker.run(concurrency)
+            async with services.sending_webhooks():
+                await services.worker.run(concurrency)
 
 
 def _announce(settings: "Settings", host: str, port: int, role: Role) -> None:

@@ -83,6 +83,8 @@ def show(
     numbers = ("Size", "ms", "Quality", "Score")
     print_table(("Variant", "State", "Size", "ms", "Quality", "Score", "Recipe"), rows, numbers=numbers)
     out().print(f"URLs: {settings.url_base}/images/{upload_id}/VARIANT")
+    for webhook in document["webhooks"]:
+        out().print(f"Not delivered: {webhook['type']}, {webhook['status']}. {webhook['error'] or ''}".rstrip())
 
 
 @examples("darkroom purge 8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")

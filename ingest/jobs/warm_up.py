@@ -192,7 +192,13 @@ class WarmUp:
 
     async def _end(self, job: Job, to: JobStatus, error: str | None = None, *, retry_in: float | None = None) -> None:
         await self._repository.advance(
-            job.upload_id, expect=JobStatus.PROCESSING, to=to, error=error, worker=job.worker, retry_in=retry_in
+            job.upload_id,
+            expect=JobStatus.PROCESSING,
+            to=to,
+            error=error,
+            worker=job.worker,
+            retry_in=retry_in,
+            is_news=to is not job.status,  # which is the status before this run
         )
 
     @asynccontextmanager

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ingest.catalog.repository import JobRepository
+from ingest.documents.serializers import Serializer
 from ingest.ingest_services import Access, open_services
+from ingest.maintenance.webhook_overview import describe
 from ingest.offered_sizes import standard_variants
 from ingest.records import VariantState, WarmedVariant
-from ingest.web.serializers import Serializer
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
 from proxy.model import UploadId, Variant, Visibility
@@ -22,7 +23,9 @@ from proxy.variants.originals import created_at_of, focus_of, visibility_of
 async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
     """Returns the overview of an upload. Raises UnknownUpload."""
     async with open_services(settings, access=Access.UNVERIFIED, retrying=False) as ingest:
-        return await Overview(ingest.proxy.store, ingest.repository, settings).of(upload_id)
+        document = await Overview(ingest.proxy.store, ingest.repository, settings).of(upload_id)
+        webhooks = await ingest.outbox.find(upload_id=upload_id) if ingest.outbox else []
+        return document | {"webhooks": [describe(webhook) for webhook in webhooks]}
 
 
 class Overview:

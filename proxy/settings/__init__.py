@@ -7,6 +7,7 @@ from proxy.settings.loading import load_settings, metrics_folder, read_sources, 
 from proxy.settings.settings import RENDER_IDLE_MB, Needs, Settings, SettingsError
 from proxy.settings.sources import Sources
 from proxy.settings.toml_tables import Quality, SizeSettings
+from proxy.settings.webhook_settings import decode_webhook_secret
 
 __all__ = [
     "RENDER_IDLE_MB",
@@ -18,6 +19,7 @@ __all__ = [
     "SettingsError",
     "SizeSettings",
     "Sources",
+    "decode_webhook_secret",
     "describe_connections",
     "hide_secrets",
     "load_settings",

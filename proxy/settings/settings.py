@@ -18,6 +18,7 @@ from proxy.settings.source_formats import DEFAULT_ACCEPT, lack_of_pillow_heif, r
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
 from proxy.settings.toml_tables import Quality, SizeSettings, Width, lack_of_extras
+from proxy.settings.webhook_settings import WebhookSettings
 
 RENDER_IDLE_MB = 64
 """MiB that an idle render process holds at most. Measured: 17 after its start, up to 50 later."""
@@ -43,7 +44,7 @@ class Needs:
     host: str | None = None
 
 
-class Settings(StoreSettings, AccessSettings):
+class Settings(StoreSettings, AccessSettings, WebhookSettings):
     """The settings in force. An environment variable has its field's name in capitals; sizes are in the TOML file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -118,6 +118,17 @@ class Metrics:
         self.queue_jobs = self._shared_gauge(
             "darkroom_queue_jobs", "Jobs in Redis by BullMQ's state (waiting, active, delayed, failed)", "state"
         )
+        self.webhooks = self._shared_gauge(
+            "darkroom_webhooks",
+            "Webhooks that are not delivered, by status (pending, failed), each up to 10,000",
+            "status",
+        )
+        self.webhook_attempts = Counter(
+            "darkroom_webhook_attempts",
+            "Attempts to send a webhook, by outcome (delivered, retried: to be sent again, failed: given up)",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.stale_variants = Counter(
             "darkroom_stale_variants",
             "Stale variants that were served, by the outcome of their refresh (refreshed, failed, "

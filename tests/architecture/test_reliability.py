@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "reliability.md").read_text()
-LAST = {"A": 15, "B": 13, "C": 11, "D": 7, "E": 14}
+LAST = {"A": 15, "B": 13, "C": 11, "D": 7, "E": 15}
 """The number of each section's last case."""
 
 

@@ -19,6 +19,7 @@ from ingest.maintenance.doctor import (
     settings_checks,
     store_checks,
     upload_checks,
+    webhook_checks,
 )
 from ingest.maintenance.doctor.database_checks import tables
 from ingest.maintenance.doctor.findings import Check, CheckResult, run_checks
@@ -51,6 +52,7 @@ def checks_for(
         **_queue_checks(settings, installation),
         **_upload_check(settings),
         **_cdn_checks(settings, objects, cdn),
+        **_webhook_check(settings),
         "clock": partial(clock_checks.clocks, _clocks(settings, objects, database)),
         "memory": _as_async(lambda: machine_checks.memory(settings, memory(), _limit(resource.RLIMIT_AS))),
         "temporary files": partial(machine_checks.temporary_files, settings),
@@ -88,6 +90,12 @@ def _upload_check(settings: Settings) -> Mapping[str, Check]:
     if settings.public_url is None:
         return {}
     return {"upload limit": partial(upload_checks.limit, settings.public_url, settings.max_upload_mb, announce_upload)}
+
+
+def _webhook_check(settings: Settings) -> Mapping[str, Check]:
+    if settings.webhook_url is None:
+        return {}
+    return {"webhooks": partial(webhook_checks.receiver, settings.webhook_url, settings.webhook_allow_private)}
 
 
 def _cdn_checks(settings: Settings, objects: ObjectStore, cdn: Cdn) -> Mapping[str, Check]:

@@ -1,0 +1,139 @@
+"""The outbox of webhooks, in SQL: a row is written in the transaction of what it tells of, so none is lost."""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ingest.catalog.database import Database, now
+from ingest.catalog.queries import joined
+from ingest.catalog.row_mapping import to_job, to_upload
+from ingest.catalog.tables import SecondsAgo, images, webhooks
+from ingest.records import Job, Upload, Webhook, WebhookStatus, WebhookType
+from proxy.model import UploadId
+
+KEPT = timedelta(days=30)
+"""How long a failed webhook can be sent again. Then its row is removed: it describes the upload."""
+SENDING = timedelta(seconds=25)
+"""After this, a claimed webhook is claimed again, as its process must be dead. Longer than sending and recording may take."""
+_COUNTED = 10_000
+"""Webhooks of one status that are counted, so that a count takes milliseconds whatever their number."""
+
+
+class WebhookOutbox:
+    """Every method but `add` is one transaction and raises CatalogUnavailable if the database fails.
+
+    `describe`: returns the JSON of `GET /images/{uploadId}`.
+    """
+
+    def __init__(self, database: Database, describe: Callable[[Upload, Job], Mapping[str, Any]]) -> None:
+        self._database = database
+        self._describe = describe
+
+    async def add(self, connection: AsyncConnection, type_: WebhookType, upload_id: UploadId) -> None:
+        """Adds a webhook in the transaction of `connection`, with the upload as that sees it.
+
+        Adds none for an upload that was not accepted: nobody knows its id.
+        """
+        row = (await connection.execute(joined().where(images.c.upload_id == upload_id))).first()
+        if row is None:
+            return
+        moment = await now(connection)
+        data = self._describe(to_upload(row), to_job(row))
+        document = {"type": type_, "timestamp": moment.isoformat(), "data": data}
+        values = {
+            "webhook_id": str(uuid4()),
+            "upload_id": upload_id,
+            "type": type_,
+            "body": json.dumps(document, ensure_ascii=False, separators=(",", ":")),
+            "status": WebhookStatus.PENDING,
+            "attempts": 0,
+            "created_at": moment,
+            "due_at": moment,
+        }
+        await connection.execute(insert(webhooks).values(values))
+
+    async def claim(self, limit: int) -> list[Webhook]:
+        """Returns webhooks that are due, for this caller alone for the time of `SENDING`; the longest due first."""
+        is_due = (webhooks.c.status == WebhookStatus.PENDING) & (webhooks.c.due_at <= SecondsAgo(0))
+        due = select(webhooks.c.webhook_id).where(is_due).order_by(webhooks.c.due_at).limit(limit)
+        claim = (
+            update(webhooks)
+            .where(
+                webhooks.c.webhook_id.in_(due), is_due
+            )  # again: Postgres looks at it after waiting for another claim
+            .values(attempts=webhooks.c.attempts + 1, due_at=SecondsAgo(-SENDING.total_seconds()))
+        )
+        async with self._database.transaction() as connection:
+            return [_to_webhook(row) for row in await connection.execute(claim.returning(webhooks, _moment()))]
+
+    async def record_delivered(self, webhook: Webhook) -> None:
+        """Removes the webhook, also if another process claimed it meanwhile."""
+        async with self._database.transaction() as connection:
+            await connection.execute(delete(webhooks).where(webhooks.c.webhook_id == webhook.webhook_id))
+
+    async def record_failure(self, webhook: Webhook, error: str, retry_in: float | None) -> None:
+        """Records a failed attempt. `retry_in`: seconds until the next one; None gives the webhook up.
+
+        Removes webhooks that were given up before `KEPT`.
+        """
+        values: dict[str, Any] = {"error": error, "due_at": SecondsAgo(-(retry_in or 0))}
+        if retry_in is None:
+            values["status"] = WebhookStatus.FAILED
+        same = (webhooks.c.webhook_id == webhook.webhook_id) & (webhooks.c.attempts == webhook.attempts)
+        old = (webhooks.c.status == WebhookStatus.FAILED) & (webhooks.c.due_at < SecondsAgo(KEPT.total_seconds()))
+        async with self._database.transaction() as connection:
+            await connection.execute(update(webhooks).where(same).values(values))
+            if retry_in is None:
+                await connection.execute(delete(webhooks).where(old))
+
+    async def send_again(self, webhook_ids: Collection[str] | None = None) -> int:
+        """Makes webhooks that were given up due now, and begins their day anew. None: all. Returns their number."""
+        query = update(webhooks).where(webhooks.c.status == WebhookStatus.FAILED)
+        if webhook_ids is not None:
+            query = query.where(webhooks.c.webhook_id.in_(webhook_ids))
+        moment = dict.fromkeys(("created_at", "due_at"), SecondsAgo(0))
+        async with self._database.transaction() as connection:
+            return (await connection.execute(query.values(status=WebhookStatus.PENDING, attempts=0, **moment))).rowcount
+
+    async def find(self, *, upload_id: UploadId | None = None, limit: int = 100) -> list[Webhook]:
+        """Returns webhooks that are not delivered: those of an upload, or those given up; the latest first."""
+        query = select(webhooks, _moment()).order_by(webhooks.c.due_at.desc()).limit(limit)
+        if upload_id is None:
+            query = query.where(webhooks.c.status == WebhookStatus.FAILED)
+        else:
+            query = query.where(webhooks.c.upload_id == upload_id)
+        async with self._database.transaction() as connection:
+            return [_to_webhook(row) for row in await connection.execute(query)]
+
+    async def count(self) -> dict[WebhookStatus, int]:
+        """Counts webhooks that are not delivered, by status, each up to 10,000."""
+        some = {
+            status: select(webhooks.c.webhook_id).where(webhooks.c.status == status).limit(_COUNTED)
+            for status in WebhookStatus
+        }
+        counts = [select(func.count()).select_from(query.subquery()).scalar_subquery() for query in some.values()]
+        async with self._database.transaction() as connection:
+            return dict(zip(some, (await connection.execute(select(*counts))).one(), strict=True))
+
+
+def _moment() -> Any:
+    return SecondsAgo(0).label("moment")
+
+
+def _to_webhook(row: Row[Any]) -> Webhook:
+    return Webhook(
+        str(row.webhook_id),
+        UploadId(str(row.upload_id)),
+        WebhookType(row.type),
+        row.body,
+        WebhookStatus(row.status),
+        row.attempts,
+        row.error,
+        row.created_at,
+        row.moment - row.created_at,
+    )
