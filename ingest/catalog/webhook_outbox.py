@@ -19,7 +19,7 @@ from proxy.model import UploadId
 KEPT = timedelta(days=30)
 """How long a failed webhook can be sent again. Then its row is removed: it describes the upload."""
 SENDING = timedelta(seconds=25)
-"""After this, a claimed webhook is claimed again, as its process must be dead. Longer than sending and recording may take."""
+"""After this, a claimed webhook is claimed again, as its process must be dead: sending and recording take less."""
 _COUNTED = 10_000
 """Webhooks of one status that are counted, so that a count takes milliseconds whatever their number."""
 
