@@ -59,13 +59,17 @@ class WebhookOutbox:
 
     async def claim(self, limit: int) -> list[Webhook]:
         """Returns webhooks that are due, for this caller alone for the time of `SENDING`; the longest due first."""
-        is_due = (webhooks.c.status == WebhookStatus.PENDING) & (webhooks.c.due_at <= SecondsAgo(0))
-        due = select(webhooks.c.webhook_id).where(is_due).order_by(webhooks.c.due_at).limit(limit)
+        due = (
+            select(webhooks.c.webhook_id)
+            .where(webhooks.c.status == WebhookStatus.PENDING, webhooks.c.due_at <= SecondsAgo(0))
+            .order_by(webhooks.c.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # in Postgres; SQLite has one writer at a time anyway
+            .cte("due")
+        )
         claim = (
             update(webhooks)
-            .where(
-                webhooks.c.webhook_id.in_(due), is_due
-            )  # again: Postgres looks at it after waiting for another claim
+            .where(webhooks.c.webhook_id.in_(select(due.c.webhook_id)))
             .values(attempts=webhooks.c.attempts + 1, due_at=SecondsAgo(-SENDING.total_seconds()))
         )
         async with self._database.transaction() as connection:
