@@ -184,7 +184,7 @@ class WarmUp:
         return {
             variant: known
             for name, known in upload.variants.items()
-            if known.state is VariantState.STORED and (variant := self._sizes.parse(name))
+            if known.state is VariantState.STORED and (variant := self._sizes.parse(name, upload.visibility))
         }
 
     async def _record(self, job: Job, progress: int, variants: dict[str, WarmedVariant]) -> None:

@@ -19,6 +19,7 @@ from proxy.errors import (
     Undecodable,
     UnknownUpload,
 )
+from proxy.model import Visibility
 from tests.unit.ingest.examples import SIZES, accepted
 from tests.unit.ingest.fakes import ScriptedVariantService
 from tests.unit.ingest.jobs.warm_up_outcome import STANDARD, Outcome
@@ -135,6 +136,19 @@ class TestWhatWillNotPass:
 
         assert outcome.job == (JobStatus.FAILED, 0, "Export it again.")
         assert variant_service.deleted == []  # no names would mean all of them
+
+    @pytest.mark.parametrize("force", [False, True])
+    def test_variants_of_a_private_upload_that_are_removed_wait_again(self, force: bool) -> None:
+        private = [replace(variant, visibility=Visibility.PRIVATE) for variant in STANDARD]
+        upload = accepted(visibility=Visibility.PRIVATE)
+        variants = waiting_variants(upload.upload_id, private)
+        variants["tiny.jpg"] = replace(variants["tiny.jpg"], state=VariantState.STORED, bytes=1000)
+        outcome = Outcome(
+            ScriptedVariantService(Undecodable("d"), after=3), upload=replace(upload, variants=variants)
+        ).run(force=force)
+
+        assert set(outcome.variant_service.deleted) == set(private[:3])
+        assert outcome.states == [VariantState.WAITING] * len(STANDARD)
 
     @pytest.mark.heavy
     def test_unexpected_error_fails_without_details(self) -> None:
