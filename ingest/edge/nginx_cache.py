@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from time import monotonic
 from urllib.parse import urlsplit
 
 import anyio
@@ -17,7 +18,7 @@ from proxy.variants.encoded_variant import UPLOAD_TAG
 
 _TIMEOUT = 4.0  # seconds for each request
 _BATCH = 20  # uploads on one connection
-_DEADLINE = 30.0  # seconds for all paths of a batch in one nginx
+_DEADLINE = 30.0  # seconds for all requests of a call
 _THREADS = 4  # not those of the default limiter: a slow edge must not delay uploads and derivations
 
 
@@ -37,28 +38,31 @@ class NginxCaches:
 
     async def invalidate(self, tags: Sequence[str]) -> None:
         uploads = [upload_id for tag in tags if (upload_id := parse_upload_id(tag.removeprefix(UPLOAD_TAG)))]
+        end = monotonic() + _DEADLINE
         for start in range(0, len(uploads), _BATCH):
-            await asyncio.gather(*(self._forget(url, uploads[start : start + _BATCH]) for url in self._urls))
+            await asyncio.gather(*(self._forget(url, uploads[start : start + _BATCH], end) for url in self._urls))
         if uploads:
             await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not get the 404
 
-    async def _forget(self, url: str, uploads: Sequence[UploadId]) -> None:
+    async def _forget(self, url: str, uploads: Sequence[UploadId], end: float) -> None:
         try:
-            async with asyncio.timeout(_DEADLINE):
-                # After the deadline, the thread goes on until its own timeouts.
+            async with asyncio.timeout(end - monotonic()):
                 await anyio.to_thread.run_sync(
-                    self._request_all, url, uploads, limiter=self._threads, abandon_on_cancel=True
+                    self._request_all, url, uploads, end, limiter=self._threads, abandon_on_cancel=True
                 )
         except TimeoutError:
             raise CdnUnavailable(f"nginx at {url} did not answer within {_DEADLINE:g} seconds. Try again.") from None
         except (OSError, HTTPException) as error:
             raise CdnUnavailable(f"nginx at {url} does not answer: check EDGE_URLS. Try again.") from error
 
-    def _request_all(self, url: str, uploads: Sequence[UploadId]) -> None:
+    def _request_all(self, url: str, uploads: Sequence[UploadId], end: float) -> None:
+        """Sends no request after `end`, also if the caller does not wait any more. Raises TimeoutError then."""
         parts = urlsplit(url)
         connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         with closing(connect(parts.netloc, timeout=_TIMEOUT)) as connection:
             for path in (path for upload_id in uploads for path in self._paths(upload_id)):
+                if monotonic() >= end:
+                    raise TimeoutError
                 connection.request("HEAD", f"{parts.path}/{path}", headers={FORGET_HEADER: self._secret})
                 response = connection.getresponse()
                 response.read()

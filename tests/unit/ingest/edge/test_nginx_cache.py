@@ -42,7 +42,18 @@ async def test_edge_without_the_secret_is_reported(edge: StubOrigin) -> None:
         await NginxCaches([edge.url], SECRET, SIZES).invalidate([upload_tag(new_upload_id())])
 
 
-async def test_edge_that_is_away_is_reported(edge: StubOrigin) -> None:
+async def test_all_uploads_share_one_deadline(edge: StubOrigin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock goes on by 0.1 seconds with each request: no request after the third hundred."""
+    monkeypatch.setattr(nginx_cache, "monotonic", lambda: len(edge.asked) / 10)
+    tags = [upload_tag(new_upload_id()) for _ in range(30)]  # of two batches, 900 requests
+
+    with pytest.raises(CdnUnavailable, match="did not answer within 30 seconds"):
+        await NginxCaches([edge.url], SECRET, SIZES).invalidate(tags)
+
+    assert len(edge.asked) == 300
+
+
+async def test_edge_that_does_not_answer_is_reported(edge: StubOrigin) -> None:
     urls = [edge.url, f"http://127.0.0.1:{free_port()}"]
     with pytest.raises(CdnUnavailable, match="EDGE_URLS"):
         await NginxCaches(urls, SECRET, SIZES).invalidate([upload_tag(new_upload_id())])
