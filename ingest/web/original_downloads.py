@@ -40,16 +40,16 @@ class OriginalDownloads:
     async def respond(self, method: str, upload: Upload) -> Response:
         """302 to a URL of the object store, which is valid for five minutes; from the disk, the whole file itself.
 
-        HEAD is answered from the row. Raises StoreUnavailable; the returned response raises UnknownUpload,
-        OriginalDamaged, Unavailable or Overloaded before it begins.
+        HEAD is answered from the row: such URLs are signed for GET alone. Raises StoreUnavailable; the returned
+        response raises UnknownUpload, OriginalDamaged, Unavailable or Overloaded before it begins.
         """
         name = f"{upload.upload_id}.{upload.format}"
-        if url := await self._store.temporary_url(original_key(upload.upload_id), _URL_SECONDS, name):
-            return RedirectResponse(url, 302, _HEADERS)
         headers = _HEADERS | {"Content-Disposition": f'attachment; filename="{name}"'}
         media_type = SourceFormat(upload.format).media_type
         if method == "HEAD":
             return Response(None, 200, headers | {"Content-Length": f"{upload.original_size}"}, media_type)
+        if url := await self._store.temporary_url(original_key(upload.upload_id), _URL_SECONDS, name):
+            return RedirectResponse(url, 302, _HEADERS)
         return _Download(self._copy(upload.upload_id), headers, media_type)
 
     @asynccontextmanager

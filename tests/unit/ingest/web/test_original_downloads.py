@@ -146,6 +146,23 @@ async def test_store_with_temporary_urls_sends_it_itself(service: Service, monke
     assert asked == [(original_key(upload_id), 300, f"{upload_id}.jpeg")]
 
 
+async def test_head_is_answered_here_as_temporary_urls_are_for_get(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = picture()
+    path = f"/images/{(await service.upload(file)).json()['uploadId']}/original"
+
+    async def temporary_url(*_: object) -> str:
+        raise AssertionError("a URL was signed")
+
+    monkeypatch.setattr(service.ingest.proxy.store, "temporary_url", temporary_url)
+    async with service.client({}) as client:
+        head = await client.head(path)
+
+    assert (head.status_code, head.headers["content-length"]) == (200, f"{len(file)}")
+    assert "location" not in head.headers
+
+
 @pytest.mark.parametrize("upload_id", [UNKNOWN, "no-id", f"{UNKNOWN}%2f..%2fx"])
 async def test_unknown_upload_is_404(service: Service, upload_id: str) -> None:
     assert (await service.get(f"/images/{upload_id}/original")).status_code == 404
