@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.catalog.repository import JobRepository
+from ingest.ingest_errors import InProgress
 from ingest.installation import Installation
 from ingest.records import Upload
 from ingest.uploads.stored_fields import StoredFields, write_fields
@@ -27,8 +28,8 @@ class FieldsService:
     async def change(self, upload_id: UploadId, values: Mapping[str, Any]) -> None:
         """Changes the fields in `values`, whose names are the API's; None removes a value.
 
-        Raises UnknownUpload or Unavailable. The database is first, as it decides between calls at the same moment. If
-        the object store then fails, another call finishes the work.
+        Raises UnknownUpload, Unavailable, or InProgress if other calls keep changing them. The database is first, as it
+        decides between calls at the same moment. If a later step fails, another call finishes the work.
         """
         changes = {_COLUMNS[name]: value for name, value in values.items() if name in _COLUMNS}
         if not changes:
@@ -45,6 +46,7 @@ class FieldsService:
                 raise
             if _fields_of(upload) == written:
                 return
+        raise InProgress("Other calls change this upload at the same moment. Try again.")
 
     async def _remove_if_deleted(self, upload_id: UploadId) -> None:
         """The object may have been written after the deletion. With an original, `darkroom readopt` needs it."""

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.ingest_errors import CatalogUnavailable
+from ingest.ingest_errors import CatalogUnavailable, InProgress
 from ingest.uploads.fields_service import FieldsService
 from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
@@ -111,6 +112,26 @@ async def test_changes_at_the_same_moment_are_both_kept(
     assert await stored(store, upload_id) == GIVEN
     found, _ = await repository.find(upload_id)
     assert (found.owner, found.external_id, found.metadata) == tuple(GIVEN.values())
+
+
+async def test_change_that_loses_ten_times_to_others_is_in_progress(
+    uploads: UploadService, service: FieldsService, repository: WatchedRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id = await upload(uploads)
+    find, finds = repository.find, 0
+
+    async def find_other_fields(wanted: UploadId) -> object:
+        nonlocal finds
+        finds += 1
+        found, job = await find(wanted)
+        return replace(found, owner=f"owner {finds}"), job
+
+    monkeypatch.setattr(repository, "find", find_other_fields)
+
+    with pytest.raises(InProgress):
+        await service.change(upload_id, {"owner": "Ida"})
+
+    assert finds == 10
 
 
 async def test_change_at_the_moment_of_a_deletion_leaves_nothing(
