@@ -34,6 +34,8 @@ def cloudfront(
 
     A path in CDN_URL, or else in PUBLIC_URL, is part of it.
     """
+    if template and private:
+        stop("--template prints both functions: leave out --private.", code=2)
     settings = load(database=False)
     base_path = urlsplit(settings.url_base).path
     if template is None:
