@@ -8,9 +8,9 @@
     ├── Aborted                   the client closed the connection before the end
     ├── TooLarge                  too many bytes
     ├── UploadTimeout             the body arrived too slowly
-    └── KeyReused                 the Idempotency-Key was used for another image
+    └── KeyReused                 the Idempotency-Key or ticket was used for another upload
     ServiceError
-    ├── InProgress                an upload with this Idempotency-Key, or a change of this upload, is in progress
+    ├── InProgress                another call for the same upload is in progress
     ├── TooManyStreams            more clients follow jobs than this process serves
     ├── CrossSite                 a browser sent it on behalf of another site
     └── InvalidTicket             an upload ticket that this server does not accept
@@ -65,12 +65,12 @@ class UploadTimeout(Refused):
 
 class KeyReused(Refused):
     code = "key_reused"
-    title = "The idempotency key was used for another image"
+    title = "The idempotency key or ticket was used for another upload"
 
 
 class InProgress(ServiceError):
     code = "in_progress"
-    title = "The same upload is in progress"
+    title = "Another call for the same upload is in progress"
     retryable = True
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 2) -> None:

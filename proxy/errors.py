@@ -21,7 +21,7 @@
     ├── DerivationTimeout         the derivation passed its deadline
     ├── DerivationPaused          it timed out or crashed before, and is tried again later
     ├── RenderFailed              a render worker died (crash or memory limit)
-    └── FocusChanged              the upload's focus changed while a variant was derived
+    └── FocusChanged              the upload was changed while a variant was derived
 
 `ingest/ingest_errors.py` has the errors of uploads and jobs. `proxy/web/problems.py` maps codes to HTTP statuses.
 `ObjectNotFound` and `ObjectExists` of the object store are results, not failures, and never reach a client.
@@ -185,7 +185,7 @@ class RenderFailed(ServiceError):
 
 class FocusChanged(ServiceError):
     code = "focus_changed"
-    title = "The focus changed while this variant was derived"
+    title = "The upload was changed while this variant was derived"
     retryable = True
 
     def __init__(self, detail: str = "", *, retry_after: int | None = 1) -> None:

@@ -127,6 +127,7 @@ async def test_ticket_is_good_for_one_upload(keyed: Service) -> None:
 
     assert (again.status_code, again.json(), again.headers["idempotent-replayed"]) == (201, first.json(), "true")
     assert (other.status_code, other.json()["code"]) == (422, "key_reused")
+    assert other.json()["title"] == "The idempotency key or ticket was used for another upload"
     assert other.json()["detail"] == (
         "This ticket was used for another image or other fields. Use a new one for each image."
     )
