@@ -1,4 +1,4 @@
-"""Deletions of all uploads of an owner, in SQL: one row each, which one process at a time works off."""
+"""Deletions of all uploads of an owner, in SQL: one row each, which one process at a time carries out."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,8 +1,8 @@
 """The warm-up of one upload: derives every standard variant that is not stored, and records the progress."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import repeat
@@ -13,9 +13,10 @@ from structlog.contextvars import bound_contextvars
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
+from ingest.jobs.heartbeats import sending_heartbeats
 from ingest.jobs.queue.warm_up_queue import ATTEMPTS, DELAYS, Delivery, TryAgain
 from ingest.offered_sizes import standard_variants
-from ingest.records import HEARTBEAT, Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
+from ingest.records import Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
 from proxy.model import Sizes, UploadId, Variant
@@ -74,7 +75,7 @@ class WarmUp:
 
     async def _run(self, upload: Upload, job: Job, delivery: Delivery) -> JobStatus | None:
         try:
-            async with self._sending_heartbeats(job):
+            async with sending_heartbeats(lambda: self._send_heartbeat(job)):
                 error = await self._ensure_all(upload, job, delivery)
             to = JobStatus.FAILED if error else JobStatus.COMPLETE
             await _write_with_retries(lambda: self._end(job, to, error))
@@ -200,23 +201,6 @@ class WarmUp:
             retry_in=retry_in,
             is_news=to is not job.status,  # which is the status before this run
         )
-
-    @asynccontextmanager
-    async def _sending_heartbeats(self, job: Job) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._send_heartbeats(job))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _send_heartbeats(self, job: Job) -> None:
-        with suppress(JobNotClaimable):  # the next record ends the run
-            while True:
-                await asyncio.sleep(HEARTBEAT.total_seconds())
-                with suppress(CatalogUnavailable, TimeoutError):  # the run itself logs it
-                    async with asyncio.timeout(HEARTBEAT.total_seconds()):  # a hanging one must not delay the next
-                        await self._send_heartbeat(job)
 
     async def _send_heartbeat(self, job: Job) -> None:
         assert job.worker

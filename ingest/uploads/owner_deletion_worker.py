@@ -1,11 +1,11 @@
-"""Works off deletions of all uploads of an owner. Runs in every server with ingest's role.
+"""Carries out deletions of all uploads of an owner. Runs in every server with ingest's role.
 
 Not in workers: their permissions in the object store do not allow them to delete originals (deploy/cloudfront.yaml).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from uuid import uuid4
 
 import structlog
@@ -14,8 +14,8 @@ from ingest.catalog.cursors import encode_cursor
 from ingest.catalog.owner_deletions import OwnerDeletions
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.upload_filter import UploadFilter
-from ingest.ingest_errors import CatalogUnavailable
-from ingest.records import HEARTBEAT, JobNotClaimable, JobStatus, OwnerDeletion
+from ingest.jobs.heartbeats import sending_heartbeats
+from ingest.records import JobNotClaimable, JobStatus, OwnerDeletion
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import StoreUnavailable, Unavailable
 from proxy.model import UploadId
@@ -60,7 +60,7 @@ class OwnerDeletionWorker:
                     await self._wake.wait()
 
     async def run_next(self) -> bool:
-        """Works off one deletion. Returns False if there is none. Raises CatalogUnavailable or StoreUnavailable.
+        """Carries out one deletion. Returns False if there is none. Raises CatalogUnavailable or StoreUnavailable.
 
         After an exception, or if the process dies, another run begins it anew with the uploads that are left.
         """
@@ -68,7 +68,7 @@ class OwnerDeletionWorker:
         if deletion is None:
             return False
         with suppress(JobNotClaimable):  # this process stood still for so long that another one took over
-            async with self._sending_heartbeats(deletion):
+            async with sending_heartbeats(lambda: self._deletions.record(deletion)):
                 await self._delete_all(deletion)
         return True
 
@@ -114,20 +114,3 @@ class OwnerDeletionWorker:
             for upload_id, (upload, _) in found.items()
             if upload.owner == owner or not await self._uploads.has_original(upload_id)
         ]
-
-    @asynccontextmanager
-    async def _sending_heartbeats(self, deletion: OwnerDeletion) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._send_heartbeats(deletion))
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
-    async def _send_heartbeats(self, deletion: OwnerDeletion) -> None:
-        with suppress(JobNotClaimable):  # the next record ends the run
-            while True:
-                await asyncio.sleep(HEARTBEAT.total_seconds())
-                with suppress(CatalogUnavailable, TimeoutError):
-                    async with asyncio.timeout(HEARTBEAT.total_seconds()):  # a hanging one must not delay the next
-                        await self._deletions.record(deletion)

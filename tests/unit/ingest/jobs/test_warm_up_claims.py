@@ -9,7 +9,7 @@ import pytest
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.jobs import warm_up
+from ingest.jobs import heartbeats
 from ingest.jobs.deliver import deliver
 from ingest.jobs.queue.warm_up_queue import Delivery
 from ingest.jobs.warm_up import WarmUp
@@ -214,7 +214,7 @@ class TestLost:
         upload: Upload,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(warm_up, "HEARTBEAT", timedelta(milliseconds=200))
+        monkeypatch.setattr(heartbeats, "HEARTBEAT", timedelta(milliseconds=200))
         gate = store.hold("put")
         run = asyncio.create_task(warmup.run(Delivery(upload.upload_id)))
         await reached(gate, run)
