@@ -16,8 +16,16 @@ from proxy.keys import original_key, variants_prefix
 from proxy.model import Sizes, UploadId
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
-from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore, exists
-from proxy.variants.originals import DIGEST, created_at_of, focus_of, inspection_of, original_file, visibility_of
+from proxy.storage.object_store import ObjectInfo, ObjectStore, exists
+from proxy.variants.originals import (
+    DIGEST,
+    created_at_of,
+    focus_of,
+    head_original,
+    inspection_of,
+    original_file,
+    visibility_of,
+)
 
 Inspect = Callable[[UploadId], Awaitable[Inspection]]
 
@@ -57,7 +65,7 @@ class Readopter:
         original, Unavailable, and what `Inspect` raises for an original that cannot be decoded.
         """
         key = original_key(upload_id)
-        original = await self._head(upload_id)
+        original = await head_original(self._store, upload_id)
         upload = await self._describe(upload_id, original)
         is_complete = all(variant.state is VariantState.STORED for variant in upload.variants.values())
         if not await self._repository.adopt(upload, JobStatus.COMPLETE if is_complete else JobStatus.PENDING):
@@ -71,14 +79,8 @@ class Readopter:
 
     async def is_readoptable(self, upload_id: UploadId) -> bool:
         """Whether `readopt` would rebuild its rows. Raises UnknownUpload without an original, Unavailable."""
-        await self._head(upload_id)
+        await head_original(self._store, upload_id)
         return not await self._repository.is_accepted(upload_id)
-
-    async def _head(self, upload_id: UploadId) -> ObjectInfo:
-        try:
-            return await self._store.head(original_key(upload_id))
-        except ObjectNotFound:
-            raise UnknownUpload("There is no original under this id.") from None
 
     async def _describe(self, upload_id: UploadId, original: ObjectInfo) -> Upload:
         inspection = inspection_of(original) or await self._inspect(upload_id)

@@ -20,7 +20,7 @@ from proxy.model import Focus, Sizes, UploadId, Visibility
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore
 from proxy.variants.encoded_variant import upload_tag
 from proxy.variants.leases.lease_store import LeaseStore
-from proxy.variants.originals import changed_metadata, focus_of, visibility_of
+from proxy.variants.originals import changed_metadata, focus_of, head_original, visibility_of
 from proxy.variants.variant_service import VariantService
 
 _MAX_WRITES = 10  # as many calls must change one upload at the same moment, without a lease
@@ -95,7 +95,7 @@ class PresentationService:
         """
         upload, job = await self._repository.find(upload_id)
         for writes in range(_MAX_WRITES):
-            original = await self._head(upload_id)
+            original = await head_original(self._store, upload_id)
             found = Presentation(focus_of(original), visibility_of(original))
             known = Presentation(upload.focus, upload.visibility)
             is_private = Visibility.PRIVATE in (found.visibility, known.visibility)
@@ -118,7 +118,7 @@ class PresentationService:
         try:
             await self._store.set_metadata(original_key(upload.upload_id), metadata)
         except ObjectNotFound:
-            raise _unknown() from None
+            raise UnknownUpload("The upload was deleted meanwhile.") from None
         await self._remove_if_deleted(upload.upload_id)
 
     async def _remove_if_deleted(self, upload_id: UploadId) -> None:
@@ -144,16 +144,6 @@ class PresentationService:
         await self._repository.change_presentation(upload.upload_id, values, variants)
         return await self._repository.find(upload.upload_id)
 
-    async def _head(self, upload_id: UploadId) -> ObjectInfo:
-        try:
-            return await self._store.head(original_key(upload_id))
-        except ObjectNotFound:
-            raise _unknown() from None
-
 
 def _in_progress() -> InProgress:
     return InProgress("Another call changes this upload at the same moment. Try again.")
-
-
-def _unknown() -> UnknownUpload:
-    return UnknownUpload("There is no original under this id, or it was deleted.")

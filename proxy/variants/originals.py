@@ -168,6 +168,14 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+async def head_original(store: ObjectStore, upload_id: UploadId) -> ObjectInfo:
+    """What the store says of an original. Raises UnknownUpload or StoreUnavailable."""
+    try:
+        return await store.head(original_key(upload_id))
+    except ObjectNotFound:
+        raise UnknownUpload(_UNKNOWN) from None
+
+
 async def check_original(store: ObjectStore, upload_id: UploadId, visibility: Visibility) -> None:
     """Checks that there is an original to download. Raises UnknownUpload, OriginalDamaged or StoreUnavailable."""
     with _translated():

@@ -9,14 +9,14 @@ from time import monotonic
 import structlog
 
 from proxy.errors import FocusChanged, StoreUnavailable, Unavailable, UnknownUpload
-from proxy.keys import original_key, variant_key, variants_prefixes
+from proxy.keys import variant_key, variants_prefixes
 from proxy.model import Focus, Position, UploadId, Variant, Visibility
 from proxy.retries import Attempts
 from proxy.storage.object_store import DAMAGED, ObjectExists, ObjectInfo, ObjectNotFound, ObjectStore, look_up
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
 from proxy.variants.encoded_variant import CACHE_CONTROL, MAX_PRIVATE_AGE, EncodedVariant, without_blocking
-from proxy.variants.originals import focus_of, is_outdated, require_visibility
+from proxy.variants.originals import focus_of, head_original, is_outdated, require_visibility
 
 log = structlog.get_logger()
 
@@ -105,11 +105,7 @@ class VariantStore:
         return focus_of(await self.original(upload_id))
 
     async def original(self, upload_id: UploadId) -> ObjectInfo:
-        """Raises UnknownUpload."""
-        try:
-            return await self._store.head(original_key(upload_id))
-        except ObjectNotFound:
-            raise UnknownUpload("The upload was deleted while this variant was derived.") from None
+        return await head_original(self._store, upload_id)
 
     def _on_put_done(self, putting: asyncio.Task[None]) -> None:
         self._putting.discard(putting)
@@ -139,7 +135,7 @@ class VariantStore:
             await self._store.delete(variant_key(upload_id, variant))
             self._on_outdated(upload_id)
             require_visibility(original, variant.visibility)
-            raise FocusChanged("The focus of the upload changed while this variant was derived. Try again.")
+            raise FocusChanged("The upload was changed while this variant was derived. Try again.")
 
     async def write_back(
         self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, lease: AsyncExitStack

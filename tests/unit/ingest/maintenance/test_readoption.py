@@ -142,7 +142,7 @@ async def test_undecodable_original_raises_and_leaves_no_rows(
 
 
 async def test_missing_original_raises_unknown_upload(readopter: Readopter) -> None:
-    with pytest.raises(UnknownUpload, match="no original under this id"):
+    with pytest.raises(UnknownUpload, match="No image was uploaded under this id"):
         await readopter.readopt(new_upload_id())
 
 
