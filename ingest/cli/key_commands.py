@@ -48,9 +48,10 @@ def new(
 
 @examples("darkroom keys secret")
 def secret(as_json: AsJson = False) -> None:
-    """Print a new secret for UPLOAD_KEYS. It is stored nowhere.
+    """Print a secret for UPLOAD_KEYS, SIGNING_KEYS or EDGE_SECRET.
 
-    To rotate, put it before the present one: it signs, and both verify. Remove the old one after a day.
+    It is stored nowhere. To rotate UPLOAD_KEYS or SIGNING_KEYS, put it before the present one: it signs, and both
+    verify. Remove the old one when the tickets and tokens that it signed have expired.
     """
     _print_secret(secrets.token_urlsafe(_SECRET_BYTES), as_json=as_json)
 

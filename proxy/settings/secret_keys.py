@@ -15,7 +15,7 @@ def _check(secret: SecretStr) -> SecretStr:
     if len(text) < _MIN_LENGTH or not re.fullmatch(r"[!-+\--~]*", text):
         raise ValueError(
             f"a key needs at least {_MIN_LENGTH} characters, without spaces and commas: "
-            "`openssl rand -hex 32` prints one"
+            "`darkroom keys secret` prints one"
         )
     return secret
 

@@ -2,7 +2,7 @@
 
 import { checkUploadId } from "./urls.js";
 
-/** Characters of a secret: the server's own minimum. `openssl rand -hex 32` prints one of 64. */
+/** Characters of a secret: the server's own minimum. `darkroom keys secret` prints one of 43. */
 export const MIN_KEY_LENGTH = 32;
 
 const MAX_EXPIRES = 1e12; // Unix seconds: the largest time that the server reads has 12 digits
@@ -66,7 +66,7 @@ export function splitKeys(keys: string): string[] {
         throw new TypeError("there is no key: give the value of the server's SIGNING_KEYS or UPLOAD_KEYS");
     }
     if (found.some((key) => [...key].length < MIN_KEY_LENGTH)) {
-        throw new TypeError(`a key has at least ${MIN_KEY_LENGTH} characters: \`openssl rand -hex 32\` prints one`);
+        throw new TypeError(`a key has at least ${MIN_KEY_LENGTH} characters: \`darkroom keys secret\` prints one`);
     }
     return found;
 }

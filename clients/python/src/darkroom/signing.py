@@ -10,7 +10,7 @@ from base64 import urlsafe_b64encode
 from darkroom.urls import check_upload_id
 
 MIN_KEY_LENGTH = 32
-"""Characters of a secret: the server's own minimum. `openssl rand -hex 32` prints one of 64."""
+"""Characters of a secret: the server's own minimum. `darkroom keys secret` prints one of 43."""
 
 _MAX_EXPIRES = 10**12  # Unix seconds: the largest time that the server reads has 12 digits
 
@@ -28,7 +28,7 @@ def split_keys(keys: str) -> list[str]:
     if not found:
         raise ValueError("there is no key: give the value of the server's SIGNING_KEYS or UPLOAD_KEYS")
     if any(len(key) < MIN_KEY_LENGTH for key in found):
-        raise ValueError(f"a key has at least {MIN_KEY_LENGTH} characters: `openssl rand -hex 32` prints one")
+        raise ValueError(f"a key has at least {MIN_KEY_LENGTH} characters: `darkroom keys secret` prints one")
     return found
 
 

@@ -47,10 +47,18 @@ def test_wrong_name_or_scope_exits_with_2(arguments: list[str], reason: str) -> 
     assert done.stderr.startswith(reason)
 
 
-def test_secret_is_random_and_one_that_upload_keys_accept() -> None:
+def test_secret_is_random_and_one_that_every_setting_of_secrets_accepts() -> None:
     first, second = (CliRunner().invoke(app, ["keys", "secret"]).stdout.strip() for _ in range(2))
     document = json.loads(CliRunner().invoke(app, ["keys", "secret", "--json"]).stdout)
 
     assert len({first, second, document["secret"]}) == 3
-    keys = Settings(upload_keys=(first, second, document["secret"])).upload_keys
-    assert [key.get_secret_value() for key in keys] == [first, second, document["secret"]]
+    keys = first, second, document["secret"]
+    settings = Settings(upload_keys=keys, signing_keys=keys, edge_secret=first)
+    for read in (settings.upload_keys, settings.signing_keys):
+        assert [key.get_secret_value() for key in read] == [*keys]
+
+
+def test_help_names_the_settings_of_secrets() -> None:
+    shown = CliRunner().invoke(app, ["keys", "secret", "--help"]).stdout
+
+    assert all(name in shown for name in ("UPLOAD_KEYS", "SIGNING_KEYS", "EDGE_SECRET"))
