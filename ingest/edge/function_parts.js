@@ -69,7 +69,7 @@ function notFound(path) {
             type: 'urn:darkroom:problem:not_found',
             title: 'Not found',
             status: 404,
-            detail: 'Variants are /images/{uploadId}/{size}.{format}, for the sizes that are configured.',
+            detail: 'Variants are /images/{uploadId}/{size}.{format}, those of private uploads /private/{uploadId}/{size}.{format}, for the sizes that are configured.',
             code: 'not_found'
         })
     };

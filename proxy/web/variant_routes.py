@@ -188,7 +188,8 @@ class VariantMiddleware:
 
     def _describe_paths(self) -> str:
         return (
-            "Variants are /images/{uploadId}/{size}.{format}: a lower-case UUID, one of the sizes "
+            "Variants are /images/{uploadId}/{size}.{format}, those of private uploads "
+            "/private/{uploadId}/{size}.{format}: a lower-case UUID, one of the sizes "
             f"{', '.join(self._sizes)} (optionally @2x or @3x), one of the formats {', '.join(Format)}, auto."
         )
 

@@ -159,7 +159,10 @@ class TestNotFound:
     async def test_not_found_explains_the_path(self, site: Site) -> None:
         problem = json.loads((await site.get("huge.jpg")).body)
 
-        assert problem.pop("detail").startswith("Variants are /images/{uploadId}/{size}.{format}")
+        assert problem.pop("detail").startswith(
+            "Variants are /images/{uploadId}/{size}.{format}, "
+            "those of private uploads /private/{uploadId}/{size}.{format}: "
+        )
         assert problem == {
             "type": "urn:darkroom:problem:not_found",
             "title": "No such size or format",
