@@ -120,8 +120,9 @@ class UploadService:
     async def delete(self, upload_id: UploadId) -> None:
         """Deletes original, variants, CDN copies and rows. Raises UnknownUpload or Unavailable.
 
-        The rows go last: if a step fails, the upload is still listed and another call finishes the work. Without rows,
-        for instance after an older backup was restored, deletes what the store has, also in the trash.
+        The rows go after the rest: if a step before fails, the upload is still listed and another call finishes the
+        work. The last step then removes what changes at the same moment wrote: the fields, or the original again.
+        Without rows, for instance after an older backup was restored, deletes what the store has, also in the trash.
         """
         await self._installation.verify()
         try:
