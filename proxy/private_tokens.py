@@ -16,11 +16,6 @@ from proxy.model import UploadId
 _TOKEN = re.compile(r"v1\.([1-9][0-9]{0,11})\.([A-Za-z0-9_-]{43})", re.ASCII)  # 43 characters are 256 bits
 
 
-def sign(key: str, upload_id: UploadId, expires: int) -> str:
-    """Returns a token that is valid before `expires`, in Unix seconds."""
-    return f"v1.{expires}.{_signature(key, upload_id, str(expires))}"
-
-
 def seconds_left(keys: Sequence[str], upload_id: UploadId, token: str, now: float) -> float:
     """Returns for how many seconds after `now`, in Unix seconds, the token is valid. Each of `keys` may have signed it.
 

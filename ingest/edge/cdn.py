@@ -10,7 +10,7 @@ class Cdn(Protocol):
 
 
 class Cdns:
-    """Several caches, one after another."""
+    """Several caches, one after another; none without a CDN."""
 
     def __init__(self, *cdns: Cdn) -> None:
         self._cdns = cdns
@@ -18,10 +18,3 @@ class Cdns:
     async def invalidate(self, tags: Sequence[str]) -> None:
         for cdn in self._cdns:
             await cdn.invalidate(tags)
-
-
-class NoCdn:
-    """Does nothing: no CDN is configured."""
-
-    async def invalidate(self, tags: Sequence[str]) -> None:
-        pass

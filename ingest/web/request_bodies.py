@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -70,9 +71,7 @@ class TimedBody:
         """Returns a response that also reaches a client that is still sending."""
         if self._has_finished:
             return response
-        # A client that waits for `100 Continue` has sent nothing, and reading would ask it to send.
-        is_waiting = self._request.headers.get("expect", "").lower() == "100-continue" and not self._has_begun
-        return EarlyResponse(response, linger=not is_waiting)
+        return EarlyResponse(response, self._request.headers, has_begun=self._has_begun)
 
 
 def longest_upload(size: int, total: float) -> float:
@@ -94,12 +93,13 @@ class EarlyResponse(Response):
     """A response sent while the client is still sending. Closes the connection afterwards.
 
     Closing a socket with unread bytes makes the kernel reset it, and the client may never see the response. So this
-    reads and discards incoming bytes for a while.
+    reads and discards incoming bytes for a while. `request`: the request's headers. `has_begun`: its body was read.
     """
 
-    def __init__(self, response: Response, *, linger: bool) -> None:
+    def __init__(self, response: Response, request: Headers, *, has_begun: bool = False) -> None:
         super().__init__(response.body, response.status_code, dict(response.headers) | {"connection": "close"})
-        self._linger = linger
+        # A client that waits for `100 Continue` has sent nothing, and reading would ask it to send.
+        self._linger = has_begun or request.get("expect", "").lower() != "100-continue"
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -4,14 +4,13 @@ from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ingest.ingest_errors import CrossSite
 from ingest.uploads.upload_tokens import Ticket, UploadTokens, is_token
 from ingest.web.cross_site import is_cross_site
-from ingest.web.request_bodies import TimedBody
+from ingest.web.request_bodies import EarlyResponse
 from ingest.web.upload_responses import UPLOAD_PATH
 from proxy.errors import ServiceError
 from proxy.web.middleware.authentication import bearer_token
@@ -54,8 +53,7 @@ class AcceptTickets:
             self._check_origin(Headers(scope=scope))
         except ServiceError as error:
             note(scope, code=error.code)
-            unread = TimedBody(Request(scope, receive), total=0, stall=0)
-            await unread.wrap_response(self._refuse(scope, error))(scope, receive, send)
+            await EarlyResponse(self._refuse(scope, error), Headers(scope=scope))(scope, receive, send)
             return
         note(scope, ticket=ticket.jti)
         await self._ticketed(scope, receive, send)

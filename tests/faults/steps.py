@@ -15,7 +15,7 @@ from typing import Any
 from ingest.catalog.database import Database
 from ingest.catalog.installation_table import InstallationTable
 from ingest.catalog.repository import JobRepository
-from ingest.edge.cdn import NoCdn
+from ingest.edge.cdn import Cdns
 from ingest.installation import Installation
 from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery
@@ -104,7 +104,7 @@ class Life:
             repository=self.repository,
             installation=Installation(store, InstallationTable(self.database)),
             queue=queue,
-            cdn=NoCdn(),
+            cdn=Cdns(),
             variant_service=self.variant_service,
             recipes=Recipes(settings),
             sizes=SIZES,

@@ -8,8 +8,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from darkroom import sign_token
 from proxy.model import UploadId
-from proxy.private_tokens import sign
 from tests.conftest import need
 from tests.http_client import http
 from tests.nginx import PROGRAM, nginx
@@ -66,7 +66,7 @@ def get(
 
 
 def token(upload_id: UploadId, seconds: float = 1000) -> str:
-    return f"token={sign(KEY, upload_id, int(time.time() + seconds))}"
+    return f"token={sign_token(upload_id, KEY, expires=int(time.time() + seconds))}"
 
 
 def refused(edge: str, upload_id: UploadId) -> None:

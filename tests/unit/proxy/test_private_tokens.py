@@ -8,7 +8,7 @@ import pytest
 
 from proxy.errors import InvalidToken
 from proxy.model import UploadId
-from proxy.private_tokens import seconds_left, sign
+from proxy.private_tokens import seconds_left
 
 VECTORS = json.loads((Path(__file__).parents[3] / "clients" / "vectors" / "tokens.json").read_text())
 NOW = VECTORS["now"]
@@ -23,8 +23,7 @@ def left(case: dict[str, Any], now: float = NOW) -> float:
 
 
 @cases("sign")
-def test_signed_token_is_the_one_of_openssl_and_valid_until_it_expires(case: dict[str, Any]) -> None:
-    assert sign(case["keys"].split(",")[0], case["uploadId"], case["expires"]) == case["token"]
+def test_token_is_valid_until_it_expires(case: dict[str, Any]) -> None:
     assert left(case) == case["expires"] - NOW
     assert left(case, case["expires"] - 0.25) == 0.25
     with pytest.raises(InvalidToken, match="expired"):

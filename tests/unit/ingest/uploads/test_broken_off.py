@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.catalog.database import Database
-from ingest.edge.cdn import NoCdn
+from ingest.edge.cdn import Cdns
 from ingest.idempotency_key import IdempotencyKey, ticket_key
 from ingest.ingest_errors import Malformed, MissingImage, TooLarge, UploadTimeout
 from ingest.uploads.upload_service import UploadService
@@ -138,7 +138,7 @@ class TestBreakingOff:
             repository=repository,
             installation=VerifiedInstallation(),
             queue=RecordingQueue(),
-            cdn=NoCdn(),
+            cdn=Cdns(),
             variant_service=variant_service,
             recipes=Recipes(Settings()),
             sizes=SIZES,

@@ -1,13 +1,13 @@
-"""Variants of private uploads: who gets them, how long caches keep them, and what `/private/verify` answers."""
+"""Variants of private uploads: access to them, how long caches keep them, and what `/private/verify` answers."""
 
 from collections.abc import Callable
 from time import time
 
 import pytest
 
+from darkroom import sign_token
 from proxy.keys import original_key, variant_key
 from proxy.model import Visibility
-from proxy.private_tokens import sign
 from tests.unit.proxy.web.site import Site
 
 KEY, OLD, SECRET = "a key for tokens of 32 characters".replace(" ", "-"), "o" * 32, "e" * 32
@@ -35,7 +35,7 @@ def path_of(site: Site, name: str = "medium.webp") -> str:
 
 
 def token(site: Site, seconds: float = 1000.9, key: str = KEY) -> str:
-    return f"token={sign(key, site.upload_id, int(time() + seconds))}"
+    return f"token={sign_token(site.upload_id, key, expires=int(time() + seconds))}"
 
 
 class TestAccess:
