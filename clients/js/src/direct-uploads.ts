@@ -9,15 +9,17 @@ const TICKET = "darkroom-ticket+jwt"; // the `typ` of each, so that neither pass
 const RECEIPT = "darkroom-receipt+jwt";
 const MAX_TEXT = 128; // characters of `owner` and `externalId`
 const MAX_METADATA = 4096; // bytes of JSON
+const MAX_DEPTH = 16; // objects and arrays that `metadata` may nest
 const MAX_LIFETIME = 86_400; // seconds: as long as the server knows a repeated upload by its ticket
 const TICKET_ID = /^[!-~]{1,255}$/;
-const FOCUS = /^(0(\.[0-9]+)?|1(\.0+)?),(0(\.[0-9]+)?|1(\.0+)?)$/;
+const FOCUS = /^(0(\.[0-9]{1,20})?|1(\.0{1,20})?),(0(\.[0-9]{1,20})?|1(\.0{1,20})?)$/;
+const PRINTABLE = /^(?:[^\p{C}\p{Z}]| )*$/u;
 const SHA256 = /^[0-9a-f]{64}$/;
 
 export interface TicketOptions {
-    /** Whose upload it is: usually the id of the signed-in user. At most 128 characters. */
+    /** Whose upload it is: usually the id of the signed-in user. At most 128 printable characters. */
     readonly owner?: string;
-    /** Your own id of the image. At most 128 characters. */
+    /** Your own id of the image. At most 128 printable characters. */
     readonly externalId?: string;
     /** A JSON object of at most 4 KiB. */
     readonly metadata?: Readonly<Record<string, unknown>>;
@@ -48,24 +50,24 @@ export interface Receipt {
 export async function signTicket(keys: string, options: TicketOptions = {}): Promise<string> {
     const { lifetime = 600, ticketId, ...others } = options;
     for (const [name, text] of Object.entries({ owner: others.owner, externalId: others.externalId })) {
-        if (text !== undefined && (typeof text !== "string" || text === "" || [...text].length > MAX_TEXT)) {
-            throw new TypeError(`${name} has 1 to ${MAX_TEXT} characters`);
+        if (text !== undefined && !(matches(text, PRINTABLE) && text !== "" && [...text].length <= MAX_TEXT)) {
+            throw new TypeError(`${name} is text of 1 to ${MAX_TEXT} printable characters`);
         }
     }
     const { metadata, visibility, focus, maxBytes } = others;
-    if (metadata !== undefined && encode(JSON.stringify(metadata)).length > MAX_METADATA) {
-        throw new TypeError(`metadata has at most ${MAX_METADATA} bytes of JSON`);
+    if (metadata !== undefined) {
+        checkMetadata(metadata);
     }
     if (visibility !== undefined && visibility !== "public" && visibility !== "private") {
         throw new TypeError(`visibility is public or private, not ${JSON.stringify(visibility)}`);
     }
-    if (focus !== undefined && !FOCUS.test(focus)) {
+    if (focus !== undefined && !matches(focus, FOCUS)) {
         throw new TypeError(`focus is x,y, each from 0 to 1, not ${JSON.stringify(focus)}`);
     }
-    if (maxBytes !== undefined && (!Number.isInteger(maxBytes) || maxBytes < 1)) {
-        throw new TypeError(`maxBytes is at least 1, not ${maxBytes}`);
+    if (maxBytes !== undefined && (!Number.isSafeInteger(maxBytes) || maxBytes < 1)) {
+        throw new TypeError(`maxBytes is a whole number, at least 1, not ${maxBytes}`);
     }
-    if (ticketId !== undefined && !TICKET_ID.test(ticketId)) {
+    if (ticketId !== undefined && !matches(ticketId, TICKET_ID)) {
         throw new TypeError("ticketId has 1 to 255 visible ASCII characters");
     }
     checkLifetime(lifetime);
@@ -79,6 +81,34 @@ export async function signTicket(keys: string, options: TicketOptions = {}): Pro
         ...{ owner, externalId, metadata, visibility, focus, maxBytes }, // JSON leaves out what is undefined
     };
     return signJwt(claims, keys, TICKET);
+}
+
+function matches(text: unknown, pattern: RegExp): text is string {
+    return typeof text === "string" && pattern.test(text);
+}
+
+/** Throws TypeError for what the server refuses. */
+function checkMetadata(metadata: object): void {
+    const json = JSON.stringify(metadata) ?? "";
+    if (!json.startsWith("{")) {
+        throw new TypeError("metadata is a JSON object");
+    }
+    if (encode(json).length > MAX_METADATA) {
+        throw new TypeError(`metadata has at most ${MAX_METADATA} bytes of JSON`);
+    }
+    checkValue(JSON.parse(json), MAX_DEPTH);
+}
+
+function checkValue(value: unknown, depth: number): void {
+    if (typeof value === "string" && /\0|\p{Cs}/u.test(value)) {
+        throw new TypeError("metadata has no text with U+0000 or half of a surrogate pair");
+    }
+    if (typeof value === "object" && value !== null) {
+        if (depth === 0) {
+            throw new TypeError(`metadata nests at most ${MAX_DEPTH} objects and arrays`);
+        }
+        Object.entries(value).flat().forEach((each) => checkValue(each, depth - 1));
+    }
 }
 
 /**

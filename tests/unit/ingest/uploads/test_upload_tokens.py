@@ -4,6 +4,7 @@ import base64
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -15,7 +16,8 @@ from ingest.uploads import upload_tokens
 from ingest.uploads.upload_tokens import MAX_LIFETIME, RECEIPT, TICKET, UploadTokens, is_token
 from tests.unit.ingest.examples import accepted
 
-NOW = 1_800_000_000
+VECTORS = json.loads((Path(__file__).parents[4] / "clients" / "vectors" / "tickets.json").read_text(encoding="utf-8"))
+NOW: int = VECTORS["now"]
 OLD, NEW = "old-secret-0123456789abcdef012345678", "new-secret-0123456789abcdef012345678"
 UNREADABLE = (
     "^The ticket cannot be read. A ticket is a JSON Web Token: a header with the `alg` HS256 and without `crit`, "
@@ -71,6 +73,17 @@ def test_ticket_of_another_library_is_verified_with_any_of_the_keys(tokens: Uplo
     ticket = tokens.verify_ticket(signed(claims, key, typ=kind))
 
     assert (ticket.jti, ticket.fields, ticket.max_bytes) == ("one", {"focus": "0.3,1"}, None)
+
+
+@pytest.mark.parametrize("case", VECTORS["sign"], ids=lambda case: case["name"])
+def test_ticket_that_clients_sign_is_verified(tokens: UploadTokens, case: dict[str, Any]) -> None:
+    tokens.verify_ticket(signed(LEAST | case["claims"]))
+
+
+@pytest.mark.parametrize("case", VECTORS["refuseToSign"], ids=lambda case: case["name"])
+def test_ticket_that_clients_refuse_to_sign_is_invalid(tokens: UploadTokens, case: dict[str, Any]) -> None:
+    with pytest.raises(InvalidTicket):
+        tokens.verify_ticket(signed(LEAST | case["claims"]))
 
 
 def test_first_key_signs() -> None:
