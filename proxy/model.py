@@ -48,12 +48,12 @@ def focus_point(focus: Focus) -> tuple[float, float]:
 
 
 class Visibility(StrEnum):
-    """Who gets the variants of an upload."""
+    """The access to the variants of an upload."""
 
     PUBLIC = "public"
-    """Everybody who knows the URL."""
+    """By the URL alone."""
     PRIVATE = "private"
-    """Who has a token for the upload, or is allowed by the edge."""
+    """By a token for the upload, or through an edge that allows it."""
 
 
 class SourceFormat(StrEnum):

@@ -90,7 +90,8 @@ class Accepted(TypedDict):
     metadata: dict[str, Any] | None
     """What else the application keeps with the upload."""
     visibility: Visibility
-    """Who gets the variants. The URLs of a private upload need `?token=` with a token that your application signs."""
+    """The access to the variants. The URLs of a private upload need `?token=`, with a token that your application
+    signs."""
 
 
 @_described

@@ -47,7 +47,7 @@ class FormPages:
             placeholder=False,  # the policy allows no inline styles
         )
         if document["visibility"] is Visibility.PRIVATE:
-            picture = "The image is private: it is shown to who has a token for it."
+            picture = "The image is private: its URLs need a token."
         content = f"<h1>Uploaded</h1>\n<p>{picture}</p>\n{_privacy(document)}{_variants(document)}"
         return self._page("Uploaded", content, 201, {})
 

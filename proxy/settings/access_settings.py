@@ -1,4 +1,4 @@
-"""Who gets in without an API key: browsers with upload tickets, private variants with tokens, and the edge."""
+"""Settings of access without an API key: upload tickets, tokens of private variants, and the edge's secret."""
 
 from typing import Annotated
 
@@ -58,5 +58,5 @@ class AccessSettings(BaseModel):
     def _validate_visibility(cls, value: Visibility, info: ValidationInfo) -> Visibility:
         keys = info.data.get("signing_keys", True), info.data.get("edge_secret", True)
         if value is Visibility.PRIVATE and not any(keys):
-            raise ValueError("nobody could see a private upload: set SIGNING_KEYS, too")
+            raise ValueError("private uploads need SIGNING_KEYS: set it, too")
         return value

@@ -1,4 +1,4 @@
-"""Who gets private variants: requests with a token, and those of an edge that has verified the token itself."""
+"""Access to private variants: by a token, or through an edge that has verified the token itself."""
 
 import hmac
 import re

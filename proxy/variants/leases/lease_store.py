@@ -10,7 +10,7 @@ RELEASED_SECONDS = 10.0
 
 class LeaseStore(Protocol):
     """Leases by key. They only save work: what needs an order of its own, such as a change of an upload, does not rely
-    on them, because they are granted to everybody while the lease store is away.
+    on them, because all callers get them while the lease store is unavailable.
     """
 
     def hold(self, key: str, *, wait: bool = True) -> AbstractAsyncContextManager[bool]:
