@@ -1,6 +1,7 @@
-"""The client (clients/python) and the server agree on URLs and placeholders."""
+"""The clients and the server agree on URLs, placeholders and the API's JSON."""
 
 import json
+import re
 from base64 import b64decode
 from io import BytesIO
 
@@ -14,8 +15,11 @@ from PIL import Image
 from darkroom import describe_upload, variant_url
 from ingest.documents.placeholder import data_url
 from ingest.documents.serializers import Serializer
+from ingest.web.openapi import describe
 from proxy.model import Fit, Format, Size, Sizes, UploadId
+from proxy.settings import Settings
 from tests import picture_vectors
+from tests.javascript import CLIENT
 from tests.photographs import photograph
 from tests.thumbhashes import opaque, transparent
 from tests.unit.ingest.examples import accepted
@@ -34,6 +38,49 @@ def test_variant_url_is_parsed_by_the_origin(size: str, format: Format, density:
     assert prefix == f"/images/{ID}"
     assert variant is not None
     assert (variant.size.name, variant.format, variant.density) == (size, format, density)
+
+
+TYPES = (CLIENT / "src" / "documents.ts").read_text()
+SCHEMAS = describe(Settings(), variants=True)["components"]["schemas"]
+Field = tuple[bool, bool]
+
+
+def typed(interface: str) -> dict[str, Field]:
+    """The fields of a type of the JavaScript client: whether each may be absent, and whether it may be null."""
+    found = re.search(rf"export interface {interface} (?:extends (\w+) )?{{\n(.*?)\n}}", TYPES, re.DOTALL)
+    assert found, interface
+    fields = re.findall(r"^    readonly (\w+)(\??): (.*);$", found[2], re.MULTILINE)
+    inherited = typed(found[1]) if found[1] else {}
+    return inherited | {name: (bool(mark), kind.endswith(" | null")) for name, mark, kind in fields}
+
+
+def literals(alias: str) -> list[str]:
+    found = re.search(rf"^export type {alias} = (.*);$", TYPES, re.MULTILINE)
+    assert found, alias
+    return found[1].replace('"', "").split(" | ")
+
+
+@pytest.mark.parametrize(
+    ("interface", "schema"),
+    [
+        ("AcceptedUpload", "Created"),
+        *((name, name) for name in ("Dimensions", "DisplayedSize", "Placeholder", "Privacy")),
+        *((name, name) for name in ("ConfiguredSize", "ConfiguredSizes")),
+    ],
+)
+def test_types_of_the_javascript_client_have_the_fields_of_the_api(interface: str, schema: str) -> None:
+    required = SCHEMAS[schema]["required"]
+
+    assert typed(interface) == {
+        name: (name not in required, {"type": "null"} in field.get("anyOf", []))
+        for name, field in SCHEMAS[schema]["properties"].items()
+    }
+
+
+def test_types_of_the_javascript_client_have_the_values_of_the_api() -> None:
+    for name in ("JobStatus", "Visibility"):
+        assert literals(name) == SCHEMAS[name]["enum"]
+    assert literals("SourceFormat") == SCHEMAS["Created"]["properties"]["format"]["enum"]
 
 
 def decode(thumbhash: str) -> Image.Image:

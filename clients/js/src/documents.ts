@@ -3,6 +3,8 @@
 export type Format = "auto" | "jpg" | "png" | "webp" | "avif";
 export type Density = 1 | 2 | 3;
 export type Visibility = "public" | "private";
+export type SourceFormat = "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff" | "heic";
+export type JobStatus = "pending" | "processing" | "complete" | "failed";
 
 /** Width and height in pixels. */
 export interface Dimensions {
@@ -32,14 +34,33 @@ export interface Upload {
     readonly placeholder: Placeholder;
 }
 
-/** The JSON of `POST /images/upload`. `receipt`: only of an upload with a ticket. */
+/** Kinds of private metadata in the original, such as `location`: those that no variant has, and those that variants keep. */
+export interface Privacy {
+    readonly removed: readonly string[];
+    readonly kept: readonly string[];
+}
+
+/** The JSON of `POST /images/upload`. Fields without a value are null. */
 export interface AcceptedUpload extends Upload {
     readonly uploadId: string;
+    /** The bytes of the original. */
     readonly originalSize: number;
     readonly dimensions: Dimensions;
-    readonly format: string;
-    readonly status: string;
+    /** The format of the original. */
+    readonly format: SourceFormat;
+    /** The status of the warm-up. The URLs work in every status. */
+    readonly status: JobStatus;
     readonly statusUrl: string;
+    /** Null for uploads that are older than this field. */
+    readonly privacy: Privacy | null;
+    /** `x,y`: shares of the sides of the upright image. Null: the centre. */
+    readonly focus: string | null;
+    readonly owner: string | null;
+    readonly externalId: string | null;
+    readonly metadata: Readonly<Record<string, unknown>> | null;
+    /** The URLs of a private upload need a token: `signToken`. */
+    readonly visibility: Visibility;
+    /** For `verifyReceipt`. Absent if the server has no UPLOAD_KEYS. */
     readonly receipt?: string;
 }
 

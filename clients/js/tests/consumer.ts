@@ -12,6 +12,8 @@ declare const accepted: AcceptedUpload;
 const url: string = variantUrl(accepted.uploadId, "small", { format: "webp", density: 2 });
 const html: string = pictureHtml(describeUpload(sizes, accepted), { alt: "A cat", size: "small" });
 const element = createElement(Picture, { upload: accepted, alt: "A cat", className: "photo", onLoad: () => {} });
+const owner: string | null = accepted.owner;
+const kinds: readonly string[] = accepted.visibility === "private" ? (accepted.privacy?.removed ?? []) : [];
 const load: (image: { src: string; width: number }) => string = createLoader(sizes);
 
 export async function backEnd(request: Request, keys: string): Promise<Receipt> {
