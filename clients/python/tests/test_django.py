@@ -40,9 +40,11 @@ from django.forms import modelform_factory  # noqa: E402
 from django.template import Context, Template  # noqa: E402
 from django.test.utils import override_settings  # noqa: E402
 
-from darkroom import sign_token  # noqa: E402
+from darkroom import VerificationError, sign_token  # noqa: E402
+from darkroom.direct_uploads import RECEIPT  # noqa: E402
 from darkroom.django import StoredUpload  # noqa: E402
 from darkroom.django.fields import UploadField  # noqa: E402
+from darkroom.json_web_tokens import sign_jwt  # noqa: E402
 
 
 class Listing(models.Model):  # noqa: DJ008 - nothing shows it
@@ -241,6 +243,30 @@ def test_fixtures_keep_the_upload() -> None:
 
     assert json.loads(text)[0]["fields"]["photo"]["visibility"] == "private"
     assert copy.object.photo == listing.photo
+
+
+@override_settings(DARKROOM_UPLOAD_KEYS=f"{KEY},{KEY[::-1]}")
+def test_stored_id_is_the_one_that_the_receipt_proves() -> None:
+    receipt = sign_jwt({"uploadId": ID, "owner": "7", "sha256": "0" * 64}, KEY, RECEIPT)
+
+    photo = StoredUpload.from_receipt(document(uploadId=OTHER_ID, receipt=receipt), owner="7")
+
+    assert photo == StoredUpload(ID, 800, 800, "public", document()["placeholder"])
+    assert saved(photo).photo.upload_id == ID
+
+
+@override_settings(DARKROOM_UPLOAD_KEYS=KEY)
+def test_upload_without_a_receipt_of_the_owner_is_refused() -> None:
+    receipt = sign_jwt({"uploadId": ID, "owner": "8", "sha256": "0" * 64}, KEY, RECEIPT)
+
+    for handed in (document(), document(receipt=receipt), document(receipt=1), [receipt], None):
+        with pytest.raises(VerificationError):
+            StoredUpload.from_receipt(handed, owner="7")
+
+
+def test_receipt_without_keys_raises() -> None:
+    with pytest.raises(ImproperlyConfigured, match="DARKROOM_UPLOAD_KEYS"):
+        StoredUpload.from_receipt(document(), owner=None)
 
 
 def test_deferred_field_is_loaded_when_it_is_read() -> None:

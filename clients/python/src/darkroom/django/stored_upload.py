@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from darkroom.describe_upload import Visibility, describe_upload
+from darkroom.direct_uploads import verify_receipt
 from darkroom.documents import ConfiguredSizes, Placeholder
 from darkroom.picture import Loading, check_placeholder, picture_html
 from darkroom.signing import sign_token
@@ -57,6 +58,20 @@ class StoredUpload:
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is not the JSON of an upload from Darkroom's API ({error!r})") from error
         return cls(upload_id, width, height, visibility, placeholder)
+
+    @classmethod
+    def from_receipt(cls, document: Mapping[str, Any], *, owner: str | None) -> StoredUpload:
+        """Read the JSON of an upload that a browser hands over. The id is the one that its `receipt` proves.
+
+        The rest is not proved: it only decides how pages show the image. `owner`: as for `darkroom.verify_receipt`.
+        Raises VerificationError if the receipt is missing, not genuine or of another owner, ValueError for other JSON,
+        ImproperlyConfigured without DARKROOM_UPLOAD_KEYS.
+        """
+        keys = getattr(settings, "DARKROOM_UPLOAD_KEYS", None)
+        if not keys:
+            raise ImproperlyConfigured("DARKROOM_UPLOAD_KEYS is not set: receipts need the server's UPLOAD_KEYS")
+        receipt = verify_receipt(document.get("receipt") if isinstance(document, Mapping) else None, keys, owner=owner)
+        return cls.from_json({**document, "uploadId": receipt.upload_id})
 
     def to_json(self) -> dict[str, Any]:
         """Return what the database keeps."""
