@@ -90,6 +90,18 @@ def test_names_that_the_readme_imports_are_exported() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_readme_names_every_export() -> None:
+    sources = [
+        (CLIENT / "src" / f"{name}.ts").read_text() for name in ("index", "server", "react", "next", "documents")
+    ]
+    lists = re.findall(r"^export (?:type )?\{ ([^}]+) \}", "\n".join(sources), re.MULTILINE)
+    names = {name for names in lists for name in names.split(", ")}
+    names |= set(re.findall(r"^export (?:async )?(?:function|type|interface) (\w+)", "\n".join(sources), re.MULTILINE))
+    readme = (CLIENT / "README.md").read_text()
+
+    assert {name for name in names if not re.search(rf"`<?{name}\b", readme)} == set()
+
+
 def test_lock_file_has_a_digest_for_each_package_and_no_host() -> None:
     packages = {name: package for name, package in LOCK["packages"].items() if name}
 
