@@ -95,14 +95,24 @@ class IngestServices:
         if self.outbox is None:
             yield
             return
-        from ingest.webhooks.webhook_worker import open_webhook_worker
-
-        sending = asyncio.create_task(open_webhook_worker(self.proxy.settings, self.outbox, self.proxy.metrics).run())
+        sending = asyncio.create_task(self._send_webhooks(self.outbox))
         try:
             yield
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+    async def _send_webhooks(self, outbox: WebhookOutbox) -> None:
+        from ingest.webhooks.webhook_worker import open_webhook_worker
+
+        webhook_worker = open_webhook_worker(self.proxy.settings, outbox, self.proxy.metrics)
+        while True:
+            try:
+                await self.worker.verify_installation()  # another installation's webhooks are not for this receiver
+                await webhook_worker.run()
+            except InstallationMismatch as error:
+                log.error("webhooks not sent, retry scheduled", error=str(error), retry_in=_RESTART_SECONDS)
+            await asyncio.sleep(_RESTART_SECONDS)
 
     async def _work(self) -> None:
         concurrency = max(1, self.proxy.settings.render_processes - 1)  # leave one process to waiting requests

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,8 @@ from ingest.catalog.row_mapping import to_job, to_upload
 from ingest.catalog.tables import SecondsAgo, images, webhooks
 from ingest.records import Job, Upload, Webhook, WebhookStatus, WebhookType
 from proxy.model import UploadId
+
+log = structlog.get_logger()
 
 KEPT = timedelta(days=30)
 """How long a failed webhook can be sent again. Then its row is removed: it describes the upload."""
@@ -43,8 +46,7 @@ class WebhookOutbox:
         if row is None:
             return
         moment = await now(connection)
-        data = self._describe(to_upload(row), to_job(row))
-        document = {"type": type_, "timestamp": moment.isoformat(), "data": data}
+        document = {"type": type_, "timestamp": moment.isoformat(), "data": self._describe_row(upload_id, row)}
         values = {
             "webhook_id": str(uuid4()),
             "upload_id": upload_id,
@@ -56,6 +58,13 @@ class WebhookOutbox:
             "due_at": moment,
         }
         await connection.execute(insert(webhooks).values(values))
+
+    def _describe_row(self, upload_id: UploadId, row: Row[Any]) -> Mapping[str, Any]:
+        try:
+            return self._describe(to_upload(row), to_job(row))
+        except Exception:  # a row of another version must not keep its job from ending, or itself from being deleted
+            log.exception("upload not described in its webhook", upload=upload_id)
+            return {"uploadId": upload_id}
 
     async def claim(self, limit: int) -> list[Webhook]:
         """Returns webhooks that are due, for this caller alone for the time of `SENDING`; the longest due first."""

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
-from ingest.catalog.tables import SecondsAgo, webhooks
+from ingest.catalog.tables import SecondsAgo, images, webhooks
 from ingest.catalog.webhook_outbox import KEPT, SENDING, WebhookOutbox
 from ingest.records import Job, JobNotClaimable, Upload, Webhook, WebhookStatus, WebhookType
 from proxy.model import new_upload_id
@@ -105,6 +105,18 @@ class TestAdded:
         assert not await repository.delete(new_upload_id())
 
         assert await outbox.claim(10) == []
+
+    async def test_row_that_cannot_be_described_is_deleted_all_the_same(
+        self, repository: JobRepository, outbox: WebhookOutbox, database: Database
+    ) -> None:
+        upload_id = await accept_upload(repository, PENDING)
+        async with database.transaction() as connection:
+            await connection.execute(update(images).values(variants={"small.jpg": {"state": "of a newer version"}}))
+
+        assert await repository.delete(upload_id)
+
+        [webhook] = await outbox.claim(10)
+        assert (webhook.type, json.loads(webhook.body)["data"]) == (DELETED, {"uploadId": upload_id})
 
     async def test_without_an_outbox_nothing_is_added(self, database: Database, outbox: WebhookOutbox) -> None:
         plain = JobRepository(database)

@@ -1,13 +1,19 @@
 """The end of a process of ingest: what breaks or cancels one step skips no other."""
 
 import asyncio
+from base64 import b64encode
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from pydantic import SecretStr
 
+from ingest import ingest_services
+from ingest.ingest_errors import InstallationMismatch
 from ingest.ingest_services import IngestServices, build_ingest_services
+from ingest.records import Webhook
 from proxy.settings import Settings
+from tests.contracts.waiting import GUARD
 
 
 @pytest.fixture
@@ -61,3 +67,32 @@ async def test_cancellation_while_the_worker_ends_is_not_lost(
 
     with pytest.raises(asyncio.CancelledError):
         await serving
+
+
+async def test_webhooks_of_another_installation_are_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest_services, "_RESTART_SECONDS", 0.01)
+    secret = SecretStr("whsec_" + b64encode(bytes(32)).decode())
+    settings = Settings(data_dir=tmp_path, webhook_url="https://shop.example/", webhook_secret=(secret,))
+    services = build_ingest_services(settings)
+    steps: list[str] = []
+    verified, claimed = asyncio.Event(), asyncio.Event()
+
+    async def verify() -> None:
+        steps.append("verify")
+        if len(steps) < 3:
+            raise InstallationMismatch("another installation")
+        verified.set()
+
+    async def claim(_limit: int) -> list[Webhook]:
+        assert verified.is_set()
+        claimed.set()
+        return []
+
+    assert services.outbox
+    monkeypatch.setattr(services.worker, "verify_installation", verify)
+    monkeypatch.setattr(services.outbox, "claim", claim)
+    async with asyncio.timeout(GUARD), services.sending_webhooks():
+        await claimed.wait()
+
+    assert steps == ["verify"] * 3
+    await services.database.close()
