@@ -24,11 +24,11 @@ from proxy.variants.leases.redis_leases import RedisLeaseStore
 from proxy.telemetry import Metrics
 
 async def main():
-    kind, place, key, lease = sys.argv[1:]
+    kind, place, key = sys.argv[1:]
     if kind == "file":
         leases = FileLeaseStore(Path(place))
     else:
-        leases = RedisLeaseStore(place, Metrics(), lease_seconds=float(lease), answer_seconds=10)
+        leases = RedisLeaseStore(place, Metrics(), answer_seconds=10)
     async with leases.hold(key) as held:
         print(held, flush=True)
         await asyncio.sleep(3600)
@@ -49,7 +49,7 @@ class TwoClients:
     async def held_elsewhere(self, key: str) -> AsyncIterator[asyncio.subprocess.Process]:
         """Starts another process that holds `key` until it is killed."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", HOLDER, *self.place, key, str(LEASE), stdout=subprocess.PIPE
+            sys.executable, "-c", HOLDER, *self.place, key, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
         try:

@@ -9,6 +9,7 @@ from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
 from tests.contracts.queue_harness import COMPLETE, FAILED, PROCESSING, QueueHarness
+from tests.contracts.waiting import until
 from tests.redis_server import RedisServer
 
 
@@ -45,11 +46,16 @@ class TestEveryQueue:
         assert sorted(harness.delivered) == sorted(upload_ids)
 
     async def test_concurrency_limits_deliveries(self, harness: QueueHarness) -> None:
-        async def slowly(_delivery: Delivery) -> JobStatus:
+        async def together(_delivery: Delivery) -> JobStatus:
+            """Ends only when another delivery has run at the same moment."""
+            await until(has_had_two)
             await asyncio.sleep(0.1)
             return COMPLETE
 
-        harness.act = slowly
+        async def has_had_two() -> bool:
+            return harness.most >= 2
+
+        harness.act = together
         upload_ids = [await harness.upload() for _ in range(9)]
         for upload_id in upload_ids:
             await harness.queue.publish(upload_id)
@@ -86,14 +92,14 @@ class TestEveryQueue:
         assert await harness.status(upload_id) is FAILED
 
     async def test_stopping_worker_hands_its_jobs_back(self, harness: QueueHarness) -> None:
-        begun = asyncio.Event()
+        begun, free = asyncio.Event(), asyncio.Event()
 
-        async def slowly(_delivery: Delivery) -> JobStatus:
+        async def wait(_delivery: Delivery) -> JobStatus:
             begun.set()
-            await asyncio.sleep(0.5)
+            await free.wait()
             return COMPLETE
 
-        harness.act = slowly
+        harness.act = wait
         upload_ids = [await harness.upload() for _ in range(3)]
         for upload_id in upload_ids:
             await harness.queue.publish(upload_id)
@@ -103,6 +109,7 @@ class TestEveryQueue:
         assert PROCESSING not in {await harness.status(upload_id) for upload_id in upload_ids}
         assert len(harness.deliveries) == 1
 
+        free.set()
         async with harness.open(concurrency=3):
             await harness.until(COMPLETE, *upload_ids)
 

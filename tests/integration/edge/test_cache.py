@@ -73,7 +73,7 @@ class TestStale:
     @classmethod
     def expired(cls, stub_origin: StubOrigin, stub_edge: str) -> Callable[[str], str]:
         """Paths of cached responses that have expired: variants, and a 404."""
-        headers = {"Cache-Control": "public, max-age=1", "ETag": '"a"'}
+        headers = {"Cache-Control": "public, max-age=3", "ETag": '"a"'}  # time for a second request of each
         names = ("failing", "herd", "herd of 404", "unchanged", "missing")
         paths = {name: f"/images/{uuid4()}/medium.webp" for name in names}
         for name, path in paths.items():
@@ -81,7 +81,7 @@ class TestStale:
             stub_origin.answer = Answer(404, b"{}", headers) if is_missing else Answer(headers=headers)
             statuses = [http.get(stub_edge + path).headers["x-cache-status"] for _ in range(2)]
             assert statuses == ["MISS", "HIT"]
-        time.sleep(2)
+        time.sleep(4)
         return paths.__getitem__
 
     def test_expired_variant_is_served_while_the_origin_fails(
