@@ -19,7 +19,8 @@ LIFETIME = timedelta(hours=24)
 TICKET_LIFETIME = LIFETIME + timedelta(hours=1)
 """How long a ticket counts as used: longer than any is valid, as the clocks of servers and database may differ."""
 
-_TICKET = "t"  # no hexadecimal digit
+_TICKET, _SOURCE = "t", "s"  # no hexadecimal digits
+_FOREVER = timedelta(days=36_500)  # `datetime` has an end, so a date before all uploads stands for it
 KEY_PATTERN = "^[!-~]{1,255}$"
 
 
@@ -56,8 +57,21 @@ def ticket_key(jti: str, attempt_timeout: timedelta) -> IdempotencyKey:
     return IdempotencyKey(digest, attempt_timeout, "ticket", TICKET_LIFETIME)
 
 
+def source_key(source: str, attempt_timeout: timedelta) -> IdempotencyKey:
+    """Returns the key of an imported source, which names its upload for as long as that exists.
+
+    `source`: its identity, in which bytes of a file's name that are not UTF-8 are escaped as surrogates.
+    """
+    digest = _SOURCE + hmac.new(b"source", source.encode(errors="surrogateescape"), "sha256").hexdigest()[1:]
+    return IdempotencyKey(digest, attempt_timeout, "source", _FOREVER)
+
+
 def is_ticket_digest(digest: str) -> bool:
     return digest.startswith(_TICKET)
+
+
+def is_source_digest(digest: str) -> bool:
+    return digest.startswith(_SOURCE)
 
 
 def fingerprint(sha256: str, fields: Mapping[str, object]) -> str:

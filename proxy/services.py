@@ -155,6 +155,22 @@ def open_store(settings: Settings, metrics: Metrics | None = None) -> ObjectStor
     )
 
 
+def open_bucket(settings: Settings, bucket: str) -> ObjectStore:
+    """Opens another bucket than the installation's, on the same S3 service and with the same credentials.
+
+    Its calls wait for the end of an outage.
+    """
+    from proxy.storage.s3 import S3Store
+
+    store = S3Store(
+        bucket,
+        session=open_aws_session(settings),
+        endpoint_url=settings.s3_endpoint_url,
+        addressing=settings.s3_addressing,
+    )
+    return RetryingStore(store)
+
+
 def open_aws_session(settings: Settings, region: str | None = None) -> "Session":
     """Without keys in the settings, boto3's own chain finds credentials: environment, profile, role."""
     from boto3.session import Session

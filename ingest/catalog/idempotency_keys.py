@@ -1,6 +1,7 @@
 """Idempotency keys in SQL. A key is a column of its upload's row, so deleting the upload frees the key.
 
-Except for a ticket, which is good for one upload: it is kept as spent for as long as it may be valid.
+Except for a ticket, which is good for one upload: it is kept as spent for as long as it may be valid. And except for an
+imported source: a repeat of the import must not bring back what was deleted, so it is kept until `forget_spent`.
 
 Ages are measured by the database's clock: a machine whose clock is a day ahead would expire every key.
 """
@@ -13,14 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingest.catalog.database import now
 from ingest.catalog.tables import SecondsAgo, images, spent_tickets, upload_jobs
-from ingest.idempotency_key import TICKET_LIFETIME, IdempotencyKey, is_ticket_digest
+from ingest.idempotency_key import TICKET_LIFETIME, IdempotencyKey, is_source_digest, is_ticket_digest
 from ingest.ingest_errors import InProgress, KeyReused
 
 
 async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str, Any]) -> None:
     """Inserts a job row with the key. Raises InProgress if the key is taken.
 
-    A key whose upload died, or that has expired, is taken from that upload first. Raises KeyReused for a spent ticket.
+    A key whose upload died, or that has expired, is taken from that upload first. Raises KeyReused for a spent ticket
+    or source.
     """
     moment = row["created_at"]
     # `fingerprint` tells whether an attempt has ended. A read of `images` would predate the wait for the row's lock.
@@ -60,18 +62,30 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
 
 
 async def keep_spent(connection: AsyncConnection, digest: str) -> None:
-    """Keeps the digest of a deleted upload's ticket for as long as the ticket may be valid. Forgets older ones."""
+    """Keeps the digest of a deleted upload's ticket or source. Forgets tickets that are valid no more."""
     if is_ticket_digest(digest):
+        tickets = spent_tickets.c.digest.startswith(digest[0])
         old = spent_tickets.c.spent_at < SecondsAgo(TICKET_LIFETIME.total_seconds())
-        await connection.execute(delete(spent_tickets).where(old))
+        await connection.execute(delete(spent_tickets).where(tickets, old))
+    if _is_kept(digest):
         await connection.execute(insert(spent_tickets).values(digest=digest, spent_at=SecondsAgo(0)))
 
 
+async def forget_spent(connection: AsyncConnection, digest: str) -> None:
+    await connection.execute(delete(spent_tickets).where(spent_tickets.c.digest == digest))
+
+
 async def _refuse_spent(connection: AsyncConnection, key: IdempotencyKey) -> None:
-    if is_ticket_digest(key.digest):
-        spent = select(spent_tickets.c.digest).where(spent_tickets.c.digest == key.digest)
-        if (await connection.execute(spent)).first():
-            raise KeyReused("This ticket was used for an upload that was deleted. Use a new one for each image.")
+    if not _is_kept(key.digest):
+        return
+    spent = select(spent_tickets.c.digest).where(spent_tickets.c.digest == key.digest)
+    if (await connection.execute(spent)).first():
+        advice = " Use a new one for each image." if is_ticket_digest(key.digest) else ""
+        raise KeyReused(f"This {key.label} was used for an upload that was deleted.{advice}")
+
+
+def _is_kept(digest: str) -> bool:
+    return is_ticket_digest(digest) or is_source_digest(digest)
 
 
 def in_progress() -> InProgress:

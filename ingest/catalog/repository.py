@@ -100,7 +100,7 @@ class JobRepository:
     async def find_by_key(self, key: IdempotencyKey) -> tuple[Upload, str] | None:
         """Returns the upload accepted with the key and its fingerprint, None if the key is free or expired.
 
-        Raises InProgress while an upload with the key is in progress.
+        Raises InProgress while an upload with the key is in progress, KeyReused for a spent ticket or source.
         """
         async with self._database.transaction() as connection:
             row = await idempotency_keys.find(connection, key)
@@ -109,7 +109,8 @@ class JobRepository:
     async def delete(self, upload_id: UploadId, *, spend_ticket: bool = True) -> bool:
         """Removes both rows. Returns False if there were none.
 
-        `spend_ticket`: keep the ticket of an accepted upload as used. False for an upload that its client was refused.
+        `spend_ticket`: keep the ticket or source of an accepted upload as used. False for an upload that its client was
+        refused.
         """
         async with self._database.transaction() as connection:
             if self._outbox:
@@ -124,6 +125,11 @@ class JobRepository:
             if spend_ticket and row and row.fingerprint and row.idempotency_key:
                 await idempotency_keys.keep_spent(connection, row.idempotency_key)
             return row is not None
+
+    async def forget_spent(self, key: IdempotencyKey) -> None:
+        """Lets a source whose upload was deleted be used for another one."""
+        async with self._database.transaction() as connection:
+            await idempotency_keys.forget_spent(connection, key.digest)
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Returns the upload and its job. Raises UnknownUpload, also for an upload that is still in progress."""

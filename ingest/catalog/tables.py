@@ -146,7 +146,7 @@ images = Table(
 )
 
 spent_tickets = Table(
-    "spent_tickets",  # of uploads that were deleted, so that none is used again before it expires
+    "spent_tickets",  # of uploads that were deleted, so that none is used again; also sources of imported ones
     metadata,
     Column("digest", String(64), primary_key=True),
     Column("spent_at", UtcDateTime, nullable=False),

@@ -10,6 +10,7 @@ import typer
 from ingest.cli import (
     config_command,
     edge_commands,
+    import_command,
     key_commands,
     process_commands,
     recovery_commands,
@@ -38,6 +39,7 @@ GROUPS = {
     "Run": (process_commands.serve, process_commands.worker),
     "Uploads": (
         upload_commands.upload,
+        import_command.import_,
         upload_commands.show,
         upload_commands.purge,
         variant_commands.warm,
@@ -58,7 +60,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", pretty_exceptio
 for group, commands in GROUPS.items():
     for command in commands:
         summary = (command.__doc__ or "").partition("\n")[0]  # Typer would truncate its own for shell completion
-        app.command(rich_help_panel=group, short_help=summary)(command)
+        name = command.__name__.rstrip("_")  # of a command whose name is a word of Python
+        app.command(name, rich_help_panel=group, short_help=summary)(command)
 
 
 @app.callback()

@@ -1,0 +1,1 @@
+"""`darkroom import`: many existing images become uploads, each source exactly one (docs/decisions/0043)."""

@@ -1,0 +1,190 @@
+"""Makes an upload of a source, or finds the one that an earlier run made of it."""
+
+from asyncio import sleep
+from collections.abc import Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from ingest.catalog.repository import JobRepository
+from ingest.idempotency_key import IdempotencyKey, digest, fingerprint, source_key
+from ingest.importing.sources import LeftOut, Outcome, Source, SourceProblem, read_file
+from ingest.ingest_errors import InProgress, KeyReused
+from ingest.records import Upload
+from ingest.uploads.upload_fields import UploadFields
+from ingest.uploads.upload_service import UploadService
+from proxy.errors import Refused, ServiceError
+from proxy.retries import Attempts
+from proxy.variants.leases.lease_store import LeaseStore
+
+log = structlog.get_logger()
+
+_RETRIES = (0.5, 1, 2, 4, 8)  # seconds before each, for images that found no capacity
+_POLL_SECONDS = 1.0
+_PATIENCE = timedelta(minutes=5)
+"""Longer than an attempt takes. Only where leases do not work does another import's attempt have to be waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a source. `code` and `detail`: why it is not an upload, or why nothing was done."""
+
+    name: str
+    outcome: Outcome
+    line: int | None = None
+    upload_id: str | None = None
+    external_id: str | None = None
+    code: str | None = None
+    detail: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        document = {
+            "source": self.name,
+            "line": self.line,
+            "outcome": self.outcome,
+            "uploadId": self.upload_id,
+            "externalId": self.external_id,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        return {name: value for name, value in document.items() if value is not None}
+
+
+class Importer:
+    """Imports sources, each at most once, whatever else imports them at the same moment.
+
+    The source's identity is the idempotency key of its upload, and the database accepts one upload for each key. A
+    lease keeps two imports from working on one source. So an unfinished attempt, found with the lease held, is dead.
+    """
+
+    def __init__(
+        self,
+        uploads: UploadService,
+        repository: JobRepository,
+        leases: LeaseStore,
+        *,
+        max_bytes: int,
+        dry_run: bool = False,
+        skip_known: bool = False,
+        again: bool = False,
+    ) -> None:
+        """`dry_run`: changes nothing. `skip_known`: does not read what is imported. `again`: also what was deleted."""
+        self._uploads = uploads
+        self._repository = repository
+        self._leases = leases
+        self._max_bytes = max_bytes
+        self._dry_run = dry_run
+        self._skip_known = skip_known
+        self._again = again
+
+    async def handle(self, entry: Source | LeftOut) -> Result:
+        """Imports one source. Raises an outage: others would meet it as well."""
+        if isinstance(entry, LeftOut):
+            return Result(entry.name, entry.outcome, entry.line, code=entry.code, detail=entry.detail)
+        try:
+            return await self._import_once(entry)
+        except SourceProblem as problem:
+            return _result(entry, problem.outcome, code=problem.code, detail=str(problem))
+        except ServiceError as error:
+            if error.is_outage:
+                raise
+            is_refused = isinstance(error, Refused) and not error.retryable
+            outcome = Outcome.REFUSED if is_refused else Outcome.FAILED
+            return _result(entry, outcome, code=error.code, detail=str(error))
+
+    async def _import_once(self, source: Source) -> Result:
+        attempt_timeout = timedelta(0)
+        while True:
+            key = source_key(source.identity, attempt_timeout)
+            try:
+                if self._dry_run:
+                    return await self._import(source, key)
+                async with self._leases.hold(f"import/{key.digest}"):
+                    return await self._import(source, key)
+            except InProgress:  # without working leases, two imports would otherwise take the key from each other
+                attempt_timeout = _PATIENCE
+                await sleep(_POLL_SECONDS)
+
+    async def _import(self, source: Source, key: IdempotencyKey) -> Result:
+        try:
+            known = await self._repository.find_by_key(key)
+        except KeyReused:
+            if not self._again:
+                return _result(
+                    source,
+                    Outcome.REFUSED,
+                    code="source_deleted",
+                    detail="Its upload was deleted. To import it again, as a new upload, add --again.",
+                )
+            known = None
+            if not self._dry_run:
+                await self._repository.forget_spent(key)
+        if known:
+            return await self._compare(source, *known)
+        if self._dry_run:
+            return _result(source, Outcome.NEW)
+        async with source.open() as path:
+            upload = await self._receive(source, path, key)
+        return _result(source, Outcome.IMPORTED, upload)
+
+    async def _receive(self, source: Source, path: Path, key: IdempotencyKey) -> Upload:
+        """Tries again where there is no capacity, or a render process died."""
+        async for retry_in in Attempts(_RETRIES):
+            try:
+                async with aclosing(read_file(path, self._max_bytes)) as chunks:
+                    return await self._uploads.receive(chunks, key, UploadFields(dict(source.fields)))
+            except InProgress:
+                raise
+            except ServiceError as error:
+                if retry_in is None or not error.retryable or error.is_outage:
+                    raise
+                log.warning("import retry scheduled", source=source.name, error=str(error), retry_in=retry_in)
+        raise AssertionError  # the last attempt returns or raises
+
+    async def _compare(self, source: Source, upload: Upload, known_by: str) -> Result:
+        """Compares what was imported with what there is now, so that a change is never missed silently."""
+        if self._skip_known:
+            return _result(source, Outcome.ALREADY, upload)
+        if source.size is not None and source.size != upload.original_size:
+            return _changed(source, upload)
+        async with source.open() as path, aclosing(read_file(path, self._max_bytes)) as chunks:
+            sha256 = await digest(chunks)
+        if sha256 != upload.sha256:
+            return _changed(source, upload)
+        if fingerprint(sha256, source.fields) != known_by:
+            return _result(
+                source,
+                Outcome.REFUSED,
+                upload,
+                code="fields_changed",
+                detail=f"It was imported with other fields. Change them by PATCH /images/{upload.upload_id}.",
+            )
+        return _result(source, Outcome.ALREADY, upload)
+
+
+def _changed(source: Source, upload: Upload) -> Result:
+    return _result(
+        source,
+        Outcome.REFUSED,
+        upload,
+        code="source_changed",
+        detail="The file has changed since it was imported, and an upload's image never changes. Import it under "
+        "another name, or delete the upload and import with --again.",
+    )
+
+
+def _result(
+    source: Source,
+    outcome: Outcome,
+    upload: Upload | None = None,
+    *,
+    code: str | None = None,
+    detail: str | None = None,
+) -> Result:
+    fields: Mapping[str, Any] = source.fields
+    upload_id = upload.upload_id if upload else None
+    return Result(source.name, outcome, source.line, upload_id, fields.get("externalId"), code, detail)

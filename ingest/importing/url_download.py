@@ -1,0 +1,259 @@
+"""Downloads images from web servers: within limits, and only from addresses that were checked."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from pathlib import Path
+from time import monotonic
+from typing import BinaryIO
+from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
+
+import anyio
+import anyio.to_thread
+import structlog
+from typing_extensions import override
+
+from ingest.importing.s3_source import temporary_file
+from ingest.importing.sources import Outcome, SourceProblem
+from ingest.public_addresses import AddressNotPublic, resolve_public
+from ingest.uploads.multipart import too_large
+from proxy.errors import Unavailable
+from proxy.retries import Attempts
+
+log = structlog.get_logger()
+
+_SCHEMES = {"http": 80, "https": 443}
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 5
+_RETRIES = (1, 4)  # seconds before each
+_STALL = 10.0  # seconds to connect, and for each read
+_DEADLINE = 60.0  # seconds for a download, with its redirects
+_CHUNK = 64 * 1024  # bytes
+_URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~"
+
+
+class InvalidUrl(Exception):
+    """A URL that is not downloaded from. The message says why, without a password that the URL may have."""
+
+
+def is_url(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
+
+
+def parse_url(url: str) -> SplitResult:
+    """Returns the parts of a URL with a host. Raises InvalidUrl."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise InvalidUrl("It is not a URL.") from None
+    if parts.scheme not in _SCHEMES:
+        raise InvalidUrl("Only http:// and https:// are supported.")
+    if not parts.hostname or port == 0 or not url.isprintable():
+        raise InvalidUrl("It is not a URL.")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidUrl("It contains a user name or password, which the output would show. Remove it.")
+    return parts
+
+
+def canonical_url(url: str, *, with_query: bool = True) -> str:
+    """Returns the same text for URLs that differ in the case of the host, the default port or the fragment.
+
+    Raises InvalidUrl.
+    """
+    parts = parse_url(url)
+    host = (parts.hostname or "").lower()
+    host = f"[{host}]" if ":" in host else host
+    port = "" if parts.port in (None, _SCHEMES[parts.scheme]) else f":{parts.port}"
+    query = parts.query if with_query else ""
+    return urlunsplit((parts.scheme, host + port, parts.path or "/", query, ""))
+
+
+class UrlDownloader:
+    """Downloads from http and https URLs. Asks neither proxies nor caches, and sends no cookies or credentials."""
+
+    def __init__(
+        self,
+        *,
+        allow_private: bool,
+        max_bytes: int,
+        temporary: Path,
+        deadline: float = _DEADLINE,
+        stall: float = _STALL,
+    ) -> None:
+        """`allow_private`: also from addresses that are not public. `deadline`, `stall`: seconds."""
+        self._allow_private = allow_private
+        self._max_bytes = max_bytes
+        self._temporary = temporary
+        self._deadline = deadline
+        self._stall = stall
+        self._tls: ssl.SSLContext | None = None
+
+    def open(self, url: str) -> Callable[[], AbstractAsyncContextManager[Path]]:
+        """Returns `Source.open`."""
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Path]:
+            async with temporary_file(self._temporary) as path:
+                await self._download(url, path)
+                yield path
+
+        return opened
+
+    async def _download(self, url: str, path: Path) -> None:
+        """Raises SourceProblem, TooLarge or Unavailable."""
+        async for retry_in in Attempts(_RETRIES):
+            try:
+                async with asyncio.timeout(self._deadline):
+                    await self._follow(url, path)
+            except TimeoutError:
+                problem = _failed(f"The download took longer than {self._deadline:g} seconds.", retryable=True)
+            except SourceProblem as error:
+                problem = error
+            else:
+                return
+            if retry_in is None or not problem.retryable:
+                raise problem
+            log.warning("download failed, retry scheduled", error=str(problem), retry_in=retry_in)
+
+    async def _follow(self, url: str, path: Path) -> None:
+        """Downloads after at most `_MAX_REDIRECTS` redirects, each of which is checked as the first URL was."""
+        for _ in range(_MAX_REDIRECTS + 1):
+            try:
+                parts = parse_url(url)
+            except InvalidUrl as error:
+                raise _failed(f"The server redirects to a URL that is not allowed. {error}") from None
+            port = parts.port or _SCHEMES[parts.scheme]
+            addresses = await self._resolve(parts.hostname or "", port)
+            location = await self._fetch(self._connection(parts, port, addresses), parts, path)
+            if location is None:
+                return
+            url = urljoin(url, location)
+        raise _failed(f"The server redirects more than {_MAX_REDIRECTS} times.")
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        try:
+            return await resolve_public(host, port, allow_private=self._allow_private)
+        except AddressNotPublic as error:
+            raise SourceProblem(
+                "private_address",
+                f"{error} If it is meant to be downloaded from, import with --allow-private.",
+                outcome=Outcome.REFUSED,
+            ) from None
+        except OSError as error:
+            raise _failed(f"The host {host} has no address: {error.strerror or error}.", retryable=True) from error
+
+    def _connection(self, parts: SplitResult, port: int, addresses: list[str]) -> "_Connection":
+        if parts.scheme == "http":
+            return _Connection(parts.hostname or "", port, addresses, self._stall)
+        if self._tls is None:
+            self._tls = ssl.create_default_context()
+        return _TlsConnection(parts.hostname or "", port, addresses, self._stall, self._tls)
+
+    async def _fetch(self, connection: "_Connection", parts: SplitResult, path: Path) -> str | None:
+        """Returns where the server redirects to, None after the download."""
+        end = monotonic() + self._deadline
+
+        def work() -> str | None:
+            with closing(connection):
+                return self._request(connection, parts, path, end)
+
+        try:
+            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+        except ssl.SSLCertVerificationError as error:
+            raise _failed(f"The server's certificate was not accepted: {error.verify_message}.") from error
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise _failed(f"The server does not answer as it should: {reason}.", retryable=True) from error
+        finally:
+            connection.abort()  # the thread may still read after the deadline
+
+    def _request(self, connection: "_Connection", parts: SplitResult, path: Path, end: float) -> str | None:
+        target = quote(parts.path or "/", _URL_CHARACTERS) + ("?" if parts.query else "")
+        headers = {"User-Agent": "darkroom-import", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
+        connection.request("GET", target + quote(parts.query, _URL_CHARACTERS), headers=headers)
+        response = connection.getresponse()
+        if response.status in _REDIRECTS and (location := response.headers.get("Location")):
+            return location.encode("latin-1").decode(errors="replace")  # http.client reads every header as Latin-1
+        if response.status != 200:
+            is_temporary = response.status in (408, 425, 429) or response.status >= 500
+            raise _failed(f"The server answers {response.status}.", retryable=is_temporary)
+        if (response.headers.get("Content-Encoding") or "identity").lower() != "identity":
+            raise _failed("The server sends the file compressed, although it was asked not to.")
+        if (response.length or 0) > self._max_bytes:
+            raise too_large(self._max_bytes)
+        try:
+            file = path.open("wb")
+        except OSError as error:
+            raise Unavailable(f"Temporary files cannot be written: {error.strerror}.") from error
+        with file:
+            self._save(response, file, end)
+        return None
+
+    def _save(self, response: HTTPResponse, file: BinaryIO, end: float) -> None:
+        seen = 0
+        while chunk := response.read(_CHUNK):
+            seen += len(chunk)
+            if seen > self._max_bytes:
+                raise too_large(self._max_bytes)
+            if monotonic() > end:  # nobody waits any more
+                return
+            try:
+                file.write(chunk)
+            except OSError as error:
+                raise Unavailable(f"Temporary files cannot be written: {error.strerror}.") from error
+        if response.length:  # `read` with a size does not notice
+            raise _failed("The server closed the connection before the end of the file.", retryable=True)
+
+
+class _Connection(HTTPConnection):
+    """Connects to addresses that were checked, whatever the name resolves to by now."""
+
+    def __init__(self, host: str, port: int, addresses: list[str], stall: float) -> None:
+        super().__init__(host, port, timeout=stall)
+        self._addresses = addresses
+        self._stall = stall
+        self._used: socket.socket | None = None  # `sock` is None once the response owns the socket
+        self._is_aborted = False
+
+    @override
+    def connect(self) -> None:
+        self.sock = self._used = self._secure(self._open())
+        if self._is_aborted:
+            raise TimeoutError("aborted")
+
+    def abort(self) -> None:
+        """Ends a running read of another thread. Harmless after the end."""
+        self._is_aborted = True
+        if self._used is not None:
+            with suppress(OSError):
+                self._used.shutdown(socket.SHUT_RDWR)
+
+    def _open(self) -> socket.socket:
+        *others, last = self._addresses
+        for address in others:
+            with suppress(OSError):  # the failure of the last one is reported
+                return socket.create_connection((address, self.port), self._stall)
+        return socket.create_connection((last, self.port), self._stall)
+
+    def _secure(self, opened: socket.socket) -> socket.socket:
+        return opened
+
+
+class _TlsConnection(_Connection):
+    default_port = HTTPSConnection.default_port
+
+    def __init__(self, host: str, port: int, addresses: list[str], stall: float, context: ssl.SSLContext) -> None:
+        super().__init__(host, port, addresses, stall)
+        self._context = context
+
+    @override
+    def _secure(self, opened: socket.socket) -> socket.socket:
+        return self._context.wrap_socket(opened, server_hostname=self.host)
+
+
+def _failed(detail: str, *, retryable: bool = False) -> SourceProblem:
+    return SourceProblem("download_failed", detail, retryable=retryable)
