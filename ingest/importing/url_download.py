@@ -175,7 +175,10 @@ class UrlDownloader:
         target = quote(parts.path or "/", _URL_CHARACTERS) + ("?" if parts.query else "")
         headers = {"User-Agent": "darkroom-import", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
         connection.request("GET", target + quote(parts.query, _URL_CHARACTERS), headers=headers)
-        response = connection.getresponse()
+        with connection.getresponse() as response:
+            return self._read(response, path, end)
+
+    def _read(self, response: HTTPResponse, path: Path, end: float) -> str | None:
         if response.status in _REDIRECTS and (location := response.headers.get("Location")):
             return location.encode("latin-1").decode(errors="replace")  # http.client reads every header as Latin-1
         if response.status != 200:

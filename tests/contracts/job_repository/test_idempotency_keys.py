@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import spent_tickets, upload_jobs
-from ingest.idempotency_key import LIFETIME, IdempotencyKey, ticket_key
+from ingest.idempotency_key import LIFETIME, IdempotencyKey, source_key, ticket_key
 from ingest.ingest_errors import InProgress, KeyReused
 from ingest.records import PrivateMetadata
 from proxy.model import UploadId, new_upload_id
@@ -19,6 +19,7 @@ from tests.contracts.uploads import accept_upload, newest_ids, upload_of
 KEY = IdempotencyKey("a" * 64, timedelta(minutes=2))
 TICKET, OTHER_TICKET = (ticket_key(jti, timedelta(minutes=2)) for jti in ("one", "other"))
 OTHER = IdempotencyKey("b" * 64, timedelta(minutes=2))
+SOURCE = source_key("a.jpg", timedelta(0))
 PRINT = "f" * 64
 
 
@@ -229,6 +230,61 @@ class TestLifetime:
         for key in (TICKET, OTHER_TICKET):
             assert await repository.find_by_key(key) is None
             await repository.begin(new_upload_id(), key)
+
+
+class TestSources:
+    async def test_imported_source_is_known_for_years(self, repository: JobRepository, database: Database) -> None:
+        upload_id = await taken(repository, SOURCE, now() - timedelta(days=3650))
+
+        found = await repository.find_by_key(SOURCE)
+
+        assert found
+        assert found[0].upload_id == upload_id
+        with pytest.raises(InProgress):
+            await repository.begin(new_upload_id(), SOURCE)
+        assert await keys(database) == {upload_id: SOURCE.digest}
+
+    async def test_unfinished_attempt_is_taken_over_at_once_by_the_holder_of_the_lease(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        dead = new_upload_id()
+        await repository.begin(dead, SOURCE)
+        await begun_before(database, dead, timedelta(milliseconds=2))
+
+        with pytest.raises(InProgress):
+            await repository.find_by_key(source_key("a.jpg", timedelta(minutes=1)))
+        assert await repository.find_by_key(SOURCE) is None
+        second = await taken(repository, SOURCE)
+
+        assert await keys(database) == {dead: None, second: SOURCE.digest}
+        with pytest.raises(InProgress):
+            await repository.accept(upload_of(dead, now()), PRINT)
+
+    async def test_deleted_source_stays_used_until_it_is_forgotten(
+        self, repository: JobRepository, database: Database
+    ) -> None:
+        await repository.delete(await taken(repository, SOURCE))
+        await spent_before(database, timedelta(days=3650))
+        await delete_another_ticket(repository)  # forgets old tickets
+
+        with pytest.raises(KeyReused, match="This source was used for an upload that was deleted"):
+            await repository.find_by_key(SOURCE)
+        with pytest.raises(KeyReused):
+            await repository.begin(new_upload_id(), SOURCE)
+
+        await repository.forget_spent(SOURCE)
+        assert await repository.find_by_key(SOURCE) is None
+        await repository.delete(await taken(repository, SOURCE))
+        with pytest.raises(KeyReused):
+            await repository.find_by_key(SOURCE)
+
+    async def test_source_of_an_attempt_that_failed_is_free(self, repository: JobRepository) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id, SOURCE)
+
+        await repository.delete(upload_id, spend_ticket=False)
+
+        assert await repository.find_by_key(SOURCE) is None
 
 
 class TestPrivateMetadata:
