@@ -104,7 +104,9 @@ def _read_fields(texts: dict[str, str | None]) -> dict[str, Any]:
 
 def _print_summary(summary: "ImportSummary") -> None:
     """Prints to standard error, as standard output has JSON alone."""
-    counts = [f"{count} {outcome}" for outcome, count in summary.outcomes.items()]
+    from ingest.importing.sources import Outcome
+
+    counts = [f"{count} {outcome}" for outcome in Outcome if (count := summary.outcomes[outcome])]
     ignored = [f"{count} {code.replace('_', ' ')}" for code, count in summary.ignored.items()]
     err().print(", ".join(counts) or "nothing to import", end="")
     err().print(f" ({', '.join(ignored)})" if ignored else "")

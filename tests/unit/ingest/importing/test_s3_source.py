@@ -1,4 +1,4 @@
-"""Objects of a bucket as sources. `tests/integration/test_import_s3.py` reads a real one."""
+"""Objects of a bucket as sources. `tests/integration/test_import.py` reads a real one."""
 
 from pathlib import Path
 
