@@ -20,6 +20,7 @@ TICKET_LIFETIME = LIFETIME + timedelta(hours=1)
 """How long a ticket counts as used: longer than any is valid, as the clocks of servers and database may differ."""
 
 _TICKET, _SOURCE = "t", "s"  # no hexadecimal digits
+_SOURCE_NAME, _FINGERPRINT_NAME = "source", "source-fingerprint"  # of an original's metadata
 _FOREVER = timedelta(days=36_500)  # `datetime` has an end, so a date before all uploads stands for it
 KEY_PATTERN = "^[!-~]{1,255}$"
 
@@ -64,6 +65,24 @@ def source_key(source: str, attempt_timeout: timedelta) -> IdempotencyKey:
     """
     digest = _SOURCE + hmac.new(b"source", source.encode(errors="surrogateescape"), "sha256").hexdigest()[1:]
     return IdempotencyKey(digest, attempt_timeout, "source", _FOREVER)
+
+
+def source_metadata(key: IdempotencyKey | None, known_by: str | None) -> dict[str, str]:
+    """Returns what the original of an imported source keeps of it, so that rebuilt rows name the source as well.
+
+    `known_by`: the fingerprint. Empty for other uploads.
+    """
+    if key is None or known_by is None or not is_source_digest(key.digest):
+        return {}
+    return {_SOURCE_NAME: key.digest, _FINGERPRINT_NAME: known_by}
+
+
+def source_of(metadata: Mapping[str, str]) -> tuple[IdempotencyKey, str] | None:
+    """The inverse of `source_metadata`: key and fingerprint. None for the original of another upload."""
+    digest, known_by = metadata.get(_SOURCE_NAME, ""), metadata.get(_FINGERPRINT_NAME, "")
+    if not re.fullmatch(f"{_SOURCE}[0-9a-f]{{63}}", digest) or not re.fullmatch("[0-9a-f]{64}", known_by):
+        return None
+    return IdempotencyKey(digest, timedelta(0), "source", _FOREVER), known_by
 
 
 def is_ticket_digest(digest: str) -> bool:

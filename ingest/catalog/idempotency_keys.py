@@ -6,6 +6,7 @@ imported source: a repeat of the import must not bring back what was deleted, so
 Ages are measured by the database's clock: a machine whose clock is a day ahead would expire every key.
 """
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Row, and_, delete, insert, or_, select, update
@@ -38,12 +39,12 @@ async def begin(connection: AsyncConnection, key: IdempotencyKey, row: dict[str,
     except IntegrityError as error:
         raise in_progress() from error
     # After the writes: in SQLite, a transaction that has read cannot write once another one has.
-    await _refuse_spent(connection, key)
+    await refuse_spent(connection, key)
 
 
 async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | None:
     """Returns the upload's row with its `fingerprint`, None if the key is free. Raises InProgress or KeyReused."""
-    await _refuse_spent(connection, key)
+    await refuse_spent(connection, key)
     moment = await now(connection)
     columns = upload_jobs.c.fingerprint, upload_jobs.c.created_at.label("begun_at")
     query = (
@@ -61,6 +62,17 @@ async def find(connection: AsyncConnection, key: IdempotencyKey) -> Row[Any] | N
     return row
 
 
+async def find_accepted(connection: AsyncConnection, digests: Collection[str]) -> Sequence[Row[Any]]:
+    """Returns the rows of accepted uploads with these keys, with `idempotency_key` and `fingerprint`."""
+    columns = upload_jobs.c.idempotency_key, upload_jobs.c.fingerprint
+    query = (
+        select(images, *columns)
+        .join_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
+        .where(upload_jobs.c.idempotency_key.in_(digests))
+    )
+    return (await connection.execute(query)).all()
+
+
 async def keep_spent(connection: AsyncConnection, digest: str) -> None:
     """Keeps the digest of a deleted upload's ticket or source. Forgets tickets that are valid no more."""
     if is_ticket_digest(digest):
@@ -75,7 +87,8 @@ async def forget_spent(connection: AsyncConnection, digest: str) -> None:
     await connection.execute(delete(spent_tickets).where(spent_tickets.c.digest == digest))
 
 
-async def _refuse_spent(connection: AsyncConnection, key: IdempotencyKey) -> None:
+async def refuse_spent(connection: AsyncConnection, key: IdempotencyKey) -> None:
+    """Raises KeyReused for a ticket or source whose upload was deleted."""
     if not _is_kept(key.digest):
         return
     spent = select(spent_tickets.c.digest).where(spent_tickets.c.digest == key.digest)

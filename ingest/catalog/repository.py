@@ -20,6 +20,7 @@ from ingest.catalog.upload_filter import ALL_UPLOADS, UploadFilter
 from ingest.catalog.upload_rows import UploadRow, read_rows
 from ingest.catalog.webhook_outbox import WebhookOutbox
 from ingest.idempotency_key import IdempotencyKey
+from ingest.ingest_errors import KeyReused
 from ingest.records import (
     NO_TRACE,
     STALLED_AFTER,
@@ -106,6 +107,15 @@ class JobRepository:
             row = await idempotency_keys.find(connection, key)
         return row and (to_upload(row), row.fingerprint)
 
+    async def find_by_sources(self, digests: Collection[str]) -> dict[str, tuple[Upload, str]]:
+        """Returns imported uploads and their fingerprints by the digest of their source's key, in one query.
+
+        `digests`: some hundred.
+        """
+        async with self._database.transaction() as connection:
+            rows = await idempotency_keys.find_accepted(connection, digests)
+        return {row.idempotency_key: (to_upload(row), row.fingerprint) for row in rows}
+
     async def delete(self, upload_id: UploadId, *, spend_ticket: bool = True) -> bool:
         """Removes both rows. Returns False if there were none.
 
@@ -151,25 +161,31 @@ class JobRepository:
         async with self._database.transaction() as connection:
             return (await connection.execute(query)).first() is not None
 
-    async def adopt(self, upload: Upload, status: JobStatus) -> bool:
+    async def adopt(self, upload: Upload, status: JobStatus, source: tuple[IdempotencyKey, str] | None = None) -> bool:
         """Inserts the lost rows of an upload whose original is stored. Returns False if it is accepted already.
 
-        The job row of an upload that was never accepted is replaced.
+        The job row of an upload that was never accepted is replaced. `source`: key and fingerprint of an imported one;
+        raises KeyReused if another upload has the key, or had it and was deleted.
         """
         where = upload_jobs.c.upload_id == upload.upload_id
         job: dict[str, Any] = {"status": status, "progress": 100 if status is JobStatus.COMPLETE else 0, "error": None}
         job |= {"created_at": upload.created_at, "updated_at": SecondsAgo(0), "heartbeat_at": SecondsAgo(0)}
         job |= {"attempts": 0, "retry_at": None}
+        if source:
+            job |= {"idempotency_key": source[0].digest, "fingerprint": source[1]}
         try:
             async with self._database.transaction() as connection:
-                replaced = (await connection.execute(update(upload_jobs).where(where).values(job))).rowcount
                 try:
-                    if not replaced:
+                    if not (await connection.execute(update(upload_jobs).where(where).values(job))).rowcount:
                         await connection.execute(insert(upload_jobs).values(job | {"upload_id": upload.upload_id}))
                     await connection.execute(insert(images).values(asdict(upload)))
                 except IntegrityError as error:
                     raise _AlreadyAccepted from error
+                if source:
+                    await idempotency_keys.refuse_spent(connection, source[0])
         except _AlreadyAccepted:
+            if source and not await self.is_accepted(upload.upload_id):
+                raise KeyReused("Its source was imported as another upload.") from None
             return False
         return True
 

@@ -7,7 +7,7 @@ may contain a line break.
 import codecs
 import csv
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,7 +51,7 @@ class CsvSource:
     async def count(self) -> int:
         return await anyio.to_thread.run_sync(lambda: sum(1 for _ in self._lines()))
 
-    async def entries(self) -> AsyncIterator[Entry]:
+    async def entries(self) -> AsyncGenerator[Entry]:
         async for number, line in in_thread(self._lines()):
             yield self._parse(number, line)
 

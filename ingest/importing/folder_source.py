@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class FolderSource:
     async def count(self) -> int:
         return await anyio.to_thread.run_sync(lambda: sum(1 for _ in self._walk()))
 
-    async def entries(self) -> AsyncIterator[Entry]:
+    async def entries(self) -> AsyncGenerator[Entry]:
         async for entry in in_thread(self._walk()):
             yield entry
 

@@ -11,7 +11,7 @@ import anyio
 
 from ingest.importing.csv_source import CsvSource
 from ingest.importing.folder_source import FolderSource
-from ingest.importing.importer import Importer, Result
+from ingest.importing.importer import Importer, Known, Result
 from ingest.importing.s3_source import S3Source
 from ingest.importing.sources import Entry, InvalidSource, Outcome, SourceList
 from ingest.importing.url_download import UrlDownloader
@@ -97,8 +97,8 @@ async def run_import(
             again=options.again,
         )
 
-        async def work(entry: Entry) -> None:
-            result = await importer.handle(entry)
+        async def work(item: tuple[Entry, Known | None]) -> None:
+            result = await importer.handle(*item)
             summary.add(result)
             report(result)
             progress.update(summary.done, summary.note)
@@ -106,9 +106,9 @@ async def run_import(
         progress.begin("Counting")
         total = await sources.count()
         progress.begin("Checking" if options.dry_run else "Importing", total)
-        async with aclosing(sources.entries()) as entries:  # type: ignore[type-var]
+        async with aclosing(sources.entries()) as entries, aclosing(importer.look_up(entries)) as items:
             await for_each(
-                entries,
+                items,
                 work,
                 options.concurrency or settings.render_processes + _EXTRA,
                 on_stop=lambda _: progress.say("Stopped. To continue, repeat the command."),

@@ -1,7 +1,7 @@
 """Makes an upload of a source, or finds the one that an earlier run made of it."""
 
 from asyncio import sleep
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,8 +11,9 @@ from typing import Any
 import structlog
 
 from ingest.catalog.repository import JobRepository
-from ingest.idempotency_key import IdempotencyKey, digest, fingerprint, source_key
-from ingest.importing.sources import LeftOut, Outcome, Source, SourceProblem, read_file
+from ingest.idempotency_key import IdempotencyKey, fingerprint, source_key
+from ingest.idempotency_key import digest as digest_of
+from ingest.importing.sources import Entry, LeftOut, Outcome, Source, SourceProblem, read_file
 from ingest.ingest_errors import InProgress, KeyReused
 from ingest.records import Upload
 from ingest.uploads.upload_fields import UploadFields
@@ -23,8 +24,12 @@ from proxy.variants.leases.lease_store import LeaseStore
 
 log = structlog.get_logger()
 
+Known = tuple[Upload, str]
+"""An upload, and the fingerprint that its source had."""
+
 _RETRIES = (0.5, 1, 2, 4, 8)  # seconds before each, for images that found no capacity
 _POLL_SECONDS = 1.0
+_BATCH = 100  # entries that are looked up at a time
 _PATIENCE = timedelta(minutes=5)
 """Longer than an attempt takes. Only where leases do not work does another import's attempt have to be waited for."""
 
@@ -81,12 +86,37 @@ class Importer:
         self._skip_known = skip_known
         self._again = again
 
-    async def handle(self, entry: Source | LeftOut) -> Result:
-        """Imports one source. Raises an outage: others would meet it as well."""
+    async def look_up(self, entries: AsyncIterator[Entry]) -> AsyncGenerator[tuple[Entry, Known | None]]:
+        """Yields each entry with the upload that it has already. Raises what `entries` raises, and CatalogUnavailable.
+
+        Looks up many at a time: otherwise most of a repeated run would be queries.
+        """
+        batch: list[Entry] = []
+        async for entry in entries:
+            batch.append(entry)
+            if len(batch) == _BATCH:
+                for each in await self._look_up(batch):
+                    yield each
+                batch = []
+        for each in await self._look_up(batch):
+            yield each
+
+    async def _look_up(self, batch: list[Entry]) -> list[tuple[Entry, Known | None]]:
+        digests = [
+            source_key(entry.identity, timedelta(0)).digest if isinstance(entry, Source) else "" for entry in batch
+        ]
+        known = await self._repository.find_by_sources(digests)
+        return [(entry, known.get(digest)) for entry, digest in zip(batch, digests, strict=True)]
+
+    async def handle(self, entry: Entry, known: Known | None = None) -> Result:
+        """Imports one source. Raises an outage: others would meet it as well.
+
+        `known`: its upload, as `look_up` found it. Without it, looks again.
+        """
         if isinstance(entry, LeftOut):
             return Result(entry.name, entry.outcome, entry.line, code=entry.code, detail=entry.detail)
         try:
-            return await self._import_once(entry)
+            return await (self._compare(entry, *known) if known else self._import_once(entry))
         except SourceProblem as problem:
             return _result(entry, problem.outcome, code=problem.code, detail=str(problem))
         except ServiceError as error:
@@ -152,7 +182,7 @@ class Importer:
         if source.size is not None and source.size != upload.original_size:
             return _changed(source, upload)
         async with source.open() as path, aclosing(read_file(path, self._max_bytes)) as chunks:
-            sha256 = await digest(chunks)
+            sha256 = await digest_of(chunks)
         if sha256 != upload.sha256:
             return _changed(source, upload)
         if fingerprint(sha256, source.fields) != known_by:

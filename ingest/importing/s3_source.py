@@ -1,7 +1,7 @@
 """The objects of a bucket whose keys begin with a prefix."""
 
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -45,7 +45,7 @@ class S3Source:
             total += 1
         return total
 
-    async def entries(self) -> AsyncIterator[Entry]:
+    async def entries(self) -> AsyncGenerator[Entry]:
         async for info in self._store.list(self._prefix):
             name = self._identity(info.key)
             if info.key.endswith("/") and not info.size:

@@ -92,7 +92,7 @@ class SourceList(Protocol):
     async def count(self) -> int:
         """The number of entries that `entries` yields, unless they change meanwhile. Raises as `entries` does."""
 
-    def entries(self) -> AsyncIterator[Entry]:
+    def entries(self) -> AsyncGenerator[Entry]:
         """Yields each entry, in no particular order. Raises InvalidSource or StoreUnavailable."""
 
 

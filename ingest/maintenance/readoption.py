@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ingest.catalog.repository import JobRepository
+from ingest.idempotency_key import source_of
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
 from ingest.offered_sizes import standard_variants
@@ -62,13 +63,15 @@ class Readopter:
         """Rebuilds the rows of an upload. Returns False if it has them.
 
         The job is complete if every standard variant is stored, otherwise pending. Raises UnknownUpload without an
-        original, Unavailable, and what `Inspect` raises for an original that cannot be decoded.
+        original, Unavailable, KeyReused for an import's attempt whose source has or had another upload, and what
+        `Inspect` raises for an original that cannot be decoded.
         """
         key = original_key(upload_id)
         original = await head_original(self._store, upload_id)
         upload = await self._describe(upload_id, original)
         is_complete = all(variant.state is VariantState.STORED for variant in upload.variants.values())
-        if not await self._repository.adopt(upload, JobStatus.COMPLETE if is_complete else JobStatus.PENDING):
+        status = JobStatus.COMPLETE if is_complete else JobStatus.PENDING
+        if not await self._repository.adopt(upload, status, source_of(original.metadata)):
             return False
         if not await exists(self._store, key):  # deleted, or moved to the trash, while its row was written
             await self._repository.delete(upload_id)

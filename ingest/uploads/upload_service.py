@@ -13,7 +13,7 @@ import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.edge.cdn import Cdn
-from ingest.idempotency_key import IdempotencyKey, fingerprint
+from ingest.idempotency_key import IdempotencyKey, fingerprint, source_metadata
 from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
@@ -102,7 +102,7 @@ class UploadService:
                 inspection = await self._inspect(saved.path)
             created_at = begun_at + timedelta(seconds=monotonic() - since)  # the database's clock, without asking again
             given = fields or UploadFields()
-            upload = await self._accept(upload_id, saved, inspection, created_at, given, has_key=key is not None)
+            upload = await self._accept(upload_id, saved, inspection, created_at, given, key=key)
         except BaseException as error:
             if has_begun:
                 await asyncio.shield(self._undo(upload_id))
@@ -172,7 +172,7 @@ class UploadService:
         created_at: datetime,
         fields: UploadFields,
         *,
-        has_key: bool,
+        key: IdempotencyKey | None,
     ) -> Upload:
         """Stores the fields first, so that every original has its own, then the original, then the rows."""
         stored = StoredFields(fields.owner, fields.external_id, fields.metadata)
@@ -180,12 +180,14 @@ class UploadService:
             with step("store fields"):
                 await _run_to_completion(write_fields(self._store, upload_id, stored))
         visibility = fields.visibility or self._default_visibility
+        known_by = fingerprint(saved.sha256, fields.values) if key else None
         with step("store original"):
             put = self._store.put(
                 original_key(upload_id),
                 saved.path,
                 content_type=inspection.format.media_type,
-                metadata=metadata_of(inspection, saved.sha256, created_at, fields.focus, visibility),
+                metadata=metadata_of(inspection, saved.sha256, created_at, fields.focus, visibility)
+                | source_metadata(key, known_by),
             )
             await _run_to_completion(put)
         upload = Upload(
@@ -211,7 +213,6 @@ class UploadService:
             visibility,
         )
         with step("record"):
-            known_by = fingerprint(saved.sha256, fields.values) if has_key else None
             await _run_to_completion(self._repository.accept(upload, known_by))
         return upload
 

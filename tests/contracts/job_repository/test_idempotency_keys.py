@@ -12,7 +12,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import spent_tickets, upload_jobs
 from ingest.idempotency_key import LIFETIME, IdempotencyKey, source_key, ticket_key
 from ingest.ingest_errors import InProgress, KeyReused
-from ingest.records import PrivateMetadata
+from ingest.records import JobStatus, PrivateMetadata
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import accept_upload, newest_ids, upload_of
 
@@ -277,6 +277,26 @@ class TestSources:
         await repository.delete(await taken(repository, SOURCE))
         with pytest.raises(KeyReused):
             await repository.find_by_key(SOURCE)
+
+    async def test_many_sources_are_found_in_one_query(self, repository: JobRepository) -> None:
+        upload_id, unfinished = await taken(repository, SOURCE), source_key("b.jpg", timedelta(0))
+        await repository.begin(new_upload_id(), unfinished)
+
+        found = await repository.find_by_sources([SOURCE.digest, unfinished.digest, "unknown"])
+
+        assert found == {SOURCE.digest: ((await repository.find(upload_id))[0], PRINT)}
+        assert await repository.find_by_sources([]) == {}
+
+    async def test_adopted_upload_has_its_source_unless_another_has_or_had_it(self, repository: JobRepository) -> None:
+        first, other = upload_of(new_upload_id(), now()), upload_of(new_upload_id(), now())
+
+        assert await repository.adopt(first, JobStatus.PENDING, (SOURCE, PRINT))
+        assert not await repository.adopt(first, JobStatus.PENDING, (SOURCE, PRINT))
+        for _ in range(2):
+            with pytest.raises(KeyReused):
+                await repository.adopt(other, JobStatus.PENDING, (SOURCE, PRINT))
+            assert not await repository.exists(other.upload_id)
+            await repository.delete(first.upload_id)
 
     async def test_source_of_an_attempt_that_failed_is_free(self, repository: JobRepository) -> None:
         upload_id = new_upload_id()

@@ -1,7 +1,7 @@
 """One source becomes one upload: repeated, interrupted, changed, deleted, and imported twice at once."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 
 from ingest.importing import importer as importer_module
 from ingest.importing.importer import Importer, Result
-from ingest.importing.sources import LeftOut, Outcome, Source, SourceProblem, local_file
+from ingest.importing.sources import Entry, LeftOut, Outcome, Source, SourceProblem, local_file
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Overloaded
@@ -88,6 +88,22 @@ async def test_repeat_finds_the_upload_and_stores_nothing(scene: Scene, queue: R
     assert (upload.owner, upload.external_id) == ("shop", "x-1")
     assert queue.published == [upload_id]
     assert await scene.originals() == 1
+
+
+async def test_sources_are_looked_up_many_at_a_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importer_module, "_BATCH", 2)
+    sources = [scene.source(picture(120 + i), f"{i}.jpg") for i in range(3)]
+    first = await scene.run(sources[1])
+
+    async def entries() -> AsyncIterator[Entry]:
+        for source in sources:
+            yield source
+
+    found = [item async for item in scene.importer().look_up(entries())]
+
+    assert [entry for entry, _ in found] == sources
+    assert [known and known[0].upload_id for _, known in found] == [None, first.upload_id, None]
+    assert [of(await scene.importer().handle(*item)) for item in found][1] == (ALREADY, first.upload_id, None)
 
 
 async def test_changed_file_is_refused_and_names_the_upload(scene: Scene) -> None:

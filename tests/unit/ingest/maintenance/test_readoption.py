@@ -1,11 +1,14 @@
 """Lost rows are rebuilt from the stored originals."""
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from ingest.idempotency_key import source_key
+from ingest.ingest_errors import KeyReused
 from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance.readoption import Inspector, Readopter
@@ -87,6 +90,37 @@ async def test_readopted_upload_can_be_warmed_up(readopter: Readopter, lost: Upl
     assert await deliver(warmup.run, lost.upload_id) is JobStatus.COMPLETE
 
 
+async def test_import_knows_the_readopted_upload_of_its_source(
+    readopter: Readopter, uploads: UploadService, repository: WatchedRepository
+) -> None:
+    key = source_key("/photos/a.jpg", timedelta(0))
+    upload = await uploads.receive(chunks_of(picture()), key)
+    before = await repository.find_by_key(key)
+    await repository.delete(upload.upload_id, spend_ticket=False)  # as in a database that was lost
+
+    await readopter.readopt(upload.upload_id)
+
+    assert before is not None
+    assert await repository.find_by_key(key) == before
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_attempt_of_a_killed_import_is_not_readopted_once_its_source_has_an_upload(
+    readopter: Readopter, uploads: UploadService, repository: WatchedRepository, store: CountingStore, deleted: bool
+) -> None:
+    key = source_key("/photos/a.jpg", timedelta(0))
+    upload = await uploads.receive(chunks_of(picture()), key)
+    attempt = new_upload_id()
+    await store.copy(original_key(upload.upload_id), original_key(attempt))
+    if deleted:
+        await uploads.delete(upload.upload_id)
+
+    with pytest.raises(KeyReused):
+        await readopter.readopt(attempt)
+
+    assert not await repository.exists(attempt)
+
+
 @pytest.mark.parametrize("metadata", [{}, {"width": "-1", "height": "x"}, {"sha256": "0"}], ids=["none", "bad", "old"])
 async def test_original_of_an_earlier_version_is_inspected_again(
     readopter: Readopter, lost: Upload, repository: WatchedRepository, store: CountingStore, metadata: dict[str, str]
@@ -151,9 +185,9 @@ async def test_original_removed_meanwhile_leaves_no_rows(
 ) -> None:
     adopt = repository.adopt
 
-    async def adopt_too_late(upload: Upload, status: JobStatus) -> bool:
+    async def adopt_too_late(upload: Upload, status: JobStatus, source: object) -> bool:
         await store.delete(original_key(upload.upload_id))
-        return await adopt(upload, status)
+        return await adopt(upload, status, source)
 
     repository.adopt = adopt_too_late
     with pytest.raises(UnknownUpload, match="removed meanwhile"):
