@@ -64,6 +64,7 @@ def import_(
     settings = load(rendering=not dry_run)
     from ingest.importing.import_run import ImportOptions, run_import
     from ingest.importing.sources import InvalidSource
+    from proxy.errors import Unavailable
 
     options = ImportOptions(
         source,
@@ -78,7 +79,10 @@ def import_(
     )
 
     def report(result: "Result") -> None:
-        print_json(result.to_json(), indent=None)
+        try:
+            print_json(result.to_json(), indent=None)
+        except OSError as error:  # the disk is full, or the reader of a pipe has ended: nobody would learn of the rest
+            raise Unavailable(f"Standard output cannot be written: {error.strerror}.") from error
 
     try:
         with progress(quiet=as_json) as reporter:

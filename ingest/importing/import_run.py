@@ -107,12 +107,17 @@ async def run_import(
         total = await sources.count()
         progress.begin("Checking" if options.dry_run else "Importing", total)
         async with aclosing(sources.entries()) as entries, aclosing(importer.look_up(entries)) as items:
-            await for_each(
-                items,
-                work,
-                options.concurrency or settings.render_processes + _EXTRA,
-                on_stop=lambda _: progress.say("Stopped. To continue, repeat the command."),
-            )
+            try:
+                await for_each(
+                    items,
+                    work,
+                    options.concurrency or settings.render_processes + _EXTRA,
+                    on_stop=lambda _: progress.say("Stopped. To continue, repeat the command."),
+                )
+            except ExceptionGroup as group:
+                if (gone := group.subgroup(InvalidSource)) is not None:  # the source has disappeared meanwhile
+                    raise gone.exceptions[0] from None
+                raise
     return summary
 
 

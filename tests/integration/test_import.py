@@ -241,6 +241,26 @@ def test_wrong_csv_exits_with_2_before_anything_is_imported(folder: Path) -> Non
     assert not (folder / "data" / "objects").exists()
 
 
+def test_import_stops_when_nobody_would_learn_of_its_results(folder: Path) -> None:
+    sources = photos(folder, 1)
+
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command_line("import", str(sources)),
+            cwd=folder,
+            env=environment({}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "Stopped. To continue, repeat the command.\n" in done.stderr
+    assert done.stderr.endswith("Standard output cannot be written: No space left on device.\n")
+
+
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
     """Serves a folder by HTTP and yields its URL."""
