@@ -1,21 +1,18 @@
 """Downloads images from web servers: within limits, and only from addresses that were checked."""
 
 import asyncio
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, suppress
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
-import anyio
-import anyio.to_thread
 import structlog
-from typing_extensions import override
 
+from ingest.checked_connection import PORTS, CheckedConnection
 from ingest.importing.s3_source import temporary_file
 from ingest.importing.sources import Outcome, SourceProblem
 from ingest.public_addresses import AddressNotPublic, resolve_public
@@ -25,7 +22,6 @@ from proxy.retries import Attempts
 
 log = structlog.get_logger()
 
-_SCHEMES = {"http": 80, "https": 443}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _RETRIES = (1, 4)  # seconds before each
@@ -50,7 +46,7 @@ def parse_url(url: str) -> SplitResult:
         port = parts.port
     except ValueError:
         raise InvalidUrl("It is not a URL.") from None
-    if parts.scheme not in _SCHEMES:
+    if parts.scheme not in PORTS:
         raise InvalidUrl("Only http:// and https:// are supported.")
     if not parts.hostname or port == 0 or not url.isprintable():
         raise InvalidUrl("It is not a URL.")
@@ -67,7 +63,7 @@ def canonical_url(url: str, *, with_query: bool = True) -> str:
     parts = parse_url(url)
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
-    port = "" if parts.port in (None, _SCHEMES[parts.scheme]) else f":{parts.port}"
+    port = "" if parts.port in (None, PORTS[parts.scheme]) else f":{parts.port}"
     query = parts.query if with_query else ""
     return urlunsplit((parts.scheme, host + port, parts.path or "/", query, ""))
 
@@ -126,9 +122,8 @@ class UrlDownloader:
                 parts = parse_url(url)
             except InvalidUrl as error:
                 raise _failed(f"The server redirects to a URL that is not allowed. {error}") from None
-            port = parts.port or _SCHEMES[parts.scheme]
-            addresses = await self._resolve(parts.hostname or "", port)
-            location = await self._fetch(self._connection(parts, port, addresses), parts, path)
+            addresses = await self._resolve(parts.hostname or "", parts.port or PORTS[parts.scheme])
+            location = await self._fetch(parts, addresses, path)
             if location is None:
                 return
             url = urljoin(url, location)
@@ -146,32 +141,20 @@ class UrlDownloader:
         except OSError as error:
             raise _failed(f"The host {host} has no address: {error.strerror or error}.", retryable=True) from error
 
-    def _connection(self, parts: SplitResult, port: int, addresses: list[str]) -> "_Connection":
-        if parts.scheme == "http":
-            return _Connection(parts.hostname or "", port, addresses, self._stall)
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return _TlsConnection(parts.hostname or "", port, addresses, self._stall, self._tls)
-
-    async def _fetch(self, connection: "_Connection", parts: SplitResult, path: Path) -> str | None:
+    async def _fetch(self, parts: SplitResult, addresses: list[str], path: Path) -> str | None:
         """Returns where the server redirects to, None after the download."""
         end = monotonic() + self._deadline
-
-        def work() -> str | None:
-            with closing(connection):
-                return self._request(connection, parts, path, end)
-
+        self._tls = self._tls or ssl.create_default_context()
+        connection = CheckedConnection(parts, addresses, stall=self._stall, tls=self._tls)
         try:
-            return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+            return await connection.run(lambda: self._request(connection, parts, path, end))
         except ssl.SSLCertVerificationError as error:
             raise _failed(f"The server's certificate was not accepted: {error.verify_message}.") from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise _failed(f"The server does not answer as it should: {reason}.", retryable=True) from error
-        finally:
-            connection.abort()  # the thread may still read after the deadline
 
-    def _request(self, connection: "_Connection", parts: SplitResult, path: Path, end: float) -> str | None:
+    def _request(self, connection: CheckedConnection, parts: SplitResult, path: Path, end: float) -> str | None:
         target = quote(parts.path or "/", _URL_CHARACTERS) + ("?" if parts.query else "")
         headers = {"User-Agent": "darkroom-import", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
         connection.request("GET", target + quote(parts.query, _URL_CHARACTERS), headers=headers)
@@ -210,52 +193,6 @@ class UrlDownloader:
                 raise Unavailable(f"Temporary files cannot be written: {error.strerror}.") from error
         if response.length:  # `read` with a size does not notice
             raise _failed("The server closed the connection before the end of the file.", retryable=True)
-
-
-class _Connection(HTTPConnection):
-    """Connects to addresses that were checked, whatever the name resolves to by now."""
-
-    def __init__(self, host: str, port: int, addresses: list[str], stall: float) -> None:
-        super().__init__(host, port, timeout=stall)
-        self._addresses = addresses
-        self._stall = stall
-        self._used: socket.socket | None = None  # `sock` is None once the response owns the socket
-        self._is_aborted = False
-
-    @override
-    def connect(self) -> None:
-        self.sock = self._used = self._secure(self._open())
-        if self._is_aborted:
-            raise TimeoutError("aborted")
-
-    def abort(self) -> None:
-        """Ends a running read of another thread. Harmless after the end."""
-        self._is_aborted = True
-        if self._used is not None:
-            with suppress(OSError):
-                self._used.shutdown(socket.SHUT_RDWR)
-
-    def _open(self) -> socket.socket:
-        *others, last = self._addresses
-        for address in others:
-            with suppress(OSError):  # the failure of the last one is reported
-                return socket.create_connection((address, self.port), self._stall)
-        return socket.create_connection((last, self.port), self._stall)
-
-    def _secure(self, opened: socket.socket) -> socket.socket:
-        return opened
-
-
-class _TlsConnection(_Connection):
-    default_port = HTTPSConnection.default_port
-
-    def __init__(self, host: str, port: int, addresses: list[str], stall: float, context: ssl.SSLContext) -> None:
-        super().__init__(host, port, addresses, stall)
-        self._context = context
-
-    @override
-    def _secure(self, opened: socket.socket) -> socket.socket:
-        return self._context.wrap_socket(opened, server_hostname=self.host)
 
 
 def _failed(detail: str, *, retryable: bool = False) -> SourceProblem:

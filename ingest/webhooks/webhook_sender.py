@@ -2,13 +2,16 @@
 
 import asyncio
 import hmac
+import ssl
 import time
 from base64 import b64encode
 from collections.abc import Sequence
+from http.client import HTTPException
 from urllib.parse import urlsplit
 
-import httpx
+import anyio
 
+from ingest.checked_connection import PORTS, CheckedConnection
 from ingest.public_addresses import AddressNotPublic, resolve_public
 from proxy.settings import decode_webhook_secret
 
@@ -34,33 +37,35 @@ class WebhookSender:
     """Sends to one URL. Follows no redirects, uses no proxy, and reads nothing but the status and `Retry-After`.
 
     `secrets`: as in WEBHOOK_SECRET; each signs. `allow_private`: also sends to addresses that are not public.
+    `concurrency`: requests at the same time.
     """
 
-    def __init__(self, url: str, secrets: Sequence[str], *, allow_private: bool = False) -> None:
-        parts = urlsplit(url)
-        assert parts.hostname
-        self._url = httpx.URL(url)
-        self._host = parts.hostname
-        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+    def __init__(self, url: str, secrets: Sequence[str], *, allow_private: bool = False, concurrency: int = 20) -> None:
+        self._url = urlsplit(url)
+        self._target = (self._url.path or "/") + (f"?{self._url.query}" if self._url.query else "")
         self._keys = [decode_webhook_secret(secret) for secret in secrets]
         self._allow_private = allow_private
-        self._certificates = httpx.create_ssl_context()  # takes 20 ms, so not for each request
+        self._certificates = ssl.create_default_context()  # takes 20 ms, so not for each request
+        # Not the threads of the default limiter: a slow receiver must not delay uploads and derivations.
+        self._threads = anyio.CapacityLimiter(concurrency)
 
     async def send(self, webhook_id: str, body: str) -> None:
         """Sends a webhook once. Raises NotDelivered unless the receiver answers 2xx in time."""
         content = body.encode()
         headers = sign(self._keys, webhook_id, int(time.time()), content)
-        headers |= {"Content-Type": "application/json", "User-Agent": "Darkroom", "Host": self._url.netloc.decode()}
+        headers |= {"Content-Type": "application/json", "User-Agent": "Darkroom"}
         try:
             async with asyncio.timeout(DEADLINE):
-                addresses = await resolve_public(self._host, self._port, allow_private=self._allow_private)
-                status, retry_after = await self._post(addresses, headers, content)
+                status, retry_after = await self._post(headers, content)
         except AddressNotPublic as error:
             raise NotDelivered(f"{error} Set WEBHOOK_ALLOW_PRIVATE=true if that is meant.") from error
         except TimeoutError:
             raise NotDelivered(f"The receiver did not answer within {DEADLINE:g} seconds.") from None
-        except (httpx.HTTPError, OSError) as error:
-            raise NotDelivered(f"The receiver cannot be reached: {str(error) or type(error).__name__}.") from error
+        except OSError as error:
+            reason = error.strerror or str(error) or type(error).__name__
+            raise NotDelivered(f"The receiver cannot be reached: {reason}.") from error
+        except HTTPException as error:  # its message may hold what an internal service says
+            raise NotDelivered(f"The receiver does not answer in HTTP: {type(error).__name__}.") from error
         if 200 <= status < 300:
             return
         if 300 <= status < 400:
@@ -69,23 +74,18 @@ class WebhookSender:
             f"The receiver answered {status}.", is_final=status == _GONE, retry_after=_seconds(retry_after)
         )
 
-    async def _post(self, addresses: Sequence[str], headers: dict[str, str], content: bytes) -> tuple[int, str]:
-        """Posts to the first address that accepts a connection. Returns the status and `Retry-After`."""
-        # The connection goes to the address that was judged: a name may resolve to another one the next time.
-        async with httpx.AsyncClient(verify=self._certificates, trust_env=False, timeout=DEADLINE) as client:
-            for address in addresses:
-                url = self._url.copy_with(host=address)
-                request = client.build_request("POST", url, headers=headers, content=content)
-                request.extensions["sni_hostname"] = self._host  # also the name that the certificate must have
-                try:
-                    response = await client.send(request, stream=True)
-                except httpx.ConnectError:
-                    if address == addresses[-1]:
-                        raise
-                    continue
-                await response.aclose()
-                return response.status_code, response.headers.get("Retry-After", "")
-        raise AssertionError("unreachable: a name without addresses is an OSError")
+    async def _post(self, headers: dict[str, str], content: bytes) -> tuple[int, str]:
+        """Returns the status and `Retry-After`. Raises AddressNotPublic, OSError or HTTPException."""
+        host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
+        addresses = await resolve_public(host, port, allow_private=self._allow_private)
+        connection = CheckedConnection(self._url, addresses, stall=DEADLINE, tls=self._certificates)
+
+        def post() -> tuple[int, str]:
+            connection.request("POST", self._target, content, headers)
+            with connection.getresponse() as response:
+                return response.status, response.headers.get("Retry-After", "")
+
+        return await connection.run(post, self._threads)
 
 
 def sign(keys: Sequence[bytes], webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:

@@ -79,7 +79,9 @@ def open_webhook_worker(settings: Settings, outbox: WebhookOutbox, metrics: Metr
     """`settings`: with a WEBHOOK_URL."""
     assert settings.webhook_url
     secrets = [secret.get_secret_value() for secret in settings.webhook_secret]
-    sender = WebhookSender(settings.webhook_url, secrets, allow_private=settings.webhook_allow_private)
+    sender = WebhookSender(
+        settings.webhook_url, secrets, allow_private=settings.webhook_allow_private, concurrency=BATCH
+    )
     return WebhookWorker(outbox, sender, metrics)
 
 

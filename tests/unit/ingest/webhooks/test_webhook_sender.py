@@ -165,7 +165,8 @@ async def test_certificate_must_be_for_the_name_and_not_the_address(
         return ["127.0.0.1"]
 
     monkeypatch.setattr(webhook_sender, "resolve_public", here)
-    monkeypatch.setattr("httpx.create_ssl_context", lambda: ssl.create_default_context(cafile=certificate))
+    trusting = ssl.create_default_context(cafile=certificate)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: trusting)
     with receiving(certificate) as receiver:
         sender = WebhookSender(f"https://{host}:{receiver.port}/", [ONE])
         if is_trusted:
@@ -218,5 +219,4 @@ async def test_answer_that_is_not_http_is_not_delivered() -> None:
         error = await refusal(WebhookSender(f"http://127.0.0.1:{server.getsockname()[1]}/", [ONE], allow_private=True))
         await answering
 
-    assert str(error).startswith("The receiver cannot be reached: ")
-    assert "SSH" not in str(error)  # what an internal service says stays there
+    assert str(error) == "The receiver does not answer in HTTP: BadStatusLine."  # not what an internal service says
