@@ -3,7 +3,7 @@
 
 const BASE_PATH = ""; // of CDN_URL, or else of PUBLIC_URL; the origins do not know it
 const VARIANT = /^(\/images\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\/)((?:small|medium|large)(?:@[23]x)?\.)(jpg|png|webp|avif|auto|jpeg)$/;
-const INGEST = /^\/(?:images(?:\/upload|\/tickets|\/deletions\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\/(?:status|events|original))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|sizes|healthz)?$/;
+const INGEST = /^\/(?:images(?:\/upload|\/tickets|\/tokens|\/deletions\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?:\/(?:status|events|original))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|sizes|healthz)?$/;
 
 function handler(event) {
     const request = event.request;

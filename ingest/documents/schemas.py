@@ -133,6 +133,15 @@ class Ticket(TypedDict):
 
 
 @_described
+class Tokens(TypedDict):
+    """Tokens for the private variants of uploads."""
+
+    tokens: dict[str, str]
+    """By upload id: for `?token=TOKEN` of every variant of the upload."""
+    expiresAt: _Time
+
+
+@_described
 class Upload(Accepted):
     """An upload with its creation time and its `<picture>` element."""
 

@@ -3,7 +3,7 @@
 
 const BASE_PATH = %BASE_PATH%; // of CDN_URL, or else of PUBLIC_URL; the origins do not know it
 const VARIANT = /^(\/images\/%UPLOAD_ID%\/)(%SIZE%\.)(%FORMAT%|auto|jpeg)$/;
-const INGEST = /^\/(?:images(?:\/upload|\/tickets|\/deletions\/%UPLOAD_ID%|\/%UPLOAD_ID%(?:\/(?:status|events|original))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|sizes|healthz)?$/;
+const INGEST = /^\/(?:images(?:\/upload|\/tickets|\/tokens|\/deletions\/%UPLOAD_ID%|\/%UPLOAD_ID%(?:\/(?:status|events|original))?)?|(?:page|docs)\/[a-z.-]+|docs|openapi\.json|sizes|healthz)?$/;
 
 function handler(event) {
     const request = event.request;

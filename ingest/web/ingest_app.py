@@ -28,9 +28,11 @@ from ingest.web.docs import DOCS_PATHS, docs_routes
 from ingest.web.form_pages import FormPages
 from ingest.web.original_downloads import OriginalDownloads
 from ingest.web.page import PAGE_PATHS, page_routes
+from ingest.web.page_access import ACCESS_PATH, access_routes
 from ingest.web.size_routes import SIZES_PATH, size_routes
 from ingest.web.ticket_access import AcceptTickets
 from ingest.web.ticket_routes import TicketRoutes
+from ingest.web.token_routes import TokenRoutes
 from ingest.web.upload_responses import UploadResponses
 from ingest.web.upload_routes import UploadRoutes
 from proxy.settings import Settings, load_settings
@@ -80,6 +82,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
         serializer=serializer,
         responses=responses,
         tickets=TicketRoutes(settings, tokens),
+        tokens=TokenRoutes(settings),
         deletions=DeletionRoutes(deletions, deletion_worker, serializer),
         metrics=proxy.metrics,
     )
@@ -101,6 +104,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
 
     routes = [
         *page_routes(settings.url_base, settings.accept),
+        *access_routes(settings),
         *docs_routes(describe),
         *size_routes(serializer.configured_sizes()),
         *upload_routes.routes(),
@@ -111,7 +115,7 @@ def ingest_app(ingest: IngestServices, *, warm_up: bool, variants: bool = True) 
     app = calls
     if not settings.api_keys:
         app = RefuseCrossSite(app, settings.public_url, responses.no_access)
-    app = restrict_access(app, settings, (*PAGE_PATHS, *DOCS_PATHS, SIZES_PATH), responses.no_access)
+    app = restrict_access(app, settings, (*PAGE_PATHS, ACCESS_PATH, *DOCS_PATHS, SIZES_PATH), responses.no_access)
     if tokens:
         origins, public_url = settings.cors_origins, settings.public_url
         app = AcceptTickets(app, calls, tokens, origins=origins, public_url=public_url, refuse=responses.no_access)

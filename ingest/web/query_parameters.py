@@ -35,7 +35,7 @@ def read_filter(values: dict[str, str]) -> UploadFilter:
     return UploadFilter(
         read_owner(values["owner"]) if "owner" in values else None,
         read_external_id(values["externalId"]) if "externalId" in values else None,
-        _read_ids(values["ids"]) if "ids" in values else None,
+        read_ids(values["ids"]) if "ids" in values else None,
     )
 
 
@@ -47,7 +47,8 @@ def read_limit(values: dict[str, str], wanted: UploadFilter) -> int:
     return int(text)
 
 
-def _read_ids(text: str) -> frozenset[UploadId]:
+def read_ids(text: str) -> frozenset[UploadId]:
+    """Raises Malformed."""
     parts = text.split(",", MAX_IDS)
     ids = frozenset(upload_id for part in parts if (upload_id := parse_upload_id(part)))
     if len(parts) > MAX_IDS or not all(map(parse_upload_id, parts)):

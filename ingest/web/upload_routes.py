@@ -26,6 +26,7 @@ from ingest.web.query_parameters import read_filter, read_limit, read_query
 from ingest.web.request_bodies import TimedBody, longest_upload, read_small_body
 from ingest.web.ticket_access import ticket_of
 from ingest.web.ticket_routes import TICKETS_PATH, TicketRoutes
+from ingest.web.token_routes import TOKENS_PATH, TokenRoutes
 from ingest.web.upload_responses import UPLOAD_PATH, UploadResponses
 from proxy.errors import ServiceError, UnknownUpload
 from proxy.model import UploadId, parse_upload_id
@@ -56,6 +57,7 @@ class UploadRoutes:
         serializer: Serializer,
         responses: UploadResponses,
         tickets: TicketRoutes,
+        tokens: TokenRoutes,
         deletions: DeletionRoutes,
         metrics: Metrics,
     ) -> None:
@@ -72,6 +74,7 @@ class UploadRoutes:
         self._serializer = serializer
         self._responses = responses
         self._tickets = tickets
+        self._tokens = tokens
         self._deletions = deletions
         self._streams = EventStreams(repository, serializer, metrics)
         self._outcomes = metrics.uploads
@@ -83,6 +86,8 @@ class UploadRoutes:
             Route(UPLOAD_PATH, _post_only, methods=["GET", "PATCH", "DELETE"]),
             Route(TICKETS_PATH, self._tickets.create, methods=["POST"]),
             Route(TICKETS_PATH, _post_only, methods=["GET", "PATCH", "DELETE"]),
+            Route(TOKENS_PATH, self._tokens.show, methods=["GET"]),
+            Route(TOKENS_PATH, _get_only, methods=["POST", "PATCH", "DELETE"]),
             Route("/images", self.all_uploads, methods=["GET", "DELETE"]),
             Route("/images/deletions/{deletion_id}", self._deletions.show, methods=["GET"]),
             Route("/images/{upload_id}", self.one_upload, methods=["GET", "PATCH", "DELETE"]),
@@ -180,6 +185,10 @@ class UploadRoutes:
 
 async def _post_only(_request: Request) -> Response:
     raise HTTPException(405, headers={"Allow": "POST"})
+
+
+async def _get_only(_request: Request) -> Response:
+    raise HTTPException(405, headers={"Allow": "GET, HEAD"})
 
 
 def _upload_id(request: Request) -> UploadId:

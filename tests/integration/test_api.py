@@ -58,6 +58,7 @@ REACHED = {
 LOCKED = {
     ("POST", "/images/upload"),
     ("POST", "/images/tickets"),
+    ("GET", "/images/tokens"),
     ("GET", "/images"),
     ("DELETE", "/images"),
     ("GET", "/images/deletions/{id}"),
@@ -108,14 +109,20 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("examples", [20, pytest.param(50, marks=pytest.mark.long)])
 def test_every_response_matches_the_description(folder: Path, examples: int) -> None:
-    with Service(folder, UPLOAD_KEYS="k" * 32, **PATIENT) as service:
+    with Service(folder, UPLOAD_KEYS="k" * 32, SIGNING_KEYS="s" * 32, **PATIENT) as service:
         seen = explore(service, examples=examples)
 
     assert seen >= REACHED
 
 
 def test_description_names_the_calls_that_need_a_key(folder: Path) -> None:
-    with Service(folder, API_KEYS="first-first-first,second-second-second", UPLOAD_KEYS="k" * 32, **PATIENT) as service:
+    with Service(
+        folder,
+        API_KEYS="first-first-first,second-second-second",
+        UPLOAD_KEYS="k" * 32,
+        SIGNING_KEYS="s" * 32,
+        **PATIENT,
+    ) as service:
         seen = explore(service, "--header", "Authorization: Bearer second-second-second", examples=12)
 
     assert {(method, path) for method, path, status in seen if status == 401} == LOCKED

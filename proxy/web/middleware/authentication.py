@@ -14,6 +14,7 @@ from proxy.web.problems import problem
 
 _TRUSTED = "darkroom.trusted"
 _CALLER = "darkroom.caller"
+_KEY_SCOPES = "darkroom.key_scopes"
 _SCOPES = {
     "GET": (KeyScope.READ,),
     "HEAD": (KeyScope.READ,),
@@ -47,6 +48,7 @@ class RequireApiKey:
             set_trusted(scope, key is not None)
             if key is not None:
                 scope[_CALLER] = key.name
+                scope[_KEY_SCOPES] = frozenset(each for each in KeyScope if key.allows(each))
                 note(scope, key=key.name)
             if scope["path"] not in self._open and (refusal := _check(key, scope["method"])):
                 note(scope, code=refusal.code)
@@ -74,6 +76,12 @@ def _check(key: ApiKey | None, method: str) -> ServiceError | None:
 def caller(scope: Scope) -> str:
     """The name of the request's API key, empty without keys."""
     return str(scope.get(_CALLER, ""))
+
+
+def granted_scopes(scope: Scope) -> frozenset[KeyScope]:
+    """What the request's API key allows; empty without a valid key."""
+    granted: frozenset[KeyScope] = scope.get(_KEY_SCOPES, frozenset())
+    return granted
 
 
 def set_trusted(scope: Scope, value: bool) -> None:

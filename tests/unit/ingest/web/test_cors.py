@@ -58,7 +58,14 @@ async def test_preflight_of_another_origin_names_none(shared: Service, method: s
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("DELETE", UPLOAD), ("PATCH", UPLOAD), ("GET", UPLOAD), ("GET", "/images"), ("POST", "/images/tickets")],
+    [
+        ("DELETE", UPLOAD),
+        ("PATCH", UPLOAD),
+        ("GET", UPLOAD),
+        ("GET", "/images"),
+        ("GET", "/images/tokens"),
+        ("POST", "/images/tickets"),
+    ],
 )
 async def test_other_calls_have_no_cors(shared: Service, method: str, path: str) -> None:
     for answer in (

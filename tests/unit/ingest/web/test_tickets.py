@@ -248,6 +248,7 @@ async def test_wrong_ticket_is_refused_unread_and_stores_nothing(
     [
         ("GET", "/images"),
         ("POST", "/images/tickets"),
+        ("GET", "/images/tokens"),
         ("GET", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"),
         ("DELETE", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"),
         ("GET", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/status"),
