@@ -54,14 +54,16 @@ class TestImagesThatFail:
         };
     """
 
-    def open_failing(self, page: Page, service: Service, *statuses: int) -> tuple[Locator, list[str]]:
+    def open_failing(
+        self, page: Page, service: Service, *statuses: int, retry_after: str = "0"
+    ) -> tuple[Locator, list[str]]:
         """Opens the page anew. Returns the tile's frame, and the requests for its image, which get `statuses` first."""
         answers, requests = list(statuses), []
 
         def answer(route: Route) -> None:
             requests.append(route.request.method)
             if answers:
-                route.fulfill(status=answers.pop(0))
+                route.fulfill(status=answers.pop(0), headers={"Retry-After": retry_after})
             else:
                 route.continue_()
 
@@ -82,7 +84,23 @@ class TestImagesThatFail:
         frame, requests = self.open_failing(page, service, 503, 504)
 
         expect(frame).to_have_attribute("data-image", "loaded")
-        assert requests == ["GET"] * 3
+        assert requests == ["GET"] * 4  # the last from the browser's cache, which Playwright's routes turn off
+
+    def test_retry_after_of_the_server_lengthens_a_pause_and_a_button_tries_again(
+        self, page: Page, service: Service, complaints: Complaints
+    ) -> None:
+        complaints.expect("503 (")
+
+        frame, requests = self.open_failing(page, service, *[503] * 5, retry_after="12")
+
+        expect(frame).to_have_attribute("data-image", "failed")
+        first, *later = page.evaluate("pauses")
+        assert first == pytest.approx(1, rel=0.25)
+        assert [12 <= pause <= 15 for pause in later] == [True, True, False]
+        assert later[2] == pytest.approx(27, rel=0.25)
+        tiles(page).first.get_by_role("button", name="Try again").click()
+        expect(frame).to_have_attribute("data-image", "loaded")
+        assert len(requests) == 6
 
     def test_requests_end_after_four_growing_pauses(self, page: Page, service: Service, complaints: Complaints) -> None:
         complaints.expect("503 (")

@@ -86,9 +86,16 @@ def test_rejection_shows_the_servers_message(page: Page, complaints: Complaints)
     expect(item(page, "tiny.png")).to_contain_text("60x40")
     for name in ("notes.png", "tiny.png"):
         expect(item(page, name)).to_have_attribute("data-state", "rejected")
-        expect(item(page, name).get_by_role("button")).to_have_count(0)
+        expect(item(page, name).get_by_role("button", name="Try again")).to_be_hidden()
     expect(page.get_by_role("status")).to_contain_text(".png: ")
     screenshot(page, "refusals")
+
+    page.get_by_role("button", name="Dismiss notes.png").click()
+    expect(item(page, "notes.png")).to_have_count(0)
+    expect(page.get_by_role("button", name="Dismiss tiny.png")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#queue > li")).to_have_count(0)
+    expect(page.locator("#image")).to_be_focused()
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ _FOLDER = Path(__file__).parent
 _OWN_FILES: Mapping[str, tuple[str, str]] = {
     "/docs": ("index.html", "text/html"),
     "/docs/start.js": ("start.js", "text/javascript"),
+    "/docs/page.css": ("page.css", "text/css"),
 }
 _SWAGGER_FILES: Mapping[str, tuple[str, str]] = {
     "/docs/swagger-ui.js": ("swagger_bundle.js", "text/javascript"),

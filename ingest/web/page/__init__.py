@@ -12,19 +12,25 @@ from ingest.web.whole_file import WholeFile
 from proxy.model import SourceFormat, list_labels
 
 _FOLDER = Path(__file__).parent
-_STYLES = ("style.css", "uploads.css", "details.css")
+_STYLES = ("style.css", "controls.css", "uploads.css", "details.css", "compare.css", "changes.css", "recent.css")
 _MODULES = (
+    "access.js",
     "api.js",
     "app.js",
     "card.js",
+    "changes.js",
     "clipboard.js",
+    "command.js",
     "compare.js",
+    "crop.js",
     "details.js",
     "dialog.js",
     "dom.js",
     "events.js",
     "facts.js",
     "files.js",
+    "focus.js",
+    "fold.js",
     "follow.js",
     "formatting.js",
     "frame.js",
@@ -32,9 +38,14 @@ _MODULES = (
     "item.js",
     "key.js",
     "limiter.js",
+    "names.js",
+    "previews.js",
     "problem.js",
     "recent.js",
+    "search.js",
+    "selection.js",
     "snippet.js",
+    "stage.js",
     "tile.js",
     "upload.js",
     "warmup.js",

@@ -12,11 +12,14 @@ import { networkProblem, parseProblem, Problem } from "./problem.js";
  * @typedef {{removed?: string[], kept?: string[]}} Privacy
  * @typedef {{uploadId: string, originalSize: number, dimensions: {width: number, height: number}, format: string,
  *   status: string, createdAt: string, urls: Urls, placeholder: Placeholder, picture: string | null,
- *   privacy?: Privacy | null, focus?: string | null}} Upload
+ *   privacy?: Privacy | null, focus?: string | null, owner?: string | null, externalId?: string | null,
+ *   metadata?: Record<string, unknown> | null, visibility?: "public" | "private",
+ *   sizes?: Record<string, {width: number, height: number, effects?: string[]}>}} Upload
  * @typedef {{state: string, bytes: number | null, milliseconds: number | null, quality: number | null,
  *   score: number | null}} Variant
  * @typedef {{status: string, progress: number, error: string | null, variants: Record<string, Variant>}} Status
  * @typedef {{images: Upload[], cursor: string | null}} Page
+ * @typedef {{keyRequired: boolean, scopes: string[], metrics: boolean, privateImages: boolean}} PageAccess
  */
 
 const TIMEOUT = 30_000; // milliseconds until a response begins
@@ -57,11 +60,46 @@ export class Api {
   /**
    * @param {number} limit
    * @param {string | null} cursor
+   * @param {{owner?: string, ids?: string}} [filter]
    * @returns {Promise<Page>}
    */
-  async list(limit, cursor) {
-    const query = new URLSearchParams({ limit: String(limit), ...(cursor && { cursor }) });
-    return this.#json(`images?${query}`);
+  async list(limit, cursor, { owner, ids } = {}) {
+    const wanted = { limit: String(limit), ...(cursor && { cursor }), ...(owner && { owner }), ...(ids && { ids }) };
+    return this.#json(`images?${new URLSearchParams(wanted)}`);
+  }
+
+  /**
+   * Changes fields of an upload and returns it.
+   * @param {string} id
+   * @param {{focus?: string | null, visibility?: "public" | "private"}} changes
+   * @returns {Promise<Upload>}
+   */
+  async change(id, changes) {
+    const headers = { "Content-Type": "application/json" };
+    return this.#json(`images/${id}`, { method: "PATCH", headers, body: JSON.stringify(changes) });
+  }
+
+  /**
+   * Tokens that open the private variants of uploads, by id.
+   * @param {string[]} ids at most 100
+   * @returns {Promise<{tokens: Record<string, string>, expiresAt: string}>}
+   */
+  async tokens(ids) {
+    return this.#json(`images/tokens?${new URLSearchParams({ ids: ids.join() })}`);
+  }
+
+  /**
+   * What the key allows. Asks for no key; null if the server does not answer.
+   * @returns {Promise<PageAccess | null>}
+   */
+  async access() {
+    try {
+      const response = await fetchWithTimeout("page/access", { headers: this.keyring.headers });
+      if (response.ok) return await response.json();
+      return response.status === 401 ? { keyRequired: true, scopes: [], metrics: false, privateImages: false } : null;
+    } catch {
+      return null;
+    }
   }
 
   /** @param {string} id */

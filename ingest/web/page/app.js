@@ -1,12 +1,16 @@
 /** Connects the parts of the page. No module imports this one. */
 
+import { Access } from "./access.js";
 import { Api } from "./api.js";
+import { showCommand } from "./command.js";
 import { DetailsView } from "./details.js";
 import { byId } from "./dom.js";
 import { listenForFiles } from "./files.js";
+import { foldOnPhones } from "./fold.js";
 import { Item } from "./item.js";
 import { Keyring } from "./key.js";
 import { limitConcurrency } from "./limiter.js";
+import { Previews } from "./previews.js";
 import { Recent } from "./recent.js";
 
 const PARALLEL_UPLOADS = 3;
@@ -15,23 +19,47 @@ const UPLOAD_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 class App {
   #keyring = new Keyring(byId("key-dialog"), sessionStorage);
   #api = new Api(this.#keyring);
+  #access = new Access(this.#api);
+  #previews = new Previews(this.#api, this.#access);
   #limit = limitConcurrency(PARALLEL_UPLOADS);
-  #recent = new Recent(byId("recent"), { api: this.#api, announce });
-  #details = new DetailsView(byId("details"), {
+  #shared = {
     api: this.#api,
+    access: this.#access,
+    previews: this.#previews,
     confirmation: byId("confirm-dialog"),
     announce,
-    onDeleted: (id, message) => this.#onDeleted(id, message),
+  };
+  #recent = new Recent(byId("recent"), {
+    ...this.#shared,
+    onDeleted: (ids, message) => this.#onDeleted(ids, message),
+  });
+  #details = new DetailsView(byId("details"), {
+    ...this.#shared,
+    onChanged: () => this.#recent.refresh(),
+    onDeleted: (id, message) => this.#onDeleted([id], message),
   });
 
-  start() {
-    byId("base").textContent = new URL(".", location.href).href;
-    byId("recent").hidden = false;
-    setUpForgetButton(this.#keyring);
+  async start() {
+    const [keyring, access] = [this.#keyring, this.#access];
+    foldOnPhones();
+    showCommand(byId("command"), { keyring, access, announce });
+    setUpForgetButton(keyring);
+    access.addEventListener("change", () => this.#showWhatTheKeyAllows());
+    keyring.addEventListener("change", () => access.load());
     listenForFiles((files) => this.#upload(files));
+    await access.load();
     addEventListener("hashchange", () => this.#openLinked());
-    this.#recent.refresh();
     this.#openLinked();
+    if (access.allows("read")) this.#recent.refresh();
+  }
+
+  #showWhatTheKeyAllows() {
+    const mayRead = this.#access.allows("read");
+    byId("recent").hidden = !mayRead;
+    byId("metrics-link").hidden = !this.#access.metrics;
+    byId("upload-form").hidden = !this.#access.allows("upload");
+    byId("no-upload").hidden = this.#access.allows("upload");
+    byId("no-read").hidden = mayRead;
   }
 
   /**
@@ -41,11 +69,13 @@ class App {
   #upload(files) {
     let opened = false;
     const onUploaded = (/** @type {string} */ id) => {
+      if (!this.#access.allows("read")) return;
       this.#recent.refresh();
       if (!opened) this.#open(id);
       opened = true;
     };
-    const context = { keyring: this.#keyring, limit: this.#limit, announce, onUploaded };
+    const canOpen = () => this.#access.allows("read");
+    const context = { keyring: this.#keyring, limit: this.#limit, announce, canOpen, onUploaded };
     const items = files.map((file) => new Item(file, context));
     byId("queue").prepend(...items.map(({ root }) => root));
     items.forEach((item) => item.start());
@@ -66,13 +96,14 @@ class App {
   }
 
   /**
-   * @param {string} id
+   * @param {string[]} ids
    * @param {string} message
    */
-  #onDeleted(id, message) {
-    this.#recent.refresh();
+  #onDeleted(ids, message) {
+    for (const id of ids) this.#recent.onDeleted(id);
     announce(message);
-    if (location.hash !== `#${id}`) return; // another upload was opened meanwhile
+    const opened = ids.find((id) => location.hash === `#${id}`);
+    if (!opened) return; // another upload is open, or none
     history.pushState(null, "", location.pathname);
     this.#details.close();
     byId("image").focus();

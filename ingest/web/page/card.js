@@ -3,25 +3,26 @@
 import { copyOnClick } from "./clipboard.js";
 import { cloneTemplate, partsOf } from "./dom.js";
 import { formatBytes, formatMilliseconds, formatPixels } from "./formatting.js";
-import { bytesOf, loadImage, paintPlaceholder, sizeOf } from "./frame.js";
+import { bytesOf, forgetFailure, loadImage, paintPlaceholder, sizeOf } from "./frame.js";
 
 export class Card {
   #url;
   #parts;
 
   /**
-   * @param {{size: string, format: string, url: string}} variant
+   * @param {{size: string, format: string, url: string, preview: string}} variant `preview`: the URL shown here, which has
+   *   a token if the upload is private
    * @param {import("./api.js").Placeholder} placeholder
    * @param {(message: string) => void} announce
    */
-  constructor({ size, format, url }, placeholder, announce) {
+  constructor({ size, format, url, preview }, placeholder, announce) {
     this.name = `${size}.${format}`;
     this.root = cloneTemplate("card-template");
-    this.#url = url;
+    this.#url = preview;
     this.#parts = partsOf(this.root);
-    const { frame, image, title, copy, show } = this.#parts;
+    const { frame, image, title, copy, show, again } = this.#parts;
     title.textContent = format;
-    frame.href = url;
+    frame.href = preview;
     frame.setAttribute("aria-label", `Open ${this.name}`);
     paintPlaceholder(frame, placeholder);
     image.alt = this.name;
@@ -30,6 +31,12 @@ export class Card {
     show.addEventListener("click", () => {
       this.load();
       frame.focus(); // the button disappears
+    });
+    again.setAttribute("aria-label", `Try again to show ${this.name}`);
+    again.addEventListener("click", () => {
+      forgetFailure(image);
+      this.load();
+      frame.focus();
     });
     copyOnClick(copy, () => new URL(url, location.href).href, announce);
   }

@@ -2,12 +2,14 @@
 
 import { partsOf } from "./dom.js";
 import { compareSizes } from "./formatting.js";
-import { bytesOf, loadImage, paintPlaceholder, sizeOf } from "./frame.js";
+import { bytesOf, forgetFailure, loadImage, paintPlaceholder, sizeOf } from "./frame.js";
+import { Stage } from "./stage.js";
 
 /** @typedef {{name: string, format: string, url: string, image: HTMLImageElement}} Side */
 
 export class Compare {
   #parts;
+  #stage;
   /** @type {import("./api.js").Urls} */
   #urls = {};
   /** @type {Record<string, import("./api.js").Variant>} */
@@ -17,29 +19,33 @@ export class Compare {
   /** @param {HTMLElement} root */
   constructor(root) {
     this.#parts = partsOf(root);
-    const { size, left, right, slider } = this.#parts;
+    this.#stage = new Stage(this.#parts, (share) => this.#describeSplit(share));
+    const { size, left, right, again, leftImage, rightImage } = this.#parts;
     for (const choice of [size, left, right]) choice.addEventListener("change", () => this.#render());
-    slider.addEventListener("input", () => this.#split());
+    again.addEventListener("click", () => {
+      for (const image of [leftImage, rightImage]) forgetFailure(image);
+      this.#render();
+    });
   }
 
   /**
    * Chooses the last size, and the format for older clients against the last, which is the newest. The former is PNG for
    * transparent images, which have no preview.
-   * @param {import("./api.js").Upload} upload
+   * @param {import("./previews.js").Shown} upload
    */
-  show({ urls, placeholder }) {
-    const { size, left, right, stage, slider, leftImage, rightImage } = this.#parts;
-    const formats = Object.keys(Object.values(urls)[0] ?? {});
-    this.#urls = urls;
+  show({ previews, placeholder }) {
+    const { size, left, right, layers, leftImage, rightImage } = this.#parts;
+    const formats = Object.keys(Object.values(previews)[0] ?? {});
+    this.#urls = previews;
     this.#variants = {};
     this.#loadAll = false;
-    fillSelect(size, Object.keys(urls), -1);
+    fillSelect(size, Object.keys(previews), -1);
     fillSelect(left, formats, placeholder.dataUrl ? 0 : formats.indexOf("png"));
     fillSelect(right, formats, -1);
     for (const image of [leftImage, rightImage]) image.removeAttribute("src");
-    delete stage.dataset.image;
-    paintPlaceholder(stage, placeholder);
-    slider.value = "50";
+    delete layers.dataset.image;
+    paintPlaceholder(layers, placeholder);
+    this.#stage.reset();
     this.#render();
   }
 
@@ -51,17 +57,17 @@ export class Compare {
   }
 
   #render() {
-    const { stage, saved } = this.#parts;
+    const { layers, saved } = this.#parts;
     const [left, right] = [this.#side("left"), this.#side("right")];
     for (const { name, url, image } of [left, right]) {
       image.alt = name;
       const ready = this.#loadAll || this.#variants[name]?.state === "stored";
-      if (ready) loadImage(stage, image, url, () => this.#onLoad(image));
+      if (ready) loadImage(layers, image, url, () => this.#onLoad(image));
     }
     this.#parts.leftTag.textContent = left.format;
     this.#parts.rightTag.textContent = right.format;
     saved.textContent = this.#describeSavings(left, right);
-    this.#split();
+    this.#stage.split();
   }
 
   /**
@@ -76,8 +82,7 @@ export class Compare {
 
   /** @param {HTMLImageElement} image that has loaded */
   #onLoad(image) {
-    const { width, height } = sizeOf(image);
-    this.#parts.stage.style.setProperty("--ratio", `${width} / ${height}`);
+    this.#stage.setSize(sizeOf(image));
     this.#render(); // the bytes may be known now
   }
 
@@ -95,10 +100,10 @@ export class Compare {
     return compareSizes({ ...first, bytes: first.bytes }, { ...second, bytes: second.bytes });
   }
 
-  #split() {
-    const { stage, slider, left, right } = this.#parts;
-    stage.style.setProperty("--split", `${slider.value}%`);
-    slider.setAttribute("aria-valuetext", `${slider.value}% ${left.value}, ${100 - slider.value}% ${right.value}`);
+  /** @param {number} share */
+  #describeSplit(share) {
+    const { slider, left, right } = this.#parts;
+    slider.setAttribute("aria-valuetext", `${share}% ${left.value}, ${100 - share}% ${right.value}`);
   }
 }
 

@@ -1,7 +1,8 @@
-/** The details of the opened upload: facts, warm-up, comparison, variants, snippet, deletion. */
+/** The details of the opened upload: facts, warm-up, comparison, variants, snippet, changes, deletion. */
 
+import { Changes } from "./changes.js";
 import { Compare } from "./compare.js";
-import { ask } from "./dialog.js";
+import { confirmDeletion } from "./dialog.js";
 import { partsOf } from "./dom.js";
 import { showFacts } from "./facts.js";
 import { follow, hasEnded } from "./follow.js";
@@ -16,8 +17,11 @@ const WARM_UP_TIMEOUT = 3000;
 /**
  * @typedef {object} Context
  * @property {import("./api.js").Api} api
+ * @property {import("./access.js").Access} access
+ * @property {import("./previews.js").Previews} previews
  * @property {HTMLDialogElement} confirmation shown before a deletion
  * @property {(message: string) => void} announce
+ * @property {() => void} onChanged
  * @property {(id: string, message: string) => void} onDeleted
  */
 
@@ -29,6 +33,7 @@ export class DetailsView {
   #compare;
   #snippet;
   #warmup;
+  #changes;
   #following = new AbortController();
   /** @type {string | null} */
   #id = null;
@@ -45,7 +50,11 @@ export class DetailsView {
     this.#compare = new Compare(this.#parts.compare);
     this.#snippet = new Snippet(this.#parts.embed, context.announce);
     this.#warmup = new WarmUpView(this.#parts.warmup);
+    const change = this.#change.bind(this);
+    this.#changes = new Changes(this.#parts.changes, { access: context.access, change });
     this.#parts.remove.addEventListener("click", () => this.#remove());
+    const update = () => (this.#parts.remove.hidden = !context.access.allows("delete"));
+    context.access.addEventListener("change", update);
   }
 
   focus() {
@@ -71,21 +80,26 @@ export class DetailsView {
     this.#parts.problem.hidden = true;
     const { signal } = this.#following;
     try {
-      const upload = await this.#context.api.upload(id, signal);
-      this.#show(upload);
-      await this.#follow(id, signal);
+      await this.#show(await this.#context.api.upload(id, signal), signal);
     } catch (error) {
       if (!signal.aborted) this.#onError(error);
     }
   }
 
-  /** @param {import("./api.js").Upload} upload */
-  #show(upload) {
+  /**
+   * @param {import("./api.js").Upload} found
+   * @param {AbortSignal} signal
+   */
+  async #show(found, signal) {
+    const [upload] = await this.#context.previews.add([found]);
+    if (signal.aborted) return;
     showFacts(this.#parts.facts, upload);
     this.#snippet.show(upload);
     this.#compare.show(upload);
     this.#gallery.show(upload);
+    this.#changes.show(upload);
     this.#parts.content.hidden = false;
+    await this.#follow(upload.uploadId, signal);
   }
 
   /**
@@ -125,9 +139,31 @@ export class DetailsView {
     this.#context.announce(error.text);
   }
 
+  /**
+   * Changes the opened upload, then shows it again and follows its new warm-up.
+   * @param {Parameters<import("./api.js").Api["change"]>[1]} changes
+   * @param {string} message announced after the change
+   */
+  async #change(changes, message) {
+    const id = this.#id;
+    if (!id) return;
+    try {
+      const upload = await this.#context.api.change(id, changes);
+      this.#context.announce(message);
+      this.#context.onChanged();
+      if (this.#id !== id) return; // another upload was opened meanwhile
+      this.#following.abort();
+      const { signal } = (this.#following = new AbortController());
+      this.#parts.problem.hidden = true;
+      this.#show(upload, signal).catch((error) => signal.aborted || this.#onError(error));
+    } catch (error) {
+      if (this.#id === id) this.#onError(error);
+    }
+  }
+
   async #remove() {
     const id = this.#id;
-    if (!id || !(await ask(this.#context.confirmation))) return;
+    if (!id || !(await confirmDeletion(this.#context.confirmation, 1))) return;
     try {
       await this.#context.api.remove(id);
       this.#context.onDeleted(id, "Deleted: the original and every variant.");

@@ -1,5 +1,7 @@
 /** Modal dialogs with a yes or no answer. */
 
+import { partsOf } from "./dom.js";
+
 /**
  * Opens a dialog with a form whose button for yes has the value "yes".
  *
@@ -20,4 +22,17 @@ export function ask(dialog) {
     dialog.addEventListener("submit", ({ submitter }) => answer(submitter?.getAttribute("value") === "yes"), { signal });
     dialog.addEventListener("cancel", () => answer(false), { signal });
   });
+}
+
+/**
+ * Asks whether to delete uploads.
+ * @param {HTMLDialogElement} dialog
+ * @param {number} count
+ */
+export function confirmDeletion(dialog, count) {
+  const { title, text } = partsOf(dialog);
+  const [these, their] = count === 1 ? ["this upload", "the original"] : [`${count} uploads`, "their originals"];
+  title.textContent = `Delete ${these}?`;
+  text.textContent = `This deletes ${their} and every variant, here and at the CDN. This can't be undone.`;
+  return ask(dialog);
 }

@@ -3,6 +3,8 @@
 import { isRetryable } from "./problem.js";
 
 const RETRY_PAUSES = [1, 3, 9, 27]; // seconds; each is a quarter shorter or longer at random
+const LONGEST_RETRY_AFTER = 60; // seconds
+const TIMEOUT = 30_000; // milliseconds
 
 /**
  * Paints an upload's placeholder into a frame with one image. Sets styles through the CSSOM, which the
@@ -16,8 +18,9 @@ export function paintPlaceholder(frame, { color, dataUrl }) {
 }
 
 /**
- * Loads an image into its frame, unless it is already there. Requests it again, with growing pauses, if the server was busy or
- * unavailable.
+ * Loads an image into its frame, unless it is already there. Requests it again, with growing pauses and not before the
+ * server's `Retry-After`, if the server was busy or unavailable. The frame's `data-image` is `loading`, `retrying`,
+ * `loaded` or `failed`.
  * @param {HTMLElement} frame
  * @param {HTMLImageElement} image
  * @param {string} url
@@ -31,22 +34,52 @@ export function loadImage(frame, image, url, onLoad) {
     frame.dataset.image = "loaded";
     onLoad?.();
   };
-  const onError = () => {
-    const pause = isRetryable(statusOf(url)) ? pauses.next().value : undefined;
-    if (pause === undefined) {
-      frame.dataset.image = "failed";
-      return;
-    }
-    setTimeout(
-      () => {
-        const isWanted = image.onerror === onError && image.getAttribute("src") === url;
-        if (isWanted) image.src = url;
-      },
-      pause * 1000 * (0.75 + Math.random() / 2),
-    );
+  const isWanted = () => image.onerror === onError && image.getAttribute("src") === url;
+  const onError = async () => {
+    let { status, retryAfter } = { status: statusOf(url), retryAfter: 0 };
+    do {
+      const pause = isRetryable(status) ? pauses.next().value : undefined;
+      frame.dataset.image = pause === undefined ? "failed" : "retrying";
+      if (pause === undefined) return;
+      await sleep(Math.max(pause * (0.75 + Math.random() / 2), retryAfter * (1 + Math.random() / 4)));
+      if (!isWanted()) return;
+      ({ status, retryAfter } = await ask(url));
+    } while (status !== 200 && isWanted());
+    if (isWanted()) image.src = url; // which the browser has cached now
   };
   image.onerror = onError;
   image.src = url;
+}
+
+/**
+ * Lets an image that failed be requested again, when its frame is updated the next time.
+ * @param {HTMLImageElement} image
+ */
+export function forgetFailure(image) {
+  if (!image.naturalWidth) image.removeAttribute("src");
+}
+
+/**
+ * Requests an image, to read what an image element does not tell: when to try again. Images of other origins are requested
+ * by the image element alone, because the page's policy allows no other request there.
+ * @param {string} url
+ * @returns {Promise<{status: number, retryAfter: number}>} `status` is 200 if the image element should try
+ */
+async function ask(url) {
+  if (new URL(url, location.href).origin !== location.origin) return { status: 200, retryAfter: 0 };
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT) });
+    await response.blob(); // otherwise the browser does not cache it
+    const seconds = Number(response.headers.get("Retry-After") ?? 0);
+    return { status: response.status, retryAfter: Math.min(seconds || 0, LONGEST_RETRY_AFTER) };
+  } catch {
+    return { status: 0, retryAfter: 0 };
+  }
+}
+
+/** @param {number} seconds */
+function sleep(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
 /**

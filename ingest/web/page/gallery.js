@@ -18,11 +18,12 @@ export class Gallery {
     this.#announce = announce;
   }
 
-  /** @param {import("./api.js").Upload} upload */
-  show({ urls, placeholder }) {
+  /** @param {import("./previews.js").Shown} upload */
+  show({ urls, previews, placeholder }) {
     const groups = Object.entries(urls).map(([size, formats]) => {
       const cards = Object.entries(formats).map(
-        ([format, url]) => new Card({ size, format, url }, placeholder, this.#announce),
+        ([format, url]) =>
+          new Card({ size, format, url, preview: previews[size][format] }, placeholder, this.#announce),
       );
       return { size, cards };
     });

@@ -10,10 +10,10 @@ const ACTIONS = /** @type {const} */ ({
   waiting: ["cancel"],
   sending: ["cancel"],
   checking: ["cancel"],
-  uploaded: ["open"],
-  cancelled: ["retry"],
-  failed: ["retry"],
-  rejected: [],
+  uploaded: ["open", "dismiss"],
+  cancelled: ["retry", "dismiss"],
+  failed: ["retry", "dismiss"],
+  rejected: ["dismiss"],
 });
 
 /**
@@ -21,6 +21,7 @@ const ACTIONS = /** @type {const} */ ({
  * @property {import("./key.js").Keyring} keyring
  * @property {<T>(task: () => Promise<T>) => Promise<T>} limit
  * @property {(message: string) => void} announce
+ * @property {() => boolean} canOpen whether the key may read uploads
  * @property {(id: string) => void} onUploaded
  */
 
@@ -42,8 +43,10 @@ export class Item {
     this.#parts.name.textContent = file.name;
     this.#parts.size.textContent = formatBytes(file.size);
     this.#parts.progress.setAttribute("aria-label", `Upload of ${file.name}`);
+    this.#parts.dismiss.setAttribute("aria-label", `Dismiss ${file.name}`);
     this.#parts.cancel.addEventListener("click", () => this.#sending.abort());
     this.#parts.retry.addEventListener("click", () => this.start());
+    this.#parts.dismiss.addEventListener("click", () => this.#dismiss());
     this.#showPreview();
   }
 
@@ -103,9 +106,17 @@ export class Item {
     this.#parts.text.textContent = text;
     this.#parts.detail.textContent = detail;
     progress.hidden = !["waiting", "sending", "checking"].includes(state);
-    const shown = /** @type {readonly string[]} */ (ACTIONS[state]);
-    for (const name of ["cancel", "retry", "open"]) this.#parts[name].hidden = !shown.includes(name);
+    const shown = ACTIONS[state].filter((name) => name !== "open" || this.#context.canOpen());
+    for (const name of /** @type {const} */ (["cancel", "retry", "open", "dismiss"])) this.#parts[name].hidden = !shown.includes(name);
     if (focused && shown[0]) this.#parts[shown[0]].focus(); // keeps the keyboard's position in the page
+  }
+
+  /** Removes the row. The keyboard's position moves to the next row, or to the file input. */
+  #dismiss() {
+    const next = this.root.nextElementSibling ?? this.root.previousElementSibling;
+    this.root.remove();
+    const target = next?.querySelector("button:not([hidden]), a:not([hidden])") ?? document.getElementById("image");
+    /** @type {HTMLElement | null} */ (target)?.focus();
   }
 
   #showPreview() {

@@ -1,5 +1,6 @@
 /** Uploads a file by XMLHttpRequest, because fetch reports no progress of a request's body. */
 
+import { toFileName } from "./names.js";
 import { networkProblem, parseProblem } from "./problem.js";
 
 const TIMEOUT = 600_000; // milliseconds; the server's own UPLOAD_TIMEOUT is 60 seconds by default
@@ -40,6 +41,7 @@ function post(file, { keyring, signal, onProgress }) {
   const ended = new Promise((resolve) => request.addEventListener("loadend", () => resolve(request)));
   const form = new FormData();
   form.append("image", file);
+  form.append("metadata", JSON.stringify({ fileName: toFileName(file.name) }));
   request.send(form);
   return ended;
 }
