@@ -48,10 +48,10 @@ def test_color_scheme_decides_the_background(open_page: OpenPage) -> None:
 @pytest.mark.parametrize(
     ("scheme", "width"),
     [
-        ("dark", 360),
+        ("dark", 390),
         ("light", 1280),
         pytest.param("dark", 1280, marks=pytest.mark.long),
-        pytest.param("light", 360, marks=pytest.mark.long),
+        pytest.param("light", 390, marks=pytest.mark.long),
     ],
 )
 def test_axe_finds_no_violation(open_page: OpenPage, complaints: Complaints, scheme: str, width: int) -> None:
@@ -61,6 +61,10 @@ def test_axe_finds_no_violation(open_page: OpenPage, complaints: Complaints, sch
     fill_page(page)
     assert_accessible(page)
     screenshot(page, f"{scheme}-{width}")
+    page.evaluate("for (const section of document.querySelectorAll('details')) section.open = true")
+    page.locator("#recent").get_by_role("checkbox").first.check()
+    assert_accessible(page)
+    screenshot(page, f"{scheme}-{width}-sections")
     page.get_by_role("button", name="Delete this upload").click()
     assert_accessible(page)
 
@@ -75,10 +79,16 @@ def test_phone_screen_does_not_scroll_sideways_and_has_large_targets(
 ) -> None:
     complaints.expect("400 (Bad Request)")
     page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
+    expect(page.get_by_text("Tap to choose images")).to_be_visible()
+    expect(page.get_by_text("Drop images here")).to_be_hidden()
     fill_page(page)
 
+    assert page.evaluate("document.documentElement.scrollHeight") < 3500
+    page.evaluate("for (const section of document.querySelectorAll('details')) section.open = true")
+
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-    for target in page.locator("button:visible, select:visible, .button:visible, nav a:visible").all():
+    targets = "button, select, summary, .button, nav a, .select, .switch, input[type=search], input[type=text]"
+    for target in page.locator(targets).filter(visible=True).all():
         assert target.bounding_box()["height"] >= 44, target.inner_text()
 
 

@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from darkroom import picture_html
 from tests.browser.conftest import SIDES
 from tests.browser.visits import Complaints, choose, screenshot, wait_for_image, wait_for_upload, wait_for_warm_up
 from tests.http_client import http
@@ -154,10 +155,33 @@ def test_comparison_offers_size_and_formats(picture: Page) -> None:
     compare.get_by_label("Right").select_option("png")
     expect(compare).to_contain_text("Choose two different formats.")
 
+    image, viewport = compare.get_by_role("img", name="large.avif"), compare.get_by_role("group", name="Both images")
+    picture.set_viewport_size({"width": 320, "height": 700})  # narrower than the image
+    compare.get_by_label("Size").select_option("large")
+    compare.get_by_label("Right").select_option("avif")
+    wait_for_image(image)
+    picture.evaluate("document.querySelector('.viewport').style.maxWidth = '80px'")
+    compare.get_by_label("1:1 pixels").check()
+    assert image.evaluate("image => image.getBoundingClientRect().width * devicePixelRatio") == SIDES["large"]
+    viewport.evaluate("viewport => viewport.scrollTo(40, 0)")
+    split = "() => document.querySelector('.layers').style.getPropertyValue('--split')"
+    picture.wait_for_function(f"parseFloat(({split})()) > 50")
+    assert float(picture.evaluate(split).rstrip("%")) == pytest.approx(100 * (40 + 40) / 120, abs=0.5)
+    expect(viewport).to_have_attribute("tabindex", "0")
+
 
 @pytest.mark.slow
 def test_copied_snippet_renders_on_another_page(picture: Page, service: Service, upload_id: str) -> None:
     copy = picture.get_by_role("button", name="Copy snippet")
+    alt, code = """A "cup" & <b>$&</b>""", picture.locator("#details [data-part=code]")
+    picture.get_by_label("Alternative text").fill(alt)
+    picture.get_by_label("Width on your page").fill("(min-width: 40em) 50vw, 100vw")
+    written = picture_html(
+        http.get(f"{service.url}/images/{upload_id}").json(), "(min-width: 40em) 50vw, 100vw", alt=alt
+    )
+    assert code.inner_text().replace("\n", "") == written
+    picture.get_by_label("Alternative text").fill("")
+    picture.get_by_label("Width on your page").fill("")
     copy.click()
     expect(picture.get_by_role("status")).to_have_text("Copied")
     expect(picture.locator("#details .embed button")).to_have_text("Copied")

@@ -8,13 +8,18 @@ from tests.photographs import photograph_bytes
 
 
 def test_docs_show_every_call(open_page: OpenPage) -> None:
-    page = open_page("/docs")
+    page = open_page("/docs", color_scheme="dark")
     expect(page.get_by_role("heading", name="Darkroom")).to_be_visible()
+    assert page.locator("html").evaluate("html => getComputedStyle(html).backgroundColor") == "rgb(28, 32, 34)"
+    page.emulate_media(color_scheme="light")
+    expect(page.locator("html")).not_to_have_class("dark-mode")
     described = page.evaluate(
         "async () => Object.values((await (await fetch('/openapi.json')).json()).paths)"
         ".flatMap((path) => Object.keys(path)).filter((key) => key !== 'parameters').length"
     )
     expect(page.locator(".opblock")).to_have_count(described)
+    page.get_by_role("link", name="Upload page").click()
+    expect(page.get_by_role("heading", name="One upload.")).to_be_visible()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """The recent uploads: pages, links, and deletion."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -260,6 +261,75 @@ def test_failed_deletion_keeps_the_upload_open_and_shows_the_reason(
 
     expect(page.locator("#details .problem")).to_have_text("CDN unavailable. Repeat the call. Try again in 1 second.")
     expect(page.locator("#details [data-part=content]")).to_be_visible()
+
+
+def test_uploads_are_found_by_name_id_and_owner(page: Page, service: Service) -> None:
+    name = "Straße <b> & 你好.png"
+    files = {"image": ("a.png", png(photograph("chelsea.png").resize((150, 100))))}
+    fields = {"metadata": json.dumps({"fileName": name}), "owner": "zoë"}
+    wanted = http.post(f"{service.url}/images/upload", files=files, data=fields, timeout=30).json()["uploadId"]
+    for _ in range(13):  # so that it is not on the first page
+        http.post(f"{service.url}/images/upload", files=files, timeout=30)
+    page.reload()
+    expect(tiles(page)).to_have_count(12)
+    query, owner = page.get_by_label("Name or ID"), page.get_by_label("Owner")
+
+    for text in ("straße <B>", wanted[9:20], wanted):
+        query.fill(text)
+        query.press("Enter")
+        expect(tiles(page)).to_have_count(1)
+        assert linked(page) == [wanted]
+    expect(tiles(page)).to_contain_text(name)
+    expect(page.get_by_role("status")).to_have_text("1 upload found.")
+    page.get_by_role("button", name="Show all").click()
+    expect(tiles(page)).to_have_count(12)
+
+    owner.fill("zoë")
+    owner.press("Enter")
+    expect(tiles(page)).to_have_count(1)
+    query.fill("dog")
+    query.press("Enter")
+    expect(page.locator("#recent")).to_contain_text("No upload matches.")
+
+
+def test_selected_uploads_are_copied_and_deleted(page: Page, service: Service, complaints: Complaints) -> None:
+    first, second, third = ids(service)[:3]
+    for each in (first, second):
+        complaints.allow_missing(each)
+    page.goto(f"/#{first}")
+    wait_for_upload(page)
+    selection = page.get_by_role("group", name="Selected uploads")
+    boxes = tiles(page).get_by_role("checkbox")
+    expect(selection).to_be_hidden()
+    for index in range(3):
+        boxes.nth(index).check()
+    page.get_by_role("button", name="Older").click()
+    expect(page.get_by_role("status")).to_have_text("Page 2 of recent uploads")
+    expect(selection).to_contain_text("3 selected")
+    page.get_by_role("button", name="Newer").click()
+    expect(page.get_by_role("status")).to_have_text("Page 1 of recent uploads")
+    expect(boxes.nth(2)).to_be_checked()
+    boxes.nth(2).uncheck()
+
+    selection.get_by_role("button", name="Copy IDs").click()
+    expect(page.get_by_role("status")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == f"{first}\n{second}"
+    selection.get_by_role("button", name="Copy URLs").click()
+    expect(selection.get_by_role("button", name="Copied")).to_have_count(2)
+    urls = [f"{service.url}/images/{each}/large.webp" for each in (first, second)]
+    assert page.evaluate("navigator.clipboard.readText()").split("\n") == urls
+
+    selection.get_by_role("button", name="Delete").click()
+    dialog = page.get_by_role("dialog", name="Delete 2 uploads?")
+    dialog.get_by_role("button", name="Keep it").click()
+    assert ids(service)[:2] == [first, second]
+    selection.get_by_role("button", name="Delete").click()
+    dialog.get_by_role("button", name="Delete it").click()
+    expect(page.get_by_role("status")).to_have_text("2 uploads deleted.")
+    expect(selection).to_be_hidden()
+    expect(page.locator("#details")).to_be_hidden()  # it was one of them
+    assert ids(service)[0] == third
+    expect(tiles(page).get_by_role("link").first).to_have_attribute("href", f"#{third}")
 
 
 def test_failed_list_shows_the_problem_and_can_be_retried(page: Page, complaints: Complaints) -> None:

@@ -70,6 +70,8 @@ def test_first_upload_is_opened_and_linked(page: Page, service: Service) -> None
     assert page.url == f"{service.url}/#{upload_id}"
     assert item(page, "coffee.png").get_by_role("link").get_attribute("href") == f"#{upload_id}"
     expect(page.get_by_role("status")).to_have_text("coffee.png uploaded")
+    assert http.get(f"{service.url}/images/{upload_id}").json()["metadata"] == {"fileName": "coffee.png"}
+    expect(page.locator("#recent [data-part=name]").first).to_have_text("coffee.png")
 
 
 def test_rejection_shows_the_servers_message(page: Page, complaints: Complaints) -> None:

@@ -81,7 +81,8 @@ export class Item {
     const { name, open } = this.#parts;
     open.href = `#${uploadId}`;
     open.setAttribute("aria-label", `Open ${name.textContent}`);
-    this.#setState("uploaded", `Uploaded: ${format.toUpperCase()}, ${formatPixels(dimensions)}`);
+    const text = `Uploaded: ${format.toUpperCase()}, ${formatPixels(dimensions)}`;
+    this.#setState("uploaded", text, this.#context.canOpen() ? "" : `ID: ${uploadId}`);
     this.#context.announce(`${name.textContent} uploaded`);
     this.#context.onUploaded(uploadId);
   }
