@@ -323,9 +323,22 @@ def test_selected_uploads_are_copied_and_deleted(page: Page, service: Service, c
     dialog = page.get_by_role("dialog", name="Delete 2 uploads?")
     dialog.get_by_role("button", name="Keep it").click()
     assert ids(service)[:2] == [first, second]
+    complaints.expect("503 (Service Unavailable)")
+    busy = '{"title": "CDN unavailable"}'
+    page.route(
+        f"**/images/{second}",
+        lambda route: route.fulfill(status=503, body=busy) if route.request.method == "DELETE" else route.continue_(),
+    )
     selection.get_by_role("button", name="Delete").click()
     dialog.get_by_role("button", name="Delete it").click()
-    expect(page.get_by_role("status")).to_have_text("2 uploads deleted.")
+    expect(selection).to_contain_text("1 selected")
+    expect(selection).to_contain_text("1 not deleted: CDN unavailable")
+    assert first not in ids(service)
+    assert second in ids(service)
+    page.unroute_all()
+    selection.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog", name="Delete this upload?").get_by_role("button", name="Delete it").click()
+    expect(page.get_by_role("status")).to_have_text("1 upload deleted.")
     expect(selection).to_be_hidden()
     expect(page.locator("#details")).to_be_hidden()  # it was one of them
     assert ids(service)[0] == third

@@ -100,7 +100,7 @@ class App {
    * @param {string} message
    */
   #onDeleted(ids, message) {
-    for (const id of ids) this.#recent.onDeleted(id);
+    this.#recent.onDeleted(ids);
     announce(message);
     const opened = ids.find((id) => location.hash === `#${id}`);
     if (!opened) return; // another upload is open, or none

@@ -23,6 +23,7 @@ export function showCommand(root, { keyring, access, announce }) {
   };
   access.addEventListener("change", update);
   keyring.addEventListener("change", update);
+  root.hidden = false;
   copyOnClick(copy, () => command(isNeeded() ? (keyring.key ?? PLACEHOLDER) : null), announce);
   update();
 }

@@ -57,9 +57,9 @@ export class Recent {
     });
   }
 
-  /** Unselects an upload that was deleted elsewhere on the page, and reloads the list. */
-  onDeleted(/** @type {string} */ id) {
-    this.#selection.forget(id);
+  /** Unselects uploads that were deleted, and reloads the list. */
+  onDeleted(/** @type {string[]} */ ids) {
+    this.#selection.forget(ids);
     this.refresh();
   }
 

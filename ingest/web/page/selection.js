@@ -31,7 +31,7 @@ export class Selection {
     copyOnClick(copyUrls, () => [...this.#uploads.values()].map(largestUrl).join("\n"), context.announce);
     removeSelected.addEventListener("click", () => this.#remove());
     unselect.addEventListener("click", () => {
-      this.#keep([]);
+      this.forget([...this.#uploads.keys()]);
       context.onClear();
     });
     context.access.addEventListener("change", () => this.#update());
@@ -52,21 +52,16 @@ export class Selection {
     this.#update();
   }
 
-  /** Unselects an upload that was deleted. */
-  forget(/** @type {string} */ id) {
-    this.#uploads.delete(id);
-    this.#update();
-  }
-
-  /** @param {string[]} ids */
-  #keep(ids) {
-    this.#uploads = new Map([...this.#uploads].filter(([id]) => ids.includes(id)));
+  /** Unselects uploads that were deleted. */
+  forget(/** @type {string[]} */ ids) {
+    for (const id of ids) this.#uploads.delete(id);
     this.#update();
   }
 
   #update() {
     const { size } = this.#uploads;
     this.#root.hidden = size === 0;
+    this.#parts.failure.hidden ||= size === 0;
     this.#parts.count.textContent = `${size} selected`;
     this.#parts.removeSelected.hidden = !this.#context.access.allows("delete");
   }
@@ -74,18 +69,22 @@ export class Selection {
   /** Deletes one upload after the other, as many as possible. Those that cannot be deleted stay selected. */
   async #remove() {
     const ids = [...this.#uploads.keys()];
+    const { removeSelected, failure } = this.#parts;
     if (!(await confirmDeletion(this.#context.confirmation, ids.length))) return;
+    removeSelected.disabled = true; // until all calls have ended
     /** @type {Map<string, Problem>} */
     const problems = new Map();
     for (const id of ids) {
       const problem = await this.#context.api.remove(id).catch(toProblem);
       if (problem && problem.status !== 404) problems.set(id, problem);
     }
-    this.#keep([...problems.keys()]);
+    removeSelected.disabled = false;
     const deleted = ids.filter((id) => !problems.has(id));
     const [reason] = problems.values();
-    const failed = reason ? ` ${problems.size} not deleted: ${reason.text}` : "";
-    this.#context.onDeleted(deleted, `${deleted.length} ${deleted.length === 1 ? "upload" : "uploads"} deleted.${failed}`);
+    failure.hidden = !reason;
+    failure.textContent = reason ? `${problems.size} not deleted: ${reason.text}` : "";
+    const count = `${deleted.length} ${deleted.length === 1 ? "upload" : "uploads"} deleted.`;
+    this.#context.onDeleted(deleted, [count, failure.textContent].filter(Boolean).join(" "));
   }
 }
 

@@ -9,6 +9,8 @@ export class Snippet {
   #parts;
   /** @type {string | null} the server's element; null for a private upload */
   #picture = null;
+  /** @type {string | null} */
+  #id = null;
 
   /**
    * @param {HTMLElement} root
@@ -21,10 +23,11 @@ export class Snippet {
   }
 
   /** @param {import("./api.js").Upload} upload */
-  show({ picture, urls }) {
+  show({ uploadId, picture, urls }) {
     const { inputs, copy, alt, hint } = this.#parts;
     this.#picture = picture;
-    alt.value = "";
+    if (uploadId !== this.#id) alt.value = ""; // the text of another image
+    this.#id = uploadId;
     inputs.hidden = copy.hidden = picture === null;
     const [url] = Object.values(Object.values(urls)[0] ?? {});
     hint.hidden = picture === null || !url?.startsWith("/");
