@@ -32,7 +32,9 @@ class TokenRoutes:
             raise Malformed("Say for which uploads: `GET /images/tokens?ids=ID,ID`.")
         expires = -(-(int(time()) + LIFETIME) // _STEP) * _STEP
         document: schemas.Tokens = {
-            "tokens": {each: sign_token(each, self._keys[0], expires=expires) for each in sorted(read_ids(values["ids"]))},
+            "tokens": {
+                each: sign_token(each, self._keys[0], expires=expires) for each in sorted(read_ids(values["ids"]))
+            },
             "expiresAt": datetime.fromtimestamp(expires, UTC).isoformat(),
         }
         return JSONResponse(document, headers={"Cache-Control": "no-store"})
