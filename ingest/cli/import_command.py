@@ -1,5 +1,7 @@
 """The command that imports many existing images."""
 
+import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,6 +84,7 @@ def import_(
         try:
             print_json(result.to_json(), indent=None)
         except OSError as error:  # the disk is full, or the reader of a pipe has ended: nobody would learn of the rest
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
             raise Unavailable(f"Standard output cannot be written: {error.strerror}.") from error
 
     try:
