@@ -18,8 +18,9 @@ T = TypeVar("T")
 
 
 class CheckedConnection(HTTPConnection):
-    """Connects to the first of `addresses` that accepts a connection. `stall`: seconds to connect, and for each read.
+    """Connects to the first of `addresses` that accepts a connection.
 
+    `stall`: seconds to connect, which all addresses share, and for each read.
     `url`: gives host, port and scheme. `tls`: verifies the certificate of an https server, for the host's name.
     Asks no proxies.
     """
@@ -51,6 +52,7 @@ class CheckedConnection(HTTPConnection):
     @override
     def connect(self) -> None:
         self._used = self._open()
+        self._used.settimeout(self._stall)
         self.sock = self._used
         if self._tls:
             self.sock = self._used = self._tls.wrap_socket(self._used, server_hostname=self.host)
@@ -58,11 +60,14 @@ class CheckedConnection(HTTPConnection):
             raise TimeoutError("aborted")
 
     def _open(self) -> socket.socket:
+        timeout = self._stall / len(self._addresses)  # a silent address must leave time for the others
         *others, last = self._addresses
         for address in others:
             with suppress(OSError):  # the failure of the last one is reported
-                return socket.create_connection((address, self.port), self._stall)
-        return socket.create_connection((last, self.port), self._stall)
+                return socket.create_connection((address, self.port), timeout)
+            if self._is_aborted:
+                raise TimeoutError("aborted")
+        return socket.create_connection((last, self.port), timeout)
 
     def _abort(self) -> None:
         self._is_aborted = True

@@ -21,7 +21,7 @@ TICKET_LIFETIME = LIFETIME + timedelta(hours=1)
 
 _TICKET, _SOURCE = "t", "s"  # no hexadecimal digits
 _SOURCE_NAME, _FINGERPRINT_NAME = "source", "source-fingerprint"  # of an original's metadata
-_FOREVER = timedelta(days=36_500)  # `datetime` has an end, so a date before all uploads stands for it
+FOREVER = timedelta(days=36_500)  # `datetime` has an end, so a date before all uploads stands for it
 KEY_PATTERN = "^[!-~]{1,255}$"
 
 
@@ -64,7 +64,7 @@ def source_key(source: str, attempt_timeout: timedelta) -> IdempotencyKey:
     `source`: its identity, in which bytes of a file's name that are not UTF-8 are escaped as surrogates.
     """
     digest = _SOURCE + hmac.new(b"source", source.encode(errors="surrogateescape"), "sha256").hexdigest()[1:]
-    return IdempotencyKey(digest, attempt_timeout, "source", _FOREVER)
+    return IdempotencyKey(digest, attempt_timeout, "source", FOREVER)
 
 
 def source_metadata(key: IdempotencyKey | None, known_by: str | None) -> dict[str, str]:
@@ -82,7 +82,7 @@ def source_of(metadata: Mapping[str, str]) -> tuple[IdempotencyKey, str] | None:
     digest, known_by = metadata.get(_SOURCE_NAME, ""), metadata.get(_FINGERPRINT_NAME, "")
     if not re.fullmatch(f"{_SOURCE}[0-9a-f]{{63}}", digest) or not re.fullmatch("[0-9a-f]{64}", known_by):
         return None
-    return IdempotencyKey(digest, timedelta(0), "source", _FOREVER), known_by
+    return IdempotencyKey(digest, timedelta(0), "source", FOREVER), known_by
 
 
 def is_ticket_digest(digest: str) -> bool:

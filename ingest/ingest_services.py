@@ -105,13 +105,14 @@ class IngestServices:
     async def _send_webhooks(self, outbox: WebhookOutbox) -> None:
         from ingest.webhooks.webhook_worker import open_webhook_worker
 
-        webhook_worker = open_webhook_worker(self.proxy.settings, outbox, self.proxy.metrics)
         while True:
             try:
                 await self.worker.verify_installation()  # another installation's webhooks are not for this receiver
-                await webhook_worker.run()
+                await open_webhook_worker(self.proxy.settings, outbox, self.proxy.metrics).run()
             except InstallationMismatch as error:
                 log.error("webhooks not sent, retry scheduled", error=str(error), retry_in=_RESTART_SECONDS)
+            except Exception:  # without this task, webhooks would wait until the next start
+                log.exception("webhooks not sent, retry scheduled", retry_in=_RESTART_SECONDS)
             await asyncio.sleep(_RESTART_SECONDS)
 
     async def _work(self) -> None:

@@ -121,7 +121,7 @@ class WebhookStatus(StrEnum):
 class Webhook:
     """A webhook that is not delivered. `body`: its JSON, as it is signed and sent. `attempts`: this one included.
 
-    `age`: since what it tells of, by the database's clock. `error`: why the last attempt failed.
+    `age`: since the change that it reports, by the database's clock. `error`: why the last attempt failed.
     """
 
     webhook_id: str

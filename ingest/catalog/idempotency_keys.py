@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ingest.catalog.database import now
 from ingest.catalog.tables import SecondsAgo, images, spent_tickets, upload_jobs
-from ingest.idempotency_key import TICKET_LIFETIME, IdempotencyKey, is_source_digest, is_ticket_digest
+from ingest.idempotency_key import FOREVER, TICKET_LIFETIME, IdempotencyKey, is_source_digest, is_ticket_digest
 from ingest.ingest_errors import InProgress, KeyReused
 
 
@@ -76,11 +76,12 @@ async def find_accepted(connection: AsyncConnection, digests: Collection[str]) -
 async def keep_spent(connection: AsyncConnection, digest: str) -> None:
     """Keeps the digest of a deleted upload's ticket or source. Forgets tickets that are valid no more."""
     if is_ticket_digest(digest):
-        tickets = spent_tickets.c.digest.startswith(digest[0])
         old = spent_tickets.c.spent_at < SecondsAgo(TICKET_LIFETIME.total_seconds())
-        await connection.execute(delete(spent_tickets).where(tickets, old))
+        await connection.execute(delete(spent_tickets).where(old))
     if _is_kept(digest):
-        await connection.execute(insert(spent_tickets).values(digest=digest, spent_at=SecondsAgo(0)))
+        # Sources get a time that the index never gives to the clean-up of tickets: it would read all of them.
+        ahead = 0 if is_ticket_digest(digest) else FOREVER.total_seconds()
+        await connection.execute(insert(spent_tickets).values(digest=digest, spent_at=SecondsAgo(-ahead)))
 
 
 async def forget_spent(connection: AsyncConnection, digest: str) -> None:

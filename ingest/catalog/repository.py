@@ -301,7 +301,7 @@ class JobRepository:
         error: str | None = None,
         worker: str | None = None,
         retry_in: float | None = None,
-        is_news: bool = True,
+        sends_webhook: bool = True,
     ) -> int:
         """Changes a job's status from `expect` to `to` (compare-and-set). Returns the number of its attempts.
 
@@ -309,7 +309,7 @@ class JobRepository:
         (seconds until the next attempt) ends a failed attempt. Without `retry_in`, the attempt was interrupted and does
         not count.
 
-        `is_news`: send a webhook if `to` ends the job. False if it had ended with this status before.
+        `sends_webhook`: if `to` ends the job. False if it had ended with this status before.
         `worker`: the id of the run that claims the job, or that must hold it. Raises JobNotClaimable if the status is
         not `expect` or another run holds the job, ValueError for a change that is not in `TRANSITIONS`.
         """
@@ -319,7 +319,7 @@ class JobRepository:
         values = move_values(expect, to, error=error, worker=worker, retry_in=retry_in)
         if progress is not None:
             values["progress"] = progress
-        webhook = _WEBHOOKS.get(to) if is_news else None
+        webhook = _WEBHOOKS.get(to) if sends_webhook else None
         return await self._update(upload_id, expect, None if begins else worker, values, webhook=webhook)
 
     async def record(

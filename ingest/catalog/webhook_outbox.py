@@ -1,7 +1,7 @@
-"""The outbox of webhooks, in SQL: a row is written in the transaction of what it tells of, so none is lost."""
+"""The outbox of webhooks, in SQL. One is added in the transaction of the change that it reports, so none is lost."""
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,11 +19,11 @@ from proxy.model import UploadId
 
 log = structlog.get_logger()
 
-KEPT = timedelta(days=30)
-"""How long a failed webhook can be sent again. Then its row is removed: it describes the upload."""
-SENDING = timedelta(seconds=25)
+RETENTION = timedelta(days=30)
+"""How long a webhook that was given up can be sent again. Then `remove_old` removes it: it describes the upload."""
+CLAIM_TIMEOUT = timedelta(seconds=25)
 """After this, a claimed webhook is claimed again, as its process must be dead: sending and recording take less."""
-_COUNTED = 10_000
+_MAX_COUNT = 10_000
 """Webhooks of one status that are counted, so that a count takes milliseconds whatever their number."""
 
 
@@ -40,7 +40,7 @@ class WebhookOutbox:
     async def add(self, connection: AsyncConnection, type_: WebhookType, upload_id: UploadId) -> None:
         """Adds a webhook in the transaction of `connection`, with the upload as that sees it.
 
-        Adds none for an upload that was not accepted: nobody knows its id.
+        Adds none for an upload that was not accepted: no client has its id.
         """
         row = (await connection.execute(joined().where(images.c.upload_id == upload_id))).first()
         if row is None:
@@ -67,7 +67,7 @@ class WebhookOutbox:
             return {"uploadId": upload_id}
 
     async def claim(self, limit: int) -> list[Webhook]:
-        """Returns webhooks that are due, for this caller alone for the time of `SENDING`; the longest due first."""
+        """Returns webhooks that are due, the longest due first, for this caller alone for `CLAIM_TIMEOUT`."""
         due = (
             select(webhooks.c.webhook_id)
             .where(webhooks.c.status == WebhookStatus.PENDING, webhooks.c.due_at <= SecondsAgo(0))
@@ -79,7 +79,7 @@ class WebhookOutbox:
         claim = (
             update(webhooks)
             .where(webhooks.c.webhook_id.in_(select(due.c.webhook_id)))
-            .values(attempts=webhooks.c.attempts + 1, due_at=SecondsAgo(-SENDING.total_seconds()))
+            .values(attempts=webhooks.c.attempts + 1, due_at=SecondsAgo(-CLAIM_TIMEOUT.total_seconds()))
         )
         async with self._database.transaction() as connection:
             return [_to_webhook(row) for row in await connection.execute(claim.returning(webhooks, _moment()))]
@@ -90,25 +90,17 @@ class WebhookOutbox:
             await connection.execute(delete(webhooks).where(webhooks.c.webhook_id == webhook.webhook_id))
 
     async def record_failure(self, webhook: Webhook, error: str, retry_in: float | None) -> None:
-        """Records a failed attempt. `retry_in`: seconds until the next one; None gives the webhook up.
-
-        Removes webhooks that were given up before `KEPT`.
-        """
+        """Records a failed attempt. `retry_in`: seconds until the next one; None gives the webhook up."""
         values: dict[str, Any] = {"error": error, "due_at": SecondsAgo(-(retry_in or 0))}
         if retry_in is None:
             values["status"] = WebhookStatus.FAILED
         same = (webhooks.c.webhook_id == webhook.webhook_id) & (webhooks.c.attempts == webhook.attempts)
-        old = (webhooks.c.status == WebhookStatus.FAILED) & (webhooks.c.due_at < SecondsAgo(KEPT.total_seconds()))
         async with self._database.transaction() as connection:
             await connection.execute(update(webhooks).where(same).values(values))
-            if retry_in is None:
-                await connection.execute(delete(webhooks).where(old))
 
-    async def send_again(self, webhook_ids: Collection[str] | None = None) -> int:
-        """Makes webhooks that were given up due now, and begins their day anew. None: all. Returns their number."""
+    async def send_again(self) -> int:
+        """Makes webhooks that were given up due now, and begins their day anew. Returns their number."""
         query = update(webhooks).where(webhooks.c.status == WebhookStatus.FAILED)
-        if webhook_ids is not None:
-            query = query.where(webhooks.c.webhook_id.in_(webhook_ids))
         moment = dict.fromkeys(("created_at", "due_at"), SecondsAgo(0))
         async with self._database.transaction() as connection:
             return (await connection.execute(query.values(status=WebhookStatus.PENDING, attempts=0, **moment))).rowcount
@@ -126,12 +118,24 @@ class WebhookOutbox:
     async def count(self) -> dict[WebhookStatus, int]:
         """Counts webhooks that are not delivered, by status, each up to 10,000."""
         some = {
-            status: select(webhooks.c.webhook_id).where(webhooks.c.status == status).limit(_COUNTED)
+            status: select(webhooks.c.webhook_id).where(webhooks.c.status == status).limit(_MAX_COUNT)
             for status in WebhookStatus
         }
         counts = [select(func.count()).select_from(query.subquery()).scalar_subquery() for query in some.values()]
         async with self._database.transaction() as connection:
             return dict(zip(some, (await connection.execute(select(*counts))).one(), strict=True))
+
+
+async def remove_old(database: Database, *, dry_run: bool = False) -> int:
+    """Removes webhooks that were not delivered for the time of `RETENTION`, also if none are sent any more.
+
+    Returns their number. `dry_run`: only counts them. Raises CatalogUnavailable.
+    """
+    old = webhooks.c.due_at < SecondsAgo(RETENTION.total_seconds())
+    async with database.transaction() as connection:
+        if dry_run:
+            return (await connection.execute(select(func.count()).select_from(webhooks).where(old))).scalar_one()
+        return (await connection.execute(delete(webhooks).where(old))).rowcount
 
 
 def _moment() -> Any:

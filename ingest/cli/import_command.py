@@ -83,7 +83,7 @@ def import_(
     def report(result: "Result") -> None:
         try:
             print_json(result.to_json(), indent=None)
-        except OSError as error:  # the disk is full, or the reader of a pipe has ended: nobody would learn of the rest
+        except OSError as error:  # the disk is full or the pipe is closed: further results could not be reported
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more when it exits
             raise Unavailable(f"Standard output cannot be written: {error.strerror}.") from error
 

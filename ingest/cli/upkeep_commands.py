@@ -22,9 +22,10 @@ def gc(
 ) -> None:
     """Remove what crashes left behind; originals go to the trash first.
 
-    Moves originals without rows to the trash. Removes temporary files, incomplete uploads, variants without originals
-    and rows without originals. Skips everything younger than an hour, so it is safe while the service runs. darkroom
-    trash lists what it moved; after TRASH_DAYS there, it is deleted.
+    Moves originals without rows to the trash. Removes temporary files, incomplete uploads, variants without originals,
+    rows without originals, and webhooks that were given up 30 days ago. Skips everything else that is younger than an
+    hour, so it is safe while the service runs. darkroom trash lists what it moved; after TRASH_DAYS there, it is
+    deleted.
 
     Does nothing and exits with 1 if more than GC_MAX_SHARE of the originals have no row, or more than that share of the
     rows have no original, which usually means that the database or the object store is not the right one.
@@ -39,6 +40,8 @@ def gc(
     else:
         for garbage in report.found:
             out().print(f"{garbage.kind}: {garbage.name}")
+        if report.old_webhooks:
+            out().print(f"webhooks that were given up a month ago: {report.old_webhooks}")
         print_failures(report.to_json())
         if report.refused:
             print_error(report.refused)

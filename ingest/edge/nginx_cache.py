@@ -18,7 +18,7 @@ from proxy.variants.encoded_variant import UPLOAD_TAG
 
 _TIMEOUT = 4.0  # seconds for each request
 _BATCH = 20  # uploads on one connection
-_DEADLINE = 30.0  # seconds for all requests of a call
+_DEADLINE = 30.0  # seconds for all requests of a batch
 _THREADS = 4  # not those of the default limiter: a slow edge must not delay uploads and derivations
 
 
@@ -38,8 +38,8 @@ class NginxCaches:
 
     async def invalidate(self, tags: Sequence[str]) -> None:
         uploads = [upload_id for tag in tags if (upload_id := parse_upload_id(tag.removeprefix(UPLOAD_TAG)))]
-        end = monotonic() + _DEADLINE
         for start in range(0, len(uploads), _BATCH):
+            end = monotonic() + _DEADLINE
             await asyncio.gather(*(self._forget(url, uploads[start : start + _BATCH], end) for url in self._urls))
         if uploads:
             await asyncio.sleep(FORGOTTEN_SECONDS)  # what is requested after a change must not get the 404

@@ -83,11 +83,7 @@ class CsvSource:
             for column, value in row.items():
                 fields.set(column, value.encode())
             return self._source(name, number, {**self._fields, **fields.values})
-        except _InvalidLineError as error:
-            return LeftOut(name, Outcome.REFUSED, error.code, f"Line {number}: {error}", number)
-        except InvalidUrl as error:
-            return LeftOut(name, Outcome.REFUSED, "invalid_url", f"Line {number}: {error}", number)
-        except Refused as error:
+        except (_InvalidLineError, InvalidUrl, Refused) as error:
             return LeftOut(name, Outcome.REFUSED, error.code, f"Line {number}: {error}", number)
 
     def _row(self, line: bytes) -> dict[str, str]:

@@ -40,24 +40,30 @@ class FolderSource:
 
     def _walk(self) -> Iterator[Entry]:
         try:
-            waiting = [os.scandir(self._root)]
+            waiting = [(self._root, os.scandir(self._root))]
         except OSError as error:
             raise InvalidSource(f"The folder {self._root} cannot be read: {error.strerror}.") from error
         try:
             while waiting:
-                entry = next(waiting[-1], None)
+                path, listing = waiting[-1]
+                try:
+                    entry = next(listing, None)
+                except OSError as error:  # in the middle, for instance of a network's folder
+                    entry = None
+                    yield self._unreadable(path, error)
                 if entry is None:
-                    waiting.pop().close()
+                    listing.close()
+                    waiting.pop()
                 elif isinstance(found := self._examine(entry), os.DirEntry):
                     try:
-                        waiting.append(os.scandir(found.path))
+                        waiting.append((found.path, os.scandir(found.path)))
                     except OSError as error:
-                        yield self._unreadable(found, error)
+                        yield self._unreadable(found.path, error)
                 else:
                     yield found
         finally:
-            for folder in waiting:
-                folder.close()
+            for _, listing in waiting:
+                listing.close()
 
     def _examine(self, entry: os.DirEntry[str]) -> Entry | os.DirEntry[str]:
         """Returns the entry itself if it is a folder to walk into."""
@@ -70,17 +76,17 @@ class FolderSource:
                 return self._ignored(entry, *_DATA) if entry.path == self._data_dir else entry
             info = entry.stat()
         except OSError as error:
-            return self._unreadable(entry, error)
+            return self._unreadable(entry.path, error)
         if not stat.S_ISREG(info.st_mode):
             return self._ignored(entry, *_SPECIAL)
-        name = self._identity(entry)
+        name = self._identity(entry.path)
         return Source(name, name, local_file(entry.path), self._fields, size=info.st_size)
 
-    def _identity(self, entry: os.DirEntry[str]) -> str:
-        return f"{self._name}/{os.path.relpath(entry.path, self._root)}"
+    def _identity(self, path: str) -> str:
+        return os.path.normpath(f"{self._name}/{os.path.relpath(path, self._root)}")
 
     def _ignored(self, entry: os.DirEntry[str], code: str, detail: str) -> LeftOut:
-        return LeftOut(self._identity(entry), Outcome.IGNORED, code, detail)
+        return LeftOut(self._identity(entry.path), Outcome.IGNORED, code, detail)
 
-    def _unreadable(self, entry: os.DirEntry[str], error: OSError) -> LeftOut:
-        return LeftOut(self._identity(entry), Outcome.FAILED, "unreadable", f"It cannot be read: {error.strerror}.")
+    def _unreadable(self, path: str, error: OSError) -> LeftOut:
+        return LeftOut(self._identity(path), Outcome.FAILED, "unreadable", f"It cannot be read: {error.strerror}.")

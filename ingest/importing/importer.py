@@ -36,7 +36,7 @@ _PATIENCE = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a source. `code` and `detail`: why it is not an upload, or why nothing was done."""
+    """The result of a source. `code` and `detail`: why it is not an upload, or why nothing was done."""
 
     name: str
     outcome: Outcome
@@ -98,8 +98,9 @@ class Importer:
                 for each in await self._look_up(batch):
                     yield each
                 batch = []
-        for each in await self._look_up(batch):
-            yield each
+        if batch:
+            for each in await self._look_up(batch):
+                yield each
 
     async def _look_up(self, batch: list[Entry]) -> list[tuple[Entry, Known | None]]:
         digests = [

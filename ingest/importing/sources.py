@@ -22,7 +22,7 @@ _CHUNK = 256 * 1024  # bytes
 
 
 class Outcome(StrEnum):
-    """What became of a source."""
+    """The result of a source."""
 
     IMPORTED = "imported"
     NEW = "new"

@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from time import monotonic
 from typing import BinaryIO
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
@@ -33,6 +32,8 @@ _URL_CHARACTERS = "/:?#[]@!$&'()*+,;=%~"
 
 class InvalidUrl(Exception):
     """A URL that is not downloaded from. The message says why, without a password that the URL may have."""
+
+    code = "invalid_url"
 
 
 def is_url(text: str) -> bool:
@@ -126,7 +127,10 @@ class UrlDownloader:
             location = await self._fetch(parts, addresses, path)
             if location is None:
                 return
-            url = urljoin(url, location)
+            try:
+                url = urljoin(url, location)
+            except ValueError:
+                raise _failed("The server redirects to a URL that is not allowed. It is not a URL.") from None
         raise _failed(f"The server redirects more than {_MAX_REDIRECTS} times.")
 
     async def _resolve(self, host: str, port: int) -> list[str]:
@@ -143,25 +147,24 @@ class UrlDownloader:
 
     async def _fetch(self, parts: SplitResult, addresses: list[str], path: Path) -> str | None:
         """Returns where the server redirects to, None after the download."""
-        end = monotonic() + self._deadline
         self._tls = self._tls or ssl.create_default_context()
         connection = CheckedConnection(parts, addresses, stall=self._stall, tls=self._tls)
         try:
-            return await connection.run(lambda: self._request(connection, parts, path, end))
+            return await connection.run(lambda: self._request(connection, parts, path))
         except ssl.SSLCertVerificationError as error:
             raise _failed(f"The server's certificate was not accepted: {error.verify_message}.") from error
         except (OSError, HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise _failed(f"The server does not answer as it should: {reason}.", retryable=True) from error
 
-    def _request(self, connection: CheckedConnection, parts: SplitResult, path: Path, end: float) -> str | None:
+    def _request(self, connection: CheckedConnection, parts: SplitResult, path: Path) -> str | None:
         target = quote(parts.path or "/", _URL_CHARACTERS) + ("?" if parts.query else "")
         headers = {"User-Agent": "darkroom-import", "Accept": "image/*,*/*;q=0.5", "Accept-Encoding": "identity"}
         connection.request("GET", target + quote(parts.query, _URL_CHARACTERS), headers=headers)
         with connection.getresponse() as response:
-            return self._read(response, path, end)
+            return self._read(response, path)
 
-    def _read(self, response: HTTPResponse, path: Path, end: float) -> str | None:
+    def _read(self, response: HTTPResponse, path: Path) -> str | None:
         if response.status in _REDIRECTS and (location := response.headers.get("Location")):
             return location.encode("latin-1").decode(errors="replace")  # http.client reads every header as Latin-1
         if response.status != 200:
@@ -176,17 +179,15 @@ class UrlDownloader:
         except OSError as error:
             raise Unavailable(f"Temporary files cannot be written: {error.strerror}.") from error
         with file:
-            self._save(response, file, end)
+            self._save(response, file)
         return None
 
-    def _save(self, response: HTTPResponse, file: BinaryIO, end: float) -> None:
+    def _save(self, response: HTTPResponse, file: BinaryIO) -> None:
         seen = 0
         while chunk := response.read(_CHUNK):
             seen += len(chunk)
             if seen > self._max_bytes:
                 raise too_large(self._max_bytes)
-            if monotonic() > end:  # nobody waits any more
-                return
             try:
                 file.write(chunk)
             except OSError as error:

@@ -199,7 +199,7 @@ class WarmUp:
             error=error,
             worker=job.worker,
             retry_in=retry_in,
-            is_news=to is not job.status,  # which is the status before this run
+            sends_webhook=to is not job.status,  # which is the status before this run
         )
 
     async def _send_heartbeat(self, job: Job) -> None:

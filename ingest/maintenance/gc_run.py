@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from ingest.catalog.webhook_outbox import remove_old
 from ingest.failures import Failures
 from ingest.ingest_services import Access, IngestServices, open_services
 from ingest.maintenance.garbage_collector import MIN_AGE, Collector, Garbage, GarbageKind
@@ -15,12 +16,16 @@ from proxy.storage.disk import INCOMING
 
 @dataclass(slots=True)
 class GcReport:
-    """Result of a run. `refused`: why nothing was done. `failures`: what could not be removed."""
+    """Result of a run. `refused`: why nothing was done. `failures`: what could not be removed.
+
+    `old_webhooks`: how many webhooks were given up so long ago that they were removed.
+    """
 
     survey: Survey
     found: list[Garbage] = field(default_factory=list)
     failures: Failures[Garbage] = field(default_factory=Failures)
     refused: str | None = None
+    old_webhooks: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -30,6 +35,7 @@ class GcReport:
             "found": [_to_json(garbage) for garbage in self.found],
             "failed": [_to_json(garbage) | {"reason": reason} for garbage, reason in self.failures.listed],
             "failedCount": self.failures.count,
+            "oldWebhooks": self.old_webhooks,
         }
 
 
@@ -58,6 +64,7 @@ async def collect_garbage(
         examined = 0
         progress.begin("Looking for leftovers", report.survey.rows)
         await _collect(collector, report, share, dry_run=dry_run)
+        report.old_webhooks = await remove_old(services.database, dry_run=dry_run)
     return report
 
 

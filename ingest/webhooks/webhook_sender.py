@@ -17,6 +17,7 @@ from proxy.settings import decode_webhook_secret
 
 DEADLINE = 15.0
 """Seconds for one attempt, as Standard Webhooks recommends (15 to 30)."""
+_STALL = 10.0  # seconds to connect, and for the answer
 _MAX_RETRY_AFTER = 3600.0
 _GONE = 410  # the receiver wants no more: https://github.com/standard-webhooks/standard-webhooks, "Delivery"
 
@@ -58,12 +59,14 @@ class WebhookSender:
             async with asyncio.timeout(DEADLINE):
                 status, retry_after = await self._post(headers, content)
         except AddressNotPublic as error:
-            raise NotDelivered(f"{error} Set WEBHOOK_ALLOW_PRIVATE=true if that is meant.") from error
+            raise NotDelivered(f"{error} To allow it, set WEBHOOK_ALLOW_PRIVATE=true.") from error
         except TimeoutError:
             raise NotDelivered(f"The receiver did not answer within {DEADLINE:g} seconds.") from None
         except OSError as error:
             reason = error.strerror or str(error) or type(error).__name__
             raise NotDelivered(f"The receiver cannot be reached: {reason}.") from error
+        except ValueError as error:  # no request may escape the limit of a day
+            raise NotDelivered(f"The request cannot be written: {type(error).__name__}.") from error
         except HTTPException as error:  # its message may hold what an internal service says
             raise NotDelivered(f"The receiver does not answer in HTTP: {type(error).__name__}.") from error
         if 200 <= status < 300:
@@ -78,7 +81,7 @@ class WebhookSender:
         """Returns the status and `Retry-After`. Raises AddressNotPublic, OSError or HTTPException."""
         host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
         addresses = await resolve_public(host, port, allow_private=self._allow_private)
-        connection = CheckedConnection(self._url, addresses, stall=DEADLINE, tls=self._certificates)
+        connection = CheckedConnection(self._url, addresses, stall=_STALL, tls=self._certificates)
 
         def post() -> tuple[int, str]:
             connection.request("POST", self._target, content, headers)

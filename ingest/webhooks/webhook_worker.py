@@ -50,7 +50,12 @@ class WebhookWorker:
 
         A receiver that accepts none is left alone until the next poll.
         """
-        return any(await asyncio.gather(*(self._send(webhook) for webhook in await self._outbox.claim(BATCH))))
+        webhooks = await self._outbox.claim(BATCH)
+        results = await asyncio.gather(*map(self._send, webhooks), return_exceptions=True)  # leaves none running
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return any(results)
 
     async def _send(self, webhook: Webhook) -> bool:
         try:
@@ -63,15 +68,20 @@ class WebhookWorker:
         return True
 
     async def _record_failure(self, webhook: Webhook, reason: NotDelivered) -> None:
-        told = {"webhook": webhook.webhook_id, "type": webhook.type, "upload": webhook.upload_id, "error": str(reason)}
+        fields = {
+            "webhook": webhook.webhook_id,
+            "type": webhook.type,
+            "upload": webhook.upload_id,
+            "error": str(reason),
+        }
         delay = max(retry_delay(webhook.attempts), reason.retry_after)
         if reason.is_final or webhook.age.total_seconds() + delay > GIVEN_UP_AFTER:
             self._metrics.webhook_attempts.labels("failed").inc()
-            log.error("webhook given up", **told)
+            log.error("webhook given up", **fields)
             await self._outbox.record_failure(webhook, str(reason), retry_in=None)
             return
         self._metrics.webhook_attempts.labels("retried").inc()
-        log.warning("webhook not delivered", **told, retry_in=round(delay))
+        log.warning("webhook not delivered", **fields, retry_in=round(delay))
         await self._outbox.record_failure(webhook, str(reason), retry_in=delay)
 
 

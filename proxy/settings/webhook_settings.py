@@ -3,6 +3,7 @@
 import re
 from base64 import b64decode
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
@@ -66,8 +67,15 @@ class WebhookSettings(BaseModel):
     def _validate_webhook_url(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None:
             return None
+        try:
+            parts = urlsplit(value)
+            is_valid = value.isascii() and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # wrong brackets, or a port that is no number or too large
+            is_valid = False
+        if not is_valid:
+            raise ValueError("it is not a URL: check host and port, and percent-encode other characters")
         if info.data.get("webhook_secret") == ():
-            raise ValueError("the receiver could not tell who sends: set WEBHOOK_SECRET, too")
+            raise ValueError("the receiver could not verify the sender: set WEBHOOK_SECRET, too")
         if re.match("http:", value) and not info.data.get("webhook_allow_private", True):
             raise ValueError(
                 "begin it with https://; http:// is for receivers on this machine or network, with "

@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from ingest.checked_connection import PORTS
 from ingest.maintenance.doctor.findings import CheckResult, failed, ok
 from ingest.public_addresses import AddressNotPublic, resolve_public
 
@@ -11,9 +12,9 @@ async def receiver(url: str, allow_private: bool) -> CheckResult:
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
-        await resolve_public(host, parts.port or 443, allow_private=allow_private)
+        await resolve_public(host, parts.port or PORTS[parts.scheme], allow_private=allow_private)
     except AddressNotPublic as error:
-        return failed(f"{error} Correct WEBHOOK_URL, or set WEBHOOK_ALLOW_PRIVATE=true if that is meant.")
+        return failed(f"{error} Correct WEBHOOK_URL, or, to allow it, set WEBHOOK_ALLOW_PRIVATE=true.")
     except OSError:
         return failed(f"The host {host} of WEBHOOK_URL cannot be resolved: correct it, or the DNS.")
     return ok(f"sent to {host}; darkroom webhooks shows those that were given up")

@@ -4,7 +4,7 @@ import { partsOf } from "./dom.js";
 import { FocusPicker } from "./focus.js";
 
 const VISIBILITIES = {
-  public: { text: "Public: everybody who has a URL sees the image.", button: "Make private", other: "private" },
+  public: { text: "Public: the URL alone shows the image.", button: "Make private", other: "private" },
   private: { text: "Private: URLs need a token that expires.", button: "Make public", other: "public" },
 };
 
@@ -50,7 +50,7 @@ export class Changes {
     this.#root.hidden = !(this.#access.allows("upload") && this.#access.allows("read"));
     visibility.textContent = VISIBILITIES[current].text;
     button.textContent = VISIBILITIES[current].button;
-    button.hidden = current === "public" && !privateImages; // nobody could see the image
+    button.hidden = current === "public" && !privateImages; // without SIGNING_KEYS, no token could open it
     keyless.hidden = privateImages;
   }
 }

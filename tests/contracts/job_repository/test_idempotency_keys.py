@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import spent_tickets, upload_jobs
-from ingest.idempotency_key import LIFETIME, IdempotencyKey, source_key, ticket_key
+from ingest.idempotency_key import FOREVER, LIFETIME, IdempotencyKey, source_key, ticket_key
 from ingest.ingest_errors import InProgress, KeyReused
 from ingest.records import JobStatus, PrivateMetadata
 from proxy.model import UploadId, new_upload_id
@@ -264,7 +264,7 @@ class TestSources:
         self, repository: JobRepository, database: Database
     ) -> None:
         await repository.delete(await taken(repository, SOURCE))
-        await spent_before(database, timedelta(days=3650))
+        await spent_before(database, timedelta(days=3650) - FOREVER)
         await delete_another_ticket(repository)  # forgets old tickets
 
         with pytest.raises(KeyReused, match="This source was used for an upload that was deleted"):

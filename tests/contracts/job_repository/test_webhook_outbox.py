@@ -12,7 +12,7 @@ from sqlalchemy import update
 from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import SecondsAgo, images, webhooks
-from ingest.catalog.webhook_outbox import KEPT, SENDING, WebhookOutbox
+from ingest.catalog.webhook_outbox import CLAIM_TIMEOUT, RETENTION, WebhookOutbox, remove_old
 from ingest.records import Job, JobNotClaimable, Upload, Webhook, WebhookStatus, WebhookType
 from proxy.model import new_upload_id
 from tests.contracts.uploads import COMPLETE, FAILED, PENDING, PROCESSING, accept_upload
@@ -74,7 +74,7 @@ class TestAdded:
     ) -> None:
         upload_id = await accept_upload(repository, COMPLETE)
         await repository.advance(upload_id, expect=COMPLETE, to=PROCESSING)
-        await repository.advance(upload_id, expect=PROCESSING, to=COMPLETE, is_news=False)
+        await repository.advance(upload_id, expect=PROCESSING, to=COMPLETE, sends_webhook=False)
 
         assert told(await outbox.find(upload_id=upload_id)) == [(READY, COMPLETE)]
 
@@ -146,7 +146,7 @@ class TestClaimed:
         await accept_upload(repository, COMPLETE)
         [claimed] = await outbox.claim(10)
         assert claimed.age < timedelta(seconds=30)
-        await let_pass(outbox, -SENDING / 2)  # as its claim left it
+        await let_pass(outbox, -CLAIM_TIMEOUT / 2)  # as its claim left it
         assert await outbox.claim(10) == []
         await let_pass(outbox, timedelta(seconds=1))
 
@@ -201,17 +201,19 @@ class TestGivenUp:
         assert {webhook.attempts for webhook in again} == {1}
         assert max(webhook.age for webhook in again) < timedelta(seconds=60)
 
-    async def test_it_is_removed_after_a_month(self, repository: JobRepository, outbox: WebhookOutbox) -> None:
-        async def give_up() -> None:
+    async def test_it_is_removed_after_a_month(
+        self, repository: JobRepository, outbox: WebhookOutbox, database: Database
+    ) -> None:
+        for _ in range(2):
             await accept_upload(repository, COMPLETE)
-            [claimed] = await outbox.claim(10)
-            await outbox.record_failure(claimed, "The receiver answered 410.", retry_in=None)
+        [claimed] = await outbox.claim(1)
+        await outbox.record_failure(claimed, "The receiver answered 410.", retry_in=None)
+        await let_pass(outbox, RETENTION - timedelta(minutes=1))
+        assert await remove_old(database) == 0
+        await let_pass(outbox, RETENTION + timedelta(minutes=1))
+        assert await remove_old(database, dry_run=True) == 2  # the other one as well: nobody sends it any more
+        await accept_upload(repository, COMPLETE)
 
-        await give_up()
-        await let_pass(outbox, KEPT - timedelta(minutes=1))
-        await give_up()
-        assert (await outbox.count())[WebhookStatus.FAILED] == 2
-        await let_pass(outbox, KEPT + timedelta(minutes=1))
-        await give_up()
+        assert await remove_old(database) == 2
 
-        assert (await outbox.count())[WebhookStatus.FAILED] == 1
+        assert await outbox.count() == {WebhookStatus.PENDING: 1, WebhookStatus.FAILED: 0}

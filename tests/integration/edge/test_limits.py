@@ -18,7 +18,7 @@ SLOW = "rate=1r/m"
 @pytest.mark.parametrize(
     ("rate", "path", "burst"),
     [
-        ("rate=20r/s", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/status", 100),
+        ("rate=20r/s", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/status", 200),
         ("rate=200r/s", "/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a/small.jpg", 400),
     ],
 )

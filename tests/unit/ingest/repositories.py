@@ -153,7 +153,7 @@ class MemoryRepository(JobRepository):
         error: str | None = None,
         worker: str | None = None,
         retry_in: float | None = None,
-        is_news: bool = True,
+        sends_webhook: bool = True,
     ) -> int:
         self._enter("advance")
         assert to in TRANSITIONS[expect]

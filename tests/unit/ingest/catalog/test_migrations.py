@@ -161,7 +161,7 @@ async def test_second_upgrade_changes_nothing(database: Database) -> None:
 
 
 async def test_unmigrated_database_fails_the_check(empty: Database) -> None:
-    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0010_from_0007: run `darkroom migrate`"):
+    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0011_from_0007: run `darkroom migrate`"):
         await empty.check()
 
 

@@ -6,6 +6,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -120,21 +121,21 @@ async def test_private_addresses_get_nothing(receiver: Receiver, host: str) -> N
 
     error = await refusal(sender)
 
-    assert str(error).endswith("is not a public address. Set WEBHOOK_ALLOW_PRIVATE=true if that is meant.")
+    assert str(error).endswith("is not a public address. To allow it, set WEBHOOK_ALLOW_PRIVATE=true.")
     assert not error.is_final
     assert receiver.received == []
 
 
-async def test_connection_goes_to_the_address_that_was_judged(
+async def test_connection_goes_to_the_address_that_was_checked(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A name that resolves to a public address when it is judged, and to this machine when it is connected to."""
+    """A name that resolves to a public address when it is checked, and to this machine when it is connected to."""
 
-    async def judged(host: str, port: int, *, allow_private: bool) -> list[str]:
+    async def checked(host: str, port: int, *, allow_private: bool) -> list[str]:
         assert (host, port, allow_private) == ("localhost", receiver.port, False)
         return ["192.0.2.1"]  # for documentation (RFC 5737): nothing answers
 
-    monkeypatch.setattr(webhook_sender, "resolve_public", judged)
+    monkeypatch.setattr(webhook_sender, "resolve_public", checked)
     monkeypatch.setattr(webhook_sender, "DEADLINE", 0.3)
 
     await refusal(WebhookSender(f"http://localhost:{receiver.port}/", [ONE]))
@@ -153,6 +154,25 @@ async def test_next_address_is_tried_if_one_refuses_connections(
     await WebhookSender(f"http://localhost:{receiver.port}/", [ONE]).send(ID, BODY)
 
     assert receiver.received[0].headers["Host"] == f"localhost:{receiver.port}"
+
+
+async def test_next_address_is_tried_if_one_is_silent(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first address accepts no connection: its queue is full."""
+
+    async def two(*_: object, **__: object) -> list[str]:
+        return ["127.0.0.2", "127.0.0.1"]
+
+    monkeypatch.setattr(webhook_sender, "resolve_public", two)
+    monkeypatch.setattr(webhook_sender, "_STALL", 2.0)
+    with socket.create_server(("127.0.0.2", receiver.port), backlog=0), ExitStack() as full:
+        for _ in range(2):
+            waiting = full.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", receiver.port))
+
+        await WebhookSender(f"http://localhost:{receiver.port}/", [ONE]).send(ID, BODY)
+
+    assert len(receiver.received) == 1
 
 
 @pytest.mark.parametrize(("host", "is_trusted"), [("hooks.example", True), ("other.example", False)])

@@ -10,7 +10,7 @@ from ingest.catalog.database import Database
 from ingest.catalog.repository import JobRepository
 from ingest.catalog.webhook_outbox import WebhookOutbox
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.records import WebhookStatus
+from ingest.records import Webhook, WebhookStatus
 from ingest.webhooks import webhook_worker
 from ingest.webhooks.webhook_sender import NotDelivered, WebhookSender
 from ingest.webhooks.webhook_worker import WebhookWorker, retry_delay
@@ -66,6 +66,27 @@ async def test_accepted_webhooks_are_sent_once(sending: Sending) -> None:
     assert len(set(sending.sender.sent)) == len(sending.sender.sent) == 3
     assert sending.outcomes() == {"delivered": 3, "retried": 0, "failed": 0}
     assert await sending.outbox.count() == {PENDING: 0, FAILED: 0}
+
+
+async def test_outage_while_recording_leaves_no_other_webhook_half_sent(
+    sending: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        await accept_upload(sending.repository, COMPLETE)
+    record, troubles = sending.outbox.record_delivered, [CatalogUnavailable("The database failed.")]
+
+    async def record_with_trouble(webhook: Webhook) -> None:
+        if troubles:
+            raise troubles.pop()
+        await asyncio.sleep(0.05)
+        await record(webhook)
+
+    monkeypatch.setattr(sending.outbox, "record_delivered", record_with_trouble)
+
+    with pytest.raises(CatalogUnavailable):
+        await sending.worker.send_due()
+
+    assert await sending.outbox.count() == {PENDING: 1, FAILED: 0}
 
 
 async def test_receiver_that_accepts_none_is_left_alone_until_the_next_poll(sending: Sending) -> None:

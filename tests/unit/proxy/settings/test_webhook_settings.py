@@ -47,6 +47,23 @@ def test_other_urls_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> No
     assert told() == ["WEBHOOK_URL: give an https:// URL without name, password and fragment"]
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example:abc/",
+        "https://shop.example:99999/",
+        "https://shop.example:0/",
+        "https://shop.example/é",
+        "https://[::1/x",
+        "https://:443/",
+    ],
+)
+def test_urls_that_no_request_can_be_sent_to_are_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("WEBHOOK_URL", url)
+
+    assert told() == ["WEBHOOK_URL: it is not a URL: check host and port, and percent-encode other characters"]
+
+
 def test_plain_http_is_for_private_receivers_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_URL", "http://app.internal:8080/hooks")
     [mistake] = told()
@@ -60,7 +77,7 @@ def test_url_needs_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEBHOOK_URL", "https://shop.example/")
     monkeypatch.delenv("WEBHOOK_SECRET")
 
-    assert told() == ["WEBHOOK_URL: the receiver could not tell who sends: set WEBHOOK_SECRET, too"]
+    assert told() == ["WEBHOOK_URL: the receiver could not verify the sender: set WEBHOOK_SECRET, too"]
 
 
 @pytest.mark.parametrize(
