@@ -14,6 +14,7 @@ PACKAGES = {
     "nginx": "nginx-light",
     "chromium": "chromium",
     "curl": "curl",
+    "openssl": "openssl",
     "node": "nodejs",
     "npm": "npm",
     "njs": "njs",

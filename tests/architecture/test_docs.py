@@ -67,6 +67,7 @@ def test_every_decision_is_listed() -> None:
 
 
 def test_links_between_documents_exist() -> None:
-    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")]:
+    folders = ("", "docs", "docs/*", "benchmarks", "examples/*")
+    for document in [path for folder in folders for path in ROOT.glob(f"{folder}/*.md".lstrip("/"))]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
             assert (document.parent / target).exists(), f"{document.name}: {target}"

@@ -1,0 +1,95 @@
+"""Runs an example of `examples/` by the commands of its README."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.client import until
+from tests.conftest import need
+from tests.http_client import http
+from tests.javascript import compiled
+from tests.programs import find
+from tests.server import free_port
+from tests.service import PATIENT, Program, environment
+
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
+PORTS = {"darkroom": "8000", "example": "3000"}
+"""As the READMEs have them."""
+
+
+@dataclass(frozen=True)
+class Example:
+    url: str
+    darkroom: str
+    secrets: dict[str, str]
+
+    def owned(self, owner: str = "") -> list[str]:
+        """The ids of an owner's uploads, or of all."""
+        key = {"Authorization": f"Bearer {self.secrets['DARKROOM_KEY']}"}
+        answer = http.get(f"{self.darkroom}/images", params={"owner": owner} if owner else {}, headers=key)
+        return [upload["uploadId"] for upload in answer.raise_for_status().json()["images"]]
+
+    def delete(self, upload_id: str) -> None:
+        key = {"Authorization": f"Bearer {self.secrets['DARKROOM_KEY']}"}
+        http.delete(f"{self.darkroom}/images/{upload_id}", headers=key).raise_for_status()
+
+
+class Terminal(Program):
+    """Runs commands in a shell, until it is killed."""
+
+    def __init__(self, name: str, folder: Path, commands: str) -> None:
+        super().__init__(folder, **PATIENT)
+        self.program = ("bash", "-ec", commands)
+        self.log_name = f"{name}.log"
+
+
+def commands(readme: str) -> tuple[str, str, str, str]:
+    """Returns the blocks of commands: they install, make secrets, start Darkroom, and start the example."""
+    install, secrets, darkroom, example, *_ = re.findall(r"^```sh\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    return install, secrets, darkroom, example
+
+
+@contextmanager
+def running(name: str, root: Path) -> Iterator[Example]:
+    """Starts Darkroom and the example in a copy of the checkout, with other ports and without installing anything."""
+    need(find("openssl"), "openssl")
+    folder = root / "examples" / name
+    shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("venv", "data", "*.db", "*.env"))
+    (root / "clients").mkdir()
+    (root / "clients" / "js").symlink_to(compiled())
+    for environment_folder in (root / ".venv", folder / "venv"):
+        environment_folder.symlink_to(sys.prefix)
+    ports = {name: str(free_port()) for name in PORTS}
+    text = (folder / "README.md").read_text()
+    for each, port in PORTS.items():
+        text = re.sub(rf"\b{port}\b", ports[each], text)
+    _, make_secrets, start_darkroom, start_example = commands(text)
+    subprocess.run(["bash", "-ec", make_secrets], cwd=folder, env=environment({}), check=True, timeout=60)
+    secrets = dict(re.findall(r"^export (\w+)=(.+)$", (folder / "secrets.env").read_text(), re.MULTILINE))
+    darkroom, url = (f"http://127.0.0.1:{port}" for port in ports.values())
+    with Terminal("darkroom", folder, start_darkroom) as server:
+        until_it_runs(server, lambda: http.get(f"{darkroom}/readyz").status_code == 200)
+        with Terminal("example", folder, start_example) as back_end:
+            until_it_runs(back_end, lambda: http.get(url).status_code < 400)
+            yield Example(url, darkroom, secrets)
+
+
+def until_it_runs(terminal: Terminal, answers: Callable[[], bool]) -> None:
+    def attempt() -> bool:
+        try:
+            return answers()
+        except httpx.TransportError:
+            return False
+
+    try:
+        until(attempt)
+    except AssertionError:
+        raise AssertionError(f"it did not start:\n{terminal.log()}") from None
