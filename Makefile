@@ -50,7 +50,7 @@ lint: .venv/ci ## format, types, layers, Dockerfile, template
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/mypy examples/fastapi-spa/app.py
+	$(BIN)/mypy examples/fastapi-spa/app.py examples/django/manage.py examples/django/album
 	$(BIN)/lint-imports
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/cfn-lint deploy/cloudfront.yaml

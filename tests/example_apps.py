@@ -8,19 +8,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from tests.client import until
 from tests.conftest import need
 from tests.http_client import http
-from tests.javascript import compiled
 from tests.programs import find
 from tests.server import free_port
 from tests.service import PATIENT, Program, environment
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
+KEY = "a-key-of-the-tests-alone"
+AUTHORIZED = {"Authorization": f"Bearer {KEY}"}
 PORTS = {"darkroom": "8000", "example": "3000"}
 """As the READMEs have them."""
 
@@ -31,15 +33,13 @@ class Example:
     darkroom: str
     secrets: dict[str, str]
 
-    def owned(self, owner: str = "") -> list[str]:
-        """The ids of an owner's uploads, or of all."""
-        key = {"Authorization": f"Bearer {self.secrets['DARKROOM_KEY']}"}
-        answer = http.get(f"{self.darkroom}/images", params={"owner": owner} if owner else {}, headers=key)
-        return [upload["uploadId"] for upload in answer.raise_for_status().json()["images"]]
+    def uploads(self, **filters: str) -> list[dict[str, Any]]:
+        answer = http.get(f"{self.darkroom}/images", params=filters, headers=AUTHORIZED)
+        uploads: list[dict[str, Any]] = answer.raise_for_status().json()["images"]
+        return uploads
 
     def delete(self, upload_id: str) -> None:
-        key = {"Authorization": f"Bearer {self.secrets['DARKROOM_KEY']}"}
-        http.delete(f"{self.darkroom}/images/{upload_id}", headers=key).raise_for_status()
+        http.delete(f"{self.darkroom}/images/{upload_id}", headers=AUTHORIZED).raise_for_status()
 
 
 class Terminal(Program):
@@ -60,15 +60,15 @@ def commands(readme: str) -> tuple[str, str, str, str]:
 @contextmanager
 def running(name: str, root: Path) -> Iterator[Example]:
     """Starts Darkroom and the example in a copy of the checkout, with other ports and without installing anything."""
-    need(find("openssl"), "openssl")
+    for program in ("openssl", "curl"):
+        need(find(program), program)
     folder = root / "examples" / name
     shutil.copytree(EXAMPLES / name, folder, ignore=shutil.ignore_patterns("venv", "data", "*.db", "*.env"))
-    (root / "clients").mkdir()
-    (root / "clients" / "js").symlink_to(compiled())
+    (root / "clients").symlink_to(ROOT / "clients")
     for environment_folder in (root / ".venv", folder / "venv"):
         environment_folder.symlink_to(sys.prefix)
+    text = (folder / "README.md").read_text().replace("export API_KEYS=", f"export API_KEYS=tests:admin:{KEY},")
     ports = {name: str(free_port()) for name in PORTS}
-    text = (folder / "README.md").read_text()
     for each, port in PORTS.items():
         text = re.sub(rf"\b{port}\b", ports[each], text)
     _, make_secrets, start_darkroom, start_example = commands(text)
