@@ -1,9 +1,13 @@
 """Runs an example of `examples/` by the commands of its README."""
 
+import base64
+import hmac
+import json
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +44,15 @@ class Example:
 
     def delete(self, upload_id: str) -> None:
         http.delete(f"{self.darkroom}/images/{upload_id}", headers=AUTHORIZED).raise_for_status()
+
+    def send_webhook(self, kind: str, data: dict[str, Any], message: str, secret: str = "") -> int:
+        """Sends it as https://www.standardwebhooks.com describes it. Returns the status."""
+        body = json.dumps({"type": kind, "timestamp": "2026-01-01T00:00:00Z", "data": data}).encode()
+        now = str(int(time.time()))
+        key = base64.b64decode((secret or self.secrets["WEBHOOK_SECRET"]).removeprefix("whsec_"))
+        signature = base64.b64encode(hmac.digest(key, f"{message}.{now}.".encode() + body, "sha256")).decode()
+        headers = {"webhook-id": message, "webhook-timestamp": now, "webhook-signature": f"v1,{signature}"}
+        return http.post(f"{self.url}/hooks/darkroom", content=body, headers=headers).status_code
 
 
 class Terminal(Program):

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -93,6 +95,14 @@ def test_album_from_the_first_photo_to_the_deletion_of_the_account(page: Page, a
 
 def test_webhook_that_is_not_signed_is_refused(album: Example) -> None:
     assert http.post(f"{album.url}/hooks/darkroom", json={"type": "image.deleted"}).status_code == 400
+
+
+def test_webhooks_that_come_at_the_same_time_are_all_handled(album: Example) -> None:
+    data = {"uploadId": str(uuid4()), "externalId": None, "owner": None}
+    with ThreadPoolExecutor(8) as threads:
+        messages = [uuid4().hex for _ in range(40)]
+        statuses = [*threads.map(lambda message: album.send_webhook("image.deleted", data, message), messages)]
+    assert statuses == [204] * 40
 
 
 def test_migrations_fit_the_models() -> None:
