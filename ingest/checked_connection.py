@@ -4,8 +4,8 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
-from http.client import HTTPConnection
-from typing import TypeVar
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Any, TypeVar
 from urllib.parse import SplitResult
 
 import anyio
@@ -13,8 +13,39 @@ import anyio.to_thread
 from typing_extensions import override
 
 PORTS = {"http": 80, "https": 443}
+_MAX_HEAD = 65_536  # bytes
 
 T = TypeVar("T")
+
+
+class _Head:
+    """The file of a response, which gives the lines of a head of at most `_MAX_HEAD` bytes.
+
+    `http.client` alone would take 100 headers of 64 KiB each.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self._left = _MAX_HEAD
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self.file.readline(limit)
+        self._left -= len(line)
+        if self._left < 0:
+            raise HTTPException("the headers are too long")
+        return line
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+class _BoundedResponse(HTTPResponse):
+    @override
+    def begin(self) -> None:
+        self.fp: Any = _Head(self.fp)
+        super().begin()
+        if isinstance(self.fp, _Head):  # None after a response without a body
+            self.fp = self.fp.file
 
 
 class CheckedConnection(HTTPConnection):
@@ -24,6 +55,8 @@ class CheckedConnection(HTTPConnection):
     `url`: gives host, port and scheme. `tls`: verifies the certificate of an https server, for the host's name.
     Asks no proxies.
     """
+
+    response_class = _BoundedResponse
 
     def __init__(self, url: SplitResult, addresses: Sequence[str], *, stall: float, tls: ssl.SSLContext) -> None:
         super().__init__(url.hostname or "", url.port or PORTS[url.scheme], timeout=stall)
@@ -51,11 +84,10 @@ class CheckedConnection(HTTPConnection):
 
     @override
     def connect(self) -> None:
-        self._used = self._open()
-        self._used.settimeout(self._stall)
-        self.sock = self._used
+        self.sock = self._open()
+        self.sock.settimeout(self._stall)
         if self._tls:
-            self.sock = self._used = self._tls.wrap_socket(self._used, server_hostname=self.host)
+            self.sock = self._used = self._tls.wrap_socket(self.sock, server_hostname=self.host)
         if self._is_aborted:
             raise TimeoutError("aborted")
 
@@ -64,10 +96,21 @@ class CheckedConnection(HTTPConnection):
         *others, last = self._addresses
         for address in others:
             with suppress(OSError):  # the failure of the last one is reported
-                return socket.create_connection((address, self.port), timeout)
-            if self._is_aborted:
-                raise TimeoutError("aborted")
-        return socket.create_connection((last, self.port), timeout)
+                return self._connect(address, timeout)
+        return self._connect(last, timeout)
+
+    def _connect(self, address: str, timeout: float) -> socket.socket:
+        if self._is_aborted:
+            raise TimeoutError("aborted")
+        opened = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        self._used = opened  # before it connects, so that `_abort` ends that, too
+        try:
+            opened.settimeout(timeout)
+            opened.connect((address, self.port))
+        except BaseException:
+            opened.close()
+            raise
+        return opened
 
     def _abort(self) -> None:
         self._is_aborted = True

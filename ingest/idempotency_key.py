@@ -30,13 +30,14 @@ class IdempotencyKey:
     """A key as it is stored. `digest` identifies the key and its caller without revealing either.
 
     An unfinished attempt older than `attempt_timeout` counts as dead. `label`: what people call it. `lifetime`: how
-    long it names its upload.
+    long it names its upload. `again`: accept another upload if the first one was deleted.
     """
 
     digest: str
     attempt_timeout: timedelta
     label: str = f"`{HEADER}`"
     lifetime: timedelta = LIFETIME
+    again: bool = False
 
 
 def parse_idempotency_key(values: Sequence[str], caller: bytes, attempt_timeout: timedelta) -> IdempotencyKey | None:
@@ -58,13 +59,13 @@ def ticket_key(jti: str, attempt_timeout: timedelta) -> IdempotencyKey:
     return IdempotencyKey(digest, attempt_timeout, "ticket", TICKET_LIFETIME)
 
 
-def source_key(source: str, attempt_timeout: timedelta) -> IdempotencyKey:
+def source_key(source: str, attempt_timeout: timedelta, *, again: bool = False) -> IdempotencyKey:
     """Returns the key of an imported source, which names its upload for as long as that exists.
 
     `source`: its identity, in which bytes of a file's name that are not UTF-8 are escaped as surrogates.
     """
     digest = _SOURCE + hmac.new(b"source", source.encode(errors="surrogateescape"), "sha256").hexdigest()[1:]
-    return IdempotencyKey(digest, attempt_timeout, "source", FOREVER)
+    return IdempotencyKey(digest, attempt_timeout, "source", FOREVER, again)
 
 
 def source_metadata(key: IdempotencyKey | None, known_by: str | None) -> dict[str, str]:

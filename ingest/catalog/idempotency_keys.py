@@ -1,7 +1,7 @@
 """Idempotency keys in SQL. A key is a column of its upload's row, so deleting the upload frees the key.
 
 Except for a ticket, which is good for one upload: it is kept as spent for as long as it may be valid. And except for an
-imported source: a repeat of the import must not bring back what was deleted, so it is kept until `forget_spent`.
+imported source: a repeat of the import must not bring back what was deleted, so it is kept until `revive`.
 
 Ages are measured by the database's clock: a machine whose clock is a day ahead would expire every key.
 """
@@ -84,13 +84,14 @@ async def keep_spent(connection: AsyncConnection, digest: str) -> None:
         await connection.execute(insert(spent_tickets).values(digest=digest, spent_at=SecondsAgo(-ahead)))
 
 
-async def forget_spent(connection: AsyncConnection, digest: str) -> None:
+async def revive(connection: AsyncConnection, digest: str) -> None:
+    """Forgets that the upload of an imported source was deleted, as it has another one."""
     await connection.execute(delete(spent_tickets).where(spent_tickets.c.digest == digest))
 
 
 async def refuse_spent(connection: AsyncConnection, key: IdempotencyKey) -> None:
     """Raises KeyReused for a ticket or source whose upload was deleted."""
-    if not _is_kept(key.digest):
+    if key.again or not _is_kept(key.digest):
         return
     spent = select(spent_tickets.c.digest).where(spent_tickets.c.digest == key.digest)
     if (await connection.execute(spent)).first():

@@ -19,7 +19,7 @@ from ingest.catalog.tables import SecondsAgo, images, upload_jobs
 from ingest.catalog.upload_filter import ALL_UPLOADS, UploadFilter
 from ingest.catalog.upload_rows import UploadRow, read_rows
 from ingest.catalog.webhook_outbox import WebhookOutbox
-from ingest.idempotency_key import IdempotencyKey
+from ingest.idempotency_key import IdempotencyKey, is_source_digest
 from ingest.ingest_errors import KeyReused
 from ingest.records import (
     NO_TRACE,
@@ -90,12 +90,13 @@ class JobRepository:
         if fingerprint is not None:
             query = query.where(upload_jobs.c.idempotency_key.is_not(None))
         moment = upload.created_at
+        values = {"created_at": moment, "updated_at": moment, "heartbeat_at": SecondsAgo(0), "fingerprint": fingerprint}
         async with self._database.transaction() as connection:
-            result = await connection.execute(
-                query.values(created_at=moment, updated_at=moment, heartbeat_at=SecondsAgo(0), fingerprint=fingerprint)
-            )
-            if fingerprint is not None and result.rowcount == 0:
+            digest = (await connection.execute(query.values(values).returning(upload_jobs.c.idempotency_key))).scalar()
+            if fingerprint is not None and digest is None:
                 raise idempotency_keys.in_progress()
+            if digest and is_source_digest(digest):
+                await idempotency_keys.revive(connection, digest)
             await connection.execute(insert(images).values(asdict(upload)))
 
     async def find_by_key(self, key: IdempotencyKey) -> tuple[Upload, str] | None:
@@ -135,11 +136,6 @@ class JobRepository:
             if spend_ticket and row and row.fingerprint and row.idempotency_key:
                 await idempotency_keys.keep_spent(connection, row.idempotency_key)
             return row is not None
-
-    async def forget_spent(self, key: IdempotencyKey) -> None:
-        """Lets a source whose upload was deleted be used for another one."""
-        async with self._database.transaction() as connection:
-            await idempotency_keys.forget_spent(connection, key.digest)
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         """Returns the upload and its job. Raises UnknownUpload, also for an upload that is still in progress."""

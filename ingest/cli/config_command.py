@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ingest.cli.console import AsJson, load, print_json, print_table
 from ingest.cli.help import examples
@@ -38,6 +39,8 @@ def _visible(settings: "Settings") -> dict[str, Any]:
     values = settings.model_dump()
     tables = {table: _to_json(values.pop(name)) for name, table in _IN_TOML.items()}
     values["api_keys"] = [str(key) for key in settings.api_keys]
+    if settings.webhook_url:  # its path is often a secret
+        values["webhook_url"] = urlsplit(settings.webhook_url)._replace(path="/(hidden)", query="").geturl()
     for name in _URLS:
         values[name] = values[name] and hide_secrets(values[name].get_secret_value())
     return {name.upper(): _to_json(value) for name, value in values.items()} | tables

@@ -7,6 +7,7 @@ may contain a line break.
 import codecs
 import csv
 import os
+import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,7 +85,8 @@ class CsvSource:
                 fields.set(column, value.encode())
             return self._source(name, number, {**self._fields, **fields.values})
         except (_InvalidLineError, InvalidUrl, Refused) as error:
-            return LeftOut(name, Outcome.REFUSED, error.code, f"Line {number}: {error}", number)
+            shown = re.sub("(?<=://)[^/?#]*@", "(hidden)@", name)  # a password in a URL that is refused for it
+            return LeftOut(shown, Outcome.REFUSED, error.code, f"Line {number}: {error}", number)
 
     def _row(self, line: bytes) -> dict[str, str]:
         """Raises _InvalidLineError."""

@@ -130,7 +130,7 @@ class Importer:
     async def _import_once(self, source: Source) -> Result:
         attempt_timeout = timedelta(0)
         while True:
-            key = source_key(source.identity, attempt_timeout)
+            key = source_key(source.identity, attempt_timeout, again=self._again)
             try:
                 if self._dry_run:
                     return await self._import(source, key)
@@ -144,16 +144,12 @@ class Importer:
         try:
             known = await self._repository.find_by_key(key)
         except KeyReused:
-            if not self._again:
-                return _result(
-                    source,
-                    Outcome.REFUSED,
-                    code="source_deleted",
-                    detail="Its upload was deleted. To import it again, as a new upload, add --again.",
-                )
-            known = None
-            if not self._dry_run:
-                await self._repository.forget_spent(key)
+            return _result(
+                source,
+                Outcome.REFUSED,
+                code="source_deleted",
+                detail="Its upload was deleted. To import it again, as a new upload, add --again.",
+            )
         if known:
             return await self._compare(source, *known)
         if self._dry_run:

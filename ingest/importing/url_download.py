@@ -153,7 +153,7 @@ class UrlDownloader:
             return await connection.run(lambda: self._request(connection, parts, path))
         except ssl.SSLCertVerificationError as error:
             raise _failed(f"The server's certificate was not accepted: {error.verify_message}.") from error
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:  # ValueError: a chunk size that is no size
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise _failed(f"The server does not answer as it should: {reason}.", retryable=True) from error
 
@@ -184,7 +184,7 @@ class UrlDownloader:
 
     def _save(self, response: HTTPResponse, file: BinaryIO) -> None:
         seen = 0
-        while chunk := response.read(_CHUNK):
+        while chunk := response.read1(_CHUNK):  # `read` would read everything for a negative chunk size
             seen += len(chunk)
             if seen > self._max_bytes:
                 raise too_large(self._max_bytes)

@@ -47,6 +47,7 @@ class WebhookSender:
         self._keys = [decode_webhook_secret(secret) for secret in secrets]
         self._allow_private = allow_private
         self._certificates = ssl.create_default_context()  # takes 20 ms, so not for each request
+        self._lookup: asyncio.Task[list[str]] | None = None
         # Not the threads of the default limiter: a slow receiver must not delay uploads and derivations.
         self._threads = anyio.CapacityLimiter(concurrency)
 
@@ -79,9 +80,7 @@ class WebhookSender:
 
     async def _post(self, headers: dict[str, str], content: bytes) -> tuple[int, str]:
         """Returns the status and `Retry-After`. Raises AddressNotPublic, OSError or HTTPException."""
-        host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
-        addresses = await resolve_public(host, port, allow_private=self._allow_private)
-        connection = CheckedConnection(self._url, addresses, stall=_STALL, tls=self._certificates)
+        connection = CheckedConnection(self._url, await self._addresses(), stall=_STALL, tls=self._certificates)
 
         def post() -> tuple[int, str]:
             connection.request("POST", self._target, content, headers)
@@ -89,6 +88,17 @@ class WebhookSender:
                 return response.status, response.headers.get("Retry-After", "")
 
         return await connection.run(post, self._threads)
+
+    async def _addresses(self) -> list[str]:
+        """Returns the receiver's addresses. Raises AddressNotPublic or OSError.
+
+        All that wait share one look-up: if the name server is slow, the process can still resolve other names.
+        """
+        if self._lookup is None or self._lookup.done():
+            host, port = self._url.hostname or "", self._url.port or PORTS[self._url.scheme]
+            self._lookup = asyncio.create_task(resolve_public(host, port, allow_private=self._allow_private))
+            self._lookup.add_done_callback(lambda done: done.cancelled() or done.exception())  # perhaps nothing waits
+        return await asyncio.shield(self._lookup)
 
 
 def sign(keys: Sequence[bytes], webhook_id: str, timestamp: int, body: bytes) -> dict[str, str]:

@@ -272,9 +272,16 @@ class TestSources:
         with pytest.raises(KeyReused):
             await repository.begin(new_upload_id(), SOURCE)
 
-        await repository.forget_spent(SOURCE)
-        assert await repository.find_by_key(SOURCE) is None
-        await repository.delete(await taken(repository, SOURCE))
+        again = replace(SOURCE, again=True)
+        assert await repository.find_by_key(again) is None
+        await repository.begin(failed := new_upload_id(), again)
+        await repository.delete(failed)  # it was refused, so the source stays used
+        with pytest.raises(KeyReused):
+            await repository.find_by_key(SOURCE)
+
+        upload_id = await taken(repository, again)
+        assert await repository.find_by_key(SOURCE) == ((await repository.find(upload_id))[0], PRINT)
+        await repository.delete(upload_id)
         with pytest.raises(KeyReused):
             await repository.find_by_key(SOURCE)
 

@@ -18,6 +18,8 @@ SECRETS = {
     "AWS_SECRET_ACCESS_KEY": "hunter2",
     "DATABASE_URL": "postgres://shop:hunter2@db.example/shop?sslmode=require",
     "REDIS_URL": "rediss://:hunter2@cache.example:6380/1",
+    "WEBHOOK_SECRET": "whsec_hunter2hunter2hunter2hunter2hunter2h",
+    "WEBHOOK_URL": "https://shop.example:8443/hunter2?key=hunter2",
 }
 
 

@@ -132,6 +132,20 @@ async def test_other_fields_are_refused_but_later_changes_of_the_upload_are_not(
     assert of(same) == (ALREADY, first.upload_id, None)
 
 
+async def test_failed_import_of_a_deleted_upload_keeps_the_deletion(scene: Scene) -> None:
+    first = await scene.run(scene.source(picture()))
+    assert first.upload_id
+    await scene.uploads.delete(UploadId(first.upload_id))
+
+    failed = await scene.run(scene.source(b"no image"), again=True)
+    source = scene.source(picture())
+    later = await scene.run(source)
+
+    assert of(failed) == (REFUSED, None, "unsupported_format")
+    assert of(later) == (REFUSED, None, "source_deleted")
+    assert await scene.stored() == []
+
+
 async def test_deleted_upload_comes_back_only_on_demand(scene: Scene) -> None:
     source = scene.source(picture())
     first = await scene.run(source)

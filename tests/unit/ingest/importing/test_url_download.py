@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +241,31 @@ async def test_name_that_cannot_be_resolved_fails(tmp_path: Path, monkeypatch: p
     failed = await problem("http://name.invalid/", tmp_path)
 
     assert str(failed) == "The host name.invalid has no address: Name or service not known."
+
+
+@pytest.mark.parametrize("size", [b"-1", b"-5"])
+async def test_negative_chunk_size_is_read_within_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: bytes
+) -> None:
+    """`http.client` accepts such sizes: it would read "-1 bytes" until the end, which never comes."""
+    monkeypatch.setattr(url_download, "_RETRIES", ())
+
+    async def endless(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n")
+        with suppress(ConnectionError):
+            while True:
+                writer.write(bytes(65_536))
+                await writer.drain()
+
+    async with await asyncio.start_server(endless, "127.0.0.1", 0) as listening:
+        url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        with pytest.raises(TooLarge):
+            await download(url, tmp_path, max_bytes=1000, deadline=5)
+
+
+async def test_redirect_that_is_no_url_fails(tmp_path: Path) -> None:
+    async with server(lambda _: redirect("http://[x")) as (url, _):
+        failed = await problem(url, tmp_path)
+
+    assert (failed.code, failed.retryable) == ("download_failed", False)
+    assert "redirects to a URL that is not allowed" in str(failed)

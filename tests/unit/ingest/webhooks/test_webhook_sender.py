@@ -4,9 +4,11 @@ import asyncio
 import json
 import socket
 import ssl
+import sys
+import traceback
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,29 @@ def receiver() -> Iterator[Receiver]:
 
 def sender_to(receiver: Receiver, *secrets: str) -> WebhookSender:
     return WebhookSender(receiver.url, secrets or (ONE,), allow_private=True)
+
+
+@contextmanager
+def full_backlog(port: int) -> Iterator[int]:
+    """A port of 127.0.0.2 that accepts no connection: the queue is full. Yields its number."""
+    with socket.create_server(("127.0.0.2", port), backlog=0) as server, ExitStack() as waiting:
+        for _ in range(2):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        yield server.getsockname()[1]
+
+
+def connecting_threads() -> bool:
+    """Whether a thread of this process is in `CheckedConnection._connect`."""
+    frames = sys._current_frames().values()
+    return any("_connect" in [frame.name for frame in traceback.extract_stack(found)] for found in frames)
+
+
+async def until_some_thread_connects() -> None:
+    async with asyncio.timeout(30):
+        while not connecting_threads():
+            await asyncio.sleep(0.01)
 
 
 async def refusal(sender: WebhookSender) -> NotDelivered:
@@ -164,12 +189,7 @@ async def test_next_address_is_tried_if_one_is_silent(receiver: Receiver, monkey
 
     monkeypatch.setattr(webhook_sender, "resolve_public", two)
     monkeypatch.setattr(webhook_sender, "_STALL", 2.0)
-    with socket.create_server(("127.0.0.2", receiver.port), backlog=0), ExitStack() as full:
-        for _ in range(2):
-            waiting = full.enter_context(socket.socket())
-            waiting.setblocking(False)
-            waiting.connect_ex(("127.0.0.2", receiver.port))
-
+    with full_backlog(receiver.port):
         await WebhookSender(f"http://localhost:{receiver.port}/", [ONE]).send(ID, BODY)
 
     assert len(receiver.received) == 1
@@ -223,6 +243,59 @@ async def test_receiver_that_refuses_connections_or_has_no_address_is_not_reache
 
         assert str(error).startswith("The receiver cannot be reached: ")
         assert not error.is_final
+
+
+async def test_endless_headers_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 9_000) for n in range(9)) + b"\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refusal(WebhookSender(f"http://127.0.0.1:{port}/", [ONE], allow_private=True))
+
+    assert str(error) == "The receiver does not answer in HTTP: HTTPException."
+
+
+async def test_waiting_requests_share_one_look_up(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow name server must not keep the process from resolving other names."""
+    looked_up, answered = 0, asyncio.Event()
+
+    async def slow(*_: object, **__: object) -> list[str]:
+        nonlocal looked_up
+        looked_up += 1
+        await answered.wait()
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(webhook_sender, "resolve_public", slow)
+    monkeypatch.setattr(webhook_sender, "DEADLINE", 0.2)
+    sender = sender_to(receiver)
+    for _ in range(2):
+        errors = await asyncio.gather(*(sender.send(ID, BODY) for _ in range(5)), return_exceptions=True)
+        assert {type(error) for error in errors} == {NotDelivered}
+    assert looked_up == 1
+    answered.set()
+    await asyncio.sleep(0)
+    monkeypatch.setattr(webhook_sender, "DEADLINE", 30)
+
+    await sender.send(ID, BODY)
+
+    assert looked_up == 2
+
+
+async def test_cancellation_ends_a_connection_that_is_not_accepted(receiver: Receiver) -> None:
+    """Otherwise the end of the process would wait for the thread that connects."""
+    with full_backlog(0) as port:
+        sender = WebhookSender(f"http://127.0.0.2:{port}/", [ONE], allow_private=True)
+        sending = asyncio.create_task(sender.send(ID, BODY))
+        await until_some_thread_connects()
+        sending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await sending
+
+        async with asyncio.timeout(3):
+            while connecting_threads():
+                await asyncio.sleep(0.01)
 
 
 async def test_answer_that_is_not_http_is_not_delivered() -> None:
