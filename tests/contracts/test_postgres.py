@@ -74,7 +74,7 @@ class TestMigrations:
         await database.migrate()
 
         assert await ask(database, differences) == []
-        ours = {"upload_jobs", "images", "installation", "owner_deletions", "spent_tickets"}
+        ours = {"upload_jobs", "images", "installation", "owner_deletions", "spent_tickets", "webhooks"}
         assert await ask(database, tables) == ours | {"alembic_version"}
         await database.check()
 

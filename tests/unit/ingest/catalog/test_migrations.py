@@ -75,6 +75,7 @@ async def test_migrated_tables_match_the_code(empty: Database) -> None:
         "installation",
         "owner_deletions",
         "spent_tickets",
+        "webhooks",
     }
 
 
@@ -181,7 +182,7 @@ async def set_revision(database: Database, revision: str) -> None:
     await ask(database, lambda connection: connection.execute(statement))
 
 
-@pytest.mark.parametrize("revision", ["9999", "0011", "0012_from_0011", "0011_from_0011", "0011_from_0010_and_more"])
+@pytest.mark.parametrize("revision", ["9999", "0012", "0013_from_0012", "0012_from_0012", "0012_from_0011_and_more"])
 async def test_newer_database_that_does_not_name_this_version_is_refused(database: Database, revision: str) -> None:
     await set_revision(database, revision)
 
@@ -191,7 +192,7 @@ async def test_newer_database_that_does_not_name_this_version_is_refused(databas
     assert await database.revision() == revision
 
 
-@pytest.mark.parametrize("revision", ["0011_from_0010", "0012_from_0010", "0013_from_0001"])
+@pytest.mark.parametrize("revision", ["0012_from_0011", "0013_from_0011", "0014_from_0001"])
 async def test_newer_database_that_names_this_version_is_used_and_left_as_it_is(
     database: Database, revision: str
 ) -> None:
