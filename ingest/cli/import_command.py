@@ -65,7 +65,7 @@ def import_(
     fields = _read_fields({"owner": owner, "externalId": external_id, "visibility": visibility})
     settings = load(rendering=not dry_run)
     from ingest.importing.import_run import ImportOptions, run_import
-    from ingest.importing.sources import InvalidSource
+    from ingest.importing.import_sources import InvalidSource
     from proxy.errors import Unavailable
 
     options = ImportOptions(
@@ -111,7 +111,7 @@ def _read_fields(texts: dict[str, str | None]) -> dict[str, Any]:
 
 def _print_summary(summary: "ImportSummary") -> None:
     """Prints to standard error, as standard output has JSON alone."""
-    from ingest.importing.sources import Outcome
+    from ingest.importing.import_sources import Outcome
 
     counts = [f"{count} {outcome}" for outcome in Outcome if (count := summary.outcomes[outcome])]
     ignored = [f"{count} {code.replace('_', ' ')}" for code, count in summary.ignored.items()]

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 import anyio.to_thread
 
-from ingest.importing.sources import Entry, InvalidSource, LeftOut, Outcome, Source, in_thread, local_file
+from ingest.importing.import_sources import Entry, InvalidSource, LeftOut, Outcome, Source, in_thread, local_file
 from ingest.importing.url_download import InvalidUrl, UrlDownloader, canonical_url, is_url
 from ingest.uploads.upload_fields import FIELDS, UploadFields
 from proxy.errors import Refused

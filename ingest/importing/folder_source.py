@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio.to_thread
 
-from ingest.importing.sources import Entry, InvalidSource, LeftOut, Outcome, Source, in_thread, local_file
+from ingest.importing.import_sources import Entry, InvalidSource, LeftOut, Outcome, Source, in_thread, local_file
 
 _HIDDEN = "hidden", "Its name begins with a dot."
 _LINK = "symbolic_link", "Symbolic links are not followed."

@@ -11,9 +11,9 @@ import anyio
 
 from ingest.importing.csv_source import CsvSource
 from ingest.importing.folder_source import FolderSource
+from ingest.importing.import_sources import Entry, InvalidSource, Outcome, SourceList
 from ingest.importing.importer import Importer, Known, Result
 from ingest.importing.s3_source import S3Source
-from ingest.importing.sources import Entry, InvalidSource, Outcome, SourceList
 from ingest.importing.url_download import UrlDownloader
 from ingest.ingest_services import Access, build_upload_service, open_services
 from ingest.jobs.for_each import for_each

@@ -13,7 +13,7 @@ import structlog
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import IdempotencyKey, fingerprint, source_key
 from ingest.idempotency_key import digest as digest_of
-from ingest.importing.sources import Entry, LeftOut, Outcome, Source, SourceProblem, read_file
+from ingest.importing.import_sources import Entry, LeftOut, Outcome, Source, SourceProblem, read_file
 from ingest.ingest_errors import InProgress, KeyReused
 from ingest.records import Upload
 from ingest.uploads.upload_fields import UploadFields

@@ -10,7 +10,7 @@ from uuid import uuid4
 import anyio
 import anyio.to_thread
 
-from ingest.importing.sources import Entry, LeftOut, Outcome, Source, SourceProblem
+from ingest.importing.import_sources import Entry, LeftOut, Outcome, Source, SourceProblem
 from ingest.uploads.multipart import too_large
 from proxy.errors import StoreUnavailable, Unavailable
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore

@@ -12,8 +12,8 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 import structlog
 
 from ingest.checked_connection import PORTS, CheckedConnection
+from ingest.importing.import_sources import Outcome, SourceProblem
 from ingest.importing.s3_source import temporary_file
-from ingest.importing.sources import Outcome, SourceProblem
 from ingest.public_addresses import AddressNotPublic, resolve_public
 from ingest.uploads.multipart import too_large
 from proxy.errors import Unavailable

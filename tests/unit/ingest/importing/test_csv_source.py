@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ingest.importing.csv_source import CsvSource
-from ingest.importing.sources import Entry, InvalidSource, LeftOut, Outcome, Source
+from ingest.importing.import_sources import Entry, InvalidSource, LeftOut, Outcome, Source
 from ingest.importing.url_download import UrlDownloader
 from proxy.model import Visibility
 

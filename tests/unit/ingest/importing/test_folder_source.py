@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ingest.importing.folder_source import FolderSource
-from ingest.importing.sources import InvalidSource, LeftOut, Outcome, Source, SourceProblem, read_file
+from ingest.importing.import_sources import InvalidSource, LeftOut, Outcome, Source, SourceProblem, read_file
 from ingest.ingest_errors import TooLarge
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ingest.importing import importer as importer_module
+from ingest.importing.import_sources import Entry, LeftOut, Outcome, Source, SourceProblem, local_file
 from ingest.importing.importer import Importer, Result
-from ingest.importing.sources import Entry, LeftOut, Outcome, Source, SourceProblem, local_file
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Overloaded

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ingest.importing.import_run import ImportOptions, open_sources
+from ingest.importing.import_sources import InvalidSource, LeftOut, Outcome, Source, SourceProblem
 from ingest.importing.s3_source import S3Source
-from ingest.importing.sources import InvalidSource, LeftOut, Outcome, Source, SourceProblem
 from ingest.ingest_errors import TooLarge
 from proxy.errors import StoreUnavailable
 from proxy.settings import Settings

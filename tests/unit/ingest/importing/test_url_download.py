@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ingest.importing import url_download
-from ingest.importing.sources import Outcome, SourceProblem
+from ingest.importing.import_sources import Outcome, SourceProblem
 from ingest.importing.url_download import UrlDownloader
 from ingest.ingest_errors import TooLarge
 
