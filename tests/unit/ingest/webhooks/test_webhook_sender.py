@@ -246,7 +246,8 @@ async def test_receiver_that_refuses_connections_or_has_no_address_is_not_reache
 
 
 async def test_endless_headers_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(BODY.encode())
         writer.write(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: %s\r\n" % (n, b"x" * 9_000) for n in range(9)) + b"\r\n")
         writer.close()
 
