@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 import httpx
 import pytest
+from sqlalchemy import update
 
+from ingest.catalog.tables import upload_jobs
 from ingest.records import JobStatus
 from proxy.model import UploadId
 from tests.fakes import sample
@@ -35,6 +39,16 @@ def events(answer: httpx.Response) -> list[Event]:
     return found
 
 
+@asynccontextmanager
+async def working(service: Service, upload_id: UploadId) -> AsyncIterator[None]:
+    """A worker with the job of this upload alone: the service has those of all tests before."""
+    others = upload_jobs.c.upload_id != upload_id
+    async with service.ingest.database.transaction() as connection:
+        await connection.execute(update(upload_jobs).where(others).values(status=JobStatus.COMPLETE))
+    async with service.ingest.working():
+        yield
+
+
 async def upload(service: Service) -> UploadId:
     return UploadId((await service.upload(picture())).json()["uploadId"])
 
@@ -54,7 +68,7 @@ async def test_a_job_is_followed_from_pending_to_complete(service: Service) -> N
     upload_id = await upload(service)
     following = await follow(service, upload_id)
 
-    async with service.ingest.working():
+    async with working(service, upload_id):
         answer = await following
 
     seen = events(answer)
@@ -70,7 +84,7 @@ async def test_a_job_is_followed_from_pending_to_complete(service: Service) -> N
 @pytest.mark.heavy
 async def test_each_event_is_a_change_and_progress_only_grows(service: Service) -> None:
     upload_id = await upload(service)
-    async with service.ingest.working():
+    async with working(service, upload_id):
         seen = events(await service.get(f"/images/{upload_id}/events"))
 
     documents = [event.data for event in seen]
