@@ -84,8 +84,8 @@ def written(directory: Path, original: bytes) -> Path:
 
 
 async def gone(process_id: int) -> bool:
-    """Whether the process ends, and is not left behind as a zombie, within a few seconds."""
-    for _ in range(300):
+    """Whether the process ends, and is not left behind as a zombie, within half a minute."""
+    for _ in range(3000):
         try:
             os.kill(process_id, 0)
         except ProcessLookupError:

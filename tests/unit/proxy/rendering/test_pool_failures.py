@@ -100,7 +100,7 @@ async def test_cancelled_request_ends_its_worker_and_releases_its_slot(tmp_path:
     async with pool(max_waiting=0) as render_pool:
         busy = await pid(render_pool)
         task = asyncio.create_task(render(render_pool, long))
-        await eventually(lambda: render_pool.admission.reserved_bytes > 0)
+        await eventually(lambda: any(not worker.is_idle for worker in render_pool._busy))  # it has the request
         with pytest.raises(Overloaded):
             await render(render_pool, ROCKET)
 
