@@ -11,8 +11,7 @@ import httpx
 
 from tests.http_client import http
 from tests.service import Service
-
-GUARD = 60  # seconds until a test gives up waiting
+from tests.waiting import GUARD
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ async def get(url: str) -> Answer:
 
 
 def upload(service: Service, picture: bytes) -> str:
-    answer = http.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=GUARD)
+    answer = http.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", picture)})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
 
@@ -59,7 +58,7 @@ def until(condition: Callable[[], object], seconds: float = GUARD) -> None:
 
 
 def status(service: Service, upload_id: str) -> str:
-    return str(http.get(f"{service.url}/images/{upload_id}/status", timeout=GUARD).json()["status"])
+    return str(http.get(f"{service.url}/images/{upload_id}/status").json()["status"])
 
 
 def complete(service: Service, *upload_ids: str) -> bool:

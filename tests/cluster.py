@@ -23,6 +23,7 @@ from tests.postgres import PostgresServer
 from tests.redis_server import RedisServer
 from tests.seaweedfs import SeaweedServer
 from tests.service import Service, Worker
+from tests.waiting import GUARD
 
 T = TypeVar("T")
 
@@ -99,7 +100,7 @@ class Cluster:
         return asyncio.run(self._with_database(_ids))
 
     async def _with_database(self, work: Callable[[Database], Coroutine[Any, Any, T]]) -> T:
-        database = Database(self.database_url)
+        database = Database(self.database_url, deadline=GUARD)
         try:
             return await work(database)
         finally:

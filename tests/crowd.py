@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tests.client import GUARD
 from tests.service import Service
+from tests.waiting import GUARD
 
 
 @dataclass(frozen=True)

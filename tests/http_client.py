@@ -6,4 +6,6 @@ once. It keeps no connections, so that requests work after a server's restart.
 
 import httpx
 
-http = httpx.Client(verify=False, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0))
+from tests.waiting import GUARD
+
+http = httpx.Client(verify=False, trust_env=False, timeout=GUARD, limits=httpx.Limits(max_keepalive_connections=0))

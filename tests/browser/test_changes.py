@@ -34,7 +34,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 def post(service: Service, **fields: str) -> str:
     files = {"image": ("coffee.png", photograph_bytes("coffee.png"))}
-    answer = http.post(f"{service.url}/images/upload", files=files, data=fields, timeout=30)
+    answer = http.post(f"{service.url}/images/upload", files=files, data=fields)
     return str(answer.json()["uploadId"])
 
 

@@ -20,8 +20,8 @@ from tests.service import Service
 def upload_id(service: Service) -> str:
     """A photograph whose warm-up is complete."""
     files = {"image": ("coffee.png", photograph_bytes("coffee.png"))}
-    upload_id = str(http.post(f"{service.url}/images/upload", files=files, timeout=30).json()["uploadId"])
-    http.get(f"{service.url}/images/{upload_id}/events", timeout=60)  # ends with the job
+    upload_id = str(http.post(f"{service.url}/images/upload", files=files).json()["uploadId"])
+    http.get(f"{service.url}/images/{upload_id}/events")  # ends with the job
     return upload_id
 
 
@@ -85,7 +85,7 @@ def test_variants_outside_the_warm_up_are_derived_only_on_demand(
 @pytest.mark.slow
 def test_transparent_upload_is_compared_with_its_png(page: Page, service: Service) -> None:
     files = {"image": ("disc.png", png(disc((200, 30, 30))))}
-    upload_id = str(http.post(f"{service.url}/images/upload", files=files, timeout=30).json()["uploadId"])
+    upload_id = str(http.post(f"{service.url}/images/upload", files=files).json()["uploadId"])
     page.goto(f"/#{upload_id}")
     wait_for_warm_up(page)
 

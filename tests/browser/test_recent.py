@@ -23,7 +23,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     with Service(tmp_path_factory.mktemp("many"), WARM_UP="false", **PATIENT) as running:
         picture = png(photograph("chelsea.png").resize((150, 100)))
         for _ in range(COUNT):
-            http.post(f"{running.url}/images/upload", files={"image": ("a.png", picture)}, timeout=30)
+            http.post(f"{running.url}/images/upload", files={"image": ("a.png", picture)})
         yield running
 
 
@@ -267,9 +267,9 @@ def test_uploads_are_found_by_name_id_and_owner(page: Page, service: Service) ->
     name = "Straße <b> & 你好.png"
     files = {"image": ("a.png", png(photograph("chelsea.png").resize((150, 100))))}
     fields = {"metadata": json.dumps({"fileName": name}), "owner": "zoë"}
-    wanted = http.post(f"{service.url}/images/upload", files=files, data=fields, timeout=30).json()["uploadId"]
+    wanted = http.post(f"{service.url}/images/upload", files=files, data=fields).json()["uploadId"]
     for _ in range(13):  # so that it is not on the first page
-        http.post(f"{service.url}/images/upload", files=files, timeout=30)
+        http.post(f"{service.url}/images/upload", files=files)
     page.reload()
     expect(tiles(page)).to_have_count(12)
     query, owner = page.get_by_label("Name or ID"), page.get_by_label("Owner")

@@ -23,7 +23,7 @@ RECORD_WARM_UP = """() => {
 
 
 def post(service: Service, name: str = "coffee.png") -> str:
-    answer = http.post(f"{service.url}/images/upload", files={"image": (name, photograph_bytes(name))}, timeout=30)
+    answer = http.post(f"{service.url}/images/upload", files={"image": (name, photograph_bytes(name))})
     return str(answer.json()["uploadId"])
 
 

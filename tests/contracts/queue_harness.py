@@ -12,9 +12,9 @@ from ingest.catalog.repository import JobRepository
 from ingest.jobs.queue.warm_up_queue import Delivery, Handler, WarmUpQueue
 from ingest.records import JobNotClaimable, JobStatus
 from proxy.model import UploadId, new_upload_id
-from tests.contracts.waiting import GUARD, until
 from tests.redis_server import RedisServer
 from tests.unit.ingest.examples import accepted
+from tests.waiting import GUARD, until
 
 SOON = 5  # seconds within which a queue outage must be reported
 PENDING, PROCESSING, COMPLETE, FAILED = JobStatus

@@ -14,9 +14,9 @@ from proxy.variants.invalidation import file_bus, redis_bus
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import NOT_PUBLISHED, Invalidation, InvalidationBus
 from proxy.variants.invalidation.redis_bus import RedisInvalidationBus
-from tests.contracts.leases_under_test import UNHURRIED, cancel
-from tests.contracts.waiting import GUARD
+from tests.contracts.leases_under_test import cancel
 from tests.redis_server import RedisServer
+from tests.waiting import GUARD
 
 
 class Subscriber:
@@ -46,7 +46,7 @@ async def subscribed(invalidation: InvalidationBus) -> AsyncIterator[Subscriber]
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message is lost, as it should be, if Redis misses its deadline. On a busy machine that would fail tests."""
-    monkeypatch.setattr(redis_bus, "_ANSWER_SECONDS", UNHURRIED)
+    monkeypatch.setattr(redis_bus, "_ANSWER_SECONDS", GUARD)
 
 
 @pytest.fixture(params=["file", "redis"])

@@ -15,6 +15,7 @@ from tests.contracts.uploads import COMPLETE, PENDING, PROCESSING, accept_upload
 from tests.pgbouncer import PgBouncerServer
 from tests.postgres import PostgresServer
 from tests.programs import find
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.heavy
 
@@ -37,7 +38,7 @@ async def test_many_processes_share_two_server_connections(pooled: str) -> None:
         return upload_id
 
     async with AsyncExitStack() as stack:
-        databases = [Database(pooled) for _ in range(4)]
+        databases = [Database(pooled, deadline=GUARD) for _ in range(4)]
         for database in databases:
             stack.push_async_callback(database.close)
         await databases[0].migrate()

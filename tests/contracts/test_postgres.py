@@ -21,6 +21,7 @@ from proxy.model import UploadId, new_upload_id
 from tests.postgres import PostgresServer
 from tests.service import darkroom
 from tests.unit.ingest.examples import accepted
+from tests.waiting import GUARD
 
 DEADLINE = 1.0  # seconds for a transaction
 FAILURE_SECONDS = 20  # seconds within which calls to a hanging server must fail
@@ -39,7 +40,7 @@ TROUBLES: dict[str, Callable[[PostgresServer], None]] = {
 async def database(postgres: PostgresServer) -> AsyncIterator[Database]:
     """Empty and not migrated."""
     url = postgres.create_database()
-    database = Database(url)
+    database = Database(url, deadline=GUARD)
     yield database
     await database.close()
     postgres.drop_database(url)

@@ -5,8 +5,8 @@ import pytest
 from proxy.variants import redis_derivation_failures
 from proxy.variants.derivation_pauses import DerivationFailures
 from proxy.variants.redis_derivation_failures import RedisFailures
-from tests.contracts.leases_under_test import UNHURRIED
 from tests.redis_server import RedisServer
+from tests.waiting import GUARD
 
 ENTRY = DerivationFailures(3, 1_900_000_000)
 
@@ -14,7 +14,7 @@ ENTRY = DerivationFailures(3, 1_900_000_000)
 @pytest.fixture
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry is unknown, as it should be, if Redis misses its deadline. On a busy machine that would fail tests."""
-    monkeypatch.setattr(redis_derivation_failures, "_ANSWER_SECONDS", UNHURRIED)
+    monkeypatch.setattr(redis_derivation_failures, "_ANSWER_SECONDS", GUARD)
 
 
 @pytest.mark.usefixtures("unhurried")

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from tests.client import GUARD, Answer, get
+from tests.client import Answer, get
 from tests.http_client import http
+from tests.waiting import GUARD
 
 RENDER_TIMEOUT = 5.0
 MARGIN = 3.0

@@ -14,12 +14,13 @@ from proxy.imaging.pipeline import render
 from proxy.model import Format
 from proxy.recipe import Recipes
 from proxy.settings import Settings
-from tests.client import GUARD, until
+from tests.client import until
 from tests.cluster import small_picture
 from tests.faults.judge import MARGIN
 from tests.http_client import http
 from tests.service import Service
 from tests.unit.ingest.examples import SIZES
+from tests.waiting import GUARD
 
 PICTURE = small_picture(7)
 NAMES = [f"{size}.{format}" for size in ("tiny", "small") for format in ("jpg", "webp", "avif")]

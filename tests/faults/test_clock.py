@@ -20,7 +20,7 @@ import pytest
 
 from proxy.telemetry import Metrics
 from proxy.variants.leases.redis_leases import LEASE_SECONDS, RedisLeaseStore
-from tests.client import GUARD, complete, until
+from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.conftest import need
 from tests.faults.garbage import collect
@@ -30,6 +30,7 @@ from tests.hostile import wire
 from tests.http_client import http
 from tests.redis_server import RedisServer
 from tests.service import Service, darkroom
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +88,7 @@ def off_by(service: Service) -> timedelta:
 
 def keyed_upload(service: Service) -> tuple[int, str]:
     files = {"image": ("photo.jpg", PICTURE)}
-    answer = http.post(f"{service.url}/images/upload", files=files, headers=KEY, timeout=GUARD)
+    answer = http.post(f"{service.url}/images/upload", files=files, headers=KEY)
     return answer.status_code, str(answer.json().get("uploadId", answer.json().get("code")))
 
 

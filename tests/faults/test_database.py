@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tests.client import GUARD, complete, until
+from tests.client import complete, until
 from tests.cluster import TINY, Cluster
 from tests.faults.garbage import collect
 from tests.faults.judge import MARGIN, Judge
@@ -72,7 +72,7 @@ def test_database_network_fault_refuses_uploads_and_serves_variants(
     asked = [f"{service.url}{path}" for path in (f"/images/{upload_id}", f"/images/{upload_id}/status", "/images")]
     start = time.monotonic()
     with ThreadPoolExecutor(len(asked)) as pool:
-        for answer in pool.map(lambda url: http.get(url, timeout=GUARD), asked):
+        for answer in pool.map(http.get, asked):
             assert (answer.status_code, answer.json()["code"]) == (503, "catalog_unavailable")
             assert answer.headers["cache-control"] == "no-store"
     assert time.monotonic() - start < STATEMENT + MARGIN
@@ -100,14 +100,14 @@ def test_silent_database_fails_many_callers_within_the_deadline(link: Link, serv
     link.break_(stall=True)
     start = time.monotonic()
     with ThreadPoolExecutor(60) as pool:
-        answers = [*pool.map(lambda _: http.get(f"{service.url}/images", timeout=GUARD), range(60))]
+        answers = [*pool.map(lambda _: http.get(f"{service.url}/images"), range(60))]
     assert Counter(answer.status_code for answer in answers) == {503: 60}
     assert time.monotonic() - start < 2 * STATEMENT + MARGIN
     assert alive(service)
     link.heal()
     until(lambda: ready(service) is None, 5 + MARGIN)
     with ThreadPoolExecutor(60) as pool:
-        answers = [*pool.map(lambda _: http.get(f"{service.url}/images", timeout=GUARD), range(60))]
+        answers = [*pool.map(lambda _: http.get(f"{service.url}/images"), range(60))]
     assert Counter(answer.status_code for answer in answers) == {200: 60}
 
 
@@ -125,10 +125,10 @@ def test_read_only_database_refuses_uploads(cluster: Cluster, service: Service, 
         assert cluster.objects() == objects
         assert http.get(f"{service.url}/images/{upload_id}").status_code == 200
         judge.deleted(upload_id)
-        assert http.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 503
+        assert http.delete(f"{service.url}/images/{upload_id}").status_code == 503
     finally:
         execute(cluster, "ALTER DATABASE {} SET default_transaction_read_only = off")
-    assert http.delete(f"{service.url}/images/{upload_id}", timeout=GUARD).status_code == 204
+    assert http.delete(f"{service.url}/images/{upload_id}").status_code == 204
     assert http.get(f"{service.url}/images/{upload_id}").status_code == 404
     assert not [key for key in cluster.objects() if upload_id in key]
     again = uploaded(service)

@@ -60,7 +60,7 @@ def goes_on(services: tuple[Service, Service], judge: Judge) -> str:
         assert alive(each)
         assert ready(each) is None
     start = time.monotonic()
-    assert http.delete(f"{service.url}/images/{other}", timeout=30).status_code == 204
+    assert http.delete(f"{service.url}/images/{other}").status_code == 204
     assert time.monotonic() - start < PUBLISHING
     judge.deleted(other)
     assert judge.get(f"{service.url}/images/{other}/small.jpg").status == 404

@@ -27,6 +27,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def upload_id(live: Service, picture: bytes) -> str:
-    answer = http.post(f"{live.url}/images/upload", files={"image": ("photo.jpg", picture)}, timeout=30)
+    answer = http.post(f"{live.url}/images/upload", files={"image": ("photo.jpg", picture)})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])

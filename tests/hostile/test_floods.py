@@ -53,7 +53,7 @@ async def test_slow_readers_are_reset_and_do_not_block_others(
     noise = Image.frombytes("RGB", (800, 800), random.Random(1).randbytes(800 * 800 * 3))
     with HastyService(tmp_path, WARM_UP="false", RENDER_PROCESSES="1", **PATIENT, **settings) as service:
         path = f"/images/{upload(service, png(noise))}/large@2x.png"
-        size = len(http.get(service.url + path, timeout=60).content)
+        size = len(http.get(service.url + path).content)
         assert size > 4 << 20  # more than the kernel takes for a client that does not read
         before = open_descriptors(service.pid)
         memory = resident(service.pid)
@@ -66,7 +66,7 @@ async def test_slow_readers_are_reset_and_do_not_block_others(
         assert max(reading.result()) < size / 10
         assert open_descriptors(service.pid) <= before + 5
         assert resident(service.pid) < memory + (64 << 20)
-        assert len(http.get(service.url + path, timeout=60).content) == size
+        assert len(http.get(service.url + path).content) == size
 
 
 async def _read_slowly(service: Service, path: str, rate: int) -> int:

@@ -148,22 +148,22 @@ def test_browser_form_without_javascript_gets_a_page_with_the_image(service: Ser
     headers = {"Accept": accept, "Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "navigate"}
     files = {"image": ("rocket.jpg", ROCKET.read_bytes(), "image/jpeg")}
 
-    answer = http.post(f"{service.url}/images/upload", files=files, headers=headers, timeout=30)
+    answer = http.post(f"{service.url}/images/upload", files=files, headers=headers)
 
     assert answer.status_code == 201
     assert answer.headers["content-type"].startswith("text/html")
     assert f"{answer.headers['location']}/large.jpg" in answer.text
-    assert http.get(f"{service.url}{answer.headers['location']}/large.jpg", timeout=30).status_code == 200
+    assert http.get(f"{service.url}{answer.headers['location']}/large.jpg").status_code == 200
 
 
 def test_python_client_makes_the_servers_markup_and_urls(service: Service) -> None:
-    document = http.post(f"{service.url}/images/upload", files={"image": ROCKET.read_bytes()}, timeout=30).json()
+    document = http.post(f"{service.url}/images/upload", files={"image": ROCKET.read_bytes()}).json()
 
     shown = http.get(f"{service.url}/images/{document['uploadId']}").json()
 
     assert picture_html(document) == picture_html(shown) == shown["picture"]
     url = variant_url(document["uploadId"], "small", density=2, base=service.url)
-    answer = http.get(url, headers={"Accept": "image/avif,*/*"}, timeout=30)
+    answer = http.get(url, headers={"Accept": "image/avif,*/*"})
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/avif")
 
 

@@ -34,13 +34,13 @@ def originals() -> Iterator[bytes]:
 
 
 def upload(service: Service, picture: bytes) -> str:
-    answer = http.post(f"{service.url}/images/upload", files={"image": ("photo", picture)}, timeout=60)
+    answer = http.post(f"{service.url}/images/upload", files={"image": ("photo", picture)})
     assert answer.status_code == 201, answer.text
     return str(answer.json()["uploadId"])
 
 
 def get(service: Service, upload_id: str, name: str) -> httpx.Response:
-    return http.get(f"{service.url}/images/{upload_id}/{name}", timeout=60)
+    return http.get(f"{service.url}/images/{upload_id}/{name}")
 
 
 @pytest.mark.promise("A3")

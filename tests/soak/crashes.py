@@ -87,7 +87,7 @@ class Caller:
             standing = self._record.standing
         if standing:
             upload_id, name = self._rng.choice(standing), self._rng.choice(VARIANTS)
-            answer = http.get(f"{self._service.url}/images/{upload_id}/{name}", timeout=30)
+            answer = http.get(f"{self._service.url}/images/{upload_id}/{name}")
             missing = upload_id in self._record.deletes
             if self._expect(answer, *[404] * missing, 200) == 200:
                 note(self._record, upload_id, name, answer.content)
@@ -99,7 +99,7 @@ class Caller:
                 return
             upload_id = self._rng.choice(standing)
             self._record.deletes.add(upload_id)
-        answer = http.delete(f"{self._service.url}/images/{upload_id}", timeout=30)
+        answer = http.delete(f"{self._service.url}/images/{upload_id}")
         if self._expect(answer, 204) == 204:
             self._record.deleted.add(upload_id)
 
@@ -149,12 +149,12 @@ def judge(service: Service, record: Record, home: Path, settings: dict[str, str]
         for name in VARIANTS:
             is_stored = f"images/{upload_id}/{name}" in complete
             assert is_stored or name not in STANDARD, "a job is complete without its variant"
-            answer = http.get(f"{service.url}/images/{upload_id}/{name}", timeout=30)
+            answer = http.get(f"{service.url}/images/{upload_id}/{name}")
             assert answer.status_code == 200, answer.text
             note(record, upload_id, name, answer.content)
     for upload_id in record.deleted:
-        assert http.get(f"{service.url}/images/{upload_id}", timeout=30).status_code == 404
-        assert http.get(f"{service.url}/images/{upload_id}/small.jpg", timeout=30).status_code == 404
+        assert http.get(f"{service.url}/images/{upload_id}").status_code == 404
+        assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 404
     service.stop()
 
     collect(home, **settings)
@@ -173,7 +173,7 @@ def judge(service: Service, record: Record, home: Path, settings: dict[str, str]
 def until_ended(service: Service, upload_ids: Sequence[str]) -> None:
     deadline = time.monotonic() + PATIENCE
     for upload_id in upload_ids:
-        while (state := http.get(f"{service.url}/images/{upload_id}/status", timeout=30).json())["progress"] < 100:
+        while (state := http.get(f"{service.url}/images/{upload_id}/status").json())["progress"] < 100:
             assert state["status"] != "failed", state
             assert time.monotonic() < deadline, f"a job did not end within {PATIENCE:g} s: {state}"
             time.sleep(0.1)

@@ -101,13 +101,13 @@ class Acknowledged:
     def upload(self, service: Service, *seeds: int) -> None:
         for seed in seeds:
             picture = small_picture(seed)
-            answer = http.post(f"{service.url}/images/upload", files={"image": picture}, timeout=60)
+            answer = http.post(f"{service.url}/images/upload", files={"image": picture})
             assert answer.status_code == 201, answer.text
             self.uploads[answer.json()["uploadId"]] = sha256(picture).hexdigest()
 
     def delete_first(self, service: Service) -> None:
         upload_id = next(iter(self.uploads))
-        assert http.delete(f"{service.url}/images/{upload_id}", timeout=60).status_code == 204
+        assert http.delete(f"{service.url}/images/{upload_id}").status_code == 204
         del self.uploads[upload_id]
         self.deleted.append(upload_id)
 
@@ -119,7 +119,7 @@ class Acknowledged:
         with Service(place.folder, **settings | PATIENT) as service:
             for upload_id in self.uploads:
                 assert http.get(f"{service.url}/images/{upload_id}").status_code == 200, upload_id
-                answer = http.get(f"{service.url}/images/{upload_id}/small.webp", timeout=60)
+                answer = http.get(f"{service.url}/images/{upload_id}/small.webp")
                 assert (answer.status_code, decoded_size(answer.content)) == (200, (48, 48)), upload_id
             for upload_id in self.deleted:
                 assert http.get(f"{service.url}/images/{upload_id}/small.webp").status_code == 404, upload_id

@@ -10,6 +10,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.catalog.tables import metadata
 from tests.newer_schema import expand
 from tests.postgres import PostgresServer
+from tests.waiting import GUARD
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def migrated(postgres_server: PostgresServer) -> Iterator[str]:
 
 @pytest.fixture
 async def postgresql(migrated: str) -> AsyncIterator[Database]:
-    database = Database(migrated)
+    database = Database(migrated, deadline=GUARD)
     async with database.transaction() as connection:
         for table in reversed(metadata.sorted_tables):
             await connection.execute(table.delete())

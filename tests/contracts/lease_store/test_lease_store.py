@@ -17,14 +17,13 @@ from tests.contracts.leases_under_test import (
     KEY,
     LEASE,
     OTHER,
-    UNHURRIED,
     TwoClients,
     can_acquire,
     cancel,
     hold_forever,
 )
-from tests.contracts.waiting import GUARD
 from tests.redis_server import RedisServer
+from tests.waiting import GUARD
 
 
 @pytest.fixture(params=["file", "file-of-two", "redis", "redis-of-two"])
@@ -37,7 +36,7 @@ async def clients(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         if kind == "file":
             return FileLeaseStore(Path(place))
         lease = LEASE if "brief" in more else LEASE_SECONDS
-        deadline = {} if "strict" in more else {"answer_seconds": UNHURRIED}
+        deadline = {} if "strict" in more else {"answer_seconds": GUARD}
         return RedisLeaseStore(place, Metrics(), lease_seconds=lease, **deadline)
 
     first = open_leases()
@@ -175,7 +174,7 @@ class TestFreeing:
 
     async def test_lease_is_released_at_any_step_of_a_renewal(self, redis: RedisServer) -> None:
         leases = RedisLeaseStore(
-            redis.url, Metrics(), lease_seconds=0.09, answer_seconds=UNHURRIED
+            redis.url, Metrics(), lease_seconds=0.09, answer_seconds=GUARD
         )  # renewed each 30 milliseconds
 
         async def hold_for(steps: int) -> None:
@@ -224,7 +223,7 @@ class TestRelease:
             assert await clients.two.was_released(KEY) is True
 
     async def test_release_of_redis_leases_is_forgotten_after_seconds(self, redis: RedisServer) -> None:
-        leases = RedisLeaseStore(redis.url, Metrics(), answer_seconds=UNHURRIED)
+        leases = RedisLeaseStore(redis.url, Metrics(), answer_seconds=GUARD)
         async with leases.hold(KEY):
             assert await leases.was_released(KEY) is False
 

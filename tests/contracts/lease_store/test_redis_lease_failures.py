@@ -10,9 +10,9 @@ from structlog.testing import capture_logs
 
 from proxy.telemetry import Metrics
 from proxy.variants.leases.redis_leases import RedisLeaseStore
-from tests.contracts.leases_under_test import KEY, LEASE, SOON, UNHURRIED, can_acquire, cancel, hold_forever
-from tests.contracts.waiting import GUARD, until
+from tests.contracts.leases_under_test import KEY, LEASE, SOON, can_acquire, cancel, hold_forever
 from tests.redis_server import RedisServer
+from tests.waiting import GUARD, until
 
 TROUBLES: dict[str, Callable[[RedisServer], None]] = {
     "killed": RedisServer.kill,
@@ -49,7 +49,7 @@ class TestRedisFailures:
         await leases.close()
 
     async def assert_leases_work(self, redis: RedisServer) -> None:
-        one, two = (RedisLeaseStore(redis.url, Metrics(), answer_seconds=UNHURRIED) for _ in range(2))
+        one, two = (RedisLeaseStore(redis.url, Metrics(), answer_seconds=GUARD) for _ in range(2))
         async with one.hold(KEY):
             assert await can_acquire(two) is False
         await one.close()

@@ -9,8 +9,8 @@ from ingest.jobs.queue.local_queue import LocalQueue
 from ingest.jobs.queue.warm_up_queue import Delivery, TryAgain
 from ingest.records import JobStatus
 from tests.contracts.queue_harness import COMPLETE, FAILED, PROCESSING, QueueHarness
-from tests.contracts.waiting import until
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 
 class TestEveryQueue:

@@ -20,8 +20,8 @@ from tests.contracts.queue_harness import (
     state,
     take_and_die,
 )
-from tests.contracts.waiting import until
 from tests.redis_server import RedisServer
+from tests.waiting import until
 
 
 class TestReconciler:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.client import GUARD, complete, status, until, upload
+from tests.client import complete, status, until, upload
 from tests.cluster import Cluster, small_picture
 from tests.http_client import http
 
@@ -17,7 +17,7 @@ def test_deletion_during_a_warm_up_leaves_nothing(cluster: Cluster, photograph: 
             upload_id = upload(ingest, photograph)
             until(lambda upload_id=upload_id: status(ingest, upload_id) != "pending")
             time.sleep(delay)
-            assert http.delete(f"{ingest.url}/images/{upload_id}", timeout=GUARD).status_code == 204
+            assert http.delete(f"{ingest.url}/images/{upload_id}").status_code == 204
             assert http.get(f"{ingest.url}/images/{upload_id}").status_code == 404
         last = upload(ingest, small_picture(1))
         until(lambda: complete(ingest, last))

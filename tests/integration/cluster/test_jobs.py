@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ingest.records import JobStatus
-from tests.client import GUARD, complete, status, until, upload
+from tests.client import complete, status, until, upload
 from tests.cluster import Cluster
 from tests.http_client import http
 from tests.soak.workers import soak
@@ -53,7 +53,7 @@ def test_live_request_does_not_wait_for_queued_warm_ups(cluster: Cluster, photog
         upload_ids = [upload(service, photograph) for _ in range(6)]
         last = upload_ids[-1]
 
-        answer = http.get(f"{service.url}/images/{last}/medium.jpg", timeout=GUARD)
+        answer = http.get(f"{service.url}/images/{last}/medium.jpg")
 
         assert answer.status_code == 200
         assert answer.headers["cache-status"] == "darkroom; fwd=miss; stored"
@@ -68,11 +68,7 @@ def test_sigterm_finishes_requests_in_flight_and_stores_their_variants(cluster: 
         upload_id = upload(ingest, photograph)
     names = ["large@2x.avif", "large.avif", "medium@2x.avif", "medium.avif"]
     with cluster.proxy("proxy") as proxy, ThreadPoolExecutor(12) as pool:
-        asked = [
-            pool.submit(http.get, f"{proxy.url}/images/{upload_id}/{name}", timeout=GUARD)
-            for name in names
-            for _ in range(3)
-        ]
+        asked = [pool.submit(http.get, f"{proxy.url}/images/{upload_id}/{name}") for name in names for _ in range(3)]
         until(lambda: proxy.metric("darkroom_render_waiting") >= 2)
         time.sleep(0.1)  # for callers that join, which no metric shows
         proxy.stop()

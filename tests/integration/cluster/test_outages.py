@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.client import GUARD, complete, status, until, upload
+from tests.client import complete, status, until, upload
 from tests.cluster import Cluster, small_picture
 from tests.http_client import http
 from tests.postgres import PostgresServer
 from tests.service import PATIENT, Service
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +24,7 @@ class TestRedisOutage:
                 known.append(upload(ingest, small_picture(seed)))
                 for upload_id in known:
                     url = f"{proxy.url}/images/{upload_id}/small.webp"
-                    assert http.get(url, timeout=GUARD).status_code == 200
+                    assert http.get(url).status_code == 200
                 assert http.get(f"{proxy.url}/readyz").status_code == 200
                 assert http.get(f"{ingest.url}/readyz").status_code == 200
                 assert proxy.metric("darkroom_lease_fallbacks_total") > fallbacks
@@ -41,7 +42,7 @@ class TestRedisOutage:
             cluster.redis.pause()
             until(lambda: "complete" in (status(service, upload_id), status(service, other)))
             for name in ("small@2x.jpg", "small@3x.jpg"):
-                assert http.get(f"{service.url}/images/{other}/{name}", timeout=GUARD).status_code == 200
+                assert http.get(f"{service.url}/images/{other}/{name}").status_code == 200
             cluster.redis.resume()
             until(lambda: complete(service, upload_id, other))
 
@@ -55,8 +56,8 @@ class TestPostgresOutage:
             objects = sorted(tiny.objects())
             postgres.kill()
             try:
-                until(lambda: http.get(f"{service.url}/readyz", timeout=GUARD).status_code == 503)
-                health = http.get(f"{service.url}/readyz", timeout=GUARD)
+                until(lambda: http.get(f"{service.url}/readyz").status_code == 503)
+                health = http.get(f"{service.url}/readyz")
                 assert health.json()["checks"]["store"] == "ok"
                 assert health.json()["checks"]["database"] != "ok"
                 refused = http.post(
@@ -67,11 +68,11 @@ class TestPostgresOutage:
                 assert sorted(tiny.objects()) == objects
                 for origin in (service, proxy):
                     for name in ("small.jpg", "small@2x.jpg", "tiny@3x.webp"):  # a stored and a new one
-                        assert http.get(f"{origin.url}/images/{upload_id}/{name}", timeout=GUARD).status_code == 200
+                        assert http.get(f"{origin.url}/images/{upload_id}/{name}").status_code == 200
                 assert http.get(f"{proxy.url}/readyz").status_code == 200
             finally:
                 postgres.start()
-            until(lambda: http.get(f"{service.url}/readyz", timeout=GUARD).status_code == 200)
+            until(lambda: http.get(f"{service.url}/readyz").status_code == 200)
             again = upload(service, small_picture(3))
             until(lambda: complete(service, again))
             assert len(tiny.rows()[0]) == 2
@@ -85,10 +86,10 @@ class TestPostgresOutage:
         wrong = postgres.url(tiny.database_url.rpartition("/")[2], password="open-sesame")
         machine = tiny.machine("wrong")
         with Service(machine, ready="/healthz", **tiny.settings | {"DATABASE_URL": wrong}) as service:
-            health = http.get(f"{service.url}/readyz", timeout=GUARD)
+            health = http.get(f"{service.url}/readyz")
             assert health.status_code == 503
             assert health.json()["checks"]["database"] != "ok"
-            assert http.get(f"{service.url}/images/{upload_id}/small.jpg", timeout=GUARD).status_code == 200
+            assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
             refused = http.post(f"{service.url}/images/upload", files={"image": ("photo.jpg", small_picture(2))})
             assert (refused.status_code, refused.json()["code"]) == (503, "catalog_unavailable")
             assert "open-sesame" not in service.log() + health.text + refused.text

@@ -37,7 +37,7 @@ def test_responses_of_darkroom_have_the_headers_once(edge: str, upload_id: str) 
         ("OPTIONS", "small.jpg", {}, 405),
     ):
         for _ in range(2):  # from Darkroom, then from the cache
-            answer = http.request(method, f"{edge}/images/{upload_id}/{name}", headers=headers, timeout=30)
+            answer = http.request(method, f"{edge}/images/{upload_id}/{name}", headers=headers)
 
             assert (answer.status_code, found(answer)) == (status, EXPECTED), (method, name, headers)
 

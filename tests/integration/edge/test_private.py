@@ -49,7 +49,7 @@ def private_edge(folder: Path, origin: Service, edge_port: int) -> Iterator[str]
 
 def upload(edge: str) -> UploadId:
     files = {"image": ("photo.jpg", photograph_bytes("rocket.jpg"))}
-    answer = http.post(f"{edge}/images/upload", files=files, data={"visibility": "private"}, timeout=30)
+    answer = http.post(f"{edge}/images/upload", files=files, data={"visibility": "private"})
     assert answer.status_code == 201, answer.text
     return UploadId(answer.json()["uploadId"])
 
@@ -131,7 +131,7 @@ def test_unknown_upload_is_404_and_not_kept_by_browsers(private_edge: str) -> No
 
 
 def change(edge: str, upload_id: UploadId, visibility: str) -> None:
-    answer = http.patch(f"{edge}/images/{upload_id}", json={"visibility": visibility}, timeout=30)
+    answer = http.patch(f"{edge}/images/{upload_id}", json={"visibility": visibility})
     assert (answer.status_code, answer.json()["visibility"]) == (200, visibility)
 
 
@@ -155,7 +155,7 @@ def test_change_of_the_visibility_reaches_what_nginx_keeps(private_edge: str, or
 def test_deleted_upload_is_forgotten(private_edge: str) -> None:
     upload_id = upload(private_edge)
     assert get(private_edge, upload_id, token(upload_id)).status_code == 200
-    assert http.delete(f"{private_edge}/images/{upload_id}", timeout=30).status_code == 204
+    assert http.delete(f"{private_edge}/images/{upload_id}").status_code == 204
     assert get(private_edge, upload_id, token(upload_id)).status_code == 404
 
 

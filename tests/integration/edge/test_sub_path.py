@@ -46,7 +46,7 @@ def base(
 def upload(base: str) -> dict[str, str]:
     """The answer to an upload, with its `location`."""
     files = {"image": ("rocket.jpg", photograph_bytes("rocket.jpg"))}
-    answer = http.post(f"{base}/images/upload", files=files, timeout=60)
+    answer = http.post(f"{base}/images/upload", files=files)
     assert answer.status_code == 201, answer.text
     return {**answer.json(), "location": answer.headers["location"]}
 
@@ -60,11 +60,11 @@ def test_every_url_of_an_upload_works(base: str, upload: dict[str, str]) -> None
     assert f"{base}/images/" in shown["picture"]
     for url in shown["urls"]["small"].values():
         assert url.startswith(f"{base}/images/")
-        assert http.get(url, timeout=60).status_code == 200
+        assert http.get(url).status_code == 200
 
 
 def test_jpeg_redirects_below_the_path(upload: dict[str, str]) -> None:
-    answer = http.get(f"{upload['location']}/small.jpeg", follow_redirects=True, timeout=60)
+    answer = http.get(f"{upload['location']}/small.jpeg", follow_redirects=True)
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert str(answer.url) == f"{upload['location']}/small.jpg"
@@ -72,13 +72,13 @@ def test_jpeg_redirects_below_the_path(upload: dict[str, str]) -> None:
 
 def test_content_location_of_auto_is_below_the_path(upload: dict[str, str]) -> None:
     url = f"{upload['location']}/small.auto"
-    answer = http.get(url, timeout=60)
+    answer = http.get(url)
 
     assert urljoin(url, answer.headers["content-location"]) == f"{upload['location']}/small.jpg"
 
 
 def test_events_are_streamed_below_the_path(base: str, upload: dict[str, str]) -> None:
-    with http.stream("GET", f"{upload['location']}/events", timeout=30) as answer:
+    with http.stream("GET", f"{upload['location']}/events") as answer:
         data = next(line for line in answer.iter_lines() if line.startswith("data:"))
 
     assert json.loads(data.removeprefix("data:"))["uploadId"] == upload["uploadId"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import GUARD, completed, until, upload
+from tests.client import completed, until, upload
 from tests.cluster import TINY, small_picture
 from tests.http_client import http
 from tests.service import PATIENT, Service, darkroom
@@ -23,7 +23,7 @@ def test_two_server_processes_share_one_data_folder(tmp_path: Path) -> None:
 def test_stopping_server_ends_event_streams_without_an_error(tmp_path: Path) -> None:
     with Service(tmp_path, WARM_UP="false", LOG_FORMAT="json", **PATIENT) as service:
         events = f"{service.url}/images/{upload(service, small_picture(1))}/events"
-        with http.stream("GET", events, timeout=GUARD) as first, http.stream("GET", events, timeout=GUARD) as second:
+        with http.stream("GET", events) as first, http.stream("GET", events) as second:
             streams = [stream.iter_text() for stream in (first, second)]
             assert ['"status": "pending"' in next(stream) for stream in streams] == [True, True]
             service.terminate()

@@ -49,7 +49,7 @@ def test_uploaded_photograph_has_every_variant(service: Service) -> None:
     for name in STANDARD:
         size, _, format = name.partition(".")
         url = f"{service.url}/images/{upload_id}/{name}"
-        first, second = http.get(url, timeout=30), http.get(url)
+        first, second = http.get(url), http.get(url)
         assert first.headers["cache-status"] == "darkroom; fwd=miss; stored"
         assert second.headers["cache-status"] == "darkroom; hit"
         assert first.content == second.content

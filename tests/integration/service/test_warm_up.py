@@ -51,7 +51,7 @@ def _service(folder: Path, settings: dict[str, str]) -> Service:
 
 def _variants(service: Service, upload_id: str) -> dict[str, bytes]:
     names = [f"{size}.{format}" for size in ("card", "small") for format in FORMATS]
-    answers = {name: http.get(f"{service.url}/images/{upload_id}/{name}", timeout=30) for name in names}
+    answers = {name: http.get(f"{service.url}/images/{upload_id}/{name}") for name in names}
     assert {answer.status_code for answer in answers.values()} == {200}
     return {name: answer.content for name, answer in answers.items()}
 

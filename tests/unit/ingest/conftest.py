@@ -20,13 +20,14 @@ from tests.fakes import CountingStore
 from tests.unit.ingest.examples import SIZES
 from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue, VerifiedInstallation
 from tests.unit.ingest.repositories import WatchedRepository
+from tests.waiting import GUARD
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def database(migrated_file: Path, tmp_path: Path) -> AsyncIterator[Database]:
     """A migrated, empty database."""
     file = shutil.copy(migrated_file, tmp_path / "catalog.db")
-    database = Database(f"sqlite+aiosqlite:///{file}")
+    database = Database(f"sqlite+aiosqlite:///{file}", deadline=GUARD)
     yield database
     await database.close()
 

@@ -13,7 +13,7 @@ from ingest.ingest_errors import InstallationMismatch
 from ingest.ingest_services import IngestServices, build_ingest_services
 from ingest.records import Webhook
 from proxy.settings import Settings
-from tests.contracts.waiting import GUARD
+from tests.waiting import GUARD
 
 
 @pytest.fixture

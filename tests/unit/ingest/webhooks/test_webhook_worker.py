@@ -17,7 +17,7 @@ from ingest.webhooks.webhook_worker import WebhookWorker, retry_delay
 from proxy.telemetry import Metrics
 from tests.contracts.job_repository.test_webhook_outbox import describe, let_pass
 from tests.contracts.uploads import COMPLETE, accept_upload
-from tests.contracts.waiting import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -19,6 +19,7 @@ from proxy.telemetry import Metrics
 from tests.photographs import photograph_path
 from tests.pictures import chunk, png_header
 from tests.unit.proxy.imaging.reference import LIMITS, SIDES, target
+from tests.waiting import GUARD
 
 ROCKET = photograph_path("rocket.jpg")
 SMALL = [target(150, 150)]
@@ -26,7 +27,6 @@ STANDARD = [target(side, side, format) for side in SIDES.values() for format in 
 LIVE = Priority.LIVE
 PLENTY = 4096  # MiB
 ROOM = 200 << 20  # bytes: enough for the small pictures that most tests use
-PATIENT = 60  # seconds: for tests that are not about deadlines
 
 
 @asynccontextmanager
@@ -35,7 +35,7 @@ async def pool(
     processes: int = 1,
     memory_mb: int = PLENTY,
     process_mb: int = PLENTY,
-    timeout: float = PATIENT,
+    timeout: float = GUARD,
     recycle: int = 500,
     max_waiting: int = 10,
     sandbox: Sandbox = "auto",

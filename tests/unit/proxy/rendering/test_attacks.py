@@ -20,7 +20,8 @@ from proxy.errors import RenderFailed, Undecodable
 from proxy.rendering.memory_limits import ENVIRONMENT
 from proxy.rendering.render_worker import RenderWorker, Sandbox
 from tests.unit.proxy.imaging.reference import LIMITS
-from tests.unit.proxy.rendering.pools import PATIENT, PLENTY, ROCKET, ROOM
+from tests.unit.proxy.rendering.pools import PLENTY, ROCKET, ROOM
+from tests.waiting import GUARD
 
 pytestmark = [
     pytest.mark.heavy,
@@ -58,7 +59,7 @@ async def attack(name: str, folder: Path, sandbox: Sandbox) -> tuple[str, Any]:
 async def attacks(names: Sequence[str], folder: Path, sandbox: Sandbox) -> list[tuple[str, Any]]:
     """The outcome of each, one after another in one worker; the last one may end it."""
     code = INSIDE.format(folder=str(folder), source=ATTACKS.read_text(), attacks=[*names])
-    worker = await RenderWorker.start(LIMITS, PLENTY, PATIENT, sandbox=sandbox, program=("-c", code))
+    worker = await RenderWorker.start(LIMITS, PLENTY, GUARD, sandbox=sandbox, program=("-c", code))
     worker.memory = ROOM
     outcomes: list[tuple[str, Any]] = []
     try:

@@ -19,7 +19,8 @@ from proxy.rendering import render_worker
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker
 from tests.unit.proxy.imaging.reference import LIMITS
-from tests.unit.proxy.rendering.pools import PATIENT, PLENTY
+from tests.unit.proxy.rendering.pools import PLENTY
+from tests.waiting import GUARD
 
 # Both do not notice that their sockets are closed.
 NEVER_READY = "import time; time.sleep(600)"
@@ -27,7 +28,7 @@ READY = r"""import os; os.write(0, b'{"ready": true, "locks": []}\n');""" + NEVE
 
 
 async def start_worker(code: str = READY) -> RenderWorker:
-    return await RenderWorker.start(LIMITS, PLENTY, PATIENT, program=("-c", code))
+    return await RenderWorker.start(LIMITS, PLENTY, GUARD, program=("-c", code))
 
 
 def children() -> set[str]:
@@ -95,7 +96,7 @@ async def stop() -> Coroutine[Any, Any, object]:
 
 
 async def close() -> Coroutine[Any, Any, object]:
-    render_pool = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=1)
+    render_pool = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=GUARD, max_waiting=1)
     await render_pool.start()
     return render_pool.close()
 
@@ -120,7 +121,7 @@ def test_event_loop_that_ends_leaves_no_process(
     asyncio.run(begin())
 
     assert len(started) == 1 or (prepare is start and steps < 8)
-    assert [process.wait(PATIENT) for process in started] == [-signal.SIGKILL] * len(started)
+    assert [process.wait(GUARD) for process in started] == [-signal.SIGKILL] * len(started)
 
 
 async def test_process_that_does_not_end_is_logged_and_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,7 +133,7 @@ async def test_process_that_does_not_end_is_logged_and_left(monkeypatch: pytest.
         await worker.stop()
 
     assert logs == [{"event": "render process did not end", "log_level": "error", "process": worker.pid}]
-    assert worker._process.wait(PATIENT) == -signal.SIGKILL
+    assert worker._process.wait(GUARD) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("call", [1, 2, 3])

@@ -24,7 +24,6 @@ from tests.photographs import photograph_bytes
 from tests.unit.proxy.imaging.reference import LIMITS, rendered, target
 from tests.unit.proxy.rendering.pools import (
     LIVE,
-    PATIENT,
     PLENTY,
     ROCKET,
     ROOM,
@@ -34,6 +33,7 @@ from tests.unit.proxy.rendering.pools import (
     render,
     rendered_by,
 )
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.heavy
 
@@ -99,7 +99,7 @@ class Infiltrated(RenderPool):
 
 @asynccontextmanager
 async def infiltrated(
-    answer: bytes, repeated: bytes = b"", *, timeout: float = PATIENT
+    answer: bytes, repeated: bytes = b"", *, timeout: float = GUARD
 ) -> AsyncIterator[tuple[RenderPool, Metrics]]:
     metrics = Metrics()
     pool = Infiltrated(answer, repeated, metrics, timeout)
@@ -248,7 +248,7 @@ async def test_endless_answer_takes_no_memory_and_leaves_the_server_responsive()
 async def test_flood_of_printed_text_is_logged_in_part_and_holds_up_the_worker(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    worker = await RenderWorker.start(LIMITS, PLENTY, PATIENT, program=("-c", PRINTING))
+    worker = await RenderWorker.start(LIMITS, PLENTY, GUARD, program=("-c", PRINTING))
     output = ""
 
     def has_logged() -> bool:

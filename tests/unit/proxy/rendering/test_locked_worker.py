@@ -21,9 +21,10 @@ from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker, Sandbox
 from tests.hostile.corpus import corpus
 from tests.unit.proxy.imaging.reference import LIMITS, target
-from tests.unit.proxy.rendering.pools import PATIENT, PLENTY, ROOM
+from tests.unit.proxy.rendering.pools import PLENTY, ROOM
 from tests.unit.proxy.rendering.test_attacks import pytestmark
 from tests.unit.proxy.test_golden_renderings import GOLDEN, renderings, without_deflate
+from tests.waiting import GUARD
 
 __all__ = ["pytestmark"]
 TARGETS = [target(50, 50, format) for format in Format]
@@ -31,7 +32,7 @@ TARGETS = [target(50, 50, format) for format in Format]
 
 @asynccontextmanager
 async def worker(limits: Limits, mode: Sandbox, *, searches: bool = True) -> AsyncIterator[RenderWorker]:
-    started = await RenderWorker.start(limits, PLENTY, PATIENT, sandbox=mode, searches=searches)
+    started = await RenderWorker.start(limits, PLENTY, GUARD, sandbox=mode, searches=searches)
     started.memory = ROOM
     try:
         yield started
@@ -95,12 +96,12 @@ class WithoutLock(RenderPool):
     """Its workers run where the kernel has no lock."""
 
     async def _start_worker(self) -> RenderWorker:
-        return await RenderWorker.start(LIMITS, PLENTY, PATIENT, sandbox=self._sandbox, program=("-c", WITHOUT_LOCK))
+        return await RenderWorker.start(LIMITS, PLENTY, GUARD, sandbox=self._sandbox, program=("-c", WITHOUT_LOCK))
 
 
 def without_lock(mode: Sandbox) -> RenderPool:
     return WithoutLock(
-        LIMITS, processes=2, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=0, sandbox=mode
+        LIMITS, processes=2, memory_mb=PLENTY, process_mb=PLENTY, timeout=GUARD, max_waiting=0, sandbox=mode
     )
 
 

@@ -31,7 +31,6 @@ from tests.pictures import chunk, jpeg, jpeg_of_scans, png, png_header, raw_png,
 from tests.unit.proxy.imaging.reference import LIMITS, SNAPSHOT, decoded, rendered, target
 from tests.unit.proxy.rendering.pools import (
     LIVE,
-    PATIENT,
     PLENTY,
     ROCKET,
     ROOM,
@@ -45,6 +44,7 @@ from tests.unit.proxy.rendering.pools import (
     rendered_by,
     written,
 )
+from tests.waiting import GUARD
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -226,7 +226,7 @@ async def test_worker_is_replaced_after_its_number_of_requests() -> None:
 
 @pytest.mark.heavy
 async def test_with_one_original_per_process_no_process_reads_two(tmp_path: Path) -> None:
-    settings = Settings(data_dir=tmp_path, render_processes=2, render_originals_per_process=1, render_timeout=PATIENT)
+    settings = Settings(data_dir=tmp_path, render_processes=2, render_originals_per_process=1, render_timeout=GUARD)
     render_pool = build_services(settings).pool
     readers: list[int] = []
 
@@ -269,7 +269,7 @@ async def test_close_leaves_no_replacement_that_was_starting() -> None:
 
 @pytest.mark.heavy
 async def test_close_ends_a_busy_worker() -> None:
-    render_pool = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=PATIENT, max_waiting=0)
+    render_pool = RenderPool(LIMITS, processes=1, memory_mb=PLENTY, process_mb=PLENTY, timeout=GUARD, max_waiting=0)
     await render_pool.start()
     async with render_pool.acquire(LIVE, ROOM) as process:
         at_work = process.pid

@@ -15,7 +15,7 @@ import pytest
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
 from proxy.model import Format
-from proxy.rendering.memory_limits import resident_bytes
+from proxy.rendering.memory_limits import ENVIRONMENT, resident_bytes
 from proxy.rendering.protocol import Requests, encode_message, inspect_request, render_request
 from proxy.rendering.worker_main import serve
 from tests.conftest import reads
@@ -151,10 +151,9 @@ def test_worker_process_without_numpy_renders_fixed_qualities() -> None:
 @pytest.mark.parametrize("memory_mb", [400, pytest.param(1024, marks=pytest.mark.long)])
 def test_worker_process_searches_within_its_memory(memory_mb: int) -> None:
     wanted = [replace(target(800, 800, format), score=80) for format in (Format.JPG, Format.WEBP, Format.AVIF)]
-    environment = {"OPENBLAS_NUM_THREADS": "1"}
 
     answered, printed = run_worker(
-        render(ROCKET, *wanted), command=[*COMMAND, str(memory_mb), "--searches"], environment=environment
+        render(ROCKET, *wanted), command=[*COMMAND, str(memory_mb), "--searches"], environment=ENVIRONMENT
     )
 
     _, *files, done = answered

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-GUARD = 30  # seconds until a test gives up waiting
+GUARD = 60  # seconds until a test gives up waiting, and the deadline where a test is not about it
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
