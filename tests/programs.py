@@ -12,7 +12,7 @@ PACKAGES = {
     "initdb": "postgresql",
     "pgbouncer": "pgbouncer",
     "nginx": "nginx-light",
-    "chromium": "chromium",
+    "chromium-headless-shell": "chromium-headless-shell",
     "curl": "curl",
     "openssl": "openssl",
     "node": "nodejs",

@@ -12,7 +12,7 @@ from tests.browser.visits import Complaints
 from tests.conftest import need
 from tests.service import PATIENT, Service
 
-PROGRAM = shutil.which("chromium")
+PROGRAM = shutil.which("chromium-headless-shell")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers have neither user namespaces nor a large /dev/shm
 SIDES = {"small": 60, "medium": 90, "large": 120}
 PATIENCE = 20_000  # milliseconds, for busy machines
@@ -23,7 +23,7 @@ OpenPage = Callable[..., Page]
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """One browser for each module: while Playwright runs, no other event loop may run in this thread."""
-    need(PROGRAM, "chromium")
+    need(PROGRAM, "chromium-headless-shell")
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=PROGRAM, args=FLAGS) as browser:
         yield browser

@@ -47,7 +47,7 @@ BLIND_UPLOAD = """async ([url, picture]) => {
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    need(PROGRAM, "chromium")
+    need(PROGRAM, "chromium-headless-shell")
     with (
         sync_playwright() as playwright,
         playwright.chromium.launch(executable_path=PROGRAM, args=[*FLAGS, *REBINDING]) as browser,
