@@ -16,6 +16,8 @@ from ingest.records import JobStatus, PrivateMetadata
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import accept_upload, newest_ids, upload_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 KEY = IdempotencyKey("a" * 64, timedelta(minutes=2))
 TICKET, OTHER_TICKET = (ticket_key(jti, timedelta(minutes=2)) for jti in ("one", "other"))
 OTHER = IdempotencyKey("b" * 64, timedelta(minutes=2))

@@ -23,6 +23,8 @@ from tests.contracts.uploads import (
     upload_of,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class TestAdvancing:
     @pytest.mark.parametrize(

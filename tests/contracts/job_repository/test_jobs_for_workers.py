@@ -22,6 +22,8 @@ from tests.contracts.uploads import (
     upload_of,
 )
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class TestForWorkers:
     async def test_next_pending_is_the_oldest(self, repository: JobRepository) -> None:

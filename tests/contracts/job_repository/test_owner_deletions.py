@@ -15,6 +15,8 @@ from ingest.records import STALLED_AFTER, JobNotClaimable, JobStatus
 from proxy.model import new_upload_id
 from tests.contracts.uploads import upload_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.fixture
 def deletions(database: Database) -> OwnerDeletions:

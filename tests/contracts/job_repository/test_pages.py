@@ -18,6 +18,8 @@ from proxy.errors import UnknownUpload
 from proxy.model import UploadId, new_upload_id
 from tests.contracts.uploads import FAILED, NOON, PENDING, accept_upload, upload_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class TestPages:
     async def uploads(self, repository: JobRepository, number: int = 25) -> Sequence[UploadId]:

@@ -13,6 +13,8 @@ from proxy.errors import UnknownUpload
 from proxy.model import new_upload_id
 from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, accept_upload, newest_ids, upload_of
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class TestAccepting:
     async def test_accepted_upload_is_read_back(self, repository: JobRepository) -> None:

@@ -17,6 +17,8 @@ from ingest.records import Job, JobNotClaimable, Upload, Webhook, WebhookStatus,
 from proxy.model import new_upload_id
 from tests.contracts.uploads import COMPLETE, FAILED, PENDING, PROCESSING, accept_upload
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 READY, GIVEN_UP, DELETED = WebhookType
 
 
