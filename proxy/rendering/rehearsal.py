@@ -25,6 +25,9 @@ from proxy.model import Fit, Format, Position
 
 _SIDE = 64
 _LIMITS = Limits(1, 10_000)
+_THOROUGH = 2
+"""Samples, one opaque and one with alpha, that are inspected and rendered in every format. Doing so with all of them would
+be most of the time of a start."""
 _FOR_SEARCHES = ("proxy.imaging.auto_quality.search",)
 _LOADED_LATE = (
     *(f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Gif", "Tiff")),
@@ -56,14 +59,16 @@ def rehearse(*, searches: bool) -> None:
         targets.append(replace(target, width=_SIDE, height=_SIDE // 2, position=Position.ATTENTION))
     if searches:
         targets.append(replace(target, width=_SIDE, height=_SIDE, score=50.0))
-    for sample in _samples():
+    for number, sample in enumerate(_samples()):
+        thorough = number < _THOROUGH
         descriptor = os.memfd_create("sample")
         try:
             os.write(descriptor, sample)
             original = OpenedFile(descriptor)
             with suppress(Refused):
-                inspect(original, _LIMITS)
-                for _ in render(original, targets, _LIMITS):
+                if thorough:
+                    inspect(original, _LIMITS)
+                for _ in render(original, targets if thorough else targets[:1], _LIMITS):
                     pass
         finally:
             os.close(descriptor)
@@ -77,8 +82,8 @@ def _samples() -> Iterator[bytes]:
     clear = image.convert("RGBA")
     clear.putalpha(image.getchannel("R"))
     yield _saved(image, "JPEG", progressive=True, icc_profile=profile, exif=exif)
-    yield _saved(image.convert("CMYK"), "JPEG")
     yield _saved(clear, "PNG", icc_profile=profile, exif=exif)
+    yield _saved(image.convert("CMYK"), "JPEG")
     yield _saved(image.quantize(8), "PNG")
     yield _saved(image.convert("I;16"), "PNG")
     yield _saved(clear, "WEBP", icc_profile=profile, exif=exif)
