@@ -11,6 +11,7 @@ from typing import Self
 
 import httpx
 
+from tests import forked
 from tests.http_client import http
 from tests.server import free_port
 
@@ -22,15 +23,7 @@ PATIENT = {"RENDER_TIMEOUT": "60"}
 
 def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs a command until it exits."""
-    return subprocess.run(
-        command_line(*arguments),
-        cwd=folder,
-        env=environment(settings),
-        text=True,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
+    return forked.run(arguments, folder, environment(settings), timeout=120)
 
 
 def darkroom_without_numpy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -51,14 +44,15 @@ class Program:
     """A `darkroom` command that runs until it is stopped. Its data stays in `folder`, so that it can start again."""
 
     log_name: str
-    program: tuple[str, ...] = (str(Path(sys.executable).with_name("darkroom")),)
+    program: tuple[str, ...] = ()
+    """Another program than `darkroom`, forked from one that has imported the libraries."""
 
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self._arguments = arguments
         self._settings = settings
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | forked.Forked | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -112,14 +106,14 @@ class Program:
 
     def _launch(self, *arguments: str) -> None:
         self._log = (self.folder / self.log_name).open("ab")
-        self._process = subprocess.Popen(
-            [*self.program, *arguments],
-            cwd=self.folder,
-            env=environment(self._settings),
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        log, variables = self._log.fileno(), environment(self._settings)
+        if self.program or "LD_PRELOAD" in variables:
+            command = [*self.program, *arguments] if self.program else command_line(*arguments)
+            self._process = subprocess.Popen(
+                command, cwd=self.folder, env=variables, stdout=log, stderr=log, start_new_session=True
+            )
+        else:
+            self._process = forked.Forked(arguments, self.folder, variables, log, log)
 
     def _forget(self) -> None:
         self._log.close()
