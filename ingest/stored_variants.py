@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_reader import UploadReader
 from ingest.catalog.upload_rows import UploadRow
 from proxy.keys import VARIANTS_PREFIXES
 from proxy.model import Sizes, UploadId, Variant, Visibility, parse_upload_id
@@ -11,7 +11,7 @@ from proxy.storage.object_store import ObjectInfo, ObjectStore
 Stored = dict[Variant, ObjectInfo]
 
 
-async def accepted_ids(repository: JobRepository, start: UploadId | None = None) -> AsyncIterator[UploadId]:
+async def accepted_ids(repository: UploadReader, start: UploadId | None = None) -> AsyncIterator[UploadId]:
     """Yields the ids of all uploads from `start` on, in order. Raises CatalogUnavailable."""
     async for row in repository.rows(start):
         if row.is_accepted:
@@ -19,7 +19,7 @@ async def accepted_ids(repository: JobRepository, start: UploadId | None = None)
 
 
 async def stored_variants(
-    store: ObjectStore, repository: JobRepository, sizes: Sizes, start: UploadId | None = None
+    store: ObjectStore, repository: UploadReader, sizes: Sizes, start: UploadId | None = None
 ) -> AsyncIterator[tuple[UploadRow, Stored]]:
     """Yields each upload from `start` on, in the order of ids, with the entries of its variants of configured sizes.
 

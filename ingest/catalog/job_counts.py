@@ -14,7 +14,7 @@ _COUNTED = 10_000
 
 
 async def count_jobs(connection: AsyncConnection) -> dict[JobStatus, int]:
-    """See `JobRepository.count`."""
+    """See `UploadReader.count`."""
     queries = [select(func.count()).select_from(_some(status).subquery()).scalar_subquery() for status in JobStatus]
     counts = dict(zip(JobStatus, (await connection.execute(select(*queries))).one(), strict=True))
     if counts[JobStatus.COMPLETE] == _COUNTED:

@@ -35,7 +35,7 @@ class UploadRow:
 
 
 async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator[UploadRow]:
-    """See `JobRepository.rows`."""
+    """See `UploadReader.rows`."""
     query = (
         select(
             upload_jobs.c.upload_id,

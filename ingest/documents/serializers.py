@@ -1,7 +1,7 @@
 """Builds the API's JSON and the ready `<picture>` element."""
 
 from darkroom import picture_html
-from ingest.catalog.repository import Page
+from ingest.catalog.upload_reader import Page
 from ingest.documents import schemas
 from ingest.documents.placeholder import data_url
 from ingest.documents.schemas import Accepted, ConfiguredSizes, Deletion, DisplayedSize, Privacy, Status, UploadPage

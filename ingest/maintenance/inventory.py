@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_reader import UploadReader
 from ingest.catalog.upload_rows import UploadRow
 from proxy.keys import FIELDS_PREFIX, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIXES
 from proxy.model import UploadId, Visibility, parse_upload_id
@@ -29,7 +29,7 @@ class Entry:
     variants: AbstractSet[Visibility]
 
 
-async def inventory(store: ObjectStore, repository: JobRepository) -> AsyncIterator[Entry]:
+async def inventory(store: ObjectStore, repository: UploadReader) -> AsyncIterator[Entry]:
     """Yields every upload that database or store know, by id. Each listing is read once, page by page.
 
     The sides are read at slightly different times, so check again before acting on a difference. Raises

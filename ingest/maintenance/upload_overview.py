@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_reader import UploadReader
 from ingest.documents.serializers import Serializer
 from ingest.ingest_services import Access, open_services
 from ingest.maintenance.webhook_overview import describe
@@ -31,7 +31,7 @@ async def show(settings: Settings, upload_id: UploadId) -> dict[str, Any]:
 class Overview:
     """Combines the API's JSON for an upload with the current state of each stored variant."""
 
-    def __init__(self, store: ObjectStore, repository: JobRepository, settings: Settings) -> None:
+    def __init__(self, store: ObjectStore, repository: UploadReader, settings: Settings) -> None:
         self._store = store
         self._repository = repository
         self._sizes = settings.sizes

@@ -8,7 +8,7 @@ from typing import Any
 from sse_starlette import EventSourceResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_reader import UploadReader
 from ingest.documents.schemas import Status
 from ingest.documents.serializers import Serializer
 from ingest.ingest_errors import CatalogUnavailable, TooManyStreams
@@ -28,7 +28,7 @@ Known = tuple[Upload, Job]
 class EventStreams:
     """Streams the status of uploads, each until its job ends, the upload is deleted, or ten minutes have passed."""
 
-    def __init__(self, repository: JobRepository, serializer: Serializer, metrics: Metrics) -> None:
+    def __init__(self, repository: UploadReader, serializer: Serializer, metrics: Metrics) -> None:
         self._polls = SharedPolls(repository.find_many)
         self._serializer = serializer
         self._open = 0

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ingest.catalog.cursors import InvalidCursor
-from ingest.catalog.repository import JobRepository
+from ingest.catalog.upload_reader import UploadReader
 from ingest.documents.serializers import Serializer
 from ingest.idempotency_key import HEADER, IdempotencyKey, parse_idempotency_key
 from ingest.ingest_errors import Malformed
@@ -52,7 +52,7 @@ class UploadRoutes:
         presentations: PresentationService,
         fields: FieldsService,
         idempotent_uploads: IdempotentUploads,
-        repository: JobRepository,
+        repository: UploadReader,
         originals: OriginalDownloads,
         serializer: Serializer,
         responses: UploadResponses,

@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from ingest.catalog.database import Database
-from ingest.catalog.repository import JobRepository, Page
+from ingest.catalog.repository import JobRepository
 from ingest.catalog.upload_filter import ALL_UPLOADS, UploadFilter
+from ingest.catalog.upload_reader import Page
 from ingest.ingest_services import IngestServices
 from ingest.jobs.deliver import deliver
 from ingest.records import JobStatus
