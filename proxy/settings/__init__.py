@@ -4,7 +4,8 @@ from proxy.settings.api_keys import ApiKey, KeyScope, parse_api_keys
 from proxy.settings.connection_urls import hide_secrets, parse_database_url
 from proxy.settings.connections import describe_connections
 from proxy.settings.loading import load_settings, metrics_folder, read_sources, share_memory, share_metrics
-from proxy.settings.settings import RENDER_IDLE_MB, Needs, Settings, SettingsError
+from proxy.settings.needs import Needs
+from proxy.settings.settings import RENDER_IDLE_MB, Settings, SettingsError
 from proxy.settings.sources import Sources
 from proxy.settings.toml_tables import Quality, SizeSettings
 from proxy.settings.webhook_settings import decode_webhook_secret

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from proxy.settings.settings import Needs, Settings, SettingsError
+from proxy.settings.needs import Needs
+from proxy.settings.settings import Settings, SettingsError
 from proxy.settings.sources import Sources
 from proxy.settings.sources import read_sources as read
 

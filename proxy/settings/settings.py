@@ -1,8 +1,6 @@
 """The settings, with their validation."""
 
-import ipaddress
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,8 +11,9 @@ from proxy.model import Fit, Size, Sizes, SourceFormat
 from proxy.settings.access_settings import AccessSettings
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
+from proxy.settings.needs import Needs
 from proxy.settings.patterns import Color, matching
-from proxy.settings.source_formats import DEFAULT_ACCEPT, lack_of_pillow_heif, read_source_formats
+from proxy.settings.source_formats import DEFAULT_ACCEPT, read_source_formats
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
 from proxy.settings.toml_tables import Quality, SizeSettings, Width, lack_of_extras
@@ -30,18 +29,6 @@ _SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
 
 class SettingsError(Exception):
     """The configuration is invalid. The message has one line for each mistake."""
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a command does with the settings, beyond reading them.
-
-    `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds.
-    """
-
-    rendering: bool = False
-    database: bool = False
-    host: str | None = None
 
 
 class Settings(StoreSettings, AccessSettings, WebhookSettings):
@@ -201,8 +188,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     @field_validator("accept")
     @classmethod
     def _validate_accept(cls, value: tuple[SourceFormat, ...], info: ValidationInfo) -> tuple[SourceFormat, ...]:
-        if _needs(info).rendering and (mistake := lack_of_pillow_heif(value)):
-            raise ValueError(mistake)
+        Needs.of(info).check_accept(value)
         return value
 
     @field_validator("database_url")
@@ -218,20 +204,13 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         if value is None:
             return None
         check_redis_url(value.get_secret_value())
-        alone = "database_url" in info.data and info.data["database_url"] is None
-        if _needs(info).database and alone and info.data.get("s3_bucket") is not None:
-            raise ValueError(
-                "with S3_BUCKET and without DATABASE_URL, the machines that share Redis would each have a database of "
-                "their own in DATA_DIR. Set DATABASE_URL, or unset REDIS_URL on a single machine"
-            )
+        Needs.of(info).check_shared_database(info.data)
         return value
 
     @field_validator("api_keys")
     @classmethod
     def _validate_exposure(cls, value: tuple[ApiKey, ...], info: ValidationInfo) -> tuple[ApiKey, ...]:
-        host = _needs(info).host
-        if host is not None and not value and not _is_loopback(host):
-            raise ValueError(f"{host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
+        Needs.of(info).check_exposure(value)
         return value
 
     @field_validator("widths")
@@ -251,8 +230,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
             raise ValueError(f"widths defines {', '.join(twice)}, too: rename the size, or remove the width")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
             raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
-        if _needs(info).rendering and (mistakes := lack_of_extras(value)):
-            raise ValueError(" ".join(mistakes.values()))
+        Needs.of(info).check_extras(value)
         return value
 
     # Checks of two fields are validators of the second one: a model validator does not run if a field is invalid.
@@ -289,14 +267,3 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         """Raises SettingsError if a size needs numpy or libvips, which are not installed. Imports neither."""
         if mistakes := lack_of_extras(self.size_tables):
             raise SettingsError(f"sizes: {' '.join(mistakes.values())}")
-
-
-def _needs(info: ValidationInfo) -> Needs:
-    return info.context if isinstance(info.context, Needs) else Needs()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

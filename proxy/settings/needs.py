@@ -1,0 +1,57 @@
+"""What a command needs of the settings, beyond reading them."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationInfo
+
+from proxy.model import SourceFormat
+from proxy.settings.api_keys import ApiKey
+from proxy.settings.source_formats import lack_of_pillow_heif
+from proxy.settings.toml_tables import SizeSettings, lack_of_extras
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a command does with the settings. Its checks raise ValueError for what would hinder that.
+
+    `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds.
+    """
+
+    rendering: bool = False
+    database: bool = False
+    host: str | None = None
+
+    @classmethod
+    def of(cls, info: ValidationInfo) -> "Needs":
+        return info.context if isinstance(info.context, Needs) else cls()
+
+    def check_accept(self, formats: tuple[SourceFormat, ...]) -> None:
+        if self.rendering and (mistake := lack_of_pillow_heif(formats)):
+            raise ValueError(mistake)
+
+    def check_extras(self, sizes: dict[str, SizeSettings]) -> None:
+        if self.rendering and (mistakes := lack_of_extras(sizes)):
+            raise ValueError(" ".join(mistakes.values()))
+
+    def check_shared_database(self, valid: Mapping[str, Any]) -> None:
+        """`valid`: the fields before REDIS_URL, which is set, without those that are wrong."""
+        alone = "database_url" in valid and valid["database_url"] is None
+        if self.database and alone and valid.get("s3_bucket") is not None:
+            raise ValueError(
+                "with S3_BUCKET and without DATABASE_URL, the machines that share Redis would each have a database of "
+                "their own in DATA_DIR. Set DATABASE_URL, or unset REDIS_URL on a single machine"
+            )
+
+    def check_exposure(self, keys: tuple[ApiKey, ...]) -> None:
+        if self.host is not None and not keys and not _is_loopback(self.host):
+            raise ValueError(f"{self.host} is reachable from other machines: set API_KEYS, or bind to 127.0.0.1")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
