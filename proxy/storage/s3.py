@@ -7,19 +7,18 @@ Without the last, S3 answers 403 instead of 404 for a missing key, so no missing
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
-from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import anyio.to_thread
 from boto3.session import Session
 from botocore import exceptions as boto
-from botocore.config import Config
 
 from proxy.storage.bulkhead import Bulkhead
 from proxy.storage.files import NewFile
 from proxy.storage.object_store import ObjectExists, ObjectInfo, ObjectNotFound, StoredObject
+from proxy.storage.s3_client import open_client
 from proxy.storage.s3_deletion import S3Deletion
 from proxy.storage.s3_errors import error_code, translate_errors
 from proxy.storage.s3_responses import object_info, read_chunks
@@ -62,36 +61,13 @@ class S3Store:
         """Opens no connection, but blocks for about 0.2 s while botocore loads its models: call it at start-up.
 
         `prefix` comes before every key, for a bucket that is shared with others; callers never see it.
-        `addressing`: `path` or `virtual` (the bucket in the host name); by default `path` for other servers than AWS.
-        `encryption`: `AES256`, `aws:kms` or `aws:kms:KEY-ID`, asked of the server for every object.
-        `page`: keys for each request.
+        `endpoint_url`, `addressing`, `encryption`: as in `open_client`. `page`: keys for each request.
         """
-        config = Config(
-            connect_timeout=1,
-            read_timeout=2,  # for each read; two attempts and the pause must fit into _SHORT
-            # `standard` adds jitter to the pause and has a retry budget: it stops retrying when most attempts fail.
-            retries={"mode": "standard", "total_max_attempts": 2},
-            max_pool_connections=sum(_SLOTS.values()),
-            signature_version="s3v4",  # temporary URLs are otherwise signed in a way that only AWS accepts
-        )
-        if addressing := addressing or ("path" if endpoint_url else None):
-            config = config.merge(Config(s3={"addressing_style": addressing}))
-        if endpoint_url:  # only AWS is sure to support bucket host names and botocore's default checksums
-            config = config.merge(
-                Config(
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                )
-            )
         self._bucket = bucket
         self._prefix = prefix
         self._page = page
-        self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
-        if encryption:
-            for operation in ("PutObject", "CopyObject"):
-                self._client.meta.events.register(
-                    f"before-parameter-build.s3.{operation}", partial(_encrypt, encryption)
-                )
+        connections = sum(_SLOTS.values())
+        self._client = open_client(session, endpoint_url, addressing, encryption, connections=connections)
         self._deletion = S3Deletion(self._client, bucket)
         self._pages = self._client.get_paginator("list_objects_v2")
         metrics = metrics or Metrics()
@@ -293,10 +269,3 @@ class S3Store:
         answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
         with closing(answer["Body"]) as body:
             yield object_info(key, answer), read_chunks(body, end)
-
-
-def _encrypt(encryption: str, params: dict[str, Any], **_event: object) -> None:
-    algorithm, kms, key = encryption.partition("aws:kms")
-    params["ServerSideEncryption"] = algorithm + kms
-    if key:
-        params["SSEKMSKeyId"] = key.removeprefix(":")
