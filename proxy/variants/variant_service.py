@@ -1,7 +1,7 @@
 """The service behind routes and warm-ups: finds a variant, or derives and stores it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +32,6 @@ from proxy.variants.single_flight import SingleFlight
 from proxy.variants.variant_store import VariantStore
 
 log = structlog.get_logger()
-
-_MAX_WRITE_BACKS = 256  # concurrent; beyond that a variant is served but not stored, and derived again later
 
 
 class VariantService:
@@ -94,11 +92,10 @@ class VariantService:
             flights=self._flights,
             fetch_shared=self._fetch_shared,
         )
-        self._background: set[asyncio.Task[None]] = set()
         self._refresher = StaleRefresher(self._variants, self._deriver, recipes, self._leases, metrics, timeout=timeout)
         metrics.watch(metrics.memory_cache_bytes, lambda: self._memory_cache.bytes)
         metrics.watch(metrics.memory_cache_variants, lambda: len(self._memory_cache))
-        metrics.watch(metrics.write_back_queue, lambda: len(self._background) + len(self._refresher))
+        metrics.watch(metrics.write_back_queue, lambda: self._variants.write_backs + len(self._refresher))
 
     async def fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
         """Finds the variant, or derives it.
@@ -220,8 +217,6 @@ class VariantService:
         await self._flights.drain()
         await self._alpha.drain()
         await self._refresher.drain()
-        while self._background:
-            await asyncio.wait(list(self._background))
         await self._variants.drain()
 
     async def _fetch(self, upload_id: UploadId, variant: Variant) -> Fetched:
@@ -292,16 +287,8 @@ class VariantService:
             if may_be_stored and (found := await self._find(upload_id, variant)):
                 return replace(found, tier=Tier.COLLAPSED)
             encoded, timings = await self._deriver.derive_one(upload_id, variant, Priority.LIVE)
-            if len(self._background) < _MAX_WRITE_BACKS:
-                self._run_in_background(self._variants.write_back(upload_id, variant, encoded, lease.pop_all()))
-            else:
-                self._metrics.write_backs.labels("skipped").inc()
+            self._variants.start_write_back(upload_id, variant, encoded, lease)
             return Fetched(encoded, Tier.DERIVED, timings)
 
     def _timeout_error(self) -> DerivationTimeout:
         return DerivationTimeout(f"The variant was not ready within {self._timeout:g} seconds.")
-
-    def _run_in_background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)

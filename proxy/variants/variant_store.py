@@ -20,6 +20,7 @@ from proxy.variants.originals import focus_of, head_original, is_outdated, requi
 
 log = structlog.get_logger()
 
+_MAX_WRITE_BACKS = 256  # concurrent; beyond that a variant is served but not stored, and derived again later
 _RETRY_DELAYS = (0.2, 1.0, 4.0)  # seconds before each retry
 _CACHE_CONTROL = {Visibility.PUBLIC: CACHE_CONTROL, Visibility.PRIVATE: f"private, max-age={MAX_PRIVATE_AGE}"}
 
@@ -37,6 +38,7 @@ class VariantStore:
         self._metrics = metrics
         self._on_outdated = on_outdated
         self._putting: set[asyncio.Task[None]] = set()
+        self._write_backs: set[asyncio.Task[None]] = set()
 
     async def find(self, upload_id: UploadId, variant: Variant) -> EncodedVariant | None:
         """The stored variant, or None. Deletes a damaged one: its bytes would stay in caches for a year."""
@@ -84,8 +86,8 @@ class VariantStore:
 
     async def drain(self) -> None:
         """Waits for running writes."""
-        while self._putting:
-            await asyncio.wait(list(self._putting))
+        while running := self._putting | self._write_backs:
+            await asyncio.wait(running)
 
     async def _put(self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, *, if_absent: bool) -> None:
         try:
@@ -136,6 +138,25 @@ class VariantStore:
             self._on_outdated(upload_id)
             require_visibility(original, variant.visibility)
             raise FocusChanged("The upload was changed while this variant was derived. Try again.")
+
+    @property
+    def write_backs(self) -> int:
+        """The number of running write-backs."""
+        return len(self._write_backs)
+
+    def start_write_back(
+        self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, lease: AsyncExitStack
+    ) -> None:
+        """Stores a variant that was served already, in the background, unless too many write-backs are running.
+
+        A write-back takes over what `lease` holds, and releases it at its end.
+        """
+        if len(self._write_backs) < _MAX_WRITE_BACKS:
+            task = asyncio.create_task(self.write_back(upload_id, variant, encoded, lease.pop_all()))
+            self._write_backs.add(task)
+            task.add_done_callback(self._write_backs.discard)
+        else:
+            self._metrics.write_backs.labels("skipped").inc()
 
     async def write_back(
         self, upload_id: UploadId, variant: Variant, encoded: EncodedVariant, lease: AsyncExitStack
