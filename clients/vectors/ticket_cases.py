@@ -1,4 +1,4 @@
-"""Claims of tickets for `generate.py`."""  # noqa: INP001 - beside a script
+"""Claims of tickets that clients sign, and that they refuse."""
 
 import json
 from typing import Any
