@@ -104,11 +104,11 @@ class JobRepository(UploadReader):
             rows = await idempotency_keys.find_accepted(connection, digests)
         return {row.idempotency_key: (to_upload(row), row.fingerprint) for row in rows}
 
-    async def delete(self, upload_id: UploadId, *, spend_ticket: bool = True) -> bool:
+    async def delete(self, upload_id: UploadId, *, keeps_key: bool = True) -> bool:
         """Removes both rows. Returns False if there were none.
 
-        `spend_ticket`: keep the ticket or source of an accepted upload as used. False for an upload that its client was
-        refused.
+        `keeps_key`: keep the key of an accepted upload's ticket or source, so that it cannot be used again. False for
+        an upload that its client was refused.
         """
         async with self._database.transaction() as connection:
             if self._outbox:
@@ -120,7 +120,7 @@ class JobRepository(UploadReader):
             query = delete(upload_jobs).where(upload_jobs.c.upload_id == upload_id)
             columns = upload_jobs.c.idempotency_key, upload_jobs.c.fingerprint
             row = (await connection.execute(query.returning(*columns))).first()
-            if spend_ticket and row and row.fingerprint and row.idempotency_key:
+            if keeps_key and row and row.fingerprint and row.idempotency_key:
                 await idempotency_keys.keep_spent(connection, row.idempotency_key)
             return row is not None
 

@@ -229,7 +229,7 @@ class UploadService:
         """
         try:
             async with asyncio.timeout(_COMPLETION_TIMEOUT):  # the store of commands waits for minutes in an outage
-                await self._repository.delete(upload_id, spend_ticket=False)
+                await self._repository.delete(upload_id, keeps_key=False)
                 await self._store.delete(original_key(upload_id), fields_key(upload_id))
         except (Unavailable, TimeoutError) as error:
             reason = str(error) or "timeout"

@@ -311,7 +311,7 @@ class TestSources:
         upload_id = new_upload_id()
         await repository.begin(upload_id, SOURCE)
 
-        await repository.delete(upload_id, spend_ticket=False)
+        await repository.delete(upload_id, keeps_key=False)
 
         assert await repository.find_by_key(SOURCE) is None
 

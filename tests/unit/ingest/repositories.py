@@ -77,9 +77,9 @@ class WatchedRepository(JobRepository):
         await self._enter("change_presentation", upload_id)
         await super().change_presentation(upload_id, values, variants)
 
-    async def delete(self, upload_id: UploadId, *, spend_ticket: bool = True) -> bool:
+    async def delete(self, upload_id: UploadId, *, keeps_key: bool = True) -> bool:
         await self._enter("delete", upload_id)
-        return await super().delete(upload_id, spend_ticket=spend_ticket)
+        return await super().delete(upload_id, keeps_key=keeps_key)
 
     async def find(self, upload_id: UploadId) -> tuple[Upload, Job]:
         await self._enter("find", upload_id)

@@ -96,7 +96,7 @@ async def test_import_knows_the_readopted_upload_of_its_source(
     key = source_key("/photos/a.jpg", timedelta(0))
     upload = await uploads.receive(chunks_of(picture()), key)
     before = await repository.find_by_key(key)
-    await repository.delete(upload.upload_id, spend_ticket=False)  # as in a database that was lost
+    await repository.delete(upload.upload_id, keeps_key=False)  # as in a database that was lost
 
     await readopter.readopt(upload.upload_id)
 
