@@ -1,18 +1,14 @@
 """The objects of a bucket whose keys begin with a prefix."""
 
-import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
-
-import anyio
-import anyio.to_thread
 
 from ingest.importing.import_sources import Entry, LeftOut, Outcome, Source, SourceProblem
+from ingest.importing.temporary_download import temporary_file
 from ingest.uploads.multipart import too_large
-from proxy.errors import StoreUnavailable, Unavailable
+from proxy.errors import StoreUnavailable
 from proxy.storage.object_store import ObjectInfo, ObjectNotFound, ObjectStore
 
 
@@ -75,20 +71,3 @@ class S3Source:
                 yield path
 
         return opened
-
-
-@asynccontextmanager
-async def temporary_file(folder: Path) -> AsyncIterator[Path]:
-    """Yields the path of a file that does not exist yet, and removes it at the end. Raises Unavailable.
-
-    `darkroom gc` removes what a killed process leaves.
-    """
-    own = folder / f"import-{uuid4().hex}"
-    try:
-        await anyio.Path(own).mkdir(parents=True)
-    except OSError as error:
-        raise Unavailable(f"Temporary files cannot be written: {error.strerror}.") from error
-    try:
-        yield own / "original"
-    finally:
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(own, ignore_errors=True))

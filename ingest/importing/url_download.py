@@ -13,7 +13,7 @@ import structlog
 
 from ingest.checked_connection import PORTS, CheckedConnection
 from ingest.importing.import_sources import Outcome, SourceProblem
-from ingest.importing.s3_source import temporary_file
+from ingest.importing.temporary_download import temporary_file
 from ingest.public_addresses import AddressNotPublic, resolve_public
 from ingest.uploads.multipart import too_large
 from proxy.errors import Unavailable
