@@ -16,8 +16,8 @@ export interface PartsOptions {
     readonly size?: string | undefined;
     /** `false` leaves out the `style` attribute, for pages whose Content-Security-Policy forbids inline styles. */
     readonly placeholder?: boolean | undefined;
-    /** Of `signToken`, for a private upload. */
-    readonly token?: string | undefined;
+    /** Of `signToken`, for a private upload; null or undefined for a public one. */
+    readonly token?: string | null | undefined;
 }
 
 export interface PictureOptions extends PartsOptions {
@@ -62,7 +62,7 @@ export function pictureParts(upload: Upload, options: PartsOptions = {}): Pictur
     if (typeof upload?.urls !== "object" || typeof upload.sizes !== "object" || typeof upload.placeholder?.color !== "string") {
         throw new TypeError("this is not the JSON of an upload from Darkroom's API");
     }
-    const suffix = options.token === undefined ? "" : tokenSuffix(upload, options.token);
+    const suffix = tokenSuffix(upload, options.token);
     const chosen = choose(upload, options.size);
     const box = boxOf(upload, chosen);
     const family = ofSameShape(upload, box);
@@ -90,7 +90,10 @@ export function pictureParts(upload: Upload, options: PartsOptions = {}): Pictur
     };
 }
 
-function tokenSuffix(upload: Upload, token: string): string {
+function tokenSuffix(upload: Upload, token: string | null = null): string {
+    if (token === null) {
+        return "";
+    }
     checkToken(token);
     if (Object.values(upload.urls).some((formats) => Object.values(formats).some((url) => !url.includes("/private/")))) {
         throw new TypeError("the upload is public: its URLs take no token");

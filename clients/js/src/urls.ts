@@ -14,8 +14,8 @@ export interface VariantOptions {
     readonly density?: Density;
     /** The server's `CDN_URL` or `PUBLIC_URL`; without it the URL is a path. */
     readonly base?: string;
-    /** Of `signToken`: makes it the URL of a private upload. */
-    readonly token?: string | undefined;
+    /** Of `signToken`: makes it the URL of a private upload. Null or undefined for a public one. */
+    readonly token?: string | null | undefined;
 }
 
 export function isUploadId(text: unknown): text is string {
@@ -41,7 +41,7 @@ export function checkToken(token: string): void {
  * check that the upload exists.
  */
 export function variantUrl(uploadId: string, size: string, options: VariantOptions = {}): string {
-    const { format = "auto", density = 1, base = "", token } = options;
+    const { format = "auto", density = 1, base = "", token = null } = options;
     checkUploadId(uploadId);
     if (typeof size !== "string" || !SIZE.test(size)) {
         throw new TypeError(`lower-case letters, digits and hyphens make a size's name, not ${JSON.stringify(size)}`);
@@ -54,7 +54,7 @@ export function variantUrl(uploadId: string, size: string, options: VariantOptio
     }
     const name = `${density === 1 ? size : `${size}@${density}x`}.${format}`;
     const start = base.replace(/\/+$/, "");
-    if (token === undefined) {
+    if (token === null) {
         return `${start}/images/${uploadId}/${name}`;
     }
     checkToken(token);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { describeUpload, pictureHtml, pictureParts } from "darkroom-client";
+import { describeUpload, pictureHtml, pictureParts, variantUrl } from "darkroom-client";
 import { signToken } from "darkroom-client/server";
 
 import { ID, KEY, load } from "./vectors.mjs";
@@ -55,6 +55,12 @@ test("description of a private upload has private URLs, and its picture the toke
     assert.ok(html.split("/private/").length > 4);
     assert.throws(() => pictureHtml(upload({ folder: "/images/x" }), { token }), /public/);
     assert.throws(() => pictureHtml(described, { token: "x" }), /signToken/);
+});
+
+test("null is no token", () => {
+    assert.equal(pictureHtml(upload(), { token: null }), pictureHtml(upload()));
+    assert.equal(variantUrl(ID, "small", { token: null }), variantUrl(ID, "small"));
+    assert.throws(() => pictureHtml(upload(), { token: "" }), /signToken/);
 });
 
 test("malformed argument of a description is refused", () => {
