@@ -1,5 +1,6 @@
 """Changes of an upload on the page: its focus, by mouse and by keyboard, and its visibility."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -128,3 +129,27 @@ def test_failed_change_shows_the_reason(page: Page, service: Service, complaints
 
     expect(page.locator("#details .problem")).to_have_text("In progress. Another call changes this upload.")
     expect(page.locator("#details [data-part=content]")).to_be_visible()
+
+
+def test_try_again_fetches_a_new_token(page: Page, service: Service, complaints: Complaints) -> None:
+    complaints.expect("403 (Forbidden)")
+    upload_id = post(service, visibility="private")
+    tokens = json.dumps({"tokens": {upload_id: f"v1.1.{'x' * 43}"}, "expiresAt": "2100-01-01T00:00:00+00:00"})
+    page.route("**/images/tokens?*", lambda route: route.fulfill(body=tokens, content_type="application/json"))
+    page.goto("/")
+    page.goto(f"/#{upload_id}")
+    wait_for_warm_up(page)
+    broken = {
+        "square.webp": page.locator(".card").filter(has=page.get_by_alt_text("square.webp")),
+        "strip.avif": page.get_by_role("region", name="Compare"),
+        "": page.locator("#recent li").first,
+    }
+    for part in broken.values():
+        part.scroll_into_view_if_needed()  # images are loaded where they are seen
+        expect(part.get_by_role("button", name="Try again")).to_be_visible()
+    page.unroute_all()
+
+    for alt, part in broken.items():
+        part.get_by_role("button", name="Try again").click()
+        wait_for_image(part.locator(f'img[alt="{alt}"]'))
+        expect(part.get_by_role("button", name="Try again")).to_be_hidden()

@@ -6,23 +6,22 @@ import { formatBytes, formatMilliseconds, formatPixels } from "./formatting.js";
 import { bytesOf, forgetFailure, loadImage, paintPlaceholder, sizeOf } from "./frame.js";
 
 export class Card {
-  #url;
+  #url = "";
   #parts;
 
   /**
-   * @param {{size: string, format: string, url: string, preview: string}} variant `preview`: the URL shown here, which has
-   *   a token if the upload is private
-   * @param {import("./api.js").Placeholder} placeholder
+   * @param {string} size
+   * @param {string} format
+   * @param {import("./previews.js").Shown} upload
    * @param {(message: string) => void} announce
    */
-  constructor({ size, format, url, preview }, placeholder, announce) {
+  constructor(size, format, { urls, previews, placeholder, renew }, announce) {
     this.name = `${size}.${format}`;
     this.root = cloneTemplate("card-template");
-    this.#url = preview;
     this.#parts = partsOf(this.root);
     const { frame, image, title, copy, show, again } = this.#parts;
     title.textContent = format;
-    frame.href = preview;
+    this.#setUrl(previews[size][format]);
     frame.setAttribute("aria-label", `Open ${this.name}`);
     paintPlaceholder(frame, placeholder);
     image.alt = this.name;
@@ -33,12 +32,19 @@ export class Card {
       frame.focus(); // the button disappears
     });
     again.setAttribute("aria-label", `Try again to show ${this.name}`);
-    again.addEventListener("click", () => {
+    again.addEventListener("click", async () => {
+      frame.focus(); // the button disappears
+      this.#setUrl((await renew())[size][format]);
       forgetFailure(image);
       this.load();
-      frame.focus();
     });
-    copyOnClick(copy, () => new URL(url, location.href).href, announce);
+    copyOnClick(copy, () => new URL(urls[size][format], location.href).href, announce);
+  }
+
+  /** @param {string} preview the URL shown here, which has a token if the upload is private */
+  #setUrl(preview) {
+    this.#url = preview;
+    this.#parts.frame.href = preview;
   }
 
   /**

@@ -15,6 +15,8 @@ export class Compare {
   /** @type {Record<string, import("./api.js").Variant>} */
   #variants = {};
   #loadAll = false;
+  /** @type {import("./previews.js").Shown["renew"]} */
+  #renew = async () => this.#urls;
 
   /** @param {HTMLElement} root */
   constructor(root) {
@@ -22,7 +24,11 @@ export class Compare {
     this.#stage = new Stage(this.#parts, (share) => this.#describeSplit(share));
     const { size, left, right, again, leftImage, rightImage } = this.#parts;
     for (const choice of [size, left, right]) choice.addEventListener("change", () => this.#render());
-    again.addEventListener("click", () => {
+    again.addEventListener("click", async () => {
+      const renew = this.#renew;
+      const urls = await renew();
+      if (renew !== this.#renew) return; // another upload was opened meanwhile
+      this.#urls = urls;
       for (const image of [leftImage, rightImage]) forgetFailure(image);
       this.#render();
     });
@@ -33,10 +39,11 @@ export class Compare {
    * transparent images, which have no preview.
    * @param {import("./previews.js").Shown} upload
    */
-  show({ previews, placeholder }) {
+  show({ previews, placeholder, renew }) {
     const { size, left, right, layers, leftImage, rightImage } = this.#parts;
     const formats = Object.keys(Object.values(previews)[0] ?? {});
     this.#urls = previews;
+    this.#renew = renew;
     this.#variants = {};
     this.#loadAll = false;
     fillSelect(size, Object.keys(previews), -1);

@@ -19,12 +19,9 @@ export class Gallery {
   }
 
   /** @param {import("./previews.js").Shown} upload */
-  show({ urls, previews, placeholder }) {
-    const groups = Object.entries(urls).map(([size, formats]) => {
-      const cards = Object.entries(formats).map(
-        ([format, url]) =>
-          new Card({ size, format, url, preview: previews[size][format] }, placeholder, this.#announce),
-      );
+  show(upload) {
+    const groups = Object.entries(upload.urls).map(([size, formats]) => {
+      const cards = Object.keys(formats).map((format) => new Card(size, format, upload, this.#announce));
       return { size, cards };
     });
     this.#cards = new Map(groups.map(({ size, cards }) => [size, cards]));

@@ -4,7 +4,10 @@ import { Problem } from "./problem.js";
 
 const MARGIN = 120_000; // milliseconds: tokens that end sooner are replaced
 
-/** @typedef {import("./api.js").Upload & {previews: import("./api.js").Urls}} Shown */
+/**
+ * @typedef {import("./api.js").Upload & {previews: import("./api.js").Urls,
+ *   renew: () => Promise<import("./api.js").Urls>}} Shown `renew`: fetches a new token and returns the previews with it
+ */
 
 export class Previews {
   #api;
@@ -27,15 +30,22 @@ export class Previews {
    * @returns {Promise<Shown[]>}
    */
   async add(uploads) {
-    await this.#sign(uploads.filter(({ visibility }) => visibility === "private").map(({ uploadId }) => uploadId));
-    return uploads.map((upload) => ({ ...upload, previews: this.#urlsOf(upload) }));
+    await this.#sign(uploads, Date.now() + MARGIN);
+    const renew = (/** @type {import("./api.js").Upload} */ upload) => async () => {
+      await this.#sign([upload], Infinity);
+      return this.#urlsOf(upload);
+    };
+    return uploads.map((upload) => ({ ...upload, previews: this.#urlsOf(upload), renew: renew(upload) }));
   }
 
-  /** @param {string[]} ids */
-  async #sign(ids) {
+  /**
+   * @param {import("./api.js").Upload[]} uploads
+   * @param {number} until tokens that end before are replaced
+   */
+  async #sign(uploads, until) {
     await this.#access.loaded;
-    const soon = Date.now() + MARGIN;
-    const wanted = ids.filter((id) => (this.#tokens.get(id)?.expires ?? 0) < soon);
+    const ids = uploads.filter(({ visibility }) => visibility === "private").map(({ uploadId }) => uploadId);
+    const wanted = ids.filter((id) => (this.#tokens.get(id)?.expires ?? 0) < until);
     if (!wanted.length || !this.#access.privateImages || !this.#access.allows("read")) return;
     try {
       const { tokens, expiresAt } = await this.#api.tokens(wanted);

@@ -29,10 +29,11 @@ export class Tile {
     this.#parts.dimensions.textContent = formatPixels(dimensions);
     selected.setAttribute("aria-label", `Select ${title}`);
     selected.addEventListener("change", () => onSelect(selected.checked));
-    again.addEventListener("click", () => {
+    again.addEventListener("click", async () => {
+      link.focus(); // the button disappears
+      this.#url = urlOf({ previews: await upload.renew() });
       forgetFailure(image);
       this.#load();
-      link.focus();
     });
     paintPlaceholder(frame, placeholder);
     this.#load();
@@ -61,6 +62,6 @@ export class Tile {
 }
 
 /** The first size as WebP, which warm-ups derive by default. */
-function urlOf(/** @type {import("./previews.js").Shown} */ { previews }) {
+function urlOf(/** @type {{previews: import("./api.js").Urls}} */ { previews }) {
   return Object.values(previews)[0]?.webp;
 }
