@@ -56,7 +56,7 @@ def npm(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _run(*command: str, seconds: float) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NODE_")}  # noqa: TID251
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NODE_")}  # noqa: TID251 - what Node inherits, not a setting of Darkroom
     return subprocess.run(
         command, cwd=CLIENT, env=environment, capture_output=True, text=True, timeout=seconds, check=False
     )

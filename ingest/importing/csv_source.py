@@ -8,7 +8,7 @@ import codecs
 import csv
 import os
 import re
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -56,7 +56,7 @@ class CsvSource:
         async for number, line in in_thread(self._lines()):
             yield self._parse(number, line)
 
-    def _lines(self) -> Iterator[tuple[int, bytes]]:
+    def _lines(self) -> Generator[tuple[int, bytes]]:
         """Yields lines with their numbers, without the header and empty ones. Cuts a line that is too long."""
         with self._opened() as opened:
             opened.readline(_MAX_LINE + 1)

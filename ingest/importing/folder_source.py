@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class FolderSource:
         async for entry in in_thread(self._walk()):
             yield entry
 
-    def _walk(self) -> Iterator[Entry]:
+    def _walk(self) -> Generator[Entry]:
         try:
             waiting = [(self._root, os.scandir(self._root))]
         except OSError as error:

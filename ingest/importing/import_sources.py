@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -96,9 +96,9 @@ class SourceList(Protocol):
         """Yields each entry, in no particular order. Raises InvalidSource or StoreUnavailable."""
 
 
-async def in_thread(items: Iterator[T]) -> AsyncGenerator[T]:
+async def in_thread(items: Generator[T]) -> AsyncGenerator[T]:
     """Yields the items of a blocking generator, which runs in a thread. Holds some hundred of them in memory."""
-    with closing(items):  # type: ignore[type-var]
+    with closing(items):
         while batch := await anyio.to_thread.run_sync(lambda: [*islice(items, _BATCH)]):
             for item in batch:
                 yield item

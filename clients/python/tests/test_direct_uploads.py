@@ -85,7 +85,7 @@ def test_ticket_with_metadata_that_is_no_json_raises(metadata: Any) -> None:
 
 def test_ticket_with_a_lifetime_of_no_whole_seconds_raises() -> None:
     with pytest.raises(ValueError, match="lifetime"):
-        sign_ticket(KEY, lifetime=1.5)  # type: ignore[arg-type]
+        sign_ticket(KEY, lifetime=1.5)
 
 
 @pytest.mark.parametrize("case", RECEIPTS["verify"], ids=name)

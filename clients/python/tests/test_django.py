@@ -11,8 +11,8 @@ import pytest
 
 django = pytest.importorskip("django")
 
-from django.apps import AppConfig, apps  # noqa: E402 - only where Django is installed
-from django.conf import settings  # noqa: E402
+from django.apps import AppConfig, apps
+from django.conf import settings
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "pictures.json").read_text(encoding="utf-8"))
 SIZES, ID = VECTORS["configured"], VECTORS["uploadId"]
@@ -32,19 +32,19 @@ if not settings.configured:
     )
     django.setup()
 
-from django.core import serializers  # noqa: E402 - after the setup
-from django.core.exceptions import ImproperlyConfigured, ValidationError  # noqa: E402
-from django.db import IntegrityError, connection, models, transaction  # noqa: E402
-from django.db.migrations.writer import MigrationWriter  # noqa: E402
-from django.forms import modelform_factory  # noqa: E402
-from django.template import Context, Template  # noqa: E402
-from django.test.utils import override_settings  # noqa: E402
+from django.core import serializers
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import IntegrityError, connection, models, transaction
+from django.db.migrations.writer import MigrationWriter
+from django.forms import modelform_factory
+from django.template import Context, Template
+from django.test.utils import override_settings
 
-from darkroom import VerificationError, sign_token  # noqa: E402
-from darkroom.direct_uploads import RECEIPT  # noqa: E402
-from darkroom.django import StoredUpload  # noqa: E402
-from darkroom.django.fields import UploadField  # noqa: E402
-from darkroom.json_web_tokens import sign_jwt  # noqa: E402
+from darkroom import VerificationError, sign_token
+from darkroom.direct_uploads import RECEIPT
+from darkroom.django import StoredUpload
+from darkroom.django.fields import UploadField
+from darkroom.json_web_tokens import sign_jwt
 
 
 class Listing(models.Model):  # noqa: DJ008 - nothing shows it
@@ -60,7 +60,7 @@ class Portrait(models.Model):  # noqa: DJ008 - nothing shows it
 
     class Meta:
         app_label = "darkroom"
-        constraints = [models.UniqueConstraint(models.F("photo__uploadId"), name="one_portrait_per_photo")]  # noqa: RUF012
+        constraints = [models.UniqueConstraint(models.F("photo__uploadId"), name="one_portrait_per_photo")]  # noqa: RUF012 - as Django writes it
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -25,7 +25,7 @@ UNREADABLE = (
 LEAST = {"exp": NOW + 600, "jti": "one"}
 
 
-class FrozenDatetime(jwt.api_jwt.datetime):  # type: ignore[name-defined,misc]
+class FrozenDatetime(jwt.api_jwt.datetime):
     @classmethod
     def now(cls, tz: Any = None) -> Any:
         return cls.fromtimestamp(NOW, tz)

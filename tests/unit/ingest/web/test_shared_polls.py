@@ -111,7 +111,7 @@ class Listener:
             self.messages.append(message)
 
         scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
-        await streams.stream(known, {})(scope, asyncio.Event().wait, send)  # type: ignore[arg-type] # receives nothing
+        await streams.stream(known, {})(scope, asyncio.Event().wait, send)  # receives nothing
 
 
 def event_streams(catalog: Catalog) -> EventStreams:
