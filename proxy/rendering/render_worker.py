@@ -26,7 +26,9 @@ from proxy.rendering.worker_process import StartedProcess, has_ended, start_proc
 
 log = structlog.get_logger()
 
-_START_TIMEOUT = 30  # seconds; importing Pillow takes 0.1, but a starved machine may need far longer
+_START_TIMEOUT = 120
+"""Seconds. A start takes a second of processor time, and a busy machine gives little to a process of low priority: 30
+were too few beside two processes that compute. Requests for variants have deadlines of their own."""
 _EXIT_TIMEOUT = 1.0  # seconds, for the end of a process that has closed its socket, and for its last lines
 _KILL_TIMEOUT = 10.0  # seconds; the kernel first frees memory, or finishes a read from a slow disk
 # A process group of its own, before any import: Ctrl-C in a terminal goes to the server, which finishes its requests.
@@ -108,7 +110,13 @@ class RenderWorker:
         return worker
 
     async def _wait_until_ready(self, sandbox: Sandbox) -> None:
-        self.locks = frozenset((await self._receive(answers.READY, _START_TIMEOUT)).locks)
+        try:
+            ready = await self._receive(answers.READY, _START_TIMEOUT)
+        except DerivationTimeout as error:
+            raise DerivationTimeout(
+                f"No render process was ready within {_START_TIMEOUT} seconds, as the machine is busy. Try again later."
+            ) from error
+        self.locks = frozenset(ready.locks)
         if sandbox == "required" and "seccomp" not in self.locks:
             raise RenderFailed(NO_LOCK)
         self.is_idle = True

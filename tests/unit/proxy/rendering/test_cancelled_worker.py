@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from proxy.errors import RenderFailed
+from proxy.errors import DerivationTimeout, RenderFailed
 from proxy.rendering import render_worker
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker
@@ -70,6 +70,15 @@ async def test_cancelled_stop_leaves_no_process() -> None:
 
     with pytest.raises(asyncio.CancelledError):
         await stopping
+    assert children() == before
+
+
+async def test_process_that_is_never_ready_is_a_timeout_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_worker, "_START_TIMEOUT", 0.01)
+    before = children()
+
+    with pytest.raises(DerivationTimeout, match="No render process was ready within"):
+        await start_worker(NEVER_READY)
     assert children() == before
 
 
