@@ -28,6 +28,7 @@ from ingest.uploads.presentation_service import PresentationService
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Unavailable
 from proxy.recipe import Recipes
+from proxy.rendering.admission import Priority
 from proxy.services import ProxyServices, build_services, open_aws_session, open_store
 from proxy.settings import Settings, SettingsError
 
@@ -265,7 +266,8 @@ def build_fields_service(ingest: IngestServices) -> FieldsService:
     return FieldsService(store=ingest.proxy.store, repository=ingest.repository, installation=ingest.installation)
 
 
-def build_upload_service(ingest: IngestServices) -> UploadService:
+def build_upload_service(ingest: IngestServices, *, priority: Priority = Priority.LIVE) -> UploadService:
+    """`priority`: as in `UploadService`."""
     proxy = ingest.proxy
     return UploadService(
         store=proxy.store,
@@ -281,4 +283,5 @@ def build_upload_service(ingest: IngestServices) -> UploadService:
         default_visibility=proxy.settings.default_visibility,
         metrics=proxy.metrics,
         temporary=proxy.settings.temporary,
+        priority=priority,
     )

@@ -19,6 +19,7 @@ from ingest.ingest_services import Access, build_upload_service, open_services
 from ingest.jobs.for_each import for_each
 from ingest.progress import Progress
 from proxy.keys import FIELDS_PREFIX, INSTALLATION_KEY, ORIGINALS_PREFIX, TRASH_PREFIX, VARIANTS_PREFIXES
+from proxy.rendering.admission import Priority
 from proxy.services import open_bucket
 from proxy.settings import Settings
 
@@ -88,7 +89,7 @@ async def run_import(
         open_services(settings, rendering=not options.dry_run, access=access) as ingest,
     ):
         importer = Importer(
-            build_upload_service(ingest),
+            build_upload_service(ingest, priority=Priority.BACKGROUND),
             ingest.repository,
             ingest.proxy.leases,
             max_bytes=settings.max_upload_mb << 20,

@@ -5,10 +5,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
+from functools import partial
 from typing import Any
-
-import structlog
 
 from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import IdempotencyKey, fingerprint, source_key
@@ -16,18 +14,15 @@ from ingest.idempotency_key import digest as digest_of
 from ingest.importing.import_sources import Entry, LeftOut, Outcome, Source, SourceProblem, read_file
 from ingest.ingest_errors import InProgress, KeyReused
 from ingest.records import Upload
+from ingest.uploads.receive_with_retries import receive_with_retries
 from ingest.uploads.upload_fields import UploadFields
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Refused, ServiceError
-from proxy.retries import Attempts
 from proxy.variants.leases.lease_store import LeaseStore
-
-log = structlog.get_logger()
 
 Known = tuple[Upload, str]
 """An upload, and the fingerprint that its source had."""
 
-_RETRIES = (0.5, 1, 2, 4, 8)  # seconds before each, for images that found no capacity
 _POLL_SECONDS = 1.0
 _BATCH = 100  # entries that are looked up at a time
 _PATIENCE = timedelta(minutes=5)
@@ -155,22 +150,10 @@ class Importer:
         if self._dry_run:
             return _result(source, Outcome.NEW)
         async with source.open() as path:
-            upload = await self._receive(source, path, key)
+            read = partial(read_file, path, self._max_bytes)
+            fields = UploadFields(dict(source.fields))
+            upload = await receive_with_retries(self._uploads, source.name, read, key, fields)
         return _result(source, Outcome.IMPORTED, upload)
-
-    async def _receive(self, source: Source, path: Path, key: IdempotencyKey) -> Upload:
-        """Tries again where there is no capacity, or a render process died."""
-        async for retry_in in Attempts(_RETRIES):
-            try:
-                async with aclosing(read_file(path, self._max_bytes)) as chunks:
-                    return await self._uploads.receive(chunks, key, UploadFields(dict(source.fields)))
-            except InProgress:
-                raise
-            except ServiceError as error:
-                if retry_in is None or not error.retryable or error.is_outage:
-                    raise
-                log.warning("import retry scheduled", source=source.name, error=str(error), retry_in=retry_in)
-        raise AssertionError  # the last attempt returns or raises
 
     async def _compare(self, source: Source, upload: Upload, known_by: str) -> Result:
         """Compares what was imported with what there is now, so that a change is never missed silently."""

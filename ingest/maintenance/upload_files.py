@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -15,8 +16,10 @@ from ingest.ingest_services import IngestServices, build_upload_service, open_se
 from ingest.jobs.deliver import deliver
 from ingest.records import Job, Upload
 from ingest.uploads.multipart import too_large
+from ingest.uploads.receive_with_retries import receive_with_retries
 from proxy.errors import ServiceError
 from proxy.model import UploadId
+from proxy.rendering.admission import Priority
 from proxy.settings import Settings
 
 STANDARD_INPUT = "-"
@@ -60,20 +63,26 @@ class _Uploader:
         settings = ingest.proxy.settings
         self._ingest = ingest
         self._report = report
-        self._uploads = build_upload_service(ingest)
+        self._uploads = build_upload_service(ingest, priority=Priority.BACKGROUND)
         self._serializer = Serializer.from_settings(settings)
         self._max_bytes = settings.max_upload_mb << 20
 
     async def upload(self, file: str) -> Upload | None:
         """Uploads and reports it. Returns None if it is refused."""
         try:
-            async with aclosing(_chunks(file, self._max_bytes)) as chunks:
-                upload = await self._uploads.receive(chunks)
+            upload = await self._receive(file)
         except ServiceError as error:
             self._report(Receipt(file, _problem(error), failure=str(error)))
             return None
         self._report(Receipt(file, {**self._serializer.created(upload)}, self._serializer.largest_url(upload)))
         return upload
+
+    async def _receive(self, file: str) -> Upload:
+        read = partial(_chunks, file, self._max_bytes)
+        if file != STANDARD_INPUT:
+            return await receive_with_retries(self._uploads, file, read)
+        async with aclosing(read()) as chunks:  # it can be read once
+            return await self._uploads.receive(chunks)
 
     async def warm(self, file: str, upload: Upload) -> None:
         """Waits until its warm-up has ended, and reports it."""

@@ -61,7 +61,9 @@ class UploadService:
         default_visibility: Visibility,
         metrics: Metrics,
         temporary: Path,
+        priority: Priority = Priority.LIVE,
     ) -> None:
+        """`priority`: of inspections. Those of commands wait for a render process without a deadline."""
         self._store = store
         self._pool = pool
         self._repository = repository
@@ -75,6 +77,7 @@ class UploadService:
         self._default_visibility = default_visibility
         self._metrics = metrics
         self._temporary = temporary
+        self._priority = priority
 
     async def receive(
         self, chunks: AsyncIterator[bytes], key: IdempotencyKey | None = None, fields: UploadFields | None = None
@@ -219,7 +222,7 @@ class UploadService:
     async def _inspect(self, path: Path) -> Inspection:
         targets = [self._recipes.target(variant) for variant in self._sizes.variants]
         await self._pool.estimate_memory(path, targets)  # refuse what could never be derived
-        async with self._pool.acquire(Priority.LIVE, await self._pool.estimate_memory(path)) as process:
+        async with self._pool.acquire(self._priority, await self._pool.estimate_memory(path)) as process:
             return await process.inspect(path)
 
     async def _undo(self, upload_id: UploadId) -> None:

@@ -12,6 +12,7 @@ from ingest.importing import importer as importer_module
 from ingest.importing.import_sources import Entry, LeftOut, Outcome, Source, SourceProblem, local_file
 from ingest.importing.importer import Importer, Result
 from ingest.ingest_errors import CatalogUnavailable
+from ingest.uploads import receive_with_retries
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import Overloaded
 from proxy.model import UploadId
@@ -203,9 +204,12 @@ async def test_left_out_entry_is_passed_on(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("method", ["begin", "accept"])
-async def test_database_outage_stops_and_a_repeat_continues(scene: Scene, method: str) -> None:
+async def test_database_outage_stops_and_a_repeat_continues(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(receive_with_retries, "_RETRIES", (0.01,))
     source = scene.source(picture())
-    scene.repository.fail(method, 1)
+    scene.repository.fail(method, 2)
 
     with pytest.raises(CatalogUnavailable):
         await scene.run(source)
@@ -217,7 +221,7 @@ async def test_database_outage_stops_and_a_repeat_continues(scene: Scene, method
 
 
 async def test_lack_of_capacity_is_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(importer_module, "_RETRIES", (0.01, 0.01))
+    monkeypatch.setattr(receive_with_retries, "_RETRIES", (0.01, 0.01))
     receive, failures = scene.uploads.receive, [Overloaded("full"), Overloaded("full")]
 
     async def full_at_first(*arguments: Any) -> Any:

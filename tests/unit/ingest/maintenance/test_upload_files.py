@@ -12,8 +12,11 @@ import pytest
 from ingest.jobs.warm_up import WarmUp
 from ingest.maintenance import upload_files
 from ingest.maintenance.upload_files import Receipt
+from ingest.uploads import receive_with_retries
 from ingest.uploads.upload_service import UploadService
 from proxy.model import UploadId
+from proxy.rendering.admission import Priority
+from proxy.rendering.pool import RenderPool
 from proxy.settings import Settings
 from tests.unit.ingest import tasks
 from tests.unit.ingest.examples import picture
@@ -37,7 +40,12 @@ def settings(
         yield SimpleNamespace(repository=repository, warmup=warmup, proxy=SimpleNamespace(settings=settings))
 
     monkeypatch.setattr(upload_files, "open_services", services)
-    monkeypatch.setattr(upload_files, "build_upload_service", lambda _: uploads)
+
+    def build(_services: object, *, priority: Priority) -> UploadService:
+        uploads._priority = priority
+        return uploads
+
+    monkeypatch.setattr(upload_files, "build_upload_service", build)
     return Settings(data_dir=tmp_path)
 
 
@@ -101,3 +109,33 @@ async def test_refused_file_does_not_stop_the_others(
     assert [receipt.file for receipt in receipts] == ["gone.jpg", file]
     assert (receipts[0].document["code"], receipts[0].url) == ("missing_image", "")
     assert await stored(repository) == [receipts[1].document["uploadId"]]
+
+
+async def test_file_is_uploaded_again_after_a_failure_that_passes(
+    settings: Settings, repository: WatchedRepository, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receive_with_retries, "_RETRIES", (0.01, 0.01))
+    receipts: list[Receipt] = []
+    repository.fail("accept", 2)
+
+    await upload_files.upload(settings, [file], receipts.append, wait=False)
+    repository.fail("accept", 3)
+    await upload_files.upload(settings, [file], receipts.append, wait=False)
+
+    assert receipts[0].document["uploadId"] == (await stored(repository))[0]
+    assert [receipt.document.get("code") for receipt in receipts] == [None, "catalog_unavailable"]
+
+
+async def test_file_waits_for_a_render_process_without_a_deadline(
+    settings: Settings, pool: RenderPool, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool.admission, "_max_wait", 0)
+    receipts: list[Receipt] = []
+
+    async with pool.acquire(Priority.LIVE, 1 << 20):  # the only one
+        work = asyncio.create_task(upload_files.upload(settings, [file], receipts.append, wait=False))
+        await asyncio.sleep(0.05)
+        assert not work.done()
+    await work
+
+    assert receipts[0].failure is None
