@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import Enum, auto
 
 import structlog
@@ -131,7 +131,7 @@ class IngestServices:
         for status, count in (await self.repository.count()).items():
             self.proxy.metrics.jobs.labels(status).set(count)
         oldest = await self.repository.oldest_pending()
-        age = datetime.now(UTC) - oldest if oldest else timedelta(0)
+        age = await self.database.now() - oldest if oldest else timedelta(0)
         self.proxy.metrics.oldest_job_seconds.set(max(0.0, age.total_seconds()))
         if self.outbox:
             for webhook_status, number in (await self.outbox.count()).items():

@@ -2,8 +2,10 @@
 
 import json
 import re
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -190,6 +192,18 @@ async def test_upload_is_counted_in_metrics(service: Service) -> None:
     assert uploads
     assert jobs
     assert float(jobs[1]) == (await service.ingest.repository.count())[JobStatus.PENDING] > 0
+
+
+async def test_age_of_the_oldest_job_is_by_the_clock_of_the_database(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await service.upload(picture())
+    monkeypatch.setattr("ingest.catalog.database.now", AsyncMock(return_value=datetime.now(UTC) + timedelta(days=1)))
+
+    metrics = (await service.get("/metrics")).text
+
+    [age] = re.findall(r"^darkroom_oldest_job_seconds (\S+)$", metrics, re.MULTILINE)
+    assert float(age) >= 86_400
 
 
 async def test_focus_is_returned_and_kept_in_the_metadata_of_the_original(service: Service) -> None:
