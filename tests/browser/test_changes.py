@@ -7,7 +7,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OpenPage
-from tests.browser.visits import Complaints, screenshot, wait_for_image, wait_for_warm_up
+from tests.browser.visits import (
+    Complaints,
+    record_announcements,
+    screenshot,
+    wait_for_announcement,
+    wait_for_image,
+    wait_for_warm_up,
+)
 from tests.http_client import http
 from tests.photographs import photograph_bytes
 from tests.service import PATIENT, Service
@@ -60,8 +67,9 @@ def test_focus_is_set_by_click_and_by_numbers(page: Page, service: Service) -> N
     box = picker.bounding_box()
     picker.click(position={"x": box["width"] * 0.25, "y": box["height"] * 0.75})
     assert shown(service, upload_id, "focus") is None  # not before it is saved
+    record_announcements(page)
     save.click()
-    expect(page.get_by_role("status")).to_contain_text("Focus saved")
+    wait_for_announcement(page, "Focus saved")
     x, y = map(float, str(shown(service, upload_id, "focus")).split(","))
     assert (x, y) == (pytest.approx(0.25, abs=0.01), pytest.approx(0.75, abs=0.01))
     expect(page.locator("#details .facts [data-part=focus]")).to_have_text(f"{x:g},{y:g}")
@@ -76,7 +84,7 @@ def test_focus_is_set_by_click_and_by_numbers(page: Page, service: Service) -> N
     number.press("Enter")
     expect(page.locator("#details .facts [data-part=focus]")).to_have_text(f"0.91,{y:g}")
     page.get_by_role("button", name="Use the centre").click()
-    expect(page.get_by_role("status")).to_have_text("The focus is the centre again.")
+    wait_for_announcement(page, "The focus is the centre again.")
     assert shown(service, upload_id, "focus") is None
 
 
@@ -89,9 +97,10 @@ def test_visibility_is_switched_and_private_variants_are_shown(
     wait_for_warm_up(page)
     expect(page.get_by_role("link", name="Metrics")).to_be_visible()
 
+    record_announcements(page)
     page.get_by_role("button", name="Make private").click()
     expect(page.get_by_role("button", name="Make public")).to_be_focused()
-    expect(page.get_by_role("status")).to_have_text("The upload is private now.")
+    wait_for_announcement(page, "The upload is private now.")
     assert shown(service, upload_id, "visibility") == "private"
     wait_for_warm_up(page)
     for image in (
@@ -110,7 +119,7 @@ def test_visibility_is_switched_and_private_variants_are_shown(
     screenshot(page, "private")
 
     page.get_by_role("button", name="Make public").click()
-    expect(page.get_by_role("status")).to_have_text("The upload is public now.")
+    wait_for_announcement(page, "The upload is public now.")
     wait_for_image(page.get_by_role("img", name="square.webp"))
     assert shown(service, upload_id, "visibility") == "public"
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
+from tests.client import until
 from tests.photographs import photograph_bytes
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
@@ -75,6 +76,20 @@ def wait_for_warm_up(page: Page) -> str:
     """Waits until the open upload's warm-up is complete and returns its id."""
     expect(page.locator("#details [data-part=warmup]")).to_have_attribute("data-status", "complete", timeout=60_000)
     return wait_for_upload(page)
+
+
+def record_announcements(page: Page) -> None:
+    """From now on, `wait_for_announcement` knows each: the next one may follow at once."""
+    page.evaluate("""() => {
+        const status = document.querySelector("[role=status]");
+        window.announced = [];
+        const observer = new MutationObserver(() => announced.push(status.textContent));
+        observer.observe(status, {childList: true, subtree: true});
+    }""")
+
+
+def wait_for_announcement(page: Page, text: str) -> None:
+    until(lambda: any(text in each for each in page.evaluate("announced")))
 
 
 def wait_for_image(picture: Locator) -> None:
