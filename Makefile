@@ -11,7 +11,7 @@ WORKERS ?= 4
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help run install setup setup-ci test test-fast test-ci test-long lint bench edge lock sbom audit pin-images clients-js
+.PHONY: help run install setup setup-ci test test-fast test-ci test-long coverage lint bench edge lock sbom audit pin-images clients-js
 
 help:
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,9 +32,13 @@ test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path r
 test-fast: .venv/dev ## unit tests
 	$(PYTEST) -n 2 --dist loadfile -m "not heavy and not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
 
-test-ci: .venv/ci clients-js ## every test but the long ones, with coverage, as .ci/run does
-	$(PYTEST) $(TOGETHER) -m "not long and not serial" --cov --cov-report=term --cov-fail-under=90
+test-ci: .venv/ci clients-js ## every test but the long ones, as .ci/run does
+	$(PYTEST) $(TOGETHER) -m "not long and not serial"
 	$(PYTEST) -m "serial and not long"
+
+# Where Darkroom runs in the process of the test. Takes Python twice the time, so it is not part of every run.
+coverage: .venv/ci ## branch coverage of unit tests and contracts: at least 90 %
+	$(PYTEST) $(TOGETHER) -m "not slow and not long and not serial" --cov --cov-report=term --cov-fail-under=90 tests/unit tests/contracts
 
 test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 7200 $(ARGS)

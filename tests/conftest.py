@@ -4,20 +4,15 @@ import asyncio
 import gc
 import itertools
 import os
-import pkgutil
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-import darkroom
-import ingest
-import proxy
 from ingest.catalog.database import Database
 from tests.postgres import PostgresServer, postgres_program
 from tests.programs import missing_packages
@@ -37,45 +32,25 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "quick")  # no
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_collection(session: pytest.Session) -> Iterator[None]:
+def pytest_collection() -> Iterator[None]:
     """Collects tests, a million objects that live to the end, without examining them again and again: this takes a
     third off collection and a seventh off tests in process.
-
-    Coverage measures the import of Darkroom, and not that of tests, which it would double.
     """
-    coverage = getattr(session.config.pluginmanager.getplugin("_cov"), "cov_controller", None)
-    if coverage:
-        import_all(darkroom, ingest, proxy)
-        coverage.pause()
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
-        if coverage:
-            coverage.resume()
-
-
-def import_all(*packages: ModuleType) -> None:
-    for package in packages:
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not {"__main__", "migrations"} & set(module.name.split(".")):  # they run something
-                import_module(module.name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Orders files: two that compute after each one of servers, which waits most of its time. So the processes that
     run tests side by side use all processors from the beginning to the end.
-
-    Measures coverage (`--cov`) where Darkroom runs in this process, and not in slow tests: it takes Python two thirds
-    longer, and those spend their time in other processes and codecs.
     """
     files: tuple[dict[Path, list[pytest.Item]], ...] = ({}, {})
     for item in items:
         waits = any(item.path.is_relative_to(folder) for folder in SERVERS)
-        if waits or any(item.iter_markers("slow")):
-            item.add_marker(pytest.mark.no_cover)
         files[not waits].setdefault(item.path, []).append(item)
     waiting, computing = (list(each.values()) for each in files)
     ordered = [file for pair in zip(waiting, computing[::2], computing[1::2], strict=False) for file in pair]
