@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -68,22 +67,6 @@ class Forked:
         if not select.select([self._told], [], [], timeout)[0]:
             raise subprocess.TimeoutExpired("darkroom", timeout or 0)
         return self._told.readline()
-
-
-def run(
-    arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
-) -> subprocess.CompletedProcess[str]:
-    """Runs a command until it exits. Raises TimeoutExpired, and kills it."""
-    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
-        process = Forked(arguments, folder, environment, stdout.fileno(), stderr.fileno())
-        try:
-            code = process.wait(timeout)
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        out, err = (os.pread(file.fileno(), 1 << 24, 0).decode() for file in (stdout, stderr))
-    return subprocess.CompletedProcess([*arguments], code, out, err)
 
 
 @cache

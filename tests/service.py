@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,7 +25,35 @@ PATIENT = {"RENDER_TIMEOUT": "60"}
 
 def darkroom(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Runs a command until it exits."""
-    return forked.run(arguments, folder, environment(settings), timeout=120)
+    with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+        process = start(arguments, folder, settings, stdout.fileno(), stderr.fileno())
+        try:
+            code = process.wait(120)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        out, err = (os.pread(file.fileno(), 1 << 24, 0).decode() for file in (stdout, stderr))
+    return subprocess.CompletedProcess([*arguments], code, out, err)
+
+
+def start(
+    arguments: Sequence[str],
+    folder: Path,
+    settings: dict[str, str],
+    stdout: int,
+    stderr: int,
+    *,
+    program: Sequence[str] = (),
+) -> "subprocess.Popen[bytes] | forked.Forked":
+    """Starts a `darkroom` command, or another `program`, in a session of its own."""
+    variables = environment(settings)
+    if program or "LD_PRELOAD" in variables:  # only a new program loads it
+        command = [*program, *arguments] if program else command_line(*arguments)
+        return subprocess.Popen(
+            command, cwd=folder, env=variables, stdout=stdout, stderr=stderr, start_new_session=True
+        )
+    return forked.Forked(arguments, folder, variables, stdout, stderr)
 
 
 def darkroom_without_numpy(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -44,8 +74,7 @@ class Program:
     """A `darkroom` command that runs until it is stopped. Its data stays in `folder`, so that it can start again."""
 
     log_name: str
-    program: tuple[str, ...] = ()
-    """Another program than `darkroom`, forked from one that has imported the libraries."""
+    program: Sequence[str] = ()  # other than `darkroom`
 
     def __init__(self, folder: Path, *arguments: str, **settings: str) -> None:
         folder.mkdir(exist_ok=True)
@@ -106,14 +135,8 @@ class Program:
 
     def _launch(self, *arguments: str) -> None:
         self._log = (self.folder / self.log_name).open("ab")
-        log, variables = self._log.fileno(), environment(self._settings)
-        if self.program or "LD_PRELOAD" in variables:
-            command = [*self.program, *arguments] if self.program else command_line(*arguments)
-            self._process = subprocess.Popen(
-                command, cwd=self.folder, env=variables, stdout=log, stderr=log, start_new_session=True
-            )
-        else:
-            self._process = forked.Forked(arguments, self.folder, variables, log, log)
+        log = self._log.fileno()
+        self._process = start(arguments, self.folder, self._settings, log, log, program=self.program)
 
     def _forget(self) -> None:
         self._log.close()
