@@ -26,8 +26,8 @@ from proxy.model import Fit, Format, Position
 _SIDE = 64
 _LIMITS = Limits(1, 10_000)
 _THOROUGH = 2
-"""Samples, one opaque and one with alpha, that are inspected and rendered in every format. Doing so with all of them would
-be most of the time of a start."""
+"""Samples, one opaque and one with alpha, that are inspected and rendered in every format. Doing so with all of them
+would be most of the time of a start."""
 _FOR_SEARCHES = ("proxy.imaging.auto_quality.search",)
 _LOADED_LATE = (
     *(f"PIL.{name}ImagePlugin" for name in ("Jpeg", "Mpo", "Png", "WebP", "Avif", "Gif", "Tiff")),
