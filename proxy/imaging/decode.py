@@ -36,6 +36,7 @@ BAND = 64
 """Output rows of one reduction step: few enough for memory, enough for speed."""
 _JPEG = ("JPEG", "MPO")
 _MAX_FRAMES = 1 << 31  # of an animated PNG; more is nonsense
+_ANY_SIDES = Limits(1, 1 << 16)
 _MAX_EXIF = 1 << 20  # bytes; a JPEG's has 64 KiB at most
 
 
@@ -88,17 +89,21 @@ def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:
             keep_as_stored(image)
         size = image.size
         exif, orientation = read_exif(image, path)
-        profile = read_profile(path)
-        if is_deep(image, stored := _raw_mode(image)):
-            tables, profile = split_profile(profile, stored)
-            pixels, scale = _decode_deep(image, stored, tables, reduction_factor(size, tier))
-        else:
-            pixels, scale = _decode_pixels(image, path, stored, tier)
+        pixels, scale, profile = _decode_opened(image, path, read_profile(path), tier)
         if image.format in _JPEG:  # the frames of an MPO are no animation
             return Original(SourceFormat.JPEG, pixels, size, scale, orientation, profile, exif)
         format = next(each for each, name in PILLOW_NAMES.items() if name == image.format)
         animated = _is_animated(path, image, format)
         return Original(format, pixels, size, scale, orientation, profile, exif, animated)
+
+
+def decode_frame(file: OriginalFile, profile: bytes | None) -> Image.Image:
+    """Decodes `file`, one frame of an animation as a GIF or PNG of its own, to plain channels at its full size.
+
+    `profile`: of the whole file, which is applied as `decode` applies it. Raises Undecodable or TooHeavy.
+    """
+    with open_image(file, _ANY_SIDES) as image:
+        return _decode_opened(image, file, profile, max(image.size))[0]
 
 
 def read_exif(image: Image.Image, path: OriginalFile) -> tuple[Image.Exif, int]:
@@ -151,6 +156,16 @@ def _is_animated_png(path: OriginalFile) -> bool:
             if chunk.kind == b"acTL":
                 return 1 < int.from_bytes(read_body(file, chunk, 4)) <= _MAX_FRAMES
     return False
+
+
+def _decode_opened(
+    image: Image.Image, path: OriginalFile, profile: bytes | None, tier: int
+) -> tuple[Image.Image, tuple[float, float], bytes | None]:
+    """Returns the pixels, their scale, and the profile that they have after the conversion of 16 bits to 8."""
+    if is_deep(image, stored := _raw_mode(image)):
+        tables, profile = split_profile(profile, stored)
+        return *_decode_deep(image, stored, tables, reduction_factor(image.size, tier)), profile
+    return *_decode_pixels(image, path, stored, tier), profile
 
 
 def _decode_pixels(

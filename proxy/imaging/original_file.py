@@ -1,7 +1,7 @@
-"""An original as the imaging functions read it: a path, or a descriptor that the server opened."""
+"""An original as the imaging functions read it: a path, a descriptor that the server opened, or bytes in memory."""
 
 import os
-from io import BufferedReader, RawIOBase
+from io import BufferedReader, BytesIO, RawIOBase
 from typing import BinaryIO, Literal, Protocol
 
 from typing_extensions import Buffer, override
@@ -22,6 +22,16 @@ class OpenedFile:
     def open(self, mode: Literal["rb"]) -> BinaryIO:  # noqa: ARG002 - as Path.open
         """Returns a reader with a position of its own; closing it leaves the descriptor open."""
         return BufferedReader(_PositionedReader(self._descriptor))
+
+
+class FileInMemory:
+    """A file whose bytes are in memory, such as one frame of an animation."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO:  # noqa: ARG002 - as Path.open
+        return BytesIO(self._body)
 
 
 class _PositionedReader(RawIOBase):

@@ -7,6 +7,8 @@
     apply_effects  grayscale, blur, sharpen, pad: those that the size has     (effects)
     encode         at a fixed quality, or at one that is searched for         (encode, auto_quality)
 
+An animation takes the same steps for each of its frames, one after the other (animation).
+
 One variant and all variants take the same steps, so a warmed-up variant and a requested one have the same bytes.
 """
 
@@ -20,6 +22,9 @@ from PIL import Image
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import clear_hidden_colors, drop_redundant_channels, premultiply, unpremultiply
+from proxy.imaging.animation.animation_encoder import AnimationEncoder
+from proxy.imaging.animation.animation_limits import count_frames, is_played
+from proxy.imaging.animation.frames import count_loops, play
 from proxy.imaging.attention import attention_point
 from proxy.imaging.color import to_srgb
 from proxy.imaging.decode import Original, decode
@@ -76,6 +81,9 @@ def render(
         if tier != (tier := decode_tier(target.width, target.height)):
             with timed(timings, "decode"):
                 original = decode(path, tier, limits)
+        if target.animated and (animation := animate(path, original, target, limits, timings)):
+            yield replace(animation, index=index)
+            continue
         if shape != (shape := _shape(target)):
             image = None  # not held in memory while the next one is made
             with timed(timings, "resize"):
@@ -88,10 +96,48 @@ def render(
         yield Rendered(index, body, image.width, image.height, timings, measured)
 
 
-def resize(original: Original, target: Target) -> Image.Image:
-    """Returns the target's pixels, upright, in 8-bit sRGB or grey."""
+def animate(
+    path: OriginalFile, original: Original, target: Target, limits: Limits, timings: dict[str, float]
+) -> Rendered | None:
+    """Renders an animation, if the original is one of two sound frames or more and within the limits.
+
+    `timings`: gets the seconds by stage. Raises TooHeavy.
+    """
+    count = count_frames(path) if original.animated else 1
+    if not is_played(original.upright_size, count, target):
+        return None
+    middle = _middle_of_crop(original, target)  # of the first frame: the others must not jump
+    frames = play(path, original, limits)
+    image: Image.Image | None = None
+    while True:
+        with timed(timings, "decode"):
+            frame = next(frames, None)
+        if frame is None:
+            break
+        with timed(timings, "resize"):
+            resized = resize(replace(original, pixels=frame.pixels, scale=(1.0, 1.0)), target, middle)
+        with timed(timings, "encode"):
+            if image is None:
+                image = resized
+                measured = _search(image, target)
+                quality = measured.quality if measured else target.quality
+                assert quality is not None  # WebP has one
+                encoder = AnimationEncoder(image.size, count, count_loops(path, original.format), quality)
+            encoder.add(resized, frame.milliseconds)
+    if image is None or encoder.frames < 2:
+        return None
+    with timed(timings, "encode"):
+        body = encoder.finish(original.exif_bytes(*image.size) if target.keep_exif else None)
+    return Rendered(0, body, *image.size, timings, measured)
+
+
+def resize(original: Original, target: Target, middle: tuple[float, float] | None = None) -> Image.Image:
+    """Returns the target's pixels, upright, in 8-bit sRGB or grey.
+
+    `middle`: the point of the upright image that a crop shows in its middle, in shares of the sides; None finds it.
+    """
     width, height = (target.height, target.width) if original.is_sideways else (target.width, target.height)
-    around = original.to_stored(_middle_of_crop(original, target))
+    around = original.to_stored(middle or _middle_of_crop(original, target))
     placement = place(original.size, width, height, target.fit, enlarge=target.enlarge, around=around)
     pixels, (across, down) = original.pixels, original.scale
     left, top, right, bottom = placement.box
@@ -125,6 +171,15 @@ def encode_target(
             tries = (encode(image, each, exif) for each in lower)
             body = next((smaller for smaller in tries if len(smaller) <= at_most), body)
         return body, None
+    return _encode_with_search(image, target, exif)
+
+
+def _search(image: Image.Image, target: Target) -> Measured | None:
+    """Returns the quality for an animation, which is searched for on its first frame."""
+    return None if target.score is None else _encode_with_search(image, target, None)[1]
+
+
+def _encode_with_search(image: Image.Image, target: Target, exif: bytes | None) -> tuple[bytes, Measured | None]:
     # Importing numpy takes a tenth of a second and 20 MB: only workers that search need it.
     from proxy.imaging.auto_quality.search import encode_with_search  # noqa: PLC0415 - imports numpy
 
@@ -167,12 +222,15 @@ def _shape(target: Target) -> tuple[int, int, int, str]:
     Only the fields that `encode_target` alone reads are left out. So a new field is part of the shape.
     """
     background = target.background if target.fit is Fit.PAD else ""
-    pixels = replace(target, format=Format.JPG, quality=None, background=background, keep_exif=False, score=None)
+    pixels = replace(
+        target, format=Format.JPG, quality=None, background=background, keep_exif=False, score=None, animated=False
+    )
     return decode_tier(target.width, target.height), target.width or 0, target.height or 0, repr(pixels)
 
 
 @contextmanager
 def timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Adds the seconds that the block takes."""
     start = perf_counter()
     yield
-    timings[stage] = perf_counter() - start
+    timings[stage] = timings.get(stage, 0.0) + perf_counter() - start

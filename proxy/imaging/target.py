@@ -13,6 +13,7 @@ class Target:
     `enlarge`: whether `cover` and `pad` enlarge small originals. `blur` is a standard deviation in CSS pixels, of which
     each is `density` device pixels (1 without a blur: nothing else depends on it); `sharpen` is the share of the detail
     that is added, or None. `focus`: the upload's, only with `Position.FOCUS`; None is the centre.
+    `animated`: shows animations whole; only with `Format.WEBP`.
 
     With a `score` (on SSIMULACRA2's scale), the renderer searches for the lowest quality that reaches it, starting at
     `quality`. An image that is too small to be measured gets `quality`.
@@ -33,6 +34,7 @@ class Target:
     density: int = 1
     position: Position = Position.CENTER
     focus: Focus | None = None
+    animated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
