@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.memory_originals import ORIGINALS, Maker, texture
 from benchmarks.report import table
+from proxy.imaging.animation.animation_limits import count_frames
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
@@ -143,6 +144,7 @@ def any_target(chance: Random, decoder: str) -> Target:
     attention = fit is Fit.COVER and decoder == LIBVIPS and chance.random() < 0.5
     position = Position.ATTENTION if attention else Position.CENTER
     wanted = replace(target(width, chance.choice(list(Format))), height=height, fit=fit, position=position, **effects)
+    wanted = replace(wanted, animated=wanted.format is Format.WEBP)
     return replace(wanted, score=chance.choice((None, 80.0)) if wanted.quality else None)
 
 
@@ -168,7 +170,8 @@ async def _compare(
 def charge(path: Path, targets: Sequence[Target], decoder: str) -> int:
     header = read_header(path)
     assert header is not None
-    return estimate(header, path.stat().st_size, targets, by_vips=decoder == LIBVIPS)
+    by_vips, frames = decoder == LIBVIPS, count_frames(path)
+    return estimate(header, path.stat().st_size, targets, by_vips=by_vips, frames=frames)
 
 
 def begin_peak(pid: int) -> None:

@@ -12,6 +12,8 @@ UploadId = NewType("UploadId", str)
 
 UPLOAD_ID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 DENSITIES = (1, 2, 3)
+ANIMATED = "animated"
+"""The effect of sizes that show animations whole. It is none on other originals."""
 _UPLOAD_ID = re.compile(UPLOAD_ID, re.ASCII)
 _VARIANT_NAME = re.compile(r"(?P<size>[a-z][a-z0-9-]*)(?:@(?P<density>[23])x)?\.(?P<format>[a-z]+)", re.ASCII)
 
@@ -76,6 +78,11 @@ class SourceFormat(StrEnum):
     def media_type(self) -> str:
         return f"image/{self}"
 
+    @property
+    def can_play(self) -> bool:
+        """Whether sizes with `animated` show animations of this format whole, in WebP."""
+        return self in (SourceFormat.GIF, SourceFormat.PNG, SourceFormat.WEBP)
+
 
 def list_labels(formats: Iterable[SourceFormat]) -> str:
     """Returns the names as a sentence lists them, such as `JPEG, PNG or WebP`."""
@@ -122,7 +129,8 @@ class Size:
     `auto_quality`: searches for each variant's quality, in formats that have one. `warm`: the formats that warm-ups
     derive; None chooses them by the original. `enlarge`: whether `cover` and `pad` enlarge small originals.
     `position`: only of `cover`. `background`: `#rrggbb`, in lower case. `blur`: standard deviation in CSS pixels.
-    `sharpen`: the share of the detail that is added.
+    `sharpen`: the share of the detail that is added. `animated`: shows animations whole in WebP; other formats, and all
+    of another size, show the first frame.
     """
 
     name: str
@@ -137,6 +145,7 @@ class Size:
     grayscale: bool = False
     blur: float | None = None
     sharpen: float | None = None
+    animated: bool = False
 
     @property
     def is_never_enlarged(self) -> bool:
@@ -154,7 +163,8 @@ class Size:
         pad = f"pad {self.background}" if self.fit is Fit.PAD else None
         blur = None if self.blur is None else f"blur {self.blur:g}"
         position = None if self.position is Position.CENTER else f"position {self.position}"
-        return [effect for effect in (position, pad, self.grayscale and "grayscale", blur) if effect]
+        effects = (position, pad, self.grayscale and "grayscale", blur, self.animated and ANIMATED)
+        return [effect for effect in effects if effect]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +221,17 @@ class Sizes(Mapping[str, Size]):
         """Every size in every format, at density 1."""
         return tuple(Variant(size, format) for size in self.values() for format in Format)
 
-    def standard(self, alpha: bool | None) -> tuple[Variant, ...]:
+    def standard(self, alpha: bool | None, *, animated: bool = False) -> tuple[Variant, ...]:
         """Returns the variants of a warm-up, at density 1: those that pages use, unless a size says otherwise.
 
-        `alpha`: whether the original is transparent; None, if unknown, counts as both.
+        `alpha`: whether the original is transparent; None, if unknown, counts as both. `animated`: whether animated
+        sizes show it as an animation, so that pages do not use their AVIF.
         """
 
         def is_standard(size: Size, format: Format) -> bool:
             if size.warm is not None:
                 return format in size.warm
             unused = {True: Format.JPG, False: Format.PNG, None: None}[False if size.is_opaque else alpha]
-            return format is not unused
+            return format is not unused and not (format is Format.AVIF and animated and size.animated)
 
         return tuple(variant for variant in self.variants if is_standard(variant.size, variant.format))

@@ -43,6 +43,7 @@ class Recipes:
             density=1 if variant.size.blur is None else variant.density,
             position=variant.size.position,
             focus=focus if variant.size.position is Position.FOCUS else None,
+            animated=variant.size.animated and variant.format is Format.WEBP,
         )
 
     def fingerprint(self, variant: Variant) -> str:

@@ -39,6 +39,11 @@ class Inspection:
     private: list[str]
     private_exif: list[str]
 
+    @property
+    def can_play(self) -> bool:
+        """Whether animated sizes show the original as an animation, within their limits."""
+        return self.animated and self.format.can_play
+
 
 def inspect(path: OriginalFile, limits: Limits) -> Inspection:
     """Inspects the original at `path`. Decodes it to the end, which finds truncated and corrupt files.

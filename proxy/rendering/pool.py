@@ -13,6 +13,7 @@ import structlog
 
 from proxy.errors import DerivationTimeout, RenderFailed, TooHeavy
 from proxy.imaging import vips
+from proxy.imaging.animation.animation_limits import count_frames
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
@@ -130,7 +131,8 @@ class RenderPool:
         header = read_header(path)
         if header is None or max(header.width, header.height) > self._limits.max_side:
             return self._max_estimate
-        return estimate(header, path.stat().st_size, targets, by_vips=vips.is_installed())
+        frames = count_frames(path) if any(target.animated for target in targets) else 1
+        return estimate(header, path.stat().st_size, targets, by_vips=vips.is_installed(), frames=frames)
 
     def _too_heavy(self, memory: int) -> TooHeavy:
         self._metrics.render_refusals.labels("too_heavy").inc()

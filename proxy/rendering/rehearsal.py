@@ -55,6 +55,7 @@ def rehearse(*, searches: bool) -> None:
         return
     target = Target(32, 32, Fit.COVER, Format.JPG, 80, "#ffffff", keep_exif=True)
     targets = [replace(target, width=side, height=side, format=format) for side in (32, 16) for format in Format]
+    targets.append(replace(target, width=8, height=8, format=Format.WEBP, animated=True))
     if vips.is_installed():
         targets.append(replace(target, width=_SIDE, height=_SIDE // 2, position=Position.ATTENTION))
     if searches:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 from proxy import errors
 from proxy.errors import RenderFailed, ServiceError
+from proxy.imaging.animation.animation_limits import MAX_ENCODED
 from proxy.imaging.containers import SNIFFED, sniff
 from proxy.imaging.inspect import Inspection
 from proxy.imaging.limits import Limits
@@ -140,9 +141,12 @@ def max_length(target: Target, limits: Limits, original: int, memory: int) -> in
     """Returns the most bytes that a file for `target` may have.
 
     They are bounded by its pixels, and by the memory of the worker, which holds the whole file. An open side is at most
-    that of the largest original. EXIF that is kept is at most as long as the original.
+    that of the largest original. EXIF that is kept is at most as long as the original. The frames of an animation have
+    at most `MAX_ENCODED` pixels together.
     """
     pixels = (target.width or limits.max_side) * (target.height or limits.max_side)
+    if target.animated:
+        pixels = max(pixels, MAX_ENCODED)
     by_pixels = _BYTES_PER_PIXEL * pixels + _BYTES_PER_FILE + (original if target.keep_exif else 0)
     return min(by_pixels, memory + KEPT)
 

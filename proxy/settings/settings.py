@@ -172,7 +172,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         },
         alias="sizes",
         description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `enlarge`, `position`, `background`, "
-        "`grayscale`, `blur`, `sharpen`, `quality`, `warm`",
+        "`grayscale`, `blur`, `sharpen`, `animated`, `quality`, `warm`",
     )
 
     @field_validator("api_keys", mode="before")

@@ -30,6 +30,7 @@ class SizeSettings(BaseModel):
     grayscale: bool | None = Field(None, strict=True)
     blur: float | None = Field(None, strict=True, ge=0.3, le=250, allow_inf_nan=False)
     sharpen: float | None = None
+    animated: bool | None = Field(None, strict=True)
     quality: Literal["auto"] | None = None
     warm: tuple[Format, ...] | Literal["auto", False] = "auto"
 
@@ -85,6 +86,7 @@ class SizeSettings(BaseModel):
             grayscale=bool(self.grayscale),
             blur=self.blur,
             sharpen=self.sharpen,
+            animated=bool(self.animated),
         )
 
 

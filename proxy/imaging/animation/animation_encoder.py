@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from io import BytesIO
 
 from PIL import Image, ImageStat, _webp
 
 _METHOD, _FAST_METHOD = 2, 0
-"""libwebp's effort. 4, as of still images, takes twice the time of 2 for 4 % fewer bytes; 0 takes half of it, for a
-third more bytes."""
+"""libwebp's effort for lossy frames. 4, as of still images, takes twice the time of 2 for 4 % fewer bytes; 0 takes half
+of it, for a third more bytes."""
 
 _MAX_PIXELS = 5_000_000
 """Pixels of all frames together up to which the greater effort is made: 0.6 s of processor time."""
+
+_FEW_COLORS = 4096
+_LOSSLESS_METHOD, _LOSSLESS_EFFORT = 2, 20
+"""As quick as lossy frames. libwebp's own choice between both (its mixed mode) takes up to 4 s for a megapixel."""
 
 _KEY_FRAMES = 9, 17
 """The least and the most frames from one that is whole to the next: fewer bytes than the library's default."""
@@ -19,9 +24,9 @@ _ALPHA_QUALITY = 100  # without loss
 
 
 class AnimationEncoder:
-    """Encodes to lossy frames, or lossless ones of few colours. libwebp holds two canvases, and the encoded frames.
+    """Encodes to lossy frames, or lossless where that is smaller, as for drawings.
 
-    Pillow's own `save` would hold all frames before it encodes the first one.
+    libwebp holds two canvases and the encoded frames. Pillow's own `save` would hold all frames before it encodes one.
     """
 
     def __init__(self, size: tuple[int, int], frames: int, loops: int, quality: int) -> None:
@@ -29,27 +34,42 @@ class AnimationEncoder:
 
         `loops`: how often the animation is shown, 0 for ever.
         """
-        self._quality = quality
-        self._method = _METHOD if frames * size[0] * size[1] <= _MAX_PIXELS else _FAST_METHOD
+        method = _METHOD if frames * size[0] * size[1] <= _MAX_PIXELS else _FAST_METHOD
+        self._lossy = (quality, _ALPHA_QUALITY, method)
+        self._may_be_lossless: bool | None = None
         self._end = Fraction(0)
         self._fill: Sequence[int] | None = None
-        self._encoder = _webp.WebPAnimEncoder(size, 0, loops, False, *_KEY_FRAMES, True, False)
+        self._encoder = _webp.WebPAnimEncoder(size, 0, loops, False, *_KEY_FRAMES, False, False)
         self.frames = 0
 
     def add(self, image: Image.Image, milliseconds: Fraction) -> None:
         """Adds a frame (L, LA, RGB or RGBA). Fully transparent pixels are black."""
         frame = self._fill_transparent(image) if image.mode in ("LA", "RGBA") else image.convert("RGB")
-        self._encoder.add(frame.getim(), round(self._end), False, self._quality, _ALPHA_QUALITY, self._method)
+        has_few_colors = frame.getcolors(_FEW_COLORS) is not None
+        if self._may_be_lossless is None:
+            self._may_be_lossless = has_few_colors and self._is_smaller_lossless(frame)
+        self._put(frame, lossless=self._may_be_lossless and has_few_colors)
         self._end += milliseconds  # rounded in sum: frames of a sixtieth of a second take a second together
         self.frames += 1
 
     def finish(self, exif: bytes | None) -> bytes:
         """Returns the file, with `exif` if given. Raises OSError."""
-        self._encoder.add(None, round(self._end), False, self._quality, _ALPHA_QUALITY, 0)
+        self._put(None, lossless=False)
         body: bytes | None = self._encoder.assemble("", exif or "", "")
         if body is None:
             raise OSError("the animation could not be encoded")
         return body
+
+    def _put(self, frame: Image.Image | None, *, lossless: bool) -> None:
+        effort = (_LOSSLESS_EFFORT, _ALPHA_QUALITY, _LOSSLESS_METHOD) if lossless else self._lossy
+        self._encoder.add(frame and frame.getim(), round(self._end), lossless, *effort)
+
+    def _is_smaller_lossless(self, frame: Image.Image) -> bool:
+        """Decides by the first frame, as for still images."""
+        lossless, lossy = BytesIO(), BytesIO()
+        frame.save(lossless, "WEBP", lossless=True, quality=_LOSSLESS_EFFORT, method=_LOSSLESS_METHOD)
+        frame.save(lossy, "WEBP", quality=self._lossy[0], method=self._lossy[2])
+        return len(lossless.getvalue()) <= len(lossy.getvalue())
 
     def _fill_transparent(self, image: Image.Image) -> Image.Image:
         """Gives transparent pixels one colour, the mean of the first visible ones: it may bleed into the edges."""

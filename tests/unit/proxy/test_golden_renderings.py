@@ -116,6 +116,8 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
     for name, options in {"grayscale": {"grayscale": True}, "blur": {"blur": 2.0}, "sharpen": {"sharpen": 0.5}}.items():
         yield name, opaque, replace(THUMBNAIL, **options)
         yield f"{name} of alpha", clear, replace(THUMBNAIL, **options)
+    for format in ("GIF", "PNG", "WEBP"):
+        yield f"animation of {format}", animated(samples(), format), replace(TARGETS[Format.WEBP], animated=True)
     yield "jpeg reduced while decoding", jpeg(samples(1200, 900)), JPG
     yield "png reduced while decoding", png(samples(1200, 900)), JPG
     yield "webp reduced while decoding", webp(samples(1200, 900)), JPG

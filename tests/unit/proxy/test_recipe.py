@@ -215,6 +215,14 @@ def test_target_has_the_options_of_its_size_and_with_a_blur_the_density() -> Non
     assert recipes.target(Variant(replace(BOX, sharpen=0.5), Format.PNG, 3)).sharpen == 0.5
 
 
+def test_animation_is_part_of_the_target_and_recipe_of_webp_alone() -> None:
+    recipes, animated = Recipes(Settings()), replace(BOX, animated=True)
+
+    assert [recipes.target(Variant(animated, format)).animated for format in Format] == [False, False, True, False]
+    changed = [fingerprint(Variant(animated, format)) != fingerprint(Variant(BOX, format)) for format in Format]
+    assert changed == [False, False, True, False]
+
+
 def test_target_has_a_score_if_its_quality_is_searched_for() -> None:
     recipes = Recipes(Settings(quality=Quality(score=75)))
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from _pytest.mark import ParameterSet
 from hypothesis import example, given
@@ -12,6 +13,7 @@ from PIL import Image
 
 from benchmarks.memory import DECODERS, LIBVIPS, at_random, compare
 from benchmarks.memory_originals import ORIGINALS
+from proxy.imaging.animation.animation_limits import MAX_ENCODED, MAX_FRAMES
 from proxy.imaging.header import Header
 from proxy.imaging.limits import Limits
 from proxy.imaging.pipeline import decode
@@ -21,6 +23,8 @@ from proxy.rendering import memory_estimate
 from proxy.rendering.memory_estimate import (
     BASE,
     EFFECTS,
+    ENCODED,
+    FRAME,
     NUMPY,
     PILLOW,
     SEARCHED,
@@ -30,7 +34,7 @@ from proxy.rendering.memory_estimate import (
 )
 from tests.camera import oriented
 from tests.conftest import reads
-from tests.pictures import jpeg
+from tests.pictures import jpeg, save
 from tests.unit.proxy.imaging.reference import on_disk, target
 
 MB = 1 << 20
@@ -138,6 +142,36 @@ async def test_effects_need_less_than_their_estimate(tmp_path: Path, side: int, 
     assert 20 * MB < used < estimated
 
 
+@pytest.mark.heavy
+@reads("/proc/self/clear_refs")
+@pytest.mark.parametrize(
+    ("format", "mode", "side", "frames"),
+    [
+        ("GIF", "RGB", 300, 20),
+        *(
+            pytest.param(format, mode, *shape, marks=pytest.mark.long)
+            for format in ("GIF", "PNG", "WEBP")
+            for mode in ("RGB", "RGBA")
+            for shape in ((300, 60), (1000, 12))
+        ),
+    ],
+)
+async def test_animation_needs_less_than_its_estimate(
+    tmp_path: Path, format: str, mode: str, side: int, frames: int
+) -> None:
+    """Of noise, which compresses the least."""
+    chance, path = np.random.default_rng(1), tmp_path / "original"
+    samples = chance.integers(0, 256, (frames, side, side, len(mode)), dtype=np.uint8)
+    shown = [Image.fromarray(frame) for frame in samples]
+    if format == "GIF":
+        shown = [frame.quantize(256, Image.Quantize.FASTOCTREE) for frame in shown]
+    path.write_bytes(save(shown[0], format, save_all=True, append_images=shown[1:], duration=100))
+
+    estimated, used = await compare(path, [replace(target(side, side, Format.WEBP), animated=True)], LIBVIPS)
+
+    assert 2 * MB < used < estimated
+
+
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(
     ("count", "side"), [pytest.param(4, 1000, marks=pytest.mark.slow), pytest.param(60, 3000, marks=pytest.mark.long)]
@@ -202,6 +236,18 @@ def test_blurred_sharpened_and_padded_variants_need_copies(effect: dict[str, Any
     plain = target(1600, 1600)
 
     assert of(replace(plain, **effect)) - of(plain) == (EFFECTS - 15) * 1600 * 1600
+
+
+def test_animation_needs_its_frames_within_the_limits_alone() -> None:
+    picture, wanted = Header("webp animated", 400, 300), target(400, 300, Format.WEBP)
+
+    def of(frames: int, *, animated: bool = True) -> int:
+        return estimate(picture, 0, [replace(wanted, animated=animated)], by_vips=True, frames=frames)
+
+    still = of(50, animated=False)
+    assert still == of(1) == of(MAX_ENCODED // (400 * 300) + 1) == of(MAX_FRAMES + 1)
+    assert of(20) > still
+    assert of(100) - of(20) == 80 * (ENCODED[0] * 400 * 300 + FRAME)
 
 
 def test_untouched_bytes_are_counted_for_webp_only() -> None:

@@ -27,6 +27,7 @@ TARGETS = [
     replace(target(400, 400, Format.JPG), score=80.5),
     replace(target(400, 400, fit=Fit.PAD), enlarge=False, grayscale=True, blur=0.75),
     replace(target(400, 400), sharpen=0.5),
+    replace(target(400, 400, Format.WEBP), animated=True),
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from proxy import errors
 from proxy.errors import RenderFailed
+from proxy.imaging.animation.animation_limits import MAX_ENCODED
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Measured
 from proxy.model import Fit, Format
@@ -182,6 +183,9 @@ def test_errors_quote_nothing_that_was_said() -> None:
         (OPEN, 100 * MB, 8 * 200 * 1000 + 65536),
         (replace(SQUARE, fit=Fit.PAD, enlarge=False, sharpen=5.0), 100 * MB, 8 * 100 * 100 + 65536),
         (target(10_000, 10_000), 100 * MB, 100 * MB + KEPT),
+        (replace(SQUARE, animated=True), 100 * MB, 8 * MAX_ENCODED + 65536),
+        (replace(target(4000, 4000), animated=True), 1000 * MB, 8 * 4000 * 4000 + 65536),
+        (replace(SQUARE, animated=True), 10 * MB, 10 * MB + KEPT),
     ],
 )
 def test_length_is_bounded_by_the_pixels_and_the_memory(wanted: Any, memory: int, most: int) -> None:
