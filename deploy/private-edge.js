@@ -27,7 +27,7 @@ async function handler(event) {
         return moved(variant[3] + 'jpg?token=' + given.value, 'no-store');
     }
     if (variant[4] === 'auto') {
-        request.uri = variant[1] + variant[3] + negotiated(request.headers.accept);
+        request.uri = variant[1] + variant[3] + negotiated(request.headers.accept, ANIMATED.test(variant[3]));
     }
     return request;
 }
@@ -68,6 +68,7 @@ function forbidden() {
 }
 
 const VARIANT_LIKE = /^\/(?:images|private)\/[^\/]+\/[^\/]*\.[^\/]*$/;
+const ANIMATED = /^(?:(?!))(?:@[23]x)?\.$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 const CROSS_ORIGIN = {
@@ -78,13 +79,17 @@ const CROSS_ORIGIN = {
 };
 
 // 'avif' or 'webp' unless the client prefers an older format; else 'auto', for which the origin chooses JPEG or PNG.
-function negotiated(header) {
+// Of sizes with `animated` 'webp', if it may be: AVIF shows the first frame.
+function negotiated(header, animated) {
     const weights = accepted(header);
     const avif = weights['image/avif'] || 0;
     const webp = weights['image/webp'] || 0;
     const legacy = Math.max(weight(weights, 'image/jpeg'), weight(weights, 'image/png'));
     if (avif + webp === 0 || Math.max(avif, webp) < legacy) {
         return 'auto';
+    }
+    if (animated && webp > 0 && webp >= legacy) {
+        return 'webp';
     }
     return avif >= webp ? 'avif' : 'webp';
 }

@@ -19,7 +19,7 @@ function handler(event) {
         return moved(variant[2] + 'jpg', 'public, max-age=31536000, immutable');
     }
     if (variant[3] === 'auto') {
-        request.uri = variant[1] + variant[2] + negotiated(request.headers.accept);
+        request.uri = variant[1] + variant[2] + negotiated(request.headers.accept, ANIMATED.test(variant[2]));
     }
     return request;
 }

@@ -1,4 +1,5 @@
 const VARIANT_LIKE = /^\/(?:images|private)\/[^\/]+\/[^\/]*\.[^\/]*$/;
+const ANIMATED = /^%ANIMATED%\.$/;
 const PARAMETER = /^(?:[^\s=]+=\S*)?$/;
 const WEIGHT = /^(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)$/;
 const CROSS_ORIGIN = {
@@ -9,13 +10,17 @@ const CROSS_ORIGIN = {
 };
 
 // 'avif' or 'webp' unless the client prefers an older format; else 'auto', for which the origin chooses JPEG or PNG.
-function negotiated(header) {
+// Of sizes with `animated` 'webp', if it may be: AVIF shows the first frame.
+function negotiated(header, animated) {
     const weights = accepted(header);
     const avif = weights['image/avif'] || 0;
     const webp = weights['image/webp'] || 0;
     const legacy = Math.max(weight(weights, 'image/jpeg'), weight(weights, 'image/png'));
     if (avif + webp === 0 || Math.max(avif, webp) < legacy) {
         return 'auto';
+    }
+    if (animated && webp > 0 && webp >= legacy) {
+        return 'webp';
     }
     return avif >= webp ? 'avif' : 'webp';
 }

@@ -27,7 +27,7 @@ async function handler(event) {
         return moved(variant[3] + 'jpg?token=' + given.value, 'no-store');
     }
     if (variant[4] === 'auto') {
-        request.uri = variant[1] + variant[3] + negotiated(request.headers.accept);
+        request.uri = variant[1] + variant[3] + negotiated(request.headers.accept, ANIMATED.test(variant[3]));
     }
     return request;
 }

@@ -1,6 +1,7 @@
 """The edge's path rules for exactly the configured sizes and formats: an nginx include, a CloudFront function.
 
-Both reject every other spelling at the edge and resolve `.auto` from `Accept`. nginx also limits the size of uploads.
+Both reject every other spelling at the edge and resolve `.auto` from `Accept`: for animated sizes to WebP rather than
+AVIF, as they do not know which originals are animations. nginx also limits the size of uploads.
 """
 
 import json
@@ -58,9 +59,11 @@ def _with_code(function: str, found: re.Match[str]) -> str:
 
 def _fill(name: str, sizes: Sizes) -> str:
     densities = "".join(str(density) for density in DENSITIES if density > 1)
+    animated = "|".join(name for name, size in sizes.items() if size.animated)
     values = {
         "UPLOAD_ID": UPLOAD_ID,
         "SIZE": f"(?:{'|'.join(sizes)})(?:@[{densities}]x)?",
+        "ANIMATED": f"(?:{animated or '(?!)'})(?:@[{densities}]x)?",  # without names: what matches nothing
         "FORMAT": "|".join(Format),
     }
     text = (_FOLDER / name).read_text()

@@ -5,6 +5,7 @@ import hashlib
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ import anyio.to_thread
 from cachetools import LRUCache
 
 from proxy.errors import OriginalDamaged, StoreUnavailable, Unavailable, Undecodable, UnknownUpload
+from proxy.imaging.animation.animation_limits import count_frames
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import Inspection
 from proxy.keys import original_key
@@ -27,6 +29,7 @@ DIGEST = "sha256"
 """Metadata key of an original's SHA-256, in hexadecimal. Variants of a damaged original would be cached for a year."""
 _CREATED = "created"
 _VISIBILITY = "visibility"
+_ANIMATED = "animated"
 _ALPHA, _MAX_KNOWN = "alpha", 10_000  # entries of some hundred bytes each
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
 _UNKNOWN = "No image was uploaded under this id, or it was deleted."
@@ -42,7 +45,8 @@ def metadata_of(
 ) -> dict[str, str]:
     """User metadata of an original: what the inspection found, so that nothing needs to be derived to learn it.
 
-    `.auto` reads `alpha`. The rest is what the database's row of the upload has, so that rows can be rebuilt.
+    `.auto` reads `alpha` and `animated`. The rest is what the database's row of the upload has, so that rows can be
+    rebuilt.
     """
     metadata = {
         DIGEST: sha256,
@@ -50,7 +54,7 @@ def metadata_of(
         "width": f"{inspection.width}",
         "height": f"{inspection.height}",
         _ALPHA: f"{inspection.alpha:d}",
-        "animated": f"{inspection.animated:d}",
+        _ANIMATED: f"{inspection.animated:d}",
         "thumbhash": inspection.thumbhash,
         "color": inspection.color,
         "private": ",".join(inspection.private),
@@ -72,7 +76,7 @@ def inspection_of(original: ObjectInfo) -> Inspection | None:
             thumbhash=metadata["thumbhash"],
             color=metadata["color"],
             alpha=metadata[_ALPHA] == "1",
-            animated=metadata["animated"] == "1",
+            animated=metadata[_ANIMATED] == "1",
             private=[each for each in metadata.get("private", "").split(",") if each],
             private_exif=[each for each in metadata.get("private-exif", "").split(",") if each],
         )
@@ -120,17 +124,28 @@ def is_outdated(original: ObjectInfo, variant: Variant, focus: Focus | None) -> 
     return visibility_of(original) is not variant.visibility or (uses_focus and focus_of(original) != focus)
 
 
-class AlphaLookup:
-    """Whether originals have transparency. Asks the object store once per upload, and remembers 10,000 answers."""
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What decides the format of `.auto`. `animated`: whether animated sizes show the original as an animation."""
+
+    alpha: bool
+    animated: bool
+
+
+_PLAIN = Traits(alpha=False, animated=False)
+
+
+class TraitLookup:
+    """The traits of originals. Asks the object store once per upload, and remembers 10,000 answers."""
 
     def __init__(self, store: ObjectStore, temporary: Path) -> None:
         self._store = store
         self._temporary = temporary
-        self._known: LRUCache[UploadId, bool] = LRUCache(_MAX_KNOWN)
-        self._flights: SingleFlight[UploadId, bool] = SingleFlight()
+        self._known: LRUCache[UploadId, Traits] = LRUCache(_MAX_KNOWN)
+        self._flights: SingleFlight[UploadId, Traits] = SingleFlight()
 
-    async def has_alpha(self, upload_id: UploadId) -> bool:
-        """Whether the original has transparency. Without a sound original, False: a stored JPEG is still served.
+    async def find(self, upload_id: UploadId) -> Traits:
+        """Returns the traits of an original; of one that is missing or damaged neither: a stored JPEG is still served.
 
         Concurrent calls share one look-up. Raises Unavailable.
         """
@@ -139,9 +154,9 @@ class AlphaLookup:
             try:
                 known, _ = await self._flights.do(upload_id, lambda: self._read(upload_id))
             except UnknownUpload:
-                return False
+                return _PLAIN
             except Undecodable:
-                known = False
+                known = _PLAIN
             self._known[upload_id] = known
         return known
 
@@ -149,17 +164,23 @@ class AlphaLookup:
         """Waits for running look-ups."""
         await self._flights.drain()
 
-    async def _read(self, upload_id: UploadId) -> bool:
+    async def _read(self, upload_id: UploadId) -> Traits:
         with _translated():
             original = await self._store.head(original_key(upload_id))
         if _ALPHA in original.metadata:
-            return original.metadata[_ALPHA] == "1"
+            return Traits(original.metadata[_ALPHA] == "1", _can_play(original))
         if original.content_type == SourceFormat.JPEG.media_type:
-            return False
+            return _PLAIN
         # Stored by an earlier version. An alpha channel that is opaque everywhere counts as transparency here.
         async with original_file(self._store, upload_id, self._temporary) as (path, _):
             header = await anyio.to_thread.run_sync(read_header, path)
-        return header is None or header.has_alpha
+            frames = await anyio.to_thread.run_sync(count_frames, path)
+        return Traits(header is None or header.has_alpha, frames > 1)
+
+
+def _can_play(original: ObjectInfo) -> bool:
+    plays = original.content_type in [format.media_type for format in SourceFormat if format.can_play]
+    return plays and original.metadata.get(_ANIMATED) == "1"
 
 
 def digest(path: Path) -> str:

@@ -25,7 +25,7 @@ from proxy.variants.invalidation.invalidation_bus import Invalidation, Invalidat
 from proxy.variants.leases.lease_store import LeaseStore, NoLeases
 from proxy.variants.memory_cache import MemoryCache
 from proxy.variants.negative_cache import NegativeCache
-from proxy.variants.originals import AlphaLookup, is_outdated
+from proxy.variants.originals import TraitLookup, Traits, is_outdated
 from proxy.variants.refresh_stale import StaleRefresher
 from proxy.variants.results import Ensured, Fetched, Tier
 from proxy.variants.single_flight import SingleFlight
@@ -60,7 +60,7 @@ class VariantService:
     ) -> None:
         self._store = store
         self._pool = pool
-        self._alpha = AlphaLookup(store, temporary)
+        self._traits = TraitLookup(store, temporary)
         self._recipes = recipes
         self._metrics = metrics
         self._leases: LeaseStore = leases or NoLeases()
@@ -138,13 +138,18 @@ class VariantService:
 
         Raises Unavailable, DerivationTimeout, and the remembered error of `variant`.
         """
-        if variant.size.is_opaque:
-            return False
+        return not variant.size.is_opaque and (await self._look_up(upload_id, variant)).alpha
+
+    async def is_animated(self, upload_id: UploadId, variant: Variant) -> bool:
+        """Whether the original is an animation that animated sizes show in WebP. Raises what `has_alpha` raises."""
+        return (await self._look_up(upload_id, variant)).animated
+
+    async def _look_up(self, upload_id: UploadId, variant: Variant) -> Traits:
         with self._counting_refusals():
             self._negative_cache.raise_if_cached(upload_id, variant)
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await self._alpha.has_alpha(upload_id)
+                    return await self._traits.find(upload_id)
             except TimeoutError:
                 raise self._timeout_error() from None
 
@@ -215,7 +220,7 @@ class VariantService:
         Set the `stopping` of a RetryingStore before: otherwise this waits for the end of an outage.
         """
         await self._flights.drain()
-        await self._alpha.drain()
+        await self._traits.drain()
         await self._refresher.drain()
         await self._variants.drain()
 

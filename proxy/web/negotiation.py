@@ -4,6 +4,7 @@ tests/negotiation.json lists examples of formats.
 """
 
 import re
+from collections.abc import Sequence
 
 from proxy.model import Format
 
@@ -13,15 +14,16 @@ _PARAMETER = re.compile(r"([^\s=]+=\S*)?", re.ASCII)
 _MAX_LENGTH = 4096  # characters of a header; browsers send about a hundred
 
 
-def modern_format(accept: str | None) -> Format | None:
+def modern_format(accept: str | None, among: Sequence[Format] = _MODERN) -> Format | None:
     """AVIF or WebP if `accept` names it with at least the weight of JPEG and PNG; otherwise None.
 
-    A wildcard is not enough: clients that send only `*/*` are often too old for either.
+    A wildcard is not enough: clients that send only `*/*` are often too old for either. `among`: the formats that may
+    be chosen.
     """
     weights = _weights(accept or "")
     any_image = weights.get("image/*", weights.get("*/*", 0.0))
     old = max(weights.get("image/jpeg", any_image), weights.get("image/png", any_image))
-    best = max(_MODERN, key=lambda format: weights.get(format.media_type, 0.0))
+    best = max(among, key=lambda format: weights.get(format.media_type, 0.0))
     weight = weights.get(best.media_type, 0.0)
     return best if weight > 0 and weight >= old else None
 

@@ -181,6 +181,9 @@ class VariantMiddleware:
         if not path.auto:
             return path.variant, await self._variant_service.fetch(path.upload_id, path.variant)
         format = modern_format(accept)
+        animation = modern_format(accept, (Format.WEBP,)) if path.variant.size.animated else None
+        if animation and await self._variant_service.is_animated(path.upload_id, path.variant):
+            format = animation
         if format is None:
             format = Format.PNG if await self._variant_service.has_alpha(path.upload_id, path.variant) else Format.JPG
         variant = replace(path.variant, format=format)

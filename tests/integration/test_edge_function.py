@@ -13,6 +13,7 @@ import pytest
 from ingest.edge import rules
 from ingest.web.docs import DOCS_PATHS
 from ingest.web.page import PAGE_PATHS
+from proxy.model import Fit, Size, Sizes
 from proxy.settings import Settings
 from proxy.web.negotiation import modern_format
 from proxy.web.variant_routes import CROSS_ORIGIN_HEADERS
@@ -72,6 +73,20 @@ def test_auto_is_resolved_by_the_shared_table(edge: Edge) -> None:
     assert dict(zip([case["accept"] for case in NEGOTIATION], chosen, strict=True)) == {
         case["accept"]: case["format"] for case in NEGOTIATION
     }
+
+
+def test_auto_of_an_animated_size_is_webp_for_all_that_accept_it(edge: Edge, tmp_path: Path) -> None:
+    sizes = Sizes(Size("clip", 10, 10, Fit.COVER, animated=True), Size("still", 10, 10, Fit.COVER))
+    animated = Edge(edge._program, tmp_path, rules.cloudfront(sizes))
+    accepts = ("image/avif,image/webp,*/*;q=0.8", "image/avif,image/webp;q=0", "image/avif,image/webp;q=0.5,*/*", "*/*")
+    names = ("clip@2x", "still")
+
+    answers = animated.answers(
+        *(request(f"/images/{UPLOAD}/{name}.auto", accept) for name in names for accept in accepts)
+    )
+
+    chosen = [answer["uri"].rpartition(".")[2] for answer in answers]
+    assert chosen == ["webp", "avif", "avif", "auto", "avif", "avif", "avif", "auto"]
 
 
 def test_auto_is_resolved_as_the_origin_does_it(edge: Edge) -> None:

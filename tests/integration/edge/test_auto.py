@@ -1,14 +1,17 @@
 """`.auto` is resolved at the edge."""
 
 import re
+from pathlib import Path
 from uuid import uuid4
 
 import httpx
 
+from ingest.edge import rules
+from proxy.model import Fit, Size, Sizes
 from proxy.web.negotiation import modern_format
 from tests.accept import NEGOTIATION, random_accepts
 from tests.http_client import http
-from tests.nginx import StubOrigin
+from tests.nginx import StubOrigin, nginx
 from tests.service import Service
 
 WEIGHED = re.compile(r"image/(avif|webp)[^,]*q=0\.\d*[1-9]", re.IGNORECASE)
@@ -40,6 +43,19 @@ class TestAuto:
                 client.get(f"{stub_edge}/images/{uuid4()}/small.auto", headers={"Accept": accept.strip()})
                 assert stub.asked[-1].path.rpartition(".")[2] in ("auto", modern_format(accept)), accept
         assert len(stub.paths()) == 300
+
+    def test_animated_size_prefers_webp(self, stub: StubOrigin, tmp_path: Path) -> None:
+        sizes = Sizes(Size("clip", 10, 10, Fit.COVER, animated=True), Size("still", 10, 10, Fit.COVER))
+        chosen = {
+            "image/avif,image/webp,*/*;q=0.8": {"clip": "webp", "still": "avif"},
+            "image/avif,image/webp;q=0": {"clip": "avif", "still": "avif"},
+            "*/*": {"clip": "auto", "still": "auto"},
+        }
+        with nginx(tmp_path, stub.url, stub.url, variants=rules.nginx(sizes, 10)) as edge:
+            for accept, formats in chosen.items():
+                for size, format in formats.items():
+                    http.get(f"{edge}/images/{uuid4()}/{size}@2x.auto", headers={"Accept": accept})
+                    assert stub.asked[-1].path.endswith(f"/{size}@2x.{format}"), accept
 
     def test_format_of_weight_zero_in_accept_is_not_chosen(self, stub: StubOrigin, stub_edge: str) -> None:
         for accept in (

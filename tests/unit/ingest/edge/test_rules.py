@@ -50,6 +50,24 @@ def test_rules_accept_auto_and_jpeg(extension: str) -> None:
     assert function_pattern().search(path)
 
 
+def test_auto_of_animated_sizes_alone_prefers_webp() -> None:
+    sizes = Sizes(Size("card", 10, 10, Fit.COVER), Size("card-2", 10, 10, Fit.COVER, animated=True))
+    [pattern] = re.findall(r'"~(.*)" \$animated_stem\.\$negotiated_animation;', rules.nginx(sizes, 10))
+    in_nginx = re.compile(pattern.replace("(?<", "(?P<"), re.ASCII)
+    [in_function] = re.findall(r"^const ANIMATED = /(.*)/;$", rules.cloudfront(sizes), re.MULTILINE)
+
+    for name, animated in {
+        "card": False,
+        "card@2x": False,
+        "card-2": True,
+        "card-2@3x": True,
+        "card-2@4x": False,
+    }.items():
+        assert bool(in_nginx.search(f"/images/{UPLOAD}/{name}.auto")) is animated
+        assert bool(re.search(in_function, f"{name}.")) is animated
+    assert not nginx_pattern(r"animated_stem.\$negotiated_animation").search(f"/images/{UPLOAD}/card.auto")
+
+
 @pytest.mark.parametrize(("max_upload_mb", "limit"), [(10, "11m"), (100, "101m")])
 def test_nginx_accepts_the_largest_upload_with_its_form(max_upload_mb: int, limit: str) -> None:
     assert re.findall(r"^client_max_body_size (\w+);", rules.nginx(SIZES, max_upload_mb), re.MULTILINE) == [limit]

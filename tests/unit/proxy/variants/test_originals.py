@@ -6,13 +6,15 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from proxy.errors import OriginalDamaged, StoreUnavailable, UnknownUpload
 from proxy.keys import original_key
 from proxy.model import UploadId, new_upload_id
 from proxy.storage.disk import DiskStore
-from proxy.variants.originals import AlphaLookup, original_file
+from proxy.variants.originals import TraitLookup, Traits, original_file
 from tests.fakes import CountingStore, eventually, listing
+from tests.pictures import animated
 
 
 async def test_original_file_exists_until_the_block_ends(
@@ -160,9 +162,9 @@ async def test_alpha_is_read_once_from_metadata_or_the_header(
 ) -> None:
     upload_id = new_upload_id()
     await store.inner.put(original_key(upload_id), body, content_type=content_type, metadata=metadata)
-    lookup = AlphaLookup(store, temporary)
+    lookup = TraitLookup(store, temporary)
 
-    assert [await lookup.has_alpha(upload_id) for _ in range(3)] == [expected] * 3
+    assert [(await lookup.find(upload_id)).alpha for _ in range(3)] == [expected] * 3
     assert [call for call, _ in store.calls] == calls
     assert listing(temporary) == []
 
@@ -170,10 +172,10 @@ async def test_alpha_is_read_once_from_metadata_or_the_header(
 async def test_concurrent_look_ups_of_alpha_read_once(
     store: CountingStore, upload_id: UploadId, temporary: Path
 ) -> None:
-    lookup = AlphaLookup(store, temporary)
+    lookup = TraitLookup(store, temporary)
     async with asyncio.TaskGroup() as group:
         for _ in range(5):
-            group.create_task(lookup.has_alpha(upload_id))
+            group.create_task(lookup.find(upload_id))
 
     assert store.count("head") == 1
 
@@ -182,17 +184,33 @@ async def test_alpha_of_an_unreadable_header_is_false_and_remembered(store: Coun
     upload_id = new_upload_id()
     flood = b"\xff\xd8" + b"\xff\xe1\0\2" * 1000
     await store.inner.put(original_key(upload_id), flood, content_type="image/png")
-    lookup = AlphaLookup(store, temporary)
+    lookup = TraitLookup(store, temporary)
 
-    assert [await lookup.has_alpha(upload_id) for _ in range(2)] == [False, False]
+    assert [await lookup.find(upload_id) for _ in range(2)] == [Traits(alpha=False, animated=False)] * 2
     assert store.count("download") == 1
 
 
 async def test_alpha_without_an_original_is_false_and_not_remembered(store: CountingStore, temporary: Path) -> None:
     upload_id = new_upload_id()
-    lookup = AlphaLookup(store, temporary)
-    assert await lookup.has_alpha(upload_id) is False
+    lookup = TraitLookup(store, temporary)
+    assert await lookup.find(upload_id) == Traits(alpha=False, animated=False)
 
     await store.inner.put(original_key(upload_id), b"", content_type="image/png", metadata={"alpha": "1"})
 
-    assert await lookup.has_alpha(upload_id) is True
+    assert (await lookup.find(upload_id)).alpha
+
+
+async def test_animation_counts_in_formats_that_are_played(store: CountingStore, temporary: Path) -> None:
+    lookup, found = TraitLookup(store, temporary), {}
+    for media_type, metadata in (
+        ("image/gif", {"alpha": "0", "animated": "1"}),
+        ("image/png", {"alpha": "0", "animated": "0"}),
+        ("image/avif", {"alpha": "0", "animated": "1"}),
+        ("image/webp", {}),  # of an earlier version
+    ):
+        upload_id = new_upload_id()
+        body = b"" if metadata else animated(Image.new("RGB", (16, 16)), "WEBP")
+        await store.inner.put(original_key(upload_id), body, content_type=media_type, metadata=metadata)
+        found[media_type] = (await lookup.find(upload_id)).animated
+
+    assert found == {"image/gif": True, "image/png": False, "image/avif": False, "image/webp": True}

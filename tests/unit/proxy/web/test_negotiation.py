@@ -75,6 +75,40 @@ class TestAnswers:
         assert (await site.get("small.auto", {"Accept": "*/*"})).status == 200
 
 
+class TestAnimations:
+    @pytest.mark.parametrize(
+        ("accept", "chosen"),
+        [
+            (AVIF_AND_WEBP, {"still.auto": "avif", "clip.auto": "webp"}),
+            ("image/webp,image/avif", {"still.auto": "avif", "clip.auto": "webp"}),
+            ("image/avif,image/webp;q=0.5", {"still.auto": "avif", "clip.auto": "webp"}),
+            ("image/avif,image/webp;q=0", {"still.auto": "avif", "clip.auto": "avif"}),
+            ("image/avif,image/webp;q=0.5,*/*;q=0.8", {"still.auto": "avif", "clip.auto": "avif"}),
+            ("*/*", {"still.auto": "jpg", "clip.auto": "jpg"}),
+        ],
+    )
+    async def test_animated_size_of_an_animation_is_webp_for_all_that_accept_it(
+        self, make_site: Callable[..., Site], accept: str, chosen: dict[str, str]
+    ) -> None:
+        site = make_site(sizes={"still": {"width": 24}, "clip": {"width": 24, "animated": True}})
+        metadata = {"alpha": "0", "animated": "1"}
+        await site.store.inner.put(original_key(site.upload_id), b"", content_type="image/gif", metadata=metadata)
+
+        found = {name: await site.get(name, {"Accept": accept}) for name in chosen}
+
+        formats = {name: answer.headers["content-location"].rpartition(".")[2] for name, answer in found.items()}
+        assert formats == chosen
+
+    async def test_still_original_in_an_animated_size_is_avif(self, make_site: Callable[..., Site]) -> None:
+        site = make_site(sizes={"clip": {"width": 24, "animated": True}})
+        metadata = {"alpha": "0", "animated": "0"}
+        await site.store.inner.put(original_key(site.upload_id), b"", content_type="image/png", metadata=metadata)
+
+        answer = await site.get("clip.auto", {"Accept": AVIF_AND_WEBP})
+
+        assert answer.headers["content-location"] == "clip.avif"
+
+
 class TestOldClients:
     async def test_jpeg_original_is_served_as_jpeg(self, site: Site) -> None:
         answer = await site.get("small.auto", {"Accept": "*/*"})
