@@ -13,12 +13,16 @@ def displayed_size(size: Size, width: int, height: int) -> tuple[int, int]:
     return placement.width, placement.height
 
 
-def visible_effects(size: Size, width: int, height: int) -> list[str]:
-    """Returns the size's effects on such an original: a position is none where the size shows all of it."""
+def visible_effects(size: Size, width: int, height: int, *, animated: bool) -> list[str]:
+    """Returns the size's effects on such an original: a position is none where the size shows all of it.
+
+    `animated`: whether the original is an animation; an animated size has no effect on others.
+    """
     placement = place((width, height), size.width, size.height, size.fit, enlarge=size.enlarge)
     left, top, right, bottom = placement.box
     is_whole = (round(right - left), round(bottom - top)) == (width, height)
-    return (replace(size, position=Position.CENTER) if is_whole else size).effects
+    position = Position.CENTER if is_whole else size.position
+    return replace(size, position=position, animated=size.animated and animated).effects
 
 
 def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
@@ -27,7 +31,7 @@ def offered_sizes(sizes: Sizes, width: int, height: int) -> Sizes:
 
 
 def standard_variants(
-    sizes: Sizes, width: int, height: int, alpha: bool | None, visibility: Visibility
+    sizes: Sizes, width: int, height: int, alpha: bool | None, visibility: Visibility, *, animated: bool
 ) -> Sequence[Variant]:
     """Returns the variants that a warm-up of such an original derives (`Sizes.standard`).
 
@@ -37,7 +41,7 @@ def standard_variants(
         Variant(group[0], format, visibility=visibility)
         for group in _groups(sizes, width, height)
         for format in Format
-        if any(variant.format is format for variant in Sizes(*group).standard(alpha))
+        if any(variant.format is format for variant in Sizes(*group).standard(alpha, animated=animated))
     )
 
 

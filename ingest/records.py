@@ -172,6 +172,7 @@ class Upload:
     by name. `private` is None for uploads that predate its inspection. `alpha`: whether the original is transparent;
     None, for PNG and WebP that predate its record, counts as both. `focus`: None is the centre.
     `sha256`: of the original, in hexadecimal; None for uploads that predate it in the database.
+    `animated`: whether animated sizes show it as an animation; False for uploads that predate its record.
     `owner`, `external_id` and `metadata` are the application's; None if it gave none.
     """
 
@@ -192,3 +193,4 @@ class Upload:
     metadata: dict[str, Any] | None = None
     sha256: str | None = None
     visibility: Visibility = Visibility.PUBLIC
+    animated: bool = False

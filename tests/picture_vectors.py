@@ -23,6 +23,7 @@ SIZES = Sizes(
     Size("grey", 500, None, Fit.INSIDE, grayscale=True, blur=2.5),
     Size("tall", None, 333, Fit.INSIDE),
     Size("box", 700, 500, Fit.INSIDE),
+    Size("clip", 320, None, Fit.INSIDE, animated=True),
     Size("sharp", 1280, None, Fit.INSIDE, sharpen=0.5),
     *(Size(f"w{width}", width, None, Fit.INSIDE) for width in (320, 640, 1280)),
 )
@@ -46,10 +47,12 @@ DIMENSIONS = (
 def make() -> dict[str, Any]:
     serializer, cases = Serializer(SIZES, "https://cdn.example.com"), []
     for number, (width, height) in enumerate(DIMENSIONS):
-        created = serializer.created(accepted(ID, width=width, height=height, alpha=number % 3 == 2))
+        animated = number % 4 == 1
+        created = serializer.created(accepted(ID, width=width, height=height, alpha=number % 3 == 2, animated=animated))
         cases.append(
             {
                 "dimensions": created["dimensions"],
+                "animated": animated,
                 "placeholder": created["placeholder"],
                 "sizes": created["sizes"],
                 "offered": [*created["urls"]],

@@ -25,7 +25,7 @@ from proxy.storage.files import why_not_writable
 
 log = structlog.get_logger()
 
-LATEST_REVISION = "0011_from_0007"
+LATEST_REVISION = "0012_from_0007"
 """The revision that this version needs, the last in `migrations/`. A constant, as importing Alembic takes 0.1 s.
 
 From 0008 on, a revision names the oldest one whose code works with its tables: `0009_from_0007`. A server of 0007 then

@@ -30,6 +30,7 @@ def to_upload(row: Row[Any]) -> Upload:
         row.metadata,
         row.sha256,
         Visibility(row.visibility),
+        bool(row.animated),
     )
 
 

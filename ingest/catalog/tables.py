@@ -132,6 +132,7 @@ images = Table(
     Column("variants", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("alpha", Boolean),  # NULL in rows of earlier versions
+    Column("animated", Boolean),  # NULL in rows of earlier versions
     Column("focus", String(16)),
     Column("visibility", String(7), nullable=False, server_default="public"),
     Column("private", JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")),

@@ -19,7 +19,8 @@ _BATCH = 1000  # rows of one query
 class UploadRow:
     """The columns that commands need when they go through all uploads.
 
-    `dimensions`: width and height; None for an upload in progress, or one that died. `alpha`: as in `Upload`.
+    `dimensions`: width and height; None for an upload in progress, or one that died. `alpha` and `animated`: as in
+    `Upload`.
     """
 
     upload_id: UploadId
@@ -28,6 +29,7 @@ class UploadRow:
     dimensions: tuple[int, int] | None
     alpha: bool | None
     visibility: Visibility
+    animated: bool
 
     @property
     def is_accepted(self) -> bool:
@@ -46,6 +48,7 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
             images.c.format,
             images.c.alpha,
             images.c.visibility,
+            images.c.animated,
         )
         .outerjoin_from(upload_jobs, images, upload_jobs.c.upload_id == images.c.upload_id)
         .order_by(upload_jobs.c.upload_id)
@@ -59,7 +62,15 @@ async def read_rows(database: Database, start: UploadId | None) -> AsyncIterator
             status = JobStatus(row.status)
             dimensions = None if row.width is None else (row.width, row.height)
             visibility = Visibility(row.visibility or Visibility.PUBLIC)  # none in a row without an image
-            yield UploadRow(UploadId(row.upload_id), row.created_at, status, dimensions, alpha_of(row), visibility)
+            yield UploadRow(
+                UploadId(row.upload_id),
+                row.created_at,
+                status,
+                dimensions,
+                alpha_of(row),
+                visibility,
+                bool(row.animated),
+            )
         if len(batch) < _BATCH:
             return
         page = query.where(upload_jobs.c.upload_id > batch[-1].upload_id)

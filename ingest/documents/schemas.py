@@ -34,7 +34,8 @@ class DisplayedSize(Dimensions):
     """The dimensions of an image in a size, in pixels."""
 
     effects: NotRequired[list[str]]
-    """Effects that change the content, such as `grayscale`, `blur 8` or `pad #ffffff`. Absent without effects."""
+    """Effects that change the content, such as `grayscale`, `blur 8`, `pad #ffffff` or `animated`. Absent without
+    effects."""
 
 
 @_described
@@ -69,6 +70,8 @@ class Accepted(TypedDict):
     dimensions: Dimensions
     format: _SourceFormat
     """The format of the original, detected from its content."""
+    animated: bool
+    """Whether it is an animation that sizes with `animated` show whole, as WebP."""
     status: JobStatus
     """The status of the warm-up. The URLs work in every status."""
     statusUrl: _Path

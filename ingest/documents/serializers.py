@@ -40,6 +40,7 @@ class Serializer:
             "originalSize": upload.original_size,
             "dimensions": {"width": upload.width, "height": upload.height},
             "format": upload.format,
+            "animated": upload.animated,
             "status": JobStatus.PENDING,
             "statusUrl": f"{self.upload_url(upload.upload_id)}/status",
             "sizes": {name: _dimensions(size, upload) for name, size in self._sizes.items()},
@@ -134,7 +135,10 @@ class Serializer:
         """Returns the URL of the widest size, as JPEG; of those without effects, if there are any."""
         sides = upload.width, upload.height
         offered = offered_sizes(self._sizes, *sides).values()
-        size = max(offered, key=lambda size: (not visible_effects(size, *sides), displayed_size(size, *sides)[0]))
+        size = max(
+            offered,
+            key=lambda size: (not visible_effects(size, *sides, animated=False), displayed_size(size, *sides)[0]),
+        )
         return self._url(upload, size, Format.JPG)
 
     def _privacy(self, private: PrivateMetadata | None) -> Privacy | None:
@@ -154,6 +158,6 @@ class Serializer:
 def _dimensions(size: Size, upload: Upload) -> DisplayedSize:
     width, height = displayed_size(size, upload.width, upload.height)
     document: DisplayedSize = {"width": width, "height": height}
-    if effects := visible_effects(size, upload.width, upload.height):
+    if effects := visible_effects(size, upload.width, upload.height, animated=upload.animated):
         document["effects"] = effects
     return document

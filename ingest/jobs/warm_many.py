@@ -62,7 +62,7 @@ async def find_unwarmed(
     """Yields uploads from `start` on that lack a standard variant in the store, or whose warm-up failed."""
     async for row, stored in stored_variants(store, repository, sizes, start):
         assert row.dimensions is not None  # `stored_variants` leaves out uploads in progress
-        standard = standard_variants(sizes, *row.dimensions, row.alpha, row.visibility)
+        standard = standard_variants(sizes, *row.dimensions, row.alpha, row.visibility, animated=row.animated)
         if row.status is JobStatus.FAILED or any(variant not in stored for variant in standard):
             yield row.upload_id
 

@@ -178,7 +178,9 @@ class WarmUp:
         return waiting_variants(upload.upload_id, self._standard(upload)) | stored
 
     def _standard(self, upload: Upload) -> Sequence[Variant]:
-        return standard_variants(self._sizes, upload.width, upload.height, upload.alpha, upload.visibility)
+        return standard_variants(
+            self._sizes, upload.width, upload.height, upload.alpha, upload.visibility, animated=upload.animated
+        )
 
     def _stored(self, upload: Upload) -> dict[Variant, WarmedVariant]:
         """Returns variants of the current sizes that warm-ups stored, also those that are not standard any more."""

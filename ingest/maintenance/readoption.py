@@ -88,7 +88,14 @@ class Readopter:
     async def _describe(self, upload_id: UploadId, original: ObjectInfo) -> Upload:
         inspection = inspection_of(original) or await self._inspect(upload_id)
         visibility = visibility_of(original)
-        standard = standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha, visibility)
+        standard = standard_variants(
+            self._sizes,
+            inspection.width,
+            inspection.height,
+            inspection.alpha,
+            visibility,
+            animated=inspection.can_play,
+        )
         variants = waiting_variants(upload_id, standard)
         prefix = variants_prefix(upload_id, visibility)
         async for info in self._store.list(prefix):
@@ -113,4 +120,5 @@ class Readopter:
             fields.metadata,
             original.metadata.get(DIGEST),
             visibility,
+            inspection.can_play,
         )

@@ -60,7 +60,9 @@ class Overview:
                 "database": True,
             }
             known = upload.variants
-            standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha, upload.visibility)
+            standard = standard_variants(
+                self._sizes, upload.width, upload.height, upload.alpha, upload.visibility, animated=upload.animated
+            )
         # Variants follow the original.
         focus = focus_of(original) if original else document["focus"]
         visibility = visibility_of(original) if original else Visibility(document["visibility"])

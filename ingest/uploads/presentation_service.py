@@ -137,7 +137,9 @@ class PresentationService:
             raise
 
     async def _record(self, upload: Upload, wanted: Presentation, changes: Mapping[str, Any]) -> tuple[Upload, Job]:
-        standard = standard_variants(self._sizes, upload.width, upload.height, upload.alpha, wanted.visibility)
+        standard = standard_variants(
+            self._sizes, upload.width, upload.height, upload.alpha, wanted.visibility, animated=upload.animated
+        )
         variants = waiting_variants(upload.upload_id, standard)
         changed = {name for name in _FIELDS if name in changes or getattr(wanted, name) != getattr(upload, name)}
         values = {name: getattr(wanted, name) for name in changed}

@@ -203,7 +203,14 @@ class UploadService:
             inspection.color,
             waiting_variants(
                 upload_id,
-                standard_variants(self._sizes, inspection.width, inspection.height, inspection.alpha, visibility),
+                standard_variants(
+                    self._sizes,
+                    inspection.width,
+                    inspection.height,
+                    inspection.alpha,
+                    visibility,
+                    animated=inspection.can_play,
+                ),
             ),
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
@@ -214,6 +221,7 @@ class UploadService:
             fields.metadata,
             saved.sha256,
             visibility,
+            inspection.can_play,
         )
         with step("record"):
             await _run_to_completion(self._repository.accept(upload, known_by))

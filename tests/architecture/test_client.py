@@ -123,12 +123,12 @@ def test_picture_vectors_of_the_clients_are_the_servers_responses() -> None:
     )
 
 
-@given(width=st.integers(1, 10_000), height=st.integers(1, 10_000))
-def test_client_describes_an_upload_as_the_server_does(width: int, height: int) -> None:
+@given(width=st.integers(1, 10_000), height=st.integers(1, 10_000), animated=st.booleans())
+def test_client_describes_an_upload_as_the_server_does(width: int, height: int, *, animated: bool) -> None:
     serializer = Serializer(picture_vectors.SIZES, "https://cdn.test")
-    created = serializer.created(accepted(UploadId(ID), width=width, height=height))
+    created = serializer.created(accepted(UploadId(ID), width=width, height=height, animated=animated))
     configured = json.loads(json.dumps(serializer.configured_sizes()))
 
-    described = describe_upload(configured, ID, width, height, placeholder=created["placeholder"])
+    described = describe_upload(configured, ID, width, height, placeholder=created["placeholder"], animated=animated)
 
     assert described == {name: created[name] for name in ("sizes", "urls", "placeholder")}

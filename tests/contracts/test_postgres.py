@@ -100,7 +100,7 @@ class TestMigrations:
         assert await ask(database, differences) == []
 
     async def test_unmigrated_database_fails_the_check(self, database: Database) -> None:
-        with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0011_from_0007: run `darkroom migrate`"):
+        with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0012_from_0007: run `darkroom migrate`"):
             await database.check()
 
     async def test_columns_use_uuid_timestamptz_and_jsonb(self, database: Database) -> None:

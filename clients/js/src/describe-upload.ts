@@ -13,6 +13,8 @@ export interface KnownUpload {
     readonly placeholder?: Placeholder | null | undefined;
     /** `public` by default. */
     readonly visibility?: Visibility | undefined;
+    /** That of the upload's JSON. If it is not known, it counts as true: picture elements then offer no AVIF of animated sizes. */
+    readonly animated?: boolean | undefined;
 }
 
 /**
@@ -20,7 +22,7 @@ export interface KnownUpload {
  * for malformed arguments.
  */
 export function describeUpload(configured: ConfiguredSizes, known: KnownUpload): Upload {
-    const { uploadId, dimensions, placeholder = null, visibility = "public" } = known;
+    const { uploadId, dimensions, placeholder = null, visibility = "public", animated = true } = known;
     checkUploadId(uploadId);
     if (!isSide(dimensions?.width) || !isSide(dimensions.height)) {
         throw new TypeError(`dimensions are whole numbers of pixels, not ${JSON.stringify(dimensions)}`);
@@ -33,7 +35,7 @@ export function describeUpload(configured: ConfiguredSizes, known: KnownUpload):
     const urls: Record<string, Record<string, string>> = {};
     const looks = new Set<number>();
     for (const [name, size] of Object.entries(configured.sizes)) {
-        const box = displayed(size, dimensions);
+        const box = displayed(size, dimensions, animated);
         sizes[name] = box;
         const isWhole = box.width === dimensions.width && box.height === dimensions.height;
         if (isWhole && looks.has(size.look)) {
@@ -53,7 +55,7 @@ function isSide(side: unknown): boolean {
 }
 
 /** The dimensions of the variant, as the server computes them. */
-function displayed(size: ConfiguredSize, original: Dimensions): DisplayedSize {
+function displayed(size: ConfiguredSize, original: Dimensions, animated: boolean): DisplayedSize {
     let { width, height } = size;
     let isWhole = true;
     if (size.fit === "inside") {
@@ -71,7 +73,9 @@ function displayed(size: ConfiguredSize, original: Dimensions): DisplayedSize {
             [width, height] = [cropWidth, cropHeight];
         }
     }
-    const effects = size.effects.filter((effect) => !(isWhole && effect.startsWith("position ")));
+    const effects = size.effects.filter(
+        (effect) => !(isWhole && effect.startsWith("position ")) && (animated || effect !== "animated"),
+    );
     return effects.length > 0 ? { width, height, effects } : { width, height };
 }
 

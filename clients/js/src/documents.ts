@@ -12,7 +12,10 @@ export interface Dimensions {
     readonly height: number;
 }
 
-/** `effects`: those that change the content, such as `grayscale`; absent without any. */
+/**
+ * `effects`: those that change the content, such as `grayscale`; absent without any. `animated`: WebP shows the animation, other
+ * formats its first frame.
+ */
 export interface DisplayedSize extends Dimensions {
     readonly effects?: readonly string[];
 }
@@ -48,6 +51,8 @@ export interface AcceptedUpload extends Upload {
     readonly dimensions: Dimensions;
     /** The format of the original. */
     readonly format: SourceFormat;
+    /** Whether it is an animation that sizes with `animated` show whole, as WebP. */
+    readonly animated: boolean;
     /** The status of the warm-up. The URLs work in every status. */
     readonly status: JobStatus;
     readonly statusUrl: string;

@@ -6,6 +6,7 @@ import { checkToken } from "./urls.js";
 const COLOR = /^#[0-9a-f]{6}$/;
 const DATA_URL = /^data:image\/png;base64,[A-Za-z0-9+/]+={0,2}$/;
 const MEDIA_TYPES = { avif: "image/avif", webp: "image/webp" }; // in the order in which browsers should try them
+const ANIMATED = "animated"; // the effect of sizes that show this upload as an animation
 const ESCAPES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" };
 
 export interface PartsOptions {
@@ -81,7 +82,9 @@ export function pictureParts(upload: Upload, options: PartsOptions = {}): Pictur
     // The preview shows the original: it would fill the bars of `pad` and colour what is grey.
     const looksAlike = !effects.includes("pad") && !effects.includes("grayscale");
     return {
-        sources: Object.entries(MEDIA_TYPES).map(([format, type]) => ({ type, srcset: srcset(format) })),
+        sources: Object.entries(MEDIA_TYPES)
+            .filter(([format]) => format !== "avif" || !effects.includes(ANIMATED)) // only WebP shows the animation
+            .map(([format, type]) => ({ type, srcset: srcset(format) })),
         src: url(chosen, fallback),
         srcset: srcset(fallback),
         width: box.width,
@@ -127,7 +130,7 @@ function choose(upload: Upload, size: string | undefined): string {
 
 /** Sizes without effects first, then wider ones. */
 function rank(box: DisplayedSize): number {
-    return box.width + (effectsOf(box).length === 0 ? 1e9 : 0);
+    return box.width + (effectsOf(box).every((effect) => effect === ANIMATED) ? 1e9 : 0);
 }
 
 function boxOf(upload: Upload, name: string): DisplayedSize {

@@ -24,9 +24,9 @@ function upload({ preview = PREVIEW, color = "#7a6b5c", folder = "" } = {}) {
     };
 }
 
-for (const { dimensions, placeholder, sizes, offered, picture, size, widest } of cases) {
+for (const { dimensions, placeholder, animated, sizes, offered, picture, size, widest } of cases) {
     test(`upload of ${dimensions.width}x${dimensions.height} is described as the server does`, () => {
-        const described = describeUpload(configured, { uploadId, dimensions, placeholder });
+        const described = describeUpload(configured, { uploadId, dimensions, placeholder, animated });
 
         assert.deepEqual(described.sizes, sizes);
         assert.deepEqual(Object.keys(described.urls), offered);
@@ -34,6 +34,15 @@ for (const { dimensions, placeholder, sizes, offered, picture, size, widest } of
         assert.equal(pictureHtml(described, { sizes: "50vw", alt: 'A "cat" & <b>', size }), picture);
     });
 }
+
+test("an unknown animation counts as one", () => {
+    const [{ dimensions }] = cases;
+    const html = (known) => pictureHtml(describeUpload(configured, { uploadId, dimensions, ...known }), { size: "clip" });
+
+    assert.equal(html({}), html({ animated: true }));
+    assert.ok(!html({}).includes(".avif"));
+    assert.ok(html({ animated: false }).includes(".avif"));
+});
 
 test("description without a placeholder lets the server choose the fallback", () => {
     const parts = pictureParts(describeUpload(configured, { uploadId, dimensions: cases[0].dimensions }), { size: "small" });

@@ -15,7 +15,7 @@ SIZES, ID = VECTORS["configured"], VECTORS["uploadId"]
 
 
 def describe(case: Any, **changes: Any) -> Any:
-    arguments = {"placeholder": case["placeholder"], **changes}
+    arguments = {"placeholder": case["placeholder"], "animated": case["animated"], **changes}
     return describe_upload(SIZES, ID, case["dimensions"]["width"], case["dimensions"]["height"], **arguments)
 
 
@@ -39,6 +39,14 @@ def test_description_without_a_placeholder_lets_the_server_choose_the_fallback()
     assert html.count(".avif") == html.count(".webp") == html.count(".auto") - 1 > 1
     assert ".jpg" not in html
     assert ".png" not in html
+
+
+def test_unknown_animation_counts_as_one() -> None:
+    still = VECTORS["cases"][0]
+
+    assert describe(still, animated=None)["sizes"] == describe(still, animated=True)["sizes"]
+    assert ".avif" not in picture_html(describe(still, animated=None), size="clip")
+    assert ".avif" in picture_html(describe(still), size="clip")
 
 
 def test_description_of_a_private_upload_has_private_urls() -> None:

@@ -80,7 +80,7 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
 def document(number: int = 0, **changes: Any) -> dict[str, Any]:
     """The JSON of the API, with fields that are not kept."""
     case = VECTORS["cases"][number]
-    kept = {"uploadId": ID, "dimensions": case["dimensions"], "placeholder": case["placeholder"]}
+    kept = {name: case[name] for name in ("dimensions", "placeholder", "animated")} | {"uploadId": ID}
     return {**kept, "status": "complete", "urls": {}, **changes}
 
 
@@ -103,7 +103,7 @@ def test_picture_of_a_saved_upload_is_the_servers(number: int) -> None:
 def test_json_that_is_assigned_is_a_stored_upload_at_once() -> None:
     listing = Listing(title="A cat", photo=document())
 
-    assert listing.photo == StoredUpload(ID, 800, 800, "public", document()["placeholder"])
+    assert listing.photo == StoredUpload(ID, 800, 800, "public", document()["placeholder"], animated=False)
     assert listing.photo == saved(listing.photo).photo
 
 
@@ -251,7 +251,7 @@ def test_stored_id_is_the_one_that_the_receipt_proves() -> None:
 
     photo = StoredUpload.from_receipt(document(uploadId=OTHER_ID, receipt=receipt), owner="7")
 
-    assert photo == StoredUpload(ID, 800, 800, "public", document()["placeholder"])
+    assert photo == StoredUpload(ID, 800, 800, "public", document()["placeholder"], animated=False)
     assert saved(photo).photo.upload_id == ID
 
 

@@ -48,6 +48,18 @@ class TestAccepting:
 
         assert (await repository.find(upload_id))[0].alpha is read
 
+    async def test_animation_is_read_back(self, repository: JobRepository) -> None:
+        found = {}
+        for animated in (True, False):
+            upload_id = new_upload_id()
+            await repository.begin(upload_id)
+            await repository.accept(replace(upload_of(upload_id), animated=animated))
+            found[(await repository.find(upload_id))[0].animated] = upload_id
+
+        assert {row.upload_id: row.animated async for row in repository.rows()} == {
+            upload_id: animated for animated, upload_id in found.items()
+        }
+
     async def test_unknown_id_raises_unknown_upload(self, repository: JobRepository) -> None:
         with pytest.raises(UnknownUpload, match="deleted"):
             await repository.find(new_upload_id())

@@ -20,12 +20,14 @@ def describe_upload(
     *,
     placeholder: Placeholder | None = None,
     visibility: Visibility = "public",
+    animated: bool | None = None,
 ) -> Upload:
     """Return what `picture_html` reads of an upload, from the JSON of `GET /sizes` and what your database keeps.
 
     `width` and `height`: the `dimensions` of the upload's JSON, in pixels. `placeholder`: that of the upload's JSON;
     without it, the element shows nothing until the image has loaded, and the server chooses the format for older
-    browsers. Raises ValueError for malformed arguments.
+    browsers. `animated`: that of the upload's JSON; None, if it is not known, counts as an animation: the element then
+    offers no AVIF of animated sizes. Raises ValueError for malformed arguments.
     """
     check_upload_id(upload_id)
     if width < 1 or height < 1:
@@ -33,7 +35,7 @@ def describe_upload(
     if visibility not in ("public", "private"):
         raise ValueError(f"visibility is public or private, not {visibility!r}")
     try:
-        boxes = {name: _displayed(size, width, height) for name, size in sizes["sizes"].items()}
+        boxes = {name: _displayed(size, width, height, animated is not False) for name, size in sizes["sizes"].items()}
         offered = _offered(sizes["sizes"], boxes, (width, height))
         folder = f"{sizes['base']}/{'private' if visibility == 'private' else 'images'}/{upload_id}"
         urls = {
@@ -57,7 +59,7 @@ def _offered(sizes: dict[str, ConfiguredSize], boxes: dict[str, DisplayedSize], 
     return [*first.values()]
 
 
-def _displayed(size: ConfiguredSize, width: int, height: int) -> DisplayedSize:
+def _displayed(size: ConfiguredSize, width: int, height: int, animated: bool) -> DisplayedSize:
     """The dimensions of the variant, as the server computes them (`place` in `proxy/imaging/resize.py`)."""
     box_width, box_height = size["width"], size["height"]
     is_whole = True
@@ -75,6 +77,7 @@ def _displayed(size: ConfiguredSize, width: int, height: int) -> DisplayedSize:
             if size["mayBeSmaller"] and scale > 1:
                 shown = crop
     displayed: DisplayedSize = {"width": shown[0], "height": shown[1]}
-    if effects := [each for each in size["effects"] if not (is_whole and each.startswith("position "))]:
+    effects = [each for each in size["effects"] if not (is_whole and each.startswith("position "))]
+    if effects := [each for each in effects if animated or each != "animated"]:
         displayed["effects"] = effects
     return displayed

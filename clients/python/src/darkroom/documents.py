@@ -13,7 +13,10 @@ class Dimensions(TypedDict):
 
 
 class DisplayedSize(Dimensions, total=False):
-    """Width and height in pixels. `effects`: those that change the content, such as `grayscale`; absent without any."""
+    """Width and height in pixels. `effects`: those that change the content, such as `grayscale`; absent without any.
+
+    `animated`: WebP shows the animation, other formats its first frame.
+    """
 
     effects: list[str]
 

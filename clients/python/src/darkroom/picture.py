@@ -15,6 +15,7 @@ _LOADING = get_args(Loading)
 _COLOR = re.compile(r"#[0-9a-f]{6}", re.ASCII)
 _DATA_URL = re.compile(r"data:image/png;base64,[A-Za-z0-9+/]+={0,2}", re.ASCII)
 _SOURCES = {"avif": "image/avif", "webp": "image/webp"}  # in the order in which browsers should try them
+_ANIMATED = "animated"  # the effect of sizes that show this upload as an animation
 
 
 def picture_html(
@@ -28,6 +29,8 @@ def picture_html(
     token: str | None = None,
 ) -> str:
     """Return a `<picture>` element for an upload, from the JSON of Darkroom's API. All values are escaped.
+
+    Of an animation in an animated size, it offers WebP and the first frame in JPEG or PNG.
 
     `sizes` is HTML's attribute: how wide the page shows the image. The element offers all sizes with the aspect ratio
     and the effects of `size`, by default the largest without effects. Older browsers get JPEG, or PNG if the image is
@@ -79,7 +82,7 @@ def _with_token(upload: Upload, token: str) -> Upload:
 def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading: Loading, placeholder: bool) -> str:
     boxes = {name: upload["sizes"][name] for name in upload["urls"]}
     if size is None:
-        chosen = max(boxes, key=lambda name: (not _effects(boxes[name]), boxes[name]["width"]))
+        chosen = max(boxes, key=lambda name: (_effects(boxes[name]) in ([], [_ANIMATED]), boxes[name]["width"]))
     elif size in boxes:
         chosen = size
     elif size in upload["sizes"]:  # `urls` lacks a size that repeats the pixels of another: take that one
@@ -93,6 +96,7 @@ def _element(upload: Upload, sizes: str, *, alt: str, size: str | None, loading:
     sources = "".join(
         f'<source type="{media_type}"{_candidates(upload, family, format, sizes)}>'
         for format, media_type in _SOURCES.items()
+        if not (format == "avif" and _ANIMATED in _effects(boxes[chosen]))  # only WebP shows the animation
     )
     effects = [effect.partition(" ")[0] for effect in _effects(boxes[chosen])]
     # Transparent images have no preview; padded sizes of them are opaque. If it is not known, the server chooses.

@@ -152,7 +152,7 @@ async def test_uploads_of_revision_0001_are_kept_with_empty_new_columns(empty: D
     await empty.migrate()
 
     found, _ = await JobRepository(empty).find(upload_id)
-    assert (found.width, found.private, found.alpha) == (300, None, None)
+    assert (found.width, found.private, found.alpha, found.animated) == (300, None, None, False)
 
 
 async def test_second_upgrade_changes_nothing(database: Database) -> None:
@@ -162,7 +162,7 @@ async def test_second_upgrade_changes_nothing(database: Database) -> None:
 
 
 async def test_unmigrated_database_fails_the_check(empty: Database) -> None:
-    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0011_from_0007: run `darkroom migrate`"):
+    with pytest.raises(CatalogUnavailable, match=r"at revision none, not 0012_from_0007: run `darkroom migrate`"):
         await empty.check()
 
 
@@ -182,7 +182,7 @@ async def set_revision(database: Database, revision: str) -> None:
     await ask(database, lambda connection: connection.execute(statement))
 
 
-@pytest.mark.parametrize("revision", ["9999", "0012", "0013_from_0012", "0012_from_0012", "0012_from_0011_and_more"])
+@pytest.mark.parametrize("revision", ["9999", "0013", "0014_from_0013", "0013_from_0013", "0013_from_0012_and_more"])
 async def test_newer_database_that_does_not_name_this_version_is_refused(database: Database, revision: str) -> None:
     await set_revision(database, revision)
 
@@ -192,7 +192,7 @@ async def test_newer_database_that_does_not_name_this_version_is_refused(databas
     assert await database.revision() == revision
 
 
-@pytest.mark.parametrize("revision", ["0012_from_0011", "0013_from_0011", "0014_from_0001"])
+@pytest.mark.parametrize("revision", ["0013_from_0012", "0014_from_0012", "0015_from_0001"])
 async def test_newer_database_that_names_this_version_is_used_and_left_as_it_is(
     database: Database, revision: str
 ) -> None:

@@ -54,6 +54,22 @@ class TestPicture:
         assert attributes["src"] == f"/images/{ID}/large.png"
         assert "style" not in attributes
 
+    def test_animation_is_offered_as_webp_alone_in_animated_sizes(self) -> None:
+        sizes = Sizes(
+            Size("clip", 400, 400, Fit.COVER, animated=True),
+            Size("large", 300, 300, Fit.COVER),
+            Size("wide", 500, 500, Fit.COVER, animated=True),
+        )
+
+        def sources(*, animated: bool) -> dict[str, list[int]]:
+            document = Serializer(sizes, "").created(replace(IMAGE, animated=animated))
+            tags = Element(picture_html(document)).tags[1:]
+            return {str(at.get("type")): [width for _, width in candidates(at["srcset"])] for _, at in tags}
+
+        every = [300, 400, 500]
+        assert sources(animated=False) == {"image/avif": every, "image/webp": every, "None": every}
+        assert sources(animated=True) == {"image/webp": [400, 500], "None": [400, 500]}
+
     def test_urls_begin_with_the_base_and_are_escaped(self) -> None:
         element = picture_of(base="https://cdn.test/a&copy=b")
 

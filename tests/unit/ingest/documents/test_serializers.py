@@ -110,6 +110,16 @@ class TestRepeatedPixels:
         assert [*Serializer(sizes, "").created(accepted(width=300, height=300))["urls"]] == ["s100", "s400"]
 
 
+def test_animated_is_an_effect_on_animations_alone() -> None:
+    serializer = Serializer(Sizes(Size("clip", 300, None, Fit.INSIDE, animated=True)), "")
+    still = serializer.created(accepted(width=600, height=400))
+    animation = serializer.created(accepted(width=600, height=400, animated=True))
+
+    assert (still["animated"], still["sizes"]["clip"]) == (False, {"width": 300, "height": 200})
+    assert (animation["animated"], animation["sizes"]["clip"]["effects"]) == (True, ["animated"])
+    assert serializer.configured_sizes()["sizes"]["clip"]["effects"] == ["animated"]
+
+
 class TestEffects:
     SIZES = Sizes(
         *(Size(f"w{width}", width, None, Fit.INSIDE) for width in (100, 200)),

@@ -35,6 +35,18 @@ def test_offered_size_is_warmed_in_the_formats_of_those_it_stands_for(
     repeating = [Size(f"s{n}", 640 + n, None, Fit.INSIDE, warm=each) for n, each in enumerate(warm)]
     sizes = Sizes(Size("tile", 100, 100, Fit.COVER, warm=(Format.JPG,)), *repeating)
 
-    standard = standard_variants(sizes, 600, 400, alpha, Visibility.PUBLIC)
+    standard = standard_variants(sizes, 600, 400, alpha, Visibility.PUBLIC, animated=False)
 
     assert [variant.name for variant in standard] == ["tile.jpg", *(f"s0.{format}" for format in formats)]
+
+
+def test_avif_of_an_animation_in_an_animated_size_is_not_derived() -> None:
+    sizes = Sizes(Size("clip", 100, None, Fit.INSIDE, animated=True), Size("still", 200, None, Fit.INSIDE))
+
+    def standard(*, animated: bool) -> list[str]:
+        found = standard_variants(sizes, 600, 400, False, Visibility.PUBLIC, animated=animated)
+        return [variant.name for variant in found]
+
+    every = ["clip.jpg", "clip.webp", "clip.avif", "still.jpg", "still.webp", "still.avif"]
+    assert standard(animated=False) == every
+    assert standard(animated=True) == [name for name in every if name != "clip.avif"]

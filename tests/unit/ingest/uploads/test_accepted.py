@@ -114,6 +114,18 @@ async def test_alpha_is_recorded(
     assert original.metadata["alpha"] == f"{alpha:d}"
 
 
+async def test_animation_is_recorded(
+    uploads: UploadService, repository: WatchedRepository, store: CountingStore
+) -> None:
+    for format, animated in (("PNG", True), ("WEBP", True), ("MPO", False)):
+        upload = await uploads.receive(chunks_of(pictures.animated(OPAQUE, format)))
+
+        assert upload.animated is animated
+        assert (await repository.find(upload.upload_id))[0].animated is animated
+        original = await store.inner.head(original_key(upload.upload_id))
+        assert original.metadata["animated"] == f"{animated:d}"
+
+
 @pytest.mark.parametrize(("picture", "fallback"), [(OPAQUE, "jpg"), (WITH_A_HOLE, "png")], ids=["opaque", "alpha"])
 async def test_every_standard_variant_is_waiting(uploads: UploadService, picture: Picture.Image, fallback: str) -> None:
     upload = await uploads.receive(chunks_of(pictures.png(picture)))

@@ -43,6 +43,7 @@ async def test_response_matches_the_contract(service: Service, tmp_path: Path) -
         "originalSize": len(file),
         "dimensions": {"width": 640, "height": 427},
         "format": "jpeg",
+        "animated": False,
         "status": "pending",
         "statusUrl": f"/images/{upload_id}/status",
         "urls": {size: {format: f"/images/{upload_id}/{size}.{format}" for format in TYPES} for size in SIDES},

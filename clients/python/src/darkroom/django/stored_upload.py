@@ -25,13 +25,14 @@ LIFETIME = 3600
 
 @dataclass(frozen=True)
 class StoredUpload:
-    """An upload: its id, dimensions in pixels, visibility and placeholder (None: unknown)."""
+    """An upload: its id, dimensions in pixels, visibility, placeholder and whether it is animated (None: unknown)."""
 
     upload_id: str
     width: int
     height: int
     visibility: Visibility = "public"
     placeholder: Placeholder | None = None
+    animated: bool | None = None
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> StoredUpload:
@@ -42,12 +43,14 @@ class StoredUpload:
         try:
             dimensions, placeholder = document["dimensions"], document.get("placeholder")
             upload_id, width, height = document["uploadId"], dimensions["width"], dimensions["height"]
-            visibility = document.get("visibility", "public")
+            visibility, animated = document.get("visibility", "public"), document.get("animated")
             check_upload_id(upload_id)
             if type(width) is not int or type(height) is not int or min(width, height) < 1:
                 raise ValueError(f"dimensions are whole numbers of pixels, not {width!r} x {height!r}")
             if visibility not in ("public", "private"):
                 raise ValueError(f"visibility is public or private, not {visibility!r}")
+            if animated not in (True, False, None):
+                raise ValueError(f"animated is true or false, not {animated!r}")
             if placeholder is not None:
                 check_placeholder(placeholder)
                 placeholder = Placeholder(
@@ -57,7 +60,7 @@ class StoredUpload:
                 )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is not the JSON of an upload from Darkroom's API ({error!r})") from error
-        return cls(upload_id, width, height, visibility, placeholder)
+        return cls(upload_id, width, height, visibility, placeholder, animated)
 
     @classmethod
     def from_receipt(cls, document: Mapping[str, Any], *, owner: str | None) -> StoredUpload:
@@ -80,6 +83,7 @@ class StoredUpload:
             "dimensions": {"width": self.width, "height": self.height},
             "visibility": self.visibility,
             "placeholder": self.placeholder,
+            "animated": self.animated,
         }
 
     def token(self, lifetime: int = LIFETIME) -> str | None:
@@ -119,6 +123,7 @@ class StoredUpload:
             self.height,
             placeholder=self.placeholder,
             visibility=self.visibility,
+            animated=self.animated,
         )
         token = self.token(lifetime)
         return picture_html(upload, sizes, alt=alt, size=size, loading=loading, placeholder=placeholder, token=token)

@@ -24,7 +24,7 @@ async def empty(tmp_path: Path) -> AsyncIterator[Database]:
 async def test_current_revision_is_ok(empty: Database) -> None:
     await empty.migrate()
 
-    assert await tables(empty, embedded=False) == ok("answers; up to date at revision 0011_from_0007")
+    assert await tables(empty, embedded=False) == ok("answers; up to date at revision 0012_from_0007")
 
 
 async def test_missing_migrations_fail_with_migrate_command(empty: Database) -> None:
