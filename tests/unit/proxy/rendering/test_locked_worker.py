@@ -27,7 +27,10 @@ from tests.unit.proxy.test_golden_renderings import GOLDEN, renderings, without_
 from tests.waiting import GUARD
 
 __all__ = ["pytestmark"]
-TARGETS = [target(50, 50, format) for format in Format]
+TARGETS = [
+    *(target(50, 50, format) for format in Format),
+    replace(target(50, 50, Format.WEBP), animated=True),
+]
 
 
 @asynccontextmanager
