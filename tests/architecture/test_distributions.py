@@ -69,7 +69,12 @@ def pythons(project: dict[str, Any]) -> list[str]:
 def test_pythons_of_the_metadata_are_those_that_ci_runs() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     jobs = {name: job.get("strategy", {}).get("matrix", {}).get("python") for name, job in workflow["jobs"].items()}
-    assert jobs == {"everything": None, "unit": pythons(SERVER_PROJECT)[1:], "client": pythons(CLIENT_PROJECT)}
+    assert jobs == {
+        "everything": None,
+        "coverage": None,
+        "unit": pythons(SERVER_PROJECT)[1:],
+        "client": pythons(CLIENT_PROJECT),
+    }
     for each in (SERVER_PROJECT, CLIENT_PROJECT):
         assert each["requires-python"] == f">={pythons(each)[0]}"
     assert workflow["permissions"] == {"contents": "read"}

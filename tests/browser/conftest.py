@@ -11,11 +11,12 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.browser.visits import Complaints
 from tests.conftest import need
 from tests.service import PATIENT, Service
+from tests.waiting import GUARD
 
 PROGRAM = shutil.which("chromium-headless-shell")
 FLAGS = ["--no-sandbox", "--disable-dev-shm-usage"]  # containers have neither user namespaces nor a large /dev/shm
 SIDES = {"small": 60, "medium": 90, "large": 120}
-PATIENCE = 20_000  # milliseconds, for busy machines
+PATIENCE = 1000 * GUARD  # milliseconds
 
 OpenPage = Callable[..., Page]
 

@@ -143,12 +143,12 @@ def test_serializable_default_isolation_changes_nothing(cluster: Cluster, servic
     execute(cluster, "ALTER DATABASE {} SET default_transaction_isolation = 'serializable'")
     try:
         until(lambda: ready(service) is None)
-        with ThreadPoolExecutor(12) as pool:
-            upload_ids = [*pool.map(lambda _: uploaded(service), range(24))]
+        with ThreadPoolExecutor(6) as pool:
+            upload_ids = [*pool.map(lambda _: uploaded(service), range(12))]
         until(lambda: complete(service, *upload_ids))
     finally:
         execute(cluster, "ALTER DATABASE {} SET default_transaction_isolation = 'read committed'")
-    assert len(cluster.rows()[0]) == rows + 24
+    assert len(cluster.rows()[0]) == rows + 12
 
 
 def execute(cluster: Cluster, statement: str) -> None:

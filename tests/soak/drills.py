@@ -150,7 +150,7 @@ def restore(place: Place) -> int:
     return len(acknowledged.uploads)
 
 
-def rebind(place: Place, wrong_databases: Sequence[str], commands: Sequence[Sequence[str]] = WRITING) -> int:
+def rebind(place: Place, wrong_databases: Sequence[str]) -> int:
     """With each wrong database, the commands refuse the pair and change nothing. Once it is bound, `readopt` brings all
     uploads back. Returns the number of refusals.
     """
@@ -162,7 +162,7 @@ def rebind(place: Place, wrong_databases: Sequence[str], commands: Sequence[Sequ
     for url in wrong_databases:
         wrong = place.settings | {"DATABASE_URL": url}
         with unchanged(place, wrong):
-            for command in commands:
+            for command in WRITING:
                 done = darkroom(place.folder, *command, **wrong)
                 assert done.returncode == REFUSED, (command, done.stdout, done.stderr)
                 assert "Database and object store do not belong together" in done.stderr, command

@@ -1,17 +1,14 @@
 """Every soak for minutes; each is also a command that runs for any time.
 
 `.ci/run` runs seconds of them: crashes in tests/faults, load in tests/load, workers in tests/integration/cluster, life
-and one drill here; tests/integration/test_recovery.py has the drills on files and SQLite.
+here; tests/integration/test_recovery.py has the drills on files and SQLite.
 """
 
 from pathlib import Path
 
 import pytest
 
-from tests.cluster import TINY, Cluster
-from tests.postgres import PostgresServer
-from tests.redis_server import RedisServer
-from tests.seaweedfs import SeaweedServer
+from tests.cluster import TINY
 from tests.service import Service
 from tests.soak import crashes, drills, life, load, warm_all, workers
 
@@ -21,6 +18,7 @@ class TestForMinutes:
     def test_crashes(self) -> None:
         crashes.main(seconds=60, seed=1)
 
+    @pytest.mark.promise("E12")
     def test_drills(self) -> None:
         drills.main(seconds=1, seed=1)
 
@@ -43,23 +41,3 @@ def test_life_for_seconds(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with Service(tmp_path, **life.SETTINGS) as service:
         life.live(service, [service], seconds=3, rounds=3)
-
-
-class TestDrillsOnServers:
-    @pytest.fixture
-    def place(
-        self, tmp_path: Path, redis: RedisServer, postgres: PostgresServer, seaweedfs: SeaweedServer
-    ) -> drills.Servers:
-        return drills.Servers(Cluster.create(tmp_path, redis, postgres, seaweedfs))
-
-    @pytest.mark.long
-    @pytest.mark.promise("E12")
-    def test_older_backup_loses_nothing(self, place: drills.Servers) -> None:
-        assert drills.restore(place) == 4
-
-    @pytest.mark.slow
-    @pytest.mark.promise("E12")
-    def test_wrong_database_is_refused_until_it_is_bound(self, place: drills.Servers) -> None:
-        commands = (["gc"], ["serve"])  # the drill of the long form has all that write
-
-        assert drills.rebind(place, [place.create_database()], commands) == len(commands)
