@@ -107,7 +107,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("examples", [10, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [15, pytest.param(50, marks=pytest.mark.long)])
 def test_every_response_matches_the_description(folder: Path, examples: int) -> None:
     with Service(folder, UPLOAD_KEYS="k" * 32, SIGNING_KEYS="s" * 32, **PATIENT) as service:
         seen = explore(service, examples=examples)
@@ -123,7 +123,7 @@ def test_description_names_the_calls_that_need_a_key(folder: Path) -> None:
         SIGNING_KEYS="s" * 32,
         **PATIENT,
     ) as service:
-        seen = explore(service, "--header", "Authorization: Bearer second-second-second", examples=3)
+        seen = explore(service, "--header", "Authorization: Bearer second-second-second", examples=12)
 
     assert {(method, path) for method, path, status in seen if status == 401} == LOCKED
     assert {(method, path) for method, path, status in seen if status < 300} >= LOCKED
