@@ -22,6 +22,7 @@ from tests.server import free_port
 
 ROOT = Path(__file__).parents[1]
 PROGRAM = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin:/usr/local/sbin")
+PROBE = "/no-such-path"  # asked until nginx is up, on a busy machine several times
 
 
 @contextmanager
@@ -110,7 +111,7 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", url: str, folder: Path) -
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            http.get(f"{url}/no-such-path")
+            http.get(url + PROBE)
         except httpx.TransportError:
             time.sleep(0.02)
         else:
