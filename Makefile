@@ -7,7 +7,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 # Processes of pytest: more than cores, as tests of servers wait most of their time. tests/conftest.py orders files.
-WORKERS ?= 4
+WORKERS ?= 3
 PYTEST := $(BIN)/pytest --durations=20
 TOGETHER := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
