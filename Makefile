@@ -37,8 +37,8 @@ test-ci: .venv/ci clients-js ## every test but the long ones, as .ci/run does
 	$(PYTEST) -m "serial and not long"
 
 # Where Darkroom runs in the process of the test. Takes Python twice the time, so it is not part of every run.
-coverage: .venv/ci ## branch coverage of unit tests and contracts: at least 90 %
-	$(PYTEST) $(TOGETHER) -m "not slow and not long and not serial" --cov --cov-report=term --cov-fail-under=90 tests/unit tests/contracts
+coverage: .venv/ci ## branch coverage of unit tests, contracts and clients: at least 90 %
+	$(PYTEST) $(TOGETHER) -m "not slow and not long and not serial" --cov --cov-report=term --cov-fail-under=90 tests/unit tests/contracts clients/python/tests
 
 test-long: .venv/ci ## soaks, whole corpora, fault matrices: an hour or more
 	$(PYTEST) -m "long or hypothesis" --hypothesis-profile long --timeout 7200 $(ARGS)
