@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from ingest.records import Upload
 from proxy.imaging.resize import place
 from proxy.model import Fit, Format, Position, Size, Sizes, Variant, Visibility
 
@@ -42,6 +43,13 @@ def standard_variants(
         for group in _groups(sizes, width, height)
         for format in Format
         if any(variant.format is format for variant in Sizes(*group).standard(alpha, animated=animated))
+    )
+
+
+def standard_variants_of(sizes: Sizes, upload: Upload) -> Sequence[Variant]:
+    """Returns the variants that a warm-up of `upload` derives."""
+    return standard_variants(
+        sizes, upload.width, upload.height, upload.alpha, upload.visibility, animated=upload.animated
     )
 
 

@@ -15,7 +15,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
 from ingest.jobs.heartbeats import sending_heartbeats
 from ingest.jobs.queue.warm_up_queue import ATTEMPTS, DELAYS, Delivery, TryAgain
-from ingest.offered_sizes import standard_variants
+from ingest.offered_sizes import standard_variants_of
 from ingest.records import Job, JobNotClaimable, JobStatus, Upload, VariantState, WarmedVariant
 from proxy.errors import ServiceError, Unavailable, UnknownUpload
 from proxy.keys import variant_path
@@ -178,9 +178,7 @@ class WarmUp:
         return waiting_variants(upload.upload_id, self._standard(upload)) | stored
 
     def _standard(self, upload: Upload) -> Sequence[Variant]:
-        return standard_variants(
-            self._sizes, upload.width, upload.height, upload.alpha, upload.visibility, animated=upload.animated
-        )
+        return standard_variants_of(self._sizes, upload)
 
     def _stored(self, upload: Upload) -> dict[Variant, WarmedVariant]:
         """Returns variants of the current sizes that warm-ups stored, also those that are not standard any more."""

@@ -8,7 +8,7 @@ from ingest.catalog.repository import JobRepository
 from ingest.idempotency_key import source_of
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
-from ingest.offered_sizes import standard_variants
+from ingest.offered_sizes import standard_variants_of
 from ingest.records import JobStatus, PrivateMetadata, Upload, VariantState
 from ingest.uploads.stored_fields import read_fields
 from proxy.errors import UnknownUpload
@@ -88,21 +88,8 @@ class Readopter:
     async def _describe(self, upload_id: UploadId, original: ObjectInfo) -> Upload:
         inspection = inspection_of(original) or await self._inspect(upload_id)
         visibility = visibility_of(original)
-        standard = standard_variants(
-            self._sizes,
-            inspection.width,
-            inspection.height,
-            inspection.alpha,
-            visibility,
-            animated=inspection.can_play,
-        )
-        variants = waiting_variants(upload_id, standard)
-        prefix = variants_prefix(upload_id, visibility)
-        async for info in self._store.list(prefix):
-            if known := variants.get(name := info.key.removeprefix(prefix)):
-                variants[name] = replace(known, state=VariantState.STORED, bytes=info.size)
         fields = await read_fields(self._store, upload_id)
-        return Upload(
+        upload = Upload(
             upload_id,
             inspection.format,
             original.size,
@@ -110,7 +97,7 @@ class Readopter:
             inspection.height,
             inspection.thumbhash,
             inspection.color,
-            variants,
+            {},
             created_at_of(original),
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,
@@ -122,3 +109,10 @@ class Readopter:
             visibility,
             inspection.can_play,
         )
+        variants = waiting_variants(upload_id, standard_variants_of(self._sizes, upload))
+        prefix = variants_prefix(upload_id, visibility)
+        async for info in self._store.list(prefix):
+            if known := variants.get(name := info.key.removeprefix(prefix)):
+                variants[name] = replace(known, state=VariantState.STORED, bytes=info.size)
+        upload.variants.update(variants)
+        return upload

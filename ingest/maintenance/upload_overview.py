@@ -8,7 +8,7 @@ from ingest.catalog.upload_reader import UploadReader
 from ingest.documents.serializers import Serializer
 from ingest.ingest_services import Access, open_services
 from ingest.maintenance.webhook_overview import describe
-from ingest.offered_sizes import standard_variants
+from ingest.offered_sizes import standard_variants_of
 from ingest.records import VariantState, WarmedVariant
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key, variant_path, variants_prefix
@@ -60,9 +60,7 @@ class Overview:
                 "database": True,
             }
             known = upload.variants
-            standard = standard_variants(
-                self._sizes, upload.width, upload.height, upload.alpha, upload.visibility, animated=upload.animated
-            )
+            standard = standard_variants_of(self._sizes, upload)
         # Variants follow the original.
         focus = focus_of(original) if original else document["focus"]
         visibility = visibility_of(original) if original else Visibility(document["visibility"])

@@ -12,7 +12,7 @@ from ingest.ingest_errors import InProgress
 from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
-from ingest.offered_sizes import standard_variants
+from ingest.offered_sizes import standard_variants_of
 from ingest.records import Job, Upload
 from proxy.errors import UnknownUpload
 from proxy.keys import original_key
@@ -137,9 +137,7 @@ class PresentationService:
             raise
 
     async def _record(self, upload: Upload, wanted: Presentation, changes: Mapping[str, Any]) -> tuple[Upload, Job]:
-        standard = standard_variants(
-            self._sizes, upload.width, upload.height, upload.alpha, wanted.visibility, animated=upload.animated
-        )
+        standard = standard_variants_of(self._sizes, replace(upload, visibility=wanted.visibility))
         variants = waiting_variants(upload.upload_id, standard)
         changed = {name for name in _FIELDS if name in changes or getattr(wanted, name) != getattr(upload, name)}
         values = {name: getattr(wanted, name) for name in changed}

@@ -17,7 +17,7 @@ from ingest.idempotency_key import IdempotencyKey, fingerprint, source_metadata
 from ingest.installation import Installation
 from ingest.jobs.queue.warm_up_queue import WarmUpQueue, try_to_publish
 from ingest.jobs.warm_up import waiting_variants
-from ingest.offered_sizes import standard_variants
+from ingest.offered_sizes import standard_variants_of
 from ingest.records import PrivateMetadata, TraceContext, Upload
 from ingest.uploads.saved_file import SavedFile, read_head, save
 from ingest.uploads.stored_fields import NO_FIELDS, StoredFields, write_fields
@@ -201,17 +201,7 @@ class UploadService:
             inspection.height,
             inspection.thumbhash,
             inspection.color,
-            waiting_variants(
-                upload_id,
-                standard_variants(
-                    self._sizes,
-                    inspection.width,
-                    inspection.height,
-                    inspection.alpha,
-                    visibility,
-                    animated=inspection.can_play,
-                ),
-            ),
+            {},
             created_at,
             PrivateMetadata(inspection.private, inspection.private_exif),
             inspection.alpha,
@@ -223,6 +213,7 @@ class UploadService:
             visibility,
             inspection.can_play,
         )
+        upload.variants.update(waiting_variants(upload_id, standard_variants_of(self._sizes, upload)))
         with step("record"):
             await _run_to_completion(self._repository.accept(upload, known_by))
         return upload
