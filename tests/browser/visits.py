@@ -6,7 +6,9 @@ from pathlib import Path
 from playwright.sync_api import ConsoleMessage, Locator, Page, Request, expect
 
 from tests.client import until
+from tests.http_client import http
 from tests.photographs import photograph_bytes
+from tests.service import Service
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 UPLOAD_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -76,6 +78,15 @@ def wait_for_warm_up(page: Page) -> str:
     """Waits until the open upload's warm-up is complete and returns its id."""
     expect(page.locator("#details [data-part=warmup]")).to_have_attribute("data-status", "complete", timeout=60_000)
     return wait_for_upload(page)
+
+
+def ids(service: Service) -> list[str]:
+    """Returns the uploads of the service, newest first."""
+    return [image["uploadId"] for image in http.get(f"{service.url}/images?limit=100").json()["images"]]
+
+
+def tiles(page: Page) -> Locator:
+    return page.get_by_role("region", name="Recent uploads").get_by_role("listitem")
 
 
 def record_announcements(page: Page) -> None:
