@@ -48,11 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Orders files: two that compute after each one of servers, which waits most of its time. So the processes that
     run tests side by side use all processors from the beginning to the end.
     """
-    files: tuple[dict[Path, list[pytest.Item]], ...] = ({}, {})
+    files: dict[Path, list[pytest.Item]] = {}
     for item in items:
-        waits = any(item.path.is_relative_to(folder) for folder in SERVERS)
-        files[not waits].setdefault(item.path, []).append(item)
-    waiting, computing = (list(each.values()) for each in files)
+        files.setdefault(item.path, []).append(item)
+    waiting: list[list[pytest.Item]] = []
+    computing: list[list[pytest.Item]] = []
+    for path, tests in files.items():
+        (waiting if any(path.is_relative_to(folder) for folder in SERVERS) else computing).append(tests)
     ordered = [file for pair in zip(waiting, computing[::2], computing[1::2], strict=False) for file in pair]
     taken = len(ordered) // 3
     items[:] = itertools.chain(*ordered, *waiting[taken:], *computing[2 * taken :])

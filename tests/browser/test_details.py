@@ -61,6 +61,7 @@ def test_gallery_shows_the_variants_of_the_api(picture: Page, service: Service, 
     screenshot(picture, "picture-light")
 
 
+@pytest.mark.slow
 def test_variants_outside_the_warm_up_are_derived_only_on_demand(
     picture: Page, service: Service, upload_id: str
 ) -> None:

@@ -76,6 +76,7 @@ def log_in(album: Example, name: str) -> dict[str, str]:
     return {"Cookie": f"session={answer.cookies['session']}"} | SAME_ORIGIN
 
 
+@pytest.mark.slow
 def test_photo_shows_its_placeholder_then_the_image_then_the_webhook(page: Page, album: Example) -> None:
     held: list[Route] = []
     released = False
@@ -136,6 +137,7 @@ def test_refused_file_shows_why(page: Page) -> None:
     expect(page.get_by_role("status")).to_contain_text("Send a JPEG, PNG or WebP image")
 
 
+@pytest.mark.slow
 def test_photo_that_is_deleted_elsewhere_disappears_by_its_webhook(page: Page, album: Example) -> None:
     figure = upload(page)
     expect(figure).to_contain_text("ready")
@@ -202,6 +204,7 @@ def test_calls_from_other_sites_are_refused(album: Example) -> None:
     assert http.get(f"{album.url}/api/session", headers=ada).json()["name"] == "Ada"
 
 
+@pytest.mark.slow
 def test_webhook_counts_once_and_only_if_it_is_genuine(page: Page, album: Example) -> None:
     figure = upload(page)
     expect(figure).to_contain_text("ready")

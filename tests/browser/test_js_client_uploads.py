@@ -52,6 +52,7 @@ def page(chromium: Browser, service: Service, complaints: Complaints) -> Iterato
         yield page
 
 
+@pytest.mark.slow
 def test_upload_reports_progress_and_shows_the_picture(page: Page, service: Service) -> None:
     found = page.evaluate(
         """async () => {

@@ -28,6 +28,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         yield running
 
 
+@pytest.mark.slow
 def test_upload_is_followed_shown_and_deleted_below_the_path(
     service: Service, open_page: OpenPage, complaints: Complaints
 ) -> None:

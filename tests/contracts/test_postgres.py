@@ -146,6 +146,7 @@ class TestConcurrency:
         for other in others:
             await other.close()
 
+    @pytest.mark.slow
     async def test_delete_during_work_does_not_deadlock(self, database: Database) -> None:
         """`record` locks the job row, then the image row. Deleting in the other order could deadlock."""
         await database.migrate()

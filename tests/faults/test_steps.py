@@ -39,6 +39,7 @@ async def prepare(folder: Path) -> None:
     await life.database.close()
 
 
+@pytest.mark.slow
 @pytest.mark.promise("B10", "C10", "E11")
 def test_process_killed_at_every_step_loses_nothing_acknowledged(before: Path, tmp_path: Path) -> None:
     others = asyncio.run(stored(before))

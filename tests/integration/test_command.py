@@ -42,6 +42,7 @@ def uploaded(folder: Path, *arguments: str, **settings: str) -> list[dict[str, o
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_stored_files_are_private(folder: Path) -> None:
     uploaded(folder, "small.png")
 
@@ -88,6 +89,7 @@ def test_upload_wait_json_matches_the_api(folder: Path) -> None:
         assert mine[name] == theirs[name]
 
 
+@pytest.mark.slow
 def test_sizes_of_fixed_quality_need_no_numpy(folder: Path) -> None:
     done = darkroom_without_numpy(folder, "upload", "--wait", "--json", "rocket.jpg")
 
@@ -129,6 +131,7 @@ def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
     assert (given["file"], given["originalSize"]) == ("-", (folder / "rocket.jpg").stat().st_size)
 
 
+@pytest.mark.slow
 def test_upload_command_refuses_a_terminal_as_standard_input(folder: Path) -> None:
     ours, theirs = os.openpty()
     try:
@@ -186,6 +189,7 @@ def test_interrupted_upload_command_lists_accepted_files(folder: Path, signum: s
     assert darkroom(folder, "show", str(document["uploadId"])).returncode == 0
 
 
+@pytest.mark.slow
 def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
     _, document = uploaded(folder, "--wait", "rocket.jpg")
     upload_id = document["uploadId"]
@@ -207,6 +211,7 @@ def test_show_lists_variants_and_stale_ones(folder: Path) -> None:
     assert shown.stdout.endswith(f"URLs: https://cdn.example/images/{upload_id}/VARIANT\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("upload_id", "code", "reason"),
     [
@@ -223,6 +228,7 @@ def test_show_of_an_unknown_id_fails_with_the_reason(tmp_path: Path, upload_id: 
     assert "Traceback" not in shown.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -256,6 +262,7 @@ def test_unusable_folder_is_reported_without_a_traceback(tmp_path: Path, command
     )
 
 
+@pytest.mark.slow
 def test_migrate_reports_both_revisions(tmp_path: Path) -> None:
     first, second, third = (darkroom(tmp_path, "migrate", *options) for options in (["--json"], [], ["--json"]))
 

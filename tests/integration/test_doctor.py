@@ -99,6 +99,7 @@ def test_doctor_checks_a_cdn_in_front_of_darkroom(tmp_path: Path) -> None:
     assert lost["CDN, stored"][0] == "failed"
 
 
+@pytest.mark.slow
 def test_doctor_and_config_run_without_numpy_that_a_size_needs(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text('[sizes.card]\nwidth = 64\nquality = "auto"\n')
 

@@ -106,6 +106,7 @@ def uploads(folder: Path) -> list[Upload]:
     return asyncio.run(read())
 
 
+@pytest.mark.slow
 def test_import_killed_at_any_moment_gives_each_source_one_upload(folder: Path) -> None:
     sources = photos(folder, 14)
     said: list[Line] = []
@@ -130,6 +131,7 @@ def test_import_killed_at_any_moment_gives_each_source_one_upload(folder: Path) 
     assert all((originals / upload.upload_id).exists() for upload in stored)
 
 
+@pytest.mark.slow
 def test_import_beside_a_server_is_served_and_one_bad_file_stops_no_other(folder: Path) -> None:
     sources = photos(folder, 2)
     (sources / "notes.txt").write_text("not an image, but long enough to be one")
@@ -205,6 +207,7 @@ def test_csv_of_paths_and_urls_is_imported_with_its_fields(folder: Path) -> None
     assert public[f"{url}/more/1.jpg"]["code"] == "private_address"
 
 
+@pytest.mark.slow
 def test_bucket_is_imported_into_another_and_a_killed_import_continues(folder: Path, seaweedfs: SeaweedServer) -> None:
     own, source = f"own-{uuid4().hex[:12]}", f"source-{uuid4().hex[:12]}"
     for bucket in (own, source):
@@ -242,6 +245,7 @@ def test_wrong_csv_exits_with_2_before_anything_is_imported(folder: Path) -> Non
     assert not (folder / "data" / "objects").exists()
 
 
+@pytest.mark.slow
 def test_import_stops_when_nobody_would_learn_of_its_results(folder: Path) -> None:
     sources = photos(folder, 1)
 

@@ -51,6 +51,7 @@ def test_shared_store_without_shared_database_is_refused(tmp_path: Path, command
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_doctor_names_the_missing_database_url(tmp_path: Path) -> None:
     done = darkroom(tmp_path, "doctor", "--json", **REMOTE, REDIS_URL="redis://127.0.0.1:9")
 
@@ -60,6 +61,7 @@ def test_doctor_names_the_missing_database_url(tmp_path: Path) -> None:
     assert "Set DATABASE_URL" in found["settings"]["remark"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["serve", "worker"])
 def test_redis_cluster_is_refused_at_the_start(tmp_path: Path, command: str) -> None:
     need(shutil.which("redis-server"), "redis-server")
@@ -130,6 +132,7 @@ def test_worker_says_what_it_is_connected_to(tmp_path: Path) -> None:
     assert started["database"] == f"SQLite in {tmp_path}/data"
 
 
+@pytest.mark.slow
 def test_port_in_use_is_the_only_thing_said(tmp_path: Path) -> None:
     """Nothing was touched, either: the embedded database may be that of the other server."""
     (tmp_path / "one").mkdir()

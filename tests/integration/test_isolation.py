@@ -50,6 +50,7 @@ def failed(upload_id: str, method: str) -> dict[str, object]:
     return {"failed": [{"uploadId": upload_id, "reason": f"{method} is refused."}], "failedCount": 1}
 
 
+@pytest.mark.slow
 def test_gc_goes_on_after_a_refused_object_and_a_refused_file(
     installation: Installation, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +94,7 @@ def test_gc_goes_on_after_a_refused_object_and_a_refused_file(
     }
 
 
+@pytest.mark.slow
 def test_gc_dry_run_goes_on_after_a_refused_listing(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +132,7 @@ def test_purge_goes_on_after_a_refused_object(installation: Installation, refusa
     assert installation.ids() == {first.replace("-", "")}
 
 
+@pytest.mark.slow
 def test_readopt_goes_on_after_a_refused_object(installation: Installation, refusals: Refusals) -> None:
     installation.upload(1)
     backup = installation.backup()
@@ -142,6 +145,7 @@ def test_readopt_goes_on_after_a_refused_object(installation: Installation, refu
     assert report == {"readopted": lost[1:], "known": 0, **failed(lost[0], "head")}
 
 
+@pytest.mark.slow
 def test_long_outage_ends_a_command(installation: Installation, refusals: Refusals, slept: list[float]) -> None:
     first, second = sorted(installation.upload(1, 2))
     (installation.folder / "darkroom.toml").write_text(TINY.replace("24", "25"))

@@ -28,6 +28,7 @@ def test_tests_of_node_pass(path: Path) -> None:
     assert re.findall(r"^\S (?:skipped|todo) (\d+)$", done.stdout, re.MULTILINE) == ["0", "0"]
 
 
+@pytest.mark.slow
 def test_types_accept_what_applications_write_and_nothing_else() -> None:
     compiled()
 

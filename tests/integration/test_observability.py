@@ -87,6 +87,7 @@ class TestWorker:
             yield worker
             worker.stop()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("given", ["from-the-edge", None])
     def test_request_id_reaches_the_worker_log(self, service: Service, worker: Worker, given: str | None) -> None:
         def of(program: Service | Worker, field: str, value: str) -> list[dict[str, Any]]:

@@ -131,6 +131,7 @@ def test_restored_backup_gc_and_readopt_lose_nothing(installation: Installation)
         assert again == document
 
 
+@pytest.mark.slow
 @pytest.mark.promise("E12")
 def test_trash_after_a_forced_gc_is_restored(installation: Installation) -> None:
     [kept] = installation.upload(1)
@@ -167,6 +168,7 @@ def test_trash_after_a_forced_gc_is_restored(installation: Installation) -> None
     assert unknown["failed"][0]["reason"] == "There is no original under this id in the trash."
 
 
+@pytest.mark.slow
 @pytest.mark.promise("E12")
 def test_empty_database_is_refused_until_it_is_bound(installation: Installation) -> None:
     uploads = installation.upload(1, 2)
@@ -196,6 +198,7 @@ def test_empty_database_is_refused_until_it_is_bound(installation: Installation)
     assert installation.run("readopt")["readopted"] == sorted(uploads)
 
 
+@pytest.mark.slow
 @pytest.mark.promise("E12")
 def test_database_of_another_installation_is_refused(installation: Installation, tmp_path: Path) -> None:
     other = Installation(tmp_path / "other")

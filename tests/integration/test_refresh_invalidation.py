@@ -71,6 +71,7 @@ def test_finished_refresh_invalidates_the_replaced_recipes_once(refresh: Refresh
     assert len(refresh.cdn.invalidated) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("slept")
 def test_outage_invalidates_what_was_replaced_before(refresh: Refresh, monkeypatch: pytest.MonkeyPatch) -> None:
     download = DiskStore.download
@@ -113,6 +114,7 @@ def test_cancelled_refresh_invalidates_what_was_replaced_before(
     assert (refresh.cdn.invalidated, refresh.owes) == (sorted(refresh.recipes), False)
 
 
+@pytest.mark.slow
 def test_killed_refresh_is_completed_by_the_next(refresh: Refresh) -> None:
     """A kill lets nothing run, as a CDN that fails does: all variants are current, but the CDN has the old ones."""
     refresh.cdn.failure = CdnUnavailable("The CDN does not answer.")
@@ -127,6 +129,7 @@ def test_killed_refresh_is_completed_by_the_next(refresh: Refresh) -> None:
     assert (refresh.cdn.invalidated, refresh.owes) == (sorted(refresh.recipes), False)
 
 
+@pytest.mark.slow
 def test_recipes_are_stored_before_the_first_variant_is_replaced(
     refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.client import upload
 from tests.cluster import small_picture
 from tests.http_client import http
@@ -33,6 +35,7 @@ def test_server_goes_on_during_a_newer_migration_and_starts_again_after_it(tmp_p
         upload(service, small_picture(3))
 
 
+@pytest.mark.slow
 def test_migrate_and_doctor_name_the_newer_revision(tmp_path: Path) -> None:
     assert darkroom(tmp_path, "migrate").returncode == 0
     migrate_further(tmp_path)
@@ -50,6 +53,7 @@ def test_migrate_and_doctor_name_the_newer_revision(tmp_path: Path) -> None:
     assert REVISION in database["remark"]
 
 
+@pytest.mark.slow
 def test_migrate_refuses_a_revision_that_it_cannot_use(tmp_path: Path) -> None:
     assert darkroom(tmp_path, "migrate").returncode == 0
     with closing(sqlite3.connect(tmp_path / "data" / "darkroom.db", timeout=30)) as database, database:

@@ -86,6 +86,7 @@ def test_first_process_of_a_container_obeys_sigterm_during_its_start(tmp_path: P
     assert code == 0, output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_running_server_that_is_stopped_exits_with_0(tmp_path: Path, workers: str) -> None:
     with Service(tmp_path, "--workers", workers, WARM_UP="false") as service:
@@ -96,6 +97,7 @@ def test_running_server_that_is_stopped_exits_with_0(tmp_path: Path, workers: st
         assert "Traceback" not in service.log()
 
 
+@pytest.mark.slow
 def test_running_worker_that_is_stopped_exits_with_0(tmp_path: Path) -> None:
     with Service(tmp_path, WARM_UP="false"):
         pass  # creates the database

@@ -21,6 +21,7 @@ from tests.service import PATIENT, darkroom
 SIZES = "[sizes.small]\nwidth = 24\n[sizes.large]\nwidth = 48\n"
 
 
+@pytest.mark.slow
 def test_identity_of_compose_needs_no_rights_of_an_administrator(tmp_path: Path, seaweedfs: SeaweedServer) -> None:
     seaweedfs.create_bucket("darkroom")  # of the compose file
     settings = {

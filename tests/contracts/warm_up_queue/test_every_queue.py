@@ -91,6 +91,7 @@ class TestEveryQueue:
         assert harness.delivered == [upload_id]
         assert await harness.status(upload_id) is FAILED
 
+    @pytest.mark.slow
     async def test_stopping_worker_hands_its_jobs_back(self, harness: QueueHarness) -> None:
         begun, free = asyncio.Event(), asyncio.Event()
 

@@ -26,6 +26,7 @@ class TestNoLostJob:
 
         assert soaked.kills >= max(1, uploads // 40)
 
+    @pytest.mark.slow
     @pytest.mark.promise("E6")
     def test_stopping_worker_hands_its_job_to_the_next(self, cluster: Cluster, photograph: bytes) -> None:
         with cluster.ingest() as ingest:

@@ -47,6 +47,7 @@ class TestOneDerivation:
             assert [service.metric("darkroom_lease_fallbacks_total") for service in services] == [0] * processes
         assert cluster.objects("images/") == [f"images/{upload_id}/medium.webp"]
 
+    @pytest.mark.slow
     def test_processes_sharing_a_folder_derive_once(
         self, tmp_path: Path, photograph: bytes, processes: int, callers: int
     ) -> None:

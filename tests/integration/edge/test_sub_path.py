@@ -96,6 +96,7 @@ def test_path_without_slash_redirects_to_the_page(base: str) -> None:
     assert (answer.status_code, answer.headers["location"]) == (301, f"{base}/")
 
 
+@pytest.mark.slow
 def test_commands_print_urls_below_the_path(base: str, upload: dict[str, str], service: tuple[Service, str]) -> None:
     shown = darkroom(service[0].folder, "show", upload["uploadId"], PUBLIC_URL=base)
     (service[0].folder / "chelsea.png").write_bytes(photograph_bytes("chelsea.png"))

@@ -12,6 +12,7 @@ from tests.http_client import http
 from tests.service import PATIENT, Service, darkroom
 
 
+@pytest.mark.slow
 def test_two_server_processes_share_one_data_folder(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     with Service(tmp_path, "--workers", "2", RENDER_PROCESSES="1", **PATIENT) as service:
@@ -20,6 +21,7 @@ def test_two_server_processes_share_one_data_folder(tmp_path: Path) -> None:
             assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
 
 
+@pytest.mark.slow
 def test_stopping_server_ends_event_streams_without_an_error(tmp_path: Path) -> None:
     with Service(tmp_path, WARM_UP="false", LOG_FORMAT="json", **PATIENT) as service:
         events = f"{service.url}/images/{upload(service, small_picture(1))}/events"

@@ -82,6 +82,7 @@ def test_warm_up_makes_the_bytes_of_a_request(warming: Service, idle: Service, p
     assert idle.metric("darkroom_derivations_total") == len(bodies)
 
 
+@pytest.mark.slow
 @S3_LONG
 def test_automatic_quality_is_reported_with_its_score(
     warming: Service, idle: Service, idle_store: dict[str, str]
@@ -105,6 +106,7 @@ def test_automatic_quality_is_reported_with_its_score(
     assert {name: {**known, "milliseconds": None} for name, known in document.items()} == found
 
 
+@pytest.mark.slow
 def test_job_of_a_killed_server_completes_after_the_next_start(warming: Service, photograph: bytes) -> None:
     upload_ids = [upload(warming, photograph) for _ in range(4)]
     assert status(warming, upload_ids[-1]) != "complete"
@@ -118,6 +120,7 @@ def test_job_of_a_killed_server_completes_after_the_next_start(warming: Service,
     assert answer.headers["cache-status"] == "darkroom; hit"
 
 
+@pytest.mark.slow
 def test_warm_command_derives_missing_variants(tmp_path: Path, photograph: bytes) -> None:
     (tmp_path / "darkroom.toml").write_text(TINY)
     (tmp_path / "photo.jpg").write_bytes(photograph)

@@ -48,6 +48,7 @@ def test_application_hears_of_an_upload_until_its_deletion(
         assert receiver.received[1].document["data"] == document
 
 
+@pytest.mark.slow
 @pytest.mark.promise("E15")
 def test_failing_receiver_delays_nothing_and_a_kill_loses_no_webhook(
     tmp_path: Path, receiver: Receiver, settings: dict[str, str]
@@ -68,6 +69,7 @@ def test_failing_receiver_delays_nothing_and_a_kill_loses_no_webhook(
         until(lambda: 'darkroom_webhooks{status="pending"} 0.0' in http.get(f"{service.url}/metrics").text)
 
 
+@pytest.mark.slow
 def test_unwanted_webhook_is_shown_and_sent_again_when_asked(
     tmp_path: Path, receiver: Receiver, settings: dict[str, str]
 ) -> None:
@@ -94,6 +96,7 @@ def test_unwanted_webhook_is_shown_and_sent_again_when_asked(
         assert len({received.headers["webhook-id"] for received in receiver.received}) == 1
 
 
+@pytest.mark.slow
 def test_command_without_a_receiver_says_so(tmp_path: Path) -> None:
     done = darkroom(tmp_path, "webhooks")
 

@@ -38,7 +38,7 @@ def count_and_die(folder: Path) -> list[str]:
     return run.stdout.splitlines()
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 def test_new_process_takes_over_counters_but_not_gauges_of_a_dead_one(folder: Path) -> None:
     for _ in range(3):
         lines = count_and_die(folder)

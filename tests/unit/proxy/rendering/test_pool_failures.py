@@ -155,7 +155,7 @@ async def test_failed_pool_start_leaves_no_worker(monkeypatch: pytest.MonkeyPatc
     assert [await gone(process.pid) for process in started] == [True, True]
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_repeated_failures_never_leave_extra_idle_workers() -> None:
     async with pool(processes=2) as render_pool:
         for number in range(6):
