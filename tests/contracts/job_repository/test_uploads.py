@@ -8,7 +8,7 @@ import pytest
 
 from ingest.catalog.repository import JobRepository
 from ingest.ingest_errors import CatalogUnavailable
-from ingest.records import Job, JobStatus, VariantState
+from ingest.records import Job, JobStatus, PrivateMetadata, VariantState
 from proxy.errors import UnknownUpload
 from proxy.model import new_upload_id
 from tests.contracts.uploads import COMPLETE, FAILED, NOON, PENDING, PROCESSING, accept_upload, newest_ids, upload_of
@@ -96,6 +96,19 @@ class TestAccepting:
             await repository.accept(replace(upload_of(upload_id), format="png"))
 
         assert (await repository.find(upload_id))[0] == upload_of(upload_id)
+
+
+class TestPrivateMetadata:
+    @pytest.mark.parametrize("private", [PrivateMetadata([], []), PrivateMetadata(["location", "time"], ["time"])])
+    async def test_private_metadata_is_read_back(self, repository: JobRepository, private: PrivateMetadata) -> None:
+        upload_id = new_upload_id()
+        await repository.begin(upload_id)
+        await repository.accept(replace(upload_of(upload_id), private=private))
+
+        assert (await repository.find(upload_id))[0].private == private
+
+    async def test_private_metadata_of_older_uploads_is_none(self, repository: JobRepository) -> None:
+        assert (await repository.find(await accept_upload(repository)))[0].private is None
 
 
 class TestTimes:
