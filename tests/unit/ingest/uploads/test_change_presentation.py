@@ -1,73 +1,32 @@
-"""Changing the focus of an upload: original, variants, CDN and rows, in an order that can be resumed."""
+"""Changing focus and visibility of an upload: original, variants, CDN and rows, in an order that can be resumed."""
 
 import asyncio
-from copy import copy
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from ingest.catalog.database import Database
-from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable, InProgress
+from ingest.ingest_errors import CatalogUnavailable, CdnUnavailable
 from ingest.jobs.deliver import deliver
 from ingest.jobs.warm_up import WarmUp
-from ingest.records import JobStatus, Upload, VariantState
-from ingest.uploads import presentation_service
+from ingest.records import JobStatus, VariantState
 from ingest.uploads.presentation_service import PresentationService
 from ingest.uploads.upload_service import UploadService
 from proxy.errors import StoreUnavailable, UnknownUpload
 from proxy.keys import original_key, variants_prefix
-from proxy.model import Focus, Position, Sizes, UploadId, Visibility
-from proxy.variants.leases.file_leases import FileLeaseStore
-from proxy.variants.leases.lease_store import NoLeases
+from proxy.model import Visibility
 from proxy.variants.variant_service import VariantService
 from tests.fakes import CountingStore
-from tests.unit.ingest.bodies import chunks_of
-from tests.unit.ingest.examples import SIZES, picture
-from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue, VerifiedInstallation
-from tests.unit.ingest.leftovers import rows
+from tests.unit.ingest.examples import picture
+from tests.unit.ingest.fakes import RecordingCdn, RecordingQueue
 from tests.unit.ingest.repositories import WatchedRepository
+from tests.unit.ingest.uploads.focuses import FOCUS, FOCUSED, focus_in_store, received
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-FOCUS, OTHER = Focus("0.3,0.7"), Focus("0.9,0.1")
-FOCUSED = Sizes(*(replace(size, position=Position.FOCUS) for size in [SIZES["small"]]))
-
-
-@pytest.fixture
-def presentations(
-    *,
-    store: CountingStore,
-    repository: WatchedRepository,
-    installation: VerifiedInstallation,
-    queue: RecordingQueue,
-    cdn: RecordingCdn,
-    variant_service: VariantService,
-    tmp_path: Path,
-) -> PresentationService:
-    return PresentationService(
-        store=store,
-        repository=repository,
-        installation=installation,
-        queue=queue,
-        cdn=cdn,
-        variant_service=variant_service,
-        sizes=FOCUSED,
-        leases=FileLeaseStore(tmp_path),
-    )
 
 
 @pytest.fixture
 def warmup(repository: WatchedRepository, variant_service: VariantService) -> WarmUp:
     return WarmUp(repository, variant_service, FOCUSED)
-
-
-async def received(uploads: UploadService) -> Upload:
-    return await uploads.receive(chunks_of(picture(120, 300)))
-
-
-async def focus_in_store(store: CountingStore, upload_id: UploadId) -> str | None:
-    return (await store.inner.head(original_key(upload_id))).metadata.get("focus")
 
 
 @pytest.mark.heavy
@@ -176,71 +135,6 @@ async def test_failed_change_is_completed_by_another_call(
     assert queue.published == [upload_id]
 
 
-async def test_without_a_common_lease_original_and_database_agree_in_the_end(
-    uploads: UploadService, presentations: PresentationService, store: CountingStore, repository: WatchedRepository
-) -> None:
-    upload_id = (await received(uploads)).upload_id
-    gate = repository.hold("change_presentation")
-    slow = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
-    await gate.reached.wait()
-    await store.inner.set_metadata(original_key(upload_id), {"focus": OTHER})  # the other one's, which ends first
-    gate.open()
-
-    await store.inner.put(f"{variants_prefix(upload_id)}small.jpg", b"cropped before", content_type="image/jpeg")
-
-    upload, _ = await slow
-
-    assert upload.focus == await focus_in_store(store, upload_id) == FOCUS
-    assert await store.keys() == [original_key(upload_id)]
-
-
-async def test_of_two_changes_at_the_same_moment_neither_undoes_the_other(
-    uploads: UploadService, presentations: PresentationService, store: CountingStore
-) -> None:
-    upload_id = (await received(uploads)).upload_id
-    gate = store.hold("set_metadata")
-    first = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
-    await gate.reached.wait()
-    second = asyncio.create_task(presentations.change(upload_id, {"visibility": Visibility.PRIVATE}))
-    await asyncio.sleep(0.1)  # the second would read the metadata now
-    gate.open()
-    await first
-
-    upload, _ = await second
-
-    metadata = (await store.inner.head(original_key(upload_id))).metadata
-    assert (upload.focus, upload.visibility) == (FOCUS, Visibility.PRIVATE)
-    assert (metadata["focus"], metadata["visibility"]) == (FOCUS, "private")
-
-
-@pytest.mark.parametrize("last", ["focus", "visibility"])
-async def test_without_a_common_lease_a_change_of_the_focus_does_not_undo_private(
-    *,
-    uploads: UploadService,
-    presentations: PresentationService,
-    store: CountingStore,
-    monkeypatch: pytest.MonkeyPatch,
-    last: str,
-) -> None:
-    """Both have read the metadata before either writes it; then they go on in either order."""
-    monkeypatch.setattr(presentations, "_leases", NoLeases())
-    elsewhere = copy(presentations)
-    monkeypatch.setattr(elsewhere, "_store", store.inner)  # without the gate
-    upload_id = (await received(uploads)).upload_id
-    changes = {"focus": {"focus": FOCUS}, "visibility": {"visibility": Visibility.PRIVATE}}
-    gate = store.hold("set_metadata")
-    slow = asyncio.create_task(presentations.change(upload_id, changes.pop(last)))
-    await gate.reached.wait()
-    [other] = changes.values()
-    await elsewhere.change(upload_id, other)
-    gate.open()
-    await slow
-
-    upload, _ = await presentations.change(upload_id, {})
-    metadata = (await store.inner.head(original_key(upload_id))).metadata
-    assert (upload.visibility, metadata["visibility"]) == ("private", "private")
-
-
 async def test_repeated_visibility_removes_what_was_left_behind(
     uploads: UploadService, presentations: PresentationService, store: CountingStore, cdn: RecordingCdn
 ) -> None:
@@ -253,25 +147,6 @@ async def test_repeated_visibility_removes_what_was_left_behind(
 
     assert await store.keys() == [original_key(upload_id)]
     assert cdn.invalidated == [f"upload-{upload_id}"]
-
-
-async def test_change_that_waits_too_long_for_another_is_refused(
-    *,
-    uploads: UploadService,
-    presentations: PresentationService,
-    store: CountingStore,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(presentation_service, "_LEASE_TIMEOUT", 0.1)
-    upload_id = (await received(uploads)).upload_id
-    gate = store.hold("set_metadata")
-    first = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
-    await gate.reached.wait()
-
-    with pytest.raises(InProgress):
-        await presentations.change(upload_id, {"focus": OTHER})
-    gate.open()
-    assert (await first)[0].focus == FOCUS
 
 
 @pytest.mark.heavy
@@ -331,67 +206,3 @@ async def test_unknown_upload_is_not_touched(
         await presentations.change(upload_id, {"focus": FOCUS})
 
     assert await focus_in_store(store, upload_id) is None
-
-
-class TestDeletion:
-    """A copy of an object onto itself may bring back an original that is deleted at the same moment."""
-
-    @pytest.mark.parametrize("cdn_fails", [False, True])
-    async def test_change_that_ends_after_the_deletion_removes_the_original_again(
-        self,
-        *,
-        uploads: UploadService,
-        presentations: PresentationService,
-        store: CountingStore,
-        cdn: RecordingCdn,
-        cdn_fails: bool,
-    ) -> None:
-        upload_id = (await received(uploads)).upload_id
-        original = await store.inner.get(original_key(upload_id))
-        gate = store.hold("set_metadata", done=True)
-        change = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
-        await gate.reached.wait()
-
-        await uploads.delete(upload_id)
-        await store.inner.put(original_key(upload_id), original.body, content_type="image/png")
-        cdn.failure = CdnUnavailable("CloudFront is unavailable.") if cdn_fails else None
-        gate.open()
-
-        with pytest.raises(CdnUnavailable if cdn_fails else UnknownUpload):
-            await change
-        assert await store.keys() == []
-
-    async def test_original_whose_row_is_missing_for_another_reason_is_kept(
-        self,
-        uploads: UploadService,
-        presentations: PresentationService,
-        store: CountingStore,
-        repository: WatchedRepository,
-    ) -> None:
-        """As while an older backup is being restored."""
-        upload_id = (await received(uploads)).upload_id
-        gate = store.hold("set_metadata", done=True)
-        change = asyncio.create_task(presentations.change(upload_id, {"focus": FOCUS}))
-        await gate.reached.wait()
-        await repository.delete(upload_id)
-        gate.open()
-
-        with pytest.raises(UnknownUpload):
-            await change
-        assert await store.keys() == [original_key(upload_id)]
-
-    async def test_deletion_that_ends_after_the_change_removes_the_original_again(
-        self, uploads: UploadService, store: CountingStore, repository: WatchedRepository, database: Database
-    ) -> None:
-        upload_id = (await received(uploads)).upload_id
-        original = await store.inner.get(original_key(upload_id))
-        gate = repository.hold("delete")
-        deletion = asyncio.create_task(uploads.delete(upload_id))
-        await gate.reached.wait()
-
-        await store.inner.put(original_key(upload_id), original.body, content_type="image/png")
-        gate.open()
-
-        await deletion
-        assert await store.keys() == []
-        assert await rows(database) == (0, 0)
