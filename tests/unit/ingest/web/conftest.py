@@ -20,6 +20,12 @@ from proxy.web.app import serve_variants
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.leftovers import files_below, rows
 
+OLD, NEW = "old-secret-0123456789abcdef012345678", "new-secret-0123456789abcdef012345678"
+"""The UPLOAD_KEYS of `keyed` and `keyless`; new tickets are signed with the second."""
+
+SHOP = "https://shop.example"
+"""Their CORS_ORIGINS."""
+
 # It is marked slow, and needs the dependency group ci.
 collect_ignore = [] if find_spec("schemathesis") else ["test_openapi.py"]
 
@@ -100,3 +106,16 @@ async def created(service: Service) -> dict[str, object]:
     """The response to an upload."""
     document: dict[str, object] = (await service.upload(picture())).json()
     return document
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def keyed(service: Service) -> Service:
+    """Accepts tickets, also from the pages of SHOP; other calls need a key."""
+    keys = ("uploader:upload:fedcba9876543210", "0123456789abcdef")
+    return service.configured(api_keys=keys, upload_keys=(NEW, OLD), cors_origins=(SHOP,))
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def keyless(service: Service) -> Service:
+    """Accepts tickets, also from the pages of SHOP; without API keys."""
+    return service.configured(upload_keys=(NEW, OLD), cors_origins=(SHOP,))

@@ -1,52 +1,25 @@
-"""Uploads with tickets: one upload each, without a key, from allowed origins; and the call that makes them."""
+"""Uploads with tickets: one upload each, without a key, from allowed origins."""
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import jwt
 import pytest
-import pytest_asyncio
 
-from ingest.uploads.upload_tokens import RECEIPT, UploadTokens
+from ingest.uploads.upload_tokens import RECEIPT
 from tests.unit.ingest.bodies import MULTIPART, upload_body
 from tests.unit.ingest.examples import picture
 from tests.unit.ingest.exchange import Exchange
-from tests.unit.ingest.web.conftest import Service
+from tests.unit.ingest.web.conftest import NEW, OLD, SHOP, Service
+from tests.unit.ingest.web.tickets import ADMIN, FIELDS, send, ticket
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-OLD, NEW = "old-secret-0123456789abcdef012345678", "new-secret-0123456789abcdef012345678"
-ADMIN = {"authorization": "Bearer 0123456789abcdef"}
-SHOP, THEIRS = "https://shop.example", "https://evil.test"
-FIELDS = {"owner": "Zoë", "externalId": "7", "metadata": {"a": [1]}, "focus": "0.3,0.7"}
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def keyed(service: Service) -> Service:
-    keys = ("uploader:upload:fedcba9876543210", "0123456789abcdef")
-    return service.configured(api_keys=keys, upload_keys=(NEW, OLD), cors_origins=(SHOP,))
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def keyless(service: Service) -> Service:
-    return service.configured(upload_keys=(NEW, OLD), cors_origins=(SHOP,))
-
-
-def ticket(lifetime: int = 600, key: str = NEW, **claims: Any) -> dict[str, str]:
-    """Headers with a new ticket."""
-    return {"authorization": f"Bearer {UploadTokens([key]).sign_ticket(claims, lifetime)[0]}"}
-
-
-async def send(
-    service: Service, headers: Mapping[str, str], form: Mapping[str, str] | None = None, file: bytes | None = None
-) -> httpx.Response:
-    async with service.client(headers) as client:
-        image = ("photo.jpg", picture() if file is None else file, "image/jpeg")
-        return await client.post("/images/upload", files={"image": image}, data=form)
+THEIRS = "https://evil.test"
 
 
 def receipt_of(answer: httpx.Response) -> dict[str, Any]:
@@ -312,60 +285,3 @@ async def test_allowed_origin_without_a_ticket_stays_cross_site(keyless: Service
     async with keyless.client(headers) as client:
         assert (await client.post("/images/tickets", json={})).status_code == 403
         assert (await client.delete("/images/8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a")).status_code == 403
-
-
-async def make(service: Service, body: bytes, **headers: str) -> httpx.Response:
-    async with service.client(ADMIN | headers) as client:
-        return await client.post("/images/tickets", content=body)
-
-
-async def test_call_makes_a_ticket_with_these_claims(keyed: Service) -> None:
-    answer = await make(keyed, json.dumps(FIELDS | {"maxBytes": 1 << 20, "expiresIn": 90}).encode())
-
-    assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
-    claims = jwt.decode(answer.json()["ticket"], NEW, ["HS256"])
-    assert {name: claims[name] for name in FIELDS} == FIELDS
-    assert claims["maxBytes"] == 1 << 20
-    assert 0 < claims["exp"] - time.time() <= 90
-    assert answer.json()["expiresAt"] == time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(claims["exp"]))
-    uploaded = await send(keyed, {"authorization": f"Bearer {answer.json()['ticket']}"})
-    assert (uploaded.status_code, uploaded.json()["owner"]) == (201, "Zoë")
-
-
-async def test_empty_object_and_nulls_make_a_plain_ticket(keyed: Service) -> None:
-    for body in (b"{}", b'{"owner": null, "expiresIn": null, "maxBytes": null}'):
-        claims = jwt.decode((await make(keyed, body)).json()["ticket"], NEW, ["HS256"])
-        assert claims.keys() == {"exp", "jti"}
-
-
-@pytest.mark.parametrize(
-    ("body", "code"),
-    [
-        (b"", "malformed"),
-        (b"[]", "malformed"),
-        (b'{"owner": "a", "owner": "b"}', "malformed"),
-        (b'{"owner": ""}', "invalid_field"),
-        (b'{"metadata": []}', "invalid_field"),
-        (b'{"expiresIn": 0}', "invalid_field"),
-        (b'{"expiresIn": 86401}', "invalid_field"),
-        (b'{"expiresIn": "60"}', "invalid_field"),
-        (b'{"expiresIn": true}', "invalid_field"),
-        (b'{"maxBytes": 0}', "invalid_field"),
-        (b'{"maxBytes": 1048577}', "invalid_field"),
-        (b'{"exp": 1}', "unknown_field"),
-        (b'{"jti": "one"}', "unknown_field"),
-    ],
-)
-async def test_wrong_wish_makes_no_ticket(keyed: Service, body: bytes, code: str) -> None:
-    answer = await make(keyed, body)
-
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
-
-
-async def test_call_needs_the_scope_upload_and_the_setting(keyed: Service, service: Service) -> None:
-    assert (await make(keyed, b"{}", authorization="Bearer fedcba9876543210")).status_code == 200
-    assert (await make(keyed, b"{}", authorization="")).status_code == 401
-    answer = await make(service, b"{}")
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert "UPLOAD_KEYS is not set" in answer.json()["detail"]
-    assert (await keyed.get("/images/tickets", **ADMIN)).status_code == 405
