@@ -172,7 +172,10 @@ OUTAGES = {
 """Commands, the method of the store that meets an outage, and what they report afterwards."""
 
 
-@pytest.mark.parametrize("command", OUTAGES)
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(command, marks=[pytest.mark.slow] if command != "gc --max-share 1" else []) for command in OUTAGES],
+)
 def test_command_goes_on_after_an_outage(
     installation: Installation, refusals: Refusals, slept: list[float], command: str
 ) -> None:

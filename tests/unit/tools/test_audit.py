@@ -18,7 +18,7 @@ from tools.bundled import REPOSITORIES
 from tools.locks import LOCKS, locked, pins
 
 pytestmark = [
-    pytest.mark.heavy,
+    pytest.mark.slow,
     pytest.mark.skipif(platform.system() != "Linux", reason="wheels for other systems have other libraries"),
 ]
 

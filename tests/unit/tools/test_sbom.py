@@ -19,7 +19,7 @@ from tools.bundled import LibraryNotFound, components
 from tools.locks import ROOT, locked, pins
 
 pytestmark = [
-    pytest.mark.heavy,
+    pytest.mark.slow,
     pytest.mark.skipif(platform.system() != "Linux", reason="wheels for other systems have other libraries"),
 ]
 
@@ -112,7 +112,6 @@ def test_every_package_is_required_by_another(text: str) -> None:
     assert {each["bom-ref"] for each in document["components"]} == required
 
 
-@pytest.mark.slow
 def test_document_is_the_same_each_time(text: str) -> None:
     assert printed(FIXED) == text
     assert json.loads(text)["metadata"]["timestamp"] == "2025-11-29T00:00:00+00:00"
