@@ -22,6 +22,7 @@ from tests.pictures import flat_webp
 
 FOLDER = photographs.FOLDER
 Make = Callable[[str], bytes]
+SENTENCE = "The origin keeps one original and derives every size of it on its first request."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,7 @@ def webp(photograph: str, **options: Any) -> bytes:
 def screenshot(_photograph: str, format: str = "PNG", **options: Any) -> bytes:
     """Draws three windows of text on a plain desktop, 2560x1440."""
     chance = random.Random(1)
-    sentence = "The origin keeps one original and derives every size of it on its first request."
-    words = sentence.split()
+    words = SENTENCE.split()
     image = Image.new("RGB", (2560, 1440), "#2f4858")
     draw = ImageDraw.Draw(image)
     for number, (left, top, width, height) in enumerate(

@@ -30,3 +30,10 @@ HELP_SECONDS = 0.3
 
 READY_SECONDS = 1.5
 """Seconds of processor time, for `darkroom serve` and its render processes until they are ready."""
+
+
+def equal_bytes(kind: str, format: Format) -> float | None:
+    """Bytes at equal score, for a kind of image. AVIF of photographs has its goal in `BYTES`."""
+    if kind != "photograph":
+        return 0.6
+    return {Format.JPG: 1.0, Format.WEBP: 1.0, Format.PNG: 0.8}.get(format)
