@@ -3,14 +3,17 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationInfo
 
 from proxy.model import SourceFormat
 from proxy.settings.api_keys import ApiKey
+from proxy.settings.extras import lack_of_extras
 from proxy.settings.source_formats import lack_of_pillow_heif
-from proxy.settings.toml_tables import SizeSettings, lack_of_extras
+
+if TYPE_CHECKING:
+    from proxy.settings.toml_tables import SizeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Needs:
         if self.rendering and (mistake := lack_of_pillow_heif(formats)):
             raise ValueError(mistake)
 
-    def check_extras(self, sizes: dict[str, SizeSettings]) -> None:
+    def check_extras(self, sizes: dict[str, "SizeSettings"]) -> None:
         if self.rendering and (mistakes := lack_of_extras(sizes)):
             raise ValueError(" ".join(mistakes.values()))
 

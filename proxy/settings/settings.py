@@ -11,12 +11,13 @@ from proxy.model import Fit, Size, Sizes, SourceFormat
 from proxy.settings.access_settings import AccessSettings
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
+from proxy.settings.extras import lack_of_extras
 from proxy.settings.needs import Needs
 from proxy.settings.patterns import Color, matching
 from proxy.settings.source_formats import DEFAULT_ACCEPT, read_source_formats
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
-from proxy.settings.toml_tables import Quality, SizeSettings, Width, lack_of_extras
+from proxy.settings.toml_tables import Quality, SizeSettings, Width
 from proxy.settings.webhook_settings import WebhookSettings
 
 RENDER_IDLE_MB = 64

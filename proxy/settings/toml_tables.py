@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from proxy import system
 from proxy.model import Fit, Format, Position, Size
 from proxy.settings.patterns import Color
 
@@ -103,24 +102,3 @@ class Quality(BaseModel):
     webp: int = Field(85, ge=1, le=100)
     avif: int = Field(67, ge=1, le=100)
     score: float = Field(80, ge=50, le=95)
-
-
-def lack_of_extras(tables: dict[str, SizeSettings]) -> dict[str, str]:
-    """Returns what to do about numpy and libvips, by extra, if sizes need them and they are not installed.
-
-    Imports neither.
-    """
-    auto = [name for name, table in tables.items() if table.quality == "auto"]
-    attention = [name for name, table in tables.items() if table.position is Position.ATTENTION]
-    mistakes = {}
-    if auto and not system.has_numpy():
-        mistakes["auto-quality"] = (
-            f'quality = "auto" of {", ".join(auto)} needs numpy, which is not installed. '
-            "Run pip install 'darkroom-origin[auto-quality]', or remove quality = \"auto\" to use a fixed quality."
-        )
-    if attention and not system.has_libvips():
-        mistakes["vips"] = (
-            f'position = "attention" of {", ".join(attention)} needs libvips, which is not installed. '
-            "Run pip install 'darkroom-origin[vips]', or remove position = \"attention\" to crop around the centre."
-        )
-    return mistakes

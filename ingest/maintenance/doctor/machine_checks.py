@@ -18,7 +18,7 @@ from proxy.errors import ServiceError
 from proxy.imaging.limits import Limits
 from proxy.rendering.render_worker import RenderWorker
 from proxy.settings import Settings
-from proxy.settings.toml_tables import lack_of_extras
+from proxy.settings.extras import lack_of_extras
 
 _MAX_SHARE = 0.8  # of the memory; the rest is for the servers themselves and for the system
 _LIBRARIES = {"webp": "WebP", "avif": "AVIF", "littlecms2": "colour profiles"}
