@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from io import BytesIO
 from typing import Any
 
 from PIL import Image
@@ -138,6 +139,9 @@ def _to_pillow(image: Any, mode: str) -> Image.Image:
 @contextmanager
 def _source(path: OriginalFile) -> Iterator[Any]:
     with path.open("rb") as file:
+        if isinstance(file, BytesIO):
+            yield _library().Source.new_from_memory(file.getvalue())
+            return
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # libvips reads on from the descriptor's position
         yield _library().Source.new_from_descriptor(file.fileno())
 
