@@ -26,7 +26,7 @@ from proxy.imaging.target import Target
 from proxy.model import Fit, Format, Position
 from proxy.rendering.memory_estimate import estimate
 from proxy.rendering.render_worker import RenderWorker
-from proxy.settings import RENDER_IDLE_MB, Quality
+from proxy.settings import RENDER_IDLE_MB, Quality, WatermarkFile
 from tests.icc_profiles import DISPLAY_P3
 from tests.pictures import disc, save
 
@@ -98,9 +98,11 @@ def variants(path: Path) -> Iterator[tuple[object, ...]]:
                     yield f"{format}{name}, quality auto", side, *figures(path, [searched], LIBVIPS)
 
 
-async def compare(path: Path, targets: Sequence[Target], decoder: str) -> tuple[int, int]:
+async def compare(
+    path: Path, targets: Sequence[Target], decoder: str, watermarks: Sequence[WatermarkFile] = ()
+) -> tuple[int, int]:
     """Returns the estimate for a fresh process, and its measured peak above the idle process, in bytes."""
-    async with fresh(decoder) as process:
+    async with fresh(decoder, watermarks) as process:
         return await _compare(process, path, targets, decoder, held=resident(process.pid))
 
 
@@ -149,8 +151,10 @@ def any_target(chance: Random, decoder: str) -> Target:
 
 
 @asynccontextmanager
-async def fresh(decoder: str) -> AsyncIterator[RenderWorker]:
-    process = await RenderWorker.start(LIMITS, ADDRESS_SPACE_MB, PATIENCE, searches=True, program=DECODERS[decoder])
+async def fresh(decoder: str, watermarks: Sequence[WatermarkFile] = ()) -> AsyncIterator[RenderWorker]:
+    process = await RenderWorker.start(
+        LIMITS, ADDRESS_SPACE_MB, PATIENCE, searches=True, watermarks=watermarks, program=DECODERS[decoder]
+    )
     try:
         yield process
     finally:

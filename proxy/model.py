@@ -1,4 +1,4 @@
-"""Value types of the proxy and their parsing: UploadId, Focus, Visibility, SourceFormat, Format, Size, Variant."""
+"""Value types of the proxy and their parsing: UploadId, Focus, Visibility, formats, Watermark, Size, Variant."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -122,6 +122,40 @@ class Position(StrEnum):
     """What draws the eye, as libvips finds it."""
 
 
+class WatermarkPosition(StrEnum):
+    """Where in a variant a watermark is, inside a margin."""
+
+    CENTER = "center"
+    TOP = "top"
+    BOTTOM = "bottom"
+    LEFT = "left"
+    RIGHT = "right"
+    TOP_LEFT = "top-left"
+    TOP_RIGHT = "top-right"
+    BOTTOM_LEFT = "bottom-left"
+    BOTTOM_RIGHT = "bottom-right"
+
+
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """An image that a size draws over its variants.
+
+    `digest`: SHA-256 of its file, in hexadecimal. `pixels`: of the file, for the memory estimate. `width`: in shares of
+    the variant's.
+    """
+
+    digest: str
+    pixels: int
+    position: WatermarkPosition = WatermarkPosition.BOTTOM_RIGHT
+    opacity: float = 1.0
+    width: float = 0.25
+
+    @property
+    def effect(self) -> str:
+        """Names the look in `Size.effects`. Equal in all sizes that draw the same watermark in the same way."""
+        return f"watermark {self.digest[:8]} {self.position} {self.width:g} {self.opacity:g}"
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """A named size in CSS pixels. With `inside`, one side may be None.
@@ -130,7 +164,7 @@ class Size:
     derive; None chooses them by the original. `enlarge`: whether `cover` and `pad` enlarge small originals.
     `position`: only of `cover`. `background`: `#rrggbb`, in lower case. `blur`: standard deviation in CSS pixels.
     `sharpen`: the share of the detail that is added. `animated`: shows animations whole in WebP; other formats, and all
-    of another size, show the first frame.
+    of another size, show the first frame. `watermark`: drawn over every variant.
     """
 
     name: str
@@ -146,6 +180,7 @@ class Size:
     blur: float | None = None
     sharpen: float | None = None
     animated: bool = False
+    watermark: Watermark | None = None
 
     @property
     def is_never_enlarged(self) -> bool:
@@ -163,7 +198,8 @@ class Size:
         pad = f"pad {self.background}" if self.fit is Fit.PAD else None
         blur = None if self.blur is None else f"blur {self.blur:g}"
         position = None if self.position is Position.CENTER else f"position {self.position}"
-        effects = (position, pad, self.grayscale and "grayscale", blur, self.animated and ANIMATED)
+        watermark = self.watermark and self.watermark.effect
+        effects = (position, pad, self.grayscale and "grayscale", blur, watermark, self.animated and ANIMATED)
         return [effect for effect in effects if effect]
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 from proxy.imaging import encode
 from proxy.imaging.target import Target
@@ -44,6 +44,7 @@ class Recipes:
             position=variant.size.position,
             focus=focus if variant.size.position is Position.FOCUS else None,
             animated=variant.size.animated and variant.format is Format.WEBP,
+            watermark=variant.size.watermark,
         )
 
     def fingerprint(self, variant: Variant) -> str:
@@ -65,6 +66,6 @@ class Recipes:
                 "rendering": RENDERING_VERSION,
                 "codecs": encode.versions(variant.format),
             }
-            text = json.dumps(facts, sort_keys=True)
+            text = json.dumps(facts, sort_keys=True, default=asdict)
             self._fingerprints[variant] = hashlib.sha256(text.encode()).hexdigest()[:12]
         return self._fingerprints[variant]

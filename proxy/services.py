@@ -114,6 +114,7 @@ def build_services(settings: Settings, *, retrying: bool = False) -> ProxyServic
         recycle=settings.render_originals_per_process,
         sandbox=settings.render_sandbox,
         searches=any(size.auto_quality for size in settings.sizes.values()),
+        watermarks=settings.watermarks,
         metrics=metrics,
     )
     leases, invalidation = open_leases(settings, metrics), open_invalidation(settings)

@@ -65,9 +65,14 @@ def _to_text(value: Any) -> str:
         case list():
             return ", ".join(map(_to_text, value))
         case dict():
-            return " ".join(f"{name}={_to_text(part)}" for name, part in value.items() if part is not None)
+            return " ".join(f"{name}={_to_part(part)}" for name, part in value.items() if part is not None)
         case _:
             return json.dumps(value)
+
+
+def _to_part(value: Any) -> str:
+    """A table within a table in braces: its own parts would look like those of the outer one."""
+    return f"{{{_to_text(value)}}}" if isinstance(value, dict) else _to_text(value)
 
 
 def _to_json(value: Any) -> Any:

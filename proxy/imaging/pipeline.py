@@ -5,6 +5,7 @@
     resize         finds what `cover` crops around (attention); one Lanczos pass over it, alpha premultiplied
     to_srgb, drop_redundant_channels, clear_hidden_colors, turn_upright: on the small image, where they are cheap
     apply_effects  grayscale, blur, sharpen, pad: those that the size has     (effects)
+    draw           the watermark over everything, if the size has one         (watermark)
     encode         at a fixed quality, or at one that is searched for         (encode, auto_quality)
 
 An animation takes the same steps for each of its frames, one after the other (animation).
@@ -35,6 +36,7 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import CENTER, Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
+from proxy.imaging.watermark import NO_WATERMARKS, Overlay, Watermarks, draw, prepare_overlay
 from proxy.model import Fit, Format, Position, focus_point
 
 LOWER_QUALITIES = (15, 30)
@@ -64,11 +66,16 @@ class Rendered:
 
 
 def render(
-    path: OriginalFile, targets: Sequence[Target], limits: Limits, accept: Callable[[int], bool] | None = None
+    path: OriginalFile,
+    targets: Sequence[Target],
+    limits: Limits,
+    accept: Callable[[int], bool] | None = None,
+    watermarks: Watermarks = NO_WATERMARKS,
 ) -> Iterator[Rendered]:
     """Renders all targets of the original at `path`. Yields each when it is ready; decodes once for each tier.
 
-    `accept` is asked for each index directly before it is rendered. Those that it declines are left out.
+    `accept` is asked for each index directly before it is rendered. Those that it declines are left out. `watermarks`:
+    the files of all watermarks that the targets name.
 
     Raises UnsupportedFormat, Undecodable, TooSmall, TooManyPixels or TooHeavy.
     """
@@ -81,13 +88,16 @@ def render(
         if tier != (tier := decode_tier(target.width, target.height)):
             with timed(timings, "decode"):
                 original = decode(path, tier, limits)
-        if target.animated and (animation := animate(path, original, target, limits, timings)):
-            yield replace(animation, index=index)
-            continue
+        if target.animated:
+            animation = animate(path, original, target, limits, watermarks=watermarks, timings=timings)
+            if animation:
+                yield replace(animation, index=index)
+                continue
         if shape != (shape := _shape(target)):
             image = None  # not held in memory while the next one is made
             with timed(timings, "resize"):
                 image = resize(original, target)
+                image = draw(image, prepare_overlay(watermarks, target.watermark, image.size))
         assert image is not None
         with timed(timings, "encode"):
             exif = original.exif_bytes(*image.size) if target.keep_exif else None
@@ -97,7 +107,13 @@ def render(
 
 
 def animate(
-    path: OriginalFile, original: Original, target: Target, limits: Limits, timings: dict[str, float]
+    path: OriginalFile,
+    original: Original,
+    target: Target,
+    limits: Limits,
+    *,
+    watermarks: Watermarks,
+    timings: dict[str, float],
 ) -> Rendered | None:
     """Renders an animation, if the original is one of two sound frames or more and within the limits.
 
@@ -109,6 +125,7 @@ def animate(
     middle = _middle_of_crop(original, target)  # of the first frame: the others must not jump
     frames = play(path, original, limits)
     image: Image.Image | None = None
+    overlay: Overlay | None = None
     while True:
         with timed(timings, "decode"):
             frame = next(frames, None)
@@ -116,6 +133,9 @@ def animate(
             break
         with timed(timings, "resize"):
             resized = resize(replace(original, pixels=frame.pixels, scale=(1.0, 1.0)), target, middle)
+            if image is None:
+                overlay = prepare_overlay(watermarks, target.watermark, resized.size)
+            resized = draw(resized, overlay)
         with timed(timings, "encode"):
             if image is None:
                 image = resized
@@ -205,6 +225,7 @@ def _bytes_of_copy(path: OriginalFile, original: Original, image: Image.Image, t
     if (
         not is_copy
         or target.sharpen is not None
+        or target.watermark is not None
         or target.format is Format.PNG
         or image.width * image.height > MAX_TRIED_AGAIN
     ):

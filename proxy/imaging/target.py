@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from proxy.model import Fit, Focus, Format, Position
+from proxy.model import Fit, Focus, Format, Position, Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Target:
     position: Position = Position.CENTER
     focus: Focus | None = None
     animated: bool = False
+    watermark: Watermark | None = None
 
 
 @dataclass(frozen=True, slots=True)

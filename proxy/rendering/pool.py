@@ -20,7 +20,7 @@ from proxy.imaging.target import Target
 from proxy.rendering.admission import Admission, Priority, Ticket
 from proxy.rendering.memory_estimate import estimate
 from proxy.rendering.render_worker import RenderWorker, Sandbox
-from proxy.settings import RENDER_IDLE_MB
+from proxy.settings import RENDER_IDLE_MB, WatermarkFile
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
 
@@ -32,7 +32,7 @@ class RenderPool:
 
     All workers together, idle ones included, hold at most `memory_mb` MiB; each has `process_mb` MiB of address space.
     A worker is replaced after `recycle` requests, each for one original. At most `max_waiting` live requests wait.
-    `sandbox`, `searches`: as in `RenderWorker.start`.
+    `sandbox`, `searches`, `watermarks`: as in `RenderWorker.start`.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class RenderPool:
         recycle: int = 100,
         sandbox: Sandbox = "auto",
         searches: bool = False,
+        watermarks: Sequence[WatermarkFile] = (),
         metrics: Metrics | None = None,
     ) -> None:
         self._limits = limits
@@ -57,6 +58,7 @@ class RenderPool:
         self._recycle = recycle
         self._sandbox: Sandbox = sandbox
         self._searches = searches
+        self._watermarks = watermarks
         self._metrics = metrics or Metrics()
         budget_mb = memory_mb - processes * RENDER_IDLE_MB
         self._max_estimate = min(budget_mb, process_mb - RENDER_IDLE_MB) << 20
@@ -214,5 +216,10 @@ class RenderPool:
 
     async def _start_worker(self) -> RenderWorker:
         return await RenderWorker.start(
-            self._limits, self._process_mb, self._timeout, sandbox=self._sandbox, searches=self._searches
+            self._limits,
+            self._process_mb,
+            self._timeout,
+            sandbox=self._sandbox,
+            searches=self._searches,
+            watermarks=self._watermarks,
         )

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from enum import Enum
+from itertools import accumulate
 from typing import Any
 
 from proxy.errors import ServiceError
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
+from proxy.model import Watermark, WatermarkPosition
 
 Message = Mapping[str, Any]
 _MAX_RECEIVED = 1 << 16  # bytes at a time
@@ -36,6 +38,14 @@ def decode_message(line: bytes) -> dict[str, Any]:
     return message
 
 
+def watermarks_message(bodies: Sequence[bytes]) -> bytes:
+    """The first message to a worker, if sizes have watermarks: the lengths of their files, and the files themselves.
+
+    Every later request names them by their digests, so that it stays short.
+    """
+    return encode_message({"watermarks": [len(body) for body in bodies]}) + b"".join(bodies)
+
+
 def render_request(targets: Sequence[Target], limits: Limits, memory: int, *, asks: bool = False) -> Message:
     """`memory`: bytes that the request may use. `asks`: the worker sends `next` before each target, and waits for
     `accepted`.
@@ -49,8 +59,17 @@ def inspect_request(limits: Limits, memory: int) -> dict[str, Any]:
 
 def parse_targets(message: Message) -> list[Target]:
     return [
-        Target(**target | {name: kind(target[name]) for name, kind in _ENUMS.items()}) for target in message["targets"]
+        Target(
+            **target
+            | {name: kind(target[name]) for name, kind in _ENUMS.items()}
+            | {"watermark": _parse_watermark(target["watermark"])}
+        )
+        for target in message["targets"]
     ]
+
+
+def _parse_watermark(message: Message | None) -> Watermark | None:
+    return Watermark(**{**message, "position": WatermarkPosition(message["position"])}) if message else None
 
 
 def refusal_message(error: ServiceError) -> Message:
@@ -68,13 +87,30 @@ class Requests:
     def receive(self) -> dict[str, Any] | None:
         """Waits for the next message; None if the server has ended."""
         while b"\n" not in self._received:
-            received, descriptors, _, _ = socket.recv_fds(self._connection, _MAX_RECEIVED, 1)
-            if not received:
+            if not self._receive_more():
                 return None
-            self._received += received
-            self._descriptors.extend(descriptors)
         line, _, self._received = self._received.partition(b"\n")
         return decode_message(line)
+
+    def receive_watermarks(self) -> list[bytes]:
+        """Waits for the message `watermarks_message`; returns the files. Raises ConnectionError if the server ends."""
+        message = self.receive()
+        lengths: list[int] = message["watermarks"] if message else []
+        while message and len(self._received) < sum(lengths):
+            if not self._receive_more():
+                message = None
+        if not message:
+            raise ConnectionError("the server has ended")
+        ends = list(accumulate(lengths))
+        files = [self._received[end - length : end] for length, end in zip(lengths, ends, strict=True)]
+        self._received = self._received[sum(lengths) :]
+        return files
+
+    def _receive_more(self) -> bool:
+        received, descriptors, _, _ = socket.recv_fds(self._connection, _MAX_RECEIVED, 1)
+        self._received += received
+        self._descriptors.extend(descriptors)
+        return bool(received)
 
     def take_original(self) -> int:
         """Returns the descriptor of the original that came with the last request; the caller closes it."""

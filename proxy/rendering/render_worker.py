@@ -23,6 +23,7 @@ from proxy.rendering import protocol
 from proxy.rendering import worker_answers as answers
 from proxy.rendering.printed_lines import log_printed
 from proxy.rendering.worker_process import StartedProcess, has_ended, start_process, uninterrupted
+from proxy.settings import WatermarkFile
 
 log = structlog.get_logger()
 
@@ -92,24 +93,26 @@ class RenderWorker:
         *,
         sandbox: Sandbox = "auto",
         searches: bool = False,
+        watermarks: Sequence[WatermarkFile] = (),
         program: Sequence[str] = _PROGRAM,
     ) -> "RenderWorker":
         """Starts a process and returns when it is ready. Raises RenderFailed, DerivationTimeout.
 
         `sandbox`: whether it locks itself, and whether a process that the kernel cannot lock is an error. `searches`:
-        whether it can search for qualities, which takes 20 MB.
+        whether it can search for qualities, which takes 20 MB. `watermarks`: those that targets may name.
         """
-        options = ["--unlocked"] * (sandbox == "off") + ["--searches"] * searches
-        started = await start_process([*program, str(address_space_mb), *options])
+        options = ["--unlocked"] * (sandbox == "off") + ["--searches"] * searches + ["--watermarks"] * bool(watermarks)
+        files = protocol.watermarks_message([file.body for file in watermarks]) if watermarks else b""
+        started = await start_process([*program, str(address_space_mb), *options], files)
         worker = cls(started, limits=limits, timeout=timeout)
         try:
-            await worker._wait_until_ready(sandbox)
+            await worker._wait_until_ready(sandbox, watermarks)
         except BaseException:
             await worker.stop()
             raise
         return worker
 
-    async def _wait_until_ready(self, sandbox: Sandbox) -> None:
+    async def _wait_until_ready(self, sandbox: Sandbox, watermarks: Sequence[WatermarkFile]) -> None:
         try:
             ready = await self._receive(answers.READY, _START_TIMEOUT)
         except DerivationTimeout as error:
@@ -119,6 +122,8 @@ class RenderWorker:
         self.locks = frozenset(ready.locks)
         if sandbox == "required" and "seccomp" not in self.locks:
             raise RenderFailed(NO_LOCK)
+        if names := [file.name for file in watermarks if file.digest == ready.damaged]:
+            raise RenderFailed(f"The watermark {names[0]} cannot be decoded. Export the file again, as PNG or WebP.")
         self.is_idle = True
 
     async def render(

@@ -41,10 +41,14 @@ class _Answer(BaseModel):
 
 
 class Ready(_Answer):
-    """The worker waits for its first request. `locks`: what it has locked itself with."""
+    """The worker waits for its first request. `locks`: what it has locked itself with.
+
+    `damaged`: the digest of a watermark that cannot be decoded.
+    """
 
     ready: Literal[True]
     locks: Annotated[list[Literal["seccomp", "landlock"]], Field(max_length=2)]
+    damaged: Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 class Done(_Answer):

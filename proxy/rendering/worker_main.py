@@ -1,11 +1,12 @@
 """The render worker process: reads requests from a socket, its standard input, and answers them there, one by one.
 
-Started as `python -m proxy.rendering.worker_main LIMIT_MB [--unlocked] [--searches]`. It holds no secret and no
-connection. Before the first request it locks itself (`sandbox`), unless it is told not to. `--searches`: it will search
-for qualities, which takes more libraries. The server kills it past a deadline; the kernel refuses memory beyond its
-address space limit and beyond the reserve of its request.
+Started as `python -m proxy.rendering.worker_main LIMIT_MB [--unlocked] [--searches] [--watermarks]`. It holds no secret
+and no connection. Before the first request it locks itself (`sandbox`), unless it is told not to. `--searches`: it will
+search for qualities, which takes more libraries. `--watermarks`: their files are the first message. The server kills it
+past a deadline; the kernel refuses memory beyond its address space limit and beyond the reserve of its request.
 """
 
+import hashlib
 import os
 import socket
 import sys
@@ -21,8 +22,9 @@ from proxy.imaging import vips
 from proxy.imaging.header import read_header
 from proxy.imaging.inspect import inspect
 from proxy.imaging.limits import MORE_MEMORY_THAN_ESTIMATED, Limits
-from proxy.imaging.original_file import OpenedFile, OriginalFile
+from proxy.imaging.original_file import FileInMemory, OpenedFile, OriginalFile
 from proxy.imaging.pipeline import render
+from proxy.imaging.watermark import NO_WATERMARKS, Watermarks, find_damaged
 from proxy.rendering import rehearsal, sandbox
 from proxy.rendering.memory_estimate import untouched_bytes
 from proxy.rendering.memory_limits import limit_address_space, limit_growth, release_freed_memory, resident_bytes
@@ -45,7 +47,10 @@ def main() -> None:
     locks = [] if "--unlocked" in sys.argv else lock(searches="--searches" in sys.argv)
     # The connection breaks if the server was killed; then the worker just ends. Standard output is the log's.
     with suppress(ConnectionError), connection, os.fdopen(os.dup(0), "wb") as answers:
-        serve(Requests(connection), answers, locks, at_start)
+        requests = Requests(connection)
+        files = requests.receive_watermarks() if "--watermarks" in sys.argv else []
+        watermarks = {hashlib.sha256(body).hexdigest(): FileInMemory(body) for body in files}
+        serve(requests, answers, locks, at_start, watermarks)
 
 
 def lock(*, searches: bool) -> list[str]:
@@ -60,19 +65,28 @@ def lock(*, searches: bool) -> list[str]:
     return ["seccomp"] * has_seccomp + ["landlock"] * has_landlock
 
 
-def serve(requests: Requests, answers: BinaryIO, locks: Sequence[str], at_start: int) -> None:
+def serve(
+    requests: Requests,
+    answers: BinaryIO,
+    locks: Sequence[str],
+    at_start: int,
+    watermarks: Watermarks = NO_WATERMARKS,
+) -> None:
     """Answers each request with messages, the last of them `done`. The bytes of a rendered file follow its message.
 
-    `locks`: reported to the server. `at_start`: bytes of memory that an idle process needs.
+    `locks`: reported to the server. `at_start`: bytes of memory that an idle process needs. `watermarks`: those that
+    requests may name. A damaged one is reported before the first request, so that it stops the server's start.
     """
-    answers.write(encode_message({"ready": True, "locks": locks}))
+    damaged = find_damaged(watermarks)
+    release_freed_memory(at_start)
+    answers.write(encode_message({"ready": True, "locks": locks, "damaged": damaged}))
     answers.flush()
     while request := requests.receive():
         descriptor = requests.take_original()
         try:
             original = OpenedFile(descriptor)
             with limit_growth(memory_limit(request, original)):
-                answer(request, original, requests, answers)
+                answer(request, original, requests, answers, watermarks)
         except Refused as error:
             answers.write(encode_message(refusal_message(error)))
         except MemoryError:
@@ -91,7 +105,9 @@ def memory_limit(request: Message, original: OriginalFile) -> int:
     return reserve + (untouched_bytes(header) if header else 0)
 
 
-def answer(request: Message, original: OriginalFile, requests: Requests, answers: BinaryIO) -> None:
+def answer(
+    request: Message, original: OriginalFile, requests: Requests, answers: BinaryIO, watermarks: Watermarks
+) -> None:
     limits = Limits(**request["limits"])
     if "targets" not in request:
         answers.write(encode_message(asdict(inspect(original, limits))))
@@ -103,7 +119,8 @@ def answer(request: Message, original: OriginalFile, requests: Requests, answers
         reply = requests.receive()
         return bool(reply and reply["accepted"])
 
-    for rendered in render(original, parse_targets(request), limits, accept if request["asks"] else None):
+    targets = parse_targets(request)
+    for rendered in render(original, targets, limits, accept if request["asks"] else None, watermarks):
         head = {"index": rendered.index, "length": len(rendered.body), "timings": rendered.timings}
         if rendered.measured:
             head["measured"] = asdict(rendered.measured)

@@ -53,8 +53,11 @@ async def has_ended(process: "subprocess.Popen[bytes]", timeout: float | None) -
     return process.poll() is not None
 
 
-async def start_process(arguments: Sequence[str]) -> StartedProcess:
+async def start_process(arguments: Sequence[str], first_message: bytes = b"") -> StartedProcess:
     """Starts Python with these arguments. Raises RenderFailed. A caller that is cancelled leaves no process behind.
+
+    `first_message`: sent in the background, because it may be longer than what the socket holds. The process reads all
+    of it before it answers, so that nothing else is sent meanwhile.
 
     Waits for nothing after the start, so that no cancellation can part the process from its owner. The start blocks the
     event loop, for less time than uvloop's own (docs/decisions/0004-render-pool.md).
@@ -74,6 +77,7 @@ async def start_process(arguments: Sequence[str]) -> StartedProcess:
         except OSError as error:  # such as too many open files
             raise RenderFailed("No render worker could be started. Try again.") from error
         ours.pop_all()
+        stream[1].write(first_message)
         return StartedProcess(process, connection, stream, output)
 
 

@@ -8,6 +8,7 @@ from proxy.settings.needs import Needs
 from proxy.settings.settings import RENDER_IDLE_MB, Settings, SettingsError
 from proxy.settings.sources import Sources
 from proxy.settings.toml_tables import Quality, SizeSettings
+from proxy.settings.watermark_file import WatermarkFile
 from proxy.settings.webhook_settings import decode_webhook_secret
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "SettingsError",
     "SizeSettings",
     "Sources",
+    "WatermarkFile",
     "decode_webhook_secret",
     "describe_connections",
     "hide_secrets",

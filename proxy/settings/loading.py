@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +35,8 @@ _ADVICE = {
     "literal_error": "give {expected}",
     "enum": "give {expected}",
     "extra_forbidden": "there is no such setting",
+    "missing": "give a value",
+    "model_type": "give a table",
 }
 """What to do about pydantic's kinds of mistakes, whose own messages are for programmers."""
 
@@ -81,8 +84,9 @@ def load_settings(sources: Sources | None = None, needs: Needs | None = None, **
     """The settings in force, for a command with these needs. Raises SettingsError listing every mistake."""
     sources = sources or read_sources()
     mistakes = list(sources.mistakes)
+    context = replace(needs or Needs(), folder=sources.folder)
     try:
-        settings = Settings.model_validate(sources.values | overrides, context=needs)
+        settings = Settings.model_validate(sources.values | overrides, context=context)
     except ValidationError as error:
         mistakes += [_format_mistake(mistake) for mistake in error.errors() if mistake["type"] != _CONSEQUENTIAL]
     if mistakes:

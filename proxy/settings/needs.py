@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationInfo
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
 class Needs:
     """What a command does with the settings. Its checks raise ValueError for what would hinder that.
 
-    `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds.
+    `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds. `folder`: where
+    the TOML file is, which names other files by paths that are relative to it.
     """
 
     rendering: bool = False
     database: bool = False
     host: str | None = None
+    folder: Path = Path()
 
     @classmethod
     def of(cls, info: ValidationInfo) -> "Needs":

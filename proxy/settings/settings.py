@@ -18,6 +18,7 @@ from proxy.settings.source_formats import DEFAULT_ACCEPT, read_source_formats
 from proxy.settings.sources import DEFAULT_CONFIG
 from proxy.settings.store_settings import StoreSettings
 from proxy.settings.toml_tables import Quality, SizeSettings, Width
+from proxy.settings.watermark_file import WatermarkFile, check_together
 from proxy.settings.webhook_settings import WebhookSettings
 
 RENDER_IDLE_MB = 64
@@ -173,7 +174,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         },
         alias="sizes",
         description="`[sizes.NAME]` in `darkroom.toml`: `width`, `height`, `fit`, `enlarge`, `position`, `background`, "
-        "`grayscale`, `blur`, `sharpen`, `animated`, `quality`, `warm`",
+        "`grayscale`, `blur`, `sharpen`, `watermark`, `animated`, `quality`, `warm`",
     )
 
     @field_validator("api_keys", mode="before")
@@ -231,6 +232,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
             raise ValueError(f"widths defines {', '.join(twice)}, too: rename the size, or remove the width")
         if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
             raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
+        check_together(table.watermark.file for table in value.values() if table.watermark)
         Needs.of(info).check_extras(value)
         return value
 
@@ -258,6 +260,12 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
         named = [table.to_size(name, self.background) for name, table in self.size_tables.items()]
         widths = (Size(f"w{width}", width, None, Fit.INSIDE, background=self.background) for width in self.widths)
         return Sizes(*named, *widths)
+
+    @property
+    def watermarks(self) -> tuple[WatermarkFile, ...]:
+        """The files that sizes draw, each once."""
+        files = (table.watermark.file for table in self.size_tables.values() if table.watermark)
+        return tuple({file.digest: file for file in files}.values())
 
     @property
     def url_base(self) -> str:

@@ -25,6 +25,11 @@ class Sources:
     mistakes: list[str] = field(default_factory=list)
     misspelt: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the TOML file."""
+        return Path(self.values.get(CONFIG.lower(), DEFAULT_CONFIG)).parent
+
 
 def read_sources(names: Collection[str], tables: Collection[str]) -> Sources:
     """Reads the settings `names` from every source, and `tables` from the TOML file alone. Raises nothing."""

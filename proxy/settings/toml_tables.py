@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from proxy.model import Fit, Format, Position, Size
 from proxy.settings.patterns import Color
+from proxy.settings.watermark_settings import WatermarkSettings
 
 MAX_SIZE_SIDE = 5000  # pixels; tripled (@3x) it stays under WebP's limit of 16383
 Width = Annotated[int, Field(strict=True, ge=1, le=MAX_SIZE_SIDE)]
@@ -29,6 +30,7 @@ class SizeSettings(BaseModel):
     grayscale: bool | None = Field(None, strict=True)
     blur: float | None = Field(None, strict=True, ge=0.3, le=250, allow_inf_nan=False)
     sharpen: float | None = None
+    watermark: WatermarkSettings | None = None
     animated: bool | None = Field(None, strict=True)
     quality: Literal["auto"] | None = None
     warm: tuple[Format, ...] | Literal["auto", False] = "auto"
@@ -86,6 +88,7 @@ class SizeSettings(BaseModel):
             blur=self.blur,
             sharpen=self.sharpen,
             animated=bool(self.animated),
+            watermark=None if self.watermark is None else self.watermark.to_watermark(),
         )
 
 

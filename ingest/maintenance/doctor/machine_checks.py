@@ -113,11 +113,15 @@ def codecs(versions: Mapping[str, str]) -> CheckResult:
 
 
 async def render_processes(settings: Settings) -> CheckResult:
-    """Starts one, and checks that the kernel locks it."""
+    """Starts one, and checks that the kernel locks it and that it can decode the watermarks."""
     limits = Limits(settings.min_side, settings.max_side)
     try:
         worker = await RenderWorker.start(
-            limits, settings.render_process_mb, settings.render_timeout, sandbox=settings.render_sandbox
+            limits,
+            settings.render_process_mb,
+            settings.render_timeout,
+            sandbox=settings.render_sandbox,
+            watermarks=settings.watermarks,
         )
     except ServiceError as error:
         return failed(str(error))

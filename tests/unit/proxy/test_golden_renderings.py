@@ -18,13 +18,15 @@ from PIL import Image
 
 from proxy.imaging import encode
 from proxy.imaging.limits import Limits
+from proxy.imaging.original_file import FileInMemory
 from proxy.imaging.pipeline import render
 from proxy.imaging.target import Target
-from proxy.model import Fit, Focus, Format, Position
+from proxy.model import Fit, Focus, Format, Position, Watermark, WatermarkPosition
 from proxy.recipe import RENDERING_VERSION
+from proxy.settings import WatermarkFile
 from tests.camera import camera_exif, oriented
 from tests.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_GAMMA_22, press_profile
-from tests.pictures import animated, jpeg, png, raw_png, webp, ycck_jpeg
+from tests.pictures import animated, chunk, jpeg, png, png_header, raw_png, webp, ycck_jpeg
 
 GOLDEN = Path(__file__).with_suffix(".json")
 QUALITY = {Format.JPG: 82, Format.WEBP: 85, Format.AVIF: 67}
@@ -86,6 +88,14 @@ def sources() -> Iterator[tuple[str, bytes]]:
     yield "webp animated", animated(rgb, "WEBP")
 
 
+def watermark_file() -> WatermarkFile:
+    """Half transparent texture, of pixels that are the same on every machine."""
+    image = with_alpha().resize((80, 60), Image.Resampling.NEAREST)
+    rows = b"".join(b"\0" + image.crop((0, y, 80, y + 1)).tobytes() for y in range(60))
+    body = png_header(80, 60, 8, 6) + chunk(b"IDAT", zlib.compress(rows, 0)) + chunk(b"IEND", b"")
+    return WatermarkFile("logo.png", 80 * 60, body, hashlib.sha256(body).hexdigest())
+
+
 def renderings() -> Iterator[tuple[str, bytes, Target]]:
     """A thumbnail of each kind of original, then many targets of two originals: opaque and transparent."""
     for name, original in sources():
@@ -116,6 +126,17 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
     for name, options in {"grayscale": {"grayscale": True}, "blur": {"blur": 2.0}, "sharpen": {"sharpen": 0.5}}.items():
         yield name, opaque, replace(THUMBNAIL, **options)
         yield f"{name} of alpha", clear, replace(THUMBNAIL, **options)
+    mark = Watermark(watermark_file().digest, 80 * 60, opacity=0.75, width=0.5)
+    for target in TARGETS.values():
+        yield f"watermark in {target.format}", opaque, replace(target, watermark=mark)
+        yield f"watermark over alpha in {target.format}", clear, replace(target, watermark=mark)
+    centered = replace(mark, position=WatermarkPosition.CENTER)
+    yield (
+        "watermark, animated",
+        animated(samples(), "GIF"),
+        replace(TARGETS[Format.WEBP], animated=True, watermark=centered),
+    )
+    yield "watermark, padded", opaque, replace(pad, watermark=centered)
     for format in ("GIF", "PNG", "WEBP"):
         yield f"animation of {format}", animated(samples(), format), replace(TARGETS[Format.WEBP], animated=True)
     yield "jpeg reduced while decoding", jpeg(samples(1200, 900)), JPG
@@ -126,7 +147,8 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
 def digest(folder: Path, original: bytes, target: Target) -> str:
     path = folder / "original"
     path.write_bytes(original)
-    [file] = render(path, [target], Limits(1, 10000))
+    mark = watermark_file()
+    [file] = render(path, [target], Limits(1, 10000), None, {mark.digest: FileInMemory(mark.body)})
     return hashlib.sha256(without_deflate(file.body)).hexdigest()[:16]
 
 

@@ -12,7 +12,7 @@ from PIL import features
 
 from proxy import recipe, system
 from proxy.imaging.target import Target
-from proxy.model import Fit, Focus, Format, Position, Size, Variant
+from proxy.model import Fit, Focus, Format, Position, Size, Variant, Watermark, WatermarkPosition
 from proxy.recipe import Recipes
 from proxy.settings import Quality, Settings
 
@@ -241,3 +241,30 @@ def test_focus_is_part_of_the_target_only_where_the_size_uses_it() -> None:
 
 def test_position_is_part_of_the_fingerprint() -> None:
     assert fingerprint(Variant(replace(BOX, position=Position.FOCUS), Format.JPG)) != fingerprint()
+
+
+MARK = Watermark("a" * 64, 600)
+
+
+@pytest.mark.parametrize("format", Format)
+def test_watermark_and_each_of_its_options_are_part_of_the_fingerprint(format: Format) -> None:
+    marks = [
+        None,
+        MARK,
+        replace(MARK, digest="b" * 64),
+        replace(MARK, position=WatermarkPosition.TOP),
+        replace(MARK, opacity=0.5),
+        replace(MARK, width=0.5),
+    ]
+
+    fingerprints = [fingerprint(Variant(replace(BOX, watermark=mark), format)) for mark in marks]
+
+    assert fingerprints[0] == fingerprint(Variant(BOX, format))
+    assert len(set(fingerprints)) == len(marks)
+    assert fingerprint(Variant(replace(BOX, watermark=replace(MARK)), format)) == fingerprints[1]
+
+
+def test_watermark_is_part_of_the_target_at_every_density() -> None:
+    recipes, watermarked = Recipes(Settings()), replace(BOX, watermark=MARK)
+
+    assert [recipes.target(Variant(watermarked, Format.JPG, density)).watermark for density in (1, 2)] == [MARK] * 2

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from ingest.cli import app
 from proxy.settings import Settings
+from tests.pictures import flat_webp
 
 SECRETS = {
     "API_KEYS": "hunter2-hunter2-1,hunter2-hunter2-2",
@@ -97,6 +98,18 @@ def test_options_of_sizes_and_widths_are_shown(folder: Path) -> None:
     options = ["fit=pad", "enlarge=false", "background=#102030", "grayscale=true", "blur=2.0", "warm=auto"]
     assert ["sizes.s", "darkroom.toml", "width=24", "height=9", *options] in lines
     assert ["widths", "darkroom.toml", "320,", "640"] in lines
+
+
+def test_watermark_is_shown_with_its_path_and_options(folder: Path) -> None:
+    (folder / "logo.webp").write_bytes(flat_webp(9, 9))
+    (folder / "darkroom.toml").write_text('[sizes.s]\nwidth = 24\nwatermark = {file = "logo.webp", opacity = 0.5}\n')
+
+    lines = [line.split() for line in CliRunner().invoke(app, ["config"]).stdout.splitlines()]
+    watermark = shown()["sizes"]["value"]["s"]["watermark"]
+
+    mark = ["watermark={file=logo.webp", "position=bottom-right", "opacity=0.5", "width=0.25}"]
+    assert ["sizes.s", "darkroom.toml", "width=24", *mark, "warm=auto"] in lines
+    assert watermark == {"file": "logo.webp", "position": "bottom-right", "opacity": 0.5, "width": 0.25}
 
 
 def test_misspelt_variable_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from darkroom import picture_html
 from ingest.documents.serializers import Serializer
 from ingest.offered_sizes import displayed_size
 from ingest.records import Job, JobStatus, PrivateMetadata, VariantState, WarmedVariant
-from proxy.model import Fit, Format, Position, Size, Sizes, Variant
+from proxy.model import Fit, Format, Position, Size, Sizes, Variant, Watermark, WatermarkPosition
 from proxy.recipe import Recipes
 from proxy.settings import Settings
 from tests.camera import oriented
@@ -136,6 +136,23 @@ class TestEffects:
             "grey": {"width": 300, "height": 200, "effects": ["grayscale"]},
             "padded": {"width": 600, "height": 400, "effects": ["pad #102030", "blur 8"]},
         }
+
+    def test_watermark_names_its_file_and_options_but_no_path(self) -> None:
+        mark = Watermark("0123456789abcdef" * 4, 600, WatermarkPosition.TOP_LEFT, 0.5, 0.2)
+        sizes = Sizes(Size("card", 300, None, Fit.INSIDE, grayscale=True, watermark=mark, animated=True))
+
+        document = Serializer(sizes, "").created(accepted(width=600, height=400))
+
+        assert document["sizes"]["card"]["effects"] == ["grayscale", "watermark 01234567 top-left 0.2 0.5"]
+
+    def test_picture_offers_sizes_of_the_same_watermark_together(self) -> None:
+        mark = Watermark("a" * 64, 600)
+        marks = {"w100": None, "w200": mark, "w300": mark, "w400": replace(mark, width=0.5), "w500": mark}
+        sizes = Sizes(*(Size(name, int(name[1:]), None, Fit.INSIDE, watermark=one) for name, one in marks.items()))
+
+        assert names(picture_of(sizes, width=600, height=400)) == ["w100"]
+        watermarked = Sizes(*(size for size in sizes.values() if size.watermark == mark))
+        assert names(picture_of(watermarked, width=600, height=400)) == ["w200", "w300", "w500"]
 
     @pytest.mark.parametrize(
         ("sides", "effects"), [((400, 400), []), ((1000, 667), ["position focus"]), ((1001, 1000), ["position focus"])]

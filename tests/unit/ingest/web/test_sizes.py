@@ -1,9 +1,11 @@
 """`GET /sizes`: public, cacheable, and enough to make an upload's URLs."""
 
+from dataclasses import replace
+
 import pytest
 
 from ingest.offered_sizes import look_numbers
-from proxy.model import Fit, Format, Position, Size, Sizes
+from proxy.model import Fit, Format, Position, Size, Sizes, Watermark
 from tests.unit.ingest.web.conftest import Service
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -88,6 +90,7 @@ async def test_head_has_no_body_and_other_methods_are_refused(service: Service) 
 
 
 async def test_look_is_shared_by_sizes_that_repeat_the_same_pixels() -> None:
+    mark = Watermark("a" * 64, 600)
     sizes = Sizes(
         Size("cover", 100, 100, Fit.COVER),
         Size("w1", 100, None, Fit.INSIDE),
@@ -97,6 +100,10 @@ async def test_look_is_shared_by_sizes_that_repeat_the_same_pixels() -> None:
         Size("sharp", 200, None, Fit.INSIDE, sharpen=0.5),
         Size("pad", 200, 200, Fit.PAD),
         Size("pad2", 200, 200, Fit.PAD),
+        Size("mark", 200, None, Fit.INSIDE, watermark=mark),
+        Size("mark2", 400, None, Fit.INSIDE, watermark=replace(mark)),
+        Size("mark3", 400, None, Fit.INSIDE, watermark=replace(mark, digest="b" * 64)),
+        Size("mark4", 400, None, Fit.INSIDE, watermark=replace(mark, opacity=0.5)),
     )
 
     assert look_numbers(sizes) == {
@@ -108,4 +115,8 @@ async def test_look_is_shared_by_sizes_that_repeat_the_same_pixels() -> None:
         "sharp": 2,
         "pad": 3,
         "pad2": 4,
+        "mark": 5,
+        "mark2": 5,
+        "mark3": 6,
+        "mark4": 7,
     }

@@ -15,6 +15,7 @@ from proxy.model import Format
 from proxy.rendering.admission import Priority
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderedFile, RenderWorker, Sandbox
+from proxy.settings import WatermarkFile
 from proxy.telemetry import Metrics
 from tests.photographs import photograph_path
 from tests.pictures import chunk, png_header
@@ -40,6 +41,7 @@ async def pool(
     max_waiting: int = 10,
     sandbox: Sandbox = "auto",
     searches: bool = False,
+    watermarks: Sequence[WatermarkFile] = (),
     metrics: Metrics | None = None,
 ) -> AsyncIterator[RenderPool]:
     render_pool = RenderPool(
@@ -52,6 +54,7 @@ async def pool(
         recycle=recycle,
         sandbox=sandbox,
         searches=searches,
+        watermarks=watermarks,
         metrics=metrics,
     )
     await render_pool.start()

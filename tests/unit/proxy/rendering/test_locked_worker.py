@@ -7,23 +7,27 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from proxy.errors import RenderFailed, ServiceError
 from proxy.imaging.limits import Limits
 from proxy.imaging.target import Target
-from proxy.model import Format
+from proxy.model import Format, Watermark
 from proxy.rendering import sandbox
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker, Sandbox
+from proxy.settings import WatermarkFile
 from tests.hostile.corpus import corpus
-from tests.unit.proxy.imaging.reference import LIMITS, target
-from tests.unit.proxy.rendering.pools import PLENTY, ROOM
+from tests.pictures import png
+from tests.unit.proxy.imaging.reference import LIMITS, decoded, target
+from tests.unit.proxy.rendering.pools import PLENTY, ROOM, pool, render
 from tests.unit.proxy.rendering.test_attacks import pytestmark
-from tests.unit.proxy.test_golden_renderings import GOLDEN, renderings, without_deflate
+from tests.unit.proxy.test_golden_renderings import GOLDEN, renderings, watermark_file, without_deflate
 from tests.waiting import GUARD
 
 __all__ = ["pytestmark"]
@@ -35,7 +39,9 @@ TARGETS = [
 
 @asynccontextmanager
 async def worker(limits: Limits, mode: Sandbox, *, searches: bool = True) -> AsyncIterator[RenderWorker]:
-    started = await RenderWorker.start(limits, PLENTY, GUARD, sandbox=mode, searches=searches)
+    started = await RenderWorker.start(
+        limits, PLENTY, GUARD, sandbox=mode, searches=searches, watermarks=[watermark_file()]
+    )
     started.memory = ROOM
     try:
         yield started
@@ -84,6 +90,31 @@ async def test_worker_without_searches_has_no_numpy_but_renders(tmp_path: Path) 
         searched = replace(target(100, 100, Format.JPG), score=80.0)
         with pytest.raises(RenderFailed):
             [file async for file in locked.render(path, [searched])]
+
+
+# Watermarks
+
+
+async def test_damaged_watermark_stops_the_start_and_is_named() -> None:
+    sound = watermark_file()
+    damaged = replace(sound, name="cut.png", body=sound.body[:-30], digest=sha256(sound.body[:-30]).hexdigest())
+
+    with pytest.raises(RenderFailed, match=r"^The watermark cut\.png cannot be decoded\."):
+        await RenderWorker.start(LIMITS, PLENTY, GUARD, watermarks=[sound, damaged])
+
+
+async def test_watermarks_longer_than_a_socket_holds_reach_every_worker_of_a_pool(tmp_path: Path) -> None:
+    """Also those that replace others."""
+    path, logo = tmp_path / "original", png(Image.new("RGBA", (40, 20), "#ff0000")).ljust(1 << 20)
+    files = [watermark_file(), WatermarkFile("logo.png", 800, logo, sha256(logo).hexdigest())]
+    path.write_bytes(png(Image.new("RGB", (200, 120), "#ffffff")))
+    wanted = replace(target(200, 120), watermark=Watermark(files[1].digest, 800, width=0.2))
+
+    async with pool(recycle=1, watermarks=files) as render_pool:
+        bodies = [(await render(render_pool, path, [wanted]))[0] for _ in range(2)]
+
+    assert bodies[0] == bodies[1]
+    assert decoded(bodies[0]).convert("RGB").crop((157, 97, 197, 117)).getcolors() == [(800, (255, 0, 0))]
 
 
 # Systems without a lock

@@ -2,13 +2,14 @@
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from proxy.imaging.limits import Limits
-from proxy.model import Fit, Format
+from proxy.model import Fit, Format, Watermark, WatermarkPosition
 from proxy.rendering.protocol import (
     Requests,
     decode_message,
@@ -16,6 +17,7 @@ from proxy.rendering.protocol import (
     inspect_request,
     parse_targets,
     render_request,
+    watermarks_message,
 )
 from tests.unit.proxy.imaging.reference import LIMITS, target
 
@@ -28,6 +30,7 @@ TARGETS = [
     replace(target(400, 400, fit=Fit.PAD), enlarge=False, grayscale=True, blur=0.75),
     replace(target(400, 400), sharpen=0.5),
     replace(target(400, 400, Format.WEBP), animated=True),
+    replace(target(400, 400), watermark=Watermark("a" * 64, 600, WatermarkPosition.TOP, 0.5, 0.1)),
 ]
 
 
@@ -37,6 +40,7 @@ def test_render_request_survives_the_round_trip() -> None:
     assert Limits(**message["limits"]) == LIMITS
     assert message["memory"] == 5
     assert parse_targets(message) == TARGETS
+    assert type(parse_targets(message)[-1].watermark.position) is WatermarkPosition
     assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * len(TARGETS)
 
 
@@ -78,3 +82,38 @@ def test_requests_arrive_one_by_one_with_their_originals(tmp_path: Path) -> None
             os.close(original)
             assert requests.receive() == {"more": name}
         assert requests.receive() is None
+
+
+def test_watermarks_arrive_whole_before_the_first_request(tmp_path: Path) -> None:
+    """Also if they are longer than what a socket holds, and if lines are within them."""
+    bodies = [bytes(range(256)) * 4096, b"", b'{"two": 2}\n' * 20_000]
+    path = tmp_path / "one"
+    path.write_text("one")
+    ours, theirs = socket.socketpair()
+
+    def send() -> None:
+        ours.sendall(watermarks_message(bodies))
+        with path.open("rb") as file:
+            socket.send_fds(ours, [encode_message({"name": "one"})], [file.fileno()])
+        ours.shutdown(socket.SHUT_WR)
+
+    with ours, theirs, ThreadPoolExecutor() as threads:
+        sending = threads.submit(send)
+        requests = Requests(theirs)
+
+        assert requests.receive_watermarks() == bodies
+        assert requests.receive() == {"name": "one"}
+        os.close(requests.take_original())
+        assert requests.receive() is None
+        sending.result()
+
+
+@pytest.mark.parametrize("sent", [0, 5, 30])
+def test_server_that_ends_before_all_watermarks_raises_connection_error(sent: int) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.sendall(watermarks_message([bytes(100)])[:sent])
+        ours.shutdown(socket.SHUT_WR)
+
+        with pytest.raises(ConnectionError):
+            Requests(theirs).receive_watermarks()

@@ -46,6 +46,16 @@ def test_messages_of_a_rendering_are_told_apart() -> None:
     assert parse({"ready": True, "locks": ["seccomp"]}, answers.READY).locks == ["seccomp"]
 
 
+def test_ready_worker_names_a_damaged_watermark_by_its_digest_alone() -> None:
+    ready = {"ready": True, "locks": []}
+
+    assert parse(ready, answers.READY).damaged is None
+    assert parse(ready | {"damaged": "a" * 64}, answers.READY).damaged == "a" * 64
+    for text in ("", "a" * 63, "A" * 64, "a" * 64 + "\n", "logo.png", 5, ["a" * 64]):
+        with pytest.raises(RenderFailed):
+            parse(ready | {"damaged": text}, answers.READY)
+
+
 REFUSALS = [
     kind
     for kind in vars(errors).values()

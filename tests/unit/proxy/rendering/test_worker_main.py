@@ -92,14 +92,14 @@ def inspect_file(path: Path, limits: Limits = LIMITS) -> Request:
 
 
 def test_worker_announces_that_it_is_ready() -> None:
-    assert serve_requests() == [({"ready": True, "locks": []}, b"")]
+    assert serve_requests() == [({"ready": True, "locks": [], "damaged": None}, b"")]
 
 
 @pytest.mark.heavy
 def test_render_request_is_answered_with_files_and_done() -> None:
     ready, *files, done = serve_requests(render(ROCKET, *WANTED))
 
-    assert (ready, done) == (({"ready": True, "locks": []}, b""), ({"done": True}, b""))
+    assert (ready, done) == (({"ready": True, "locks": [], "damaged": None}, b""), ({"done": True}, b""))
     assert [message["index"] for message, _ in files] == [1, 2, 0]
     expected = rendered(photograph_bytes("rocket.jpg"), *WANTED)
     assert [body for _, body in files] == [expected[1], expected[2], expected[0]]

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from ingest.maintenance.doctor import machine_checks
 from ingest.maintenance.doctor.findings import Verdict, ok
 from proxy import system
 from proxy.imaging import encode
 from proxy.settings import Settings
+from tests.pictures import png
 
 
 def settings(**values: Any) -> Settings:
@@ -118,6 +120,20 @@ async def test_render_process_is_started_and_its_lock_reported() -> None:
     result = await machine_checks.render_processes(Settings(render_sandbox="off"))
 
     assert result == machine_checks.lock(Settings(render_sandbox="off"), frozenset())
+
+
+@pytest.mark.heavy
+async def test_watermark_that_cannot_be_decoded_fails_and_is_named(tmp_path: Path) -> None:
+    whole = png(Image.linear_gradient("L"))
+    (tmp_path / "logo.png").write_bytes(whole[: len(whole) // 2])
+    given = settings(sizes={"card": {"width": 9, "watermark": {"file": str(tmp_path / "logo.png")}}})
+
+    judged = await machine_checks.render_processes(given)
+
+    assert judged.verdict is Verdict.FAILED
+    assert (
+        judged.remark == f"The watermark {tmp_path}/logo.png cannot be decoded. Export the file again, as PNG or WebP."
+    )
 
 
 @pytest.mark.parametrize(

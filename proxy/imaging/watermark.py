@@ -1,0 +1,110 @@
+"""Draws a watermark over a finished variant: the last step before the encoder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from PIL import Image
+
+from proxy.errors import Refused
+from proxy.imaging.alpha import drop_redundant_channels, premultiply, unpremultiply
+from proxy.imaging.color import to_srgb
+from proxy.imaging.decode import decode
+from proxy.imaging.limits import Limits
+from proxy.imaging.original_file import OriginalFile
+from proxy.imaging.resize import decode_tier
+from proxy.model import Watermark, WatermarkPosition
+
+MARGIN = 0.025
+"""Of the variant's shorter side, between its edges and the watermark."""
+
+Watermarks = Mapping[str, OriginalFile]
+"""The files, by the digests that `Watermark` has."""
+
+NO_WATERMARKS: Watermarks = MappingProxyType({})
+
+_LIMITS = Limits(1, 1 << 16)  # settings have checked the sides
+_REDUCING_GAP = 2.0  # as for variants
+
+_ACROSS = {
+    WatermarkPosition.LEFT: 0.0,
+    WatermarkPosition.TOP_LEFT: 0.0,
+    WatermarkPosition.BOTTOM_LEFT: 0.0,
+    WatermarkPosition.RIGHT: 1.0,
+    WatermarkPosition.TOP_RIGHT: 1.0,
+    WatermarkPosition.BOTTOM_RIGHT: 1.0,
+}
+_DOWN = {
+    WatermarkPosition.TOP: 0.0,
+    WatermarkPosition.TOP_LEFT: 0.0,
+    WatermarkPosition.TOP_RIGHT: 0.0,
+    WatermarkPosition.BOTTOM: 1.0,
+    WatermarkPosition.BOTTOM_LEFT: 1.0,
+    WatermarkPosition.BOTTOM_RIGHT: 1.0,
+}
+"""The share of the free space that is left of, or above, the watermark. Positions that are not listed: half of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """A watermark as it is drawn on variants of one size in pixels: RGBA in sRGB, with its opacity, at a corner."""
+
+    pixels: Image.Image
+    left: int
+    top: int
+
+
+def prepare_overlay(watermarks: Watermarks, watermark: Watermark | None, canvas: tuple[int, int]) -> Overlay | None:
+    """Scales the watermark for variants of `canvas` pixels; None without one.
+
+    Raises Undecodable for a damaged file, and TooHeavy.
+    """
+    if watermark is None:
+        return None
+    original = decode(watermarks[watermark.digest], decode_tier(*canvas), _LIMITS)
+    size, (left, top) = place_watermark(original.upright_size, watermark, canvas)
+    stored = size[::-1] if original.is_sideways else size
+    # One name, so that no step holds the image before it in memory.
+    pixels = premultiply(original.pixels)
+    pixels = pixels.resize(stored, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    pixels = to_srgb(unpremultiply(pixels), original.profile)
+    pixels = original.turn_upright(pixels).convert("RGBA")
+    pixels.putalpha(pixels.getchannel("A").point([round(alpha * watermark.opacity) for alpha in range(256)]))
+    return Overlay(pixels, left, top)
+
+
+def find_damaged(watermarks: Watermarks) -> str | None:
+    """Decodes all files. Returns the digest of the first that cannot be decoded."""
+    for digest, file in watermarks.items():
+        try:
+            decode(file, decode_tier(None, None), _LIMITS)
+        except Refused:
+            return digest
+    return None
+
+
+def place_watermark(
+    file: tuple[int, int], watermark: Watermark, canvas: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Returns the watermark's size and its upper left corner on a variant, in pixels.
+
+    `file`: the sides of its file, whose aspect ratio it keeps. It is smaller than asked for where the variant is too
+    low for it.
+    """
+    margin = round(MARGIN * min(canvas))
+    room = canvas[0] - 2 * margin, canvas[1] - 2 * margin
+    scale = min(watermark.width * canvas[0] / file[0], room[0] / file[0], room[1] / file[1])
+    size = max(1, round(file[0] * scale)), max(1, round(file[1] * scale))
+    across, down = _ACROSS.get(watermark.position, 0.5), _DOWN.get(watermark.position, 0.5)
+    return size, (margin + int((room[0] - size[0]) * across), margin + int((room[1] - size[1]) * down))
+
+
+def draw(image: Image.Image, overlay: Overlay | None) -> Image.Image:
+    """Returns `image` (L, LA, RGB or RGBA) with the overlay over it; unchanged without one."""
+    if overlay is None:
+        return image
+    canvas = image.convert("RGBA" if image.mode in ("LA", "RGBA") else "RGB")
+    corner = overlay.left, overlay.top
+    below = canvas.crop((*corner, overlay.left + overlay.pixels.width, overlay.top + overlay.pixels.height))
+    canvas.paste(Image.alpha_composite(below.convert("RGBA"), overlay.pixels).convert(canvas.mode), corner)
+    return drop_redundant_channels(canvas)
