@@ -34,8 +34,8 @@ class DisplayedSize(Dimensions):
     """The dimensions of an image in a size, in pixels."""
 
     effects: NotRequired[list[str]]
-    """Effects that change the content, such as `grayscale`, `blur 8`, `pad #ffffff` or `animated`. Absent without
-    effects."""
+    """Effects that change the content, such as `grayscale`, `blur 8`, `pad #ffffff` or `animated`. `watermark` is
+    followed by the first digits of its file's SHA-256, position, width and opacity. Absent without effects."""
 
 
 @_described
