@@ -5,7 +5,7 @@ Reference white of PQ and HLG is 203 nits (ITU-R BT.2408). It becomes sRGB's whi
 
 from math import exp
 
-from proxy.imaging.icc import D65, SRGB, Curve, Point, srgb_decode
+from proxy.imaging.icc import D65, P3, SRGB, Curve, Point, srgb_decode
 
 REFERENCE_WHITE = 203.0
 """Nits, of PQ and HLG (BT.2408, table 1)."""
@@ -15,7 +15,6 @@ _HLG_GAMMA = 1.2
 _ILLUMINANT_C: Point = (0.310, 0.316)
 _PAL = ((0.640, 0.330), (0.290, 0.600), (0.150, 0.060))
 _NTSC = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
-_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
 _PRIMARIES: dict[int, tuple[tuple[Point, Point, Point], Point]] = {  # H.273, table 2
     1: (SRGB, D65),
     4: (((0.67, 0.33), (0.21, 0.71), (0.14, 0.08)), _ILLUMINANT_C),
@@ -24,8 +23,8 @@ _PRIMARIES: dict[int, tuple[tuple[Point, Point, Point], Point]] = {  # H.273, ta
     7: (_NTSC, D65),
     8: (((0.681, 0.319), (0.243, 0.692), (0.145, 0.049)), _ILLUMINANT_C),
     9: (((0.708, 0.292), (0.170, 0.797), (0.131, 0.046)), D65),
-    11: (_P3, (0.314, 0.351)),
-    12: (_P3, D65),
+    11: (P3, (0.314, 0.351)),
+    12: (P3, D65),
     22: (((0.630, 0.340), (0.295, 0.605), (0.155, 0.077)), D65),
 }
 

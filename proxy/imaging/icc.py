@@ -16,10 +16,13 @@ Point = tuple[float, float]
 
 D65: Point = (0.3127, 0.3290)
 SRGB: tuple[Point, Point, Point] = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
+P3: tuple[Point, Point, Point] = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
+"""SMPTE RP 431-2; with D65 and sRGB's curve, they are Display P3."""
 
 _D50 = (0.9642, 1.0, 0.8249)  # the white of profiles, 7.2.16
 _BRADFORD = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))  # annex E
 _NODES = 4096  # of a written curve
+_CREATED = (2026, 1, 1, 0, 0, 0)  # the same in every profile, so that variants do not change
 _MAX_TAGS = 100  # profiles have about 20
 _COLOR_CURVES, _GREY_CURVE = (b"rTRC", b"gTRC", b"bTRC"), (b"kTRC",)
 _SRGB_CURVE = b"para" + struct.pack(">IHH5i", 0, 3, 0, 157286, 62119, 3417, 5072, 2651)  # IEC 61966-2-1
@@ -44,6 +47,24 @@ def color_profile(curve: Curve, primaries: Sequence[Point], white: Point) -> byt
     columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), _colorants(primaries, white), strict=True)
     return _profile(
         b"RGB ", {name: _xyz(column) for name, column in columns} | dict.fromkeys(_COLOR_CURVES, _table(curve))
+    )
+
+
+@cache
+def display_p3_profile() -> bytes:
+    """Returns the profile that variants in Display P3 carry: P3's primaries, D65 and sRGB's curve, in version 4.
+
+    It has the tags that version 4 demands of a display (8.4.3), and is complete without more.
+    """
+    columns = zip((b"rXYZ", b"gXYZ", b"bXYZ"), _colorants(P3, D65), strict=True)
+    adaptation = [value for row in _adaptation(D65) for value in row]
+    return _profile(
+        b"RGB ",
+        {b"desc": _text("Display P3"), b"cprt": _text("CC0")}
+        | {name: _xyz(column) for name, column in columns}
+        | dict.fromkeys(_COLOR_CURVES, _SRGB_CURVE)
+        | {b"chad": _fixed(b"sf32", adaptation)},
+        version=4,
     )
 
 
@@ -136,8 +157,8 @@ def _tags(profile: bytes) -> dict[bytes, tuple[int, int]]:
     return {name: (start, length) for name, start, length in entries}
 
 
-def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """Joins a profile of version 2 (7.2, 7.3)."""
+def _profile(space: bytes, tags: dict[bytes, bytes], version: int = 2) -> bytes:
+    """Joins a profile of a display (7.2, 7.3). Minor versions: 2.4, 4.4."""
     tags = {b"wtpt": _xyz(_D50)} | tags
     start = 132 + 12 * len(tags)
     places: dict[bytes, int] = {}
@@ -147,8 +168,9 @@ def _profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
             places[data] = start + len(body)
             body += data + bytes(-len(data) % 4)
         directory += name + struct.pack(">II", places[data], len(data))
-    header = struct.pack(">I4sI4s4s4s", start + len(body), b"", 0x02400000, b"mntr", space, b"XYZ ")
-    header = (header.ljust(36, b"\0") + b"acsp").ljust(68, b"\0") + _xyz(_D50)[8:]
+    number = version << 24 | 0x400000
+    header = struct.pack(">I4sI4s4s4s6H", start + len(body), b"", number, b"mntr", space, b"XYZ ", *_CREATED)
+    header = (header + b"acsp").ljust(68, b"\0") + _xyz(_D50)[8:]
     return header.ljust(128, b"\0") + directory + body
 
 
@@ -158,23 +180,39 @@ def _table(curve: Curve) -> bytes:
 
 
 def _xyz(values: Sequence[float]) -> bytes:
-    return b"XYZ " + struct.pack(">I3i", 0, *(round(value * 65536) for value in values))
+    return _fixed(b"XYZ ", values)
+
+
+def _fixed(kind: bytes, values: Sequence[float]) -> bytes:
+    """Writes numbers of 16.16 bits (4.6)."""
+    return kind + struct.pack(f">I{len(values)}i", 0, *(round(value * 65536) for value in values))
+
+
+def _text(text: str) -> bytes:
+    """Writes an English text (10.15)."""
+    encoded = text.encode("utf-16-be")
+    return b"mluc" + struct.pack(">III2s2sII", 0, 1, 12, b"en", b"US", len(encoded), 28) + encoded
 
 
 Matrix = Sequence[Sequence[float]]
 
 
 def _colorants(primaries: Sequence[Point], white: Point) -> list[list[float]]:
-    """Returns red, green and blue in XYZ, adapted to D50 by Bradford's method (annex E)."""
+    """Returns red, green and blue in XYZ, adapted to D50."""
     native = [_to_xyz(point) for point in primaries]
     amounts = _times(_inverse(_transpose(native)), _to_xyz(white))
-    cones = zip(_times(_BRADFORD, _D50), _times(_BRADFORD, _to_xyz(white)), strict=True)
-    scales = [to / source for to, source in cones]
-    back = _inverse(_BRADFORD)
+    adaptation = _adaptation(white)
     return [
-        _times(back, [scale * cone for scale, cone in zip(scales, _times(_BRADFORD, column), strict=True)])
-        for column in ([amount * value for value in each] for amount, each in zip(amounts, native, strict=True))
+        _times(adaptation, [amount * value for value in each]) for amount, each in zip(amounts, native, strict=True)
     ]
+
+
+def _adaptation(white: Point) -> Matrix:
+    """Returns the matrix that adapts XYZ from `white` to D50 by Bradford's method (annex E)."""
+    cones = zip(_times(_BRADFORD, _D50), _times(_BRADFORD, _to_xyz(white)), strict=True)
+    scaled = [[to / source * value for value in row] for (to, source), row in zip(cones, _BRADFORD, strict=True)]
+    back = _inverse(_BRADFORD)
+    return _transpose([_times(back, column) for column in _transpose(scaled)])
 
 
 def _to_xyz(point: Point) -> list[float]:
