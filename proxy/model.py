@@ -112,6 +112,14 @@ class Fit(StrEnum):
     """Exactly width x height: the whole image in the middle of a background, opaque in every format."""
 
 
+class ColorSpace(StrEnum):
+    """The colours of variants, by CSS's names."""
+
+    SRGB = "srgb"
+    DISPLAY_P3 = "display-p3"
+    """Only where the original has colours beyond sRGB; the others are in sRGB."""
+
+
 class Position(StrEnum):
     """What `cover` crops around."""
 

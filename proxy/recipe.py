@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 
 from proxy.imaging import encode
 from proxy.imaging.target import Target
-from proxy.model import Fit, Focus, Format, Position, Variant
+from proxy.model import ColorSpace, Fit, Focus, Format, Position, Variant
 from proxy.settings import Settings
 
 RENDERING_VERSION = 4
@@ -45,6 +45,7 @@ class Recipes:
             focus=focus if variant.size.position is Position.FOCUS else None,
             animated=variant.size.animated and variant.format is Format.WEBP,
             watermark=variant.size.watermark,
+            color_space=ColorSpace.SRGB if variant.size.grayscale else self._settings.color_space,
         )
 
     def fingerprint(self, variant: Variant) -> str:

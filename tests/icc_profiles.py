@@ -1,12 +1,14 @@
 """Hand-written ICC profiles, so that tests can compute the expected colours."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
+Inks = tuple[int, int, int]
+Lab = tuple[float, float, float]
 
 D50 = np.array([0.9642, 1.0, 0.8249])
 D65_XY = (0.3127, 0.3290)
@@ -90,13 +92,27 @@ INKS_LAB = {
 }
 """CIELAB (D50) of cyan, magenta, yellow and their overprints: a press with dull inks, all within sRGB."""
 
+COATED_INKS_LAB = {
+    (0, 0, 0): (95.0, 0.0, -2.0),
+    (1, 0, 0): (55.0, -37.0, -50.0),
+    (0, 1, 0): (48.0, 74.0, -3.0),
+    (0, 0, 1): (89.0, -5.0, 93.0),
+    (1, 1, 0): (24.0, 17.0, -46.0),
+    (1, 0, 1): (50.0, -68.0, 25.0),
+    (0, 1, 1): (47.0, 68.0, 48.0),
+    (1, 1, 1): (23.0, 0.0, 0.0),
+}
+"""The same for offset on coated paper (ISO 12647-2:2004, paper type 1): cyan and green are beyond sRGB."""
 
-def press_profile(black_lightness: float = 0.0, paper: NDArray[np.float64] = D50) -> bytes:
-    """A CMYK profile that mixes `INKS_LAB` linearly; black ink darkens all of them."""
+
+def press_profile(
+    black_lightness: float = 0.0, paper: NDArray[np.float64] = D50, inks: Mapping[Inks, Lab] = INKS_LAB
+) -> bytes:
+    """A CMYK profile that mixes `inks` linearly; black ink darkens all of them."""
     nodes = b""
     for index in range(16):
         cyan, magenta, yellow, black = (index >> bit & 1 for bit in (3, 2, 1, 0))
-        lightness, a, b = (black_lightness, 0.0, 0.0) if black else INKS_LAB[cyan, magenta, yellow]
+        lightness, a, b = (black_lightness, 0.0, 0.0) if black else inks[cyan, magenta, yellow]
         nodes += struct.pack(">3H", round(lightness * 652.8), round((a + 128) * 256), round((b + 128) * 256))
     identity = struct.pack(">9i", *(65536 * (index % 4 == 0) for index in range(9)))
     ramps = struct.pack(">2H", 0, 65535)

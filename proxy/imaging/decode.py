@@ -20,7 +20,7 @@ from proxy.imaging.profile import read_profile
 from proxy.imaging.resize import decode_scale, decode_size, reduction_factor
 from proxy.imaging.sixteen_bit import DeepSamples, is_deep, split_profile, to_eight_bits
 from proxy.imaging.tiff_decoding import keep_as_stored, tiff_exif, tiff_orientation
-from proxy.model import SourceFormat
+from proxy.model import ColorSpace, SourceFormat
 
 _ORIENTATION = 0x0112
 _TRANSPOSE = {
@@ -74,9 +74,12 @@ class Original:
         x, y = reversed(point) if self.is_sideways else point
         return 1 - x if self.orientation in (2, 3, 7, 8) else x, 1 - y if self.orientation in (3, 4, 6, 7) else y
 
-    def exif_bytes(self, width: int = 0, height: int = 0) -> bytes | None:
-        """Returns the EXIF as it is true of a variant of these sides; None if it is empty or cannot be written."""
-        return true_exif(self.exif, width, height)
+    def exif_bytes(self, width: int = 0, height: int = 0, space: ColorSpace = ColorSpace.SRGB) -> bytes | None:
+        """Returns the EXIF as it is true of a variant of these sides in `space`.
+
+        Returns None if it is empty or cannot be written.
+        """
+        return true_exif(self.exif, width, height, space)
 
 
 def decode(path: OriginalFile, tier: int, limits: Limits) -> Original:

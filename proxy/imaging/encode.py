@@ -1,4 +1,4 @@
-"""Encodes 8-bit sRGB or grey pixels. The files contain no metadata but the EXIF that the caller passes."""
+"""Encodes 8-bit pixels. The files contain no metadata but the EXIF that the caller passes, and Display P3's profile."""
 
 import zlib
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,10 @@ from PIL import Image, ImageFile, ImageStat, features
 from proxy.imaging import vips
 from proxy.imaging.alpha import drop_redundant_channels
 from proxy.imaging.content import has_chroma_edges
+from proxy.imaging.icc import display_p3_profile
 from proxy.imaging.png import save_png
 from proxy.imaging.target import Target
-from proxy.model import Format
+from proxy.model import ColorSpace, Format
 
 # fmt: off
 ROBIDOUX = (
@@ -52,13 +53,17 @@ def versions(format: Format | None = None) -> dict[str, str]:
 
 
 def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
-    """Encodes `image` (L, LA, RGB, RGBA) in the format of `target`, with `exif` if given."""
+    """Encodes `image` (L, LA, RGB, RGBA) in the format of `target`, with `exif` if given.
+
+    `image` and the target's background are in its colour space.
+    """
     image.info = {}  # otherwise the encoders write the original's profile and comments
+    if target.format is Format.JPG:
+        image = flatten(image, target.background)
     file = BytesIO()
-    options = {"exif": exif} if exif else {}
+    options = _metadata(image, target, exif)
     match target.format:
         case Format.JPG:
-            image = flatten(image, target.background)
             with _room_for(image):
                 image.save(
                     file,
@@ -71,7 +76,7 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
                     **options,
                 )
         case Format.PNG:
-            return save_png(image, exif)
+            return save_png(image, options)
         case Format.WEBP:
             return _encode_webp(_to_color(image), target, options)
         case Format.AVIF:
@@ -87,6 +92,17 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
                 **options,
             )
     return file.getvalue()
+
+
+def profile_of(space: ColorSpace) -> bytes | None:
+    """Returns the profile that a variant needs; sRGB is what viewers assume without one."""
+    return display_p3_profile() if space is ColorSpace.DISPLAY_P3 else None
+
+
+def _metadata(image: Image.Image, target: Target, exif: bytes | None) -> Mapping[str, bytes]:
+    """Returns the options of Pillow's encoders. Grey is the same in both spaces, and has no profile for colours."""
+    profile = profile_of(target.color_space) if image.mode in ("RGB", "RGBA") else None
+    return {name: value for name, value in {"exif": exif, "icc_profile": profile}.items() if value}
 
 
 @contextmanager

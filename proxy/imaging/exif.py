@@ -1,9 +1,11 @@
-"""Makes the EXIF of an original true of a variant, which is upright, in sRGB, and has other sides.
+"""Makes the EXIF of an original true of a variant, which is upright, has other sides, and colours of its own.
 
 Tags: Exif 3.0 (CIPA DC-008), 4.6.
 """
 
 from PIL import ExifTags, Image
+
+from proxy.model import ColorSpace
 
 _UNTRUE = {
     ExifTags.Base.ImageWidth,
@@ -38,11 +40,11 @@ _UNTRUE = {
 }
 """What describes the samples of the original, or positions in it."""
 
-_SRGB = 1  # of ColorSpace
+_COLOR_SPACES = {ColorSpace.SRGB: 1, ColorSpace.DISPLAY_P3: 0xFFFF}  # uncalibrated, which a profile explains
 
 
-def true_exif(exif: Image.Exif, width: int, height: int) -> bytes | None:
-    """Returns `exif` for a variant of these sides in pixels, without a thumbnail.
+def true_exif(exif: Image.Exif, width: int, height: int, space: ColorSpace) -> bytes | None:
+    """Returns `exif` for a variant of these sides in pixels in `space`, without a thumbnail.
 
     Returns None if it is empty or cannot be written.
     """
@@ -55,7 +57,7 @@ def true_exif(exif: Image.Exif, width: int, height: int) -> bytes | None:
         if not (true or directory or places):
             return None
         directory |= {
-            ExifTags.Base.ColorSpace: _SRGB,
+            ExifTags.Base.ColorSpace: _COLOR_SPACES[space],
             ExifTags.Base.ExifImageWidth: width,
             ExifTags.Base.ExifImageHeight: height,
         }

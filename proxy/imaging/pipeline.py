@@ -3,7 +3,7 @@
     open_image     checks the header against the limits                       (limits)
     decode         EXIF; pixels at a reduced scale, in plain channels         (decode, vips, alpha)
     resize         finds what `cover` crops around (attention); one Lanczos pass over it, alpha premultiplied
-    to_srgb, drop_redundant_channels, clear_hidden_colors, turn_upright: on the small image, where they are cheap
+    to_color_space, drop_redundant_channels, clear_hidden_colors, turn_upright: on the small image, where they are cheap
     apply_effects  grayscale, blur, sharpen, pad: those that the size has     (effects)
     draw           the watermark over everything, if the size has one         (watermark)
     encode         at a fixed quality, or at one that is searched for         (encode, auto_quality)
@@ -27,17 +27,17 @@ from proxy.imaging.animation.animation_encoder import AnimationEncoder
 from proxy.imaging.animation.animation_limits import count_frames, is_played
 from proxy.imaging.animation.frames import count_loops, play
 from proxy.imaging.attention import attention_point
-from proxy.imaging.color import to_srgb
+from proxy.imaging.color import color_in, reached_space, to_color_space
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.effects import apply_effects
-from proxy.imaging.encode import encode
+from proxy.imaging.encode import encode, profile_of
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import CENTER, Box, decode_tier, place
 from proxy.imaging.target import Measured, Target
 from proxy.imaging.watermark import NO_WATERMARKS, Overlay, Watermarks, draw, prepare_overlay
-from proxy.model import Fit, Format, Position, focus_point
+from proxy.model import ColorSpace, Fit, Format, Position, focus_point
 
 LOWER_QUALITIES = (15, 30)
 """How much lower a quality is tried for a variant that would take more bytes than its original."""
@@ -81,13 +81,14 @@ def render(
     """
     tier = shape = None
     image: Image.Image | None = None
-    for index, target in sorted(enumerate(targets), key=lambda item: _shape(item[1])):
+    for index, wanted in sorted(enumerate(targets), key=lambda item: _shape(item[1])):
         if accept and not accept(index):
             continue
         timings: dict[str, float] = {}
-        if tier != (tier := decode_tier(target.width, target.height)):
+        if tier != (tier := decode_tier(wanted.width, wanted.height)):
             with timed(timings, "decode"):
                 original = decode(path, tier, limits)
+        target = _in_reached_space(wanted, original)
         if target.animated:
             animation = animate(path, original, target, limits, watermarks=watermarks, timings=timings)
             if animation:
@@ -100,7 +101,7 @@ def render(
                 image = draw(image, prepare_overlay(watermarks, target.watermark, image.size))
         assert image is not None
         with timed(timings, "encode"):
-            exif = original.exif_bytes(*image.size) if target.keep_exif else None
+            exif = _exif_of_variant(original, image, target)
             at_most = _bytes_of_copy(path, original, image, target)
             body, measured = encode_target(image, target, exif, at_most)
         yield Rendered(index, body, image.width, image.height, timings, measured)
@@ -147,12 +148,18 @@ def animate(
     if image is None or encoder.frames < 2:
         return None
     with timed(timings, "encode"):
-        body = encoder.finish(original.exif_bytes(*image.size) if target.keep_exif else None)
+        body = encoder.finish(_exif_of_variant(original, image, target), profile_of(target.color_space))
     return Rendered(0, body, *image.size, timings, measured)
 
 
+def _in_reached_space(target: Target, original: Original) -> Target:
+    """Returns `target` with the space in which `original` is rendered, and the background in that space."""
+    space = reached_space(original.profile, original.pixels.mode, target.color_space)
+    return replace(target, color_space=space, background=color_in(space, target.background))
+
+
 def resize(original: Original, target: Target, middle: tuple[float, float] | None = None) -> Image.Image:
-    """Returns the target's pixels, upright, in 8-bit sRGB or grey.
+    """Returns the target's pixels, upright, in 8 bits of its colour space, or in grey.
 
     `middle`: the point of the upright image that a crop shows in its middle, in shares of the sides; None finds it.
     """
@@ -164,7 +171,8 @@ def resize(original: Original, target: Target, middle: tuple[float, float] | Non
     box = (left * across, top * down, min(right * across, pixels.width), min(bottom * down, pixels.height))
     # One name, so that no step holds the image before it in memory.
     image = _lanczos(pixels, *placement.scaled, box)
-    image = clear_hidden_colors(drop_redundant_channels(to_srgb(unpremultiply(image), original.profile)))
+    image = to_color_space(unpremultiply(image), original.profile, target.color_space)
+    image = clear_hidden_colors(drop_redundant_channels(image))
     image = original.turn_upright(image)
     return apply_effects(image, target, original.upright_size)
 
@@ -217,6 +225,11 @@ def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Im
     if resized is None:
         resized = pixels.resize((width, height), Image.Resampling.LANCZOS, box=box, reducing_gap=REDUCING_GAP)
     return resized
+
+
+def _exif_of_variant(original: Original, image: Image.Image, target: Target) -> bytes | None:
+    space = ColorSpace.SRGB if image.mode in ("L", "LA") else target.color_space
+    return original.exif_bytes(*image.size, space) if target.keep_exif else None
 
 
 def _bytes_of_copy(path: OriginalFile, original: Original, image: Image.Image, target: Target) -> int | None:

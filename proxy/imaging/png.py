@@ -2,7 +2,7 @@
 
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import cast
 
@@ -11,6 +11,8 @@ from PIL import Image
 from proxy.imaging.content import bands, strips
 
 Color = tuple[int, int, int, int]
+Metadata = Mapping[str, bytes]
+"""By the names of Pillow's options: `exif`, `icc_profile`."""
 
 _BITS = (1, 2, 4, 8)
 _SMALL = 1 << 16  # pixels, up to which a palette may take more bytes than it saves; a soft shadow's may at any size
@@ -22,22 +24,22 @@ _COLOR_TYPES = {"L": 0, "RGB": 2, "LA": 4, "RGBA": 6}  # ISO 15948, 11.2.2
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def save_png(image: Image.Image, exif: bytes | None) -> bytes:
+def save_png(image: Image.Image, metadata: Metadata) -> bytes:
     """Encodes `image` (L, LA, RGB, RGBA) as a lossless PNG, in as few bits a pixel as its colours allow."""
-    few = [*_encode_few_colors(image, exif)]
+    few = [*_encode_few_colors(image, metadata)]
     if few and image.width * image.height > _SMALL and image.mode in ("L", "RGB"):
         return min(few, key=len)
-    return min([*few, _encode_channels(image, exif)], key=len)
+    return min([*few, _encode_channels(image, metadata)], key=len)
 
 
-def _encode_channels(image: Image.Image, exif: bytes | None) -> bytes:
+def _encode_channels(image: Image.Image, metadata: Metadata) -> bytes:
     """Encodes with 8 bits for each channel."""
     if image.mode != "L" and image.getcolors(_FEW_COLORS) is not None:
-        return min(_encode_unfiltered(image, exif), _encode_filtered(image, exif), key=len)
-    return _choose_encoder(image)(image, exif)
+        return min(_encode_unfiltered(image, metadata), _encode_filtered(image, metadata), key=len)
+    return _choose_encoder(image)(image, metadata)
 
 
-def _encode_few_colors(image: Image.Image, exif: bytes | None) -> Iterator[bytes]:
+def _encode_few_colors(image: Image.Image, metadata: Metadata) -> Iterator[bytes]:
     """Encodes at most 256 colours in 1 to 8 bits a pixel, as grey levels and as a palette; yields what is possible."""
     colors = image.convert("RGBA").getcolors(256)
     if colors is None:
@@ -50,10 +52,10 @@ def _encode_few_colors(image: Image.Image, exif: bytes | None) -> Iterator[bytes
     if grey_bits < 8:
         step = 255 // ((1 << grey_bits) - 1)
         levels = image.point([level // step for level in range(256)])
-        yield _write(image.size, (grey_bits, 0), _pack(levels.tobytes(), image.size, grey_bits), exif)
+        yield _write(image.size, (grey_bits, 0), _pack(levels.tobytes(), image.size, grey_bits), metadata)
     if palette_bits < grey_bits:
         rows = _pack(_indices(image, palette), image.size, palette_bits)
-        yield _write(image.size, (palette_bits, 3), rows, exif, palette=palette)
+        yield _write(image.size, (palette_bits, 3), rows, metadata, palette=palette)
 
 
 def _grey_bits(palette: Sequence[Color]) -> int:
@@ -78,33 +80,33 @@ def _rows(data: bytes, stride: int) -> list[bytes]:
     return [data[start : start + stride] for start in range(0, len(data), stride)]
 
 
-def _encode_runs(image: Image.Image, exif: bytes | None = None) -> bytes:
+def _encode_runs(image: Image.Image, metadata: Metadata) -> bytes:
     """Encodes photographs with zlib's Z_RLE, which finds only runs.
 
     Filtered rows of photographs repeat little else, and finding other matches takes five times as long.
     """
-    return _pillow(image, exif, compress_type=3)
+    return _pillow(image, metadata, compress_type=3)
 
 
-def _encode_filtered(image: Image.Image, exif: bytes | None = None) -> bytes:
+def _encode_filtered(image: Image.Image, metadata: Metadata) -> bytes:
     """Encodes smooth gradients with zlib's Z_FILTERED."""
-    return _pillow(image, exif, compress_type=1, compress_level=_LEVEL, optimize=False)
+    return _pillow(image, metadata, compress_type=1, compress_level=_LEVEL, optimize=False)
 
 
-def _encode_unfiltered(image: Image.Image, exif: bytes | None = None) -> bytes:
+def _encode_unfiltered(image: Image.Image, metadata: Metadata) -> bytes:
     """Encodes text and drawings without row filters, because their rows repeat as they are.
 
     The file is written here, because Pillow always filters rows.
     """
     rows = _rows(image.tobytes(), image.width * len(image.getbands()))
-    return _write(image.size, (8, _COLOR_TYPES[image.mode]), rows, exif, level=_LEVEL)
+    return _write(image.size, (8, _COLOR_TYPES[image.mode]), rows, metadata, level=_LEVEL)
 
 
 def _write(
     size: tuple[int, int],
     kind: tuple[int, int],
     rows: Sequence[bytes],
-    exif: bytes | None,
+    metadata: Metadata,
     *,
     palette: Sequence[Color] = (),
     level: int = 9,
@@ -112,7 +114,9 @@ def _write(
     """Writes a file of unfiltered rows, which Pillow cannot. `kind`: the bits of a sample, and the colour type."""
     width, height = size
     chunks = [_chunk(b"IHDR", width.to_bytes(4) + height.to_bytes(4) + bytes([*kind, 0, 0, 0]))]
-    if exif:
+    if profile := metadata.get("icc_profile"):
+        chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(profile, 9)))
+    if exif := metadata.get("exif"):
         chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
     if palette:
         chunks.append(_chunk(b"PLTE", b"".join(bytes(color[:3]) for color in palette)))
@@ -122,14 +126,14 @@ def _write(
     return b"".join([_SIGNATURE, *chunks, _chunk(b"IEND", b"")])
 
 
-def _choose_encoder(image: Image.Image) -> Callable[[Image.Image, bytes | None], bytes]:
+def _choose_encoder(image: Image.Image) -> Callable[[Image.Image, Metadata], bytes]:
     """Returns the encoder that suits a sample of the rows."""
     sample = _sample(image)
     if sample.getcolors(sample.width * sample.height // 4) is None:
         return _encode_runs  # more colours than a quarter of the pixels: a photograph
-    sizes = {encode: len(encode(sample, None)) for encode in (_encode_unfiltered, _encode_filtered)}
+    sizes = {encode: len(encode(sample, {})) for encode in (_encode_unfiltered, _encode_filtered)}
     best = min(sizes, key=lambda encode: sizes[encode])
-    return best if sizes[best] < _WORTH_MATCHING * len(_encode_runs(sample)) else _encode_runs
+    return best if sizes[best] < _WORTH_MATCHING * len(_encode_runs(sample, {})) else _encode_runs
 
 
 def _sample(image: Image.Image) -> Image.Image:
@@ -141,9 +145,9 @@ def _sample(image: Image.Image) -> Image.Image:
     return sample
 
 
-def _pillow(image: Image.Image, exif: bytes | None, *, optimize: bool = True, **options: int) -> bytes:
+def _pillow(image: Image.Image, metadata: Metadata, *, optimize: bool = True, **options: int) -> bytes:
     file = BytesIO()
-    image.save(file, "PNG", optimize=optimize, **options, **({"exif": exif} if exif else {}))
+    image.save(file, "PNG", optimize=optimize, **options, **metadata)
     return file.getvalue()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from proxy.model import Fit, Focus, Format, Position, Watermark
+from proxy.model import ColorSpace, Fit, Focus, Format, Position, Watermark
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class Target:
     `enlarge`: whether `cover` and `pad` enlarge small originals. `blur` is a standard deviation in CSS pixels, of which
     each is `density` device pixels (1 without a blur: nothing else depends on it); `sharpen` is the share of the detail
     that is added, or None. `focus`: the upload's, only with `Position.FOCUS`; None is the centre.
-    `animated`: shows animations whole; only with `Format.WEBP`.
+    `animated`: shows animations whole; only with `Format.WEBP`. `color_space`: for originals with colours beyond sRGB.
 
     With a `score` (on SSIMULACRA2's scale), the renderer searches for the lowest quality that reaches it, starting at
     `quality`. An image that is too small to be measured gets `quality`.
@@ -36,6 +36,7 @@ class Target:
     focus: Focus | None = None
     animated: bool = False
     watermark: Watermark | None = None
+    color_space: ColorSpace = ColorSpace.SRGB
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from proxy import system
-from proxy.model import Fit, Size, Sizes, SourceFormat
+from proxy.model import ColorSpace, Fit, Size, Sizes, SourceFormat
 from proxy.settings.access_settings import AccessSettings
 from proxy.settings.api_keys import ApiKey, read_api_keys
 from proxy.settings.connection_urls import BaseUrl, check_redis_url, parse_database_url
@@ -153,6 +153,11 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     strip_metadata: bool = Field(True, description="`false` keeps EXIF, except the orientation, which is applied")
     background: Color = Field(
         "#ffffff", description='Background colour of transparent images in JPEG, and of sizes with `fit = "pad"`'
+    )
+    color_space: ColorSpace = Field(
+        ColorSpace.SRGB,
+        description="`display-p3`: variants of originals with colours beyond sRGB are in Display P3, with a profile of "
+        "492 bytes; `srgb`: all variants are in sRGB",
     )
     log_format: Literal["console", "json"] = Field(
         "console", description="`console` for people, `json` for log collectors"

@@ -52,10 +52,10 @@ class AnimationEncoder:
         self._end += milliseconds  # rounded in sum: frames of a sixtieth of a second take a second together
         self.frames += 1
 
-    def finish(self, exif: bytes | None) -> bytes:
-        """Returns the file, with `exif` if given. Raises OSError."""
+    def finish(self, exif: bytes | None, profile: bytes | None) -> bytes:
+        """Returns the file, with `exif` and `profile` if given. Raises OSError."""
         self._put(None, lossless=False)
-        body: bytes | None = self._encoder.assemble("", exif or "", "")
+        body: bytes | None = self._encoder.assemble(profile or "", exif or "", "")
         if body is None:
             raise OSError("the animation could not be encoded")
         return body

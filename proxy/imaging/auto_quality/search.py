@@ -14,7 +14,7 @@ from proxy.imaging.auto_quality.ssimulacra2 import MIN_SIDE, Reference
 from proxy.imaging.encode import encode, flatten
 from proxy.imaging.resize import MAX_WHOLE_PIXELS, MIDDLE_SIDE
 from proxy.imaging.target import Measured, Target
-from proxy.model import Format
+from proxy.model import ColorSpace, Format
 
 QUALITIES = range(40, 96)
 """The range of the search. Below, all formats look bad; above, files grow without a visible gain."""
@@ -45,7 +45,7 @@ def encode_with_search(image: Image.Image, target: Target, exif: bytes | None) -
     if target.format is Format.JPG:
         image = flatten(image, target.background)
     part = _searched_part(image)
-    views = _Views(part)
+    views = _Views(part, target.color_space)
     files: dict[int, tuple[bytes, float]] = {}
 
     def score(quality: int) -> float:
@@ -95,9 +95,9 @@ def find_lowest_quality(score: Callable[[int], float], wanted: float, first: int
 class _Views:
     """The views of an image that are scored: with alpha, one over black and one over white."""
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: Image.Image, space: ColorSpace) -> None:
         self._mode = "RGBA" if image.mode in ("LA", "RGBA") else "RGB"
-        self._references = [Reference(view) for view in self._views(image)]
+        self._references = [Reference(view, space) for view in self._views(image)]
 
     def score(self, other: Image.Image) -> float:
         """Returns the score of the least similar view."""

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from proxy.model import ColorSpace
+
 Plane = NDArray[np.float32]
 """One channel, height x width."""
 
@@ -28,10 +30,20 @@ _LINEAR = np.array(
     [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (byte / 255 for byte in range(256))],
     np.float32,
 )
-"""Linear light for each byte of sRGB (IEC 61966-2-1)."""
+"""Linear light for each byte of sRGB (IEC 61966-2-1), and of Display P3."""
 
-_CONES = {"L": (0.30, 0.622, 0.078), "M": (0.23, 0.692, 0.078), "S": (0.24342269, 0.20476744, 0.55180987)}
-"""The red, green and blue light that each kind of cone absorbs: JPEG XL's opsin absorbance matrix."""
+_Cones = Mapping[str, tuple[float, float, float]]
+
+_CONES: Mapping[ColorSpace, _Cones] = {
+    ColorSpace.SRGB: {"L": (0.30, 0.622, 0.078), "M": (0.23, 0.692, 0.078), "S": (0.24342269, 0.20476744, 0.55180987)},
+    ColorSpace.DISPLAY_P3: {
+        "L": (0.33979090, 0.57454376, 0.08566534),
+        "M": (0.25110110, 0.66323356, 0.08566534),
+        "S": (0.27873014, 0.11523165, 0.60603821),
+    },
+}
+"""The red, green and blue light that each kind of cone absorbs: JPEG XL's opsin absorbance matrix, which is for sRGB's
+primaries, and its product with the matrix from Display P3's."""
 _BIAS = 0.0037930733  # added to every cone's response, before the cube root
 _BIAS_ROOT = 0.15595420
 
@@ -66,19 +78,20 @@ _SCALES: tuple[Mapping[str, _Weights], ...] = (
 
 
 class Reference:
-    """The image that others of its size are compared with. Computes once what depends on it alone."""
+    """The image that others of its size and colour space are compared with. Computes once what depends on it alone."""
 
-    def __init__(self, image: Image.Image) -> None:
+    def __init__(self, image: Image.Image, space: ColorSpace = ColorSpace.SRGB) -> None:
+        self._cones = _CONES[space]
         self._scales = [
             {name: _ReferencePlane(plane, _SCALES[scale][name]) for name, plane in planes.items()}
-            for scale, planes in enumerate(_pyramid(image))
+            for scale, planes in enumerate(_pyramid(image, self._cones))
         ]
 
     def score(self, other: Image.Image) -> float:
         """Returns the score, rounded to hundredths. Ignores alpha."""
         error = sum(
             reference[name].error(plane)
-            for reference, planes in zip(self._scales, _pyramid(other), strict=True)
+            for reference, planes in zip(self._scales, _pyramid(other, self._cones), strict=True)
             for name, plane in planes.items()
         )
         error *= 0.95623826
@@ -133,30 +146,30 @@ def _norm(error: Plane) -> float:
     return math.sqrt(math.sqrt(float(squares.mean())))
 
 
-def _pyramid(image: Image.Image) -> Iterator[dict[str, Plane]]:
+def _pyramid(image: Image.Image, cones: _Cones) -> Iterator[dict[str, Plane]]:
     """Yields the weighted planes by scale. Halves the image in linear light, which keeps its brightness."""
     pixels = np.asarray(image.convert("RGB"))
     light = [_LINEAR[pixels[:, :, band]] for band in range(3)]
     for scale, wanted in enumerate(_SCALES):
         if scale:
             light = [_halve(plane) for plane in light]
-        yield _to_xyb(light, wanted)
+        yield _to_xyb(light, cones, wanted)
 
 
-def _to_xyb(light: list[Plane], wanted: Mapping[str, _Weights]) -> dict[str, Plane]:
+def _to_xyb(light: list[Plane], cones: _Cones, wanted: Mapping[str, _Weights]) -> dict[str, Plane]:
     """Converts to XYB, scaled and shifted as in SSIMULACRA2, so that all values are positive."""
-    long, medium = _response(light, "L"), _response(light, "M")
+    long, medium = _response(light, cones["L"]), _response(light, cones["M"])
     y = (long + medium) * np.float32(0.5)
     planes = {"Y": y + np.float32(0.01 - _BIAS_ROOT)}
     if "X" in wanted:
         planes["X"] = (long - medium) * np.float32(7) + np.float32(0.42)
     if "B" in wanted:
-        planes["B"] = _response(light, "S") - y + np.float32(0.55)
+        planes["B"] = _response(light, cones["S"]) - y + np.float32(0.55)
     return planes
 
 
-def _response(light: list[Plane], cone: str) -> Plane:
-    red, green, blue = _CONES[cone]
+def _response(light: list[Plane], cone: tuple[float, float, float]) -> Plane:
+    red, green, blue = cone
     response = light[0] * np.float32(red)
     response += light[1] * np.float32(green)
     response += light[2] * np.float32(blue)

@@ -21,11 +21,11 @@ from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import FileInMemory
 from proxy.imaging.pipeline import render
 from proxy.imaging.target import Target
-from proxy.model import Fit, Focus, Format, Position, Watermark, WatermarkPosition
+from proxy.model import ColorSpace, Fit, Focus, Format, Position, Watermark, WatermarkPosition
 from proxy.recipe import RENDERING_VERSION
 from proxy.settings import WatermarkFile
 from tests.camera import camera_exif, oriented
-from tests.icc_profiles import ADOBE_RGB, DISPLAY_P3, GREY_GAMMA_22, press_profile
+from tests.icc_profiles import ADOBE_RGB, COATED_INKS_LAB, DISPLAY_P3, GREY_GAMMA_22, press_profile
 from tests.pictures import animated, chunk, jpeg, png, png_header, raw_png, webp, ycck_jpeg
 
 GOLDEN = Path(__file__).with_suffix(".json")
@@ -139,9 +139,29 @@ def renderings() -> Iterator[tuple[str, bytes, Target]]:
     yield "watermark, padded", opaque, replace(pad, watermark=centered)
     for format in ("GIF", "PNG", "WEBP"):
         yield f"animation of {format}", animated(samples(), format), replace(TARGETS[Format.WEBP], animated=True)
+    yield from renderings_in_display_p3()
     yield "jpeg reduced while decoding", jpeg(samples(1200, 900)), JPG
     yield "png reduced while decoding", png(samples(1200, 900)), JPG
     yield "webp reduced while decoding", webp(samples(1200, 900)), JPG
+
+
+def renderings_in_display_p3() -> Iterator[tuple[str, bytes, Target]]:
+    rgb, options = samples(), {"icc_profile": DISPLAY_P3}
+    kept = replace(THUMBNAIL, color_space=ColorSpace.DISPLAY_P3)
+    for target in TARGETS.values():
+        yield f"Display P3 kept in {target.format}", jpeg(rgb, **options), replace(target, color_space=kept.color_space)
+    searched = replace(kept, format=Format.JPG, quality=82, width=120, height=120, score=80)
+    yield "Display P3 kept, score 80", jpeg(rgb, **options), searched
+    yield "Display P3 kept, alpha", png(with_alpha(), **options), kept
+    yield (
+        "Display P3 kept, palette",
+        png(rgb.quantize(32).convert("RGB"), **options),
+        replace(kept, width=160, height=120),
+    )
+    yield "Display P3 kept, pad", jpeg(rgb, **options), replace(kept, fit=Fit.PAD, background="#204060")
+    yield "Display P3 of Adobe RGB", jpeg(rgb, icc_profile=ADOBE_RGB), kept
+    inks = jpeg(rgb.convert("CMYK"), icc_profile=press_profile(inks=COATED_INKS_LAB))
+    yield "Display P3 of CMYK", inks, kept
 
 
 def digest(folder: Path, original: bytes, target: Target) -> str:
@@ -153,7 +173,7 @@ def digest(folder: Path, original: bytes, target: Target) -> str:
 
 
 def without_deflate(file: bytes) -> bytes:
-    """A PNG with its pixels decompressed: the output of Python's zlib differs between machines."""
+    """A PNG with its pixels and profile decompressed: the output of Python's zlib differs between machines."""
     if not file.startswith(b"\x89PNG"):
         return file
     parts, start, packed = [], 8, b""
@@ -161,6 +181,9 @@ def without_deflate(file: bytes) -> bytes:
         length, kind = struct.unpack_from(">I4s", file, start)
         body = file[start + 8 : start + 8 + length]
         packed, body = (packed + body, b"") if kind == b"IDAT" else (packed, body)
+        if kind == b"iCCP":
+            name, _, profile = body.partition(b"\0\0")
+            body = name + zlib.decompress(profile)
         parts.append(kind + body)
         start += 12 + length
     return b"".join([*parts, packed[:2], zlib.decompress(packed)])  # the first two bytes tell the level

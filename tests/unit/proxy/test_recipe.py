@@ -12,7 +12,7 @@ from PIL import features
 
 from proxy import recipe, system
 from proxy.imaging.target import Target
-from proxy.model import Fit, Focus, Format, Position, Size, Variant, Watermark, WatermarkPosition
+from proxy.model import ColorSpace, Fit, Focus, Format, Position, Size, Variant, Watermark, WatermarkPosition
 from proxy.recipe import Recipes
 from proxy.settings import Quality, Settings
 
@@ -68,8 +68,8 @@ def test_fingerprint_changes_with_the_variant(variant: Variant) -> None:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"quality": Quality(jpg=84)}, {"strip_metadata": False}],
-    ids=["quality", "strip_metadata"],
+    [{"quality": Quality(jpg=84)}, {"strip_metadata": False}, {"color_space": ColorSpace.DISPLAY_P3}],
+    ids=["quality", "strip_metadata", "color_space"],
 )
 def test_fingerprint_changes_with_encoding_settings(settings: dict[str, Any]) -> None:
     assert fingerprint(**settings) != fingerprint()
@@ -221,6 +221,18 @@ def test_animation_is_part_of_the_target_and_recipe_of_webp_alone() -> None:
     assert [recipes.target(Variant(animated, format)).animated for format in Format] == [False, False, True, False]
     changed = [fingerprint(Variant(animated, format)) != fingerprint(Variant(BOX, format)) for format in Format]
     assert changed == [False, False, True, False]
+
+
+def test_display_p3_is_part_of_the_target_and_recipe_of_all_but_grayscale() -> None:
+    wide, grey = {"color_space": ColorSpace.DISPLAY_P3}, replace(BOX, grayscale=True)
+
+    for format in Format:
+        color, without = Variant(BOX, format), Variant(grey, format)
+        assert Recipes(Settings(**wide)).target(color).color_space is ColorSpace.DISPLAY_P3
+        assert Recipes(Settings(**wide)).target(without) == Recipes(Settings()).target(without)
+        assert fingerprint(color, **wide) != fingerprint(color)
+        assert fingerprint(without, **wide) == fingerprint(without)
+        assert fingerprint(color, color_space=ColorSpace.SRGB) == fingerprint(color)
 
 
 def test_target_has_a_score_if_its_quality_is_searched_for() -> None:

@@ -107,14 +107,14 @@ def upright_srgb(original: bytes) -> Image.Image:
     return by_littlecms(image, profile)
 
 
-def by_littlecms(image: Image.Image, profile: bytes) -> Image.Image:
-    """Converts to sRGB, relative colorimetric with black point compensation."""
+def by_littlecms(image: Image.Image, profile: bytes, to: Any = None, mode: str = "RGB") -> Image.Image:
+    """Converts to sRGB or the profile `to`, relative colorimetric with black point compensation."""
     converted = ImageCms.profileToProfile(
         image,
         ImageCms.ImageCmsProfile(BytesIO(profile)),
-        ImageCms.createProfile("sRGB"),
+        ImageCms.ImageCmsProfile(BytesIO(to)) if isinstance(to, bytes) else to or ImageCms.createProfile("sRGB"),
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
+        outputMode=mode,
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     assert converted is not None

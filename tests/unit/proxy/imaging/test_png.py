@@ -76,7 +76,7 @@ def test_any_few_pixels_are_exact(data: st.DataObject) -> None:
     stride = len(Image.new(mode, (1, 1)).tobytes())
     image = Image.frombytes(mode, (width, height), (samples * (width * height * stride))[: width * height * stride])
 
-    file = save_png(image, None)
+    file = save_png(image, {})
 
     with Image.open(BytesIO(file)) as written:
         assert written.convert("RGBA").tobytes() == image.convert("RGBA").tobytes()
@@ -97,7 +97,7 @@ def test_transparent_entries_come_first_so_that_their_chunk_is_short() -> None:
 
 
 def test_palette_keeps_exif() -> None:
-    with Image.open(BytesIO(save_png(of_colors(BLACK, RED), camera_exif(3).tobytes()))) as written:
+    with Image.open(BytesIO(save_png(of_colors(BLACK, RED), {"exif": camera_exif(3).tobytes()}))) as written:
         assert (written.mode, written.getexif()[0x0112]) == ("P", 3)
 
 
@@ -183,6 +183,6 @@ def test_a_page_of_text_is_smaller_than_pillows_best() -> None:
 def test_unfiltered_rows_keep_pixels_and_exif(mode: str) -> None:
     image = Image.effect_noise((300, 200), 20).quantize(200).convert("RGBA").convert(mode)
 
-    with Image.open(BytesIO(_encode_unfiltered(image, camera_exif(3).tobytes()))) as written:
+    with Image.open(BytesIO(_encode_unfiltered(image, {"exif": camera_exif(3).tobytes()}))) as written:
         assert (written.mode, written.tobytes()) == (mode, image.tobytes())
         assert written.getexif()[0x0112] == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from proxy.imaging.limits import Limits
-from proxy.model import Fit, Format, Watermark, WatermarkPosition
+from proxy.model import ColorSpace, Fit, Format, Watermark, WatermarkPosition
 from proxy.rendering.protocol import (
     Requests,
     decode_message,
@@ -30,6 +30,7 @@ TARGETS = [
     replace(target(400, 400, fit=Fit.PAD), enlarge=False, grayscale=True, blur=0.75),
     replace(target(400, 400), sharpen=0.5),
     replace(target(400, 400, Format.WEBP), animated=True),
+    replace(target(400, 400), color_space=ColorSpace.DISPLAY_P3),
     replace(target(400, 400), watermark=Watermark("a" * 64, 600, WatermarkPosition.TOP, 0.5, 0.1)),
 ]
 
@@ -41,7 +42,8 @@ def test_render_request_survives_the_round_trip() -> None:
     assert message["memory"] == 5
     assert parse_targets(message) == TARGETS
     assert type(parse_targets(message)[-1].watermark.position) is WatermarkPosition
-    assert [(type(one.fit), type(one.format)) for one in parse_targets(message)] == [(Fit, Format)] * len(TARGETS)
+    for one in parse_targets(message):
+        assert (type(one.fit), type(one.format), type(one.color_space)) == (Fit, Format, ColorSpace)
 
 
 def test_inspect_request_has_no_targets_and_no_path() -> None:

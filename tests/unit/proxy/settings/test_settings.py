@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from proxy import system
-from proxy.model import Fit, Size
+from proxy.model import ColorSpace, Fit, Size
 from proxy.settings import Settings, SettingsError, load_settings, share_memory
 from tests.unit.proxy.settings.toml_file import mistakes, toml
 
@@ -24,6 +24,7 @@ class TestDefaults:
         assert settings.missing_ttl == 60
         assert settings.strip_metadata is True
         assert settings.background == "#ffffff"
+        assert settings.color_space is ColorSpace.SRGB
         assert settings.quality.model_dump() == {"jpg": 82, "webp": 85, "avif": 67, "score": 80}
         assert settings.api_keys == ()
         assert settings.url_base == ""
