@@ -58,6 +58,17 @@ def reached_space(profile: bytes | None, mode: str, wanted: ColorSpace) -> Color
     return _conversion(profile, _ALPHA.get(mode, mode), wanted).space
 
 
+def to_exact_space(image: Image.Image, profile: bytes | None, space: ColorSpace) -> Image.Image:
+    """Converts as `to_color_space` does, but colours also to a `space` that is larger than they need."""
+    converted = to_color_space(image, profile, space)
+    if converted.mode in ("L", "LA") or reached_space(profile, image.mode, space) is space:
+        return converted  # grey is the same in all spaces
+    colors = _apply(_from_srgb(space), converted.convert("RGB"))
+    if converted.mode == "RGBA":
+        colors.putalpha(converted.getchannel("A"))
+    return colors
+
+
 @cache
 def color_in(space: ColorSpace, color: str) -> str:
     """Converts a colour in sRGB, `#rrggbb`, to `space`."""

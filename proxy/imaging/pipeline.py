@@ -98,7 +98,7 @@ def render(
             image = None  # not held in memory while the next one is made
             with timed(timings, "resize"):
                 image = resize(original, target)
-                image = draw(image, prepare_overlay(watermarks, target.watermark, image.size))
+                image = draw(image, prepare_overlay(watermarks, target, image.size))
         assert image is not None
         with timed(timings, "encode"):
             exif = _exif_of_variant(original, image, target)
@@ -135,7 +135,7 @@ def animate(
         with timed(timings, "resize"):
             resized = resize(replace(original, pixels=frame.pixels, scale=(1.0, 1.0)), target, middle)
             if image is None:
-                overlay = prepare_overlay(watermarks, target.watermark, resized.size)
+                overlay = prepare_overlay(watermarks, target, resized.size)
             resized = draw(resized, overlay)
         with timed(timings, "encode"):
             if image is None:

@@ -8,11 +8,12 @@ from PIL import Image
 
 from proxy.errors import Refused
 from proxy.imaging.alpha import drop_redundant_channels, premultiply, unpremultiply
-from proxy.imaging.color import to_srgb
+from proxy.imaging.color import to_exact_space
 from proxy.imaging.decode import decode
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
 from proxy.imaging.resize import decode_tier
+from proxy.imaging.target import Target
 from proxy.model import Watermark, WatermarkPosition
 
 MARGIN = 0.025
@@ -47,18 +48,19 @@ _DOWN = {
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """A watermark as it is drawn on variants of one size in pixels: RGBA in sRGB, with its opacity, at a corner."""
+    """A watermark as it is drawn on variants of one size in pixels: RGBA in their space, with its opacity."""
 
     pixels: Image.Image
     left: int
     top: int
 
 
-def prepare_overlay(watermarks: Watermarks, watermark: Watermark | None, canvas: tuple[int, int]) -> Overlay | None:
-    """Scales the watermark for variants of `canvas` pixels; None without one.
+def prepare_overlay(watermarks: Watermarks, target: Target, canvas: tuple[int, int]) -> Overlay | None:
+    """Scales the target's watermark for variants of `canvas` pixels, in the target's colour space; None without one.
 
     Raises Undecodable for a damaged file, and TooHeavy.
     """
+    watermark = target.watermark
     if watermark is None:
         return None
     original = decode(watermarks[watermark.digest], decode_tier(*canvas), _LIMITS)
@@ -67,7 +69,7 @@ def prepare_overlay(watermarks: Watermarks, watermark: Watermark | None, canvas:
     # One name, so that no step holds the image before it in memory.
     pixels = premultiply(original.pixels)
     pixels = pixels.resize(stored, Image.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
-    pixels = to_srgb(unpremultiply(pixels), original.profile)
+    pixels = to_exact_space(unpremultiply(pixels), original.profile, target.color_space)
     pixels = original.turn_upright(pixels).convert("RGBA")
     pixels.putalpha(pixels.getchannel("A").point([round(alpha * watermark.opacity) for alpha in range(256)]))
     return Overlay(pixels, left, top)

@@ -162,6 +162,8 @@ def renderings_in_display_p3() -> Iterator[tuple[str, bytes, Target]]:
     yield "Display P3 of Adobe RGB", jpeg(rgb, icc_profile=ADOBE_RGB), kept
     inks = jpeg(rgb.convert("CMYK"), icc_profile=press_profile(inks=COATED_INKS_LAB))
     yield "Display P3 of CMYK", inks, kept
+    mark = Watermark(watermark_file().digest, 80 * 60, opacity=0.75, width=0.5)
+    yield "Display P3 kept, watermark", jpeg(rgb, **options), replace(kept, watermark=mark)
 
 
 def digest(folder: Path, original: bytes, target: Target) -> str:

@@ -218,4 +218,4 @@ class TestFile:
         assert find_damaged({"sound": FileInMemory(sound)}) is None
         assert find_damaged(known) == "cut"
         with pytest.raises(Undecodable):
-            prepare_overlay(known, Watermark("cut", 1), (200, 120))
+            prepare_overlay(known, replace(WIDE, watermark=Watermark("cut", 1)), (200, 120))
