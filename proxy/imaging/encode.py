@@ -9,7 +9,7 @@ from PIL import Image, ImageFile, ImageStat, features
 
 from proxy.imaging import vips
 from proxy.imaging.alpha import drop_redundant_channels
-from proxy.imaging.content import has_chroma_edges
+from proxy.imaging.content import has_chroma_edges, is_drawing
 from proxy.imaging.icc import display_p3_profile
 from proxy.imaging.png import save_png
 from proxy.imaging.target import Target
@@ -31,6 +31,10 @@ ROBIDOUX = (
 6.6 % fewer bytes than the standard table. Pillow scales it by the quality, as libjpeg does."""
 
 AVIF_SPEED = 8
+MAX_DRAWING_PIXELS = 800 * 800
+_DRAWING = {"speed": 7, "subsampling": "4:4:4", "advanced": {"tune-content": "screen"}}
+"""Options of AVIF for drawings: palettes and copied blocks, which libaom's speed 8 leaves out. They take up to three
+times as long, so only small images have them, and smaller ones if a search for the quality encodes several times."""
 WEBP_METHOD = 4
 
 _FEW_COLORS = 4096
@@ -80,17 +84,12 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
         case Format.WEBP:
             return _encode_webp(_to_color(image), target, options)
         case Format.AVIF:
-            image = _fill_transparent(_to_color(image))
+            filled = _fill_transparent(_to_color(image))
+            most = MAX_DRAWING_PIXELS if target.score is None else MAX_DRAWING_PIXELS // 4
+            is_small_drawing = image.width * image.height <= most and is_drawing(filled.convert(image.mode))
+            settings = _DRAWING if is_small_drawing else {"speed": AVIF_SPEED, "subsampling": _subsampling(filled)}
             # One thread: the pool already uses every processor, and the bytes must not depend on the machine.
-            image.save(
-                file,
-                "AVIF",
-                quality=target.quality,
-                speed=AVIF_SPEED,
-                subsampling=_subsampling(image),
-                max_threads=1,
-                **options,
-            )
+            filled.save(file, "AVIF", quality=target.quality, max_threads=1, **settings, **options)
     return file.getvalue()
 
 
@@ -137,7 +136,7 @@ def _encode_webp(image: Image.Image, target: Target, options: Mapping[str, bytes
 
 
 def _subsampling(image: Image.Image) -> str:
-    return "4:4:4" if image.mode != "L" and has_chroma_edges(image) else "4:2:0"
+    return "4:4:4" if image.mode in ("RGB", "RGBA") and has_chroma_edges(image) else "4:2:0"
 
 
 def _to_color(image: Image.Image) -> Image.Image:

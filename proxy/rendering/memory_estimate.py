@@ -10,6 +10,7 @@ from math import ceil
 
 from proxy.imaging.animation.animation_limits import is_played
 from proxy.imaging.decode import BAND
+from proxy.imaging.encode import MAX_DRAWING_PIXELS
 from proxy.imaging.header import Header
 from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.resize import (
@@ -129,6 +130,9 @@ _SCALED = BandedRate(14, 2500, stored=2, file=2)
 ENCODERS = {Format.JPG: (15, 18), Format.PNG: (15, 18), Format.WEBP: (33, 55), Format.AVIF: (44, 50)}
 """Bytes for each pixel of a variant during conversion and encoding: without alpha, with alpha. WebP needs the most
 for noise and without loss; photographs need two thirds of it."""
+
+DRAWN = 40
+"""Bytes for each pixel of a small AVIF besides: its encoder may look for palettes and copied blocks. Measured: 38."""
 
 SEARCHED = 95
 """Bytes for each pixel in a search for the quality: the planes of two views, and of the encoded file."""
@@ -255,6 +259,8 @@ def _variant_bytes_turned(header: Header, target: Target, *, sideways: bool, by_
     has_copies = target.blur is not None or target.sharpen is not None or target.fit is Fit.PAD
     effects = EFFECTS * pixels if has_copies else 0
     encoding = ENCODERS[target.format][header.has_alpha] * pixels
+    if target.format is Format.AVIF and pixels <= MAX_DRAWING_PIXELS:
+        encoding += DRAWN * pixels
     if target.score is not None:
         encoding += SEARCHED * (pixels if pixels <= MAX_WHOLE_PIXELS else MIDDLE_SIDE * MIDDLE_SIDE)
     drawing = EFFECTS * pixels + WATERMARK * target.watermark.pixels if target.watermark else 0

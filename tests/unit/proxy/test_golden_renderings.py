@@ -26,7 +26,7 @@ from proxy.recipe import RENDERING_VERSION
 from proxy.settings import WatermarkFile
 from tests.camera import camera_exif, oriented
 from tests.icc_profiles import ADOBE_RGB, COATED_INKS_LAB, DISPLAY_P3, GREY_GAMMA_22, press_profile
-from tests.pictures import animated, chunk, jpeg, png, png_header, raw_png, webp, ycck_jpeg
+from tests.pictures import animated, chunk, disc, jpeg, png, png_header, raw_png, webp, ycck_jpeg
 
 GOLDEN = Path(__file__).with_suffix(".json")
 QUALITY = {Format.JPG: 82, Format.WEBP: 85, Format.AVIF: 67}
@@ -164,6 +164,8 @@ def renderings_in_display_p3() -> Iterator[tuple[str, bytes, Target]]:
     yield "Display P3 of CMYK", inks, kept
     mark = Watermark(watermark_file().digest, 80 * 60, opacity=0.75, width=0.5)
     yield "Display P3 kept, watermark", jpeg(rgb, **options), replace(kept, watermark=mark)
+    yield "drawing in avif", png(disc((200, 30, 40), 96)), TARGETS[Format.AVIF]
+    yield "drawing in png", png(disc((200, 30, 40), 96)), TARGETS[Format.PNG]
 
 
 def digest(folder: Path, original: bytes, target: Target) -> str:

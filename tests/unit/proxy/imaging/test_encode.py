@@ -4,14 +4,15 @@ import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import PIL
 import pytest
-from PIL import Image, ImageDraw, features
+from PIL import Image, ImageDraw, ImageFont, features
 from PIL.JpegImagePlugin import JpegImageFile
 
-from proxy.imaging.encode import ROBIDOUX, encode, versions
+from proxy.imaging.encode import ROBIDOUX, encode, flatten, versions
 from proxy.model import Format
 from tests.camera import camera_exif
 from tests.photographs import COLOR_PHOTOGRAPHS, GREY_PHOTOGRAPHS
@@ -31,6 +32,15 @@ def red_text() -> Image.Image:
         draw.text((4, 4 + 16 * row), "The quick brown fox jumps over it", 1)
     image = Image.new("RGB", mask.size)
     image.paste("#ff0000", mask=mask)
+    return image
+
+
+def colored_lines(size: int = 400) -> Image.Image:
+    """A line of coloured text here and there on black, as a terminal shows."""
+    image = Image.new("RGB", (size, size))
+    draw = ImageDraw.Draw(image)
+    for row, color in enumerate(["#ff3b30", "#34c759", "#5ac8fa"] * 2):
+        draw.text((10, 10 + row * size // 6), "The quick brown fox " * 2, color, ImageFont.load_default(12))
     return image
 
 
@@ -58,6 +68,54 @@ def test_avif_halves_chroma_unless_edges_need_it(show: Callable[[], Image.Image]
     file = encoded(show(), Format.AVIF)
 
     assert file[file.index(b"av1C") + 6] & 0b1100 == subsampled  # chroma_subsampling_x and _y of AV1's configuration
+
+
+def test_chroma_of_few_coloured_edges_on_a_flat_ground_is_kept() -> None:
+    assert frame_of(encoded(colored_lines(), Format.JPG))[11] == 0x11
+
+
+def av1(image: Image.Image, **options: Any) -> bytes:
+    file = BytesIO()
+    image.save(file, "AVIF", quality=67, max_threads=1, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        colored_lines,
+        lambda: disc((200, 30, 40), 300),
+        lambda: colored_lines(800).resize((400, 400), Image.Resampling.BOX),
+        lambda: red_text().convert("L"),
+    ],
+    ids=["text", "logo with alpha", "text scaled down", "grey text"],
+)
+def test_avif_of_a_drawing_is_smaller_and_better_than_of_a_photographs_settings(
+    show: Callable[[], Image.Image],
+) -> None:
+    image = show()
+
+    file = encoded(image, Format.AVIF)
+
+    plain = av1(image.convert("RGBA" if image.mode == "RGBA" else "RGB"), speed=8, subsampling="4:2:0")
+    assert len(file) < 0.9 * len(plain)
+    white = [flatten(each.convert("RGBA"), "#ffffff") for each in (image, decoded(file), decoded(plain))]
+    assert psnr(white[1], white[0]) > psnr(white[2], white[0]) - 0.1
+
+
+@pytest.mark.parametrize(
+    ("image", "score"),
+    [(sized("coffee.png"), None), (colored_lines(804), None), (colored_lines(404), 80.0)],
+    ids=["photograph", "large", "in a search for the quality"],
+)
+def test_avif_of_photographs_and_large_drawings_takes_the_fast_settings(
+    image: Image.Image, score: float | None
+) -> None:
+    subsampling = "4:2:0" if score is None and image.width == 200 else "4:4:4"
+
+    file = encode(image, replace(target(*image.size, Format.AVIF), quality=67, score=score), None)
+
+    assert file == av1(image, speed=8, subsampling=subsampling)
 
 
 @pytest.mark.parametrize("quality", [1, 40, 82, 95, 100])

@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
+from benchmarks.kinds import page
 from benchmarks.memory import DECODERS, LIBVIPS, at_random, compare
 from benchmarks.memory_originals import ORIGINALS
 from proxy.imaging.animation.animation_limits import MAX_ENCODED, MAX_FRAMES
@@ -34,7 +35,7 @@ from proxy.rendering.memory_estimate import (
 )
 from tests.camera import oriented
 from tests.conftest import reads
-from tests.pictures import jpeg, save
+from tests.pictures import jpeg, png, save
 from tests.unit.proxy.imaging.reference import on_disk, target
 
 MB = 1 << 20
@@ -94,6 +95,20 @@ async def test_variant_needs_less_than_its_estimate(tmp_path: Path, kind: str, f
     estimated, used = await compare(path, [target(1000, 1000, format)], LIBVIPS)
 
     assert 2 * MB < used < estimated
+
+
+@pytest.mark.slow
+@reads("/proc/self/clear_refs")
+async def test_avif_of_a_drawing_needs_less_than_its_estimate(tmp_path: Path) -> None:
+    """Text in many colours, whose alpha is text as well: palettes and copied blocks are looked for everywhere."""
+    path = tmp_path / "original"
+    text = page(side=800, ink=("#ff3b30", "#34c759", "#5ac8fa"), paper="#000000", height=12)
+    text.putalpha(page(side=800, ink=("#ffffff",), paper="#404040", height=14).convert("L"))
+    path.write_bytes(png(text))
+
+    estimated, used = await compare(path, [target(800, 800, Format.AVIF)], LIBVIPS)
+
+    assert 40 * MB < used < estimated
 
 
 @pytest.mark.slow
