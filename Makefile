@@ -9,6 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Processes of pytest: more than cores, as tests of servers wait most of their time. tests/conftest.py orders files.
 WORKERS ?= 3
 PYTEST := $(BIN)/pytest --durations=20
+SERIAL := $(shell grep -rl 'mark\.serial' tests --include='*.py')
 TOGETHER := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help run install setup setup-ci test test-fast test-ci test-long coverage lint bench edge lock sbom audit pin-images clients-js
@@ -27,14 +28,14 @@ setup-ci: .venv/ci clients-js ## install what .ci/run needs beyond that
 
 test: .venv/dev ## everything that guards daily work; ARGS="-k name" or a path runs a part
 	$(PYTEST) $(TOGETHER) -m "not slow and not long and not serial" $(ARGS) || [ $$? = 5 ] # no test selected
-	$(PYTEST) -m "serial and not slow and not long" $(ARGS) || [ $$? = 5 ]
+	$(PYTEST) -m "serial and not slow and not long" $(or $(ARGS),$(SERIAL)) || [ $$? = 5 ]
 
 test-fast: .venv/dev ## unit tests
 	$(PYTEST) -n 2 --dist loadfile -m "not heavy and not slow and not long and not serial" tests/unit clients/python/tests $(ARGS)
 
 test-ci: .venv/ci clients-js ## every test but the long ones, as .ci/run does
 	$(PYTEST) $(TOGETHER) -m "not long and not serial"
-	$(PYTEST) -m "serial and not long"
+	$(PYTEST) -m "serial and not long" $(SERIAL)
 
 # Where Darkroom runs in the process of the test. Takes Python twice the time, so it is not part of every run.
 coverage: .venv/ci ## branch coverage of unit tests, contracts and clients: at least 90 %

@@ -42,6 +42,7 @@ def uploaded(service: Service, profile: bytes | None) -> str:
     return f"{service.url}/images/{answer.json()['uploadId']}/small"
 
 
+@pytest.mark.slow
 def test_green_beyond_srgb_is_shown_on_wide_screens(service: Service, chromium: Browser) -> None:
     wide, narrow = uploaded(service, DISPLAY_P3), uploaded(service, None)
     page = chromium.new_page()

@@ -17,6 +17,8 @@ from tests.http_client import http
 from tests.photographs import photograph_path
 from tests.service import environment
 
+pytestmark = pytest.mark.slow
+
 MARKUP = '<img src=x onerror="document.title = \'attacked\'">"'
 
 
@@ -55,7 +57,6 @@ def shown_url(figure: Locator) -> str:
     return str(figure.locator("img").evaluate("image => image.currentSrc"))
 
 
-@pytest.mark.slow
 def test_album_from_the_first_photo_to_the_deletion_of_the_account(page: Page, album: Example) -> None:
     public = upload(page, MARKUP)
     image = public.locator("img")

@@ -117,6 +117,7 @@ def _preview(image: Locator) -> str:
     return preview
 
 
+@pytest.mark.slow
 def test_private_photo_is_shown_and_is_forbidden_without_its_token(page: Page, album: Example) -> None:
     figure = upload(page, "A secret", private=True)
 
@@ -129,6 +130,7 @@ def test_private_photo_is_shown_and_is_forbidden_without_its_token(page: Page, a
     assert shown_url(page.locator("figure")).startswith(path.rpartition("/")[0])
 
 
+@pytest.mark.slow
 def test_refused_file_shows_why(page: Page) -> None:
     page.get_by_label("Title").fill("A text")
     page.get_by_label("Photo").set_input_files({"name": "x.png", "mimeType": "image/png", "buffer": b"GIF89a"})

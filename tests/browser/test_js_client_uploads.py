@@ -13,6 +13,8 @@ from tests.javascript import DIST, compiled
 from tests.photographs import photograph_path
 from tests.service import Service
 
+pytestmark = pytest.mark.slow
+
 FILE = photograph_path("rocket.jpg")
 START = 'import * as client from "./index.js"; window.darkroom = client'
 SLOW = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 100_000}  # bytes a second
@@ -52,7 +54,6 @@ def page(chromium: Browser, service: Service, complaints: Complaints) -> Iterato
         yield page
 
 
-@pytest.mark.slow
 def test_upload_reports_progress_and_shows_the_picture(page: Page, service: Service) -> None:
     found = page.evaluate(
         """async () => {

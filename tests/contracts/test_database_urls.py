@@ -114,6 +114,7 @@ async def test_parameter_that_the_server_refuses_is_unavailable(url: str, parame
         await session(f"{url}?{parameters}")
 
 
+@pytest.mark.slow
 async def test_migrate_command_uses_the_parameters(url: str, tmp_path: Path) -> None:
     done = await asyncio.to_thread(
         darkroom, tmp_path, "migrate", DATABASE_URL=f"{url}?sslmode=require&connect_timeout=10"

@@ -90,6 +90,7 @@ def check(judge: Judge, path: Path, content: bytes) -> None:
         assert str(verdict) != verdict.title
 
 
+@pytest.mark.slow
 @pytest.mark.promise("A1")
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(STARTS), st.binary(max_size=400))
@@ -97,6 +98,7 @@ def test_random_bytes_are_refused_or_inspected(judge: Judge, tmp_path: Path, sta
     check(judge, tmp_path / "file", start + rest)
 
 
+@pytest.mark.slow
 @pytest.mark.promise("A1")
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(whole=st.sampled_from(WHOLES), seed=st.integers(0, 2**32), edits=st.integers(1, 6))

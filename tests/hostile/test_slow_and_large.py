@@ -114,6 +114,7 @@ async def _all(reader: asyncio.StreamReader) -> bytes:
 
 
 class TestWithoutEnd:
+    @pytest.mark.slow
     @pytest.mark.promise("B2")
     def test_gigabyte_without_a_length_gets_413_after_10_mb(self, live: Service, picture: bytes) -> None:
         before = resident(live.pid)

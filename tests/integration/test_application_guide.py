@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.camera import camera_jpeg
 from tests.client import until
@@ -23,6 +24,7 @@ def example(words: str) -> str:
     return str(found)
 
 
+@pytest.mark.slow
 def test_private_image_is_shown_with_the_token_of_the_example(tmp_path: Path) -> None:
     with Service(tmp_path, WARM_UP="false", SIGNING_KEYS=KEY, **PATIENT) as service:
         data, files = {"visibility": "private"}, {"image": camera_jpeg(size=(300, 200))}
@@ -43,6 +45,7 @@ def test_private_image_is_shown_with_the_token_of_the_example(tmp_path: Path) ->
         assert http.get(url.partition("?")[0]).status_code == 403
 
 
+@pytest.mark.slow
 def test_back_end_of_the_example_gives_tickets_and_believes_receipts(tmp_path: Path) -> None:
     port = free_port()
     origin = f"http://127.0.0.1:{port}"

@@ -100,6 +100,7 @@ def test_sizes_of_fixed_quality_need_no_numpy(folder: Path) -> None:
     assert stored >= {f"{size}.{format}" for size in ("tiny", "thumb") for format in FORMATS}
 
 
+@pytest.mark.slow
 def test_upload_json_has_the_answer_of_each_file(folder: Path) -> None:
     """Refused and accepted files, standard input, and a file name that is not valid text."""
     odd = os.fsdecode(b"caf\xe9.jpg")
@@ -284,6 +285,7 @@ def test_warm_from_begins_at_that_upload(folder: Path) -> None:
     assert json.loads(darkroom(folder, "warm", "--missing", "--json").stdout)["complete"] == 1
 
 
+@pytest.mark.slow
 def test_warm_from_with_ids_is_refused(folder: Path) -> None:
     upload_id = "8f14e45f-ceea-467f-a8b3-2f1c0f5b8e2a"
 

@@ -235,6 +235,7 @@ def test_bucket_is_imported_into_another_and_a_killed_import_continues(folder: P
     assert set(seaweedfs.keys(own, "originals/")) >= {f"originals/{upload_id}" for upload_id in ids}
 
 
+@pytest.mark.slow
 def test_wrong_csv_exits_with_2_before_anything_is_imported(folder: Path) -> None:
     (folder / "list.csv").write_text("source,path\na.jpg,b\n")
 

@@ -72,6 +72,7 @@ def test_redis_cluster_is_refused_at_the_start(tmp_path: Path, command: str) -> 
     assert "Redis Cluster cannot hold the queue" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code", "folder"), [("serve", 2, "/sys/tmp"), ("worker", 2, "/sys/tmp"), ("migrate", 1, "/sys")]
 )
@@ -85,6 +86,7 @@ def test_folder_that_is_not_writable_is_named_with_the_user(
     assert "set DATA_DIR to another folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_server_says_what_it_is_connected_to_in_json(tmp_path: Path) -> None:
     """On one JSON line, after the port is bound, without secrets."""
     with Service(
@@ -109,6 +111,7 @@ def test_server_says_what_it_is_connected_to_in_json(tmp_path: Path) -> None:
     assert "hunter2" not in log
 
 
+@pytest.mark.slow
 def test_server_says_what_it_is_connected_to_for_people(tmp_path: Path) -> None:
     with Service(tmp_path, LOG_FORMAT="console") as service:
         lines = service.log().splitlines()
@@ -122,6 +125,7 @@ def test_server_says_what_it_is_connected_to_for_people(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_worker_says_what_it_is_connected_to(tmp_path: Path) -> None:
     with Worker(tmp_path) as worker:
         until(lambda: "worker started" in worker.log())
@@ -149,6 +153,7 @@ def test_port_in_use_is_the_only_thing_said(tmp_path: Path) -> None:
             assert list((tmp_path / "two").iterdir()) == [], command
 
 
+@pytest.mark.slow
 def test_keys_may_be_lines_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"{KEY}\n{KEY[::-1]}\n")
     with Service(tmp_path, API_KEYS_FILE="keys") as service:

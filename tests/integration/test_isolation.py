@@ -124,6 +124,7 @@ def test_gc_dry_run_goes_on_after_a_refused_listing(
     assert report["failed"] == [{"kind": "variants without original", "name": first, "reason": "list is refused."}]
 
 
+@pytest.mark.slow
 def test_purge_goes_on_after_a_refused_object(installation: Installation, refusals: Refusals) -> None:
     first, second = installation.upload(1, 2)
     refusals.add("delete", first)

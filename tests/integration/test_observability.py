@@ -100,6 +100,7 @@ class TestWorker:
         assert taken["request"] == warmed["request"]
         assert given in (None, taken["request"])
 
+    @pytest.mark.slow
     def test_worker_answers_health_and_metrics(self, service: Service, worker: Worker, port: int) -> None:
         url, key = f"http://127.0.0.1:{port}", {"Authorization": "Bearer key-key-key-key-key"}
         until(complete(service, upload(service)))
@@ -112,6 +113,7 @@ class TestWorker:
         assert f'darkroom_jobs{{status="complete"}} {count}.0' in metrics.splitlines()
 
 
+@pytest.mark.slow
 def test_worker_on_a_public_address_needs_keys(tmp_path: Path) -> None:
     run = darkroom(tmp_path, "worker", "--port", "1024", "--host", "0.0.0.0")
     assert run.returncode == 2

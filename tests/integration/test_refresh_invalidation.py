@@ -90,6 +90,7 @@ def test_outage_invalidates_what_was_replaced_before(refresh: Refresh, monkeypat
     assert (refresh.cdn.invalidated, refresh.owes) == (sorted(refresh.recipes), False)
 
 
+@pytest.mark.slow
 def test_cancelled_refresh_invalidates_what_was_replaced_before(
     refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ def test_recipes_are_stored_before_the_first_variant_is_replaced(
     assert len(puts) == 1 + 6
 
 
+@pytest.mark.slow
 def test_unwritable_record_leaves_the_variants_alone(refresh: Refresh, monkeypatch: pytest.MonkeyPatch) -> None:
     put = DiskStore.put
 

@@ -15,6 +15,7 @@ from tests.nginx import PROGRAM, StubOrigin, nginx
 SLOW = "rate=1r/m"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rate", "path", "burst"),
     [

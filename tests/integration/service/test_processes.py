@@ -61,6 +61,7 @@ class TestRoles:
         assert http.get(f"{proxy.url}/images/{upload_id}").status_code == 404
         assert http.post(f"{proxy.url}/images/upload").status_code == 404
 
+    @pytest.mark.slow
     def test_deletion_reaches_the_other_processes(self, ingest: Service, proxy: Service) -> None:
         upload_id = upload(ingest, small_picture(2))
         url = f"{proxy.url}/images/{upload_id}/small.webp"

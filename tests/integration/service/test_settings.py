@@ -13,6 +13,7 @@ def test_public_address_without_keys_is_refused(tmp_path: Path) -> None:
     assert "API_KEYS" in refused.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.promise("E9")
 def test_wrong_settings_are_all_reported_at_once(tmp_path: Path) -> None:
     refused = darkroom(tmp_path, "serve", MAX_UPLOAD_MB="many", CDN_URL="cdn", RENDER_PROCESSES="0")

@@ -42,6 +42,7 @@ def color_of(url: str, at: tuple[int, int]) -> tuple[int, ...]:
     return color
 
 
+@pytest.mark.slow
 def test_watermark_is_on_variants_of_its_sizes_and_a_new_file_replaces_it_after_a_restart(tmp_path: Path) -> None:
     (tmp_path / "darkroom.toml").write_text(SIZES)
     write_logo(tmp_path, RED)

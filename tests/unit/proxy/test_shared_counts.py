@@ -49,7 +49,7 @@ def test_new_process_takes_over_counters_but_not_gauges_of_a_dead_one(folder: Pa
     assert "darkroom_event_streams 1.0" in lines
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 def test_files_do_not_accumulate_when_processes_die(folder: Path) -> None:
     count_and_die(folder)
     first = sorted(path.name.rpartition("_")[0] for path in folder.iterdir())

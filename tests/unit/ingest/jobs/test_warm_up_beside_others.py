@@ -117,6 +117,7 @@ class TestDatabaseOutage:
         await variant_service.drain()
         await pool.close()
 
+    @pytest.mark.slow
     async def test_blocked_recording_holds_no_render_process(
         self, impatient: VariantService, uploads: UploadService, repository: WatchedRepository, upload: Upload
     ) -> None:

@@ -201,7 +201,7 @@ def white_disc(*, lossless: bool) -> bytes:
     return webp(disc((255, 255, 255), 2000), lossless=lossless, quality=95)
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @pytest.mark.parametrize("lossless", [True, False])
 @pytest.mark.parametrize("side", [150, 400, 800, 1500])
 def test_hidden_black_in_webp_darkens_no_edge_at_any_scale(side: int, lossless: bool) -> None:

@@ -133,7 +133,7 @@ WITHIN_SRGB = {
 }
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WITHIN_SRGB)
 def test_original_within_srgb_gives_the_same_bytes_as_before(name: str) -> None:
     original = WITHIN_SRGB[name](photograph("coffee.png"))

@@ -202,7 +202,7 @@ def test_first_of_several_frames_is_rendered(format: str) -> None:
     assert several.tobytes() == picture(single, target(150, 150)).tobytes()
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "original",
     [camera_jpeg(6, SCALED), photograph_bytes("rocket.jpg"), png(disc((200, 30, 30), 200))],

@@ -177,6 +177,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_processes_with_render_workers_hide_their_memory(folder: Path) -> None:
     """Servers and warm-up workers: the keys are in their environment."""
     ran = subprocess.run(

@@ -49,6 +49,7 @@ async def worker(limits: Limits, mode: Sandbox, *, searches: bool = True) -> Asy
         await started.stop()
 
 
+@pytest.mark.slow
 async def test_locked_worker_renders_the_golden_bytes(tmp_path: Path) -> None:
     """Of all kinds of originals, formats, orientations and profiles, and of quality searches."""
     digests = {}
@@ -103,6 +104,7 @@ async def test_damaged_watermark_stops_the_start_and_is_named() -> None:
         await RenderWorker.start(LIMITS, PLENTY, GUARD, watermarks=[sound, damaged])
 
 
+@pytest.mark.slow
 async def test_watermarks_longer_than_a_socket_holds_reach_every_worker_of_a_pool(tmp_path: Path) -> None:
     """Also those that replace others."""
     path, logo = tmp_path / "original", png(Image.new("RGBA", (40, 20), "#ff0000")).ljust(1 << 20)
@@ -144,6 +146,7 @@ async def test_required_lock_that_the_system_lacks_stops_the_start() -> None:
         await without_lock("required").start()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mode", "warnings"), [("auto", 1), ("off", 0)])
 async def test_missing_lock_is_reported_unless_it_is_off(
     mode: Sandbox, warnings: int, capsys: pytest.CaptureFixture[str]

@@ -66,7 +66,7 @@ def by_tier(name: str, decoder: str) -> ParameterSet:
     return pytest.param(name, decoder, marks=marks)
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(("name", "decoder"), [by_tier(*one) for one in MEASURED])
 async def test_original_needs_less_than_its_estimate(tmp_path: Path, name: str, decoder: str) -> None:
@@ -157,7 +157,7 @@ async def test_effects_need_less_than_their_estimate(tmp_path: Path, side: int, 
     assert 20 * MB < used < estimated
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @reads("/proc/self/clear_refs")
 @pytest.mark.parametrize(
     ("format", "mode", "side", "frames"),

@@ -94,7 +94,7 @@ async def test_worker_inspects_as_the_inspector_does(render_pool: RenderPool) ->
     assert await inspect_with(render_pool, ROCKET) == inspect(ROCKET, LIMITS)
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_two_workers_run_at_the_same_time() -> None:
     async with (
         pool(processes=2) as render_pool,
@@ -107,7 +107,7 @@ async def test_two_workers_run_at_the_same_time() -> None:
     assert [*inspections] == [inspect(ROCKET, LIMITS)] * 2
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_many_requests_share_few_workers() -> None:
     targets = [target(side, side) for side in range(100, 120)]
     async with pool(processes=2, max_waiting=100) as render_pool:
@@ -209,7 +209,7 @@ async def test_16_bit_grey_does_not_crash_its_worker(render_pool: RenderPool, tm
 # Recycling, closing
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_worker_is_replaced_after_its_number_of_requests() -> None:
     async with pool(recycle=3) as render_pool:
         first = await pid(render_pool)
@@ -246,7 +246,7 @@ async def test_with_one_original_per_process_no_process_reads_two(tmp_path: Path
     assert len(set(readers)) == 6
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_close_leaves_no_process() -> None:
     async with pool(processes=2) as render_pool:
         await render(render_pool, ROCKET)

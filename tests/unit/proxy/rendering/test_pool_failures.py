@@ -113,7 +113,7 @@ async def test_cancelled_request_ends_its_worker_and_releases_its_slot(tmp_path:
         assert await render(render_pool, ROCKET) == rendered(photograph_bytes("rocket.jpg"), *SMALL)
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_worker_start_without_free_descriptors_fails_only_until_there_are_some(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -38,7 +38,7 @@ def ended(metrics: Metrics) -> dict[str, float]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "reason"), [(signal.SIGKILL, "killed"), (signal.SIGSEGV, "died"), (signal.SIGSYS, "forbidden")]
 )
@@ -81,7 +81,7 @@ async def test_killed_and_recycled_workers_are_counted_by_reason(tmp_path: Path)
         await eventually(lambda: ended(late) == {"deadline": 1})
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_gauges_report_busy_and_idle_workers_and_reserved_bytes() -> None:
     metrics = Metrics()
     async with pool(metrics=metrics, processes=2) as render_pool:

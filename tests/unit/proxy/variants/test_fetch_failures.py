@@ -73,7 +73,7 @@ class TestStoreAway:
         assert variant_key(upload_id, variant) in await store.keys()
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_variants_beyond_the_write_back_limit_are_served_but_not_stored(
     variant_service: VariantService, store: CountingStore, upload_id: UploadId, metrics: Metrics
 ) -> None:

@@ -121,7 +121,7 @@ async def test_corrupt_original_is_refused_and_the_process_is_reused(
     assert not await store.keys(f"images/{broken}/")
 
 
-@pytest.mark.heavy
+@pytest.mark.slow
 async def test_abandoned_ensure_frees_its_process(variant_service: VariantService, store: CountingStore) -> None:
     upload_id = await upload(store, photograph_bytes("rocket.jpg"))
     warm_up = variant_service.ensure(upload_id, SIZES.variants)
