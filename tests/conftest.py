@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from ingest.catalog.database import Database
@@ -29,6 +30,10 @@ settings.register_profile("quick", _ANY_SPEED, max_examples=20)
 settings.register_profile("ci", _ANY_SPEED, max_examples=50)
 settings.register_profile("long", _ANY_SPEED, max_examples=5000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "quick")  # noqa: TID251 - CI's variable, not a setting of Darkroom
+
+# Rich, which structlog takes where it is installed, needs a second for the traceback of one error.
+_PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

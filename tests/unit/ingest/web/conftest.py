@@ -1,4 +1,4 @@
-"""The whole service as `darkroom serve` builds it, one for each module. The worker starts only if a
+"""The whole service as `darkroom serve` builds it, one for each test process. The worker starts only if a
 test asks for it.
 """
 
