@@ -9,9 +9,10 @@ _STRIPS, _ROWS = 8, 16
 _BAND = 64  # rows
 _VISIBLE = 32  # levels by which a halved chroma plane differs: coloured text, seldom anything in photographs
 _EDGES, _DETAIL_EDGES = 0.01, 0.03  # the share of such pixels, of all and of those that are not flat, that needs 4:4:4
-_FLAT = 0.6  # photographs have up to 0.45, with a clear sky
-_PARTLY_FLAT = 0.2  # drawings that were scaled down; dithered images have less
-_FEW_COLORS, _FEW_COLORS_SHARE = 4096, 0.03  # at most; photographs have a number of 0.05 to 0.6 of their pixels
+_FLAT = 0.6  # grey photographs have up to 0.5, with a clear sky
+_PARTLY_FLAT = 0.1  # drawings that were scaled down; dithered images have less
+_FEW_COLORS = 1024, 4096  # in small and in large images; between them 3 % of the pixels
+_FEW_COLORS_SHARE = 0.03  # photographs have 0.05 to 0.6
 
 
 def strips(image: Image.Image, count: int = _STRIPS) -> Iterator[Image.Image]:
@@ -42,24 +43,28 @@ def has_chroma_edges(image: Image.Image) -> bool:
 
 
 def is_drawing(image: Image.Image) -> bool:
-    """Whether an image (L, LA, RGB, RGBA) looks drawn, as screenshots, logos and diagrams do: most of it is flat, or a
-    part of it, and it has few colours for its pixels.
+    """Whether an image (L, LA, RGB, RGBA) looks drawn, as screenshots, logos and diagrams do.
+
+    In colour: over 10 % of it is flat, and it has few colours for its pixels. In grey, which always has few: over 60 %.
     """
-    flat = flatness(image)
-    if flat < _PARTLY_FLAT or flat > _FLAT:
-        return flat > _FLAT
-    few = min(_FEW_COLORS, round(_FEW_COLORS_SHARE * image.width * image.height))
-    return image.mode in ("RGB", "RGBA") and image.getcolors(few) is not None
+    if image.mode in ("L", "LA"):
+        return flatness(image) > _FLAT
+    least, most = _FEW_COLORS
+    few = min(most, max(least, round(_FEW_COLORS_SHARE * image.width * image.height)))
+    return image.getcolors(few) is not None and flatness(image) > _PARTLY_FLAT
 
 
 def flatness(image: Image.Image) -> float:
-    """Returns the share of pixels that are equal to their left neighbours, 0 to 1."""
+    """Returns the share of pixels that are equal to their left, or to their upper neighbours: the lesser of both."""
+    return min(_share_of_equals(image, 1, 0), _share_of_equals(image, 0, 1))
+
+
+def _share_of_equals(image: Image.Image, across: int, down: int) -> float:
     same = pixels = 0
     for strip in strips(image):
-        moved = ImageChops.difference(
-            strip.crop((1, 0, *strip.size)), strip.crop((0, 0, strip.width - 1, strip.height))
-        )
-        differs = reduce(ImageChops.lighter, moved.split())
-        same += differs.histogram()[0]
-        pixels += differs.width * differs.height
+        width, height = strip.width - across, strip.height - down
+        if width and height:
+            neighbours = strip.crop((across, down, *strip.size)), strip.crop((0, 0, width, height))
+            same += reduce(ImageChops.lighter, ImageChops.difference(*neighbours).split()).histogram()[0]
+            pixels += width * height
     return same / max(1, pixels)

@@ -34,7 +34,8 @@ AVIF_SPEED = 8
 MAX_DRAWING_PIXELS = 800 * 800
 _DRAWING = {"speed": 7, "subsampling": "4:4:4", "advanced": {"tune-content": "screen"}}
 """Options of AVIF for drawings: palettes and copied blocks, which libaom's speed 8 leaves out. They take up to three
-times as long, so only small images have them, and smaller ones if a search for the quality encodes several times."""
+times as long, so images of more than `MAX_DRAWING_PIXELS` do without, and searches for a quality, which encode eight
+times."""
 WEBP_METHOD = 4
 
 _FEW_COLORS = 4096
@@ -85,9 +86,9 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
             return _encode_webp(_to_color(image), target, options)
         case Format.AVIF:
             filled = _fill_transparent(_to_color(image))
-            most = MAX_DRAWING_PIXELS if target.score is None else MAX_DRAWING_PIXELS // 4
-            is_small_drawing = image.width * image.height <= most and is_drawing(filled.convert(image.mode))
-            settings = _DRAWING if is_small_drawing else {"speed": AVIF_SPEED, "subsampling": _subsampling(filled)}
+            may_take_long = target.score is None and image.width * image.height <= MAX_DRAWING_PIXELS
+            slow = may_take_long and is_drawing(filled.convert(image.mode))
+            settings = _DRAWING if slow else {"speed": AVIF_SPEED, "subsampling": _subsampling(filled)}
             # One thread: the pool already uses every processor, and the bytes must not depend on the machine.
             filled.save(file, "AVIF", quality=target.quality, max_threads=1, **settings, **options)
     return file.getvalue()

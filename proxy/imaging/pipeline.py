@@ -30,7 +30,7 @@ from proxy.imaging.attention import attention_point
 from proxy.imaging.color import color_in, reached_space, to_color_space
 from proxy.imaging.decode import Original, decode
 from proxy.imaging.effects import apply_effects
-from proxy.imaging.encode import encode, profile_of
+from proxy.imaging.encode import encode, flatten, profile_of
 from proxy.imaging.header import read_header
 from proxy.imaging.limits import Limits
 from proxy.imaging.original_file import OriginalFile
@@ -148,7 +148,8 @@ def animate(
     if image is None or encoder.frames < 2:
         return None
     with timed(timings, "encode"):
-        body = encoder.finish(_exif_of_variant(original, image, target), profile_of(target.color_space))
+        exif = original.exif_bytes(*image.size, target.color_space) if target.keep_exif else None
+        body = encoder.finish(exif, profile_of(target.color_space))
     return Rendered(0, body, *image.size, timings, measured)
 
 
@@ -228,8 +229,11 @@ def _lanczos(pixels: Image.Image, width: int, height: int, box: Box) -> Image.Im
 
 
 def _exif_of_variant(original: Original, image: Image.Image, target: Target) -> bytes | None:
-    space = ColorSpace.SRGB if image.mode in ("L", "LA") else target.color_space
-    return original.exif_bytes(*image.size, space) if target.keep_exif else None
+    if not target.keep_exif:
+        return None
+    shown = flatten(image, target.background) if target.format is Format.JPG else image
+    space = ColorSpace.SRGB if shown.mode in ("L", "LA") else target.color_space
+    return original.exif_bytes(*image.size, space)
 
 
 def _bytes_of_copy(path: OriginalFile, original: Original, image: Image.Image, target: Target) -> int | None:

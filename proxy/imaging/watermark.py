@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from PIL import Image
 
-from proxy.errors import Refused
+from proxy.errors import Refused, TooHeavy
 from proxy.imaging.alpha import drop_redundant_channels, premultiply, unpremultiply
 from proxy.imaging.color import to_exact_space
 from proxy.imaging.decode import decode
@@ -76,10 +76,15 @@ def prepare_overlay(watermarks: Watermarks, target: Target, canvas: tuple[int, i
 
 
 def find_damaged(watermarks: Watermarks) -> str | None:
-    """Decodes all files. Returns the digest of the first that cannot be decoded."""
+    """Decodes all files. Returns the digest of the first that cannot be decoded.
+
+    One that needs more memory than the process has is not damaged: variants with it are refused as too heavy.
+    """
     for digest, file in watermarks.items():
         try:
             decode(file, decode_tier(None, None), _LIMITS)
+        except TooHeavy:
+            continue
         except Refused:
             return digest
     return None

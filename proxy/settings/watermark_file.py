@@ -9,6 +9,7 @@ from pathlib import Path
 MAX_BYTES = 1 << 20
 MAX_PIXELS = 4_000_000
 """A square of 2000 pixels: more than the widest variant needs of a logo, and a tenth of a second to decode."""
+MAX_SIDE = 1 << 14
 MAX_BYTES_TOGETHER = 4 << 20
 """Every render worker holds all files."""
 
@@ -31,7 +32,7 @@ def read_watermark_file(name: str, folder: Path) -> WatermarkFile:
     path = folder / name
     try:
         if not path.is_file():  # a pipe would never end
-            raise ValueError(f"there is no file {path}")
+            raise ValueError(f"{path} is not a file" if path.exists() else f"there is no file {path}")
         with path.open("rb") as file:
             body = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -46,7 +47,7 @@ def read_watermark_file(name: str, folder: Path) -> WatermarkFile:
         raise ValueError(f"{path} is damaged. Export it again") from None
     if not width or not height:
         raise ValueError(f"{path} is damaged. Export it again")
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         raise ValueError(f"{path} has {width}x{height} pixels. Scale it down to 4 megapixels, such as 2000x2000")
     return WatermarkFile(name, width * height, body, hashlib.sha256(body).hexdigest())
 

@@ -164,8 +164,8 @@ def renderings_in_display_p3() -> Iterator[tuple[str, bytes, Target]]:
     yield "Display P3 of CMYK", inks, kept
     mark = Watermark(watermark_file().digest, 80 * 60, opacity=0.75, width=0.5)
     yield "Display P3 kept, watermark", jpeg(rgb, **options), replace(kept, watermark=mark)
-    yield "drawing in avif", png(disc((200, 30, 40), 96)), TARGETS[Format.AVIF]
-    yield "drawing in png", png(disc((200, 30, 40), 96)), TARGETS[Format.PNG]
+    yield "drawing in avif", png(disc((200, 30, 40), 96)), replace(TARGETS[Format.AVIF], width=96, height=96)
+    yield "drawing in png", png(disc((200, 30, 40), 96)), replace(TARGETS[Format.PNG], width=96, height=96)
 
 
 def digest(folder: Path, original: bytes, target: Target) -> str:

@@ -207,6 +207,16 @@ class TestExif:
         with Image.open(BytesIO(body)) as image:
             assert image.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] == 1
 
+    def test_exif_of_grey_with_alpha_is_that_of_what_its_background_makes_of_it(self) -> None:
+        image = flat((90, 90, 90))
+        image.putalpha(128)
+        original = png(image, icc_profile=DISPLAY_P3, exif=camera_exif())
+
+        for background, said in (("#ff0000", 0xFFFF), ("#808080", 1)):
+            [body] = rendered(original, wide(target(100, 100, Format.JPG, keep_exif=True, background=background)))
+            with Image.open(BytesIO(body)) as shown:
+                assert shown.getexif().get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace] == said, background
+
 
 class TestScores:
     def test_cones_see_the_same_light_in_both_spaces(self) -> None:

@@ -3,12 +3,13 @@
 import hashlib
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from proxy.errors import Undecodable
+from proxy.errors import TooHeavy, Undecodable
 from proxy.imaging import vips
 from proxy.imaging.original_file import FileInMemory
 from proxy.imaging.watermark import find_damaged, place_watermark, prepare_overlay
@@ -209,6 +210,11 @@ class TestFile:
         shown = drawn(flat(), marked(file), file).crop(WIDE_BOX)
 
         assert psnr(shown, image.resize((40, 20), Image.Resampling.LANCZOS)) > 40
+
+    def test_file_that_needs_too_much_memory_is_not_damaged(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("proxy.imaging.watermark.decode", Mock(side_effect=TooHeavy("It needs 300 MB.")))
+
+        assert find_damaged({"sound": FileInMemory(logo())}) is None
 
     def test_damaged_file_is_found(self) -> None:
         sound, whole = logo(), png(photograph("coffee.png"))

@@ -152,6 +152,7 @@ def test_invalid_option_is_one_mistake(options: str, mistake: str) -> None:
         (png_header(0, 20), "is damaged. Export it again"),
         (flat_webp(9, 9)[:22], "is damaged. Export it again"),
         (b"RIFF\0\0\0\0WEBPJUNK" + bytes(30), "is damaged. Export it again"),
+        (png_header(20000, 2), "has 20000x2 pixels. Scale it down to 4 megapixels, such as 2000x2000"),
         (png_header(2001, 2000), "has 2001x2000 pixels. Scale it down to 4 megapixels, such as 2000x2000"),
         (
             LOGO + bytes((1 << 20) - len(LOGO) + 1),
@@ -184,8 +185,8 @@ def test_missing_file_folder_and_pipe_are_mistakes_at_once() -> None:
     os.mkfifo("pipe")
 
     assert mistake_of('file = "logo.png"') == "sizes.x.watermark.file: there is no file logo.png"
-    assert mistake_of('file = "folder"') == "sizes.x.watermark.file: there is no file folder"
-    assert mistake_of('file = "pipe"') == "sizes.x.watermark.file: there is no file pipe"
+    assert mistake_of('file = "folder"') == "sizes.x.watermark.file: folder is not a file"
+    assert mistake_of('file = "pipe"') == "sizes.x.watermark.file: pipe is not a file"
 
 
 def test_file_that_may_not_be_read_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
