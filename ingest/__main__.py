@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from types import FrameType
 
 _RUN_UNTIL_STOPPED = {"serve", "worker"}
@@ -11,6 +12,7 @@ _RUN_UNTIL_STOPPED = {"serve", "worker"}
 def main() -> None:
     # Without a handler, the kernel ignores the signal for the first process of a container.
     signal.signal(signal.SIGTERM, _exit_at_once)
+    threading.excepthook = _print_thread_error
     from ingest.cli import app  # noqa: PLC0415 - takes tenths of a second
 
     app()
@@ -23,6 +25,15 @@ def _exit_at_once(signum: int, _frame: FrameType | None) -> None:
     Raising SystemExit instead could be swallowed by whatever code the signal interrupts, or wait for its threads.
     """
     os._exit(0 if _RUN_UNTIL_STOPPED.intersection(sys.argv[1:2]) else 128 + signum)
+
+
+def _print_thread_error(error: threading.ExceptHookArgs) -> None:
+    """Prints the traceback of a thread, unless it is a driver's that reports to an event loop which has ended.
+
+    SQLite's driver opens connections in threads: a command that is stopped meanwhile ends before they do.
+    """
+    if not (isinstance(error.exc_value, RuntimeError) and str(error.exc_value) == "Event loop is closed"):
+        threading.__excepthook__(error)
 
 
 if __name__ == "__main__":
