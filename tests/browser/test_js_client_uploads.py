@@ -48,7 +48,7 @@ def page(chromium: Browser, service: Service, complaints: Complaints) -> Iterato
         page.route("**/client/*", serve)
         page.route("**/page", serve)
         page.goto(f"{service.url}/page")
-        page.wait_for_function("window.darkroom")
+        page.wait_for_function("() => window.darkroom")
         page.locator("input").set_input_files(FILE)
         page.evaluate("window.file = document.querySelector('input').files[0]")
         yield page
