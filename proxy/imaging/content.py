@@ -9,6 +9,7 @@ _STRIPS, _ROWS = 8, 16
 _BAND = 64  # rows
 _VISIBLE = 32  # levels by which a halved chroma plane differs: coloured text, seldom anything in photographs
 _EDGES, _DETAIL_EDGES = 0.01, 0.03  # the share of such pixels, of all and of those that are not flat, that needs 4:4:4
+_FEWEST_EDGES = 0.0005  # photographs have less: the time to look for flat areas is spared
 _FLAT = 0.6  # grey photographs have up to 0.5, with a clear sky
 _PARTLY_FLAT = 0.1  # drawings that were scaled down; dithered images have less
 _FEW_COLORS = 1024, 4096  # in small and in large images; between them 3 % of the pixels
@@ -39,7 +40,8 @@ def has_chroma_edges(image: Image.Image) -> bool:
         for plane in strip.convert("RGB").convert("YCbCr").split()[1:]:
             halved = plane.reduce(2).resize(plane.size, Image.Resampling.BILINEAR)
             changed += sum(ImageChops.difference(plane, halved).histogram()[_VISIBLE:])
-    return changed > min(_EDGES, _DETAIL_EDGES * (1 - flatness(image))) * pixels
+    share = changed / pixels
+    return share > _EDGES or (share > _FEWEST_EDGES and share > _DETAIL_EDGES * (1 - flatness(image)))
 
 
 def is_drawing(image: Image.Image) -> bool:

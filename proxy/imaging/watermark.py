@@ -27,24 +27,6 @@ NO_WATERMARKS: Watermarks = MappingProxyType({})
 _LIMITS = Limits(1, 1 << 16)  # settings have checked the sides
 _REDUCING_GAP = 2.0  # as for variants
 
-_ACROSS = {
-    WatermarkPosition.LEFT: 0.0,
-    WatermarkPosition.TOP_LEFT: 0.0,
-    WatermarkPosition.BOTTOM_LEFT: 0.0,
-    WatermarkPosition.RIGHT: 1.0,
-    WatermarkPosition.TOP_RIGHT: 1.0,
-    WatermarkPosition.BOTTOM_RIGHT: 1.0,
-}
-_DOWN = {
-    WatermarkPosition.TOP: 0.0,
-    WatermarkPosition.TOP_LEFT: 0.0,
-    WatermarkPosition.TOP_RIGHT: 0.0,
-    WatermarkPosition.BOTTOM: 1.0,
-    WatermarkPosition.BOTTOM_LEFT: 1.0,
-    WatermarkPosition.BOTTOM_RIGHT: 1.0,
-}
-"""The share of the free space that is left of, or above, the watermark. Positions that are not listed: half of it."""
-
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
@@ -102,8 +84,14 @@ def place_watermark(
     room = canvas[0] - 2 * margin, canvas[1] - 2 * margin
     scale = min(watermark.width * canvas[0] / file[0], room[0] / file[0], room[1] / file[1])
     size = max(1, round(file[0] * scale)), max(1, round(file[1] * scale))
-    across, down = _ACROSS.get(watermark.position, 0.5), _DOWN.get(watermark.position, 0.5)
+    across = _share_before(watermark.position, "left", "right")
+    down = _share_before(watermark.position, "top", "bottom")
     return size, (margin + int((room[0] - size[0]) * across), margin + int((room[1] - size[1]) * down))
+
+
+def _share_before(position: WatermarkPosition, start: str, end: str) -> float:
+    """Returns the share of the free space before the watermark, by the sides that its position names."""
+    return 0.0 if start in position else 1.0 if end in position else 0.5
 
 
 def draw(image: Image.Image, overlay: Overlay | None) -> Image.Image:

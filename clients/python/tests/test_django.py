@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-django = pytest.importorskip("django")
+django = pytest.importorskip("django", reason="is an extra of the client, in the dependency group dev")
 
 from django.apps import AppConfig, apps
 from django.conf import settings
