@@ -1,7 +1,7 @@
-"""Starts `darkroom` by forking a process that has imported the libraries: they are most of a start's processor time.
+"""Starts `darkroom` by forking a process that has imported the modules: they are most of a start's processor time.
 
-The fork runs what the installed command runs, and imports Darkroom's own modules itself. As a program, this file is the
-process that is forked: it gets requests on its standard input, one message each.
+The fork runs what the installed command runs. As a program, this file is the process that is forked: it gets requests
+on its standard input, one message each.
 """
 
 import atexit
@@ -18,12 +18,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = (
-    *("aiosqlite", "alembic.command", "asyncpg", "boto3", "bullmq", "cachetools", "cryptography.fernet", "httptools"),
-    *("PIL.ImageCms", "pydantic", "redis.asyncio", "sqlalchemy.ext.asyncio", "sqlalchemy.dialects.postgresql.asyncpg"),
-    *("starlette.applications", "structlog", "uvicorn", "uvloop"),
+MODULES = (
+    *("aiosqlite", "alembic.command", "anyio._backends._asyncio", "asyncpg", "boto3", "bullmq", "cryptography.fernet"),
+    *("httptools", "redis.asyncio", "sqlalchemy.dialects.postgresql.asyncpg", "typer", "uvloop"),
+    *("ingest.ingest_services", "ingest.web.ingest_app", "proxy.web.app", "proxy.web.variant_http"),
 )
-"""Not what reads the environment when it is imported: prometheus_client, typer's output, OpenTelemetry."""
+"""Not what reads the environment when it is imported: typer's output, OpenTelemetry, and `ingest.cli`."""
 
 _MESSAGE = 1 << 17  # bytes at most, with the environment
 _START_SECONDS = 60
@@ -91,7 +91,7 @@ def _forking_process() -> socket.socket:
 
 def _serve() -> None:
     """Forks for each request. Returns in forks that have become `darkroom`, and at the end."""
-    for name in LIBRARIES:
+    for name in MODULES:
         import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # those who wait for the forks end unnoticed
     requests = socket.socket(fileno=0)
