@@ -116,7 +116,9 @@ def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -
 
 def _is_near(given: str, known: str) -> bool:
     """Whether two names differ only in case, hyphens or `_FILE`, or in one letter: another, missing, extra, swapped."""
-    if given.upper().replace("-", "_") == known or given == known + _FILE:
+    if abs(len(given) - len(known)) > 1:  # most of them: environments are long, and so is the list of settings
+        return given == known + _FILE
+    if given.upper().replace("-", "_") == known:
         return True
     start = next(
         (at for at, (a, b) in enumerate(zip(given, known, strict=False)) if a != b), min(len(given), len(known))
