@@ -32,8 +32,8 @@ settings.register_profile("long", _ANY_SPEED, max_examples=5000)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "quick")  # noqa: TID251 - CI's variable, not a setting of Darkroom
 
 # Rich, which structlog takes where it is installed, needs a second for the traceback of one error.
-_PLAIN = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _PLAIN])
+# This is the renderer of structlog's defaults, so it is still plain after `reset_defaults`.
+structlog.get_config()["processors"][-1].exception_formatter = structlog.dev.plain_traceback
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
