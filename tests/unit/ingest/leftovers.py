@@ -1,5 +1,6 @@
 """What an upload leaves: rows in the database, files in a folder."""
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -24,4 +25,6 @@ async def rows(database: Database) -> tuple[int, int]:
 
 def files_below(folder: Path) -> list[str]:
     """Lists files and folders below `folder`, by relative path."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    start = len(str(folder)) + 1
+    walk = os.walk(folder)
+    return sorted(f"{parent}/{name}"[start:] for parent, folders, files in walk for name in [*folders, *files])
