@@ -56,7 +56,8 @@ def open_page(chromium: Browser, service: Service, complaints: Complaints) -> It
     contexts = []
 
     def open_in_context(path: str = "/", **options: Any) -> Page:
-        context = chromium.new_context(base_url=service.url, **options)
+        # Without transitions, a page that waits draws nothing.
+        context = chromium.new_context(base_url=service.url, **{"reduced_motion": "reduce"} | options)
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         context.grant_permissions(["clipboard-read", "clipboard-write"])
