@@ -71,6 +71,11 @@ class Header:
         return self.kind.endswith(("key", "alpha", "alpha16"))
 
     @property
+    def is_scaled_cheaply(self) -> bool:
+        """Whether a small image takes much less time to decode than a large one: of JPEGs of a single scan."""
+        return self.kind.startswith("jpeg") and not self.coefficients
+
+    @property
     def is_decoded_whole(self) -> bool:
         """Whether libvips decodes this WebP whole and averages premultiplied pixels.
 

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 
 from PIL import Image
@@ -81,11 +82,13 @@ def render(
     """
     tier = shape = None
     image: Image.Image | None = None
+    header = read_header(path)
+    tier_of = partial(decode_tier, scaled_cheaply=header is not None and header.is_scaled_cheaply)
     for index, wanted in sorted(enumerate(targets), key=lambda item: _shape(item[1])):
         if accept and not accept(index):
             continue
         timings: dict[str, float] = {}
-        if tier != (tier := decode_tier(wanted.width, wanted.height)):
+        if tier != (tier := tier_of(wanted.width, wanted.height)):
             with timed(timings, "decode"):
                 original = decode(path, tier, limits)
         target = _in_reached_space(wanted, original)
@@ -263,7 +266,9 @@ def _shape(target: Target) -> tuple[int, int, int, str]:
     pixels = replace(
         target, format=Format.JPG, quality=None, background=background, keep_exif=False, score=None, animated=False
     )
-    return decode_tier(target.width, target.height), target.width or 0, target.height or 0, repr(pixels)
+    # Of other originals some of these tiers are one, and beside each other.
+    tier = decode_tier(target.width, target.height, scaled_cheaply=True)
+    return tier, target.width or 0, target.height or 0, repr(pixels)
 
 
 @contextmanager

@@ -8,10 +8,18 @@ DECODE_TIER = 800
 """Pixels. Targets up to this side share one decode; larger ones share the next doubling. So a warm-up decodes once for
 all standard sizes, a single request renders the same bytes, and a new size does not change the bytes of others."""
 
+SMALL_TIER = 400
+"""The tier of targets up to this side, of originals that decoders scale cheaply (`Header.is_scaled_cheaply`). It takes
+up to half of the time off them; a warm-up decodes once more, and saves as much by smaller resizes
+(docs/decisions/0003-pipeline.md)."""
+
 JPEG_MARGIN = 1.25
 """A JPEG that is decoded at a half, a quarter or an eighth keeps at least this many pixels for each pixel of the tier,
 as input for Lanczos. With 1.28 times the pixels SSIMULACRA2 is 86 to 94 against a full decode, in half the time; with
 1.5, 92 to 96 (docs/decisions/0003-pipeline.md)."""
+
+SMALL_MARGIN = 1.5
+"""The same for `SMALL_TIER`, where less time is at stake."""
 
 WEBP_MARGIN = 1.5
 """The same for WebP; libwebp's scaling blurs a little."""
@@ -86,12 +94,12 @@ def place(
     return Placement(*sides, (0, 0, source_width, source_height), scaled)
 
 
-def decode_tier(width: int | None, height: int | None) -> int:
+def decode_tier(width: int | None, height: int | None, *, scaled_cheaply: bool = False) -> int:
     """Returns the tier of a target: a side in pixels, at least as long as the target's.
 
-    Targets of a tier share a decode.
+    Targets of a tier share a decode. `scaled_cheaply`: of the original, as its header says.
     """
-    tier = DECODE_TIER
+    tier = SMALL_TIER if scaled_cheaply else DECODE_TIER
     while tier < max(width or 0, height or 0):
         tier *= 2
     return tier
@@ -99,7 +107,8 @@ def decode_tier(width: int | None, height: int | None) -> int:
 
 def decode_size(source: tuple[int, int], tier: int) -> tuple[int, int]:
     """Returns the smallest size, in pixels, at which a JPEG of `source` pixels may be decoded for a tier."""
-    scale = min(1.0, JPEG_MARGIN * tier / min(source))
+    margin = SMALL_MARGIN if tier == SMALL_TIER else JPEG_MARGIN
+    scale = min(1.0, margin * tier / min(source))
     return max(1, int(source[0] * scale)), max(1, int(source[1] * scale))
 
 

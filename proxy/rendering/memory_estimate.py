@@ -10,7 +10,7 @@ from math import ceil
 
 from proxy.imaging.animation.animation_limits import is_played
 from proxy.imaging.decode import BAND
-from proxy.imaging.encode import MAX_DRAWING_PIXELS
+from proxy.imaging.encode import MAX_SLOW_PIXELS
 from proxy.imaging.header import Header
 from proxy.imaging.pipeline import REDUCING_GAP
 from proxy.imaging.resize import (
@@ -176,7 +176,7 @@ def estimate(header: Header, file_bytes: int, targets: Sequence[Target], *, by_v
     Without targets: for its inspection. `by_vips`: whether libvips decodes the kinds that it can. `frames`: of the
     original, as `count_frames` finds them; 1 if no target is animated.
     """
-    *others, last = sorted({decode_tier(target.width, target.height) for target in targets}) or [DECODE_TIER]
+    *others, last = sorted({_tier(header, target) for target in targets}) or [DECODE_TIER]
     decoding = _decoding_bytes(header, file_bytes, last, by_vips=by_vips)
     kept = sum(_kept_bytes(header, tier, by_vips=by_vips) for tier in others)
     rendering = max((_variant_bytes(header, target, by_vips=by_vips) for target in targets), default=0)
@@ -212,6 +212,10 @@ def _decoding_bytes(header: Header, file_bytes: int, tier: int, *, by_vips: bool
     return rate.stored * stored + rate.band * band + 2 * _PLAIN * pixels + beside  # as bands, and joined
 
 
+def _tier(header: Header, target: Target) -> int:
+    return decode_tier(target.width, target.height, scaled_cheaply=header.is_scaled_cheaply)
+
+
 def _kept_bytes(header: Header, tier: int, *, by_vips: bool) -> float:
     whole = not (by_vips and header.kind in LIBVIPS) and reduction_factor((header.width, header.height), tier) == 1
     return (PILLOW[header.kind].kept if whole else _PLAIN) * _decoded_pixels(header, tier, by_vips=by_vips)
@@ -244,7 +248,7 @@ def _variant_bytes(header: Header, target: Target, *, by_vips: bool) -> float:
 def _variant_bytes_turned(header: Header, target: Target, *, sideways: bool, by_vips: bool) -> float:
     wanted = (target.height, target.width) if sideways else (target.width, target.height)
     placement = place((header.width, header.height), *wanted, target.fit, enlarge=target.enlarge)
-    decoded = decoded_size(header, decode_tier(target.width, target.height), by_vips=by_vips)
+    decoded = decoded_size(header, _tier(header, target), by_vips=by_vips)
     left, top, right, bottom = placement.box
     width, height = decoded[0] * (right - left) / header.width, decoded[1] * (bottom - top) / header.height
     across, down = placement.scaled
@@ -259,7 +263,7 @@ def _variant_bytes_turned(header: Header, target: Target, *, sideways: bool, by_
     has_copies = target.blur is not None or target.sharpen is not None or target.fit is Fit.PAD
     effects = EFFECTS * pixels if has_copies else 0
     encoding = ENCODERS[target.format][header.has_alpha] * pixels
-    if target.format is Format.AVIF and pixels <= MAX_DRAWING_PIXELS:
+    if target.format is Format.AVIF and pixels <= MAX_SLOW_PIXELS:
         encoding += DRAWN * pixels
     if target.score is not None:
         encoding += SEARCHED * (pixels if pixels <= MAX_WHOLE_PIXELS else MIDDLE_SIDE * MIDDLE_SIDE)

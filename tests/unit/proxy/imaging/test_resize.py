@@ -153,7 +153,12 @@ def test_decode_tier_doubles_from_800(width: int | None, height: int | None, tie
     assert decode_tier(width, height) == tier
 
 
-@given(source=st.tuples(sides, sides), tier=st.sampled_from([800, 1600, 3200]))
+@pytest.mark.parametrize(("side", "tier"), [(150, 400), (400, 400), (401, 800), (801, 1600)])
+def test_decode_tier_of_cheaply_scaled_originals_begins_at_400(side: int, tier: int) -> None:
+    assert decode_tier(side, None, scaled_cheaply=True) == tier
+
+
+@given(source=st.tuples(sides, sides), tier=st.sampled_from([400, 800, 1600, 3200]))
 def test_decode_size_keeps_a_margin_and_never_enlarges(source: tuple[int, int], tier: int) -> None:
     width, height = decode_size(source, tier)
 
@@ -163,6 +168,7 @@ def test_decode_size_keeps_a_margin_and_never_enlarges(source: tuple[int, int], 
 
 
 def test_decode_size_is_as_small_as_the_margin_allows() -> None:
+    assert decode_size((4000, 3000), 400) == (800, 600)
     assert decode_size((4000, 3000), 800) == (1333, 1000)
     assert decode_size((3000, 4000), 1600) == (2000, 2666)
     assert decode_size((1000, 900), 800) == (1000, 900)

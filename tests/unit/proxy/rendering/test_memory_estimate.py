@@ -127,10 +127,10 @@ def test_jpeg_needs_memory_for_its_scaled_size() -> None:
 
 
 def test_coefficients_add_to_the_pixels_but_not_to_the_file() -> None:
-    plain = megabytes("jpeg", 5000, 5000, 150)
+    plain = megabytes("jpeg", 5000, 5000, 800)
 
-    assert megabytes("jpeg", 5000, 5000, 150, coefficients=100 * MB) == pytest.approx(plain + 100)
-    assert megabytes("jpeg", 5000, 5000, 150, coefficients=100 * MB, file_bytes=10 * MB) == pytest.approx(plain + 100)
+    assert megabytes("jpeg", 5000, 5000, 800, coefficients=100 * MB) == pytest.approx(plain + 100)
+    assert megabytes("jpeg", 5000, 5000, 800, coefficients=100 * MB, file_bytes=10 * MB) == pytest.approx(plain + 100)
 
 
 def test_webp_estimate_counts_the_file_twice() -> None:
