@@ -30,12 +30,12 @@ ROBIDOUX = (
 """N. Robidoux's quantisation table for ImageMagick, which mozjpeg uses by default (its table 3): at equal SSIMULACRA2
 6.6 % fewer bytes than the standard table. Pillow scales it by the quality, as libjpeg does."""
 
-AVIF_SPEED = 8
-MAX_DRAWING_PIXELS = 800 * 800
-_DRAWING = {"speed": 7, "subsampling": "4:4:4", "advanced": {"tune-content": "screen"}}
-"""Options of AVIF for drawings: palettes and copied blocks, which libaom's speed 8 leaves out. They take up to three
-times as long, so images of more than `MAX_DRAWING_PIXELS` do without, and searches for a quality, which encode eight
-times."""
+AVIF_SPEED = 7
+FAST_AVIF_SPEED = 8
+"""For images of more than `MAX_SLOW_PIXELS`, and for searches for a quality, which encode eight times."""
+MAX_SLOW_PIXELS = 800 * 800
+_DRAWING = {"subsampling": "4:4:4", "advanced": {"tune-content": "screen"}}
+"""Options of AVIF for drawings: palettes and copied blocks, which libaom's speed 8 leaves out."""
 WEBP_METHOD = 4
 
 _FEW_COLORS = 4096
@@ -86,11 +86,12 @@ def encode(image: Image.Image, target: Target, exif: bytes | None) -> bytes:
             return _encode_webp(_to_color(image), target, options)
         case Format.AVIF:
             filled = _fill_transparent(_to_color(image))
-            may_take_long = target.score is None and image.width * image.height <= MAX_DRAWING_PIXELS
-            slow = may_take_long and is_drawing(filled.convert(image.mode))
-            settings = _DRAWING if slow else {"speed": AVIF_SPEED, "subsampling": _subsampling(filled)}
+            fast = target.score is not None or image.width * image.height > MAX_SLOW_PIXELS
+            drawn = not fast and is_drawing(filled.convert(image.mode))
+            settings = _DRAWING if drawn else {"subsampling": _subsampling(filled)}
+            speed = FAST_AVIF_SPEED if fast else AVIF_SPEED
             # One thread: the pool already uses every processor, and the bytes must not depend on the machine.
-            filled.save(file, "AVIF", quality=target.quality, max_threads=1, **settings, **options)
+            filled.save(file, "AVIF", quality=target.quality, speed=speed, max_threads=1, **settings, **options)
     return file.getvalue()
 
 

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont, features
 from PIL.JpegImagePlugin import JpegImageFile
 
+from proxy.imaging.content import has_chroma_edges
 from proxy.imaging.encode import ROBIDOUX, encode, flatten, versions
 from proxy.model import Format
 from tests.camera import camera_exif
@@ -110,18 +111,25 @@ def test_avif_of_a_drawing_is_smaller_and_better_than_of_a_photographs_settings(
 
 
 @pytest.mark.parametrize(
-    ("image", "score"),
-    [(sized("coffee.png"), None), (streaks(), None), (colored_lines(804), None), (colored_lines(), 80.0)],
-    ids=["photograph", "noise that is flat across", "large", "in a search for the quality"],
+    ("image", "score", "speed"),
+    [
+        (sized("coffee.png"), None, 7),
+        (sized("coffee.png"), 80.0, 8),
+        (sized("coffee.png").resize((804, 800)), None, 8),
+        (streaks(), None, 7),
+        (colored_lines(804), None, 8),
+        (colored_lines(), 80.0, 8),
+    ],
+    ids=["photograph", "in a search", "large", "noise that is flat across", "large drawing", "drawing in a search"],
 )
-def test_avif_of_photographs_and_large_drawings_takes_the_fast_settings(
-    image: Image.Image, score: float | None
+def test_avif_of_photographs_and_large_drawings_takes_no_tools_for_screens(
+    image: Image.Image, score: float | None, speed: int
 ) -> None:
-    subsampling = "4:2:0" if image.width == 200 else "4:4:4"
+    subsampling = "4:4:4" if has_chroma_edges(image) else "4:2:0"
 
     file = encode(image, replace(target(*image.size, Format.AVIF), quality=67, score=score), None)
 
-    assert file == av1(image, speed=8, subsampling=subsampling)
+    assert file == av1(image, speed=speed, subsampling=subsampling)
 
 
 @pytest.mark.parametrize("quality", [1, 40, 82, 95, 100])
