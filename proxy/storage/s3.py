@@ -164,7 +164,11 @@ class S3Store:
         await self._run("writes", "copy", _LONG, copy)
 
     async def set_metadata(self, key: str, metadata: Mapping[str, str]) -> None:
-        """Copies the object onto itself. A bucket with versioning keeps the old version. Tags stay."""
+        """Copies the object onto itself. A bucket with versioning keeps the old version. Tags stay.
+
+        The store may carry out a copy whose caller has timed out after a later one: it is then too late for its
+        condition. An ETag would not tell, because it is that of the bytes.
+        """
 
         def copy() -> None:
             stored = self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)
@@ -172,7 +176,7 @@ class S3Store:
                 "Bucket": self._bucket,
                 "Key": self._prefix + key,
                 "CopySource": {"Bucket": self._bucket, "Key": self._prefix + key},
-                "CopySourceIfMatch": stored["ETag"],
+                "CopySourceIfUnmodifiedSince": stored["LastModified"],
                 "MetadataDirective": "REPLACE",
                 "Metadata": dict(metadata),
                 "ContentType": stored["ContentType"],
@@ -181,7 +185,12 @@ class S3Store:
                 request["CacheControl"] = stored["CacheControl"]
             if "StorageClass" in stored:  # absent for the standard one, which a copy gets
                 request["StorageClass"] = stored["StorageClass"]
-            self._client.copy_object(**request)
+            try:
+                self._client.copy_object(**request)
+            except boto.ClientError as error:
+                # botocore's second attempt meets what the first one wrote, if only its answer was lost.
+                if error_code(error) != "PreconditionFailed" or self._head(key).metadata != metadata:
+                    raise
 
         await self._run("writes", "set_metadata", _LONG, copy)
 

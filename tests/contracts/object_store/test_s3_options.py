@@ -1,5 +1,8 @@
 """S3Store in shared buckets, with encryption, temporary keys and servers that lack a part of S3."""
 
+import asyncio
+from collections.abc import Awaitable
+from types import NoneType
 from typing import Any
 
 import pytest
@@ -10,7 +13,8 @@ from proxy.model import UploadId
 from proxy.services import open_aws_session
 from proxy.settings.settings import Settings
 from proxy.storage.s3 import S3Store
-from tests.contracts.stores import BUCKET, fault, http, keys, s3_that
+from tests import http_client
+from tests.contracts.stores import BUCKET, OBJECT, failures, fault, http, keys, s3_that
 
 SESSION = Session("id", "secret", region_name="us-east-1")
 
@@ -19,13 +23,17 @@ class Sent(Exception):
     """Carries the request that botocore was about to send."""
 
 
-async def sent_by(store: S3Store) -> Any:
+async def sent_by(store: S3Store, call: Awaitable[object] | None = None, operation: str = "GetObject") -> Any:
+    """Returns the request of `operation` that `call` would send."""
+
     def stop(request: object, **_event: object) -> None:
         raise Sent(request)
 
-    store._client.meta.events.register("before-send.s3", stop)
+    event = f"before-send.s3.{operation}"
+    store._client.meta.events.register(event, stop)
     with pytest.raises(Sent) as caught:
-        await store.get("images/a")
+        await (call or store.get("images/a"))
+    store._client.meta.events.unregister(event, stop)
     return caught.value.args[0]
 
 
@@ -122,19 +130,29 @@ class TestSetMetadata:
         assert head["ChecksumSHA256"]
         assert tags == [{"Key": "team", "Value": "a"}]
 
-    async def test_copy_is_only_of_the_object_whose_metadata_were_read(
-        self, moto: S3Store, upload_id: UploadId
+    async def test_copy_that_arrives_after_a_later_one_is_refused(self, seaweed: S3Store, upload_id: UploadId) -> None:
+        """For instance a change of the focus whose caller has timed out, after the upload was made private."""
+        key = f"originals/{upload_id}"
+        await seaweed.put(key, b"x", content_type="image/png")
+        late = await sent_by(seaweed, seaweed.set_metadata(key, {"focus": "0,1"}), "CopyObject")
+        await asyncio.sleep(1.1)  # dates in headers have seconds
+        await seaweed.set_metadata(key, {"visibility": "private"})
+
+        refused = http_client.http.request(late.method, late.url, headers=dict(late.headers))
+
+        assert refused.status_code == 412
+        assert (await seaweed.head(key)).metadata == {"visibility": "private"}
+
+    @pytest.mark.parametrize(("stored", "expected"), [("0,1", None), ("1,1", StoreUnavailable)])
+    async def test_second_attempt_accepts_what_the_first_one_wrote_and_nothing_else(
+        self, stored: str, expected: type[Exception] | None
     ) -> None:
-        """moto does not compare the ETag."""
-        key, sent = f"originals/{upload_id}", []
-        await moto.put(key, b"x", content_type="image/png")
-        store = S3Store(BUCKET, session=Session("a", "b", region_name="eu-central-1"))
-        store._client.meta.events.register("before-call.s3.CopyObject", lambda params, **_: sent.append(params))
+        def answer(request: str) -> bytes:
+            is_copy = request.startswith("PUT")
+            return fault(412, "PreconditionFailed") if is_copy else http(200, **OBJECT, x_amz_meta_focus=stored)
 
-        await store.set_metadata(key, {"focus": "0,1"})
-
-        etag = moto._client.head_object(Bucket=BUCKET, Key=key)["ETag"]
-        assert [params["headers"]["x-amz-copy-source-if-match"] for params in sent] == [etag]
+        async with s3_that(answer) as store:
+            assert await failures(store.set_metadata("a", {"focus": "0,1"})) == [expected or NoneType]
 
 
 class TestDeletes:
