@@ -27,14 +27,20 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "stale": "y
 
 
 def load(
-    *, long_running: bool = False, rendering: bool = False, database: bool = True, host: str | None = None
+    *,
+    long_running: bool = False,
+    rendering: bool = False,
+    database: bool = True,
+    host: str | None = None,
+    watermarks: bool = True,
 ) -> "Settings":
     """Loads the settings and configures logging. Warns about misspelt variables.
 
     Exits with 2 if the settings are wrong, or if a command that renders and is not `long_running` cannot write its
     temporary files.
 
-    Unless `long_running`, the default level logs warnings only. `rendering`, `database`, `host`: as in `Needs`.
+    Unless `long_running`, the default level logs warnings only. `rendering`, `database`, `host`, `watermarks`: as in
+    `Needs`.
     """
     import structlog
 
@@ -43,7 +49,7 @@ def load(
 
     sources = read_sources()
     try:
-        settings = load_settings(sources, Needs(rendering, database, host))
+        settings = load_settings(sources, Needs(rendering, database, host, watermarks=watermarks))
     except SettingsError as error:
         hints = [f"{name}: not a setting. Did you mean {near}?" for name, near in sources.misspelt.items()]
         stop("\n".join(["The settings are wrong:", str(error), *hints]), code=2)

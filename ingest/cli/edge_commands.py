@@ -14,7 +14,7 @@ from ingest.edge import rules
 @examples("darkroom edge nginx > variants.conf")
 def nginx() -> None:
     """Print the variants.conf that nginx.conf includes."""
-    settings = load(database=False)
+    settings = load(database=False, watermarks=False)
     typer.echo(rules.nginx(settings.sizes, settings.max_upload_mb), nl=False)
 
 
@@ -36,7 +36,7 @@ def cloudfront(
     """
     if template and private:
         stop("--template prints both functions: leave out --private.", code=2)
-    settings = load(database=False)
+    settings = load(database=False, watermarks=False)
     base_path = urlsplit(settings.url_base).path
     if template is None:
         typer.echo(rules.cloudfront(settings.sizes, base_path, private=private), nl=False)

@@ -75,7 +75,7 @@ def migrate(as_json: AsJson = False) -> None:
 
     Run it once, on any machine, before a new version starts. The embedded database is migrated automatically.
     """
-    settings = load()
+    settings = load(watermarks=False)
     report = run(_migrate(settings))
     from ingest.catalog.database import is_newer
 

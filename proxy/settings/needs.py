@@ -22,13 +22,15 @@ class Needs:
     """What a command does with the settings. Its checks raise ValueError for what would hinder that.
 
     `rendering`: derives variants. `database`: reads or writes it. `host`: the address that it binds. `folder`: where
-    the TOML file is, which names other files by paths that are relative to it.
+    the TOML file is, which names other files by paths that are relative to it. `watermarks`: reads these files; False
+    for commands that need the names of sizes at most, and run where the files may be missing.
     """
 
     rendering: bool = False
     database: bool = False
     host: str | None = None
     folder: Path = Path()
+    watermarks: bool = True
 
     @classmethod
     def of(cls, info: ValidationInfo) -> "Needs":

@@ -13,6 +13,7 @@ class WatermarkSettings(BaseModel):
     """The table `watermark` of a size.
 
     Reads `file` when it is validated, so that its content and its digest belong together while the process runs.
+    `Needs` may say that nothing will use it: it is then empty.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -27,7 +28,8 @@ class WatermarkSettings(BaseModel):
     def _read_file(cls, value: Any, info: ValidationInfo) -> WatermarkFile:
         if not isinstance(value, str) or not value:
             raise ValueError("give the path of a PNG or WebP file, relative to the folder of darkroom.toml")
-        return read_watermark_file(value, Needs.of(info).folder)
+        needs = Needs.of(info)
+        return read_watermark_file(value, needs.folder) if needs.watermarks else WatermarkFile(value, 0, b"", "")
 
     @field_serializer("file")
     def _show_file(self, file: WatermarkFile) -> str:
