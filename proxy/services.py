@@ -26,6 +26,7 @@ from proxy.telemetry import Metrics
 from proxy.telemetry.event_loop import sample_periodically
 from proxy.telemetry.tracing import Tracing, open_tracing
 from proxy.variants.derivation_pauses import DerivationPauses, SharedFailures
+from proxy.variants.file_derivation_failures import FileFailures
 from proxy.variants.invalidation.file_bus import FileInvalidationBus
 from proxy.variants.invalidation.invalidation_bus import InvalidationBus
 from proxy.variants.leases.file_leases import FileLeaseStore
@@ -195,12 +196,12 @@ def open_leases(settings: Settings, metrics: Metrics) -> LeaseStore:
     return FileLeaseStore(settings.locks)
 
 
-def open_shared_failures(settings: Settings) -> SharedFailures | None:
-    if settings.redis_url is None:
-        return None
-    from proxy.variants.redis_derivation_failures import RedisFailures
+def open_shared_failures(settings: Settings) -> SharedFailures:
+    if settings.redis_url:
+        from proxy.variants.redis_derivation_failures import RedisFailures
 
-    return RedisFailures(settings.redis_url.get_secret_value())
+        return RedisFailures(settings.redis_url.get_secret_value())
+    return FileFailures(settings.failure_files)
 
 
 def open_invalidation(settings: Settings) -> InvalidationBus:

@@ -38,7 +38,7 @@ MIN_AGE = timedelta(hours=1)
 
 class GarbageKind(StrEnum):
     TEMPORARY = "temporary"
-    """A file of an upload, a derivation or a lease that a killed process left."""
+    """A file of an upload or a derivation that a killed process left, or one that has expired."""
     INCOMPLETE_UPLOAD = "incomplete upload"
     """A job row without image row: the upload was never acknowledged. Its original, if any, goes to the trash."""
     MISSING_ORIGINAL = "missing original"

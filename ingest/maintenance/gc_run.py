@@ -104,7 +104,7 @@ def _build_collector(services: IngestServices, count: Any) -> Collector:
         services.repository,
         proxy.variant_service,
         services.cdn,
-        folders=(settings.temporary, settings.objects / INCOMING, settings.invalidation_files),
+        folders=(settings.temporary, settings.objects / INCOMING, settings.invalidation_files, settings.failure_files),
         age=MIN_AGE,
         trash_age=timedelta(days=settings.trash_days),
         on_upload=count,

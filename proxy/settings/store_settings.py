@@ -103,3 +103,8 @@ class StoreSettings(BaseModel):
     def invalidation_files(self) -> Path:
         """Folder of the invalidation files of this machine."""
         return self.data_dir / "purges"
+
+    @property
+    def failure_files(self) -> Path:
+        """Folder of the failures of derivations on this machine."""
+        return self.data_dir / "failures"

@@ -34,6 +34,19 @@ class DerivationFailures:
     count: int
     until: float
 
+    @property
+    def text(self) -> str:
+        return f"{self.count} {self.until:.0f}"
+
+
+def parse_failures(text: bytes | str | None) -> DerivationFailures | None:
+    """The inverse of `text`. None for what this version did not write."""
+    try:
+        count, until = map(int, (text or b"").split())
+    except ValueError:
+        return None
+    return DerivationFailures(count, until) if count > 0 else None
+
 
 class SharedFailures(Protocol):
     """Failures that several processes know. Its methods do not raise: without it, each process knows its own."""

@@ -10,7 +10,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from proxy.deadlines import answer_within
-from proxy.variants.derivation_pauses import REMEMBERED, DerivationFailures
+from proxy.variants.derivation_pauses import REMEMBERED, DerivationFailures, parse_failures
 
 T = TypeVar("T")
 
@@ -31,10 +31,10 @@ class RedisFailures:
 
     async def get(self, keys: Sequence[str]) -> Sequence[DerivationFailures | None]:
         values = await self._run(lambda: self._redis.mget([_PREFIX + key for key in keys]))
-        return [_parse(value) for value in values or [None] * len(keys)]
+        return [parse_failures(value) for value in values or [None] * len(keys)]
 
     async def put(self, key: str, failures: DerivationFailures) -> None:
-        await self._run(lambda: self._redis.set(_PREFIX + key, f"{failures.count} {failures.until:.0f}", ex=REMEMBERED))
+        await self._run(lambda: self._redis.set(_PREFIX + key, failures.text, ex=REMEMBERED))
 
     async def delete(self, key: str) -> None:
         await self._run(lambda: self._redis.delete(_PREFIX + key))
@@ -51,12 +51,3 @@ class RedisFailures:
         except (RedisError, OSError):
             self._backoff_until = monotonic() + _BACKOFF_SECONDS
             return None
-
-
-def _parse(value: bytes | str | None) -> DerivationFailures | None:
-    """Parses an entry; None if this version did not write it."""
-    try:
-        count, until = map(int, (value or b"").split())
-    except ValueError:
-        return None
-    return DerivationFailures(count, until) if count > 0 else None

@@ -62,6 +62,9 @@ def test_gc_goes_on_after_a_refused_object_and_a_refused_file(
     for name in ("mine", "theirs"):
         (temporary / name).write_bytes(b"half")
         os.utime(temporary / name, (0, 0))
+    (expired := installation.folder / "data" / "failures" / "of a derivation").parent.mkdir()
+    expired.touch()
+    os.utime(expired, (0, 0))
     installation.make_old()
     refusals.add("copy", lost[0])
     unlink = Path.unlink
@@ -77,6 +80,7 @@ def test_gc_goes_on_after_a_refused_object_and_a_refused_file(
 
     assert [(one["kind"], one["name"]) for one in report["found"]] == [
         ("temporary", "data/tmp/mine"),
+        ("temporary", "data/failures/of a derivation"),
         ("orphan", lost[1]),
     ]
     assert report["failed"] == [
