@@ -18,6 +18,12 @@ _MAX_HEAD = 65_536  # bytes
 T = TypeVar("T")
 
 
+def read_retry_after(response: HTTPResponse) -> float:
+    """Reads `Retry-After` in seconds; 0 without one. A date, which needs equal clocks, counts as none."""
+    text = response.headers.get("Retry-After", "")
+    return float(text) if text.isascii() and text.isdigit() else 0
+
+
 class _Head:
     """The file of a response, which gives the lines of a head of at most `_MAX_HEAD` bytes.
 

@@ -33,6 +33,12 @@ class Attempts:
         self._pause = next(self._pauses)
         return self._pause
 
+    def wait_at_least(self, seconds: float) -> float | None:
+        """Lengthens the pause before the next attempt, for a server that asked for it. Returns the seconds until it."""
+        if self._pause is not None:
+            self._pause = max(self._pause, seconds)
+        return self._pause
+
 
 async def sleep(seconds: float, stopping: asyncio.Event) -> None:
     """Returns earlier if `stopping` is set."""

@@ -44,14 +44,23 @@ class InvalidSource(Exception):
 class SourceProblem(Exception):
     """A source cannot be read. `code`: stable, for programs. `str(error)`: a message for people.
 
-    `outcome`: REFUSED or FAILED. `retryable`: it may be readable in a moment.
+    `outcome`: REFUSED or FAILED. `retryable`: it may be readable in a moment, but not before `retry_after` seconds.
     """
 
-    def __init__(self, code: str, detail: str, *, outcome: Outcome = Outcome.FAILED, retryable: bool = False) -> None:
+    def __init__(
+        self,
+        code: str,
+        detail: str,
+        *,
+        outcome: Outcome = Outcome.FAILED,
+        retryable: bool = False,
+        retry_after: float = 0,
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.outcome = outcome
         self.retryable = retryable
+        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 import structlog
 
-from ingest.checked_connection import PORTS, CheckedConnection
+from ingest.checked_connection import PORTS, CheckedConnection, read_retry_after
 from ingest.importing.import_sources import Outcome, SourceProblem
 from ingest.importing.temporary_download import temporary_file
 from ingest.public_addresses import AddressNotPublic, resolve_public
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 5
 _RETRIES = (1, 4)  # seconds before each
+_LONGEST_RETRY_AFTER = 60  # seconds; a server that asks for more is left to a later import
 _STALL = 10.0  # seconds to connect, and for each read
 _DEADLINE = 60.0  # seconds for a download, with its redirects
 _CHUNK = 64 * 1024  # bytes
@@ -102,7 +103,8 @@ class UrlDownloader:
 
     async def _download(self, url: str, path: Path) -> None:
         """Raises SourceProblem, TooLarge or Unavailable."""
-        async for retry_in in Attempts(_RETRIES):
+        attempts = Attempts(_RETRIES)
+        async for pause in attempts:
             try:
                 async with asyncio.timeout(self._deadline):
                     await self._follow(url, path)
@@ -112,8 +114,9 @@ class UrlDownloader:
                 problem = error
             else:
                 return
-            if retry_in is None or not problem.retryable:
+            if pause is None or not problem.retryable:
                 raise problem
+            retry_in = attempts.wait_at_least(problem.retry_after)
             log.warning("download failed, retry scheduled", error=str(problem), retry_in=retry_in)
 
     async def _follow(self, url: str, path: Path) -> None:
@@ -168,8 +171,10 @@ class UrlDownloader:
         if response.status in _REDIRECTS and (location := response.headers.get("Location")):
             return location.encode("latin-1").decode(errors="replace")  # http.client reads every header as Latin-1
         if response.status != 200:
+            retry_after = read_retry_after(response)
             is_temporary = response.status in (408, 425, 429) or response.status >= 500
-            raise _failed(f"The server answers {response.status}.", retryable=is_temporary)
+            is_temporary &= retry_after <= _LONGEST_RETRY_AFTER
+            raise _failed(f"The server answers {response.status}.", retryable=is_temporary, retry_after=retry_after)
         if (response.headers.get("Content-Encoding") or "identity").lower() != "identity":
             raise _failed("The server sends the file compressed, although it was asked not to.")
         if (response.length or 0) > self._max_bytes:
@@ -196,5 +201,5 @@ class UrlDownloader:
             raise _failed("The server closed the connection before the end of the file.", retryable=True)
 
 
-def _failed(detail: str, *, retryable: bool = False) -> SourceProblem:
-    return SourceProblem("download_failed", detail, retryable=retryable)
+def _failed(detail: str, *, retryable: bool = False, retry_after: float = 0) -> SourceProblem:
+    return SourceProblem("download_failed", detail, retryable=retryable, retry_after=retry_after)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
-from ingest.checked_connection import PORTS, CheckedConnection
+from ingest.checked_connection import PORTS, CheckedConnection, read_retry_after
 from ingest.public_addresses import AddressNotPublic, resolve_public
 from proxy.settings import decode_webhook_secret
 
@@ -74,18 +74,16 @@ class WebhookSender:
             return
         if 300 <= status < 400:
             raise NotDelivered(f"The receiver redirects ({status}): set WEBHOOK_URL to the redirect's target.")
-        raise NotDelivered(
-            f"The receiver answered {status}.", is_final=status == _GONE, retry_after=_seconds(retry_after)
-        )
+        raise NotDelivered(f"The receiver answered {status}.", is_final=status == _GONE, retry_after=retry_after)
 
-    async def _post(self, headers: dict[str, str], content: bytes) -> tuple[int, str]:
-        """Returns the status and `Retry-After`. Raises AddressNotPublic, OSError or HTTPException."""
+    async def _post(self, headers: dict[str, str], content: bytes) -> tuple[int, float]:
+        """Returns the status and `Retry-After`, in seconds. Raises AddressNotPublic, OSError or HTTPException."""
         connection = CheckedConnection(self._url, await self._addresses(), stall=_STALL, tls=self._certificates)
 
-        def post() -> tuple[int, str]:
+        def post() -> tuple[int, float]:
             connection.request("POST", self._target, content, headers)
             with connection.getresponse() as response:
-                return response.status, response.headers.get("Retry-After", "")
+                return response.status, min(_MAX_RETRY_AFTER, read_retry_after(response))
 
         return await connection.run(post, self._threads)
 
@@ -113,8 +111,3 @@ def sign(keys: Sequence[bytes], webhook_id: str, timestamp: int, body: bytes) ->
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signatures),
     }
-
-
-def _seconds(retry_after: str) -> float:
-    """Reads `Retry-After` in seconds; a date, which needs equal clocks, counts as none."""
-    return min(_MAX_RETRY_AFTER, float(retry_after)) if retry_after.isascii() and retry_after.isdigit() else 0

@@ -45,6 +45,15 @@ async def test_each_pause_is_randomised_anew(slept: list[float], monkeypatch: py
     assert slept == [0.8, 1.1]
 
 
+async def test_pause_is_lengthened_but_not_shortened(slept: list[float]) -> None:
+    attempts = Attempts([1, 1])
+
+    announced = [attempts.wait_at_least(0.5 if slept else 30) async for _ in attempts]
+
+    assert announced == [30, 1, None]
+    assert slept == [30, 1]
+
+
 async def test_stopping_ends_the_pause_and_the_attempts() -> None:
     stopping = asyncio.Event()
     attempts = []

@@ -160,6 +160,18 @@ async def test_error_is_reported_and_a_temporary_one_is_tried_again(
     assert len(requests) == requests_
 
 
+@pytest.mark.parametrize(
+    ("retry_after", "pauses"), [("7", [7, 7]), ("61", []), ("Wed, 21 Oct 2099 07:28:00 GMT", [0.01, 0.01])]
+)
+async def test_server_is_asked_again_when_it_wants_it(
+    tmp_path: Path, retry_after: str, pauses: list[float], slept: list[float]
+) -> None:
+    async with server(lambda _: response(b"", "429 Too Many Requests", Retry_After=retry_after)) as (url, _):
+        await problem(url, tmp_path)
+
+    assert slept == pauses
+
+
 async def test_second_attempt_may_succeed(tmp_path: Path) -> None:
     answers = [response(b"half", length=10), response()]
 
