@@ -76,6 +76,8 @@ class StaleRefresher:
                     outcome = "refreshed"
         except (ServiceError, TimeoutError) as error:
             log.warning("variant refresh failed", upload=upload_id, variant=variant.name, error=str(error) or "timeout")
+        except Exception:  # in the background, nothing else would log it
+            log.exception("unhandled error in a variant refresh", upload=upload_id, variant=variant.name)
         finally:
             del self._running[upload_id, variant]
             self._count(variant, outcome)

@@ -182,6 +182,8 @@ class VariantStore:
                     )
                     await lease.aclose()
                     continue
+                except Exception:  # in the background, nothing else would log or count it
+                    log.exception("unhandled error in a write-back", upload=upload_id, variant=variant.name)
                 break
         self._metrics.write_backs.labels(outcome).inc()
 

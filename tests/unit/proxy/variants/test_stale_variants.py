@@ -5,6 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+from structlog.testing import capture_logs
+
 from proxy.errors import RenderFailed
 from proxy.keys import variant_key
 from proxy.model import Fit, Format, Size, UploadId, Variant
@@ -236,3 +239,26 @@ class TakenLeases(NoLeases):
     @asynccontextmanager
     async def hold(self, key: str, *, wait: bool = True) -> AsyncIterator[bool]:
         yield wait
+
+
+async def test_unexpected_error_of_a_refresh_is_logged_and_counted(
+    *,
+    variant_service: VariantService,
+    store: CountingStore,
+    upload_id: UploadId,
+    variant: Variant,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def put(*_: object, **__: object) -> None:
+        raise ValueError
+
+    await put_stale(store, upload_id, variant)
+    monkeypatch.setattr(store, "put", put)
+
+    with capture_logs() as logs:
+        await variant_service.fetch(upload_id, variant)
+        await variant_service.drain()
+
+    assert [(entry["event"], entry["variant"]) for entry in logs] == [
+        ("unhandled error in a variant refresh", variant.name)
+    ]

@@ -103,6 +103,23 @@ def test_write_back_gives_up_after_four_attempts_without_raising(bench: Bench) -
     assert bench.outcomes() == {"failed": 1}
 
 
+def test_write_back_logs_and_counts_an_unexpected_error_without_raising(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def put(*_: object, **__: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr(bench.store, "put", put)
+
+    with capture_logs() as logs:
+        bench.write_back(bench.upload())
+
+    assert [(entry["event"], entry["variant"]) for entry in logs] == [
+        ("unhandled error in a write-back", bench.variant.name)
+    ]
+    assert bench.outcomes() == {"failed": 1}
+
+
 @pytest.mark.promise("E1")
 def test_write_back_retries_have_growing_delays(bench: Bench, slept: list[float]) -> None:
     bench.store.fail("put", 100)
