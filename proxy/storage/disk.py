@@ -226,10 +226,16 @@ class DiskStore:
     def _keys(self, prefix: str, after: str = "") -> Iterator[str]:
         """Yields keys that start with `prefix` and come after `after`, in order.
 
-        Walks only the folder that the prefix names.
+        Walks only the folder that the prefix names. Raises OSError if that cannot be read: a deletion would take it for
+        empty. Leaves out folders in it that cannot be read.
         """
         base = self._root / prefix.rpartition("/")[0]
-        for folder, folders, files in os.walk(base):
+
+        def on_error(error: OSError) -> None:
+            if error.filename == str(base) and not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+                raise error
+
+        for folder, folders, files in os.walk(base, onerror=on_error):
             relative = Path(folder).relative_to(self._root)
             stem = "" if relative == Path() else f"{relative.as_posix()}/"
             least = after.removeprefix(stem).partition("/")[0] if after.startswith(stem) else ""  # else all or none
@@ -249,11 +255,13 @@ class DiskStore:
         return sorted(names, key=lambda name: f"{name}/")
 
     def _listing_entry(self, key: str) -> ObjectInfo:
-        """Lists damaged objects too: objects that are not listed are never removed."""
+        """Lists damaged and unreadable objects too: objects that are not listed are never removed."""
         try:
             with self._open(key) as (info, _):
                 return info
-        except StoreUnavailable:
+        except FileNotFoundError:
+            raise
+        except (StoreUnavailable, OSError):
             stat = self._path(key).stat()
             return ObjectInfo(key, stat.st_size, datetime.fromtimestamp(stat.st_mtime, UTC))
 

@@ -1,12 +1,15 @@
 """DiskStore on invalid keys and damaged files."""
 
+import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.storage.disk import DiskStore
-from tests.contracts.stores import assert_unavailable, failures
+from tests.contracts.stores import assert_unavailable, failures, keys
 
 
 class TestDiskFails:
@@ -41,3 +44,39 @@ class TestDiskFails:
         assert await failures(*reads) == [StoreUnavailable] * 3
         assert not (tmp_path / "target").exists()
         assert [info.key async for info in disk.list(key)] == [key]  # otherwise it could never be removed
+
+    async def test_unreadable_object_is_listed_and_does_not_hide_others(
+        self, disk: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """For instance a file that a backup restored as another user's."""
+        for name in ("a", "b", "c"):
+            await disk.put(f"originals/{name}", b"x", content_type="image/png")
+        refuse(monkeypatch, Path, "open", tmp_path / "store" / "originals" / "b")
+
+        assert [(info.key, info.content_type) async for info in disk.list("originals/")] == [
+            ("originals/a", "image/png"),
+            ("originals/b", ""),
+            ("originals/c", "image/png"),
+        ]
+
+    async def test_unreadable_folder_fails_its_own_listing_alone(
+        self, disk: DiskStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("a", "b"):
+            await disk.put(f"images/{name}/small.jpg", b"x", content_type="image/jpeg")
+        refuse(monkeypatch, os, "scandir", str(tmp_path / "store" / "images" / "a"))
+
+        assert await failures(keys(disk, "images/a/")) == [StoreUnavailable]
+        assert await keys(disk, "images/") == ["images/b/small.jpg"]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, place: Path | str) -> None:
+    """Lets a call for `place` fail, as for a user without permission: tests may run as root."""
+    call = getattr(owner, name)
+
+    def refusing(path: Any, *arguments: Any, **options: Any) -> Any:
+        if path == place:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        return call(path, *arguments, **options)
+
+    monkeypatch.setattr(owner, name, refusing)
