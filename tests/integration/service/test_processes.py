@@ -21,6 +21,22 @@ def test_two_server_processes_share_one_data_folder(tmp_path: Path) -> None:
             assert http.get(f"{service.url}/images/{upload_id}/small.jpg").status_code == 200
 
 
+@pytest.mark.promise("A15")
+@pytest.mark.slow
+def test_variant_that_times_out_is_paused_in_every_process(tmp_path: Path) -> None:
+    (tmp_path / "darkroom.toml").write_text("[sizes.huge]\nwidth = 4000\nheight = 4000\n[sizes.small]\nwidth = 24")
+    settings = {"RENDER_PROCESSES": "1", "RENDER_TIMEOUT": "2", "WARM_UP": "false"}
+    with Service(tmp_path, "--workers", "2", **settings) as service:
+        images = f"{service.url}/images/{upload(service, small_picture(1))}"
+        assert http.get(f"{images}/huge.avif").status_code == 504
+
+        answers = [http.get(f"{images}/huge.avif") for _ in range(12)]  # a connection each, so both processes answer
+
+        assert {answer.json()["code"] for answer in answers} == {"derivation_paused"}
+        assert all(0 < int(answer.headers["retry-after"]) <= 10 for answer in answers)
+        assert http.get(f"{images}/small.jpg").status_code == 200
+
+
 @pytest.mark.slow
 def test_stopping_server_ends_event_streams_without_an_error(tmp_path: Path) -> None:
     with Service(tmp_path, WARM_UP="false", LOG_FORMAT="json", **PATIENT) as service:
