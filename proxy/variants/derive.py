@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
-from proxy.errors import DerivationTimeout, RenderFailed, ServiceError, StoreUnavailable, TooHeavy
+from proxy.errors import DerivationTimeout, RenderFailed, ServiceError, StoreUnavailable, TooHeavy, UnknownUpload
 from proxy.keys import variants_prefix
 from proxy.model import Focus, UploadId, Variant, Visibility
 from proxy.recipe import Recipes
@@ -191,8 +191,12 @@ class Deriver:
                 self.count_outcome(variant, error.code)
             if is_permanent(error):
                 about_upload = not isinstance(error, TooHeavy)  # another variant may need less memory
-                whole_upload = about_upload and not await self._may_have_stored_variants(
-                    upload_id, requested[0].visibility
+                # Most unknown ids are asked for once, and S3 charges a listing like twelve look-ups.
+                is_first_miss = isinstance(error, UnknownUpload) and not self._negative_cache.is_missing(upload_id)
+                whole_upload = (
+                    about_upload
+                    and not is_first_miss
+                    and not await self._may_have_stored_variants(upload_id, requested[0].visibility)
                 )
                 self._negative_cache.remember(upload_id, requested, error, whole_upload=whole_upload)
             raise

@@ -7,7 +7,7 @@ from cachetools import TTLCache
 from proxy.errors import NotFound, Refused, ServiceError, TooHeavy, UnknownUpload
 from proxy.model import UploadId, Variant, Visibility
 
-_MAX_ENTRIES = 10_000  # for each of the three caches; an entry takes about a kilobyte
+_MAX_ENTRIES = 10_000  # for each of the four caches; an entry takes about a kilobyte
 
 
 class NegativeCache:
@@ -18,6 +18,7 @@ class NegativeCache:
 
     def __init__(self, ttl: float, derivation_timeout: float) -> None:
         self._errors: TTLCache[tuple[UploadId, Variant | Visibility], ServiceError] = TTLCache(_MAX_ENTRIES, ttl)
+        self._missing: TTLCache[UploadId, bool] = TTLCache(_MAX_ENTRIES, ttl)
         # Outlasts any running derivation, which would otherwise put a deleted upload back into the memory cache.
         self._deleted: TTLCache[UploadId, bool] = TTLCache(_MAX_ENTRIES, max(ttl, 2 * derivation_timeout))
         # Likewise, for variants of an upload that was changed.
@@ -41,11 +42,17 @@ class NegativeCache:
         """
         if not is_permanent(error) or self.is_changed(upload_id):  # the change may have been what it failed for
             return
+        if isinstance(error, UnknownUpload):
+            self._missing[upload_id] = True
         if not isinstance(error, TooHeavy) and whole_upload:
             self._errors[upload_id, variants[0].visibility] = error.fresh_copy()
         elif not isinstance(error, TooHeavy) or len(variants) == 1:
             for variant in variants:
                 self._errors[upload_id, variant] = error.fresh_copy()
+
+    def is_missing(self, upload_id: UploadId) -> bool:
+        """Whether a request for a variant of the upload, perhaps another one, found no original."""
+        return upload_id in self._missing
 
     def mark_deleted(self, upload_id: UploadId) -> None:
         self._deleted[upload_id] = True
@@ -55,6 +62,7 @@ class NegativeCache:
 
     def mark_changed(self, upload_id: UploadId) -> None:
         self._changed[upload_id] = True
+        self._missing.pop(upload_id, None)
         for key in [key for key in self._errors if key[0] == upload_id]:
             self._errors.pop(key, None)
 
