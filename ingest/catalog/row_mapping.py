@@ -1,16 +1,28 @@
-"""Turns rows into records."""
+"""Turns rows into records.
 
-from typing import Any
+A newer version may have written the row, and put more into its JSON columns. This one leaves out what it does not know:
+one such row must not fail a whole page of the list.
+"""
+
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
 from ingest.records import Job, JobStatus, PrivateMetadata, TraceContext, Upload, VariantState, WarmedVariant
 from proxy.model import Focus, UploadId, Visibility
 
+T = TypeVar("T", WarmedVariant, PrivateMetadata)
+
+_NAMES: dict[type[Any], list[str]] = {
+    record: [each.name for each in fields(record)] for record in (WarmedVariant, PrivateMetadata)
+}
+
 
 def to_upload(row: Row[Any]) -> Upload:
     variants = {
-        name: WarmedVariant(**known | {"state": VariantState(known["state"])}) for name, known in row.variants.items()
+        name: _read(WarmedVariant, stored | {"state": VariantState(stored["state"])})
+        for name, stored in row.variants.items()
     }
     return Upload(
         UploadId(row.upload_id),
@@ -22,7 +34,7 @@ def to_upload(row: Row[Any]) -> Upload:
         row.color,
         variants,
         row.created_at,
-        row.private and PrivateMetadata(**row.private),
+        row.private and _read(PrivateMetadata, row.private),
         alpha_of(row),
         row.focus and Focus(row.focus),
         row.owner,
@@ -51,3 +63,7 @@ def to_job(row: Row[Any]) -> Job:
         row.worker,
         row.attempts,
     )
+
+
+def _read(record: type[T], stored: dict[str, Any]) -> T:
+    return record(**{name: stored[name] for name in _NAMES[record] if name in stored})
