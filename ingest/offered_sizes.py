@@ -38,12 +38,11 @@ def standard_variants(
 
     An offered size has the formats of those that it stands for, too.
     """
-    return tuple(
-        Variant(group[0], format, visibility=visibility)
-        for group in _groups(sizes, width, height)
-        for format in Format
-        if any(variant.format is format for variant in Sizes(*group).standard(alpha, animated=animated))
-    )
+    found = []
+    for group in _groups(sizes, width, height):
+        formats = {variant.format for variant in Sizes(*group).standard(alpha, animated=animated)}
+        found += [Variant(group[0], format, visibility=visibility) for format in Format if format in formats]
+    return found
 
 
 def standard_variants_of(sizes: Sizes, upload: Upload) -> Sequence[Variant]:

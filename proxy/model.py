@@ -238,6 +238,9 @@ class Variant:
         return self.size.height and self.size.height * self.density
 
 
+_FORMATS = frozenset(Format)
+
+
 class Sizes(Mapping[str, Size]):
     """The configured sizes by name; parses variant names."""
 
@@ -256,7 +259,7 @@ class Sizes(Mapping[str, Size]):
     def parse(self, name: str, visibility: Visibility = Visibility.PUBLIC) -> Variant | None:
         """Parses a name such as `medium@2x.webp`; None if it is malformed or the size is not configured."""
         match = _VARIANT_NAME.fullmatch(name)
-        if not match or match["size"] not in self._sizes or match["format"] not in set(Format):
+        if not match or match["size"] not in self._sizes or match["format"] not in _FORMATS:
             return None
         return Variant(self._sizes[match["size"]], Format(match["format"]), int(match["density"] or 1), visibility)
 
