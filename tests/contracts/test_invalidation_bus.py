@@ -106,6 +106,23 @@ class TestFiles:
 
             assert await subscriber.next() == published
 
+    async def test_file_that_cannot_be_removed_holds_up_no_invalidation(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """For instance one of root, who ran `darkroom purge`."""
+
+        def refuse(_path: Path, missing_ok: bool = False) -> None:
+            raise PermissionError
+
+        invalidation, old = FileInvalidationBus(tmp_path), new_upload_id()
+        await invalidation.publish(Invalidation(old))
+        os.utime(tmp_path / old, (1, 1))
+        monkeypatch.setattr(Path, "unlink", refuse)
+        async with subscribed(invalidation) as subscriber:
+            await invalidation.publish(new := Invalidation(new_upload_id()))
+
+            assert await subscriber.next() == new
+
     async def test_subscriber_clears_everything_after_folder_was_unreadable(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

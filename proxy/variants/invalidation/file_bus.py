@@ -66,6 +66,6 @@ class FileInvalidationBus:
                     path.unlink()
                 elif parse_invalidation(path.name):
                     found[path.name] = changed
-            except FileNotFoundError:  # another subscriber removed it
+            except OSError:  # another subscriber removed it, or this user may not: the others count all the same
                 continue
         return found
