@@ -7,6 +7,7 @@ Without the last, S3 answers 403 instead of 404 for a missing key, so no missing
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext, suppress
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -176,7 +177,8 @@ class S3Store:
                 "Bucket": self._bucket,
                 "Key": self._prefix + key,
                 "CopySource": {"Bucket": self._bucket, "Key": self._prefix + key},
-                "CopySourceIfUnmodifiedSince": stored["LastModified"],
+                # Some stores know fractions of the second that their header leaves out.
+                "CopySourceIfUnmodifiedSince": stored["LastModified"] + timedelta(seconds=1),
                 "MetadataDirective": "REPLACE",
                 "Metadata": dict(metadata),
                 "ContentType": stored["ContentType"],
