@@ -78,12 +78,15 @@ class DerivationPauses:
             for key, failures in zip(keys, await self._shared.get(keys), strict=True):
                 if failures:
                     self._known[key] = failures
-        until = max((self._known[key].until for key in keys if key in self._known), default=0.0)
+        named = zip(keys, variants, strict=True)
+        until, name = max(
+            ((self._known[key].until, variant.name) for key, variant in named if key in self._known), default=(0.0, "")
+        )
         # The bound: a clock of another machine may be wrong.
         seconds = min(until - self._clock(), LONGEST_PAUSE)
         if seconds > 0:
             raise DerivationPaused(
-                "Deriving this variant has failed repeatedly. It is tried again after a pause.",
+                f"Deriving {name} has timed out or crashed before. It is tried again after a pause.",
                 retry_after=math.ceil(seconds),
             )
 

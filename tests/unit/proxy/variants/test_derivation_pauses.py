@@ -1,5 +1,6 @@
 """Pauses after time-outs and crashes of derivations."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -205,6 +206,6 @@ class TestFetch:
         assert await failure_of(variant_service, upload_id, AVIF) is RenderFailed
         pool.failure = None
 
-        with pytest.raises(DerivationPaused):
+        with pytest.raises(DerivationPaused, match=rf"^Deriving {re.escape(AVIF.name)} has timed out or crashed"):
             [one async for one in variant_service.ensure(upload_id, [WEBP, AVIF])]
         assert len(pool.requests) == 1
