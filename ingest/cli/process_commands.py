@@ -77,6 +77,7 @@ def _serve(listener: "socket", workers: int, role: Role, least_rate: int) -> Non
     import sys
 
     import uvicorn
+    from uvicorn.config import STARTUP_FAILURE
     from uvicorn.supervisors import Multiprocess
 
     from proxy.rendering import sandbox
@@ -101,7 +102,10 @@ def _serve(listener: "socket", workers: int, role: Role, least_rate: int) -> Non
     if workers > 1:
         sandbox.hide_memory()  # as each worker does
         listener.set_inheritable(True)
-        Multiprocess(config, sockets=[listener]).run()
+        supervisor = Multiprocess(config, sockets=[listener])
+        supervisor.run()
+        if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+            raise SystemExit(STARTUP_FAILURE)
         return
     server = uvicorn.Server(config)
     # From here on SIGTERM may find threads and render processes: the interpreter ends in order.

@@ -20,7 +20,7 @@ from proxy.imaging.target import Target
 from proxy.rendering.admission import Admission, Priority, Ticket
 from proxy.rendering.memory_estimate import estimate
 from proxy.rendering.render_worker import RenderWorker, Sandbox
-from proxy.settings import RENDER_IDLE_MB, WatermarkFile
+from proxy.settings import RENDER_IDLE_MB, SettingsError, WatermarkFile
 from proxy.telemetry import Metrics
 from proxy.telemetry.tracing import step
 
@@ -76,7 +76,10 @@ class RenderPool:
         self._metrics.watch(self._metrics.render_processes.labels("idle"), lambda: len(self._idle))
 
     async def start(self) -> None:
-        """Returns when all workers are ready. Raises RenderFailed or DerivationTimeout, and leaves none behind."""
+        """Returns when all workers are ready.
+
+        Raises SettingsError, RenderFailed or DerivationTimeout, and leaves none behind.
+        """
 
         async def start_one() -> None:
             self._idle.append(await self._start_worker())
@@ -155,7 +158,7 @@ class RenderPool:
         with step("wait for admission"):
             ticket = await self.admission.admit(priority, memory)
         try:
-            worker = self._pop_idle() or await self._start_worker()
+            worker = self._pop_idle() or await self._start_another()
         except BaseException:
             self.admission.release(ticket)
             raise
@@ -200,7 +203,7 @@ class RenderPool:
 
     async def _add_worker(self) -> None:
         try:
-            worker = await self._start_worker()
+            worker = await self._start_another()
         except (RenderFailed, DerivationTimeout) as error:  # the next request tries again and reports the error
             log.error("render worker not started, the next request tries again", error=str(error))
             return
@@ -213,6 +216,12 @@ class RenderPool:
         task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+    async def _start_another(self) -> RenderWorker:
+        try:
+            return await self._start_worker()
+        except SettingsError as error:  # the settings were right for the first processes: this one is at fault
+            raise RenderFailed(str(error)) from error
 
     async def _start_worker(self) -> RenderWorker:
         return await RenderWorker.start(

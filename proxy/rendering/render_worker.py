@@ -23,7 +23,7 @@ from proxy.rendering import protocol
 from proxy.rendering import worker_answers as answers
 from proxy.rendering.printed_lines import log_printed
 from proxy.rendering.worker_process import StartedProcess, has_ended, start_process, uninterrupted
-from proxy.settings import WatermarkFile
+from proxy.settings import SettingsError, WatermarkFile
 
 log = structlog.get_logger()
 
@@ -96,7 +96,7 @@ class RenderWorker:
         watermarks: Sequence[WatermarkFile] = (),
         program: Sequence[str] = _PROGRAM,
     ) -> "RenderWorker":
-        """Starts a process and returns when it is ready. Raises RenderFailed, DerivationTimeout.
+        """Starts a process and returns when it is ready. Raises SettingsError, RenderFailed, DerivationTimeout.
 
         `sandbox`: whether it locks itself, and whether a process that the kernel cannot lock is an error. `searches`:
         whether it can search for qualities, which takes 20 MB. `watermarks`: those that targets may name.
@@ -121,9 +121,9 @@ class RenderWorker:
             ) from error
         self.locks = frozenset(ready.locks)
         if sandbox == "required" and "seccomp" not in self.locks:
-            raise RenderFailed(NO_LOCK)
+            raise SettingsError(NO_LOCK)
         if names := [file.name for file in watermarks if file.digest == ready.damaged]:
-            raise RenderFailed(f"The watermark {names[0]} cannot be decoded. Export the file again, as PNG or WebP.")
+            raise SettingsError(f"The watermark {names[0]} cannot be decoded. Export the file again, as PNG or WebP.")
         self.is_idle = True
 
     async def render(

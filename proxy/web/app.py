@@ -1,5 +1,6 @@
 """The proxy's ASGI application."""
 
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,11 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Scope
+from starlette.types import ASGIApp, ExceptionHandler, Lifespan, Message, Receive, Scope, Send
 
 from proxy.errors import ServiceError
 from proxy.services import ProxyServices, build_services
-from proxy.settings import Settings, load_settings
+from proxy.settings import Settings, SettingsError, load_settings
 from proxy.telemetry import configure_logging
 from proxy.web import problems
 from proxy.web.edge_routes import EDGE_PATHS, edge_routes
@@ -28,11 +29,23 @@ EXCEPTION_HANDLERS: Mapping[Any, ExceptionHandler] = {
     ServiceError: problems.on_service_error,
     HTTPException: problems.on_http_error,
 }
+_EXPECTED = (ServiceError, SettingsError)
+
+
+class _App(Starlette):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_reason(message: Message) -> None:
+            """Replaces Starlette's traceback, which the server would log, by the message of an expected failure."""
+            if message["type"] == "lifespan.startup.failed" and isinstance(error := sys.exception(), _EXPECTED):
+                message = {**message, "message": str(error)}
+            await send(message)
+
+        await super().__call__(scope, receive, send_reason if scope["type"] == "lifespan" else send)
 
 
 def starlette_app(routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette]) -> Starlette:
-    """A Starlette app that returns every error as a problem document."""
-    app = Starlette(
+    """A Starlette app that returns every error as a problem document, and says in a sentence why it does not start."""
+    app = _App(
         routes=routes,
         lifespan=lifespan,
         middleware=[Middleware(problems.AnswerUnexpectedErrors)],

@@ -17,7 +17,7 @@ from proxy import system
 from proxy.errors import ServiceError
 from proxy.imaging.limits import Limits
 from proxy.rendering.render_worker import RenderWorker
-from proxy.settings import Settings
+from proxy.settings import Settings, SettingsError
 from proxy.settings.extras import lack_of_extras
 
 _MAX_SHARE = 0.8  # of the memory; the rest is for the servers themselves and for the system
@@ -123,7 +123,7 @@ async def render_processes(settings: Settings) -> CheckResult:
             sandbox=settings.render_sandbox,
             watermarks=settings.watermarks,
         )
-    except ServiceError as error:
+    except (ServiceError, SettingsError) as error:
         return failed(str(error))
     await worker.stop()
     return lock(settings, worker.locks)

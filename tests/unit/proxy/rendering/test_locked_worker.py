@@ -21,7 +21,7 @@ from proxy.model import Format, Watermark
 from proxy.rendering import sandbox
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker, Sandbox
-from proxy.settings import WatermarkFile
+from proxy.settings import SettingsError, WatermarkFile
 from tests.hostile.corpus import corpus
 from tests.pictures import png
 from tests.unit.proxy.imaging.reference import LIMITS, decoded, target
@@ -100,7 +100,7 @@ async def test_damaged_watermark_stops_the_start_and_is_named() -> None:
     sound = watermark_file()
     damaged = replace(sound, name="cut.png", body=sound.body[:-30], digest=sha256(sound.body[:-30]).hexdigest())
 
-    with pytest.raises(RenderFailed, match=r"^The watermark cut\.png cannot be decoded\."):
+    with pytest.raises(SettingsError, match=r"^The watermark cut\.png cannot be decoded\."):
         await RenderWorker.start(LIMITS, PLENTY, GUARD, watermarks=[sound, damaged])
 
 
@@ -142,7 +142,7 @@ def without_lock(mode: Sandbox) -> RenderPool:
 
 
 async def test_required_lock_that_the_system_lacks_stops_the_start() -> None:
-    with pytest.raises(RenderFailed, match="RENDER_SANDBOX=auto"):
+    with pytest.raises(SettingsError, match="RENDER_SANDBOX=auto"):
         await without_lock("required").start()
 
 

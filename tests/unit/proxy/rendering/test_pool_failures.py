@@ -20,6 +20,7 @@ from proxy.errors import (
 from proxy.model import Format
 from proxy.rendering.pool import RenderPool
 from proxy.rendering.render_worker import RenderWorker
+from proxy.settings import SettingsError
 from tests.camera import camera_jpeg
 from tests.fakes import eventually
 from tests.photographs import photograph_bytes
@@ -153,6 +154,21 @@ async def test_failed_pool_start_leaves_no_worker(monkeypatch: pytest.MonkeyPatc
             pass
 
     assert [await gone(process.pid) for process in started] == [True, True]
+
+
+@pytest.mark.heavy
+async def test_settings_that_stop_a_start_are_a_failure_of_the_process_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_: RenderPool) -> NoReturn:
+        raise SettingsError("The watermark logo.png cannot be decoded.")
+
+    async with pool() as render_pool:
+        monkeypatch.setattr(RenderPool, "_start_worker", refuse)
+        async with render_pool.acquire(LIVE, ROOM) as process:
+            process.is_idle = False  # as after an answer that was not read completely
+        await asyncio.gather(*render_pool._background)  # replacing it fails
+
+        with pytest.raises(RenderFailed, match=r"^The watermark logo\.png cannot be decoded\.$"):
+            await pid(render_pool)
 
 
 @pytest.mark.slow

@@ -8,12 +8,14 @@ import httpx
 import pytest
 import pytest_asyncio
 from PIL import Image
+from starlette.types import Message
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import RenderFailed, StoreUnavailable
 from proxy.keys import original_key, variant_key
 from proxy.model import UploadId, new_upload_id
+from proxy.rendering.pool import RenderPool
 from proxy.services import build_services, open_store
-from proxy.settings import Settings
+from proxy.settings import Settings, SettingsError
 from proxy.storage.disk import DiskStore
 from proxy.storage.s3 import S3Store
 from proxy.web.app import create_app
@@ -105,6 +107,35 @@ async def test_health_and_metrics_are_served(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).json() == {"status": "ready", "checks": {"store": "ok"}}
     assert "darkroom_render_waiting 0.0" in (await client.get("/metrics")).text
     assert (await client.get("/nowhere")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (SettingsError("The watermark logo.png cannot be decoded."), "The watermark logo.png cannot be decoded."),
+        (RenderFailed("No render worker could be started."), "No render worker could be started."),
+        (RuntimeError("a bug"), "Traceback (most recent call last):"),
+    ],
+)
+async def test_start_that_fails_is_explained_without_a_traceback_unless_it_is_a_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    async def fail(_: RenderPool) -> None:
+        raise error
+
+    monkeypatch.setattr(RenderPool, "start", fail)
+    app, sent = create_app(Settings(data_dir=tmp_path)), list[Message]()
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    with pytest.raises(type(error)):
+        await app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+
+    assert [(one["type"], one["message"].splitlines()[0]) for one in sent] == [("lifespan.startup.failed", said)]
 
 
 @pytest.mark.parametrize("path", ["/healthz/", "/readyz/", "/metrics/"])
