@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 MAX_BYTES = 1 << 20
-MAX_PIXELS = 4_000_000
-"""A square of 2000 pixels: more than the widest variant needs of a logo, and a tenth of a second to decode."""
+MAX_PIXELS = 1_000_000
+"""Decoding them takes up to 32 MB. A render process decodes every file when it starts, outside the memory budget: with
+this limit it stays within what an idle process may hold (`RENDER_IDLE_MB`)."""
 MAX_SIDE = 1 << 14
 MAX_BYTES_TOGETHER = 4 << 20
 """Every render worker holds all files."""
@@ -48,7 +49,7 @@ def read_watermark_file(name: str, folder: Path) -> WatermarkFile:
     if not width or not height:
         raise ValueError(f"{path} is damaged. Export it again")
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
-        raise ValueError(f"{path} has {width}x{height} pixels. Scale it down to 4 megapixels, such as 2000x2000")
+        raise ValueError(f"{path} has {width}x{height} pixels. Scale it down to 1 megapixel, such as 1000x1000")
     return WatermarkFile(name, width * height, body, hashlib.sha256(body).hexdigest())
 
 
