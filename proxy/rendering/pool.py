@@ -27,6 +27,11 @@ from proxy.telemetry.tracing import step
 log = structlog.get_logger()
 
 
+def most_bytes(memory_mb: int, processes: int, process_mb: int) -> int:
+    """Returns the bytes that one request may reserve: what idle processes leave, within one's address space."""
+    return min(memory_mb - processes * RENDER_IDLE_MB, process_mb - RENDER_IDLE_MB) << 20
+
+
 class RenderPool:
     """Runs `processes` render workers. Each variant must be ready `timeout` seconds after the one before it.
 
@@ -61,7 +66,7 @@ class RenderPool:
         self._watermarks = watermarks
         self._metrics = metrics or Metrics()
         budget_mb = memory_mb - processes * RENDER_IDLE_MB
-        self._max_estimate = min(budget_mb, process_mb - RENDER_IDLE_MB) << 20
+        self._max_estimate = most_bytes(memory_mb, processes, process_mb)
         # A request that has waited for half of its deadline would probably miss it.
         self.admission = Admission(
             processes, budget_mb << 20, max_waiting=max_waiting, max_wait=timeout / 2, metrics=self._metrics

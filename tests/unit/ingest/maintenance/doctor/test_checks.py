@@ -26,6 +26,7 @@ ALWAYS = [
 ]
 MACHINE = [
     "memory",
+    "sizes",
     "temporary files",
     "data folder",
     "file descriptors",
