@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
@@ -180,17 +180,22 @@ async def open_services(
             yield services
 
 
-async def refuse_redis_cluster(settings: Settings) -> None:
-    """Raises SettingsError for a queue in Redis Cluster. An unavailable Redis is left for later."""
+async def check_redis(settings: Settings) -> None:
+    """Raises SettingsError for a queue in Redis Cluster.
+
+    Warns of a Redis that does not work, because BullMQ tries again for minutes before it says so.
+    """
     if settings.redis_url is None:
         return
     from ingest.jobs.queue.redis_info import redis_facts
 
-    with suppress(QueueUnavailable):
-        if (await redis_facts(settings.redis_url.get_secret_value())).is_cluster:
-            raise SettingsError(
-                "REDIS_URL: Redis Cluster cannot hold the queue: name one server; it may have replicas."
-            )
+    try:
+        facts = await redis_facts(settings.redis_url.get_secret_value())
+    except QueueUnavailable as error:
+        log.warning("Redis unavailable, jobs delayed", error=str(error))
+        return
+    if facts.is_cluster:
+        raise SettingsError("REDIS_URL: Redis Cluster cannot hold the queue: name one server; it may have replicas.")
 
 
 async def prepare_start(settings: Settings) -> None:
@@ -201,7 +206,7 @@ async def prepare_start(settings: Settings) -> None:
     If one of them is unavailable, the server may start all the same: it verifies before its first write. In the
     embedded database, also migrates the tables, and makes jobs pending again that a stopped server was processing.
     """
-    await refuse_redis_cluster(settings)
+    await check_redis(settings)
     async with AsyncExitStack() as at_end:
         database, store = Database.from_settings(settings), open_store(settings)
         at_end.push_async_callback(database.close)

@@ -144,7 +144,7 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
 
     import structlog
 
-    from ingest.ingest_services import Access, open_services, refuse_redis_cluster
+    from ingest.ingest_services import Access, check_redis, open_services
     from ingest.web.readiness import serve_health
     from proxy.settings import describe_connections
 
@@ -157,7 +157,7 @@ async def _work(settings: "Settings", concurrency: int, listener: "socket | None
             open_services(settings, rendering=True, access=Access.UNVERIFIED, retrying=False) as services,
             serve_health(services, listener) if listener else nullcontext(),
         ):
-            await refuse_redis_cluster(settings)
+            await check_redis(settings)
             await services.worker.verify_installation()
             queue = "BullMQ" if settings.redis_url else "database"
             structlog.get_logger().info(

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 
 from ingest.jobs.queue.redis_errors import translated
@@ -39,7 +41,7 @@ async def redis_clock(url: str) -> datetime:
 
 
 async def _run(url: str, command: Callable[[Redis], Awaitable[T]]) -> T:
-    redis = Redis.from_url(url, decode_responses=True, socket_timeout=None)
+    redis = Redis.from_url(url, decode_responses=True, socket_timeout=None, retry=Retry(NoBackoff(), 1))
     async with translated(_TIMEOUT), redis:
         return await command(redis)
 

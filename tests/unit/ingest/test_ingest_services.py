@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from ingest import ingest_services
 from ingest.ingest_errors import InstallationMismatch
-from ingest.ingest_services import IngestServices, build_ingest_services
+from ingest.ingest_services import IngestServices, build_ingest_services, check_redis
 from ingest.records import Webhook
 from proxy.settings import Settings
 from tests.waiting import GUARD
@@ -96,3 +96,12 @@ async def test_webhooks_of_another_installation_are_not_sent(tmp_path: Path, mon
 
     assert steps == ["verify"] * 3
     await services.database.close()
+
+
+async def test_redis_that_does_not_work_is_a_warning_at_the_start(capsys: pytest.CaptureFixture[str]) -> None:
+    await check_redis(Settings(redis_url=SecretStr("redis://:hunter2@127.0.0.1:9/0")))
+
+    printed = capsys.readouterr().out
+    assert "Redis unavailable, jobs delayed" in printed
+    assert "REDIS_URL" in printed
+    assert "hunter2" not in printed

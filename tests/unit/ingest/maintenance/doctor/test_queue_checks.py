@@ -87,6 +87,20 @@ async def test_unavailable_redis_error_names_redis_url(ask: object) -> None:
         await ask(UNREACHABLE)
 
 
+@pytest.mark.parametrize("login", ["", ":wrong@", "guest:wrong@"])
+async def test_wrong_password_is_said_without_it(configured: RedisServer, login: str) -> None:
+    with configured.client() as client:
+        client.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+@all", "~*")
+        client.config_set("requirepass", "secret")
+        try:
+            with pytest.raises(QueueUnavailable, match=r"^Redis refuses the user or the password\.") as caught:
+                await redis_facts(configured.url.replace("redis://", f"redis://{login}"))
+        finally:
+            client.config_set("requirepass", "")
+            client.execute_command("ACL", "DELUSER", "guest")
+    assert "wrong" not in str(caught.value)
+
+
 class Ids(Installation):
     """An installation that was read already."""
 
