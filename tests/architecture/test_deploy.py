@@ -37,6 +37,12 @@ def test_compose_commands_and_settings_exist(name: str) -> None:
     assert {setting.lower() for setting in OURS[name]["environment"]} <= Settings.model_fields.keys()
 
 
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_further_settings_have_a_file_that_may_be_missing(name: str) -> None:
+    """Compose reads deploy/.env for the variables of the compose file alone."""
+    assert OURS[name]["env_file"] == [{"path": "settings.env", "required": False}]
+
+
 def test_proxy_role_has_no_database_settings() -> None:
     assert "DATABASE_URL" not in OURS["proxy"]["environment"]
     assert "DATABASE_URL" in OURS["ingest"]["environment"]

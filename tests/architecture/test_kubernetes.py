@@ -71,7 +71,8 @@ def test_commands_settings_and_volumes_exist(name: str) -> None:
     assert {option for option in options if option.startswith("--")} <= flags
 
     generated = {each["name"]: each for each in KUSTOMIZATION["configMapGenerator"]}
-    [settings] = [source["configMapRef"]["name"] for source in only["envFrom"]]
+    settings = only["envFrom"][0]["configMapRef"]["name"]
+    assert only["envFrom"][1:] == [{"secretRef": {"name": "darkroom-options", "optional": True}}]
     names = [pair.partition("=")[0] for pair in generated[settings]["literals"]] + [
         each["name"] for each in only["env"]
     ]
