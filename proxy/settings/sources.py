@@ -34,9 +34,11 @@ class Sources:
 def read_sources(names: Collection[str], tables: Collection[str]) -> Sources:
     """Reads the settings `names` from every source, and `tables` from the TOML file alone. Raises nothing."""
     found = Sources()
-    _add_variables(found, _read_dotenv(found), ".env", names, tables)
+    dotenv = _read_dotenv(found)
+    _add_variables(found, dotenv, ".env", names, tables)
     _add_variables(found, os.environ, "environment", names, tables)
     _add_toml(found, names, tables)
+    _add_endpoint_of_aws(found, dotenv | os.environ)
     return found
 
 
@@ -83,7 +85,7 @@ def _read_file(found: Sources, variable: str, path: str) -> str | None:
     return None
 
 
-def _read_dotenv(found: Sources) -> Mapping[str, str | None]:
+def _read_dotenv(found: Sources) -> dict[str, str | None]:
     try:
         return dotenv_values(_DOTENV)
     except OSError as error:
@@ -112,6 +114,18 @@ def _add_toml(found: Sources, names: Collection[str], tables: Collection[str]) -
     found.mistakes.extend(f"{name}: not a setting of {path}" for name in sorted(document.keys() - allowed))
     for name in document.keys() & allowed - found.values.keys():
         found.values[name], found.origins[name] = document[name], path
+
+
+def _add_endpoint_of_aws(found: Sources, variables: Mapping[str, str | None]) -> None:
+    """Reads the variables that boto3 takes an S3 server from, as some hosts set them.
+
+    boto3 would connect there all the same, but as if it were AWS: with the bucket in the host name, and with checksums.
+    """
+    if "s3_bucket" not in found.values or variables.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "") == "true":
+        return
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        if (value := (variables.get(name) or "").strip()) and "s3_endpoint_url" not in found.values:
+            found.values["s3_endpoint_url"], found.origins["s3_endpoint_url"] = value, name
 
 
 def _is_near(given: str, known: str) -> bool:

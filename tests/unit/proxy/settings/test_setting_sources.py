@@ -90,6 +90,24 @@ class TestVariables:
         }
 
     @pytest.mark.parametrize(
+        ("variables", "url", "origin"),
+        [
+            ({"AWS_ENDPOINT_URL": "http://a"}, "http://a", "AWS_ENDPOINT_URL"),
+            ({"AWS_ENDPOINT_URL_S3": "http://b", "AWS_ENDPOINT_URL": "http://a"}, "http://b", "AWS_ENDPOINT_URL_S3"),
+            ({"S3_ENDPOINT_URL": "http://c", "AWS_ENDPOINT_URL_S3": "http://b"}, "http://c", "environment"),
+            ({"AWS_ENDPOINT_URL": "http://a", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, None, None),
+        ],
+    )
+    def test_endpoint_of_boto3_is_that_of_the_bucket(
+        self, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], url: str | None, origin: str | None
+    ) -> None:
+        for name, value in (variables | {"S3_BUCKET": "media"}).items():
+            monkeypatch.setenv(name, value)
+
+        assert load_settings().s3_endpoint_url == url
+        assert read_sources().origins.get("s3_endpoint_url") == origin
+
+    @pytest.mark.parametrize(
         ("variable", "near"),
         [
             ("S3_BUKCET", "S3_BUCKET"),
