@@ -71,6 +71,8 @@ def _parse(entry: str) -> ApiKey:
         raise ValueError("is not NAME:SCOPES:SECRET with a name of lower-case letters, digits, dots and hyphens")
     if not set(scopes.split("+")) <= set(KeyScope):
         raise ValueError(f"has unknown scopes: write {', '.join(KeyScope)}, joined by +")
-    if len(secret) < _MIN_LENGTH or not secret.isprintable() or secret != secret.strip():
+    if not secret.isprintable() or secret != secret.strip():
+        raise ValueError("has a secret with spaces around it, or with characters that cannot be printed")
+    if len(secret) < _MIN_LENGTH:
         raise ValueError(f"has a secret of fewer than {_MIN_LENGTH} characters: darkroom keys new prints one")
     return ApiKey(name, frozenset(map(KeyScope, scopes.split("+"))), SecretStr(secret))

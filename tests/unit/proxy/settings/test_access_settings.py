@@ -45,6 +45,8 @@ class TestKeys:
         [
             ("hunter2hunter2", "key 1 has a secret of fewer than 16 characters: darkroom keys new prints one"),
             ("shop:read:hunter2hunter2", "key 1 has a secret of fewer than 16 characters"),
+            ("shop:read: hunter2hunter2hunter2", "key 1 has a secret with spaces around it"),
+            ("hunter2hunter2\thunter2", "key 1 has a secret with spaces around it, or with characters that cannot be"),
             (f"{'a' * 16},shop:hunter2hunter2hunter2", "key 2 is not NAME:SCOPES:SECRET"),
             ("Shop!:read:hunter2hunter2hunter2", "key 1 is not NAME:SCOPES:SECRET"),
             (":read:hunter2hunter2hunter2", "key 1 is not NAME:SCOPES:SECRET"),
