@@ -1,8 +1,10 @@
 """Commands that run until stopped: the servers and the worker."""
 
 import shlex
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,10 +53,10 @@ def serve(
         from ingest.ingest_services import prepare_start
 
         run(prepare_start(settings), starts_server=True)
-    _announce(settings, host, port, role)
+    announce = partial(_announce, settings, host, port, role)
     try:
         with share_metrics() if workers > 1 else nullcontext():
-            _serve(listener, workers, role, settings.download_min_rate)
+            _serve(listener, workers, role, settings.download_min_rate, announce)
     except SystemExit as error:  # uvicorn printed the reason; translate its exit code
         raise typer.Exit(1 if error.code else 0) from None
 
@@ -72,7 +74,8 @@ def _bind(host: str, port: int) -> "socket":
     return listener
 
 
-def _serve(listener: "socket", workers: int, role: Role, least_rate: int) -> None:
+def _serve(listener: "socket", workers: int, role: Role, least_rate: int, announce: Callable[[], None]) -> None:
+    """`announce`: called when the server answers; with several processes, before they start."""
     import signal
     import sys
 
@@ -102,12 +105,19 @@ def _serve(listener: "socket", workers: int, role: Role, least_rate: int) -> Non
     if workers > 1:
         sandbox.hide_memory()  # as each worker does
         listener.set_inheritable(True)
+        announce()
         supervisor = Multiprocess(config, sockets=[listener])
         supervisor.run()
         if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
             raise SystemExit(STARTUP_FAILURE)
         return
-    server = uvicorn.Server(config)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: "list[socket] | None" = None) -> None:
+            await super().startup(sockets)
+            announce()
+
+    server = Server(config)
     # From here on SIGTERM may find threads and render processes: the interpreter ends in order.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with suppress(KeyboardInterrupt):  # uvicorn repeats the signal after its shutdown
