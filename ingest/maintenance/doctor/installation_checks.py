@@ -8,6 +8,9 @@ from proxy.keys import original_key
 from proxy.model import new_upload_id
 from proxy.storage.object_store import ObjectStore
 
+_OF_EVERY_CALL = ("NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch", "credentials")
+"""Reasons for which the store refuses every call, so that a right would not help."""
+
 
 async def installation_ids(installation: Installation) -> CheckResult:
     """Checks that both sides have the same id. Skipped if one cannot be read. Raises InstallationMismatch."""
@@ -29,7 +32,7 @@ async def versions(store: ObjectStore, *, delete_versions: bool) -> CheckResult:
     try:
         is_versioned = await store.is_versioned()
     except StoreUnavailable as error:
-        if error.is_outage:
+        if error.is_outage or error.reason in _OF_EVERY_CALL:
             raise
         return warning(f"It is unknown whether the bucket keeps versions: grant s3:GetBucketVersioning. ({error})")
     if not is_versioned:

@@ -21,9 +21,9 @@ OTHER = "f7d9f9a2-8d0b-45a3-9dcb-6a1a0c0d4002"
 class Versioned(MemoryStore):
     """A bucket with versioning, or one that refuses to answer."""
 
-    def __init__(self, *, refuses: tuple[str, ...] = ()) -> None:
+    def __init__(self, *, refuses: tuple[str, ...] = (), reason: str = "AccessDenied") -> None:
         super().__init__()
-        self._refuses = refuses
+        self._refuses, self._reason = refuses, reason
 
     async def is_versioned(self) -> bool:
         self._answer("is_versioned")
@@ -35,7 +35,7 @@ class Versioned(MemoryStore):
 
     def _answer(self, method: str) -> None:
         if method in self._refuses:
-            raise StoreUnavailable("The object store refuses these credentials.")
+            raise StoreUnavailable("The object store refuses these credentials.", reason=self._reason)
 
 
 async def test_ids_of_both_sides_are_shown(database: Database, store: CountingStore) -> None:
@@ -97,3 +97,8 @@ async def test_missing_right_to_ask_is_a_warning() -> None:
 
     assert found.verdict is Verdict.WARNING
     assert "s3:GetBucketVersioning" in found.remark
+
+
+async def test_bucket_that_does_not_exist_needs_no_right_to_ask() -> None:
+    with pytest.raises(StoreUnavailable):
+        await versions(Versioned(refuses=("is_versioned",), reason="NoSuchBucket"), delete_versions=False)
