@@ -63,6 +63,7 @@ def serve(
 
 def _bind(host: str, port: int) -> "socket":
     """Reserves the port; uvicorn listens later. Exits with 1 if that is not possible."""
+    import errno
     import socket
 
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
@@ -70,7 +71,8 @@ def _bind(host: str, port: int) -> "socket":
     try:
         listener.bind((host, port))
     except OSError as error:
-        stop(f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with --port.")
+        option = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        stop(f"Port {port} of {host} cannot be used: {error.strerror}. Choose another with {option}.")
     return listener
 
 

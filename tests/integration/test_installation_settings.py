@@ -153,6 +153,13 @@ def test_port_in_use_is_the_only_thing_said(tmp_path: Path) -> None:
             assert list((tmp_path / "two").iterdir()) == [], command
 
 
+def test_host_that_is_not_of_this_machine_is_named_with_its_option(tmp_path: Path) -> None:
+    done = darkroom(tmp_path, "serve", "--host", "203.0.113.1", API_KEYS=KEY)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.endswith(" Choose another with --host.\n")
+
+
 @pytest.mark.slow
 def test_keys_may_be_lines_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text(f"{KEY}\n{KEY[::-1]}\n")
