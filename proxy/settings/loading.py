@@ -95,7 +95,7 @@ def load_settings(sources: Sources | None = None, needs: Needs | None = None, **
 
 
 def _format_mistake(mistake: Any) -> str:
-    names = [str(part) for part in mistake["loc"]]
+    names = [str(part) for part in mistake["loc"] if part != "[key]"]  # pydantic's, for the name of a size
     where = ".".join(names) if names[0] in _TABLES.values() else names[0].upper()
     if advice := _ADVICE.get(mistake["type"]):
         bounds = {name: _plain(value) for name, value in mistake.get("ctx", {}).items()}

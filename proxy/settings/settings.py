@@ -1,6 +1,5 @@
 """The settings, with their validation."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,7 +25,9 @@ RENDER_IDLE_MB = 64
 _MIN_FOR_RENDERING_MB = 64  # a 12 megapixel JPEG takes about 40
 _DEFAULT_MB_PER_PROCESS = 256  # decides the default number of render processes
 
-_SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}", re.ASCII)
+_SizeName = Annotated[
+    str, matching(r"[a-z][a-z0-9-]{0,31}", "name it with at most 32 lower-case letters, digits and hyphens")
+]
 
 
 class SettingsError(Exception):
@@ -171,7 +172,7 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
     widths: tuple[Width, ...] = Field(
         (), description='`widths` in `darkroom.toml`: each defines a size, such as `w320`, with `fit = "inside"`'
     )
-    size_tables: dict[str, SizeSettings] = Field(
+    size_tables: dict[_SizeName, SizeSettings] = Field(
         {
             "small": SizeSettings(width=150, height=150),
             "medium": SizeSettings(width=400, height=400),
@@ -235,8 +236,6 @@ class Settings(StoreSettings, AccessSettings, WebhookSettings):
             raise ValueError("at least one size is needed")
         if twice := [name for width in widths if (name := f"w{width}") in value]:
             raise ValueError(f"widths defines {', '.join(twice)}, too: rename the size, or remove the width")
-        if wrong := [name for name in value if not _SIZE_NAME.fullmatch(name)]:
-            raise ValueError(f"use lower-case letters, digits and hyphens in a size's name, not {', '.join(wrong)}")
         check_together(table.watermark.file for table in value.values() if table.watermark)
         Needs.of(info).check_extras(value)
         return value

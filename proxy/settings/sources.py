@@ -4,10 +4,12 @@ import os
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 CONFIG = "DARKROOM_CONFIG"
 DEFAULT_CONFIG = "darkroom.toml"
@@ -87,11 +89,17 @@ def _read_file(found: Sources, variable: str, path: str) -> str | None:
 
 def _read_dotenv(found: Sources) -> dict[str, str | None]:
     try:
-        return dotenv_values(_DOTENV)
+        with _DOTENV.open(encoding="utf-8") as file:
+            lines = list(parse_stream(file))
+    except FileNotFoundError:
+        return {}
     except OSError as error:
         found.mistakes.append(f".env: cannot be read ({error.strerror})")
     except UnicodeDecodeError:
         found.mistakes.append(".env: not text in UTF-8")
+    else:
+        found.mistakes.extend(f".env: line {one.original.line} is not NAME=VALUE" for one in lines if one.error)
+        return dotenv_values(stream=StringIO("".join(one.original.string for one in lines if not one.error)))
     return {}
 
 

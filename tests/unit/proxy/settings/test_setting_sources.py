@@ -148,6 +148,18 @@ class TestVariables:
         assert read_sources().misspelt == {}
         assert load_settings() == Settings()
 
+    def test_line_of_dotenv_that_sets_nothing_is_a_mistake_without_its_text(
+        self, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        Path(".env").write_text("# keys\nLOG_LEVEL=xml\nAPI_KEYS hunter2\nexport LOG_FORMAT='json'\n\nDATA_DIR\n")
+
+        assert mistakes() == [
+            ".env: line 3 is not NAME=VALUE",
+            "LOG_LEVEL: give 'debug', 'info', 'warning' or 'error'",
+        ]
+        assert read_sources().values["log_format"] == "json"
+        assert capfd.readouterr() == ("", "")
+
     def test_unreadable_dotenv_is_a_mistake(self) -> None:
         Path(".env").write_bytes(b"LOG_LEVEL=\xff\n")
 

@@ -151,8 +151,13 @@ class TestSizes:
     def test_invalid_size_name_is_rejected(self, name: str) -> None:
         toml(f'[sizes."{name}"]\nwidth = 3')
 
-        with pytest.raises(SettingsError, match=r"^sizes: .*lower-case letters, digits and hyphens"):
+        with pytest.raises(SettingsError, match=r"^sizes\..*: name it with at most 32 lower-case letters,"):
             load_settings()
+
+    def test_invalid_size_name_is_listed_beside_other_mistakes(self) -> None:
+        toml("[sizes.X_1]\nwidth = 3\n[sizes.y]\nwidth = 0")
+
+        assert mistakes() == ["sizes.X_1", "sizes.y.width"]
 
     @pytest.mark.parametrize("name", ["a", "a-2", "hero", "a" * 32])
     def test_valid_size_name_is_accepted(self, name: str) -> None:
