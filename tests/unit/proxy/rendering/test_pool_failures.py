@@ -184,6 +184,16 @@ async def test_repeated_failures_never_leave_extra_idle_workers() -> None:
 
 
 @pytest.mark.heavy
+async def test_stop_of_all_processes_of_a_service_is_left_to_the_server(render_pool: RenderPool) -> None:
+    """systemd sends SIGTERM to each."""
+    async with render_pool.acquire(LIVE, ROOM) as process:
+        os.kill(process.pid, signal.SIGTERM)
+        assert await rendered_by(process, ROCKET)
+
+    assert await pid(render_pool) == process.pid
+
+
+@pytest.mark.heavy
 async def test_original_that_cannot_be_opened_is_render_failed_and_keeps_its_worker(
     render_pool: RenderPool, tmp_path: Path
 ) -> None:
